@@ -1,0 +1,1 @@
+"""How it touches the world: event store, read-model store, NATS, executors, keys."""

@@ -1,0 +1,1 @@
+"""What was true, arranged for a question: read models and their queries."""

@@ -1,0 +1,39 @@
+"""Fixtures and hooks for the whole suite."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+class NoSilentSkips:
+    """Fail a run in which a test was skipped or expected to fail, and name each one."""
+
+    def __init__(self) -> None:
+        self.unrun: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._note(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._note(report)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.unrun and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.unrun:
+            terminalreporter.section("skips and expected failures count as failures here", red=True)
+            for nodeid in self.unrun:
+                terminalreporter.line(nodeid)
+
+    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if report.skipped or hasattr(report, "wasxfail"):
+            self.unrun.append(report.nodeid)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("CI") or os.environ.get("RELMAN_NO_SKIP") == "1":
+        config.pluginmanager.register(NoSilentSkips())

@@ -1,0 +1,215 @@
+"""Approval: who agrees to exactly what. Stream `approval:<uuid7>`."""
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import ClassVar, assert_never
+
+from release_management.domain.environment import ApprovalRule
+from release_management.domain.words import (
+    ActorId,
+    Command,
+    Digest,
+    Fact,
+    Line,
+    Name,
+    Note,
+    Personal,
+    Refused,
+)
+
+# Events
+
+
+class ApprovalRequested(Fact):
+    """Approval is asked for. `digest` is what exactly is approved: release content, plan and evidence."""
+
+    NAME: ClassVar[str] = "approval.requested"
+    approval: str
+    deployment: str
+    release: str
+    environment: Name
+    digest: Digest
+    rule: ApprovalRule
+    people: tuple[ActorId, ...]
+    expires_at: str
+
+
+class ApprovalGranted(Fact):
+    """One person agrees."""
+
+    NAME: ClassVar[str] = "approval.granted"
+    by: ActorId
+    note: Personal | None = None
+
+
+class ApprovalCompleted(Fact):
+    """Enough have agreed."""
+
+    NAME: ClassVar[str] = "approval.completed"
+    deployment: str
+
+
+class ApprovalDenied(Fact):
+    """One person disagrees; that ends it."""
+
+    NAME: ClassVar[str] = "approval.denied"
+    by: ActorId
+    deployment: str
+    note: Personal | None = None
+
+
+class ApprovalExpired(Fact):
+    """Nobody decided in time."""
+
+    NAME: ClassVar[str] = "approval.expired"
+    deployment: str
+
+
+class ApprovalVoided(Fact):
+    """What was approved has changed or is gone; `reason` says what."""
+
+    NAME: ClassVar[str] = "approval.voided"
+    reason: Line
+
+
+ApprovalEvent = (
+    ApprovalRequested | ApprovalGranted | ApprovalCompleted | ApprovalDenied | ApprovalExpired | ApprovalVoided
+)
+
+
+# Commands
+
+
+class RequestApproval(Command):
+    """Ask for approval of a planned deployment before it is deployed."""
+
+    NAME: ClassVar[str] = "approval.request"
+    deployment: str
+
+
+class GrantApproval(Command):
+    """Agree. `approval` is its id or the deployment's."""
+
+    NAME: ClassVar[str] = "approval.grant"
+    approval: str
+    note: Note | None = None
+
+
+class RefuseApproval(Command):
+    """Disagree. `approval` is its id or the deployment's."""
+
+    NAME: ClassVar[str] = "approval.refuse"
+    approval: str
+    note: Note | None = None
+
+
+class ExpireApproval(Command):
+    """The time is up (sent by the timers)."""
+
+    NAME: ClassVar[str] = "approval.expire"
+    approval: str
+
+
+# State
+
+
+class Phase(StrEnum):
+    """Where an approval stands."""
+
+    ABSENT = "Absent"
+    WAITING = "Waiting"
+    GRANTED = "Granted"
+    DENIED = "Denied"
+    EXPIRED = "Expired"
+    VOIDED = "Voided"
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """What is known of an approval. `people` made the release or asked for its deployment."""
+
+    id: str = ""
+    phase: Phase = Phase.ABSENT
+    deployment: str = ""
+    digest: str = ""
+    rule: ApprovalRule = field(default_factory=ApprovalRule)
+    people: tuple[str, ...] = ()
+    signatures: tuple[str, ...] = ()
+    expires_at: str = ""
+
+
+def evolve(state: Approval, event: ApprovalEvent) -> Approval:
+    """Apply one fact."""
+    match event:
+        case ApprovalRequested():
+            return Approval(
+                id=event.approval,
+                phase=Phase.WAITING,
+                deployment=event.deployment,
+                digest=event.digest,
+                rule=event.rule,
+                people=event.people,
+                expires_at=event.expires_at,
+            )
+        case ApprovalGranted(by=by):
+            return replace(state, signatures=(*state.signatures, by))
+        case ApprovalCompleted():
+            return replace(state, phase=Phase.GRANTED)
+        case ApprovalDenied():
+            return replace(state, phase=Phase.DENIED)
+        case ApprovalExpired():
+            return replace(state, phase=Phase.EXPIRED)
+        case ApprovalVoided():
+            return replace(state, phase=Phase.VOIDED)
+        case _:
+            assert_never(event)
+
+
+# Decisions
+
+
+def grant(command: GrantApproval, state: Approval, actor: str) -> list[ApprovalEvent]:
+    """Sign, and complete where that is enough."""
+    if actor in state.signatures:
+        return []
+    _may_decide(state, actor)
+    note = None if command.note is None else Personal(subject=actor, text=command.note)
+    facts: list[ApprovalEvent] = [ApprovalGranted(by=actor, note=note)]
+    if len(state.signatures) + 1 >= state.rule.required:
+        facts.append(ApprovalCompleted(deployment=state.deployment))
+    return facts
+
+
+def deny(command: RefuseApproval, state: Approval, actor: str) -> list[ApprovalEvent]:
+    """End it."""
+    if state.phase is Phase.DENIED:
+        return []
+    _may_decide(state, actor)
+    note = None if command.note is None else Personal(subject=actor, text=command.note)
+    return [ApprovalDenied(by=actor, deployment=state.deployment, note=note)]
+
+
+def expire(state: Approval, now: str) -> list[ApprovalEvent]:
+    """End it if its time is up (RFC 3339 UTC texts compare as times)."""
+    if state.phase is not Phase.WAITING or now < state.expires_at:
+        return []
+    return [ApprovalExpired(deployment=state.deployment)]
+
+
+def void(state: Approval, reason: str) -> list[ApprovalEvent]:
+    """Withdraw it, waiting or granted."""
+    if state.phase not in (Phase.WAITING, Phase.GRANTED):
+        return []
+    return [ApprovalVoided(reason=reason)]
+
+
+def _may_decide(state: Approval, actor: str) -> None:
+    if state.phase is not Phase.WAITING:
+        raise Refused(f"approval {state.id} is {state.phase}; only a waiting one can be decided")
+    if actor in state.people and not state.rule.allow_self:
+        raise Refused(
+            f"{actor} made this release or asked for its deployment and may not approve it; somebody else must"
+        )
+    if state.rule.approvers and actor not in state.rule.approvers:
+        may = ", ".join(state.rule.approvers)
+        raise Refused(f"{actor} is not among the approvers of this environment; those are {may}")

@@ -1,0 +1,18 @@
+"""Component: a deployable part of an application, as a release fixes it and a slot runs it."""
+
+from release_management.domain.words import Digest, Line, Name, SemVer, Value
+
+
+class Component(Value):
+    """Its version, where the artifact is, its settings, and the digests of both.
+
+    `artifact_digest` is SHA-256 of the artifact's bytes where the caller gave it, else of its reference;
+    `config_digest` is SHA-256 of the canonical JSON of `config`.
+    """
+
+    name: Name
+    version: SemVer
+    artifact: Line | None = None
+    artifact_digest: Digest
+    config: dict[str, str] = {}
+    config_digest: Digest

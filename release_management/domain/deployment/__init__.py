@@ -1,0 +1,1 @@
+"""Deployment: one release walks one plan. Stream `deployment:<uuid7>`."""

@@ -1,0 +1,115 @@
+"""What can be wished of a deployment."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, JsonValue
+
+from release_management.domain.orders import Leg, Report
+from release_management.domain.release import ReleaseRef
+from release_management.domain.strategies import StrategyName
+from release_management.domain.words import Command, Name, Note
+
+DeploymentId = Annotated[str, Field(pattern=r"^[0-9a-f-]{36}$")]
+Options = Annotated[dict[str, JsonValue], Field(max_length=50)]
+
+
+class PlanDeployment(Command):
+    """Compile a plan and keep it. Asked again unchanged, it is the same deployment."""
+
+    NAME: ClassVar[str] = "deployment.plan"
+    release: ReleaseRef
+    environment: Name
+    strategy: StrategyName | None = None
+    options: Options = {}
+
+
+class Deploy(Command):
+    """Plan unless it is planned already, and carry it out as soon as the rules allow."""
+
+    NAME: ClassVar[str] = "deployment.deploy"
+    release: ReleaseRef
+    environment: Name
+    strategy: StrategyName | None = None
+    options: Options = {}
+
+
+class Promote(Command):
+    """End the pause at `step` (default: whichever); `full` skips what is left of pauses and traffic steps too."""
+
+    NAME: ClassVar[str] = "deployment.promote"
+    deployment: DeploymentId
+    step: int | None = None
+    full: bool = False
+
+
+class Abort(Command):
+    """Go back to the stable version; before the start: cancel."""
+
+    NAME: ClassVar[str] = "deployment.abort"
+    deployment: DeploymentId
+    reason: Note | None = None
+
+
+class Rollback(Command):
+    """Abort while it runs. Afterwards: a new deployment of the version before it, which says what it reverts."""
+
+    NAME: ClassVar[str] = "deployment.rollback"
+    deployment: DeploymentId
+    reason: Note | None = None
+
+
+class Retry(Command):
+    """Deploy again what did not succeed, as a new deployment which says what it retries."""
+
+    NAME: ClassVar[str] = "deployment.retry"
+    deployment: DeploymentId
+
+
+class ReportStep(Command):
+    """What became of a step order (sent by executors)."""
+
+    NAME: ClassVar[str] = "deployment.report_step"
+    report: Report
+
+
+class Proceed(Command):
+    """Look again whether it may start (sent by the orchestrator)."""
+
+    NAME: ClassVar[str] = "deployment.proceed"
+    deployment: DeploymentId
+
+
+class Resume(Command):
+    """The time of a timed pause is over (sent by the timers)."""
+
+    NAME: ClassVar[str] = "deployment.resume"
+    deployment: DeploymentId
+    leg: Leg
+    step: int
+
+
+class RetryStep(Command):
+    """The time to try a step again has come (sent by the timers)."""
+
+    NAME: ClassVar[str] = "deployment.retry_step"
+    deployment: DeploymentId
+    leg: Leg
+    step: int
+    attempt: int
+
+
+class ExpireStep(Command):
+    """A step's deadline has passed without a report (sent by the timers)."""
+
+    NAME: ClassVar[str] = "deployment.expire_step"
+    deployment: DeploymentId
+    leg: Leg
+    step: int
+    attempt: int
+
+
+class Expire(Command):
+    """The deadline of a waiting phase has passed (sent by the timers)."""
+
+    NAME: ClassVar[str] = "deployment.expire"
+    deployment: DeploymentId

@@ -1,0 +1,350 @@
+"""How a deployment moves: pure functions from its state and a wish to the facts that follow.
+
+`now` is RFC 3339 text in UTC with microseconds; such texts compare as times.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from release_management.domain.deployment.events import (
+    Binding,
+    DeploymentAborting,
+    DeploymentCancelled,
+    DeploymentEvent,
+    DeploymentExpired,
+    DeploymentFastForwarded,
+    DeploymentHalted,
+    DeploymentPaused,
+    DeploymentResumed,
+    DeploymentRollbackFailed,
+    DeploymentRolledBack,
+    DeploymentStarted,
+    DeploymentStepErrored,
+    DeploymentStepFailed,
+    DeploymentStepStarted,
+    DeploymentStepSucceeded,
+    DeploymentSucceeded,
+)
+from release_management.domain.deployment.state import (
+    ACTIVE,
+    MOVING,
+    WAITING,
+    Deployment,
+    Phase,
+    StepState,
+    StepStatus,
+    evolve,
+)
+from release_management.domain.orders import (
+    Action,
+    AwaitSlotHealthy,
+    Leg,
+    ProvisionSlot,
+    Report,
+    RetireSlot,
+    RouteSlots,
+)
+from release_management.domain.plan import (
+    AnyStep,
+    AwaitHealthy,
+    Pause,
+    PlaceStep,
+    Promote,
+    Provision,
+    Retire,
+    Route,
+)
+from release_management.domain.record import timestamp
+from release_management.domain.words import Personal, Refused
+
+ATTEMPTS: Mapping[Leg, int] = {"forward": 3, "rollback": 6}
+ORDER_SECONDS = 120.0
+QUEUE_SECONDS = 86_400.0
+
+
+def later(now: str, seconds: float) -> str:
+    """The time so many seconds after `now`."""
+    return timestamp(datetime.fromisoformat(now) + timedelta(seconds=seconds))
+
+
+def start(state: Deployment, bindings: tuple[Binding, ...], now: str) -> list[DeploymentEvent]:
+    """Begin to walk; the caller has asked the rules and holds the places."""
+    return _then_advance(state, [DeploymentStarted(bindings=bindings)], now)
+
+
+def report(state: Deployment, said: Report, now: str) -> list[DeploymentEvent]:
+    """Take an executor's report. What is not about an order that is out changes nothing."""
+    step = state.steps.get((said.leg, said.step))
+    current = step is not None and step.status is StepStatus.STARTED and step.attempt == said.attempt
+    if state.phase not in ACTIVE or said.leg != state.leg or step is None or not current:
+        return []
+    reason = said.reason or f"the executor answered {said.result}"
+    if said.result == "succeeded":
+        if step.due is not None and said.observedat > step.due:
+            return _failed(state, said.leg, said.step, "done only after the step's deadline", now)
+        done = DeploymentStepSucceeded(
+            leg=said.leg,
+            step=said.step,
+            attempt=said.attempt,
+            wave=_step(state, said.leg, said.step).wave,
+            observed=said.observed,
+            observedat=said.observedat,
+        )
+        return _then_advance(state, [done], now)
+    if said.result == "failed":
+        return _failed(state, said.leg, said.step, reason, now)
+    return _errored(state, said.leg, said.step, reason, now)
+
+
+def expire_step(state: Deployment, leg: Leg, index: int, attempt: int, now: str) -> list[DeploymentEvent]:
+    """A deadline has passed without a report."""
+    step = state.steps.get((leg, index))
+    if state.phase not in ACTIVE or leg != state.leg or step is None or step.status is not StepStatus.STARTED:
+        return []
+    if step.attempt != attempt or step.due is None or now < step.due:
+        return []
+    if isinstance(_step(state, leg, index), AwaitHealthy):
+        return _failed(state, leg, index, "not healthy before the deadline, and no word from the executor", now)
+    return _errored(state, leg, index, "no word from the executor before the deadline", now)
+
+
+def retry_step(state: Deployment, leg: Leg, index: int, attempt: int, now: str) -> list[DeploymentEvent]:
+    """Try an errored step again once its time has come."""
+    step = state.steps.get((leg, index))
+    if state.phase not in ACTIVE or leg != state.leg or step is None or step.status is not StepStatus.ERRORED:
+        return []
+    if step.attempt != attempt or step.due is None or now < step.due:
+        return []
+    return _begin(state, leg, index, _step(state, leg, index), now, attempt + 1)
+
+
+def resume(state: Deployment, leg: Leg, index: int, now: str) -> list[DeploymentEvent]:
+    """End a timed pause once its time is over."""
+    step = state.steps.get((leg, index))
+    if state.phase not in ACTIVE or leg != state.leg or step is None or step.status is not StepStatus.WAITING:
+        return []
+    if not step.timed or step.due is None or now < step.due:
+        return []
+    return _then_advance(state, [DeploymentResumed(leg=leg, step=index, by="system:timers")], now)
+
+
+def expire(state: Deployment, now: str) -> list[DeploymentEvent]:
+    """End a waiting phase whose deadline has passed."""
+    if state.phase is Phase.QUEUED and state.deadline is not None and now >= state.deadline:
+        return [DeploymentExpired(reason="the place did not become free before the deadline")]
+    waiting = _waiting(state)
+    if state.phase is Phase.PAUSED and waiting is not None:
+        _, step = waiting
+        if not step.timed and step.due is not None and now >= step.due:
+            return _abort(state, "deadline", "nobody promoted it before the pause's deadline", now)
+    return []
+
+
+def promote(state: Deployment, step: int | None, full: bool, actor: str, now: str) -> list[DeploymentEvent]:
+    """End a pause; `full` skips the remaining pauses and the traffic steps before the last."""
+    waiting = _waiting(state)
+    if state.phase is Phase.SUCCEEDED:
+        return []
+    if state.phase not in MOVING:
+        raise Refused(f"deployment {state.id} is {state.phase}; only a running one can be promoted")
+    if full:
+        skipped = _skippable(state)
+        if not skipped:
+            return []
+        return _then_advance(state, [DeploymentFastForwarded(skipped=skipped, by=actor)], now)
+    if step is not None and (done := state.steps.get(("forward", step))) and done.status is StepStatus.DONE:
+        return []
+    if waiting is None or (step is not None and waiting[0] != step):
+        raise Refused(
+            f"deployment {state.id} is {state.phase} and waits for nobody; "
+            "promote it when it is Paused, or promote it in full"
+        )
+    return _then_advance(state, [DeploymentResumed(leg="forward", step=waiting[0], by=actor)], now)
+
+
+def abort(state: Deployment, actor: str, note: str | None, now: str) -> list[DeploymentEvent]:
+    """Go back; before the start: cancel. What has ended without success is already so."""
+    text = None if note is None else Personal(subject=actor, text=note)
+    if state.phase in WAITING:
+        return [DeploymentCancelled(by=actor, note=text)]
+    if state.phase is Phase.SUCCEEDED:
+        raise Refused(f"deployment {state.id} has succeeded; to leave its version, roll it back")
+    if state.phase not in MOVING:
+        return []
+    if _settled(state):
+        raise Refused(f"deployment {state.id} has begun to stop the old version; let it end, then roll it back")
+    return _abort(state, "person", "somebody aborted it", now, actor, text)
+
+
+def _abort(
+    state: Deployment,
+    cause: str,
+    reason: str,
+    now: str,
+    actor: str | None = None,
+    note: Personal | None = None,
+) -> list[DeploymentEvent]:
+    if state.plan is not None and not state.plan.reversible and state.begun >= 0:
+        return [DeploymentHalted(reason=f"{reason}; there is no way back here: a newer version is needed"[:500])]
+    aborting = DeploymentAborting.model_validate({"cause": cause, "reason": reason[:500], "by": actor, "note": note})
+    return _then_advance(state, [aborting], now)
+
+
+def _failed(state: Deployment, leg: Leg, index: int, reason: str, now: str) -> list[DeploymentEvent]:
+    if leg == "rollback":
+        return _errored(state, leg, index, reason, now)
+    attempt = state.steps[leg, index].attempt
+    failed = DeploymentStepFailed(leg=leg, step=index, attempt=attempt, reason=reason)
+    return [failed, *_give_up(evolve(state, failed), "failed", leg, index, reason, now)]
+
+
+def _errored(state: Deployment, leg: Leg, index: int, reason: str, now: str) -> list[DeploymentEvent]:
+    attempt = state.steps[leg, index].attempt
+    again = attempt < ATTEMPTS[leg]
+    retry_at = later(now, min(2.0 ** (attempt - 1), 30.0)) if again else None
+    errored = DeploymentStepErrored(leg=leg, step=index, attempt=attempt, reason=reason, retry_at=retry_at)
+    if again:
+        return [errored]
+    return [errored, *_give_up(evolve(state, errored), "errored", leg, index, reason, now)]
+
+
+def _give_up(state: Deployment, cause: str, leg: Leg, index: int, reason: str, now: str) -> list[DeploymentEvent]:
+    said = f"step {index + 1} {cause}: {reason}"[:500]
+    if leg == "rollback":
+        return [DeploymentRollbackFailed(reason=said)]
+    if _settled(state):
+        return [DeploymentHalted(reason=f"the new version serves; the old one could not be stopped: {said}"[:500])]
+    return _abort(state, cause, said, now)
+
+
+def _then_advance(state: Deployment, facts: list[DeploymentEvent], now: str) -> list[DeploymentEvent]:
+    for fact in facts:
+        state = evolve(state, fact)
+    return [*facts, *_advance(state, now)]
+
+
+def _advance(state: Deployment, now: str) -> list[DeploymentEvent]:
+    """Everything that follows at once: the next wave's steps, or the end."""
+    facts: list[DeploymentEvent] = []
+    while more := _next(state, now):
+        facts += more
+        for fact in more:
+            state = evolve(state, fact)
+    return facts
+
+
+def _next(state: Deployment, now: str) -> list[DeploymentEvent]:
+    if state.phase not in (Phase.PROGRESSING, Phase.ABORTING):
+        return []
+    todo = [
+        (index, step)
+        for index, step in state.needed(state.leg)
+        if (known := state.steps.get((state.leg, index))) is None or known.status is not StepStatus.DONE
+    ]
+    if not todo:
+        if state.leg == "forward":
+            return [DeploymentSucceeded()]
+        return [DeploymentRolledBack(empty=all(binding.stable is None for binding in state.bindings))]
+    wave = todo[0][1].wave
+    fresh = [(i, step) for i, step in todo if step.wave == wave and (state.leg, i) not in state.steps]
+    return [fact for index, step in fresh for fact in _begin(state, state.leg, index, step, now, 1)]
+
+
+def _begin(state: Deployment, leg: Leg, index: int, step: AnyStep, now: str, attempt: int) -> list[DeploymentEvent]:
+    if isinstance(step, Pause):
+        timed = step.duration is not None
+        return [
+            DeploymentPaused(
+                leg=leg,
+                step=index,
+                wave=step.wave,
+                reason=step.reason,
+                baking=step.baking,
+                until=later(now, step.duration or 0.0) if timed else None,
+                deadline=None if timed else later(now, step.deadline),
+            )
+        ]
+    if isinstance(step, Promote):
+        return [DeploymentStepSucceeded(leg=leg, step=index, attempt=attempt, wave=step.wave, observedat=now)]
+    binding = state.binding(step.target, step.component)
+    if binding is None:
+        return [DeploymentStepErrored(leg=leg, step=index, attempt=attempt, reason="the step has no binding")]
+    seconds = step.deadline if isinstance(step, AwaitHealthy) else ORDER_SECONDS
+    return [
+        DeploymentStepStarted(
+            leg=leg,
+            step=index,
+            attempt=attempt,
+            wave=step.wave,
+            environment=state.environment,
+            application=state.application,
+            target=step.target,
+            component=step.component,
+            executor=binding.executor,
+            action=_action(step, binding),
+            settings=dict(binding.settings),
+            variables=dict(binding.variables),
+            deadline=later(now, seconds),
+        )
+    ]
+
+
+def _action(step: PlaceStep, binding: Binding) -> Action:
+    """The step in the executor's words: roles become slots, versions become artifacts."""
+    match step:
+        case Provision(role=role, replicas=replicas):
+            content = binding.content(role)
+            return ProvisionSlot(
+                slot=binding.slot(role),
+                version=content.version,
+                artifact=content.artifact,
+                artifact_digest=content.artifact_digest,
+                config=content.config,
+                replicas=replicas,
+            )
+        case AwaitHealthy(role=role, replicas=replicas, min_ready=min_ready):
+            return AwaitSlotHealthy(slot=binding.slot(role), replicas=replicas, min_ready=min_ready)
+        case Route(weights=weights):
+            shares: dict[str, int] = {}
+            for role, share in weights.items():
+                slot = binding.slot(role)
+                shares[slot] = shares.get(slot, 0) + share
+            return RouteSlots(weights=shares)
+        case Retire(role=role):
+            return RetireSlot(slot=binding.slot(role))
+        case _:
+            raise TypeError(f"{type(step).__name__} is never ordered")
+
+
+def _step(state: Deployment, leg: Leg, index: int) -> AnyStep:
+    steps = state.plan.steps(leg) if state.plan else ()
+    return steps[index]
+
+
+def _waiting(state: Deployment) -> tuple[int, StepState] | None:
+    for (leg, index), step in state.steps.items():
+        skipped = leg == "forward" and index in state.skipped
+        if leg == state.leg and step.status is StepStatus.WAITING and not skipped:
+            return index, step
+    return None
+
+
+def _settled(state: Deployment) -> bool:
+    """Whether the new version is stable and the old one has begun to go: the point of no return."""
+    begun = [_step(state, leg, index) for leg, index in state.steps if leg == "forward"]
+    return state.promoted and any(isinstance(step, Retire) and step.role == "stable" for step in begun)
+
+
+def _skippable(state: Deployment) -> tuple[int, ...]:
+    """Pauses that are not over, baking excepted, and traffic steps not begun, except each component's last."""
+    forward = state.plan.forward if state.plan else ()
+    last = {(s.target, s.component): i for i, s in enumerate(forward) if isinstance(s, Route)}
+    skipped = []
+    for index, step in state.needed("forward"):
+        known = state.steps.get(("forward", index))
+        if isinstance(step, Pause):
+            if not step.baking and (known is None or known.status is StepStatus.WAITING):
+                skipped.append(index)
+        elif isinstance(step, Route) and known is None and last[step.target, step.component] != index:
+            skipped.append(index)
+    return tuple(skipped)

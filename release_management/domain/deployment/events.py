@@ -1,0 +1,278 @@
+"""What happens to a deployment."""
+
+from typing import ClassVar, Literal
+
+from pydantic import JsonValue
+
+from release_management.domain.component import Component
+from release_management.domain.orders import Action, Leg, Slot
+from release_management.domain.plan import Plan, Role
+from release_management.domain.strategies import StrategyName
+from release_management.domain.words import (
+    ActorId,
+    Digest,
+    Fact,
+    Line,
+    Name,
+    Percent,
+    Personal,
+    SemVer,
+    Value,
+)
+
+
+class Binding(Value):
+    """The roles of one component at one place, bound to slots, with what each role runs."""
+
+    target: Name
+    component: Name
+    executor: Name
+    candidate: Component
+    candidate_slot: Slot
+    stable: Component | None = None
+    stable_slot: Slot | None = None
+    settings: dict[str, JsonValue] = {}
+    variables: dict[str, str] = {}
+
+    def slot(self, role: Role) -> Slot:
+        """The slot of a role; the candidate's where there is no stable version."""
+        return self.candidate_slot if role == "candidate" or self.stable_slot is None else self.stable_slot
+
+    def content(self, role: Role) -> Component:
+        """What the role runs."""
+        return self.candidate if role == "candidate" or self.stable is None else self.stable
+
+
+class DeploymentPlanned(Fact):
+    """A plan exists. `chosen`: the strategy was named by the caller and not taken from a policy."""
+
+    NAME: ClassVar[str] = "deployment.planned"
+    deployment: str
+    release: str
+    application: Name
+    version: SemVer
+    environment: Name
+    targets: tuple[Name, ...]
+    strategy: StrategyName
+    chosen: bool = False
+    options: dict[str, JsonValue] = {}
+    plan: Plan
+    digest: Digest
+    by: ActorId
+    reverts: str | None = None
+    retries: str | None = None
+
+
+class DeploymentReplanned(Fact):
+    """The plan was compiled again and has changed; `reason` says why."""
+
+    NAME: ClassVar[str] = "deployment.replanned"
+    strategy: StrategyName
+    options: dict[str, JsonValue] = {}
+    targets: tuple[Name, ...]
+    plan: Plan
+    digest: Digest
+    reason: Line
+
+
+class DeploymentRequested(Fact):
+    """Somebody wants it carried out, as soon as the rules allow."""
+
+    NAME: ClassVar[str] = "deployment.requested"
+    by: ActorId
+
+
+class DeploymentApprovalAwaited(Fact):
+    """It may go on once the approval is granted."""
+
+    NAME: ClassVar[str] = "deployment.approval_awaited"
+    approval: str
+
+
+class DeploymentQueued(Fact):
+    """It waits for places that other deployments hold, until `deadline`."""
+
+    NAME: ClassVar[str] = "deployment.queued"
+    behind: tuple[str, ...]
+    deadline: str
+
+
+class DeploymentStarted(Fact):
+    """It holds its places, and its roles are bound to slots."""
+
+    NAME: ClassVar[str] = "deployment.started"
+    bindings: tuple[Binding, ...]
+
+
+class DeploymentStepStarted(Fact):
+    """A step is ordered; the position of this record is the order's fence."""
+
+    NAME: ClassVar[str] = "deployment.step_started"
+    leg: Leg
+    step: int
+    attempt: int
+    wave: int
+    environment: Name
+    application: Name
+    target: Name
+    component: Name
+    executor: Name
+    action: Action
+    settings: dict[str, JsonValue] = {}
+    variables: dict[str, str] = {}
+    deadline: str
+
+
+class DeploymentStepSucceeded(Fact):
+    """The step is done. `observed`: what the load balancer stated then, in percent per slot."""
+
+    NAME: ClassVar[str] = "deployment.step_succeeded"
+    leg: Leg
+    step: int
+    attempt: int
+    wave: int
+    observed: dict[Slot, Percent] | None = None
+    observedat: str
+
+
+class DeploymentStepFailed(Fact):
+    """The release is bad."""
+
+    NAME: ClassVar[str] = "deployment.step_failed"
+    leg: Leg
+    step: int
+    attempt: int
+    reason: Line
+
+
+class DeploymentStepErrored(Fact):
+    """The machinery broke; it is tried again at `retry_at` unless that is absent."""
+
+    NAME: ClassVar[str] = "deployment.step_errored"
+    leg: Leg
+    step: int
+    attempt: int
+    reason: Line
+    retry_at: str | None = None
+
+
+class DeploymentPaused(Fact):
+    """It waits: until a time (`until`), or for a person and at most until `deadline`."""
+
+    NAME: ClassVar[str] = "deployment.paused"
+    leg: Leg
+    step: int
+    wave: int
+    reason: Line
+    baking: bool = False
+    until: str | None = None
+    deadline: str | None = None
+
+
+class DeploymentResumed(Fact):
+    """The waiting is over."""
+
+    NAME: ClassVar[str] = "deployment.resumed"
+    leg: Leg
+    step: int
+    by: ActorId
+
+
+class DeploymentFastForwarded(Fact):
+    """Promoted in full: these forward steps are skipped."""
+
+    NAME: ClassVar[str] = "deployment.fast_forwarded"
+    skipped: tuple[int, ...]
+    by: ActorId
+
+
+class DeploymentAborting(Fact):
+    """It goes back. `cause` says what made it."""
+
+    NAME: ClassVar[str] = "deployment.aborting"
+    cause: Literal["person", "failed", "errored", "deadline"]
+    reason: Line
+    by: ActorId | None = None
+    note: Personal | None = None
+
+
+class DeploymentSucceeded(Fact):
+    """All steps are done."""
+
+    NAME: ClassVar[str] = "deployment.succeeded"
+
+
+class DeploymentRolledBack(Fact):
+    """It is undone; `empty`: nothing had served before, and nothing serves now."""
+
+    NAME: ClassVar[str] = "deployment.rolled_back"
+    empty: bool
+
+
+class DeploymentRollbackFailed(Fact):
+    """The way back did not succeed; a person is needed."""
+
+    NAME: ClassVar[str] = "deployment.rollback_failed"
+    reason: Line
+
+
+class DeploymentHalted(Fact):
+    """It stopped where it was, since there is no way back; a newer version is needed."""
+
+    NAME: ClassVar[str] = "deployment.halted"
+    reason: Line
+
+
+class DeploymentRejected(Fact):
+    """Approval was denied, or a rule that allowed it before forbids it now."""
+
+    NAME: ClassVar[str] = "deployment.rejected"
+    reason: Line
+
+
+class DeploymentExpired(Fact):
+    """It waited for too long."""
+
+    NAME: ClassVar[str] = "deployment.expired"
+    reason: Line
+
+
+class DeploymentCancelled(Fact):
+    """Somebody withdrew it before it began."""
+
+    NAME: ClassVar[str] = "deployment.cancelled"
+    by: ActorId
+    note: Personal | None = None
+
+
+class DeploymentSuperseded(Fact):
+    """A newer plan of the same release for the same environment took its place."""
+
+    NAME: ClassVar[str] = "deployment.superseded"
+    successor: str
+
+
+DeploymentEvent = (
+    DeploymentPlanned
+    | DeploymentReplanned
+    | DeploymentRequested
+    | DeploymentApprovalAwaited
+    | DeploymentQueued
+    | DeploymentStarted
+    | DeploymentStepStarted
+    | DeploymentStepSucceeded
+    | DeploymentStepFailed
+    | DeploymentStepErrored
+    | DeploymentPaused
+    | DeploymentResumed
+    | DeploymentFastForwarded
+    | DeploymentAborting
+    | DeploymentSucceeded
+    | DeploymentRolledBack
+    | DeploymentRollbackFailed
+    | DeploymentHalted
+    | DeploymentRejected
+    | DeploymentExpired
+    | DeploymentCancelled
+    | DeploymentSuperseded
+)

@@ -1,0 +1,236 @@
+"""Where a deployment stands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import assert_never
+
+from pydantic import JsonValue
+
+from release_management.domain.deployment.events import (
+    Binding,
+    DeploymentAborting,
+    DeploymentApprovalAwaited,
+    DeploymentCancelled,
+    DeploymentEvent,
+    DeploymentExpired,
+    DeploymentFastForwarded,
+    DeploymentHalted,
+    DeploymentPaused,
+    DeploymentPlanned,
+    DeploymentQueued,
+    DeploymentRejected,
+    DeploymentReplanned,
+    DeploymentRequested,
+    DeploymentResumed,
+    DeploymentRollbackFailed,
+    DeploymentRolledBack,
+    DeploymentStarted,
+    DeploymentStepErrored,
+    DeploymentStepFailed,
+    DeploymentStepStarted,
+    DeploymentStepSucceeded,
+    DeploymentSucceeded,
+    DeploymentSuperseded,
+)
+from release_management.domain.orders import Leg
+from release_management.domain.plan import AnyStep, Plan, Promote
+from release_management.domain.strategies import StrategyName
+
+
+class Phase(StrEnum):
+    """The phases of a deployment."""
+
+    ABSENT = "Absent"
+    PLANNED = "Planned"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    QUEUED = "Queued"
+    PROGRESSING = "Progressing"
+    PAUSED = "Paused"
+    BAKING = "Baking"
+    ABORTING = "Aborting"
+    SUCCEEDED = "Succeeded"
+    ROLLED_BACK = "RolledBack"
+    ROLLBACK_FAILED = "RollbackFailed"
+    HALTED = "Halted"
+    REJECTED = "Rejected"
+    EXPIRED = "Expired"
+    CANCELLED = "Cancelled"
+    SUPERSEDED = "Superseded"
+
+
+WAITING = frozenset({Phase.PLANNED, Phase.AWAITING_APPROVAL, Phase.QUEUED})
+MOVING = frozenset({Phase.PROGRESSING, Phase.PAUSED, Phase.BAKING})
+ACTIVE = MOVING | {Phase.ABORTING}
+
+
+class StepStatus(StrEnum):
+    """Where a step stands."""
+
+    STARTED = "started"
+    WAITING = "waiting"
+    ERRORED = "errored"
+    FAILED = "failed"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class StepState:
+    """A step that was begun. `due` ends the attempt, the waiting, or the time before the next attempt."""
+
+    status: StepStatus
+    attempt: int = 1
+    due: str | None = None
+    timed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What is known of a deployment. `begun` is the highest forward wave that was begun, -1 before the first."""
+
+    id: str = ""
+    phase: Phase = Phase.ABSENT
+    release: str = ""
+    application: str = ""
+    version: str = ""
+    environment: str = ""
+    targets: tuple[str, ...] = ()
+    strategy: StrategyName = "rolling"
+    chosen: bool = False
+    options: Mapping[str, JsonValue] = field(default_factory=dict)
+    plan: Plan | None = None
+    digest: str = ""
+    by: str = ""
+    requested_by: str = ""
+    approval: str | None = None
+    deadline: str | None = None
+    bindings: tuple[Binding, ...] = ()
+    leg: Leg = "forward"
+    steps: Mapping[tuple[Leg, int], StepState] = field(default_factory=dict)
+    skipped: frozenset[int] = frozenset()
+    begun: int = -1
+    promoted: bool = False
+    reverts: str | None = None
+    retries: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it can no longer move."""
+        return self.phase not in WAITING and self.phase not in ACTIVE and self.phase is not Phase.ABSENT
+
+    def needed(self, leg: Leg) -> list[tuple[int, AnyStep]]:
+        """The steps of a leg that are to be done, with their indexes: not skipped, and needed for what was begun."""
+        if self.plan is None:
+            return []
+        if leg == "forward":
+            return [(i, step) for i, step in enumerate(self.plan.forward) if i not in self.skipped]
+        return [
+            (i, step) for i, step in enumerate(self.plan.rollback) if step.since is None or step.since <= self.begun
+        ]
+
+    def binding(self, target: str, component: str) -> Binding | None:
+        """The roles of a component at a place."""
+        return next((b for b in self.bindings if (b.target, b.component) == (target, component)), None)
+
+
+def evolve(state: Deployment, event: DeploymentEvent) -> Deployment:
+    """Apply one fact. Total: facts that contradict the state change what they can and never raise."""
+    match event:
+        case DeploymentPlanned():
+            return Deployment(
+                id=event.deployment,
+                phase=Phase.PLANNED,
+                release=event.release,
+                application=event.application,
+                version=event.version,
+                environment=event.environment,
+                targets=event.targets,
+                strategy=event.strategy,
+                chosen=event.chosen,
+                options=event.options,
+                plan=event.plan,
+                digest=event.digest,
+                by=event.by,
+                reverts=event.reverts,
+                retries=event.retries,
+            )
+        case DeploymentReplanned():
+            return replace(
+                state,
+                strategy=event.strategy,
+                options=event.options,
+                targets=event.targets,
+                plan=event.plan,
+                digest=event.digest,
+            )
+        case DeploymentRequested(by=by):
+            return replace(state, requested_by=by)
+        case DeploymentApprovalAwaited(approval=approval):
+            return replace(state, approval=approval, phase=_waits(state, Phase.AWAITING_APPROVAL))
+        case DeploymentQueued(deadline=deadline):
+            return replace(state, phase=Phase.QUEUED, deadline=deadline)
+        case DeploymentStarted(bindings=bindings):
+            return replace(state, phase=Phase.PROGRESSING, bindings=bindings, deadline=None)
+        case DeploymentStepStarted():
+            step = StepState(StepStatus.STARTED, event.attempt, event.deadline)
+            return _begin(state, event.leg, event.step, event.wave, step)
+        case DeploymentStepSucceeded():
+            done = StepState(StepStatus.DONE, event.attempt)
+            state = _begin(state, event.leg, event.step, event.wave, done)
+            return replace(state, promoted=_promoted(state, event))
+        case DeploymentStepFailed():
+            return _with_step(state, event.leg, event.step, StepState(StepStatus.FAILED, event.attempt))
+        case DeploymentStepErrored():
+            step = StepState(StepStatus.ERRORED, event.attempt, event.retry_at)
+            return _with_step(state, event.leg, event.step, step)
+        case DeploymentPaused():
+            step = StepState(StepStatus.WAITING, 1, event.until or event.deadline, timed=event.until is not None)
+            state = _begin(state, event.leg, event.step, event.wave, step)
+            phase = Phase.BAKING if event.baking else Phase.PAUSED
+            return replace(state, phase=phase if event.leg == "forward" else state.phase)
+        case DeploymentResumed(leg=leg, step=index):
+            state = _with_step(state, leg, index, StepState(StepStatus.DONE))
+            return replace(state, phase=Phase.PROGRESSING if leg == "forward" else state.phase)
+        case DeploymentFastForwarded(skipped=skipped):
+            phase = Phase.PROGRESSING if state.phase is Phase.PAUSED else state.phase
+            return replace(state, skipped=state.skipped | frozenset(skipped), phase=phase)
+        case DeploymentAborting():
+            return replace(state, phase=Phase.ABORTING, leg="rollback")
+        case DeploymentSucceeded():
+            return replace(state, phase=Phase.SUCCEEDED)
+        case DeploymentRolledBack():
+            return replace(state, phase=Phase.ROLLED_BACK)
+        case DeploymentRollbackFailed():
+            return replace(state, phase=Phase.ROLLBACK_FAILED)
+        case DeploymentHalted():
+            return replace(state, phase=Phase.HALTED)
+        case DeploymentRejected():
+            return replace(state, phase=Phase.REJECTED)
+        case DeploymentExpired():
+            return replace(state, phase=Phase.EXPIRED)
+        case DeploymentCancelled():
+            return replace(state, phase=Phase.CANCELLED)
+        case DeploymentSuperseded():
+            return replace(state, phase=Phase.SUPERSEDED)
+        case _:
+            assert_never(event)
+
+
+def _waits(state: Deployment, phase: Phase) -> Phase:
+    return phase if state.requested_by else state.phase
+
+
+def _begin(state: Deployment, leg: Leg, index: int, wave: int, step: StepState) -> Deployment:
+    begun = max(state.begun, wave) if leg == "forward" else state.begun
+    return replace(_with_step(state, leg, index, step), begun=begun)
+
+
+def _with_step(state: Deployment, leg: Leg, index: int, step: StepState) -> Deployment:
+    return replace(state, steps={**state.steps, (leg, index): step})
+
+
+def _promoted(state: Deployment, event: DeploymentStepSucceeded) -> bool:
+    steps = state.plan.steps(event.leg) if state.plan else ()
+    if 0 <= event.step < len(steps) and isinstance(steps[event.step], Promote):
+        return event.leg == "forward"
+    return state.promoted

@@ -1,0 +1,99 @@
+"""What an executor is asked to do, and what it answers."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue, model_validator
+
+from release_management.domain.words import Digest, Line, Name, Percent, Seconds, SemVer, Value
+
+Leg = Literal["forward", "rollback"]
+Slot = Name
+
+
+class ProvisionSlot(Value):
+    """`replicas` instances of `version` run in `slot`. Idempotent: make it so."""
+
+    verb: Literal["provision"] = "provision"
+    slot: Slot
+    version: SemVer
+    artifact: str | None = None
+    artifact_digest: Digest | None = None
+    config: dict[str, str] = {}
+    replicas: Annotated[int, Field(ge=0, le=100)]
+
+
+class AwaitSlotHealthy(Value):
+    """All `replicas` instances of `slot` have been healthy for `min_ready` seconds without a break."""
+
+    verb: Literal["await_healthy"] = "await_healthy"
+    slot: Slot
+    replicas: Annotated[int, Field(ge=0, le=100)]
+    min_ready: Seconds = 0.0
+
+
+class RouteSlots(Value):
+    """Traffic shares in percent per slot; a slot that is not named gets 0. They sum to 100, or are all 0."""
+
+    verb: Literal["route"] = "route"
+    weights: dict[Slot, Percent]
+
+    @model_validator(mode="after")
+    def _whole(self) -> "RouteSlots":
+        if sum(self.weights.values()) not in (0, 100):
+            raise ValueError(f"weights sum to {sum(self.weights.values())}; they must sum to 100, or all be 0")
+        return self
+
+
+class RetireSlot(Value):
+    """Nothing runs in `slot` any more. Requests in flight are finished first."""
+
+    verb: Literal["retire"] = "retire"
+    slot: Slot
+
+
+Action = Annotated[ProvisionSlot | AwaitSlotHealthy | RouteSlots | RetireSlot, Field(discriminator="verb")]
+
+
+class Order(Value):
+    """One step for one component at one place.
+
+    `fence` is the log position of the fact that caused the order. An executor compares it, under the lock of the
+    place's component, with the highest fence it has durably seen there: anything lower is answered `stale` and changes
+    nothing; the same fence again is answered as before.
+    """
+
+    deployment: str
+    leg: Leg
+    step: Annotated[int, Field(ge=0)]
+    attempt: Annotated[int, Field(ge=1)]
+    fence: Annotated[int, Field(ge=1)]
+    executor: Name
+    environment: Name
+    application: Name
+    target: Name
+    component: Name
+    action: Action
+    settings: dict[str, JsonValue] = {}
+    variables: dict[str, str] = {}
+    deadline: str
+
+
+Result = Literal["succeeded", "failed", "errored", "stale"]
+
+
+class Report(Value):
+    """What became of an order. *failed*: the release is bad; *errored*: the machinery broke; *stale*: fenced off.
+
+    `observed` is the traffic share in percent per slot that the load balancer itself states, where the order was one
+    that can change it.
+    """
+
+    deployment: str
+    leg: Leg
+    step: Annotated[int, Field(ge=0)]
+    attempt: Annotated[int, Field(ge=1)]
+    fence: Annotated[int, Field(ge=1)]
+    result: Result
+    reason: Line | None = None
+    observed: dict[Slot, Percent] | None = None
+    observedat: str

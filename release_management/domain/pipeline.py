@@ -1,0 +1,77 @@
+"""Pipeline: the order in which an application's releases walk the environments. Stream `pipeline:<name>`."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from release_management.domain.words import Command, Fact, Name, Refused, Value
+
+
+class Stage(Value):
+    """An environment, and the environments in which a release must have succeeded before it may enter."""
+
+    environment: Name
+    requires: tuple[Name, ...] = ()
+
+
+# Events
+
+
+class PipelineConfigured(Fact):
+    """The pipeline has these stages from now on; releases created later walk it."""
+
+    NAME: ClassVar[str] = "pipeline.configured"
+    name: Name
+    application: Name
+    stages: tuple[Stage, ...]
+
+
+# Commands
+
+
+class ConfigurePipeline(Command):
+    """State a pipeline and make it the application's own. `stages` None: every environment, in order."""
+
+    NAME: ClassVar[str] = "pipeline.configure"
+    name: Name
+    application: Name = "default"
+    stages: Annotated[tuple[Name, ...], Field(max_length=100)] | None = None
+
+
+# State
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What is known of a pipeline; `name` is empty while it does not exist."""
+
+    name: str = ""
+    application: str = ""
+    stages: tuple[Stage, ...] = ()
+
+
+def evolve(state: Pipeline, event: PipelineConfigured) -> Pipeline:
+    """Apply one fact."""
+    return Pipeline(event.name, event.application, event.stages)
+
+
+# Decisions
+
+
+def decide(command: ConfigurePipeline, state: Pipeline, environments: tuple[str, ...]) -> list[PipelineConfigured]:
+    """Configure; `environments` are all that exist, in order. Each stage asks success in the stage before."""
+    names = environments if command.stages is None else command.stages
+    if not names:
+        raise Refused(f"pipeline {command.name}: it has no stage; configure an environment first")
+    if len(set(names)) != len(names):
+        raise Refused(f"pipeline {command.name}: an environment stands twice in {', '.join(names)}; name each once")
+    unknown = [name for name in names if name not in environments]
+    if unknown:
+        known = ", ".join(environments) or "none yet"
+        raise Refused(f"pipeline {command.name}: environment {unknown[0]!r} does not exist; known: {known}")
+    stages = tuple(
+        Stage(environment=name, requires=(names[index - 1],) if index else ()) for index, name in enumerate(names)
+    )
+    event = PipelineConfigured(name=command.name, application=command.application, stages=stages)
+    return [] if evolve(state, event) == state else [event]

@@ -1,0 +1,237 @@
+"""Place: one application on one target of one environment. Stream `place:<environment>/<application>/<target>`.
+
+It is the unit that is locked, queued for, and known to run something; at most one deployment holds it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, assert_never
+
+from release_management.domain.component import Component
+from release_management.domain.orders import Slot
+from release_management.domain.words import Fact, Name, Percent, SemVer
+
+# Events
+
+
+class PlaceLocked(Fact):
+    """The deployment holds the place."""
+
+    NAME: ClassVar[str] = "place.locked"
+    deployment: str
+
+
+class PlaceUnlocked(Fact):
+    """The deployment has let go; `next` is the one that waits longest, if any does."""
+
+    NAME: ClassVar[str] = "place.unlocked"
+    deployment: str
+    next: str | None = None
+
+
+class PlaceQueued(Fact):
+    """The deployment waits for the place."""
+
+    NAME: ClassVar[str] = "place.queued"
+    deployment: str
+
+
+class PlaceUnqueued(Fact):
+    """The deployment no longer waits."""
+
+    NAME: ClassVar[str] = "place.unqueued"
+    deployment: str
+
+
+class PlaceSlotProvisioned(Fact):
+    """The slot runs so many replicas of this version."""
+
+    NAME: ClassVar[str] = "place.slot_provisioned"
+    deployment: str
+    component: Name
+    slot: Slot
+    content: Component
+    replicas: int
+
+
+class PlaceSlotRetired(Fact):
+    """Nothing runs in the slot any more."""
+
+    NAME: ClassVar[str] = "place.slot_retired"
+    deployment: str
+    component: Name
+    slot: Slot
+
+
+class PlaceTrafficIntended(Fact):
+    """These shares in percent per slot are wanted from now on."""
+
+    NAME: ClassVar[str] = "place.traffic_intended"
+    deployment: str
+    component: Name
+    weights: dict[Slot, Percent]
+
+
+class PlaceTrafficObserved(Fact):
+    """The load balancer stated these shares in percent per slot at `observedat`."""
+
+    NAME: ClassVar[str] = "place.traffic_observed"
+    deployment: str
+    component: Name
+    weights: dict[Slot, Percent]
+    observedat: str
+
+
+class PlacePromoted(Fact):
+    """The slot's version is the stable one now."""
+
+    NAME: ClassVar[str] = "place.promoted"
+    deployment: str
+    component: Name
+    slot: Slot
+
+
+class PlaceVersionSucceeded(Fact):
+    """The release's deployment succeeded here."""
+
+    NAME: ClassVar[str] = "place.version_succeeded"
+    deployment: str
+    version: SemVer
+
+
+class PlaceVersionWithdrawn(Fact):
+    """The release was rolled back here; it is no version to return to."""
+
+    NAME: ClassVar[str] = "place.version_withdrawn"
+    deployment: str
+    version: SemVer
+
+
+PlaceEvent = (
+    PlaceLocked
+    | PlaceUnlocked
+    | PlaceQueued
+    | PlaceUnqueued
+    | PlaceSlotProvisioned
+    | PlaceSlotRetired
+    | PlaceTrafficIntended
+    | PlaceTrafficObserved
+    | PlacePromoted
+    | PlaceVersionSucceeded
+    | PlaceVersionWithdrawn
+)
+
+
+# State
+
+
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """What runs in a slot."""
+
+    content: Component
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A component at the place: what runs in each slot, which slot is stable, intended and observed traffic."""
+
+    slots: Mapping[str, Occupant] = field(default_factory=dict)
+    stable: str | None = None
+    intended: Mapping[str, int] = field(default_factory=dict)
+    observed: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def serving(self) -> Occupant | None:
+        """The stable version, or None where there is none yet."""
+        return self.slots.get(self.stable) if self.stable else None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is known of a place. `succeeded` holds (version, deployment), oldest first, withdrawn ones left out."""
+
+    lock: str | None = None
+    queue: tuple[str, ...] = ()
+    components: Mapping[str, Standing] = field(default_factory=dict)
+    succeeded: tuple[tuple[str, str], ...] = ()
+
+
+def stream(environment: str, application: str, target: str) -> str:
+    """The place's stream id."""
+    return f"place:{environment}/{application}/{target}"
+
+
+def evolve(state: Place, event: PlaceEvent) -> Place:
+    """Apply one fact."""
+    match event:
+        case PlaceLocked(deployment=deployment):
+            return replace(state, lock=deployment, queue=tuple(d for d in state.queue if d != deployment))
+        case PlaceUnlocked():
+            return replace(state, lock=None)
+        case PlaceQueued(deployment=deployment):
+            return replace(state, queue=(*state.queue, deployment))
+        case PlaceUnqueued(deployment=deployment):
+            return replace(state, queue=tuple(d for d in state.queue if d != deployment))
+        case PlaceVersionSucceeded(version=version, deployment=deployment):
+            kept = tuple(item for item in state.succeeded if item[0] != version)
+            return replace(state, succeeded=(*kept, (version, deployment)))
+        case PlaceVersionWithdrawn(version=version):
+            return replace(state, succeeded=tuple(i for i in state.succeeded if i[0] != version))
+        case _:
+            standing = _stand(state.components.get(event.component, Standing()), event)
+            return replace(state, components={**state.components, event.component: standing})
+
+
+ComponentEvent = PlaceSlotProvisioned | PlaceSlotRetired | PlaceTrafficIntended | PlaceTrafficObserved | PlacePromoted
+
+
+def _stand(standing: Standing, event: ComponentEvent) -> Standing:
+    match event:
+        case PlaceSlotProvisioned():
+            occupant = Occupant(event.content, event.replicas)
+            return replace(standing, slots={**standing.slots, event.slot: occupant})
+        case PlaceSlotRetired(slot=slot):
+            slots = {name: occupant for name, occupant in standing.slots.items() if name != slot}
+            return replace(standing, slots=slots, stable=None if standing.stable == slot else standing.stable)
+        case PlaceTrafficIntended(weights=weights):
+            return replace(standing, intended=weights)
+        case PlaceTrafficObserved(weights=weights):
+            return replace(standing, observed=weights)
+        case PlacePromoted(slot=slot):
+            return replace(standing, stable=slot)
+        case _:
+            assert_never(event)
+
+
+# Decisions: a place has no commands of its own; a deployment's decision writes it in the same append.
+
+
+def lock(state: Place, deployment: str) -> list[PlaceEvent]:
+    """Take the place; the caller has made sure that it is free."""
+    return [] if state.lock == deployment else [PlaceLocked(deployment=deployment)]
+
+
+def enqueue(state: Place, deployment: str) -> list[PlaceEvent]:
+    """Wait for the place."""
+    return [] if deployment in state.queue else [PlaceQueued(deployment=deployment)]
+
+
+def release(state: Place, deployment: str) -> list[PlaceEvent]:
+    """Let go of the lock, or of the place in the queue."""
+    if state.lock == deployment:
+        return [PlaceUnlocked(deployment=deployment, next=state.queue[0] if state.queue else None)]
+    return [PlaceUnqueued(deployment=deployment)] if deployment in state.queue else []
+
+
+def free_for(state: Place, deployment: str) -> bool:
+    """Whether the deployment may take the place now: nobody holds it and nobody waits longer."""
+    if state.lock is not None:
+        return state.lock == deployment
+    return not state.queue or state.queue[0] == deployment
+
+
+def rollback_version(state: Place, leaving: str) -> str | None:
+    """The newest version that succeeded here, was not rolled back, and is not the one that is left."""
+    return next((version for version, _ in reversed(state.succeeded) if version != leaving), None)

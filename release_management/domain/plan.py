@@ -1,0 +1,163 @@
+"""A plan: the list of steps that a strategy compiles to. It is shown, approved, recorded, then walked.
+
+Steps of one wave run side by side; the next wave begins when all of them succeeded. Steps speak of the roles `stable`
+(what runs) and `candidate` (what comes); roles are bound to slots when the deployment starts.
+"""
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from release_management.domain.words import Line, Name, Percent, Refused, Seconds, SemVer, Value
+
+Role = Literal["stable", "candidate"]
+MAX_STEPS = 300
+
+
+class Step(Value):
+    """What every step carries. `since` (rollback only): needed once the forward leg has begun that wave."""
+
+    wave: Annotated[int, Field(ge=0)]
+    since: int | None = None
+
+
+class PlaceStep(Step):
+    """A step for one component on one target."""
+
+    target: Name
+    component: Name
+
+
+class Provision(PlaceStep):
+    """The role's version runs with so many replicas. Idempotent: make it so."""
+
+    verb: Literal["provision"] = "provision"
+    role: Role
+    replicas: Annotated[int, Field(ge=0, le=100)]
+
+
+class AwaitHealthy(PlaceStep):
+    """Healthy for `min_ready` without a break, before `deadline` seconds have passed."""
+
+    verb: Literal["await_healthy"] = "await_healthy"
+    role: Role
+    replicas: Annotated[int, Field(ge=0, le=100)]
+    min_ready: Seconds = 0.0
+    deadline: Seconds
+
+
+class Route(PlaceStep):
+    """Traffic shares in percent: they sum to 100, or are all 0 where nothing serves."""
+
+    verb: Literal["route"] = "route"
+    weights: dict[Role, Percent]
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Route":
+        if sum(self.weights.values()) not in (0, 100):
+            raise ValueError(f"weights sum to {sum(self.weights.values())}; they must sum to 100, or all be 0")
+        return self
+
+
+class Pause(Step):
+    """Wait for `duration` seconds, or for a person where it is None; `deadline` then ends the waiting."""
+
+    verb: Literal["pause"] = "pause"
+    reason: Line
+    duration: Seconds | None = None
+    deadline: Seconds = 0.0
+    baking: bool = False
+
+
+class Promote(PlaceStep):
+    """The role is the place's stable version now. Nothing is ordered; it is recorded."""
+
+    verb: Literal["promote"] = "promote"
+    role: Role
+
+
+class Retire(PlaceStep):
+    """Nothing runs in the role any more."""
+
+    verb: Literal["retire"] = "retire"
+    role: Role
+
+
+AnyStep = Annotated[
+    Provision | AwaitHealthy | Route | Pause | Promote | Retire,
+    Field(discriminator="verb"),
+]
+
+
+class Plan(Value):
+    """The forward steps and the way back, compiled together.
+
+    `reversible` False: the way back is to stop here (`Halted`); a newer version is needed.
+    """
+
+    strategy: Name
+    version: SemVer
+    forward: tuple[AnyStep, ...]
+    rollback: tuple[AnyStep, ...] = ()
+    reversible: bool = True
+    notes: tuple[Line, ...] = ()
+
+    def steps(self, leg: str) -> tuple[AnyStep, ...]:
+        """The steps of a leg: `forward` or `rollback`."""
+        return self.forward if leg == "forward" else self.rollback
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the plan's canonical JSON: what an approval is bound to."""
+        return digest_of(self.model_dump(mode="json"))
+
+
+def digest_of(value: object) -> str:
+    """SHA-256, in hexadecimal, of the value's canonical JSON (sorted keys, no spaces)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def bounded(plan: Plan) -> Plan:
+    """Refuse a plan that is too long to be read, approved and recorded in one piece."""
+    if len(plan.forward) > MAX_STEPS:
+        raise Refused(
+            f"the plan has {len(plan.forward)} steps; at most {MAX_STEPS} fit: deploy fewer components or targets "
+            "at once, or use fewer traffic steps"
+        )
+    return plan
+
+
+def weight_sequence(plan: Plan) -> tuple[int, ...]:
+    """The candidate's traffic shares that the forward leg passes through, in order, each once."""
+    shares: list[int] = []
+    for step in plan.forward:
+        if isinstance(step, Route) and (not shares or shares[-1] != step.weights.get("candidate", 0)):
+            shares.append(step.weights.get("candidate", 0))
+    return tuple(shares)
+
+
+def describe(step: AnyStep) -> str:
+    """One line for a person."""
+    match step:
+        case Provision():
+            return f"run {step.replicas} of the {step.role} version of {step.component} on {step.target}"
+        case AwaitHealthy():
+            held = f" for {step.min_ready:g} s" if step.min_ready else ""
+            return (
+                f"wait until {step.replicas} of {step.component} ({step.role}) on {step.target} are healthy{held}, "
+                f"at most {step.deadline:g} s"
+            )
+        case Route():
+            shares = ", ".join(f"{share} % {role}" for role, share in step.weights.items())
+            return f"route {step.component} on {step.target}: {shares}"
+        case Pause(duration=None):
+            return f"pause until promoted ({step.reason})"
+        case Pause():
+            return f"{'bake' if step.baking else 'pause'} {step.duration:g} s ({step.reason})"
+        case Promote():
+            return f"the {step.role} version of {step.component} on {step.target} is stable now"
+        case Retire():
+            return f"stop the {step.role} version of {step.component} on {step.target}"

@@ -1,0 +1,147 @@
+"""From a release and what stands at the places to a plan, and to the roles bound to slots."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from release_management.domain.compiler import Stand, compile_plan
+from release_management.domain.component import Component
+from release_management.domain.deployment.events import Binding
+from release_management.domain.environment import Environment, Target
+from release_management.domain.place import Place, Standing
+from release_management.domain.plan import Plan
+from release_management.domain.policy import Policy
+from release_management.domain.release import Release
+from release_management.domain.strategies import StrategyName, parse_options
+from release_management.domain.words import Refused
+
+DEFAULT_STRATEGY: StrategyName = "rolling"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A compiled plan with what it was compiled from: its targets, and the bindings as they would be now."""
+
+    strategy: StrategyName
+    options: dict[str, JsonValue]
+    targets: tuple[str, ...]
+    plan: Plan
+    bindings: tuple[Binding, ...]
+
+
+def choose(
+    release: Release,
+    policies: Sequence[Policy],
+    strategy: StrategyName | None,
+    options: Mapping[str, JsonValue],
+) -> tuple[StrategyName, dict[str, JsonValue]]:
+    """The strategy and its options: the caller's before the release's own, before the nearer policy's.
+
+    `policies` begin with the widest scope.
+    """
+    defaults = [policy.default for policy in policies if policy.default is not None]
+    own: StrategyName | None = "canary" if release.initial_traffic is not None else None
+    chosen = strategy or own or (defaults[-1] if defaults else DEFAULT_STRATEGY)
+    merged: dict[str, JsonValue] = {}
+    for policy in policies:
+        merged.update(policy.strategies.get(chosen, {}))
+    if chosen == "canary" and release.initial_traffic is not None:
+        merged.pop("steps", None)
+        merged["initial_traffic"] = release.initial_traffic
+    if "steps" in options:
+        merged = {key: it for key, it in merged.items() if key not in ("initial_traffic", "increment")}
+    elif {"initial_traffic", "increment"} & set(options):
+        merged.pop("steps", None)
+    merged.update(options)
+    return chosen, merged
+
+
+def draft(
+    release: Release,
+    environment: Environment,
+    places: Mapping[str, Place],
+    strategy: StrategyName,
+    options: dict[str, JsonValue],
+) -> Draft:
+    """Compile the plan. `places` maps every target of the environment to the application's place there."""
+    parsed = parse_options(strategy, options)
+    stands: list[Stand] = []
+    bindings: list[Binding] = []
+    notes: list[str] = []
+    for target in environment.targets.values():
+        place = places[target.name]
+        for component in release.components:
+            settings = target.components.get(component.name)
+            if settings is None:
+                continue
+            standing = place.components.get(component.name, Standing())
+            if standing.serving is not None and standing.serving.content == component:
+                notes.append(f"{component.name} {component.version} on {target.name} is unchanged")
+                continue
+            stands.append(_stand(target, component, standing, settings))
+            bindings.append(_bind(target, component, standing, settings, environment))
+    missing = without_target(release, environment)
+    if missing:
+        raise Refused(_no_target(missing[0], environment))
+    plan = compile_plan(strategy, release.version, stands, parsed, tuple(notes))
+    targets = tuple(dict.fromkeys(binding.target for binding in bindings))
+    return Draft(strategy, options, targets, plan, tuple(bindings))
+
+
+def without_target(release: Release, environment: Environment) -> tuple[str, ...]:
+    """The components that no target of the environment can run."""
+    able = {name for target in environment.targets.values() for name in target.components}
+    return tuple(component.name for component in release.components if component.name not in able)
+
+
+def _no_target(component: str, environment: Environment) -> str:
+    return (
+        f"component {component!r} has no target in {environment.name}; add one to relman.yaml and apply it:\n"
+        "environments:\n"
+        f"  {environment.name}:\n"
+        "    targets:\n"
+        "      main:\n"
+        "        executor: local\n"
+        "        components:\n"
+        f"          {component}:\n"
+        '            command: ["./run", "--port", "{port}", "--version", "{version}"]\n'
+        "            port: 8080\n"
+        "            health: /health"
+    )
+
+
+def _stand(target: Target, component: Component, standing: Standing, settings: Mapping[str, JsonValue]) -> Stand:
+    wanted = settings.get("replicas", 1)
+    return Stand(
+        target=target.name,
+        component=component.name,
+        serving=standing.serving is not None,
+        replicas=wanted if isinstance(wanted, int) else 1,
+        slots=len(target.slots),
+        routes=target.routes,
+        reversible=target.reversible,
+    )
+
+
+def _bind(
+    target: Target,
+    component: Component,
+    standing: Standing,
+    settings: dict[str, JsonValue],
+    environment: Environment,
+) -> Binding:
+    """The candidate gets the first slot that is not the stable one's; with a single slot they share it."""
+    stable = standing.stable if standing.serving else None
+    free = [slot for slot in target.slots if slot != stable]
+    return Binding(
+        target=target.name,
+        component=component.name,
+        executor=target.executor,
+        candidate=component,
+        candidate_slot=free[0] if free else target.slots[0],
+        stable=standing.serving.content if standing.serving else None,
+        stable_slot=stable,
+        settings=settings,
+        variables=dict(environment.variables),
+    )

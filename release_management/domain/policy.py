@@ -1,0 +1,150 @@
+"""Policy: strategies, triggers and gates for an application, or an application in one environment.
+
+Stream `policy:<application>` or `policy:<application>/<environment>`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, ClassVar, assert_never
+
+from pydantic import Field, JsonValue
+
+from release_management.domain.strategies import StrategyName, parse_options
+from release_management.domain.words import Command, Fact, Line, Name, Seconds, Value
+
+
+class TriggerCondition(Value):
+    """Roll back when `metric` stays beyond `threshold` for `duration_seconds`."""
+
+    metric: Line
+    threshold: Annotated[float, Field(allow_inf_nan=False)]
+    duration_seconds: Seconds
+
+
+class Gate(Value):
+    """A compliance gate: whether it must pass, and the score that passes."""
+
+    required: bool = True
+    pass_threshold: Annotated[float, Field(allow_inf_nan=False)] | None = None
+
+
+# Events
+
+
+class PolicyStrategyConfigured(Fact):
+    """The strategy has these options here, and is the default here from now on."""
+
+    NAME: ClassVar[str] = "policy.strategy_configured"
+    strategy: StrategyName
+    options: dict[str, JsonValue] = {}
+
+
+class PolicyTriggersConfigured(Fact):
+    """These conditions roll a deployment back, once analysis exists."""
+
+    NAME: ClassVar[str] = "policy.triggers_configured"
+    conditions: tuple[TriggerCondition, ...]
+
+
+class PolicyGatesConfigured(Fact):
+    """These gates exist from now on."""
+
+    NAME: ClassVar[str] = "policy.gates_configured"
+    gates: dict[Name, Gate]
+
+
+class PolicyPipelineChosen(Fact):
+    """Releases of the application walk this pipeline from now on."""
+
+    NAME: ClassVar[str] = "policy.pipeline_chosen"
+    pipeline: Name
+
+
+PolicyEvent = PolicyStrategyConfigured | PolicyTriggersConfigured | PolicyGatesConfigured | PolicyPipelineChosen
+
+
+# Commands
+
+
+class ConfigureStrategy(Command):
+    """Set a strategy's options and make it the default, everywhere or in one environment."""
+
+    NAME: ClassVar[str] = "policy.configure_strategy"
+    application: Name = "default"
+    environment: Name | None = None
+    strategy: StrategyName
+    options: dict[str, JsonValue] = {}
+
+
+class ConfigureTriggers(Command):
+    """State the conditions that roll a deployment back."""
+
+    NAME: ClassVar[str] = "policy.configure_triggers"
+    application: Name = "default"
+    environment: Name | None = None
+    conditions: Annotated[tuple[TriggerCondition, ...], Field(max_length=50)]
+
+
+class ConfigureGates(Command):
+    """State compliance gates; those not named stay."""
+
+    NAME: ClassVar[str] = "policy.configure_gates"
+    application: Name = "default"
+    environment: Name | None = None
+    gates: Annotated[dict[Name, Gate], Field(max_length=50)]
+
+
+PolicyCommand = ConfigureStrategy | ConfigureTriggers | ConfigureGates
+
+
+# State
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is known of one scope. `strategies` holds each configured strategy's options."""
+
+    default: StrategyName | None = None
+    strategies: Mapping[StrategyName, Mapping[str, JsonValue]] = field(default_factory=dict)
+    triggers: tuple[TriggerCondition, ...] = ()
+    gates: Mapping[str, Gate] = field(default_factory=dict)
+    pipeline: str | None = None
+
+
+def evolve(state: Policy, event: PolicyEvent) -> Policy:
+    """Apply one fact."""
+    match event:
+        case PolicyStrategyConfigured(strategy=strategy, options=options):
+            return replace(state, default=strategy, strategies={**state.strategies, strategy: options})
+        case PolicyTriggersConfigured(conditions=conditions):
+            return replace(state, triggers=conditions)
+        case PolicyGatesConfigured(gates=gates):
+            return replace(state, gates=gates)
+        case PolicyPipelineChosen(pipeline=pipeline):
+            return replace(state, pipeline=pipeline)
+        case _:
+            assert_never(event)
+
+
+# Decisions
+
+
+def decide(command: PolicyCommand, state: Policy) -> list[PolicyEvent]:
+    """Decide on one scope."""
+    event: PolicyEvent
+    match command:
+        case ConfigureStrategy(strategy=strategy, options=options):
+            parse_options(strategy, options)
+            event = PolicyStrategyConfigured(strategy=strategy, options=options)
+        case ConfigureTriggers(conditions=conditions):
+            event = PolicyTriggersConfigured(conditions=conditions)
+        case ConfigureGates(gates=gates):
+            event = PolicyGatesConfigured(gates={**state.gates, **gates})
+        case _:
+            assert_never(command)
+    return [] if evolve(state, event) == state else [event]
+
+
+def choose_pipeline(name: str, state: Policy) -> list[PolicyEvent]:
+    """Make a pipeline the application's own."""
+    return [] if state.pipeline == name else [PolicyPipelineChosen(pipeline=name)]

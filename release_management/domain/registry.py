@@ -1,0 +1,112 @@
+"""Every name that a record can have, with its model; and how records of older versions are read.
+
+Names and versions are permanent. To change a fact's shape, raise its `VERSION` and add an upcaster from the version
+before: it takes the old `data` and gives the new `(name, data)` pairs, none or several of them.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, get_args
+
+from pydantic import ValidationError
+
+from release_management.domain import approval, environment, pipeline, place, policy, release
+from release_management.domain.deployment import events as deployment
+from release_management.domain.record import Envelope, Event, Recorded
+from release_management.domain.words import ActorId, Fact, Line, Personal, explain
+
+Upcaster = Callable[[dict[str, Any]], Iterable[tuple[str, dict[str, Any]]]]
+
+
+class UnreadableRecordError(Exception):
+    """A record that the registry cannot read: its name or version is unknown, or its data does not fit."""
+
+
+class CommandRefused(Fact):
+    """Somebody wished something that a rule forbids. Stream `refusals:<environment, application or sender>`."""
+
+    NAME: ClassVar[str] = "command.refused"
+    command: Line
+    sender: Line
+    by: ActorId
+    reason: Personal
+
+
+def _members(union: object) -> tuple[type[Fact], ...]:
+    return get_args(union) or (union,)
+
+
+FACTS: Mapping[str, type[Fact]] = {
+    fact.NAME: fact
+    for union in (
+        environment.EnvironmentEvent,
+        pipeline.PipelineConfigured,
+        policy.PolicyEvent,
+        release.ReleaseEvent,
+        place.PlaceEvent,
+        approval.ApprovalEvent,
+        deployment.DeploymentEvent,
+        CommandRefused,
+    )
+    for fact in _members(union)
+}
+UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
+
+
+class Registry:
+    """Reads records of every version that was ever written."""
+
+    def __init__(
+        self,
+        facts: Mapping[str, type[Fact]] = FACTS,
+        upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS,
+    ) -> None:
+        """Raises `ValueError` if a version of a fact can no longer be read, since its upcaster is missing."""
+        self._facts = facts
+        self._upcasters = upcasters
+        for name, fact in facts.items():
+            if name != fact.NAME:
+                raise ValueError(f"{fact.__name__} is named {fact.NAME} and registered as {name}")
+            for version in range(1, fact.VERSION):
+                if (name, version) not in upcasters:
+                    raise ValueError(f"{name} is at version {fact.VERSION} and version {version} has no upcaster")
+
+    def knows(self, name: str, version: int) -> bool:
+        """Whether records of this name and version can be read."""
+        fact = self._facts.get(name)
+        return (name, version) in self._upcasters or (fact is not None and version == fact.VERSION)
+
+    def read(self, recorded: Recorded) -> tuple[Event, ...]:
+        """The events of a record, upcast to today's versions. Raises `UnreadableRecordError`."""
+        document = json.loads(recorded.record)
+        data = document.pop("data")
+        try:
+            envelope = Envelope.model_validate(document)
+            return tuple(
+                Event(recorded.position, envelope, fact)
+                for fact in self._facts_of(envelope.type, envelope.schemaversion, data, recorded.position)
+            )
+        except ValidationError as error:
+            raise UnreadableRecordError(
+                f"record {recorded.position} ({recorded.name}) does not fit its model: {explain(error)}"
+            ) from None
+
+    def _facts_of(self, name: str, version: int, data: dict[str, Any], position: int) -> list[Fact]:
+        fact = self._facts.get(name)
+        if fact is not None and version == fact.VERSION:
+            return [fact.model_validate_json(json.dumps(data))]
+        upcast = self._upcasters.get((name, version))
+        if upcast is None:
+            raise UnreadableRecordError(
+                f"record {position} is {name} version {version}, which this program does not know; "
+                "it was written by a newer one: use that, or a later one"
+            )
+        return [
+            fact
+            for newer, content in upcast(data)
+            for fact in self._facts_of(newer, version + 1 if newer == name else self._oldest(newer), content, position)
+        ]
+
+    def _oldest(self, name: str) -> int:
+        fact = self._facts.get(name)
+        return fact.VERSION if fact is not None else 1

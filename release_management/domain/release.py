@@ -1,0 +1,315 @@
+"""Release: `application@SemVer`, a snapshot of components, changes and pipeline. Stream `release:<app>@<version>`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, ClassVar, Literal, assert_never
+
+from pydantic import Field, StringConstraints
+
+from release_management.domain.component import Component
+from release_management.domain.pipeline import Stage
+from release_management.domain.words import (
+    ActorId,
+    Command,
+    Digest,
+    Fact,
+    Line,
+    Name,
+    Note,
+    Percent,
+    Personal,
+    Refused,
+    SemVer,
+    Value,
+)
+
+Commit = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z._/-]{4,80}$")]
+Timestamp = Annotated[
+    str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$")
+]
+
+
+class Change(Value):
+    """A commit that the release brings. `committed_at` is RFC 3339."""
+
+    commit: Commit
+    committed_at: Timestamp
+    author: Personal | None = None
+    message: Personal | None = None
+
+
+# Events
+
+
+class ReleaseCreated(Fact):
+    """The release exists. `content` is a keyed digest of everything that its creation said."""
+
+    NAME: ClassVar[str] = "release.created"
+    application: Name
+    version: SemVer
+    author: ActorId
+    components: Annotated[tuple[Component, ...], Field(min_length=1)]
+    changes: tuple[Change, ...] = ()
+    changelog: tuple[Personal, ...] = ()
+    pipeline: Name | None = None
+    stages: tuple[Stage, ...] = ()
+    content: Digest
+
+
+class ReleasePublished(Fact):
+    """The release may be deployed from now on."""
+
+    NAME: ClassVar[str] = "release.published"
+
+
+class ReleaseAttested(Fact):
+    """A person states a gate's result. It shows as a manual attestation."""
+
+    NAME: ClassVar[str] = "release.attested"
+    gate: Name
+    result: Literal["passed", "failed"]
+    by: ActorId
+    note: Personal | None = None
+
+
+class ReleaseBlocked(Fact):
+    """The release must not be deployed any more."""
+
+    NAME: ClassVar[str] = "release.blocked"
+    reason: Personal
+
+
+class ReleaseUnblocked(Fact):
+    """The block is lifted."""
+
+    NAME: ClassVar[str] = "release.unblocked"
+
+
+class ReleaseCanaryConfigured(Fact):
+    """This release begins its canaries with this share of the traffic."""
+
+    NAME: ClassVar[str] = "release.canary_configured"
+    initial_traffic: Percent
+
+
+class ReleaseDeploymentPlanned(Fact):
+    """A deployment of this release to the environment was planned; an earlier plan for it is superseded."""
+
+    NAME: ClassVar[str] = "release.deployment_planned"
+    environment: Name
+    deployment: str
+
+
+class ReleaseSucceeded(Fact):
+    """The release succeeded in the environment."""
+
+    NAME: ClassVar[str] = "release.succeeded"
+    environment: Name
+    deployment: str
+
+
+class ReleaseWithdrawn(Fact):
+    """The release was rolled back in the environment; its success there no longer counts."""
+
+    NAME: ClassVar[str] = "release.withdrawn"
+    environment: Name
+    deployment: str
+
+
+ReleaseEvent = (
+    ReleaseCreated
+    | ReleasePublished
+    | ReleaseAttested
+    | ReleaseBlocked
+    | ReleaseUnblocked
+    | ReleaseCanaryConfigured
+    | ReleaseDeploymentPlanned
+    | ReleaseSucceeded
+    | ReleaseWithdrawn
+)
+
+
+# Commands
+
+
+class ComponentWish(Value):
+    """A component as people write it; the version is the release's unless given."""
+
+    name: Name
+    version: SemVer | None = None
+    artifact: Line | None = None
+    digest: Digest | None = None
+    config: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")], str] = {}
+
+
+class ChangeWish(Value):
+    """A commit as people write it."""
+
+    commit: Commit
+    committed_at: Timestamp
+    author: Line | None = None
+    message: Note | None = None
+
+
+class CreateRelease(Command):
+    """Create a release, published unless `draft`. The same content again is the same release."""
+
+    NAME: ClassVar[str] = "release.create"
+    application: Name = "default"
+    version: SemVer
+    components: Annotated[tuple[ComponentWish, ...], Field(min_length=1, max_length=50)]
+    changes: Annotated[tuple[ChangeWish, ...], Field(max_length=100)] = ()
+    changelog: Annotated[tuple[Note, ...], Field(max_length=100)] = ()
+    draft: bool = False
+
+
+ReleaseRef = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}@[0-9A-Za-z.+-]{1,128}$")]
+
+
+class PublishRelease(Command):
+    """Let a draft be deployed."""
+
+    NAME: ClassVar[str] = "release.publish"
+    release: ReleaseRef
+
+
+class AttestRelease(Command):
+    """State a gate's result by hand."""
+
+    NAME: ClassVar[str] = "release.attest"
+    release: ReleaseRef
+    gate: Name
+    result: Literal["passed", "failed"]
+    note: Note | None = None
+
+
+class BlockRelease(Command):
+    """Forbid further deployments of a release."""
+
+    NAME: ClassVar[str] = "release.block"
+    release: ReleaseRef
+    reason: Note
+
+
+class UnblockRelease(Command):
+    """Lift the block."""
+
+    NAME: ClassVar[str] = "release.unblock"
+    release: ReleaseRef
+
+
+class ConfigureCanary(Command):
+    """Give a release its own initial canary traffic; its planned deployments are compiled again."""
+
+    NAME: ClassVar[str] = "release.configure_canary"
+    release: ReleaseRef
+    traffic_percentage: Annotated[int, Field(ge=1, le=100)]
+
+
+ReleaseCommand = PublishRelease | AttestRelease | BlockRelease | UnblockRelease
+
+
+# State
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What is known of a release; `version` is empty while it does not exist.
+
+    `planned` and `succeeded` map environments to deployments.
+    """
+
+    application: str = ""
+    version: str = ""
+    author: str = ""
+    content: str = ""
+    components: tuple[Component, ...] = ()
+    pipeline: str | None = None
+    stages: tuple[Stage, ...] = ()
+    published: bool = False
+    blocked: bool = False
+    initial_traffic: int | None = None
+    attestations: Mapping[str, str] = field(default_factory=dict)
+    planned: Mapping[str, str] = field(default_factory=dict)
+    succeeded: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ref(self) -> str:
+        """`application@version`."""
+        return f"{self.application}@{self.version}"
+
+
+def evolve(state: Release, event: ReleaseEvent) -> Release:
+    """Apply one fact."""
+    match event:
+        case ReleaseCreated():
+            return Release(
+                application=event.application,
+                version=event.version,
+                author=event.author,
+                content=event.content,
+                components=event.components,
+                pipeline=event.pipeline,
+                stages=event.stages,
+            )
+        case ReleasePublished():
+            return replace(state, published=True)
+        case ReleaseAttested(gate=gate, result=result):
+            return replace(state, attestations={**state.attestations, gate: result})
+        case ReleaseBlocked():
+            return replace(state, blocked=True)
+        case ReleaseUnblocked():
+            return replace(state, blocked=False)
+        case ReleaseCanaryConfigured(initial_traffic=share):
+            return replace(state, initial_traffic=share)
+        case ReleaseDeploymentPlanned(environment=environment, deployment=deployment):
+            return replace(state, planned={**state.planned, environment: deployment})
+        case ReleaseSucceeded(environment=environment, deployment=deployment):
+            return replace(state, succeeded={**state.succeeded, environment: deployment})
+        case ReleaseWithdrawn(environment=environment):
+            kept = {name: it for name, it in state.succeeded.items() if name != environment}
+            return replace(state, succeeded=kept)
+        case _:
+            assert_never(event)
+
+
+# Decisions
+
+
+def create(created: ReleaseCreated, draft: bool, state: Release) -> list[ReleaseEvent]:
+    """Create; the same content again gives nothing, other content under the same version is refused."""
+    names = [component.name for component in created.components]
+    if len(set(names)) != len(names):
+        raise Refused(f"release {created.application}@{created.version}: a component stands twice; name each once")
+    if state.version:
+        if state.content != created.content:
+            raise Refused(
+                f"release {state.ref} exists with other content; a version is never reused: create a new version"
+            )
+        return []
+    return [created] if draft else [created, ReleasePublished()]
+
+
+def decide(command: ReleaseCommand, state: Release, actor: str) -> list[ReleaseEvent]:
+    """Decide on one existing release."""
+    if not state.version:
+        raise Refused(unknown_release(command.release))
+    match command:
+        case PublishRelease():
+            return [] if state.published else [ReleasePublished()]
+        case AttestRelease(gate=gate, result=result, note=note):
+            if state.attestations.get(gate) == result:
+                return []
+            text = None if note is None else Personal(subject=actor, text=note)
+            return [ReleaseAttested(gate=gate, result=result, by=actor, note=text)]
+        case BlockRelease(reason=reason):
+            return [] if state.blocked else [ReleaseBlocked(reason=Personal(subject=actor, text=reason))]
+        case UnblockRelease():
+            return [ReleaseUnblocked()] if state.blocked else []
+        case _:
+            assert_never(command)
+
+
+def unknown_release(ref: str) -> str:
+    """What to say where there is no such release."""
+    return f"release {ref} does not exist; create it with: relman release create {ref} --component NAME"

@@ -1,0 +1,159 @@
+"""When may a deployment begin? Each rule is a named function; "why not?" is the list of their verdicts.
+
+Planning shows the verdicts; deploying enforces them as they stand at that moment.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from release_management.domain import approval as approvals
+from release_management.domain.approval import Approval
+from release_management.domain.environment import Environment
+from release_management.domain.place import Place, free_for
+from release_management.domain.policy import Gate, TriggerCondition
+from release_management.domain.release import Release
+from release_management.domain.words import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything that the rules look at. `digest` is what an approval must be bound to.
+
+    `reverts`: the deployment goes back to a version that succeeded at its places.
+    """
+
+    deployment: str
+    release: Release
+    environment: Environment
+    places: Mapping[str, Place]
+    gates: Mapping[str, Gate]
+    triggers: tuple[TriggerCondition, ...]
+    approval: Approval
+    digest: str
+    reverts: bool = False
+
+
+def verdicts(situation: Situation) -> tuple[Verdict, ...]:
+    """What every rule says, in the order in which a person would ask."""
+    return tuple(rule(situation) for rule in RULES)
+
+
+def denials(said: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """Those that forbid."""
+    return tuple(verdict for verdict in said if verdict.says == "deny")
+
+
+def release_is_published(situation: Situation) -> Verdict:
+    """A draft is not deployed."""
+    ref = situation.release.ref
+    if situation.release.published:
+        return _allow("release", f"{ref} is published")
+    return _deny("release", f"{ref} is a draft; publish it with: relman release publish {ref}")
+
+
+def release_is_not_blocked(situation: Situation) -> Verdict:
+    """A blocked release is not deployed."""
+    ref = situation.release.ref
+    if not situation.release.blocked:
+        return _allow("block", f"{ref} is not blocked")
+    return _deny("block", f"{ref} is blocked; lift the block, or deploy another version")
+
+
+def stages_before_succeeded(situation: Situation) -> Verdict:
+    """The pipeline's earlier stages come first; going back is free."""
+    name = situation.environment.name
+    release = situation.release
+    if situation.reverts:
+        return _allow("order", "it goes back to a version that succeeded here")
+    stage = next((stage for stage in release.stages if stage.environment == name), None)
+    if stage is None:
+        if release.stages:
+            return _deny("order", f"{name} is no stage of pipeline {release.pipeline}, which {release.ref} walks")
+        return _allow("order", f"{release.ref} walks no pipeline")
+    missing = [required for required in stage.requires if required not in release.succeeded]
+    if missing:
+        return _deny(
+            "order",
+            f"{release.ref} has not succeeded in {missing[0]}; deploy it there first: "
+            f"relman deploy {release.ref} {missing[0]}",
+        )
+    return _allow("order", "the stages before have succeeded" if stage.requires else "it is the first stage")
+
+
+def gates_have_passed(situation: Situation) -> Verdict:
+    """Every required gate was attested as passed; "not evaluated" is never "passed"."""
+    required = [name for name, gate in situation.gates.items() if gate.required]
+    if situation.reverts:
+        return _allow("gates", "not asked again: it goes back to a version that succeeded here")
+    if not required:
+        return _allow("gates", "no gate is required here")
+    ref = situation.release.ref
+    for name in required:
+        result = situation.release.attestations.get(name)
+        if result != "passed":
+            state = "not evaluated" if result is None else "attested as failed"
+            return _deny(
+                "gates",
+                f"gate {name} of {ref} is {state}; attest it once it has passed: relman release attest {ref}",
+            )
+    return _allow("gates", f"passed by manual attestation: {', '.join(required)}")
+
+
+def approval_is_granted(situation: Situation) -> Verdict:
+    """As many as the environment asks for agree to exactly this."""
+    rule = situation.environment.approval
+    if rule.required == 0:
+        return _allow("approval", f"{situation.environment.name} asks for none")
+    if situation.reverts:
+        return _allow("approval", "not asked for: it goes back to a version that succeeded here")
+    given = situation.approval
+    if given.phase is approvals.Phase.DENIED:
+        return _deny("approval", "the approval was refused")
+    if given.phase is approvals.Phase.EXPIRED:
+        return _deny("approval", "nobody decided on the approval in time")
+    if given.phase is approvals.Phase.GRANTED and given.digest == situation.digest:
+        return _allow("approval", f"granted by {', '.join(given.signatures)}")
+    return Verdict(
+        rule="approval",
+        says="wait",
+        reason=f"{situation.environment.name} asks for {rule.required} approval(s), by somebody else"
+        if not rule.allow_self
+        else f"{situation.environment.name} asks for {rule.required} approval(s)",
+    )
+
+
+def places_are_free(situation: Situation) -> Verdict:
+    """At most one deployment holds a place."""
+    for target, place in situation.places.items():
+        if not free_for(place, situation.deployment):
+            holder = place.lock or place.queue[0]
+            where = f"{situation.environment.name}/{situation.release.application}/{target}"
+            return Verdict(rule="place", says="wait", reason=f"deployment {holder} holds or awaits {where}")
+    return _allow("place", "nobody else holds the places")
+
+
+def triggers_are_armed(situation: Situation) -> Verdict:
+    """Rollback triggers are recorded; nothing measures them yet, and this says so."""
+    if not situation.triggers:
+        return _allow("triggers", "no rollback trigger is configured")
+    names = ", ".join(condition.metric for condition in situation.triggers)
+    return _allow("triggers", f"NOT ARMED: {names} (recorded; nothing measures them yet)")
+
+
+RULES = (
+    release_is_published,
+    release_is_not_blocked,
+    stages_before_succeeded,
+    gates_have_passed,
+    approval_is_granted,
+    places_are_free,
+    triggers_are_armed,
+)
+
+
+def _allow(rule: str, reason: str) -> Verdict:
+    return Verdict(rule=rule, says="allow", reason=reason)
+
+
+def _deny(rule: str, reason: str) -> Verdict:
+    return Verdict(rule=rule, says="deny", reason=reason)

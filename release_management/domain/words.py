@@ -1,0 +1,126 @@
+"""The words that every aggregate shares: names, versions, percentages, durations, personal texts, facts.
+
+Everything here validates strictly: a boolean is no number, a number is no string.
+"""
+
+import re
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+from semver import Version
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+MAX_SECONDS = 366 * 86400
+
+
+def seconds(value: object) -> object:
+    """Read a duration: a number of seconds, or text such as `"90"`, `"5m"`, `"1h30m"`. Others pass on unchanged."""
+    if isinstance(value, bool) or not isinstance(value, str):
+        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    text = value.strip()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f'{value!r} is no duration; write seconds, or text such as "90s", "5m", "1h30m"')
+    return float(sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts))
+
+
+def _semver(value: str) -> str:
+    if not Version.is_valid(value):
+        raise ValueError(f"{value!r} is no semantic version; write MAJOR.MINOR.PATCH, such as 1.4.0 or 2.0.0-rc.1")
+    return value
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", value):
+        raise ValueError(f"{value!r} is no name; write 1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+SemVer = Annotated[str, StringConstraints(max_length=128), AfterValidator(_semver)]
+Percent = Annotated[int, Field(ge=0, le=100)]
+Ratio = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
+Replicas = Annotated[int, Field(ge=1, le=100)]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Note = Annotated[str, StringConstraints(max_length=4000)]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+ActorId = Annotated[str, StringConstraints(pattern=r"^(usr|svc)_[0-9a-z]{8,40}$|^system:[a-z-]{1,40}$")]
+
+
+class Value(BaseModel):
+    """An immutable, strictly validated value. Unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Personal(Value):
+    """A text that may name a person. The gateway seals it under `subject`'s key before it is recorded.
+
+    Before sealing `text` is set; in the record `sealed` is. Deciders never look into either.
+    """
+
+    subject: ActorId
+    text: Note | None = None
+    sealed: str | None = None
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if (self.text is None) == (self.sealed is None):
+            raise ValueError("a personal text is either open (text) or sealed (sealed)")
+        return self
+
+
+class Fact(Value):
+    """Something that happened, in the past tense. `NAME` and `VERSION` are permanent once recorded."""
+
+    NAME: ClassVar[str]
+    VERSION: ClassVar[int] = 1
+
+
+class Command(Value):
+    """Something that a caller wishes, in the imperative. `NAME` is its type on the bus."""
+
+    NAME: ClassVar[str]
+
+
+class Verdict(Value):
+    """What one rule says of one wish: `allow`, `deny`, or `wait` (perhaps until `retry_at`, RFC 3339)."""
+
+    rule: str
+    says: str = Field(pattern="^(allow|deny|wait)$")
+    reason: str
+    retry_at: str | None = None
+
+
+class Refused(Exception):
+    """A wish that a rule forbids. The text says what, where, and what would be right."""
+
+    def __init__(self, reason: str, verdicts: tuple[Verdict, ...] = ()) -> None:
+        """`reason` is one sentence for a person; `verdicts` are all the rules' answers where several were asked."""
+        super().__init__(reason)
+        self.reason = reason
+        self.verdicts = verdicts
+
+
+def explain(error: Any) -> str:
+    """Turn a pydantic `ValidationError` into one sentence: where, what is wrong, what came in."""
+    parts = []
+    for item in error.errors(include_url=False, include_context=False)[:3]:
+        where = ".".join(str(piece) for piece in item["loc"]) or "the value"
+        message = item["msg"].removeprefix("Value error, ")
+        shown = repr(item["input"])
+        got = "" if shown in message or item["type"] == "missing" else f" (got {shown[:80]})"
+        parts.append(f"{where}: {message}{got}")
+    return "; ".join(parts)

@@ -1,0 +1,42 @@
+"""What a projection is: tables, the keys that an event touches, and a pure fold over rows."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import Table
+
+from release_management.domain.record import Event
+
+Key = tuple[Any, ...]
+Row = Mapping[str, Any]
+
+
+class Rows(Protocol):
+    """The rows that a page of events touches. Every key that `Projection.keys` named has been loaded."""
+
+    def get(self, table: Table, key: Key) -> Row | None:
+        """The row as it is after the events before, or None."""
+        ...
+
+    def put(self, table: Table, key: Key, **columns: Any) -> None:
+        """Set columns of the row, which is made if it does not exist; other columns keep their values."""
+        ...
+
+    def delete(self, table: Table, key: Key) -> None:
+        """Remove the row if it exists."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """`keys` names the rows (by primary key) that `fold` may get, put or delete for an event; none: not concerned.
+
+    `version` rises with every change of `tables` or `fold`; another version is built from the log's beginning.
+    """
+
+    name: str
+    version: int
+    tables: tuple[Table, ...]
+    keys: Callable[[Event], Iterable[tuple[Table, Key]]]
+    fold: Callable[[Event, Rows], None]

@@ -38,7 +38,8 @@ from release_management.domain.words import Refused
 class Stand:
     """A component at a place as the compiler sees it, and what the target can do.
 
-    `replicas` is what should run in the end; `serving` says whether an earlier stable version does now.
+    `replicas` is what should run in the end; `serving` says whether an earlier stable version does now, and `before`
+    with how many replicas (None: with as many).
     """
 
     target: str
@@ -48,6 +49,14 @@ class Stand:
     slots: int = 2
     routes: Literal["any", "none"] | tuple[int, ...] = "any"
     reversible: bool = True
+    before: int | None = None
+
+    @property
+    def stood(self) -> int:
+        """How many replicas of the stable version run now, and must again after a rollback."""
+        if not self.serving:
+            return 0
+        return self.replicas if self.before is None else self.before
 
 
 Count = Callable[[Stand], int]
@@ -293,7 +302,7 @@ def _canary(sheet: _Sheet, options: Canary) -> None:
         running = wanted
         if step.set_weight is not None:
             sheet.route(lambda stand, share=share: _shares(stand, share))  # type: ignore[misc] # bound now, not later
-    if any(running(stand) < stand.replicas for stand in sheet.stands):
+    if any(running(stand) != stand.replicas for stand in sheet.stands):
         sheet.beside(lambda stand: stand.replicas)
     sheet.finish()
 
@@ -314,7 +323,7 @@ def _replicas(scale: SetScale, share: int) -> Count:
 
 def _rolling(sheet: _Sheet, options: Rolling) -> None:
     new = {_key(stand): 0 for stand in sheet.stands}
-    old = {_key(stand): stand.replicas if stand.serving else 0 for stand in sheet.stands}
+    old = {_key(stand): stand.stood for stand in sheet.stands}
     while True:
         grown = _grown(sheet.stands, new, old, options)
         sheet.beside(lambda stand, grown=grown: grown.get(_key(stand), 0))  # type: ignore[misc] # bound now
@@ -391,8 +400,8 @@ def _back_by_traffic(forward: _Sheet) -> list[AnyStep]:
     promoted = _since(forward, lambda step: isinstance(step, Promote))
     provisioned = _since(forward, lambda step: isinstance(step, Provision) and step.role == "candidate")
     back = _Sheet(forward.stands, forward.options)
-    back.provision(lambda stand: stand.replicas, "stable", shrunk)
-    back.await_healthy(lambda stand: stand.replicas, "stable", shrunk)
+    back.provision(lambda stand: stand.stood, "stable", shrunk)
+    back.await_healthy(lambda stand: stand.stood, "stable", shrunk)
     back.route(lambda s: {"stable": 100, "candidate": 0} if s.serving else {"candidate": 0}, routed)
     back.promote("stable", promoted)
     first_route = min((routed(stand) for stand in forward.stands if routed(stand) >= 0), default=None)
@@ -412,8 +421,8 @@ def _back_by_recreate(forward: _Sheet) -> list[AnyStep]:
     back = _Sheet(forward.stands, forward.options)
     back.route(lambda s: {"stable": 0, "candidate": 0} if s.serving else {"candidate": 0}, opened)
     back.retire("candidate", provisioned)
-    back.provision(lambda stand: stand.replicas if stand.serving else 0, "stable", retired)
-    back.await_healthy(lambda stand: stand.replicas if stand.serving else 0, "stable", retired)
+    back.provision(lambda stand: stand.stood, "stable", retired)
+    back.await_healthy(lambda stand: stand.stood, "stable", retired)
     back.route(lambda s: {"stable": 100, "candidate": 0} if s.serving else None, closed)
-    back.promote("stable", _since(forward, lambda step: isinstance(step, Promote)))
+    back.promote("stable", retired)
     return back.steps

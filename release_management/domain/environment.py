@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, ClassVar, Literal, assert_never
+from typing import Annotated, ClassVar, Literal, Self, assert_never
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from release_management.domain.orders import Slot
 from release_management.domain.words import ActorId, Command, Fact, Line, Name, Percent, Refused, Value
@@ -52,6 +52,12 @@ class Target(Value):
     reversible: bool = True
     labels: dict[Name, Line] = {}
     components: dict[Name, dict[str, JsonValue]] = {}
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len(set(self.slots)) != len(self.slots):
+            raise ValueError(f"a slot stands twice in {', '.join(self.slots)}; name each once")
+        return self
 
 
 # Events
@@ -149,10 +155,13 @@ def decide(command: ConfigureEnvironment, state: Environment, approval: Approval
 
     Tier production defaults to one approval by somebody else.
     """
-    if approval is not None and approval.approvers and approval.required > len(approval.approvers):
+    names = [target.name for target in command.targets]
+    if len(set(names)) != len(names):
+        raise Refused(f"environment {command.name}: a target stands twice in {', '.join(names)}; name each once")
+    if approval is not None and approval.approvers and approval.required > len(set(approval.approvers)):
         raise Refused(
             f"environment {command.name}: {approval.required} approvals are required of "
-            f"{len(approval.approvers)} approvers; name more approvers or require fewer"
+            f"{len(set(approval.approvers))} approvers; name more approvers or require fewer"
         )
     exists = bool(state.name)
     tier = command.tier or (state.tier if exists else tier_of(command.name))

@@ -37,10 +37,11 @@ class PlaceQueued(Fact):
 
 
 class PlaceUnqueued(Fact):
-    """The deployment no longer waits."""
+    """The deployment no longer waits; `next` is whose turn it is, if the place is free and somebody waits."""
 
     NAME: ClassVar[str] = "place.unqueued"
     deployment: str
+    next: str | None = None
 
 
 class PlaceSlotProvisioned(Fact):
@@ -214,15 +215,19 @@ def lock(state: Place, deployment: str) -> list[PlaceEvent]:
 
 
 def enqueue(state: Place, deployment: str) -> list[PlaceEvent]:
-    """Wait for the place."""
-    return [] if deployment in state.queue else [PlaceQueued(deployment=deployment)]
+    """Wait for the place; who holds it does not."""
+    return [] if deployment in state.queue or state.lock == deployment else [PlaceQueued(deployment=deployment)]
 
 
 def release(state: Place, deployment: str) -> list[PlaceEvent]:
     """Let go of the lock, or of the place in the queue."""
+    waiting = [other for other in state.queue if other != deployment]
+    turn = waiting[0] if waiting else None
     if state.lock == deployment:
-        return [PlaceUnlocked(deployment=deployment, next=state.queue[0] if state.queue else None)]
-    return [PlaceUnqueued(deployment=deployment)] if deployment in state.queue else []
+        return [PlaceUnlocked(deployment=deployment, next=turn)]
+    if deployment in state.queue:
+        return [PlaceUnqueued(deployment=deployment, next=turn if state.lock is None else None)]
+    return []
 
 
 def free_for(state: Place, deployment: str) -> bool:

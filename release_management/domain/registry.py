@@ -10,7 +10,7 @@ from typing import Any, ClassVar, get_args
 
 from pydantic import ValidationError
 
-from release_management.domain import approval, environment, pipeline, place, policy, release
+from release_management.domain import approval, environment, estate, pipeline, place, policy, release
 from release_management.domain.deployment import events as deployment
 from release_management.domain.record import Envelope, Event, Recorded
 from release_management.domain.words import ActorId, Fact, Line, Personal, explain
@@ -40,6 +40,7 @@ FACTS: Mapping[str, type[Fact]] = {
     fact.NAME: fact
     for union in (
         environment.EnvironmentEvent,
+        estate.EnvironmentListed,
         pipeline.PipelineConfigured,
         policy.PolicyEvent,
         release.ReleaseEvent,

@@ -4,15 +4,26 @@ Option names and defaults follow Argo Rollouts, Kubernetes and CodeDeploy; every
 """
 
 import json
+import re
 from math import ceil, floor
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, ValidationError, model_validator
 
 from release_management.domain.words import Percent, Refused, Replicas, Seconds, Value, explain
 
 StrategyName = Literal["recreate", "rolling", "blue-green", "canary"]
-Portion = Annotated[str, Field(pattern=r"^(100|\d{1,2})%$")] | Annotated[int, Field(ge=0, le=100)]
+
+
+def _portion(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(r"(100|[0-9]{1,2})%", value):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 100:
+        return value
+    raise ValueError('write a number of replicas from 0 to 100, or a percentage up to 100 such as "25%"')
+
+
+Portion = Annotated[str | int, BeforeValidator(_portion)]
 
 
 class Options(Value):
@@ -91,7 +102,7 @@ class CanaryStep(Value):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if len(self.model_fields_set) != 1:
+        if (self.set_weight, self.pause, self.set_scale).count(None) != 2:
             raise ValueError("a canary step is one of set_weight, pause or set_scale")
         return self
 
@@ -147,13 +158,20 @@ def parse_options(strategy: StrategyName, options: dict[str, JsonValue]) -> AnyO
             known = ", ".join(sorted(model.model_fields))
             raise Refused(f"strategy {strategy} has no option {unknown[0]!r}; it has {known}") from None
         raise Refused(f"strategy {strategy}: {explain(error)}") from None
-    if isinstance(parsed, Rolling) and surge_and_unavailable(parsed, 100) == (0, 0):
+    if isinstance(parsed, Rolling) and _nothing(parsed.max_surge) and _nothing(parsed.max_unavailable):
         raise Refused("strategy rolling: max_surge and max_unavailable are both 0, so nothing could ever be replaced")
     return parsed
 
 
+def _nothing(portion: str | int) -> bool:
+    return int(str(portion).removesuffix("%")) == 0
+
+
 def surge_and_unavailable(options: Rolling, replicas: int) -> tuple[int, int]:
-    """How many more and how many fewer than `replicas` may run; never both 0 (Kubernetes' rounding)."""
+    """How many more and how many fewer than `replicas` may run (Kubernetes' rounding).
+
+    Where the rounding makes both 0, one replica may be missing, so that there is a way on.
+    """
 
     def count(portion: str | int, whole: int, up: bool) -> int:
         if isinstance(portion, int):
@@ -163,4 +181,4 @@ def surge_and_unavailable(options: Rolling, replicas: int) -> tuple[int, int]:
 
     surge = count(options.max_surge, replicas, up=True)
     unavailable = min(count(options.max_unavailable, replicas, up=False), replicas)
-    return surge, unavailable
+    return surge, unavailable if surge else max(unavailable, 1)

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from release_management.domain import approval, environment, pipeline, place, policy, release
+from release_management.domain import approval, environment, estate, pipeline, place, policy, release
 from release_management.domain.deployment import state as deployment
 from release_management.domain.words import Fact
 
 AGGREGATES: Mapping[str, tuple[Callable[[], Any], Callable[[Any, Any], Any]]] = {
     "environment": (environment.Environment, environment.evolve),
+    "estate": (estate.Estate, estate.evolve),
     "place": (place.Place, place.evolve),
     "pipeline": (pipeline.Pipeline, pipeline.evolve),
     "policy": (policy.Policy, policy.evolve),

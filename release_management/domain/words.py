@@ -17,7 +17,7 @@ from pydantic import (
 )
 from semver import Version
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 MAX_SECONDS = 366 * 86400
 
@@ -25,9 +25,10 @@ MAX_SECONDS = 366 * 86400
 def seconds(value: object) -> object:
     """Read a duration: a number of seconds, or text such as `"90"`, `"5m"`, `"1h30m"`. Others pass on unchanged."""
     if isinstance(value, bool) or not isinstance(value, str):
-        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return float(min(value, 2 * MAX_SECONDS)) if whole else value
     text = value.strip()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         return float(text)
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
@@ -117,7 +118,10 @@ class Refused(Exception):
 def explain(error: Any) -> str:
     """Turn a pydantic `ValidationError` into one sentence: where, what is wrong, what came in."""
     parts = []
-    for item in error.errors(include_url=False, include_context=False)[:3]:
+    found = error.errors(include_url=False, include_context=False)
+    places = [item["loc"] for item in found]
+    causes = [i for i in found if not any(len(p) > len(i["loc"]) and p[: len(i["loc"])] == i["loc"] for p in places)]
+    for item in causes[:3]:
         where = ".".join(str(piece) for piece in item["loc"]) or "the value"
         message = item["msg"].removeprefix("Value error, ")
         shown = repr(item["input"])

@@ -68,7 +68,9 @@ def later(now: str, seconds: float) -> str:
 
 
 def start(state: Deployment, bindings: tuple[Binding, ...], now: str) -> list[DeploymentEvent]:
-    """Begin to walk; the caller has asked the rules and holds the places."""
+    """Begin to walk; the caller has asked the rules, holds the places, and binds every step of the plan."""
+    if state.phase not in WAITING:
+        return []
     return _then_advance(state, [DeploymentStarted(bindings=bindings)], now)
 
 
@@ -76,12 +78,12 @@ def report(state: Deployment, said: Report, now: str) -> list[DeploymentEvent]:
     """Take an executor's report. What is not about an order that is out changes nothing."""
     step = state.steps.get((said.leg, said.step))
     current = step is not None and step.status is StepStatus.STARTED and step.attempt == said.attempt
-    if state.phase not in ACTIVE or said.leg != state.leg or step is None or not current:
+    if said.deployment != state.id or state.phase not in ACTIVE or said.leg != state.leg or step is None or not current:
         return []
     reason = said.reason or f"the executor answered {said.result}"
     if said.result == "succeeded":
         if step.due is not None and said.observedat > step.due:
-            return _failed(state, said.leg, said.step, "done only after the step's deadline", now)
+            return _overdue(state, said.leg, said.step, "done only after the step's deadline", now)
         done = DeploymentStepSucceeded(
             leg=said.leg,
             step=said.step,
@@ -103,9 +105,7 @@ def expire_step(state: Deployment, leg: Leg, index: int, attempt: int, now: str)
         return []
     if step.attempt != attempt or step.due is None or now < step.due:
         return []
-    if isinstance(_step(state, leg, index), AwaitHealthy):
-        return _failed(state, leg, index, "not healthy before the deadline, and no word from the executor", now)
-    return _errored(state, leg, index, "no word from the executor before the deadline", now)
+    return _overdue(state, leg, index, "no word from the executor before the step's deadline", now)
 
 
 def retry_step(state: Deployment, leg: Leg, index: int, attempt: int, now: str) -> list[DeploymentEvent]:
@@ -120,9 +120,10 @@ def retry_step(state: Deployment, leg: Leg, index: int, attempt: int, now: str) 
 
 def resume(state: Deployment, leg: Leg, index: int, now: str) -> list[DeploymentEvent]:
     """End a timed pause once its time is over."""
-    step = state.steps.get((leg, index))
-    if state.phase not in ACTIVE or leg != state.leg or step is None or step.status is not StepStatus.WAITING:
+    waiting = _waiting(state)
+    if state.phase not in ACTIVE or leg != state.leg or waiting is None or waiting[0] != index:
         return []
+    _, step = waiting
     if not step.timed or step.due is None or now < step.due:
         return []
     return _then_advance(state, [DeploymentResumed(leg=leg, step=index, by="system:timers")], now)
@@ -188,6 +189,13 @@ def _abort(
         return [DeploymentHalted(reason=f"{reason}; there is no way back here: a newer version is needed"[:500])]
     aborting = DeploymentAborting.model_validate({"cause": cause, "reason": reason[:500], "by": actor, "note": note})
     return _then_advance(state, [aborting], now)
+
+
+def _overdue(state: Deployment, leg: Leg, index: int, reason: str, now: str) -> list[DeploymentEvent]:
+    """Not healthy in time is the release's fault; anything else in time is the machinery's."""
+    if isinstance(_step(state, leg, index), AwaitHealthy):
+        return _failed(state, leg, index, f"not healthy in time: {reason}", now)
+    return _errored(state, leg, index, reason, now)
 
 
 def _failed(state: Deployment, leg: Leg, index: int, reason: str, now: str) -> list[DeploymentEvent]:

@@ -1,0 +1,16 @@
+"""Every command with what decides it: `COMMANDS` maps a command's name to its model and its handler."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from release_management.domain.words import Command
+from release_management.services.decisions import approvals, deployments, releases, setup, steps
+from release_management.services.desk import Desk
+
+Handler = Callable[[Any, Desk], None]
+
+COMMANDS: Mapping[str, tuple[type[Command], Handler]] = {
+    model.NAME: (model, handler)
+    for module in (setup, releases, approvals, deployments, steps)
+    for model, handler in module.HANDLERS.items()
+}

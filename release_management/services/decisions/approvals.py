@@ -1,0 +1,72 @@
+"""Approvals."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from release_management.domain import approval as approvals
+from release_management.domain.approval import Approval, ExpireApproval, GrantApproval, RefuseApproval, RequestApproval
+from release_management.domain.deployment.state import Deployment, Phase
+from release_management.domain.words import Command, Refused
+from release_management.services.decisions.deployments import request_approval
+from release_management.services.desk import Desk
+
+
+def request(command: RequestApproval, desk: Desk) -> None:
+    """Ask for approval of a planned deployment; one that is asked for or given already stays."""
+    state = desk.deployment(command.deployment)
+    given = desk.approval(state.approval)
+    id = given.id
+    if given.phase not in (approvals.Phase.WAITING, approvals.Phase.GRANTED):
+        if state.phase is not Phase.PLANNED:
+            raise Refused(f"deployment {state.id} is {state.phase}; approval is asked for while it is Planned")
+        if desk.environment(state.environment).approval.required == 0:
+            raise Refused(f"environment {state.environment} asks for no approval; deploy it")
+        id = request_approval(desk, state)
+    desk.result.update(approval=id, deployment=state.id)
+
+
+def grant(command: GrantApproval, desk: Desk) -> None:
+    """Agree."""
+    state = _find(command.approval, desk)
+    desk.write(f"approval:{state.id}", approvals.grant(command, state, desk.actor))
+    _answer(desk, state.id)
+
+
+def refuse(command: RefuseApproval, desk: Desk) -> None:
+    """Disagree."""
+    state = _find(command.approval, desk)
+    desk.write(f"approval:{state.id}", approvals.deny(command, state, desk.actor))
+    _answer(desk, state.id)
+
+
+def expire(command: ExpireApproval, desk: Desk) -> None:
+    """The time is up."""
+    state = _find(command.approval, desk)
+    desk.write(f"approval:{state.id}", approvals.expire(state, desk.now))
+    _answer(desk, state.id)
+
+
+def _find(id: str, desk: Desk) -> Approval:
+    """By its own id, or by its deployment's."""
+    state = desk.approval(id)
+    if state.id:
+        return state
+    deployment: Deployment = desk.read(f"deployment:{id}")
+    if not deployment.id:
+        raise Refused(f"approval {id} does not exist; relman approval list shows those that wait")
+    if deployment.approval is None:
+        raise Refused(f"deployment {id} waits for no approval; it is {deployment.phase}")
+    return desk.approval(deployment.approval)
+
+
+def _answer(desk: Desk, id: str) -> None:
+    state = desk.approval(id)
+    desk.result.update(approval=id, phase=str(state.phase), deployment=state.deployment)
+
+
+HANDLERS: Mapping[type[Command], Callable[[Any, Desk], None]] = {
+    RequestApproval: request,
+    GrantApproval: grant,
+    RefuseApproval: refuse,
+    ExpireApproval: expire,
+}

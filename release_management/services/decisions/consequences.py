@@ -1,0 +1,97 @@
+"""What a deployment's facts mean for its places and its release, written in the same append."""
+
+from collections.abc import Sequence
+
+from release_management.domain import place as places
+from release_management.domain.deployment.events import (
+    DeploymentEvent,
+    DeploymentStepStarted,
+    DeploymentStepSucceeded,
+    DeploymentSucceeded,
+)
+from release_management.domain.deployment.state import Deployment
+from release_management.domain.orders import RouteSlots
+from release_management.domain.place import (
+    PlaceEvent,
+    PlacePromoted,
+    PlaceSlotProvisioned,
+    PlaceSlotRetired,
+    PlaceTrafficIntended,
+    PlaceTrafficObserved,
+    PlaceVersionSucceeded,
+    PlaceVersionWithdrawn,
+)
+from release_management.domain.plan import Promote, Provision, Retire, Route
+from release_management.domain.release import ReleaseSucceeded, ReleaseWithdrawn
+from release_management.services.desk import Desk
+
+
+def record(desk: Desk, id: str, facts: Sequence[DeploymentEvent]) -> None:
+    """Write a deployment's facts, and what follows from each for its places and its release."""
+    for fact in facts:
+        desk.write(f"deployment:{id}", [fact])
+        state = desk.deployment(id)
+        if isinstance(fact, DeploymentStepStarted) and isinstance(fact.action, RouteSlots):
+            intended = PlaceTrafficIntended(deployment=id, component=fact.component, weights=fact.action.weights)
+            _write(desk, state, fact.target, [intended])
+        elif isinstance(fact, DeploymentStepSucceeded):
+            _stand(desk, state, fact)
+        elif isinstance(fact, DeploymentSucceeded):
+            _succeed(desk, state)
+        if state.ended:
+            for target in state.targets:
+                place = desk.place(state.environment, state.application, target)
+                _write(desk, state, target, places.release(place, id))
+
+
+def _write(desk: Desk, state: Deployment, target: str, facts: Sequence[PlaceEvent]) -> None:
+    desk.write(places.stream(state.environment, state.application, target), facts)
+
+
+def _stand(desk: Desk, state: Deployment, fact: DeploymentStepSucceeded) -> None:
+    """A step is done: the place is as the step wanted it."""
+    step = state.plan.steps(fact.leg)[fact.step] if state.plan else None
+    if not isinstance(step, Provision | Route | Promote | Retire):
+        return
+    binding = state.binding(step.target, step.component)
+    if binding is None:
+        return
+    event: PlaceEvent
+    match step:
+        case Provision(role=role, replicas=replicas):
+            event = PlaceSlotProvisioned(
+                deployment=state.id,
+                component=step.component,
+                slot=binding.slot(role),
+                content=binding.content(role),
+                replicas=replicas,
+            )
+        case Retire(role=role):
+            event = PlaceSlotRetired(deployment=state.id, component=step.component, slot=binding.slot(role))
+        case Promote(role=role):
+            event = PlacePromoted(deployment=state.id, component=step.component, slot=binding.slot(role))
+        case Route():
+            if fact.observed is None:
+                return
+            event = PlaceTrafficObserved(
+                deployment=state.id,
+                component=step.component,
+                weights=fact.observed,
+                observedat=fact.observedat,
+            )
+    _write(desk, state, step.target, [event])
+
+
+def _succeed(desk: Desk, state: Deployment) -> None:
+    """The release has succeeded here; what it reverts no longer counts as a success."""
+    for target in state.targets:
+        _write(desk, state, target, [PlaceVersionSucceeded(deployment=state.id, version=state.version)])
+    succeeded = ReleaseSucceeded(environment=state.environment, deployment=state.id)
+    desk.write(f"release:{state.release}", [succeeded])
+    if state.reverts is None:
+        return
+    left = desk.deployment(state.reverts)
+    for target in left.targets:
+        _write(desk, left, target, [PlaceVersionWithdrawn(deployment=state.id, version=left.version)])
+    withdrawn = ReleaseWithdrawn(environment=left.environment, deployment=state.id)
+    desk.write(f"release:{left.release}", [withdrawn])

@@ -1,0 +1,245 @@
+"""Planning, deploying, promoting, aborting, rolling back, retrying; and whether a waiting deployment may start."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from release_management.domain import approval as approvals
+from release_management.domain import place as places
+from release_management.domain.approval import ApprovalRequested
+from release_management.domain.deployment.commands import (
+    Abort,
+    Deploy,
+    PlanDeployment,
+    Proceed,
+    Promote,
+    Retry,
+    Rollback,
+)
+from release_management.domain.deployment.decide import QUEUE_SECONDS, abort, later, promote, start
+from release_management.domain.deployment.events import (
+    DeploymentApprovalAwaited,
+    DeploymentExpired,
+    DeploymentQueued,
+    DeploymentRejected,
+    DeploymentRequested,
+)
+from release_management.domain.deployment.state import ACTIVE, WAITING, Deployment, Phase
+from release_management.domain.rules import Situation, denials, verdicts
+from release_management.domain.strategies import StrategyName
+from release_management.domain.words import Command, Refused, Verdict
+from release_management.services.decisions.consequences import record
+from release_management.services.decisions.planning import (
+    Wanted,
+    approval_digest,
+    compile_again,
+    plan,
+    replanned,
+    situation,
+)
+from release_management.services.desk import Desk
+
+APPROVAL_SECONDS = 30 * 86_400.0
+
+
+def plan_deployment(command: PlanDeployment, desk: Desk) -> None:
+    """Plan, and show what would stop it today."""
+    wanted = Wanted(command.release, command.environment, command.strategy, command.options)
+    _answer(desk, plan(desk, wanted).id)
+
+
+def deploy(command: Deploy, desk: Desk) -> None:
+    """Plan and begin. What runs already, or is on its way, is already so."""
+    wanted = Wanted(command.release, command.environment, command.strategy, command.options)
+    _request(desk, plan(desk, wanted), command.strategy)
+
+
+def _request(desk: Desk, state: Deployment, strategy: StrategyName | None) -> None:
+    if state.phase is not Phase.PLANNED:
+        if strategy is not None and strategy != state.strategy and not state.ended:
+            raise Refused(
+                f"deployment {state.id} of {state.release} to {state.environment} is {state.phase} with "
+                f"{state.strategy}; abort it before deploying with {strategy}"
+            )
+        _answer(desk, state.id)
+        return
+    record(desk, state.id, [DeploymentRequested(by=desk.actor)])
+    _go_on(desk, state.id, first=True)
+    _answer(desk, state.id)
+
+
+def proceed(command: Proceed, desk: Desk) -> None:
+    """Something that a waiting deployment waited for has happened: ask the rules again."""
+    state = desk.deployment(command.deployment)
+    if state.phase in (Phase.AWAITING_APPROVAL, Phase.QUEUED):
+        _go_on(desk, state.id, first=False)
+    _answer(desk, state.id)
+
+
+def _go_on(desk: Desk, id: str, *, first: bool) -> None:
+    """Compile again, ask the rules, and start, wait, or end."""
+    state = desk.deployment(id)
+    compiled = compile_again(desk, state)
+    if compiled.plan.digest != state.digest:
+        record(desk, id, [replanned(state, compiled, "what stands at its places, or a policy, has changed")])
+        state = desk.deployment(id)
+    asked = situation(desk, state)
+    said = verdicts(asked)
+    if denied := denials(said):
+        if first:
+            raise Refused(_why_not(state, said), said)
+        if asked.approval.phase is approvals.Phase.EXPIRED:
+            record(desk, id, [DeploymentExpired(reason=denied[0].reason)])
+        else:
+            record(desk, id, [DeploymentRejected(reason=denied[0].reason)])
+        return
+    waits = {verdict.rule for verdict in said if verdict.says == "wait"}
+    if "approval" in waits:
+        _await_approval(desk, state, asked)
+    elif "place" in waits:
+        _queue(desk, state)
+    else:
+        for target in state.targets:
+            stream = places.stream(state.environment, state.application, target)
+            desk.write(stream, places.lock(desk.read(stream), id))
+        record(desk, id, start(state, compiled.bindings, desk.now))
+
+
+def _why_not(state: Deployment, said: tuple[Verdict, ...]) -> str:
+    reasons = "; ".join(verdict.reason for verdict in denials(said))
+    return f"{state.release} may not be deployed to {state.environment}: {reasons}"
+
+
+def _await_approval(desk: Desk, state: Deployment, asked: Situation) -> None:
+    given = asked.approval
+    if given.phase in (approvals.Phase.WAITING, approvals.Phase.GRANTED) and given.digest != asked.digest:
+        reason = "the plan or the evidence has changed since approval was asked for"
+        desk.write(f"approval:{given.id}", approvals.void(given, reason))
+        given = desk.approval(given.id)
+    if given.phase is approvals.Phase.WAITING:
+        if state.phase is not Phase.AWAITING_APPROVAL:
+            record(desk, state.id, [DeploymentApprovalAwaited(approval=given.id)])
+        return
+    request_approval(desk, state)
+
+
+def request_approval(desk: Desk, state: Deployment) -> str:
+    """Ask for approval of exactly this; returns the approval's id."""
+    release = desk.release(state.release)
+    environment = desk.environment(state.environment)
+    id = desk.new_id()
+    people = dict.fromkeys([release.author, state.requested_by or desk.actor])
+    requested = ApprovalRequested(
+        approval=id,
+        deployment=state.id,
+        release=state.release,
+        environment=state.environment,
+        digest=approval_digest(release, state),
+        rule=environment.approval,
+        people=tuple(people),
+        expires_at=later(desk.now, APPROVAL_SECONDS),
+    )
+    desk.write(f"approval:{id}", [requested])
+    record(desk, state.id, [DeploymentApprovalAwaited(approval=id)])
+    return id
+
+
+def _queue(desk: Desk, state: Deployment) -> None:
+    if state.phase is Phase.QUEUED:
+        return
+    behind: list[str] = []
+    for target in state.targets:
+        stream = places.stream(state.environment, state.application, target)
+        place = desk.place(state.environment, state.application, target)
+        behind += [other for other in (place.lock, *place.queue) if other is not None]
+        desk.write(stream, places.enqueue(place, state.id))
+    deadline = later(desk.now, QUEUE_SECONDS)
+    record(desk, state.id, [DeploymentQueued(behind=tuple(dict.fromkeys(behind)), deadline=deadline)])
+
+
+def promote_deployment(command: Promote, desk: Desk) -> None:
+    """End a pause."""
+    state = desk.deployment(command.deployment)
+    record(desk, state.id, promote(state, command.step, command.full, desk.actor, desk.now))
+    _answer(desk, state.id)
+
+
+def abort_deployment(command: Abort, desk: Desk) -> None:
+    """Go back, or cancel."""
+    state = desk.deployment(command.deployment)
+    record(desk, state.id, abort(state, desk.actor, command.reason, desk.now))
+    _void_approval(desk, state)
+    _answer(desk, state.id)
+
+
+def _void_approval(desk: Desk, state: Deployment) -> None:
+    if state.phase in WAITING and state.approval is not None:
+        given = desk.approval(state.approval)
+        desk.write(f"approval:{given.id}", approvals.void(given, "its deployment was cancelled"))
+
+
+def rollback(command: Rollback, desk: Desk) -> None:
+    """Abort what runs; leave what has succeeded, by a new deployment of the version before it."""
+    state = desk.deployment(command.deployment)
+    if state.phase in ACTIVE or state.phase in WAITING:
+        abort_deployment(Abort(deployment=state.id, reason=command.reason), desk)
+        return
+    if state.phase is not Phase.SUCCEEDED:
+        _answer(desk, state.id)
+        return
+    earlier = set()
+    for target in state.targets:
+        place = desk.place(state.environment, state.application, target)
+        current = place.succeeded[-1] if place.succeeded else None
+        if current is None or current[1] != state.id:
+            raise Refused(
+                f"deployment {state.id} is not what runs in {state.environment} any more; roll back the newest one"
+            )
+        earlier.add(places.rollback_version(place, state.version))
+    if None in earlier or len(earlier) != 1:
+        raise Refused(
+            f"no earlier version succeeded in {state.environment} on every target of {state.release}; "
+            "deploy the version that you want"
+        )
+    strategy = _way_back(desk, state)
+    wanted = Wanted(f"{state.application}@{earlier.pop()}", state.environment, strategy, reverts=state.id)
+    _request(desk, plan(desk, wanted), None)
+
+
+def _way_back(desk: Desk, state: Deployment) -> StrategyName:
+    """The fastest way that the targets can go: all traffic at once where they can, else recreate."""
+    targets = desk.environment(state.environment).targets
+    able = all(len(targets[name].slots) > 1 and targets[name].routes != "none" for name in state.targets)
+    return "blue-green" if able else "recreate"
+
+
+def retry(command: Retry, desk: Desk) -> None:
+    """Deploy again what has ended without success."""
+    state = desk.deployment(command.deployment)
+    if not state.ended:
+        raise Refused(f"deployment {state.id} is {state.phase}; only one that has ended can be retried")
+    if state.phase is Phase.SUCCEEDED:
+        _answer(desk, state.id)
+        return
+    strategy = state.strategy if state.chosen else None
+    wanted = Wanted(state.release, state.environment, strategy, state.options, retries=state.id)
+    _request(desk, plan(desk, wanted), None)
+
+
+def _answer(desk: Desk, id: str) -> None:
+    """The result says which deployment, its phase, and what every rule says of one that has not started."""
+    state = desk.deployment(id)
+    desk.result.update(deployment=id, phase=str(state.phase), approval=state.approval)
+    if state.phase in WAITING:
+        said = verdicts(situation(desk, state))
+        desk.result["verdicts"] = [verdict.model_dump(exclude_none=True) for verdict in said]
+
+
+HANDLERS: Mapping[type[Command], Callable[[Any, Desk], None]] = {
+    PlanDeployment: plan_deployment,
+    Deploy: deploy,
+    Proceed: proceed,
+    Promote: promote_deployment,
+    Abort: abort_deployment,
+    Rollback: rollback,
+    Retry: retry,
+}

@@ -1,0 +1,147 @@
+"""Plans, compiled from what stands now, and the rules asked about them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from release_management.domain.deployment.events import DeploymentPlanned, DeploymentReplanned, DeploymentSuperseded
+from release_management.domain.deployment.state import WAITING, Deployment, Phase
+from release_management.domain.environment import Environment
+from release_management.domain.place import Place
+from release_management.domain.plan import digest_of
+from release_management.domain.planning import Draft, choose, draft
+from release_management.domain.policy import Gate, TriggerCondition
+from release_management.domain.release import Release, ReleaseDeploymentPlanned
+from release_management.domain.rules import Situation
+from release_management.domain.strategies import StrategyName
+from release_management.services.decisions.consequences import record
+from release_management.services.desk import Desk
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be planned."""
+
+    release: str
+    environment: str
+    strategy: StrategyName | None = None
+    options: Mapping[str, JsonValue] | None = None
+    reverts: str | None = None
+    retries: str | None = None
+
+
+def plan(desk: Desk, wanted: Wanted) -> Deployment:
+    """The planned deployment: the one that is there if nothing has changed, else a new one that supersedes it."""
+    release = desk.release(wanted.release)
+    known = desk.deployment(release.planned[wanted.environment]) if wanted.environment in release.planned else None
+    if known is not None and not known.ended and known.phase is not Phase.PLANNED:
+        return known
+    compiled = compile_now(desk, release, wanted.environment, wanted.strategy, wanted.options or {})
+    if known is not None and _still_so(known, compiled, wanted):
+        return known
+    id = desk.new_id()
+    planned = DeploymentPlanned(
+        deployment=id,
+        release=release.ref,
+        application=release.application,
+        version=release.version,
+        environment=wanted.environment,
+        targets=compiled.targets,
+        strategy=compiled.strategy,
+        chosen=wanted.strategy is not None,
+        options=dict(wanted.options or {}),
+        plan=compiled.plan,
+        digest=compiled.plan.digest,
+        by=desk.actor,
+        reverts=wanted.reverts,
+        retries=wanted.retries,
+    )
+    record(desk, id, [planned])
+    event = ReleaseDeploymentPlanned(environment=wanted.environment, deployment=id)
+    desk.write(f"release:{release.ref}", [event])
+    if known is not None and known.phase in WAITING:
+        record(desk, known.id, [DeploymentSuperseded(successor=id)])
+    return desk.deployment(id)
+
+
+def _still_so(known: Deployment, compiled: Draft, wanted: Wanted) -> bool:
+    """The plan that is asked for is there, unchanged; or it succeeded and everything it brought still runs."""
+    if wanted.retries is not None or wanted.reverts != known.reverts:
+        return False
+    if known.phase is Phase.PLANNED:
+        return known.digest == compiled.plan.digest
+    return known.phase is Phase.SUCCEEDED and not compiled.plan.forward
+
+
+def compile_now(
+    desk: Desk,
+    release: Release,
+    environment: str,
+    strategy: StrategyName | None,
+    options: Mapping[str, JsonValue],
+) -> Draft:
+    """Compile against what stands at the places now."""
+    where = desk.environment(environment)
+    chosen, merged = choose(release, desk.policies(release.application, environment), strategy, options)
+    return draft(release, where, places(desk, where, release.application), chosen, merged)
+
+
+def places(desk: Desk, environment: Environment, application: str) -> dict[str, Place]:
+    """The application's place on every target of the environment."""
+    return {name: desk.place(environment.name, application, name) for name in environment.targets}
+
+
+def compile_again(desk: Desk, deployment: Deployment) -> Draft:
+    """Compile a deployment's plan as it would be now."""
+    strategy = deployment.strategy if deployment.chosen else None
+    release = desk.release(deployment.release)
+    return compile_now(desk, release, deployment.environment, strategy, deployment.options)
+
+
+def replan(desk: Desk, id: str, reason: str) -> str:
+    """Compile a deployment's plan again and keep it if it has changed. Returns the deployment's id."""
+    state = desk.deployment(id)
+    compiled = compile_again(desk, state)
+    if compiled.plan.digest != state.digest:
+        record(desk, id, [replanned(state, compiled, reason)])
+    return id
+
+
+def replanned(state: Deployment, compiled: Draft, reason: str) -> DeploymentReplanned:
+    """The fact that a plan has changed."""
+    return DeploymentReplanned(
+        strategy=compiled.strategy,
+        options=dict(state.options),
+        targets=compiled.targets,
+        plan=compiled.plan,
+        digest=compiled.plan.digest,
+        reason=reason,
+    )
+
+
+def situation(desk: Desk, state: Deployment) -> Situation:
+    """Everything that the rules look at."""
+    release = desk.release(state.release)
+    environment = desk.environment(state.environment)
+    gates: dict[str, Gate] = {}
+    triggers: tuple[TriggerCondition, ...] = ()
+    for policy in desk.policies(state.application, state.environment):
+        gates.update(policy.gates)
+        triggers = policy.triggers or triggers
+    return Situation(
+        deployment=state.id,
+        release=release,
+        environment=environment,
+        places={name: desk.place(state.environment, state.application, name) for name in state.targets},
+        gates=gates,
+        triggers=triggers,
+        approval=desk.approval(state.approval),
+        digest=approval_digest(release, state),
+        reverts=state.reverts is not None,
+    )
+
+
+def approval_digest(release: Release, state: Deployment) -> str:
+    """What an approval is bound to: the release's content, the plan, and the evidence."""
+    return digest_of([release.content, state.digest, sorted(release.attestations.items())])

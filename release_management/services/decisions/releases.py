@@ -1,0 +1,104 @@
+"""Releases."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from release_management.domain import release as releases
+from release_management.domain.component import Component
+from release_management.domain.deployment.state import Phase
+from release_management.domain.plan import digest_of
+from release_management.domain.release import (
+    AttestRelease,
+    BlockRelease,
+    Change,
+    ChangeWish,
+    ComponentWish,
+    ConfigureCanary,
+    CreateRelease,
+    PublishRelease,
+    ReleaseCanaryConfigured,
+    ReleaseCommand,
+    ReleaseCreated,
+    UnblockRelease,
+)
+from release_management.domain.words import Command, Personal, Refused
+from release_management.services.decisions.planning import replan
+from release_management.services.desk import Desk
+
+
+def create(command: CreateRelease, desk: Desk) -> None:
+    """Create with a snapshot of the application's pipeline."""
+    [policy] = desk.policies(command.application)
+    stages = desk.pipeline(policy.pipeline).stages if policy.pipeline else ()
+    said = command.model_dump(mode="json", exclude={"draft"})
+    created = ReleaseCreated(
+        application=command.application,
+        version=command.version,
+        author=desk.actor,
+        components=tuple(_component(wish, command.version) for wish in command.components),
+        changes=tuple(_change(wish, desk) for wish in command.changes),
+        changelog=tuple(Personal(subject=desk.actor, text=line) for line in command.changelog),
+        pipeline=policy.pipeline,
+        stages=stages,
+        content=desk.keyed_digest(said),
+    )
+    ref = f"{command.application}@{command.version}"
+    stream = f"release:{ref}"
+    desk.write(stream, releases.create(created, command.draft, desk.read(stream)))
+    desk.result["release"] = ref
+
+
+def _component(wish: ComponentWish, version: str) -> Component:
+    version = wish.version or version
+    return Component(
+        name=wish.name,
+        version=version,
+        artifact=wish.artifact,
+        artifact_digest=wish.digest or digest_of([wish.name, version, wish.artifact]),
+        config=wish.config,
+        config_digest=digest_of(wish.config),
+    )
+
+
+def _change(wish: ChangeWish, desk: Desk) -> Change:
+    author = wish.author and Personal(subject=desk.identify(wish.author), text=wish.author)
+    message = None if wish.message is None else Personal(subject=desk.actor, text=wish.message)
+    return Change(commit=wish.commit, committed_at=wish.committed_at, author=author or None, message=message)
+
+
+def decide(command: ReleaseCommand, desk: Desk) -> None:
+    """Publish, attest, block, unblock."""
+    stream = f"release:{command.release}"
+    desk.write(stream, releases.decide(command, desk.read(stream), desk.actor))
+    desk.result["release"] = command.release
+
+
+def configure_canary(command: ConfigureCanary, desk: Desk) -> None:
+    """Set the release's own initial traffic and compile its planned deployments again."""
+    release = desk.release(command.release)
+    deployments = [desk.deployment(id) for id in release.planned.values()]
+    if release.initial_traffic != command.traffic_percentage:
+        for deployment in deployments:
+            if not deployment.ended and deployment.phase is not Phase.PLANNED:
+                raise Refused(
+                    f"deployment {deployment.id} of {release.ref} to {deployment.environment} is {deployment.phase}; "
+                    "its traffic can be changed only while it is Planned"
+                )
+        event = ReleaseCanaryConfigured(initial_traffic=command.traffic_percentage)
+        desk.write(f"release:{release.ref}", [event])
+    recompiled = [
+        replan(desk, deployment.id, f"{release.ref} begins its canary with {command.traffic_percentage} %")
+        for deployment in deployments
+        if deployment.phase is Phase.PLANNED
+    ]
+    desk.result.update(release=release.ref, deployments=recompiled)
+
+
+HANDLERS: Mapping[type[Command], Callable[[Any, Desk], None]] = {
+    CreateRelease: create,
+    PublishRelease: decide,
+    AttestRelease: decide,
+    BlockRelease: decide,
+    UnblockRelease: decide,
+    ConfigureCanary: configure_canary,
+}

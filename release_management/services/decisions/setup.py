@@ -1,0 +1,59 @@
+"""Environments, pipelines and policies."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from release_management.domain import environment as environments
+from release_management.domain import estate as estates
+from release_management.domain import pipeline as pipelines
+from release_management.domain import policy as policies
+from release_management.domain.environment import ApprovalRule, ConfigureEnvironment
+from release_management.domain.pipeline import ConfigurePipeline
+from release_management.domain.policy import ConfigureGates, ConfigureStrategy, ConfigureTriggers, PolicyCommand
+from release_management.domain.words import Command
+from release_management.services.desk import Desk
+
+
+def configure_environment(command: ConfigureEnvironment, desk: Desk) -> None:
+    """Configure, and list it; an environment without an order goes to the end."""
+    stream = f"environment:{command.name}"
+    state = desk.read(stream)
+    if command.order is None and not state.name:
+        command = command.model_copy(update={"order": desk.estate().next_order})
+    rule = None
+    if (wish := command.approval) is not None:
+        approvers = tuple(desk.identify(name) for name in wish.approvers)
+        rule = ApprovalRule(required=wish.required, approvers=approvers, allow_self=wish.allow_self)
+    desk.write(stream, environments.decide(command, state, rule))
+    order = desk.environment(command.name).order
+    desk.write(estates.STREAM, estates.enlist(command.name, order, desk.estate()))
+    desk.result["environment"] = command.name
+
+
+def configure_pipeline(command: ConfigurePipeline, desk: Desk) -> None:
+    """Configure, and make it the application's own."""
+    state = desk.pipeline(command.name)
+    desk.write(f"pipeline:{command.name}", pipelines.decide(command, state, desk.estate().environments))
+    [policy] = desk.policies(command.application)
+    desk.write(f"policy:{command.application}", policies.choose_pipeline(command.name, policy))
+    desk.result["pipeline"] = command.name
+
+
+def configure_policy(command: PolicyCommand, desk: Desk) -> None:
+    """Configure one scope."""
+    scope = command.application
+    if command.environment is not None:
+        desk.environment(command.environment)
+        scope = f"{command.application}/{command.environment}"
+    stream = f"policy:{scope}"
+    desk.write(stream, policies.decide(command, desk.read(stream)))
+    desk.result["policy"] = scope
+
+
+HANDLERS: Mapping[type[Command], Callable[[Any, Desk], None]] = {
+    ConfigureEnvironment: configure_environment,
+    ConfigurePipeline: configure_pipeline,
+    ConfigureStrategy: configure_policy,
+    ConfigureTriggers: configure_policy,
+    ConfigureGates: configure_policy,
+}

@@ -1,0 +1,98 @@
+"""What a decision is given: the states that it asks for, who wishes, the time; and where it writes what follows."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from release_management.domain.approval import Approval
+from release_management.domain.deployment.state import Deployment
+from release_management.domain.environment import Environment
+from release_management.domain.estate import STREAM, Estate
+from release_management.domain.pipeline import Pipeline
+from release_management.domain.place import Place
+from release_management.domain.place import stream as place_stream
+from release_management.domain.policy import Policy
+from release_management.domain.release import Release, unknown_release
+from release_management.domain.streams import fold
+from release_management.domain.words import Fact, Refused
+
+
+class Desk:
+    """One decision's view. Every stream that it reads becomes an expectation; what it writes it reads again."""
+
+    def __init__(
+        self,
+        load: Callable[[str], Any],
+        *,
+        now: str,
+        actor: str,
+        new_id: Callable[[], str],
+        identify: Callable[[str], str],
+        keyed_digest: Callable[[object], str],
+    ) -> None:
+        """`actor` is the wisher's id; `identify` gives a person's id; `keyed_digest` is an HMAC, in hexadecimal."""
+        self._load = load
+        self.now = now
+        self.actor = actor
+        self.new_id = new_id
+        self.identify = identify
+        self.keyed_digest = keyed_digest
+        self._states: dict[str, Any] = {}
+        self.reads: list[str] = []
+        self.writes: list[tuple[str, Fact]] = []
+        self.result: dict[str, Any] = {}
+
+    def read(self, stream: str) -> Any:
+        """The stream's state, as this decision sees it."""
+        if stream not in self._states:
+            self._states[stream] = self._load(stream)
+            self.reads.append(stream)
+        return self._states[stream]
+
+    def write(self, stream: str, facts: Sequence[Fact]) -> None:
+        """Record facts, to be appended with the rest of the decision in one piece."""
+        state = self.read(stream)
+        self._states[stream] = fold(stream, facts, state)
+        self.writes += [(stream, fact) for fact in facts]
+
+    def estate(self) -> Estate:
+        """Which environments exist."""
+        return cast(Estate, self.read(STREAM))
+
+    def environment(self, name: str) -> Environment:
+        """An environment that exists. Raises `Refused`."""
+        state = cast(Environment, self.read(f"environment:{name}"))
+        if not state.name:
+            known = ", ".join(self.estate().environments) or "none yet"
+            raise Refused(f"environment {name!r} does not exist; known: {known}")
+        return state
+
+    def release(self, ref: str) -> Release:
+        """A release that exists. Raises `Refused`."""
+        state = cast(Release, self.read(f"release:{ref}"))
+        if not state.version:
+            raise Refused(unknown_release(ref))
+        return state
+
+    def deployment(self, id: str) -> Deployment:
+        """A deployment that exists. Raises `Refused`."""
+        state = cast(Deployment, self.read(f"deployment:{id}"))
+        if not state.id:
+            raise Refused(f"deployment {id} does not exist; relman deployment list shows those that do")
+        return state
+
+    def approval(self, id: str | None) -> Approval:
+        """An approval, which may be absent."""
+        return cast(Approval, self.read(f"approval:{id}")) if id else Approval()
+
+    def place(self, environment: str, application: str, target: str) -> Place:
+        """A place."""
+        return cast(Place, self.read(place_stream(environment, application, target)))
+
+    def policies(self, application: str, environment: str | None = None) -> list[Policy]:
+        """The policies that apply, the widest scope first."""
+        scopes = [f"policy:{application}"] + ([f"policy:{application}/{environment}"] if environment else [])
+        return [cast(Policy, self.read(scope)) for scope in scopes]
+
+    def pipeline(self, name: str) -> Pipeline:
+        """A pipeline, which may be absent."""
+        return cast(Pipeline, self.read(f"pipeline:{name}"))

@@ -1,0 +1,43 @@
+"""Personal texts are sealed after the decision and before the record; people's ids become names again when shown."""
+
+import re
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from release_management.domain.words import Personal
+from release_management.services.ports import Keyring
+
+T = TypeVar("T")
+ERASED = "(erased)"
+_ACTOR = re.compile(r"\b(?:usr|svc)_[0-9a-z]{8,40}\b")
+
+
+def seal(value: T, keyring: Keyring) -> T:
+    """The same value with every open personal text in it sealed under its subject's key."""
+    sealed: Any = value
+    if isinstance(value, Personal):
+        if value.text is not None:
+            sealed = Personal(subject=value.subject, sealed=keyring.seal(value.subject, value.text))
+    elif isinstance(value, BaseModel):
+        parts = {name: getattr(value, name) for name in type(value).model_fields}
+        changed = {name: new for name, part in parts.items() if (new := seal(part, keyring)) is not part}
+        sealed = value.model_copy(update=changed) if changed else value
+    elif isinstance(value, tuple):
+        items = tuple(seal(item, keyring) for item in value)
+        sealed = items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    return sealed  # type: ignore[no-any-return] # of the value's own type in every branch
+
+
+def reveal(value: Any, keyring: Keyring) -> Any:
+    """JSON for people: actors' ids become their names, sealed texts are opened where their key still exists."""
+    if isinstance(value, dict):
+        if set(value) == {"subject", "sealed"}:
+            text = keyring.open(value["subject"], value["sealed"])
+            return ERASED if text is None else reveal(text, keyring)
+        return {key: reveal(item, keyring) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [reveal(item, keyring) for item in value]
+    if isinstance(value, str):
+        return _ACTOR.sub(lambda found: keyring.actor_name(found[0]) or found[0], value)
+    return value

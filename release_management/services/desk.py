@@ -1,6 +1,6 @@
 """What a decision is given: the states that it asks for, who wishes, the time; and where it writes what follows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from release_management.domain.approval import Approval
@@ -15,6 +15,9 @@ from release_management.domain.release import Release, unknown_release
 from release_management.domain.streams import fold
 from release_management.domain.words import Fact, Refused
 
+SettingsCheck = Callable[[Mapping[str, Any]], object]
+"""Reads a component's settings for an executor; raises `ValueError` with one sentence where they are wrong."""
+
 
 class Desk:
     """One decision's view. Every stream that it reads becomes an expectation; what it writes it reads again."""
@@ -28,14 +31,19 @@ class Desk:
         new_id: Callable[[], str],
         identify: Callable[[str], str],
         keyed_digest: Callable[[object], str],
+        executors: Mapping[str, SettingsCheck],
     ) -> None:
-        """`actor` is the wisher's id; `identify` gives a person's id; `keyed_digest` is an HMAC, in hexadecimal."""
+        """`actor` is the wisher's id; `identify` gives a person's id; `keyed_digest` is an HMAC, in hexadecimal.
+
+        `executors` holds each known executor's check of a component's settings.
+        """
         self._load = load
         self.now = now
         self.actor = actor
         self.new_id = new_id
         self.identify = identify
         self.keyed_digest = keyed_digest
+        self.executors = executors
         self._states: dict[str, Any] = {}
         self.reads: list[str] = []
         self.writes: list[tuple[str, Fact]] = []

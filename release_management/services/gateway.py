@@ -9,7 +9,7 @@ import json
 import queue
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ from release_management.domain.registry import CommandRefused, Registry
 from release_management.domain.streams import fold
 from release_management.domain.words import Command, Personal, Refused, Verdict, explain
 from release_management.services.decisions import COMMANDS
-from release_management.services.desk import Desk
+from release_management.services.desk import Desk, SettingsCheck
 from release_management.services.ports import (
     Append,
     Appended,
@@ -72,7 +72,9 @@ class Gateway:
         keyring: Keyring,
         clock: Clock,
         new_id: Callable[[], str],
+        executors: Mapping[str, SettingsCheck],
     ) -> None:
+        self._executors = executors
         self._log = event_log
         self._registry = registry
         self._keyring = keyring
@@ -211,6 +213,7 @@ class Gateway:
             new_id=self._new_id,
             identify=lambda name: self._keyring.actor_id(name, "person"),
             keyed_digest=lambda value: self._keyring.fingerprint(_canonical(value)).hex(),
+            executors=self._executors,
         )
         try:
             command, handler = _understand(wish)

@@ -68,7 +68,8 @@ def read_cloudevent(payload: bytes, *, actor: str | None, expected_type: str | N
     if len(payload) > MAX_MESSAGE_BYTES:
         raise NotUnderstood(f"the message has {len(payload):,} bytes; at most {MAX_MESSAGE_BYTES:,} are taken")
     try:
-        document: Any = json.loads(payload)
+        document: Any = json.loads(payload, parse_constant=_no_such_number)
+        json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise NotUnderstood(f"the message is not JSON ({error}); send a CloudEvents 1.0 JSON document") from None
     if not isinstance(document, dict):
@@ -82,8 +83,9 @@ def read_cloudevent(payload: bytes, *, actor: str | None, expected_type: str | N
         raise NotUnderstood(f"specversion is {document['specversion']!r}; it must be '1.0'")
     if expected_type is not None and document["type"] != expected_type:
         raise NotUnderstood(f"the type {document['type']!r} is not the subject's {expected_type!r}; they must agree")
-    if str(document["source"]).startswith("system:"):
-        raise NotUnderstood("the source may not begin with 'system:', which is reserved")
+    for name, value in (("source", document["source"]), ("actor", actor)):
+        if str(value).startswith("system:"):
+            raise NotUnderstood(f"the {name} may not begin with 'system:', which is reserved")
     try:
         return Wish(
             sender=document["source"],
@@ -93,8 +95,13 @@ def read_cloudevent(payload: bytes, *, actor: str | None, expected_type: str | N
             actor=actor or document["source"],
             actorkind="person" if actor else "service",
             actorauth="asserted",
+            onbehalfof=document.get("onbehalfof"),
             correlationid=document.get("correlationid"),
             causationid=document.get("causationid"),
         )
     except ValidationError as error:
         raise NotUnderstood(f"the message is no command: {explain(error)}") from None
+
+
+def _no_such_number(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON number")

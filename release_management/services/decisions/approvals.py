@@ -1,13 +1,20 @@
 """Approvals."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from release_management.domain import approval as approvals
-from release_management.domain.approval import Approval, ExpireApproval, GrantApproval, RefuseApproval, RequestApproval
+from release_management.domain.approval import (
+    Approval,
+    ApprovalEvent,
+    ExpireApproval,
+    GrantApproval,
+    RefuseApproval,
+    RequestApproval,
+)
 from release_management.domain.deployment.state import Deployment, Phase
 from release_management.domain.words import Command, Refused
-from release_management.services.decisions.deployments import request_approval
+from release_management.services.decisions.deployments import go_on, request_approval
 from release_management.services.desk import Desk
 
 
@@ -26,23 +33,27 @@ def request(command: RequestApproval, desk: Desk) -> None:
 
 
 def grant(command: GrantApproval, desk: Desk) -> None:
-    """Agree."""
+    """Agree; where that is enough, the deployment that waited begins."""
     state = _find(command.approval, desk)
-    desk.write(f"approval:{state.id}", approvals.grant(command, state, desk.actor))
-    _answer(desk, state.id)
+    _settle(desk, state, approvals.grant(command, state, desk.actor))
 
 
 def refuse(command: RefuseApproval, desk: Desk) -> None:
-    """Disagree."""
+    """Disagree; the deployment that waited ends."""
     state = _find(command.approval, desk)
-    desk.write(f"approval:{state.id}", approvals.deny(command, state, desk.actor))
-    _answer(desk, state.id)
+    _settle(desk, state, approvals.deny(command, state, desk.actor))
 
 
 def expire(command: ExpireApproval, desk: Desk) -> None:
-    """The time is up."""
+    """The time is up; the deployment that waited ends."""
     state = _find(command.approval, desk)
-    desk.write(f"approval:{state.id}", approvals.expire(state, desk.now))
+    _settle(desk, state, approvals.expire(state, desk.now))
+
+
+def _settle(desk: Desk, state: Approval, facts: Sequence[ApprovalEvent]) -> None:
+    desk.write(f"approval:{state.id}", facts)
+    if desk.approval(state.id).phase is not approvals.Phase.WAITING:
+        go_on(desk, state.deployment)
     _answer(desk, state.id)
 
 

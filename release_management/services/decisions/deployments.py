@@ -10,6 +10,7 @@ from release_management.domain.deployment.commands import (
     Abort,
     Deploy,
     PlanDeployment,
+    PreviewDeployment,
     Proceed,
     Promote,
     Retry,
@@ -24,6 +25,7 @@ from release_management.domain.deployment.events import (
     DeploymentRequested,
 )
 from release_management.domain.deployment.state import ACTIVE, WAITING, Deployment, Phase
+from release_management.domain.plan import describe
 from release_management.domain.rules import Situation, denials, verdicts
 from release_management.domain.strategies import StrategyName
 from release_management.domain.words import Command, Refused, Verdict
@@ -32,6 +34,7 @@ from release_management.services.decisions.planning import (
     Wanted,
     approval_digest,
     compile_again,
+    compile_now,
     plan,
     replanned,
     situation,
@@ -45,6 +48,26 @@ def plan_deployment(command: PlanDeployment, desk: Desk) -> None:
     """Plan, and show what would stop it today."""
     wanted = Wanted(command.release, command.environment, command.strategy, command.options)
     _answer(desk, plan(desk, wanted).id)
+
+
+def preview(command: PreviewDeployment, desk: Desk) -> None:
+    """What `deployment.deploy` would do: the plan and the verdicts. Nothing is recorded."""
+    release = desk.release(command.release)
+    compiled = compile_now(desk, release, command.environment, command.strategy, command.options)
+    state = Deployment(
+        release=release.ref,
+        application=release.application,
+        environment=command.environment,
+        targets=compiled.targets,
+        digest=compiled.plan.digest,
+    )
+    said = verdicts(situation(desk, state))
+    desk.result.update(
+        strategy=compiled.strategy,
+        plan=compiled.plan.model_dump(mode="json"),
+        steps=[describe(step) for step in compiled.plan.forward],
+        verdicts=[verdict.model_dump(exclude_none=True) for verdict in said],
+    )
 
 
 def deploy(command: Deploy, desk: Desk) -> None:
@@ -69,10 +92,19 @@ def _request(desk: Desk, state: Deployment, strategy: StrategyName | None) -> No
 
 def proceed(command: Proceed, desk: Desk) -> None:
     """Something that a waiting deployment waited for has happened: ask the rules again."""
-    state = desk.deployment(command.deployment)
-    if state.phase in (Phase.AWAITING_APPROVAL, Phase.QUEUED):
-        _go_on(desk, state.id, first=False)
-    _answer(desk, state.id)
+    go_on(desk, command.deployment)
+    _answer(desk, command.deployment)
+
+
+def go_on(desk: Desk, id: str) -> None:
+    """Start a waiting deployment if nothing stands in its way any more, or end it where something now forbids it."""
+    state = desk.deployment(id)
+    if state.phase not in (Phase.AWAITING_APPROVAL, Phase.QUEUED):
+        return
+    try:
+        _go_on(desk, id, first=False)
+    except Refused as refused:
+        record(desk, id, [DeploymentRejected(reason=refused.reason.splitlines()[0][:500])])
 
 
 def _go_on(desk: Desk, id: str, *, first: bool) -> None:
@@ -236,6 +268,7 @@ def _answer(desk: Desk, id: str) -> None:
 
 HANDLERS: Mapping[type[Command], Callable[[Any, Desk], None]] = {
     PlanDeployment: plan_deployment,
+    PreviewDeployment: preview,
     Deploy: deploy,
     Proceed: proceed,
     Promote: promote_deployment,

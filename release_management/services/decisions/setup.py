@@ -7,10 +7,10 @@ from release_management.domain import environment as environments
 from release_management.domain import estate as estates
 from release_management.domain import pipeline as pipelines
 from release_management.domain import policy as policies
-from release_management.domain.environment import ApprovalRule, ConfigureEnvironment
+from release_management.domain.environment import ApprovalRule, ConfigureEnvironment, Target
 from release_management.domain.pipeline import ConfigurePipeline
 from release_management.domain.policy import ConfigureGates, ConfigureStrategy, ConfigureTriggers, PolicyCommand
-from release_management.domain.words import Command
+from release_management.domain.words import Command, Refused
 from release_management.services.desk import Desk
 
 
@@ -24,10 +24,24 @@ def configure_environment(command: ConfigureEnvironment, desk: Desk) -> None:
     if (wish := command.approval) is not None:
         approvers = tuple(desk.identify(name) for name in wish.approvers)
         rule = ApprovalRule(required=wish.required, approvers=approvers, allow_self=wish.allow_self)
+    for target in command.targets:
+        _check(command.name, target, desk)
     desk.write(stream, environments.decide(command, state, rule))
     order = desk.environment(command.name).order
     desk.write(estates.STREAM, estates.enlist(command.name, order, desk.estate()))
     desk.result["environment"] = command.name
+
+
+def _check(environment: str, target: Target, desk: Desk) -> None:
+    where = f"environment {environment}, target {target.name}"
+    if target.executor not in desk.executors:
+        known = ", ".join(sorted(desk.executors))
+        raise Refused(f"{where}: there is no executor {target.executor!r}; there is {known}")
+    for name, settings in target.components.items():
+        try:
+            desk.executors[target.executor]({**settings, "slots": list(target.slots)})
+        except ValueError as error:
+            raise Refused(f"{where}, component {name}: {error}") from None
 
 
 def configure_pipeline(command: ConfigurePipeline, desk: Desk) -> None:

@@ -13,9 +13,8 @@ from release_management.services.desk import Desk
 
 def report(command: ReportStep, desk: Desk) -> None:
     """Take an executor's report."""
-    said = command.report
-    state = desk.deployment(said.deployment)
-    _record(desk, state.id, decide.report(state, said, desk.now))
+    state = desk.deployment(command.deployment)
+    _record(desk, state.id, decide.report(state, command, desk.now))
 
 
 def resume(command: Resume, desk: Desk) -> None:

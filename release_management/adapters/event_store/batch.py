@@ -1,0 +1,112 @@
+"""Which commands of a batch may be stored. Pure: what the store holds comes in as arguments."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from release_management.adapters.event_store.index import read_index
+from release_management.domain.record import MAX_RECORD_BYTES
+from release_management.services.ports import (
+    Append,
+    Appended,
+    Conflict,
+    NewRecord,
+    OtherContent,
+    Repeated,
+    Status,
+    StoredOutcome,
+)
+
+CommandKey = tuple[str, str]
+Kind = tuple[str, int]
+
+
+@dataclass(slots=True)
+class Decision:
+    """What to write, and the status of each command. `records` take the next positions in their order."""
+
+    statuses: list[Status] = field(default_factory=list)
+    records: list[NewRecord] = field(default_factory=list)
+    commands: dict[CommandKey, StoredOutcome] = field(default_factory=dict)
+
+
+def check(command: Append) -> set[Kind]:
+    """Refuse what no caller may ask for, with ValueError; returns the kinds of the command's records."""
+    where = f"command {command.id!r} of {command.sender!r}"
+    versions: dict[str, int] = {}
+    for stream, expectation in command.expects.items():
+        if not 0 <= expectation.base <= expectation.seen:
+            raise ValueError(
+                f"{where} expects {stream!r} at base {expectation.base}, seen {expectation.seen}; "
+                "neither may be negative, and seen may not be below base"
+            )
+        versions[stream] = expectation.seen
+    kinds = set()
+    for record in command.records:
+        try:
+            if record.stream not in versions:
+                raise ValueError("its stream is not among the expected ones; name every stream that is written")
+            versions[record.stream] += 1
+            if record.version != versions[record.stream]:
+                raise ValueError(f"the next version after what was seen is {versions[record.stream]}")
+            kinds.add((record.name, _schema_version(record)))
+        except ValueError as error:
+            raise ValueError(f"{where}, record {record.version} of {record.stream!r}: {error}") from None
+    return kinds
+
+
+def decide(
+    batch: Sequence[Append],
+    after: int,
+    versions: Mapping[str, int],
+    earlier: Mapping[CommandKey, StoredOutcome],
+) -> Decision:
+    """Judge a batch against the store.
+
+    `after` is its newest position, `versions` has every expected stream, `earlier` the stored commands.
+    A stream that a command was not allowed to write is lost for the rest of the batch: whoever read it there
+    may have decided on something that never happened.
+    """
+    decision = Decision()
+    now = dict(versions)
+    lost: set[str] = set()
+    for command in batch:
+        key = (command.sender, command.id)
+        before = decision.commands.get(key) or earlier.get(key)
+        if before is not None:
+            status: Status = _again(command, before)
+        elif moved := tuple(
+            stream
+            for stream, expectation in command.expects.items()
+            if stream in lost or expectation.base != versions[stream] or expectation.seen != now[stream]
+        ):
+            status = Conflict(moved)
+        else:
+            first = after + len(decision.records) + 1 if command.records else 0
+            last = after + len(decision.records) + len(command.records) if command.records else 0
+            status = Appended(first, last)
+            decision.records += command.records
+            decision.commands[key] = StoredOutcome(command.fingerprint, command.outcome, first, last)
+            now.update((record.stream, record.version) for record in command.records)
+        if not isinstance(status, Appended):
+            lost.update(record.stream for record in command.records)
+        decision.statuses.append(status)
+    return decision
+
+
+def _again(command: Append, before: StoredOutcome) -> Repeated | OtherContent:
+    if command.fingerprint != before.fingerprint:
+        return OtherContent()
+    return Repeated(before.outcome, before.first, before.last)
+
+
+def _schema_version(record: NewRecord) -> int:
+    size = len(record.record)
+    if size > MAX_RECORD_BYTES:
+        raise ValueError(
+            f"it has {size:,} bytes and at most {MAX_RECORD_BYTES:,} are taken; "
+            "keep larger content beside it, by digest"
+        )
+    index = read_index(record.record)
+    if difference := index.disagreement(record.stream, record.version, record.name):
+        raise ValueError(difference)
+    return index.schemaversion

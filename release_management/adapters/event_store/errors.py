@@ -1,0 +1,56 @@
+"""What can be wrong with a store."""
+
+
+class EventStoreError(Exception):
+    """The store cannot do what was asked. The text says what, where, and what would be right."""
+
+
+class StoreUnavailableError(EventStoreError):
+    """The store's file cannot be opened or written, or is locked for too long. Trying again may help."""
+
+
+class ForeignStoreError(EventStoreError):
+    """The file is not one of our stores, or a newer version made it. It was left as it is."""
+
+
+class DamagedStoreError(EventStoreError):
+    """The file's own structure is broken."""
+
+
+class UnreadableStoreError(EventStoreError):
+    """The store holds kinds of records that this version cannot read. Nothing was read or written.
+
+    `kinds` are their names and schema versions.
+    """
+
+    def __init__(self, where: str, kinds: tuple[tuple[str, int], ...]) -> None:
+        """`where` is the store's file."""
+        listed = ", ".join(f"{name} (schema version {version})" for name, version in kinds)
+        super().__init__(
+            f"{where} holds records that this version cannot read: {listed}; open it with a version that knows them"
+        )
+        self.kinds = kinds
+
+
+class GapError(EventStoreError):
+    """A record is missing: the log has `found` where `expected` should be (None: it ends there)."""
+
+    def __init__(self, what: str, expected: int, found: int | None) -> None:
+        """`what` is missing: "position 7", or "version 2 of the stream 'flag:dark'"."""
+        ending = "the log ends there" if found is None else f"the next is {found}"
+        super().__init__(
+            f"{what} is missing, {ending}: records were removed; restore the log from a copy that has them"
+        )
+        self.expected = expected
+        self.found = found
+
+
+class CorruptRecordError(EventStoreError):
+    """A record does not agree with its index columns: one of them was altered after it was written."""
+
+    def __init__(self, position: int, what: str) -> None:
+        """`what` says in which way they disagree."""
+        super().__init__(
+            f"the record at position {position} was altered: {what}; restore the log from a copy, and compare the two"
+        )
+        self.position = position

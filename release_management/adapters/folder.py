@@ -1,0 +1,79 @@
+"""One owner per folder."""
+
+import fcntl
+import os
+import weakref
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+
+class FolderBusyError(Exception):
+    """Another process owns the folder. `pid` is that process, None where it is not known."""
+
+    def __init__(self, folder: Path, pid: int | None) -> None:
+        """`folder` is the one that was asked for."""
+        holder = "another process" if pid is None else f"the process {pid}"
+        super().__init__(f"the folder {folder} is in use by {holder}; end that one first, or name another folder")
+        self.pid = pid
+
+
+class FolderLock:
+    """The exclusive ownership of a folder, by a lock on the file `lock` in it that holds the owner's pid.
+
+    The system releases the lock when the process ends, however it ends. Children do not hold it, neither
+    those that were forked nor those that were started.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._folder = Path(folder)
+        self._file: int | None = None
+
+    def acquire(self) -> None:
+        """Take the folder, making it if need be, or raise `FolderBusyError` at once."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.read(file, 20).decode(errors="replace").strip()
+            os.close(file)
+            raise FolderBusyError(self._folder, int(pid) if pid.isdecimal() else None) from None
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        self._file = file
+        _held.add(self)
+
+    def release(self) -> None:
+        """Give the folder up. Nothing happens where it is not held."""
+        if self._file is not None:
+            os.ftruncate(self._file, 0)
+            self.forget()
+
+    def forget(self) -> None:
+        """Close this process's handle only; a parent that holds the lock still does."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+            _held.discard(self)
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+_held: weakref.WeakSet[FolderLock] = weakref.WeakSet()
+
+
+def _forget_in_child() -> None:
+    for lock in list(_held):
+        lock.forget()
+
+
+# A forked child shares the parent's lock, and would keep it after a kill -9 of the parent.
+os.register_at_fork(after_in_child=_forget_in_child)

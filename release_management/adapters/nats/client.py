@@ -1,0 +1,195 @@
+"""The bus for callers: ask, send, query, and follow the events."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncGenerator
+from types import TracebackType
+from typing import Any, Self
+
+import nats.errors
+from nats.js import api
+from pydantic import JsonValue
+
+from release_management.adapters.nats import streams
+from release_management.adapters.nats.connection import AWAY, Connection, connect, publish
+from release_management.adapters.nats.dead_letters import DeadLetter
+from release_management.adapters.nats.pulling import Puller
+from release_management.domain.record import Recorded
+from release_management.services.bus import BusAwayError, QueryNotUnderstood
+from release_management.services.wishes import NotUnderstood, Outcome, Wish
+
+TRY_SECONDS = 5.0
+RETRY_SECONDS = 0.1
+EVENTS_AT_ONCE = 256
+IDLE_CONSUMER_SECONDS = 30.0
+
+
+class NotReachableError(Exception):
+    """Nobody answered in time. What was asked may or may not have happened; ask again with the same id."""
+
+
+class BusClient:
+    """One caller's connection to the bus, opened at the first use and kept.
+
+    `timeout` is how long a question is tried, in seconds, across lost connections and restarts of what answers it.
+    """
+
+    def __init__(self, url: str, *, name: str = "relman client", timeout: float = 10.0) -> None:
+        self._url = url
+        self._name = name
+        self._timeout = timeout
+        self._connection: Connection | None = None
+        self._connecting = asyncio.Lock()
+
+    async def ask(self, wish: Wish) -> Outcome:
+        """Submit a wish and wait for its outcome. It is asked again under the same id until there is one.
+
+        A wish whose first answer got lost is answered `repeated`. Raises `NotUnderstood` and `NotReachableError`.
+        """
+        headers = _actor(wish)
+        reply = await self._request(f"{streams.ASK_COMMAND}.{wish.command}", _cloudevent(wish), headers)
+        return _outcome(reply)
+
+    async def send(self, wish: Wish, reply_to: str | None = None) -> None:
+        """Queue a wish without waiting for its outcome, which goes to the subject `reply_to` if there is one.
+
+        Raises `BusFullError` where the queue takes no more, and `NotReachableError`.
+        """
+        headers = _actor(wish) | {
+            streams.CONTENT_TYPE: streams.CLOUDEVENT,
+            api.Header.MSG_ID.value: f"{wish.sender} {wish.id}",
+        }
+        if reply_to is not None:
+            headers[streams.REPLY_TO] = reply_to
+        connection = await self._connected()
+        try:
+            await publish(connection, f"{streams.COMMAND_SUBJECTS}.{wish.command}", _cloudevent(wish), headers)
+        except BusAwayError as error:
+            raise NotReachableError(f"the command was not queued: {error}") from error
+
+    async def outcome(self, sender: str, id: str) -> Outcome | None:
+        """What became of a wish; None where it is unknown. Raises `NotReachableError`."""
+        reply = await self._request(streams.ASK_OUTCOME, json.dumps({"sender": sender, "id": id}).encode())
+        return None if reply.get("status") == "unknown" else _outcome(reply)
+
+    async def query(self, name: str, params: dict[str, JsonValue] | None = None, after: int = 0) -> JsonValue:
+        """A query's answer that has taken in the log up to `after`.
+
+        Raises `QueryNotUnderstood` with what is wrong, and `NotReachableError`.
+        """
+        question = json.dumps({"params": params or {}, "after": after}).encode()
+        reply = await self._request(f"{streams.ASK_QUERY}.{name}", question)
+        answer: JsonValue = _unless_error(reply)["answer"]
+        return answer
+
+    async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
+        """The newest dead letters, newest first. Raises `NotReachableError`."""
+        reply = await self._request(streams.ASK_DEAD_LETTERS, json.dumps({"limit": limit}).encode())
+        if "reason" in reply:
+            raise ValueError(reply["reason"])
+        return [DeadLetter(**letter) for letter in _unless_error(reply)["dead_letters"]]
+
+    async def events(self, after: int = 0) -> AsyncGenerator[Recorded, None]:
+        """Every published record with a position above `after`, in order, each once, for ever.
+
+        Goes on after a lost connection. Records that have aged out of the stream are passed over; the log has them.
+        """
+        position = after
+        connection = await self._connected()
+
+        def config() -> api.ConsumerConfig:
+            return api.ConsumerConfig(
+                deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
+                opt_start_seq=position + 1,
+                ack_policy=api.AckPolicy.NONE,
+                mem_storage=True,
+                inactive_threshold=IDLE_CONSUMER_SECONDS,
+            )
+
+        puller = Puller(connection, streams.EVENTS, config, batch=EVENTS_AT_ONCE, fresh=True)
+        async with contextlib.aclosing(puller.messages()) as messages:
+            async for message in messages:
+                sequence = message.metadata.sequence.stream
+                if sequence <= position:
+                    continue
+                position = sequence
+                event: dict[str, Any] = json.loads(message.data)
+                yield Recorded(sequence, event["subject"], event["streamversion"], event["type"], message.data)
+
+    async def close(self) -> None:
+        """Close the connection. Safe to repeat."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _connected(self) -> Connection:
+        async with self._connecting:
+            if self._connection is None or self._connection.is_closed:
+                try:
+                    self._connection = await connect(self._url, self._name, min(self._timeout, TRY_SECONDS))
+                except BusAwayError as error:
+                    raise NotReachableError(f"{error}; is `relman up` running?") from error
+            return self._connection
+
+    async def _request(self, subject: str, payload: bytes, headers: dict[str, str] | None = None) -> dict[str, Any]:
+        deadline = time.monotonic() + self._timeout
+        connection = await self._connected()
+        while True:
+            try:
+                left = max(deadline - time.monotonic(), 0.001)
+                reply = await connection.request(subject, payload, timeout=min(left, TRY_SECONDS), headers=headers)
+            except nats.errors.MaxPayloadError:
+                raise ValueError(
+                    f"the message has {len(payload):,} bytes, which is more than the bus carries"
+                ) from None
+            except AWAY as error:
+                if time.monotonic() + RETRY_SECONDS >= deadline:
+                    silence = "nobody listens" if isinstance(error, nats.errors.NoRespondersError) else "no answer"
+                    raise NotReachableError(
+                        f"{silence} on {subject} within {self._timeout:g} s; is `relman up` running?"
+                    ) from error
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                answer: dict[str, Any] = json.loads(reply.data)
+                return answer
+
+
+def _cloudevent(wish: Wish) -> bytes:
+    document = {
+        "specversion": "1.0",
+        "id": wish.id,
+        "source": wish.sender,
+        "type": wish.command,
+        "datacontenttype": "application/json",
+        "correlationid": wish.correlationid,
+        "causationid": wish.causationid,
+        "data": wish.data,
+    }
+    present = {name: value for name, value in document.items() if value is not None}
+    return json.dumps(present, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _actor(wish: Wish) -> dict[str, str]:
+    return {streams.ACTOR: wish.actor} if wish.actorkind == "person" else {}
+
+
+def _outcome(reply: dict[str, Any]) -> Outcome:
+    if reply.get("status") == "not_understood":
+        raise NotUnderstood(reply["reason"])
+    return Outcome.model_validate_json(json.dumps(_unless_error(reply)))
+
+
+def _unless_error(reply: dict[str, Any]) -> dict[str, Any]:
+    if "error" in reply:
+        raise QueryNotUnderstood(reply["error"])
+    return reply

@@ -1,0 +1,71 @@
+"""The event stream on JetStream: the log's position is the stream's sequence."""
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+
+from nats.js import api
+from nats.js.errors import NotFoundError
+
+from release_management.adapters.nats import streams
+from release_management.adapters.nats.connection import AWAY, Connection, publish, publish_together, understood
+from release_management.domain.record import Recorded
+from release_management.services.bus import OutOfStepError
+
+BATCH = 256
+FEW = 8  # a batch costs the server 4 ms, a message alone 0.5 ms
+
+
+class NatsEventStream:
+    """Publishes records unchanged on `relman.events.<event name>`.
+
+    The server takes position n only as sequence n, so a second relay that lags behind is refused.
+    """
+
+    def __init__(self, connection: Connection, store_id: str) -> None:
+        self._js = connection.jetstream()
+        self._connection = connection
+        self._store_id = store_id
+
+    async def last_position(self) -> int:
+        """The stream's last sequence, which goes on when old messages age out."""
+        try:
+            info = await self._js.stream_info(streams.EVENTS)
+        except AWAY as error:
+            raise understood(error) from error
+        return info.state.last_seq
+
+    async def event_at(self, position: int) -> str | None:
+        """The id of the event at `position`; None where the stream does not hold it."""
+        try:
+            message = await self._js.get_msg(streams.EVENTS, position)
+        except NotFoundError:
+            return None
+        except AWAY as error:
+            raise understood(error) from error
+        event: str = json.loads(message.data or b"{}")["id"]
+        return event
+
+    async def publish(self, records: Sequence[Recorded]) -> None:
+        """Store the records: a few one by one, more in parts of 256 that are stored whole or not at all."""
+        if any(later.position != earlier.position + 1 for earlier, later in pairwise(records)):
+            raise OutOfStepError("the records do not follow one another")
+        if len(records) <= FEW:
+            for record in records:
+                await publish(self._connection, *self._message(record, first=True))
+            return
+        for start in range(0, len(records), BATCH):
+            part = records[start : start + BATCH]
+            messages = [self._message(record, first=record is part[0]) for record in part]
+            await publish_together(self._connection, messages)
+
+    def _message(self, record: Recorded, *, first: bool) -> tuple[str, bytes, dict[str, str]]:
+        """A batch is checked by its first message; inside it there is nothing to get in between."""
+        headers = {
+            streams.CONTENT_TYPE: streams.CLOUDEVENT,
+            streams.POSITION: str(record.position),
+            api.Header.MSG_ID.value: f"{self._store_id}:{record.position}",
+        }
+        if first:
+            headers[api.Header.EXPECTED_LAST_SEQUENCE.value] = str(record.position - 1)
+        return f"{streams.EVENT_SUBJECTS}.{record.name}", record.record, headers

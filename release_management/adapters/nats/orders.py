@@ -1,0 +1,191 @@
+"""Step orders on their way to the executors, and reports on their way back."""
+
+import asyncio
+import contextlib
+import heapq
+import json
+import uuid
+from collections.abc import Iterable
+
+import structlog
+from nats.aio.msg import Msg
+from nats.js import api
+from pydantic import ValidationError
+
+from release_management.adapters.nats import streams
+from release_management.adapters.nats.connection import Connection, Ticker, publish, settle
+from release_management.adapters.nats.dead_letters import DeadLetters
+from release_management.adapters.nats.pulling import Puller
+from release_management.domain.orders import Order, Report
+from release_management.domain.words import explain
+from release_management.services.bus import BusError
+from release_management.services.ports import Executor
+
+REPORT = "deployment.report_step"
+REPORT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:relman:report")
+AT_ONCE = 64
+ACK_WAIT_SECONDS = 5.0
+TICK_SECONDS = 1.5
+MAX_DELIVERIES = 20
+RETRY_SECONDS = 0.2
+
+Place = tuple[str, str, str, str]
+
+_log = structlog.get_logger(__name__)
+
+
+class NatsOrderChannel:
+    """Hands orders to `relman.orders.<executor>.<environment>`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def send(self, order: Order, again: int) -> None:
+        """Store the order; the same one with the same `again` is stored once. Raises `BusError`."""
+        await publish(
+            self._connection,
+            f"{streams.ORDER_SUBJECTS}.{order.executor}.{order.environment}",
+            order.model_dump_json().encode(),
+            {api.Header.MSG_ID.value: f"{_step_name(order)}:{again}"},
+        )
+
+
+class ExecutorService:
+    """Takes the orders of one executor, has them carried out, and reports.
+
+    Orders run side by side, but one at a time per component of a place, the lowest fence first. `environments` names
+    those that this process serves; without it, all. A report is stored on the bus before its order is settled, so an
+    order that comes again is carried out again, and its report has the same id.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        name: str,
+        executor: Executor,
+        dead_letters: DeadLetters,
+        *,
+        environments: Iterable[str] | None = None,
+    ) -> None:
+        self._connection = connection
+        self._name = name
+        self._executor = executor
+        self._dead_letters = dead_letters
+        self._environments = [None] if environments is None else sorted(set(environments))
+        self._ticker = Ticker(TICK_SECONDS)
+        self._lanes: dict[Place, list[tuple[int, int, Msg, Order]]] = {}
+        self._held: set[int] = set()
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._ticker.run())
+            for environment in self._environments:
+                tasks.create_task(self._pull(tasks, environment))
+
+    async def _pull(self, tasks: asyncio.TaskGroup, environment: str | None) -> None:
+        def config() -> api.ConsumerConfig:
+            name = self._name if environment is None else f"{self._name}_{environment}"
+            return api.ConsumerConfig(
+                durable_name=name,
+                name=name,
+                filter_subject=f"{streams.ORDER_SUBJECTS}.{self._name}.{environment or '*'}",
+                ack_policy=api.AckPolicy.EXPLICIT,
+                ack_wait=ACK_WAIT_SECONDS,
+                max_deliver=MAX_DELIVERIES,
+                max_ack_pending=AT_ONCE,
+            )
+
+        puller = Puller(self._connection, streams.ORDERS, config)
+        async with contextlib.aclosing(puller.messages()) as messages:
+            async for message in messages:
+                self._accept(tasks, message)
+
+    def _accept(self, tasks: asyncio.TaskGroup, message: Msg) -> None:
+        sequence = message.metadata.sequence.stream
+        if sequence in self._held:
+            return
+        self._held.add(sequence)
+        self._ticker.start(message)
+        try:
+            order = self._read(message)
+        except ValueError as error:
+            tasks.create_task(self._bury(message, sequence, str(error)))
+            return
+        place = (order.environment, order.application, order.target, order.component)
+        if place not in self._lanes:
+            self._lanes[place] = []
+            tasks.create_task(self._work_off(place))
+        heapq.heappush(self._lanes[place], (order.fence, sequence, message, order))
+
+    def _read(self, message: Msg) -> Order:
+        try:
+            order = Order.model_validate_json(message.data)
+        except ValidationError as error:
+            raise ValueError(f"the message is no order: {explain(error)}") from None
+        addressed = f"{streams.ORDER_SUBJECTS}.{order.executor}.{order.environment}"
+        if message.subject != addressed:
+            raise ValueError(f"the order belongs on {addressed}, but came on {message.subject}")
+        return order
+
+    async def _work_off(self, place: Place) -> None:
+        lane = self._lanes[place]
+        try:
+            while lane:
+                _, sequence, message, order = heapq.heappop(lane)
+                await self._carry_out(message, sequence, order)
+        finally:
+            del self._lanes[place]
+
+    async def _carry_out(self, message: Msg, sequence: int, order: Order) -> None:
+        try:
+            report = await self._executor.carry_out(order)
+            await self._report(report)
+            await settle(self._connection, message)
+        except Exception:
+            _log.exception("order not carried out; it will come again", deployment=order.deployment)
+        finally:
+            self._release(message, sequence)
+
+    async def _report(self, report: Report) -> None:
+        """Store the report as a command, however long the bus is away or full."""
+        name = f"{report.deployment}/{report.leg}/{report.step}/{report.attempt}/{report.fence}/{report.result}"
+        id = str(uuid.uuid5(REPORT_NAMESPACE, name))
+        event = {
+            "specversion": "1.0",
+            "id": id,
+            "source": f"executor:{self._name}",
+            "type": REPORT,
+            "datacontenttype": "application/json",
+            "data": report.model_dump(mode="json", exclude_none=True),
+        }
+        payload = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+        headers = {streams.CONTENT_TYPE: streams.CLOUDEVENT, api.Header.MSG_ID.value: id}
+        while True:
+            try:
+                await publish(self._connection, f"{streams.COMMAND_SUBJECTS}.{REPORT}", payload, headers)
+                return
+            except BusError as error:
+                _log.warning("report waits for the bus", deployment=report.deployment, reason=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _bury(self, message: Msg, sequence: int, reason: str) -> None:
+        try:
+            await self._dead_letters.store(
+                message.subject, message.data, message.headers, reason, f"{streams.ORDERS}:{sequence}"
+            )
+            await settle(self._connection, message, b"+TERM")
+        except Exception:
+            _log.exception("dead letter not kept; the order will come again", subject=message.subject)
+        finally:
+            self._release(message, sequence)
+
+    def _release(self, message: Msg, sequence: int) -> None:
+        self._ticker.stop(message)
+        self._held.discard(sequence)
+
+
+def _step_name(order: Order) -> str:
+    """The order's name among all orders; the fence alone would do, the rest is for the reader of a trace."""
+    place = f"{order.environment}/{order.application}/{order.target}/{order.component}"
+    return f"{order.deployment}/{order.leg}/{order.step}/{place}:{order.fence}:{order.attempt}"

@@ -1,0 +1,130 @@
+"""Messages of a pull consumer, one after the other, whatever happens to the server meanwhile."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable
+
+import structlog
+from nats.aio.msg import Msg
+from nats.js import api
+from nats.js.errors import NotFoundError
+
+from release_management.adapters.nats.connection import AWAY, Connection, header
+
+PULL_SECONDS = 5.0
+RETRY_SECONDS = 0.2
+
+_log = structlog.get_logger(__name__)
+
+
+class Puller:
+    """Pulls from a consumer, which it creates, and creates again where it vanished.
+
+    `config` is asked each time that the consumer is created. `fresh` creates it anew at the start and after every
+    lost connection: what was delivered but not settled then comes again at once and in its old order, not one by one
+    after its `ack_wait`, overtaken by what came later. At most `batch` messages are on their way here at a time.
+
+    nats-py's own `fetch` is not used: across a server restart it waits out its whole timeout.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        stream: str,
+        config: Callable[[], api.ConsumerConfig],
+        *,
+        batch: int = 1,
+        fresh: bool = False,
+    ) -> None:
+        self._connection = connection
+        self._js = connection.jetstream()
+        self._stream = stream
+        self._config = config
+        self._batch = batch
+        self._fresh = fresh
+        self._arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
+        self._consumer: str | None = None
+        self._inbox = ""
+
+    async def messages(self) -> AsyncGenerator[Msg, None]:
+        """Every message, for ever. Close the iterator (`contextlib.aclosing`) when done."""
+        subscription = None
+        self._connection.found.add(self._wake)
+        owed = 0
+        expires = 0.0
+        try:
+            while True:
+                try:
+                    if self._consumer is None:
+                        if subscription is not None:
+                            await subscription.unsubscribe()
+                        # A new inbox: what the vanished consumer had still sent is not taken for the new one's.
+                        self._arrived = asyncio.Queue()
+                        self._inbox = self._connection.new_inbox()
+                        subscription = await self._connection.subscribe(self._inbox, cb=self._arrived.put)
+                        self._consumer = await self._create()
+                        owed = 0
+                    if owed == 0:
+                        await self._ask(self._consumer)
+                        owed, expires = self._batch, time.monotonic() + PULL_SECONDS + 0.5
+                except AWAY as error:
+                    _log.info("cannot pull", stream=self._stream, error=f"{type(error).__name__}: {error}")
+                    await self._pause()
+                    continue
+                try:
+                    async with asyncio.timeout(max(expires - time.monotonic(), 0.0)):
+                        message = await self._arrived.get()
+                except TimeoutError:
+                    owed = 0
+                    continue
+                if message is None:
+                    owed = 0
+                    if self._fresh:
+                        self._consumer = None
+                elif (status := header(message, api.Header.STATUS)) is None:
+                    owed -= 1
+                    yield message
+                elif status == api.StatusCode.CONTROL_MESSAGE:
+                    continue
+                else:
+                    owed = 0
+                    if not await self._is_harmless(status, message):
+                        self._consumer = None
+        finally:
+            self._connection.found.discard(self._wake)
+            if subscription is not None:
+                with contextlib.suppress(*AWAY):
+                    await subscription.unsubscribe()
+
+    async def _create(self) -> str:
+        config = self._config()
+        name = config.durable_name
+        if name is not None and self._fresh:
+            with contextlib.suppress(NotFoundError):
+                await self._js.delete_consumer(self._stream, name)
+        made = await self._js.add_consumer(self._stream, config)
+        return str(made.name)
+
+    async def _ask(self, consumer: str) -> None:
+        nanoseconds = int(PULL_SECONDS * 1e9)
+        await self._connection.publish(
+            f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{consumer}",
+            b'{"batch":%d,"expires":%d}' % (self._batch, nanoseconds),
+            self._inbox,
+        )
+
+    async def _is_harmless(self, status: str, message: Msg) -> bool:
+        """Whether a status only says that the pull has ended, with the consumer still there."""
+        if status in (api.StatusCode.NO_MESSAGES, api.StatusCode.REQUEST_TIMEOUT):
+            return True
+        text = header(message, api.Header.DESCRIPTION)
+        _log.info("pull refused", stream=self._stream, status=status, text=text)
+        await self._pause()
+        return False
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(RETRY_SECONDS)
+
+    def _wake(self) -> None:
+        self._arrived.put_nowait(None)

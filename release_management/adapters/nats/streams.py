@@ -1,0 +1,115 @@
+"""The streams: their names, what they capture, and how much they hold."""
+
+import asyncio
+
+from nats.js import JetStreamContext
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import BadRequestError
+
+from release_management.services.bus import BusError
+
+COMMANDS = "RELMAN_COMMANDS"
+EVENTS = "RELMAN_EVENTS"
+ORDERS = "RELMAN_ORDERS"
+DEAD = "RELMAN_DEAD"
+
+ASK_COMMAND = "relman.ask.command"
+ASK_OUTCOME = "relman.ask.outcome"
+ASK_QUERY = "relman.ask.query"
+ASK_DEAD_LETTERS = "relman.ask.dead_letters"
+COMMAND_SUBJECTS = "relman.commands"
+EVENT_SUBJECTS = "relman.events"
+ORDER_SUBJECTS = "relman.orders"
+DEAD_SUBJECTS = "relman.dead"
+ADVISORIES = "$JS.EVENT.ADVISORY.CONSUMER"
+ADVISORY_KINDS = ("MAX_DELIVERIES", "MSG_TERMINATED")
+
+ACTOR = "Relman-Actor"
+REPLY_TO = "Relman-Reply-To"
+POSITION = "Relman-Position"
+CONTENT_TYPE = "content-type"
+CLOUDEVENT = "application/cloudevents+json"
+
+MEBIBYTE = 1024 * 1024
+DAY = 86_400.0
+WRONG_CONFIGURATION = 10058
+
+
+def configurations(replicas: int = 1) -> tuple[StreamConfig, ...]:
+    """All streams.
+
+    Commands and orders refuse what is too much: the sender is told "busy". Events and dead letters let their oldest
+    go: the log holds every event, and a flood of dead letters may not stop the letters that follow.
+    """
+    return (
+        StreamConfig(
+            name=COMMANDS,
+            description="Commands of callers that do not wait",
+            subjects=[f"{COMMAND_SUBJECTS}.>"],
+            retention=RetentionPolicy.WORK_QUEUE,
+            discard=DiscardPolicy.NEW,
+            max_msgs=50_000,
+            max_bytes=256 * MEBIBYTE,
+            storage=StorageType.FILE,
+            num_replicas=replicas,
+            duplicate_window=120.0,
+        ),
+        StreamConfig(
+            name=EVENTS,
+            description="Every record of the log; the sequence is the position",
+            allow_atomic=True,
+            subjects=[f"{EVENT_SUBJECTS}.>"],
+            retention=RetentionPolicy.LIMITS,
+            discard=DiscardPolicy.OLD,
+            max_bytes=1024 * MEBIBYTE,
+            max_age=365 * DAY,
+            storage=StorageType.FILE,
+            num_replicas=replicas,
+            duplicate_window=120.0,
+        ),
+        StreamConfig(
+            name=ORDERS,
+            description="Step orders for the executors",
+            subjects=[f"{ORDER_SUBJECTS}.>"],
+            retention=RetentionPolicy.WORK_QUEUE,
+            discard=DiscardPolicy.NEW,
+            max_msgs=50_000,
+            max_bytes=256 * MEBIBYTE,
+            max_age=DAY,
+            storage=StorageType.FILE,
+            num_replicas=replicas,
+            duplicate_window=120.0,
+        ),
+        StreamConfig(
+            name=DEAD,
+            description="What could not be understood or delivered",
+            subjects=[
+                f"{DEAD_SUBJECTS}.>",
+                *(f"{ADVISORIES}.{kind}.{name}.*" for kind in ADVISORY_KINDS for name in (COMMANDS, EVENTS, ORDERS)),
+            ],
+            retention=RetentionPolicy.LIMITS,
+            discard=DiscardPolicy.OLD,
+            max_msgs=10_000,
+            max_bytes=256 * MEBIBYTE,
+            max_age=90 * DAY,
+            storage=StorageType.FILE,
+            num_replicas=replicas,
+            duplicate_window=120.0,
+        ),
+    )
+
+
+async def ensure_streams(js: JetStreamContext, replicas: int = 1) -> None:
+    """Create the streams, or bring them to this configuration. Safe to repeat. Raises `BusError`."""
+
+    async def ensure(config: StreamConfig) -> None:
+        try:
+            made = await js.add_stream(config)
+        except BadRequestError as error:
+            if error.err_code != WRONG_CONFIGURATION:
+                raise
+            made = await js.update_stream(config)
+        if config.allow_atomic and not made.config.allow_atomic:
+            raise BusError("this nats-server is too old; relman needs 2.12 or newer")
+
+    await asyncio.gather(*(ensure(config) for config in configurations(replicas)))

@@ -1,0 +1,70 @@
+"""What the services need of the message bus, as Protocols. `adapters.nats` provides the bus side of them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from release_management.domain.orders import Order
+from release_management.domain.record import Recorded
+from release_management.services.wishes import Outcome, Wish
+
+
+class BusError(Exception):
+    """The bus did not do what was asked of it."""
+
+
+class BusAwayError(BusError):
+    """The bus does not answer. Nothing is known of what was sent; send it again under the same id."""
+
+
+class BusFullError(BusError):
+    """The bus takes no more of this kind just now. Nothing was stored; try again later."""
+
+
+class OutOfStepError(BusError):
+    """The event stream is not where the publisher thought it was. Read its position again."""
+
+
+class QueryNotUnderstood(Exception):
+    """A query that does not exist, or whose parameters are wrong. The text goes to the caller."""
+
+
+class Gateway(Protocol):
+    """The one writer: a wish goes in, its outcome comes out."""
+
+    async def submit(self, wish: Wish) -> Outcome:
+        """Decide a wish and record the decision. Never raises for a refusal. Calls are decided in call order."""
+        ...
+
+    async def outcome(self, sender: str, id: str) -> Outcome | None:
+        """What became of a wish that was decided before; None where it is unknown."""
+        ...
+
+
+class EventStream(Protocol):
+    """Where the relay publishes the log: position n of the log is sequence n of the stream."""
+
+    async def last_position(self) -> int:
+        """The position of the newest record ever published; 0 when there is none. Raises `BusAwayError`."""
+        ...
+
+    async def event_at(self, position: int) -> str | None:
+        """The CloudEvents id of the record published at `position`; None where the stream no longer holds it."""
+        ...
+
+    async def publish(self, records: Sequence[Recorded]) -> None:
+        """Publish records that follow the last position. Returns when the bus has stored all of them, in order.
+
+        Raises `OutOfStepError` where they do not follow, `BusError` otherwise; a first part may then be stored.
+        """
+        ...
+
+
+class OrderChannel(Protocol):
+    """The way to the executors."""
+
+    async def send(self, order: Order, again: int) -> None:
+        """Hand an order over durably. `again` counts the times that it was sent before: 0, 1, …
+
+        Raises `BusFullError` or `BusAwayError`; the order may then be sent again with the same `again`.
+        """
+        ...

@@ -1,0 +1,101 @@
+"""The relay: every record of the log goes out to the event stream, in order, byte for byte."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import NoReturn, ParamSpec, TypeVar
+
+import structlog
+
+from release_management.domain.record import Recorded
+from release_management.services.bus import BusError, EventStream, OutOfStepError
+from release_management.services.ports import EventLog
+
+PAGE = 256
+IDLE_SECONDS = 0.5
+FIRST_RETRY_SECONDS = 0.05
+LAST_RETRY_SECONDS = 2.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
+
+
+class RelayMismatchError(Exception):
+    """The event stream holds another history than the log: one of the two was restored from a backup."""
+
+
+class Relay:
+    """Publishes the log. It keeps no position of its own: the stream's last sequence says where to go on."""
+
+    def __init__(self, log: EventLog, stream: EventStream) -> None:
+        self._log = log
+        self._stream = stream
+
+    async def run(self) -> NoReturn:
+        """Publish until cancelled. Raises `RelayMismatchError` where log and stream tell different histories."""
+        position: int | None = None
+        retry = FIRST_RETRY_SECONDS
+        while True:
+            try:
+                if position is None:
+                    position = await self._recover()
+                records = await self._next(position)
+                if records:
+                    await self._stream.publish(records)
+                    position = records[-1].position
+                retry = FIRST_RETRY_SECONDS
+            except OutOfStepError as error:
+                _log.info("relay out of step", reason=str(error))
+                position = None
+                await asyncio.sleep(FIRST_RETRY_SECONDS)
+            except BusError as error:
+                _log.warning("relay waits for the bus", reason=str(error), retry_seconds=retry)
+                position = None
+                await asyncio.sleep(retry)
+                retry = min(retry * 2, LAST_RETRY_SECONDS)
+
+    async def _recover(self) -> int:
+        """Where to go on, after a check that log and stream agree about the newest published record."""
+        position = await self._stream.last_position()
+        if position == 0:
+            return 0
+        newest = await _in_thread(self._log.last_position)
+        if newest < position:
+            raise RelayMismatchError(
+                f"the event stream ends at position {position:,}, but the log ends at {newest:,}: the log has lost "
+                "records, most likely by a restored backup. Restore a log that holds them, or start with an empty "
+                "stream."
+            )
+        published = await self._stream.event_at(position)
+        if published is None:
+            return position
+        record = (await _in_thread(self._log.read, position - 1, 1))[0]
+        recorded = json.loads(record.record)["id"]
+        if published != recorded:
+            raise RelayMismatchError(
+                f"at position {position:,} the event stream holds the event {published}, but the log holds "
+                f"{recorded}: the log was restored from a backup and went on differently. Restore the log that was "
+                "published, or start with an empty stream."
+            )
+        return position
+
+    async def _next(self, position: int) -> list[Recorded]:
+        return await _in_thread(self._read_or_wait, position)
+
+    def _read_or_wait(self, position: int) -> list[Recorded]:
+        records = self._log.read(position, PAGE)
+        if records or not self._log.wait(position, IDLE_SECONDS):
+            return records
+        return self._log.read(position, PAGE)
+
+
+async def _in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a blocking call of the log. A cancelled caller still waits for it: the log may be closed afterwards."""
+    running = asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise

@@ -1,0 +1,248 @@
+"""Stand-ins for what is on the other side of the bus adapters."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nats.aio.subscription import Subscription
+
+from release_management.adapters.nats.commands import CommandService
+from release_management.adapters.nats.connection import Connection, connect
+from release_management.adapters.nats.dead_letters import DeadLetters
+from release_management.adapters.nats.server import NatsServer
+from release_management.adapters.nats.streams import ensure_streams
+from release_management.domain.orders import Order, Report, RouteSlots
+from release_management.domain.record import Recorded
+from release_management.services.ports import Append, Status, StoredOutcome
+from release_management.services.wishes import Outcome, Wish
+
+
+def record(position: int, id: str | None = None) -> Recorded:
+    """A record as the store would hold it."""
+    document = {
+        "specversion": "1.0",
+        "id": id or f"event-{position}",
+        "subject": "deployment:d",
+        "streamversion": position,
+        "type": "deployment.step_succeeded",
+        "data": {"text": "ünïcode", "n": position},
+    }
+    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return Recorded(position, "deployment:d", position, "deployment.step_succeeded", body)
+
+
+class FakeLog:
+    """An `EventLog` of made-up records."""
+
+    def __init__(self, count: int = 0) -> None:
+        self.records = [record(position) for position in range(1, count + 1)]
+        self._changed = threading.Condition()
+
+    store_id = "store"
+
+    def grow(self, *records: Recorded) -> None:
+        with self._changed:
+            self.records.extend(records)
+            self._changed.notify_all()
+
+    def append(self, batch: Sequence[Append]) -> list[Status]:
+        raise NotImplementedError
+
+    def read(self, after: int, limit: int = 500) -> list[Recorded]:
+        return self.records[after : after + limit]
+
+    def read_stream(self, stream: str, after: int = 0) -> list[Recorded]:
+        raise NotImplementedError
+
+    def last_position(self) -> int:
+        return len(self.records)
+
+    def outcome(self, sender: str, id: str) -> StoredOutcome | None:
+        raise NotImplementedError
+
+    def wait(self, after: int, timeout: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self.records) > after, timeout)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class FakeKeyring:
+    """A `Keyring` that seals visibly."""
+
+    def __init__(self) -> None:
+        self.erased: set[str] = set()
+
+    def actor_id(self, name: str, kind: str = "person") -> str:
+        raise NotImplementedError
+
+    def actor_name(self, actor: str) -> str | None:
+        raise NotImplementedError
+
+    def seal(self, subject: str, text: str) -> str:
+        return f"{subject}|{base64.b64encode(text.encode()).decode()}"
+
+    def open(self, subject: str, sealed: str) -> str | None:
+        return None if subject in self.erased else base64.b64decode(sealed.partition("|")[2]).decode()
+
+    def fingerprint(self, content: bytes) -> bytes:
+        raise NotImplementedError
+
+    def erase(self, subject: str) -> None:
+        self.erased.add(subject)
+
+
+class FakeGateway:
+    """A `Gateway` that accepts and remembers. `plan` holds what it does instead, per command id, once each."""
+
+    def __init__(self) -> None:
+        self.seen: list[Wish] = []
+        self.calls: asyncio.Queue[str] = asyncio.Queue()
+        self.plan: dict[str, list[str | Exception | asyncio.Event]] = {}
+        self._outcomes: dict[tuple[str, str], Outcome] = {}
+
+    async def submit(self, wish: Wish) -> Outcome:
+        self.seen.append(wish)
+        self.calls.put_nowait(wish.id)
+        plan = self.plan.get(wish.id, [])
+        step = plan.pop(0) if plan else "accepted"
+        if isinstance(step, asyncio.Event):
+            await step.wait()
+            step = "accepted"
+        if isinstance(step, Exception):
+            raise step
+        key = (wish.sender, wish.id)
+        about: dict[str, Any] = {"sender": wish.sender, "id": wish.id, "command": wish.command}
+        if key in self._outcomes:
+            return self._outcomes[key].model_copy(update={"status": "repeated"})
+        if step == "busy":
+            return Outcome(status="busy", reason="too much to do", **about)
+        if step == "refused":
+            outcome = Outcome(status="refused", refused=True, reason="a freeze", **about)
+        else:
+            position = len(self._outcomes) + 1
+            outcome = Outcome(status="accepted", first=position, last=position, **about)
+        self._outcomes[key] = outcome
+        return outcome
+
+    async def outcome(self, sender: str, id: str) -> Outcome | None:
+        return self._outcomes.get((sender, id))
+
+
+@dataclass
+class FakeExecutor:
+    """An `Executor` that does what `work` says and counts."""
+
+    work: Callable[[Order], Awaitable[None]] | None = None
+    done: list[Order] = field(default_factory=list)
+
+    async def carry_out(self, order: Order) -> Report:
+        if self.work is not None:
+            await self.work(order)
+        self.done.append(order)
+        return Report(
+            deployment=order.deployment,
+            leg=order.leg,
+            step=order.step,
+            attempt=order.attempt,
+            fence=order.fence,
+            result="succeeded",
+            observedat="2026-11-23T09:30:00.000000Z",
+        )
+
+
+@dataclass
+class Bus:
+    """One side of the bus with everything on it."""
+
+    connection: Connection
+    dead_letters: DeadLetters
+    gateway: FakeGateway
+    keyring: FakeKeyring
+
+
+@contextlib.asynccontextmanager
+async def connected(server: NatsServer) -> AsyncIterator[Bus]:
+    """The streams are there; nobody serves."""
+    connection = await connect(server.url, "test")
+    keyring = FakeKeyring()
+    try:
+        await ensure_streams(connection.jetstream())
+        yield Bus(connection, DeadLetters(connection, keyring), FakeGateway(), keyring)
+    finally:
+        await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def running(coroutine: Coroutine[Any, Any, Any], ready: asyncio.Event | None = None) -> AsyncIterator[None]:
+    """A service beside the test. Its failure is the test's."""
+    task = asyncio.create_task(coroutine)
+    try:
+        if ready is not None:
+            waiting = asyncio.create_task(ready.wait())
+            await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+        yield
+        if task.done():
+            task.result()
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@contextlib.asynccontextmanager
+async def serving(server: NatsServer) -> AsyncIterator[Bus]:
+    """The streams are there and the commands are served."""
+    async with connected(server) as bus:
+        service = CommandService(bus.connection, bus.gateway, bus.dead_letters, retry_seconds=0.01)
+        async with running(service.run(), service.ready):
+            yield bus
+
+
+async def watch(bus: Bus, subject: str) -> Subscription:
+    """See what passes on a subject from now on; streams do not hide it."""
+    subscription = await bus.connection.subscribe(subject)
+    await bus.connection.flush()
+    return subscription
+
+
+def wish(id: str = "1", command: str = "release.create", **changes: Any) -> Wish:
+    """A wish of the program `ci`."""
+    about: dict[str, Any] = {
+        "sender": "ci",
+        "id": id,
+        "command": command,
+        "data": {"version": "1.0.0"},
+        "actor": "ci",
+        "actorkind": "service",
+        "actorauth": "asserted",
+    }
+    return Wish(**(about | changes))
+
+
+def order(**changes: Any) -> Order:
+    """An order for the executor `local`."""
+    about: dict[str, Any] = {
+        "deployment": "d1",
+        "leg": "forward",
+        "step": 0,
+        "attempt": 1,
+        "fence": 7,
+        "executor": "local",
+        "environment": "staging",
+        "application": "shop",
+        "target": "main",
+        "component": "web",
+        "action": RouteSlots(weights={"blue": 100}),
+        "settings": {"unset": None},
+        "deadline": "2026-11-23T09:35:00.000000Z",
+    }
+    return Order(**(about | changes))

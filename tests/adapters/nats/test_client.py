@@ -1,0 +1,162 @@
+"""Callers ask, query and follow the events, across restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import JsonValue
+
+from release_management.adapters.nats import streams
+from release_management.adapters.nats.client import BusClient, NotReachableError
+from release_management.adapters.nats.commands import CommandService
+from release_management.adapters.nats.events import NatsEventStream
+from release_management.adapters.nats.queries import QueryService
+from release_management.adapters.nats.server import MAX_PAYLOAD_BYTES, NatsServer
+from release_management.services.bus import BusFullError, QueryNotUnderstood
+from tests.adapters.nats.fakes import FakeLog, connected, record, running, serving, wish
+
+ROOT = Path(__file__).parents[3]
+CALLER = """
+import asyncio, sys
+from pathlib import Path
+from release_management.adapters.nats.client import BusClient
+from release_management.adapters.nats.server import read_url
+from release_management.services.wishes import Wish
+
+async def main():
+    async with BusClient(read_url(Path(sys.argv[1]))) as client:
+        wish = Wish(sender="other", id="1", command="release.create", data={}, actor="Ann", actorkind="person",
+                    actorauth="os")
+        print((await client.ask(wish)).status)
+
+asyncio.run(main())
+"""
+
+
+async def answer(name: str, params: dict[str, Any], after: int) -> JsonValue:
+    if name == "echo":
+        return {"params": params, "after": after}
+    if name == "big":
+        return "x" * MAX_PAYLOAD_BYTES
+    if name == "bug":
+        raise RuntimeError("a bug")
+    raise QueryNotUnderstood(f"there is no query {name!r}")
+
+
+async def test_another_process_asks_with_nothing_but_the_folder(server: NatsServer, tmp_path: Path) -> None:
+    async with serving(server) as bus:
+        caller = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", CALLER, str(tmp_path), cwd=ROOT, stdout=subprocess.PIPE
+        )
+        output, _ = await caller.communicate()
+
+        assert output == b"accepted\n"
+        assert (bus.gateway.seen[0].actor, bus.gateway.seen[0].sender) == ("Ann", "other")
+
+
+async def test_nobody_there_is_said_in_a_sentence(server: NatsServer) -> None:
+    async with BusClient(server.url, timeout=0.3) as client:
+        with pytest.raises(NotReachableError, match=r"nobody listens .* within 0\.3 s; is `relman up` running"):
+            await client.ask(wish())
+        server.stop()
+    async with BusClient(server.url, timeout=0.3) as client:
+        with pytest.raises(NotReachableError, match="is `relman up` running"):
+            await client.ask(wish())
+
+
+async def test_a_question_outlives_the_service_and_the_server(server: NatsServer) -> None:
+    async with connected(server) as bus, BusClient(server.url) as client:
+        gate = asyncio.Event()
+        bus.gateway.plan = {"1": [gate]}
+        killed = CommandService(bus.connection, bus.gateway, bus.dead_letters)
+        async with running(killed.run(), killed.ready):
+            asking = asyncio.create_task(client.ask(wish("1")))
+            await bus.gateway.calls.get()
+            server.stop()
+        server.start()
+        successor = CommandService(bus.connection, bus.gateway, bus.dead_letters)
+        async with running(successor.run(), successor.ready):
+            outcome = await asking
+
+    assert (outcome.status, outcome.first) == ("accepted", 1)
+
+
+async def test_a_full_queue_says_busy_to_who_sends(server: NatsServer) -> None:
+    async with connected(server) as bus, BusClient(server.url) as client:
+        config = next(each for each in streams.configurations() if each.name == streams.COMMANDS)
+        await bus.connection.jetstream().update_stream(config.evolve(max_msgs=1))
+        await client.send(wish("1"))
+
+        with pytest.raises(BusFullError, match="busy: the queue is full; try again later"):
+            await client.send(wish("2"))
+
+
+async def test_what_the_bus_cannot_carry_is_refused_before_it_is_sent(server: NatsServer) -> None:
+    async with BusClient(server.url) as client:
+        with pytest.raises(ValueError, match="more than the bus carries"):
+            await client.ask(wish(data={"text": "x" * MAX_PAYLOAD_BYTES}))
+
+
+async def test_queries_are_answered_or_say_what_is_wrong(server: NatsServer) -> None:
+    async with connected(server) as bus, BusClient(server.url) as client:
+        service = QueryService(bus.connection, answer)
+        async with running(service.run(), service.ready):
+            assert await client.query("echo", {"n": 1}, after=3) == {"params": {"n": 1}, "after": 3}
+            assert await client.query("echo") == {"params": {}, "after": 0}
+            for name, reason in {
+                "nothing": "there is no query 'nothing'",
+                "bug": "the query 'bug' failed; the log says why",
+                "big": "ask for a page of it",
+            }.items():
+                with pytest.raises(QueryNotUnderstood, match=reason):
+                    await client.query(name)
+            for wrong in (-1, True, "1"):
+                with pytest.raises(QueryNotUnderstood, match="after"):
+                    await client.query("echo", after=wrong)  # type: ignore[arg-type]  # wrong on purpose
+
+
+async def test_events_are_followed_from_a_position_across_a_restart(server: NatsServer) -> None:
+    log = FakeLog(600)
+    async with connected(server) as bus, BusClient(server.url) as client:
+        stream = NatsEventStream(bus.connection, "store")
+        await stream.publish(log.records)
+
+        async with contextlib.aclosing(client.events(after=3)) as events:
+            seen = [await anext(events) for _ in range(597)]
+            waiting = asyncio.ensure_future(anext(events))
+            back = asyncio.Event()
+            bus.connection.found.add(back.set)
+            server.stop()
+            server.start()
+            await back.wait()
+            log.grow(record(601))
+            await stream.publish(log.records[600:])
+            seen.append(await waiting)
+
+        assert seen == log.records[3:]
+
+
+async def test_following_begins_at_what_the_stream_still_holds(server: NatsServer) -> None:
+    log = FakeLog(5)
+    async with connected(server) as bus, BusClient(server.url) as client:
+        await NatsEventStream(bus.connection, "store").publish(log.records)
+        await bus.connection.jetstream().purge_stream(streams.EVENTS, seq=4)
+
+        async with contextlib.aclosing(client.events()) as events:
+            assert [(await anext(events)).position for _ in range(2)] == [4, 5]
+
+
+async def test_a_client_can_be_closed_twice_and_used_again(server: NatsServer) -> None:
+    async with serving(server):
+        client = BusClient(server.url)
+        assert (await client.ask(wish("1"))).status == "accepted"
+        await client.close()
+        await client.close()
+        assert (await client.ask(wish("2"))).status == "accepted"
+        await client.close()

@@ -1,0 +1,166 @@
+"""A connection that survives its server, and consumers that survive anything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+
+import pytest
+from nats.aio.msg import Msg
+from nats.js import api
+
+from release_management.adapters.nats import streams
+from release_management.adapters.nats.connection import (
+    Interrupted,
+    Ticker,
+    connect,
+    publish,
+    publish_together,
+    settle,
+)
+from release_management.adapters.nats.pulling import Puller
+from release_management.adapters.nats.server import NatsServer
+from release_management.services.bus import BusAwayError, BusFullError, OutOfStepError
+from tests.adapters.nats.fakes import connected, watch
+
+
+def consumer() -> api.ConsumerConfig:
+    return api.ConsumerConfig(durable_name="test", name="test", ack_wait=0.5)
+
+
+async def test_without_a_server_connecting_says_so_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+
+    with pytest.raises(BusAwayError, match=r"no connection to the bus within 0\.3 s"):
+        await connect(f"nats://127.0.0.1:{port}", "test", timeout=0.3)
+
+
+async def test_a_question_fails_at_once_when_the_connection_is_lost(server: NatsServer) -> None:
+    async with connected(server) as bus:
+        asked = await watch(bus, "silent")
+        question = asyncio.create_task(bus.connection.request("silent", b"?", timeout=10))
+        await asked.next_msg(timeout=5)
+
+        began = time.monotonic()
+        server.stop()
+        with pytest.raises(Interrupted):
+            await question
+        assert time.monotonic() - began < 1.0
+
+
+async def test_a_cancelled_question_is_cancelled_not_interrupted(server: NatsServer) -> None:
+    async with connected(server) as bus:
+        asked = await watch(bus, "silent")
+        question = asyncio.create_task(bus.connection.request("silent", b"?", timeout=10))
+        await asked.next_msg(timeout=5)
+
+        question.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await question
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+async def test_a_waiting_consumer_gets_a_message_at_once_after_a_server_restart(
+    server: NatsServer, fresh: bool
+) -> None:
+    async with connected(server) as bus:
+        pulls = await watch(bus, "$JS.API.CONSUMER.MSG.NEXT.>")
+        puller = Puller(bus.connection, streams.COMMANDS, consumer, fresh=fresh)
+        async with contextlib.aclosing(puller.messages()) as messages:
+            waiting = asyncio.ensure_future(anext(messages))
+            await pulls.next_msg(timeout=5)
+            back = asyncio.Event()
+            bus.connection.found.add(back.set)
+            server.stop()
+            server.start()
+            await back.wait()
+
+            began = time.monotonic()
+            await publish(bus.connection, "relman.commands.a.b", b"hello", {})
+            message = await waiting
+            took = time.monotonic() - began
+
+            assert message.data == b"hello"
+            assert took < 1.0
+            assert await settle(bus.connection, message)
+
+
+async def test_a_consumer_that_vanished_is_made_again(server: NatsServer) -> None:
+    async with connected(server) as bus:
+        js = bus.connection.jetstream()
+        pulls = await watch(bus, "$JS.API.CONSUMER.MSG.NEXT.>")
+        puller = Puller(bus.connection, streams.COMMANDS, consumer)
+        async with contextlib.aclosing(puller.messages()) as messages:
+            waiting = asyncio.ensure_future(anext(messages))
+            await pulls.next_msg(timeout=5)
+            await js.delete_consumer(streams.COMMANDS, "test")
+            await publish(bus.connection, "relman.commands.a.b", b"hello", {})
+
+            began = time.monotonic()
+            assert (await waiting).data == b"hello"
+            assert time.monotonic() - began < 1.0
+
+
+async def test_a_message_that_is_worked_on_does_not_come_again(server: NatsServer) -> None:
+    async with connected(server) as bus:
+        ticker = Ticker(0.1)
+        ticking = asyncio.create_task(ticker.run())
+        ticks = await watch(bus, "$JS.ACK.>")
+        await publish(bus.connection, "relman.commands.a.b", b"slow", {})
+        puller = Puller(bus.connection, streams.COMMANDS, consumer)
+        async with contextlib.aclosing(puller.messages()) as messages:
+            message = await anext(messages)
+            again: asyncio.Future[Msg] = asyncio.ensure_future(anext(messages))
+            with ticker.working(message):
+                for _ in range(8):
+                    assert (await ticks.next_msg(timeout=1)).data == b"+WPI"
+                assert not again.done()
+            assert (await again).metadata.num_delivered == 2
+        ticking.cancel()
+
+
+async def test_messages_published_together_are_stored_all_or_none(server: NatsServer) -> None:
+    async with connected(server) as bus:
+        header = api.Header.EXPECTED_LAST_SEQUENCE.value
+        subject = "relman.events.a.b"
+
+        await publish_together(bus.connection, [(subject, b"1", {header: "0"}), (subject, b"2", {})])
+        with pytest.raises(OutOfStepError, match="wrong last sequence: 2"):
+            await publish_together(bus.connection, [(subject, b"3", {header: "1"}), (subject, b"4", {})])
+
+        state = (await bus.connection.jetstream().stream_info(streams.EVENTS)).state
+        assert (state.first_seq, state.last_seq) == (1, 2)
+
+
+async def test_a_subject_without_a_stream_is_an_error_not_a_wait(server: NatsServer) -> None:
+    async with connected(server) as bus:
+        with pytest.raises(BusAwayError, match="no response from stream"):
+            await publish(bus.connection, "relman.nowhere", b"", {})
+
+
+async def test_a_full_stream_says_busy(server: NatsServer) -> None:
+    async with connected(server) as bus:
+        js = bus.connection.jetstream()
+        commands = next(each for each in streams.configurations() if each.name == streams.COMMANDS)
+        await js.update_stream(commands.evolve(max_msgs=1))
+        await publish(bus.connection, "relman.commands.a.b", b"1", {})
+
+        with pytest.raises(BusFullError, match="busy"):
+            await publish(bus.connection, "relman.commands.a.b", b"2", {})
+
+
+async def test_ensuring_the_streams_twice_changes_nothing_and_repairs_what_drifted(server: NatsServer) -> None:
+    async with connected(server) as bus:
+        js = bus.connection.jetstream()
+        commands = next(each for each in streams.configurations() if each.name == streams.COMMANDS)
+        await js.update_stream(commands.evolve(max_msgs=1))
+
+        await streams.ensure_streams(js)
+        await streams.ensure_streams(js)
+
+        config = (await js.stream_info(streams.COMMANDS)).config
+        assert config.max_msgs == commands.max_msgs
+        assert config.discard == api.DiscardPolicy.NEW

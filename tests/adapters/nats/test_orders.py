@@ -1,0 +1,254 @@
+"""Orders reach their executor, are carried out in order per component, and are reported once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from nats.aio.msg import Msg
+
+from release_management.adapters.nats import orders as module
+from release_management.adapters.nats import streams
+from release_management.adapters.nats.connection import Connection, publish
+from release_management.adapters.nats.connection import settle as really_settle
+from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
+from release_management.adapters.nats.server import NatsServer
+from release_management.domain.orders import Order
+from release_management.services.bus import BusFullError
+from release_management.services.wishes import read_cloudevent
+from tests.adapters.nats.fakes import Bus, FakeExecutor, connected, order, running, serving, watch
+
+REPORTS = "relman.commands.deployment.report_step"
+ACKS = "$JS.ACK.RELMAN_ORDERS.>"
+
+
+def service(bus: Bus, executor: FakeExecutor) -> ExecutorService:
+    return ExecutorService(bus.connection, "local", executor, bus.dead_letters)
+
+
+async def test_an_order_is_carried_out_reported_and_settled(server: NatsServer) -> None:
+    executor = FakeExecutor()
+    async with serving(server) as bus, running(service(bus, executor).run()):
+        settled = await watch(bus, ACKS)
+        reports = await watch(bus, REPORTS)
+        await NatsOrderChannel(bus.connection).send(order(), 0)
+
+        report = read_cloudevent((await reports.next_msg(timeout=5)).data, actor=None)
+        assert (await settled.next_msg(timeout=5)).data == b"+ACK"
+
+        assert executor.done == [order()]
+        assert report.sender == "executor:local"
+        assert report.command == "deployment.report_step"
+        assert (report.data["deployment"], report.data["result"]) == ("d1", "succeeded")
+        assert await bus.gateway.calls.get() == report.id
+
+
+async def test_an_order_that_comes_again_while_worked_on_is_carried_out_once(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ACK_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(module, "TICK_SECONDS", 30.0)
+    delivered, finish = asyncio.Event(), asyncio.Event()
+
+    async def work(order: Order) -> None:
+        delivered.set()
+        await finish.wait()
+
+    executor = FakeExecutor(work)
+    async with serving(server) as bus:
+        deliveries = await watch(bus, "_INBOX.>")
+        async with running(service(bus, executor).run()):
+            reports = await watch(bus, REPORTS)
+            settled = await watch(bus, ACKS)
+            await NatsOrderChannel(bus.connection).send(order(), 0)
+            times = 0
+            while times < 3:
+                times += (await deliveries.next_msg(timeout=5)).reply.startswith("$JS.ACK.RELMAN_ORDERS")
+            finish.set()
+            await reports.next_msg(timeout=5)
+            assert (await settled.next_msg(timeout=5)).data == b"+ACK"
+
+    assert len(executor.done) == 1
+    assert len(bus.gateway.seen) == 1
+
+
+async def test_an_order_that_is_sent_again_is_reported_once(server: NatsServer) -> None:
+    executor = FakeExecutor()
+    async with serving(server) as bus:
+        channel = NatsOrderChannel(bus.connection)
+        for again in (0, 0, 1):
+            await channel.send(order(), again)
+        state = (await bus.connection.jetstream().stream_info(streams.ORDERS)).state
+        assert state.messages == 2
+        settled = await watch(bus, ACKS)
+        async with running(service(bus, executor).run()):
+            for _ in range(2):
+                assert (await settled.next_msg(timeout=5)).data == b"+ACK"
+        assert len(executor.done) == 2
+        assert [await bus.gateway.calls.get()] == [bus.gateway.seen[0].id]
+        assert len(bus.gateway.seen) == 1
+
+
+async def test_an_order_whose_settling_got_lost_comes_again_and_is_reported_once(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = FakeExecutor()
+    lost = ["the first"]
+
+    async def lose(connection: Connection, message: Msg, answer: bytes = b"+ACK") -> bool:
+        return False if lost and lost.pop() else await really_settle(connection, message, answer)
+
+    monkeypatch.setattr(module, "ACK_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(module, "settle", lose)
+    async with serving(server) as bus, running(service(bus, executor).run()):
+        settled = await watch(bus, ACKS)
+        await NatsOrderChannel(bus.connection).send(order(), 0)
+        assert (await settled.next_msg(timeout=5)).data == b"+ACK"
+
+        assert executor.done == [order(), order()]
+        assert await bus.gateway.calls.get() == bus.gateway.seen[0].id
+        assert len(bus.gateway.seen) == 1
+
+
+async def test_orders_of_one_component_run_one_at_a_time_by_fence_and_others_beside_them(
+    server: NatsServer,
+) -> None:
+    started: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
+    gates = {fence: asyncio.Event() for fence in (3, 5, 9)}
+
+    async def work(order: Order) -> None:
+        started.put_nowait((order.component, order.fence))
+        if order.component == "web":
+            await gates[order.fence].wait()
+
+    async with serving(server) as bus, running(service(bus, FakeExecutor(work)).run()):
+        channel = NatsOrderChannel(bus.connection)
+        for fence in (3, 9, 5):
+            await channel.send(order(fence=fence), 0)
+        assert await started.get() == ("web", 3)
+        await channel.send(order(component="api", fence=4), 0)
+        assert await started.get() == ("api", 4)
+        gates[3].set()
+        assert await started.get() == ("web", 5)
+        assert started.empty()
+        gates[5].set()
+        gates[9].set()
+        assert await started.get() == ("web", 9)
+
+
+async def test_an_executor_serves_its_environments_only(server: NatsServer) -> None:
+    started: asyncio.Queue[str] = asyncio.Queue()
+
+    async def work(order: Order) -> None:
+        started.put_nowait(order.environment)
+
+    async with serving(server) as bus:
+        channel = NatsOrderChannel(bus.connection)
+        for fence, environment in enumerate(("production", "staging", "testing"), 1):
+            await channel.send(order(environment=environment, fence=fence), 0)
+        await channel.send(order(executor="other", fence=9), 0)
+        settled = await watch(bus, ACKS)
+        some = ExecutorService(
+            bus.connection,
+            "local",
+            FakeExecutor(work),
+            bus.dead_letters,
+            environments=["staging", "testing"],
+        )
+        async with running(some.run()):
+            assert {await started.get(), await started.get()} == {"staging", "testing"}
+            for _ in range(2):
+                await settled.next_msg(timeout=5)
+        assert started.empty()
+        state = (await bus.connection.jetstream().stream_info(streams.ORDERS)).state
+        assert state.messages == 2
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"{}", "the message is no order: deployment: Field required"),
+        (b"\xff", "the message is no order"),
+        (order(environment="production").model_dump_json().encode(), "the order belongs on"),
+    ],
+)
+async def test_a_malformed_order_is_kept_and_the_next_one_carried_out(
+    server: NatsServer, payload: bytes, reason: str
+) -> None:
+    executor = FakeExecutor()
+    async with serving(server) as bus, running(service(bus, executor).run()):
+        settled = await watch(bus, ACKS)
+        await publish(bus.connection, "relman.orders.local.staging", payload, {})
+        assert (await settled.next_msg(timeout=5)).data == b"+TERM"
+        await NatsOrderChannel(bus.connection).send(order(), 0)
+        assert (await settled.next_msg(timeout=5)).data == b"+ACK"
+
+        (letter,) = await bus.dead_letters.list()
+        assert reason in letter.reason
+        assert letter.subject == "relman.orders.local.staging"
+
+
+async def test_an_order_that_kills_its_worker_again_and_again_is_among_the_dead_letters(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ACK_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(module, "MAX_DELIVERIES", 2)
+
+    async def work(order: Order) -> None:
+        raise RuntimeError("a bug")
+
+    async with serving(server) as bus, running(service(bus, FakeExecutor(work)).run()):
+        given_up = await watch(bus, "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>")
+        await NatsOrderChannel(bus.connection).send(order(), 0)
+        await given_up.next_msg(timeout=5)
+
+        (letter,) = await bus.dead_letters.list()
+        assert letter.reason == "given up by local after 2 deliveries without an answer"
+        assert letter.subject == "relman.orders.local.staging"
+        assert letter.excerpt == order().model_dump_json()[:200]
+
+
+async def test_a_message_that_somebody_else_terminated_is_among_the_dead_letters(server: NatsServer) -> None:
+    async with connected(server) as bus:
+        await NatsOrderChannel(bus.connection).send(order(), 0)
+        terminated = await watch(bus, "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>")
+        foreign = await bus.connection.jetstream().pull_subscribe("relman.orders.>", "foreign")
+        (message,) = await foreign.fetch()
+        await message.term()
+        await terminated.next_msg(timeout=5)
+
+        (letter,) = await bus.dead_letters.list()
+        assert letter.reason == "terminated by foreign: no reason given"
+
+
+async def test_a_full_order_queue_says_busy(server: NatsServer) -> None:
+    async with connected(server) as bus:
+        js = bus.connection.jetstream()
+        config = next(each for each in streams.configurations() if each.name == streams.ORDERS)
+        await js.update_stream(config.evolve(max_msgs=1))
+        channel = NatsOrderChannel(bus.connection)
+        await channel.send(order(fence=1), 0)
+
+        with pytest.raises(BusFullError, match="busy"):
+            await channel.send(order(fence=2), 0)
+
+
+async def test_a_report_waits_for_room_and_the_order_for_its_report(server: NatsServer) -> None:
+    executor = FakeExecutor()
+    async with connected(server) as bus:
+        js = bus.connection.jetstream()
+        config = next(each for each in streams.configurations() if each.name == streams.COMMANDS)
+        await js.update_stream(config.evolve(max_msgs=1))
+        await publish(bus.connection, "relman.commands.a.b", b"in the way", {})
+        settled = await watch(bus, ACKS)
+        refused = await watch(bus, REPORTS)
+        async with running(service(bus, executor).run()):
+            await NatsOrderChannel(bus.connection).send(order(), 0)
+            await refused.next_msg(timeout=5)
+            await refused.next_msg(timeout=5)
+            assert settled.pending_msgs == 0
+            await js.purge_stream(streams.COMMANDS)
+            assert (await settled.next_msg(timeout=5)).data == b"+ACK"
+        kept = await js.get_msg(streams.COMMANDS, 2)
+        assert json.loads(kept.data or b"")["type"] == "deployment.report_step"

@@ -1,0 +1,131 @@
+"""What only the SQLite log does: the files that it takes or leaves alone, and how it wakes."""
+
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from release_management.adapters.event_store import (
+    DamagedStoreError,
+    ForeignStoreError,
+    SQLiteEventLog,
+    StoreUnavailableError,
+)
+from tests.contract.backends import every_kind
+from tests.contract.commands import command, given, seen
+
+
+def change(path: Path, statement: str) -> None:
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute(statement)
+    connection.close()
+
+
+def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
+    (tmp_path / "log.db").touch()
+
+    log = SQLiteEventLog.open(tmp_path / "log.db", every_kind)
+
+    assert log.last_position() == 0
+    log.close()
+
+
+def test_threads_that_make_the_store_at_the_same_moment_make_one(tmp_path: Path) -> None:
+    for number in range(20):
+        together = threading.Barrier(6)
+        identities: list[str] = []
+
+        def make(path: Path, together: threading.Barrier, identities: list[str]) -> None:
+            together.wait()
+            log = SQLiteEventLog.open(path, every_kind)
+            identities.append(log.store_id)
+            log.close()
+
+        makers = [
+            threading.Thread(target=make, args=(tmp_path / f"{number}.db", together, identities)) for _ in range(6)
+        ]
+        for maker in makers:
+            maker.start()
+        for maker in makers:
+            maker.join()
+
+        assert len(identities) == 6
+        assert len(set(identities)) == 1
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    change(path, "CREATE TABLE events (position INTEGER)")
+    before = path.read_bytes()
+
+    with pytest.raises(ForeignStoreError, match=r"other\.db is not an event store of ours"):
+        SQLiteEventLog.open(path, every_kind)
+
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("notes " * 1000)
+
+    with pytest.raises(ForeignStoreError, match=r"notes\.txt is not an event store of ours"):
+        SQLiteEventLog.open(path, every_kind)
+
+    assert path.read_text() == "notes " * 1000
+
+
+def test_a_store_of_a_newer_layout_does_not_open(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    SQLiteEventLog.open(path, every_kind).close()
+    change(path, "UPDATE store SET schema_version = 2")
+
+    with pytest.raises(ForeignStoreError, match="has the store layout 2 and this version knows 1"):
+        SQLiteEventLog.open(path, every_kind)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailableError, match=r"nowhere/log\.db cannot be used now"):
+        SQLiteEventLog.open(tmp_path / "nowhere" / "log.db", every_kind)
+
+
+def test_a_damaged_file_is_said_to_be_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    log = SQLiteEventLog.open(path, every_kind)
+    given(log, a=200)
+    log.close()
+    content = path.read_bytes()
+    page = 4096
+    path.write_bytes(content[: 8 * page] + b"\xff" * (len(content) - 8 * page))
+
+    with pytest.raises(DamagedStoreError, match=r"log\.db is damaged"):
+        SQLiteEventLog.open(path, every_kind)
+
+
+def test_waiting_is_woken_by_an_append_and_not_by_polling_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("release_management.adapters.event_store.log.POLL_SECONDS", 60)
+    log = SQLiteEventLog.open(tmp_path / "log.db", every_kind)
+    began = time.monotonic()
+    appending = threading.Timer(0.1, given, args=(log,), kwargs={"a": 1})
+    appending.start()
+
+    assert log.wait(0, timeout=60)
+
+    assert time.monotonic() - began < 30
+    appending.join()
+    log.close()
+
+
+def test_a_closed_log_says_so(tmp_path: Path) -> None:
+    log = SQLiteEventLog.open(tmp_path / "log.db", every_kind)
+    log.close()
+
+    with pytest.raises(StoreUnavailableError, match="was closed"):
+        log.last_position()
+    with pytest.raises(StoreUnavailableError, match="was closed"):
+        log.append([command("1", {"flag:a": seen(0)}, {"flag:a": 1})])
+    log.close()

@@ -145,8 +145,9 @@ class Standing:
 
     @property
     def serving(self) -> Occupant | None:
-        """The stable version, or None where there is none yet."""
-        return self.slots.get(self.stable) if self.stable else None
+        """The stable version, or None where none runs."""
+        occupant = self.slots.get(self.stable) if self.stable else None
+        return occupant if occupant is not None and occupant.replicas > 0 else None
 
 
 @dataclass(frozen=True, slots=True)

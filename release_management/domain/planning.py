@@ -45,16 +45,17 @@ def choose(
     chosen = strategy or own or (defaults[-1] if defaults else DEFAULT_STRATEGY)
     merged: dict[str, JsonValue] = {}
     for policy in policies:
-        merged.update(policy.strategies.get(chosen, {}))
+        merged = _over(merged, policy.strategies.get(chosen, {}))
     if chosen == "canary" and release.initial_traffic is not None:
-        merged.pop("steps", None)
-        merged["initial_traffic"] = release.initial_traffic
-    if "steps" in options:
-        merged = {key: it for key, it in merged.items() if key not in ("initial_traffic", "increment")}
-    elif {"initial_traffic", "increment"} & set(options):
-        merged.pop("steps", None)
-    merged.update(options)
-    return chosen, merged
+        merged = _over(merged, {"initial_traffic": release.initial_traffic})
+    return chosen, _over(merged, options)
+
+
+def _over(wider: Mapping[str, JsonValue], nearer: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """The nearer options win; a canary's `steps` and its `initial_traffic` and `increment` replace one another."""
+    shares = {"initial_traffic", "increment"}
+    outdone = (shares if "steps" in nearer else set()) | ({"steps"} if shares & set(nearer) else set())
+    return {key: it for key, it in wider.items() if key not in outdone} | dict(nearer)
 
 
 def draft(
@@ -112,16 +113,23 @@ def _no_target(component: str, environment: Environment) -> str:
 
 
 def _stand(target: Target, component: Component, standing: Standing, settings: Mapping[str, JsonValue]) -> Stand:
-    wanted = settings.get("replicas", 1)
     return Stand(
         target=target.name,
         component=component.name,
         serving=standing.serving is not None,
-        replicas=wanted if isinstance(wanted, int) else 1,
+        replicas=_replicas(settings, f"{component.name} on target {target.name}"),
+        before=standing.serving.replicas if standing.serving is not None else None,
         slots=len(target.slots),
         routes=target.routes,
         reversible=target.reversible,
     )
+
+
+def _replicas(settings: Mapping[str, JsonValue], where: str) -> int:
+    wanted = settings.get("replicas", 1)
+    if isinstance(wanted, bool) or not isinstance(wanted, int) or not 1 <= wanted <= 100:
+        raise Refused(f"{where}: replicas is {wanted!r}; write a whole number from 1 to 100")
+    return wanted
 
 
 def _bind(
@@ -142,6 +150,6 @@ def _bind(
         candidate_slot=free[0] if free else target.slots[0],
         stable=standing.serving.content if standing.serving else None,
         stable_slot=stable,
-        settings=settings,
+        settings={**settings, "slots": list(target.slots)},
         variables=dict(environment.variables),
     )

@@ -24,9 +24,12 @@ MAX_SECONDS = 366 * 86400
 
 def seconds(value: object) -> object:
     """Read a duration: a number of seconds, or text such as `"90"`, `"5m"`, `"1h30m"`. Others pass on unchanged."""
-    if isinstance(value, bool) or not isinstance(value, str):
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return float(min(value, 2 * MAX_SECONDS)) if whole else value
+    if isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > MAX_SECONDS:
+            raise ValueError(f"write at most {MAX_SECONDS} seconds, which are 366 days")
+        return float(value)
+    if not isinstance(value, str):
+        return value
     text = value.strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         return float(text)

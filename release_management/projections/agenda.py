@@ -73,8 +73,6 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
     fact = event.fact
     if event.stream.startswith(("deployment:", "approval:")):
         yield AGENDA, (event.stream,)
-    if isinstance(fact, ApprovalCompleted | ApprovalDenied | ApprovalExpired):
-        yield AGENDA, (f"deployment:{fact.deployment}",)
     if isinstance(fact, PlaceUnlocked | PlaceUnqueued) and fact.next is not None:
         yield AGENDA, (f"deployment:{fact.next}",)
 
@@ -87,10 +85,7 @@ def fold(event: Event, rows: Rows) -> None:
             data = {"approval": fact.approval}
             due = {"expire": _command(event, "approval.expire", data, fact.expires_at)}
             rows.put(AGENDA, (event.stream,), todo=due)
-        case ApprovalCompleted() | ApprovalDenied() | ApprovalExpired():
-            rows.delete(AGENDA, (event.stream,))
-            _proceed(event, fact.deployment, rows)
-        case ApprovalVoided():
+        case ApprovalCompleted() | ApprovalDenied() | ApprovalExpired() | ApprovalVoided():
             rows.delete(AGENDA, (event.stream,))
         case PlaceUnlocked(next=str(waiting)) | PlaceUnqueued(next=str(waiting)):
             _proceed(event, waiting, rows)

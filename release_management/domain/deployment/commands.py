@@ -23,6 +23,16 @@ class PlanDeployment(Command):
     options: Options = {}
 
 
+class PreviewDeployment(Command):
+    """Show the plan and what every rule says of it; nothing is recorded."""
+
+    NAME: ClassVar[str] = "deployment.preview"
+    release: ReleaseRef
+    environment: Name
+    strategy: StrategyName | None = None
+    options: Options = {}
+
+
 class Deploy(Command):
     """Plan unless it is planned already, and carry it out as soon as the rules allow."""
 
@@ -65,11 +75,10 @@ class Retry(Command):
     deployment: DeploymentId
 
 
-class ReportStep(Command):
+class ReportStep(Report, Command):
     """What became of a step order (sent by executors)."""
 
     NAME: ClassVar[str] = "deployment.report_step"
-    report: Report
 
 
 class Proceed(Command):

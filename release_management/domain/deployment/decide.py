@@ -31,9 +31,12 @@ from release_management.domain.deployment.state import (
     WAITING,
     Deployment,
     Phase,
-    StepState,
     StepStatus,
     evolve,
+    settled,
+    skippable,
+    step_at,
+    waiting_at,
 )
 from release_management.domain.orders import (
     Action,
@@ -69,8 +72,12 @@ def later(now: str, seconds: float) -> str:
 
 def start(state: Deployment, bindings: tuple[Binding, ...], now: str) -> list[DeploymentEvent]:
     """Begin to walk; the caller has asked the rules, holds the places, and binds every step of the plan."""
-    if state.phase not in WAITING:
+    if state.phase not in WAITING or state.plan is None:
         return []
+    bound = {(binding.target, binding.component) for binding in bindings}
+    for step in (*state.plan.forward, *state.plan.rollback):
+        if isinstance(step, PlaceStep) and (step.target, step.component) not in bound:
+            raise Refused(f"deployment {state.id}: {step.component} on {step.target} has no slot; plan it again")
     return _then_advance(state, [DeploymentStarted(bindings=bindings)], now)
 
 
@@ -88,7 +95,7 @@ def report(state: Deployment, said: Report, now: str) -> list[DeploymentEvent]:
             leg=said.leg,
             step=said.step,
             attempt=said.attempt,
-            wave=_step(state, said.leg, said.step).wave,
+            wave=step_at(state, said.leg, said.step).wave,
             observed=said.observed,
             observedat=said.observedat,
         )
@@ -115,12 +122,12 @@ def retry_step(state: Deployment, leg: Leg, index: int, attempt: int, now: str) 
         return []
     if step.attempt != attempt or step.due is None or now < step.due:
         return []
-    return _begin(state, leg, index, _step(state, leg, index), now, attempt + 1)
+    return _begin(state, leg, index, step_at(state, leg, index), now, attempt + 1)
 
 
 def resume(state: Deployment, leg: Leg, index: int, now: str) -> list[DeploymentEvent]:
     """End a timed pause once its time is over."""
-    waiting = _waiting(state)
+    waiting = waiting_at(state)
     if state.phase not in ACTIVE or leg != state.leg or waiting is None or waiting[0] != index:
         return []
     _, step = waiting
@@ -133,7 +140,7 @@ def expire(state: Deployment, now: str) -> list[DeploymentEvent]:
     """End a waiting phase whose deadline has passed."""
     if state.phase is Phase.QUEUED and state.deadline is not None and now >= state.deadline:
         return [DeploymentExpired(reason="the place did not become free before the deadline")]
-    waiting = _waiting(state)
+    waiting = waiting_at(state)
     if state.phase is Phase.PAUSED and waiting is not None:
         _, step = waiting
         if not step.timed and step.due is not None and now >= step.due:
@@ -143,13 +150,13 @@ def expire(state: Deployment, now: str) -> list[DeploymentEvent]:
 
 def promote(state: Deployment, step: int | None, full: bool, actor: str, now: str) -> list[DeploymentEvent]:
     """End a pause; `full` skips the remaining pauses and the traffic steps before the last."""
-    waiting = _waiting(state)
+    waiting = waiting_at(state)
     if state.phase is Phase.SUCCEEDED:
         return []
     if state.phase not in MOVING:
         raise Refused(f"deployment {state.id} is {state.phase}; only a running one can be promoted")
     if full:
-        skipped = _skippable(state)
+        skipped = skippable(state)
         if not skipped:
             return []
         return _then_advance(state, [DeploymentFastForwarded(skipped=skipped, by=actor)], now)
@@ -172,7 +179,7 @@ def abort(state: Deployment, actor: str, note: str | None, now: str) -> list[Dep
         raise Refused(f"deployment {state.id} has succeeded; to leave its version, roll it back")
     if state.phase not in MOVING:
         return []
-    if _settled(state):
+    if settled(state):
         raise Refused(f"deployment {state.id} has begun to stop the old version; let it end, then roll it back")
     return _abort(state, "person", "somebody aborted it", now, actor, text)
 
@@ -193,7 +200,7 @@ def _abort(
 
 def _overdue(state: Deployment, leg: Leg, index: int, reason: str, now: str) -> list[DeploymentEvent]:
     """Not healthy in time is the release's fault; anything else in time is the machinery's."""
-    if isinstance(_step(state, leg, index), AwaitHealthy):
+    if isinstance(step_at(state, leg, index), AwaitHealthy):
         return _failed(state, leg, index, f"not healthy in time: {reason}", now)
     return _errored(state, leg, index, reason, now)
 
@@ -220,7 +227,7 @@ def _give_up(state: Deployment, cause: str, leg: Leg, index: int, reason: str, n
     said = f"step {index + 1} {cause}: {reason}"[:500]
     if leg == "rollback":
         return [DeploymentRollbackFailed(reason=said)]
-    if _settled(state):
+    if settled(state):
         return [DeploymentHalted(reason=f"the new version serves; the old one could not be stopped: {said}"[:500])]
     return _abort(state, cause, said, now)
 
@@ -276,7 +283,7 @@ def _begin(state: Deployment, leg: Leg, index: int, step: AnyStep, now: str, att
         return [DeploymentStepSucceeded(leg=leg, step=index, attempt=attempt, wave=step.wave, observedat=now)]
     binding = state.binding(step.target, step.component)
     if binding is None:
-        return [DeploymentStepErrored(leg=leg, step=index, attempt=attempt, reason="the step has no binding")]
+        raise LookupError(f"step {index} of the {leg} leg of deployment {state.id} is bound to no slot")
     seconds = step.deadline if isinstance(step, AwaitHealthy) else ORDER_SECONDS
     return [
         DeploymentStepStarted(
@@ -322,37 +329,3 @@ def _action(step: PlaceStep, binding: Binding) -> Action:
             return RetireSlot(slot=binding.slot(role))
         case _:
             raise TypeError(f"{type(step).__name__} is never ordered")
-
-
-def _step(state: Deployment, leg: Leg, index: int) -> AnyStep:
-    steps = state.plan.steps(leg) if state.plan else ()
-    return steps[index]
-
-
-def _waiting(state: Deployment) -> tuple[int, StepState] | None:
-    for (leg, index), step in state.steps.items():
-        skipped = leg == "forward" and index in state.skipped
-        if leg == state.leg and step.status is StepStatus.WAITING and not skipped:
-            return index, step
-    return None
-
-
-def _settled(state: Deployment) -> bool:
-    """Whether the new version is stable and the old one has begun to go: the point of no return."""
-    begun = [_step(state, leg, index) for leg, index in state.steps if leg == "forward"]
-    return state.promoted and any(isinstance(step, Retire) and step.role == "stable" for step in begun)
-
-
-def _skippable(state: Deployment) -> tuple[int, ...]:
-    """Pauses that are not over, baking excepted, and traffic steps not begun, except each component's last."""
-    forward = state.plan.forward if state.plan else ()
-    last = {(s.target, s.component): i for i, s in enumerate(forward) if isinstance(s, Route)}
-    skipped = []
-    for index, step in state.needed("forward"):
-        known = state.steps.get(("forward", index))
-        if isinstance(step, Pause):
-            if not step.baking and (known is None or known.status is StepStatus.WAITING):
-                skipped.append(index)
-        elif isinstance(step, Route) and known is None and last[step.target, step.component] != index:
-            skipped.append(index)
-    return tuple(skipped)

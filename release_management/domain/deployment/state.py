@@ -34,7 +34,7 @@ from release_management.domain.deployment.events import (
     DeploymentSuperseded,
 )
 from release_management.domain.orders import Leg
-from release_management.domain.plan import AnyStep, Plan, Promote
+from release_management.domain.plan import AnyStep, Pause, Plan, Promote, Provision, Retire, Route
 from release_management.domain.strategies import StrategyName
 
 
@@ -234,3 +234,48 @@ def _promoted(state: Deployment, event: DeploymentStepSucceeded) -> bool:
     if 0 <= event.step < len(steps) and isinstance(steps[event.step], Promote):
         return event.leg == "forward"
     return state.promoted
+
+
+# What decisions ask of a state
+
+
+def step_at(state: Deployment, leg: Leg, index: int) -> AnyStep:
+    """The plan's step."""
+    steps = state.plan.steps(leg) if state.plan else ()
+    return steps[index]
+
+
+def waiting_at(state: Deployment) -> tuple[int, StepState] | None:
+    """The pause that it waits in now."""
+    for (leg, index), step in state.steps.items():
+        skipped = leg == "forward" and index in state.skipped
+        if leg == state.leg and step.status is StepStatus.WAITING and not skipped:
+            return index, step
+    return None
+
+
+def settled(state: Deployment) -> bool:
+    """Whether the new version is stable and the old one has begun to go: the point of no return."""
+    begun = [step_at(state, leg, index) for leg, index in state.steps if leg == "forward"]
+    return state.promoted and any(isinstance(step, Retire) and step.role == "stable" for step in begun)
+
+
+def skippable(state: Deployment) -> tuple[int, ...]:
+    """Pauses that are not over, baking excepted, and traffic steps not begun that a later one outdoes.
+
+    A traffic step is kept if the stable version shrinks or goes before the next one: its traffic has to leave first.
+    """
+    skipped: list[int] = []
+    outdone: set[tuple[str, str]] = set()
+    for index, step in reversed(state.needed("forward")):
+        known = state.steps.get(("forward", index))
+        if isinstance(step, Pause):
+            if not step.baking and (known is None or known.status is StepStatus.WAITING):
+                skipped.append(index)
+        elif isinstance(step, Route):
+            if known is None and (step.target, step.component) in outdone:
+                skipped.append(index)
+            outdone.add((step.target, step.component))
+        elif isinstance(step, Provision | Retire) and step.role == "stable":
+            outdone.discard((step.target, step.component))
+    return tuple(reversed(skipped))

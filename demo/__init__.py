@@ -1,0 +1,1 @@
+"""One true story, told by `make demo`."""

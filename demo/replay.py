@@ -1,0 +1,92 @@
+"""Rebuild every projection from an export, with nothing else at hand, and print the rows.
+
+`python -m demo.replay EXPORT`
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from release_management.adapters.read_model import Projector, ReadStore
+from release_management.domain.record import Recorded
+from release_management.domain.registry import Registry
+from release_management.projections.queries import QUERIES
+from release_management.services.ports import Append, Status, StoredOutcome
+
+PAGE = 1000
+QUESTIONS = ("running", "environments", "policies", "pipelines", "releases", "deployments", "approvals")
+
+
+class ExportedLog:
+    """An export as a log that can only be read: line n is the record at position n."""
+
+    store_id = "export"
+
+    def __init__(self, path: Path) -> None:
+        self._lines = path.read_bytes().splitlines()
+
+    def read(self, after: int, limit: int = 500) -> list[Recorded]:
+        """The records behind a position."""
+        page = self._lines[after : after + limit]
+        return [_recorded(after + offset, line) for offset, line in enumerate(page, 1)]
+
+    def last_position(self) -> int:
+        """How many records there are."""
+        return len(self._lines)
+
+    def read_stream(self, stream: str, after: int = 0) -> list[Recorded]:
+        """The records of one stream."""
+        records = self.read(0, len(self._lines))
+        return [record for record in records if record.stream == stream and record.version > after]
+
+    def append(self, batch: Sequence[Append]) -> list[Status]:
+        """Refused."""
+        raise PermissionError("an export cannot be written")
+
+    def outcome(self, sender: str, id: str) -> StoredOutcome | None:
+        """An export holds no outcomes."""
+        return None
+
+    def wait(self, after: int, timeout: float) -> bool:
+        """It never grows."""
+        return after < len(self._lines)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _recorded(position: int, line: bytes) -> Recorded:
+    document = json.loads(line)
+    return Recorded(position, document["subject"], document["streamversion"], document["type"], line)
+
+
+def rows(store: ReadStore, last: int) -> dict[str, Any]:
+    """Every projection's rows, as they are once the log was taken in up to `last`."""
+    answers: dict[str, Any] = {name: store.ask(name, {}, last) for name in QUESTIONS}
+    answers["trail"] = []
+    while True:
+        after = answers["trail"][-1]["position"] if answers["trail"] else 0
+        page = store.ask("trail", {"order": "oldest", "after": after, "limit": PAGE}, last)
+        answers["trail"] += page
+        if len(page) < PAGE:
+            return answers
+
+
+def main(export: str) -> None:
+    """Replay, and print the rows as JSON."""
+    log = ExportedLog(Path(export))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "read.db"
+        projector = Projector(log, Registry(), path)
+        projector.catch_up()
+        store = ReadStore(path, queries=QUERIES)
+        print(json.dumps(rows(store, log.last_position())))
+        store.close()
+        projector.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

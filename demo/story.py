@@ -1,0 +1,301 @@
+"""`make demo`: two components go from plan to production, under load, and everything that is claimed is observed."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from demo import replay
+from demo.traffic import Traffic, share
+from release_management import Deployment, Refused, ReleaseManager
+from release_management.adapters.read_model import ReadStore
+from release_management.views import rendered, running_table
+
+COMPONENTS = ("web", "api")
+RATE = 400
+PER_WEIGHT = 2_000
+WEIGHTS = (5, 25, 50, 100)
+TOLERANCE = 1.5
+
+
+class NotObserved(Exception):
+    """A part of the story did not happen as it should."""
+
+
+def check(observed: bool, claim: str) -> None:
+    """Go on only with what was observed."""
+    if not observed:
+        raise NotObserved(claim)
+
+
+def say(line: str) -> None:
+    """Tell it."""
+    print(line, flush=True)
+
+
+class Installation:
+    """`relman up` in a folder of its own, and the people who use it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = folder / ".relman"
+        self.journal = folder / "journal.txt"
+        self.ports = {(e, c): _free_port() for e in ("staging", "production") for c in COMPONENTS}
+        self._folder = folder
+        self.process = self._up()
+        self.alice = ReleaseManager("shop", data=str(self.data), actor="alice")
+        self.bob = ReleaseManager("shop", data=str(self.data), actor="bob")
+
+    def _up(self) -> subprocess.Popen[bytes]:
+        log = open(self._folder / "up.log", "ab")  # noqa: SIM115 - the child has it from here on
+        process = subprocess.Popen(
+            [sys.executable, "-m", "release_management.cli", "--data", str(self.data), "up"],
+            cwd=self._folder,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        log.close()
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and process.poll() is None:
+            if b"ready" in (self._folder / "up.log").read_bytes().split(b"--- up ---")[-1].lower():
+                return process
+            time.sleep(0.01)
+        raise NotObserved(f"relman up did not start: {(self._folder / 'up.log').read_text()[-500:]}")
+
+    def kill_and_restart(self) -> None:
+        """kill -9 of relman itself; its parts die with it, what it deployed does not. Then `relman up` again."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        with open(self._folder / "up.log", "ab") as log:
+            log.write(b"--- up ---\n")
+        self.process = self._up()
+
+    def stop(self) -> None:
+        """A clean stop."""
+        self.alice.close()
+        self.bob.close()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+
+    def urls(self, environment: str) -> list[str]:
+        """Where the environment's components answer."""
+        return [f"http://127.0.0.1:{self.ports[environment, component]}/" for component in COMPONENTS]
+
+    def configure(self) -> None:
+        """Environments, pipeline, strategies."""
+        environments = {
+            name: {"name": label, "targets": {"main": {"components": {c: self._settings(name, c) for c in COMPONENTS}}}}
+            for name, label in (("staging", "Staging"), ("production", "Production"))
+        }
+        self.alice.configure_environments(environments)
+        self.alice.setup_release_pipeline("main")
+        brief: dict[str, Any] = {"scale_down_delay": 0, "abort_scale_down_delay": 0}
+        self.alice.configure_deployment_strategy("recreate", {}, environment="staging")
+        steps: list[dict[str, Any]] = [step for weight in WEIGHTS[:-1] for step in ({"set_weight": weight}, {"pause": {}})]
+        self.alice.configure_deployment_strategy("canary", {"steps": steps, **brief}, environment="production")
+        self.alice.configure_deployment_strategy("blue-green", brief, environment="production")
+
+    def _settings(self, environment: str, component: str) -> dict[str, Any]:
+        command = ["{python}", "-m", "release_management.sample", "--port", "{port}", "--version", "{version}"]
+        journal = ["--component", "{component}", "--journal", str(self.journal)]
+        return {"command": command + journal, "port": self.ports[environment, component], "health": "/health"}
+
+    def to_staging(self, version: str) -> None:
+        """Alice creates the release and brings it to staging."""
+        release = self.alice.create_release(version, list(COMPONENTS), changelog=[f"What is new in {version}"])
+        self.arrived(self.alice.deploy(release, "staging"))
+
+    def to_production(self, version: str, strategy: str) -> Deployment:
+        """Alice asks for production, Bob grants; returns the deployment once it has ended or waits for a person."""
+        deployment = self.alice.deploy(version, "production", strategy=strategy)
+        self.bob.approve(deployment)
+        return self.alice.wait(deployment, 60)
+
+    def arrived(self, deployment: Deployment) -> Deployment:
+        """Wait until a deployment has succeeded."""
+        ended = self.alice.wait(deployment, 60)
+        check(ended.succeeded, f"{ended.release} → {ended.environment} ended {ended.phase}: {ended.reason}")
+        return ended
+
+    def starts(self, version: str) -> Counter[str]:
+        """How many processes of a version began, by component and their own account."""
+        words = [line.split() for line in self.journal.read_text().splitlines()]
+        return Counter(word[1] for word in words if word[0] == "start" and word[2] == version)
+
+
+def main() -> int:
+    """Tell the story; 0 only if all of it was observed."""
+    begun = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="relman-demo-"))
+    installation: Installation | None = None
+    try:
+        installation = Installation(folder)
+        installation.configure()
+        installation.to_staging("0.9.0")
+        check(installation.to_production("0.9.0", "blue-green").succeeded, "0.9.0 did not reach production")
+        with Traffic(RATE, installation.urls("production")) as traffic:
+            traffic.window(RATE // 2)
+            promote(installation, traffic)
+            canary(installation, traffic)
+            abort(installation, traffic)
+            survive_kill(installation, traffic)
+        show(installation)
+        prove(installation, folder)
+        say("Yours: relman init && relman up --detach && relman deploy shop@1.0.0 staging")
+        say(f"({time.monotonic() - begun:.0f} s)")
+    except (NotObserved, Refused, TimeoutError) as error:
+        say(f"✗ NOT OBSERVED: {error}")
+        say(f"  the logs are in {folder}")
+        return 1
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        return 0
+    finally:
+        if installation is not None and installation.process.poll() is None:
+            installation.stop()
+        _nothing_left(folder)
+
+
+def promote(installation: Installation, traffic: Traffic) -> None:
+    """1.0.0 through staging to production, while production serves."""
+    before = traffic.total()
+    installation.to_staging("1.0.0")
+    check(installation.to_production("1.0.0", "blue-green").succeeded, "1.0.0 did not reach production")
+    after = traffic.window(PER_WEIGHT)
+    check(share(after, "1.0.0") == 100.0, f"after the switch other versions still served: {dict(after)}")
+    served = traffic.total()
+    served.subtract(before)
+    check(served["failed"] == 0, f"{served['failed']} requests failed while 1.0.0 was deployed")
+    say(f"✔ 1.0.0 staging → production   blue-green    {sum(served.values()):,} requests, 0 failed")
+
+
+def canary(installation: Installation, traffic: Traffic) -> None:
+    """1.1.0 by canary, after Alice tried to approve it herself."""
+    alice, bob = installation.alice, installation.bob
+    installation.to_staging("1.1.0")
+    deployment = alice.deploy("1.1.0", "production", strategy="canary")
+    check(deployment.phase == "AwaitingApproval", f"1.1.0 is {deployment.phase} and should await approval")
+    try:
+        alice.approve(deployment)
+        raise NotObserved("alice, the author, could approve her own release")
+    except Refused:
+        pass
+    check(bob.approve(deployment).phase == "Granted", "bob's approval was not granted")
+    say("✔ approval   bob granted; alice, the author, was refused")
+    observed = []
+    for weight in WEIGHTS:
+        deployment = alice.wait(deployment, 60)
+        wanted = "Succeeded" if weight == 100 else "Paused"
+        check(deployment.phase == wanted, f"1.1.0 is {deployment.phase} and should be {wanted} at {weight} %")
+        traffic.window(RATE // 4)
+        window = traffic.window(PER_WEIGHT)
+        check(window["failed"] == 0, f"{window['failed']} requests failed at {weight} %")
+        observed.append(share(window, "1.1.0"))
+        check(abs(observed[-1] - weight) <= TOLERANCE, f"wanted {weight} % on 1.1.0 and saw {observed[-1]:.1f} %")
+        if weight < 100:
+            deployment = alice.promote(deployment)
+    want, seen = " ".join(map(str, WEIGHTS)), " ".join(f"{value:.1f}" for value in observed)
+    say(f"  1.1.0 canary   want {want}   seen {seen}")
+
+
+def abort(installation: Installation, traffic: Traffic) -> None:
+    """1.2.0 gets as far as 25 %, and is aborted."""
+    alice = installation.alice
+    installation.to_staging("1.2.0")
+    deployment = installation.to_production("1.2.0", "canary")
+    alice.promote(deployment)
+    deployment = alice.wait(deployment, 60)
+    check(deployment.weight == 25, f"1.2.0 stands at {deployment.weight} % and should at 25 %")
+    check(share(traffic.window(RATE), "1.2.0") > 0, "1.2.0 served nothing at 25 %")
+    asked = time.monotonic()
+    deployment = alice.wait(alice.abort(deployment, reason="the demo says so"), 60)
+    check(deployment.phase == "RolledBack", f"1.2.0 is {deployment.phase} and should be RolledBack")
+    window = traffic.window(PER_WEIGHT)
+    took = max(0.0, traffic.last_seen("1.2.0") - asked)
+    check(took < 5, f"1.2.0 served for {took:.1f} s after the abort")
+    tail = traffic.window(RATE)
+    check(share(tail, "1.1.0") == 100.0, f"after the abort others than 1.1.0 served: {dict(tail)}")
+    check(window["failed"] == 0, f"{window['failed']} requests failed during the abort")
+    say(f"✗ 1.2.0 aborted at 25 % → all traffic on 1.1.0 in {took:.1f} s")
+
+
+def survive_kill(installation: Installation, traffic: Traffic) -> None:
+    """1.3.0 by canary; relman is killed in the middle and goes on."""
+    alice = installation.alice
+    before = traffic.total()
+    installation.to_staging("1.3.0")
+    staged = installation.starts("1.3.0")
+    deployment = alice.deploy("1.3.0", "production", strategy="canary")
+    installation.bob.approve(deployment)
+    deployment = alice.wait(deployment, 60)
+    alice.promote(deployment)
+    seen = alice.deployment(deployment)
+    installation.kill_and_restart()
+    while (deployment := alice.wait(deployment, 60)).phase == "Paused":
+        alice.promote(deployment)
+    check(deployment.succeeded, f"after the kill 1.3.0 ended {deployment.phase}: {deployment.reason}")
+    tail = traffic.window(RATE)
+    check(share(tail, "1.3.0") == 100.0, f"after the kill others than 1.3.0 served: {dict(tail)}")
+    begun = installation.starts("1.3.0") - staged
+    check(begun == Counter(COMPONENTS), f"the processes' journal shows {dict(begun)}, and should each once")
+    lost = traffic.total()["failed"] - before["failed"]
+    check(lost == 0, f"{lost} requests failed around the kill")
+    step = sum(1 for one in (seen.plan.steps if seen.plan else ()) if one.get("status") == "done") + 1
+    say(f"⚡ kill -9 at step {step} of {seen.total} → resumed, each effect once")
+
+
+def show(installation: Installation) -> None:
+    """The audit trail's end, and what runs where."""
+    say("")
+    say(str(installation.alice.history(limit=12)))
+    say("")
+    say(rendered(running_table(slot for e in installation.alice.environments() for slot in e.running)))
+    say("")
+
+
+def prove(installation: Installation, folder: Path) -> None:
+    """An export, replayed in a second process, gives the rows that the installation has."""
+    export = folder / "export.jsonl"
+    command = [sys.executable, "-m", "release_management.cli", "--data", str(installation.data)]
+    subprocess.run([*command, "audit", "export", "--output", str(export)], check=True, capture_output=True)
+    count = export.read_bytes().count(b"\n")
+    store = ReadStore(installation.data / "read.db")
+    here = json.loads(json.dumps(replay.rows(store, count)))
+    store.close()
+    done = subprocess.run(
+        [sys.executable, "-m", "demo.replay", str(export)], check=True, capture_output=True, text=True
+    )
+    there = json.loads(done.stdout)
+    for name, rows in here.items():
+        check(bool(rows) and rows == there[name], f"the replay gives other rows in {name}")
+    check(count == len(here["trail"]), f"{count} records were exported and {len(here['trail'])} stand in the trail")
+    say(f"✔ {count:,} records replayed in a second process: same rows")
+
+
+def _nothing_left(folder: Path) -> None:
+    """A clean stop leaves no process behind."""
+    marks = [str(folder)]
+    for process in psutil.process_iter(["cmdline"]):
+        line = " ".join(process.info["cmdline"] or ())
+        if any(mark in line for mark in marks) and process.pid != os.getpid():
+            say(f"✗ left behind: {process.pid} {line[:100]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

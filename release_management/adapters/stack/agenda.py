@@ -1,0 +1,34 @@
+"""The agenda as a projection of the road's own."""
+
+from pathlib import Path
+from typing import Any
+
+from release_management.adapters.read_model import Projector, ReadStore
+from release_management.domain.registry import Registry
+from release_management.projections import agenda
+from release_management.projections.queries import Nothing, Query
+from release_management.services.ports import EventLog
+
+QUERIES = {"agenda": Query("agenda", Nothing, (agenda.PROJECTION,), lambda asked: agenda.all_items())}
+
+
+class ProjectedAgenda:
+    """Folds the log into the agenda's rows, and reads them."""
+
+    def __init__(self, log: EventLog, registry: Registry, path: Path) -> None:
+        self._projector = Projector(log, registry, path, [agenda.PROJECTION])
+        self._store = ReadStore(path, [agenda.PROJECTION], QUERIES)
+
+    def catch_up(self) -> int:
+        """Fold what the log has; returns the position reached."""
+        self._projector.catch_up()
+        return self._store.position()
+
+    def items(self) -> list[tuple[str, dict[str, Any]]]:
+        """Every item with the subject that it belongs to."""
+        return [(row["subject"], item) for row in self._store.ask("agenda") for item in row["todo"].values()]
+
+    def close(self) -> None:
+        """Release the file."""
+        self._store.close()
+        self._projector.close()

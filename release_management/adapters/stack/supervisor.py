@@ -1,0 +1,150 @@
+"""`relman up`: the message bus, the road and the projector as child processes, restarted when they die."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from release_management.adapters.folder import FolderLock
+from release_management.adapters.nats.server import NatsServer
+from release_management.adapters.stack.home import Home
+
+ROLES = ("road", "projector")
+READY_SECONDS = 30.0
+STOP_SECONDS = 40.0
+LOOK_SECONDS = 0.2
+QUICK_DEATHS = 5
+
+
+class NotStartedError(Exception):
+    """A part of `relman up` did not start; the text says which, and where its log is."""
+
+
+class Supervisor:
+    """Holds the folder's lock and keeps the parts running until `stop` is set.
+
+    Raises `FolderBusyError` where another one holds the folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._home = Home(folder)
+        self._lock = FolderLock(folder)
+        self._server = NatsServer(folder)
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._deaths: dict[str, list[float]] = {role: [] for role in ROLES}
+        self.stop = threading.Event()
+
+    def run(self, on_ready: Callable[[], None]) -> None:
+        """Start everything, call `on_ready`, supervise until `stop`, then end everything."""
+        self._home.prepare()
+        self._lock.acquire()
+        try:
+            self._clear_away()
+            self._server.start()
+            for role in ROLES:
+                self._start(role)
+            self._note()
+            for role in ROLES:
+                self._await_ready(role)
+            on_ready()
+            while not self.stop.wait(LOOK_SECONDS):
+                self._look_after()
+        finally:
+            self._end()
+            self._lock.release()
+
+    def _clear_away(self) -> None:
+        """End what a killed `up` has left; its parts die by themselves, but perhaps not yet."""
+        try:
+            noted: list[dict[str, Any]] = json.loads(self._home.children.read_text())
+        except (FileNotFoundError, ValueError):
+            return
+        left = []
+        for child in noted:
+            try:
+                process = psutil.Process(child["pid"])
+                if abs(process.create_time() - child["started"]) < 0.1:
+                    left.append(process)
+            except psutil.NoSuchProcess:
+                continue
+        _, alive = psutil.wait_procs(left, timeout=3)
+        for process in alive:
+            process.kill()
+        psutil.wait_procs(alive, timeout=3)
+
+    def _start(self, role: str) -> None:
+        self._home.logs.mkdir(exist_ok=True)
+        with open(self._home.logs / f"{role}.log", "ab") as log:
+            self._children[role] = subprocess.Popen(
+                [sys.executable, "-m", "release_management.adapters.stack.role", role, str(self._home.folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _await_ready(self, role: str) -> None:
+        child = self._children[role]
+        assert child.stdout is not None
+        os.set_blocking(child.stdout.fileno(), False)
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline and not self.stop.is_set():
+            if child.stdout.read(64):
+                return
+            if child.poll() is not None:
+                break
+            time.sleep(0.005)
+        if not self.stop.is_set():
+            raise NotStartedError(f"{role} did not start: {self._last_words(role)} (see {self._log_file(role)})")
+
+    def _look_after(self) -> None:
+        if not self._server.alive:
+            self._server.start()
+        for role, child in list(self._children.items()):
+            if child.poll() is None:
+                continue
+            now = time.monotonic()
+            self._deaths[role] = [at for at in self._deaths[role] if now - at < 30] + [now]
+            if len(self._deaths[role]) > QUICK_DEATHS:
+                raise NotStartedError(f"{role} keeps dying: {self._last_words(role)} (see {self._log_file(role)})")
+            self._start(role)
+            self._note()
+
+    def _note(self) -> None:
+        pids = [child.pid for child in self._children.values()]
+        noted = [{"pid": pid, "started": psutil.Process(pid).create_time()} for pid in pids if psutil.pid_exists(pid)]
+        self._home.children.write_text(json.dumps(noted))
+
+    def _end(self) -> None:
+        for child in self._children.values():
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in self._children.values():
+            try:
+                child.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+            for pipe in (child.stdin, child.stdout):
+                if pipe is not None:
+                    pipe.close()
+        self._server.stop()
+
+    def _log_file(self, role: str) -> Path:
+        return self._home.logs / f"{role}.log"
+
+    def _last_words(self, role: str) -> str:
+        try:
+            lines = self._log_file(role).read_text(errors="replace").strip().splitlines()
+        except FileNotFoundError:
+            return "it said nothing"
+        return lines[-1][:300] if lines else "it said nothing"

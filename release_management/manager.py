@@ -1,0 +1,469 @@
+"""`ReleaseManager`: plan, approve, deploy, watch, roll back and prove releases, from Python."""
+
+import atexit
+import getpass
+import tempfile
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from release_management.adapters.stack.backends import Backend, connect
+from release_management.domain.words import Refused
+from release_management.services.wishes import Outcome, Wish
+from release_management.views import (
+    Approval,
+    CanaryPlan,
+    Deployment,
+    Entry,
+    Environment,
+    History,
+    Pipeline,
+    Plan,
+    Policy,
+    Release,
+    Running,
+    View,
+)
+
+V = TypeVar("V", bound=View)
+POLL_SECONDS = 0.1
+
+
+class NotFinishedError(TimeoutError):
+    """The deployment has neither ended nor come to wait for a person in time."""
+
+
+class ReleaseManager:
+    """Releases of one application.
+
+    `data` is the folder that keeps everything (`.relman` of the working directory), `":memory:"` for a folder that is
+    thrown away at the end, or `"nats://…"` for an installation elsewhere. With a running `relman up` on the folder this
+    is its client; else it owns the folder, and starts the rest of the stack at the first `deploy`, until `close` or the
+    end of the process. `actor` is who acts; by default the operating system's user.
+
+    Every method raises `Refused` with a sentence that says what, where, and what would be right, and
+    `NotReachableError` where nobody answers.
+    """
+
+    def __init__(self, application: str = "default", data: str = ".relman", *, actor: str | None = None) -> None:
+        self.application = application
+        self._temporary = tempfile.TemporaryDirectory(prefix="relman-") if data == ":memory:" else None
+        self._backend: Backend = connect(self._temporary.name if self._temporary else data, may_start=True)
+        self._actor = actor
+        self._last = 0
+        atexit.register(self.close)
+
+    @classmethod
+    def on(cls, backend: Backend, application: str = "default", *, actor: str | None = None) -> "ReleaseManager":
+        """A manager on a backend that the caller opened and closes."""
+        manager = cls.__new__(cls)
+        manager.application, manager._backend, manager._actor = application, backend, actor
+        manager._temporary, manager._last = None, 0
+        return manager
+
+    def close(self) -> None:
+        """Stop what this process started. Safe to repeat."""
+        atexit.unregister(self.close)
+        backend = self.__dict__.pop("_backend", None)
+        if backend is not None:
+            backend.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def __enter__(self) -> "ReleaseManager":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    # Configure
+
+    def configure_environments(self, environments: Mapping[str, Mapping[str, Any]]) -> tuple[Environment, ...]:
+        """Create or change environments; what is not named stays.
+
+        Each value may have `name` (the label), `tier`, `order`, `approval`, `variables` and `targets`; the order is
+        the mapping's, the tier follows from the key unless given.
+        """
+        for name, given in environments.items():
+            self.send("environment.configure", environment_data(name, given))
+        return tuple(self.environment(name) for name in environments)
+
+    def setup_release_pipeline(self, name: str, stages: Sequence[str] | None = None) -> Pipeline:
+        """State the application's pipeline. `stages` None: all environments, in order.
+
+        A release may enter a stage once it has succeeded in the stage before.
+        """
+        data: dict[str, Any] = {"name": name, "application": self.application}
+        self.send("pipeline.configure", data | ({} if stages is None else {"stages": list(stages)}))
+        return next(Pipeline(**row) for row in self._query("pipelines") if row["name"] == name)
+
+    def configure_deployment_strategy(
+        self, strategy: str, options: Mapping[str, Any] | None = None, environment: str | None = None
+    ) -> Policy:
+        """Set a strategy's options and make it the default, everywhere or in one environment.
+
+        `strategy` is recreate, rolling, blue-green or canary.
+        """
+        data = {"strategy": strategy, "options": dict(options or {})}
+        return self._policy("policy.configure_strategy", data, environment)
+
+    def configure_rollback_strategy(
+        self, trigger_conditions: Sequence[Mapping[str, Any]], environment: str | None = None
+    ) -> Policy:
+        """State when to roll back: `{"metric", "threshold", "duration_seconds"}` each. Recorded, not armed yet."""
+        data = {"conditions": [dict(condition) for condition in trigger_conditions]}
+        return self._policy("policy.configure_triggers", data, environment)
+
+    def configure_compliance_gates(
+        self, gates: Mapping[str, Mapping[str, Any]], environment: str | None = None
+    ) -> Policy:
+        """State gates: `{name: {"required", "pass_threshold"}}`. A required one blocks until it is attested."""
+        data = {"gates": {name: dict(gate) for name, gate in gates.items()}}
+        return self._policy("policy.configure_gates", data, environment)
+
+    # Releases
+
+    def create_release(
+        self,
+        version: str,
+        components: Sequence[str | Mapping[str, Any]],
+        changelog: Sequence[str] = (),
+        changes: Sequence[Mapping[str, Any]] = (),
+        draft: bool = False,
+    ) -> Release:
+        """Create a release. Components are names, or `{name, version, artifact, digest, config}`.
+
+        The same content again is the same release; other content under the same version is refused.
+        """
+        data = {
+            "application": self.application,
+            "version": version,
+            "components": [{"name": part} if isinstance(part, str) else dict(part) for part in components],
+            "changelog": list(changelog),
+            "changes": [dict(change) for change in changes],
+            "draft": draft,
+        }
+        self.send("release.create", data)
+        return self.release(version)
+
+    def publish(self, release: Release | str) -> Release:
+        """Let a draft be deployed."""
+        return self._release_command("release.publish", release)
+
+    def attest(self, release: Release | str, gate: str, result: str, note: str | None = None) -> Release:
+        """State by hand that a gate has `passed` or `failed`."""
+        return self._release_command("release.attest", release, gate=gate, result=result, note=note)
+
+    def release(self, release: Release | str) -> Release:
+        """A release, by version or `application@version`."""
+        ref = self._ref(release)
+        return self._one(Release, "release", {"ref": ref}, f"release {ref} does not exist")
+
+    def releases(self) -> tuple[Release, ...]:
+        """The application's releases, newest first."""
+        return tuple(Release(**row) for row in self._query("releases", application=self.application))
+
+    # Deployments
+
+    def plan_deployment(
+        self,
+        release: Release | str,
+        target_environment: str,
+        strategy: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Deployment:
+        """Compile a plan and keep it, with the verdicts that would stop it today.
+
+        Asked again unchanged, it is the same deployment.
+        """
+        return self._deployment("deployment.plan", self._wanted(release, target_environment, strategy, options))
+
+    def preview_deployment(
+        self,
+        release: Release | str,
+        target_environment: str,
+        strategy: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Deployment:
+        """What `deploy` would do now: a deployment of phase "Preview", with its plan and verdicts. Records nothing."""
+        wanted = self._wanted(release, target_environment, strategy, options)
+        result: dict[str, Any] = self.send("deployment.preview", wanted).result
+        application, _, version = str(wanted["release"]).partition("@")
+        steps = [
+            {**step, "description": said} for step, said in zip(result["plan"]["forward"], result["steps"], strict=True)
+        ]
+        return Deployment(
+            id="",
+            release=wanted["release"],
+            application=application,
+            version=version,
+            environment=target_environment,
+            strategy=result["strategy"],
+            phase="Preview",
+            plan=Plan(strategy=result["strategy"], notes=tuple(result["plan"]["notes"]), steps=tuple(steps)),
+            verdicts=tuple(result["verdicts"]),
+        )
+
+    def setup_canary_deployment(self, release: Release | str, traffic_percentage: int) -> CanaryPlan:
+        """Give the release its own initial canary traffic; its planned deployments are compiled again.
+
+        Refused once one of them progresses.
+        """
+        ref = self._ref(release)
+        data = {"release": ref, "traffic_percentage": traffic_percentage}
+        outcome = self.send("release.configure_canary", data)
+        recompiled = [self.deployment(str(id)) for id in _list(outcome.result.get("deployments"))]
+        steps, interval = _canary_walk(recompiled) if recompiled else self._canary_policy(traffic_percentage)
+        return CanaryPlan(
+            release=ref,
+            traffic_percentage=traffic_percentage,
+            steps=steps,
+            interval_seconds=interval,
+            deployments=tuple(deployment.id for deployment in recompiled),
+        )
+
+    def deploy(
+        self,
+        release: Release | Deployment | str,
+        target_environment: str | None = None,
+        strategy: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Deployment:
+        """Carry a release out, as soon as the rules allow. A planned deployment may be given instead of a release."""
+        if isinstance(release, Deployment):
+            wanted = {"release": release.release, "environment": release.environment}
+        elif target_environment is None:
+            raise Refused("deploy needs target_environment, the name of an environment")
+        else:
+            wanted = self._wanted(release, target_environment, strategy, options)
+        return self._deployment("deployment.deploy", wanted)
+
+    def wait(self, deployment: Deployment | str, timeout: float = 600.0) -> Deployment:
+        """Wait until it has ended, or waits for a person. Raises `NotFinishedError` after `timeout` seconds."""
+        self._backend.start_road()
+        deadline = time.monotonic() + timeout
+        while True:
+            now = self.deployment(deployment)
+            if now.ended is not None or now.awaits_person or now.phase == "Planned":
+                return now
+            if time.monotonic() > deadline:
+                raise NotFinishedError(f"deployment {now.id} is {now.phase} after {timeout:g} s")
+            time.sleep(POLL_SECONDS)
+
+    def promote(self, deployment: Deployment | str, full: bool = False) -> Deployment:
+        """End the pause that the deployment is in; `full` skips all that are left."""
+        data: dict[str, Any] = {"deployment": _id(deployment), "full": full}
+        seen = self._paused_step(deployment)
+        return self._deployment("deployment.promote", data | ({} if seen is None or full else {"step": seen}))
+
+    def abort(self, deployment: Deployment | str, reason: str | None = None) -> Deployment:
+        """Go back to the stable version; before the start: cancel."""
+        return self._deployment("deployment.abort", {"deployment": _id(deployment), "reason": reason})
+
+    def rollback(self, deployment: Deployment | str, reason: str | None = None) -> Deployment:
+        """Abort while it runs; afterwards deploy the version before it, and return that deployment."""
+        return self._deployment("deployment.rollback", {"deployment": _id(deployment), "reason": reason})
+
+    def retry(self, deployment: Deployment | str) -> Deployment:
+        """Deploy again what did not succeed, and return that deployment."""
+        return self._deployment("deployment.retry", {"deployment": _id(deployment)})
+
+    def deployment(self, deployment: Deployment | str) -> Deployment:
+        """A deployment as it is now."""
+        id = _id(deployment)
+        row = self._row("deployment", {"id": id}, f"deployment {id} does not exist")
+        return _deployment(row)
+
+    def deployments(self, environment: str | None = None, active: bool | None = None) -> tuple[Deployment, ...]:
+        """The application's deployments, newest first. `active`: only those that have not ended."""
+        rows = self._query("deployments", application=self.application, environment=environment, active=active)
+        return tuple(_deployment(row) for row in rows)
+
+    # Approvals
+
+    def request_approval(self, deployment: Deployment | str) -> Approval:
+        """Ask for approval of a planned deployment."""
+        return self._approval("approval.request", {"deployment": _id(deployment)})
+
+    def approve(self, approval: Approval | Deployment | str, note: str | None = None) -> Approval:
+        """Agree; the approval or its deployment may be given."""
+        return self._approval("approval.grant", {"approval": _id(approval), "note": note})
+
+    def refuse(self, approval: Approval | Deployment | str, note: str | None = None) -> Approval:
+        """Disagree, which ends the deployment."""
+        return self._approval("approval.refuse", {"approval": _id(approval), "note": note})
+
+    def approvals(self, waiting: bool = True) -> tuple[Approval, ...]:
+        """Approvals, newest first."""
+        return tuple(Approval(**row) for row in self._query("approvals", waiting=waiting))
+
+    # What is, and what was
+
+    def environment(self, name: str) -> Environment:
+        """An environment, with what runs there."""
+        row = self._row("environment", {"name": name}, f"environment {name!r} does not exist")
+        running = self._query("running", environment=name)
+        return Environment(**row, running=tuple(Running(**slot) for slot in running))
+
+    def environments(self) -> tuple[Environment, ...]:
+        """Every environment in order, with what runs there."""
+        running = [Running(**slot) for slot in self._query("running")]
+        return tuple(
+            Environment(**row, running=tuple(slot for slot in running if slot.environment == row["name"]))
+            for row in self._query("environments")
+        )
+
+    def history(
+        self,
+        subject: Release | Deployment | str | None = None,
+        environment: str | None = None,
+        limit: int = 100,
+    ) -> History:
+        """The newest part of the audit trail, oldest first: of a release, a deployment, an environment, or all."""
+        params: dict[str, Any] = {"environment": environment, "limit": limit}
+        if isinstance(subject, Release) or (isinstance(subject, str) and not _looks_like_id(subject)):
+            params["release"] = self._ref(subject)
+        elif subject is not None:
+            params["deployment"] = _id(subject)
+        rows = self._query("trail", **params)
+        return History(entries=tuple(Entry(**row) for row in reversed(rows)))
+
+    # The road in and the road out
+
+    def send(self, command: str, data: Mapping[str, Any]) -> Outcome:
+        """Send any command under a new id. Raises `Refused` where it is refused."""
+        asserted = self._actor is not None or not self._backend.verifies_user
+        outcome = self._backend.ask(
+            Wish(
+                sender="python",
+                id=str(uuid.uuid4()),
+                command=command,
+                data={key: value for key, value in data.items() if value is not None},
+                actor=self._actor or getpass.getuser(),
+                actorkind="person",
+                actorauth="asserted" if asserted else "os",
+            )
+        )
+        if outcome.refused or outcome.status in ("refused", "busy"):
+            raise Refused(outcome.reason or f"{command} was refused", outcome.verdicts)
+        self._last = max(self._last, outcome.last)
+        return outcome
+
+    def _query(self, query: str, /, **params: Any) -> list[dict[str, Any]]:
+        given = {key: value for key, value in params.items() if value is not None}
+        return self._backend.query(query, given, self._last)
+
+    def _row(self, name: str, params: dict[str, Any], missing: str) -> dict[str, Any]:
+        rows = self._query(name, **params)
+        if not rows:
+            raise Refused(missing)
+        return rows[0]
+
+    def _one(self, view: type[V], name: str, params: dict[str, Any], missing: str) -> V:
+        return view(**self._row(name, params, missing))
+
+    def _ref(self, release: Release | str) -> str:
+        if isinstance(release, Release):
+            return release.ref
+        return release if "@" in release else f"{self.application}@{release}"
+
+    def _wanted(
+        self, release: Release | str, environment: str, strategy: str | None, options: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        return {
+            "release": self._ref(release),
+            "environment": environment,
+            "strategy": strategy,
+            "options": dict(options or {}),
+        }
+
+    def _release_command(self, command: str, release: Release | str, **data: Any) -> Release:
+        ref = self._ref(release)
+        self.send(command, {"release": ref, **data})
+        return self.release(ref)
+
+    def _deployment(self, command: str, data: Mapping[str, Any]) -> Deployment:
+        outcome = self.send(command, data)
+        found = self.deployment(str(outcome.result["deployment"]))
+        verdicts = outcome.result.get("verdicts", [])
+        return found.model_validate({**dict(found), "verdicts": verdicts})
+
+    def _approval(self, command: str, data: Mapping[str, Any]) -> Approval:
+        id = str(self.send(command, data).result["approval"])
+        return next(Approval(**row) for row in self._query("approvals") if row["id"] == id)
+
+    def _policy(self, command: str, data: dict[str, Any], environment: str | None) -> Policy:
+        scope = self.application if environment is None else f"{self.application}/{environment}"
+        self.send(command, {**data, "application": self.application, "environment": environment})
+        return next(Policy(**row) for row in self._query("policies") if row["scope"] == scope)
+
+    def _paused_step(self, deployment: Deployment | str) -> int | None:
+        seen = deployment if isinstance(deployment, Deployment) else self.deployment(deployment)
+        steps = seen.plan.steps if seen.plan is not None else ()
+        return next((index for index, step in enumerate(steps) if step.get("status") == "waiting"), None)
+
+    def _canary_policy(self, initial: int) -> tuple[tuple[int, ...], float | None]:
+        """The shares and the interval that a canary of this application would have, where none is planned yet."""
+        from release_management.domain.strategies import Canary, parse_options
+
+        scopes = {row["scope"]: row for row in self._query("policies")}
+        options = dict(scopes.get(self.application, {}).get("strategies", {}).get("canary", {}))
+        options.pop("steps", None)
+        parsed = parse_options("canary", options | {"initial_traffic": initial})
+        assert isinstance(parsed, Canary)
+        return (*range(initial, 100, parsed.increment), 100), parsed.interval
+
+
+def environment_data(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """`environment.configure`'s data from what people write: `name` is the label, targets are a mapping."""
+    known = {"name", "label", "tier", "order", "approval", "variables", "targets"}
+    unknown = [key for key in given if key not in known]
+    if unknown:
+        raise Refused(f"environment {name}: there is no {unknown[0]!r}; there are {', '.join(sorted(known))}")
+    data = {key: value for key, value in given.items() if key not in ("name", "targets")}
+    if "name" in given:
+        data["label"] = given["name"]
+    targets = given.get("targets") or {}
+    return {**data, "name": name, "targets": [{"name": key, **dict(target)} for key, target in targets.items()]}
+
+
+def _deployment(row: dict[str, Any]) -> Deployment:
+    compiled = row.get("plan") or {}
+    plan = Plan(
+        strategy=row["strategy"],
+        notes=tuple(compiled.get("notes", ())),
+        steps=_with_progress(compiled.get("forward"), row.get("steps")),
+        rollback=_with_progress(compiled.get("rollback"), row.get("rollback")),
+    )
+    return Deployment(**{**row, "plan": plan if "steps" in row else None})
+
+
+def _with_progress(compiled: Any, progress: Any) -> tuple[dict[str, Any], ...]:
+    return tuple({**step, **state} for step, state in zip(compiled or (), progress or (), strict=True))
+
+
+def _canary_walk(deployments: Iterable[Deployment]) -> tuple[tuple[int, ...], float | None]:
+    """The shares that the plans pass through, and the seconds between them."""
+    shares: list[int] = []
+    interval: float | None = None
+    for deployment in deployments:
+        for step in deployment.plan.steps if deployment.plan is not None else ():
+            share = step.get("candidate")
+            if share is not None and share not in shares:
+                shares.append(share)
+            if step.get("verb") == "pause" and not step.get("baking") and interval is None:
+                interval = step.get("duration")
+    return tuple(shares), interval
+
+
+def _id(thing: Deployment | Approval | Release | str) -> str:
+    return thing if isinstance(thing, str) else thing.ref if isinstance(thing, Release) else thing.id
+
+
+def _looks_like_id(text: str) -> bool:
+    return len(text) == 36 and text.count("-") == 4
+
+
+def _list(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else []

@@ -1,0 +1,327 @@
+"""What `ReleaseManager` returns: typed, immutable, and printing as a person would want to read it."""
+
+from collections.abc import Iterable
+from io import StringIO
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from release_management.domain.words import Verdict
+
+WIDTH = 110
+MARKS = {"done": "✔", "started": "…", "waiting": "…", "failed": "✗", "errored": "✗"}
+
+
+class View(BaseModel):
+    """An immutable answer. `print(view)` shows it; `view.model_dump()` gives plain data."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def render(self) -> RenderableType:
+        """What is printed."""
+        return Text(repr(self))
+
+    def __str__(self) -> str:
+        return rendered(self.render())
+
+
+def rendered(renderable: RenderableType) -> str:
+    """Plain text, without colours."""
+    out = StringIO()
+    Console(file=out, width=WIDTH, no_color=True, highlight=False).print(renderable)
+    return out.getvalue().rstrip("\n")
+
+
+def table(*columns: str, rows: Iterable[Iterable[object]], title: str | None = None) -> Table:
+    """A table without frames; None shows as nothing."""
+    made = Table(*columns, box=None, title=title, title_justify="left", header_style="bold", pad_edge=False)
+    for row in rows:
+        made.add_row(*("" if cell is None else str(cell) for cell in row))
+    return made
+
+
+class Environment(View):
+    """Where releases go, and what runs there."""
+
+    name: str
+    label: str
+    tier: str
+    order: int
+    approval: dict[str, Any] = {}
+    targets: tuple[dict[str, Any], ...] = ()
+    running: tuple["Running", ...] = ()
+
+    def render(self) -> RenderableType:
+        """One line, then what runs."""
+        need = self.approval.get("required", 0)
+        head = f"{self.name} ({self.label}, {self.tier})" + (f", {need} approval(s)" if need else "")
+        if not self.running:
+            return Text(f"{head}\nnothing runs here yet")
+        return Group(Text(head), running_table(self.running))
+
+
+class Running(View):
+    """A version in a slot of a component at a place. Traffic is in percent."""
+
+    environment: str
+    application: str
+    target: str
+    component: str
+    slot: str
+    role: str
+    version: str | None = None
+    replicas: int = 0
+    intended: int | None = None
+    observed: int | None = None
+    since: str | None = None
+    by: str | None = None
+    deployment: str | None = None
+
+
+def running_table(rows: Iterable[Running]) -> Table:
+    """What runs where."""
+    return table(
+        "environment",
+        "target",
+        "component",
+        "slot",
+        "version",
+        "role",
+        "want %",
+        "seen %",
+        "since",
+        "by",
+        rows=(
+            (
+                row.environment,
+                row.target,
+                f"{row.application}/{row.component}",
+                row.slot,
+                row.version,
+                row.role,
+                row.intended,
+                row.observed,
+                short_time(row.since),
+                row.by,
+            )
+            for row in rows
+        ),
+    )
+
+
+class Pipeline(View):
+    """The order in which an application's releases walk the environments."""
+
+    name: str
+    application: str
+    stages: tuple[dict[str, Any], ...] = ()
+
+    def render(self) -> RenderableType:
+        """An arrow from stage to stage."""
+        return Text(f"pipeline {self.name} of {self.application}: " + " → ".join(s["environment"] for s in self.stages))
+
+
+class Policy(View):
+    """An application's strategies, triggers and gates, everywhere or in one environment."""
+
+    scope: str
+    default: str | None = None
+    strategies: dict[str, Any] = {}
+    triggers: tuple[dict[str, Any], ...] = ()
+    gates: dict[str, Any] = {}
+
+    def render(self) -> RenderableType:
+        """A line for each thing that is configured."""
+        lines = [f"policy of {self.scope}"]
+        for name, options in self.strategies.items():
+            said = ", ".join(f"{key}={value}" for key, value in options.items())
+            default = " (default)" if name == self.default else ""
+            lines.append(f"  strategy {name}{default}: {said or 'standard options'}")
+        for trigger in self.triggers:
+            lines.append(
+                f"  roll back when {trigger['metric']} > {trigger['threshold']:g} for "
+                f"{trigger['duration_seconds']:g} s: NOT ARMED, nothing measures it yet"
+            )
+        for name, gate in self.gates.items():
+            need = "required" if gate.get("required", True) else "optional"
+            lines.append(f"  gate {name}: {need}, by manual attestation")
+        return Text("\n".join(lines))
+
+
+class Release(View):
+    """A version of an application."""
+
+    ref: str
+    application: str
+    version: str
+    author: str | None = None
+    created: str | None = None
+    published: str | None = None
+    blocked: str | None = None
+    components: tuple[dict[str, Any], ...] = ()
+    changes: tuple[dict[str, Any], ...] = ()
+    changelog: tuple[Any, ...] = ()
+    attestations: Any = {}
+    succeeded_in: Any = {}
+    initial_traffic: int | None = None
+
+    def render(self) -> RenderableType:
+        """One line, the components, where it has succeeded."""
+        state = "blocked" if self.blocked else "published" if self.published else "draft"
+        parts = ", ".join(f"{part['name']} {part['version']}" for part in self.components)
+        succeeded = ", ".join(self.succeeded_in) or "nowhere yet"
+        return Text(f"{self.ref} ({state}) by {self.author}\n  components: {parts}\n  succeeded in: {succeeded}")
+
+
+class Plan(View):
+    """The steps of a deployment, with where each stands."""
+
+    strategy: str
+    notes: tuple[str, ...] = ()
+    steps: tuple[dict[str, Any], ...] = ()
+    rollback: tuple[dict[str, Any], ...] = ()
+
+    def render(self) -> RenderableType:
+        """The steps as a table."""
+        rows = [
+            (index + 1, MARKS.get(step.get("status") or "", "·"), step["description"])
+            for index, step in enumerate(self.steps)
+        ]
+        shown: list[RenderableType] = [table("step", "", self.strategy, rows=rows)]
+        shown += [Text(f"note: {note}") for note in self.notes]
+        return Group(*shown) if self.steps else Group(Text("nothing to do: it runs already"), *shown[1:])
+
+
+class Deployment(View):
+    """One release on its way to one environment."""
+
+    id: str
+    release: str
+    application: str
+    version: str
+    environment: str
+    strategy: str
+    phase: str
+    reason: str | None = None
+    weight: int | None = None
+    step: int | None = None
+    total: int | None = None
+    by: str | None = None
+    requested_by: str | None = None
+    created: str | None = None
+    started: str | None = None
+    ended: str | None = None
+    approval: str | None = None
+    paused_until: str | None = None
+    paused_reason: str | None = None
+    awaits_person: bool = False
+    reverts: str | None = None
+    retries: str | None = None
+    plan: Plan | None = None
+    verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has ended well."""
+        return self.phase == "Succeeded"
+
+    def render(self) -> RenderableType:
+        """One line, the plan, what would stop it."""
+        line = f"{self.release} → {self.environment}   {self.strategy}   {self.phase}"
+        if self.weight is not None and self.phase in ("Progressing", "Paused"):
+            line += f" at {self.weight} %"
+        if self.reason or self.paused_reason:
+            line += f": {self.reason or self.paused_reason}"
+        shown: list[RenderableType] = [Text(line)]
+        if self.id:
+            shown.append(Text(f"deployment {self.id}"))
+        if self.plan is not None:
+            shown.append(self.plan.render())
+        stops = [verdict for verdict in self.verdicts if verdict.says != "allow" or "NOT ARMED" in verdict.reason]
+        shown += [Text(f"{verdict.says if verdict.says != 'allow' else 'note'}: {verdict.reason}") for verdict in stops]
+        return Group(*shown)
+
+
+class CanaryPlan(View):
+    """A release's canary: the traffic shares that it passes through, and the seconds between them."""
+
+    release: str
+    traffic_percentage: int
+    steps: tuple[int, ...] = ()
+    interval_seconds: float | None = None
+    deployments: tuple[str, ...] = ()
+
+    def render(self) -> RenderableType:
+        """The shares with arrows."""
+        shares = " → ".join(f"{share} %" for share in self.steps)
+        every = "" if self.interval_seconds is None else f", {self.interval_seconds:g} s between"
+        return Text(f"canary of {self.release}: {shares}{every}")
+
+
+class Approval(View):
+    """Who agrees to exactly what."""
+
+    id: str
+    deployment: str
+    release: str | None = None
+    environment: str | None = None
+    phase: str
+    rule: dict[str, Any] = {}
+    signatures: tuple[Any, ...] = ()
+    requested: str | None = None
+    by: str | None = None
+    expires_at: str | None = None
+
+    def render(self) -> RenderableType:
+        """One line."""
+        need = self.rule.get("required", 1)
+        return Text(
+            f"approval {self.id}: {self.phase}, {len(self.signatures)} of {need}, "
+            f"for {self.release} → {self.environment}"
+        )
+
+
+class Entry(View):
+    """A line of the audit trail."""
+
+    position: int
+    time: str
+    actor: str
+    actorauth: str
+    type: str
+    subject: str
+    summary: str
+    application: str | None = None
+    release: str | None = None
+    environment: str | None = None
+    deployment: str | None = None
+    texts: Any = None
+    refused: bool = False
+
+
+class History(View):
+    """A part of the audit trail, oldest first."""
+
+    entries: tuple[Entry, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def render(self) -> RenderableType:
+        """One row per record."""
+        return table(
+            "position",
+            "time",
+            "actor",
+            "event",
+            "what",
+            rows=((e.position, short_time(e.time), e.actor, e.type, e.summary) for e in self.entries),
+        )
+
+
+def short_time(time: str | None) -> str:
+    """Date and time to the second, UTC."""
+    return "" if time is None else time[:19].replace("T", " ")

@@ -1,0 +1,1 @@
+"""What `make bench` measures: ratios against named peers, both sides in one run."""

@@ -1,0 +1,40 @@
+"""What can go wrong when the read models are asked.
+
+ReadModelError
+├── NotCaughtUpError (also a TimeoutError)
+├── ParkedError
+└── UnknownProjectionError
+QueryNotUnderstood (of services.bus: the text goes to the caller)
+├── UnknownQueryError
+└── BadQueryError
+"""
+
+from release_management.services.bus import QueryNotUnderstood
+
+
+class ReadModelError(Exception):
+    """The read models cannot answer, or cannot answer yet."""
+
+
+class NotCaughtUpError(ReadModelError, TimeoutError):
+    """A projection has not taken in the position that was asked for within the time that was given."""
+
+
+class ParkedError(ReadModelError):
+    """Events that the answer would rest on could not be taken in and were set aside."""
+
+
+class UnknownProjectionError(ReadModelError):
+    """There is no projection of this name."""
+
+
+class UnknownQueryError(QueryNotUnderstood):
+    """There is no query of this name."""
+
+
+class BadQueryError(QueryNotUnderstood):
+    """The query's parameters are wrong; the text says which and what would be right."""
+
+
+class OvertakenError(Exception):
+    """Another worker has moved the projection in the meantime. Never leaves this package."""

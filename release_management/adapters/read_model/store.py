@@ -1,0 +1,165 @@
+"""Answers from the read models, for any thread or process; it never writes."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import OperationalError
+
+from release_management.adapters.read_model.database import exists, reader
+from release_management.adapters.read_model.errors import (
+    BadQueryError,
+    NotCaughtUpError,
+    ParkedError,
+    UnknownProjectionError,
+    UnknownQueryError,
+)
+from release_management.domain.words import Value, explain
+from release_management.projections.bookkeeping import builds, parked
+from release_management.projections.catalog import PROJECTIONS
+from release_management.projections.projection import Projection, Row
+from release_management.projections.queries import QUERIES, Query
+
+FIRST_LOOK_SECONDS = 0.001
+SLOWEST_LOOK_SECONDS = 0.025
+
+T = TypeVar("T")
+
+
+class ReadStore:
+    """Asks the database that a `Projector`, in this process or another, keeps up to date."""
+
+    def __init__(
+        self,
+        where: str | Path,
+        projections: Sequence[Projection] = PROJECTIONS,
+        queries: Mapping[str, Query[Any]] = QUERIES,
+    ) -> None:
+        """`where` is a database URL or the path of a SQLite file, which need not exist yet."""
+        self._projections = {projection.name: projection for projection in projections}
+        self._queries = queries
+        self._engine = reader(where)
+
+    def ask(
+        self, query: str, params: Mapping[str, Any] | None = None, after: int = 0, timeout: float = 10.0
+    ) -> list[dict[str, Any]]:
+        """The answer to a named query, once its projections have taken in the log up to `after`.
+
+        Rows and their position are of one moment. Raises `UnknownQueryError`, `BadQueryError`, `NotCaughtUpError`
+        after `timeout` seconds, and `ParkedError` where an event up to `after` was set aside.
+        """
+        if query not in self._queries:
+            raise UnknownQueryError(f"there is no query {query!r}; there are {', '.join(sorted(self._queries))}")
+        asked = self._queries[query]
+        values = _understood(asked, params or {})
+
+        def answer(connection: Connection) -> list[dict[str, Any]]:
+            return asked.shape([dict(row) for row in connection.execute(asked.select(values)).mappings()])
+
+        return self._once_there(after, asked.projections, answer, timeout)
+
+    def position(self, projection: str | None = None) -> int:
+        """The position that a projection has taken in, or the lowest of all. 0 while it is not built."""
+        chosen = self._chosen(projection)
+        try:
+            return self._look(lambda connection: min(_positions(connection, chosen), default=0))
+        except OperationalError:
+            return 0
+
+    def wait_for(self, position: int, projection: str | None = None, timeout: float = 10.0) -> None:
+        """Return once a projection, or all of them, have taken in the log up to `position`.
+
+        Raises `NotCaughtUpError`, `ParkedError` and `UnknownProjectionError`.
+        """
+        self._once_there(position, self._chosen(projection), lambda _: None, timeout)
+
+    def parked(self) -> list[dict[str, Any]]:
+        """Every event that was set aside: projection, position, stream, type, reason; in order."""
+        query = select(parked).order_by(parked.c.projection, parked.c.position)
+        rows = self._look(lambda connection: connection.execute(query).mappings().all())
+        return [{name: row[name] for name in ("projection", "position", "stream", "type", "reason")} for row in rows]
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def _once_there(
+        self, position: int, projections: Sequence[Projection], answer: Callable[[Connection], T], timeout: float
+    ) -> T:
+        deadline = time.monotonic() + timeout
+        pause = FIRST_LOOK_SECONDS
+
+        def look(connection: Connection) -> T:
+            _require(connection, projections, position)
+            return answer(connection)
+
+        while True:
+            try:
+                return self._look(look)
+            except NotCaughtUpError as error:
+                why = str(error)
+            except OperationalError as error:
+                why = f"the read models' database does not answer ({error.orig}); is the projector running?"
+            if time.monotonic() >= deadline:
+                raise NotCaughtUpError(f"{why} (waited {timeout:g} s)")
+            time.sleep(pause)
+            pause = min(2 * pause, SLOWEST_LOOK_SECONDS)
+
+    def _look(self, what: Callable[[Connection], T]) -> T:
+        if not exists(self._engine):
+            raise OperationalError("", None, FileNotFoundError("it has not been made yet"))
+        with self._engine.begin() as connection:
+            return what(connection)
+
+    def _chosen(self, projection: str | None) -> tuple[Projection, ...]:
+        if projection is None:
+            return tuple(self._projections.values())
+        if projection not in self._projections:
+            known = ", ".join(self._projections)
+            raise UnknownProjectionError(f"there is no projection {projection!r}; there are {known}")
+        return (self._projections[projection],)
+
+
+def _live(connection: Connection) -> dict[tuple[str, int], Row]:
+    rows = connection.execute(select(builds).where(builds.c.live)).mappings()
+    return {(row["projection"], row["version"]): dict(row) for row in rows}
+
+
+def _positions(connection: Connection, projections: Sequence[Projection]) -> list[int]:
+    live = _live(connection)
+    return [live[it.name, it.version]["position"] if (it.name, it.version) in live else 0 for it in projections]
+
+
+def _require(connection: Connection, projections: Sequence[Projection], position: int) -> None:
+    live = _live(connection)
+    for projection in projections:
+        build = live.get((projection.name, projection.version))
+        if build is None:
+            raise NotCaughtUpError(f"projection {projection.name} is still being built")
+        if build["position"] < position:
+            raise NotCaughtUpError(
+                f"projection {projection.name} has taken in position {build['position']}, not yet {position}"
+            )
+        aside = select(parked).where(
+            parked.c.projection == projection.name, parked.c.build == build["build"], parked.c.position <= position
+        )
+        if position and (first := connection.execute(aside.order_by(parked.c.position).limit(1)).first()):
+            raise ParkedError(
+                f"projection {projection.name} has set aside stream {first.stream} from position {first.position} on "
+                f"({first.reason}); once the cause is gone, unpark it"
+            )
+
+
+def _understood(query: Query[Any], params: Mapping[str, Any]) -> Value:
+    try:
+        asked: Value = query.params.model_validate_json(json.dumps(params))
+    except ValidationError as error:
+        known = ", ".join(query.params.model_fields) or "none"
+        raise BadQueryError(f"query {query.name}: {explain(error)}; its parameters: {known}") from None
+    except (TypeError, ValueError) as error:
+        raise BadQueryError(f"query {query.name}: the parameters are no JSON ({error})") from None
+    return asked

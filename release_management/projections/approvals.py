@@ -1,0 +1,97 @@
+"""Approvals: who was asked, who agreed, and which still wait."""
+
+from collections.abc import Iterable
+from typing import Any, assert_never, cast
+
+from sqlalchemy import MetaData, Select, Table, select
+
+from release_management.domain.approval import (
+    ApprovalCompleted,
+    ApprovalDenied,
+    ApprovalEvent,
+    ApprovalExpired,
+    ApprovalGranted,
+    ApprovalRequested,
+    ApprovalVoided,
+    Phase,
+)
+from release_management.domain.record import Event
+from release_management.projections.columns import document, key, plain, position, tail, text
+from release_management.projections.projection import Key, Projection, Rows
+
+approvals = Table(
+    "approvals",
+    MetaData(),
+    key("id"),
+    text("deployment", index=True),
+    text("release"),
+    text("environment"),
+    text("digest"),
+    text("phase", index=True),
+    document("rule"),
+    document("people"),
+    document("signatures"),
+    document("denial"),
+    text("reason"),
+    text("requested"),
+    text("by"),
+    text("expires_at"),
+    text("decided"),
+    position(),
+)
+
+
+def keys(event: Event) -> Iterable[tuple[Table, Key]]:
+    """The approval's row."""
+    if event.fact.NAME.startswith("approval."):
+        yield approvals, (tail(event.stream),)
+
+
+def fold(event: Event, rows: Rows) -> None:
+    """Take in one event."""
+    id = (tail(event.stream),)
+    fact = cast(ApprovalEvent, event.fact)
+    time = event.envelope.time
+    match fact:
+        case ApprovalRequested():
+            rows.put(
+                approvals,
+                id,
+                deployment=fact.deployment,
+                release=fact.release,
+                environment=fact.environment,
+                digest=fact.digest,
+                phase=Phase.WAITING.value,
+                rule=plain(fact.rule),
+                people=list(fact.people),
+                signatures=[],
+                requested=time,
+                by=event.envelope.actor,
+                expires_at=fact.expires_at,
+                position=event.position,
+            )
+        case ApprovalGranted():
+            known = rows.get(approvals, id) or {}
+            rows.put(approvals, id, signatures=[*(known.get("signatures") or ()), {**plain(fact), "at": time}])
+        case ApprovalCompleted():
+            rows.put(approvals, id, phase=Phase.GRANTED.value, decided=time)
+        case ApprovalDenied(by=by, note=note):
+            denial = {"by": by, "note": plain(note)} if note else {"by": by}
+            rows.put(approvals, id, phase=Phase.DENIED.value, decided=time, denial=denial)
+        case ApprovalExpired():
+            rows.put(approvals, id, phase=Phase.EXPIRED.value, decided=time)
+        case ApprovalVoided(reason=reason):
+            rows.put(approvals, id, phase=Phase.VOIDED.value, decided=time, reason=reason)
+        case _:
+            assert_never(fact)
+
+
+PROJECTION = Projection("approvals", 1, (approvals,), keys, fold)
+
+
+def newest(*, waiting: bool = False, deployment: str | None = None, limit: int = 100) -> Select[Any]:
+    """Approvals, newest first; those that wait, or those of one deployment."""
+    query = select(approvals).order_by(approvals.c.position.desc()).limit(limit)
+    if waiting:
+        query = query.where(approvals.c.phase == Phase.WAITING.value)
+    return query if deployment is None else query.where(approvals.c.deployment == deployment)

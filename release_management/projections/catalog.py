@@ -1,0 +1,22 @@
+"""Every projection that there is."""
+
+from release_management.projections import (
+    approvals,
+    deployments,
+    environments,
+    policies,
+    releases,
+    running,
+    trail,
+)
+from release_management.projections.projection import Projection
+
+PROJECTIONS: tuple[Projection, ...] = (
+    running.PROJECTION,
+    environments.PROJECTION,
+    policies.PROJECTION,
+    releases.PROJECTION,
+    deployments.PROJECTION,
+    approvals.PROJECTION,
+    trail.PROJECTION,
+)

@@ -1,0 +1,49 @@
+"""The kinds of columns that read models have. Times are RFC 3339 text, as in the record."""
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, Text
+
+from release_management.domain.words import Fact, Value
+
+_JSON = JSON(none_as_null=True)
+
+
+def key(name: str) -> Column[str]:
+    """A text column of the primary key."""
+    return Column(name, Text, primary_key=True)
+
+
+def text(name: str, *, index: bool = False) -> Column[str]:
+    """A text, or none."""
+    return Column(name, Text, index=index)
+
+
+def number(name: str) -> Column[int]:
+    """An integer, or none."""
+    return Column(name, Integer)
+
+
+def position(name: str = "position", *, primary_key: bool = False, index: bool = False) -> Column[int]:
+    """A position in the log."""
+    return Column(name, BigInteger, primary_key=primary_key, index=index, autoincrement=False)
+
+
+def flag(name: str) -> Column[bool]:
+    """True, false, or none."""
+    return Column(name, Boolean)
+
+
+def document(name: str) -> Column[Any]:
+    """JSON, or none."""
+    return Column(name, _JSON)
+
+
+def plain(value: Value | Fact) -> dict[str, Any]:
+    """A value as JSON has it; personal texts stay sealed, absent fields are left out."""
+    return value.model_dump(mode="json", exclude_none=True)
+
+
+def tail(stream: str) -> str:
+    """What stands after the colon of a stream id."""
+    return stream.partition(":")[2]

@@ -1,0 +1,104 @@
+"""The policies of every scope, and the pipelines."""
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from sqlalchemy import MetaData, Select, Table, select
+
+from release_management.domain.pipeline import PipelineConfigured
+from release_management.domain.policy import (
+    PolicyEvent,
+    PolicyGatesConfigured,
+    PolicyPipelineChosen,
+    PolicyStrategyConfigured,
+    PolicyTriggersConfigured,
+)
+from release_management.domain.record import Event
+from release_management.projections.columns import document, key, plain, tail, text
+from release_management.projections.projection import Key, Projection, Row, Rows
+
+METADATA = MetaData()
+
+policies = Table(
+    "policies",
+    METADATA,
+    key("scope"),
+    text("application"),
+    text("environment"),
+    text("default"),
+    document("strategies"),
+    document("triggers"),
+    document("gates"),
+    text("pipeline"),
+    text("configured"),
+)
+
+pipelines = Table(
+    "policies_pipelines",
+    METADATA,
+    key("name"),
+    text("application"),
+    document("stages"),
+    text("configured"),
+)
+
+
+def keys(event: Event) -> Iterable[tuple[Table, Key]]:
+    """The scope's row, or the pipeline's."""
+    if isinstance(event.fact, PipelineConfigured):
+        yield pipelines, (event.fact.name,)
+    elif event.fact.NAME.startswith("policy."):
+        yield policies, (tail(event.stream),)
+
+
+def fold(event: Event, rows: Rows) -> None:
+    """Take in one event."""
+    if isinstance(event.fact, PipelineConfigured):
+        rows.put(
+            pipelines,
+            (event.fact.name,),
+            application=event.fact.application,
+            stages=[plain(stage) for stage in event.fact.stages],
+            configured=event.envelope.time,
+        )
+        return
+    scope = tail(event.stream)
+    row = rows.get(policies, (scope,)) or _fresh(scope)
+    changed = _changed(cast(PolicyEvent, event.fact), row)
+    rows.put(policies, (scope,), **{**row, **changed, "configured": event.envelope.time})
+
+
+def _fresh(scope: str) -> dict[str, Any]:
+    application, _, environment = scope.partition("/")
+    return {
+        "application": application,
+        "environment": environment or None,
+        "strategies": {},
+        "triggers": [],
+        "gates": {},
+    }
+
+
+def _changed(fact: PolicyEvent, row: Row) -> dict[str, Any]:
+    match fact:
+        case PolicyStrategyConfigured():
+            return {"default": fact.strategy, "strategies": {**row["strategies"], fact.strategy: fact.options}}
+        case PolicyTriggersConfigured():
+            return {"triggers": [plain(condition) for condition in fact.conditions]}
+        case PolicyGatesConfigured():
+            return {"gates": {name: plain(gate) for name, gate in fact.gates.items()}}
+        case PolicyPipelineChosen():
+            return {"pipeline": fact.pipeline}
+
+
+PROJECTION = Projection("policies", 1, (policies, pipelines), keys, fold)
+
+
+def every() -> Select[Any]:
+    """All policies; `default` is the strategy that is taken where none is named."""
+    return select(policies).order_by(policies.c.scope)
+
+
+def every_pipeline() -> Select[Any]:
+    """All pipelines."""
+    return select(pipelines).order_by(pipelines.c.name)

@@ -1,0 +1,147 @@
+"""Every question that can be asked by name, with its parameters."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import ConfigDict, Field
+from sqlalchemy import Select
+
+from release_management.domain.deployment.state import Phase
+from release_management.domain.words import ActorId, Line, Name, Value
+from release_management.projections import (
+    approvals,
+    bookkeeping,
+    deployments,
+    environments,
+    policies,
+    releases,
+    running,
+    trail,
+)
+from release_management.projections.projection import Projection, Row
+
+Limit = Annotated[int, Field(ge=1, le=1000)]
+Position = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+class Nothing(Value):
+    """The question takes no parameters."""
+
+
+class RunningParams(Value):
+    """Which places."""
+
+    environment: Name | None = None
+    application: Name | None = None
+
+
+class EnvironmentParams(Value):
+    """Which environment."""
+
+    name: Name
+
+
+class ReleasesParams(Value):
+    """Which releases."""
+
+    application: Name | None = None
+    limit: Limit = 100
+
+
+class ReleaseParams(Value):
+    """Which release: `application@version`."""
+
+    ref: Line
+
+
+class DeploymentsParams(Value):
+    """Which deployments. `active`: only those that have not ended (true), or only those that have (false)."""
+
+    model_config = ConfigDict(use_enum_values=True)
+
+    environment: Name | None = None
+    application: Name | None = None
+    release: Line | None = None
+    phase: Phase | None = None
+    active: bool | None = None
+    limit: Limit = 100
+
+
+class DeploymentParams(Value):
+    """Which deployment."""
+
+    id: Line
+
+
+class ApprovalsParams(Value):
+    """Which approvals. `waiting`: only those that still wait."""
+
+    waiting: bool = False
+    deployment: Line | None = None
+    limit: Limit = 100
+
+
+class TrailParams(Value):
+    """Which part of the trail. `type` is an event's name, such as `deployment.started`, or just `deployment`.
+
+    Page with `after` (oldest first) or `before` (newest first): the last position of the page before.
+    """
+
+    environment: Name | None = None
+    application: Name | None = None
+    release: Line | None = None
+    deployment: Line | None = None
+    actor: ActorId | None = None
+    type: Line | None = None
+    refused: bool | None = None
+    after: Position = 0
+    before: Position | None = None
+    order: Literal["newest", "oldest"] = "newest"
+    limit: Limit = 100
+
+
+P = TypeVar("P", bound=Value)
+
+
+def _as_they_are(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    return [dict(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Query(Generic[P]):
+    """`select` asks the tables of `projections`; `shape` makes the answer of the rows."""
+
+    name: str
+    params: type[P]
+    projections: tuple[Projection, ...]
+    select: Callable[[P], Select[Any]]
+    shape: Callable[[Sequence[Row]], list[dict[str, Any]]] = _as_they_are
+
+
+_ALL: tuple[Query[Any], ...] = (
+    Query(
+        "running",
+        RunningParams,
+        (running.PROJECTION,),
+        lambda asked: running.components(asked.environment, asked.application),
+        running.slots,
+    ),
+    Query("environments", Nothing, (environments.PROJECTION,), lambda asked: environments.every()),
+    Query("environment", EnvironmentParams, (environments.PROJECTION,), lambda asked: environments.every(asked.name)),
+    Query("policies", Nothing, (policies.PROJECTION,), lambda asked: policies.every()),
+    Query("pipelines", Nothing, (policies.PROJECTION,), lambda asked: policies.every_pipeline()),
+    Query(
+        "releases",
+        ReleasesParams,
+        (releases.PROJECTION,),
+        lambda asked: releases.newest(asked.application, asked.limit),
+    ),
+    Query("release", ReleaseParams, (releases.PROJECTION,), lambda asked: releases.one(asked.ref)),
+    Query("deployments", DeploymentsParams, (deployments.PROJECTION,), lambda asked: deployments.newest(**dict(asked))),
+    Query("deployment", DeploymentParams, (deployments.PROJECTION,), lambda asked: deployments.one(asked.id)),
+    Query("approvals", ApprovalsParams, (approvals.PROJECTION,), lambda asked: approvals.newest(**dict(asked))),
+    Query("trail", TrailParams, (trail.PROJECTION,), lambda asked: trail.found(**dict(asked))),
+    Query("position", Nothing, (), lambda asked: bookkeeping.standing()),
+)
+QUERIES: Mapping[str, Query[Any]] = {query.name: query for query in _ALL}

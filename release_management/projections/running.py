@@ -1,0 +1,139 @@
+"""What runs where: one row per component at a place, which knows all its slots."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+from sqlalchemy import MetaData, Select, Table, select
+
+from release_management.domain.deployment.events import DeploymentPlanned, DeploymentRequested
+from release_management.domain.place import (
+    PlacePromoted,
+    PlaceSlotProvisioned,
+    PlaceSlotRetired,
+    PlaceTrafficIntended,
+    PlaceTrafficObserved,
+)
+from release_management.domain.record import Event
+from release_management.projections.columns import document, key, tail, text
+from release_management.projections.projection import Key, Projection, Row, Rows
+
+METADATA = MetaData()
+
+running = Table(
+    "running",
+    METADATA,
+    key("environment"),
+    key("application"),
+    key("target"),
+    key("component"),
+    document("slots"),
+    text("stable"),
+    document("intended"),
+    document("observed"),
+    text("observed_at"),
+)
+
+behind = Table("running_deployments", METADATA, key("deployment"), text("release"), text("by"))
+"""Who wants a deployment: its requester, until then its planner. A place's own facts are recorded by the machinery."""
+
+_Standing = PlaceSlotProvisioned | PlaceSlotRetired | PlaceTrafficIntended | PlaceTrafficObserved | PlacePromoted
+_NAMES = frozenset(
+    fact.NAME
+    for fact in (PlaceSlotProvisioned, PlaceSlotRetired, PlaceTrafficIntended, PlaceTrafficObserved, PlacePromoted)
+)
+_EMPTY: Row = {"slots": {}, "stable": None, "intended": {}, "observed": {}, "observed_at": None}
+
+
+def keys(event: Event) -> Iterable[tuple[Table, Key]]:
+    """The component's row and its deployment's."""
+    if event.fact.NAME in _NAMES:
+        fact = cast(_Standing, event.fact)
+        yield running, _component(event, fact)
+        yield behind, (fact.deployment,)
+    elif event.fact.NAME in (DeploymentPlanned.NAME, DeploymentRequested.NAME):
+        yield behind, (tail(event.stream),)
+
+
+def fold(event: Event, rows: Rows) -> None:
+    """Take in one event."""
+    match event.fact:
+        case DeploymentPlanned(release=release, by=by):
+            rows.put(behind, (tail(event.stream),), release=release, by=by)
+        case DeploymentRequested(by=by):
+            rows.put(behind, (tail(event.stream),), by=by)
+        case _ if event.fact.NAME in _NAMES:
+            fact = cast(_Standing, event.fact)
+            place = _component(event, fact)
+            row = {**_EMPTY, **(rows.get(running, place) or {})}
+            rows.put(running, place, **{**row, **_stand(fact, row, event.envelope.time, rows)})
+        case _:
+            pass
+
+
+def _component(event: Event, fact: _Standing) -> Key:
+    environment, application, target = tail(event.stream).split("/")
+    return environment, application, target, fact.component
+
+
+def _stand(fact: _Standing, row: Row, time: str, rows: Rows) -> dict[str, Any]:
+    match fact:
+        case PlaceSlotProvisioned(slot=slot):
+            return {"slots": {**row["slots"], slot: _occupy(fact, row["slots"].get(slot), time, rows)}}
+        case PlaceSlotRetired(slot=slot):
+            slots = {name: occupant for name, occupant in row["slots"].items() if name != slot}
+            return {"slots": slots, "stable": None if row["stable"] == slot else row["stable"]}
+        case PlaceTrafficIntended(weights=weights):
+            return {"intended": weights}
+        case PlaceTrafficObserved(weights=weights, observedat=at):
+            return {"observed": weights, "observed_at": at}
+        case PlacePromoted(slot=slot):
+            return {"stable": slot}
+
+
+def _occupy(fact: PlaceSlotProvisioned, before: Row | None, time: str, rows: Rows) -> Row:
+    content = fact.content
+    what = {
+        "version": content.version,
+        "artifact_digest": content.artifact_digest,
+        "config_digest": content.config_digest,
+    }
+    if before is not None and all(before[name] == value for name, value in what.items()):
+        return {**before, "replicas": fact.replicas}
+    wanted = rows.get(behind, (fact.deployment,)) or {"release": None, "by": None}
+    return {
+        **what,
+        "replicas": fact.replicas,
+        "since": time,
+        "by": wanted["by"],
+        "release": wanted["release"],
+        "deployment": fact.deployment,
+    }
+
+
+PROJECTION = Projection("running", 1, (running, behind), keys, fold)
+
+
+def components(environment: str | None = None, application: str | None = None) -> Select[Any]:
+    """The components of all places, or of one environment's or application's."""
+    at = running.c
+    query = select(running).order_by(at.environment, at.application, at.target, at.component)
+    if environment is not None:
+        query = query.where(at.environment == environment)
+    return query if application is None else query.where(at.application == application)
+
+
+def slots(found: Sequence[Row]) -> list[dict[str, Any]]:
+    """One row per slot that runs something. A share is None while none was ever wanted, or observed."""
+    return [
+        {
+            **{name: row[name] for name in ("environment", "application", "target", "component")},
+            "slot": slot,
+            "role": "stable" if slot == row["stable"] else "candidate",
+            **occupant,
+            "intended": row["intended"].get(slot, 0) if row["intended"] else None,
+            "observed": row["observed"].get(slot, 0) if row["observed"] else None,
+            "observed_at": row["observed_at"],
+        }
+        for row in found
+        for slot, occupant in sorted(row["slots"].items())
+    ]

@@ -1,0 +1,194 @@
+"""The audit trail: one row per record. Timelines of a release or a deployment are selections of it."""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from sqlalchemy import MetaData, Select, Table, or_, select
+
+from release_management.domain.approval import ApprovalRequested
+from release_management.domain.deployment.events import DeploymentPlanned, DeploymentReplanned
+from release_management.domain.plan import describe
+from release_management.domain.record import Event
+from release_management.domain.registry import CommandRefused
+from release_management.domain.words import Fact, Personal
+from release_management.projections.columns import document, flag, key, plain, position, tail, text
+from release_management.projections.projection import Key, Projection, Rows
+from release_management.projections.summary import summarize
+
+METADATA = MetaData()
+
+trail = Table(
+    "trail",
+    METADATA,
+    position(primary_key=True),
+    text("id"),
+    text("time"),
+    text("actor", index=True),
+    text("actorkind"),
+    text("actorauth"),
+    text("onbehalfof"),
+    text("type", index=True),
+    text("subject"),
+    text("application"),
+    text("release", index=True),
+    text("environment", index=True),
+    text("deployment", index=True),
+    text("summary"),
+    document("texts"),
+    flag("refused"),
+    text("commandid"),
+    text("correlationid"),
+    text("causationid"),
+)
+
+context = Table(
+    "trail_context",
+    METADATA,
+    key("stream"),
+    text("application"),
+    text("release"),
+    text("environment"),
+    text("deployment"),
+    document("lines"),
+)
+"""What a deployment or an approval is about; its later facts do not say it again."""
+
+_ABOUT = ("application", "release", "environment", "deployment")
+
+
+def keys(event: Event) -> Iterable[tuple[Table, Key]]:
+    """The record's row, and the context of its deployment or approval."""
+    yield trail, (event.position,)
+    if (stream := _context_of(event)) is not None:
+        yield context, (stream,)
+
+
+def _context_of(event: Event) -> str | None:
+    if event.stream.startswith(("deployment:", "approval:")):
+        return event.stream
+    deployment = getattr(event.fact, "deployment", None)
+    return None if deployment is None else f"deployment:{deployment}"
+
+
+def fold(event: Event, rows: Rows) -> None:
+    """Take in one event."""
+    stream = _context_of(event)
+    if stream is not None and (said := _said(event.fact)):
+        rows.put(context, (stream,), **said)
+    known = (rows.get(context, (stream,)) if stream is not None else None) or {}
+    summary = summarize(event.fact, known.get("lines") or {})
+    earlier = rows.get(trail, (event.position,))
+    if earlier is not None:
+        # An upcast may make several events of one record; the trail keeps one row for what was recorded once.
+        rows.put(trail, (event.position,), summary=f"{earlier['summary']}; {summary}")
+        return
+    envelope = event.envelope
+    rows.put(
+        trail,
+        (event.position,),
+        id=envelope.id,
+        time=envelope.time,
+        actor=envelope.actor,
+        actorkind=envelope.actorkind,
+        actorauth=envelope.actorauth,
+        onbehalfof=envelope.onbehalfof,
+        type=envelope.type,
+        subject=envelope.subject,
+        summary=summary,
+        texts=_texts(event.fact),
+        refused=isinstance(event.fact, CommandRefused),
+        commandid=envelope.commandid,
+        correlationid=envelope.correlationid,
+        causationid=envelope.causationid,
+        **{name: known.get(name) for name in _ABOUT} | _stated(event),
+    )
+
+
+def _said(fact: Fact) -> dict[str, Any]:
+    """What is to be remembered of a deployment or an approval."""
+    match fact:
+        case DeploymentPlanned():
+            about = {name: getattr(fact, name) for name in _ABOUT}
+            return {**about, "lines": _lines(fact)}
+        case DeploymentReplanned():
+            return {"lines": _lines(fact)}
+        case ApprovalRequested():
+            about = {name: getattr(fact, name) for name in ("release", "environment", "deployment")}
+            return {**about, "application": fact.release.partition("@")[0]}
+        case _:
+            return {}
+
+
+def _lines(fact: DeploymentPlanned | DeploymentReplanned) -> dict[str, list[str]]:
+    plan = fact.plan
+    return {
+        "forward": [describe(step) for step in plan.forward],
+        "rollback": [describe(step) for step in plan.rollback],
+    }
+
+
+def _stated(event: Event) -> dict[str, Any]:
+    """What the stream's name, or the fact itself, says that it is about."""
+    about = tail(event.stream)
+    stated = {name: getattr(event.fact, name) for name in _ABOUT if hasattr(event.fact, name)}
+    match event.stream.partition(":")[0]:
+        case "place":
+            environment, application, _ = about.split("/")
+            return stated | {"environment": environment, "application": application}
+        case "release":
+            return stated | {"release": about, "application": about.partition("@")[0]}
+        case "environment":
+            return stated | {"environment": about}
+        case "policy":
+            application, _, environment = about.partition("/")
+            return stated | {"application": application, "environment": environment or None}
+        case _:
+            return stated
+
+
+def _texts(fact: Fact) -> dict[str, Any] | None:
+    """The personal texts, sealed as they are in the record."""
+    texts: dict[str, Any] = {}
+    for name, value in fact:
+        if isinstance(value, Personal):
+            texts[name] = plain(value)
+        elif isinstance(value, tuple) and value and isinstance(value[0], Personal):
+            texts[name] = [plain(text) for text in value]
+    return texts or None
+
+
+PROJECTION = Projection("trail", 1, (trail, context), keys, fold)
+
+
+def found(
+    *,
+    environment: str | None = None,
+    application: str | None = None,
+    release: str | None = None,
+    deployment: str | None = None,
+    actor: str | None = None,
+    type: str | None = None,
+    refused: bool | None = None,
+    after: int = 0,
+    before: int | None = None,
+    order: Literal["newest", "oldest"] = "newest",
+    limit: int = 100,
+) -> Select[Any]:
+    """The rows for which everything given holds. `type` is an event's name, or an aggregate's for all of its events."""
+    at = trail.c
+    wanted = {
+        at.environment: environment,
+        at.application: application,
+        at.release: release,
+        at.deployment: deployment,
+        at.actor: actor,
+        at.refused: refused,
+    }
+    query = select(trail).where(*(column == value for column, value in wanted.items() if value is not None))
+    if type is not None:
+        query = query.where(or_(at.type == type, at.type.startswith(f"{type}.", autoescape=True)))
+    if after:
+        query = query.where(at.position > after)
+    if before is not None:
+        query = query.where(at.position < before)
+    return query.order_by(at.position if order == "oldest" else at.position.desc()).limit(limit)

@@ -1,0 +1,114 @@
+"""What the read models' contract is tested with."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Column, Engine, Integer, MetaData, Table, Text, select
+
+from release_management.adapters.read_model import Projector, ReadStore
+from release_management.adapters.read_model.database import reader
+from release_management.domain.record import Event
+from release_management.domain.release import ReleaseBlocked
+from release_management.projections.catalog import PROJECTIONS
+from release_management.projections.projection import Key, Projection, Rows
+from release_management.projections.queries import Nothing, Query
+from tests.projections.story import REGISTRY, Story, sealed
+
+
+@dataclass
+class Backend:
+    """Where read models are kept, on one backend; each database is new."""
+
+    name: str
+    folder: Path
+    _opened: list[Projector | ReadStore | Engine] = field(default_factory=list)
+    _made: int = 0
+
+    def place(self) -> Path:
+        assert self.name == "sqlite"
+        self._made += 1
+        return self.folder / f"{self._made}.db"
+
+    def projector(self, story: Story, where: Path, *projections: Projection, page: int = 500) -> Projector:
+        it = Projector(story.log, REGISTRY, where, projections or PROJECTIONS, page)
+        self._opened.append(it)
+        return it
+
+    def store(self, where: Path, *projections: Projection) -> ReadStore:
+        queries = {it.name: _rows_of(it) for it in projections}
+        it = ReadStore(where, projections, queries) if projections else ReadStore(where)
+        self._opened.append(it)
+        return it
+
+    def engine(self, engine: Engine) -> Engine:
+        self._opened.append(engine)
+        return engine
+
+    def close(self) -> None:
+        for it in self._opened:
+            it.dispose() if isinstance(it, Engine) else it.close()
+
+
+def _rows_of(projection: Projection) -> Query[Nothing]:
+    return Query(projection.name, Nothing, (projection,), lambda _: select(projection.tables[0]))
+
+
+counts = Table("counts", MetaData(), Column("stream", Text, primary_key=True), Column("events", Integer))
+
+
+def counting(
+    fail: Callable[[Event], bool] = lambda _: False, *, version: int = 1, by: int = 1, slow: float = 0.0
+) -> Projection:
+    """Counts the events of each stream, unless it is to fail."""
+
+    def keys(event: Event) -> Iterable[tuple[Table, Key]]:
+        yield counts, (event.stream,)
+
+    def fold(event: Event, rows: Rows) -> None:
+        time.sleep(slow)
+        if fail(event):
+            raise ValueError("no way")
+        row = rows.get(counts, (event.stream,)) or {"events": 0}
+        rows.put(counts, (event.stream,), events=row["events"] + by)
+
+    return Projection("counts", version, (counts,), keys, fold)
+
+
+def counted(store: ReadStore, **of: Any) -> dict[str, int]:
+    return {row["stream"]: row["events"] for row in store.ask("counts", **of)}
+
+
+def busy(story: Story, plot: Iterable[int]) -> Story:
+    """Releases and deployments that go on side by side, as the plot says."""
+    for turn, choice in enumerate(plot):
+        id = f"d-{choice % 3}"
+        state = story.state(id)
+        if choice == 9:
+            ref = story.release(f"1.{turn}.0")
+            story.tell(f"release:{ref}", ReleaseBlocked(reason=sealed("x")))
+        elif not state.id:
+            story.planned(id)
+            story.started(id)
+        elif state.ended or choice == 8:
+            story.ask_approval(id, f"a-{turn}")
+        elif choice == 7:
+            story.aborted(id)
+        elif not story.reported(id, "failed" if choice == 6 else "succeeded") and state.phase == "Paused":
+            story.promoted(id)
+    return story
+
+
+def everything(where: Path) -> dict[str, list[Any]]:
+    """Every row of every projection."""
+    engine = reader(where)
+    with engine.begin() as connection:
+        rows = {
+            table.name: sorted(map(repr, connection.execute(select(table)).all()))
+            for projection in PROJECTIONS
+            for table in projection.tables
+        }
+    engine.dispose()
+    return rows

@@ -1,0 +1,216 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from release_management.domain.deployment.events import (
+    DeploymentApprovalAwaited,
+    DeploymentCancelled,
+    DeploymentEvent,
+    DeploymentExpired,
+    DeploymentFastForwarded,
+    DeploymentHalted,
+    DeploymentPaused,
+    DeploymentQueued,
+    DeploymentRejected,
+    DeploymentReplanned,
+    DeploymentRequested,
+    DeploymentResumed,
+    DeploymentRollbackFailed,
+    DeploymentRolledBack,
+    DeploymentStarted,
+    DeploymentStepErrored,
+    DeploymentStepFailed,
+    DeploymentStepSucceeded,
+    DeploymentSucceeded,
+    DeploymentSuperseded,
+)
+from release_management.domain.deployment.state import Deployment, evolve
+from release_management.projections.deployment_rows import changed
+from tests.projections.conftest import Ask
+from tests.projections.story import ANN, BEN, Story, at, compiled, planned, sealed
+
+
+def one(ask: Ask, id: str = "d-1") -> dict[str, Any]:
+    (row,) = ask("deployment", id=id)
+    return row
+
+
+def test_a_planned_deployment_shows_its_steps_in_plain_words(story: Story, ask: Ask) -> None:
+    story.planned("d-1", reverts="d-0")
+
+    row = one(ask)
+
+    assert (row["phase"], row["by"], row["created"], row["ended"]) == ("Planned", ANN, at(1), None)
+    assert (row["release"], row["environment"], row["strategy"]) == ("shop@1.0.0", "production", "canary")
+    assert (row["step"], row["total"], row["reverts"]) == (None, len(row["steps"]), "d-0")
+    assert row["steps"][2]["description"] == "route web on main: 95 % stable, 5 % candidate"
+    assert {step["status"] for step in row["steps"]} == {"pending"}
+    assert row["plan"]["strategy"] == "canary"
+
+
+def test_a_canary_that_waits_for_a_person_says_so_with_its_share(story: Story, ask: Ask) -> None:
+    story.planned("d-1")
+    story.requested("d-1", by=BEN)
+    story.started("d-1")
+    while story.reported("d-1"):
+        pass
+
+    row = one(ask)
+
+    assert (row["phase"], row["awaits_person"], row["paused_until"]) == ("Paused", True, None)
+    assert (row["paused_reason"], row["requested_by"]) == ("canary step", BEN)
+    assert (row["step"], row["weight"], row["weights"]) == (3, 5, {"main/web": 5})
+    assert [step["status"] for step in row["steps"][:5]] == ["done", "done", "done", "waiting", "pending"]
+
+
+def test_promotion_in_full_skips_what_is_left_out(story: Story, ask: Ask) -> None:
+    story.planned("d-1")
+    story.started("d-1")
+    while story.reported("d-1"):
+        pass
+    story.promoted("d-1", full=True)
+    story.finished("d-1")
+
+    row = one(ask)
+
+    assert (row["phase"], row["weight"], row["awaits_person"]) == ("Succeeded", 100, False)
+    assert [step["status"] for step in row["steps"]].count("skipped") == 2
+    assert row["ended"] is not None
+
+
+def test_an_aborted_deployment_walks_only_the_way_back_that_it_needs(story: Story, ask: Ask) -> None:
+    story.planned("d-1")
+    story.started("d-1")
+    story.reported("d-1")
+    story.aborted("d-1")
+
+    row = one(ask)
+
+    assert (row["phase"], row["leg"], row["reason"]) == ("Aborting", "rollback", "somebody aborted it")
+    assert row["total"] == sum(step["status"] != "skipped" for step in row["rollback"])
+    assert {step["status"] for step in row["rollback"]} == {"skipped", "started"}
+
+
+def test_a_failed_step_names_its_reason_and_the_traffic_goes_back(story: Story, ask: Ask) -> None:
+    story.planned("d-1")
+    story.started("d-1")
+    while story.reported("d-1"):
+        pass
+    story.promoted("d-1")
+    story.reported("d-1", "failed")
+    failed = one(ask)
+    story.reported("d-1")
+
+    assert (failed["phase"], failed["weight"]) == ("Aborting", 5)
+    assert [step["reason"] for step in failed["steps"] if step["status"] == "failed"] == ["no luck"]
+    assert one(ask)["weight"] == 0
+
+
+def test_an_errored_step_says_when_it_is_tried_again(story: Story, ask: Ask) -> None:
+    story.planned("d-1")
+    story.started("d-1")
+    story.reported("d-1", "errored")
+
+    step = one(ask)["steps"][0]
+    assert (step["status"], step["attempt"], step["reason"]) == ("errored", 1, "no luck")
+    assert step["retry_at"] > at(1)
+
+
+def test_waiting_for_approval_and_for_the_place(story: Story, ask: Ask) -> None:
+    story.planned("d-1")
+    story.walk("d-1", [DeploymentApprovalAwaited(approval="a-1")])
+    early = one(ask)
+    story.requested("d-1")
+    story.walk("d-1", [DeploymentApprovalAwaited(approval="a-1")])
+    awaits = one(ask)
+    story.walk("d-1", [DeploymentQueued(behind=("d-0",), deadline=at(900))])
+    queued = one(ask)
+
+    assert (early["phase"], early["approval"]) == ("Planned", "a-1")
+    assert (awaits["phase"], awaits["awaits_person"]) == ("AwaitingApproval", True)
+    assert (queued["phase"], queued["queued_behind"], queued["deadline"]) == ("Queued", ["d-0"], at(900))
+
+
+def test_a_new_plan_takes_the_place_of_the_old(story: Story, ask: Ask) -> None:
+    story.planned("d-1")
+    plan = compiled("rolling")
+    again = DeploymentReplanned(strategy="rolling", targets=("main",), plan=plan, digest=plan.digest, reason="moved")
+    story.walk("d-1", [again])
+
+    row = one(ask)
+    assert (row["strategy"], row["digest"], row["reason"]) == ("rolling", plan.digest, "moved")
+    assert (row["total"], row["plan"]["strategy"]) == (len(plan.forward), "rolling")
+
+
+ENDS: list[tuple[DeploymentEvent, str]] = [
+    (DeploymentSucceeded(), "Succeeded"),
+    (DeploymentRolledBack(empty=True), "RolledBack"),
+    (DeploymentRollbackFailed(reason="why"), "RollbackFailed"),
+    (DeploymentHalted(reason="why"), "Halted"),
+    (DeploymentRejected(reason="why"), "Rejected"),
+    (DeploymentExpired(reason="why"), "Expired"),
+    (DeploymentCancelled(by=ANN, note=sealed("oops")), "Cancelled"),
+    (DeploymentSuperseded(successor="d-2"), "Superseded"),
+]
+
+
+@pytest.mark.parametrize(("end", "phase"), ENDS, ids=[phase for _, phase in ENDS])
+def test_every_end_has_its_time(end: DeploymentEvent, phase: str, story: Story, ask: Ask) -> None:
+    story.planned("d-1")
+    story.walk("d-1", [end])
+
+    row = one(ask)
+    assert (row["phase"], row["ended"]) == (phase, at(2))
+
+
+def test_deployments_are_found_by_what_they_are_and_where_they_stand(story: Story, ask: Ask) -> None:
+    story.planned("d-1")
+    story.planned("d-2", "1.1.0", "staging")
+    story.planned("d-3", "1.1.0")
+    story.started("d-3")
+    story.walk("d-1", [DeploymentCancelled(by=ANN)])
+
+    def ids(**params: Any) -> list[str]:
+        return [row["id"] for row in ask("deployments", **params)]
+
+    assert ids() == ["d-3", "d-2", "d-1"]
+    assert ids(environment="production") == ["d-3", "d-1"]
+    assert ids(release="shop@1.1.0", phase="Progressing") == ["d-3"]
+    assert ids(active=True) == ["d-3", "d-2"]
+    assert ids(active=False) == ["d-1"]
+    assert ids(application="till") == []
+    assert ids(limit=1) == ["d-3"]
+
+
+PAUSE = {"leg": "forward", "step": 3, "wave": 3, "reason": "canary step"}
+ANY: list[DeploymentEvent] = [
+    planned("d-1"),
+    DeploymentRequested(by=ANN),
+    DeploymentApprovalAwaited(approval="a-1"),
+    DeploymentQueued(behind=(), deadline=at(9)),
+    DeploymentStarted(bindings=()),
+    DeploymentStepSucceeded(leg="forward", step=2, attempt=1, wave=2, observedat=at(9)),
+    DeploymentStepSucceeded(leg="rollback", step=99, attempt=1, wave=2, observedat=at(9)),
+    DeploymentStepFailed(leg="forward", step=0, attempt=1, reason="why"),
+    DeploymentStepErrored(leg="rollback", step=0, attempt=1, reason="why"),
+    DeploymentPaused.model_validate({**PAUSE, "deadline": at(9)}),
+    DeploymentPaused.model_validate({**PAUSE, "until": at(9), "baking": True}),
+    DeploymentPaused.model_validate({**PAUSE, "until": at(9), "leg": "rollback"}),
+    DeploymentResumed(leg="forward", step=3, by=ANN),
+    DeploymentResumed(leg="rollback", step=3, by=ANN),
+    DeploymentFastForwarded(skipped=(3, 4), by=ANN),
+    *(end for end, _ in ENDS),
+]
+
+
+@given(st.lists(st.sampled_from(ANY), max_size=12))
+def test_a_row_is_in_the_phase_that_the_aggregate_is_in(facts: list[DeploymentEvent]) -> None:
+    state = Deployment()
+    row: dict[str, Any] = {}
+    for position, fact in enumerate(facts, 1):
+        state = evolve(state, fact)
+        row = {**row, **changed(fact, row, at(position), position)}
+
+    assert row.get("phase", "Absent") == state.phase

@@ -1,0 +1,105 @@
+from typing import Any
+
+from release_management.domain.registry import FACTS, CommandRefused
+from release_management.domain.release import ReleaseBlocked
+from release_management.domain.words import Fact
+from release_management.projections.summary import summarize
+from tests.projections.conftest import Ask
+from tests.projections.facts import SAMPLES
+from tests.projections.story import ANN, BEN, Story, at, sealed
+
+
+def test_a_row_says_who_did_what_when_and_how_they_were_known(story: Story, ask: Ask) -> None:
+    ref = story.release()
+    story.tell(f"release:{ref}", ReleaseBlocked(reason=sealed("leaks", BEN)), actor=BEN)
+
+    row = ask("trail")[0]
+
+    assert (row["position"], row["time"], row["type"]) == (3, at(3), "release.blocked")
+    assert (row["actor"], row["actorkind"], row["actorauth"]) == (BEN, "person", "os")
+    assert (row["subject"], row["release"], row["application"]) == (f"release:{ref}", ref, "shop")
+    assert (row["summary"], row["refused"]) == ("blocked", False)
+    assert row["texts"] == {"reason": {"subject": BEN, "sealed": "sealed:leaks"}}
+
+
+def test_steps_are_told_in_the_words_of_the_plan(story: Story, ask: Ask) -> None:
+    story.planned("d-1")
+    story.started("d-1")
+    story.finished("d-1")
+
+    said = [row["summary"] for row in ask("trail", type="deployment.step_started", order="oldest")]
+
+    assert said[2] == "step 3: route web on main: 95 % stable, 5 % candidate"
+
+
+def test_everything_of_a_deployment_is_found_under_its_release_environment_and_id(story: Story, ask: Ask) -> None:
+    story.planned("d-1")
+    story.ask_approval("d-1")
+    story.started("d-1")
+    story.finished("d-1")
+    story.planned("d-2", "1.1.0", "staging")
+
+    timeline = ask("trail", deployment="d-1", order="oldest", limit=1000)
+
+    assert len(timeline) == story.log.last_position() - 1
+    assert {row["subject"].partition(":")[0] for row in timeline} == {"deployment", "approval", "place", "release"}
+    assert {row["release"] for row in timeline} == {"shop@1.0.0"}
+    assert {row["environment"] for row in timeline} == {"production"}
+    assert ask("trail", release="shop@1.0.0", environment="production", order="oldest", limit=1000) == timeline
+
+
+def test_what_was_refused_is_in_the_trail_too(story: Story, ask: Ask) -> None:
+    refused = CommandRefused(command="release.block", sender="cli", by=ANN, reason=sealed("no"))
+    story.tell("refusal:1", refused)
+    story.release()
+
+    (row,) = ask("trail", refused=True)
+
+    assert row["summary"] == f"refused: release.block, wished by {ANN} through cli"
+    assert row["texts"]["reason"]["sealed"] == "sealed:no"
+    assert len(ask("trail", refused=False)) == 2
+
+
+def test_the_trail_is_read_page_by_page_in_both_directions(story: Story, ask: Ask) -> None:
+    for minor in range(3):
+        story.release(f"1.{minor}.0")
+
+    def positions(**params: Any) -> list[int]:
+        return [row["position"] for row in ask("trail", limit=2, **params)]
+
+    assert positions() == [6, 5]
+    assert positions(before=5) == [4, 3]
+    assert positions(order="oldest") == [1, 2]
+    assert positions(order="oldest", after=2) == [3, 4]
+
+
+def test_a_type_is_one_event_or_all_of_an_aggregate(story: Story, ask: Ask) -> None:
+    story.release()
+    story.planned("d-1")
+
+    assert [row["type"] for row in ask("trail", type="release")] == ["release.published", "release.created"]
+    assert [row["type"] for row in ask("trail", type="release.created")] == ["release.created"]
+    assert ask("trail", type="release_created") == []
+    assert ask("trail", actor=BEN) == []
+
+
+def test_every_fact_has_a_summary_of_its_own() -> None:
+    def plain(fact: Fact) -> str:
+        return fact.NAME.replace(".", " ").replace("_", " ")
+
+    assert {fact.NAME for fact in SAMPLES} == FACTS.keys()
+    for fact in SAMPLES:
+        assert summarize(fact, {}) != plain(fact)
+        assert "sealed:" not in summarize(fact, {})
+
+
+def test_what_configures_is_found_under_what_it_configures(story: Story, ask: Ask) -> None:
+    told = {fact.NAME: fact for fact in SAMPLES}
+    story.tell("estate:main", told["estate.environment_listed"])
+    story.tell("environment:dev", told["environment.target_configured"])
+    story.tell("policy:shop/dev", told["policy.gates_configured"])
+    story.tell("pipeline:main", told["pipeline.configured"])
+    story.tell("place:dev/shop/main", told["place.locked"])
+
+    assert [row["position"] for row in ask("trail", environment="dev", order="oldest")] == [1, 2, 3, 5]
+    assert [row["position"] for row in ask("trail", application="shop", order="oldest")] == [3, 4, 5]

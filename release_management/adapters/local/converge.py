@@ -1,0 +1,210 @@
+"""Make a component's processes and its HAProxy as the state intends: short passes, each under the lock.
+
+A pass reads the state anew and does what is due for it, never for an order: an executor that was overtaken can only
+help its successor. It is safe to be killed at any instruction. Before a process is started its token is recorded;
+the next pass looks for a process that carries the token before it starts another.
+"""
+
+import signal
+from dataclasses import dataclass, field
+
+from release_management.adapters.local import balancer, haproxy, processes
+from release_management.adapters.local.settings import ComponentSettings, fill_in, server_name
+from release_management.adapters.local.state import ComponentState, Folder, Instance, Phase, Process, SlotState
+from release_management.adapters.local.variables import SecretMissing, resolve, without_secrets
+from release_management.services.ports import Clock
+
+LONGEST_BACKOFF = 30.0
+"""Seconds. An instance that lived longer than this before it ended begins again at one second."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a component is. `fence` is the highest one seen.
+
+    `pending` are slots where something is still to be started or to end; `troubles` says per slot why an instance
+    cannot be started, `balancer` why HAProxy does not do as intended; `observed` are the shares that it states.
+    """
+
+    fence: int = 0
+    pending: set[str] = field(default_factory=set)
+    troubles: dict[str, str] = field(default_factory=dict)
+    balancer: str | None = None
+    observed: dict[str, int] = field(default_factory=dict)
+
+
+def converge(folder: Folder, clock: Clock) -> Progress:
+    """One pass. Raises `LockHeld`, `OSError` and `ValueError` where the state cannot be read or written."""
+    with folder.locked():
+        state = folder.load()
+        if state.settings is None:
+            return Progress(fence=state.fence)
+        return _Pass(folder, state, state.settings, clock.now().timestamp()).run()
+
+
+class _Pass:
+    def __init__(self, folder: Folder, state: ComponentState, settings: ComponentSettings, now: float) -> None:
+        self.folder = folder
+        self.state = state
+        self.settings = settings
+        self.now = now
+        self.dirty = False
+        self.progress = Progress(fence=state.fence)
+
+    def run(self) -> Progress:
+        for stand in self.state.slots.values():
+            for instance in stand.instances:
+                self._look_after(stand, instance)
+        self._allocate_ports()
+        servers = self._servers()
+        for slot, stand in self.state.slots.items():
+            for instance in list(stand.instances):
+                if not stand.keeps(instance) or instance.phase == "terminating":
+                    self._end(slot, stand, instance, servers)
+            self._add_missing(slot, stand)
+            for instance in stand.instances:
+                if instance.phase == "starting" and self.now >= instance.not_before:
+                    self._start(slot, stand, instance)
+        if servers:
+            self._apply(servers)
+        if self.dirty:
+            self.folder.save(self.state)
+        self._report()
+        return self.progress
+
+    def _look_after(self, stand: SlotState, instance: Instance) -> None:
+        """Find out which processes run: adopt what a crash left unrecorded, take note of what has ended."""
+        process = instance.process
+        if instance.phase == "starting" and process is not None:
+            instance.process = processes.find(process.token)
+            if instance.process is not None:
+                self._enter(instance, "serving")
+            self.dirty = True
+        elif instance.phase == "draining" and stand.keeps(instance) and processes.alive(process):
+            self._enter(instance, "serving")
+        elif instance.phase != "starting" and process is not None and not processes.alive(process):
+            if instance.phase == "serving":
+                self._note_exit(stand, instance, process)
+            processes.end_leftovers(process)
+            instance.process = None
+            self._enter(instance, "starting")
+
+    def _note_exit(self, stand: SlotState, instance: Instance, process: Process) -> None:
+        lived = self.now - instance.since
+        code = processes.exit_code(process)
+        line = processes.last_line(self.folder.log(self._name(stand, instance)), instance.log_from)
+        said = without_secrets(line, stand.variables) if line else None
+        instance.last_exit = processes.describe_exit(code, said, lived)
+        instance.watched = code is not None
+        self._back_off(instance, 0 if lived > LONGEST_BACKOFF else instance.exits)
+
+    def _back_off(self, instance: Instance, exits: int) -> None:
+        instance.not_before = self.now + min(LONGEST_BACKOFF, 2.0 ** min(exits, 10))
+        instance.exits = exits + 1
+        self.dirty = True
+
+    def _enter(self, instance: Instance, phase: Phase) -> None:
+        instance.phase, instance.since = phase, self.now
+        self.dirty = True
+
+    def _name(self, stand: SlotState, instance: Instance) -> str:
+        slot = next(name for name, each in self.state.slots.items() if each is stand)
+        return server_name(slot, instance.index)
+
+    def _allocate_ports(self) -> None:
+        for slot in self.settings.slots:
+            ports = self.state.ports.setdefault(slot, [])
+            while len(ports) < self.settings.max_replicas:
+                ports.append(processes.free_port(self._taken()))
+                self.dirty = True
+
+    def _taken(self) -> set[int]:
+        """The ports of all components of all targets: those that do not run now will need theirs later."""
+        states = [folder.load() for folder in Folder.all(self.folder.data)]
+        states.append(self.state)
+        taken = {port for state in states for ports in state.ports.values() for port in ports}
+        return taken | {state.settings.port for state in states if state.settings is not None}
+
+    def _servers(self) -> dict[str, haproxy.Server]:
+        """HAProxy's server lines; none where it cannot be had, which the progress then says."""
+        try:
+            return haproxy.table(balancer.ensure(self.folder, self.state, self.settings))
+        except (haproxy.BalancerError, OSError) as error:
+            self.progress.balancer = str(error)
+            return {}
+
+    def _end(self, slot: str, stand: SlotState, instance: Instance, servers: dict[str, haproxy.Server]) -> None:
+        """Bring an instance that should not be there one phase nearer to its end."""
+        process = instance.process
+        if process is None:
+            stand.instances.remove(instance)
+            self.dirty = True
+            return
+        late = self.now - instance.since >= self.settings.stop_grace
+        if instance.phase == "serving":
+            self._enter(instance, "draining")
+        elif instance.phase == "draining":
+            server = servers.get(server_name(slot, instance.index))
+            if server is None or server.sessions == 0 or late:
+                processes.tell(process, signal.SIGTERM)
+                self._enter(instance, "terminating")
+        elif late:
+            processes.tell(process, signal.SIGKILL)
+
+    def _add_missing(self, slot: str, stand: SlotState) -> None:
+        present = {each.index for each in stand.instances}
+        for index in range(1, stand.replicas + 1):
+            if index not in present:
+                port = self.state.ports[slot][index - 1]
+                stand.instances.append(Instance(index=index, port=port, digest=stand.digest()))
+                self.dirty = True
+
+    def _start(self, slot: str, stand: SlotState, instance: Instance) -> None:
+        try:
+            if not processes.port_is_free(instance.port):
+                instance.port = processes.free_port(self._taken())
+                self.state.ports[slot][instance.index - 1] = instance.port
+            values = {
+                "port": str(instance.port),
+                "version": stand.version,
+                "artifact": stand.artifact or "",
+                "component": self.state.component,
+                "slot": slot,
+                "instance": str(instance.index),
+                "environment": self.state.environment,
+            }
+            argv = fill_in(stand.settings.command, values)
+            ours = {f"RELMAN_{name.upper()}": value for name, value in values.items() if name != "instance"}
+            own = {**stand.settings.env, **stand.config, **resolve(stand.variables)}
+            env = {**processes.inherited(), "PORT": str(instance.port), **own, **ours}
+            instance.process = Process(token=processes.new_token())
+            self.folder.save(self.state)
+            log = self.folder.log(server_name(slot, instance.index))
+            token = instance.process.token
+            instance.process, instance.log_from = processes.start(token, argv, env, log, stand.settings.cwd)
+            instance.trouble = None
+            self._enter(instance, "serving")
+            self.folder.save(self.state)
+        except (OSError, ValueError, SecretMissing, processes.NoFreePort) as error:
+            instance.process = None
+            instance.trouble = f"cannot be started: {error}"
+            self._back_off(instance, instance.exits)
+
+    def _apply(self, servers: dict[str, haproxy.Server]) -> None:
+        assert self.state.balancer is not None
+        path = self.state.balancer.socket
+        try:
+            if haproxy.apply(path, servers, haproxy.wanted(self.state, self.settings)):
+                haproxy.write_config(self.folder, self.state, self.settings, path)
+                servers = haproxy.table(path)
+            self.progress.observed = haproxy.shares(self.settings, servers)
+        except (haproxy.BalancerError, OSError) as error:
+            self.progress.balancer = str(error)
+
+    def _report(self) -> None:
+        for slot, stand in self.state.slots.items():
+            for instance in stand.instances:
+                if instance.trouble is not None:
+                    self.progress.troubles[slot] = f"{server_name(slot, instance.index)} {instance.trouble}"
+                elif not stand.keeps(instance) or (instance.phase != "serving" and instance.last_exit is None):
+                    self.progress.pending.add(slot)

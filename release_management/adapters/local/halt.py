@@ -1,0 +1,65 @@
+"""A clean stop: requests in flight are finished, then everything ends; the intent stays."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Iterable
+
+from release_management.adapters.local import balancer, processes
+from release_management.adapters.local.state import Folder, Process
+
+_POLL = 0.02
+
+
+async def halt(folder: Folder) -> None:
+    """End a component's HAProxy and then its instances, each killed where it takes longer than `stop_grace`."""
+    state = await asyncio.to_thread(folder.load)
+    grace = state.settings.stop_grace if state.settings is not None else 0.0
+    await _gone(await asyncio.to_thread(_tell_balancer, folder), grace)
+    await _gone(await asyncio.to_thread(_tell_instances, folder), grace)
+    await asyncio.to_thread(_record, folder)
+
+
+def _tell_balancer(folder: Folder) -> list[Process]:
+    with folder.locked():
+        process = balancer.running(folder.load().balancer)
+        if process is not None:
+            processes.tell(process, signal.SIGUSR1)
+        return [process] if process is not None else []
+
+
+def _tell_instances(folder: Folder) -> list[Process]:
+    with folder.locked():
+        stands = folder.load().slots.values()
+        found = [each.process for stand in stands for each in stand.instances if each.process is not None]
+        for process in found:
+            processes.tell(process, signal.SIGTERM)
+        return found
+
+
+def _record(folder: Folder) -> None:
+    with folder.locked():
+        state = folder.load()
+        for stand in state.slots.values():
+            for instance in stand.instances:
+                processes.end_leftovers(instance.process)
+                instance.process, instance.phase = None, "starting"
+                instance.exits, instance.not_before = 0, 0.0
+                instance.last_exit, instance.watched = None, False
+        if state.balancer is not None:
+            processes.end_leftovers(state.balancer.process)
+            balancer.forget_socket(state.balancer)
+            state.balancer = None
+        folder.save(state)
+
+
+async def _gone(told: Iterable[Process], grace: float) -> None:
+    give_up = time.monotonic() + grace
+    while await asyncio.to_thread(_any_alive, told) and time.monotonic() < give_up:
+        await asyncio.sleep(_POLL)
+    for process in told:
+        processes.tell(process, signal.SIGKILL)
+
+
+def _any_alive(told: Iterable[Process]) -> bool:
+    return any(processes.alive(process) for process in told)

@@ -1,0 +1,194 @@
+"""What is said to HAProxy and by it: the configuration, and the admin socket.
+
+The configuration has a fixed server line for every instance that a slot can have, because servers that are added at
+run time vanish on a reload. It is written anew whenever weights change, with the weights, addresses and states that
+are intended: whoever starts HAProxy from it, after a crash or by hand, gets the shares as they should be at once.
+"""
+
+import hashlib
+import re
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from release_management.adapters.local.settings import ComponentSettings, server_name
+from release_management.adapters.local.state import ComponentState, Folder
+from release_management.adapters.local.weights import server_weights, stated_shares
+
+Mode = Literal["ready", "drain", "maint"]
+_MAINT, _DRAIN = 0x01 | 0x02 | 0x20, 0x08
+_BATCH = 40
+
+_CONFIG = """\
+global
+  stats socket {socket} mode 600 level admin
+  maxconn 2000
+  nbthread 1
+  noreuseport
+  hard-stop-after {grace}ms
+defaults
+  mode http
+  timeout connect 1s
+  timeout queue 2s
+  timeout client 30s
+  timeout server 30s
+  timeout check 1s
+  timeout http-keep-alive 5s
+  retries 3
+  option redispatch 1
+  option http-server-close
+frontend clients
+  bind 127.0.0.1:{port}
+  default_backend be
+backend be
+  balance roundrobin
+  option httpchk
+  http-check send meth GET uri {health} ver HTTP/1.1 hdr Host 127.0.0.1 hdr Connection close
+  default-server check inter 200ms fall 2 rise 1
+"""
+
+
+class BalancerError(Exception):
+    """HAProxy is missing, does not start, or does not do as it is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a server line should stand."""
+
+    mode: Mode
+    weight: int
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """How a server line stands, as HAProxy states it. `status` is UP, DOWN, MAINT, …; `check` its last finding."""
+
+    mode: Mode
+    weight: int
+    port: int
+    status: str
+    sessions: int
+    check: str
+
+
+def ask(path: str, command: str, timeout: float = 2.0) -> str:
+    """Send one line to an admin socket and return the answer. Raises `OSError`."""
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(timeout)
+        line.connect(path)
+        line.sendall(command.encode() + b"\n")
+        chunks = []
+        while chunk := line.recv(65536):
+            chunks.append(chunk)
+    return b"".join(chunks).decode()
+
+
+def table(path: str) -> dict[str, Server]:
+    """Every server line by name. Raises `OSError`, `BalancerError`."""
+    stats, states = ask(path, "show stat be 4 -1"), ask(path, "show servers state be")
+    try:
+        header, *rows = stats.removeprefix("# ").strip().splitlines()
+        seen = [dict(zip(header.split(","), row.split(","), strict=False)) for row in rows]
+        _, names, *lines = states.strip().splitlines()
+        stands = [dict(zip(names.removeprefix("# ").split(), line.split(), strict=True)) for line in lines]
+        by_name = {each["svname"]: each for each in seen}
+        return {each["srv_name"]: _server(each, by_name[each["srv_name"]]) for each in stands}
+    except (KeyError, ValueError):
+        raise BalancerError(f"HAProxy gives an unexpected answer: {states.strip()[:100]}") from None
+
+
+def _server(stands: Mapping[str, str], seen: Mapping[str, str]) -> Server:
+    admin = int(stands["srv_admin_state"])
+    return Server(
+        mode="maint" if admin & _MAINT else "drain" if admin & _DRAIN else "ready",
+        weight=int(stands["srv_uweight"]),
+        port=int(stands["srv_port"]),
+        status=seen["status"],
+        sessions=int(seen["scur"] or 0),
+        check=" ".join(part for part in (seen["check_status"], seen["check_code"], seen["last_chk"]) if part),
+    )
+
+
+def wanted(state: ComponentState, settings: ComponentSettings) -> dict[str, Wanted]:
+    """How every server line should stand, by name. Instances that do not run are in maintenance, with weight 0."""
+    serving = {slot: [each.index for each in state.serving(slot)] for slot in settings.slots}
+    weights = server_weights(state.weights, {slot: len(indexes) for slot, indexes in serving.items()})
+    servers = {}
+    for slot in settings.slots:
+        stand = state.slots.get(slot)
+        instances = {each.index: each for each in stand.instances} if stand is not None else {}
+        by_index = dict(zip(serving[slot], weights.get(slot, ()), strict=True))
+        for index in range(1, settings.max_replicas + 1):
+            instance = instances.get(index)
+            phase = instance.phase if instance is not None else None
+            mode: Mode = "ready" if phase == "serving" else "drain" if phase == "draining" else "maint"
+            port = instance.port if instance is not None else state.ports[slot][index - 1]
+            servers[server_name(slot, index)] = Wanted(mode, by_index.get(index, 0), port)
+    return servers
+
+
+def shares(settings: ComponentSettings, servers: Mapping[str, Server]) -> dict[str, int]:
+    """The share in percent of each slot by the weights that HAProxy states."""
+    totals = dict.fromkeys(settings.slots, 0)
+    for slot in settings.slots:
+        for index in range(1, settings.max_replicas + 1):
+            server = servers.get(server_name(slot, index))
+            if server is not None and server.mode == "ready":
+                totals[slot] += server.weight
+    return stated_shares(totals)
+
+
+def shape(settings: ComponentSettings) -> str:
+    """A digest of what only a restart can change."""
+    parts = (settings.port, settings.health, settings.slots, settings.max_replicas)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def write_config(folder: Folder, state: ComponentState, settings: ComponentSettings, socket_path: str) -> Path:
+    """Write the configuration that HAProxy would start with now."""
+    lines = [
+        f"  server {name} 127.0.0.1:{server.port} weight {server.weight}{' disabled' * (server.mode != 'ready')}"
+        for name, server in wanted(state, settings).items()
+    ]
+    grace = max(1000, round(settings.stop_grace * 1000))
+    head = _CONFIG.format(socket=socket_path, grace=grace, port=settings.port, health=settings.health)
+    path = folder.path / "haproxy.cfg"
+    path.with_suffix(".new").write_text(head + "\n".join(lines) + "\n")
+    path.with_suffix(".new").replace(path)
+    return path
+
+
+def apply(path: str, servers: Mapping[str, Server], targets: Mapping[str, Wanted]) -> bool:
+    """Make the server lines stand as wanted; says whether anything had to change. Raises `OSError`, `BalancerError`.
+
+    Shares are raised before others are lowered, so that there is no moment without a server to go to. A server that
+    comes out of maintenance counts as down until its first check has passed.
+    """
+    raising: list[str] = []
+    lowering: list[str] = []
+    for name, target in targets.items():
+        server = servers[name]
+        if server.port != target.port:
+            raising.append(f"set server be/{name} addr 127.0.0.1 port {target.port}")
+        if server.mode != target.mode:
+            changes = raising if target.mode == "ready" else lowering
+            changes.append(f"set server be/{name} state {target.mode}")
+            if server.mode == "maint" and target.mode == "ready":
+                changes.append(f"set server be/{name} health down")
+        if server.weight != target.weight:
+            changes = raising if target.weight > server.weight else lowering
+            changes.append(f"set server be/{name} weight {target.weight}")
+    commands = raising + lowering
+    for begin in range(0, len(commands), _BATCH):
+        _tell(path, commands[begin : begin + _BATCH])
+    return bool(commands)
+
+
+def _tell(path: str, commands: Iterable[str]) -> None:
+    for answer in ask(path, "; ".join(commands)).splitlines():
+        if answer.strip() and not re.match(r"(no need to change|IP changed|port changed)", answer):
+            raise BalancerError(f"HAProxy refused a command: {answer.strip()}")

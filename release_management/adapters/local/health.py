@@ -1,0 +1,93 @@
+"""Look at a slot's instances: does the process live, does it answer, does HAProxy see it?"""
+
+import http.client
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from release_management.adapters.local import haproxy, processes
+from release_management.adapters.local.settings import server_name
+from release_management.adapters.local.state import ComponentState, Folder, Instance, SlotState
+from release_management.adapters.local.variables import without_secrets
+
+_TIMEOUT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen at one moment. `fence` is the highest one that the component has seen.
+
+    `living` names the processes that live, `ended` tells by index how others ended; `crashed` is how one ended under
+    our eyes. `ill` is what is wrong, None where everything is healthy.
+    """
+
+    fence: int
+    living: Mapping[int, str]
+    ended: Mapping[int, str]
+    crashed: str | None
+    ill: str | None
+
+
+def look(folder: Folder, slot: str, replicas: int) -> Look:
+    """Look at the first `replicas` instances of a slot. Raises `OSError`, `ValueError` over an unreadable state."""
+    state = folder.load()
+    stand = state.slots.get(slot)
+    if stand is None:
+        return Look(state.fence, {}, {}, None, f"nothing is provisioned in {slot}")
+    instances = [each for each in stand.instances if stand.keeps(each) and each.index <= replicas]
+    living: dict[int, str] = {}
+    ended: dict[int, str] = {}
+    crashed: str | None = None
+    for each in instances:
+        if each.process is not None and processes.alive(each.process):
+            living[each.index] = each.process.token
+            continue
+        ended[each.index], watched = _end(folder, slot, stand, each)
+        crashed = crashed or (ended[each.index] if watched else None)
+    ill = next(iter(ended.values()), None)
+    if len(instances) < replicas:
+        ill = f"{len(instances)} of {replicas} instances of {slot} are provisioned"
+    elif ill is None:
+        ill = next((text for each in instances if (text := _ill(slot, stand, each))), None)
+        ill = ill or _unseen(state, slot, instances)
+    return Look(state.fence, living, ended, crashed, ill)
+
+
+def _end(folder: Folder, slot: str, stand: SlotState, instance: Instance) -> tuple[str, bool]:
+    """How an instance that does not run ended, and whether that was under our eyes."""
+    name = server_name(slot, instance.index)
+    if instance.process is None:
+        return f"{name} {instance.trouble or instance.last_exit or 'is not started yet'}", instance.watched
+    code = processes.exit_code(instance.process)
+    line = processes.last_line(folder.log(name), instance.log_from)
+    said = without_secrets(line, stand.variables) if line else None
+    return f"{name} {processes.describe_exit(code, said)}", code is not None
+
+
+def _ill(slot: str, stand: SlotState, instance: Instance) -> str | None:
+    name = server_name(slot, instance.index)
+    connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=_TIMEOUT)
+    try:
+        connection.request("GET", stand.settings.health, headers={"Connection": "close"})
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return f"{name} does not answer GET {stand.settings.health}: {str(error) or type(error).__name__}"
+    finally:
+        connection.close()
+    return None if 200 <= status < 400 else f"{name} answers GET {stand.settings.health} with {status}"
+
+
+def _unseen(state: ComponentState, slot: str, instances: list[Instance]) -> str | None:
+    if not instances:
+        return None
+    if state.balancer is None:
+        return "HAProxy does not run"
+    try:
+        servers = haproxy.table(state.balancer.socket)
+    except OSError as error:
+        return f"HAProxy does not answer: {error}"
+    for instance in instances:
+        server = servers.get(server_name(slot, instance.index))
+        if server is None or server.mode != "ready" or not server.status.startswith("UP"):
+            stands = f"{server.status} ({server.check})" if server is not None else "not at all"
+            return f"HAProxy sees {server_name(slot, instance.index)} {stands}"
+    return None

@@ -1,0 +1,64 @@
+"""What an order makes of a component's intended state."""
+
+from typing import assert_never
+
+from release_management.adapters.local.settings import check_environment, check_settings
+from release_management.adapters.local.state import ComponentState, SlotState
+from release_management.domain.orders import AwaitSlotHealthy, Order, ProvisionSlot, RetireSlot, RouteSlots
+
+
+def intend(state: ComponentState, order: Order) -> str | None:
+    """Change the intent as the order says; or leave it as it is, and say why it cannot be done."""
+    match order.action:
+        case ProvisionSlot() as action:
+            return _provision(state, order, action)
+        case RouteSlots() as action:
+            return _route(state, action)
+        case RetireSlot() as action:
+            if action.slot in state.slots:
+                state.slots[action.slot].replicas = 0
+            state.weights.pop(action.slot, None)
+            return None
+        case AwaitSlotHealthy():
+            return None if state.settings is not None else "nothing has been provisioned here"
+        case _:
+            assert_never(order.action)
+
+
+def _provision(state: ComponentState, order: Order, action: ProvisionSlot) -> str | None:
+    try:
+        settings = check_settings(order.settings)
+        check_environment({**action.config, **order.variables})
+    except ValueError as error:
+        return f"the settings of {order.component} cannot be used: {error}"
+    if action.slot not in settings.slots:
+        return f"there is no slot {action.slot}; the settings name {', '.join(settings.slots)}"
+    if action.replicas > settings.max_replicas:
+        return f"{action.replicas} replicas are asked for; the settings allow {settings.max_replicas} (max_replicas)"
+    state.settings = settings
+    present = state.slots.get(action.slot)
+    stand = SlotState(
+        version=action.version,
+        artifact=action.artifact,
+        artifact_digest=action.artifact_digest,
+        config=action.config,
+        variables=order.variables,
+        settings=settings,
+        replicas=action.replicas,
+        instances=present.instances if present is not None else [],
+    )
+    for instance in stand.instances:
+        instance.exits, instance.not_before = 0, 0.0
+        instance.last_exit, instance.watched, instance.trouble = None, False, None
+    state.slots[action.slot] = stand
+    for slot, each in state.slots.items():
+        each.replicas = min(each.replicas, settings.max_replicas) if slot in settings.slots else 0
+    return None
+
+
+def _route(state: ComponentState, action: RouteSlots) -> str | None:
+    for slot, share in action.weights.items():
+        if share and (slot not in state.slots or not state.slots[slot].replicas):
+            return f"nothing is provisioned in {slot}, so that it cannot get {share} % of the traffic"
+    state.weights = {slot: share for slot, share in action.weights.items() if share}
+    return None

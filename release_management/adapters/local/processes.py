@@ -1,0 +1,185 @@
+"""Processes that outlive us: started in a session of their own, known again by pid and start time."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Container, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from release_management.adapters.local.state import Process
+
+TOKEN = "RELMAN_INSTANCE"
+_INHERITED = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"}
+_INHERITED |= {"PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
+_LOG_LIMIT = 10_000_000
+_CLOCK_SLACK = 0.05
+# Below the range from which kernels take the local ports of outgoing connections, which would get in the way.
+_PORTS = range(20_000, 32_000)
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+class NoFreePort(Exception):
+    """No free port was found on 127.0.0.1 between 20000 and 32000."""
+
+
+def new_token() -> str:
+    """A name for a process that is about to be started."""
+    return secrets.token_hex(12)
+
+
+def inherited() -> dict[str, str]:
+    """The part of our own environment that every process gets: none of our secrets."""
+    return {name: os.environ[name] for name in sorted(_INHERITED) if name in os.environ}
+
+
+def start(
+    token: str, argv: list[str], env: Mapping[str, str], log: Path, cwd: str | None = None
+) -> tuple[Process, int]:
+    """Start a process that survives us, its output appended to `log`; also says at which byte its output begins.
+
+    Raises `OSError`.
+    """
+    if log.exists() and log.stat().st_size > _LOG_LIMIT:
+        os.replace(log, log.with_suffix(".log.1"))
+    with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
+        begins = os.fstat(output.fileno()).st_size
+        child = subprocess.Popen(
+            argv,
+            env={**env, TOKEN: token},
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    _children[child.pid] = child
+    return Process(token=token, pid=child.pid, started=_start_time(child.pid)), begins
+
+
+def alive(process: Process | None) -> bool:
+    """Whether it runs: the pid exists, is no zombie, and began when ours did (or carries our token)."""
+    if process is None or process.pid is None:
+        return False
+    child = _children.get(process.pid)
+    if child is not None and child.poll() is not None:
+        return False
+    try:
+        seen = psutil.Process(process.pid)
+        if seen.status() == psutil.STATUS_ZOMBIE:
+            return False
+        if process.started is not None and abs(seen.create_time() - process.started) < _CLOCK_SLACK:
+            return True
+        # psutil derives start times from the wall clock, which may have been set since.
+        return seen.environ().get(TOKEN) == process.token
+    except psutil.Error:
+        return False
+
+
+def exit_code(process: Process) -> int | None:
+    """The exit code, negative for a signal; None where somebody else started it."""
+    child = _children.get(process.pid or 0)
+    return child.poll() if child is not None else None
+
+
+def describe_exit(code: int | None, last: str | None, lived: float | None = None) -> str:
+    """How a process ended, in words: its exit code or signal, the seconds that it lived, the last line it wrote."""
+    how = "" if code is None else f" with code {code}" if code >= 0 else f" by signal {-code}"
+    when = "" if lived is None else f" after {max(0.0, lived):.1f} s"
+    return f"exited{how}{when}; " + (f'its last line was "{last[:200]}"' if last else "it wrote nothing")
+
+
+def find(token: str) -> Process | None:
+    """The process that was started under this token, though its pid was never recorded."""
+    for seen in _carrying(token):
+        try:
+            if os.getsid(seen.pid) == seen.pid:
+                return Process(token=token, pid=seen.pid, started=seen.create_time())
+        except (psutil.Error, ProcessLookupError):
+            continue
+    return None
+
+
+def tell(process: Process, number: signal.Signals) -> None:
+    """Send a signal to the process, and to its group where it leads one, if it still is the one that was recorded."""
+    if process.pid is not None and alive(process):
+        with suppress(ProcessLookupError):
+            (os.killpg if os.getpgid(process.pid) == process.pid else os.kill)(process.pid, number)
+
+
+def end_leftovers(process: Process | None) -> None:
+    """Kill whatever still carries the token (the process itself, and what it left behind); wait until it is gone."""
+    if process is None:
+        return
+    leftovers = _carrying(process.token)
+    if process.pid is not None and alive(process):
+        with suppress(psutil.NoSuchProcess):
+            leftovers.append(psutil.Process(process.pid))
+    for seen in leftovers:
+        with suppress(psutil.NoSuchProcess):
+            seen.kill()
+    psutil.wait_procs(leftovers, timeout=2.0)
+    child = _children.get(process.pid or 0)
+    if child is not None and child.poll() is not None:
+        del _children[child.pid]
+
+
+def reap() -> None:
+    """Take note of children that have ended, so that they do not stay as zombies."""
+    for child in list(_children.values()):
+        child.poll()
+
+
+def last_line(log: Path, begins: int) -> str | None:
+    """The last line that was written to a log from byte `begins` on."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(begins, file.seek(0, os.SEEK_END) - 4096))
+            lines = file.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        return None
+    return lines[-1].strip() if lines else None
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen on 127.0.0.1:`port` now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port(taken: Container[int]) -> int:
+    """A port on 127.0.0.1 that nobody listens on and that is not in `taken`. Raises `NoFreePort`."""
+    give_up = time.monotonic() + 2.0
+    while time.monotonic() < give_up:
+        port = secrets.choice(_PORTS)
+        if port not in taken and port_is_free(port):
+            return port
+    raise NoFreePort("no free port on 127.0.0.1 between 20000 and 32000")
+
+
+def _carrying(token: str) -> list[psutil.Process]:
+    found = []
+    for seen in psutil.process_iter():
+        try:
+            if seen.environ().get(TOKEN) == token:
+                found.append(seen)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _start_time(pid: int) -> float | None:
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        return None

@@ -1,0 +1,79 @@
+"""What a component says about itself, so that `local` can run it."""
+
+import re
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import Field, JsonValue, ValidationError, model_validator
+
+from release_management.domain.words import Name, Seconds, Value, explain
+
+PLACEHOLDERS = ("port", "version", "artifact", "component", "slot", "instance", "environment", "python")
+_PLACEHOLDER = re.compile(r"\{(\w*)\}")
+
+
+class ComponentSettings(Value):
+    """How to run one component: `Order.settings` of the executor `local`.
+
+    `command` is an argv, without a shell; `{port}`, `{version}`, `{artifact}`, `{component}`, `{slot}`, `{instance}`
+    (1, 2, … in the slot), `{environment}` and `{python}` (this interpreter) are filled in. HAProxy listens on
+    127.0.0.1:`port`. `health` is the path that answers 2xx or 3xx when an instance is healthy. `stop_grace` is how
+    long requests may take to finish, and how long an instance may take to end, before it is killed. `cwd` defaults to
+    the executor's own.
+    """
+
+    command: Annotated[list[str], Field(min_length=1)]
+    port: Annotated[int, Field(ge=1, le=65535)]
+    health: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/?=&%:@!;,+*-]{0,200}$")] = "/"
+    slots: Annotated[list[Name], Field(min_length=1, max_length=8)] = ["blue", "green"]
+    replicas: Annotated[int, Field(ge=1, le=32)] = 1
+    max_replicas: Annotated[int, Field(ge=1, le=32)] = 4
+    stop_grace: Seconds = 10.0
+    env: dict[str, str] = {}
+    cwd: str | None = None
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        for word in self.command:
+            for name in _PLACEHOLDER.findall(word):
+                if name not in PLACEHOLDERS:
+                    known = ", ".join("{" + each + "}" for each in PLACEHOLDERS)
+                    raise ValueError(f"the command has the unknown placeholder {{{name}}}; known are {known}")
+        if not self.command[0] or any("\0" in word for word in self.command):
+            raise ValueError("the command's first word is empty, or a word holds a NUL; write a program's argv")
+        if self.replicas > self.max_replicas:
+            raise ValueError(f"replicas is {self.replicas}; it must not exceed max_replicas, {self.max_replicas}")
+        check_environment(self.env)
+        servers = [server_name(slot, index) for slot in self.slots for index in range(1, self.max_replicas + 1)]
+        if len(set(servers)) < len(servers):
+            raise ValueError(f"the slots {', '.join(self.slots)} are too alike; give them names without a number")
+        return self
+
+
+def check_settings(raw: Mapping[str, JsonValue]) -> ComponentSettings:
+    """Read settings. Raises `ValueError` with one sentence that says what is wrong and what would be right."""
+    try:
+        return ComponentSettings.model_validate(dict(raw))
+    except ValidationError as error:
+        raise ValueError(explain(error)) from None
+
+
+def check_environment(env: Mapping[str, str]) -> None:
+    """Raise `ValueError` where a name or a value cannot stand in a process's environment."""
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name:
+            raise ValueError(f"{name!r} is no environment variable; write a name without '='")
+        if "\0" in value:
+            raise ValueError(f"the value of {name} holds a NUL, which an environment cannot carry")
+
+
+def server_name(slot: str, index: int) -> str:
+    """The name of an instance's server line in HAProxy, such as `blue1`."""
+    return f"{slot}{index}"
+
+
+def fill_in(command: list[str], values: Mapping[str, str]) -> list[str]:
+    """The command with its placeholders replaced by `values`; `{python}` is this interpreter."""
+    known = {"python": sys.executable, **values}
+    return [_PLACEHOLDER.sub(lambda match: known[match[1]], word) for word in command]

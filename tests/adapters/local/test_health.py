@@ -1,0 +1,75 @@
+"""Waiting for health, and what is said of a bad build."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from release_management.domain.orders import AwaitSlotHealthy, ProvisionSlot
+from tests.adapters.local.stand import Stand
+
+
+def test_a_crash_looping_build_fails_with_what_it_said(stand: Stand, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2\n")
+    stand.variables = {"PASSWORD": f"file:{secret}"}
+    code = "import os; print('cannot log in with ' + os.environ['PASSWORD']); raise SystemExit(3)"
+    order = stand.order(ProvisionSlot(slot="blue", version="1.0.0", replicas=1))
+    order = order.model_copy(update={"settings": {**order.settings, "command": ["{python}", "-c", code]}})
+    assert stand.ask(order).result == "succeeded"
+    report = stand.ask(stand.order(AwaitSlotHealthy(slot="blue", replicas=1)))
+    assert report.result == "failed"
+    assert "blue1 exited with code 3" in str(report.reason)
+    assert 'its last line was "cannot log in with ***"' in str(report.reason)
+    assert b"hunter2" not in (stand.folder.path / "state.json").read_bytes()
+
+
+def test_a_restart_after_a_crash_backs_off(stand: Stand) -> None:
+    order = stand.order(ProvisionSlot(slot="blue", version="1.0.0", replicas=1))
+    crashing = ["{python}", "-S", "-c", "raise SystemExit(1)"]
+    stand.ask(order.model_copy(update={"settings": {**order.settings, "command": crashing}}))
+    ends = time.monotonic() + 2.5
+    while time.monotonic() < ends:
+        stand.reconcile()
+        time.sleep(0.05)
+    [instance] = stand.state().slots["blue"].instances
+    assert instance.exits == 2
+    assert 1.0 < instance.not_before - instance.since <= 2.0
+
+
+def test_an_unhealthy_build_fails_at_its_deadline(stand: Stand) -> None:
+    stand.arguments = ["--fail"]
+    stand.do(ProvisionSlot(slot="blue", version="1.0.0", replicas=1))
+    report = stand.ask(stand.order(AwaitSlotHealthy(slot="blue", replicas=1), within=1.0))
+    assert report.result == "failed"
+    assert "blue1 answers GET /health with 503" in str(report.reason)
+
+
+def test_health_must_last(stand: Stand) -> None:
+    stand.do(ProvisionSlot(slot="blue", version="1.0.0", replicas=2))
+    began = time.monotonic()
+    stand.do(AwaitSlotHealthy(slot="blue", replicas=2, min_ready=1.0))
+    assert time.monotonic() - began >= 1.0
+    late = stand.ask(stand.order(AwaitSlotHealthy(slot="blue", replicas=2, min_ready=9.0), within=0.5))
+    assert (late.result, "not for long enough" in str(late.reason)) == ("failed", True)
+
+
+@pytest.mark.parametrize(
+    ("variables", "command", "reason"),
+    [
+        ({"KEY": "env:RELMAN_NO_SUCH"}, None, "the variable KEY refers to env:RELMAN_NO_SUCH"),
+        ({}, ["/no/such/program"], "No such file or directory: '/no/such/program'"),
+        ({}, ["run", "{prot}"], "unknown placeholder {prot}"),
+    ],
+)
+def test_what_cannot_be_started_is_errored(
+    stand: Stand, variables: dict[str, str], command: list[str] | None, reason: str
+) -> None:
+    stand.variables = variables
+    order = stand.order(ProvisionSlot(slot="blue", version="1.0.0", replicas=1))
+    if command is not None:
+        order = order.model_copy(update={"settings": {**order.settings, "command": command}})
+    report = stand.ask(order)
+    assert report.result == "errored"
+    assert reason in str(report.reason)
+    assert not stand.instance_pids()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from release_management.adapters.read_model import Projector, ReadStore
+from release_management.adapters.stack.logs import log_errors
 from release_management.domain.record import Recorded
 from release_management.domain.registry import Registry
 from release_management.projections.queries import QUERIES
@@ -77,6 +78,7 @@ def rows(store: ReadStore, last: int) -> dict[str, Any]:
 
 def main(export: str) -> None:
     """Replay, and print the rows as JSON."""
+    log_errors()
     log = ExportedLog(Path(export))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "read.db"

@@ -1,9 +1,7 @@
 """`make demo`: two components go from plan to production, under load, and everything that is claimed is observed."""
 
 import json
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -55,37 +53,27 @@ class Installation:
         self.alice = ReleaseManager("shop", data=str(self.data), actor="alice")
         self.bob = ReleaseManager("shop", data=str(self.data), actor="bob")
 
-    def _up(self) -> subprocess.Popen[bytes]:
-        log = open(self._folder / "up.log", "ab")  # noqa: SIM115 - the child has it from here on
-        process = subprocess.Popen(
-            [sys.executable, "-m", "release_management.cli", "--data", str(self.data), "up"],
-            cwd=self._folder,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        log.close()
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and process.poll() is None:
-            if b"ready" in (self._folder / "up.log").read_bytes().split(b"--- up ---")[-1].lower():
-                return process
-            time.sleep(0.01)
-        raise NotObserved(f"relman up did not start: {(self._folder / 'up.log').read_text()[-500:]}")
+    def _up(self) -> psutil.Process:
+        done = self.relman("up", "--detach", "--json")
+        check(done.returncode == 0, f"relman up did not start: {done.stderr.strip()}")
+        return psutil.Process(json.loads(done.stdout)["pid"])
+
+    def relman(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """The command line, in the installation's folder."""
+        command = [sys.executable, "-m", "release_management.cli", *words]
+        return subprocess.run(command, cwd=self._folder, capture_output=True, text=True, check=False)
 
     def kill_and_restart(self) -> None:
         """kill -9 of relman itself; its parts die with it, what it deployed does not. Then `relman up` again."""
-        self.process.send_signal(signal.SIGKILL)
+        self.process.kill()
         self.process.wait()
-        with open(self._folder / "up.log", "ab") as log:
-            log.write(b"--- up ---\n")
         self.process = self._up()
 
     def stop(self) -> None:
         """A clean stop."""
         self.alice.close()
         self.bob.close()
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
+        self.relman("down")
 
     def urls(self, environment: str) -> list[str]:
         """Where the environment's components answer."""
@@ -101,7 +89,9 @@ class Installation:
         self.alice.setup_release_pipeline("main")
         brief: dict[str, Any] = {"scale_down_delay": 0, "abort_scale_down_delay": 0}
         self.alice.configure_deployment_strategy("recreate", {}, environment="staging")
-        steps: list[dict[str, Any]] = [step for weight in WEIGHTS[:-1] for step in ({"set_weight": weight}, {"pause": {}})]
+        steps: list[dict[str, Any]] = []
+        for weight in WEIGHTS[:-1]:
+            steps += [{"set_weight": weight}, {"pause": {}}]
         self.alice.configure_deployment_strategy("canary", {"steps": steps, **brief}, environment="production")
         self.alice.configure_deployment_strategy("blue-green", brief, environment="production")
 
@@ -137,33 +127,38 @@ def main() -> int:
     """Tell the story; 0 only if all of it was observed."""
     begun = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="relman-demo-"))
-    installation: Installation | None = None
+    installation = None
     try:
-        installation = Installation(folder)
-        installation.configure()
-        installation.to_staging("0.9.0")
-        check(installation.to_production("0.9.0", "blue-green").succeeded, "0.9.0 did not reach production")
-        with Traffic(RATE, installation.urls("production")) as traffic:
-            traffic.window(RATE // 2)
-            promote(installation, traffic)
-            canary(installation, traffic)
-            abort(installation, traffic)
-            survive_kill(installation, traffic)
-        show(installation)
-        prove(installation, folder)
-        say("Yours: relman init && relman up --detach && relman deploy shop@1.0.0 staging")
-        say(f"({time.monotonic() - begun:.0f} s)")
-    except (NotObserved, Refused, TimeoutError) as error:
+        try:
+            installation = Installation(folder)
+            tell(installation, folder)
+        finally:
+            if installation is not None:
+                installation.stop()
+        check(not (left := left_behind(folder)), f"a clean stop left processes behind: {left}")
+    except (NotObserved, Refused, TimeoutError, OSError, subprocess.SubprocessError) as error:
         say(f"✗ NOT OBSERVED: {error}")
-        say(f"  the logs are in {folder}")
+        say(f"  what was logged is in {folder}")
         return 1
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
-        return 0
-    finally:
-        if installation is not None and installation.process.poll() is None:
-            installation.stop()
-        _nothing_left(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    say("Yours: relman init && relman up --detach && relman deploy shop@1.0.0 staging")
+    say(f"({time.monotonic() - begun:.0f} s)")
+    return 0
+
+
+def tell(installation: Installation, folder: Path) -> None:
+    """The story."""
+    installation.configure()
+    installation.to_staging("0.9.0")
+    check(installation.to_production("0.9.0", "blue-green").succeeded, "0.9.0 did not reach production")
+    with Traffic(RATE, installation.urls("production")) as traffic:
+        traffic.window(RATE // 2)
+        promote(installation, traffic)
+        canary(installation, traffic)
+        abort(installation, traffic)
+        survive_kill(installation, traffic)
+    show(installation)
+    prove(installation, folder)
 
 
 def promote(installation: Installation, traffic: Traffic) -> None:
@@ -266,29 +261,31 @@ def show(installation: Installation) -> None:
 def prove(installation: Installation, folder: Path) -> None:
     """An export, replayed in a second process, gives the rows that the installation has."""
     export = folder / "export.jsonl"
-    command = [sys.executable, "-m", "release_management.cli", "--data", str(installation.data)]
-    subprocess.run([*command, "audit", "export", "--output", str(export)], check=True, capture_output=True)
+    done = installation.relman("audit", "export", "--output", str(export))
+    check(done.returncode == 0, f"the export failed: {done.stderr.strip()}")
     count = export.read_bytes().count(b"\n")
     store = ReadStore(installation.data / "read.db")
     here = json.loads(json.dumps(replay.rows(store, count)))
     store.close()
-    done = subprocess.run(
+    replayed = subprocess.run(
         [sys.executable, "-m", "demo.replay", str(export)], check=True, capture_output=True, text=True
     )
-    there = json.loads(done.stdout)
+    there = json.loads(replayed.stdout)
     for name, rows in here.items():
         check(bool(rows) and rows == there[name], f"the replay gives other rows in {name}")
     check(count == len(here["trail"]), f"{count} records were exported and {len(here['trail'])} stand in the trail")
     say(f"✔ {count:,} records replayed in a second process: same rows")
 
 
-def _nothing_left(folder: Path) -> None:
-    """A clean stop leaves no process behind."""
-    marks = [str(folder)]
-    for process in psutil.process_iter(["cmdline"]):
-        line = " ".join(process.info["cmdline"] or ())
-        if any(mark in line for mark in marks) and process.pid != os.getpid():
-            say(f"✗ left behind: {process.pid} {line[:100]}")
+def left_behind(folder: Path) -> list[str]:
+    """The processes that have the folder in their command line, three seconds after the stop."""
+    deadline = time.monotonic() + 3
+    while True:
+        lines = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+        left = [line[:120] for line in lines if str(folder) in line]
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.05)
 
 
 def _free_port() -> int:

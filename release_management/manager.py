@@ -1,16 +1,21 @@
 """`ReleaseManager`: plan, approve, deploy, watch, roll back and prove releases, from Python."""
 
-import atexit
+import concurrent.futures.thread  # before `_register_atexit` below, so that its pools are shut down after us
 import getpass
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
 from release_management.adapters.stack.backends import Backend, connect
-from release_management.domain.words import Refused
-from release_management.services.wishes import Outcome, Wish
+from release_management.domain.words import Refused, explain
+from release_management.services.bus import QueryNotUnderstood
+from release_management.services.wishes import NotUnderstood, Outcome, Wish
 from release_management.views import (
     Approval,
     CanaryPlan,
@@ -49,24 +54,25 @@ class ReleaseManager:
     def __init__(self, application: str = "default", data: str = ".relman", *, actor: str | None = None) -> None:
         self.application = application
         self._temporary = tempfile.TemporaryDirectory(prefix="relman-") if data == ":memory:" else None
-        self._backend: Backend = connect(self._temporary.name if self._temporary else data, may_start=True)
+        self._opened: Backend | None = connect(self._temporary.name if self._temporary else data, may_start=True)
+        self._owns = True
         self._actor = actor
         self._last = 0
-        atexit.register(self.close)
+        _open.add(self)
 
     @classmethod
     def on(cls, backend: Backend, application: str = "default", *, actor: str | None = None) -> "ReleaseManager":
         """A manager on a backend that the caller opened and closes."""
         manager = cls.__new__(cls)
-        manager.application, manager._backend, manager._actor = application, backend, actor
-        manager._temporary, manager._last = None, 0
+        manager.application, manager._opened, manager._actor = application, backend, actor
+        manager._owns, manager._temporary, manager._last = False, None, 0
         return manager
 
     def close(self) -> None:
         """Stop what this process started. Safe to repeat."""
-        atexit.unregister(self.close)
-        backend = self.__dict__.pop("_backend", None)
-        if backend is not None:
+        _open.discard(self)
+        backend, self._opened = self._opened, None
+        if backend is not None and self._owns:
             backend.close()
         if self._temporary is not None:
             self._temporary.cleanup()
@@ -77,16 +83,27 @@ class ReleaseManager:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    @property
+    def _backend(self) -> Backend:
+        if self._opened is None:
+            raise RuntimeError("this ReleaseManager was closed; make another one")
+        return self._opened
+
     # Configure
 
     def configure_environments(self, environments: Mapping[str, Mapping[str, Any]]) -> tuple[Environment, ...]:
         """Create or change environments; what is not named stays.
 
         Each value may have `name` (the label), `tier`, `order`, `approval`, `variables` and `targets`; the order is
-        the mapping's, the tier follows from the key unless given.
+        the mapping's unless given, the tier follows from the key unless given.
         """
-        for name, given in environments.items():
-            self.send("environment.configure", environment_data(name, given))
+        data = {name: environment_data(name, given) for name, given in environments.items()}
+        if not any("order" in given for given in environments.values()):
+            known = [str(row["name"]) for row in self._query("environments")]
+            for name, order in reordered(known, list(environments)).items():
+                data.setdefault(name, {"name": name})["order"] = order
+        for given in data.values():
+            self.send("environment.configure", given)
         return tuple(self.environment(name) for name in environments)
 
     def setup_release_pipeline(self, name: str, stages: Sequence[str] | None = None) -> Pipeline:
@@ -141,7 +158,10 @@ class ReleaseManager:
             "version": version,
             "components": [{"name": part} if isinstance(part, str) else dict(part) for part in components],
             "changelog": list(changelog),
-            "changes": [dict(change) for change in changes],
+            "changes": [
+                {key: it.isoformat() if isinstance(it, datetime) else it for key, it in change.items()}
+                for change in changes
+            ],
             "draft": draft,
         }
         self.send("release.create", data)
@@ -334,17 +354,25 @@ class ReleaseManager:
     def send(self, command: str, data: Mapping[str, Any]) -> Outcome:
         """Send any command under a new id. Raises `Refused` where it is refused."""
         asserted = self._actor is not None or not self._backend.verifies_user
-        outcome = self._backend.ask(
-            Wish(
+        actor = getpass.getuser() if self._actor is None else self._actor
+        if actor.startswith("system:"):
+            raise Refused(f"actor: {actor!r} begins with 'system:', which is reserved; name a person")
+        try:
+            wish = Wish(
                 sender="python",
                 id=str(uuid.uuid4()),
                 command=command,
                 data={key: value for key, value in data.items() if value is not None},
-                actor=self._actor or getpass.getuser(),
+                actor=actor,
                 actorkind="person",
                 actorauth="asserted" if asserted else "os",
             )
-        )
+        except ValidationError as error:
+            raise Refused(f"{command}: {explain(error)}") from None
+        try:
+            outcome = self._backend.ask(wish)
+        except NotUnderstood as error:
+            raise Refused(f"{command}: {error}") from None
         if outcome.refused or outcome.status in ("refused", "busy"):
             raise Refused(outcome.reason or f"{command} was refused", outcome.verdicts)
         self._last = max(self._last, outcome.last)
@@ -352,7 +380,10 @@ class ReleaseManager:
 
     def _query(self, query: str, /, **params: Any) -> list[dict[str, Any]]:
         given = {key: value for key, value in params.items() if value is not None}
-        return self._backend.query(query, given, self._last)
+        try:
+            return self._backend.query(query, given, self._last)
+        except QueryNotUnderstood as error:
+            raise Refused(str(error)) from None
 
     def _row(self, name: str, params: dict[str, Any], missing: str) -> dict[str, Any]:
         rows = self._query(name, **params)
@@ -390,8 +421,9 @@ class ReleaseManager:
         return found.model_validate({**dict(found), "verdicts": verdicts})
 
     def _approval(self, command: str, data: Mapping[str, Any]) -> Approval:
-        id = str(self.send(command, data).result["approval"])
-        return next(Approval(**row) for row in self._query("approvals") if row["id"] == id)
+        result = self.send(command, data).result
+        rows = self._query("approvals", deployment=result["deployment"])
+        return next(Approval(**row) for row in rows if row["id"] == result["approval"])
 
     def _policy(self, command: str, data: dict[str, Any], environment: str | None) -> Policy:
         scope = self.application if environment is None else f"{self.application}/{environment}"
@@ -415,6 +447,18 @@ class ReleaseManager:
         return (*range(initial, 100, parsed.increment), 100), parsed.interval
 
 
+_open: set[ReleaseManager] = set()
+
+
+def _close_all() -> None:
+    for manager in list(_open):
+        manager.close()
+
+
+# Not `atexit`: that comes after the thread pools are shut down, without which nothing can be stopped any more.
+threading._register_atexit(_close_all)  # type: ignore[attr-defined] # what concurrent.futures itself uses
+
+
 def environment_data(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """`environment.configure`'s data from what people write: `name` is the label, targets are a mapping."""
     known = {"name", "label", "tier", "order", "approval", "variables", "targets"}
@@ -426,6 +470,26 @@ def environment_data(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         data["label"] = given["name"]
     targets = given.get("targets") or {}
     return {**data, "name": name, "targets": [{"name": key, **dict(target)} for key, target in targets.items()]}
+
+
+def reordered(known: Sequence[str], named: Sequence[str]) -> dict[str, int]:
+    """The orders to state so that the named environments stand in their own order; the others stay around them.
+
+    `known` are those that exist, in order. A new one comes after the one named before it. Empty: they stand so anyhow.
+    """
+    wanted = iter([name for name in named if name in known])
+    arranged = [next(wanted) if name in named else name for name in known]
+    for index, name in enumerate(named):
+        if name in known:
+            continue
+        if index:
+            arranged.insert(arranged.index(named[index - 1]) + 1, name)
+        else:
+            following = [arranged.index(later) for later in named if later in known]
+            arranged.insert(min(following, default=len(arranged)), name)
+    if arranged == [*known, *(name for name in named if name not in known)]:
+        return {}
+    return {name: order for order, name in enumerate(arranged)}
 
 
 def _deployment(row: dict[str, Any]) -> Deployment:

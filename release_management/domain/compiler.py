@@ -284,9 +284,9 @@ def _blue_green(sheet: _Sheet, options: BlueGreen) -> None:
 def _canary(sheet: _Sheet, options: Canary) -> None:
     walk = options.walk()
     scale = SetScale(weight=100)
-    if walk[0].set_scale is not None:
+    if walk and walk[0].set_scale is not None:
         scale, walk = walk[0].set_scale, walk[1:]
-    share = next(step.set_weight for step in walk if step.set_weight is not None)
+    share = next((step.set_weight for step in walk if step.set_weight is not None), 100)
     running = _replicas(scale, share)
     sheet.beside(running)
     for step in walk:

@@ -14,6 +14,7 @@ from release_management.domain.words import Line, Name, Percent, Refused, Second
 
 Role = Literal["stable", "candidate"]
 MAX_STEPS = 300
+MAX_BYTES = 52_000
 
 
 class Step(Value):
@@ -126,6 +127,12 @@ def bounded(plan: Plan) -> Plan:
         raise Refused(
             f"the plan has {len(plan.forward)} steps; at most {MAX_STEPS} fit: deploy fewer components or targets "
             "at once, or use fewer traffic steps"
+        )
+    size = len(plan.model_dump_json())
+    if size > MAX_BYTES:
+        raise Refused(
+            f"the plan takes {size:,} bytes; at most {MAX_BYTES:,} fit: deploy fewer components or targets at once, "
+            "or use fewer traffic steps"
         )
     return plan
 

@@ -9,7 +9,7 @@ from release_management.domain.compiler import Stand, compile_plan
 from release_management.domain.component import Component
 from release_management.domain.deployment.events import Binding
 from release_management.domain.environment import Environment, Target
-from release_management.domain.place import Place, Standing
+from release_management.domain.place import Occupant, Place, Standing
 from release_management.domain.plan import Plan
 from release_management.domain.policy import Policy
 from release_management.domain.release import Release
@@ -77,7 +77,8 @@ def draft(
             if settings is None:
                 continue
             standing = place.components.get(component.name, Standing())
-            if standing.serving is not None and standing.serving.content == component:
+            wanted = parsed.replicas or settings.get("replicas", 1)
+            if standing.serving is not None and standing.serving == Occupant(component, wanted):
                 notes.append(f"{component.name} {component.version} on {target.name} is unchanged")
                 continue
             stands.append(_stand(target, component, standing, settings))

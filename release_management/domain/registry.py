@@ -79,8 +79,13 @@ class Registry:
 
     def read(self, recorded: Recorded) -> tuple[Event, ...]:
         """The events of a record, upcast to today's versions. Raises `UnreadableRecordError`."""
-        document = json.loads(recorded.record)
-        data = document.pop("data")
+        try:
+            document = json.loads(recorded.record)
+            data = document.pop("data")
+        except (ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
+            raise UnreadableRecordError(
+                f"record {recorded.position} ({recorded.name}) is no CloudEvents document: {error!r}"
+            ) from None
         try:
             envelope = Envelope.model_validate(document)
             return tuple(

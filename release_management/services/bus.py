@@ -24,6 +24,10 @@ class OutOfStepError(BusError):
     """The event stream is not where the publisher thought it was. Read its position again."""
 
 
+class GatewayFailed(Exception):
+    """The gateway failed at one wish: a fault of ours. Nothing was recorded. The text goes to the caller."""
+
+
 class QueryNotUnderstood(Exception):
     """A query that does not exist, or whose parameters are wrong. The text goes to the caller."""
 
@@ -32,7 +36,10 @@ class Gateway(Protocol):
     """The one writer: a wish goes in, its outcome comes out."""
 
     async def submit(self, wish: Wish) -> Outcome:
-        """Decide a wish and record the decision. Never raises for a refusal. Calls are decided in call order."""
+        """Decide a wish and record the decision. Calls are decided in call order.
+
+        Never raises for a refusal; raises `GatewayFailed` for a fault of ours.
+        """
         ...
 
     async def outcome(self, sender: str, id: str) -> Outcome | None:

@@ -21,6 +21,7 @@ from release_management.domain.record import MAX_RECORD_BYTES, Envelope, encode,
 from release_management.domain.registry import CommandRefused, Registry
 from release_management.domain.streams import fold
 from release_management.domain.words import Command, Personal, Refused, Verdict, explain
+from release_management.services.bus import GatewayFailed
 from release_management.services.decisions import COMMANDS
 from release_management.services.desk import Desk, SettingsCheck
 from release_management.services.ports import (
@@ -86,7 +87,7 @@ class Gateway:
         self._thread.start()
 
     def ask(self, wish: Wish) -> Future[Outcome]:
-        """Hand in a wish; the future gives its outcome. A full queue answers `busy` at once."""
+        """Hand in a wish; the future gives its outcome, or raises `GatewayFailed`. A full queue is `busy` at once."""
         asked = _Asked(wish, Future())
         try:
             self._queue.put_nowait(asked)
@@ -96,7 +97,10 @@ class Gateway:
         return asked.future
 
     async def submit(self, wish: Wish) -> Outcome:
-        """Hand in a wish and wait for its outcome. Wishes are decided in the order of their submission."""
+        """Hand in a wish and wait for its outcome. Wishes are decided in the order of their submission.
+
+        Raises `GatewayFailed` for a fault of ours.
+        """
         return await asyncio.wrap_future(self.ask(wish))
 
     async def outcome(self, sender: str, id: str) -> Outcome | None:
@@ -163,7 +167,7 @@ class Gateway:
             except Exception as error:
                 log.exception("a wish could not be decided", command=asked.wish.command, id=asked.wish.id)
                 reason = f"an error of ours, which is in the log ({type(error).__name__}); nothing was recorded"
-                asked.future.set_result(_outcome(asked.wish, "busy", reason=reason))
+                asked.future.set_exception(GatewayFailed(reason))
                 continue
             carried.update(decision.states)
             decided.append((asked, decision))
@@ -233,7 +237,9 @@ class Gateway:
             fingerprint=self._fingerprint(wish),
             expects=expects,
             records=records,
-            outcome=_canonical({"subject": actor, "sealed": stored, "command": wish.command}),
+            outcome=_canonical(
+                {"subject": actor, "sealed": stored, "command": wish.command, "refused": outcome.refused}
+            ),
         )
         return _Decided(append, outcome, states)
 
@@ -311,12 +317,12 @@ class Gateway:
         stored = json.loads(repeated.outcome)
         text = self._keyring.open(stored["subject"], stored["sealed"])
         if text is None:
-            first = Outcome(status="accepted", sender="", id="", command=stored["command"], reason=ERASED)
+            first = Outcome(status="repeated", sender="", id="", command=stored["command"], reason=ERASED)
         else:
             first = Outcome.model_validate_json(text)
         update = {
             "status": "repeated",
-            "refused": first.status == "refused",
+            "refused": stored["refused"],
             "first": repeated.first,
             "last": repeated.last,
         }

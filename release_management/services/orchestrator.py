@@ -86,11 +86,19 @@ class Orchestrator:
         self._forget(items)
         due = [(subject, item) for subject, item in items if item["due"] <= now]
         for subject, item in due:
-            if item["kind"] == "order":
-                await self._send(Order.model_validate(item["order"], strict=False))
-            elif self._deadlines_armed or item["command"] not in DEADLINES:
-                await self._command(subject, item)
+            try:
+                await self._carry_out(subject, item)
+            except BusError:
+                raise
+            except Exception:
+                log.exception("an item of the agenda could not be carried out; trying again", subject=subject)
         return min([1.0, *(_seconds(now, item["due"]) for _, item in items if item["due"] > now)])
+
+    async def _carry_out(self, subject: str, item: dict[str, Any]) -> None:
+        if item["kind"] == "order":
+            await self._send(Order.model_validate(item["order"], strict=False))
+        elif self._deadlines_armed or item["command"] not in DEADLINES:
+            await self._command(subject, item)
 
     async def _send(self, order: Order) -> None:
         again, at = self._sent.get(order.fence, (-1, 0.0))
@@ -100,7 +108,7 @@ class Orchestrator:
         self._sent[order.fence] = (again + 1, time.monotonic())
 
     async def _command(self, subject: str, item: dict[str, Any]) -> None:
-        id = str(uuid5(NAMESPACE, f"{item['cause']}/{item['command']}/{subject}"))
+        id = _command_id(subject, item)
         if id in self._done:
             return
         sender = "system:timers" if item["due"] else "system:orchestrator"
@@ -124,10 +132,12 @@ class Orchestrator:
         """Keep no memory of what has left the agenda."""
         fences = {item["order"]["fence"] for _, item in items if item["kind"] == "order"}
         self._sent = {fence: sent for fence, sent in self._sent.items() if fence in fences}
-        if not items:
-            self._done.clear()
+        self._done &= {_command_id(subject, item) for subject, item in items if item["kind"] == "command"}
+
+
+def _command_id(subject: str, item: dict[str, Any]) -> str:
+    return str(uuid5(NAMESPACE, f"{item['cause']}/{item['command']}/{subject}"))
 
 
 def _seconds(now: str, due: str) -> float:
-
     return max(0.01, (datetime.fromisoformat(due) - datetime.fromisoformat(now)).total_seconds())

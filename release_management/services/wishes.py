@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import JsonValue, StringConstraints, ValidationError
+from pydantic import JsonValue, StringConstraints, ValidationError, field_validator
 
 from release_management.domain.record import ActorAuth, ActorKind
 from release_management.domain.words import Value, Verdict, explain
@@ -33,6 +33,17 @@ class Wish(Value):
     onbehalfof: Token | None = None
     correlationid: Token | None = None
     causationid: Token | None = None
+
+    @field_validator("data")
+    @classmethod
+    def _recordable(cls, data: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        try:
+            json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("a text holds half of a character (a lone surrogate); send whole characters") from None
+        except ValueError:
+            raise ValueError("a number is NaN or infinite, which JSON has not") from None
+        return data
 
 
 Standing = Literal["accepted", "repeated", "refused", "busy"]
@@ -69,7 +80,6 @@ def read_cloudevent(payload: bytes, *, actor: str | None, expected_type: str | N
         raise NotUnderstood(f"the message has {len(payload):,} bytes; at most {MAX_MESSAGE_BYTES:,} are taken")
     try:
         document: Any = json.loads(payload, parse_constant=_no_such_number)
-        json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise NotUnderstood(f"the message is not JSON ({error}); send a CloudEvents 1.0 JSON document") from None
     if not isinstance(document, dict):

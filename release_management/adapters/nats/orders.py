@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import heapq
 import json
 import uuid
 from collections.abc import Iterable
@@ -29,8 +28,6 @@ TICK_SECONDS = 1.5
 MAX_DELIVERIES = 20
 RETRY_SECONDS = 0.2
 
-Place = tuple[str, str, str, str]
-
 _log = structlog.get_logger(__name__)
 
 
@@ -53,8 +50,9 @@ class NatsOrderChannel:
 class ExecutorService:
     """Takes the orders of one executor, has them carried out, and reports.
 
-    Orders run side by side, but one at a time per component of a place, the lowest fence first. `environments` names
-    those that this process serves; without it, all. A report is stored on the bus before its order is settled, so an
+    Orders run side by side, those of one component too: what an abort orders must not wait until the health that it
+    gives up waiting for has had its time. The executor's fences make the older one stale. `environments` names those
+    that this process serves; without it, all. A report is stored on the bus before its order is settled, so an
     order that comes again is carried out again, and its report has the same id.
     """
 
@@ -73,7 +71,6 @@ class ExecutorService:
         self._dead_letters = dead_letters
         self._environments = [None] if environments is None else sorted(set(environments))
         self._ticker = Ticker(TICK_SECONDS)
-        self._lanes: dict[Place, list[tuple[int, int, Msg, Order]]] = {}
         self._held: set[int] = set()
 
     async def run(self) -> None:
@@ -112,11 +109,7 @@ class ExecutorService:
         except ValueError as error:
             tasks.create_task(self._bury(message, sequence, str(error)))
             return
-        place = (order.environment, order.application, order.target, order.component)
-        if place not in self._lanes:
-            self._lanes[place] = []
-            tasks.create_task(self._work_off(place))
-        heapq.heappush(self._lanes[place], (order.fence, sequence, message, order))
+        tasks.create_task(self._carry_out(message, sequence, order))
 
     def _read(self, message: Msg) -> Order:
         try:
@@ -127,15 +120,6 @@ class ExecutorService:
         if message.subject != addressed:
             raise ValueError(f"the order belongs on {addressed}, but came on {message.subject}")
         return order
-
-    async def _work_off(self, place: Place) -> None:
-        lane = self._lanes[place]
-        try:
-            while lane:
-                _, sequence, message, order = heapq.heappop(lane)
-                await self._carry_out(message, sequence, order)
-        finally:
-            del self._lanes[place]
 
     async def _carry_out(self, message: Msg, sequence: int, order: Order) -> None:
         try:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -17,6 +18,7 @@ from release_management.adapters.stack.loop import LoopThread
 from release_management.adapters.stack.reading import QueryRole, Reading
 from release_management.adapters.stack.road import Road
 from release_management.domain.record import Recorded
+from release_management.services.bus import GatewayFailed
 from release_management.services.wishes import Outcome, Wish
 
 NEEDS_ROAD = frozenset(
@@ -80,6 +82,7 @@ class Owner:
     verifies_user = True
 
     def __init__(self, folder: Path, *, may_start: bool) -> None:
+        Home(folder).prepare()
         self._lock = FolderLock(folder)
         self._lock.acquire()
         try:
@@ -92,40 +95,49 @@ class Owner:
         self._starting = threading.Lock()
         self._server: NatsServer | None = None
         self._loop: LoopThread | None = None
+        self._serving: list[Future[None]] = []
 
     def ask(self, wish: Wish) -> Outcome:
         """Decide here."""
         if wish.command in NEEDS_ROAD:
             self.start_road()
-        return self._core.gateway.ask(wish).result()
+        try:
+            return self._core.gateway.ask(wish).result()
+        except GatewayFailed as error:
+            return Outcome(status="busy", sender=wish.sender, id=wish.id, command=wish.command, reason=str(error))
 
     def query(self, name: str, params: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
-        """Ask the projections here."""
+        """Ask the projections here, once they have taken in what was there when the folder was opened, too."""
+        self._reading.projector.catch_up()
         return self._reading.ask(name, params, after)
 
     def start_road(self) -> None:
-        """Start bus, relay, orchestrator, timers and executor in this process, once."""
+        """Start bus, relay, orchestrator, timers and executor in this process, once. Raises what ended them since."""
         if not self._may_start:
             raise NotReachableError(f"nothing runs in {self._core.home.folder}; start it with: relman up")
         with self._starting:
             if self._loop is not None:
+                self._raise_what_ended()
                 return
             self._server = NatsServer(self._core.home.folder)
             self._server.start()
             self._loop = LoopThread("road")
             road, queries = Road(self._core), QueryRole(self._reading)
-            serving = [
+            self._serving = [
                 self._loop.start(road.serve(self._server.url)),
                 self._loop.start(queries.serve(self._server.url)),
             ]
             deadline = time.monotonic() + START_SECONDS
             while not (road.ready.is_set() and queries.ready.is_set()):
-                for future in serving:
-                    if future.done():
-                        future.result()
+                self._raise_what_ended()
                 if time.monotonic() > deadline:
                     raise NotReachableError(f"the road did not start within {START_SECONDS:g} s")
                 time.sleep(0.005)
+
+    def _raise_what_ended(self) -> None:
+        for future in self._serving:
+            if future.done():
+                future.result()
 
     def dead_letters(self, limit: int) -> list[DeadLetter]:
         """Ask the bus, which then must run."""
@@ -166,14 +178,17 @@ class Client:
         self._loop = LoopThread("bus client")
         self._bus = BusClient(url)
         self._folder = folder
+        self._last = 0
 
     def ask(self, wish: Wish) -> Outcome:
         """Ask over the bus."""
-        return self._loop.run(self._bus.ask(wish))
+        outcome = self._loop.run(self._bus.ask(wish))
+        self._last = max(self._last, outcome.last)
+        return outcome
 
     def query(self, name: str, params: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
-        """Ask over the bus."""
-        return cast(list[dict[str, Any]], self._loop.run(self._bus.query(name, params, after)))
+        """Ask over the bus; the answer has taken in whatever was asked for through this client."""
+        return cast(list[dict[str, Any]], self._loop.run(self._bus.query(name, params, max(after, self._last))))
 
     def start_road(self) -> None:
         """It runs there."""

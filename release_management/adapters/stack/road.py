@@ -17,6 +17,8 @@ from release_management.adapters.stack.core import Core
 from release_management.services.orchestrator import Orchestrator
 from release_management.services.relay import Relay
 
+EXECUTOR = "local"
+
 
 class Road:
     """Gateway, relay, orchestrator, timers and the local executor on one connection to the bus.
@@ -38,13 +40,14 @@ class Road:
         agenda = ProjectedAgenda(core.log, core.registry, core.home.agenda)
         try:
             await streams.ensure_streams(connection.jetstream())
+            await _take_orders_over(connection)
             orchestrator = Orchestrator(
                 agenda,
                 core.gateway,
                 NatsOrderChannel(connection),
                 core.clock,
                 core.log.wait,
-                lambda: _reports_taken_in(connection),
+                _Queued(connection).is_decided,
             )
             relay = Relay(core.log, NatsEventStream(connection, core.log.store_id))
             async with asyncio.TaskGroup() as tasks:
@@ -52,7 +55,7 @@ class Road:
                 tasks.create_task(relay.run())
                 tasks.create_task(orchestrator.run())
                 tasks.create_task(executor.run())
-                tasks.create_task(ExecutorService(connection, "local", executor, letters).run())
+                tasks.create_task(ExecutorService(connection, EXECUTOR, executor, letters).run())
                 await commands.ready.wait()
                 self.ready.set()
         finally:
@@ -61,9 +64,25 @@ class Road:
             await connection.close()
 
 
-async def _reports_taken_in(connection: Connection) -> bool:
-    """Whether the bus holds no queued command that the gateway has yet to decide."""
+async def _take_orders_over(connection: Connection) -> None:
+    """Have the orders that a killed predecessor was working on come again at once, not after its time to answer."""
     with contextlib.suppress(NotFoundError, *AWAY):
-        info = await connection.jetstream().consumer_info(streams.COMMANDS, CONSUMER)
-        return not info.num_pending and not info.num_ack_pending
-    return False
+        await connection.jetstream().delete_consumer(streams.ORDERS, EXECUTOR)
+
+
+class _Queued:
+    """The commands, reports among them, that the bus held when it was first asked about them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._js = connection.jetstream()
+        self._last: int | None = None
+
+    async def is_decided(self) -> bool:
+        """Whether the gateway has decided all of them."""
+        with contextlib.suppress(NotFoundError, *AWAY):
+            if self._last is None:
+                self._last = (await self._js.stream_info(streams.COMMANDS)).state.last_seq
+            info = await self._js.consumer_info(streams.COMMANDS, CONSUMER)
+            idle = not info.num_pending and not info.num_ack_pending
+            return idle or (info.ack_floor is not None and info.ack_floor.stream_seq >= self._last)
+        return False

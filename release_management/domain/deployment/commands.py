@@ -34,13 +34,18 @@ class PreviewDeployment(Command):
 
 
 class Deploy(Command):
-    """Plan unless it is planned already, and carry it out as soon as the rules allow."""
+    """Plan unless it is planned already, and carry it out as soon as the rules allow.
+
+    `supersede`: what holds or awaits its places goes back to the stable version first, which stays the base (a hotfix
+    that cannot wait for a canary); otherwise it waits for its turn.
+    """
 
     NAME: ClassVar[str] = "deployment.deploy"
     release: ReleaseRef
     environment: Name
     strategy: StrategyName | None = None
     options: Options = {}
+    supersede: bool = False
 
 
 class Promote(Command):

@@ -24,6 +24,7 @@ from release_management.domain.deployment.events import (
     DeploymentStepStarted,
     DeploymentStepSucceeded,
     DeploymentSucceeded,
+    DeploymentSuperseded,
 )
 from release_management.domain.deployment.state import (
     ACTIVE,
@@ -61,7 +62,7 @@ from release_management.domain.record import timestamp
 from release_management.domain.words import Personal, Refused
 
 ATTEMPTS: Mapping[Leg, int] = {"forward": 3, "rollback": 6}
-ORDER_SECONDS = 120.0
+ORDER_SECONDS = 600.0
 QUEUE_SECONDS = 86_400.0
 
 
@@ -182,6 +183,18 @@ def abort(state: Deployment, actor: str, note: str | None, now: str) -> list[Dep
     if settled(state):
         raise Refused(f"deployment {state.id} has begun to stop the old version; let it end, then roll it back")
     return _abort(state, "person", "somebody aborted it", now, actor, text)
+
+
+def supersede(state: Deployment, by: str, successor: str, now: str) -> list[DeploymentEvent]:
+    """Make way for another deployment, `successor`, which brings `by`: go back to the stable version, or stop waiting.
+
+    What is about to end by itself is left to do so.
+    """
+    if state.phase in WAITING:
+        return [DeploymentSuperseded(successor=successor)]
+    if state.phase not in MOVING or settled(state):
+        return []
+    return _abort(state, "superseded", f"superseded by {by}", now)
 
 
 def _abort(

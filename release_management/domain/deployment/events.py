@@ -190,7 +190,7 @@ class DeploymentAborting(Fact):
     """It goes back. `cause` says what made it."""
 
     NAME: ClassVar[str] = "deployment.aborting"
-    cause: Literal["person", "failed", "errored", "deadline"]
+    cause: Literal["person", "failed", "errored", "deadline", "superseded"]
     reason: Line
     by: ActorId | None = None
     note: Personal | None = None

@@ -16,7 +16,7 @@ from release_management.domain.deployment.commands import (
     Retry,
     Rollback,
 )
-from release_management.domain.deployment.decide import QUEUE_SECONDS, abort, later, promote, start
+from release_management.domain.deployment.decide import QUEUE_SECONDS, abort, later, promote, start, supersede
 from release_management.domain.deployment.events import (
     DeploymentApprovalAwaited,
     DeploymentExpired,
@@ -53,7 +53,11 @@ def plan_deployment(command: PlanDeployment, desk: Desk) -> None:
 def preview(command: PreviewDeployment, desk: Desk) -> None:
     """What `deployment.deploy` would do: the plan and the verdicts. Nothing is recorded."""
     release = desk.release(command.release)
-    compiled = compile_now(desk, release, command.environment, command.strategy, command.options)
+    planned = _planned(desk, Wanted(command.release, command.environment, command.strategy, command.options))
+    if planned is not None:
+        compiled = compile_again(desk, planned)
+    else:
+        compiled = compile_now(desk, release, command.environment, command.strategy, command.options)
     state = Deployment(
         release=release.ref,
         application=release.application,
@@ -71,12 +75,21 @@ def preview(command: PreviewDeployment, desk: Desk) -> None:
 
 
 def deploy(command: Deploy, desk: Desk) -> None:
-    """Plan and begin. What runs already, or is on its way, is already so."""
+    """Plan unless it is planned, and begin. What runs already, or is on its way, is already so."""
     wanted = Wanted(command.release, command.environment, command.strategy, command.options)
-    _request(desk, plan(desk, wanted), command.strategy)
+    _request(desk, _planned(desk, wanted) or plan(desk, wanted), command.strategy, superseding=command.supersede)
 
 
-def _request(desk: Desk, state: Deployment, strategy: StrategyName | None) -> None:
+def _planned(desk: Desk, wanted: Wanted) -> Deployment | None:
+    """The plan that is there already, where nothing else is asked for: it keeps the strategy that was chosen for it."""
+    id = desk.release(wanted.release).planned.get(wanted.environment)
+    if id is None or wanted.strategy is not None or wanted.options:
+        return None
+    known = desk.deployment(id)
+    return known if known.phase is Phase.PLANNED else None
+
+
+def _request(desk: Desk, state: Deployment, strategy: StrategyName | None, *, superseding: bool = False) -> None:
     if state.phase is not Phase.PLANNED:
         if strategy is not None and strategy != state.strategy and not state.ended:
             raise Refused(
@@ -87,6 +100,8 @@ def _request(desk: Desk, state: Deployment, strategy: StrategyName | None) -> No
         return
     record(desk, state.id, [DeploymentRequested(by=desk.actor)])
     _go_on(desk, state.id, first=True)
+    if superseding and desk.deployment(state.id).phase is Phase.QUEUED:
+        _clear_the_way(desk, state)
     _answer(desk, state.id)
 
 
@@ -113,6 +128,9 @@ def _go_on(desk: Desk, id: str, *, first: bool) -> None:
     compiled = compile_again(desk, state)
     if compiled.plan.digest != state.digest:
         record(desk, id, [replanned(state, compiled, "what stands at its places, or a policy, has changed")])
+        for target in set(state.targets) - set(compiled.targets):
+            place = desk.place(state.environment, state.application, target)
+            desk.write(places.stream(state.environment, state.application, target), places.release(place, id))
         state = desk.deployment(id)
     asked = situation(desk, state)
     said = verdicts(asked)
@@ -136,12 +154,28 @@ def _go_on(desk: Desk, id: str, *, first: bool) -> None:
         record(desk, id, start(state, compiled.bindings, desk.now))
 
 
+def _clear_the_way(desk: Desk, state: Deployment) -> None:
+    """Have whatever holds or awaits the deployment's places give way to it."""
+    ahead: list[str] = []
+    for target in state.targets:
+        place = desk.place(state.environment, state.application, target)
+        ahead += [other for other in (*place.queue, place.lock) if other is not None and other != state.id]
+    for other in dict.fromkeys(ahead):
+        record(desk, other, supersede(desk.deployment(other), state.release, state.id, desk.now))
+    go_on(desk, state.id)
+
+
 def _why_not(state: Deployment, said: tuple[Verdict, ...]) -> str:
     reasons = "; ".join(verdict.reason for verdict in denials(said))
     return f"{state.release} may not be deployed to {state.environment}: {reasons}"
 
 
 def _await_approval(desk: Desk, state: Deployment, asked: Situation) -> None:
+    """Wait for a person; whoever stands behind it in a queue need not wait for that person too."""
+    for target in state.targets:
+        place = desk.place(state.environment, state.application, target)
+        stream = places.stream(state.environment, state.application, target)
+        desk.write(stream, places.release(place, state.id))
     given = asked.approval
     if given.phase in (approvals.Phase.WAITING, approvals.Phase.GRANTED) and given.digest != asked.digest:
         reason = "the plan or the evidence has changed since approval was asked for"
@@ -176,16 +210,16 @@ def request_approval(desk: Desk, state: Deployment) -> str:
 
 
 def _queue(desk: Desk, state: Deployment) -> None:
-    if state.phase is Phase.QUEUED:
-        return
+    """Wait for every place; the plan may have changed since it was queued, and with it the places."""
     behind: list[str] = []
     for target in state.targets:
         stream = places.stream(state.environment, state.application, target)
         place = desk.place(state.environment, state.application, target)
-        behind += [other for other in (place.lock, *place.queue) if other is not None]
+        behind += [other for other in (place.lock, *place.queue) if other is not None and other != state.id]
         desk.write(stream, places.enqueue(place, state.id))
-    deadline = later(desk.now, QUEUE_SECONDS)
-    record(desk, state.id, [DeploymentQueued(behind=tuple(dict.fromkeys(behind)), deadline=deadline)])
+    if state.phase is not Phase.QUEUED:
+        deadline = later(desk.now, QUEUE_SECONDS)
+        record(desk, state.id, [DeploymentQueued(behind=tuple(dict.fromkeys(behind)), deadline=deadline)])
 
 
 def promote_deployment(command: Promote, desk: Desk) -> None:

@@ -111,30 +111,26 @@ async def test_an_order_whose_settling_got_lost_comes_again_and_is_reported_once
         assert len(bus.gateway.seen) == 1
 
 
-async def test_orders_of_one_component_run_one_at_a_time_by_fence_and_others_beside_them(
-    server: NatsServer,
-) -> None:
-    started: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
-    gates = {fence: asyncio.Event() for fence in (3, 5, 9)}
+async def test_a_newer_order_of_a_component_does_not_wait_for_the_older_one(server: NatsServer) -> None:
+    started: asyncio.Queue[int] = asyncio.Queue()
+    overtaken = asyncio.Event()
 
     async def work(order: Order) -> None:
-        started.put_nowait((order.component, order.fence))
-        if order.component == "web":
-            await gates[order.fence].wait()
+        started.put_nowait(order.fence)
+        if order.fence == 3:
+            await overtaken.wait()
 
-    async with serving(server) as bus, running(service(bus, FakeExecutor(work)).run()):
+    executor = FakeExecutor(work)
+    async with serving(server) as bus, running(service(bus, executor).run()):
+        settled = await watch(bus, ACKS)
         channel = NatsOrderChannel(bus.connection)
-        for fence in (3, 9, 5):
-            await channel.send(order(fence=fence), 0)
-        assert await started.get() == ("web", 3)
-        await channel.send(order(component="api", fence=4), 0)
-        assert await started.get() == ("api", 4)
-        gates[3].set()
-        assert await started.get() == ("web", 5)
-        assert started.empty()
-        gates[5].set()
-        gates[9].set()
-        assert await started.get() == ("web", 9)
+        await channel.send(order(fence=3), 0)
+        assert await started.get() == 3
+        await channel.send(order(fence=9), 0)
+        assert await started.get() == 9
+        assert (await settled.next_msg(timeout=5)).data == b"+ACK"
+        overtaken.set()
+        assert (await settled.next_msg(timeout=5)).data == b"+ACK"
 
 
 async def test_an_executor_serves_its_environments_only(server: NatsServer) -> None:

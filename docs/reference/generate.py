@@ -1,0 +1,378 @@
+"""Write the reference pages from the code: `python docs/reference/generate.py`.
+
+`--check` writes nothing and fails where a committed page is not what would be written. What a field means stands in
+`meanings.toml`; a field without a meaning, and a meaning without a field, are errors.
+"""
+
+import ast
+import difflib
+import inspect
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel
+
+import release_management
+from docs.reference.fields import SHAPES, WORDS, Meanings, default_of, doc, fields_table, row, type_of
+from release_management.adapters.local.settings import PLACEHOLDERS, ComponentSettings
+from release_management.adapters.nats import streams
+from release_management.cli.manifest import models as manifest
+from release_management.domain import orders, plan, record, registry
+from release_management.domain.compiler import Stand, compile_plan
+from release_management.domain.environment import TIERS, Target
+from release_management.domain.strategies import STRATEGIES, AnyOptions, StrategyName
+from release_management.manager import ReleaseManager
+from release_management.projections import running
+from release_management.projections.queries import QUERIES, Query
+from release_management.services.decisions import COMMANDS
+from release_management.services.wishes import Outcome
+from release_management.views import View
+
+HERE = Path(__file__).resolve().parent
+NOTE = "<!-- Written by docs/reference/generate.py from the code; change it there. -->"
+SENT_BY_US = re.compile(r" \(sent by .*\)\.?$")
+
+
+def page(title: str, intro: str, *parts: Iterable[str]) -> str:
+    """A page's text."""
+    lines = [f"# {title}", "", NOTE, "", inspect.cleandoc(intro), ""]
+    for part in parts:
+        lines += part
+    return "\n".join(lines).rstrip() + "\n"
+
+
+# Pages
+
+
+def events() -> str:
+    """Every event."""
+
+    def listed() -> Iterator[str]:
+        yield from ("## The envelope", "", *fields_table(record.Envelope, "envelope", "envelope"))
+        group = ""
+        for name, fact in sorted(registry.FACTS.items(), key=lambda item: item[0].split(".")[0]):
+            if name.split(".")[0] != group:
+                group = name.split(".")[0]
+                yield from (f"## {group}", "", f"Stream {Meanings.of('streams', 'stream', group)}.", "")
+            yield from (f"### {name}", "", f"Version {fact.VERSION}. {doc(fact)}", "")
+            yield from fields_table(fact, "fields", name)
+
+    return page(
+        "Events",
+        """
+        Every kind of record that the log can hold. A record is one CloudEvents 1.0 JSON document; `data` holds the
+        fields that are listed here. Names and versions are permanent. On the bus the event `deployment.started` comes
+        on the subject `relman.events.deployment.started`. A field without a value is left out, never null.
+        How to check records is told in [Audit it](../how-to/audit-it.md); the types are in [Types](types.md).
+        """,
+        listed(),
+    )
+
+
+def commands() -> str:
+    """Every command."""
+
+    def listed() -> Iterator[str]:
+        public = {name: model for name, (model, _) in COMMANDS.items() if not SENT_BY_US.search(doc(model))}
+        for name, model in public.items():
+            yield from (f"## {name}", "", doc(model), "", *fields_table(model, "fields", name))
+        yield from ("## Sent by the machinery", "")
+        yield "Executors, orchestrator and timers send these. They change nothing where they do not fit what stands."
+        yield ""
+        for name, (model, _) in COMMANDS.items():
+            if name not in public:
+                yield from (f"### {name}", "", doc(model), "", *fields_table(model, "fields", name))
+        yield from ("## The outcome", "", *doc(Outcome).splitlines(), "", *fields_table(Outcome, "outcome", "outcome"))
+
+    return page(
+        "Commands",
+        """
+        What can be wished, by its name on the bus. The fields stand in the CloudEvent's `data`.
+        Ask on `relman.ask.command.<name>` for an answer, or publish on `relman.commands.<name>`:
+        [Publish commands from a service](../how-to/publish-commands-from-a-service.md). The types are in
+        [Types](types.md). Repeating a wish that is already true records nothing.
+        """,
+        listed(),
+    )
+
+
+def strategies() -> str:
+    """Every strategy with its options."""
+
+    def table(strategy: str, model: type[AnyOptions]) -> Iterator[str]:
+        yield from ("| option | type | default | meaning |", "|---|---|---|---|")
+        hints = get_type_hints(model, include_extras=True)
+        for name, field in model.model_fields.items():
+            meaning = Meanings.of("options", strategy, name)
+            yield row(f"`{name}`", type_of(hints[name]), default_of(field), meaning)
+        yield ""
+
+    def listed() -> Iterator[str]:
+        for strategy, model in STRATEGIES.items():
+            yield from (f"## {strategy}", "", *doc(model).splitlines(), "", *table(strategy, model))
+            yield "With its defaults, two replicas and an earlier version that serves, it compiles to:"
+            yield from ("", "```text", *example_plan(strategy, model), "```", "")
+        yield from ("## A canary's steps", "", "`steps` is a list; each item has exactly one of these keys.", "")
+        yield from ("| step | meaning |", "|---|---|")
+        for name in ("set_weight", "pause", "set_scale"):
+            yield row(f"`{name}`", Meanings.of("options", "step", name))
+        yield ""
+
+    return page(
+        "Strategies",
+        """
+        A strategy compiles a release to a [plan](../discussions/concepts.md#plans-and-steps). Its options come from the
+        policy of the application, the policy of the application in the environment, the release's own canary share,
+        and the deployment itself: the later one wins, option by option. Without any policy the strategy is `rolling`.
+        A first deployment at a place has no earlier version, so it routes all traffic at once and says so.
+        """,
+        listed(),
+    )
+
+
+def example_plan(strategy: StrategyName, model: type[AnyOptions]) -> Iterator[str]:
+    """The steps of a plan, and the way back."""
+    stand = Stand(target="main", component="web", serving=True, replicas=2)
+    made = compile_plan(strategy, "1.1.0", [stand], model())
+    for number, step in enumerate(made.forward, 1):
+        yield f"{number:2}  {plan.describe(step)}"
+    yield "back"
+    for number, step in enumerate(made.rollback, 1):
+        yield f"{number:2}  {plan.describe(step)}"
+
+
+def settings() -> str:
+    """What a component says to the executor `local`."""
+
+    def listed() -> Iterator[str]:
+        yield from ("## A component", "", *doc(ComponentSettings).splitlines(), "")
+        yield from fields_table(ComponentSettings, "settings", "component", hide=("slots",))
+        yield from ("## Placeholders of the command", "", "| placeholder | becomes |", "|---|---|")
+        for name in PLACEHOLDERS:
+            yield row(f"`{{{name}}}`", Meanings.of("placeholders", "command", name))
+        yield from ("", "## A target", "", *fields_table(Target, "fields", "target"))
+        yield from ("## Tiers", "", "An environment's tier follows from its name unless it is given.", "")
+        yield from ("| a word in the name | tier |", "|---|---|")
+        for word, tier in TIERS.items():
+            yield row(f"`{word}`", tier)
+        yield from ("| any other | development |", "")
+
+    return page(
+        "Settings of the executor `local`",
+        """
+        The executor `local` runs components as processes of this machine behind HAProxy. A component's settings stand
+        under `environments.<name>.targets.<target>.components.<component>` of `relman.yaml`.
+        """,
+        listed(),
+    )
+
+
+def manifest_page() -> str:
+    """The file that `relman apply` takes."""
+
+    def listed() -> Iterator[str]:
+        for model in (manifest.Manifest, *filter(is_part, vars(manifest).values())):
+            name = "The file" if model is manifest.Manifest else model.__name__
+            yield from (f"## {name}", "", *doc(model).splitlines(), "", *fields_table(model, "manifest", name))
+
+    return page(
+        "relman.yaml",
+        """
+        What `relman apply FILE` reads. Everything is optional; what the file does not name stays as it is. An unknown
+        key is refused with its line. Components' settings are in [Settings](settings.md), options in
+        [Strategies](strategies.md).
+        """,
+        listed(),
+    )
+
+
+def is_part(thing: object) -> bool:
+    """Whether it is a model of a part of the file."""
+    own = isinstance(thing, type) and issubclass(thing, BaseModel) and thing.__module__ == manifest.__name__
+    return own and thing is not manifest.Manifest
+
+
+def queries() -> str:
+    """Every query."""
+
+    def listed() -> Iterator[str]:
+        for name, query in QUERIES.items():
+            yield from (f"## {name}", "", Meanings.of("queries", "query", name), "")
+            yield from fields_table(query.params, "params", name)
+            yield from ("Each row has: " + ", ".join(f"`{column}`" for column in columns(query)) + ".", "")
+
+    return page(
+        "Queries",
+        """
+        Questions to the read models, by name. On the bus: a request to `relman.ask.query.<name>` with
+        `{"params": {…}, "after": 0}`; the answer is `{"answer": [rows]}` or `{"error": "what is wrong"}`. `after` is a
+        position: the answer waits until the read model has taken in the log up to it, so you read what you wrote.
+        Rows show people's names and opened texts; columns that hold nothing may be absent or null.
+        """,
+        listed(),
+    )
+
+
+def columns(query: Query[Any]) -> list[str]:
+    """The names in a row of the answer."""
+    if query.name == "running":
+        occupant = dict.fromkeys(
+            ("version", "artifact_digest", "config_digest", "replicas", "since", "by", "release", "deployment")
+        )
+        empty: dict[str, Any] = dict.fromkeys(column.name for column in running.running.columns)
+        [shown] = running.slots([{**empty, "slots": {"blue": occupant}}])
+        return list(shown)
+    samples = {name: "x" for name, field in query.params.model_fields.items() if field.is_required()}
+    return list(query.select(query.params(**samples)).selected_columns.keys())
+
+
+def bus() -> str:
+    """Subjects, headers, streams, orders and reports."""
+
+    def listed() -> Iterator[str]:
+        yield from ("## Subjects", "", "| subject | what it is for |", "|---|---|")
+        for subject in (
+            f"{streams.ASK_COMMAND}.<name>",
+            streams.ASK_OUTCOME,
+            f"{streams.ASK_QUERY}.<name>",
+            streams.ASK_DEAD_LETTERS,
+            f"{streams.COMMAND_SUBJECTS}.<name>",
+            f"{streams.EVENT_SUBJECTS}.<name>",
+            f"{streams.ORDER_SUBJECTS}.<executor>.<environment>",
+        ):
+            yield row(f"`{subject}`", Meanings.of("subjects", "subject", subject))
+        yield from ("", "## Headers", "", "| header | meaning |", "|---|---|")
+        for header in (streams.ACTOR, streams.REPLY_TO, streams.POSITION, streams.CONTENT_TYPE, "Nats-Msg-Id"):
+            yield row(f"`{header}`", Meanings.of("headers", "header", header))
+        yield from ("", "## Streams", "", "| stream | holds | kept | when full |", "|---|---|---|---|")
+        for config in streams.configurations():
+            kept = "until taken" if str(config.retention).lower().endswith("workqueue") else "the newest"
+            full = "new messages are refused" if str(config.discard).lower().endswith("new") else "the oldest go"
+            size = f"{(config.max_bytes or 0) // streams.MEBIBYTE:,} MiB"
+            age = f", {config.max_age / streams.DAY:g} days" if config.max_age else ""
+            yield row(f"`{config.name}`", f"{config.description}", f"{kept}, at most {size}{age}", full)
+        yield from ("", "## An order", "", *doc(orders.Order).splitlines(), "")
+        yield from fields_table(orders.Order, "fields", "order")
+        yield from ("## A report", "", *doc(orders.Report).splitlines(), "")
+        yield from fields_table(orders.Report, "fields", "report")
+
+    return page(
+        "The bus",
+        """
+        `relman up` starts a NATS server on 127.0.0.1. Its URL, with a password, stands in `.relman/nats.url`, readable
+        by the owner only. A message may have 256 KiB.
+        How to use it from a service: [Publish commands from a service](../how-to/publish-commands-from-a-service.md).
+        """,
+        listed(),
+    )
+
+
+def types_page() -> str:
+    """The words and the shapes that the other pages speak of."""
+
+    def listed() -> Iterator[str]:
+        yield from ("## Words", "", "| word | what it allows |", "|---|---|")
+        yield from (row(word, meaning) for word, _, meaning in WORDS if meaning)
+        yield ""
+        for model in SHAPES:
+            if model is plan.Provision:
+                yield from ("## Steps", "", "A plan's steps; `verb` says which.", "")
+            if model is orders.ProvisionSlot:
+                yield from ("## Actions", "", "What an executor is ordered to do; `verb` says which.", "")
+            mark = "###" if issubclass(model, plan.Step) or model.__module__ == orders.__name__ else "##"
+            yield from (f"{mark} {model.__name__}", "", *doc(model).splitlines(), "")
+            yield from fields_table(model, "fields", model.__name__)
+
+    return page("Types", "What the fields of events, commands and settings may hold.", listed())
+
+
+def python() -> str:
+    """`ReleaseManager` and what it returns."""
+
+    def listed() -> Iterator[str]:
+        yield from ("## ReleaseManager", "", f"```text\nReleaseManager{signature(ReleaseManager.__init__)}\n```", "")
+        yield from (*doc(ReleaseManager).splitlines(), "")
+        for name, method in vars(ReleaseManager).items():
+            function = method.__func__ if isinstance(method, classmethod) else method
+            if name.startswith("_") or not inspect.isfunction(function):
+                continue
+            yield from (f"### {name}", "", f"```text\n{name}{signature(function)}\n```", "")
+            yield from (*doc(function).splitlines(), "")
+        for name in release_management.__all__:
+            thing = getattr(release_management, name)
+            if thing is ReleaseManager:
+                continue
+            yield from (f"## {name}", "", *doc(thing).splitlines(), "")
+            if issubclass(thing, View):
+                yield "Fields: " + ", ".join(f"`{field}`" for field in thing.model_fields) + "."
+                yield ""
+
+    return page(
+        "Python",
+        """
+        `from release_management import ReleaseManager`. What it returns is typed and immutable; `print` shows it, and
+        `model_dump()` gives plain data.
+        """,
+        listed(),
+    )
+
+
+def signature(function: Callable[..., Any]) -> str:
+    """A signature as it is written, without `self`, one parameter a line where it is long."""
+    [node] = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+    assert isinstance(node, ast.FunctionDef)
+    node.args.args = node.args.args[1:]
+    returned = f" -> {ast.unparse(node.returns)}" if node.returns and ast.unparse(node.returns) != "None" else ""
+    args = ast.unparse(node.args).replace("'", '"')
+    if len(args) < 80:
+        return f"({args}){returned}"
+    parts = re.split(r", (?=(?:\*, )?\w+: )", args)
+    return "(\n" + "".join(f"    {part},\n" for part in parts) + f"){returned}"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A page: its file name and what makes its text."""
+
+    name: str
+    make: Callable[[], str]
+
+
+PAGES = (
+    Written("events.md", events),
+    Written("commands.md", commands),
+    Written("strategies.md", strategies),
+    Written("settings.md", settings),
+    Written("relman-yaml.md", manifest_page),
+    Written("queries.md", queries),
+    Written("bus.md", bus),
+    Written("types.md", types_page),
+    Written("python.md", python),
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or with `--check` compare them."""
+    made = {HERE / written.name: written.make() for written in PAGES}
+    if unused := Meanings.unused():
+        raise LookupError(f"docs/reference/meanings.toml speaks of what there is not: {', '.join(unused)}")
+    stale = {path: text for path, text in made.items() if not path.exists() or path.read_text() != text}
+    if "--check" not in arguments:
+        for path, text in stale.items():
+            path.write_text(text)
+        return 0
+    for path, text in stale.items():
+        before = path.read_text().splitlines() if path.exists() else []
+        print(*difflib.unified_diff(before, text.splitlines(), path.name, "the code", lineterm="", n=0), sep="\n")
+    if stale:
+        print("write them anew with: python docs/reference/generate.py", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,326 @@
+"""One fact of every kind, with realistic contents. The golden lines are made of them."""
+
+from pydantic import JsonValue
+
+from release_management.domain.approval import (
+    ApprovalCompleted,
+    ApprovalDenied,
+    ApprovalExpired,
+    ApprovalGranted,
+    ApprovalRequested,
+    ApprovalVoided,
+)
+from release_management.domain.deployment.events import (
+    DeploymentAborting,
+    DeploymentApprovalAwaited,
+    DeploymentCancelled,
+    DeploymentExpired,
+    DeploymentFastForwarded,
+    DeploymentHalted,
+    DeploymentPaused,
+    DeploymentPlanned,
+    DeploymentQueued,
+    DeploymentRejected,
+    DeploymentReplanned,
+    DeploymentRequested,
+    DeploymentResumed,
+    DeploymentRollbackFailed,
+    DeploymentRolledBack,
+    DeploymentStarted,
+    DeploymentStepErrored,
+    DeploymentStepFailed,
+    DeploymentStepStarted,
+    DeploymentStepSucceeded,
+    DeploymentSucceeded,
+    DeploymentSuperseded,
+)
+from release_management.domain.environment import ApprovalRule, EnvironmentConfigured, Target, TargetConfigured
+from release_management.domain.estate import EnvironmentListed
+from release_management.domain.orders import ProvisionSlot, RouteSlots
+from release_management.domain.pipeline import PipelineConfigured, Stage
+from release_management.domain.place import (
+    PlaceLocked,
+    PlacePromoted,
+    PlaceQueued,
+    PlaceSlotProvisioned,
+    PlaceSlotRetired,
+    PlaceTrafficIntended,
+    PlaceTrafficObserved,
+    PlaceUnlocked,
+    PlaceUnqueued,
+    PlaceVersionSucceeded,
+    PlaceVersionWithdrawn,
+)
+from release_management.domain.policy import (
+    Gate,
+    PolicyGatesConfigured,
+    PolicyPipelineChosen,
+    PolicyStrategyConfigured,
+    PolicyTriggersConfigured,
+    TriggerCondition,
+)
+from release_management.domain.registry import CommandRefused
+from release_management.domain.release import (
+    Change,
+    ReleaseAttested,
+    ReleaseBlocked,
+    ReleaseCanaryConfigured,
+    ReleaseCreated,
+    ReleaseDeploymentPlanned,
+    ReleasePublished,
+    ReleaseSucceeded,
+    ReleaseUnblocked,
+    ReleaseWithdrawn,
+)
+from release_management.domain.words import Fact, Personal
+from tests.domain.build import (
+    ANN,
+    BEN,
+    DEPLOYMENT,
+    DIGEST,
+    LATER,
+    NOW,
+    OTHER,
+    THIRD,
+    binding,
+    component,
+    plan,
+)
+
+SEALED = Personal(subject=ANN, sealed="v1.k7.pZ4kq0m3cGVyc29uYWw")
+STEPS: JsonValue = [{"set_weight": 10}, {"pause": {}}, {"set_weight": 50}, {"pause": {"duration": "5m"}}]
+CANARY = plan("canary", {"steps": STEPS})
+ROLLING = plan("rolling")
+CHANGE = Change(commit="8f14e45f", committed_at="2026-11-20T16:05:00+01:00", author=SEALED, message=SEALED)
+PROVISION = ProvisionSlot(
+    slot="green",
+    version="2.0.0",
+    artifact="registry.example/shop/api:2.0.0",
+    artifact_digest=DIGEST,
+    config={"LOG_LEVEL": "info"},
+    replicas=4,
+)
+
+SAMPLES: tuple[tuple[str, Fact], ...] = (
+    (
+        "environment:production",
+        EnvironmentConfigured(
+            name="production",
+            label="Production (München)",
+            tier="production",
+            order=3,
+            approval=ApprovalRule(required=2, approvers=(ANN, BEN), allow_self=False),
+            variables={"REGION": "eu-central-1", "DB_PASSWORD": "env:DB_PASSWORD"},
+        ),
+    ),
+    (
+        "environment:production",
+        TargetConfigured(
+            target=Target(
+                name="eu",
+                executor="local",
+                routes=(5, 25, 50),
+                slots=("blue", "green"),
+                reversible=False,
+                labels={"region": "eu-central-1"},
+                components={"api": {"replicas": 4, "command": ["./run", "--port", "{port}"], "health": None}},
+            )
+        ),
+    ),
+    ("estate:main", EnvironmentListed(environment="production", order=3)),
+    (
+        "pipeline:main",
+        PipelineConfigured(
+            name="main",
+            application="shop",
+            stages=(Stage(environment="staging"), Stage(environment="production", requires=("staging",))),
+        ),
+    ),
+    (
+        "policy:shop/production",
+        PolicyStrategyConfigured(strategy="canary", options={"initial_traffic": 5, "increment": 10, "interval": "5m"}),
+    ),
+    (
+        "policy:shop",
+        PolicyTriggersConfigured(
+            conditions=(TriggerCondition(metric="error_rate", threshold=0.02, duration_seconds=120.0),)
+        ),
+    ),
+    ("policy:shop", PolicyGatesConfigured(gates={"security-scan": Gate(required=True, pass_threshold=7.5)})),
+    ("policy:shop", PolicyPipelineChosen(pipeline="main")),
+    (
+        "release:shop@2.0.0",
+        ReleaseCreated(
+            application="shop",
+            version="2.0.0",
+            author=ANN,
+            components=(component("api", config={"LOG_LEVEL": "info"}), component("web", "1.4.0-rc.1+build.7")),
+            changes=(
+                Change(commit="8f14e45f", committed_at="2026-11-20T16:05:00+01:00", author=SEALED, message=SEALED),
+            ),
+            changelog=(SEALED,),
+            pipeline="main",
+            stages=(Stage(environment="staging"), Stage(environment="production", requires=("staging",))),
+            content=DIGEST,
+        ),
+    ),
+    ("release:shop@2.0.0", ReleasePublished()),
+    ("release:shop@2.0.0", ReleaseAttested(gate="security-scan", result="passed", by=BEN, note=SEALED)),
+    ("release:shop@2.0.0", ReleaseBlocked(reason=SEALED)),
+    ("release:shop@2.0.0", ReleaseUnblocked()),
+    ("release:shop@2.0.0", ReleaseCanaryConfigured(initial_traffic=20)),
+    ("release:shop@2.0.0", ReleaseDeploymentPlanned(environment="production", deployment=DEPLOYMENT)),
+    ("release:shop@2.0.0", ReleaseSucceeded(environment="production", deployment=DEPLOYMENT)),
+    ("release:shop@2.0.0", ReleaseWithdrawn(environment="production", deployment=OTHER)),
+    ("place:production/shop/main", PlaceLocked(deployment=DEPLOYMENT)),
+    ("place:production/shop/main", PlaceUnlocked(deployment=DEPLOYMENT, next=OTHER)),
+    ("place:production/shop/main", PlaceQueued(deployment=OTHER)),
+    ("place:production/shop/main", PlaceUnqueued(deployment=OTHER, next=THIRD)),
+    (
+        "place:production/shop/main",
+        PlaceSlotProvisioned(
+            deployment=DEPLOYMENT, component="api", slot="green", content=component("api"), replicas=4
+        ),
+    ),
+    ("place:production/shop/main", PlaceSlotRetired(deployment=DEPLOYMENT, component="api", slot="blue")),
+    (
+        "place:production/shop/main",
+        PlaceTrafficIntended(deployment=DEPLOYMENT, component="api", weights={"blue": 95, "green": 5}),
+    ),
+    (
+        "place:production/shop/main",
+        PlaceTrafficObserved(deployment=DEPLOYMENT, component="api", weights={"blue": 95, "green": 5}, observedat=NOW),
+    ),
+    ("place:production/shop/main", PlacePromoted(deployment=DEPLOYMENT, component="api", slot="green")),
+    ("place:production/shop/main", PlaceVersionSucceeded(deployment=DEPLOYMENT, version="2.0.0")),
+    ("place:production/shop/main", PlaceVersionWithdrawn(deployment=OTHER, version="2.0.0")),
+    (
+        "approval:0193a5c2-7d7e-7000-8000-0000000000aa",
+        ApprovalRequested(
+            approval="0193a5c2-7d7e-7000-8000-0000000000aa",
+            deployment=DEPLOYMENT,
+            release="shop@2.0.0",
+            environment="production",
+            digest=DIGEST,
+            rule=ApprovalRule(required=2, approvers=(BEN,)),
+            people=(ANN,),
+            expires_at="2026-12-23T09:30:00.000000Z",
+        ),
+    ),
+    ("approval:0193a5c2-7d7e-7000-8000-0000000000aa", ApprovalGranted(by=BEN, note=SEALED)),
+    ("approval:0193a5c2-7d7e-7000-8000-0000000000aa", ApprovalCompleted(deployment=DEPLOYMENT)),
+    ("approval:0193a5c2-7d7e-7000-8000-0000000000aa", ApprovalDenied(by=BEN, deployment=DEPLOYMENT)),
+    ("approval:0193a5c2-7d7e-7000-8000-0000000000aa", ApprovalExpired(deployment=DEPLOYMENT)),
+    ("approval:0193a5c2-7d7e-7000-8000-0000000000aa", ApprovalVoided(reason="the plan has changed")),
+    (
+        f"deployment:{DEPLOYMENT}",
+        DeploymentPlanned(
+            deployment=DEPLOYMENT,
+            release="shop@2.0.0",
+            application="shop",
+            version="2.0.0",
+            environment="production",
+            targets=("main",),
+            strategy="canary",
+            chosen=True,
+            options={"steps": STEPS},
+            plan=CANARY,
+            digest=CANARY.digest,
+            by=ANN,
+            retries=OTHER,
+        ),
+    ),
+    (
+        f"deployment:{DEPLOYMENT}",
+        DeploymentReplanned(
+            strategy="rolling",
+            options={"max_surge": "25%", "max_unavailable": 0},
+            targets=("main",),
+            plan=ROLLING,
+            digest=ROLLING.digest,
+            reason="what stands at its places, or a policy, has changed",
+        ),
+    ),
+    (f"deployment:{DEPLOYMENT}", DeploymentRequested(by=ANN)),
+    (f"deployment:{DEPLOYMENT}", DeploymentApprovalAwaited(approval="0193a5c2-7d7e-7000-8000-0000000000aa")),
+    (f"deployment:{DEPLOYMENT}", DeploymentQueued(behind=(OTHER, THIRD), deadline="2026-11-24T09:30:00.000000Z")),
+    (f"deployment:{DEPLOYMENT}", DeploymentStarted(bindings=(binding("api"), binding("web", serving=False)))),
+    (
+        f"deployment:{DEPLOYMENT}",
+        DeploymentStepStarted(
+            leg="forward",
+            step=0,
+            attempt=1,
+            wave=0,
+            environment="production",
+            application="shop",
+            target="main",
+            component="api",
+            executor="local",
+            action=PROVISION,
+            settings={"replicas": 4, "port": 8080},
+            variables={"REGION": "eu-central-1"},
+            deadline="2026-11-23T09:32:00.000000Z",
+        ),
+    ),
+    (
+        f"deployment:{DEPLOYMENT}",
+        DeploymentStepStarted(
+            leg="rollback",
+            step=0,
+            attempt=2,
+            wave=0,
+            environment="production",
+            application="shop",
+            target="main",
+            component="api",
+            executor="local",
+            action=RouteSlots(weights={"blue": 100, "green": 0}),
+            deadline="2026-11-23T09:32:00.000000Z",
+        ),
+    ),
+    (
+        f"deployment:{DEPLOYMENT}",
+        DeploymentStepSucceeded(
+            leg="forward", step=2, attempt=1, wave=2, observed={"blue": 90, "green": 10}, observedat=NOW
+        ),
+    ),
+    (
+        f"deployment:{DEPLOYMENT}",
+        DeploymentStepFailed(leg="forward", step=1, attempt=1, reason="1 of 4 replicas exited with status 3"),
+    ),
+    (
+        f"deployment:{DEPLOYMENT}",
+        DeploymentStepErrored(
+            leg="forward", step=0, attempt=1, reason="no word from the executor", retry_at="2026-11-23T09:32:01.000000Z"
+        ),
+    ),
+    (
+        f"deployment:{DEPLOYMENT}",
+        DeploymentPaused(leg="forward", step=3, wave=3, reason="canary step", deadline="2026-11-30T09:30:00.000000Z"),
+    ),
+    (
+        f"deployment:{DEPLOYMENT}",
+        DeploymentPaused(
+            leg="forward", step=9, wave=8, reason="before the old version is stopped", baking=True, until=LATER
+        ),
+    ),
+    (f"deployment:{DEPLOYMENT}", DeploymentResumed(leg="forward", step=3, by="system:timers")),
+    (f"deployment:{DEPLOYMENT}", DeploymentFastForwarded(skipped=(3, 4, 5), by=BEN)),
+    (
+        f"deployment:{DEPLOYMENT}",
+        DeploymentAborting(cause="person", reason="somebody aborted it", by=BEN, note=SEALED),
+    ),
+    (f"deployment:{DEPLOYMENT}", DeploymentSucceeded()),
+    (f"deployment:{DEPLOYMENT}", DeploymentRolledBack(empty=False)),
+    (f"deployment:{DEPLOYMENT}", DeploymentRollbackFailed(reason="step 1 errored: no word from the executor")),
+    (f"deployment:{DEPLOYMENT}", DeploymentHalted(reason="the new version serves; the old one could not be stopped")),
+    (f"deployment:{DEPLOYMENT}", DeploymentRejected(reason="the approval was refused")),
+    (f"deployment:{DEPLOYMENT}", DeploymentExpired(reason="the place did not become free before the deadline")),
+    (f"deployment:{DEPLOYMENT}", DeploymentCancelled(by=BEN, note=SEALED)),
+    (f"deployment:{DEPLOYMENT}", DeploymentSuperseded(successor=OTHER)),
+    (
+        "refusals:production",
+        CommandRefused(command="deployment.deploy", sender="cli", by=ANN, reason=SEALED),
+    ),
+)

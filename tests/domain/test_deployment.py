@@ -1,0 +1,516 @@
+"""Deployment: given how far it is, when somebody or something wishes, then these facts or this refusal.
+
+The plan is a canary over 50 %: 0 candidate, 1 await, 2 route 50, 3 pause until promoted, 4 route 100, 5 promote,
+6 bake 30 s, 7 retire the old version; and back: 0 route, 1 promote, 2 pause 30 s, 3 retire.
+"""
+
+import pytest
+from pydantic import JsonValue
+
+from release_management.domain.deployment.decide import (
+    ATTEMPTS,
+    ORDER_SECONDS,
+    abort,
+    expire,
+    expire_step,
+    later,
+    promote,
+    report,
+    resume,
+    retry_step,
+    start,
+)
+from release_management.domain.deployment.events import (
+    DeploymentAborting,
+    DeploymentApprovalAwaited,
+    DeploymentCancelled,
+    DeploymentEvent,
+    DeploymentExpired,
+    DeploymentFastForwarded,
+    DeploymentHalted,
+    DeploymentPaused,
+    DeploymentQueued,
+    DeploymentRejected,
+    DeploymentResumed,
+    DeploymentRollbackFailed,
+    DeploymentRolledBack,
+    DeploymentStarted,
+    DeploymentStepErrored,
+    DeploymentStepFailed,
+    DeploymentStepStarted,
+    DeploymentSucceeded,
+    DeploymentSuperseded,
+)
+from release_management.domain.deployment.state import Deployment, Phase
+from release_management.domain.orders import AwaitSlotHealthy, ProvisionSlot, RetireSlot, RouteSlots
+from release_management.domain.plan import Plan
+from release_management.domain.words import Personal, Refused
+from tests.domain.build import (
+    BEN,
+    DEPLOYMENT,
+    NOW,
+    OTHER,
+    binding,
+    component,
+    given,
+    plan,
+    planned,
+    said,
+    stand,
+    started,
+)
+
+CANARY = plan("canary", {"steps": [{"set_weight": 50}, {"pause": {}}], "pause_deadline": "1h"})
+ROUTED, PAUSED, WIDE, BAKING, RETIRED = 2, 3, 4, 6, 7
+MUCH_LATER = later(NOW, 30 * 86_400)
+
+
+def names(facts: list[DeploymentEvent]) -> list[str]:
+    return [fact.NAME.removeprefix("deployment.") for fact in facts]
+
+
+def walked(until: int, compiled: Plan = CANARY) -> Deployment:
+    """The steps before `until` are done and `until` has begun; a pause in between was promoted."""
+    state = started(compiled)
+    for index in range(until):
+        if index == PAUSED:
+            state = given(promote(state, PAUSED, False, BEN, NOW), state)
+        elif index == BAKING:
+            state = given(resume(state, "forward", BAKING, MUCH_LATER), state)
+        else:
+            state = given(report(state, said(index), NOW), state)
+    return state
+
+
+def aborted(at: int) -> Deployment:
+    state = walked(at)
+    return given(abort(state, BEN, None, NOW), state)
+
+
+ENDS: list[DeploymentEvent] = [
+    DeploymentSucceeded(),
+    DeploymentRolledBack(empty=False),
+    DeploymentRollbackFailed(reason="no word"),
+    DeploymentHalted(reason="no way back"),
+    DeploymentRejected(reason="denied"),
+    DeploymentExpired(reason="too long"),
+    DeploymentCancelled(by=BEN),
+    DeploymentSuperseded(successor=OTHER),
+]
+
+
+# Start
+
+
+def test_it_starts_with_the_first_wave_in_the_executors_words() -> None:
+    facts = start(given(planned(CANARY)), (binding(),), NOW)
+
+    ordered = facts[1]
+    assert isinstance(ordered, DeploymentStepStarted)
+    assert facts[0] == DeploymentStarted(bindings=(binding(),))
+    new = component()
+    assert ordered.action == ProvisionSlot(
+        slot="green",
+        version="2.0.0",
+        artifact=new.artifact,
+        artifact_digest=new.artifact_digest,
+        config={},
+        replicas=4,
+    )
+    assert (ordered.leg, ordered.step, ordered.attempt, ordered.executor) == ("forward", 0, 1, "local")
+    assert ordered.deadline == later(NOW, ORDER_SECONDS)
+    assert len(facts) == 2
+
+
+def test_a_deployment_with_nothing_to_do_succeeds_at_once() -> None:
+    nothing = CANARY.model_copy(update={"forward": (), "rollback": ()})
+
+    assert names(start(given(planned(nothing)), (), NOW)) == ["started", "succeeded"]
+
+
+def test_it_starts_once() -> None:
+    assert start(walked(ROUTED), (binding(),), NOW) == []
+    assert start(Deployment(), (binding(),), NOW) == []
+
+
+def test_it_does_not_start_where_a_step_has_no_slot() -> None:
+    with pytest.raises(Refused) as refusal:
+        start(given(planned(CANARY)), (binding("web"),), NOW)
+    assert str(refusal.value) == f"deployment {DEPLOYMENT}: api on main has no slot; plan it again"
+
+
+def test_roles_that_share_a_slot_share_their_traffic() -> None:
+    recreate = plan("recreate")
+    shared = binding().model_copy(update={"candidate_slot": "blue"})
+    state = given(planned(recreate))
+
+    ordered = start(state, (shared,), NOW)[1]
+
+    assert isinstance(ordered, DeploymentStepStarted)
+    assert ordered.action == RouteSlots(weights={"blue": 0})
+
+
+# Reports
+
+
+def test_the_next_wave_begins_when_all_of_the_one_before_is_done() -> None:
+    both = plan("canary", {}, stand("api"), stand("web"))
+    state = started(both, binding("api"), binding("web"))
+
+    first = report(state, said(0), NOW)
+    assert names(first) == ["step_succeeded"]
+
+    second = report(given(first, state), said(1), NOW)
+    assert names(second) == ["step_succeeded", "step_started", "step_started"]
+    assert [fact.action for fact in second if isinstance(fact, DeploymentStepStarted)] == [
+        AwaitSlotHealthy(slot="green", replicas=4)
+    ] * 2
+
+
+def test_a_whole_walk_succeeds() -> None:
+    state = walked(RETIRED)
+
+    facts = report(state, said(RETIRED), NOW)
+
+    assert names(facts) == ["step_succeeded", "succeeded"]
+
+
+def test_promote_is_recorded_and_never_ordered() -> None:
+    facts = report(walked(WIDE), said(WIDE), NOW)
+
+    assert names(facts) == ["step_succeeded", "step_succeeded", "paused"]
+    assert facts[2] == DeploymentPaused(
+        leg="forward",
+        step=BAKING,
+        wave=6,
+        reason="before the old version is stopped",
+        baking=True,
+        until=later(NOW, 30),
+    )
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        said(1),
+        said(0, attempt=2),
+        said(0, leg="rollback"),
+        said(99),
+        said(0, deployment=OTHER),
+        said(PAUSED),
+    ],
+    ids=["not ordered", "another attempt", "the other leg", "no such step", "another deployment", "a pause"],
+)
+def test_a_report_of_what_is_not_out_records_nothing(strange: object) -> None:
+    assert report(started(CANARY), strange, NOW) == []  # type: ignore[arg-type]
+
+
+def test_a_report_that_comes_twice_is_taken_once() -> None:
+    state = started(CANARY)
+    state = given(report(state, said(0), NOW), state)
+
+    assert report(state, said(0), NOW) == []
+
+
+def test_a_bad_release_goes_back_at_once() -> None:
+    facts = report(walked(ROUTED), said(ROUTED, "failed"), NOW)
+
+    assert names(facts) == ["step_failed", "aborting", "step_started"]
+    assert isinstance(facts[1], DeploymentAborting)
+    assert (facts[1].cause, facts[1].reason) == ("failed", "step 3 failed: the executor answered failed")
+    assert isinstance(facts[2], DeploymentStepStarted)
+    assert facts[2].action == RouteSlots(weights={"blue": 100, "green": 0})
+
+
+@pytest.mark.parametrize("result", ["errored", "stale"])
+def test_broken_machinery_is_tried_again_later_each_time_and_then_it_goes_back(result: str) -> None:
+    state = started(CANARY)
+    waits = []
+    for attempt in range(1, ATTEMPTS["forward"]):
+        (errored,) = report(state, said(0, result, attempt=attempt), NOW)  # type: ignore[arg-type]
+        assert isinstance(errored, DeploymentStepErrored)
+        assert errored.retry_at is not None
+        waits.append(errored.retry_at)
+        state = given([errored], state)
+        assert retry_step(state, "forward", 0, attempt, NOW) == []
+        state = given(retry_step(state, "forward", 0, attempt, errored.retry_at), state)
+
+    assert waits == [later(NOW, 1), later(NOW, 2)]
+    assert names(report(state, said(0, result, attempt=3), NOW)) == [  # type: ignore[arg-type]
+        "step_errored",
+        "aborting",
+        "step_started",
+    ]
+
+
+def test_only_what_was_begun_is_undone() -> None:
+    state = started(CANARY)
+
+    facts = abort(state, BEN, None, NOW)
+
+    assert [fact.action for fact in facts if isinstance(fact, DeploymentStepStarted)] == [RetireSlot(slot="green")]
+
+
+# Deadlines
+
+
+def test_silence_until_the_deadline_is_the_machinerys_fault() -> None:
+    state = started(CANARY)
+
+    assert expire_step(state, "forward", 0, 1, later(NOW, ORDER_SECONDS - 1)) == []
+    (errored,) = expire_step(state, "forward", 0, 1, later(NOW, ORDER_SECONDS))
+    assert isinstance(errored, DeploymentStepErrored)
+    assert errored.reason == "no word from the executor before the step's deadline"
+
+
+def test_not_healthy_before_the_deadline_is_the_releases_fault() -> None:
+    facts = expire_step(walked(1), "forward", 1, 1, later(NOW, 300))
+
+    assert names(facts) == ["step_failed", "aborting", "step_started"]
+    assert isinstance(facts[0], DeploymentStepFailed)
+    assert facts[0].reason == "not healthy in time: no word from the executor before the step's deadline"
+
+
+def test_what_was_done_in_time_counts_however_late_the_report_comes() -> None:
+    assert names(report(started(CANARY), said(0, at=later(NOW, ORDER_SECONDS - 1)), MUCH_LATER)) == [
+        "step_succeeded",
+        "step_started",
+    ]
+
+
+def test_what_was_done_too_late_is_tried_again_and_healthy_too_late_is_bad() -> None:
+    assert names(report(started(CANARY), said(0, at=later(NOW, ORDER_SECONDS + 1)), NOW)) == ["step_errored"]
+    assert names(report(walked(1), said(1, at=later(NOW, 301)), NOW))[0] == "step_failed"
+
+
+def test_a_timer_for_another_attempt_or_for_what_is_done_changes_nothing() -> None:
+    assert expire_step(started(CANARY), "forward", 0, 2, MUCH_LATER) == []
+    assert expire_step(walked(1), "forward", 0, 1, MUCH_LATER) == []
+    assert expire_step(started(CANARY), "rollback", 0, 1, MUCH_LATER) == []
+    assert retry_step(started(CANARY), "forward", 0, 1, MUCH_LATER) == []
+
+
+# Pauses
+
+
+def test_a_pause_for_a_person_ends_by_promotion() -> None:
+    state = walked(PAUSED)
+    assert state.phase is Phase.PAUSED
+
+    facts = promote(state, PAUSED, False, BEN, NOW)
+
+    assert facts[0] == DeploymentResumed(leg="forward", step=PAUSED, by=BEN)
+    assert names(facts) == ["resumed", "step_started"]
+    assert promote(given(facts, state), PAUSED, False, BEN, NOW) == []
+
+
+def test_a_pause_for_a_person_does_not_end_by_time_but_its_deadline_takes_it_back() -> None:
+    state = walked(PAUSED)
+
+    assert resume(state, "forward", PAUSED, MUCH_LATER) == []
+    assert expire(state, later(NOW, 3599)) == []
+    facts = expire(state, later(NOW, 3600))
+    assert names(facts) == ["aborting", "step_started"]
+    assert isinstance(facts[0], DeploymentAborting)
+    assert (facts[0].cause, facts[0].reason) == ("deadline", "nobody promoted it before the pause's deadline")
+
+
+def test_a_timed_pause_ends_by_its_time_and_not_before() -> None:
+    state = walked(BAKING)
+    assert state.phase is Phase.BAKING
+
+    assert resume(state, "forward", BAKING, later(NOW, 29)) == []
+    assert names(resume(state, "forward", BAKING, later(NOW, 30))) == ["resumed", "step_started"]
+    assert resume(state, "forward", PAUSED, MUCH_LATER) == []
+    assert resume(state, "rollback", BAKING, MUCH_LATER) == []
+
+
+def test_what_does_not_wait_cannot_be_promoted() -> None:
+    with pytest.raises(Refused) as refusal:
+        promote(walked(ROUTED), None, False, BEN, NOW)
+    assert str(refusal.value) == (
+        f"deployment {DEPLOYMENT} is Progressing and waits for nobody; "
+        "promote it when it is Paused, or promote it in full"
+    )
+
+
+@pytest.mark.parametrize("state", [given(planned(CANARY)), aborted(PAUSED)], ids=["planned", "aborting"])
+def test_what_does_not_run_cannot_be_promoted(state: Deployment) -> None:
+    with pytest.raises(Refused, match=f"deployment {DEPLOYMENT} is {state.phase}; only a running one can be promoted"):
+        promote(state, None, True, BEN, NOW)
+
+
+def test_promoted_in_full_it_skips_pauses_and_traffic_steps_but_the_last_and_still_bakes() -> None:
+    steps: JsonValue = [{"set_weight": 10}, {"set_weight": 20}, {"set_weight": 30}, {"pause": {}}, {"set_weight": 60}]
+    long = plan("canary", {"steps": steps})
+    state = walked(2, long)
+
+    facts = promote(state, None, True, BEN, NOW)
+
+    assert facts == [DeploymentFastForwarded(skipped=(3, 4, 5, 6), by=BEN)]
+    state = given(facts, state)
+    assert promote(state, None, True, BEN, NOW) == []
+    after = report(state, said(2), NOW)
+    assert [fact.action for fact in after if isinstance(fact, DeploymentStepStarted)] == [
+        RouteSlots(weights={"blue": 0, "green": 100})
+    ]
+    state = given(after, state)
+    assert given(report(state, said(7), NOW), state).phase is Phase.BAKING
+
+
+def test_promoted_in_full_while_it_waits_it_goes_on_and_the_old_timer_does_nothing() -> None:
+    timed = plan("canary", {"steps": [{"set_weight": 50}, {"pause": {"duration": 60}}]})
+    state = walked(PAUSED, timed)
+
+    state = given(promote(state, None, True, BEN, NOW), state)
+
+    assert state.phase is Phase.PROGRESSING
+    assert resume(state, "forward", PAUSED, MUCH_LATER) == []
+
+
+def test_promoted_in_full_rolling_still_moves_the_traffic_before_the_old_version_shrinks() -> None:
+    rolling = plan("rolling", {"max_surge": 0, "max_unavailable": "50%", "interval": 10})
+    state = started(rolling)
+
+    (skipped,) = promote(state, None, True, BEN, NOW)
+
+    assert isinstance(skipped, DeploymentFastForwarded)
+    assert {type(rolling.forward[index]).__name__ for index in skipped.skipped} == {"Pause"}
+
+
+# Abort
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        [],
+        [DeploymentApprovalAwaited(approval=OTHER)],
+        [DeploymentQueued(behind=(OTHER,), deadline=MUCH_LATER)],
+    ],
+    ids=["planned", "awaiting approval", "queued"],
+)
+def test_before_it_began_an_abort_cancels_it(waiting: list[DeploymentEvent]) -> None:
+    state = given([*planned(CANARY), *waiting])
+
+    facts = abort(state, BEN, "wrong one", NOW)
+
+    assert facts == [DeploymentCancelled(by=BEN, note=Personal(subject=BEN, text="wrong one"))]
+    assert abort(given(facts, state), BEN, None, NOW) == []
+
+
+def test_an_abort_sends_the_traffic_back_first() -> None:
+    state = walked(PAUSED)
+
+    facts = abort(state, BEN, None, NOW)
+
+    assert names(facts) == ["aborting", "step_started"]
+    state = given(facts, state)
+    facts = report(state, said(0, leg="rollback"), NOW)
+    assert names(facts) == ["step_succeeded", "paused"]
+    state = given(facts, state)
+    facts = resume(state, "rollback", 2, later(NOW, 30))
+    assert names(facts) == ["resumed", "step_started"]
+    state = given(facts, state)
+    assert report(state, said(3, leg="rollback"), NOW)[1:] == [DeploymentRolledBack(empty=False)]
+
+
+def test_an_abort_that_comes_twice_is_taken_once() -> None:
+    assert abort(aborted(PAUSED), BEN, None, NOW) == []
+
+
+def test_a_first_deployment_that_is_aborted_leaves_nothing() -> None:
+    state = given(planned(plan("canary", {}, stand(serving=False))))
+    state = given(start(state, (binding(serving=False),), NOW), state)
+    state = given(abort(state, BEN, None, NOW), state)
+
+    assert report(state, said(1, leg="rollback"), NOW)[1:] == [DeploymentRolledBack(empty=True)]
+
+
+def test_after_the_old_version_has_begun_to_go_there_is_no_abort() -> None:
+    with pytest.raises(Refused) as refusal:
+        abort(walked(RETIRED), BEN, None, NOW)
+    assert str(refusal.value) == (
+        f"deployment {DEPLOYMENT} has begun to stop the old version; let it end, then roll it back"
+    )
+
+
+def test_an_old_version_that_cannot_be_stopped_halts_it() -> None:
+    facts = report(walked(RETIRED), said(RETIRED, "failed"), NOW)
+
+    assert names(facts) == ["step_failed", "halted"]
+    assert isinstance(facts[1], DeploymentHalted)
+    assert facts[1].reason.startswith("the new version serves; the old one could not be stopped: step 8 failed")
+
+
+def test_while_it_bakes_it_can_still_be_aborted() -> None:
+    facts = abort(walked(BAKING), BEN, None, NOW)
+
+    assert names(facts) == ["aborting", "step_started"]
+
+
+def test_where_there_is_no_way_back_it_halts() -> None:
+    irreversible = CANARY.model_copy(update={"reversible": False})
+
+    facts = abort(walked(ROUTED, irreversible), BEN, None, NOW)
+
+    assert facts == [
+        DeploymentHalted(reason="somebody aborted it; there is no way back here: a newer version is needed")
+    ]
+
+
+def test_a_rollback_that_fails_too_often_says_so() -> None:
+    state = aborted(PAUSED)
+    for attempt in range(1, ATTEMPTS["rollback"]):
+        state = given(report(state, said(0, "failed", leg="rollback", attempt=attempt), NOW), state)
+        assert state.phase is Phase.ABORTING
+        state = given(retry_step(state, "rollback", 0, attempt, MUCH_LATER), state)
+
+    facts = report(state, said(0, "failed", leg="rollback", attempt=6), NOW)
+
+    assert names(facts) == ["step_errored", "rollback_failed"]
+
+
+def test_what_succeeded_is_rolled_back_and_not_aborted() -> None:
+    with pytest.raises(Refused) as refusal:
+        abort(given([*planned(CANARY), DeploymentSucceeded()]), BEN, None, NOW)
+    assert str(refusal.value) == f"deployment {DEPLOYMENT} has succeeded; to leave its version, roll it back"
+
+
+# The queue, and the end
+
+
+def test_who_waits_too_long_for_a_place_expires() -> None:
+    state = given([*planned(CANARY), DeploymentQueued(behind=(OTHER,), deadline=later(NOW, 60))])
+
+    assert expire(state, later(NOW, 59)) == []
+    facts = expire(state, later(NOW, 60))
+    assert facts == [DeploymentExpired(reason="the place did not become free before the deadline")]
+    assert expire(given(facts, state), MUCH_LATER) == []
+
+
+@pytest.mark.parametrize("end", ENDS, ids=[end.NAME for end in ENDS])
+def test_an_ended_deployment_never_moves(end: DeploymentEvent) -> None:
+    state = given([end], walked(PAUSED))
+    assert state.ended
+
+    assert start(state, (binding(),), NOW) == []
+    assert report(state, said(ROUTED), NOW) == []
+    assert expire_step(state, "forward", ROUTED, 1, MUCH_LATER) == []
+    assert retry_step(state, "forward", ROUTED, 1, MUCH_LATER) == []
+    assert resume(state, "forward", PAUSED, MUCH_LATER) == []
+    assert expire(state, MUCH_LATER) == []
+    if state.phase is Phase.SUCCEEDED:
+        assert promote(state, PAUSED, False, BEN, NOW) == []
+        with pytest.raises(Refused, match="has succeeded; to leave its version, roll it back"):
+            abort(state, BEN, None, NOW)
+    else:
+        assert abort(state, BEN, None, NOW) == []
+        with pytest.raises(Refused, match="only a running one can be promoted"):
+            promote(state, PAUSED, False, BEN, NOW)
+
+
+def test_nothing_can_be_wished_of_a_deployment_that_does_not_exist() -> None:
+    assert abort(Deployment(), BEN, None, NOW) == []
+    assert expire(Deployment(), MUCH_LATER) == []
+    assert report(Deployment(), said(0), NOW) == []

@@ -1,0 +1,202 @@
+"""Laws of a deployment, whatever its strategy, and whatever becomes of its orders and reports."""
+
+from random import Random
+from typing import cast
+
+from hypothesis import HealthCheck, event, given, reject, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from pydantic import JsonValue
+
+from release_management.domain.deployment.state import Phase
+from release_management.domain.strategies import StrategyName
+from release_management.domain.words import Refused
+from tests.domain.build import DEPLOYMENT, OTHER, THIRD, release, said
+from tests.domain.scenarios import rolling_options, strategies, worlds
+from tests.domain.world import FATES, Fate, World
+
+How = tuple[StrategyName, dict[str, JsonValue]]
+FOREIGN = "0193a5c2-7d7e-7000-8000-00000000000f"
+ENDS_BY_ITSELF = {Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.ROLLBACK_FAILED, Phase.HALTED}
+
+
+class DeploymentMachine(RuleBasedStateMachine):
+    """One deployment after another walks through a world in which anything can happen to orders and reports.
+
+    `World.wish` asserts the laws of every decision, `Seat` those of every order; the end's promises are asserted below.
+    """
+
+    world: World
+
+    @initialize(world=worlds(), how=strategies)
+    def begin(self, world: World, how: How) -> None:
+        self.world = world
+        self.ids = [THIRD, OTHER, DEPLOYMENT]
+        self._start(how)
+
+    def _start(self, how: How) -> None:
+        strategy, options = how
+        try:
+            self.world.begin(self.ids.pop(), strategy, options)
+        except Refused:
+            self.world.begin(OTHER, "recreate", {})
+        event(f"strategy {strategy}")
+
+    @precondition(lambda self: self.world.orders)
+    @rule(which=st.integers(0, 50), fate=st.sampled_from(("done", "done", *FATES)), keep=st.booleans())
+    def an_order_is_taken(self, which: int, fate: Fate, keep: bool) -> None:
+        self.world.deliver_order(which % len(self.world.orders), fate, keep)
+
+    @precondition(lambda self: self.world.orders)
+    @rule(turns=st.integers(1, 12))
+    def all_goes_well_for_a_while(self, turns: int) -> None:
+        for _ in range(turns):
+            self.world.work()
+            if not self.world.state.ended:
+                self.world.sleep_until_due()
+                self.world.fire_timers()
+
+    @precondition(lambda self: self.world.orders)
+    @rule(which=st.integers(0, 50))
+    def an_order_is_lost(self, which: int) -> None:
+        self.world.orders.pop(which % len(self.world.orders))
+
+    @precondition(lambda self: self.world.reports)
+    @rule(which=st.integers(0, 50), keep=st.booleans())
+    def a_report_arrives(self, which: int, keep: bool) -> None:
+        self.world.deliver_report(which % len(self.world.reports), keep)
+
+    @precondition(lambda self: self.world.reports)
+    @rule(which=st.integers(0, 50))
+    def a_report_is_lost(self, which: int) -> None:
+        self.world.reports.pop(which % len(self.world.reports))
+
+    @rule(seconds=st.sampled_from([0.5, 10, 60, 300]))
+    def time_passes(self, seconds: float) -> None:
+        self.world.pass_time(seconds)
+
+    @rule()
+    def timers_fire(self) -> None:
+        self.world.fire_timers()
+
+    @precondition(lambda self: not self.world.state.ended and self.world.due())
+    @rule()
+    def time_passes_until_a_timer_is_due(self) -> None:
+        self.world.sleep_until_due()
+        self.world.fire_timers()
+
+    @rule(step=st.none() | st.integers(0, 12))
+    def somebody_promotes(self, step: int | None) -> None:
+        self.world.promote(step, full=False)
+
+    @rule()
+    def somebody_promotes_in_full(self) -> None:
+        self.world.promote(None, full=True)
+
+    @precondition(lambda self: self.world.orders)
+    @rule()
+    def a_foreign_report_arrives(self) -> None:
+        order = self.world.orders[-1]
+        self.world.reports.append(said(order.step, leg=order.leg, attempt=order.attempt, deployment=FOREIGN))
+        self.world.deliver_report(-1, keep=False)
+
+    @precondition(lambda self: self.world.state.ended or len(self.world.log) > 4)
+    @rule()
+    def somebody_aborts(self) -> None:
+        self.world.abort()
+
+    @precondition(lambda self: self.world.state.phase in (Phase.SUCCEEDED, Phase.ROLLED_BACK) and self.ids)
+    @rule(how=strategies)
+    def the_next_release_is_deployed(self, how: How) -> None:
+        """While orders and reports of the one before are still under way."""
+        self.world.check_end()
+        self.world.release = release(f"{5 - len(self.ids)}.0.0", [c.name for c in self.world.release.components])
+        self._start(how)
+
+    @invariant()
+    def the_world_is_sound(self) -> None:
+        if hasattr(self, "world"):
+            self.world.check()
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world") or self.world.state.phase is Phase.ABSENT:
+            return
+        world = self.world
+        world.finish("dead" if len(world.log) % 3 == 0 else "honest")
+        event(f"end {world.state.phase}")
+        assert world.state.phase in ENDS_BY_ITSELF
+        world.check_end()
+        world.deliver_leftovers()
+        world.check()
+
+
+TestDeploymentMachine = DeploymentMachine.TestCase
+TestDeploymentMachine.settings = settings(
+    max_examples=200,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+Wrong = st.sampled_from(["abort", "promote", "promote in full", *FATES])
+
+
+@settings(max_examples=350, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    world=worlds(),
+    how=strategies,
+    verb=st.sampled_from(["provision", "await_healthy", "route", "retire"]),
+    moment=st.integers(0, 8),
+    wrong=st.lists(Wrong, min_size=1, max_size=4),
+    chance=st.randoms(use_true_random=False),
+)
+def test_whatever_goes_wrong_at_one_moment_the_end_keeps_its_promise(
+    world: World, how: How, verb: str, moment: int, wrong: list[str], chance: Random
+) -> None:
+    """From the nth order of a kind on, one thing after another goes wrong; then all goes well again."""
+    try:
+        world.begin(DEPLOYMENT, *how)
+    except Refused:
+        reject()
+    while wrong and not world.state.ended:
+        if world.orders:
+            which = chance.randrange(len(world.orders))
+            moment -= world.orders[which].action.verb == verb
+            what = wrong.pop(0) if moment < 0 else "done"
+            if what == "abort":
+                world.abort()
+            elif what.startswith("promote"):
+                world.promote(None, full=what == "promote in full")
+            else:
+                world.deliver_order(which, cast(Fate, what), keep=moment < 0 and chance.random() < 0.3)
+        elif not world.reports:
+            world.sleep_until_due()
+            world.fire_timers()
+        while world.reports and chance.random() < 0.8:
+            world.deliver_report(chance.randrange(len(world.reports)), keep=False)
+        world.check()
+    world.finish("honest")
+    event(f"end {world.state.phase}")
+    assert world.state.phase is not Phase.ROLLBACK_FAILED
+    world.check_end()
+    world.deliver_leftovers()
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(world=worlds(), options=rolling_options, moment=st.integers(0, 12))
+def test_promoted_in_full_at_any_moment_the_traffic_still_leaves_before_the_old_version_shrinks(
+    world: World, options: dict[str, JsonValue], moment: int
+) -> None:
+    try:
+        world.begin(DEPLOYMENT, "rolling", options)
+    except Refused:
+        reject()
+    for _ in range(moment):
+        if world.orders:
+            world.deliver_order(0, "done", keep=False)
+            world.deliver_report(0, keep=False)
+    world.promote(None, full=True)
+    world.finish("honest")
+    assert world.state.phase is Phase.SUCCEEDED
+    world.check_end()

@@ -1,0 +1,131 @@
+"""Environment: given what is known of it, when somebody configures it, then these facts or this refusal."""
+
+import pytest
+from pydantic import ValidationError
+
+from release_management.domain.environment import (
+    ApprovalRule,
+    ConfigureEnvironment,
+    Environment,
+    EnvironmentConfigured,
+    EnvironmentEvent,
+    Target,
+    TargetConfigured,
+    Tier,
+    decide,
+    evolve,
+    tier_of,
+)
+from release_management.domain.estate import EnvironmentListed, Estate, enlist
+from release_management.domain.estate import evolve as evolve_estate
+from release_management.domain.words import Refused, explain
+from tests.domain.build import ANN, BEN
+
+STAGING = ConfigureEnvironment(name="staging")
+
+
+def after(*commands: ConfigureEnvironment, approval: ApprovalRule | None = None) -> Environment:
+    state = Environment()
+    for command in commands:
+        for fact in decide(command, state, approval):
+            state = evolve(state, fact)
+    return state
+
+
+def only(facts: list[EnvironmentEvent]) -> EnvironmentConfigured:
+    (fact,) = facts
+    assert isinstance(fact, EnvironmentConfigured)
+    return fact
+
+
+def test_an_environment_is_created_with_what_its_name_suggests() -> None:
+    fact = only(decide(STAGING, Environment(), None))
+
+    assert (fact.name, fact.label, fact.tier, fact.approval.required) == ("staging", "staging", "staging", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "tier"),
+    [
+        ("prod-eu", "production"),
+        ("eu-live", "production"),
+        ("qa", "testing"),
+        ("uat", "staging"),
+        ("box", "development"),
+    ],
+)
+def test_a_tier_follows_from_the_words_of_a_name(name: str, tier: Tier) -> None:
+    assert tier_of(name) == tier
+
+
+def test_production_asks_for_one_approval_by_somebody_else_unless_told_otherwise() -> None:
+    assert only(decide(ConfigureEnvironment(name="live"), Environment(), None)).approval == ApprovalRule(required=1)
+    none = only(decide(ConfigureEnvironment(name="live"), Environment(), ApprovalRule(required=0)))
+    assert none.approval.required == 0
+
+
+def test_what_is_not_given_stays() -> None:
+    before = after(ConfigureEnvironment(name="staging", label="Stage", order=7, variables={"A": "1"}))
+
+    fact = only(decide(ConfigureEnvironment(name="staging", tier="testing"), before, None))
+
+    assert (fact.label, fact.order, fact.variables, fact.tier) == ("Stage", 7, {"A": "1"}, "testing")
+
+
+def test_a_repeated_configuration_records_nothing() -> None:
+    command = ConfigureEnvironment(name="staging", order=1, targets=(Target(name="eu"), Target(name="us")))
+
+    assert decide(command, after(command), None) == []
+    assert decide(STAGING, after(command), None) == []
+
+
+def test_only_the_targets_that_change_are_recorded() -> None:
+    before = after(ConfigureEnvironment(name="staging", targets=(Target(name="eu"), Target(name="us"))))
+    changed = Target(name="us", routes="none")
+
+    facts = decide(ConfigureEnvironment(name="staging", targets=(Target(name="eu"), changed)), before, None)
+
+    assert facts == [TargetConfigured(target=changed)]
+    assert evolve(before, facts[0]).targets == {"eu": Target(name="eu"), "us": changed}
+
+
+def test_more_approvals_than_approvers_are_refused() -> None:
+    rule = ApprovalRule(required=2, approvers=(ANN,))
+
+    with pytest.raises(Refused) as refusal:
+        decide(STAGING, Environment(), rule)
+
+    assert str(refusal.value) == (
+        "environment staging: 2 approvals are required of 1 approvers; name more approvers or require fewer"
+    )
+
+
+def test_an_approver_who_is_named_twice_counts_once() -> None:
+    with pytest.raises(Refused, match="2 approvals are required of 1 approvers"):
+        decide(STAGING, Environment(), ApprovalRule(required=2, approvers=(ANN, ANN)))
+    assert decide(STAGING, Environment(), ApprovalRule(required=2, approvers=(ANN, BEN)))
+
+
+def test_a_target_that_stands_twice_is_refused() -> None:
+    command = ConfigureEnvironment(name="staging", targets=(Target(name="eu"), Target(name="eu", routes="none")))
+
+    with pytest.raises(Refused, match="environment staging: a target stands twice in eu, eu; name each once"):
+        decide(command, Environment(), None)
+
+
+def test_a_slot_that_stands_twice_is_refused() -> None:
+    with pytest.raises(ValidationError) as refusal:
+        Target(slots=("blue", "blue"))
+    assert "a slot stands twice in blue, blue; name each once" in explain(refusal.value)
+
+
+def test_the_estate_lists_environments_in_order() -> None:
+    estate = Estate()
+    for name, order in (("production", 2), ("staging", 1), ("qa", 1), ("production", 0)):
+        for fact in enlist(name, order, estate):
+            estate = evolve_estate(estate, fact)
+
+    assert estate.environments == ("production", "qa", "staging")
+    assert estate.next_order == 2
+    assert enlist("production", 0, estate) == []
+    assert enlist("production", 9, estate) == [EnvironmentListed(environment="production", order=9)]

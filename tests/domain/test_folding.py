@@ -1,0 +1,61 @@
+"""Folding never raises, whatever the facts and their order."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import strategies as st
+from pydantic import JsonValue
+
+from release_management.domain.deployment.state import Deployment, Phase, evolve
+from release_management.domain.strategies import StrategyName
+from release_management.domain.streams import AGGREGATES, aggregate, fold
+from release_management.domain.words import Fact, Refused
+from tests.domain.build import DEPLOYMENT
+from tests.domain.samples import SAMPLES
+from tests.domain.scenarios import strategies, worlds
+from tests.domain.world import World
+
+FACTS: dict[str, list[Fact]] = {
+    name: [fact for stream, fact in SAMPLES if aggregate(stream) == name] for name in AGGREGATES
+}
+
+
+@pytest.mark.parametrize("name", sorted(AGGREGATES))
+def test_any_facts_in_any_order_fold(name: str) -> None:
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(st.sampled_from(FACTS[name]), max_size=25))
+    def law(facts: list[Fact]) -> None:
+        whole = fold(f"{name}:x", facts)
+        half = len(facts) // 2
+        assert fold(f"{name}:x", facts[half:], fold(f"{name}:x", facts[:half])) == whole
+
+    law()
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(world=worlds(), how=strategies, data=st.data())
+def test_any_part_of_a_real_deployment_folds_in_any_order(
+    world: World, how: tuple[StrategyName, dict[str, JsonValue]], data: st.DataObject
+) -> None:
+    try:
+        world.begin(DEPLOYMENT, *how)
+    except Refused:
+        reject()
+    if data.draw(st.booleans()):
+        world.abort()
+    world.finish("honest")
+    facts: list[Any] = world.log
+
+    shuffled = data.draw(st.permutations(facts))
+    part = shuffled[: data.draw(st.integers(0, len(shuffled)))]
+
+    state = Deployment()
+    for fact in part:
+        state = evolve(state, fact)
+    assert state.phase in Phase
+    prefix = Deployment()
+    for fact in facts:
+        prefix = evolve(prefix, fact)
+        assert prefix.needed("forward") is not None
+    assert prefix == world.state

@@ -1,0 +1,210 @@
+"""Place: what runs there, who holds it, who waits."""
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from release_management.domain.place import (
+    Occupant,
+    Place,
+    PlaceEvent,
+    PlaceLocked,
+    PlacePromoted,
+    PlaceQueued,
+    PlaceSlotProvisioned,
+    PlaceSlotRetired,
+    PlaceTrafficIntended,
+    PlaceTrafficObserved,
+    PlaceUnlocked,
+    PlaceUnqueued,
+    PlaceVersionSucceeded,
+    PlaceVersionWithdrawn,
+    enqueue,
+    evolve,
+    free_for,
+    lock,
+    release,
+    rollback_version,
+    stream,
+)
+from tests.domain.build import DEPLOYMENT, NOW, OTHER, THIRD, component
+
+
+def given(*facts: PlaceEvent) -> Place:
+    state = Place()
+    for fact in facts:
+        state = evolve(state, fact)
+    return state
+
+
+def provisioned(slot: str, version: str, replicas: int = 2) -> PlaceSlotProvisioned:
+    content = component("api", version)
+    return PlaceSlotProvisioned(deployment=DEPLOYMENT, component="api", slot=slot, content=content, replicas=replicas)
+
+
+def promoted(slot: str) -> PlacePromoted:
+    return PlacePromoted(deployment=DEPLOYMENT, component="api", slot=slot)
+
+
+# What runs
+
+
+def test_what_serves_is_the_stable_slot() -> None:
+    state = given(provisioned("blue", "1.0.0"), promoted("blue"), provisioned("green", "2.0.0"))
+
+    assert state.components["api"].serving == Occupant(component("api", "1.0.0"), 2)
+    assert evolve(state, promoted("green")).components["api"].serving == Occupant(component("api", "2.0.0"), 2)
+
+
+def test_a_stable_slot_that_was_retired_or_runs_nothing_does_not_serve() -> None:
+    state = given(provisioned("blue", "1.0.0"), promoted("blue"))
+    retired = PlaceSlotRetired(deployment=DEPLOYMENT, component="api", slot="blue")
+
+    assert evolve(state, retired).components["api"].serving is None
+    assert evolve(state, provisioned("blue", "1.0.0", replicas=0)).components["api"].serving is None
+
+
+def test_intended_and_observed_traffic_are_kept_apart() -> None:
+    state = given(
+        PlaceTrafficIntended(deployment=DEPLOYMENT, component="api", weights={"blue": 90, "green": 10}),
+        PlaceTrafficObserved(deployment=DEPLOYMENT, component="api", weights={"blue": 100}, observedat=NOW),
+    )
+
+    assert state.components["api"].intended == {"blue": 90, "green": 10}
+    assert state.components["api"].observed == {"blue": 100}
+
+
+# Where to go back to
+
+
+def succeeded(version: str, deployment: str = DEPLOYMENT) -> PlaceVersionSucceeded:
+    return PlaceVersionSucceeded(deployment=deployment, version=version)
+
+
+def test_one_goes_back_to_the_newest_version_that_succeeded_and_was_not_withdrawn() -> None:
+    state = given(succeeded("1.0.0"), succeeded("1.1.0"), succeeded("2.0.0"))
+
+    assert rollback_version(state, leaving="2.0.0") == "1.1.0"
+    withdrawn = evolve(state, PlaceVersionWithdrawn(deployment=OTHER, version="1.1.0"))
+    assert rollback_version(withdrawn, leaving="2.0.0") == "1.0.0"
+
+
+def test_a_version_that_succeeds_again_is_the_newest() -> None:
+    state = given(succeeded("1.0.0"), succeeded("2.0.0"), succeeded("1.0.0", OTHER))
+
+    assert state.succeeded == (("2.0.0", DEPLOYMENT), ("1.0.0", OTHER))
+    assert rollback_version(state, leaving="1.0.0") == "2.0.0"
+
+
+def test_without_an_earlier_version_there_is_no_way_back() -> None:
+    assert rollback_version(given(succeeded("1.0.0")), leaving="1.0.0") is None
+    assert rollback_version(Place(), leaving="1.0.0") is None
+
+
+# Who holds it, who waits
+
+
+def test_a_place_is_named_after_where_it_is() -> None:
+    assert stream("production", "shop", "eu") == "place:production/shop/eu"
+
+
+def test_who_holds_it_takes_it_once_and_does_not_wait_for_it() -> None:
+    state = given(PlaceLocked(deployment=DEPLOYMENT))
+
+    assert lock(Place(), DEPLOYMENT) == [PlaceLocked(deployment=DEPLOYMENT)]
+    assert lock(state, DEPLOYMENT) == []
+    assert enqueue(state, DEPLOYMENT) == []
+    assert free_for(state, DEPLOYMENT)
+    assert not free_for(state, OTHER)
+
+
+def test_who_lets_go_names_the_one_that_waits_longest() -> None:
+    state = given(PlaceLocked(deployment=DEPLOYMENT), PlaceQueued(deployment=OTHER), PlaceQueued(deployment=THIRD))
+
+    assert release(state, DEPLOYMENT) == [PlaceUnlocked(deployment=DEPLOYMENT, next=OTHER)]
+
+
+def test_who_gives_up_its_turn_at_a_free_place_names_the_next() -> None:
+    held = given(PlaceLocked(deployment=DEPLOYMENT), PlaceQueued(deployment=OTHER), PlaceQueued(deployment=THIRD))
+    free = evolve(held, PlaceUnlocked(deployment=DEPLOYMENT, next=OTHER))
+
+    assert release(held, OTHER) == [PlaceUnqueued(deployment=OTHER)]
+    assert release(free, OTHER) == [PlaceUnqueued(deployment=OTHER, next=THIRD)]
+    assert release(free, THIRD) == [PlaceUnqueued(deployment=THIRD, next=OTHER)]
+
+
+def test_who_neither_holds_it_nor_waits_has_nothing_to_let_go() -> None:
+    assert release(given(PlaceLocked(deployment=DEPLOYMENT)), OTHER) == []
+
+
+DEPLOYMENTS = tuple(f"0193a5c2-7d7e-7000-8000-00000000000{number}" for number in range(6))
+deployments = st.sampled_from(DEPLOYMENTS)
+
+
+class PlaceMachine(RuleBasedStateMachine):
+    """Many deployments want one place. Only who was told that it is its turn, or who asks anew, looks again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = Place()
+        self.arrived: list[str] = []
+        self.told: set[str] = set()
+        self.gone: set[str] = set()
+
+    def _record(self, facts: list[PlaceEvent]) -> None:
+        for fact in facts:
+            self.place = evolve(self.place, fact)
+            if isinstance(fact, PlaceUnlocked | PlaceUnqueued) and fact.next is not None:
+                self.told.add(fact.next)
+
+    @precondition(lambda self: len(self.gone) < len(DEPLOYMENTS))
+    @rule(deployment=deployments)
+    def it_asks(self, deployment: str) -> None:
+        if deployment in self.gone:
+            return
+        if self.place.lock == deployment:
+            assert lock(self.place, deployment) == []
+        elif free_for(self.place, deployment):
+            self._take(deployment)
+        else:
+            self._record(enqueue(self.place, deployment))
+            if deployment not in self.arrived:
+                self.arrived.append(deployment)
+        assert enqueue(self.place, deployment) == []
+
+    def _take(self, deployment: str) -> None:
+        assert self.place.lock is None, "two hold the place"
+        assert not self.arrived or self.arrived[0] == deployment, "it overtook one that waits longer"
+        self._record(lock(self.place, deployment))
+        assert lock(self.place, deployment) == []
+        self.arrived = [one for one in self.arrived if one != deployment]
+        self.told.discard(deployment)
+
+    @precondition(lambda self: self.told)
+    @rule(which=st.integers(0, 5))
+    def one_that_was_told_looks_again(self, which: int) -> None:
+        deployment = sorted(self.told)[which % len(self.told)]
+        self.told.discard(deployment)
+        if deployment in self.place.queue and free_for(self.place, deployment):
+            self._take(deployment)
+
+    @rule(deployment=deployments)
+    def it_ends(self, deployment: str) -> None:
+        self._record(release(self.place, deployment))
+        assert release(self.place, deployment) == []
+        self.arrived = [one for one in self.arrived if one != deployment]
+        self.gone.add(deployment)
+
+    @invariant()
+    def the_queue_is_kept_in_the_order_of_arrival(self) -> None:
+        assert list(self.place.queue) == self.arrived
+        assert self.place.lock not in self.place.queue
+
+    @invariant()
+    def nobody_waits_for_a_free_place_without_knowing(self) -> None:
+        if self.place.lock is None and self.place.queue:
+            assert self.place.queue[0] in self.told
+
+
+TestPlaceMachine = PlaceMachine.TestCase
+TestPlaceMachine.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)

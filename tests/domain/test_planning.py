@@ -1,0 +1,166 @@
+"""From a release and what stands at the places to a plan and its slots."""
+
+from dataclasses import replace
+
+import pytest
+from pydantic import JsonValue, ValidationError
+
+from release_management.domain.environment import Target
+from release_management.domain.orders import Report, RouteSlots
+from release_management.domain.place import Occupant, Place, Standing
+from release_management.domain.plan import Provision
+from release_management.domain.planning import choose, draft, without_target
+from release_management.domain.policy import Policy
+from release_management.domain.words import Refused, explain
+from tests.domain.build import NOW, component, environment, release, said, target
+
+SERVING = Place(components={"api": Standing(slots={"blue": Occupant(component("api", "1.0.0"), 6)}, stable="blue")})
+
+
+# Which strategy
+
+
+def test_rolling_is_what_nobody_chose() -> None:
+    assert choose(release(), [], None, {}) == ("rolling", {})
+
+
+def test_the_nearer_scope_wins() -> None:
+    wide = Policy(default="canary", strategies={"canary": {"interval": 60, "min_ready": 5}})
+    near = Policy(default="blue-green", strategies={"canary": {"interval": 10}, "blue-green": {}})
+
+    assert choose(release(), [wide], None, {}) == ("canary", {"interval": 60, "min_ready": 5})
+    assert choose(release(), [wide, near], None, {}) == ("blue-green", {})
+    assert choose(release(), [wide, near], "canary", {"min_ready": 1}) == ("canary", {"interval": 10, "min_ready": 1})
+
+
+def test_a_release_with_its_own_initial_traffic_is_a_canary() -> None:
+    own = replace(release(), initial_traffic=20)
+
+    assert choose(own, [Policy(default="rolling", strategies={"rolling": {}})], None, {}) == (
+        "canary",
+        {"initial_traffic": 20},
+    )
+    assert choose(own, [], "recreate", {}) == ("recreate", {})
+
+
+STEPS: JsonValue = [{"set_weight": 50}]
+
+
+@pytest.mark.parametrize(
+    ("wide", "near", "own", "given", "merged"),
+    [
+        ({"steps": STEPS}, {"increment": 20}, None, {}, {"increment": 20}),
+        ({"initial_traffic": 1, "increment": 2}, {"steps": STEPS}, None, {}, {"steps": STEPS}),
+        ({"steps": STEPS}, {}, 20, {}, {"initial_traffic": 20}),
+        ({"initial_traffic": 1}, {}, 20, {"steps": STEPS}, {"steps": STEPS}),
+        ({"steps": STEPS}, {}, None, {"initial_traffic": 7}, {"initial_traffic": 7}),
+    ],
+)
+def test_steps_and_shares_replace_one_another(
+    wide: dict[str, JsonValue],
+    near: dict[str, JsonValue],
+    own: int | None,
+    given: dict[str, JsonValue],
+    merged: dict[str, JsonValue],
+) -> None:
+    policies = [Policy(strategies={"canary": wide}), Policy(strategies={"canary": near})]
+
+    assert choose(replace(release(), initial_traffic=own), policies, "canary", given) == ("canary", merged)
+
+
+# Which slots
+
+
+def test_the_candidate_gets_the_slot_that_the_stable_version_leaves_free() -> None:
+    drafted = draft(release(), environment(), {"main": SERVING}, "canary", {})
+
+    (bound,) = drafted.bindings
+    assert (bound.stable_slot, bound.candidate_slot) == ("blue", "green")
+    assert bound.stable == component("api", "1.0.0")
+    assert drafted.targets == ("main",)
+
+
+def test_with_one_slot_the_candidate_takes_the_stable_versions() -> None:
+    small = environment(Target(slots=("blue",), components={"api": {}}))
+
+    (bound,) = draft(release(), small, {"main": SERVING}, "recreate", {}).bindings
+
+    assert (bound.stable_slot, bound.candidate_slot) == ("blue", "blue")
+
+
+def test_the_way_back_restores_as_many_replicas_as_stood_before() -> None:
+    drafted = draft(release(), environment(), {"main": SERVING}, "recreate", {})
+
+    assert [step.replicas for step in drafted.plan.forward if isinstance(step, Provision)] == [4]
+    assert [step.replicas for step in drafted.plan.rollback if isinstance(step, Provision)] == [6]
+
+
+def test_a_component_that_runs_already_is_left_alone_and_it_says_so() -> None:
+    running = Standing(slots={"blue": Occupant(component(), 4)}, stable="blue")
+
+    drafted = draft(
+        release(components=("api", "web")),
+        environment(target(components=("api", "web"))),
+        {"main": Place(components={"api": running})},
+        "rolling",
+        {},
+    )
+
+    assert [binding.component for binding in drafted.bindings] == ["web"]
+    assert drafted.plan.notes[0] == "api 2.0.0 on main is unchanged"
+
+
+def test_another_configuration_of_the_same_version_is_a_change() -> None:
+    running = Standing(slots={"blue": Occupant(component(config={"LOG": "debug"}), 4)}, stable="blue")
+
+    drafted = draft(release(), environment(), {"main": Place(components={"api": running})}, "rolling", {})
+
+    assert [binding.component for binding in drafted.bindings] == ["api"]
+
+
+def test_a_component_without_a_target_is_refused_with_what_to_write() -> None:
+    shop = release(components=("api", "web"))
+
+    assert without_target(shop, environment()) == ("web",)
+    with pytest.raises(Refused, match="component 'web' has no target in production; add one to") as refusal:
+        draft(shop, environment(), {"main": Place()}, "rolling", {})
+    assert "          web:\n" in str(refusal.value)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 101, True, "3", 2.0, None])
+def test_replicas_that_are_no_small_whole_number_are_refused(wrong: JsonValue) -> None:
+    odd = environment(Target(components={"api": {"replicas": wrong}}))
+
+    with pytest.raises(Refused) as refusal:
+        draft(release(), odd, {"main": Place()}, "rolling", {})
+    assert str(refusal.value) == f"api on target main: replicas is {wrong!r}; write a whole number from 1 to 100"
+
+
+# Orders and reports
+
+
+def test_the_weights_of_an_order_are_whole() -> None:
+    assert RouteSlots(weights={"blue": 0, "green": 0}).weights == {"blue": 0, "green": 0}
+    with pytest.raises(ValidationError) as refusal:
+        RouteSlots(weights={"blue": 95, "green": 15})
+    assert "weights sum to 110; they must sum to 100, or all be 0" in explain(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("2026-11-23T09:30:00Z", NOW),
+        ("2026-11-23T09:30:00.000000Z", NOW),
+        ("2026-11-23T10:30:00+01:00", NOW),
+        ("2026-11-23T09:30:00.5Z", "2026-11-23T09:30:00.500000Z"),
+    ],
+)
+def test_the_time_of_a_report_is_kept_so_that_it_compares_as_text(text: str, kept: str) -> None:
+    assert said(0, at=text).observedat == kept
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2026-11-23T09:30:00", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14"])
+def test_a_report_without_a_time_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        Report(deployment="d", leg="forward", step=0, attempt=1, fence=1, result="succeeded", observedat=text)
+    assert "is no time with a zone; write RFC 3339, such as 2026-11-23T09:30:00.5Z" in explain(refusal.value)

@@ -1,0 +1,132 @@
+"""Release: created once, published, attested, blocked."""
+
+import pytest
+
+from release_management.domain.release import (
+    AttestRelease,
+    BlockRelease,
+    PublishRelease,
+    Release,
+    ReleaseAttested,
+    ReleaseBlocked,
+    ReleaseCanaryConfigured,
+    ReleaseCommand,
+    ReleaseCreated,
+    ReleaseDeploymentPlanned,
+    ReleaseEvent,
+    ReleasePublished,
+    ReleaseSucceeded,
+    ReleaseUnblocked,
+    ReleaseWithdrawn,
+    UnblockRelease,
+    create,
+    decide,
+    evolve,
+)
+from release_management.domain.words import Personal, Refused
+from tests.domain.build import ANN, BEN, DEPLOYMENT, DIGEST, OTHER, OTHER_DIGEST, component
+
+REF = "shop@2.0.0"
+
+
+def created(content: str = DIGEST, *names: str) -> ReleaseCreated:
+    parts = tuple(component(name) for name in names or ("api",))
+    return ReleaseCreated(application="shop", version="2.0.0", author=ANN, components=parts, content=content)
+
+
+def given(*facts: ReleaseEvent) -> Release:
+    state = Release()
+    for fact in facts:
+        state = evolve(state, fact)
+    return state
+
+
+def test_a_release_is_published_unless_it_is_a_draft() -> None:
+    assert create(created(), False, Release()) == [created(), ReleasePublished()]
+    assert create(created(), True, Release()) == [created()]
+
+
+def test_the_same_content_again_is_the_same_release() -> None:
+    assert create(created(), False, given(created())) == []
+
+
+def test_other_content_under_the_same_version_is_refused() -> None:
+    with pytest.raises(Refused) as refusal:
+        create(created(OTHER_DIGEST), False, given(created()))
+
+    assert str(refusal.value) == (
+        "release shop@2.0.0 exists with other content; a version is never reused: create a new version"
+    )
+
+
+def test_a_component_that_stands_twice_is_refused() -> None:
+    with pytest.raises(Refused, match=r"release shop@2\.0\.0: a component stands twice; name each once"):
+        create(created(DIGEST, "api", "api"), False, Release())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        PublishRelease(release=REF),
+        AttestRelease(release=REF, gate="scan", result="passed"),
+        BlockRelease(release=REF, reason="leak"),
+        UnblockRelease(release=REF),
+    ],
+)
+def test_a_release_that_does_not_exist_is_named_with_the_way_to_create_it(command: ReleaseCommand) -> None:
+    with pytest.raises(Refused) as refusal:
+        decide(command, Release(), ANN)
+
+    assert str(refusal.value) == (
+        "release shop@2.0.0 does not exist; create it with: relman release create shop@2.0.0 --component NAME"
+    )
+
+
+def test_a_draft_is_published_once() -> None:
+    assert decide(PublishRelease(release=REF), given(created()), ANN) == [ReleasePublished()]
+    assert decide(PublishRelease(release=REF), given(created(), ReleasePublished()), ANN) == []
+
+
+def test_an_attestation_is_recorded_with_who_made_it_and_the_newest_counts() -> None:
+    passed = AttestRelease(release=REF, gate="scan", result="passed", note="clean")
+    state = given(created())
+
+    facts = decide(passed, state, BEN)
+
+    assert facts == [
+        ReleaseAttested(gate="scan", result="passed", by=BEN, note=Personal(subject=BEN, text="clean")),
+    ]
+    state = evolve(state, facts[0])
+    assert decide(passed, state, BEN) == []
+    failed = decide(AttestRelease(release=REF, gate="scan", result="failed"), state, BEN)
+    assert evolve(state, failed[0]).attestations == {"scan": "failed"}
+
+
+def test_a_block_is_recorded_with_its_reason_and_lifted_once() -> None:
+    block, unblock = BlockRelease(release=REF, reason="it leaks"), UnblockRelease(release=REF)
+    state = given(created())
+
+    facts = decide(block, state, BEN)
+
+    assert facts == [ReleaseBlocked(reason=Personal(subject=BEN, text="it leaks"))]
+    blocked = evolve(state, facts[0])
+    assert blocked.blocked
+    assert decide(block, blocked, BEN) == []
+    assert decide(unblock, blocked, BEN) == [ReleaseUnblocked()]
+    assert decide(unblock, state, BEN) == []
+
+
+def test_it_knows_where_it_is_planned_and_where_it_succeeded() -> None:
+    state = given(
+        created(),
+        ReleaseDeploymentPlanned(environment="staging", deployment=DEPLOYMENT),
+        ReleaseSucceeded(environment="staging", deployment=DEPLOYMENT),
+        ReleaseSucceeded(environment="production", deployment=OTHER),
+        ReleaseWithdrawn(environment="production", deployment=OTHER),
+        ReleaseCanaryConfigured(initial_traffic=20),
+    )
+
+    assert state.ref == REF
+    assert state.planned == {"staging": DEPLOYMENT}
+    assert state.succeeded == {"staging": DEPLOYMENT}
+    assert state.initial_traffic == 20

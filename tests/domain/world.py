@@ -1,0 +1,398 @@
+"""A simulated world of executors, and the one deployment that is driven through it.
+
+Each component at a place is a `Seat`: what runs in its slots, its traffic, and the highest fence that it has seen.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Literal
+
+from pydantic import JsonValue
+
+from release_management.domain.deployment import decide
+from release_management.domain.deployment.events import (
+    Binding,
+    DeploymentAborting,
+    DeploymentEvent,
+    DeploymentHalted,
+    DeploymentPlanned,
+    DeploymentRequested,
+    DeploymentStepStarted,
+    DeploymentStepSucceeded,
+)
+from release_management.domain.deployment.state import Deployment, Phase, StepStatus, evolve, settled, step_at
+from release_management.domain.environment import Environment
+from release_management.domain.orders import (
+    AwaitSlotHealthy,
+    Leg,
+    Order,
+    ProvisionSlot,
+    Report,
+    Result,
+    RetireSlot,
+    RouteSlots,
+)
+from release_management.domain.place import (
+    Place,
+    PlaceEvent,
+    PlacePromoted,
+    PlaceSlotProvisioned,
+    PlaceSlotRetired,
+    Standing,
+)
+from release_management.domain.place import evolve as stand
+from release_management.domain.plan import Promote, Provision, Retire
+from release_management.domain.planning import draft
+from release_management.domain.record import timestamp
+from release_management.domain.release import Release
+from release_management.domain.strategies import StrategyName
+from release_management.domain.words import Refused
+from tests.domain.build import ANN, BEN, NOW
+
+Fate = Literal["done", "failed", "errored before", "errored midway", "errored after"]
+FATES: tuple[Fate, ...] = ("done", "failed", "errored before", "errored midway", "errored after")
+SeatKey = tuple[str, str]
+MAX_TURNS = 3000
+START = datetime.fromisoformat(NOW)
+
+
+@dataclass
+class Seat:
+    """A component at a place, as the executor keeps it."""
+
+    running: dict[str, tuple[str, int]] = field(default_factory=dict)
+    weights: dict[str, int] = field(default_factory=dict)
+    fence: int = 0
+    answer: Report | None = None
+
+    def check(self) -> None:
+        """Traffic goes only where something runs, and all of it goes somewhere or none does."""
+        assert sum(self.weights.values()) in (0, 100), f"weights {self.weights}"
+        for slot, share in self.weights.items():
+            assert share == 0 or self.replicas(slot) > 0, f"{share} % goes to {slot}, where nothing runs: {self}"
+
+    def replicas(self, slot: str) -> int:
+        return self.running[slot][1] if slot in self.running else 0
+
+    def version(self, slot: str) -> str | None:
+        return self.running[slot][0] if slot in self.running else None
+
+    def execute(self, order: Order, fate: Fate, at: str) -> Report:
+        """Compare the fence, then do the order as its fate has it."""
+        if order.fence < self.fence:
+            before = repr(self)
+            report = _report(order, "stale", at)
+            assert repr(self) == before
+            return report
+        if order.fence == self.fence and self.answer is not None:
+            return self.answer
+        self.fence = order.fence
+        self.answer = None
+        if fate == "errored before":
+            return _report(order, "errored", at)
+        healthy = self._do(order, midway=fate == "errored midway")
+        self.check()
+        if fate in ("errored midway", "errored after"):
+            return _report(order, "errored", at)
+        self.answer = _report(order, "succeeded" if fate == "done" and healthy else "failed", at)
+        return self.answer
+
+    def _do(self, order: Order, midway: bool) -> bool:
+        match order.action:
+            case ProvisionSlot(slot=slot, version=version, replicas=replicas):
+                there = self.replicas(slot) if self.version(slot) == version else 0
+                count = (there + replicas + 1) // 2 if midway else replicas
+                self.running.pop(slot, None)
+                if count:
+                    self.running[slot] = (version, count)
+            case AwaitSlotHealthy(slot=slot, replicas=replicas):
+                return self.replicas(slot) >= replicas
+            case RouteSlots(weights=weights):
+                if not midway:
+                    self.weights = dict(weights)
+            case RetireSlot(slot=slot):
+                assert self.weights.get(slot, 0) == 0, f"{slot} is stopped while it has traffic: {self}"
+                if not midway:
+                    self.running.pop(slot, None)
+        return True
+
+
+def _report(order: Order, result: Result, at: str) -> Report:
+    return Report(
+        deployment=order.deployment,
+        leg=order.leg,
+        step=order.step,
+        attempt=order.attempt,
+        fence=order.fence,
+        result=result,
+        observedat=at,
+    )
+
+
+@dataclass
+class World:
+    """Everything outside the deployment's own state: the log's positions, the clock, orders and reports under way."""
+
+    release: Release
+    environment: Environment
+    places: dict[str, Place]
+    seats: dict[SeatKey, Seat]
+    position: int = 0
+    clock: datetime = START
+    state: Deployment = field(default_factory=Deployment)
+    bindings: tuple[Binding, ...] = ()
+    log: list[DeploymentEvent] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+    routable: dict[SeatKey, bool] = field(default_factory=dict)
+    stood: dict[SeatKey, int] = field(default_factory=dict)
+    wanted: dict[SeatKey, int] = field(default_factory=dict)
+
+    @property
+    def now(self) -> str:
+        return timestamp(self.clock)
+
+    # One deployment
+
+    def begin(self, id: str, strategy: StrategyName, options: dict[str, JsonValue]) -> None:
+        """Plan and start a deployment against what stands. Raises `Refused` where the targets cannot."""
+        drafted = draft(self.release, self.environment, self.places, strategy, options)
+        self.bindings = drafted.bindings
+        self.state = Deployment()
+        self.log = []
+        for binding in drafted.bindings:
+            key = (binding.target, binding.component)
+            standing = self.places[binding.target].components.get(binding.component, Standing())
+            self.stood[key] = standing.serving.replicas if standing.serving else 0
+            asked = options.get("replicas") or binding.settings.get("replicas", 1)
+            assert isinstance(asked, int)
+            self.wanted[key] = asked
+            self.routable[key] = self.environment.targets[binding.target].routes != "none"
+            seat = self.seats.setdefault(key, Seat())
+            if standing.serving is not None and standing.stable is not None and not seat.running:
+                seat.running = {standing.stable: (standing.serving.content.version, standing.serving.replicas)}
+                seat.weights = {standing.stable: 100} if self.routable[key] else {}
+        self._record(
+            [
+                DeploymentPlanned(
+                    deployment=id,
+                    release=self.release.ref,
+                    application=self.release.application,
+                    version=self.release.version,
+                    environment=self.environment.name,
+                    targets=drafted.targets,
+                    strategy=strategy,
+                    options=options,
+                    plan=drafted.plan,
+                    digest=drafted.plan.digest,
+                    by=ANN,
+                ),
+                DeploymentRequested(by=ANN),
+            ]
+        )
+        self.wish(lambda: decide.start(self.state, self.bindings, self.now))
+
+    def wish(self, decision: Callable[[], list[DeploymentEvent]]) -> list[DeploymentEvent]:
+        """Decide and record; the same wish again, and any wish of an ended deployment, records nothing."""
+        ended = self.state.ended
+        facts = _decided(decision)
+        assert not (ended and facts), f"an ended deployment moved: {facts}"
+        was_settled = settled(self.state) if self.state.plan else False
+        self._record(facts)
+        again = _decided(decision)
+        assert again == [], f"the same wish again recorded {again}"
+        for fact in facts:
+            if isinstance(fact, DeploymentHalted):
+                assert self.state.plan is not None
+                assert was_settled or not self.state.plan.reversible, "halted where there was a way back"
+            if isinstance(fact, DeploymentAborting):
+                assert not was_settled, "went back after the old version had begun to go"
+        return facts
+
+    def _record(self, facts: Iterable[DeploymentEvent]) -> None:
+        for fact in facts:
+            self.position += 1
+            self.log.append(fact)
+            self.state = evolve(self.state, fact)
+            if isinstance(fact, DeploymentStepStarted):
+                self.orders.append(self._order(fact))
+            elif isinstance(fact, DeploymentStepSucceeded):
+                self._stand(fact)
+
+    def _stand(self, fact: DeploymentStepSucceeded) -> None:
+        """The place is as the step wanted it."""
+        step = step_at(self.state, fact.leg, fact.step)
+        if not isinstance(step, Provision | Promote | Retire):
+            return
+        binding = self.state.binding(step.target, step.component)
+        assert binding is not None
+        known: PlaceEvent
+        slot = binding.slot(step.role)
+        match step:
+            case Provision(role=role, replicas=replicas):
+                known = PlaceSlotProvisioned(
+                    deployment=self.state.id,
+                    component=step.component,
+                    slot=slot,
+                    content=binding.content(role),
+                    replicas=replicas,
+                )
+            case Promote():
+                known = PlacePromoted(deployment=self.state.id, component=step.component, slot=slot)
+            case Retire():
+                known = PlaceSlotRetired(deployment=self.state.id, component=step.component, slot=slot)
+        self.places[step.target] = stand(self.places[step.target], known)
+
+    def _order(self, fact: DeploymentStepStarted) -> Order:
+        return Order(
+            deployment=self.state.id,
+            leg=fact.leg,
+            step=fact.step,
+            attempt=fact.attempt,
+            fence=self.position,
+            executor=fact.executor,
+            environment=fact.environment,
+            application=fact.application,
+            target=fact.target,
+            component=fact.component,
+            action=fact.action,
+            deadline=fact.deadline,
+        )
+
+    # What may happen
+
+    def deliver_order(self, index: int, fate: Fate, keep: bool) -> None:
+        """An executor takes an order; `keep`: it comes again later."""
+        order = self.orders[index] if keep else self.orders.pop(index)
+        report = self.seats[order.target, order.component].execute(order, fate, self.now)
+        self.reports.append(report)
+
+    def deliver_report(self, index: int, keep: bool) -> None:
+        """A report arrives; `keep`: it comes again later."""
+        said = self.reports[index] if keep else self.reports.pop(index)
+        step = self.state.steps.get((said.leg, said.step))
+        current = step is not None and step.status is StepStatus.STARTED and step.attempt == said.attempt
+        facts = self.wish(lambda: decide.report(self.state, said, self.now))
+        if said.deployment != self.state.id or not current:
+            assert facts == [], f"a stale or foreign report recorded {facts}"
+
+    def due(self) -> list[str]:
+        """The times at which a timer is to fire."""
+        leg = self.state.leg
+        skipped = {("forward", index) for index in self.state.skipped}
+        steps = [it for key, it in self.state.steps.items() if key[0] == leg and key not in skipped]
+        return sorted(step.due for step in steps if step.due is not None)
+
+    def fire_timers(self) -> None:
+        """Every timer of every step, of both legs, whether its time has come or not."""
+        for (leg, index), step in list(self.state.steps.items()):
+            for attempt in {step.attempt, 1}:
+                self.wish(partial(self._expire, leg, index, attempt))
+                self.wish(partial(self._again, leg, index, attempt))
+            self.wish(partial(self._resume, leg, index))
+        self.wish(lambda: decide.expire(self.state, self.now))
+
+    def _expire(self, leg: Leg, index: int, attempt: int) -> list[DeploymentEvent]:
+        return decide.expire_step(self.state, leg, index, attempt, self.now)
+
+    def _again(self, leg: Leg, index: int, attempt: int) -> list[DeploymentEvent]:
+        return decide.retry_step(self.state, leg, index, attempt, self.now)
+
+    def _resume(self, leg: Leg, index: int) -> list[DeploymentEvent]:
+        return decide.resume(self.state, leg, index, self.now)
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock += timedelta(seconds=seconds)
+
+    def sleep_until_due(self) -> None:
+        """The clock goes on to the next timer."""
+        due = self.due()
+        assert due or self.orders or self.reports, f"stuck in {self.state.phase}: nothing is due and nothing under way"
+        if due:
+            self.clock = max(self.clock, datetime.fromisoformat(due[0]))
+
+    def abort(self) -> None:
+        self.wish(lambda: decide.abort(self.state, BEN, "stop", self.now))
+
+    def promote(self, step: int | None, full: bool) -> None:
+        if step is None and not full:
+            waiting = [index for (leg, index), known in self.state.steps.items() if known.status is StepStatus.WAITING]
+            step = waiting[-1] if waiting else None
+        self.wish(lambda: decide.promote(self.state, step, full, BEN, self.now))
+
+    # To the end
+
+    def finish(self, executors: Literal["honest", "dead"]) -> None:
+        """Time goes on until it ends; the executors do and say everything, or nothing at all."""
+        for _ in range(MAX_TURNS):
+            if executors == "honest":
+                self.work()
+            if self.state.ended:
+                return
+            self.sleep_until_due()
+            self.fire_timers()
+        raise AssertionError(f"no end after {MAX_TURNS} turns: {self.state.phase}")
+
+    def work(self) -> None:
+        """All orders are done and reported, and those that follow, until nothing is under way."""
+        while self.orders or self.reports:
+            while self.orders:
+                self.deliver_order(0, "done", keep=False)
+            while self.reports:
+                self.deliver_report(0, keep=False)
+
+    def deliver_leftovers(self) -> None:
+        """What was under way arrives after the end; it changes nothing."""
+        before = self._visible()
+        ended = self.state.phase in (Phase.SUCCEEDED, Phase.ROLLED_BACK)
+        while self.orders:
+            self.deliver_order(0, "done", keep=False)
+        while self.reports:
+            self.deliver_report(0, keep=False)
+        if ended:
+            assert self._visible() == before, "an order took effect after the end"
+
+    def _visible(self) -> list[tuple[dict[str, tuple[str, int]], dict[str, int]]]:
+        return [(dict(seat.running), dict(seat.weights)) for seat in self.seats.values()]
+
+    # The laws of an end
+
+    def check(self) -> None:
+        for seat in self.seats.values():
+            seat.check()
+
+    def check_end(self) -> None:
+        """What an end promises of the world."""
+        for binding in self.bindings:
+            key = (binding.target, binding.component)
+            seat = self.seats[key]
+            if self.state.phase is Phase.SUCCEEDED:
+                self._serves(seat, key, binding.candidate_slot, binding.candidate.version, self.wanted[key])
+                if binding.stable_slot not in (None, binding.candidate_slot):
+                    assert binding.stable_slot not in seat.running
+            elif self.state.phase is Phase.ROLLED_BACK and binding.stable_slot and binding.stable:
+                self._serves(seat, key, binding.stable_slot, binding.stable.version, self.stood[key])
+                if binding.stable_slot != binding.candidate_slot:
+                    assert binding.candidate_slot not in seat.running
+            elif self.state.phase is Phase.ROLLED_BACK:
+                assert sum(seat.weights.values()) == 0
+                assert self.places[binding.target].components[binding.component].serving is None
+                assert binding.candidate_slot not in seat.running
+
+    def _serves(self, seat: Seat, key: SeatKey, slot: str, version: str, replicas: int) -> None:
+        assert (seat.version(slot), seat.replicas(slot)) == (version, replicas), f"{slot}: {seat}"
+        standing = self.places[key[0]].components[key[1]]
+        assert standing.stable == slot
+        assert standing.serving is not None
+        assert (standing.serving.content.version, standing.serving.replicas) == (version, replicas)
+        if self.routable[key]:
+            assert seat.weights.get(slot) == 100, f"{slot}: {seat}"
+
+
+def _decided(decision: Callable[[], list[DeploymentEvent]]) -> list[DeploymentEvent]:
+    try:
+        return decision()
+    except Refused:
+        return []

@@ -1,6 +1,6 @@
 """`ReleaseManager`: plan, approve, deploy, watch, roll back and prove releases, from Python."""
 
-import concurrent.futures.thread  # before `_register_atexit` below, so that its pools are shut down after us
+import concurrent.futures.thread  # noqa: F401 # before `_register_atexit` below: its pools are shut down after us
 import getpass
 import tempfile
 import threading
@@ -249,15 +249,19 @@ class ReleaseManager:
         target_environment: str | None = None,
         strategy: str | None = None,
         options: Mapping[str, Any] | None = None,
+        supersede: bool = False,
     ) -> Deployment:
-        """Carry a release out, as soon as the rules allow. A planned deployment may be given instead of a release."""
+        """Carry a release out, as soon as the rules allow. A planned deployment may be given instead of a release.
+
+        `supersede`: what holds or awaits the same places goes back first, instead of being waited for.
+        """
         if isinstance(release, Deployment):
             wanted = {"release": release.release, "environment": release.environment}
         elif target_environment is None:
             raise Refused("deploy needs target_environment, the name of an environment")
         else:
             wanted = self._wanted(release, target_environment, strategy, options)
-        return self._deployment("deployment.deploy", wanted)
+        return self._deployment("deployment.deploy", {**wanted, "supersede": supersede})
 
     def wait(self, deployment: Deployment | str, timeout: float = 600.0) -> Deployment:
         """Wait until it has ended, or waits for a person. Raises `NotFinishedError` after `timeout` seconds."""

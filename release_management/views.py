@@ -187,12 +187,17 @@ class Plan(View):
     def render(self) -> RenderableType:
         """The steps as a table."""
         rows = [
-            (index + 1, MARKS.get(step.get("status") or "", "·"), step["description"])
+            (index + 1, MARKS.get(step.get("status") or "", "·"), _said_of(step))
             for index, step in enumerate(self.steps)
         ]
         shown: list[RenderableType] = [table("step", "", self.strategy, rows=rows)]
         shown += [Text(f"note: {note}") for note in self.notes]
         return Group(*shown) if self.steps else Group(Text("nothing to do: it runs already"), *shown[1:])
+
+
+def _said_of(step: dict[str, Any]) -> str:
+    """What the step does, and why it did not."""
+    return f"{step['description']}: {step['reason']}" if step.get("reason") else str(step["description"])
 
 
 class Deployment(View):
@@ -301,6 +306,20 @@ class Entry(View):
     texts: Any = None
     refused: bool = False
 
+    @property
+    def told(self) -> str:
+        """The summary with what people said: notes and reasons, where they were not erased."""
+        said = "; ".join(_texts(self.texts))
+        return f"{self.summary}: {said}" if said else self.summary
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
 
 class History(View):
     """A part of the audit trail, oldest first."""
@@ -318,7 +337,7 @@ class History(View):
             "actor",
             "event",
             "what",
-            rows=((e.position, short_time(e.time), e.actor, e.type, e.summary) for e in self.entries),
+            rows=((e.position, short_time(e.time), e.actor, e.type, e.told) for e in self.entries),
         )
 
 

@@ -31,7 +31,7 @@ class FolderLock:
 
     def acquire(self) -> None:
         """Take the folder, making it if need be, or raise `FolderBusyError` at once."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -77,7 +77,7 @@ def draft(
             if settings is None:
                 continue
             standing = place.components.get(component.name, Standing())
-            wanted = parsed.replicas or settings.get("replicas", 1)
+            wanted = parsed.replicas or _replicas(settings, f"{component.name} on target {target.name}")
             if standing.serving is not None and standing.serving == Occupant(component, wanted):
                 notes.append(f"{component.name} {component.version} on {target.name} is unchanged")
                 continue

@@ -75,12 +75,11 @@ def changed(fact: DeploymentEvent, row: Row, time: str, position: int) -> dict[s
             waits = {"queued_behind": list(fact.behind), "deadline": fact.deadline}
             return {**_AT_WORK, **waits, "phase": Phase.QUEUED.value}
         case DeploymentStarted():
-            return {**_AT_WORK, "phase": Phase.PROGRESSING.value, "queued_behind": [], "started": time}
+            return {**_AT_WORK, "phase": Phase.PROGRESSING.value, "queued_behind": [], "started": time, "reason": None}
         case DeploymentSucceeded():
             return _ended(Phase.SUCCEEDED, time)
         case DeploymentRolledBack(empty=empty):
-            said = {"reason": "nothing had served here before, and nothing serves now"} if empty else {}
-            return {**_ended(Phase.ROLLED_BACK, time), **said}
+            return {**_ended(Phase.ROLLED_BACK, time), "reason": _undone(row.get("reason"), empty)}
         case DeploymentRollbackFailed(reason=reason):
             return {**_ended(Phase.ROLLBACK_FAILED, time), "reason": reason}
         case DeploymentHalted(reason=reason):
@@ -207,6 +206,12 @@ def _progressing(leg: str) -> dict[str, Any]:
 
 def _ended(phase: Phase, time: str) -> dict[str, Any]:
     return {**_AT_WORK, "phase": phase.value, "queued_behind": [], "ended": time}
+
+
+def _undone(reason: str | None, empty: bool) -> str | None:
+    """Why it went back, and what it went back to where that is nothing."""
+    nothing = "nothing had served here before, and nothing serves now" if empty else None
+    return "; ".join(said for said in (reason, nothing) if said) or None
 
 
 def _needed(step: Row, begun: int) -> bool:

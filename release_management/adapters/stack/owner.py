@@ -1,0 +1,141 @@
+"""The owner of a folder: everything in this process."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from release_management.adapters.folder import FolderLock
+from release_management.adapters.nats.client import NotReachableError
+from release_management.adapters.nats.dead_letters import DeadLetter
+from release_management.adapters.nats.server import NatsServer
+from release_management.adapters.stack.backends import Client
+from release_management.adapters.stack.core import Core
+from release_management.adapters.stack.loop import LoopThread
+from release_management.adapters.stack.reading import QueryRole, Reading
+from release_management.adapters.stack.road import Road
+from release_management.domain.record import Recorded
+from release_management.services.bus import GatewayFailed
+from release_management.services.ports import EventLog
+from release_management.services.wishes import Outcome, Wish
+
+NEEDS_ROAD = frozenset(
+    {
+        "deployment.deploy",
+        "deployment.promote",
+        "deployment.abort",
+        "deployment.rollback",
+        "deployment.retry",
+        "approval.grant",
+        "approval.refuse",
+    }
+)
+START_SECONDS = 30.0
+
+
+class Owner:
+    """Holds the folder's lock; decides and folds in this process, and starts the rest when something must move.
+
+    `may_start` False: it never starts the rest, and says so instead. It releases `lock` when it is closed.
+    """
+
+    verifies_user = True
+
+    def __init__(self, folder: Path, lock: FolderLock, *, may_start: bool) -> None:
+        self._lock = lock
+        try:
+            self._core = Core(folder)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._reading = Reading(self._core.home, self._core.log, self._core.keyring)
+        self._may_start = may_start
+        self._starting = threading.Lock()
+        self._server: NatsServer | None = None
+        self._loop: LoopThread | None = None
+        self._serving: list[Future[None]] = []
+
+    def ask(self, wish: Wish) -> Outcome:
+        """Decide here."""
+        if wish.command in NEEDS_ROAD:
+            self.start_road()
+        try:
+            return self._core.gateway.ask(wish).result()
+        except GatewayFailed as error:
+            return Outcome(status="busy", sender=wish.sender, id=wish.id, command=wish.command, reason=str(error))
+
+    def query(self, name: str, params: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
+        """Ask the projections here, once they have taken in what was there when the folder was opened, too."""
+        self._reading.projector.catch_up()
+        return self._reading.ask(name, params, after)
+
+    def start_road(self) -> None:
+        """Start bus, relay, orchestrator, timers and executor in this process, once. Raises what ended them since."""
+        if not self._may_start:
+            raise NotReachableError(f"nothing runs in {self._core.home.folder}; start it with: relman up")
+        with self._starting:
+            if self._loop is not None:
+                self._raise_what_ended()
+                return
+            self._server = NatsServer(self._core.home.folder)
+            self._server.start()
+            self._loop = LoopThread("road")
+            road, queries = Road(self._core), QueryRole(self._reading)
+            self._serving = [
+                self._loop.start(road.serve(self._server.url)),
+                self._loop.start(queries.serve(self._server.url)),
+            ]
+            deadline = time.monotonic() + START_SECONDS
+            while not (road.ready.is_set() and queries.ready.is_set()):
+                self._raise_what_ended()
+                if time.monotonic() > deadline:
+                    raise NotReachableError(f"the road did not start within {START_SECONDS:g} s")
+                time.sleep(0.005)
+
+    def _raise_what_ended(self) -> None:
+        for future in self._serving:
+            if future.done():
+                future.result()
+
+    def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """Ask the bus, which then must run."""
+        self.start_road()
+        assert self._server is not None
+        client = Client(self._server.url)
+        try:
+            return client.dead_letters(limit)
+        finally:
+            client.close()
+
+    def records(self, after: int, *, follow: bool) -> Iterator[Recorded]:
+        """Read the log."""
+        return read_log(self._core.log, after, follow=follow)
+
+    def rebuild(self, projection: str | None) -> None:
+        """Build again beside the old, and swap."""
+        self._reading.projector.rebuild(projection)
+
+    def close(self) -> None:
+        """End the road, the bus, the deployed processes; then the projections, the gateway, the lock."""
+        if self._loop is not None:
+            self._loop.close()
+        if self._server is not None:
+            self._server.stop()
+        self._reading.close()
+        self._core.close()
+        self._lock.release()
+
+
+def read_log(log: EventLog, after: int, *, follow: bool) -> Iterator[Recorded]:
+    """The log's records above a position, page by page."""
+    while True:
+        page = log.read(after)
+        yield from page
+        if page:
+            after = page[-1].position
+        elif not follow:
+            return
+        else:
+            log.wait(after, 1.0)

@@ -56,16 +56,20 @@ class ReleaseManager:
         self._temporary = tempfile.TemporaryDirectory(prefix="relman-") if data == ":memory:" else None
         self._opened: Backend | None = connect(self._temporary.name if self._temporary else data, may_start=True)
         self._owns = True
+        self._sender = "python"
         self._actor = actor
         self._last = 0
         _open.add(self)
 
     @classmethod
-    def on(cls, backend: Backend, application: str = "default", *, actor: str | None = None) -> "ReleaseManager":
-        """A manager on a backend that the caller opened and closes."""
+    def on(
+        cls, backend: Backend, application: str = "default", *, actor: str | None = None, sender: str = "python"
+    ) -> "ReleaseManager":
+        """A manager on a backend that the caller opened and closes; `sender` is the program that its records name."""
         manager = cls.__new__(cls)
         manager.application, manager._opened, manager._actor = application, backend, actor
         manager._owns, manager._temporary, manager._last = False, None, 0
+        manager._sender = sender
         return manager
 
     def close(self) -> None:
@@ -363,7 +367,7 @@ class ReleaseManager:
             raise Refused(f"actor: {actor!r} begins with 'system:', which is reserved; name a person")
         try:
             wish = Wish(
-                sender="python",
+                sender=self._sender,
                 id=str(uuid.uuid4()),
                 command=command,
                 data={key: value for key, value in data.items() if value is not None},

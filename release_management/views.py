@@ -197,7 +197,8 @@ class Plan(View):
 
 def _said_of(step: dict[str, Any]) -> str:
     """What the step does, and why it did not."""
-    return f"{step['description']}: {step['reason']}" if step.get("reason") else str(step["description"])
+    bad = step.get("status") in ("failed", "errored") and step.get("reason")
+    return f"{step['description']}: {step['reason']}" if bad else str(step["description"])
 
 
 class Deployment(View):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar, Literal, assert_never
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from release_management.domain.component import Component
 from release_management.domain.pipeline import Stage
@@ -21,6 +21,8 @@ from release_management.domain.words import (
     Refused,
     SemVer,
     Value,
+    plain_name,
+    semantic_version,
 )
 
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z._/-]{4,80}$")]
@@ -163,7 +165,14 @@ class CreateRelease(Command):
     draft: bool = False
 
 
-ReleaseRef = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}@[0-9A-Za-z.+-]{1,128}$")]
+def _release_ref(value: str) -> str:
+    application, separator, version = value.partition("@")
+    if not separator:
+        raise ValueError(f"{value!r} names no release; write APPLICATION@VERSION, such as shop@1.4.0")
+    return f"{plain_name(application)}@{semantic_version(version)}"
+
+
+ReleaseRef = Annotated[str, StringConstraints(max_length=200), AfterValidator(_release_ref)]
 
 
 class PublishRelease(Command):

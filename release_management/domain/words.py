@@ -39,20 +39,22 @@ def seconds(value: object) -> object:
     return float(sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts))
 
 
-def _semver(value: str) -> str:
+def semantic_version(value: str) -> str:
+    """The version as it is. Raises `ValueError` where it is not SemVer 2."""
     if not Version.is_valid(value):
         raise ValueError(f"{value!r} is no semantic version; write MAJOR.MINOR.PATCH, such as 1.4.0 or 2.0.0-rc.1")
     return value
 
 
-def _name(value: str) -> str:
+def plain_name(value: str) -> str:
+    """The name as it is. Raises `ValueError` where it is no name of ours."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", value):
         raise ValueError(f"{value!r} is no name; write 1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit")
     return value
 
 
-Name = Annotated[str, AfterValidator(_name)]
-SemVer = Annotated[str, StringConstraints(max_length=128), AfterValidator(_semver)]
+Name = Annotated[str, AfterValidator(plain_name)]
+SemVer = Annotated[str, StringConstraints(max_length=128), AfterValidator(semantic_version)]
 Percent = Annotated[int, Field(ge=0, le=100)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]

@@ -149,7 +149,7 @@ class BusClient:
                 left = max(deadline - time.monotonic(), 0.001)
                 reply = await connection.request(subject, payload, timeout=min(left, TRY_SECONDS), headers=headers)
             except nats.errors.MaxPayloadError:
-                raise ValueError(
+                raise NotUnderstood(
                     f"the message has {len(payload):,} bytes, which is more than the bus carries"
                 ) from None
             except AWAY as error:

@@ -97,10 +97,12 @@ class Client:
         return max((int(row["position"]) for row in self.query("position", {})), default=0)
 
     def rebuild(self, projection: str | None) -> None:
-        """Not over the bus."""
-        raise NotReachableError(
-            "projections are rebuilt where they are kept; stop relman up there, then run: relman projections rebuild"
-        )
+        """Beside the running projector, which takes it over should this process die; only on the same machine."""
+        if self._folder is None:
+            raise NotReachableError("projections are rebuilt where they are kept; run relman projections rebuild there")
+        from release_management.adapters.stack.rebuilding import rebuild
+
+        rebuild(self._folder, projection)
 
     def close(self) -> None:
         """Leave."""

@@ -54,7 +54,8 @@ class Supervisor:
             self._note()
             for role in ROLES:
                 self._await_ready(role)
-            on_ready()
+            if not self.stop.is_set():
+                on_ready()
             while not self.stop.wait(LOOK_SECONDS):
                 self._look_after()
         finally:

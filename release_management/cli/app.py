@@ -1,0 +1,111 @@
+"""The commands of `relman`, put together."""
+
+import os
+import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
+from typing import Annotated
+
+import typer
+
+from release_management.cli import (
+    apply,
+    approval,
+    audit,
+    dead_letters,
+    deploy,
+    deployment,
+    env,
+    events,
+    init,
+    projections,
+    release,
+    up,
+)
+from release_management.cli.command import examples
+from release_management.cli.errors import INTERRUPTED, PIPE_CLOSED, REFUSED, USAGE, report
+from release_management.cli.settings import DEFAULT_DATA, ActorOption, DataOption, JsonOption, Settings, begin, refine
+
+NAME = "relman"
+_EXAMPLE = """relman init && relman up --detach
+relman deploy shop@1.0.0 staging --wait
+relman deployment list --active --json"""
+
+
+def build() -> typer.Typer:
+    """All commands, in the order in which help lists them."""
+    app = typer.Typer(
+        name=NAME,
+        rich_markup_mode=None,
+        add_completion=False,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(epilog=examples(_EXAMPLE))(_relman)
+    for module in (
+        init,
+        up,
+        apply,
+        env,
+        release,
+        deploy,
+        deployment,
+        approval,
+        audit,
+        events,
+        dead_letters,
+        projections,
+    ):
+        module.register(app)
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out one command line; the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    begin(Settings(data=os.environ.get("RELMAN_DATA") or DEFAULT_DATA, actor=os.environ.get("RELMAN_AS") or None))
+    try:
+        code = typer.main.get_command(build()).main(list(arguments), prog_name=NAME, standalone_mode=False)
+    except typer.Abort:
+        return INTERRUPTED
+    except typer.TyperException as error:
+        if "--json" not in arguments and type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message(), file=sys.stderr)
+            return USAGE
+        context = getattr(error, "ctx", None)
+        hint = f"; see: {context.command_path} --help" if context is not None else ""
+        report(f"{error.format_message().rstrip('.')}{hint}", USAGE, json_too="--json" in arguments)
+        return USAGE
+    except BrokenPipeError:
+        return PIPE_CLOSED
+    return code if isinstance(code, int) else 0
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"{NAME} {version('release-management')}")
+        raise typer.Exit
+
+
+def _relman(
+    data: DataOption = None,
+    actor: ActorOption = None,
+    json: JsonOption = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Plan, approve, deploy, watch, roll back and prove releases.
+
+    --data, --as and --json may stand before or after the command. Exit codes: 0 done, 1 refused (the reason is on
+    stderr), 2 usage, 3 not reachable.
+    """
+    refine(data, actor, json)
+
+
+__all__ = ["NAME", "REFUSED", "build", "run"]

@@ -1,0 +1,108 @@
+"""`relman apply`, and what `relman up` applies at its start."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from release_management.cli.command import command
+from release_management.cli.output import say, show
+from release_management.cli.session import Session, is_empty, session
+from release_management.cli.settings import settings
+
+if TYPE_CHECKING:
+    from release_management.cli.manifest import Change, Manifest, YamlFile
+
+FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="A YAML file, or - for standard input.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @command(app, "apply", example="relman apply relman.yaml --dry-run\nrelman apply relman.yaml")
+    def apply(
+        file: FileArgument,
+        dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")] = False,
+    ) -> None:
+        """Make things as a YAML file states them.
+
+        Those are environments, targets, pipelines, policies and releases. What the file does not name stays as it is.
+        Everything in it is checked before anything is changed.
+
+        \b
+        environments:            # name: what is given here
+          NAME: {name, tier, order, approval: {required, approvers, allow_self},
+                 variables, targets: {NAME: {executor, routes, slots, reversible,
+                 labels, components: {NAME: settings of the executor}}}}
+        pipelines:
+          NAME: {application, stages: [ENVIRONMENT, ...]}
+        policies:                # of an application, or of one in an environment
+          APP or APP/ENVIRONMENT: {strategy, options, strategies: {NAME: options},
+                 triggers: [{metric, threshold, duration_seconds}],
+                 gates: {NAME: {required, pass_threshold}}}
+        releases:
+          - {application, version, components: [NAME or {name, version, artifact,
+             digest, config}], changelog: [TEXT], changes: [{commit, committed_at,
+             author, message}], draft}
+        """
+        from release_management.cli.manifest import compare, read_manifest
+
+        if file != "-" and not Path(file).is_file():
+            raise typer.BadParameter(f"there is no file {file!r}", param_hint="FILE")
+        manifest, read = read_manifest(file)
+        if dry_run and is_empty(settings().data):
+            changes = compare(manifest, read, _nothing)
+        else:
+            with session(creates=not dry_run) as opened:
+                changes = compare(manifest, read, opened.query)
+                if not dry_run:
+                    send(changes, opened)
+        show({"file": read.name, "dry_run": dry_run, "changes": [change.document() for change in changes]})
+        for line in summary(changes, manifest, read, dry_run):
+            say(line)
+
+
+def apply_file(path: Path) -> "tuple[list[Change], list[str]]":
+    """Apply a file to what runs; the changes, and the lines that say so. Raises `Refused`."""
+    from release_management.cli.manifest import compare, read_manifest
+
+    manifest, read = read_manifest(str(path))
+    with session() as opened:
+        changes = compare(manifest, read, opened.query)
+        send(changes, opened)
+    return changes, summary(changes, manifest, read, dry_run=False)
+
+
+def send(changes: "Sequence[Change]", opened: Session) -> None:
+    """Send every change's commands, until queries know of them. Raises `Refused`, saying what was done before."""
+    from release_management.domain.words import Refused
+
+    last = 0
+    for number, change in enumerate(changes):
+        try:
+            for name, data in change.commands:
+                last = max(last, opened.manager.send(name, data).last)
+        except Refused as refused:
+            before = f" ({number} of {len(changes)} changes were made before it)" if number else ""
+            raise Refused(f"{change.kind} {change.name}: {refused.reason}{before}", refused.verdicts) from None
+    for query in ("environments", "pipelines", "policies", "releases"):
+        opened.backend.query(query, {}, last)
+
+
+def summary(changes: "Sequence[Change]", manifest: "Manifest", read: "YamlFile", dry_run: bool) -> list[str]:
+    """What people read."""
+    if not changes:
+        parts: dict[str, Any] = {name: getattr(manifest, name) for name in type(manifest).model_fields}
+        counted = ", ".join(f"{name} {len(part)}" for name, part in parts.items() if part)
+        return [f"unchanged ({counted or 'nothing is stated'})"]
+    lines = [str(change) for change in changes]
+    count = f"{len(changes)} change" + ("s" if len(changes) > 1 else "")
+    if dry_run:
+        return [*lines, f"{count} to make; make them with: relman apply {read.name}"]
+    return [*lines, f"✔ {count} made; see: relman env list"]
+
+
+def _nothing(name: str, **params: Any) -> list[dict[str, Any]]:
+    """The answer of a folder in which there is nothing yet."""
+    return []

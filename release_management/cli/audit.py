@@ -1,0 +1,106 @@
+"""`relman audit`."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from release_management.cli.command import command
+from release_management.cli.deployment import EnvironmentOption
+from release_management.cli.output import listing, say, show
+from release_management.cli.release import Limit
+from release_management.cli.session import Session, session
+
+if TYPE_CHECKING:
+    from release_management.domain.record import Recorded
+
+PAGE = 500
+AfterOption = Annotated[
+    int, typer.Option("--after", min=0, metavar="POSITION", help="Only what follows this position.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="The audit trail: everything that ever happened.", no_args_is_help=True)
+    app.add_typer(group, name="audit")
+
+    @command(group, "log", example="relman audit log --environment production --type deployment --limit 20")
+    def log(
+        release: Annotated[
+            str | None, typer.Option("--release", metavar="APP@VERSION", help="Only of this release.")
+        ] = None,
+        environment: EnvironmentOption = None,
+        deployment: Annotated[
+            str | None, typer.Option("--deployment", metavar="ID", help="Only of this deployment.")
+        ] = None,
+        type: Annotated[
+            str | None,
+            typer.Option("--type", metavar="EVENT", help="Only this event, such as deployment.started, or deployment."),
+        ] = None,
+        actor: Annotated[str | None, typer.Option("--actor", metavar="NAME", help="Only by this actor.")] = None,
+        limit: Limit = 50,
+    ) -> None:
+        """Show the newest part of the trail, oldest first."""
+        from release_management.views import Entry, short_time
+
+        asked = {"release": release, "environment": environment, "deployment": deployment, "type": type}
+        with session() as opened:
+            found = [Entry(**row) for row in _newest(opened, asked, actor, limit)]
+        rows = ((each.position, short_time(each.time), each.actor, each.type, each.summary) for each in found)
+        columns = ("position", "time", "actor", "event", "what")
+        show(found, listing(*columns, rows=rows, empty="nothing of that kind has happened"))
+
+    @command(
+        group, "export", example="relman audit export --output trail.jsonl\nrelman audit export --after 400 | wc -l"
+    )
+    def export(
+        output: Annotated[
+            Path | None,
+            typer.Option("--output", "-o", metavar="FILE", dir_okay=False, help="Write here; else to stdout."),
+        ] = None,
+        after: AfterOption = 0,
+    ) -> None:
+        """Write every record as it is stored, one JSON document (CloudEvents) per line.
+
+        The bytes are those that were recorded, published and hashed; only a line feed follows each.
+        """
+        with session() as opened:
+            records = opened.backend.records(after, follow=False)
+            if output is None:
+                sys.stdout.flush()
+                _write(records, sys.stdout.buffer)
+                return
+            draft = output.with_name(f"{output.name}.part")
+            try:
+                with draft.open("wb") as file:
+                    count, last = _write(records, file)
+                draft.replace(output)
+            finally:
+                draft.unlink(missing_ok=True)
+        show({"file": str(output), "records": count, "last": last})
+        say(f"✔ {count} records up to position {last} written to {output}")
+
+
+def _newest(opened: Session, asked: dict[str, Any], actor: str | None, limit: int) -> list[dict[str, Any]]:
+    """The newest entries, oldest first. Names are kept outside the log, so that a name is looked for here."""
+    found: list[dict[str, Any]] = []
+    before: int | None = None
+    while len(found) < limit:
+        page = opened.query("trail", **asked, before=before, limit=limit if actor is None else PAGE)
+        found += [row for row in page if actor is None or row["actor"] == actor]
+        if actor is None or len(page) < PAGE:
+            break
+        before = page[-1]["position"]
+    return found[:limit][::-1]
+
+
+def _write(records: "Iterator[Recorded]", file: BinaryIO) -> tuple[int, int]:
+    count = last = 0
+    for recorded in records:
+        file.write(recorded.record + b"\n")
+        count, last = count + 1, recorded.position
+    file.flush()
+    return count, last

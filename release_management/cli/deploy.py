@@ -1,0 +1,78 @@
+"""`relman deploy`."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from release_management.cli.command import command
+from release_management.cli.follow import conclude, follow
+from release_management.cli.output import say, show
+from release_management.cli.release import Ref
+from release_management.cli.session import application_of, session
+
+_EXAMPLE = """relman deploy shop@1.0.0 staging --wait
+relman deploy shop@1.1.0 production --strategy canary --set initial_traffic=5 --set interval=30s --dry-run"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @command(app, "deploy", example=_EXAMPLE)
+    def deploy(
+        release: Ref,
+        environment: Annotated[str, typer.Argument(metavar="ENV", help="Where to.")],
+        strategy: Annotated[
+            str | None,
+            typer.Option(
+                "--strategy", metavar="NAME", help="recreate, rolling, blue-green or canary; else the policy's."
+            ),
+        ] = None,
+        options: Annotated[
+            list[str] | None,
+            typer.Option("--set", metavar="KEY=VALUE", help="An option of the strategy; VALUE is JSON or text."),
+        ] = None,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Show the plan and what would stop it; record nothing.")
+        ] = False,
+        wait: Annotated[
+            bool, typer.Option("--wait", help="Print each step; wait until it ends or needs a person.")
+        ] = False,
+        supersede: Annotated[
+            bool, typer.Option("--supersede", help="What holds or awaits the same places goes back first.")
+        ] = False,
+        timeout: Annotated[float, typer.Option("--timeout", min=0, metavar="SECONDS", help="How long to wait.")] = 600,
+    ) -> None:
+        """Carry a release out in an environment.
+
+        It begins as soon as the rules allow. What runs already, or is on its way, is not deployed twice. With --wait
+        the exit code is 0 when it succeeded or waits for a person, else 1.
+        """
+        given = dict(_option(each) for each in options or ())
+        with session(application_of(release)) as opened:
+            if dry_run:
+                planned = opened.manager.preview_deployment(release, environment, strategy, given)
+                show(planned, planned.render())
+                stops = [verdict for verdict in planned.verdicts if verdict.says == "deny"]
+                say("it may not be deployed now" if stops else f"next: relman deploy {release} {environment}")
+                return
+            opened.backend.start_road()
+            deployment = opened.manager.deploy(release, environment, strategy, given, supersede)
+            if wait:
+                follow(opened.manager, deployment, timeout)
+            else:
+                conclude(deployment)
+
+
+def _option(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise typer.BadParameter(f"{text!r} is no option; write KEY=VALUE, such as interval=30s", param_hint="--set")
+    try:
+        return key, json.loads(value, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return key, value
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(text)

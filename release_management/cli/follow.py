@@ -1,0 +1,104 @@
+"""Watching a deployment until it has ended or waits for a person."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from release_management.cli.errors import Failed
+from release_management.cli.next_step import next_step, standing
+from release_management.cli.output import plain, say, show
+from release_management.cli.settings import settings
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from release_management.manager import ReleaseManager
+    from release_management.views import Deployment
+
+LOOK_SECONDS = 0.2
+GONE_BACK = frozenset({"Cancelled", "RolledBack", "Superseded"})
+MARKS = {"done": "✔", "failed": "✗", "errored": "✗", "waiting": "…", "skipped": "-"}
+
+
+def follow(manager: "ReleaseManager", deployment: "Deployment", timeout: float) -> None:
+    """Print every step as it happens, then how it stands. Raises `Failed` where it did not end well, or not in time."""
+    began = time.monotonic()
+    told = _Told()
+    with _progress() as status:
+        while True:
+            told.tell(deployment)
+            if deployment.ended is not None or deployment.awaits_person:
+                break
+            if time.monotonic() - began > timeout:
+                reason = f"deployment {deployment.id} is {deployment.phase} after {timeout:g} s; it goes on"
+                raise Failed(f"{reason}; see: {next_step(deployment)}", deployment=plain(deployment))
+            if status is not None:
+                status.update(_at_work(deployment, time.monotonic() - began))
+            time.sleep(LOOK_SECONDS)
+            deployment = manager.deployment(deployment)
+    conclude(deployment, time.monotonic() - began)
+
+
+def conclude(deployment: "Deployment", seconds: float | None = None, *, back: bool = False) -> None:
+    """Say how it stands, and what could be done next.
+
+    Raises `Failed` where it has ended without success; with `back` going back was what was wished for.
+    """
+    if deployment.ended is not None and not deployment.succeeded and not (back and deployment.phase in GONE_BACK):
+        reason = deployment.reason or "see its audit trail"
+        said = f"{deployment.release} did not succeed in {deployment.environment}: {deployment.phase}: {reason}"
+        raise Failed(f"{said}; next: {next_step(deployment)}", deployment=plain(deployment))
+    show(deployment)
+    took = "" if seconds is None else f"   {seconds:.1f} s"
+    say(f"{standing(deployment)}{took}\n  deployment {deployment.id}\n  next: {next_step(deployment)}")
+
+
+class _Told:
+    """What was printed already."""
+
+    def __init__(self) -> None:
+        self._phase: str | None = None
+        self._steps: dict[tuple[str, int], tuple[Any, Any]] = {}
+
+    def tell(self, deployment: "Deployment") -> None:
+        """Print what is new."""
+        if deployment.phase != self._phase and deployment.ended is None:
+            say(standing(deployment))
+        self._phase = deployment.phase
+        if deployment.plan is None:
+            return
+        for leg, steps in (("", deployment.plan.steps), ("back ", deployment.plan.rollback)):
+            for index, step in enumerate(steps):
+                self._step(leg, index, len(steps), step)
+
+    def _step(self, leg: str, index: int, total: int, step: dict[str, Any]) -> None:
+        now = (step.get("status"), step.get("attempt"))
+        if self._steps.get((leg, index)) == now:
+            return
+        self._steps[leg, index] = now
+        mark = MARKS.get(str(now[0]))
+        if mark is not None and not (leg and now[0] == "skipped"):
+            went_wrong = now[0] in ("failed", "errored") and step.get("reason")
+            reason = f": {step['reason']}" if went_wrong else ""
+            say(f"  {mark} {leg}{index + 1}/{total} {step['description']}{reason}")
+
+
+@contextmanager
+def _progress() -> Iterator["Status | None"]:
+    """A line that moves, on a terminal only."""
+    if settings().json or not sys.stdout.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with Console().status("…") as status:
+        yield status
+
+
+def _at_work(deployment: "Deployment", seconds: float) -> str:
+    steps = deployment.plan.steps if deployment.plan is not None else ()
+    running = [step["description"] for step in steps if step.get("status") in ("started", "waiting")]
+    until = f" until {deployment.paused_until[11:19]}" if deployment.paused_until else ""
+    return f"{deployment.phase}{until} {seconds:.0f} s   {running[0] if running else ''}"

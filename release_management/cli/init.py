@@ -1,0 +1,55 @@
+"""`relman init`."""
+
+import socket
+from importlib.resources import files
+from pathlib import Path
+
+import typer
+
+from release_management.cli.command import command
+from release_management.cli.output import say, show
+
+FILE = "relman.yaml"
+PORTS = (18080, 18081)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @command(app, "init", example="relman init && relman up --detach && relman deploy shop@1.0.0 staging")
+    def init() -> None:
+        """Write a relman.yaml that works as it is.
+
+        Two environments, a pipeline, a sample component, a release; comments say what else there is.
+        """
+        from release_management.domain.words import Refused
+
+        path = Path(FILE)
+        text = files("release_management.cli").joinpath("starter.yaml").read_text()
+        for port, free in zip(PORTS, _free_ports(len(PORTS)), strict=True):
+            text = text.replace(str(port), str(free))
+        try:
+            with path.open("x") as written:
+                written.write(text)
+        except FileExistsError:
+            raise Refused(f"{FILE} is there already; edit it, or move it away first") from None
+        show({"file": str(path.resolve())})
+        say(f"✔ {FILE} written: environments staging and production, application shop, release shop@1.0.0")
+        say("  next: relman up --detach && relman deploy shop@1.0.0 staging --wait")
+
+
+def _free_ports(count: int) -> list[int]:
+    """The first ports from 18080 on that nobody listens on."""
+    found: list[int] = []
+    port = PORTS[0]
+    while len(found) < count:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                port += 1
+                continue
+        found.append(port)
+        port += 1
+    return found

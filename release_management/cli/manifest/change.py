@@ -1,0 +1,55 @@
+"""One difference between a file and what is there, with the commands that remove it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+Row = Mapping[str, Any]
+Sent = tuple[str, dict[str, Any]]
+SHOWN = 6
+LONG = 60
+
+
+class Asks(Protocol):
+    """Answers queries."""
+
+    def __call__(self, name: str, **params: Any) -> list[dict[str, Any]]:
+        """A query's rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is new (`+`) or becomes different (`~`)."""
+
+    sign: Literal["+", "~"]
+    kind: str
+    name: str
+    details: tuple[str, ...]
+    commands: tuple[Sent, ...]
+
+    def __str__(self) -> str:
+        shown = self.details[:SHOWN]
+        more = f"; and {len(self.details) - SHOWN} more" if len(self.details) > SHOWN else ""
+        return f"{self.sign} {self.kind} {self.name}" + (f": {'; '.join(shown)}{more}" if shown else "")
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"sign": self.sign, "kind": self.kind, "name": self.name, "details": list(self.details)}
+
+
+def differences(before: Any, after: Any, path: str = "") -> tuple[str, ...]:
+    """`path old → new` for every value that differs, `path new` where there was none."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        keys = dict.fromkeys([*after, *before])
+        inner = {key: f"{path}.{key}" if path else str(key) for key in keys}
+        return tuple(said for key in keys for said in differences(before.get(key), after.get(key), inner[key]))
+    if before == after:
+        return ()
+    return (f"{path} {_short(after)}" if before is None else f"{path} {_short(before)} → {_short(after)}",)
+
+
+def _short(value: object) -> str:
+    text = "none" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONG else text[: LONG - 1] + "…"

@@ -1,0 +1,79 @@
+"""Environments and their targets, beside those that are there."""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from release_management.adapters.stack.core import EXECUTORS
+from release_management.cli.manifest.change import Change, Row, differences
+from release_management.cli.manifest.models import EnvironmentPart, Manifest, TargetPart
+from release_management.cli.manifest.yaml_file import Place, YamlFile
+from release_management.domain import environment as environments
+from release_management.domain.environment import ApprovalRule, ConfigureEnvironment, Target
+from release_management.domain.words import Refused
+
+COMMAND = "environment.configure"
+
+
+def changed_environments(manifest: Manifest, file: YamlFile, there: Mapping[str, Row]) -> Iterator[Change]:
+    """New and different environments, each followed by its targets."""
+    for name, part in manifest.environments.items():
+        row = there.get(name)
+        _check_approval(name, part, file)
+        given = part.model_dump(mode="json", exclude_none=True, exclude={"targets", "name"})
+        if part.name is not None:
+            given["label"] = part.name
+        commands = ((COMMAND, {"name": name, **given}),)
+        if row is None:
+            yield Change("+", "environment", name, (), commands)
+        elif details := differences({key: row[key] for key in given}, given):
+            yield Change("~", "environment", name, details, commands)
+        known = {each["name"]: Target.model_validate_json(json.dumps(each)) for each in (row or {}).get("targets", ())}
+        for target, body in part.targets.items():
+            place = ("environments", name, "targets", target)
+            yield from _changed_target(name, _target(target, body, file, place), known.get(target))
+
+
+def order_after(manifest: Manifest, there: Mapping[str, Row]) -> tuple[str, ...]:
+    """Every environment's name, in the order that applying gives."""
+    orders = {name: int(row["order"]) for name, row in there.items()}
+    for name, part in manifest.environments.items():
+        end = max(orders.values(), default=-1) + 1
+        orders[name] = orders.get(name, end) if part.order is None else part.order
+    return tuple(name for _, name in sorted((order, name) for name, order in orders.items()))
+
+
+def _target(name: str, body: TargetPart, file: YamlFile, place: Place) -> Target:
+    target = body.named(name)
+    if target.executor not in EXECUTORS:
+        known = ", ".join(sorted(EXECUTORS))
+        raise file.refusal((*place, "executor"), f"there is no executor {target.executor!r}; there is {known}")
+    for component, settings in target.components.items():
+        try:
+            EXECUTORS[target.executor]({**settings, "slots": list(target.slots)})
+        except ValueError as error:
+            raise file.refusal((*place, "components", component), str(error)) from None
+    return target
+
+
+def _changed_target(environment: str, target: Target, before: Target | None) -> Iterator[Change]:
+    stated = target.model_dump(mode="json")
+    name = f"{environment}/{target.name}"
+    commands = ((COMMAND, {"name": environment, "targets": [stated]}),)
+    if before is None:
+        runs = ", ".join(target.components) or "no component yet"
+        yield Change("+", "target", name, (f"{target.executor} runs {runs}",), commands)
+    elif before != target:
+        yield Change("~", "target", name, differences(before.model_dump(mode="json"), stated), commands)
+
+
+def _check_approval(name: str, part: EnvironmentPart, file: YamlFile) -> None:
+    """The domain's own rule, asked with stand-ins for the approvers' ids."""
+    if part.approval is None:
+        return
+    people = dict.fromkeys(part.approval.approvers)
+    ids = tuple(f"usr_{number:08d}" for number in range(len(people)))
+    rule = ApprovalRule(required=part.approval.required, approvers=ids)
+    try:
+        environments.decide(ConfigureEnvironment(name=name), environments.Environment(), rule)
+    except Refused as refused:
+        raise file.refusal(("environments", name, "approval"), refused.reason) from None

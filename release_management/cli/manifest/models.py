@@ -1,0 +1,146 @@
+"""The file that `relman apply` takes, as models; nothing in it is unknown, nothing is converted silently."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, Field, JsonValue, ValidationError
+
+from release_management.cli.manifest.yaml_file import Place, YamlFile, read_yaml
+from release_management.domain.environment import ApprovalWish, Target, Tier
+from release_management.domain.orders import Slot
+from release_management.domain.policy import Gate, TriggerCondition
+from release_management.domain.release import ChangeWish, ComponentWish
+from release_management.domain.strategies import StrategyName
+from release_management.domain.words import Line, Name, Note, Percent, Refused, SemVer, Value
+
+
+class TargetPart(Value):
+    """A target of an environment, without its name, which is the key."""
+
+    executor: Name = "local"
+    routes: Literal["any", "none"] | tuple[Percent, ...] = "any"
+    slots: Annotated[tuple[Slot, ...], Field(min_length=1, max_length=8)] = ("blue", "green")
+    reversible: bool = True
+    labels: dict[Name, Line] = {}
+    components: dict[Name, dict[str, JsonValue]] = {}
+
+    def named(self, name: str) -> Target:
+        """The target itself."""
+        return Target(name=name, **dict(self))
+
+
+class EnvironmentPart(Value):
+    """An environment; what is not given stays as it is."""
+
+    name: Line | None = None
+    tier: Tier | None = None
+    order: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    approval: ApprovalWish | None = None
+    variables: dict[str, str] | None = None
+    targets: dict[Name, TargetPart] = {}
+
+
+class PipelinePart(Value):
+    """A pipeline. `stages` absent: every environment, in order."""
+
+    application: Name
+    stages: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100)] | None = None
+
+
+class PolicyPart(Value):
+    """The policy of an application (`shop`), or of one in an environment (`shop/production`).
+
+    `strategy` is the default, with its `options`; `strategies` holds several strategies' options.
+    """
+
+    strategy: StrategyName | None = None
+    options: dict[str, JsonValue] | None = None
+    strategies: dict[StrategyName, dict[str, JsonValue]] = {}
+    triggers: Annotated[tuple[TriggerCondition, ...], Field(max_length=50)] | None = None
+    gates: Annotated[dict[Name, Gate], Field(max_length=50)] | None = None
+
+
+class ReleasePart(Value):
+    """A release, as `relman release create` makes it."""
+
+    application: Name
+    version: SemVer
+    components: Annotated[tuple[Name | ComponentWish, ...], Field(min_length=1, max_length=50)]
+    changelog: Annotated[tuple[Note, ...], Field(max_length=100)] = ()
+    changes: Annotated[tuple[ChangeWish, ...], Field(max_length=100)] = ()
+    draft: bool = False
+
+    @property
+    def ref(self) -> str:
+        """`application@version`."""
+        return f"{self.application}@{self.version}"
+
+    @property
+    def wishes(self) -> tuple[ComponentWish, ...]:
+        """The components, each spelled out."""
+        return tuple(ComponentWish(name=part) if isinstance(part, str) else part for part in self.components)
+
+
+class Manifest(Value):
+    """The whole file."""
+
+    environments: dict[Name, EnvironmentPart] = {}
+    pipelines: dict[Name, PipelinePart] = {}
+    policies: dict[str, PolicyPart] = {}
+    releases: tuple[ReleasePart, ...] = ()
+
+
+def read_manifest(path: str) -> tuple[Manifest, YamlFile]:
+    """Read and check a file. Raises `Refused` with the path inside the file, the line, and what would be right."""
+    file = read_yaml(path)
+    if not isinstance(file.content, dict):
+        raise Refused(f"{file.name} is no mapping; it begins with one of {', '.join(Manifest.model_fields)}")
+    try:
+        return Manifest.model_validate_json(json.dumps(file.content)), file
+    except ValidationError as error:
+        problems = [str(file.refusal(*problem)) for problem in _problems(error, file)]
+        raise Refused("; ".join(problems[:3])) from None
+
+
+def _problems(error: ValidationError, file: YamlFile) -> Iterator[tuple[Place, str]]:
+    """Where and what; of a union's complaints only the deepest."""
+    found = error.errors(include_url=False, include_context=False)
+    places = [_in_file(item["loc"], file) for item in found]
+    for item, place in zip(found, places, strict=True):
+        if any(len(other) > len(place) and other[: len(place)] == place for other in places):
+            continue
+        if item["type"] == "extra_forbidden":
+            known = ", ".join(_known_keys(place[:-1])) or "none"
+            yield place, f"there is no such key; there are {known}"
+        elif item["type"] == "missing":
+            yield place, "it is missing"
+        else:
+            shown = repr(item["input"])
+            message = item["msg"].removeprefix("Value error, ")
+            yield place, message if shown in message else f"{message} (got {shown[:80]})"
+
+
+def _in_file(location: Sequence[str | int], file: YamlFile) -> Place:
+    """Without the names that pydantic gives to a union's members, and its mark for keys."""
+    place: Place = ()
+    for index, piece in enumerate(location):
+        if (*place, piece) in file.lines or index == len(location) - 1:
+            place = (*place, piece) if piece != "[key]" else place
+    return place
+
+
+def _known_keys(place: Place) -> list[str]:
+    """The keys that may stand at a path."""
+    models: list[type[BaseModel]] = [Manifest]
+    for piece in place:
+        fields = [model.model_fields[piece] for model in models if piece in model.model_fields]
+        if fields:
+            models = [model for each in fields for model in _models_in(each.annotation)]
+    return list(dict.fromkeys(name for model in models for name in model.model_fields))
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]

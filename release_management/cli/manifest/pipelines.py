@@ -1,0 +1,49 @@
+"""Pipelines, beside those that are there."""
+
+from collections.abc import Iterator, Mapping
+
+from release_management.cli.manifest.change import Change, Row, differences
+from release_management.cli.manifest.models import Manifest, PipelinePart
+from release_management.cli.manifest.yaml_file import YamlFile
+from release_management.domain import pipeline as pipelines
+from release_management.domain.words import Refused
+
+
+def changed_pipelines(
+    manifest: Manifest,
+    file: YamlFile,
+    environments: tuple[str, ...],
+    there: Mapping[str, Row],
+    policies: Mapping[str, Row],
+) -> Iterator[Change]:
+    """New and different pipelines; `environments` are all that will exist, in order."""
+    chosen: dict[str, str] = {}
+    for name, part in manifest.pipelines.items():
+        other = chosen.setdefault(part.application, name)
+        if other != name:
+            reason = f"application {part.application} walks the pipeline {other} already; state one for each"
+            raise file.refusal(("pipelines", name), reason)
+        stages = _stages(name, part, file, environments)
+        commands = (("pipeline.configure", {"name": name, **part.model_dump(mode="json", exclude_none=True)}),)
+        row = there.get(name)
+        if row is None:
+            said = f"{part.application} walks {' → '.join(stages)}"
+            yield Change("+", "pipeline", name, (said,), commands)
+            continue
+        before = {
+            "application": row["application"],
+            "stages": [stage["environment"] for stage in row["stages"]],
+            "chosen": policies.get(part.application, {}).get("pipeline"),
+        }
+        after = {"application": part.application, "stages": stages, "chosen": name}
+        if details := differences(before, after):
+            yield Change("~", "pipeline", name, details, commands)
+
+
+def _stages(name: str, part: PipelinePart, file: YamlFile, environments: tuple[str, ...]) -> list[str]:
+    wish = pipelines.ConfigurePipeline(name=name, application=part.application, stages=part.stages)
+    try:
+        [fact] = pipelines.decide(wish, pipelines.Pipeline(), environments)
+    except Refused as refused:
+        raise file.refusal(("pipelines", name, "stages"), refused.reason) from None
+    return [stage.environment for stage in fact.stages]

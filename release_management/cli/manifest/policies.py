@@ -1,0 +1,90 @@
+"""Policies, beside those that are there."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from release_management.cli.manifest.change import Change, Row, Sent, differences
+from release_management.cli.manifest.models import Manifest, PolicyPart
+from release_management.cli.manifest.yaml_file import Place, YamlFile
+from release_management.domain.strategies import StrategyName, parse_options
+from release_management.domain.words import Refused
+
+Options = Mapping[StrategyName, dict[str, Any]]
+
+
+def changed_policies(
+    manifest: Manifest, file: YamlFile, environments: tuple[str, ...], there: Mapping[str, Row]
+) -> Iterator[Change]:
+    """New and different policies; `environments` are all that will exist."""
+    for scope, part in manifest.policies.items():
+        place: Place = ("policies", scope)
+        application, slash, environment = scope.partition("/")
+        if slash and environment not in environments:
+            known = ", ".join(environments) or "none yet"
+            raise file.refusal(place, f"environment {environment!r} does not exist; known: {known}")
+        about = {"application": application} | ({"environment": environment} if slash else {})
+        row = there.get(scope, {})
+        default, options = _strategies(part, file, place, row)
+        details = list(differences(*_compared(row, default, options)))
+        commands: list[Sent] = [
+            ("policy.configure_strategy", {**about, "strategy": name, "options": options[name]})
+            for name in _to_send(row, default, options)
+        ]
+        stated = part.model_dump(mode="json", exclude_none=True)
+        if "triggers" in stated and (found := differences(row.get("triggers", []), stated["triggers"], "triggers")):
+            details += found
+            commands.append(("policy.configure_triggers", {**about, "conditions": stated["triggers"]}))
+        gates: dict[str, Any] = stated.get("gates", {})
+        standing = {name: gate for name, gate in row.get("gates", {}).items() if name in gates}
+        if found := differences({"gates": standing}, {"gates": gates}):
+            details += found
+            commands.append(("policy.configure_gates", {**about, "gates": gates}))
+        if commands:
+            yield Change("~" if scope in there else "+", "policy", scope, tuple(details), tuple(commands))
+
+
+def _strategies(
+    part: PolicyPart, file: YamlFile, place: Place, row: Row
+) -> tuple[StrategyName | None, dict[StrategyName, dict[str, Any]]]:
+    """The default, and the options of every strategy that the file states."""
+    options: dict[StrategyName, dict[str, Any]] = dict(part.strategies)
+    default = part.strategy
+    if default is None:
+        if part.options is not None:
+            raise file.refusal((*place, "options"), "they belong to no strategy; add: strategy: NAME")
+        if len(options) > 1:
+            raise file.refusal((*place, "strategies"), "which is the default? Add one of them as: strategy: NAME")
+        default = next(iter(options), None)
+    elif default not in options:
+        known = row.get("strategies", {}).get(default, {})
+        options[default] = dict(known) if part.options is None else part.options
+    elif part.options is not None:
+        reason = f"{default} has options here and in strategies; keep one of them"
+        raise file.refusal((*place, "options"), reason)
+    for name, given in options.items():
+        inner: Place = ("strategies", name) if name in part.strategies else ("options",)
+        try:
+            parse_options(name, given)
+        except Refused as refused:
+            raise file.refusal((*place, *inner), refused.reason) from None
+    return default, options
+
+
+def _compared(row: Row, default: StrategyName | None, options: Options) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is there of the things that the file states, and what it states."""
+    there = row.get("strategies", {})
+    before: dict[str, Any] = {name: there[name] for name in options if name in there}
+    after: dict[str, Any] = dict(options.items())
+    if default is not None:
+        before["default"], after["default"] = row.get("default"), default
+    return before, after
+
+
+def _to_send(row: Row, default: StrategyName | None, options: Options) -> list[StrategyName]:
+    """The strategies to configure; each becomes the default, so that the one which is to be comes last."""
+    there = row.get("strategies", {})
+    others = [name for name, given in options.items() if name != default and there.get(name) != given]
+    if default is None:
+        return others
+    stands = row.get("default") == default and there.get(default) == options[default]
+    return others if stands and not others else [*others, default]

@@ -1,0 +1,68 @@
+"""Releases, beside those that are there."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from release_management.cli.manifest.change import Asks, Change, Row, differences
+from release_management.cli.manifest.models import Manifest, ReleasePart
+from release_management.cli.manifest.yaml_file import YamlFile
+from release_management.services.sealing import ERASED
+
+
+def changed_releases(manifest: Manifest, file: YamlFile, ask: Asks) -> Iterator[Change]:
+    """New releases, and drafts to be published. A version is never reused: other content is refused."""
+    seen: set[str] = set()
+    for index, part in enumerate(manifest.releases):
+        place = ("releases", index)
+        names = [component.name for component in part.wishes]
+        if part.ref in seen:
+            raise file.refusal(place, f"release {part.ref} stands twice; name each once")
+        if len(set(names)) != len(names):
+            raise file.refusal((*place, "components"), f"a component stands twice in {', '.join(names)}")
+        seen.add(part.ref)
+        found = ask("release", ref=part.ref)
+        if not found:
+            data = {**part.model_dump(mode="json", exclude_none=True), "components": _components(part)}
+            yield Change("+", "release", part.ref, (", ".join(names),), (("release.create", data),))
+            continue
+        stated = _stated(part)
+        if details := differences(_standing(found[0], stated), stated):
+            reason = f"release {part.ref} exists with other content ({details[0]}); state a new version"
+            raise file.refusal(place, reason)
+        if found[0]["published"] is None and not part.draft:
+            publish = ("release.publish", {"release": part.ref})
+            yield Change("~", "release", part.ref, ("published",), (publish,))
+
+
+def _components(part: ReleasePart) -> list[dict[str, Any]]:
+    return [wish.model_dump(mode="json", exclude_defaults=True) for wish in part.wishes]
+
+
+def _stated(part: ReleasePart) -> dict[str, Any]:
+    components = {
+        wish.name: {
+            "version": wish.version or part.version,
+            "artifact": wish.artifact,
+            "config": wish.config,
+            **({"artifact_digest": wish.digest} if wish.digest else {}),
+        }
+        for wish in part.wishes
+    }
+    changes = [change.model_dump(mode="json", exclude_none=True) for change in part.changes]
+    return {"components": components, "changelog": list(part.changelog), "changes": changes}
+
+
+def _standing(row: Row, stated: dict[str, Any]) -> dict[str, Any]:
+    """The release as it was created, in the words of `stated`; a text that was erased cannot differ."""
+    components = {}
+    for component in row["components"]:
+        name = component["name"]
+        compared = stated["components"].get(name, component)
+        components[name] = {key: component.get(key) for key in compared}
+    changelog = row.get("changelog") or []
+    erased = ERASED in changelog and len(changelog) == len(stated["changelog"])
+    return {
+        "components": components,
+        "changelog": stated["changelog"] if erased else changelog,
+        "changes": row.get("changes") or [],
+    }

@@ -1,0 +1,134 @@
+"""YAML as data, with the line of everything in it.
+
+Plain scalars are read as YAML 1.2 reads them (`on` and `1:30` are texts); a key that stands twice, a tag, an alias that
+contains itself and a file that is or becomes too large are refused.
+"""
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from release_management.domain.words import Refused
+
+MAX_BYTES = 1_000_000
+MAX_VALUES = 50_000
+MAX_DEPTH = 60
+Place = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader with the scalars of YAML 1.2's core schema."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", r"[-+]?[0-9]+", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
+
+
+@dataclass(slots=True)
+class YamlFile:
+    """A file's content, and the line (from 1) of each value by its path."""
+
+    name: str
+    content: Any = None
+    lines: dict[Place, int] = field(default_factory=dict)
+
+    def refusal(self, place: Sequence[str | int], reason: str) -> Refused:
+        """What is wrong at a path, with its line."""
+        line = next((self.lines[key] for n in range(len(place), -1, -1) if (key := tuple(place[:n])) in self.lines), 1)
+        where = ".".join(str(piece) for piece in place)
+        return Refused(f"{self.name}, line {line}: {where}: {reason}" if where else f"{self.name}: {reason}")
+
+
+def read_yaml(path: str) -> YamlFile:
+    """Read a file, or standard input for `-`. Raises `Refused` with the line of what is wrong."""
+    name = "standard input" if path == "-" else path
+    if path == "-":
+        text = sys.stdin.buffer.read(MAX_BYTES + 1)
+    else:
+        with Path(path).open("rb") as opened:
+            text = opened.read(MAX_BYTES + 1)
+    if len(text) > MAX_BYTES:
+        raise Refused(f"{name} is larger than {MAX_BYTES:,} bytes; split it into several files")
+    file = YamlFile(name)
+    try:
+        node = yaml.compose(text.decode(), Loader=_Loader)
+        if node is None:
+            raise Refused(f"{name} is empty; see what belongs there with: relman init")
+        file.content = _Reader(file).value(node, ())
+    except UnicodeDecodeError as error:
+        raise Refused(f"{name} is not UTF-8 text (byte {error.start})") from None
+    except RecursionError:
+        raise Refused(f"{name} is nested too deeply; at most {MAX_DEPTH} levels are read") from None
+    except yaml.YAMLError as error:
+        raise Refused(_complaint(name, error)) from None
+    return file
+
+
+class _Reader:
+    """Turns nodes into data, and notes where each stood."""
+
+    def __init__(self, file: YamlFile) -> None:
+        self._file = file
+        self._values = 0
+        self._scalars = _Loader("")
+
+    def value(self, node: Node, place: Place) -> Any:
+        """The data of a node; a node that an alias names is read again, and counts again."""
+        self._values += 1
+        self._file.lines.setdefault(place, node.start_mark.line + 1)
+        if self._values > MAX_VALUES:
+            raise Refused(f"{self._file.name} has more than {MAX_VALUES:,} values; split it, or use fewer aliases")
+        if len(place) > MAX_DEPTH:
+            raise self._file.refusal(place[:4], f"nested deeper than {MAX_DEPTH} levels, or an alias contains itself")
+        match node, node.tag.removeprefix("tag:yaml.org,2002:"):
+            case MappingNode(), "map":
+                return self._mapping(node, place)
+            case SequenceNode(), "seq":
+                return [self.value(item, (*place, index)) for index, item in enumerate(node.value)]
+            case ScalarNode(), "str" | "int" | "float" | "bool" | "null" as kind:
+                return self._scalar(node, place, kind)
+            case _:
+                raise self._file.refusal(place, f"the tag {node.tag!r} is not known here; leave it away")
+
+    def _mapping(self, node: MappingNode, place: Place) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, item in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, ScalarNode):
+                raise Refused(f"{self._file.name}, line {line}: a key must be a text")
+            inner = (*place, key.value)
+            if key.value in found:
+                first = self._file.lines[inner]
+                raise Refused(
+                    f"{self._file.name}, line {line}: {'.'.join(map(str, inner))} stands twice, first in line {first}; "
+                    "name each key once"
+                )
+            self._file.lines[inner] = line
+            found[key.value] = self.value(item, inner)
+        return found
+
+    def _scalar(self, node: ScalarNode, place: Place, kind: str) -> Any:
+        try:
+            return self._scalars.construct_object(node)
+        except ValueError:
+            raise self._file.refusal(place, f"{str(node.value)[:40]!r} is no {kind}") from None
+
+
+def _complaint(name: str, error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    where = f"{name}, line {mark.line + 1}" if mark is not None else name
+    said = [getattr(error, part, None) for part in ("context", "problem")]
+    return f"{where}: this is not YAML: {', '.join(text for text in said if text) or error}"

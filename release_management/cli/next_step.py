@@ -1,0 +1,40 @@
+"""What a person could do next about a deployment."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from release_management.views import Deployment
+
+
+def standing(deployment: "Deployment") -> str:
+    """One line: what, where, how it stands, why."""
+    mark = "✔" if deployment.succeeded else "✗" if deployment.ended else "…"
+    line = f"{mark} {deployment.release} → {deployment.environment}   {deployment.strategy}   {deployment.phase}"
+    if deployment.weight is not None and deployment.phase in ("Progressing", "Paused"):
+        line += f" at {deployment.weight} %"
+    reason = deployment.reason or deployment.paused_reason
+    return f"{line}: {reason}" if reason else line
+
+
+def next_step(deployment: "Deployment") -> str:
+    """A command line, or two."""
+    id = deployment.id
+    match deployment.phase:
+        case "Planned" if deployment.approval:
+            return f"relman approval grant {deployment.approval}, then: relman deploy {_wanted(deployment)}"
+        case "Planned" | "Preview":
+            return f"relman deploy {_wanted(deployment)}"
+        case "AwaitingApproval":
+            return f"relman approval grant {deployment.approval} (somebody else), or: relman deployment abort {id}"
+        case "Paused" if deployment.awaits_person:
+            return f"relman deployment promote {id}, or: relman deployment abort {id}"
+        case "Succeeded":
+            return f"relman env show {deployment.environment}"
+        case "RolledBack" | "RollbackFailed" | "Halted" | "Cancelled" | "Expired" | "Rejected":
+            return f"relman audit log --deployment {id}, or: relman deployment retry {id}"
+        case _:
+            return f"relman deployment show {id}"
+
+
+def _wanted(deployment: "Deployment") -> str:
+    return f"{deployment.release} {deployment.environment}"

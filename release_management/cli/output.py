@@ -1,0 +1,80 @@
+"""Printing: a JSON document for machines, short tables and sentences for people."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from release_management.cli.settings import settings
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+WIDE = 240
+"""A row that is wider than the terminal goes on in its next line, whole; squeezed columns cannot be read."""
+_IDS = frozenset({"deployment", "approval", "id", "position", "time", "created", "requested"})
+
+
+def show(document: object, *shown: "RenderableType") -> None:
+    """Print `document` where JSON is wanted, else what is `shown`."""
+    if settings().json:
+        print(json.dumps(plain(document), ensure_ascii=False, indent=2))
+        return
+    for renderable in shown:
+        _print(renderable)
+
+
+def line(document: object, text: str) -> None:
+    """One line, at once: a JSON object where JSON is wanted, else the text."""
+    said = json.dumps(plain(document), ensure_ascii=False, separators=(",", ":")) if settings().json else text
+    print(said, flush=True)
+
+
+def say(text: str) -> None:
+    """A sentence for people, at once."""
+    if not settings().json:
+        print(text, flush=True)
+
+
+def plain(value: object) -> Any:
+    """Views and their collections as JSON data."""
+    from pydantic import BaseModel
+
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def listing(*columns: str, rows: Iterable[Iterable[object]], empty: str) -> "RenderableType":
+    """A table whose ids and times are never cut; `empty` is said where it has no rows."""
+    from rich.text import Text
+
+    from release_management.views import table
+
+    made = table(*columns, rows=rows)
+    return whole(made) if made.row_count else Text(empty)
+
+
+def whole(made: "Table") -> "Table":
+    """The same table with nothing cut off."""
+    for column in made.columns:
+        column.overflow = "fold"
+        column.no_wrap = column.header in _IDS
+    return made
+
+
+def _print(renderable: "RenderableType") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, markup=False, emoji=False, width=WIDE)
+    if isinstance(renderable, Table):
+        whole(renderable)
+    with console.capture() as captured:
+        console.print(renderable)
+    for printed in captured.get().splitlines():
+        print(printed.rstrip())

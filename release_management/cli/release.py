@@ -1,0 +1,179 @@
+"""`relman release`."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from release_management.cli.command import command
+from release_management.cli.notes import notes
+from release_management.cli.output import listing, say, show
+from release_management.cli.session import application_of, parse_ref, session
+
+if TYPE_CHECKING:
+    from release_management.views import Release
+
+Ref = Annotated[str, typer.Argument(metavar="APP@VERSION", help="A release, such as shop@1.0.0.")]
+Application = Annotated[str | None, typer.Option("--application", metavar="APP", help="Only of this application.")]
+Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="At most so many.")]
+
+
+class Result(StrEnum):
+    """What a gate's evaluation said."""
+
+    passed = "passed"
+    failed = "failed"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="Releases: create, look at, publish, attest, block.", no_args_is_help=True)
+    app.add_typer(group, name="release")
+    _making(group)
+    _looking(group)
+    _judging(group)
+
+
+def _making(group: typer.Typer) -> None:
+    @command(
+        group,
+        "create",
+        example="relman release create shop@1.1.0 --component web=web-1.1.0.tar.gz --changelog 'Faster search'",
+    )
+    def create(
+        release: Ref,
+        component: Annotated[
+            list[str], typer.Option("--component", metavar="NAME[=ARTIFACT]", help="A part of it; once for each.")
+        ],
+        changelog: Annotated[
+            list[str] | None, typer.Option("--changelog", metavar="TEXT", help="A line of it.")
+        ] = None,
+        commit: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--commit", metavar="SHA,COMMITTED_AT", help="A commit that it brings, with its RFC 3339 time."
+            ),
+        ] = None,
+        draft: Annotated[bool, typer.Option("--draft", help="Not to be deployed before it is published.")] = False,
+    ) -> None:
+        """Create a release. The same content again is the same release; a version is never reused for another."""
+        application, version = parse_ref(release)
+        components = [
+            {"name": name} | ({"artifact": artifact} if equals else {})
+            for name, equals, artifact in (each.partition("=") for each in component)
+        ]
+        changes = [_change(each) for each in commit or ()]
+        with session(application, creates=True) as opened:
+            made = opened.manager.create_release(version, components, changelog or (), changes, draft)
+        show(made)
+        if made.published is None:
+            say(f"✔ {made.ref} is there, as a draft\n  next: relman release publish {made.ref}")
+        else:
+            say(f"✔ {made.ref} is published\n  next: relman deploy {made.ref} ENV")
+
+    @command(group, "publish", example="relman release publish shop@1.1.0")
+    def publish(release: Ref) -> None:
+        """Let a draft be deployed."""
+        with session(application_of(release)) as opened:
+            made = opened.manager.publish(release)
+        show(made)
+        say(f"✔ {made.ref} is published\n  next: relman deploy {made.ref} ENV")
+
+
+def _looking(group: typer.Typer) -> None:
+    @command(group, "show", example="relman release show shop@1.1.0")
+    def show_(release: Ref) -> None:
+        """Show a release.
+
+        Its parts, its changes, its attestations, and where it has succeeded.
+        """
+        with session(application_of(release)) as opened:
+            found = opened.manager.release(release)
+        show(found, found.render(), *_details(found))
+
+    @command(group, "list", example="relman release list --application shop")
+    def list_(application: Application = None, limit: Limit = 50) -> None:
+        """List releases, newest first."""
+        from release_management.views import Release, short_time
+
+        with session() as opened:
+            found = [Release(**row) for row in opened.query("releases", application=application, limit=limit)]
+        rows = ((each.ref, state(each), each.author, short_time(each.created), where(each)) for each in found)
+        empty = "there is no release yet; make one with: relman release create APP@VERSION --component NAME"
+        show(found, listing("release", "state", "author", "created", "succeeded in", rows=rows, empty=empty))
+
+    @command(group, "notes", example="relman release notes shop@1.1.0 > NOTES.md")
+    def notes_(release: Ref) -> None:
+        """Print a release's notes as Markdown."""
+        with session(application_of(release)) as opened:
+            found = opened.manager.release(release)
+        show({"release": found.ref, "markdown": notes(found)})
+        say(notes(found).rstrip("\n"))
+
+
+def _judging(group: typer.Typer) -> None:
+    @command(group, "attest", example="relman release attest shop@1.1.0 --gate security-scan --result passed")
+    def attest(
+        release: Ref,
+        gate: Annotated[str, typer.Option("--gate", metavar="NAME", help="The gate that was evaluated.")],
+        result: Annotated[Result, typer.Option("--result", metavar="passed|failed", help="What came out.")],
+        note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="How it is known.")] = None,
+    ) -> None:
+        """State by hand what a compliance gate said of a release. It shows as a manual attestation."""
+        with session(application_of(release)) as opened:
+            made = opened.manager.attest(release, gate, result.value, note)
+        show(made)
+        say(f"✔ gate {gate} of {made.ref}: {result.value}, by manual attestation")
+
+    @command(group, "block", example="relman release block shop@1.1.0 --reason 'loses carts'")
+    def block(
+        release: Ref,
+        reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it must not be deployed.")],
+    ) -> None:
+        """Forbid further deployments of a release. What runs stays."""
+        with session(application_of(release)) as opened:
+            opened.manager.send("release.block", {"release": release, "reason": reason})
+            made = opened.manager.release(release)
+        show(made)
+        say(f"✔ {made.ref} is blocked\n  next: relman release unblock {made.ref}")
+
+    @command(group, "unblock", example="relman release unblock shop@1.1.0")
+    def unblock(release: Ref) -> None:
+        """Lift a block."""
+        with session(application_of(release)) as opened:
+            opened.manager.send("release.unblock", {"release": release})
+            made = opened.manager.release(release)
+        show(made)
+        say(f"✔ {made.ref} may be deployed again\n  next: relman deploy {made.ref} ENV")
+
+
+def state(release: "Release") -> str:
+    """Blocked, published or draft."""
+    return "blocked" if release.blocked else "published" if release.published else "draft"
+
+
+def where(release: "Release") -> str:
+    """The environments in which it has succeeded."""
+    return ", ".join(release.succeeded_in)
+
+
+def _details(release: "Release") -> Sequence[str]:
+    lines = [f"  {part['name']}: {part['artifact']}" for part in release.components if part.get("artifact")]
+    lines += [f"  commit {change['commit']} of {change['committed_at']}" for change in release.changes]
+    lines += [
+        f"  gate {name}: {said['result']} by {said['by']}, a manual attestation" for name, said in _gates(release)
+    ]
+    return lines + [f"  - {line}" for line in release.changelog]
+
+
+def _gates(release: "Release") -> Sequence[tuple[str, dict[str, str]]]:
+    return list(release.attestations.items())
+
+
+def _change(text: str) -> dict[str, str]:
+    sha, comma, moment = text.partition(",")
+    if not (sha and comma and moment):
+        hint = f"{text!r} is no commit; write SHA,COMMITTED_AT, such as 4f9a1c2,2026-11-20T14:03:00Z"
+        raise typer.BadParameter(hint, param_hint="--commit")
+    return {"commit": sha, "committed_at": moment}

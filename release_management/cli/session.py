@@ -1,0 +1,123 @@
+"""The way from a command to an installation: a client where one runs, else the folder itself."""
+
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from release_management.cli.settings import settings
+
+if TYPE_CHECKING:
+    from release_management.adapters.stack.backends import Backend
+    from release_management.manager import ReleaseManager
+
+BUSY_SECONDS = 5.0
+LOOK_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An installation: `manager` for its use cases, `backend` for what has none."""
+
+    manager: "ReleaseManager"
+    backend: "Backend"
+
+    def query(self, name: str, **params: Any) -> list[dict[str, Any]]:
+        """A query's rows; parameters that are None are left out."""
+        return self.backend.query(name, {key: value for key, value in params.items() if value is not None})
+
+
+@contextmanager
+def session(application: str = "default", *, creates: bool = False) -> Iterator[Session]:
+    """Open the installation that `--data` names. `creates`: make the folder where there is none.
+
+    Raises `NotReachableError`.
+    """
+    from release_management.manager import ReleaseManager
+
+    backend = _open(settings().data, creates)
+    try:
+        yield Session(ReleaseManager.on(backend, application, actor=settings().actor, sender="relman"), backend)
+    finally:
+        backend.close()
+
+
+def is_empty(data: str) -> bool:
+    """Whether `data` is a folder in which nothing was ever recorded."""
+    return "://" not in data and not (Path(data) / "log.db").is_file()
+
+
+def holder(folder: Path) -> int | None:
+    """The process that owns the folder; None where nobody does, 0 where it is not known who."""
+    from release_management.adapters.folder import FolderBusyError, FolderLock
+
+    if not (folder / "lock").exists():
+        return None
+    try:
+        with FolderLock(folder):
+            return None
+    except FolderBusyError as busy:
+        return busy.pid or 0
+
+
+def bus_url(folder: Path) -> str | None:
+    """The URL of the folder's message bus, with its password; None where there never was one."""
+    from release_management.adapters.nats.server import read_url
+
+    return read_url(folder)
+
+
+def _open(data: str, creates: bool) -> "Backend":
+    """A backend that answers. A folder that another command holds for a moment is waited for."""
+    from release_management.adapters.nats.client import NotReachableError
+    from release_management.adapters.stack.backends import Client, connect
+
+    if not creates and is_empty(data):
+        raise NotReachableError(f"nothing is there yet in {data}; begin with: relman init, then: relman up")
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            backend = connect(data, may_start=False)
+        except NotReachableError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            if not isinstance(backend, Client) or "://" in data or _listens(bus_url(Path(data))):
+                return backend
+            backend.close()
+            if time.monotonic() > deadline:
+                pid = holder(Path(data)) or "another program"
+                raise NotReachableError(
+                    f"the folder {data} is in use by process {pid}, which answers nobody; end it, or start relman up"
+                )
+        time.sleep(LOOK_SECONDS)
+
+
+def _listens(url: str | None) -> bool:
+    if url is None:
+        return False
+    address = urlsplit(url)
+    try:
+        socket.create_connection((address.hostname, address.port or 4222), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def application_of(ref: str) -> str:
+    """`shop` of `shop@1.0.0`. Raises a usage error where it is no such reference."""
+    return parse_ref(ref)[0]
+
+
+def parse_ref(ref: str) -> Sequence[str]:
+    """`APP@VERSION` in its two parts. Raises a usage error where it is no such reference."""
+    import typer
+
+    application, at, version = ref.partition("@")
+    if not (application and at and version):
+        raise typer.BadParameter(f"{ref!r} is no release; write APP@VERSION, such as shop@1.0.0")
+    return application, version

@@ -1,0 +1,66 @@
+"""What every command is told: where the data is, who acts, whether to print JSON."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_DATA = ".relman"
+
+DataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="PATH|URL",
+        help=f"Where everything is kept, or nats://… of another one. [env: RELMAN_DATA; default: {DEFAULT_DATA}]",
+    ),
+]
+ActorOption = Annotated[
+    str | None,
+    typer.Option("--as", metavar="NAME", help="Who acts. [env: RELMAN_AS; default: the system's user]"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+COMMON = {"common_data": DataOption, "common_actor": ActorOption, "common_json": JsonOption}
+"""The options of every command, by the names that their functions never see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options that every command takes."""
+
+    data: str = DEFAULT_DATA
+    actor: str | None = None
+    json: bool = False
+
+
+_current: ContextVar[Settings] = ContextVar("settings")
+
+
+def settings() -> Settings:
+    """Those of the command that runs."""
+    return _current.get()
+
+
+def begin(told: Settings) -> None:
+    """Forget what an earlier command was told."""
+    _current.set(told)
+
+
+def refine(data: str | None, actor: str | None, json: bool) -> None:
+    """Take in what is given here; the rest stays. Raises a usage error for a name that nobody can have."""
+    if actor is not None and (not 1 <= len(actor) <= 200 or not actor.isprintable()):
+        raise typer.BadParameter("write a name of 1 to 200 printable characters", param_hint="--as")
+    if data is not None and (not data or "\0" in data):
+        raise typer.BadParameter("write the path of a folder, or nats://HOST:PORT", param_hint="--data")
+    now = settings()
+    _current.set(replace(now, data=data or now.data, actor=actor or now.actor, json=json or now.json))
+
+
+def local_folder() -> Path:
+    """The data folder, for what works on this machine only."""
+    data = settings().data
+    if "://" in data:
+        raise typer.BadParameter(f"this needs a folder of this machine, not {data}", param_hint="--data")
+    return Path(data).resolve()

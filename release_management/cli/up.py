@@ -1,0 +1,158 @@
+"""`relman up` and `relman down`."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+
+from release_management.cli.apply import apply_file
+from release_management.cli.background import Announcement, launch
+from release_management.cli.command import command
+from release_management.cli.errors import Failed, exit_code, explained
+from release_management.cli.init import FILE
+from release_management.cli.output import say, show
+from release_management.cli.session import bus_url, holder
+from release_management.cli.settings import local_folder
+
+if TYPE_CHECKING:
+    from release_management.adapters.stack.supervisor import Supervisor
+
+GONE_SECONDS = 60.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+
+    @command(app, "up", example="relman up\nrelman up --detach && relman env list")
+    def up(
+        detach: Annotated[
+            bool, typer.Option("--detach", "-d", help="Run in the background; return once it is ready.")
+        ] = False,
+        ready_fd: Annotated[int | None, typer.Option("--ready-fd", hidden=True)] = None,
+    ) -> None:
+        """Run everything on this machine.
+
+        That is the message bus, the gateway, the orchestrator, the executor and the read models.
+
+        A relman.yaml in the working directory is applied once it is ready. ctrl-C, SIGTERM or relman down stop it
+        cleanly, with the processes that it deployed; the next relman up restores those.
+        """
+        folder = local_folder()
+        if detach:
+            told = launch(folder)
+        else:
+            with Announcement(ready_fd) as announcement:
+                _serve(folder, announcement)
+            return
+        show(told)
+        _print(told)
+
+    @command(app, "down", example="relman down")
+    def down() -> None:
+        """Stop what relman up started here.
+
+        It returns once everything is gone. Nothing is lost: the next relman up goes on from there.
+        """
+        folder = local_folder()
+        pid = _up_process(folder)
+        began = time.monotonic()
+        os.kill(pid, signal.SIGTERM)
+        while holder(folder) == pid or _is_alive(pid):
+            if time.monotonic() - began > GONE_SECONDS:
+                raise Failed(f"process {pid} has not ended within {GONE_SECONDS:g} s; see {folder / 'logs'}")
+            time.sleep(0.05)
+        seconds = round(time.monotonic() - began, 3)
+        show({"stopped": pid, "folder": str(folder), "seconds": seconds})
+        say(f"✔ stopped process {pid} of {folder} in {seconds:.1f} s\n  next: relman up")
+
+
+def _serve(folder: Path, announcement: Announcement) -> None:
+    began = time.monotonic()
+    from release_management.adapters.stack.supervisor import Supervisor
+
+    supervisor = Supervisor(folder)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: supervisor.stop.set())
+
+    def ready() -> None:
+        if supervisor.stop.is_set():
+            return
+        told = _ready(folder, supervisor, time.monotonic() - began)
+        announcement.ready(told)
+        show(told)
+        _print(told)
+        sys.stdout.flush()
+
+    supervisor.run(ready)
+    say("✔ stopped; nothing is left running")
+
+
+def _ready(folder: Path, supervisor: "Supervisor", seconds: float) -> dict[str, Any]:
+    url = urlsplit(bus_url(folder) or "")
+    told: dict[str, Any] = {
+        "pid": os.getpid(),
+        "folder": str(folder),
+        "bus": f"nats://{url.hostname}:{url.port}",
+        "credentials": str(folder / "nats.url"),
+        "logs": str(folder / "logs"),
+        "seconds": round(seconds, 3),
+    }
+    if Path(FILE).is_file():
+        told["applied"] = _apply()
+    return told
+
+
+def _apply() -> dict[str, Any]:
+    """Apply the working directory's file; one that cannot be applied does not stop `up`."""
+    try:
+        changes, lines = apply_file(Path(FILE))
+    except Exception as error:
+        if exit_code(error) is None:
+            raise
+        return {"file": FILE, "error": explained(error)}
+    return {"file": FILE, "changes": [change.document() for change in changes], "lines": lines}
+
+
+def _print(told: dict[str, Any]) -> None:
+    say(f"✔ relman is up after {told['seconds']:.1f} s (process {told['pid']})")
+    say(f"  data   {told['folder']}")
+    say(f"  bus    {told['bus']} (with its password: {told['credentials']})")
+    say(f"  logs   {told['logs']}")
+    say("  stop   ctrl-C, or: relman down")
+    applied = told.get("applied", {})
+    for line in applied.get("lines", ()):
+        say(f"  {FILE}: {line}")
+    if "error" in applied:
+        print(f"relman: {FILE} was not applied: {applied['error']}", file=sys.stderr, flush=True)
+
+
+def _is_alive(pid: int) -> bool:
+    import psutil
+
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _up_process(folder: Path) -> int:
+    """The process id of the folder's `relman up`. Raises `Failed` where there is none."""
+    import psutil
+
+    pid = holder(folder)
+    if pid is None:
+        raise Failed(f"nothing runs in {folder}; start it with: relman up")
+    try:
+        arguments = psutil.Process(pid).cmdline() if pid else []
+    except psutil.Error:
+        arguments = []
+    if "up" not in arguments:
+        who = f"process {pid}" if pid else "a process that has not said its id"
+        raise Failed(f"{folder} is in use by {who}, which is no relman up; end it where it was started")
+    return pid

@@ -1,0 +1,226 @@
+"""The file that `relman apply` takes: what it states, what is refused and where, what it would change."""
+
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+
+import pytest
+
+from release_management.cli.manifest import read_manifest
+from release_management.domain.words import Refused
+from tests.acceptance.cli.conftest import Types
+
+TARGET = """
+environments:
+  staging:
+    targets:
+      main:
+        components:
+          web: {command: ["{python}", -V], port: 18080}
+"""
+
+
+def refusal(text: str | bytes, folder: Path) -> str:
+    file = folder / "relman.yaml"
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(Refused) as refused:
+        read_manifest(str(file))
+    return refused.value.reason.replace(str(file), "FILE")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "FILE is empty; see what belongs there with: relman init"),
+        ("[]", "FILE is no mapping; it begins with one of environments, pipelines, policies, releases"),
+        ("a: [", "FILE, line 1: this is not YAML"),
+        ("a: 1\n---\nb: 2\n", "FILE, line 2: this is not YAML: expected a single document"),
+        ("environments:\n  staging: {}\n  staging: {}\n", "line 3: environments.staging stands twice, first in line 2"),
+        (
+            "environments:\n  staging:\n    tiers: x\n",
+            "line 3: environments.staging.tiers: there is no such key; there are name, tier",
+        ),
+        ("environmens: {}", "line 1: environmens: there is no such key; there are environments, pipelines, policies"),
+        ("environments:\n  Staging: {}\n", "line 2: environments.Staging: 'Staging' is no name"),
+        (
+            "environments:\n  staging: {order: soon}\n",
+            "line 2: environments.staging.order: Input should be a valid int",
+        ),
+        ("environments:\n  staging: {order: 1.5}\n", "environments.staging.order"),
+        ("environments:\n  staging: {order: '1'}\n", "environments.staging.order"),
+        ("releases:\n  - {application: shop, version: 1.0, components: [a]}\n", "line 2: releases.0.version"),
+        ("releases:\n  - {application: shop, version: 1.0.0}\n", "line 2: releases.0.components: it is missing"),
+        (
+            "releases:\n  - {application: s, version: 1.0.0, components: [{nme: a}]}\n",
+            "releases.0.components.0.nme: there is no such key; there are name, version",
+        ),
+        ("a: !!python/object/apply:os.system ['true']", "the tag 'tag:yaml.org,2002:python/object/apply:os.system'"),
+        ("a: &x [*x]", "an alias contains itself"),
+        ("a: " + "[" * 1500, "nested too deeply"),
+        (b"a: \xff", "FILE is not UTF-8 text (byte 3)"),
+        ("? [a]\n: 1", "a key must be a text"),
+        ("#" + " " * 1_000_001, "FILE is larger than 1,000,000 bytes; split it into several files"),
+    ],
+)
+def test_one_sentence_says_what_and_where(text: str | bytes, sentence: str, tmp_path: Path) -> None:
+    said = refusal(text, tmp_path)
+    assert sentence in said
+    assert "\n" not in said
+
+
+def test_an_alias_bomb_is_refused(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    assert "more than 50,000 values" in refusal("\n".join(lines), tmp_path)
+
+
+def test_aliases_and_yaml_1_2_scalars_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "relman.yaml"
+    file.write_text(
+        "environments:\n"
+        "  staging: {variables: &shared {A: on, B: 'true', C: 1:30}}\n"
+        "  production: {variables: *shared}\n"
+        "releases:\n"
+        "  - application: shop\n"
+        "    version: 1.0.0\n"
+        "    components: [web]\n"
+        "    changes: [{commit: abcd, committed_at: 2026-11-20T14:03:00Z}]\n"
+    )
+    manifest, _ = read_manifest(str(file))
+    assert manifest.environments["production"].variables == {"A": "on", "B": "true", "C": "1:30"}
+    assert manifest.releases[0].changes[0].committed_at == "2026-11-20T14:03:00Z"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            TARGET.replace("port: 18080", "port: 99999"),
+            "line 7: environments.staging.targets.main.components.web: port:",
+        ),
+        (TARGET.replace("-V", "'{prot}'"), "the unknown placeholder {prot}"),
+        (
+            TARGET.replace("      main:", "      main:\n        executor: k8s"),
+            "there is no executor 'k8s'; there is local",
+        ),
+        (
+            "pipelines:\n  p: {application: shop, stages: [live]}\n",
+            "line 2: pipelines.p.stages: pipeline p: environment",
+        ),
+        ("policies:\n  shop/live: {strategy: canary}\n", "policies.shop/live: environment 'live' does not exist"),
+        (
+            "policies:\n  shop:\n    strategy: canary\n    options: {steps: [{set_weight: 101}]}\n",
+            "line 4: policies.shop.options: strategy canary: steps.0.set_weight: Input should be less than",
+        ),
+        (
+            "policies:\n  shop: {strategy: canary, options: {steps: []}}\n",
+            "policies.shop.options: strategy canary: steps",
+        ),
+        ("policies:\n  shop: {options: {a: 1}}\n", "policies.shop.options: they belong to no strategy"),
+        (
+            "policies:\n  shop: {strategies: {canary: {}, rolling: {}}}\n",
+            "policies.shop.strategies: which is the default?",
+        ),
+        (
+            "environments:\n  live: {approval: {required: 2, approvers: [bob]}}\n",
+            "line 2: environments.live.approval: environment live: 2 approvals are required of 1 approvers",
+        ),
+        (
+            "releases:\n  - {application: shop, version: 1.0.0, components: [web, web]}\n",
+            "line 2: releases.0.components: a component stands twice in web, web",
+        ),
+    ],
+)
+def test_what_cannot_be_applied_is_found_in_a_dry_run(text: str, sentence: str, relman: Types, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(text)
+    answer = relman("apply", "bad.yaml", "--dry-run")
+    assert answer.code == 1, answer
+    assert sentence in answer.err
+    assert answer.err.count("\n") == 1
+
+
+def test_everything_is_checked_before_anything_is_changed(relman: Types, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("environments: {good: {}}\npolicies:\n  shop: {options: {a: 1}}\n")
+    answer = relman("apply", "bad.yaml", "--json")
+    assert answer.code == 1
+    assert "they belong to no strategy" in answer.json["error"]["reason"]
+    assert relman("audit", "log", "--json").json == []
+
+
+def test_the_difference_is_shown_and_applied_once(relman: Types, tmp_path: Path) -> None:
+    file = tmp_path / "relman.yaml"
+    assert relman("init").code == 0
+    shown = relman("apply", "relman.yaml", "--dry-run")
+    assert [line[:30].split(":")[0] for line in shown.out.splitlines()[:-1]] == [
+        "+ environment staging",
+        "+ target staging/main",
+        "+ environment production",
+        "+ target production/main",
+        "+ pipeline shop",
+        "+ policy shop",
+        "+ release shop@1.0.0",
+    ]
+    assert not (tmp_path / ".relman").exists(), "a dry run makes nothing"
+    made = relman("apply", "relman.yaml", "--json").json
+    assert [(change["sign"], change["kind"]) for change in made["changes"]][-1] == ("+", "release")
+    assert relman("apply", "relman.yaml").out.startswith("unchanged (environments 2, pipelines 1,")
+
+    file.write_text(
+        file.read_text()
+        .replace("required: 1", "required: 2", 1)
+        .replace("health: /health", "health: /healthy", 1)
+        .replace("[staging, production]", "[production, staging]")
+        .replace("strategy: rolling", "strategy: canary")
+        .replace("{max_surge: 1, max_unavailable: 0}", "{initial_traffic: 10}")
+    )
+    records = len(relman("audit", "export").out.splitlines())
+    changed = relman("apply", "relman.yaml", "--dry-run").out
+    assert '~ target staging/main: components.web.health "/health" → "/healthy"' in changed
+    assert "~ environment production: approval.required 1 → 2" in changed
+    assert '~ pipeline shop: stages ["staging", "production"] → ["production", "staging"]' in changed
+    assert '~ policy shop: canary {"initial_traffic": 10}; default "rolling" → "canary"' in changed
+    assert changed.endswith("4 changes to make; make them with: relman apply relman.yaml\n")
+    assert len(relman("audit", "export").out.splitlines()) == records
+    assert relman("apply", "relman.yaml").code == 0
+    assert relman("apply", "relman.yaml").out.startswith("unchanged")
+    assert relman("env", "show", "production", "--json").json["approval"]["required"] == 2
+
+
+def test_standard_input_is_a_file_too(relman: Types, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(b"environments: {staging: {}}")))
+    assert relman("apply", "-", "--dry-run").out.startswith("+ environment staging\n")
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(b"environments: {staging: {tiers: x}}")))
+    assert "standard input, line 1: environments.staging.tiers: there is no such key" in relman("apply", "-").err
+
+
+def test_several_strategies_leave_the_named_one_as_the_default(relman: Types, tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(
+        "policies:\n  shop:\n    strategy: canary\n    strategies:\n      canary: {initial_traffic: 5}\n"
+        "      rolling: {interval: 5s}\n    gates: {scan: {required: true}}\n"
+        "    triggers: [{metric: error_rate, threshold: 0.02, duration_seconds: 60}]\n"
+    )
+    assert relman("apply", "policy.yaml").code == 0
+    assert relman("apply", "policy.yaml").out.startswith("unchanged")
+    file.write_text(file.read_text().replace("interval: 5s", "interval: 9s"))
+    changed = relman("apply", "policy.yaml")
+    assert changed.out.startswith('~ policy shop: rolling.interval "5s" → "9s"\n')
+    assert relman("apply", "policy.yaml").out.startswith("unchanged")
+
+
+def test_a_release_is_made_published_and_never_changed(relman: Types, tmp_path: Path) -> None:
+    file = tmp_path / "releases.yaml"
+    text = (
+        "releases:\n  - application: shop\n    version: 1.0.0\n    draft: true\n    changelog: [First.]\n"
+        "    components: [{name: web, artifact: web-1.tar.gz, config: {A: '1'}}]\n"
+        "    changes: [{commit: 4f9a1c2, committed_at: 2026-11-20T14:03:00Z, author: Ann}]\n"
+    )
+    file.write_text(text)
+    assert relman("apply", "releases.yaml").code == 0
+    assert relman("apply", "releases.yaml").out.startswith("unchanged")
+    file.write_text(text.replace("    draft: true\n", ""))
+    assert relman("apply", "releases.yaml").out.startswith("~ release shop@1.0.0: published\n")
+    file.write_text(text.replace("web-1.tar", "web-2.tar"))
+    answer = relman("apply", "releases.yaml")
+    assert answer.code == 1
+    assert "line 2: releases.0: release shop@1.0.0 exists with other content (components.web.artifact" in answer.err
+    assert "state a new version" in answer.err

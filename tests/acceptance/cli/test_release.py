@@ -1,0 +1,57 @@
+"""Releases on the command line, without anything running."""
+
+from tests.acceptance.cli.conftest import Types
+
+CREATE = ("release", "create", "shop@1.1.0", "--component", "web=web-1.1.tar.gz", "--component", "api",
+          "--changelog", "Faster search", "--commit", "4f9a1c2,2026-11-20T14:03:00Z")  # fmt: skip
+
+
+def test_notes_are_markdown(relman: Types) -> None:
+    assert relman(*CREATE, "--as", "ann").code == 0
+    assert relman("release", "notes", "shop@1.1.0").out.splitlines()[4:] == [
+        "## Changes",
+        "",
+        "- Faster search",
+        "",
+        "## Components",
+        "",
+        "- web 1.1.0 (`web-1.1.tar.gz`)",
+        "- api 1.1.0",
+        "",
+        "## Commits",
+        "",
+        "- `4f9a1c2` (2026-11-20T14:03:00Z)",
+    ]
+    assert relman("release", "notes", "shop@1.1.0").out.startswith("# shop 1.1.0\n\nReleased 20")
+
+
+def test_the_same_again_is_the_same_and_another_content_is_refused(relman: Types) -> None:
+    assert relman(*CREATE).out.startswith("✔ shop@1.1.0 is published\n  next: relman deploy shop@1.1.0 ENV")
+    assert relman(*CREATE).code == 0
+    answer = relman(*CREATE, "--changelog", "More")
+    assert answer.code == 1
+    assert answer.err == (
+        "relman: release shop@1.1.0 exists with other content; a version is never reused: create a new version\n"
+    )
+
+
+def test_a_draft_is_published_attested_blocked_and_unblocked(relman: Types) -> None:
+    assert "as a draft\n  next: relman release publish shop@1.1.0" in relman(*CREATE, "--draft").out
+    assert "draft" in relman("release", "list").out
+    assert relman("release", "publish", "shop@1.1.0", "--json").json["published"]
+    assert relman("release", "attest", "shop@1.1.0", "--gate", "scan", "--result", "passed", "--as", "ann").code == 0
+    shown = relman("release", "show", "shop@1.1.0").out
+    assert "gate scan: passed by ann, a manual attestation" in shown
+    assert "commit 4f9a1c2 of 2026-11-20T14:03:00Z" in shown
+    assert relman("release", "block", "shop@1.1.0", "--reason", "loses carts").code == 0
+    assert "blocked" in relman("release", "list", "--application", "shop").out
+    assert relman("release", "unblock", "shop@1.1.0", "--json").json["blocked"] is None
+
+
+def test_the_log_finds_what_an_actor_did(relman: Types) -> None:
+    assert relman(*CREATE, "--as", "ann").code == 0
+    assert relman("release", "block", "shop@1.1.0", "--reason", "bad", "--as", "bob").code == 0
+    entries = relman("audit", "log", "--actor", "bob", "--json").json
+    assert [(entry["actor"], entry["type"]) for entry in entries] == [("bob", "release.blocked")]
+    assert relman("audit", "log", "--type", "release.created", "--json").json[0]["actor"] == "ann"
+    assert relman("audit", "log", "--release", "shop@9.9.9").out == "nothing of that kind has happened\n"

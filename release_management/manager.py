@@ -269,9 +269,9 @@ class ReleaseManager:
 
     def wait(self, deployment: Deployment | str, timeout: float = 600.0) -> Deployment:
         """Wait until it has ended, or waits for a person. Raises `NotFinishedError` after `timeout` seconds."""
-        self._backend.start_road()
         deadline = time.monotonic() + timeout
         while True:
+            self._backend.start_road()
             now = self.deployment(deployment)
             if now.ended is not None or now.awaits_person or now.phase == "Planned":
                 return now

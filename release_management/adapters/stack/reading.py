@@ -1,13 +1,14 @@
 """The reading side: projections kept up with the log, and queries answered over the bus."""
 
 import asyncio
+import contextlib
 import threading
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import JsonValue
 
-from release_management.adapters.nats.connection import connect
+from release_management.adapters.nats.connection import AWAY, connect
 from release_management.adapters.nats.queries import QueryService
 from release_management.adapters.read_model import Projector, ReadModelError, ReadStore
 from release_management.adapters.stack.home import Home
@@ -64,7 +65,8 @@ class QueryRole:
                 await service.ready.wait()
                 self.ready.set()
         finally:
-            await connection.close()
+            with contextlib.suppress(*AWAY):
+                await connection.close()
 
     async def _answer(self, name: str, params: dict[str, Any], after: int) -> JsonValue:
         return cast(JsonValue, await asyncio.to_thread(self._reading.ask, name, params, after))

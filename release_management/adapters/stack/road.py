@@ -61,7 +61,8 @@ class Road:
         finally:
             await executor.stop()
             agenda.close()
-            await connection.close()
+            with contextlib.suppress(*AWAY):
+                await connection.close()
 
 
 async def _take_orders_over(connection: Connection) -> None:

@@ -108,7 +108,13 @@ class Supervisor:
 
     def _look_after(self) -> None:
         if not self._server.alive:
+            address = self._server.url
             self._server.start()
+            if self._server.url != address:
+                # Its port was taken meanwhile. The roles would look for it at the old one for ever.
+                for child in self._children.values():
+                    child.kill()
+                    child.wait()
         for role, child in list(self._children.items()):
             if child.poll() is None:
                 continue

@@ -19,6 +19,7 @@ from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.queries import QueryService
 from release_management.adapters.nats.server import MAX_PAYLOAD_BYTES, NatsServer
 from release_management.services.bus import BusFullError, QueryNotUnderstood
+from release_management.services.wishes import NotUnderstood
 from tests.adapters.nats.fakes import FakeLog, connected, record, running, serving, wish
 
 ROOT = Path(__file__).parents[3]
@@ -99,7 +100,7 @@ async def test_a_full_queue_says_busy_to_who_sends(server: NatsServer) -> None:
 
 async def test_what_the_bus_cannot_carry_is_refused_before_it_is_sent(server: NatsServer) -> None:
     async with BusClient(server.url) as client:
-        with pytest.raises(ValueError, match="more than the bus carries"):
+        with pytest.raises(NotUnderstood, match="more than the bus carries"):
             await client.ask(wish(data={"text": "x" * MAX_PAYLOAD_BYTES}))
 
 

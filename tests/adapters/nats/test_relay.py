@@ -91,16 +91,17 @@ async def test_a_relay_that_is_killed_is_followed_by_one_that_goes_on(server: Na
             await until(bus, 257)
             killed.kill()
             killed.wait()
+        # What the killed one had already sent may still be arriving: `reached` is where it was at least.
         reached = await NatsEventStream(bus.connection, "store").last_position()
-        log = FakeLog(reached + 100)
+        log = FakeLog(20_000)
 
         async with running(relay(bus, log).run()):
-            await until(bus, reached + 100)
+            await until(bus, reached + 1_500)
 
-        assert 257 <= reached < 20_000
+        assert 257 <= reached < 18_000
         js = bus.connection.jetstream()
-        assert (await js.stream_info(streams.EVENTS)).state.last_seq == reached + 100
-        for position in (1, 256, 257, reached, reached + 1, reached + 100):
+        assert (await js.stream_info(streams.EVENTS)).state.last_seq >= reached + 1_500
+        for position in (1, 256, 257, reached, reached + 1, reached + 1_500):
             assert (await js.get_msg(streams.EVENTS, position)).data == log.records[position - 1].record
 
 

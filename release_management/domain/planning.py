@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from release_management.domain.compiler import Stand, compile_plan
+from release_management.domain.compiler import compile_plan
 from release_management.domain.component import Component
 from release_management.domain.deployment.events import Binding
 from release_management.domain.environment import Environment, Target
@@ -13,6 +13,7 @@ from release_management.domain.place import Occupant, Place, Standing
 from release_management.domain.plan import Plan
 from release_management.domain.policy import Policy
 from release_management.domain.release import Release
+from release_management.domain.sheet import Stand
 from release_management.domain.strategies import StrategyName, parse_options
 from release_management.domain.words import Refused
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import JsonValue
 
-from release_management.domain.compiler import Stand, compile_plan
+from release_management.domain.compiler import compile_plan
 from release_management.domain.component import Component
 from release_management.domain.deployment.decide import start
 from release_management.domain.deployment.events import (
@@ -19,6 +19,7 @@ from release_management.domain.environment import Environment, Target
 from release_management.domain.orders import Leg, Report, Result
 from release_management.domain.plan import Plan
 from release_management.domain.release import Release
+from release_management.domain.sheet import Stand
 from release_management.domain.strategies import StrategyName, parse_options
 
 ANN = "usr_ann00001"

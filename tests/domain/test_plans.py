@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from release_management.domain.compiler import Stand, compile_plan
+from release_management.domain.compiler import compile_plan
 from release_management.domain.plan import (
     MAX_STEPS,
     AnyStep,
@@ -21,6 +21,7 @@ from release_management.domain.plan import (
     weight_sequence,
 )
 from release_management.domain.record import MAX_RECORD_BYTES
+from release_management.domain.sheet import Stand
 from release_management.domain.strategies import Rolling, StrategyName, parse_options, surge_and_unavailable
 from release_management.domain.words import Refused
 from tests.domain.build import plan, stand

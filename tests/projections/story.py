@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pydantic import JsonValue
 
 from release_management.domain.approval import ApprovalRequested
-from release_management.domain.compiler import Stand, compile_plan
+from release_management.domain.compiler import compile_plan
 from release_management.domain.component import Component
 from release_management.domain.deployment import decide
 from release_management.domain.deployment.events import (
@@ -35,6 +35,7 @@ from release_management.domain.plan import Plan, Promote, Provision, Retire, Rou
 from release_management.domain.record import Envelope, Event, Recorded, encode, timestamp
 from release_management.domain.registry import Registry
 from release_management.domain.release import Change, ReleaseCreated, ReleasePublished, ReleaseSucceeded
+from release_management.domain.sheet import Stand
 from release_management.domain.strategies import StrategyName, parse_options
 from release_management.domain.words import Fact, Personal
 from release_management.services.ports import Append, Status, StoredOutcome

@@ -1,0 +1,141 @@
+"""The sheet on which a strategy writes its steps, and the stands that it writes them for."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from release_management.domain.plan import (
+    AnyStep,
+    AwaitHealthy,
+    Pause,
+    Promote,
+    Provision,
+    Retire,
+    Role,
+    Route,
+)
+from release_management.domain.strategies import AnyOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """A component at a place as the compiler sees it, and what the target can do.
+
+    `replicas` is what should run in the end; `serving` says whether an earlier stable version does now, and `before`
+    with how many replicas (None: with as many).
+    """
+
+    target: str
+    component: str
+    serving: bool
+    replicas: int = 1
+    slots: int = 2
+    routes: Literal["any", "none"] | tuple[int, ...] = "any"
+    reversible: bool = True
+    before: int | None = None
+
+    @property
+    def stood(self) -> int:
+        """How many replicas of the stable version run now, and must again after a rollback."""
+        if not self.serving:
+            return 0
+        return self.replicas if self.before is None else self.before
+
+
+Count = Callable[[Stand], int]
+"""A number for each stand: of replicas, or of the forward wave since which a step is needed (-1: not at all)."""
+
+
+class Sheet:
+    """Steps while they are written, wave by wave. What gives no step begins no wave.
+
+    `since` is given on the way back only: a stand whose number is -1 is left out.
+    """
+
+    def __init__(self, stands: Sequence[Stand], options: AnyOptions) -> None:
+        self.stands = stands
+        self.options = options
+        self.steps: list[AnyStep] = []
+
+    @property
+    def wave(self) -> int:
+        """The wave that is written next."""
+        return self.steps[-1].wave + 1 if self.steps else 0
+
+    def write(self, steps: Iterable[AnyStep]) -> None:
+        """Add one wave."""
+        self.steps += list(steps)
+
+    def provision(self, count: Count, role: Role = "candidate", since: Count | None = None) -> None:
+        """Run so many replicas of the role, where more than none are asked for."""
+        self._each(
+            lambda s, at: Provision(**at, role=role, replicas=count(s)) if count(s) else None,
+            since,
+        )
+
+    def await_healthy(self, count: Count, role: Role = "candidate", since: Count | None = None) -> None:
+        """Await them."""
+        limits: dict[str, Any] = {"min_ready": self.options.min_ready, "deadline": self.options.healthy_deadline}
+        self._each(
+            lambda s, at: AwaitHealthy(**at, **limits, role=role, replicas=count(s)) if count(s) else None,
+            since,
+        )
+
+    def beside(self, count: Count) -> None:
+        """Run the candidate beside the stable version, and await it."""
+        self.provision(count)
+        self.await_healthy(count)
+
+    def route(self, weights: Callable[[Stand], dict[Role, int] | None], since: Count | None = None) -> None:
+        """Set traffic shares where the target can; None leaves a stand out."""
+
+        def step(stand: Stand, at: dict[str, Any]) -> AnyStep | None:
+            shares = None if stand.routes == "none" else weights(stand)
+            return None if shares is None else Route(**at, weights=shares)
+
+        self._each(step, since)
+
+    def promote(self, role: Role = "candidate", since: Count | None = None) -> None:
+        """The role is stable now; for stable again, only where there was one."""
+        self._each(lambda s, at: Promote(**at, role=role) if role == "candidate" or s.serving else None, since)
+
+    def retire(self, role: Role, since: Count | None = None) -> None:
+        """Stop the role's version; for stable, only where there was one."""
+        self._each(lambda s, at: Retire(**at, role=role) if role == "candidate" or s.serving else None, since)
+
+    def pause(
+        self,
+        reason: str,
+        duration: float | None,
+        *,
+        deadline: float = 0.0,
+        baking: bool = False,
+        since: int | None = None,
+    ) -> None:
+        """Wait; a duration of 0 writes nothing."""
+        if duration != 0:
+            wait = {"reason": reason, "duration": duration, "deadline": deadline, "baking": baking}
+            self.write([Pause.model_validate({"wave": self.wave, "since": since, **wait})])
+
+    def finish(self) -> None:
+        """All traffic to the candidate; it is stable; after a delay the old one goes."""
+        self.route(lambda stand: shares_of(stand, 100))
+        self.promote()
+        if any(stand.serving for stand in self.stands):
+            self.pause("before the old version is stopped", self.options.scale_down_delay, baking=True)
+            self.retire("stable")
+
+    def _each(self, step: Callable[[Stand, dict[str, Any]], AnyStep | None], since: Count | None) -> None:
+        """Write one wave: the step of every stand that has one, told where it stands."""
+        wave = self.wave
+        made = (
+            step(s, {"wave": wave, "since": since and since(s), "target": s.target, "component": s.component})
+            for s in self.stands
+            if since is None or since(s) >= 0
+        )
+        self.write(one for one in made if one is not None)
+
+
+def shares_of(stand: Stand, share: int) -> dict[Role, int]:
+    """The candidate's share and the rest; where nothing served before, the candidate gets everything at once."""
+    return {"stable": 100 - share, "candidate": share} if stand.serving else {"candidate": 100}

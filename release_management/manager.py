@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from release_management.adapters.stack.backends import Backend, connect
 from release_management.domain.words import Refused, explain
+from release_management.given import environment_data, reordered
 from release_management.services.bus import QueryNotUnderstood
 from release_management.services.wishes import NotUnderstood, Outcome, Wish
 from release_management.views import (
@@ -301,12 +302,12 @@ class ReleaseManager:
         """A deployment as it is now."""
         id = _id(deployment)
         row = self._row("deployment", {"id": id}, f"deployment {id} does not exist")
-        return _deployment(row)
+        return Deployment.of(row)
 
     def deployments(self, environment: str | None = None, active: bool | None = None) -> tuple[Deployment, ...]:
         """The application's deployments, newest first. `active`: only those that have not ended."""
         rows = self._query("deployments", application=self.application, environment=environment, active=active)
-        return tuple(_deployment(row) for row in rows)
+        return tuple(Deployment.of(row) for row in rows)
 
     # Approvals
 
@@ -465,54 +466,6 @@ def _close_all() -> None:
 
 # Not `atexit`: that comes after the thread pools are shut down, without which nothing can be stopped any more.
 threading._register_atexit(_close_all)  # type: ignore[attr-defined] # what concurrent.futures itself uses
-
-
-def environment_data(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """`environment.configure`'s data from what people write: `name` is the label, targets are a mapping."""
-    known = {"name", "label", "tier", "order", "approval", "variables", "targets"}
-    unknown = [key for key in given if key not in known]
-    if unknown:
-        raise Refused(f"environment {name}: there is no {unknown[0]!r}; there are {', '.join(sorted(known))}")
-    data = {key: value for key, value in given.items() if key not in ("name", "targets")}
-    if "name" in given:
-        data["label"] = given["name"]
-    targets = given.get("targets") or {}
-    return {**data, "name": name, "targets": [{"name": key, **dict(target)} for key, target in targets.items()]}
-
-
-def reordered(known: Sequence[str], named: Sequence[str]) -> dict[str, int]:
-    """The orders to state so that the named environments stand in their own order; the others stay around them.
-
-    `known` are those that exist, in order. A new one comes after the one named before it. Empty: they stand so anyhow.
-    """
-    wanted = iter([name for name in named if name in known])
-    arranged = [next(wanted) if name in named else name for name in known]
-    for index, name in enumerate(named):
-        if name in known:
-            continue
-        if index:
-            arranged.insert(arranged.index(named[index - 1]) + 1, name)
-        else:
-            following = [arranged.index(later) for later in named if later in known]
-            arranged.insert(min(following, default=len(arranged)), name)
-    if arranged == [*known, *(name for name in named if name not in known)]:
-        return {}
-    return {name: order for order, name in enumerate(arranged)}
-
-
-def _deployment(row: dict[str, Any]) -> Deployment:
-    compiled = row.get("plan") or {}
-    plan = Plan(
-        strategy=row["strategy"],
-        notes=tuple(compiled.get("notes", ())),
-        steps=_with_progress(compiled.get("forward"), row.get("steps")),
-        rollback=_with_progress(compiled.get("rollback"), row.get("rollback")),
-    )
-    return Deployment(**{**row, "plan": plan if "steps" in row else None})
-
-
-def _with_progress(compiled: Any, progress: Any) -> tuple[dict[str, Any], ...]:
-    return tuple({**step, **state} for step, state in zip(compiled or (), progress or (), strict=True))
 
 
 def _canary_walk(deployments: Iterable[Deployment]) -> tuple[tuple[int, ...], float | None]:

@@ -229,6 +229,18 @@ class Deployment(View):
     plan: Plan | None = None
     verdicts: tuple[Verdict, ...] = ()
 
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> "Deployment":
+        """From a query's row, in which the plan and each step's progress stand apart."""
+        compiled = row.get("plan") or {}
+        plan = Plan(
+            strategy=row["strategy"],
+            notes=tuple(compiled.get("notes", ())),
+            steps=_with_progress(compiled.get("forward"), row.get("steps")),
+            rollback=_with_progress(compiled.get("rollback"), row.get("rollback")),
+        )
+        return cls(**{**row, "plan": plan if "steps" in row else None})
+
     @property
     def succeeded(self) -> bool:
         """Whether it has ended well."""
@@ -249,6 +261,10 @@ class Deployment(View):
         stops = [verdict for verdict in self.verdicts if verdict.says != "allow" or "NOT ARMED" in verdict.reason]
         shown += [Text(f"{verdict.says if verdict.says != 'allow' else 'note'}: {verdict.reason}") for verdict in stops]
         return Group(*shown)
+
+
+def _with_progress(compiled: Any, progress: Any) -> tuple[dict[str, Any], ...]:
+    return tuple({**step, **state} for step, state in zip(compiled or (), progress or (), strict=True))
 
 
 class CanaryPlan(View):

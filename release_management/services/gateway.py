@@ -17,10 +17,10 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
-from release_management.domain.record import MAX_RECORD_BYTES, Envelope, encode, timestamp
-from release_management.domain.registry import CommandRefused, Registry
+from release_management.domain.record import timestamp
+from release_management.domain.registry import Registry
 from release_management.domain.streams import fold
-from release_management.domain.words import Command, Personal, Refused, Verdict, explain
+from release_management.domain.words import Command, Refused, Verdict, explain
 from release_management.services.bus import GatewayFailed
 from release_management.services.decisions import COMMANDS
 from release_management.services.desk import Desk, SettingsCheck
@@ -32,12 +32,12 @@ from release_management.services.ports import (
     EventLog,
     Expectation,
     Keyring,
-    NewRecord,
     OtherContent,
     Repeated,
     Status,
 )
-from release_management.services.sealing import ERASED, reveal, seal
+from release_management.services.recording import Scribe
+from release_management.services.sealing import ERASED, reveal
 from release_management.services.wishes import Outcome, Wish
 
 BATCH = 256
@@ -81,6 +81,7 @@ class Gateway:
         self._keyring = keyring
         self._clock = clock
         self._new_id = new_id
+        self._scribe = Scribe(event_log.store_id, keyring, new_id)
         self._cache: OrderedDict[str, tuple[int, Any]] = OrderedDict()
         self._queue: queue.Queue[_Asked | None] = queue.Queue(maxsize=WAITING)
         self._thread = threading.Thread(target=self._work, name="gateway", daemon=True)
@@ -223,10 +224,10 @@ class Gateway:
             command, handler = _understand(wish)
             handler(command, desk)
             outcome = _outcome(wish, "accepted", result=_without_none(desk.result))
-            records, states = self._records(wish, actor, moment, desk, carried)
+            records, states = self._scribe.records(wish, actor, moment, desk, carried)
         except Refused as refused:
             outcome = _outcome(wish, "refused", reason=refused.reason, verdicts=refused.verdicts)
-            records, states = (self._refusal(wish, actor, moment, refused.reason),), {}
+            records, states = (self._scribe.refusal(wish, actor, moment, refused.reason),), {}
         expects = {stream: Expectation(base[stream], carried[stream][0]) for stream in desk.reads}
         for record in records:
             expects.setdefault(record.stream, Expectation(0, 0))
@@ -242,58 +243,6 @@ class Gateway:
             ),
         )
         return _Decided(append, outcome, states)
-
-    def _records(
-        self, wish: Wish, actor: str, moment: str, desk: Desk, carried: dict[str, tuple[int, Any]]
-    ) -> tuple[tuple[NewRecord, ...], dict[str, tuple[int, Any]]]:
-        """The records' bytes, and the states that follow from what is recorded (with texts sealed)."""
-        states: dict[str, tuple[int, Any]] = {}
-        records = []
-        for stream, fact in desk.writes:
-            version, state = states.get(stream) or carried[stream]
-            sealed = seal(fact, self._keyring)
-            envelope = self._envelope(wish, actor, moment, stream, version + 1, fact.NAME, fact.VERSION)
-            record = encode(envelope, sealed)
-            if len(record) > MAX_RECORD_BYTES:
-                raise Refused(
-                    f"{fact.NAME} would need {len(record):,} bytes in the log and at most {MAX_RECORD_BYTES:,} are "
-                    "kept; say less at once, or refer to it by digest"
-                )
-            records.append(NewRecord(stream, version + 1, fact.NAME, record))
-            states[stream] = (version + 1, fold(stream, [sealed], state))
-        return tuple(records), states
-
-    def _refusal(self, wish: Wish, actor: str, moment: str, reason: str) -> NewRecord:
-        """A refusal is a fact too, on a stream of its own, so that the population of attempts is complete."""
-        stream = f"refusal:{self._new_id()}"
-        fact = CommandRefused(
-            command=wish.command,
-            sender=wish.sender,
-            by=actor,
-            reason=Personal(subject=actor, text=reason[:4000]),
-        )
-        envelope = self._envelope(wish, actor, moment, stream, 1, fact.NAME, fact.VERSION)
-        return NewRecord(stream, 1, fact.NAME, encode(envelope, seal(fact, self._keyring)))
-
-    def _envelope(
-        self, wish: Wish, actor: str, moment: str, stream: str, version: int, name: str, schema: int
-    ) -> Envelope:
-        return Envelope(
-            id=self._new_id(),
-            source=f"urn:uuid:{self._log.store_id}",
-            type=name,
-            subject=stream,
-            time=moment,
-            streamversion=version,
-            schemaversion=schema,
-            actor=actor,
-            actorkind=wish.actorkind,
-            actorauth=wish.actorauth,
-            onbehalfof=wish.onbehalfof and self._keyring.actor_id(wish.onbehalfof, "person"),
-            correlationid=wish.correlationid,
-            causationid=wish.causationid,
-            commandid=wish.id,
-        )
 
     def _load(self, stream: str) -> tuple[int, Any]:
         """The stream's version and state. The cache may be stale: the store's expectations find out."""

@@ -1,0 +1,123 @@
+"""Where wishes are handed in: gateways on one folder, with a clock that the test sets."""
+
+import json
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from release_management.adapters.clock import new_id
+from release_management.adapters.event_store import SQLiteEventLog
+from release_management.adapters.keyring import SQLiteKeyring
+from release_management.adapters.local.settings import check_settings
+from release_management.domain.registry import Registry
+from release_management.services.gateway import Gateway
+from release_management.services.ports import EventLog
+from release_management.services.wishes import Outcome, Wish
+
+REGISTRY = Registry()
+COMPONENT = {"command": ["{python}", "-m", "http.server"], "port": 8080}
+PATIENCE = 20.0
+
+
+class SetClock:
+    """The time is what the test says."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def advance(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+class Office:
+    """One folder. `gateway` is the usual one; others may be opened on the same files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = SetClock()
+        self.keyring = SQLiteKeyring(folder / "private.db")
+        self._numbers = count(1)
+        self._gateways: list[Gateway] = []
+        self._logs: list[SQLiteEventLog] = []
+        self.log = self.open_log()
+        self.gateway = self.open_gateway(self.log)
+
+    def open_log(self) -> SQLiteEventLog:
+        opened = SQLiteEventLog.open(self.folder / "log.db", REGISTRY.knows)
+        self._logs.append(opened)
+        return opened
+
+    def open_gateway(self, log: EventLog | None = None) -> Gateway:
+        """Another gateway; without `log` it has one of its own, as in another process."""
+        executors = {"local": check_settings}
+        opened = Gateway(log or self.open_log(), REGISTRY, self.keyring, self.clock, new_id, executors)
+        self._gateways.append(opened)
+        return opened
+
+    def wish(self, command: str, data: dict[str, Any] | None = None, **attributes: Any) -> Wish:
+        default = {"sender": "test", "actor": "alice", "actorkind": "person", "actorauth": "asserted"}
+        given = {"id": f"wish-{next(self._numbers)}", **default, **attributes}
+        return Wish(command=command, data=data or {}, **given)
+
+    def ask(self, command: str, data: dict[str, Any] | None = None, **attributes: Any) -> Outcome:
+        """Ask the usual gateway for something new."""
+        return self.gateway.ask(self.wish(command, data, **attributes)).result(PATIENCE)
+
+    def do(self, command: str, data: dict[str, Any] | None = None, **attributes: Any) -> dict[str, Any]:
+        """Ask, and expect it to be accepted; the result."""
+        outcome = self.ask(command, data, **attributes)
+        assert outcome.status == "accepted", outcome.reason
+        return dict(outcome.result)
+
+    def environment(self, name: str = "staging", **attributes: Any) -> None:
+        target = {"name": "main", "components": {"web": COMPONENT}}
+        self.do("environment.configure", {"name": name, "targets": [target], **attributes})
+
+    def release(self, version: str, application: str = "shop", **data: Any) -> str:
+        created = {"application": application, "version": version, "components": [{"name": "web"}], **data}
+        return str(self.do("release.create", created)["release"])
+
+    def deploy(self, ref: str, environment: str = "staging", **data: Any) -> str:
+        return str(self.do("deployment.deploy", {"release": ref, "environment": environment, **data})["deployment"])
+
+    def report(self, deployment: str, step: int, result: str = "succeeded", attempt: int = 1, **data: Any) -> Outcome:
+        """As an executor would."""
+        said = {"deployment": deployment, "leg": "forward", "step": step, "attempt": attempt, "fence": 1}
+        moment = self.clock.now().isoformat()
+        return self.ask("deployment.report_step", said | {"result": result, "observedat": moment} | data)
+
+    def carry_out(self, deployment: str) -> None:
+        """Report every step of the forward leg as done."""
+        while (started := self.facts(deployment, "step_started")) and not self.facts(deployment, "succeeded"):
+            done = len(self.facts(deployment, "step_succeeded"))
+            latest = started[-1]
+            self.report(deployment, latest["step"], attempt=latest["attempt"])
+            assert len(self.facts(deployment, "step_succeeded")) > done
+
+    def facts(self, deployment: str, name: str) -> list[dict[str, Any]]:
+        stream = self.log.read_stream(f"deployment:{deployment}")
+        return [json.loads(one.record)["data"] for one in stream if one.name == f"deployment.{name}"]
+
+    def records(self, name: str | None = None) -> list[dict[str, Any]]:
+        """The whole log, or the records of one name."""
+        read = [json.loads(one.record) for one in self.log.read(0, 10_000)]
+        return [record for record in read if name in (None, record["type"])]
+
+    def on_disk(self) -> bytes:
+        """Every byte of the log's files."""
+        with sqlite3.connect(self.folder / "log.db") as connection:
+            connection.execute("PRAGMA wal_checkpoint(FULL)")
+        connection.close()
+        return b"".join(path.read_bytes() for path in sorted(self.folder.glob("log.db*")))
+
+    def close(self) -> None:
+        for gateway in self._gateways:
+            gateway.close()
+        for log in self._logs:
+            log.close()
+        self.keyring.close()

@@ -1,0 +1,370 @@
+"""The one writer, on a real log and a real keyring."""
+
+import asyncio
+import json
+import sqlite3
+import threading
+from concurrent.futures import Future
+from contextlib import closing
+
+import pytest
+
+from release_management.services.gateway import WAITING
+from release_management.services.sealing import ERASED
+from release_management.services.wishes import Outcome
+from tests.services.office import PATIENCE, Office
+
+SECRET = "Zaphod signed it off behind the canteen"
+
+
+# Repeating
+
+
+def test_a_repeated_wish_gets_its_first_outcome_and_writes_nothing(office: Office) -> None:
+    office.environment()
+    wish = office.wish("environment.configure", {"name": "qa"})
+    first = office.gateway.ask(wish).result(PATIENCE)
+    before = office.log.last_position()
+
+    again = office.gateway.ask(wish).result(PATIENCE)
+
+    assert (first.status, again.status, again.refused) == ("accepted", "repeated", False)
+    assert (again.first, again.last, again.result) == (first.first, first.last, first.result)
+    assert 0 < first.first <= first.last == before == office.log.last_position()
+
+
+def test_a_repeated_refusal_is_told_as_a_refusal(office: Office) -> None:
+    wish = office.wish("release.publish", {"release": "shop@1.0.0"})
+    first = office.gateway.ask(wish).result(PATIENCE)
+
+    again = office.gateway.ask(wish).result(PATIENCE)
+
+    assert (first.status, first.refused) == ("refused", True)
+    assert (again.status, again.refused, again.reason) == ("repeated", True, first.reason)
+    assert len(office.records("command.refused")) == 1
+
+
+def test_a_repetition_is_known_to_another_gateway_and_after_a_restart(office: Office) -> None:
+    wish = office.wish("environment.configure", {"name": "qa"})
+    first = office.gateway.ask(wish).result(PATIENCE)
+
+    again = office.open_gateway().ask(wish).result(PATIENCE)
+
+    assert (again.status, again.first, again.last) == ("repeated", first.first, first.last)
+
+
+@pytest.mark.parametrize("other", [{"data": {"name": "prod"}}, {"actor": "mallory"}, {"command": "release.publish"}])
+def test_an_id_that_was_used_for_another_content_is_refused(office: Office, other: dict[str, object]) -> None:
+    wish = office.wish("environment.configure", {"name": "qa"}, id="mine")
+    office.gateway.ask(wish).result(PATIENCE)
+    before = office.log.last_position()
+
+    outcome = office.gateway.ask(wish.model_copy(update=other)).result(PATIENCE)
+
+    assert outcome.status == "refused"
+    assert "was used before by 'test' for another content" in str(outcome.reason)
+    assert office.log.last_position() == before
+
+
+def test_two_senders_may_use_the_same_id(office: Office) -> None:
+    assert office.ask("environment.configure", {"name": "qa"}, id="1", sender="a").status == "accepted"
+    assert office.ask("environment.configure", {"name": "prod"}, id="1", sender="b").status == "accepted"
+
+
+def test_what_became_of_a_wish_can_be_asked_later(office: Office) -> None:
+    first = office.ask("environment.configure", {"name": "qa"}, id="mine")
+
+    known = asyncio.run(office.gateway.outcome("test", "mine"))
+
+    assert known is not None
+    assert (known.status, known.first, known.last) == ("repeated", first.first, first.last)
+    assert asyncio.run(office.gateway.outcome("test", "never")) is None
+
+
+# What may name a person
+
+
+def test_personal_texts_and_names_are_never_in_the_logs_files(office: Office) -> None:
+    office.environment()
+    office.release("1.0.0", changelog=[SECRET], changes=[{"commit": "abcd1234", "committed_at": "2026-11-23T09:00Z"}])
+    office.ask("release.attest", {"release": "shop@1.0.0", "gate": "tests", "result": "passed", "note": SECRET})
+    office.ask("release.block", {"release": "shop@1.0.0", "reason": SECRET}, actor="Trillian Astra")
+    refused = office.ask("deployment.deploy", {"release": "shop@1.0.0", "environment": SECRET})
+
+    assert refused.status == "refused"
+    assert SECRET in str(refused.reason)
+    stored = office.on_disk()
+    for told in (SECRET, "canteen", "Trillian", "alice", str(refused.reason)[:20]):
+        assert told.encode() not in stored, told
+    assert b"abcd1234" in stored
+
+
+def test_what_was_erased_is_said_to_be_erased_and_the_log_stays_whole(office: Office) -> None:
+    wish = office.wish("release.publish", {"release": "shop@9.9.9"})
+    office.gateway.ask(wish).result(PATIENCE)
+    before = [one.record for one in office.log.read(0)]
+
+    office.keyring.erase(office.keyring.actor_id("alice"))
+    again = office.gateway.ask(wish).result(PATIENCE)
+
+    assert again.reason == ERASED
+    assert (again.status, again.refused) == ("repeated", True)
+    assert [one.record for one in office.log.read(0)] == before
+
+
+def test_an_erased_person_who_comes_back_is_somebody_new(office: Office) -> None:
+    office.environment("qa")
+    office.keyring.erase(office.keyring.actor_id("alice"))
+
+    office.environment("prod")
+
+    first, last = office.records()[0], office.records()[-1]
+    assert first["actor"] != last["actor"]
+
+
+# Refusals
+
+
+def test_a_refusal_is_recorded_on_a_stream_of_its_own(office: Office) -> None:
+    outcome = office.ask("release.publish", {"release": "shop@1.0.0"}, correlationid="c1", causationid="e1")
+
+    (record,) = office.records("command.refused")
+    assert (outcome.first, outcome.last) == (1, 1)
+    assert record["subject"].startswith("refusal:")
+    assert record["data"]["command"] == "release.publish"
+    assert record["data"]["by"] == record["actor"] == office.keyring.actor_id("alice")
+    assert (record["correlationid"], record["causationid"], record["actorauth"]) == ("c1", "e1", "asserted")
+    assert office.keyring.open(record["actor"], record["data"]["reason"]["sealed"]) == outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("command", "data", "said"),
+    [
+        ("deployment.explode", {}, "there is no command 'deployment.explode'; there are approval.expire, "),
+        ("release.create", {"version": "1.0", "components": [{"name": "web"}]}, "'1.0' is no semantic version"),
+        ("release.create", {"version": "1.0.0", "components": []}, "components"),
+        ("release.create", {"version": "1.0.0"}, "release.create: components: Field required"),
+        ("release.create", {"version": "1.0.0", "components": [{"name": "WEB"}]}, "'WEB' is no name"),
+        ("deployment.deploy", {"release": "shop@1.0.0", "environment": "moon"}, "release shop@1.0.0 does not exist"),
+        ("deployment.deploy", {"release": "shop", "environment": "moon"}, "release"),
+        ("environment.configure", {"name": "qa", "tier": "lunar"}, "tier"),
+        ("environment.configure", {"name": "qa", "colour": "red"}, "colour"),
+        ("environment.configure", {"name": "qa", "order": True}, "order"),
+        ("deployment.promote", {"deployment": "nonsense"}, "deployment"),
+        ("policy.configure_strategy", {"strategy": "canary", "options": {"initial_traffic": 101}}, "initial_traffic"),
+        ("policy.configure_strategy", {"strategy": "canary", "options": {"steps": []}}, "steps"),
+        ("policy.configure_strategy", {"strategy": "canary", "options": {"speed": 1}}, "no option 'speed'; it has "),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(
+    office: Office, command: str, data: dict[str, object], said: str
+) -> None:
+    outcome = office.ask(command, data)
+
+    assert outcome.status == "refused"
+    assert outcome.reason is not None
+    assert said in outcome.reason
+    assert "\n" not in outcome.reason
+    assert [record["type"] for record in office.records()] == ["command.refused"]
+
+
+def test_a_record_that_would_be_too_large_is_refused_and_nothing_is_half_written(office: Office) -> None:
+    outcome = office.ask(
+        "release.create",
+        {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}], "changelog": ["x" * 4000] * 20},
+    )
+
+    assert outcome.status == "refused"
+    assert "at most 65,535 are kept" in str(outcome.reason)
+    assert [record["type"] for record in office.records()] == ["command.refused"]
+    assert office.release("1.0.0") == "shop@1.0.0"
+
+
+def test_content_nested_ever_so_deeply_is_answered_and_the_gateway_lives(office: Office) -> None:
+    for depth in (100, 200, 230, 240):
+        deep: object = 1
+        for _ in range(depth):
+            deep = [deep]
+        outcome = office.ask("deployment.deploy", {"release": "a@1.0.0", "environment": "qa", "options": {"x": deep}})
+        assert outcome.status == "refused", depth
+        assert outcome.reason is not None
+    assert office.release("1.0.0") == "shop@1.0.0"
+
+
+# Batches
+
+
+def occupied(office: Office) -> threading.Event:
+    """Keep the gateway busy with one wish until the event is set, so that what follows is one batch."""
+    go_on = threading.Event()
+    inside = threading.Event()
+    real = office.keyring.actor_id
+
+    def slow(name: str, kind: str = "person") -> str:
+        if name == "sloth":
+            inside.set()
+            assert go_on.wait(PATIENCE)
+        return real(name, kind)
+
+    vars(office.keyring)["actor_id"] = slow
+    office.gateway.ask(office.wish("environment.configure", {"name": "slow"}, actor="sloth"))
+    assert inside.wait(PATIENCE)
+    return go_on
+
+
+def test_what_depends_on_an_earlier_wish_of_the_batch_is_decided_on_its_outcome(office: Office) -> None:
+    go_on = occupied(office)
+    create = {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}], "draft": True}
+    wishes = [
+        office.wish("release.publish", {"release": "shop@1.0.0"}),
+        office.wish("release.create", create),
+        office.wish("release.publish", {"release": "shop@1.0.0"}),
+        office.wish("release.publish", {"release": "shop@1.0.0"}),
+    ]
+    futures = [office.gateway.ask(wish) for wish in wishes]
+    go_on.set()
+
+    outcomes = [future.result(PATIENCE) for future in futures]
+
+    assert [outcome.status for outcome in outcomes] == ["refused", "accepted", "accepted", "accepted"]
+    assert outcomes[2].first == outcomes[1].last + 1
+    assert (outcomes[3].first, outcomes[3].last) == (0, 0)
+
+
+def test_the_same_wish_twice_in_a_batch_happens_once(office: Office) -> None:
+    go_on = occupied(office)
+    wish = office.wish("environment.configure", {"name": "qa"})
+    futures = [office.gateway.ask(wish), office.gateway.ask(wish)]
+    follows = office.gateway.ask(office.wish("environment.configure", {"name": "qa", "label": "Quality"}))
+    go_on.set()
+
+    first, second = (future.result(PATIENCE) for future in futures)
+
+    assert (first.status, second.status) == ("accepted", "repeated")
+    assert (second.first, second.last) == (first.first, first.last)
+    assert follows.result(PATIENCE).status == "accepted"
+    assert [record["data"]["label"] for record in office.records("environment.configured")][1:] == ["qa", "Quality"]
+
+
+def test_a_stale_cache_is_found_out_and_the_wish_is_decided_again(office: Office) -> None:
+    office.release("1.0.0", draft=True)
+    other = office.open_gateway()
+    published = other.ask(office.wish("release.publish", {"release": "shop@1.0.0"})).result(PATIENCE)
+
+    again = office.ask("release.publish", {"release": "shop@1.0.0"})
+
+    assert published.last == published.first > 0
+    assert (again.status, again.first) == ("accepted", 0)
+    assert len(office.records("release.published")) == 1
+
+
+def test_one_wish_of_a_batch_that_loses_does_not_touch_its_neighbours(office: Office) -> None:
+    office.release("1.0.0", draft=True)
+    other = office.open_gateway()
+    go_on = occupied(office)
+    behind_its_back = other.ask(office.wish("release.block", {"release": "shop@1.0.0", "reason": "no"}))
+    assert behind_its_back.result(PATIENCE).status == "accepted"
+    loser = office.gateway.ask(office.wish("release.publish", {"release": "shop@1.0.0"}))
+    neighbour = office.gateway.ask(office.wish("environment.configure", {"name": "qa"}))
+    derived = office.gateway.ask(office.wish("release.unblock", {"release": "shop@1.0.0"}))
+    go_on.set()
+
+    assert [future.result(PATIENCE).status for future in (loser, neighbour, derived)] == ["accepted"] * 3
+    names = [record["type"] for record in office.records() if record["subject"] == "release:shop@1.0.0"]
+    assert names == ["release.created", "release.blocked", "release.published", "release.unblocked"]
+
+
+def test_a_full_queue_answers_busy_at_once_and_forgets_the_wish(office: Office) -> None:
+    go_on = occupied(office)
+    futures: list[Future[Outcome]] = []
+    for _ in range(WAITING):
+        futures.append(office.gateway.ask(office.wish("release.publish", {"release": "shop@1.0.0"}, id="same")))
+    turned_away = office.wish("environment.configure", {"name": "late"})
+
+    outcome = office.gateway.ask(turned_away).result(0)
+
+    assert (outcome.status, outcome.refused) == ("busy", False)
+    assert "try again" in str(outcome.reason)
+    go_on.set()
+    assert {future.result(PATIENCE).status for future in futures} == {"refused", "repeated"}
+    assert office.gateway.ask(turned_away).result(PATIENCE).status == "accepted"
+
+
+def test_what_was_asked_before_closing_is_still_decided(office: Office) -> None:
+    gateway = office.open_gateway()
+    futures = [gateway.ask(office.wish("environment.configure", {"name": f"e{number}"})) for number in range(300)]
+
+    gateway.close()
+
+    assert {future.result(0).status for future in futures} == {"accepted"}
+
+
+def test_a_log_that_cannot_be_written_is_busy_and_nothing_is_lost(office: Office) -> None:
+    with closing(sqlite3.connect(office.folder / "log.db", isolation_level=None)) as another:
+        another.execute("BEGIN IMMEDIATE")
+        office.log._database._writer.execute("PRAGMA busy_timeout = 50")
+        wish = office.wish("environment.configure", {"name": "qa"})
+
+        outcome = office.gateway.ask(wish).result(PATIENCE)
+
+        assert outcome.status == "busy"
+        another.execute("ROLLBACK")
+    assert office.gateway.ask(wish).result(PATIENCE).status == "accepted"
+
+
+# Planned, then deployed
+
+
+def test_what_was_planned_is_deployed_as_it_was_planned(office: Office) -> None:
+    office.environment()
+    wanted = {"release": office.release("1.0.0"), "environment": "staging"}
+    chosen = {"strategy": "recreate", "options": {"min_ready": 7}}
+    planned = str(office.do("deployment.plan", {**wanted, **chosen})["deployment"])
+
+    assert office.do("deployment.preview", wanted)["strategy"] == "recreate"
+    assert office.do("deployment.deploy", wanted)["deployment"] == planned
+
+    assert office.facts(planned, "planned")[0]["strategy"] == "recreate"
+    assert office.facts(planned, "replanned") == []
+
+
+def test_who_asks_for_another_strategy_than_planned_gets_it(office: Office) -> None:
+    office.environment()
+    wanted = {"release": office.release("1.0.0"), "environment": "staging"}
+    planned = office.do("deployment.plan", {**wanted, "strategy": "recreate"})["deployment"]
+
+    deployed = office.do("deployment.deploy", {**wanted, "strategy": "canary"})["deployment"]
+
+    assert deployed != planned
+    assert office.facts(str(planned), "superseded")[0]["successor"] == deployed
+
+
+# Two gateways on one file
+
+
+def test_two_gateways_that_decide_about_one_place_at_once_give_it_to_one(office: Office) -> None:
+    other = office.open_gateway()
+    office.environment()
+    for version in ("1.0.0", "2.0.0"):
+        office.release(version)
+    for round in range(10):
+        wishes = [
+            office.wish("deployment.deploy", {"release": f"shop@{version}", "environment": "staging"})
+            for version in ("1.0.0", "2.0.0")
+        ]
+        futures = [gateway.ask(wish) for gateway, wish in zip((office.gateway, other), wishes, strict=True)]
+        outcomes = [future.result(PATIENCE) for future in futures]
+
+        assert sorted(str(outcome.result["phase"]) for outcome in outcomes) == ["Progressing", "Queued"], round
+        for outcome in sorted(outcomes, key=lambda outcome: str(outcome.result["phase"]), reverse=True):
+            office.do("deployment.abort", {"deployment": outcome.result["deployment"]})
+        held = next(str(o.result["deployment"]) for o in outcomes if o.result["phase"] == "Progressing")
+        back = office.facts(held, "step_started")[-1]
+        while not office.facts(held, "rolled_back"):
+            office.report(held, back["step"], leg="rollback", attempt=back["attempt"])
+            back = office.facts(held, "step_started")[-1]
+    holders = 0
+    for record in office.records():
+        holders += {"place.locked": 1, "place.unlocked": -1}.get(record["type"], 0)
+        assert holders in (0, 1)
+    assert json.loads(office.log.read(0, 1)[0].record)["streamversion"] == 1

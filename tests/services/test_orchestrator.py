@@ -1,0 +1,270 @@
+"""The orchestrator and the timers, with an order channel that the test looks into."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from release_management.adapters.stack.agenda import ProjectedAgenda
+from release_management.domain.orders import Order
+from release_management.services import orchestrator
+from release_management.services.bus import BusAwayError, GatewayFailed
+from release_management.services.orchestrator import Orchestrator
+from release_management.services.wishes import Outcome, Wish
+from tests.services.office import REGISTRY, Office
+
+
+class Orders:
+    """An order channel that remembers; `away` so many times first."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[Order, int]] = []
+        self.away = 0
+
+    async def send(self, order: Order, again: int) -> None:
+        if self.away:
+            self.away -= 1
+            raise BusAwayError("the bus does not answer")
+        self.sent.append((order, again))
+
+    @property
+    def verbs(self) -> list[str]:
+        return [order.action.verb for order, _ in self.sent]
+
+
+class Asked:
+    """The gateway, and what was asked of it; `troubles` are raised first."""
+
+    def __init__(self, office: Office) -> None:
+        self.wishes: list[Wish] = []
+        self.troubles: list[Exception] = []
+        self._gateway = office.gateway
+
+    async def submit(self, wish: Wish) -> Outcome:
+        if self.troubles:
+            raise self.troubles.pop()
+        self.wishes.append(wish)
+        return await self._gateway.submit(wish)
+
+    async def outcome(self, sender: str, id: str) -> Outcome | None:
+        return await self._gateway.outcome(sender, id)
+
+    @property
+    def commands(self) -> list[str]:
+        return [wish.command for wish in self.wishes]
+
+
+class Works:
+    """An orchestrator that runs while `during` waits for something to become true."""
+
+    def __init__(self, office: Office, folder: Path) -> None:
+        self.orders = Orders()
+        self.asked = Asked(office)
+        self.taken_in = True
+        self._office = office
+        self._folder = folder
+
+    def during(self, *conditions: Callable[[], bool]) -> None:
+        asyncio.run(self._during(conditions))
+
+    def _wait(self, after: int, timeout: float) -> bool:
+        # The clock is the test's, so that a look is due sooner than the real one says; and the end need not wait.
+        return self._office.log.wait(after, min(timeout, 0.02))
+
+    async def _during(self, conditions: tuple[Callable[[], bool], ...]) -> None:
+        async def taken_in() -> bool:
+            return self.taken_in
+
+        agenda = ProjectedAgenda(self._office.log, REGISTRY, self._folder / "road.db")
+        made = Orchestrator(agenda, self.asked, self.orders, self._office.clock, self._wait, taken_in)
+        running = asyncio.create_task(made.run())
+        try:
+            for condition in conditions:
+                async with asyncio.timeout(10):
+                    while not condition():
+                        assert not running.done()
+                        await asyncio.sleep(0.01)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            agenda.close()
+
+
+@pytest.fixture
+def works(office: Office, tmp_path: Path) -> Works:
+    office.environment()
+    office.release("1.0.0")
+    return Works(office, tmp_path)
+
+
+def looked_again(works: Works, office: Office) -> Callable[[], bool]:
+    """True once the orchestrator has looked, after it was first asked, at everything there is and at the time."""
+    probe = f"probe-{time.monotonic_ns()}"
+    asked: list[str] = []
+
+    def seen() -> bool:
+        if not asked:
+            asked.append(office.deploy(office.release("9.0.0", probe)))
+        # An item that is out is carried out with all the others of the same look.
+        return any(order.application == probe for order, _ in works.orders.sent)
+
+    return seen
+
+
+def test_an_order_is_sent_once_and_its_fence_is_the_records_position(office: Office, works: Works) -> None:
+    deployment = office.deploy("shop@1.0.0")
+
+    works.during(lambda: bool(works.orders.sent), looked_again(works, office))
+
+    orders = [order for order, again in works.orders.sent if order.application == "shop"]
+    assert [order.action.verb for order in orders] == ["provision"]
+    (started,) = [record for record in office.records("deployment.step_started") if "shop" in str(record["data"])]
+    position = office.records().index(started) + 1
+    assert (orders[0].deployment, orders[0].fence, orders[0].attempt) == (deployment, position, 1)
+
+
+def test_orders_follow_the_reports_to_the_end(office: Office, works: Works) -> None:
+    deployment = office.deploy("shop@1.0.0")
+
+    def answered() -> bool:
+        done = len(office.facts(deployment, "step_succeeded"))
+        if len(works.orders.sent) > done and not office.facts(deployment, "succeeded"):
+            office.report(deployment, works.orders.sent[-1][0].step)
+        return bool(office.facts(deployment, "succeeded"))
+
+    works.during(answered)
+
+    assert works.orders.verbs == ["provision", "await_healthy", "route"]
+    assert [again for _, again in works.orders.sent] == [0, 0, 0]
+
+
+def test_an_order_without_a_report_is_sent_again_after_a_time(
+    office: Office, works: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orchestrator, "SENT_AGAIN_AFTER", 0.1)
+    office.deploy("shop@1.0.0")
+
+    works.during(lambda: len(works.orders.sent) >= 3)
+
+    assert [again for _, again in works.orders.sent[:3]] == [0, 1, 2]
+    assert len({order.fence for order, _ in works.orders.sent}) == 1
+
+
+def test_a_bus_that_is_away_gets_the_order_later(office: Office, works: Works) -> None:
+    works.orders.away = 2
+    office.deploy("shop@1.0.0")
+
+    works.during(lambda: bool(works.orders.sent))
+
+    assert [again for _, again in works.orders.sent] == [0]
+
+
+def test_a_timed_pause_ends_when_its_time_is_over_and_not_before(office: Office, works: Works) -> None:
+    deployment = paused(office)
+    works.during(looked_again(works, office))
+    assert works.asked.commands == []
+
+    office.clock.advance(61)
+    works.during(lambda: bool(office.facts(deployment, "resumed")))
+
+    assert works.asked.commands == ["deployment.resume"]
+    assert works.asked.wishes[0].sender == "system:timers"
+
+
+def paused(office: Office) -> str:
+    """A canary that waits a minute at 5 %."""
+    office.carry_out(office.deploy("shop@1.0.0"))
+    office.release("1.1.0")
+    deployment = office.deploy("shop@1.1.0", strategy="canary")
+    for step in range(3):
+        office.report(deployment, step)
+    assert office.facts(deployment, "paused")
+    return deployment
+
+
+def test_a_timers_command_has_the_same_id_after_a_restart_and_happens_once(office: Office, works: Works) -> None:
+    deployment = paused(office)
+    office.clock.advance(61)
+    works.during(lambda: bool(office.facts(deployment, "resumed")))
+    works.during(looked_again(works, office))
+    again = Works(office, office.folder / "elsewhere")
+    again._folder.mkdir()
+    again.during(looked_again(again, office))
+
+    assert len(office.facts(deployment, "resumed")) == 1
+    first = works.asked.wishes[0]
+    assert office.gateway.ask(first).result(10).status == "repeated"
+
+
+def test_deadlines_fire_only_after_the_reports_were_taken_in(office: Office, works: Works) -> None:
+    deployment = office.deploy("shop@1.0.0")
+    office.clock.advance(3600)
+    works.taken_in = False
+    works.during(looked_again(works, office))
+    assert works.asked.commands == []
+
+    works.taken_in = True
+    works.during(lambda: bool(office.facts(deployment, "step_errored")))
+
+    assert "deployment.expire_step" in works.asked.commands
+
+
+def test_a_late_report_of_something_done_in_time_beats_the_deadline(office: Office, works: Works) -> None:
+    deployment = office.deploy("shop@1.0.0")
+    in_time = office.clock.now().isoformat()
+    office.clock.advance(3600)
+    office.report(deployment, 0, observedat=in_time)
+
+    works.during(looked_again(works, office))
+
+    assert office.facts(deployment, "step_errored") == []
+    assert len(office.facts(deployment, "step_started")) == 2
+
+
+def test_what_waits_for_a_place_is_asked_to_proceed_when_it_is_free(office: Office, works: Works) -> None:
+    first = office.deploy("shop@1.0.0")
+    office.release("2.0.0")
+    second = office.deploy("shop@2.0.0")
+    assert office.facts(second, "queued")
+    office.carry_out(first)
+
+    works.during(lambda: bool(office.facts(second, "started")))
+
+    assert works.asked.commands == ["deployment.proceed"]
+    assert works.asked.wishes[0].sender == "system:orchestrator"
+
+
+def test_one_item_that_fails_does_not_hold_up_the_others(office: Office, works: Works) -> None:
+    first = office.deploy("shop@1.0.0")
+    office.release("2.0.0")
+    second = office.deploy("shop@2.0.0")
+    office.carry_out(first)
+    works.asked.troubles = [GatewayFailed("a fault of ours"), GatewayFailed("a fault of ours")]
+
+    works.during(looked_again(works, office), lambda: bool(office.facts(second, "started")))
+
+    assert works.asked.troubles == []
+
+
+def test_a_queued_deployment_that_waited_too_long_expires(office: Office, works: Works) -> None:
+    office.deploy("shop@1.0.0")
+    office.release("2.0.0")
+    second = office.deploy("shop@2.0.0")
+    office.clock.advance(86_401)
+
+    works.during(lambda: bool(office.facts(second, "expired")))
+
+    assert "deployment.expire" in works.asked.commands
+
+
+def test_an_approval_that_nobody_decides_on_expires_with_its_deployment(office: Office, works: Works) -> None:
+    office.environment("production")
+    waiting = office.deploy("shop@1.0.0", "production")
+    assert office.facts(waiting, "approval_awaited")
+    office.clock.advance(31 * 86_400)
+
+    works.during(lambda: bool(office.facts(waiting, "expired")))
+
+    assert works.asked.commands == ["approval.expire"]

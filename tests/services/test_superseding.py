@@ -4,7 +4,10 @@ from typing import Any
 
 from tests.services.office import Office
 
-CANARY: dict[str, Any] = {"strategy": "canary", "options": {"steps": [{"set_weight": 25}, {"pause": {}}], "abort_scale_down_delay": 0}}
+CANARY: dict[str, Any] = {
+    "strategy": "canary",
+    "options": {"steps": [{"set_weight": 25}, {"pause": {}}], "abort_scale_down_delay": 0},
+}
 
 
 def test_a_hotfix_supersedes_a_running_canary_and_keeps_the_original_stable_as_its_base(office: Office) -> None:

@@ -1,0 +1,51 @@
+"""The bus as a service sees it that has no code of ours: plain nats-py."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import nats
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from tests.acceptance.installation import Installation
+
+T = TypeVar("T")
+
+
+def talk(installation: Installation, conversation: Callable[[Client], Awaitable[T]], within: float = 20.0) -> T:
+    """Connect, talk, leave."""
+
+    async def run() -> T:
+        client = await nats.connect(installation.url)
+        try:
+            async with asyncio.timeout(within):
+                return await conversation(client)
+        finally:
+            await client.close()
+
+    return asyncio.run(run())
+
+
+def published(installation: Installation, count: int) -> list[bytes]:
+    """The first so many events of the stream, once they are there: their bytes."""
+
+    async def read(client: Client) -> list[bytes]:
+        subscription = await client.jetstream().subscribe("relman.events.>", ordered_consumer=True)
+        messages = [await subscription.next_msg(timeout=10) for _ in range(count)]
+        assert [message.metadata.sequence.stream for message in messages] == list(range(1, count + 1))
+        return [message.data for message in messages]
+
+    return talk(installation, read)
+
+
+def event(command: str, data: dict[str, Any], id: str, source: str = "ci", **attributes: Any) -> bytes:
+    """A command as CloudEvents wants it."""
+    document = {"specversion": "1.0", "id": id, "source": source, "type": command, "data": data, **attributes}
+    return json.dumps(document).encode()
+
+
+def said(message: Msg) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(message.data)
+    return answer

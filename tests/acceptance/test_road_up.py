@@ -1,0 +1,108 @@
+"""`up` itself: soon ready, alone on its folder, gone without a trace, and back as it was."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from release_management.adapters.folder import FolderBusyError
+from release_management.adapters.stack.supervisor import Supervisor
+from tests.acceptance.installation import ROOT, Installation, Part, canary, until
+
+ROLES: tuple[Part, ...] = ("road", "projector")
+READY_SECONDS = 3.0
+BUSY_MACHINE = 4
+"""Times as long as on a machine that does nothing else."""
+
+
+def test_it_is_ready_soon_lives_alone_and_leaves_no_process(
+    installation: Installation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seconds = installation.start()
+    processes = [psutil.Process(installation.supervisor), *psutil.Process(installation.supervisor).children()]
+    sizes = [f"{each.name()} {each.memory_info().rss / 2**20:.0f} MB" for each in processes]
+    with capsys.disabled():
+        print(f"\n  ready after {seconds:.2f} s; idle: {', '.join(sizes)}")
+    assert seconds < READY_SECONDS * BUSY_MACHINE
+    assert len(processes) == 4
+
+    with pytest.raises(FolderBusyError, match=f"in use by the process {installation.supervisor}; end that one first"):
+        Supervisor(installation.folder).run(lambda: None)
+    second = subprocess.run(
+        [sys.executable, "-m", "tests.acceptance.up", str(installation.folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert second.returncode == 1
+    # Ctrl-C in a terminal is told to the whole group; the parts leave it to the supervisor to end them.
+    for part in ROLES:
+        os.kill(installation.pid(part), signal.SIGINT)
+    assert installation.manager().releases() == ()
+    assert all(each.is_running() for each in processes)
+
+    assert installation.stop() == 0
+    assert installation.ours() == []
+    assert [each for each in processes if each.is_running()] == []
+
+
+def test_a_clean_stop_in_mid_canary_ends_everything_and_the_next_start_restores_it(installation: Installation) -> None:
+    installation.start()
+    shop = installation.manager()
+    shop.configure_environments({"staging": installation.target("web")})
+    shop.wait(shop.deploy(shop.create_release("1.0.0", ["web"]), "staging"), 30)
+    going = shop.deploy(shop.create_release("1.1.0", ["web"]), "staging", "canary", canary(25, pause=None))
+    assert shop.wait(going).weight == 25
+    assert len(installation.deployed()) == 2
+
+    assert installation.stop() == 0
+    assert installation.ours() == []
+    installation.start()
+
+    until(lambda: len(installation.deployed()) == 2)
+    until(lambda: installation.shares() == {"1.0.0": 75, "1.1.0": 25})
+    assert shop.deployment(going).phase == "Paused"
+    shop.promote(going)
+    assert installation.ended(going.id) == "succeeded"
+    assert installation.shares() == {"1.1.0": 100}
+
+
+def test_a_stop_while_it_starts_leaves_nothing(installation: Installation) -> None:
+    installation.begin()
+    until(lambda: len(psutil.Process(installation.supervisor).children()) == 3)
+
+    assert installation.stop() == 0
+    assert installation.ours() == []
+
+
+def test_a_part_that_is_killed_while_it_starts_is_started_again(installation: Installation) -> None:
+    installation.begin()
+    for part in ROLES:
+        installation.kill(part)
+
+    installation.await_ready()
+    assert installation.manager().releases() == ()
+    assert installation.stop() == 0
+
+
+def test_a_log_that_the_registry_cannot_read_is_said_and_left_alone(installation: Installation) -> None:
+    installation.folder.mkdir()
+    (installation.folder / "log.db").write_text("this is somebody's diary, and no database at all\n" * 100)
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.acceptance.up", str(installation.folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert ran.returncode == 1
+    assert "did not start: " in ran.stderr
+    assert "is not an event store of ours and was left alone" in ran.stderr.splitlines()[-1]
+    assert (installation.folder / "log.db").read_text().startswith("this is somebody's diary")
+    assert installation.ours() == []

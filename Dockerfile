@@ -5,7 +5,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 COPY requirements.lock ./
 RUN pip wheel --quiet --require-hashes --no-deps --wheel-dir /wheels -r requirements.lock \
  && pip install --quiet --no-index --find-links /wheels hatchling
-COPY pyproject.toml LICENSE ./
+COPY pyproject.toml LICENSE README.md ./
 COPY release_management ./release_management
 RUN pip wheel --quiet --no-build-isolation --no-deps --wheel-dir /wheels .
 

@@ -4,6 +4,7 @@ Both sides load an aggregate, decide, and append one event durably (WAL, synchro
 counts is the ratio; absolute figures depend on the machine.
 """
 
+import itertools
 import os
 import statistics
 import tempfile
@@ -21,7 +22,8 @@ from release_management.adapters.stack.core import Core
 from release_management.services.wishes import Wish
 from release_management.views import rendered, table
 
-COMMANDS = 320
+COMMANDS = 640
+AGGREGATES = 320
 CALLERS = (1, 32)
 ROUNDS = 3
 
@@ -39,19 +41,19 @@ class Block(Aggregate):
 
 
 class Library:
-    """The peer: the library's own application, aggregate and SQLite recorder; an aggregate for every caller."""
+    """The peer: the library's own application, aggregate and SQLite recorder; callers take its aggregates in turn."""
 
     def __init__(self, folder: Path) -> None:
         os.environ["PERSISTENCE_MODULE"] = "eventsourcing.sqlite"
         os.environ["SQLITE_DBNAME"] = str(folder / "library.db")
         self._app: Application[UUID] = Application()
-        blocks = [Block() for _ in range(max(CALLERS))]
+        blocks = [Block() for _ in range(AGGREGATES)]
         self._app.save(*blocks)
         self._ids = [block.id for block in blocks]
 
-    def command(self, caller: int) -> None:
-        """Load the caller's aggregate, decide, save."""
-        block: Block = self._app.repository.get(self._ids[caller])
+    def command(self, turn: int) -> None:
+        """Load an aggregate, decide, save."""
+        block: Block = self._app.repository.get(self._ids[turn % AGGREGATES])
         block.toggle()
         self._app.save(block)
 
@@ -61,19 +63,20 @@ class Library:
 
 
 class Ours:
-    """The gateway on the SQLite log; a release for every caller."""
+    """The gateway on the SQLite log; callers take its releases in turn."""
 
     def __init__(self, folder: Path) -> None:
         self._core = Core(folder / "ours")
-        self._blocked = [False] * max(CALLERS)
-        for caller in range(max(CALLERS)):
-            self._ask("release.create", {"version": f"{caller}.0.0", "components": [{"name": "web"}]})
+        self._blocked = [False] * AGGREGATES
+        for number in range(AGGREGATES):
+            self._ask("release.create", {"version": f"{number}.0.0", "components": [{"name": "web"}]})
 
-    def command(self, caller: int) -> None:
-        """Block the caller's release, or lift the block."""
-        self._blocked[caller] = not self._blocked[caller]
-        release = f"default@{caller}.0.0"
-        if self._blocked[caller]:
+    def command(self, turn: int) -> None:
+        """Block a release, or lift the block."""
+        number = turn % AGGREGATES
+        self._blocked[number] = not self._blocked[number]
+        release = f"default@{number}.0.0"
+        if self._blocked[number]:
             self._ask("release.block", {"release": release, "reason": "bench"})
         else:
             self._ask("release.unblock", {"release": release})
@@ -105,11 +108,13 @@ def per_second(command: Callable[[int], None], callers: int) -> float:
     """How many commands a second so many callers get done."""
     each = COMMANDS // callers
 
-    def call(caller: int) -> None:
-        for _ in range(each):
-            command(caller)
+    turns = itertools.count()
 
-    threads = [threading.Thread(target=call, args=(caller,)) for caller in range(callers)]
+    def call() -> None:
+        for _ in range(each):
+            command(next(turns))
+
+    threads = [threading.Thread(target=call) for _ in range(callers)]
     begun = time.perf_counter()
     for thread in threads:
         thread.start()

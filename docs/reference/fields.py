@@ -13,7 +13,6 @@ from pydantic.fields import FieldInfo
 
 from release_management.domain import orders, plan, release, words
 from release_management.domain.component import Component
-from release_management.domain.deployment import commands as deployment_commands
 from release_management.domain.deployment.events import Binding
 from release_management.domain.deployment.state import Phase
 from release_management.domain.environment import ApprovalRule, ApprovalWish, Target
@@ -39,7 +38,7 @@ WORDS: tuple[tuple[str, Any, str], ...] = (
     ("time", orders.Moment, "RFC 3339 with a zone; records hold UTC with microseconds and `Z`"),
     ("time", release.Timestamp, ""),
     ("commit", release.Commit, "4 to 80 of `0-9 A-Z a-z . _ / -`"),
-    ("id", deployment_commands.DeploymentId, "a UUID"),
+    ("id", words.Id, "a UUID"),
     ("limit", Limit, "a whole number from 1 to 1,000"),
     ("json", JsonValue, "any JSON value"),
 )

@@ -24,8 +24,8 @@ from release_management.adapters.nats import streams
 from release_management.cli.manifest import models as manifest
 from release_management.domain import orders, plan, record, registry
 from release_management.domain.compiler import compile_plan
-from release_management.domain.sheet import Stand
 from release_management.domain.environment import TIERS, Target
+from release_management.domain.sheet import Stand
 from release_management.domain.strategies import STRATEGIES, AnyOptions, StrategyName
 from release_management.manager import ReleaseManager
 from release_management.projections import running

@@ -10,6 +10,7 @@ from release_management.domain.words import (
     Command,
     Digest,
     Fact,
+    Id,
     Line,
     Name,
     Note,
@@ -84,14 +85,14 @@ class RequestApproval(Command):
     """Ask for approval of a planned deployment before it is deployed."""
 
     NAME: ClassVar[str] = "approval.request"
-    deployment: str
+    deployment: Id
 
 
 class GrantApproval(Command):
     """Agree. `approval` is its id or the deployment's."""
 
     NAME: ClassVar[str] = "approval.grant"
-    approval: str
+    approval: Id
     note: Note | None = None
 
 
@@ -99,7 +100,7 @@ class RefuseApproval(Command):
     """Disagree. `approval` is its id or the deployment's."""
 
     NAME: ClassVar[str] = "approval.refuse"
-    approval: str
+    approval: Id
     note: Note | None = None
 
 
@@ -107,7 +108,7 @@ class ExpireApproval(Command):
     """The time is up (sent by the timers)."""
 
     NAME: ClassVar[str] = "approval.expire"
-    approval: str
+    approval: Id
 
 
 # State

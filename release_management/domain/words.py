@@ -53,6 +53,13 @@ def plain_name(value: str) -> str:
     return value
 
 
+def _id(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", value):
+        raise ValueError(f"{value[:80]!r} is no id; an id has 36 characters, and the lists show it whole")
+    return value
+
+
+Id = Annotated[str, AfterValidator(_id)]
 Name = Annotated[str, AfterValidator(plain_name)]
 SemVer = Annotated[str, StringConstraints(max_length=128), AfterValidator(semantic_version)]
 Percent = Annotated[int, Field(ge=0, le=100)]

@@ -239,13 +239,13 @@ def test_a_deployed_process_that_dies_is_started_again(running: Installation) ->
 
 
 def test_replicas_share_the_traffic_of_their_version(running: Installation) -> None:
-    shop = Shop(running, "many", replicas=3)
+    shop = Shop(running, "many", replicas=2)
 
     going = shop.go("1.1.0", "rolling", max_surge=1, max_unavailable=0)
 
     assert going.succeeded
     assert shop.shares() == {"1.1.0": 100}
-    assert [row.replicas for row in shop.manager.environment(shop.environment).running if row.replicas] == [3]
+    assert [row.replicas for row in shop.manager.environment(shop.environment).running if row.replicas] == [2]
 
 
 def test_closing_accounts_at_the_end(running: Installation) -> None:

@@ -72,12 +72,15 @@ class Owner:
         return self._reading.ask(name, params, after)
 
     def start_road(self) -> None:
-        """Start bus, relay, orchestrator, timers and executor in this process, once. Raises what ended them since."""
+        """Start bus, relay, orchestrator, timers and executor in this process, or see that they still run.
+
+        Raises what has ended them.
+        """
         if not self._may_start:
             raise NotReachableError(f"nothing runs in {self._core.home.folder}; start it with: relman up")
         with self._starting:
             if self._loop is not None:
-                self._raise_what_ended()
+                self._look_after()
                 return
             self._server = NatsServer(self._core.home.folder)
             self._server.start()
@@ -93,6 +96,16 @@ class Owner:
                 if time.monotonic() > deadline:
                     raise NotReachableError(f"the road did not start within {START_SECONDS:g} s")
                 time.sleep(0.005)
+
+    def _look_after(self) -> None:
+        self._raise_what_ended()
+        assert self._server is not None
+        if not self._server.alive:
+            address = self._server.url
+            self._server.stop()
+            self._server.start()
+            if self._server.url != address:
+                raise NotReachableError("the message bus died and its port was taken meanwhile; start again")
 
     def _raise_what_ended(self) -> None:
         for future in self._serving:

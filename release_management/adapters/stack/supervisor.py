@@ -39,6 +39,7 @@ class Supervisor:
         self._lock = FolderLock(folder)
         self._server = NatsServer(folder)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._begins: dict[str, int] = {}
         self._deaths: dict[str, list[float]] = {role: [] for role in ROLES}
         self.stop = threading.Event()
 
@@ -83,7 +84,8 @@ class Supervisor:
 
     def _start(self, role: str) -> None:
         self._home.logs.mkdir(exist_ok=True)
-        with open(self._home.logs / f"{role}.log", "ab") as log:
+        with open(self._log_file(role), "ab") as log:
+            self._begins[role] = log.tell()
             self._children[role] = subprocess.Popen(
                 [sys.executable, "-m", "release_management.adapters.stack.role", role, str(self._home.folder)],
                 stdin=subprocess.PIPE,
@@ -93,15 +95,18 @@ class Supervisor:
             )
 
     def _await_ready(self, role: str) -> None:
-        child = self._children[role]
-        assert child.stdout is not None
-        os.set_blocking(child.stdout.fileno(), False)
+        """Wait for a role. One that was killed meanwhile is started again; one that gave up is not."""
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and not self.stop.is_set():
+            child = self._children[role]
+            assert child.stdout is not None
+            os.set_blocking(child.stdout.fileno(), False)
             if child.stdout.read(64):
                 return
-            if child.poll() is not None:
+            if (code := child.poll()) is not None and code >= 0:
                 break
+            if code is not None or not self._server.alive:
+                self._look_after()
             time.sleep(0.005)
         if not self.stop.is_set():
             raise NotStartedError(f"{role} did not start: {self._last_words(role)} (see {self._log_file(role)})")
@@ -109,6 +114,7 @@ class Supervisor:
     def _look_after(self) -> None:
         if not self._server.alive:
             address = self._server.url
+            self._server.stop()
             self._server.start()
             if self._server.url != address:
                 # Its port was taken meanwhile. The roles would look for it at the old one for ever.
@@ -150,8 +156,8 @@ class Supervisor:
         return self._home.logs / f"{role}.log"
 
     def _last_words(self, role: str) -> str:
-        try:
-            lines = self._log_file(role).read_text(errors="replace").strip().splitlines()
-        except FileNotFoundError:
-            return "it said nothing"
+        """The last line that it wrote since its last start."""
+        with open(self._log_file(role), "rb") as log:
+            log.seek(self._begins[role])
+            lines = log.read().decode(errors="replace").strip().splitlines()
         return lines[-1][:300] if lines else "it said nothing"

@@ -7,9 +7,8 @@ from pydantic import Field, JsonValue
 from release_management.domain.orders import Leg, Report
 from release_management.domain.release import ReleaseRef
 from release_management.domain.strategies import StrategyName
-from release_management.domain.words import Command, Name, Note
+from release_management.domain.words import Command, Id, Name, Note
 
-DeploymentId = Annotated[str, Field(pattern=r"^[0-9a-f-]{36}$")]
 Options = Annotated[dict[str, JsonValue], Field(max_length=50)]
 
 
@@ -52,7 +51,7 @@ class Promote(Command):
     """End the pause at `step` (default: whichever); `full` skips what is left of pauses and traffic steps too."""
 
     NAME: ClassVar[str] = "deployment.promote"
-    deployment: DeploymentId
+    deployment: Id
     step: int | None = None
     full: bool = False
 
@@ -61,7 +60,7 @@ class Abort(Command):
     """Go back to the stable version; before the start: cancel."""
 
     NAME: ClassVar[str] = "deployment.abort"
-    deployment: DeploymentId
+    deployment: Id
     reason: Note | None = None
 
 
@@ -69,7 +68,7 @@ class Rollback(Command):
     """Abort while it runs. Afterwards: a new deployment of the version before it, which says what it reverts."""
 
     NAME: ClassVar[str] = "deployment.rollback"
-    deployment: DeploymentId
+    deployment: Id
     reason: Note | None = None
 
 
@@ -77,7 +76,7 @@ class Retry(Command):
     """Deploy again what did not succeed, as a new deployment which says what it retries."""
 
     NAME: ClassVar[str] = "deployment.retry"
-    deployment: DeploymentId
+    deployment: Id
 
 
 class ReportStep(Report, Command):
@@ -90,14 +89,14 @@ class Proceed(Command):
     """Look again whether it may start (sent by the orchestrator)."""
 
     NAME: ClassVar[str] = "deployment.proceed"
-    deployment: DeploymentId
+    deployment: Id
 
 
 class Resume(Command):
     """The time of a timed pause is over (sent by the timers)."""
 
     NAME: ClassVar[str] = "deployment.resume"
-    deployment: DeploymentId
+    deployment: Id
     leg: Leg
     step: int
 
@@ -106,7 +105,7 @@ class RetryStep(Command):
     """The time to try a step again has come (sent by the timers)."""
 
     NAME: ClassVar[str] = "deployment.retry_step"
-    deployment: DeploymentId
+    deployment: Id
     leg: Leg
     step: int
     attempt: int
@@ -116,7 +115,7 @@ class ExpireStep(Command):
     """A step's deadline has passed without a report (sent by the timers)."""
 
     NAME: ClassVar[str] = "deployment.expire_step"
-    deployment: DeploymentId
+    deployment: Id
     leg: Leg
     step: int
     attempt: int
@@ -126,4 +125,4 @@ class Expire(Command):
     """The deadline of a waiting phase has passed (sent by the timers)."""
 
     NAME: ClassVar[str] = "deployment.expire"
-    deployment: DeploymentId
+    deployment: Id

@@ -262,3 +262,34 @@ def test_after_all_that_the_processes_live_and_answer(shop: Installation) -> Non
     assert pids == {shop.pid("road"), shop.pid("projector"), shop.pid("nats-server")}
     log = (shop.folder / "logs" / "road.log").read_text()
     assert "Traceback" not in log, log[-3000:]
+
+
+def test_a_reply_subject_that_the_server_would_not_take_is_a_dead_letter_and_harms_nobody(shop: Installation) -> None:
+    async def conversation(client: Client) -> None:
+        headers = {"Relman-Reply-To": "x" * 5000}
+        payload = event("release.publish", {"release": "bus@1.0.0"}, "long-reply")
+        await client.jetstream().publish("relman.commands.release.publish", payload, headers=headers)
+
+    talk(shop, conversation)
+
+    until(lambda: any("Relman-Reply-To" in letter["reason"] for letter in dead_letters(shop)))
+    assert ask(shop, event(DEPLOY, deploy_data(), "after-the-long-reply"))["status"] == "accepted"
+
+
+def test_foreign_messages_among_ours_harm_nobody(installation: Installation) -> None:
+    installation.start()
+    manager = installation.manager("foreign")
+    manager.create_release("1.0.0", ["web"])
+
+    async def conversation(client: Client) -> None:
+        for subject in ("relman.dead.x", "relman.orders.local.staging", "relman.events.release.created"):
+            await client.jetstream().publish(subject, b"garbage")
+
+    talk(installation, conversation)
+    manager.create_release("1.1.0", ["web"])
+
+    assert [release.version for release in manager.releases()] == ["1.1.0", "1.0.0"]
+    assert any("no dead letter of ours" in letter["reason"] for letter in dead_letters(installation))
+    installation.stop()
+    installation.start()
+    assert installation.manager("foreign").create_release("1.2.0", ["web"]).version == "1.2.0"

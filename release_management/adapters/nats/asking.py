@@ -11,7 +11,10 @@ from nats.aio.msg import Msg
 from release_management.adapters.nats.connection import AWAY, Connection
 
 MAX_ASKING = 1024
+MAX_REPLY_SUBJECT = 200
 RESERVED = ("relman.", "$")
+
+FAILED = json.dumps({"error": "answering failed, by a fault of ours; the log of this role says why"}).encode()
 
 Answer = Callable[[Msg], Awaitable[bytes]]
 
@@ -19,11 +22,13 @@ _log = structlog.get_logger(__name__)
 
 
 def is_refused_reply(subject: str) -> bool:
-    """Whether an answer may not be sent there: our own subjects, the server's, and wildcards.
+    """Whether an answer may not be sent there: our own subjects, the server's, wildcards, and what is no subject.
 
-    A caller could otherwise have *us* send something to where it may not.
+    A caller could otherwise have *us* send something to where it may not, or have the server close our connection.
     """
-    return subject.startswith(RESERVED) or any(letter in subject for letter in "*> \t\r\n")
+    if subject.startswith(RESERVED) or len(subject) > MAX_REPLY_SUBJECT or not subject.isprintable():
+        return True
+    return any(letter in subject for letter in "*> ") or "" in subject.split(".")
 
 
 class Answering:
@@ -77,6 +82,9 @@ class Answering:
                 await self._connection.publish(message.reply, reply)
         except Exception:
             _log.exception("answering failed", subject=message.subject)
+            if message.reply and not is_refused_reply(message.reply):
+                with contextlib.suppress(*AWAY):
+                    await self._connection.publish(message.reply, FAILED)
         finally:
             self._slots.release()
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import nats.errors
 import structlog
@@ -14,6 +14,7 @@ from nats.js.errors import APIError
 
 from release_management.services.bus import BusAwayError, BusError, BusFullError, OutOfStepError
 
+LOOK_SECONDS = 0.5
 CONNECT_SECONDS = 5.0
 RECONNECT_WAIT_SECONDS = 0.2
 PING_SECONDS = 5
@@ -108,6 +109,13 @@ async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Conn
         await connection.close()
         raise BusAwayError(f"no connection to the bus within {timeout:g} s ({last_trouble})") from error
     return connection
+
+
+async def until_closed(connection: Connection) -> NoReturn:
+    """Watch a connection that must stay. Raises `BusAwayError` once it is closed for good, which only an error does."""
+    while not connection.is_closed:
+        await asyncio.sleep(LOOK_SECONDS)
+    raise BusAwayError("the bus has closed our connection for good; what it said stands before this in the log")
 
 
 def header(message: Msg, name: str) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 from nats.js import api
+from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
 from release_management.adapters.nats import streams
@@ -99,13 +100,16 @@ class DeadLetters:
                 message = await self._js.get_msg(streams.DEAD, sequence)
             except NotFoundError:
                 continue
-            body: dict[str, Any] = json.loads(message.data or b"{}")
-            if (message.subject or "").startswith(streams.DEAD_SUBJECTS):
-                # A letter is kept before its message is terminated, and so explains the advisory that followed.
-                advisories.pop(body.get("origin", ""), None)
-                letters.append(self._opened(sequence, body))
-            else:
-                advisories[f"{body['stream']}:{body['stream_seq']}"] = await self._given_up(sequence, body)
+            try:
+                body: dict[str, Any] = json.loads(message.data or b"{}")
+                if (message.subject or "").startswith(streams.DEAD_SUBJECTS):
+                    # A letter is kept before its message is terminated, and so explains the advisory that followed.
+                    advisories.pop(body.get("origin", ""), None)
+                    letters.append(self._opened(sequence, body))
+                else:
+                    advisories[f"{body['stream']}:{body['stream_seq']}"] = await self._given_up(sequence, body)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                letters.append(_foreign(sequence, message))
         letters.extend(advisories.values())
         return tuple(sorted(letters, key=lambda letter: -letter.id)[:limit])
 
@@ -135,6 +139,13 @@ class DeadLetters:
         else:
             reason = f"terminated by {body['consumer']}: {body.get('reason') or 'no reason given'}"
         return DeadLetter(id, body["timestamp"], subject, reason, len(payload), _excerpt(payload))
+
+
+def _foreign(id: int, message: RawStreamMsg) -> DeadLetter:
+    """What stands among the dead letters and was not put there by us."""
+    payload = message.data or b""
+    reason = "this is no dead letter of ours: somebody else published it here"
+    return DeadLetter(id, "", message.subject or "", reason, len(payload), _excerpt(payload))
 
 
 def _excerpt(payload: bytes) -> str:

@@ -36,15 +36,17 @@ class NatsEventStream:
         return info.state.last_seq
 
     async def event_at(self, position: int) -> str | None:
-        """The id of the event at `position`; None where the stream does not hold it."""
+        """The id of the event at `position`; None where the stream does not hold it, "" where that is no event."""
         try:
             message = await self._js.get_msg(streams.EVENTS, position)
         except NotFoundError:
             return None
         except AWAY as error:
             raise understood(error) from error
-        event: str = json.loads(message.data or b"{}")["id"]
-        return event
+        try:
+            return str(json.loads(message.data or b"")["id"])
+        except (ValueError, KeyError, TypeError):
+            return ""
 
     async def publish(self, records: Sequence[Recorded]) -> None:
         """Store the records: a few one by one, more in parts of 256 that are stored whole or not at all."""

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from pydantic import JsonValue
 
-from release_management.adapters.nats.connection import AWAY, connect
+from release_management.adapters.nats.connection import AWAY, connect, until_closed
 from release_management.adapters.nats.queries import QueryService
 from release_management.adapters.read_model import Projector, ReadModelError, ReadStore
 from release_management.adapters.stack.home import Home
@@ -62,6 +62,7 @@ class QueryRole:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(service.run())
+                tasks.create_task(until_closed(connection))
                 await service.ready.wait()
                 self.ready.set()
         finally:

@@ -3,21 +3,24 @@
 import asyncio
 import contextlib
 
+import structlog
 from nats.js.errors import NotFoundError
 
 from release_management.adapters.local import LocalExecutor
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.commands import CONSUMER, CommandService
-from release_management.adapters.nats.connection import AWAY, Connection, connect
+from release_management.adapters.nats.connection import AWAY, Connection, connect, until_closed
 from release_management.adapters.nats.dead_letters import DeadLetters
 from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
 from release_management.adapters.stack.agenda import ProjectedAgenda
 from release_management.adapters.stack.core import Core
 from release_management.services.orchestrator import Orchestrator
-from release_management.services.relay import Relay
+from release_management.services.relay import Relay, RelayMismatchError
 
 EXECUTOR = "local"
+MISMATCH_SECONDS = 30.0
+_log = structlog.get_logger(__name__)
 
 
 class Road:
@@ -52,7 +55,8 @@ class Road:
             relay = Relay(core.log, NatsEventStream(connection, core.log.store_id))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(commands.run())
-                tasks.create_task(relay.run())
+                tasks.create_task(_relay_while_it_can(relay))
+                tasks.create_task(until_closed(connection))
                 tasks.create_task(orchestrator.run())
                 tasks.create_task(executor.run())
                 tasks.create_task(ExecutorService(connection, EXECUTOR, executor, letters).run())
@@ -63,6 +67,16 @@ class Road:
             agenda.close()
             with contextlib.suppress(*AWAY):
                 await connection.close()
+
+
+async def _relay_while_it_can(relay: Relay) -> None:
+    """Publish the log; where the stream tells another history only publishing stops, loudly: the log is the truth."""
+    while True:
+        try:
+            await relay.run()
+        except RelayMismatchError as error:
+            _log.error("events are not published", reason=str(error))
+            await asyncio.sleep(MISMATCH_SECONDS)
 
 
 async def _take_orders_over(connection: Connection) -> None:

@@ -7,6 +7,7 @@ from release_management.adapters.event_store.errors import (
     EventStoreError,
     ForeignStoreError,
     GapError,
+    LostLogError,
     StoreUnavailableError,
     UnreadableStoreError,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "EventStoreError",
     "ForeignStoreError",
     "GapError",
+    "LostLogError",
     "SQLiteEventLog",
     "SQLiteRecorder",
     "StoreUnavailableError",

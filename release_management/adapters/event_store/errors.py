@@ -54,3 +54,7 @@ class CorruptRecordError(EventStoreError):
             f"the record at position {position} was altered: {what}; restore the log from a copy, and compare the two"
         )
         self.position = position
+
+
+class LostLogError(EventStoreError):
+    """The log is gone while what belongs to it is still there; a new one in its place would hide that."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from release_management.adapters.event_store import SQLiteEventLog
+from release_management.adapters.event_store import LostLogError, SQLiteEventLog
 from release_management.adapters.keyring import SQLiteKeyring
 from release_management.adapters.nats.server import read_url
 from release_management.domain.registry import Registry
@@ -45,8 +45,14 @@ class Home:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def open_log(self, registry: Registry) -> SQLiteEventLog:
-        """The event log. Raises `UnreadableStoreError` where it holds records that the registry cannot read."""
-        return SQLiteEventLog.open(self.folder / "log.db", registry.knows)
+        """The event log, made in a new folder. Raises `LostLogError`, and `EventStoreError` where it cannot be read."""
+        path = self.folder / "log.db"
+        if (self.folder / "private.db").exists() and not (path.exists() and path.stat().st_size):
+            raise LostLogError(
+                f"{path} is gone or empty, but the keys that belong to it are there: put the log back from a backup, "
+                "or remove the whole folder to begin anew"
+            )
+        return SQLiteEventLog.open(path, registry.knows)
 
     def open_keyring(self) -> SQLiteKeyring:
         """The names and keys."""

@@ -2,6 +2,8 @@
 
 import concurrent.futures.thread  # noqa: F401 # before `_register_atexit` below: its pools are shut down after us
 import getpass
+import os
+import shutil
 import tempfile
 import threading
 import time
@@ -12,9 +14,10 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from release_management.adapters.nats.client import NotReachableError
 from release_management.adapters.stack.backends import Backend, connect
 from release_management.domain.words import Refused, explain
-from release_management.given import environment_data, reordered
+from release_management.given import data_address, environment_data, listed, mapped, reordered, text
 from release_management.services.bus import QueryNotUnderstood
 from release_management.services.wishes import NotUnderstood, Outcome, Wish
 from release_management.views import (
@@ -46,19 +49,24 @@ class ReleaseManager:
     `data` is the folder that keeps everything (`.relman` of the working directory), `":memory:"` for a folder that is
     thrown away at the end, or `"nats://…"` for an installation elsewhere. With a running `relman up` on the folder this
     is its client; else it owns the folder, and starts the rest of the stack at the first `deploy`, until `close` or the
-    end of the process. `actor` is who acts; by default the operating system's user.
+    end of the process. `actor` is who acts; by default the operating system's user. It serves the process that made
+    it, not those that are forked from that.
 
     Every method raises `Refused` with a sentence that says what, where, and what would be right, and
     `NotReachableError` where nobody answers.
     """
 
-    def __init__(self, application: str = "default", data: str = ".relman", *, actor: str | None = None) -> None:
-        self.application = application
-        self._temporary = tempfile.TemporaryDirectory(prefix="relman-") if data == ":memory:" else None
-        self._opened: Backend | None = connect(self._temporary.name if self._temporary else data, may_start=True)
+    def __init__(
+        self, application: str = "default", data: str | os.PathLike[str] = ".relman", *, actor: str | None = None
+    ) -> None:
+        self.application = text("application", application)
+        self._actor = None if actor is None else text("actor", actor)
+        address = data_address(data)
+        self._temporary = tempfile.mkdtemp(prefix="relman-") if address == ":memory:" else None
+        self._opened: Backend | None = connect(self._temporary or address, may_start=True)
         self._owns = True
+        self._process = os.getpid()
         self._sender = "python"
-        self._actor = actor
         self._last = 0
         _open.add(self)
 
@@ -68,19 +76,22 @@ class ReleaseManager:
     ) -> "ReleaseManager":
         """A manager on a backend that the caller opened and closes; `sender` is the program that its records name."""
         manager = cls.__new__(cls)
-        manager.application, manager._opened, manager._actor = application, backend, actor
+        manager.application, manager._opened = text("application", application), backend
+        manager._actor = None if actor is None else text("actor", actor)
         manager._owns, manager._temporary, manager._last = False, None, 0
-        manager._sender = sender
+        manager._sender, manager._process = sender, os.getpid()
         return manager
 
     def close(self) -> None:
-        """Stop what this process started. Safe to repeat."""
+        """Stop what this process started. Safe to repeat; nothing happens in a fork."""
+        if self._process != os.getpid():
+            return
         _open.discard(self)
         backend, self._opened = self._opened, None
         if backend is not None and self._owns:
             backend.close()
         if self._temporary is not None:
-            self._temporary.cleanup()
+            shutil.rmtree(self._temporary, ignore_errors=True)
 
     def __enter__(self) -> "ReleaseManager":
         return self
@@ -92,6 +103,10 @@ class ReleaseManager:
     def _backend(self) -> Backend:
         if self._opened is None:
             raise RuntimeError("this ReleaseManager was closed; make another one")
+        if self._process != os.getpid():
+            raise NotReachableError(
+                f"this ReleaseManager belongs to process {self._process}; make another one after a fork"
+            )
         return self._opened
 
     # Configure
@@ -102,6 +117,7 @@ class ReleaseManager:
         Each value may have `name` (the label), `tier`, `order`, `approval`, `variables` and `targets`; the order is
         the mapping's unless given, the tier follows from the key unless given.
         """
+        environments = mapped("configure_environments: environments", environments, "{'staging': {}}")
         data = {name: environment_data(name, given) for name, given in environments.items()}
         if not any("order" in given for given in environments.values()):
             known = [str(row["name"]) for row in self._query("environments")]
@@ -117,7 +133,9 @@ class ReleaseManager:
         A release may enter a stage once it has succeeded in the stage before.
         """
         data: dict[str, Any] = {"name": name, "application": self.application}
-        self.send("pipeline.configure", data | ({} if stages is None else {"stages": list(stages)}))
+        if stages is not None:
+            data["stages"] = listed("setup_release_pipeline: stages", stages, "['staging', 'production']", str)
+        self.send("pipeline.configure", data)
         return next(Pipeline(**row) for row in self._query("pipelines") if row["name"] == name)
 
     def configure_deployment_strategy(
@@ -127,21 +145,25 @@ class ReleaseManager:
 
         `strategy` is recreate, rolling, blue-green or canary.
         """
-        data = {"strategy": strategy, "options": dict(options or {})}
+        data = {"strategy": strategy, "options": _options("configure_deployment_strategy", options)}
         return self._policy("policy.configure_strategy", data, environment)
 
     def configure_rollback_strategy(
         self, trigger_conditions: Sequence[Mapping[str, Any]], environment: str | None = None
     ) -> Policy:
         """State when to roll back: `{"metric", "threshold", "duration_seconds"}` each. Recorded, not armed yet."""
-        data = {"conditions": [dict(condition) for condition in trigger_conditions]}
+        where = "configure_rollback_strategy: trigger_conditions"
+        such_as = "[{'metric': 'error_rate', 'threshold': 0.05}]"
+        data = {"conditions": [dict(each) for each in listed(where, trigger_conditions, such_as, Mapping)]}
         return self._policy("policy.configure_triggers", data, environment)
 
     def configure_compliance_gates(
         self, gates: Mapping[str, Mapping[str, Any]], environment: str | None = None
     ) -> Policy:
         """State gates: `{name: {"required", "pass_threshold"}}`. A required one blocks until it is attested."""
-        data = {"gates": {name: dict(gate) for name, gate in gates.items()}}
+        where, such_as = "configure_compliance_gates: gates", "{'required': True}"
+        named = mapped(where, gates, f"{{'tests': {such_as}}}")
+        data = {"gates": {name: mapped(f"{where}: {name}", gate, such_as) for name, gate in named.items()}}
         return self._policy("policy.configure_gates", data, environment)
 
     # Releases
@@ -158,14 +180,17 @@ class ReleaseManager:
 
         The same content again is the same release; other content under the same version is refused.
         """
+        parts = listed("create_release: components", components, "['web']", str, Mapping)
+        lines = listed("create_release: changelog", changelog, "['faster']", str)
+        commits = listed("create_release: changes", changes, "[{'commit': 'abcd1234'}]", Mapping)
         data = {
             "application": self.application,
             "version": version,
-            "components": [{"name": part} if isinstance(part, str) else dict(part) for part in components],
-            "changelog": list(changelog),
+            "components": [{"name": part} if isinstance(part, str) else dict(part) for part in parts],
+            "changelog": lines,
             "changes": [
                 {key: it.isoformat() if isinstance(it, datetime) else it for key, it in change.items()}
-                for change in changes
+                for change in commits
             ],
             "draft": draft,
         }
@@ -202,7 +227,8 @@ class ReleaseManager:
 
         Asked again unchanged, it is the same deployment.
         """
-        return self._deployment("deployment.plan", self._wanted(release, target_environment, strategy, options))
+        given = _options("plan_deployment", options)
+        return self._deployment("deployment.plan", self._wanted(release, target_environment, strategy, given))
 
     def preview_deployment(
         self,
@@ -212,7 +238,8 @@ class ReleaseManager:
         options: Mapping[str, Any] | None = None,
     ) -> Deployment:
         """What `deploy` would do now: a deployment of phase "Preview", with its plan and verdicts. Records nothing."""
-        wanted = self._wanted(release, target_environment, strategy, options)
+        given = _options("preview_deployment", options)
+        wanted = self._wanted(release, target_environment, strategy, given)
         result: dict[str, Any] = self.send("deployment.preview", wanted).result
         application, _, version = str(wanted["release"]).partition("@")
         steps = [
@@ -265,7 +292,7 @@ class ReleaseManager:
         elif target_environment is None:
             raise Refused("deploy needs target_environment, the name of an environment")
         else:
-            wanted = self._wanted(release, target_environment, strategy, options)
+            wanted = self._wanted(release, target_environment, strategy, _options("deploy", options))
         return self._deployment("deployment.deploy", {**wanted, "supersede": supersede})
 
     def wait(self, deployment: Deployment | str, timeout: float = 600.0) -> Deployment:
@@ -409,13 +436,13 @@ class ReleaseManager:
         return release if "@" in release else f"{self.application}@{release}"
 
     def _wanted(
-        self, release: Release | str, environment: str, strategy: str | None, options: Mapping[str, Any] | None
+        self, release: Release | str, environment: str, strategy: str | None, options: dict[str, Any]
     ) -> dict[str, Any]:
         return {
             "release": self._ref(release),
             "environment": environment,
             "strategy": strategy,
-            "options": dict(options or {}),
+            "options": options,
         }
 
     def _release_command(self, command: str, release: Release | str, **data: Any) -> Release:
@@ -466,6 +493,12 @@ def _close_all() -> None:
 
 # Not `atexit`: that comes after the thread pools are shut down, without which nothing can be stopped any more.
 threading._register_atexit(_close_all)  # type: ignore[attr-defined] # what concurrent.futures itself uses
+# The parent closes what it made.
+os.register_at_fork(after_in_child=_open.clear)
+
+
+def _options(where: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {} if given is None else mapped(f"{where}: options", given, "{'interval': '5m'}")
 
 
 def _canary_walk(deployments: Iterable[Deployment]) -> tuple[tuple[int, ...], float | None]:

@@ -13,8 +13,11 @@ class FolderBusyError(Exception):
 
     def __init__(self, folder: Path, pid: int | None) -> None:
         """`folder` is the one that was asked for."""
-        holder = "another process" if pid is None else f"the process {pid}"
-        super().__init__(f"the folder {folder} is in use by {holder}; end that one first, or name another folder")
+        if pid == os.getpid():
+            holder, then = "this very process", "close the other ReleaseManager first"
+        else:
+            holder, then = "another process" if pid is None else f"the process {pid}", "end that one first"
+        super().__init__(f"the folder {folder} is in use by {holder}; {then}, or name another folder")
         self.pid = pid
 
 

@@ -1,10 +1,14 @@
 """`ReleaseManager` with exactly the names and keyword arguments that were promised; nothing is deployed here."""
 
 import inspect
+import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +16,13 @@ import pytest
 from pydantic import ValidationError
 
 import release_management
-from release_management import Deployment, Refused, ReleaseManager
+from release_management import Deployment, NotReachableError, Refused, ReleaseManager
+from release_management.adapters.stack.backends import Backend
 
 COMPONENT = {"command": ["./run", "--port", "{port}", "--version", "{version}"], "port": 18080, "health": "/health"}
 TARGETS = {"main": {"executor": "local", "components": {"web": COMPONENT}}}
 NUMBERS = count(1)
+UNTYPED: Any = ReleaseManager
 LABELS = {"staging": {"name": "Staging", "targets": TARGETS}, "production": {"name": "Live", "targets": TARGETS}}
 
 
@@ -162,6 +168,33 @@ def test_a_manager_may_be_closed_twice_and_says_so_when_used_afterwards(tmp_path
         manager.releases()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python ≥ 3.12, of threads
+def test_a_forked_child_is_told_so_and_closes_nothing_of_its_parents() -> None:
+    with ReleaseManager("shop", data=":memory:") as manager:
+        manager.create_release("1.0.0", ["web"])
+        child = get_context("fork").Process(target=in_a_fork, args=(manager, manager._backend, os.getpid()))
+        child.start()
+        child.join(20)
+        child.kill()
+        child.join()
+
+        assert child.exitcode == 0
+        assert [release.version for release in manager.releases()] == ["1.0.0"]
+        assert manager.create_release("1.1.0", ["web"]).version == "1.1.0"
+
+
+def in_a_fork(manager: ReleaseManager, backend: Backend, parent: int) -> None:
+    on_it = ReleaseManager.on(backend, "shop")
+    attempts: list[Callable[[], object]] = [manager.releases, on_it.releases, backend.start_road]
+    attempts += [partial(each.create_release, "2.0.0", ["web"]) for each in (manager, on_it)]
+    for attempt in attempts:
+        with pytest.raises(NotReachableError, match=f"belongs to process {parent}; make another one after a fork"):
+            attempt()
+    backend.close()
+    manager.close()
+    threading._shutdown()  # type: ignore[attr-defined] # what the end of a process runs
+
+
 def test_a_manager_on_anothers_backend_leaves_it_open(shop: ReleaseManager) -> None:
     with ReleaseManager.on(shop._backend, shop.application, actor="bob") as bob:
         bob.create_release("1.0.0", ["web"])
@@ -179,6 +212,18 @@ def test_environments_are_merged(alone: ReleaseManager) -> None:
 
     assert (staging.label, staging.tier) == ("Stage", "staging")
     assert [target["name"] for target in staging.targets] == ["main"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [None, {"tier": "moon"}, {"order": float("nan")}, {"targets": ["main"]}, {"approval": {"approvers": ("alice",)}}],
+)
+def test_environments_of_which_one_is_wrong_are_all_refused(alone: ReleaseManager, wrong: Any) -> None:
+    with pytest.raises(Refused, match=r"^environment production"):
+        alone.configure_environments({"staging": {}, "production": wrong})
+
+    assert alone.environments() == ()
+    assert positions(alone) == 0
 
 
 def test_the_order_is_the_dicts(alone: ReleaseManager) -> None:
@@ -479,7 +524,7 @@ def test_what_is_returned_cannot_be_changed(shop: ReleaseManager) -> None:
         (lambda it: it.deployment("nonsense"), "deployment nonsense does not exist"),
         (lambda it: it.promote("00000000-0000-0000-0000-000000000000"), "does not exist"),
         (lambda it: it.abort("nonsense"), "deployment"),
-        (lambda it: it.approve("nonsense"), "approval nonsense does not exist"),
+        (lambda it: it.approve("nonsense"), "'nonsense' is no id"),
         (lambda it: it.create_release("v1", ["web"]), "'v1' is no semantic version"),
         (lambda it: it.create_release("1.1.0", []), "components"),
         (lambda it: it.create_release("1.1.0", [{"name": "web", "colour": "red"}]), "colour"),
@@ -490,6 +535,24 @@ def test_what_is_returned_cannot_be_changed(shop: ReleaseManager) -> None:
             "no executor 'moon'",
         ),
         (lambda it: it.configure_environments({"QA": {}}), "'QA' is no name"),
+        (lambda it: it.configure_environments(["qa"]), "environments is a mapping, such as"),
+        (lambda it: it.configure_environments({"qa": None}), "environment qa is a mapping, such as"),
+        (lambda it: it.create_release("1.1.0", "web"), "components is a list, such as ['web'] (got 'web')"),
+        (lambda it: it.create_release("1.1.0", None), "create_release: components is a list"),
+        (lambda it: it.create_release("1.1.0", [5]), "create_release: components[0] is not as in ['web'] (got 5)"),
+        (lambda it: it.create_release("1.1.0", ["web"], changelog="hello"), "create_release: changelog is a list"),
+        (lambda it: it.create_release("1.1.0", ["web"], changes="x"), "create_release: changes is a list"),
+        (lambda it: it.setup_release_pipeline("main", stages="staging"), "setup_release_pipeline: stages is a list"),
+        (lambda it: it.configure_rollback_strategy("x"), "trigger_conditions is a list"),
+        (lambda it: it.configure_compliance_gates(["tests"]), "gates is a mapping"),
+        (lambda it: it.configure_compliance_gates({"tests": True}), "gates: tests is a mapping"),
+        (lambda it: it.configure_deployment_strategy("canary", []), "options is a mapping"),
+        (lambda it: it.plan_deployment("1.0.0", "staging", options="x"), "plan_deployment: options is a mapping"),
+        (lambda it: it.deploy("1.0.0", "staging", options=["x"]), "deploy: options is a mapping"),
+        (lambda it: UNTYPED.on(it._backend, "shop", actor=5), "actor is a text (got 5)"),
+        (lambda it: UNTYPED("shop", data=None), "data is a folder such as '.relman'"),
+        (lambda it: UNTYPED("shop", data=""), "data is a folder such as '.relman'"),
+        (lambda it: UNTYPED(5), "application is a text (got 5)"),
         (lambda it: it.configure_deployment_strategy("canary", {"steps": []}), "steps"),
         (lambda it: it.configure_deployment_strategy("canary", {"steps": [{"set_weight": 101}]}), "101"),
         (lambda it: it.configure_deployment_strategy("canary", {"initial_traffic": 5}, environment="moon"), "moon"),

@@ -1,5 +1,6 @@
 """The owner of a folder: everything in this process."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -38,13 +39,15 @@ START_SECONDS = 30.0
 class Owner:
     """Holds the folder's lock; decides and folds in this process, and starts the rest when something must move.
 
-    `may_start` False: it never starts the rest, and says so instead. It releases `lock` when it is closed.
+    `may_start` False: it never starts the rest, and says so instead. It releases `lock` when it is closed. Its threads
+    live in the process that opened it only; in a fork it answers nothing and closes nothing.
     """
 
     verifies_user = True
 
     def __init__(self, folder: Path, lock: FolderLock, *, may_start: bool) -> None:
         self._lock = lock
+        self._process = os.getpid()
         try:
             self._core = Core(folder)
         except BaseException:
@@ -59,6 +62,7 @@ class Owner:
 
     def ask(self, wish: Wish) -> Outcome:
         """Decide here."""
+        self._refuse_in_fork()
         if wish.command in NEEDS_ROAD:
             self.start_road()
         try:
@@ -68,6 +72,7 @@ class Owner:
 
     def query(self, name: str, params: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
         """Ask the projections here, once they have taken in what was there when the folder was opened, too."""
+        self._refuse_in_fork()
         self._reading.projector.catch_up()
         return self._reading.ask(name, params, after)
 
@@ -76,6 +81,7 @@ class Owner:
 
         Raises what has ended them.
         """
+        self._refuse_in_fork()
         if not self._may_start:
             raise NotReachableError(f"nothing runs in {self._core.home.folder}; start it with: relman up")
         with self._starting:
@@ -96,6 +102,12 @@ class Owner:
                 if time.monotonic() > deadline:
                     raise NotReachableError(f"the road did not start within {START_SECONDS:g} s")
                 time.sleep(0.005)
+
+    def _refuse_in_fork(self) -> None:
+        if self._process != os.getpid():
+            raise NotReachableError(
+                f"this ReleaseManager belongs to process {self._process}; make another one after a fork"
+            )
 
     def _look_after(self) -> None:
         self._raise_what_ended()
@@ -132,6 +144,8 @@ class Owner:
 
     def close(self) -> None:
         """End the road, the bus, the deployed processes; then the projections, the gateway, the lock."""
+        if self._process != os.getpid():
+            return
         if self._loop is not None:
             self._loop.close()
         if self._server is not None:

@@ -1,5 +1,6 @@
 """`relman`, the command line."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -8,6 +9,7 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `relman` with these arguments, by default the process's own, and exit."""
+    _open_missing_streams()
     try:
         from release_management.cli.app import run
 
@@ -15,3 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
+
+
+def _open_missing_streams() -> None:
+    """Put nothing where a shell has closed a standard stream, so that no file of ours gets its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))

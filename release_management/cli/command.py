@@ -8,7 +8,7 @@ from typing import ParamSpec
 import typer
 
 from release_management.cli.errors import answered
-from release_management.cli.settings import COMMON, refine
+from release_management.cli.settings import COMMON, check_data, refine, settings
 
 P = ParamSpec("P")
 _DEFAULTS = {"common_data": None, "common_actor": None, "common_json": False}
@@ -23,6 +23,7 @@ def command(group: typer.Typer, name: str, *, example: str) -> Callable[[Callabl
             common = [kwargs.pop(key) for key in COMMON]
             with answered():
                 refine(*common)  # type: ignore[arg-type] # typer has converted them
+                check_data(settings().data, "RELMAN_DATA")
                 function(*args, **kwargs)
 
         own = inspect.signature(function, eval_str=True)

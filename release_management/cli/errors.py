@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from release_management.cli.output import printable
 from release_management.cli.settings import settings
 
 REFUSED, USAGE, UNREACHABLE, INTERRUPTED, PIPE_CLOSED = 1, 2, 3, 130, 141
@@ -59,7 +60,7 @@ def exit_code(error: Exception) -> int | None:
     from release_management.services.bus import BusAwayError, BusError, QueryNotUnderstood
     from release_management.services.wishes import NotUnderstood
 
-    if isinstance(error, NotReachableError | BusAwayError):
+    if isinstance(error, NotReachableError | BusAwayError | ConnectionError):
         return UNREACHABLE
     refusals = (
         Failed,
@@ -82,6 +83,8 @@ def exit_code(error: Exception) -> int | None:
 
 def explained(error: Exception) -> str:
     """The sentence for a person."""
+    if isinstance(error, ConnectionError):
+        return "the connection broke: relman up ended meanwhile"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     original = getattr(error, "orig", None)
@@ -92,7 +95,7 @@ def explained(error: Exception) -> str:
 
 def report(reason: str, code: int, *, json_too: bool, **details: Any) -> None:
     """Say it on stderr, and as a JSON object on stdout where JSON is wanted."""
-    print(f"relman: {reason}", file=sys.stderr)
+    print(printable(f"relman: {reason}"), file=sys.stderr)
     if json_too:
         kind = {USAGE: "usage", UNREACHABLE: "unreachable"}.get(code, "refused")
         error = {"kind": kind, "reason": reason, "exit": code, **details}

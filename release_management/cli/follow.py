@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from release_management.cli.errors import Failed
 from release_management.cli.next_step import next_step, standing
-from release_management.cli.output import plain, say, show
+from release_management.cli.output import plain, printable, say, show
 from release_management.cli.settings import settings
 
 if TYPE_CHECKING:
     from rich.status import Status
+    from rich.text import Text
 
     from release_management.manager import ReleaseManager
     from release_management.views import Deployment
@@ -35,7 +36,7 @@ def follow(manager: "ReleaseManager", deployment: "Deployment", timeout: float) 
                 reason = f"deployment {deployment.id} is {deployment.phase} after {timeout:g} s; it goes on"
                 raise Failed(f"{reason}; see: {next_step(deployment)}", deployment=plain(deployment))
             if status is not None:
-                status.update(_at_work(deployment, time.monotonic() - began))
+                status.update(_line(_at_work(deployment, time.monotonic() - began)))
             time.sleep(LOOK_SECONDS)
             deployment = manager.deployment(deployment)
     conclude(deployment, time.monotonic() - began)
@@ -95,6 +96,12 @@ def _progress() -> Iterator["Status | None"]:
 
     with Console().status("…") as status:
         yield status
+
+
+def _line(text: str) -> "Text":
+    from rich.text import Text
+
+    return Text(printable(text))
 
 
 def _at_work(deployment: "Deployment", seconds: float) -> str:

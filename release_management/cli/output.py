@@ -1,17 +1,20 @@
 """Printing: a JSON document for machines, short tables and sentences for people."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from release_management.cli.settings import settings
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.table import Table
 
 WIDE = 240
 """A row that is wider than the terminal goes on in its next line, whole; squeezed columns cannot be read."""
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters except tab and newline, and what turns the direction of writing round."""
 _IDS = frozenset({"deployment", "approval", "id", "position", "time", "created", "requested"})
 
 
@@ -26,14 +29,21 @@ def show(document: object, *shown: "RenderableType") -> None:
 
 def line(document: object, text: str) -> None:
     """One line, at once: a JSON object where JSON is wanted, else the text."""
-    said = json.dumps(plain(document), ensure_ascii=False, separators=(",", ":")) if settings().json else text
-    print(said, flush=True)
+    if settings().json:
+        print(json.dumps(plain(document), ensure_ascii=False, separators=(",", ":")), flush=True)
+    else:
+        print(printable(text), flush=True)
 
 
 def say(text: str) -> None:
     """A sentence for people, at once."""
     if not settings().json:
-        print(text, flush=True)
+        print(printable(text), flush=True)
+
+
+def printable(text: str) -> str:
+    """What a terminal would obey instead of show becomes a visible sign; others have written much of what we print."""
+    return _UNPRINTABLE.sub("\ufffd", text)
 
 
 def plain(value: object) -> Any:
@@ -55,8 +65,12 @@ def listing(*columns: str, rows: Iterable[Iterable[object]], empty: str) -> "Ren
 
     from release_management.views import table
 
-    made = table(*columns, rows=rows)
+    made = table(*columns, rows=([_cell(cell) for cell in row] for row in rows))
     return whole(made) if made.row_count else Text(empty)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else printable(" ".join(str(value).splitlines()))
 
 
 def whole(made: "Table") -> "Table":
@@ -75,6 +89,19 @@ def _print(renderable: "RenderableType") -> None:
     if isinstance(renderable, Table):
         whole(renderable)
     with console.capture() as captured:
-        console.print(renderable)
+        console.print(_Printable(renderable))
     for printed in captured.get().splitlines():
         print(printed.rstrip())
+
+
+class _Printable:
+    """The same, without what a terminal would obey; its own styles stay."""
+
+    def __init__(self, renderable: "RenderableType") -> None:
+        self._renderable = renderable
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        from rich.segment import Segment
+
+        for text, style, control in console.render(self._renderable, options):
+            yield Segment(text if control else printable(text), style, control)

@@ -4,6 +4,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -52,10 +53,24 @@ def refine(data: str | None, actor: str | None, json: bool) -> None:
     """Take in what is given here; the rest stays. Raises a usage error for a name that nobody can have."""
     if actor is not None and (not 1 <= len(actor) <= 200 or not actor.isprintable()):
         raise typer.BadParameter("write a name of 1 to 200 printable characters", param_hint="--as")
-    if data is not None and (not data or "\0" in data):
-        raise typer.BadParameter("write the path of a folder, or nats://HOST:PORT", param_hint="--data")
+    if data is not None:
+        check_data(data, "--data")
     now = settings()
     _current.set(replace(now, data=data or now.data, actor=actor or now.actor, json=json or now.json))
+
+
+def check_data(data: str, named_by: str) -> None:
+    """Raise a usage error where this is neither a folder nor the address of a message bus."""
+    if not data or "\0" in data or data == ":memory:" or ("://" in data and not _is_bus(data)):
+        raise typer.BadParameter("write the path of a folder, or nats://HOST:PORT", param_hint=named_by)
+
+
+def _is_bus(address: str) -> bool:
+    try:
+        url = urlsplit(address)
+        return url.scheme in ("nats", "tls") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
 
 
 def local_folder() -> Path:

@@ -15,14 +15,14 @@ from release_management.cli.background import Announcement, launch
 from release_management.cli.command import command
 from release_management.cli.errors import Failed, exit_code, explained
 from release_management.cli.init import FILE
-from release_management.cli.output import say, show
+from release_management.cli.output import printable, say, show
 from release_management.cli.session import bus_url, holder
 from release_management.cli.settings import local_folder
 
 if TYPE_CHECKING:
     from release_management.adapters.stack.supervisor import Supervisor
 
-GONE_SECONDS = 60.0
+GONE_SECONDS = 90.0
 
 
 def register(app: typer.Typer) -> None:
@@ -129,7 +129,7 @@ def _print(told: dict[str, Any]) -> None:
     for line in applied.get("lines", ()):
         say(f"  {FILE}: {line}")
     if "error" in applied:
-        print(f"relman: {FILE} was not applied: {applied['error']}", file=sys.stderr, flush=True)
+        print(printable(f"relman: {FILE} was not applied: {applied['error']}"), file=sys.stderr, flush=True)
 
 
 def _is_alive(pid: int) -> bool:

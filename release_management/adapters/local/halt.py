@@ -4,11 +4,18 @@ import asyncio
 import signal
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 from release_management.adapters.local import balancer, processes
 from release_management.adapters.local.state import Folder, Process
 
 _POLL = 0.02
+
+
+async def halt_all(data: Path) -> None:
+    """End what an executor that was killed has left under its folder."""
+    folders = await asyncio.to_thread(Folder.all, data.absolute())
+    await asyncio.gather(*(halt(folder) for folder in folders))
 
 
 async def halt(folder: Folder) -> None:

@@ -1,5 +1,6 @@
 """`relman up`: the message bus, the road and the projector as child processes, restarted when they die."""
 
+import asyncio
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import psutil
 from release_management.adapters.folder import FolderLock
 from release_management.adapters.nats.server import NatsServer
 from release_management.adapters.stack.home import Home
+from release_management.adapters.stack.words import FINAL, SENTENCE
 
 ROLES = ("road", "projector")
 READY_SECONDS = 30.0
@@ -66,16 +68,16 @@ class Supervisor:
     def _clear_away(self) -> None:
         """End what a killed `up` has left; its parts die by themselves, but perhaps not yet."""
         try:
-            noted: list[dict[str, Any]] = json.loads(self._home.children.read_text())
+            noted: Any = json.loads(self._home.children.read_text())
         except (FileNotFoundError, ValueError):
             return
         left = []
-        for child in noted:
+        for child in noted if isinstance(noted, list) else ():
             try:
                 process = psutil.Process(child["pid"])
                 if abs(process.create_time() - child["started"]) < 0.1:
                     left.append(process)
-            except psutil.NoSuchProcess:
+            except (psutil.NoSuchProcess, KeyError, TypeError, ValueError):
                 continue
         _, alive = psutil.wait_procs(left, timeout=3)
         for process in alive:
@@ -124,6 +126,8 @@ class Supervisor:
         for role, child in list(self._children.items()):
             if child.poll() is None:
                 continue
+            if child.returncode == FINAL:
+                raise NotStartedError(f"{role} cannot go on: {self._last_words(role)} (see {self._log_file(role)})")
             now = time.monotonic()
             self._deaths[role] = [at for at in self._deaths[role] if now - at < 30] + [now]
             if len(self._deaths[role]) > QUICK_DEATHS:
@@ -139,6 +143,7 @@ class Supervisor:
     def _end(self) -> None:
         for child in self._children.values():
             if child.poll() is None:
+                child.send_signal(signal.SIGCONT)  # one that was paused would not hear it
                 child.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
         for child in self._children.values():
@@ -151,13 +156,23 @@ class Supervisor:
                 if pipe is not None:
                     pipe.close()
         self._server.stop()
+        self._halt_deployed()
+
+    def _halt_deployed(self) -> None:
+        """End the deployed processes where a road was killed; else it has ended them itself."""
+        road = self._children.get("road")
+        if road is not None and (road.returncode < 0 or self._deaths["road"]):
+            from release_management.adapters.local.halt import halt_all
+
+            asyncio.run(halt_all(self._home.folder))
 
     def _log_file(self, role: str) -> Path:
         return self._home.logs / f"{role}.log"
 
     def _last_words(self, role: str) -> str:
-        """The last line that it wrote since its last start."""
+        """The sentence that it gave up with since its last start, else its last line."""
         with open(self._log_file(role), "rb") as log:
             log.seek(self._begins[role])
             lines = log.read().decode(errors="replace").strip().splitlines()
-        return lines[-1][:300] if lines else "it said nothing"
+        sentences = [line.removeprefix(SENTENCE) for line in lines if line.startswith(SENTENCE)]
+        return (sentences or lines)[-1][:500] if lines else "it said nothing"

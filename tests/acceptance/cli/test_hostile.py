@@ -1,0 +1,82 @@
+"""What a terminal, a shell or a broken connection may do to a command."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from release_management.adapters.stack import role
+from release_management.cli.errors import UNREACHABLE, exit_code, explained
+from release_management.cli.output import listing, printable, show
+from release_management.cli.settings import Settings, begin
+from tests.acceptance.cli.conftest import Types
+from tests.acceptance.cli.desk import ROOT, Desk, until
+
+
+@pytest.mark.parametrize("data", ["nats://", "nats://host:port", "http://x", ":memory:", ""])
+def test_data_that_is_no_folder_and_no_bus_is_a_usage_error(data: str, relman: Types, tmp_path: Path) -> None:
+    answer = relman("init", "--data", data)
+    assert answer.code == 2
+    assert "write the path of a folder, or nats://HOST:PORT" in answer.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_so_it_is_in_the_environment(relman: Types, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELMAN_DATA", "http://x")
+    answer = relman("env", "list")
+    assert answer.code == 2
+    assert "RELMAN_DATA" in answer.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_change_nothing(closed: str, tmp_path: Path) -> None:
+    line = f"{shlex.quote(sys.executable)} -m release_management.cli env list --data {shlex.quote(str(tmp_path))}"
+    ended = subprocess.run(f"{line} {closed}", shell=True, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert ended.returncode == UNREACHABLE
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_connection_that_breaks_is_not_reachable() -> None:
+    error = ConnectionResetError(104, "Connection reset by peer")
+    assert exit_code(error) == UNREACHABLE
+    assert "relman up ended meanwhile" in explained(error)
+
+
+def test_what_a_terminal_would_obey_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printable("a\x1b[2J\x9b\u202eb\u2066\tc\nd\r") == "a\ufffd[2J\ufffd\ufffdb\ufffd\tc\nd\ufffd"
+    begin(Settings())
+    show(None, listing("name", "why", rows=[("x\x1b[31m", "two\nlines"), (None, "y")], empty="none"))
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["name", "why"],
+        ["x\ufffd[31m", "two", "lines"],
+        ["y"],
+    ]
+
+
+def test_down_ends_everything_though_the_road_is_paused_or_was_killed(desk: Desk) -> None:
+    desk.init()
+    desk.done("up", "--detach")
+    desk.done("deploy", "shop@1.0.0", "staging", "--wait")
+    os.kill(road(desk), signal.SIGSTOP)
+    began = time.monotonic()
+    desk.done("down")
+    assert time.monotonic() - began < 20
+    assert desk.children() == []
+
+    up = desk.done("up", "--detach", "--json").json["pid"]
+    os.kill(up, signal.SIGSTOP)
+    os.kill(road(desk), signal.SIGKILL)
+    os.kill(up, signal.SIGTERM)
+    os.kill(up, signal.SIGCONT)
+    until(lambda: desk.children() == [])
+
+
+def road(desk: Desk) -> int:
+    [pid] = [each.pid for each in desk.children() if each.cmdline()[2:4] == [role.__name__, "road"]]
+    return pid

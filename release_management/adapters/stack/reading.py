@@ -17,6 +17,8 @@ from release_management.services.bus import QueryNotUnderstood
 from release_management.services.ports import EventLog, Keyring
 from release_management.services.sealing import reveal
 
+LOOK_SECONDS = 0.5
+
 
 class Reading:
     """The projections on one folder, folded on a thread of their own."""
@@ -26,8 +28,15 @@ class Reading:
         self._store = ReadStore(home.read_model)
         self._keyring = keyring
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self.projector.run, args=(self._stop,), name="projector", daemon=True)
+        self.failure: Exception | None = None
+        self._thread = threading.Thread(target=self._fold, name="projector", daemon=True)
         self._thread.start()
+
+    def _fold(self) -> None:
+        try:
+            self.projector.run(self._stop)
+        except Exception as error:
+            self.failure = error
 
     def ask(self, name: str, params: dict[str, Any], after: int) -> list[dict[str, Any]]:
         """A query's rows once the log was folded up to `after`, for people: names for ids, texts opened.
@@ -63,11 +72,18 @@ class QueryRole:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(service.run())
                 tasks.create_task(until_closed(connection))
+                tasks.create_task(self._until_folding_fails())
                 await service.ready.wait()
                 self.ready.set()
         finally:
             with contextlib.suppress(*AWAY):
                 await connection.close()
+
+    async def _until_folding_fails(self) -> None:
+        """A role whose rows stand still must not go on answering."""
+        while self._reading.failure is None:
+            await asyncio.sleep(LOOK_SECONDS)
+        raise self._reading.failure
 
     async def _answer(self, name: str, params: dict[str, Any], after: int) -> JsonValue:
         return cast(JsonValue, await asyncio.to_thread(self._reading.ask, name, params, after))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
+import structlog
 
 
 class NoSilentSkips:
@@ -37,3 +39,10 @@ class NoSilentSkips:
 def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get("CI") or os.environ.get("RELMAN_NO_SKIP") == "1":
         config.pluginmanager.register(NoSilentSkips())
+
+
+@pytest.fixture(autouse=True)
+def _log_as_by_default() -> Iterator[None]:
+    """What a test's program made of the log is no concern of the next test's."""
+    yield
+    structlog.reset_defaults()

@@ -60,7 +60,7 @@ def a_canary(installation: Installation, *shares: int) -> str:
 
 def test_any_part_may_be_killed_at_any_moment(installation: Installation) -> None:
     installation.start()
-    deployment = a_canary(installation, 25, 50, 75)
+    deployment = a_canary(installation, *range(10, 100, 10))
     chance = random.Random(5)
     parts: list[Part] = ["road", "projector", "nats-server", "road", "projector", "nats-server"]
     chance.shuffle(parts)
@@ -75,7 +75,7 @@ def test_any_part_may_be_killed_at_any_moment(installation: Installation) -> Non
 
 def test_everything_may_be_killed_after_any_commit_and_while_it_starts(installation: Installation) -> None:
     installation.start()
-    deployment = a_canary(installation, 25, 50, 75)
+    deployment = a_canary(installation, *range(10, 100, 10))
     chance = random.Random(1)
     ways = iter([installation.kill_everything, installation.kill_supervisor, installation.kill_everything])
 

@@ -31,7 +31,7 @@ def command(group: typer.Typer, name: str, *, example: str) -> Callable[[Callabl
             inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS[key], annotation=annotation)
             for key, annotation in COMMON.items()
         ]
-        run.__signature__ = own.replace(parameters=[*own.parameters.values(), *added])  # type: ignore[attr-defined]
+        run.__signature__ = own.replace(parameters=[*own.parameters.values(), *added])  # type: ignore[attr-defined] # typer reads it
         run.__annotations__ = {**function.__annotations__, **COMMON}
         group.command(name, epilog=examples(example))(run)
         return function

@@ -202,7 +202,7 @@ def test_promote_is_recorded_and_never_ordered() -> None:
     ids=["not ordered", "another attempt", "the other leg", "no such step", "another deployment", "a pause"],
 )
 def test_a_report_of_what_is_not_out_records_nothing(strange: object) -> None:
-    assert report(started(CANARY), strange, NOW) == []  # type: ignore[arg-type]
+    assert report(started(CANARY), strange, NOW) == []  # type: ignore[arg-type] # a text for a literal
 
 
 def test_a_report_that_comes_twice_is_taken_once() -> None:
@@ -227,7 +227,7 @@ def test_broken_machinery_is_tried_again_later_each_time_and_then_it_goes_back(r
     state = started(CANARY)
     waits = []
     for attempt in range(1, ATTEMPTS["forward"]):
-        (errored,) = report(state, said(0, result, attempt=attempt), NOW)  # type: ignore[arg-type]
+        (errored,) = report(state, said(0, result, attempt=attempt), NOW)  # type: ignore[arg-type] # a text for a literal
         assert isinstance(errored, DeploymentStepErrored)
         assert errored.retry_at is not None
         waits.append(errored.retry_at)
@@ -236,7 +236,7 @@ def test_broken_machinery_is_tried_again_later_each_time_and_then_it_goes_back(r
         state = given(retry_step(state, "forward", 0, attempt, errored.retry_at), state)
 
     assert waits == [later(NOW, 1), later(NOW, 2)]
-    assert names(report(state, said(0, result, attempt=3), NOW)) == [  # type: ignore[arg-type]
+    assert names(report(state, said(0, result, attempt=3), NOW)) == [  # type: ignore[arg-type] # a text for a literal
         "step_errored",
         "aborting",
         "step_started",

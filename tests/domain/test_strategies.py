@@ -160,7 +160,7 @@ def test_any_options_are_read_or_refused_in_one_sentence(strategy: StrategyName,
     try:
         parse_options(strategy, options)
     except Refused as refusal:
-        assert str(refusal).startswith(f"strategy {strategy}")  # noqa: PT017
+        assert str(refusal).startswith(f"strategy {strategy}")  # noqa: PT017 - any refusal of many
 
 
 # Kubernetes' rounding

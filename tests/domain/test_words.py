@@ -152,7 +152,7 @@ def test_a_value_never_changes_and_takes_no_unknown_field() -> None:
     text = Personal(subject=ANN, text="by Ann")
 
     with pytest.raises(ValidationError):
-        text.text = "by Ben"  # type: ignore[misc]
+        text.text = "by Ben"  # type: ignore[misc] # frozen, which is the point
     assert "mood" in complaint(Personal, {"subject": ANN, "text": "by Ann", "mood": "good"})
 
 

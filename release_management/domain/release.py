@@ -40,6 +40,9 @@ class Change(Value):
     message: Personal | None = None
 
 
+MAX_GATES = 200
+"""The gates that may be attested for one release."""
+
 # Events
 
 
@@ -309,6 +312,8 @@ def decide(command: ReleaseCommand, state: Release, actor: str) -> list[ReleaseE
         case AttestRelease(gate=gate, result=result, note=note):
             if state.attestations.get(gate) == result:
                 return []
+            if gate not in state.attestations and len(state.attestations) >= MAX_GATES:
+                raise Refused(f"release {state.ref} has {MAX_GATES} attested gates already; {gate!r} would be one more")
             text = None if note is None else Personal(subject=actor, text=note)
             return [ReleaseAttested(gate=gate, result=result, by=actor, note=text)]
         case BlockRelease(reason=reason):

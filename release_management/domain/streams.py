@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from release_management.domain import approval, environment, estate, pipeline, place, policy, release
+from release_management.domain import approval, environment, estate, incident, pipeline, place, policy, release
 from release_management.domain.deployment import state as deployment
 from release_management.domain.words import Fact
 
@@ -16,6 +16,7 @@ AGGREGATES: Mapping[str, tuple[Callable[[], Any], Callable[[Any, Any], Any]]] = 
     "release": (release.Release, release.evolve),
     "deployment": (deployment.Deployment, deployment.evolve),
     "approval": (approval.Approval, approval.evolve),
+    "incident": (incident.Incident, incident.evolve),
 }
 
 

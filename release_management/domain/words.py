@@ -4,6 +4,7 @@ Everything here validates strictly: a boolean is no number, a number is no strin
 """
 
 import re
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
@@ -20,6 +21,8 @@ from semver import Version
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 MAX_SECONDS = 366 * 86400
+_known = lru_cache(maxsize=4096)
+"""Reading history meets the same names and versions again and again."""
 
 
 def seconds(value: object) -> object:
@@ -35,21 +38,25 @@ def seconds(value: object) -> object:
         return float(text)
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f'{value!r} is no duration; write seconds, or text such as "90s", "5m", "1h30m"')
+        raise ValueError(f'{value[:80]!r} is no duration; write seconds, or text such as "90s", "5m", "1h30m"')
     return float(sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts))
 
 
+@_known
 def semantic_version(value: str) -> str:
     """The version as it is. Raises `ValueError` where it is not SemVer 2."""
     if not Version.is_valid(value):
-        raise ValueError(f"{value!r} is no semantic version; write MAJOR.MINOR.PATCH, such as 1.4.0 or 2.0.0-rc.1")
+        raise ValueError(f"{value[:80]!r} is no semantic version; write MAJOR.MINOR.PATCH, such as 1.4.0 or 2.0.0-rc.1")
     return value
 
 
+@_known
 def plain_name(value: str) -> str:
     """The name as it is. Raises `ValueError` where it is no name of ours."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", value):
-        raise ValueError(f"{value!r} is no name; write 1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit")
+        raise ValueError(
+            f"{value[:80]!r} is no name; write 1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit"
+        )
     return value
 
 

@@ -15,8 +15,11 @@ from release_management.domain.release import Release, unknown_release
 from release_management.domain.streams import fold
 from release_management.domain.words import Fact, Refused
 
-SettingsCheck = Callable[[Mapping[str, Any]], object]
-"""Reads a component's settings for an executor; raises `ValueError` with one sentence where they are wrong."""
+SettingsCheck = Callable[[Mapping[str, Any], bool], object]
+"""Reads a component's settings for an executor; raises `ValueError` with one sentence where they are wrong.
+
+The second argument says whether the target shifts traffic.
+"""
 
 
 class Desk:
@@ -45,6 +48,7 @@ class Desk:
         self.keyed_digest = keyed_digest
         self.executors = executors
         self._states: dict[str, Any] = {}
+        self._written: dict[str, list[Fact]] = {}
         self.reads: list[str] = []
         self.writes: list[tuple[str, Fact]] = []
         self.result: dict[str, Any] = {}
@@ -54,12 +58,15 @@ class Desk:
         if stream not in self._states:
             self._states[stream] = self._load(stream)
             self.reads.append(stream)
+        if facts := self._written.pop(stream, None):
+            self._states[stream] = fold(stream, facts, self._states[stream])
         return self._states[stream]
 
     def write(self, stream: str, facts: Sequence[Fact]) -> None:
         """Record facts, to be appended with the rest of the decision in one piece."""
-        state = self.read(stream)
-        self._states[stream] = fold(stream, facts, state)
+        if stream not in self._states:
+            self.read(stream)
+        self._written.setdefault(stream, []).extend(facts)
         self.writes += [(stream, fact) for fact in facts]
 
     def estate(self) -> Estate:

@@ -1,69 +1,58 @@
-"""The one writer: load, decide, append. Many wishes share one durable commit.
-
-State that was decided on in a batch is carried forward inside it; the store checks every expectation against what was
-there before the batch, so what derives from a loser is decided again.
-"""
+"""The one writer: load, decide, append. Many wishes share one durable commit."""
 
 import asyncio
-import json
-import queue
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import structlog
-from pydantic import ValidationError
 
-from release_management.domain.record import timestamp
 from release_management.domain.registry import Registry
-from release_management.domain.streams import fold
-from release_management.domain.words import Command, Refused, Verdict, explain
+from release_management.services import measures
 from release_management.services.bus import GatewayFailed
+from release_management.services.deciding import Decided, Decider, Ground
 from release_management.services.decisions import COMMANDS
-from release_management.services.desk import Desk, SettingsCheck
+from release_management.services.desk import SettingsCheck
+from release_management.services.outcomes import Answers, busy, other_content
 from release_management.services.ports import (
-    Append,
     Appended,
     Clock,
     Conflict,
+    DeposedError,
     EventLog,
-    Expectation,
     Keyring,
+    Lease,
+    LogUnavailableError,
     OtherContent,
     Repeated,
     Status,
+    StoredOutcome,
 )
-from release_management.services.recording import Scribe
-from release_management.services.sealing import ERASED, reveal
+from release_management.services.states import States
+from release_management.services.tickets import Bell, Ticket
 from release_management.services.wishes import Outcome, Wish
 
-BATCH = 256
+BATCH_COMMANDS = 256
+BATCH_BYTES = 256 * 1024
 WAITING = 4_096
-CACHED_STREAMS = 10_000
 TRIES = 20
+COMPANY_STEP_SECONDS = 0.000_2
+COMPANY_SECONDS = 10 * COMPANY_STEP_SECONDS
+"""How long a batch waits for those who were answered just before, so that few commits serve many callers."""
+DEPOSED = "another gateway is active now; ask again"
 log = structlog.get_logger()
 
 
-@dataclass(slots=True)
-class _Asked:
-    wish: Wish
-    future: Future[Outcome]
-
-
-@dataclass(frozen=True, slots=True)
-class _Decided:
-    append: Append
-    outcome: Outcome
-    states: dict[str, tuple[int, Any]]
-
-
 class Gateway:
-    """Decides wishes one after the other on one thread of its own, and commits them in batches.
+    """Decides wishes one after the other, in the order in which they came, and commits them in batches.
 
-    `close` decides what was asked before it and then stops.
+    A batch is what waits when the one before is stored: at most 256 commands or 256 kB of records. A command with
+    larger records goes alone. Who comes alone waits for nobody; where several were answered together, the next batch
+    gives them at most `COMPANY_SECONDS` to come again. With a `lease`, nothing is stored once another gateway has taken
+    it: `deposed` is set then, and every wish ends in `DeposedError`, for the other one to be asked. `close` decides
+    what was asked before it and then stops.
     """
 
     def __init__(
@@ -74,254 +63,247 @@ class Gateway:
         clock: Clock,
         new_id: Callable[[], str],
         executors: Mapping[str, SettingsCheck],
+        lease: Lease | None = None,
     ) -> None:
-        self._executors = executors
+        self.deposed = threading.Event()
+        self.trouble: str | None = None
+        """Why nothing could be stored last, if that is so."""
         self._log = event_log
-        self._registry = registry
-        self._keyring = keyring
-        self._clock = clock
-        self._new_id = new_id
-        self._scribe = Scribe(event_log.store_id, keyring, new_id)
-        self._cache: OrderedDict[str, tuple[int, Any]] = OrderedDict()
-        self._queue: queue.Queue[_Asked | None] = queue.Queue(maxsize=WAITING)
+        self._lease = lease
+        self._states = States(event_log, registry)
+        self._decider = Decider(event_log.store_id, keyring, clock, new_id, executors)
+        self._answers = Answers(keyring)
+        self._queue: deque[Ticket] = deque()
+        self._closing = False
+        self._alone = False
+        self._intake = threading.Lock()
+        self._deciding = threading.Lock()
+        self._wake = threading.Event()
+        self._bell: Bell | None = None
         self._thread = threading.Thread(target=self._work, name="gateway", daemon=True)
         self._thread.start()
 
-    def ask(self, wish: Wish) -> Future[Outcome]:
-        """Hand in a wish; the future gives its outcome, or raises `GatewayFailed`. A full queue is `busy` at once."""
-        asked = _Asked(wish, Future())
-        try:
-            self._queue.put_nowait(asked)
-        except queue.Full:
-            reason = f"{WAITING} wishes wait already; try again in a moment"
-            asked.future.set_result(_outcome(wish, "busy", reason=reason))
-        return asked.future
+    def ask(self, wish: Wish, then: Callable[[], None] | None = None) -> Ticket:
+        """Hand in a wish, to be decided on the gateway's own thread. A full queue is `busy` at once.
+
+        `then` is called, on whatever thread, as soon as the outcome is there.
+        """
+        ticket = Ticket(wish, then)
+        if self._enqueue(ticket) and not self._wake.is_set():
+            self._wake.set()
+        return ticket
+
+    def answer(self, wish: Wish) -> Outcome:
+        """Hand in a wish and wait for its outcome. Raises `GatewayFailed` for a fault of ours.
+
+        A caller who was alone so far decides on its own thread, which saves the way to the gateway's and back.
+        """
+        ticket = Ticket(wish)
+        if not self._enqueue(ticket):
+            return ticket.result()
+        if self._alone and self._deciding.acquire(blocking=False):
+            try:
+                self._settle(self._next_batch())
+            finally:
+                self._deciding.release()
+            if not self._queue:
+                return ticket.result()
+        if not self._wake.is_set():
+            self._wake.set()
+        return ticket.result()
 
     async def submit(self, wish: Wish) -> Outcome:
-        """Hand in a wish and wait for its outcome. Wishes are decided in the order of their submission.
+        """Hand in a wish and wait for its outcome. Raises `GatewayFailed` for a fault of ours."""
+        loop = asyncio.get_running_loop()
+        if self._bell is None or self._bell.loop is not loop:
+            self._bell = Bell(loop)
+        there = loop.create_future()
+        ticket = self.ask(wish, then=partial(self._bell.ring, there))
+        await there
+        return ticket.result()
 
-        Raises `GatewayFailed` for a fault of ours.
-        """
-        return await asyncio.wrap_future(self.ask(wish))
+    @property
+    def waiting(self) -> int:
+        """How many wishes wait to be decided."""
+        return len(self._queue)
 
     async def outcome(self, sender: str, id: str) -> Outcome | None:
-        """What became of a wish that was decided before; None where it is unknown."""
-        stored = await asyncio.to_thread(self._log.outcome, sender, id)
-        return None if stored is None else self._repeat(Repeated(stored.outcome, stored.first, stored.last))
+        """What became of a wish that was decided before; None where it is unknown. Raises `LogUnavailableError`."""
+        key = (sender, id)
+        stored = (await asyncio.to_thread(self._log.outcomes, [key])).get(key)
+        return None if stored is None else self._answers.repeat(_as_repeated(stored))
 
     def close(self) -> None:
-        """Decide what waits, then stop."""
-        self._queue.put(None)
+        """Decide what waits, then stop. What is asked later is answered busy."""
+        with self._intake:
+            self._closing = True
+        self._wake.set()
         self._thread.join()
+        with self._deciding:
+            pass  # a caller who decides himself is done, too
 
-    # The writer's thread
+    def _enqueue(self, ticket: Ticket) -> bool:
+        """Whether there is room for it; it is answered where there is none."""
+        with self._intake:
+            if self._closing:
+                reason = "the gateway is being closed; ask again when it is back"
+            elif len(self._queue) >= WAITING:
+                reason = f"{WAITING} wishes wait already; try again in a moment"
+            else:
+                self._queue.append(ticket)
+                return True
+        ticket.settle(busy(ticket.wish, reason))
+        return False
 
     def _work(self) -> None:
-        while (asked := self._queue.get()) is not None:
-            batch = [asked]
-            ending = False
-            while len(batch) < BATCH:
-                try:
-                    more = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if more is None:
-                    ending = True
-                    break
-                batch.append(more)
-            self._settle(batch)
-            if ending:
-                return
+        answered = 0
+        while not self._closing or self._queue:
+            self._wake.wait()
+            if not self._closing:
+                self._wake.clear()
+            while self._queue:
+                if answered > 1:
+                    self._let_them_return()
+                with self._deciding:
+                    batch = self._next_batch()
+                    answered = len(batch)
+                    self._settle(batch)
 
-    def _settle(self, batch: list[_Asked]) -> None:
-        for _ in range(TRIES):
-            try:
-                batch = self._decide_and_append(batch)
-            except Exception as error:
-                log.exception("a batch of wishes could not be stored", wishes=len(batch))
-                self._cache.clear()
-                for asked in batch:
-                    if not asked.future.done():
-                        asked.future.set_result(_outcome(asked.wish, "busy", reason=f"it could not be stored: {error}"))
-                return
-            if not batch:
-                return
-        for asked in batch:
-            reason = "others kept changing what it rests on; try again"
-            asked.future.set_result(_outcome(asked.wish, "busy", reason=reason))
+    def _let_them_return(self) -> None:
+        """Wait while the queue grows: several who were answered together often come again at once."""
+        before, waited = -1, 0.0
+        while waited < COMPANY_SECONDS and before < len(self._queue) < BATCH_COMMANDS:
+            before = len(self._queue)
+            time.sleep(COMPANY_STEP_SECONDS)
+            waited += COMPANY_STEP_SECONDS
 
-    def _decide_and_append(self, batch: list[_Asked]) -> list[_Asked]:
-        """Decide a batch and append it. Returns those that lost and must be decided again."""
-        base: dict[str, int] = {}
-        carried: dict[str, tuple[int, Any]] = {}
-        decided: list[tuple[_Asked, _Decided]] = []
-        for asked in batch:
-            known = self._log.outcome(asked.wish.sender, asked.wish.id)
-            if known is not None:
-                if known.fingerprint == self._fingerprint(asked.wish):
-                    asked.future.set_result(self._repeat(Repeated(known.outcome, known.first, known.last)))
-                else:
-                    asked.future.set_result(_other_content(asked.wish))
-                continue
+    # Under the lock `_deciding`
+
+    def _next_batch(self) -> list[Ticket]:
+        batch = [self._queue.popleft() for _ in range(min(BATCH_COMMANDS, len(self._queue)))]
+        self._alone = len(batch) <= 1
+        measures.QUEUE_LENGTH.set(len(self._queue))
+        return batch
+
+    def _settle(self, batch: list[Ticket]) -> None:
+        """Answer every wish of a batch, whatever happens."""
+        left = batch
+        while left:
             try:
-                decision = self._decide(asked.wish, base, carried)
-            except Exception as error:
-                log.exception("a wish could not be decided", command=asked.wish.command, id=asked.wish.id)
-                reason = f"an error of ours, which is in the log ({type(error).__name__}); nothing was recorded"
-                asked.future.set_exception(GatewayFailed(reason))
+                left = self._decide_and_append(left)
+            except DeposedError:
+                self.deposed.set()
+                log.warning("another gateway is active now; this one stores nothing more", wishes=len(left))
+                for ticket in left:
+                    ticket.settle(DeposedError(DEPOSED))
+                break
+            except LogUnavailableError as error:
+                self._states.clear()
+                self.trouble = str(error)
+                log.warning("the log cannot be used now", wishes=len(left), error=str(error))
+                _answer_all(left, f"the log cannot be used now; try again later ({error})")
+                break
+            except BaseException as error:
+                self._states.clear()
+                log.exception("a batch of wishes could not be stored", wishes=len(left))
+                _answer_all(left, f"it could not be stored: {error}")
+                if not isinstance(error, Exception):
+                    raise  # a caller who decides himself was interrupted
+                break
+        _measure(batch)
+
+    def _decide_and_append(self, batch: list[Ticket]) -> list[Ticket]:
+        """One commit. Returns those still to be decided: who lost, and who found no room in it."""
+        if self.deposed.is_set():
+            raise DeposedError(DEPOSED)
+        known = self._log.outcomes([(ticket.wish.sender, ticket.wish.id) for ticket in batch])
+        ground = Ground(self._states.load)
+        decided: list[tuple[Ticket, Decided]] = []
+        left: list[Ticket] = []
+        size = 0
+        for index, ticket in enumerate(batch):
+            decision = self._decide(ticket, known, ground)
+            if decision is None:
                 continue
-            carried.update(decision.states)
-            decided.append((asked, decision))
+            if decided and size + decision.size > BATCH_BYTES:
+                left = batch[index:]
+                break
+            size += decision.size
+            ground.carried.update(decision.states)
+            decided.append((ticket, decision))
         if not decided:
-            return []
-        statuses = self._log.append([decision.append for _, decision in decided])
-        losers = [
-            asked
-            for (asked, decision), status in zip(decided, statuses, strict=True)
-            if not self._answer(asked, decision, status)
-        ]
-        if losers or any(not isinstance(status, Appended) for status in statuses):
-            for stream in carried:
-                self._cache.pop(stream, None)
+            return left
+        statuses = self._log.append([decision.append for _, decision in decided], self._lease)
+        self.trouble = None
+        measures.BATCH_SIZE.observe(len(decided))
+        stored = [isinstance(status, Appended) for status in statuses]
+        if all(stored):
+            self._states.remember(ground.carried)
         else:
-            for stream, state in carried.items():
-                self._remember(stream, state)
-        return losers
+            self._states.forget(ground.carried)
+        losers = [
+            ticket
+            for (ticket, decision), status in zip(decided, statuses, strict=True)
+            if not self._answer(ticket, decision, status)
+        ]
+        if all(stored):
+            self._states.keep_snapshots(record for _, decision in decided for record in decision.append.records)
+        return losers + left
 
-    def _answer(self, asked: _Asked, decision: _Decided, status: Status) -> bool:
+    def _decide(self, ticket: Ticket, known: Mapping[tuple[str, str], StoredOutcome], ground: Ground) -> Decided | None:
+        """Decide a wish that is new; None where it was answered: it is none, or it cannot be decided."""
+        wish = ticket.wish
+        try:
+            stored = known.get((wish.sender, wish.id))
+            if stored is None:
+                return self._decider.decide(wish, ground)
+            if stored.fingerprint == self._decider.fingerprint(wish):
+                ticket.settle(self._answers.repeat(_as_repeated(stored)))
+            else:
+                ticket.settle(other_content(wish))
+        except LogUnavailableError:
+            raise
+        except Exception as error:
+            log.exception("a wish could not be decided", command=wish.command, id=wish.id)
+            reason = f"an error of ours, which is in the log ({type(error).__name__}); nothing was recorded"
+            ticket.settle(GatewayFailed(reason))
+        return None
+
+    def _answer(self, ticket: Ticket, decision: Decided, status: Status) -> bool:
         """Tell the caller what became of it; False where it must be decided again."""
-        match status:
-            case Appended(first=first, last=last):
-                shown = decision.outcome.model_copy(update={"first": first, "last": last})
-                asked.future.set_result(self._for_people(shown))
-            case Repeated():
-                asked.future.set_result(self._repeat(status))
-            case OtherContent():
-                asked.future.set_result(_other_content(asked.wish))
-            case Conflict():
-                return False
+        try:
+            match status:
+                case Appended(first=first, last=last):
+                    ticket.settle(self._answers.first(decision.said, first, last))
+                case Repeated():
+                    ticket.settle(self._answers.repeat(status))
+                case OtherContent():
+                    ticket.settle(other_content(ticket.wish))
+                case Conflict():
+                    ticket.tries += 1
+                    if ticket.tries < TRIES:
+                        return False
+                    _answer_all([ticket], "others kept changing what it rests on; try again")
+        except Exception as error:
+            log.exception("an outcome could not be shown", command=ticket.wish.command, id=ticket.wish.id)
+            reason = f"it is decided, and its outcome cannot be shown now ({type(error).__name__}); ask again"
+            _answer_all([ticket], reason)
         return True
 
-    def _decide(self, wish: Wish, base: dict[str, int], carried: dict[str, tuple[int, Any]]) -> _Decided:
-        def load(stream: str) -> Any:
-            if stream not in carried:
-                carried[stream] = self._load(stream)
-                base[stream] = carried[stream][0]
-            return carried[stream][1]
 
-        actor = self._keyring.actor_id(wish.actor, wish.actorkind)
-        moment = timestamp(self._clock.now())
-        desk = Desk(
-            load,
-            now=moment,
-            actor=actor,
-            new_id=self._new_id,
-            identify=lambda name: self._keyring.actor_id(name, "person"),
-            keyed_digest=lambda value: self._keyring.fingerprint(_canonical(value)).hex(),
-            executors=self._executors,
-        )
-        try:
-            command, handler = _understand(wish)
-            handler(command, desk)
-            outcome = _outcome(wish, "accepted", result=_without_none(desk.result))
-            records, states = self._scribe.records(wish, actor, moment, desk, carried)
-        except Refused as refused:
-            outcome = _outcome(wish, "refused", reason=refused.reason, verdicts=refused.verdicts)
-            records, states = (self._scribe.refusal(wish, actor, moment, refused.reason),), {}
-        expects = {stream: Expectation(base[stream], carried[stream][0]) for stream in desk.reads}
-        for record in records:
-            expects.setdefault(record.stream, Expectation(0, 0))
-        stored = self._keyring.seal(actor, outcome.model_dump_json(exclude_defaults=True))
-        append = Append(
-            sender=wish.sender,
-            id=wish.id,
-            fingerprint=self._fingerprint(wish),
-            expects=expects,
-            records=records,
-            outcome=_canonical(
-                {"subject": actor, "sealed": stored, "command": wish.command, "refused": outcome.refused}
-            ),
-        )
-        return _Decided(append, outcome, states)
-
-    def _load(self, stream: str) -> tuple[int, Any]:
-        """The stream's version and state. The cache may be stale: the store's expectations find out."""
-        if stream in self._cache:
-            self._cache.move_to_end(stream)
-            return self._cache[stream]
-        recorded = self._log.read_stream(stream)
-        facts = [event.fact for one in recorded for event in self._registry.read(one)]
-        return (recorded[-1].version if recorded else 0), fold(stream, facts)
-
-    def _remember(self, stream: str, state: tuple[int, Any]) -> None:
-        self._cache[stream] = state
-        self._cache.move_to_end(stream)
-        if len(self._cache) > CACHED_STREAMS:
-            self._cache.popitem(last=False)
-
-    def _fingerprint(self, wish: Wish) -> bytes:
-        return self._keyring.fingerprint(_canonical([wish.command, wish.data, wish.actor]))
-
-    def _repeat(self, repeated: Repeated) -> Outcome:
-        stored = json.loads(repeated.outcome)
-        text = self._keyring.open(stored["subject"], stored["sealed"])
-        if text is None:
-            first = Outcome(status="repeated", sender="", id="", command=stored["command"], reason=ERASED)
-        else:
-            first = Outcome.model_validate_json(text)
-        update = {
-            "status": "repeated",
-            "refused": stored["refused"],
-            "first": repeated.first,
-            "last": repeated.last,
-        }
-        return self._for_people(first.model_copy(update=update))
-
-    def _for_people(self, outcome: Outcome) -> Outcome:
-        return Outcome.model_validate_json(json.dumps(reveal(outcome.model_dump(mode="json"), self._keyring)))
+def _as_repeated(stored: StoredOutcome) -> Repeated:
+    return Repeated(stored.outcome, stored.first, stored.last)
 
 
-def _understand(wish: Wish) -> tuple[Command, Callable[[Any, Desk], None]]:
-    if wish.command not in COMMANDS:
-        known = ", ".join(sorted(COMMANDS))
-        raise Refused(f"there is no command {wish.command!r}; there are {known}")
-    model, handler = COMMANDS[wish.command]
-    try:
-        return model.model_validate_json(json.dumps(wish.data)), handler
-    except ValidationError as error:
-        raise Refused(f"{wish.command}: {explain(error)}") from None
+def _answer_all(tickets: Iterable[Ticket], reason: str) -> None:
+    for ticket in tickets:
+        ticket.settle(busy(ticket.wish, reason))
 
 
-def _outcome(
-    wish: Wish,
-    status: str,
-    *,
-    reason: str | None = None,
-    verdicts: Sequence[Verdict] = (),
-    result: dict[str, Any] | None = None,
-) -> Outcome:
-    return Outcome.model_validate(
-        {
-            "status": status,
-            "sender": wish.sender,
-            "id": wish.id,
-            "command": wish.command,
-            "refused": status == "refused",
-            "reason": reason,
-            "verdicts": tuple(verdicts),
-            "result": result or {},
-        }
-    )
-
-
-def _other_content(wish: Wish) -> Outcome:
-    reason = f"the id {wish.id!r} was used before by {wish.sender!r} for another content; a new wish needs a new id"
-    return _outcome(wish, "refused", reason=reason)
-
-
-def _canonical(value: object) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def _without_none(result: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in result.items() if value is not None}
+def _measure(batch: list[Ticket]) -> None:
+    now = time.monotonic()
+    for ticket in batch:
+        measures.COMMAND_SECONDS.observe(now - ticket.arrived)
+    ends = Counter((ticket.wish.command, ticket.end) for ticket in batch)
+    for (command, status), count in ends.items():
+        measures.COMMANDS.labels(command if command in COMMANDS else "unknown", status).inc(count)

@@ -1,19 +1,16 @@
 """From a decision to records: personal texts sealed, envelopes filled in, sizes bounded."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from release_management.domain.record import MAX_RECORD_BYTES, Envelope, encode
 from release_management.domain.registry import CommandRefused
 from release_management.domain.streams import fold
-from release_management.domain.words import Personal, Refused
+from release_management.domain.words import Fact, Personal, Refused
 from release_management.services.desk import Desk
 from release_management.services.ports import Keyring, NewRecord
 from release_management.services.sealing import seal
+from release_management.services.states import Folded
 from release_management.services.wishes import Wish
-
-Folded = tuple[int, Any]
-"""A stream's version and its state."""
 
 
 class Scribe:
@@ -28,20 +25,27 @@ class Scribe:
         self, wish: Wish, actor: str, moment: str, desk: Desk, carried: Mapping[str, Folded]
     ) -> tuple[tuple[NewRecord, ...], dict[str, Folded]]:
         """The records' bytes, and the states that follow from what is recorded (with texts sealed)."""
-        states: dict[str, Folded] = {}
+        versions: dict[str, int] = {}
+        written: dict[str, list[Fact]] = {}
+        opened: set[str] = set()
         records = []
         for stream, fact in desk.writes:
-            version, state = states.get(stream) or carried[stream]
+            version = versions[stream] = versions.get(stream, carried[stream][0]) + 1
             sealed = seal(fact, self._keyring)
-            envelope = self._envelope(wish, actor, moment, stream, version + 1, fact.NAME, fact.VERSION)
-            record = encode(envelope, sealed)
+            if sealed is not fact:
+                opened.add(stream)
+            written.setdefault(stream, []).append(sealed)
+            record = encode(self._envelope(wish, actor, moment, stream, version, fact), sealed)
             if len(record) > MAX_RECORD_BYTES:
                 raise Refused(
                     f"{fact.NAME} would need {len(record):,} bytes in the log and at most {MAX_RECORD_BYTES:,} are "
                     "kept; say less at once, or refer to it by digest"
                 )
-            records.append(NewRecord(stream, version + 1, fact.NAME, record))
-            states[stream] = (version + 1, fold(stream, [sealed], state))
+            records.append(NewRecord(stream, version, fact.NAME, record))
+        states: dict[str, Folded] = {}
+        for stream, version in versions.items():
+            state = fold(stream, written[stream], carried[stream][1]) if stream in opened else desk.read(stream)
+            states[stream] = (version, state)
         return tuple(records), states
 
     def refusal(self, wish: Wish, actor: str, moment: str, reason: str) -> NewRecord:
@@ -53,20 +57,18 @@ class Scribe:
             by=actor,
             reason=Personal(subject=actor, text=reason[:4000]),
         )
-        envelope = self._envelope(wish, actor, moment, stream, 1, fact.NAME, fact.VERSION)
+        envelope = self._envelope(wish, actor, moment, stream, 1, fact)
         return NewRecord(stream, 1, fact.NAME, encode(envelope, seal(fact, self._keyring)))
 
-    def _envelope(
-        self, wish: Wish, actor: str, moment: str, stream: str, version: int, name: str, schema: int
-    ) -> Envelope:
+    def _envelope(self, wish: Wish, actor: str, moment: str, stream: str, version: int, fact: Fact) -> Envelope:
         return Envelope(
             id=self._new_id(),
             source=self._source,
-            type=name,
+            type=fact.NAME,
             subject=stream,
             time=moment,
             streamversion=version,
-            schemaversion=schema,
+            schemaversion=fact.VERSION,
             actor=actor,
             actorkind=wish.actorkind,
             actorauth=wish.actorauth,

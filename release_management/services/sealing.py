@@ -1,7 +1,8 @@
 """Personal texts are sealed after the decision and before the record; people's ids become names again when shown."""
 
 import re
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel
 
@@ -14,19 +15,33 @@ _ACTOR = re.compile(r"\b(?:usr|svc)_[0-9a-z]{8,40}\b")
 
 
 def seal(value: T, keyring: Keyring) -> T:
-    """The same value with every open personal text in it sealed under its subject's key."""
+    """The same value with every open personal text in it sealed under its subject's key; itself if there is none."""
     sealed: Any = value
     if isinstance(value, Personal):
         if value.text is not None:
             sealed = Personal(subject=value.subject, sealed=keyring.seal(value.subject, value.text))
     elif isinstance(value, BaseModel):
-        parts = {name: getattr(value, name) for name in type(value).model_fields}
+        parts = {name: getattr(value, name) for name in _personal_fields(type(value))}
         changed = {name: new for name, part in parts.items() if (new := seal(part, keyring)) is not part}
         sealed = value.model_copy(update=changed) if changed else value
     elif isinstance(value, tuple):
         items = tuple(seal(item, keyring) for item in value)
         sealed = items if any(new is not old for new, old in zip(items, value, strict=True)) else value
     return sealed  # type: ignore[no-any-return] # of the value's own type in every branch
+
+
+@cache
+def _personal_fields(model: type[BaseModel]) -> tuple[str, ...]:
+    """The fields in which a personal text can be, at any depth."""
+    return tuple(name for name, field in model.model_fields.items() if _can_be_personal(field.annotation))
+
+
+def _can_be_personal(annotation: Any) -> bool:
+    if annotation is Any:
+        return True
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation is Personal or bool(_personal_fields(annotation))
+    return any(_can_be_personal(part) for part in get_args(annotation))
 
 
 def reveal(value: Any, keyring: Keyring) -> Any:

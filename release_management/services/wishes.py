@@ -9,7 +9,28 @@ from release_management.domain.record import ActorAuth, ActorKind
 from release_management.domain.words import Value, Verdict, explain
 
 MAX_MESSAGE_BYTES = 256 * 1024
+CLIENT = "client"
+SYSTEM = "system"
+SYSTEM_SENDERS = ("system:orchestrator", "system:timers")
+RESERVED = ("system:", "executor:")
+"""What the name of a client may not begin with."""
+REPORTS = frozenset({"deployment.report_step"})
+"""The commands that only executors give."""
+MACHINERY = frozenset(
+    {
+        "approval.expire",
+        "deployment.expire",
+        "deployment.expire_step",
+        "deployment.proceed",
+        "deployment.resume",
+        "deployment.retry_step",
+    }
+)
+"""The commands that only the orchestrator and the timers give."""
 Token = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
+
+
+_plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 class NotUnderstood(Exception):
@@ -38,7 +59,7 @@ class Wish(Value):
     @classmethod
     def _recordable(cls, data: dict[str, JsonValue]) -> dict[str, JsonValue]:
         try:
-            json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+            _plain(data).encode()
         except UnicodeEncodeError:
             raise ValueError("a text holds half of a character (a lone surrogate); send whole characters") from None
         except ValueError:
@@ -69,12 +90,15 @@ class Outcome(Value):
     last: int = 0
 
 
-def read_cloudevent(payload: bytes, *, actor: str | None, expected_type: str | None = None) -> Wish:
+def read_cloudevent(
+    payload: bytes, *, actor: str | None, expected_type: str | None = None, origin: str = CLIENT
+) -> Wish:
     """Read a command that came as a CloudEvents 1.0 JSON document.
 
     `source` is the sender, `id` the command id, `type` the command, `data` its content; the extension attributes
     `correlationid` and `causationid` are kept. `actor` is the bus header; without it the sender acts as a service.
-    Raises `NotUnderstood`.
+    `origin` is who can have sent it, by the way that it came: `CLIENT`, `SYSTEM`, or `executor:<name>`; a `source` that
+    this one may not use, or a command that it may not give, is not understood. Raises `NotUnderstood`.
     """
     if len(payload) > MAX_MESSAGE_BYTES:
         raise NotUnderstood(f"the message has {len(payload):,} bytes; at most {MAX_MESSAGE_BYTES:,} are taken")
@@ -93,9 +117,8 @@ def read_cloudevent(payload: bytes, *, actor: str | None, expected_type: str | N
         raise NotUnderstood(f"specversion is {document['specversion']!r}; it must be '1.0'")
     if expected_type is not None and document["type"] != expected_type:
         raise NotUnderstood(f"the type {document['type']!r} is not the subject's {expected_type!r}; they must agree")
-    for name, value in (("source", document["source"]), ("actor", actor)):
-        if str(value).startswith("system:"):
-            raise NotUnderstood(f"the {name} may not begin with 'system:', which is reserved")
+    _check_origin(origin, str(document["source"]), str(document["type"]), actor)
+    machinery = origin == SYSTEM
     try:
         return Wish(
             sender=document["source"],
@@ -103,14 +126,38 @@ def read_cloudevent(payload: bytes, *, actor: str | None, expected_type: str | N
             command=document["type"],
             data=document["data"],
             actor=actor or document["source"],
-            actorkind="person" if actor else "service",
-            actorauth="asserted",
+            actorkind="system" if machinery else "person" if actor else "service",
+            actorauth="system" if machinery else "asserted",
             onbehalfof=document.get("onbehalfof"),
             correlationid=document.get("correlationid"),
             causationid=document.get("causationid"),
         )
     except ValidationError as error:
         raise NotUnderstood(f"the message is no command: {explain(error)}") from None
+
+
+def _check_origin(origin: str, source: str, command: str, actor: str | None) -> None:
+    """Raise `NotUnderstood` where who sent this may not call itself so, or may not give this command."""
+    if origin == CLIENT:
+        for name, value in (("source", source), ("actor", actor or "")):
+            for prefix in RESERVED:
+                if value.startswith(prefix):
+                    raise NotUnderstood(f"the {name} may not begin with {prefix!r}, which is reserved")
+        if command in REPORTS:
+            raise NotUnderstood(f"{command} is what executors report; it is taken on relman.reports.<executor> only")
+        if command in MACHINERY:
+            raise NotUnderstood(f"{command} is given by the orchestrator and the timers only; nobody else can")
+        return
+    if actor is not None:
+        raise NotUnderstood("a report and a command of the machinery have no actor; they are their sender's own")
+    if origin == SYSTEM:
+        if source not in SYSTEM_SENDERS:
+            raise NotUnderstood(f"the source is {source!r}; here it must be one of {', '.join(SYSTEM_SENDERS)}")
+        return
+    if source != origin:
+        raise NotUnderstood(f"the source is {source!r}; on this subject it must be {origin!r}")
+    if command not in REPORTS:
+        raise NotUnderstood(f"{command} is no report; executors send {', '.join(sorted(REPORTS))}")
 
 
 def _no_such_number(text: str) -> Any:

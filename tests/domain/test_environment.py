@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from release_management.domain.environment import (
+    MAX_TARGETS,
     ApprovalRule,
     ConfigureEnvironment,
     Environment,
@@ -111,6 +112,13 @@ def test_a_target_that_stands_twice_is_refused() -> None:
 
     with pytest.raises(Refused, match="environment staging: a target stands twice in eu, eu; name each once"):
         decide(command, Environment(), None)
+
+
+def test_an_environment_has_only_so_many_targets() -> None:
+    state = Environment(name="production", targets={f"t{n}": Target(name=f"t{n}") for n in range(MAX_TARGETS)})
+
+    with pytest.raises(Refused, match=f"it would have {MAX_TARGETS + 1} targets"):
+        decide(ConfigureEnvironment(name="production", targets=(Target(name="more"),)), state, None)
 
 
 def test_a_slot_that_stands_twice_is_refused() -> None:

@@ -1,10 +1,13 @@
 """Place: what runs there, who holds it, who waits."""
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from release_management.domain.place import (
+    MAX_WAITING,
+    REMEMBERED,
     Occupant,
     Place,
     PlaceEvent,
@@ -27,6 +30,7 @@ from release_management.domain.place import (
     rollback_version,
     stream,
 )
+from release_management.domain.words import Refused
 from tests.domain.build import DEPLOYMENT, NOW, OTHER, THIRD, component
 
 
@@ -44,6 +48,21 @@ def provisioned(slot: str, version: str, replicas: int = 2) -> PlaceSlotProvisio
 
 def promoted(slot: str) -> PlacePromoted:
     return PlacePromoted(deployment=DEPLOYMENT, component="api", slot=slot)
+
+
+def test_however_many_versions_succeeded_the_newest_are_remembered() -> None:
+    state = given(*(PlaceVersionSucceeded(deployment=DEPLOYMENT, version=f"{n}.0.0") for n in range(10 * REMEMBERED)))
+
+    assert len(state.succeeded) == REMEMBERED
+    assert rollback_version(state, f"{10 * REMEMBERED - 1}.0.0") == f"{10 * REMEMBERED - 2}.0.0"
+
+
+def test_a_full_queue_is_said_to_be_full() -> None:
+    state = given(*(PlaceQueued(deployment=str(number)) for number in range(MAX_WAITING)))
+
+    assert enqueue(state, "0") == []
+    with pytest.raises(Refused, match=f"{MAX_WAITING} deployments wait for this place already"):
+        enqueue(state, DEPLOYMENT)
 
 
 # What runs

@@ -4,6 +4,8 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from release_management.domain.deployment.events import DeploymentStepErrored
@@ -64,6 +66,16 @@ def test_a_record_is_compact_utf_8() -> None:
     assert b"\n" not in record
 
 
+@settings(max_examples=200)
+@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=50))
+def test_any_text_is_written_as_json_writes_it(text: str) -> None:
+    record = encode(envelope(commandid=text), FACT)
+
+    document = json.loads(record)
+    assert document["commandid"] == text
+    assert json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() == record
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -83,7 +95,7 @@ def test_an_envelope_that_is_none_is_refused(wrong: dict[str, object]) -> None:
 
 
 def test_an_event_knows_its_stream_and_time() -> None:
-    event = Event(1, envelope(), FACT)
+    event = Event(1, envelope().subject, envelope(), FACT)
 
     assert event.stream == "deployment:1"
     assert event.time == datetime(2026, 11, 23, 9, 30, 0, 123456, tzinfo=UTC)

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from release_management.domain.record import Envelope, Recorded, encode
-from release_management.domain.registry import FACTS, Registry, UnreadableRecordError
+from release_management.domain.record import Envelope, Recorded, UnreadableRecordError, encode
+from release_management.domain.registry import FACTS, Registry
 from release_management.domain.streams import AGGREGATES, aggregate, fold
 from release_management.domain.words import Fact
 from tests.domain.build import DEPLOYMENT
@@ -208,6 +208,23 @@ def test_a_record_whose_data_do_not_fit_is_refused_by_the_field(data: dict[str, 
 def test_what_is_no_record_is_refused(record: bytes) -> None:
     with pytest.raises(UnreadableRecordError, match=r"record 42 \(lamp\.lit\)"):
         MADE_UP.read(Recorded(42, "lamp:1", 1, "lamp.lit", record))
+
+
+def test_an_envelope_that_does_not_fit_is_refused_when_it_is_asked_for() -> None:
+    record = encode(envelope("switch.pressed"), Switch(by="ann")).replace(b'"actor":"usr_ann00001"', b'"actor":7')
+    (event,) = MADE_UP.read(recorded(record, position=42))
+
+    with pytest.raises(UnreadableRecordError, match=r"record 42 \(switch\.pressed\) does not fit its model: actor: "):
+        _ = event.envelope
+
+
+def test_a_record_is_read_however_its_json_is_written() -> None:
+    document = json.loads(encode(envelope("switch.pressed"), Switch(by='ann","data":{"by":"ben"}')))
+    for written in (document, dict(reversed(document.items())), {"data": document["data"], **document}):
+        for separators in ((",", ":"), (", ", ": ")):
+            (event,) = MADE_UP.read(recorded(json.dumps(written, separators=separators).encode()))
+            assert event.fact == Switch(by='ann","data":{"by":"ben"}')
+            assert event.envelope == envelope("switch.pressed")
 
 
 def test_a_registry_without_an_upcaster_for_an_old_version_cannot_be_made() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from release_management.domain.release import (
+    MAX_GATES,
     AttestRelease,
     BlockRelease,
     PublishRelease,
@@ -100,6 +101,15 @@ def test_an_attestation_is_recorded_with_who_made_it_and_the_newest_counts() -> 
     assert decide(passed, state, BEN) == []
     failed = decide(AttestRelease(release=REF, gate="scan", result="failed"), state, BEN)
     assert evolve(state, failed[0]).attestations == {"scan": "failed"}
+
+
+def test_a_release_has_only_so_many_attested_gates() -> None:
+    state = Release(application="shop", version="1.0.0", attestations={f"g{n}": "passed" for n in range(MAX_GATES)})
+    one_more = AttestRelease(release="shop@1.0.0", gate="more", result="passed")
+
+    with pytest.raises(Refused, match=f"{MAX_GATES} attested gates already"):
+        decide(one_more, state, ANN)
+    assert decide(one_more.model_copy(update={"gate": "g1", "result": "failed"}), state, ANN)
 
 
 def test_a_block_is_recorded_with_its_reason_and_lifted_once() -> None:

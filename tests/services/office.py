@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import threading
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 
 from release_management.adapters.clock import new_id
 from release_management.adapters.event_store import SQLiteEventLog
+from release_management.adapters.executors import EXECUTORS
 from release_management.adapters.keyring import SQLiteKeyring
-from release_management.adapters.local.settings import check_settings
 from release_management.domain.registry import Registry
 from release_management.services.gateway import Gateway
-from release_management.services.ports import EventLog
+from release_management.services.ports import EventLog, Lease
 from release_management.services.wishes import Outcome, Wish
 
 REGISTRY = Registry()
@@ -52,10 +53,9 @@ class Office:
         self._logs.append(opened)
         return opened
 
-    def open_gateway(self, log: EventLog | None = None) -> Gateway:
+    def open_gateway(self, log: EventLog | None = None, lease: Lease | None = None) -> Gateway:
         """Another gateway; without `log` it has one of its own, as in another process."""
-        executors = {"local": check_settings}
-        opened = Gateway(log or self.open_log(), REGISTRY, self.keyring, self.clock, new_id, executors)
+        opened = Gateway(log or self.open_log(), REGISTRY, self.keyring, self.clock, new_id, EXECUTORS, lease)
         self._gateways.append(opened)
         return opened
 
@@ -121,3 +121,21 @@ class Office:
         for log in self._logs:
             log.close()
         self.keyring.close()
+
+
+def occupied(office: Office) -> threading.Event:
+    """Keep the gateway busy with one wish until the event is set, so that what follows is one batch."""
+    go_on = threading.Event()
+    inside = threading.Event()
+    real = office.keyring.actor_id
+
+    def slow(name: str, kind: str = "person") -> str:
+        if name == "sloth":
+            inside.set()
+            assert go_on.wait(PATIENCE)
+        return real(name, kind)
+
+    vars(office.keyring)["actor_id"] = slow
+    office.gateway.ask(office.wish("environment.configure", {"name": "slow"}, actor="sloth"))
+    assert inside.wait(PATIENCE)
+    return go_on

@@ -3,16 +3,13 @@
 import asyncio
 import json
 import sqlite3
-import threading
-from concurrent.futures import Future
 from contextlib import closing
 
 import pytest
 
 from release_management.services.gateway import WAITING
 from release_management.services.sealing import ERASED
-from release_management.services.wishes import Outcome
-from tests.services.office import PATIENCE, Office
+from tests.services.office import PATIENCE, Office, occupied
 
 SECRET = "Zaphod signed it off behind the canteen"
 
@@ -194,24 +191,6 @@ def test_content_nested_ever_so_deeply_is_answered_and_the_gateway_lives(office:
 # Batches
 
 
-def occupied(office: Office) -> threading.Event:
-    """Keep the gateway busy with one wish until the event is set, so that what follows is one batch."""
-    go_on = threading.Event()
-    inside = threading.Event()
-    real = office.keyring.actor_id
-
-    def slow(name: str, kind: str = "person") -> str:
-        if name == "sloth":
-            inside.set()
-            assert go_on.wait(PATIENCE)
-        return real(name, kind)
-
-    vars(office.keyring)["actor_id"] = slow
-    office.gateway.ask(office.wish("environment.configure", {"name": "slow"}, actor="sloth"))
-    assert inside.wait(PATIENCE)
-    return go_on
-
-
 def test_what_depends_on_an_earlier_wish_of_the_batch_is_decided_on_its_outcome(office: Office) -> None:
     go_on = occupied(office)
     create = {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}], "draft": True}
@@ -276,9 +255,8 @@ def test_one_wish_of_a_batch_that_loses_does_not_touch_its_neighbours(office: Of
 
 def test_a_full_queue_answers_busy_at_once_and_forgets_the_wish(office: Office) -> None:
     go_on = occupied(office)
-    futures: list[Future[Outcome]] = []
-    for _ in range(WAITING):
-        futures.append(office.gateway.ask(office.wish("release.publish", {"release": "shop@1.0.0"}, id="same")))
+    same = office.wish("release.publish", {"release": "shop@1.0.0"}, id="same")
+    futures = [office.gateway.ask(same) for _ in range(WAITING)]
     turned_away = office.wish("environment.configure", {"name": "late"})
 
     outcome = office.gateway.ask(turned_away).result(0)

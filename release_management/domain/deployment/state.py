@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import assert_never
+from typing import Annotated, Any, assert_never
 
-from pydantic import JsonValue
+from pydantic import BeforeValidator, JsonValue, PlainSerializer
 
 from release_management.domain.deployment.events import (
     Binding,
@@ -84,6 +84,18 @@ class StepState:
     timed: bool = False
 
 
+def _listed(steps: Mapping[tuple[Leg, int], StepState]) -> list[tuple[Leg, int, StepState]]:
+    return [(leg, index, step) for (leg, index), step in steps.items()]
+
+
+def _keyed(steps: Any) -> Any:
+    return {(leg, index): step for leg, index, step in steps} if isinstance(steps, list) else steps
+
+
+Steps = Annotated[Mapping[tuple[Leg, int], StepState], BeforeValidator(_keyed), PlainSerializer(_listed)]
+"""Steps by leg and index; in JSON, whose keys are texts, a list."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """What is known of a deployment. `begun` is the highest forward wave that was begun, -1 before the first."""
@@ -106,7 +118,7 @@ class Deployment:
     deadline: str | None = None
     bindings: tuple[Binding, ...] = ()
     leg: Leg = "forward"
-    steps: Mapping[tuple[Leg, int], StepState] = field(default_factory=dict)
+    steps: Steps = field(default_factory=dict)
     skipped: frozenset[int] = frozenset()
     begun: int = -1
     promoted: bool = False

@@ -287,7 +287,7 @@ def retry(command: Retry, desk: Desk) -> None:
         _answer(desk, state.id)
         return
     strategy = state.strategy if state.chosen else None
-    wanted = Wanted(state.release, state.environment, strategy, state.options, retries=state.id)
+    wanted = Wanted(state.release, state.environment, strategy, state.options, retries=state.id, reverts=state.reverts)
     _request(desk, plan(desk, wanted), None)
 
 

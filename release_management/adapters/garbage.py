@@ -1,0 +1,14 @@
+"""Python's garbage collector, in processes of ours that serve for long."""
+
+import gc
+
+
+def collect_rarely() -> None:
+    """Have the collector leave alone what is loaded now, and look at the rest less often.
+
+    A gateway under load spends a third of its time in it otherwise: every batch leaves thousands of small values
+    behind, none of them in a cycle. For a process of our own, once it is set up; never in a caller's.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)

@@ -1,0 +1,138 @@
+"""From a wish to what is to be appended: who wishes, what the rules say, the records and the outcome.
+
+What a batch's earlier decisions led to is carried to its later ones. The log checks every expectation against what was
+there before the batch, so what derives from a loser is decided again.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from release_management.domain.record import timestamp
+from release_management.domain.words import Command, Refused, explain
+from release_management.services.decisions import COMMANDS
+from release_management.services.desk import Desk, SettingsCheck
+from release_management.services.outcomes import Answers
+from release_management.services.ports import Append, Clock, Expectation, Keyring
+from release_management.services.recording import Scribe
+from release_management.services.states import Folded
+from release_management.services.wishes import Wish
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision, with the states that follow from it and the size of its records in bytes."""
+
+    append: Append
+    said: dict[str, Any]
+    states: dict[str, Folded]
+    size: int
+
+
+@dataclass(slots=True)
+class Ground:
+    """What the decisions of one batch rest on.
+
+    `base` has the stored version of every stream that was read, `carried` its state after the batch's decisions so far.
+    `actors` are the ids that were looked up.
+    """
+
+    load: Callable[[str], Folded]
+    base: dict[str, int] = field(default_factory=dict)
+    carried: dict[str, Folded] = field(default_factory=dict)
+    actors: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def state(self, stream: str) -> Any:
+        """The stream's state as the batch has it."""
+        if stream not in self.carried:
+            self.carried[stream] = self.load(stream)
+            self.base[stream] = self.carried[stream][0]
+        return self.carried[stream][1]
+
+
+class Decider:
+    """Decides one wish at a time."""
+
+    def __init__(
+        self,
+        store_id: str,
+        keyring: Keyring,
+        clock: Clock,
+        new_id: Callable[[], str],
+        executors: Mapping[str, SettingsCheck],
+    ) -> None:
+        self._keyring = keyring
+        self._clock = clock
+        self._new_id = new_id
+        self._executors = executors
+        self._scribe = Scribe(store_id, keyring, new_id)
+        self._answers = Answers(keyring)
+
+    def fingerprint(self, wish: Wish) -> bytes:
+        """A keyed digest of what makes two wishes the same."""
+        return self._keyring.fingerprint(_canonical([wish.command, wish.data, wish.actor]).encode())
+
+    def decide(self, wish: Wish, ground: Ground) -> Decided:
+        """Decide; a refusal is a decision too. Any exception is a fault of ours, or the log's."""
+        actor = self._actor(wish, ground)
+        moment = timestamp(self._clock.now())
+        desk = Desk(
+            ground.state,
+            now=moment,
+            actor=actor,
+            new_id=self._new_id,
+            identify=self._identify,
+            keyed_digest=self._keyed_digest,
+            executors=self._executors,
+        )
+        said: dict[str, Any] = {"status": "accepted", "sender": wish.sender, "id": wish.id, "command": wish.command}
+        try:
+            command, handler = _understand(wish)
+            handler(command, desk)
+            records, states = self._scribe.records(wish, actor, moment, desk, ground.carried)
+            said["result"] = {key: value for key, value in desk.result.items() if value is not None}
+        except Refused as refused:
+            records, states = (self._scribe.refusal(wish, actor, moment, refused.reason),), {}
+            said |= {"status": "refused", "refused": True, "reason": refused.reason, "verdicts": refused.verdicts}
+        expects = {stream: Expectation(ground.base[stream], ground.carried[stream][0]) for stream in desk.reads}
+        for record in records:
+            if record.stream not in expects:
+                expects[record.stream] = Expectation(0, 0)
+        append = Append(
+            sender=wish.sender,
+            id=wish.id,
+            fingerprint=self.fingerprint(wish),
+            expects=expects,
+            records=records,
+            outcome=self._answers.stored(said, actor),
+        )
+        return Decided(append, said, states, sum(len(record.record) for record in records))
+
+    def _actor(self, wish: Wish, ground: Ground) -> str:
+        key = (wish.actor, wish.actorkind)
+        if key not in ground.actors:
+            ground.actors[key] = self._keyring.actor_id(*key)
+        return ground.actors[key]
+
+    def _identify(self, name: str) -> str:
+        return self._keyring.actor_id(name, "person")
+
+    def _keyed_digest(self, value: object) -> str:
+        return self._keyring.fingerprint(_canonical(value).encode()).hex()
+
+
+def _understand(wish: Wish) -> tuple[Command, Callable[[Any, Desk], None]]:
+    if wish.command not in COMMANDS:
+        known = ", ".join(sorted(COMMANDS))
+        raise Refused(f"there is no command {wish.command!r}; there are {known}")
+    model, handler = COMMANDS[wish.command]
+    try:
+        return model.model_validate_json(to_json(wish.data)), handler
+    except ValidationError as error:
+        raise Refused(f"{wish.command}: {explain(error)}") from None

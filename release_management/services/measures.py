@@ -1,0 +1,36 @@
+"""What the roles count and time, in Prometheus' terms. Every role process exposes all of it at `/metrics`.
+
+Durations are in seconds, positions are positions in the log. What a role does not do stays at 0 or has no sample.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+AGENDA_ITEMS = Gauge("relman_agenda_items", "Orders that are out and commands that are due or will be", ["kind"])
+AGENDA_OVERDUE = Gauge("relman_agenda_overdue_seconds", "How long the oldest due command has waited")
+BATCH_SIZE = Histogram(
+    "relman_batch_commands", "Commands that shared one commit", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
+)
+BUS_CONNECTED = Gauge("relman_bus_connected", "1 while the connection to the message bus stands")
+COMMANDS = Counter("relman_commands_total", "Commands that were answered", ["command", "status"])
+COMMAND_SECONDS = Histogram("relman_command_seconds", "From a command's arrival to its outcome", buckets=SECONDS)
+DEAD_LETTERS = Counter("relman_dead_letters_total", "Messages that were set aside, not understood or not deliverable")
+LEASE_HELD = Gauge("relman_lease_held", "1 while this process is the active one of its role", ["role"])
+LOG_POSITION = Gauge("relman_log_position", "The position of the newest record that this process has seen")
+ORDERS = Counter("relman_orders_total", "Orders that were carried out", ["verb", "result"])
+ORDERS_RUNNING = Gauge("relman_orders_running", "Orders that are being carried out now")
+ORDERS_SENT = Counter("relman_orders_sent_total", "Orders that were handed to the bus, repetitions included")
+ORDERS_UNKNOWN = Counter("relman_orders_unknown_total", "Orders that came and were left to a newer executor")
+ORDER_SECONDS = Histogram(
+    "relman_order_seconds", "From an order's arrival to its report", ["verb"], buckets=(*SECONDS, 60.0, 300.0)
+)
+PROJECTION_LAG = Gauge("relman_projection_lag", "Records that the projection has not taken in yet", ["projection"])
+PROJECTION_PARKED = Gauge("relman_projection_parked", "Events that the projection has set aside", ["projection"])
+PROJECTION_POSITION = Gauge("relman_projection_position", "The position that was taken in", ["projection"])
+PUBLISHED = Counter("relman_published_total", "Records that the relay has published")
+QUERIES = Counter("relman_queries_total", "Queries that were answered", ["query", "result"])
+QUERY_SECONDS = Histogram("relman_query_seconds", "From a query's arrival to its answer", buckets=SECONDS)
+QUEUE_LENGTH = Gauge("relman_queue_length", "Commands that wait for the gateway")
+RELAY_POSITION = Gauge("relman_relay_position", "The position of the newest published record")
+ROLE_HEALTHY = Gauge("relman_role_healthy", "1 while the role is well", ["role"])

@@ -1,0 +1,283 @@
+"""Batches: what they share, how large they may be, and that nobody's trouble is his neighbour's."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import pytest
+
+from release_management.services.bus import GatewayFailed
+from release_management.services.gateway import BATCH_BYTES, BATCH_COMMANDS, COMPANY_SECONDS
+from release_management.services.ports import (
+    Append,
+    CommandKey,
+    DeposedError,
+    EventLog,
+    Lease,
+    LogUnavailableError,
+    Status,
+    StoredOutcome,
+)
+from tests.services.office import PATIENCE, Office, occupied
+
+
+class Watched:
+    """A log that notes what it is asked, and that can be away."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self.asked: list[int] = []
+        self.appended: list[list[Append]] = []
+        self.away = False
+
+    def outcomes(self, commands: Collection[CommandKey]) -> dict[CommandKey, StoredOutcome]:
+        if self.away:
+            raise LogUnavailableError("the database is away")
+        self.asked.append(len(commands))
+        return self._log.outcomes(commands)
+
+    def append(self, batch: Sequence[Append], lease: Lease | None = None) -> list[Status]:
+        self.appended.append(list(batch))
+        return self._log.append(batch, lease)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+
+def watched(office: Office) -> Watched:
+    """The log of the usual gateway, watched from now on."""
+    log = Watched(office.log)
+    office.gateway = office.open_gateway(log)
+    return log
+
+
+def configure(office: Office, number: int, **attributes: Any) -> Any:
+    return office.gateway.ask(office.wish("environment.configure", {"name": f"e{number}"}, **attributes))
+
+
+def test_a_batch_asks_the_log_once_for_what_is_repeated(office: Office) -> None:
+    log = watched(office)
+    repeated = office.wish("environment.configure", {"name": "qa"})
+    office.gateway.ask(repeated).result(PATIENCE)
+    go_on = occupied(office)
+    tickets = [configure(office, number) for number in range(20)] + [office.gateway.ask(repeated)]
+    log.asked.clear()
+    go_on.set()
+
+    assert [ticket.result(PATIENCE).status for ticket in tickets] == ["accepted"] * 20 + ["repeated"]
+    assert log.asked == [21]
+
+
+def test_a_wish_that_comes_alone_waits_for_no_company(office: Office) -> None:
+    office.environment()
+    took = []
+    for number in range(20):
+        begun = time.monotonic()
+        configure(office, number).result(PATIENCE)
+        took.append(time.monotonic() - begun)
+
+    assert sorted(took)[10] < 0.05
+
+
+def test_a_batch_has_at_most_so_many_commands(office: Office) -> None:
+    log = watched(office)
+    go_on = occupied(office)
+    tickets = [configure(office, number) for number in range(BATCH_COMMANDS + 10)]
+    go_on.set()
+
+    assert {ticket.result(PATIENCE).status for ticket in tickets} == {"accepted"}
+    assert [len(batch) for batch in log.appended] == [1, BATCH_COMMANDS, 10]
+
+
+def test_a_batch_has_at_most_so_many_bytes_and_order_is_kept(office: Office) -> None:
+    log = watched(office)
+    go_on = occupied(office)
+    tickets = []
+    for number in range(12):
+        created = {"version": f"{number}.0.0", "components": [{"name": "web"}], "changelog": ["x" * 4000] * 10}
+        tickets.append(office.gateway.ask(office.wish("release.create", created)))
+    go_on.set()
+    outcomes = [ticket.result(PATIENCE) for ticket in tickets]
+
+    sizes = [sum(len(record.record) for one in batch for record in one.records) for batch in log.appended]
+    assert {outcome.status for outcome in outcomes} == {"accepted"}
+    assert [outcome.first for outcome in outcomes] == sorted(outcome.first for outcome in outcomes)
+    assert len(sizes) > 2
+    assert max(sizes) <= BATCH_BYTES
+
+
+def test_a_fault_at_one_wish_does_not_touch_its_neighbours(office: Office) -> None:
+    go_on = occupied(office)
+    real = office.keyring.actor_id
+
+    def broken(name: str, kind: str = "person") -> str:
+        if name == "mallory":
+            raise RuntimeError("no such thing")
+        return real(name, kind)
+
+    vars(office.keyring)["actor_id"] = broken
+    tickets = [configure(office, number, actor="mallory" if number == 1 else "alice") for number in range(3)]
+    go_on.set()
+
+    with pytest.raises(GatewayFailed, match="nothing was recorded"):
+        tickets[1].result(PATIENCE)
+    assert [tickets[index].result(PATIENCE).status for index in (0, 2)] == ["accepted", "accepted"]
+
+
+def test_a_refusal_does_not_touch_its_neighbours(office: Office) -> None:
+    go_on = occupied(office)
+    tickets = [configure(office, 1), office.gateway.ask(office.wish("release.publish", {"release": "shop@1.0.0"}))]
+    tickets.append(configure(office, 2))
+    go_on.set()
+
+    assert [ticket.result(PATIENCE).status for ticket in tickets] == ["accepted", "refused", "accepted"]
+
+
+# The log away, and another gateway active
+
+
+def test_while_the_log_is_away_wishes_are_busy_and_afterwards_it_works_by_itself(office: Office) -> None:
+    log = watched(office)
+    office.release("1.0.0", draft=True)
+    log.away = True
+    publish = office.wish("release.publish", {"release": "shop@1.0.0"})
+
+    outcomes = [office.gateway.ask(publish).result(PATIENCE), office.gateway.answer(publish)]
+    log.away = False
+
+    assert [outcome.status for outcome in outcomes] == ["busy", "busy"]
+    assert office.gateway.trouble == "the database is away"
+    assert all("the database is away" in str(outcome.reason) for outcome in outcomes)
+    assert office.gateway.ask(publish).result(PATIENCE).status == "accepted"
+    assert office.gateway.trouble is None
+
+
+def test_what_another_gateway_stored_while_the_log_was_away_is_seen(office: Office) -> None:
+    log = watched(office)
+    office.release("1.0.0", draft=True)
+    log.away = True
+    office.ask("release.publish", {"release": "shop@1.0.0"})
+    other = office.open_gateway()
+    other.ask(office.wish("release.block", {"release": "shop@1.0.0", "reason": "no"})).result(PATIENCE)
+    log.away = False
+
+    assert office.ask("release.block", {"release": "shop@1.0.0", "reason": "no"}).first == 0
+
+
+def test_a_gateway_whose_role_was_taken_says_so_and_stores_nothing_more(office: Office) -> None:
+    lease = office.log.take("gateway")
+    assert lease is not None
+    gateway = office.open_gateway(office.log, lease)
+    wish = office.wish("environment.configure", {"name": "qa"})
+    assert gateway.ask(wish).result(PATIENCE).status == "accepted"
+    lease.release()
+    other = office.open_log()
+    taken = other.take("gateway")
+    assert taken is not None
+    last = office.log.last_position()
+
+    for number in (1, 2):
+        asked = gateway.ask(office.wish("environment.configure", {"name": f"e{number}"}))
+        with pytest.raises(DeposedError, match="another gateway is active now"):
+            asked.result(PATIENCE)
+
+    assert gateway.deposed.is_set()
+    assert office.log.last_position() == last
+    follows = office.open_gateway(other, taken)
+    assert follows.ask(wish).result(PATIENCE).status == "repeated"
+
+
+# Who waits, and on which thread
+
+
+def test_a_caller_who_is_alone_decides_on_its_own_thread(office: Office) -> None:
+    log = watched(office)
+    threads: list[str] = []
+    real = log.append
+
+    def noting(batch: Sequence[Append], lease: Lease | None = None) -> list[Status]:
+        threads.append(threading.current_thread().name)
+        return real(batch, lease)
+
+    vars(log)["append"] = noting
+    for number in range(3):
+        outcome = office.gateway.answer(office.wish("environment.configure", {"name": f"e{number}"}))
+        assert outcome.status == "accepted"
+
+    assert threads[1:] == [threading.current_thread().name] * 2
+
+
+def test_many_callers_at_once_are_all_answered(office: Office) -> None:
+    office.release("1.0.0", draft=True)
+    statuses: list[str] = []
+
+    def call(number: int) -> None:
+        for turn in range(10):
+            name = f"e{number}-{turn}"
+            statuses.append(office.gateway.answer(office.wish("environment.configure", {"name": name})).status)
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+
+    assert statuses == ["accepted"] * 160
+    assert len(office.records("environment.configured")) == 160
+
+
+def test_coroutines_of_two_loops_are_answered(office: Office) -> None:
+    async def call() -> list[str]:
+        wishes = [office.wish("environment.configure", {"name": f"e{number}"}) for number in range(20)]
+        return [outcome.status for outcome in await asyncio.gather(*map(office.gateway.submit, wishes))]
+
+    assert asyncio.run(call()) == ["accepted"] * 20
+    assert asyncio.run(call()) == ["accepted"] * 20
+
+
+def test_who_gives_up_waiting_does_not_disturb_the_rest(office: Office) -> None:
+    go_on = occupied(office)
+
+    async def call() -> str:
+        leaving = asyncio.create_task(office.gateway.submit(office.wish("environment.configure", {"name": "a"})))
+        staying = asyncio.create_task(office.gateway.submit(office.wish("environment.configure", {"name": "b"})))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        go_on.set()
+        return (await staying).status
+
+    assert asyncio.run(call()) == "accepted"
+    assert {record["data"]["name"] for record in office.records("environment.configured")} >= {"a", "b"}
+
+
+def test_a_closed_gateway_answers_busy(office: Office) -> None:
+    gateway = office.open_gateway()
+    gateway.close()
+
+    outcome = gateway.answer(office.wish("environment.configure", {"name": "qa"}))
+
+    assert (outcome.status, "being closed" in str(outcome.reason)) == ("busy", True)
+
+
+def test_those_who_were_answered_together_come_again_together(office: Office) -> None:
+    log = watched(office)
+    callers, turns = 16, 10
+    begun = threading.Barrier(callers)
+
+    def call(number: int) -> None:
+        begun.wait(PATIENCE)
+        for turn in range(turns):
+            data = {"name": f"e{number}-{turn}"}
+            assert office.gateway.answer(office.wish("environment.configure", data)).status == "accepted"
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(callers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+
+    assert COMPANY_SECONDS < 0.05
+    assert len(log.appended) < callers * turns / 2
+    assert sum(len(batch) for batch in log.appended) == callers * turns

@@ -1,0 +1,98 @@
+"""Incidents through the gateway: which deployments may have caused or ended one."""
+
+import pytest
+
+from tests.services.office import Office
+
+TITLE = "carts are empty, says Ann"
+
+
+@pytest.fixture
+def deployed(office: Office) -> str:
+    office.environment("production", approval={"required": 0})
+    office.environment("staging")
+    id = office.deploy(office.release("1.0.0"), "production")
+    office.carry_out(id)
+    return id
+
+
+def opened(office: Office, **data: str) -> str:
+    wished = {"application": "shop", "environment": "production", "title": TITLE, **data}
+    return str(office.do("incident.open", wished)["incident"])
+
+
+def test_an_incident_is_opened_attributed_and_resolved(office: Office, deployed: str) -> None:
+    id = opened(office)
+    office.do("incident.attribute", {"incident": id, "deployment": deployed})
+    office.do("incident.attribute", {"incident": id, "deployment": "none"})
+    result = office.do("incident.resolve", {"incident": id, "note": "Ann restarted it"})
+
+    assert result == {"incident": id, "resolved": True}
+    told = [record for record in office.records() if record["type"].startswith("incident.")]
+    assert [record["type"] for record in told] == [
+        "incident.opened",
+        "incident.attributed",
+        "incident.attributed",
+        "incident.resolved",
+    ]
+    assert "attribution" in told[0]["data"]
+    assert told[1]["data"] == {"cause": deployed}
+    assert told[2]["data"] == {}
+    assert b"Ann" not in office.on_disk(), "what may name a person is sealed"
+
+
+def test_asking_again_records_nothing(office: Office, deployed: str) -> None:
+    id = opened(office, deployment=deployed)
+    office.do("incident.resolve", {"incident": id})
+    before = office.log.last_position()
+
+    office.do("incident.attribute", {"incident": id, "deployment": deployed})
+    office.do("incident.resolve", {"incident": id})
+
+    assert office.log.last_position() == before
+
+
+def test_a_deployment_of_something_else_is_refused_with_what_would_be_right(office: Office, deployed: str) -> None:
+    elsewhere = office.deploy("shop@1.0.0", "staging")
+    wished = {"application": "shop", "environment": "production", "title": TITLE, "deployment": elsewhere}
+
+    outcome = office.ask("incident.open", wished)
+
+    assert outcome.refused
+    assert outcome.reason == (
+        f"deployment {elsewhere} brought shop@1.0.0 to staging, and the incident is of shop in production; name a "
+        "deployment of shop to production"
+    )
+    assert office.ask("incident.open", {**wished, "deployment": deployed, "application": "till"}).refused
+
+
+def test_a_deployment_that_has_not_begun_can_be_neither_cause_nor_remedy(office: Office, deployed: str) -> None:
+    wished = {"release": office.release("1.1.0"), "environment": "production"}
+    planned = str(office.do("deployment.plan", wished)["deployment"])
+    id = opened(office)
+
+    for command in ("incident.attribute", "incident.resolve"):
+        outcome = office.ask(command, {"incident": id, "deployment": planned})
+        assert outcome.reason is not None
+        assert "is Planned and has not begun, so that no user has met it" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("command", "data", "said"),
+    [
+        ("incident.open", {"environment": "moon"}, "environment 'moon' does not exist; known: production, staging"),
+        ("incident.open", {"deployment": "0" * 8 + "-0000-0000-0000-" + "0" * 12}, "does not exist; relman deployment"),
+        ("incident.open", {"detected_at": "2030-01-01T00:00:00Z"}, "in the future"),
+        ("incident.open", {"deployment": "yesterday's"}, "is no id"),
+        ("incident.resolve", {"incident": "0" * 8 + "-0000-0000-0000-" + "0" * 12}, "relman incident list shows"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    office: Office, deployed: str, command: str, data: dict[str, str], said: str
+) -> None:
+    usual = {"application": "shop", "environment": "production", "title": TITLE} if command == "incident.open" else {}
+
+    outcome = office.ask(command, usual | data)
+
+    assert outcome.reason is not None
+    assert said in outcome.reason

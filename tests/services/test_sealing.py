@@ -1,0 +1,46 @@
+"""Every personal text is found, wherever it stands in a fact."""
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from release_management.domain.words import Fact, Personal
+from release_management.services.outcomes import Answers
+from release_management.services.sealing import seal
+from tests.domain.samples import SAMPLES
+from tests.services.office import Office
+
+
+def opened(value: Any) -> Any:
+    """The same value with every personal text in it open, as it is before sealing."""
+    if isinstance(value, Personal):
+        return Personal(subject=value.subject, text="secret")
+    if isinstance(value, BaseModel):
+        return value.model_copy(update={name: opened(part) for name, part in value})
+    return tuple(opened(item) for item in value) if isinstance(value, tuple) else value
+
+
+@pytest.mark.parametrize("fact", [fact for _, fact in SAMPLES], ids=[fact.NAME for _, fact in SAMPLES])
+def test_every_personal_text_of_a_fact_is_sealed(fact: Fact, office: Office) -> None:
+    sealed = seal(opened(fact), office.keyring)
+
+    assert "secret" not in sealed.model_dump_json()
+    assert ("sealed" in sealed.model_dump_json()) == ("sealed" in fact.model_dump_json())
+
+
+def test_a_fact_without_one_is_itself(office: Office) -> None:
+    plain = [fact for _, fact in SAMPLES if "sealed" not in fact.model_dump_json()]
+
+    assert plain
+    assert all(seal(fact, office.keyring) is fact for fact in plain)
+
+
+def test_a_stored_outcome_is_sealed_unless_all_that_it_says_names_nobody(office: Office) -> None:
+    answers = Answers(office.keyring)
+    actor = office.keyring.actor_id("alice")
+    said = {"status": "accepted", "sender": "test", "id": "1", "command": "release.create"}
+
+    assert b"shop@1.0.0" in answers.stored({**said, "result": {"release": "shop@1.0.0"}}, actor)
+    assert b"Bob" not in answers.stored({**said, "result": {"release": "shop@1.0.0", "remark": "ask Bob"}}, actor)
+    assert b"Bob" not in answers.stored({**said, "status": "refused", "reason": "Bob said no"}, actor)

@@ -1,0 +1,164 @@
+"""Long streams are read from a snapshot on; a snapshot that is of no use is not used."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import strategies as st
+from pydantic import JsonValue
+
+from release_management.domain.record import Recorded
+from release_management.domain.strategies import StrategyName
+from release_management.domain.streams import AGGREGATES, aggregate, fold
+from release_management.domain.words import Fact, Refused
+from release_management.services import snapshots
+from release_management.services.ports import EventLog, Snapshot
+from release_management.services.states import SNAPSHOT_EVERY
+from tests.domain.build import DEPLOYMENT
+from tests.domain.samples import SAMPLES
+from tests.domain.scenarios import strategies, worlds
+from tests.domain.world import World
+from tests.services.office import PATIENCE, Office
+
+
+def facts_of(name: str) -> list[Fact]:
+    return [fact for stream, fact in SAMPLES if aggregate(stream) == name]
+
+
+@pytest.mark.parametrize("name", sorted(AGGREGATES))
+def test_a_state_comes_back_exactly_as_it_was(name: str) -> None:
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(st.sampled_from(facts_of(name)), max_size=25))
+    def law(facts: list[Fact]) -> None:
+        check(f"{name}:x", fold(f"{name}:x", facts))
+
+    law()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(world=worlds(), how=strategies)
+def test_a_deployment_and_its_places_come_back_exactly(
+    world: World, how: tuple[StrategyName, dict[str, JsonValue]]
+) -> None:
+    try:
+        world.begin(DEPLOYMENT, *how)
+    except Refused:
+        reject()
+    check("deployment:x", world.state)
+    world.finish("honest")
+    check("deployment:x", world.state)
+    for place in world.places.values():
+        check("place:x", place)
+
+
+def check(stream: str, state: Any) -> None:
+    snapshot = snapshots.take(stream, 7, state, b"record")
+    restored = snapshots.restore(stream, snapshot)
+    assert restored == state
+    assert repr(restored) == repr(state)
+    assert (snapshot.version, snapshot.shape) == (7, snapshots.shape())
+    assert snapshot.record == hashlib.sha256(b"record").hexdigest()
+
+
+# In the gateway
+
+
+class Counted:
+    """A log that counts the records that are read of streams."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self.read = 0
+
+    def read_stream(self, stream: str, after: int = 0) -> list[Recorded]:
+        records = self._log.read_stream(stream, after)
+        self.read += len(records)
+        return records
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+
+def relabel(office: Office, numbers: Iterable[int]) -> None:
+    """The history of one environment grows."""
+    tickets = [
+        office.gateway.ask(office.wish("environment.configure", {"name": "staging", "label": f"l{number}"}))
+        for number in numbers
+    ]
+    assert {ticket.result(PATIENCE).status for ticket in tickets} == {"accepted"}
+
+
+def kept(office: Office) -> Snapshot | None:
+    """The snapshot of that environment, once the gateway is done with everything."""
+    office.gateway.close()
+    return office.log.snapshot("environment:staging", snapshots.shape())
+
+
+def cold(office: Office) -> Counted:
+    """A gateway that knows nothing yet."""
+    office.gateway.close()
+    log = Counted(office.open_log())
+    office.gateway = office.open_gateway(log)  # type: ignore[arg-type] # the rest of it is passed on by name
+    return log
+
+
+def test_what_is_read_of_a_long_stream_does_not_grow_with_it(office: Office) -> None:
+    office.environment()
+    relabel(office, range(1000))
+    relabel(office, range(1000, 1000 + SNAPSHOT_EVERY))
+    log = cold(office)
+
+    relabel(office, [-1])
+
+    assert log.read <= SNAPSHOT_EVERY + 10
+    assert office.records("environment.configured")[-1]["data"]["label"] == "l-1"
+
+
+def test_a_snapshot_of_another_shape_is_not_used(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.environment()
+    relabel(office, range(2 * SNAPSHOT_EVERY))
+    monkeypatch.setattr(snapshots, "shape", lambda: "changed")
+    log = cold(office)
+
+    relabel(office, [-1])
+
+    assert log.read > 2 * SNAPSHOT_EVERY
+
+
+@pytest.mark.parametrize("damage", [{"record": "0" * 64}, {"state": b"{}]"}, {"version": 9999}])
+def test_a_snapshot_that_does_not_fit_is_not_used(office: Office, damage: dict[str, Any]) -> None:
+    office.environment()
+    relabel(office, range(2 * SNAPSHOT_EVERY))
+    whole = kept(office)
+    assert whole is not None
+    office.log.keep_snapshot("environment:staging", replace(whole, **damage))
+    log = cold(office)
+
+    same = office.ask("environment.configure", {"name": "staging", "label": f"l{2 * SNAPSHOT_EVERY - 1}"})
+
+    assert (same.status, same.first) == ("accepted", 0)
+    assert log.read > 2 * SNAPSHOT_EVERY
+
+
+def test_a_snapshot_that_cannot_be_kept_fails_no_command(office: Office) -> None:
+    class Full:
+        def keep_snapshot(self, stream: str, snapshot: Snapshot) -> None:
+            raise OSError("no space left")
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(office.log, name)
+
+    office.environment()
+    office.gateway = office.open_gateway(Full())
+
+    relabel(office, range(3 * SNAPSHOT_EVERY))
+
+    assert kept(office) is None
+
+
+def test_the_shape_names_the_domains_source() -> None:
+    assert len(snapshots.shape()) == 64
+    assert snapshots.shape() == snapshots.shape()

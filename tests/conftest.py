@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from tests.servers.postgres import Databases, PostgresServer
+
 
 class NoSilentSkips:
     """Fail a run in which a test was skipped or expected to fail, and name each one."""
@@ -46,3 +48,18 @@ def _log_as_by_default() -> Iterator[None]:
     """What a test's program made of the log is no concern of the next test's."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Databases]:
+    """A PostgreSQL server for databases of one's own; `RELMAN_TEST_POSTGRES` may name one that runs already.
+
+    Who wants to stop or kill a server starts a `PostgresServer` of its own.
+    """
+    if url := os.environ.get("RELMAN_TEST_POSTGRES"):
+        given = Databases(url)
+        yield given
+        given.close()
+    else:
+        with PostgresServer() as server:
+            yield server

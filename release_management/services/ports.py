@@ -1,6 +1,6 @@
 """What the services need of the world, as Protocols. Adapters provide them; tests run one contract suite on each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -79,6 +79,10 @@ class Conflict:
 Status = Appended | Repeated | OtherContent | Conflict
 
 
+CommandKey = tuple[str, str]
+"""A command's sender and id."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredOutcome:
     """What the commands table holds of one command."""
@@ -89,18 +93,66 @@ class StoredOutcome:
     last: int
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A stream's folded state at a version, kept so that a long stream need not be folded from its beginning.
+
+    `shape` names the code that folded it; another shape's snapshot is of no use. `record` is the SHA-256 of the record
+    at `version`, in hexadecimal: where the stream has another one there, the log was restored from a copy.
+    """
+
+    version: int
+    shape: str
+    record: str
+    state: bytes
+
+
+class LogUnavailableError(Exception):
+    """The log cannot be read or written now. Trying again may help."""
+
+
+class DeposedError(Exception):
+    """Another process holds the role now. Nothing was written."""
+
+
+class Lease(Protocol):
+    """A role that one process at a time holds, until it releases it or dies."""
+
+    @property
+    def role(self) -> str:
+        """Which one."""
+        ...
+
+    @property
+    def number(self) -> int:
+        """Rises with every holder of the role; an append under an older one is refused."""
+        ...
+
+    def is_held(self) -> bool:
+        """Whether it still is; asked at least once a second by its holder, which keeps it alive."""
+        ...
+
+    def release(self) -> None:
+        """Let another process have the role. Safe to repeat."""
+        ...
+
+
 class EventLog(Protocol):
-    """The append-only log: gap-free positions from 1 in commit order, one writer at a time, bytes never rewritten."""
+    """The append-only log: gap-free positions from 1 in commit order, one writer at a time, bytes never rewritten.
+
+    Every method may raise `LogUnavailableError`.
+    """
 
     @property
     def store_id(self) -> str:
         """The UUID made when the store was created."""
         ...
 
-    def append(self, batch: Sequence[Append]) -> list[Status]:
+    def append(self, batch: Sequence[Append], lease: Lease | None = None) -> list[Status]:
         """Store a batch in one durable transaction; one status per command, in order.
 
         One command's conflict, repetition or refusal does not touch its neighbours, except those decided on it.
+        Raises `DeposedError` where another process has taken the role since `lease` was given.
         """
         ...
 
@@ -116,8 +168,23 @@ class EventLog(Protocol):
         """The position of the newest record; 0 when there is none."""
         ...
 
-    def outcome(self, sender: str, id: str) -> StoredOutcome | None:
-        """What was stored of a command, or None."""
+    def outcomes(self, commands: Collection[CommandKey]) -> dict[CommandKey, StoredOutcome]:
+        """What was stored of commands, as many of them as there are."""
+        ...
+
+    def snapshot(self, stream: str, shape: str) -> Snapshot | None:
+        """The newest snapshot of a stream in this shape, or None."""
+        ...
+
+    def keep_snapshot(self, stream: str, snapshot: Snapshot) -> None:
+        """Keep a snapshot in place of the stream's earlier one. It may be lost: it can be made again."""
+        ...
+
+    def take(self, role: str) -> Lease | None:
+        """Take a role that nobody holds; None where somebody does.
+
+        A holder that dies is followed within 5 seconds.
+        """
         ...
 
     def wait(self, after: int, timeout: float) -> bool:
@@ -128,7 +195,7 @@ class EventLog(Protocol):
         ...
 
     def close(self) -> None:
-        """Release the file. Reads of other threads must have ended."""
+        """Release the store. Reads of other threads must have ended."""
         ...
 
 
@@ -165,6 +232,10 @@ class Keyring(Protocol):
 
     def erase(self, subject: str) -> None:
         """Destroy the subject's key and forget its name."""
+        ...
+
+    def close(self) -> None:
+        """Release the store."""
         ...
 
 

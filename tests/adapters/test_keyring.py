@@ -7,24 +7,87 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from release_management.adapters.keyring import KeyringError, SQLiteKeyring
+from release_management.adapters.keyring import KeyringError, KeyringUnavailableError, SQLiteKeyring
+from release_management.adapters.keyring.cached import CachedKeyring
+from release_management.adapters.keyring.postgres import LOOK_SECONDS, PostgresKeyring
 from release_management.domain.words import ActorId
-from release_management.services.ports import Keyring
+from release_management.services.ports import Keyring, LogUnavailableError
+from tests.servers.postgres import Databases, PostgresServer
 
 ROOT = Path(__file__).parents[2]
 ERASE = """
 import sys
-from release_management.adapters.keyring import SQLiteKeyring
-SQLiteKeyring(sys.argv[1]).erase(sys.argv[2])
+from tests.adapters.test_keyring import KEYRINGS
+KEYRINGS[sys.argv[1]](sys.argv[2]).erase(sys.argv[3])
 """
+KEYRINGS: dict[str, Callable[[str], CachedKeyring]] = {"sqlite": SQLiteKeyring, "postgres": PostgresKeyring}
+
+
+@dataclass
+class Kept:
+    """Where names and keys are kept, which may be opened many times."""
+
+    backend: str
+    where: str
+
+    def open(self) -> CachedKeyring:
+        return KEYRINGS[self.backend](self.where)
+
+    def ask(self, statement: str) -> list[Any]:
+        """Look at the tables, or change them, behind the keyring's back."""
+        if self.backend == "postgres":
+            with psycopg.connect(self.where, options="-c search_path=relman_private") as session:
+                cursor = session.execute(statement.encode())
+                return cursor.fetchall() if cursor.description else []
+        connection = sqlite3.connect(self.where)
+        with connection:
+            rows = connection.execute(statement).fetchall()
+        connection.close()
+        return rows
+
+
+@pytest.fixture(params=KEYRINGS)
+def kept_anew(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Kept]]:
+    """Another, empty place at every call."""
+    backend = cast(str, request.param)
+    places: list[Kept] = []
+
+    def make() -> Kept:
+        if backend == "postgres":
+            where = cast(Databases, request.getfixturevalue("postgres_server")).new_database()
+        else:
+            where = str(tmp_path / f"private-{len(places)}.db")
+        places.append(Kept(backend, where))
+        return places[-1]
+
+    yield make
+    if backend == "postgres":
+        for kept in places:
+            cast(Databases, request.getfixturevalue("postgres_server")).give_back(kept.where)
+
+
+@pytest.fixture
+def kept(kept_anew: Callable[[], Kept]) -> Kept:
+    return kept_anew()
+
+
+@pytest.fixture
+def keyring(kept: Kept) -> Iterator[CachedKeyring]:
+    keyring = kept.open()
+    yield keyring
+    keyring.close()
 
 
 @pytest.fixture
@@ -32,14 +95,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "private.db"
 
 
-@pytest.fixture
-def keyring(path: Path) -> Iterator[SQLiteKeyring]:
-    keyring = SQLiteKeyring(path)
-    yield keyring
-    keyring.close()
-
-
-def test_it_is_a_keyring(keyring: SQLiteKeyring) -> None:
+def test_it_is_a_keyring(keyring: CachedKeyring) -> None:
     port: Keyring = keyring
     assert port is keyring
 
@@ -47,7 +103,7 @@ def test_it_is_a_keyring(keyring: SQLiteKeyring) -> None:
 # Names
 
 
-def test_an_actor_has_one_opaque_id(keyring: SQLiteKeyring) -> None:
+def test_an_actor_has_one_opaque_id(keyring: CachedKeyring) -> None:
     actor = keyring.actor_id("ada@example.org")
 
     assert re.fullmatch(r"usr_[a-z2-7]{26}", actor)
@@ -56,30 +112,30 @@ def test_an_actor_has_one_opaque_id(keyring: SQLiteKeyring) -> None:
     assert keyring.actor_name(actor) == "ada@example.org"
 
 
-def test_a_person_and_a_service_of_one_name_are_two_actors(keyring: SQLiteKeyring) -> None:
+def test_a_person_and_a_service_of_one_name_are_two_actors(keyring: CachedKeyring) -> None:
     service = keyring.actor_id("ci", "service")
 
     assert re.fullmatch(r"svc_[a-z2-7]{26}", service)
     assert keyring.actor_id("ci") != service
 
 
-def test_a_system_actor_is_its_own_id(keyring: SQLiteKeyring) -> None:
+def test_a_system_actor_is_its_own_id(keyring: CachedKeyring) -> None:
     assert keyring.actor_id("system:orchestrator", "system") == "system:orchestrator"
     assert keyring.actor_name("system:orchestrator") == "system:orchestrator"
 
 
-def test_kinds_and_system_names_that_there_are_not_are_refused(keyring: SQLiteKeyring) -> None:
+def test_kinds_and_system_names_that_there_are_not_are_refused(keyring: CachedKeyring) -> None:
     with pytest.raises(ValueError, match="'robot' is no kind of a named actor; 'r2' is a person or a service"):
         keyring.actor_id("r2", "robot")
     with pytest.raises(ValueError, match="'system:Root 1' is no system actor"):
         keyring.actor_id("system:Root 1")
 
 
-def test_an_id_that_was_never_made_has_no_name(keyring: SQLiteKeyring) -> None:
+def test_an_id_that_was_never_made_has_no_name(keyring: CachedKeyring) -> None:
     assert keyring.actor_name("usr_unknown1") is None
 
 
-def test_threads_that_see_an_actor_first_at_the_same_time_get_one_id(keyring: SQLiteKeyring) -> None:
+def test_threads_that_see_an_actor_first_at_the_same_time_get_one_id(keyring: CachedKeyring) -> None:
     ids: list[str] = []
     threads = [threading.Thread(target=lambda: ids.append(keyring.actor_id("ada"))) for _ in range(8)]
     for thread in threads:
@@ -94,9 +150,7 @@ def test_threads_that_see_an_actor_first_at_the_same_time_get_one_id(keyring: SQ
 # Sealed texts
 
 
-def test_every_text_is_opened_as_it_was_sealed(tmp_path_factory: pytest.TempPathFactory) -> None:
-    keyring = SQLiteKeyring(tmp_path_factory.mktemp("keyring") / "private.db")
-
+def test_every_text_is_opened_as_it_was_sealed(keyring: CachedKeyring) -> None:
     @given(text=st.text())
     def opens(text: str) -> None:
         sealed = keyring.seal("usr_ada00000", text)
@@ -104,29 +158,28 @@ def test_every_text_is_opened_as_it_was_sealed(tmp_path_factory: pytest.TempPath
         assert keyring.open("usr_ada00000", sealed) == text
 
     opens()
-    keyring.close()
 
 
-def test_a_sealed_text_shows_nothing_and_is_never_the_same(keyring: SQLiteKeyring) -> None:
+def test_a_sealed_text_shows_nothing_and_is_never_the_same(keyring: CachedKeyring) -> None:
     sealed = [keyring.seal("usr_ada00000", "a secret") for _ in range(2)]
 
     assert sealed[0] != sealed[1]
     assert b"secret" not in base64.urlsafe_b64decode(sealed[0].removeprefix("s1.") + "==")
 
 
-def test_a_text_opens_for_its_own_subject_only(keyring: SQLiteKeyring, path: Path) -> None:
+def test_a_text_opens_for_its_own_subject_only(keyring: CachedKeyring, kept: Kept) -> None:
     sealed = keyring.seal("usr_ada00000", "a secret")
     keyring.seal("usr_eve00000", "another")
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE keys SET key = (SELECT key FROM keys WHERE subject = 'usr_ada00000')")
-    connection.close()
+    kept.ask("UPDATE keys SET key = (SELECT key FROM keys WHERE subject = 'usr_ada00000')")
 
     assert keyring.open("usr_ada00000", sealed) == "a secret"
-    assert keyring.open("usr_eve00000", sealed) is None
+    again = kept.open()
+    assert again.open("usr_eve00000", sealed) is None
+    again.close()
 
 
 @pytest.mark.parametrize("text", ["", "plain", "s1.", "s1.AAAA", "s1.ü", "s2." + "A" * 60])
-def test_a_text_that_was_never_sealed_is_refused(keyring: SQLiteKeyring, text: str) -> None:
+def test_a_text_that_was_never_sealed_is_refused(keyring: CachedKeyring, text: str) -> None:
     with pytest.raises(ValueError, match="is no sealed text"):
         keyring.open("usr_ada00000", text)
 
@@ -134,7 +187,7 @@ def test_a_text_that_was_never_sealed_is_refused(keyring: SQLiteKeyring, text: s
 # Erasing
 
 
-def test_erasing_destroys_the_key_and_forgets_the_name(keyring: SQLiteKeyring, path: Path) -> None:
+def test_erasing_destroys_the_key_and_forgets_the_name(keyring: CachedKeyring) -> None:
     actor = keyring.actor_id("ada@example.org")
     sealed = keyring.seal(actor, "a secret")
     kept = keyring.seal("usr_eve00000", "kept")
@@ -147,12 +200,11 @@ def test_erasing_destroys_the_key_and_forgets_the_name(keyring: SQLiteKeyring, p
     assert keyring.open("usr_eve00000", kept) == "kept"
 
 
-def test_what_was_erased_is_nowhere_in_the_files(keyring: SQLiteKeyring, path: Path) -> None:
+def test_what_was_erased_is_nowhere_in_the_files(path: Path) -> None:
+    keyring = SQLiteKeyring(path)
     actor = keyring.actor_id("ada@example.org")
     keyring.seal(actor, "a secret")
-    with sqlite3.connect(path) as connection:
-        ((key,),) = connection.execute("SELECT key FROM keys").fetchall()
-    connection.close()
+    ((key,),) = Kept("sqlite", str(path)).ask("SELECT key FROM keys")
     assert key in path.read_bytes()
 
     keyring.erase(actor)
@@ -160,9 +212,25 @@ def test_what_was_erased_is_nowhere_in_the_files(keyring: SQLiteKeyring, path: P
     left = b"".join(file.read_bytes() for file in path.parent.iterdir())
     assert key not in left
     assert b"ada@example.org" not in left
+    keyring.close()
 
 
-def test_sealing_after_erasing_makes_a_new_key_which_old_texts_do_not_open_with(keyring: SQLiteKeyring) -> None:
+def test_the_tables_are_other_files_after_erasing(postgres_server: Databases) -> None:
+    kept = Kept("postgres", postgres_server.new_database())
+    files = "SELECT pg_relation_filepath('relman_private.keys'), pg_relation_filepath('relman_private.actors')"
+    keyring = kept.open()
+    ((keys, actors),) = kept.ask(files)
+
+    keyring.erase(keyring.actor_id("ada@example.org"))
+
+    ((new_keys, new_actors),) = kept.ask(files)
+    assert new_keys != keys
+    assert new_actors != actors
+    keyring.close()
+    postgres_server.give_back(kept.where)
+
+
+def test_sealing_after_erasing_makes_a_new_key_which_old_texts_do_not_open_with(keyring: CachedKeyring) -> None:
     old = keyring.seal("usr_ada00000", "old")
     keyring.erase("usr_ada00000")
 
@@ -172,25 +240,29 @@ def test_sealing_after_erasing_makes_a_new_key_which_old_texts_do_not_open_with(
     assert keyring.open("usr_ada00000", old) is None
 
 
-def test_what_another_process_erased_is_not_opened_from_a_cache(keyring: SQLiteKeyring, path: Path) -> None:
+def test_what_another_process_erased_is_not_used_from_a_cache(keyring: CachedKeyring, kept: Kept) -> None:
     actor = keyring.actor_id("ada")
     sealed = keyring.seal(actor, "a secret")
+    assert keyring.actor_name(actor) == "ada"
 
-    subprocess.run([sys.executable, "-c", ERASE, str(path), actor], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-c", ERASE, kept.backend, kept.where, actor], cwd=ROOT, check=True)
+    if kept.backend == "postgres":
+        time.sleep(LOOK_SECONDS)
 
     assert keyring.open(actor, sealed) is None
+    assert keyring.actor_name(actor) is None
     assert keyring.actor_id("ada") != actor
 
 
-# The file
+# Where it is kept
 
 
-def test_keys_names_and_the_secret_last(path: Path) -> None:
-    first = SQLiteKeyring(path)
+def test_keys_names_and_the_secret_last(kept: Kept) -> None:
+    first = kept.open()
     actor, sealed, fingerprint = first.actor_id("ada"), first.seal("usr_ada00000", "text"), first.fingerprint(b"1")
     first.close()
 
-    again = SQLiteKeyring(path)
+    again = kept.open()
 
     assert again.actor_id("ada") == actor
     assert again.open("usr_ada00000", sealed) == "text"
@@ -198,20 +270,19 @@ def test_keys_names_and_the_secret_last(path: Path) -> None:
     again.close()
 
 
-def test_threads_that_make_the_file_at_the_same_moment_share_one_secret(tmp_path: Path) -> None:
-    for number in range(10):
+def test_threads_that_make_it_at_the_same_moment_share_one_secret(kept_anew: Callable[[], Kept]) -> None:
+    for _ in range(5):
+        kept = kept_anew()
         together = threading.Barrier(4)
         fingerprints: list[bytes] = []
 
-        def make(path: Path, together: threading.Barrier, fingerprints: list[bytes]) -> None:
+        def make(kept: Kept, together: threading.Barrier, fingerprints: list[bytes]) -> None:
             together.wait()
-            keyring = SQLiteKeyring(path)
+            keyring = kept.open()
             fingerprints.append(keyring.fingerprint(b"content"))
             keyring.close()
 
-        makers = [
-            threading.Thread(target=make, args=(tmp_path / f"{number}.db", together, fingerprints)) for _ in range(4)
-        ]
+        makers = [threading.Thread(target=make, args=(kept, together, fingerprints)) for _ in range(4)]
         for maker in makers:
             maker.start()
         for maker in makers:
@@ -221,13 +292,16 @@ def test_threads_that_make_the_file_at_the_same_moment_share_one_secret(tmp_path
         assert len(set(fingerprints)) == 1
 
 
-def test_a_fingerprint_is_keyed(keyring: SQLiteKeyring, tmp_path: Path) -> None:
-    other = SQLiteKeyring(tmp_path / "other.db")
+def test_a_fingerprint_is_keyed(keyring: CachedKeyring, kept_anew: Callable[[], Kept]) -> None:
+    other = kept_anew().open()
 
     assert len(keyring.fingerprint(b"content")) == 32
     assert keyring.fingerprint(b"content") != keyring.fingerprint(b"other")
     assert keyring.fingerprint(b"content") != other.fingerprint(b"content")
     other.close()
+
+
+# The file
 
 
 def test_only_the_owner_may_read_the_file(path: Path) -> None:
@@ -251,3 +325,38 @@ def test_another_programs_file_is_left_alone(path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(KeyringError, match=r"nowhere/private\.db cannot be used now"):
         SQLiteKeyring(tmp_path / "nowhere" / "private.db")
+
+
+# The schema
+
+
+def test_a_schema_of_another_program_is_left_alone(postgres_server: Databases) -> None:
+    kept = Kept("postgres", postgres_server.new_database())
+    kept.ask("CREATE SCHEMA relman_private CREATE TABLE relman_private.secret (word text)")
+
+    with pytest.raises(KeyringError, match=r"the schema relman_private at .* is not a keyring of ours"):
+        kept.open()
+
+    assert kept.ask("SELECT word FROM secret") == []
+    postgres_server.give_back(kept.where)
+
+
+def test_a_server_that_is_away_is_said_to_be_and_found_again_when_it_is_back() -> None:
+    with PostgresServer() as server:
+        keyring = PostgresKeyring(server.new_database())
+        actor = keyring.actor_id("ada")
+        server.kill()
+
+        with pytest.raises(KeyringUnavailableError, match="cannot be used now") as refusal:
+            keyring.seal(actor, "a secret")
+        assert isinstance(refusal.value, LogUnavailableError), "the services know what to do with that"
+
+        server.start()
+        assert keyring.open(actor, keyring.seal(actor, "a secret")) == "a secret"
+        keyring.close()
+
+
+def test_what_is_no_url_is_refused_without_repeating_it() -> None:
+    with pytest.raises(KeyringError, match="write postgresql://USER") as refusal:
+        PostgresKeyring("postgresql://relman:pass word@host:port:5/x?y")
+    assert "pass word" not in str(refusal.value)

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
+
 from release_management.adapters.event_store import SQLiteEventLog
+from release_management.adapters.event_store.postgres import PostgresEventLog
 from release_management.services.ports import EventLog
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +21,8 @@ def every_kind(name: str, schema_version: int) -> bool:
 
 
 def open_log(backend: str, where: str, known: Callable[[str, int], bool] = every_kind) -> EventLog:
-    assert backend == "sqlite"
+    if backend == "postgres":
+        return PostgresEventLog.open(where, known)
     return SQLiteEventLog.open(where, known)
 
 
@@ -28,6 +32,7 @@ class Store:
 
     backend: str
     where: str
+    forget: Callable[[str], None] | None = None
     _opened: list[EventLog] = field(default_factory=list)
     _children: list[subprocess.Popen[str]] = field(default_factory=list)
 
@@ -57,6 +62,10 @@ class Store:
 
     def tamper(self, statement: str) -> None:
         """Change the store behind the log's back."""
+        if self.backend == "postgres":
+            with psycopg.connect(self.where, options="-c search_path=relman_log") as session:
+                session.execute(statement.replace("AS BLOB", "AS bytea").encode())
+            return
         connection = sqlite3.connect(self.where)
         with connection:
             connection.execute(statement)
@@ -68,3 +77,6 @@ class Store:
             child.communicate()
         for log in self._opened:
             log.close()
+        if self.forget is not None:
+            self.forget(self.where)
+            self.forget = None

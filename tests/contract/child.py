@@ -3,6 +3,7 @@
 import itertools
 import json
 import sys
+import time
 from collections.abc import Callable
 
 from release_management.services.ports import Append, Appended, EventLog
@@ -47,13 +48,29 @@ def tail(log: EventLog, until: str) -> None:
             after = recorded.position
 
 
+def hold(log: EventLog, role: str) -> None:
+    """Take a role, say its number, keep it, and say when it is lost."""
+    lease = log.take(role)
+    assert lease is not None
+    print(lease.number, flush=True)
+    while lease.is_held():
+        time.sleep(0.25)
+    print("lost", flush=True)
+
+
 def create(log: EventLog) -> None:
     """Open the store, which makes it, and say which it is."""
     print(log.store_id)
 
 
 if __name__ == "__main__":
-    tasks: dict[str, Callable[..., None]] = {"write": write, "forever": forever, "tail": tail, "create": create}
+    tasks: dict[str, Callable[..., None]] = {
+        "create": create,
+        "forever": forever,
+        "hold": hold,
+        "tail": tail,
+        "write": write,
+    }
     task, backend, where, *arguments = sys.argv[1:]
     opened = open_log(backend, where)
     tasks[task](opened, *arguments)

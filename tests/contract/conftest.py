@@ -8,15 +8,23 @@ import pytest
 
 from release_management.services.ports import EventLog
 from tests.contract.backends import Store
+from tests.contract.read_models import Backend
+from tests.projections.story import Story
+from tests.servers.postgres import Databases
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgres"])
 def event_log_factory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
     """Makes a new, empty store each time it is called."""
+    backend = cast(str, request.param)
     stores: list[Store] = []
 
     def make() -> Store:
-        stores.append(Store(cast(str, request.param), str(tmp_path / f"{len(stores)}.db")))
+        if backend == "postgres":
+            server: Databases = request.getfixturevalue("postgres_server")
+            stores.append(Store(backend, server.new_database(), server.give_back))
+        else:
+            stores.append(Store(backend, str(tmp_path / f"{len(stores)}.db")))
         return stores[-1]
 
     yield make
@@ -32,3 +40,17 @@ def store(event_log_factory: Callable[[], Store]) -> Store:
 @pytest.fixture
 def log(store: Store) -> EventLog:
     return store.open()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    """Makes a new, empty database for read models each time it is asked for a place."""
+    name = cast(str, request.param)
+    it = Backend(name, tmp_path, None if name == "sqlite" else request.getfixturevalue("postgres_server"))
+    yield it
+    it.close()
+
+
+@pytest.fixture
+def story() -> Story:
+    return Story()

@@ -60,8 +60,7 @@ def test_the_commands_of_a_batch_may_build_on_one_another(log: EventLog) -> None
 def test_a_command_with_nothing_to_record_is_remembered(log: EventLog) -> None:
     assert log.append([command("1", {A: seen(0)}, {})]) == [Appended(0, 0)]
 
-    stored = log.outcome("tests", "1")
-    assert stored is not None
+    (stored,) = log.outcomes([("tests", "1")]).values()
     assert (stored.outcome, stored.first, stored.last) == (b"outcome of 1", 0, 0)
     assert log.last_position() == 0
 
@@ -94,7 +93,7 @@ def test_a_stream_that_moved_is_a_conflict_for_who_only_read_it(log: EventLog) -
 
     assert log.append([command("1", {A: seen(1), B: seen(0)}, {B: 1})]) == [Conflict((A,))]
     assert log.read_stream(B) == []
-    assert log.outcome("tests", "1") is None
+    assert log.outcomes([("tests", "1")]) == {}
 
 
 def test_a_stream_that_is_not_there_yet_is_a_conflict_too(log: EventLog) -> None:
@@ -162,7 +161,7 @@ def test_a_repeated_command_gets_its_first_outcome_and_writes_nothing(log: Event
 
     assert log.append([again]) == [Repeated(b"outcome of 1", 1, 2)]
     assert versions_of(log, A) == [1, 2]
-    assert log.outcome("tests", "1") == StoredOutcome(first.fingerprint, b"outcome of 1", 1, 2)
+    assert log.outcomes([("tests", "1")]) == {("tests", "1"): StoredOutcome(first.fingerprint, b"outcome of 1", 1, 2)}
 
 
 def test_a_command_repeated_within_a_batch_is_stored_once(log: EventLog) -> None:
@@ -239,4 +238,4 @@ def test_a_command_that_contradicts_itself_is_refused_and_nothing_is_written(
         log.append([command("right", {C: seen(0)}, {C: 1}), wrong])
 
     assert log.last_position() == 0
-    assert log.outcome("tests", "right") is None
+    assert log.outcomes([("tests", "right")]) == {}

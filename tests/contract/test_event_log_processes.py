@@ -128,8 +128,7 @@ def test_what_was_acknowledged_survives_kill_9_and_batches_are_whole(store: Stor
         assert [recorded.version for recorded in batch] == [1, 2, 3, 4, 5, 6], "a batch is stored whole"
         sender, number = stream.removeprefix("batch:").split("-")
         for count, first in ((1, 0), (2, 1), (3, 3)):
-            outcome = log.outcome(sender, f"{number}.{count}")
-            assert outcome is not None
+            (outcome,) = log.outcomes([(sender, f"{number}.{count}")]).values()
             assert (outcome.first, outcome.last) == (batch[first].position, batch[first + count - 1].position)
         stored.add((sender, int(number)))
     assert acknowledged <= stored

@@ -80,10 +80,35 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
 def test_a_store_of_a_newer_layout_does_not_open(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     SQLiteEventLog.open(path, every_kind).close()
-    change(path, "UPDATE store SET schema_version = 2")
+    change(path, "UPDATE store SET schema_version = 3")
 
-    with pytest.raises(ForeignStoreError, match="has the store layout 2 and this version knows 1"):
+    with pytest.raises(ForeignStoreError, match="has the store layout 3 and this version knows 2"):
         SQLiteEventLog.open(path, every_kind)
+
+
+def test_a_store_of_the_first_layout_is_brought_up_in_its_place_and_keeps_its_records(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    first = SQLiteEventLog.open(path, every_kind)
+    given(first, a=3)
+    records, store_id = first.read(0), first.store_id
+    first.close()
+    for statement in ("DROP TABLE snapshots", "DROP TABLE leases", "UPDATE store SET schema_version = 1"):
+        change(path, statement)
+
+    for _ in range(2):
+        log = SQLiteEventLog.open(path, every_kind)
+        assert (log.read(0), log.store_id) == (records, store_id)
+        assert log.snapshot("flag:a", "1") is None
+        assert log.take("gateway") is not None
+        log.close()
+
+
+def test_a_role_that_is_no_name_is_refused(tmp_path: Path) -> None:
+    log = SQLiteEventLog.open(tmp_path / "log.db", every_kind)
+
+    with pytest.raises(ValueError, match=r"'\.\./road' is no role"):
+        log.take("../road")
+    log.close()
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -107,7 +132,7 @@ def test_a_damaged_file_is_said_to_be_damaged(tmp_path: Path) -> None:
 def test_waiting_is_woken_by_an_append_and_not_by_polling_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("release_management.adapters.event_store.log.POLL_SECONDS", 60)
+    monkeypatch.setattr("release_management.adapters.event_store.sqlite.log.POLL_SECONDS", 60)
     log = SQLiteEventLog.open(tmp_path / "log.db", every_kind)
     began = time.monotonic()
     appending = threading.Timer(0.1, given, args=(log,), kwargs={"a": 1})

@@ -1,6 +1,5 @@
-"""The append-only log on SQLite. The only place that knows the `eventsourcing` library."""
+"""The append-only log, on SQLite and (`postgres`) on PostgreSQL. Nothing else knows the `eventsourcing` library."""
 
-from release_management.adapters.event_store.database import Database
 from release_management.adapters.event_store.errors import (
     CorruptRecordError,
     DamagedStoreError,
@@ -11,17 +10,18 @@ from release_management.adapters.event_store.errors import (
     StoreUnavailableError,
     UnreadableStoreError,
 )
-from release_management.adapters.event_store.log import SQLiteEventLog
-from release_management.adapters.event_store.recorder import SQLiteRecorder
+from release_management.adapters.event_store.sqlite.database import SQLiteDatabase
+from release_management.adapters.event_store.sqlite.log import SQLiteEventLog
+from release_management.adapters.event_store.sqlite.recorder import SQLiteRecorder
 
 __all__ = [
     "CorruptRecordError",
     "DamagedStoreError",
-    "Database",
     "EventStoreError",
     "ForeignStoreError",
     "GapError",
     "LostLogError",
+    "SQLiteDatabase",
     "SQLiteEventLog",
     "SQLiteRecorder",
     "StoreUnavailableError",

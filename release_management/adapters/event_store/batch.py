@@ -8,6 +8,7 @@ from release_management.domain.record import MAX_RECORD_BYTES
 from release_management.services.ports import (
     Append,
     Appended,
+    CommandKey,
     Conflict,
     NewRecord,
     OtherContent,
@@ -16,8 +17,24 @@ from release_management.services.ports import (
     StoredOutcome,
 )
 
-CommandKey = tuple[str, str]
 Kind = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a store holds: `versions` has every stream that the batch expects, `earlier` its stored commands."""
+
+    versions: Mapping[str, int]
+    earlier: Mapping[CommandKey, StoredOutcome]
+
+    @classmethod
+    def as_expected(cls, batch: Sequence[Append]) -> "Facts":
+        """What they are when nobody else has written and nothing is repeated."""
+        versions: dict[str, int] = {}
+        for command in batch:
+            for stream, expectation in command.expects.items():
+                versions.setdefault(stream, expectation.base)
+        return cls(versions, {})
 
 
 @dataclass(slots=True)
@@ -27,6 +44,24 @@ class Decision:
     statuses: list[Status] = field(default_factory=list)
     records: list[NewRecord] = field(default_factory=list)
     commands: dict[CommandKey, StoredOutcome] = field(default_factory=dict)
+
+    def kinds(self, of_commands: Sequence[set[Kind]]) -> set[Kind]:
+        """The kinds of the records to write."""
+        return {
+            kind
+            for status, kinds in zip(self.statuses, of_commands, strict=True)
+            if isinstance(status, Appended)
+            for kind in kinds
+        }
+
+    def rests_on(self, batch: Sequence[Append]) -> dict[str, int]:
+        """The stored versions without which it would have been another one."""
+        return {
+            stream: expectation.base
+            for status, command in zip(self.statuses, batch, strict=True)
+            if isinstance(status, Appended)
+            for stream, expectation in command.expects.items()
+        }
 
 
 def check(command: Append) -> set[Kind]:
@@ -54,30 +89,24 @@ def check(command: Append) -> set[Kind]:
     return kinds
 
 
-def decide(
-    batch: Sequence[Append],
-    after: int,
-    versions: Mapping[str, int],
-    earlier: Mapping[CommandKey, StoredOutcome],
-) -> Decision:
-    """Judge a batch against the store.
+def decide(batch: Sequence[Append], after: int, facts: Facts) -> Decision:
+    """Judge a batch against the store, whose newest position is `after`.
 
-    `after` is its newest position, `versions` has every expected stream, `earlier` the stored commands.
     A stream that a command was not allowed to write is lost for the rest of the batch: whoever read it there
     may have decided on something that never happened.
     """
     decision = Decision()
-    now = dict(versions)
+    now = dict(facts.versions)
     lost: set[str] = set()
     for command in batch:
         key = (command.sender, command.id)
-        before = decision.commands.get(key) or earlier.get(key)
+        before = decision.commands.get(key) or facts.earlier.get(key)
         if before is not None:
             status: Status = _again(command, before)
         elif moved := tuple(
             stream
             for stream, expectation in command.expects.items()
-            if stream in lost or expectation.base != versions[stream] or expectation.seen != now[stream]
+            if stream in lost or expectation.base != facts.versions[stream] or expectation.seen != now[stream]
         ):
             status = Conflict(moved)
         else:

@@ -1,20 +1,22 @@
 """What can be wrong with a store."""
 
+from release_management.services.ports import LogUnavailableError
+
 
 class EventStoreError(Exception):
     """The store cannot do what was asked. The text says what, where, and what would be right."""
 
 
-class StoreUnavailableError(EventStoreError):
-    """The store's file cannot be opened or written, or is locked for too long. Trying again may help."""
+class StoreUnavailableError(EventStoreError, LogUnavailableError):
+    """The store cannot be reached, read or written, or is locked for too long. Trying again may help."""
 
 
 class ForeignStoreError(EventStoreError):
-    """The file is not one of our stores, or a newer version made it. It was left as it is."""
+    """It is not one of our stores, or a newer version made it. It was left as it is."""
 
 
 class DamagedStoreError(EventStoreError):
-    """The file's own structure is broken."""
+    """The store's own structure is broken."""
 
 
 class UnreadableStoreError(EventStoreError):
@@ -24,7 +26,7 @@ class UnreadableStoreError(EventStoreError):
     """
 
     def __init__(self, where: str, kinds: tuple[tuple[str, int], ...]) -> None:
-        """`where` is the store's file."""
+        """`where` is the store's file, or its place on a server."""
         listed = ", ".join(f"{name} (schema version {version})" for name, version in kinds)
         super().__init__(
             f"{where} holds records that this version cannot read: {listed}; open it with a version that knows them"

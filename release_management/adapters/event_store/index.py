@@ -29,6 +29,22 @@ class Index(BaseModel):
 _validate = TypeAdapter(Index).validator.validate_json
 
 
+_TIME_BYTES = len("2026-11-23T09:30:00.000000Z")
+
+
+def agrees(record: bytes, stream: str, version: int, name: str) -> bool:
+    """Whether a record, written as we write it, says the same as its columns; where not, `read_index` says why."""
+    begin = record.find(b'"type":')
+    first = b'"type":"%b","subject":"%b","time":"' % (name.encode(), stream.encode())
+    second = b'","datacontenttype":"application/json","streamversion":%d,"schemaversion":' % version
+    return (
+        record.startswith(first, begin)
+        and record.startswith(second, begin + len(first) + _TIME_BYTES)
+        and record.rfind(b"{", 0, begin) == 0
+        and record.endswith(b"}}")
+    )
+
+
 def read_index(record: bytes) -> Index:
     """Read the indexed attributes out of a record. Raises ValueError in words where it has none."""
     try:

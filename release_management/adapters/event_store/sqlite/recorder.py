@@ -13,19 +13,14 @@ from eventsourcing.persistence import (
     Subscription,
 )
 
-from release_management.adapters.event_store.database import Database
-
-EventRow = tuple[int, str, int, str, bytes]
-"""Position, stream, version, name, record."""
-
-OPAQUE = 0
-"""The schema version under which `kinds` lists records whose bytes nobody looked into."""
+from release_management.adapters.event_store.rows import OPAQUE, EventRow
+from release_management.adapters.event_store.sqlite.database import SQLiteDatabase
 
 
 class SQLiteRecorder(ApplicationRecorder):
     """Stores events in one sequence; the library's notification ids are our gap-free positions."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: SQLiteDatabase) -> None:
         self._database = database
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:

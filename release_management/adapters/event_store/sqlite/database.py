@@ -17,10 +17,10 @@ from release_management.adapters.event_store.errors import (
     StoreUnavailableError,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 10.0
 _APPLICATION_ID = 0x72656C6D  # "relm"
-_TABLES = (
+_LAYOUT_1 = (
     """CREATE TABLE store (
         one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, schema_version INTEGER NOT NULL,
         created TEXT NOT NULL
@@ -37,9 +37,16 @@ _TABLES = (
         name TEXT NOT NULL, schemaversion INTEGER NOT NULL, PRIMARY KEY (name, schemaversion)
     ) STRICT, WITHOUT ROWID""",
 )
+_LAYOUT_2 = (
+    """CREATE TABLE snapshots (
+        stream_id TEXT PRIMARY KEY, shape TEXT NOT NULL, version INTEGER NOT NULL, record TEXT NOT NULL,
+        state BLOB NOT NULL
+    ) STRICT""",
+    "CREATE TABLE leases (role TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+)
 
 
-class Database:
+class SQLiteDatabase:
     """One store file. Safe to use from many threads; other processes may have it open as well."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -121,12 +128,20 @@ class Database:
             with self.transaction() as connection:
                 if self._is_new():
                     _create(connection)
-        ((schema_version,),) = self._writer.execute("SELECT schema_version FROM store").fetchall()
-        if schema_version > SCHEMA_VERSION:
+        if (schema_version := self._schema_version()) > SCHEMA_VERSION:
             raise ForeignStoreError(
                 f"{self.path} has the store layout {schema_version} and this version knows {SCHEMA_VERSION}: "
                 "open it with the version that made it, or a newer one"
             )
+        if schema_version < SCHEMA_VERSION:
+            with self.transaction() as connection:
+                if self._schema_version() < SCHEMA_VERSION:
+                    _add_layout_2(connection)
+
+    def _schema_version(self) -> int:
+        version: int
+        ((version,),) = self._writer.execute("SELECT schema_version FROM store").fetchall()
+        return version
 
     def _is_new(self) -> bool:
         """Whether the file is still empty. Raises `ForeignStoreError` where it belongs to another program."""
@@ -172,10 +187,16 @@ class Database:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    for table in _TABLES:
+    for table in _LAYOUT_1:
         connection.execute(table)
     connection.execute(
-        "INSERT INTO store VALUES (1, ?, ?, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))",
-        (str(uuid.uuid4()), SCHEMA_VERSION),
+        "INSERT INTO store VALUES (1, ?, 1, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))", (str(uuid.uuid4()),)
     )
     connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    _add_layout_2(connection)
+
+
+def _add_layout_2(connection: sqlite3.Connection) -> None:
+    for table in _LAYOUT_2:
+        connection.execute(table)
+    connection.execute("UPDATE store SET schema_version = 2")

@@ -1,0 +1,205 @@
+"""The tables of a log in the schema `relman_log` of a PostgreSQL database, and the connections to them."""
+
+import threading
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, cast
+
+import psycopg
+from psycopg import errors
+
+from release_management.adapters.event_store.batch import Kind
+from release_management.adapters.event_store.errors import (
+    DamagedStoreError,
+    EventStoreError,
+    ForeignStoreError,
+    StoreUnavailableError,
+)
+from release_management.adapters.event_store.postgres.arrays import Blobs, Numbers, Texts
+from release_management.adapters.postgres import Connection, Connections, place
+from release_management.services.ports import CommandKey, NewRecord, StoredOutcome
+
+SCHEMA_VERSION = 1
+LOCKS = 0x72656C6D
+""""relm": the first half of the advisory locks of a log. The second is 1 to append, see `schema.sql`."""
+_MAKING = 2
+_APPEND = f"SELECT verdict, newest FROM relman_log.append({', '.join(['%s'] * 17)})"
+_UNUSABLE = (
+    psycopg.OperationalError,  # also: no space, too many connections, a statement or a lock that took too long
+    psycopg.InterfaceError,
+    errors.ReadOnlySqlTransaction,
+    errors.InsufficientPrivilege,
+)
+_DAMAGED = (
+    errors.DataCorrupted,
+    errors.IndexCorrupted,
+    errors.InvalidSchemaName,
+    errors.UndefinedColumn,
+    errors.UndefinedFunction,
+    errors.UndefinedTable,
+)
+
+Verdict = Literal["stored", "moved", "deposed", "removed"]
+
+
+class PostgresDatabase:
+    """One store in one database. Safe to use from many threads; other processes may use it as well."""
+
+    def __init__(self, url: str) -> None:
+        """Open the store, or make it.
+
+        Raises `ForeignStoreError`, `StoreUnavailableError`, and `EventStoreError` where `url` is none.
+        """
+        self.where = place(url)
+        try:
+            self._lending = Connections(url)
+            self._appending = Connections(url)
+            # What a lease's holder leaves silent so long is ended by the server, and the lease with it.
+            self._holding = Connections(url, {"idle_session_timeout": "4s"})
+        except ValueError as error:
+            raise EventStoreError(str(error)) from None
+        self._writing = threading.Lock()
+        self._closed = False
+        try:
+            self._make_ready()
+        except BaseException:
+            self.close()
+            raise
+
+    def append(
+        self,
+        *,
+        lease: tuple[str | None, int],
+        seen: int,
+        expects: Mapping[str, int],
+        commands: Mapping[CommandKey, StoredOutcome],
+        records: Sequence[NewRecord],
+        kinds: Collection[Kind],
+    ) -> tuple[Verdict, int]:
+        """Store records and commands in one durable transaction and one round trip, or nothing.
+
+        `lease` is a role and its number; `seen` a position that the log has; `expects` the versions that streams must
+        have. Positions in `commands` are as if `seen` were the newest. Returns the verdict, see `schema.sql`, and the
+        position that was the newest.
+        """
+        stored = commands.values()
+        parameters = (
+            *lease,
+            seen,
+            Texts(expects),
+            Numbers(expects.values()),
+            Texts(sender for sender, _ in commands),
+            Texts(id for _, id in commands),
+            Blobs(one.fingerprint for one in stored),
+            Numbers(one.first for one in stored),
+            Numbers(one.last for one in stored),
+            Blobs(one.outcome for one in stored),
+            Texts(new.stream for new in records),
+            Numbers(new.version for new in records),
+            Texts(new.name for new in records),
+            Blobs(new.record for new in records),
+            Texts(name for name, _ in kinds),
+            Numbers(version for _, version in kinds),
+        )
+        with self._writing, self.explained(), self._appending.lend() as connection:
+            row = connection.execute(_APPEND, parameters, prepare=True).fetchone()
+        return cast(tuple[Verdict, int], row)
+
+    @contextmanager
+    def lend(self) -> Iterator[Connection]:
+        """Lend an autocommitting connection. Every statement sees one committed state."""
+        with self.explained(), self._lending.lend() as connection:
+            yield connection
+
+    def connect(self) -> Connection:
+        """A connection of the caller's own, to listen on."""
+        with self.explained():
+            return self._lending.connect()
+
+    def take(self, role: str) -> tuple[Connection, int] | None:
+        """Hold a role on a session of its own, and its raised number; None where another session holds it."""
+        with self.lend() as connection:
+            lock = connection.execute("SELECT hashtext(%s)", (role,)).fetchone()
+            assert lock is not None
+            if connection.execute(_IS_LOCKED, (LOCKS, lock[0] & 0xFFFFFFFF)).fetchone():
+                return None
+        with self.explained():
+            session = self._holding.connect()
+            try:
+                row = session.execute("SELECT pg_try_advisory_lock(%s, %s)", (LOCKS, lock[0])).fetchone()
+                if row == (True,):
+                    number = session.execute("SELECT relman_log.take(%s)", (role,)).fetchone()
+                    assert number is not None
+                    return session, number[0]
+            except BaseException:
+                session.close()
+                raise
+            session.close()
+            return None
+
+    def close(self) -> None:
+        """Close every connection. No other thread may be using one."""
+        self._closed = True
+        for connections in (self._lending, self._appending):
+            connections.close()
+
+    def _make_ready(self) -> None:
+        with self.lend() as connection:
+            if self._is_new(connection):
+                with connection.transaction():
+                    connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCKS, _MAKING))
+                    if self._is_new(connection):
+                        connection.execute(Path(__file__).with_name("schema.sql").read_bytes())
+                        connection.execute(
+                            "INSERT INTO relman_log.store VALUES (1, %s, %s)", (str(uuid.uuid4()), SCHEMA_VERSION)
+                        )
+            try:
+                row = connection.execute("SELECT schema_version FROM relman_log.store").fetchone()
+            except (errors.UndefinedTable, errors.UndefinedColumn):
+                row = None
+        if row is None:
+            raise ForeignStoreError(
+                f"the schema relman_log at {self.where} is not an event store of ours and was left alone: "
+                "name a database that has one, or has no such schema"
+            )
+        if row[0] > SCHEMA_VERSION:
+            raise ForeignStoreError(
+                f"{self.where} has the store layout {row[0]} and this version knows {SCHEMA_VERSION}: "
+                "open it with the version that made it, or a newer one"
+            )
+
+    def _is_new(self, connection: Connection) -> bool:
+        """Whether there is no schema yet, or an empty one, made by somebody who may make schemas."""
+        return not connection.execute(
+            "SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+            " WHERE nspname = 'relman_log' LIMIT 1"
+        ).fetchall()
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Errors of the driver, in our words."""
+        if self._closed:
+            raise StoreUnavailableError(f"the event store {self.where} was closed; open it again to use it")
+        try:
+            yield
+        except _UNUSABLE as error:
+            raise StoreUnavailableError(
+                f"the event store {self.where} cannot be used now ({_line(error)}): its server must run, let us in "
+                "and write, have space, and no other program may hold its locks for seconds"
+            ) from error
+        except _DAMAGED as error:
+            raise DamagedStoreError(
+                f"the event store {self.where} is damaged ({_line(error)}); restore it from a copy"
+            ) from error
+
+
+_IS_LOCKED = """SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND classid = %s AND objid = %s AND objsubid = 2
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+
+
+def _line(error: psycopg.Error) -> str:
+    """The first line of what the driver says."""
+    return str(error).partition("\n")[0]

@@ -1,0 +1,82 @@
+"""Follows a log on a thread of its own, so that those who wait for a position need not ask."""
+
+import collections
+import contextlib
+import os
+import select
+import threading
+from collections.abc import Callable
+
+from release_management.adapters.event_store.head import Head
+from release_management.adapters.event_store.postgres.database import PostgresDatabase
+from release_management.adapters.postgres import Connection
+
+POLL_SECONDS = 1.0
+"""How often it looks, notified or not. After a lost connection, how long it waits before it tries again."""
+
+
+class Listener:
+    """Looks whenever the server notifies, and each second."""
+
+    def __init__(self, database: PostgresDatabase, head: Head, look: Callable[[], int]) -> None:
+        """`look` finds the newest position and moves the head. Starts with the first `start`."""
+        self._database = database
+        self._head = head
+        self._look = look
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._failure: Exception | None = None
+        self._ended = threading.Event()
+
+    def start(self) -> None:
+        """Begin to follow. Safe to repeat."""
+        with self._starting:
+            if self._thread is None and not self._ended.is_set():
+                self._awake, self._waking = os.pipe()
+                self._thread = threading.Thread(target=self._follow, name="listener", daemon=True)
+                self._thread.start()
+
+    def check(self) -> None:
+        """Raise what keeps it from following."""
+        failure = self._failure
+        if failure is not None:
+            raise failure.with_traceback(None)
+
+    def close(self) -> None:
+        """End the thread. Safe to repeat."""
+        with self._starting:
+            self._ended.set()
+            if self._thread is not None:
+                os.close(self._waking)
+                self._thread.join()
+                os.close(self._awake)
+                self._thread = None
+
+    def _follow(self) -> None:
+        while not self._ended.is_set():
+            try:
+                with contextlib.closing(self._database.connect()) as connection:
+                    self._follow_on(connection)
+            except Exception as error:
+                self._failure = error
+                self._head.wake()
+                self._heard(None)
+
+    def _follow_on(self, connection: Connection) -> None:
+        with self._database.explained():
+            connection.execute("LISTEN relman_log")
+            # Only now the first look: what is committed after it is notified.
+            while not self._ended.is_set():
+                self._look()
+                self._failure = None
+                if self._heard(connection):
+                    # Anybody may notify, so what is said does not count.
+                    collections.deque(connection.notifies(timeout=0), maxlen=0)
+
+    def _heard(self, connection: Connection | None) -> bool:
+        """Wait until there is something to read, or for `POLL_SECONDS`, or for the end."""
+        poll = select.poll()
+        poll.register(self._awake, select.POLLIN)
+        if connection is not None:
+            poll.register(connection.fileno(), select.POLLIN)
+        return any(file != self._awake for file, _ in poll.poll(POLL_SECONDS * 1000))

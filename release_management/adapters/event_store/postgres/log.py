@@ -1,0 +1,220 @@
+"""The event log on PostgreSQL."""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from release_management.adapters.event_store.batch import (
+    Facts,
+    Kind,
+    check,
+    decide,
+)
+from release_management.adapters.event_store.errors import UnreadableStoreError
+from release_management.adapters.event_store.head import Head
+from release_management.adapters.event_store.postgres.arrays import Texts
+from release_management.adapters.event_store.postgres.database import PostgresDatabase
+from release_management.adapters.event_store.postgres.lease import PostgresLease
+from release_management.adapters.event_store.postgres.listener import POLL_SECONDS, Listener
+from release_management.adapters.event_store.rows import page, stream_page
+from release_management.domain.record import Recorded
+from release_management.services.ports import (
+    Append,
+    Appended,
+    CommandKey,
+    DeposedError,
+    Lease,
+    Snapshot,
+    Status,
+    StoredOutcome,
+)
+
+
+class PostgresEventLog:
+    """The `EventLog` port on one PostgreSQL database, safe for many threads and many processes.
+
+    An append is decided on what its callers saw, without asking, and stored by one call that checks under the lock
+    that all of it still is so. Only where something is not, the facts are fetched and the batch is decided again.
+    """
+
+    def __init__(self, database: PostgresDatabase, store_id: str, kinds: Iterable[Kind], head: int) -> None:
+        """Use `open`."""
+        self._database = database
+        self._store_id = store_id
+        self._kinds = frozenset(kinds)
+        self._head = Head(head)
+        self._listener = Listener(database, self._head, self.last_position)
+        self._leases: list[PostgresLease] = []
+
+    @classmethod
+    def open(cls, url: str, known: Callable[[str, int], bool]) -> "PostgresEventLog":
+        """Open the log in the database at a `postgresql://` URL, or make it.
+
+        `known` says whether records of a name and schema version can be read. Raises `UnreadableStoreError`,
+        `ForeignStoreError`, `StoreUnavailableError`, and `GapError` where the newest records were removed.
+        """
+        database = PostgresDatabase(url)
+        try:
+            with database.lend() as connection:
+                kinds = connection.execute("SELECT name, schemaversion FROM relman_log.kinds ORDER BY 1, 2").fetchall()
+                if unknown := tuple((name, version) for name, version in kinds if not known(name, version)):
+                    raise UnreadableStoreError(database.where, unknown)
+                ((store_id, head),) = connection.execute(
+                    "SELECT id, (SELECT coalesce(max(last), 0) FROM relman_log.commands) FROM relman_log.store"
+                ).fetchall()
+            log = cls(database, store_id, [(name, version) for name, version in kinds], head)
+            log.last_position()
+        except BaseException:
+            database.close()
+            raise
+        return log
+
+    @property
+    def store_id(self) -> str:
+        """The UUID made when the store was created."""
+        return self._store_id
+
+    def append(self, batch: Sequence[Append], lease: Lease | None = None) -> list[Status]:
+        """Store a batch in one durable transaction; one status per command, in order.
+
+        One command's conflict, repetition or refusal does not touch its neighbours, except those decided on
+        it. Raises ValueError, before anything is written, where a command contradicts itself; `DeposedError`; and
+        `StoreUnavailableError`, after which the commands table knows whether the batch was stored.
+        """
+        kinds = [check(command) for command in batch]
+        seen = self._head.position
+        facts = Facts.as_expected(batch)
+        decision = decide(batch, seen, facts)
+        if not all(isinstance(status, Appended) for status in decision.statuses):
+            decision = decide(batch, seen, facts := self._facts(batch))
+        # It ends: what another process moved in between is a conflict the next time, since versions only rise.
+        while True:
+            fresh = decision.kinds(kinds) - self._kinds
+            verdict, newest = self._database.append(
+                lease=(lease.role, lease.number) if lease else (None, 0),
+                seen=seen,
+                expects=decision.rests_on(batch),
+                commands=decision.commands,
+                records=decision.records,
+                kinds=fresh,
+            )
+            match verdict:
+                case "stored":
+                    break
+                case "moved":
+                    decision = decide(batch, seen, facts := self._facts(batch))
+                case "removed":
+                    self._head.check(newest, seen)
+                case "deposed":
+                    assert lease is not None
+                    raise DeposedError(f"another process has taken the role {lease.role!r}; nothing was written")
+        self._kinds |= fresh
+        self._head.reached(newest + len(decision.records))
+        return decision.statuses if newest == seen else decide(batch, newest, facts).statuses
+
+    def read(self, after: int, limit: int = 500) -> list[Recorded]:
+        """Records with positions `after + 1, after + 2, …`, at most `limit`.
+
+        Raises `GapError` where one is missing and `CorruptRecordError` where one disagrees with its index.
+        """
+        with self._database.lend() as connection:
+            rows = connection.execute(_PAGE, (after, limit), binary=True).fetchall()
+        return page(rows, after)
+
+    def read_stream(self, stream: str, after: int = 0) -> list[Recorded]:
+        """All records of one stream with a version above `after`, in order. Raises as `read` does."""
+        with self._database.lend() as connection:
+            rows = connection.execute(_STREAM, (stream, after), binary=True).fetchall()
+        return stream_page(rows, stream, after)
+
+    def last_position(self) -> int:
+        """The position of the newest record; 0 when there is none. Raises `GapError` where it was higher."""
+        seen = self._head.position
+        with self._database.lend() as connection:
+            ((position,),) = connection.execute(
+                "SELECT coalesce(max(position), 0) FROM relman_log.events", binary=True
+            ).fetchall()
+        self._head.check(position, seen)
+        self._head.reached(position)
+        return int(position)
+
+    def outcomes(self, commands: Collection[CommandKey]) -> dict[CommandKey, StoredOutcome]:
+        """What was stored of commands, as many of them as there are."""
+        if not commands:
+            return {}
+        senders, ids = Texts(sender for sender, _ in commands), Texts(id for _, id in commands)
+        with self._database.lend() as connection:
+            rows = connection.execute(_OUTCOMES, (senders, ids), binary=True).fetchall()
+        return {(sender, id): StoredOutcome(*stored) for sender, id, *stored in rows}
+
+    def snapshot(self, stream: str, shape: str) -> Snapshot | None:
+        """The newest snapshot of a stream in this shape, or None."""
+        with self._database.lend() as connection:
+            row = connection.execute(_SNAPSHOT, (stream, shape), binary=True).fetchone()
+        return Snapshot(*row) if row else None
+
+    def keep_snapshot(self, stream: str, snapshot: Snapshot) -> None:
+        """Keep a snapshot in place of the stream's earlier one. It may be lost: it can be made again."""
+        with self._database.lend() as connection:
+            connection.execute(
+                _KEEP_SNAPSHOT, (stream, snapshot.shape, snapshot.version, snapshot.record, snapshot.state)
+            )
+
+    def take(self, role: str) -> PostgresLease | None:
+        """Take a role that nobody holds; None where somebody does. A holder that falls silent is followed after 4 s."""
+        taken = self._database.take(role)
+        if taken is None:
+            return None
+        lease = PostgresLease(taken[0], role, taken[1])
+        self._leases.append(lease)
+        return lease
+
+    def wait(self, after: int, timeout: float) -> bool:
+        """Block until the log has a record beyond `after` (True), or `timeout` seconds have passed (False).
+
+        Appends are seen as soon as the server tells of them, and within `POLL_SECONDS` where it does not.
+        """
+        deadline = time.monotonic() + timeout
+        if self.last_position() > after:
+            return True
+        self._listener.start()
+        while (remaining := deadline - time.monotonic()) > 0:
+            self._listener.check()
+            if self._head.wait(after, min(POLL_SECONDS, remaining)):
+                return True
+        return False
+
+    def close(self) -> None:
+        """Release the store, and the leases taken here. Reads of other threads must have ended."""
+        self._listener.close()
+        for lease in self._leases:
+            lease.release()
+        self._database.close()
+
+    def _facts(self, batch: Sequence[Append]) -> Facts:
+        """What the store holds of what a batch speaks of.
+
+        In this order: a command that is absent afterwards was absent when the versions were read.
+        """
+        streams = Texts({stream for command in batch for stream in command.expects})
+        with self._database.lend() as connection:
+            versions = connection.execute(_VERSIONS, (streams,), binary=True).fetchall()
+        return Facts(
+            dict(versions),
+            self.outcomes({(command.sender, command.id) for command in batch}),
+        )
+
+
+_COLUMNS = "SELECT position, stream_id, version, name, record FROM relman_log.events"
+_PAGE = f"{_COLUMNS} WHERE position > %s ORDER BY position LIMIT %s"
+_STREAM = f"{_COLUMNS} WHERE stream_id = %s AND version > %s ORDER BY version"
+_VERSIONS = """SELECT stream_id, (
+        SELECT coalesce(max(version), 0) FROM relman_log.events WHERE events.stream_id = wanted.stream_id
+    ) FROM unnest(%s) AS wanted (stream_id)"""
+_OUTCOMES = """SELECT sender, id, fingerprint, outcome, first, last
+    FROM unnest(%s, %s) AS wanted (sender, id) JOIN relman_log.commands USING (sender, id)"""
+_SNAPSHOT = "SELECT version, shape, record, state FROM relman_log.snapshots WHERE stream_id = %s AND shape = %s"
+# Not worth a wait for the disk: it can be made again.
+_KEEP_SNAPSHOT = """WITH lazily AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+    INSERT INTO relman_log.snapshots SELECT %s, %s, %s::bigint, %s, %s::bytea FROM lazily
+    ON CONFLICT (stream_id) DO UPDATE
+    SET shape = excluded.shape, version = excluded.version, record = excluded.record, state = excluded.state"""

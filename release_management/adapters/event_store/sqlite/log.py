@@ -1,0 +1,212 @@
+"""The event log on SQLite."""
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from release_management.adapters.event_store.batch import Facts, Kind, check, decide
+from release_management.adapters.event_store.errors import UnreadableStoreError
+from release_management.adapters.event_store.head import Head
+from release_management.adapters.event_store.rows import EventRow, page, stream_page
+from release_management.adapters.event_store.sqlite.database import SQLiteDatabase
+from release_management.adapters.event_store.sqlite.lease import SQLiteLease, Watch
+from release_management.adapters.event_store.sqlite.recorder import add_events, add_kinds, last_position
+from release_management.domain.record import Recorded
+from release_management.services.ports import (
+    Append,
+    CommandKey,
+    DeposedError,
+    Lease,
+    Snapshot,
+    Status,
+    StoredOutcome,
+)
+
+POLL_SECONDS = 0.025
+"""How long `wait` may take to see the append of another process."""
+
+
+class SQLiteEventLog:
+    """The `EventLog` port on one SQLite file, safe for many threads and many processes."""
+
+    def __init__(self, database: SQLiteDatabase, store_id: str, kinds: Iterable[Kind], head: int) -> None:
+        """Use `open`."""
+        self._database = database
+        self._store_id = store_id
+        self._kinds = frozenset(kinds)
+        self._head = Head(head)
+        self._leases: list[SQLiteLease] = []
+        self._watches: dict[str, Watch] = {}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], known: Callable[[str, int], bool]) -> "SQLiteEventLog":
+        """Open the log in the file, or make it.
+
+        `known` says whether records of a name and schema version can be read. Raises `UnreadableStoreError`,
+        `ForeignStoreError`, `StoreUnavailableError`, and `GapError` where the newest records were removed.
+        """
+        database = SQLiteDatabase(path)
+        try:
+            with database.reading() as connection:
+                kinds = connection.execute("SELECT name, schemaversion FROM kinds ORDER BY 1, 2").fetchall()
+                if unknown := tuple(kind for kind in kinds if not known(*kind)):
+                    raise UnreadableStoreError(str(path), unknown)
+                ((store_id,),) = connection.execute("SELECT id FROM store").fetchall()
+                row = connection.execute(
+                    "SELECT last FROM commands WHERE last > 0 ORDER BY rowid DESC LIMIT 1"
+                ).fetchone()
+            log = cls(database, store_id, kinds, head=row[0] if row else 0)
+            log.last_position()
+        except BaseException:
+            database.close()
+            raise
+        return log
+
+    @property
+    def store_id(self) -> str:
+        """The UUID made when the store was created."""
+        return self._store_id
+
+    def append(self, batch: Sequence[Append], lease: Lease | None = None) -> list[Status]:
+        """Store a batch in one durable transaction; one status per command, in order.
+
+        One command's conflict, repetition or refusal does not touch its neighbours, except those decided on
+        it. Raises ValueError, before anything is written, where a command contradicts itself; `DeposedError`; and
+        `StoreUnavailableError`, after which the commands table knows whether the batch was stored.
+        """
+        kinds = [check(command) for command in batch]
+        with self._database.transaction() as connection:
+            after = last_position(connection)
+            self._head.check(after, self._head.position)
+            if lease is not None and _number(connection, lease.role) > lease.number:
+                raise DeposedError(f"another process has taken the role {lease.role!r}; nothing was written")
+            decision = decide(batch, after, _facts(connection, batch))
+            add_events(
+                connection,
+                [
+                    (position, new.stream, new.version, new.name, new.record)
+                    for position, new in enumerate(decision.records, after + 1)
+                ],
+            )
+            connection.executemany(
+                "INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (*key, stored.fingerprint, stored.first, stored.last, stored.outcome)
+                    for key, stored in decision.commands.items()
+                ],
+            )
+            fresh = decision.kinds(kinds) - self._kinds
+            add_kinds(connection, fresh)
+        self._kinds |= fresh
+        self._head.reached(after + len(decision.records))
+        return decision.statuses
+
+    def read(self, after: int, limit: int = 500) -> list[Recorded]:
+        """Records with positions `after + 1, after + 2, …`, at most `limit`.
+
+        Raises `GapError` where one is missing and `CorruptRecordError` where one disagrees with its index.
+        """
+        with self._database.reading() as connection:
+            rows: list[EventRow] = connection.execute(
+                "SELECT position, stream_id, version, name, record FROM events"
+                " WHERE position > ? ORDER BY position LIMIT ?",
+                (after, limit),
+            ).fetchall()
+        return page(rows, after)
+
+    def read_stream(self, stream: str, after: int = 0) -> list[Recorded]:
+        """All records of one stream with a version above `after`, in order. Raises as `read` does."""
+        with self._database.reading() as connection:
+            rows: list[EventRow] = connection.execute(
+                "SELECT position, stream_id, version, name, record FROM events"
+                " WHERE stream_id = ? AND version > ? ORDER BY version",
+                (stream, after),
+            ).fetchall()
+        return stream_page(rows, stream, after)
+
+    def last_position(self) -> int:
+        """The position of the newest record; 0 when there is none. Raises `GapError` where it was higher."""
+        seen = self._head.position
+        with self._database.reading() as connection:
+            position = last_position(connection)
+        self._head.check(position, seen)
+        self._head.reached(position)
+        return position
+
+    def outcomes(self, commands: Collection[CommandKey]) -> dict[CommandKey, StoredOutcome]:
+        """What was stored of commands, as many of them as there are."""
+        with self._database.reading() as connection:
+            return _outcomes(connection, commands)
+
+    def snapshot(self, stream: str, shape: str) -> Snapshot | None:
+        """The newest snapshot of a stream in this shape, or None."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "SELECT version, shape, record, state FROM snapshots WHERE stream_id = ? AND shape = ?", (stream, shape)
+            ).fetchone()
+        return Snapshot(*row) if row else None
+
+    def keep_snapshot(self, stream: str, snapshot: Snapshot) -> None:
+        """Keep a snapshot in place of the stream's earlier one. It may be lost: it can be made again."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)",
+                (stream, snapshot.shape, snapshot.version, snapshot.record, snapshot.state),
+            )
+
+    def take(self, role: str) -> SQLiteLease | None:
+        """Take a role that nobody holds; None where somebody does.
+
+        A holder that dies is followed at once, one that stands still once it has been asked for 4 s, and in vain.
+        """
+        lease = SQLiteLease.take(self._database, role, self._watches.setdefault(role, Watch()))
+        if lease is not None:
+            self._leases.append(lease)
+        return lease
+
+    def wait(self, after: int, timeout: float) -> bool:
+        """Block until the log has a record beyond `after` (True), or `timeout` seconds have passed (False).
+
+        Appends of this object are seen at once, those of other processes within `POLL_SECONDS`.
+        """
+        deadline = time.monotonic() + timeout
+        while self.last_position() <= after:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return False
+            if self._head.wait(after, min(POLL_SECONDS, remaining)):
+                return True
+        return True
+
+    def close(self) -> None:
+        """Release the file, and the leases taken here. Reads of other threads must have ended."""
+        for lease in self._leases:
+            lease.release()
+        self._database.close()
+
+
+def _facts(connection: sqlite3.Connection, batch: Sequence[Append]) -> Facts:
+    """What the store holds of what a batch speaks of."""
+    streams = json.dumps(list({stream for command in batch for stream in command.expects}))
+    versions = connection.execute(_VERSIONS, (streams,)).fetchall()
+    return Facts(dict(versions), _outcomes(connection, {(command.sender, command.id) for command in batch}))
+
+
+def _outcomes(connection: sqlite3.Connection, commands: Collection[CommandKey]) -> dict[CommandKey, StoredOutcome]:
+    rows = connection.execute(_OUTCOMES, (json.dumps(list(commands)),))
+    return {(sender, id): StoredOutcome(*stored) for sender, id, *stored in rows}
+
+
+def _number(connection: sqlite3.Connection, role: str) -> int:
+    row = connection.execute("SELECT number FROM leases WHERE role = ?", (role,)).fetchone()
+    return row[0] if row else 0
+
+
+# As JSON, however many they are: a list of parameters has an end, and SQLite scans the table for (VALUES …).
+_VERSIONS = """SELECT value, (SELECT coalesce(max(version), 0) FROM events WHERE stream_id = wanted.value)
+    FROM json_each(?) AS wanted"""
+_OUTCOMES = """SELECT sender, commands.id, fingerprint, outcome, first, last
+    FROM json_each(?) AS wanted CROSS JOIN commands
+    ON sender = json_extract(wanted.value, '$[0]') AND commands.id = json_extract(wanted.value, '$[1]')"""

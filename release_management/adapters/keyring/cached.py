@@ -1,0 +1,152 @@
+"""The `Keyring` port over a place where names and keys are kept."""
+
+import base64
+import hmac
+import re
+import secrets
+import threading
+from typing import Protocol
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from release_management.adapters.keyring.sealing import seal, unpack, unseal
+
+_PREFIXES = {"person": "usr_", "service": "svc_"}
+_SYSTEM = re.compile(r"system:[a-z-]{1,40}")
+
+
+class Vault(Protocol):
+    """Where names and keys are kept. Used by one thread at a time; what it returns is durable."""
+
+    @property
+    def secret(self) -> bytes:
+        """The key of fingerprints, made with the vault."""
+        ...
+
+    def has_changed(self) -> bool:
+        """Whether something may have been erased elsewhere since this was last asked."""
+        ...
+
+    def actor(self, name: str, kind: str, fresh: str) -> str:
+        """The id of a name; `fresh` becomes it where there is none."""
+        ...
+
+    def name(self, actor: str) -> str | None:
+        """The name behind an id."""
+        ...
+
+    def key(self, subject: str) -> bytes | None:
+        """A subject's key."""
+        ...
+
+    def make_key(self, subject: str, fresh: bytes) -> bytes:
+        """A subject's key; `fresh` becomes it where there is none."""
+        ...
+
+    def erase(self, subject: str) -> None:
+        """Destroy the subject's key and forget its name."""
+        ...
+
+    def close(self) -> None:
+        """Release what is open."""
+        ...
+
+
+class CachedKeyring:
+    """Keeps what it has seen in memory until the vault says that something may have been erased. For any thread.
+
+    Whatever a method returns rests on keys and names that are already durable. A key that another process destroyed is
+    not used again, as soon as the vault notices. Every method raises `KeyringUnavailableError` where the vault cannot
+    be used now.
+    """
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._secret = vault.secret
+        self._lock = threading.Lock()
+        self._keys: dict[str, AESGCM] = {}
+        self._actors: dict[tuple[str, str], str] = {}
+        self._names: dict[str, str] = {}
+
+    def actor_id(self, name: str, kind: str = "person") -> str:
+        """The opaque id of an actor (`usr_…`, or `svc_…` for kind "service"), made at first sight.
+
+        `system:…` names are their own ids. Raises ValueError for a kind or a system name that there is not.
+        """
+        if name.startswith("system:"):
+            if not _SYSTEM.fullmatch(name):
+                raise ValueError(f"{name!r} is no system actor; write system: and 1 to 40 of a-z and '-'")
+            return name
+        if kind not in _PREFIXES:
+            raise ValueError(f"{kind!r} is no kind of a named actor; {name!r} is a person or a service")
+        with self._lock:
+            self._notice_others()
+            if (name, kind) not in self._actors:
+                fresh = _PREFIXES[kind] + base64.b32encode(secrets.token_bytes(16)).decode().lower().rstrip("=")
+                self._actors[name, kind] = self._vault.actor(name, kind, fresh)
+            return self._actors[name, kind]
+
+    def actor_name(self, actor: str) -> str | None:
+        """The name behind an id; None where it was erased or never known."""
+        if _SYSTEM.fullmatch(actor):
+            return actor
+        with self._lock:
+            self._notice_others()
+            if actor not in self._names:
+                name = self._vault.name(actor)
+                if name is None:
+                    return None
+                self._names[actor] = name
+            return self._names[actor]
+
+    def seal(self, subject: str, text: str) -> str:
+        """Encrypt under the subject's key, made at first use: AES-256-GCM, bound to the subject."""
+        with self._lock:
+            key = self._key(subject)
+            if key is None:
+                made = self._vault.make_key(subject, AESGCM.generate_key(256))
+                key = self._keys[subject] = AESGCM(made)
+        return seal(key, subject, text)
+
+    def open(self, subject: str, sealed: str) -> str | None:
+        """Decrypt; None where the key was destroyed, or is another than the text was sealed with.
+
+        Raises ValueError for a text that was never sealed.
+        """
+        sealed_bytes = unpack(sealed)
+        with self._lock:
+            key = self._key(subject)
+        return unseal(key, subject, sealed_bytes) if key is not None else None
+
+    def fingerprint(self, content: bytes) -> bytes:
+        """A keyed HMAC-SHA-256 of a command's content."""
+        return hmac.digest(self._secret, content, "sha256")
+
+    def erase(self, subject: str) -> None:
+        """Destroy the subject's key and forget its name."""
+        with self._lock:
+            self._forget()
+            self._vault.erase(subject)
+
+    def close(self) -> None:
+        """Release what is open."""
+        with self._lock:
+            self._vault.close()
+
+    def _key(self, subject: str) -> AESGCM | None:
+        self._notice_others()
+        if subject not in self._keys:
+            key = self._vault.key(subject)
+            if key is None:
+                return None
+            self._keys[subject] = AESGCM(key)
+        return self._keys[subject]
+
+    def _notice_others(self) -> None:
+        if self._vault.has_changed():
+            self._forget()
+
+    def _forget(self) -> None:
+        self._keys.clear()
+        self._actors.clear()
+        self._names.clear()

@@ -1,0 +1,149 @@
+"""Names and keys in a private file beside the log."""
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from release_management.adapters.keyring.cached import CachedKeyring
+from release_management.adapters.keyring.errors import KeyringError, KeyringUnavailableError
+
+_APPLICATION_ID = 0x72656C70  # "relp"
+_TABLES = (
+    """CREATE TABLE actors (
+        id TEXT PRIMARY KEY, name TEXT NOT NULL, kind TEXT NOT NULL, UNIQUE (name, kind)
+    ) STRICT""",
+    "CREATE TABLE keys (subject TEXT PRIMARY KEY, key BLOB NOT NULL) STRICT",
+    "CREATE TABLE secret (one INTEGER PRIMARY KEY CHECK (one = 1), secret BLOB NOT NULL) STRICT",
+)
+
+
+class SQLiteKeyring(CachedKeyring):
+    """The `Keyring` port on one SQLite file of mode 0600, safe for many threads and many processes.
+
+    What another process erased is noticed at the next use. A destroyed key is overwritten in the file; copies of the
+    file are the operator's to destroy.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open the file, or make it. Raises `KeyringError` where it is another program's."""
+        super().__init__(_File(Path(path)))
+
+
+class _File:
+    """The vault."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._data_version = 0
+        with self._explained():
+            # Made by hand because SQLite would let others read it; its journal takes the same mode.
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._connection = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
+            try:
+                self.secret = self._make_ready()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def has_changed(self) -> bool:
+        with self._explained():
+            (data_version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        before, self._data_version = self._data_version, data_version
+        return bool(data_version != before)
+
+    def actor(self, name: str, kind: str, fresh: str) -> str:
+        with self._explained(), self._transaction():
+            self._connection.execute(
+                "INSERT INTO actors VALUES (?, ?, ?) ON CONFLICT (name, kind) DO NOTHING", (fresh, name, kind)
+            )
+            actor: str
+            (actor,) = self._connection.execute(
+                "SELECT id FROM actors WHERE name = ? AND kind = ?", (name, kind)
+            ).fetchone()
+        return actor
+
+    def name(self, actor: str) -> str | None:
+        with self._explained():
+            row = self._connection.execute("SELECT name FROM actors WHERE id = ?", (actor,)).fetchone()
+        return row[0] if row else None
+
+    def key(self, subject: str) -> bytes | None:
+        with self._explained():
+            row = self._connection.execute("SELECT key FROM keys WHERE subject = ?", (subject,)).fetchone()
+        return row[0] if row else None
+
+    def make_key(self, subject: str, fresh: bytes) -> bytes:
+        with self._explained(), self._transaction():
+            self._connection.execute(
+                "INSERT INTO keys VALUES (?, ?) ON CONFLICT (subject) DO NOTHING", (subject, fresh)
+            )
+            key: bytes
+            (key,) = self._connection.execute("SELECT key FROM keys WHERE subject = ?", (subject,)).fetchone()
+        return key
+
+    def erase(self, subject: str) -> None:
+        with self._explained(), self._transaction():
+            self._connection.execute("DELETE FROM keys WHERE subject = ?", (subject,))
+            self._connection.execute("DELETE FROM actors WHERE id = ?", (subject,))
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What the file refuses is said as `KeyringUnavailableError`."""
+        try:
+            yield
+        except (OSError, sqlite3.OperationalError) as error:
+            raise KeyringUnavailableError(
+                f"the keyring {self._path} cannot be used now ({error}): its folder must exist, be "
+                "writable and have space, and no other program may keep it locked"
+            ) from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.rollback()
+            raise
+
+    def _make_ready(self) -> bytes:
+        self._is_new()
+        # No write-ahead log, where a destroyed key stays readable. EXTRA makes the journal's end durable.
+        for setting in ("journal_mode = DELETE", "synchronous = EXTRA", "secure_delete = ON"):
+            self._connection.execute(f"PRAGMA {setting}")
+        self._path.chmod(0o600)
+        with self._transaction():
+            if self._is_new():
+                for table in _TABLES:
+                    self._connection.execute(table)
+                self._connection.execute("INSERT INTO secret VALUES (1, ?)", (secrets.token_bytes(32),))
+                self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            secret: bytes
+            (secret,) = self._connection.execute("SELECT secret FROM secret").fetchone()
+        return secret
+
+    def _is_new(self) -> bool:
+        """Whether the file is still empty. Raises `KeyringError` where it belongs to another program."""
+        try:
+            # In this order: another process may make the file between the two, tables and id in one transaction.
+            if not self._connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall():
+                return True
+            ((application_id,),) = self._connection.execute("PRAGMA application_id").fetchall()
+            if application_id == _APPLICATION_ID:
+                return False
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            pass
+        raise KeyringError(
+            f"{self._path} is not a keyring of ours and was left alone: "
+            "name a keyring, or a file that does not exist yet"
+        )

@@ -13,6 +13,7 @@ from sqlalchemy import JSON, Column, MetaData, Select, String, Table, select
 from release_management.domain.approval import (
     ApprovalCompleted,
     ApprovalDenied,
+    ApprovalEvent,
     ApprovalExpired,
     ApprovalRequested,
     ApprovalVoided,
@@ -41,7 +42,7 @@ from release_management.domain.deployment.events import (
 from release_management.domain.orders import Order
 from release_management.domain.place import PlaceUnlocked, PlaceUnqueued
 from release_management.domain.record import Event, timestamp
-from release_management.projections.projection import Key, Projection, Rows
+from release_management.projections.projection import Key, Projection, Rows, named
 
 AGENDA = Table(
     "agenda",
@@ -202,4 +203,6 @@ def _order(event: Event, id: str, fact: DeploymentStepStarted) -> dict[str, Any]
     return {"kind": "order", "order": order.model_dump(mode="json"), "due": "", "cause": event.envelope.id}
 
 
-PROJECTION = Projection("agenda", 1, (AGENDA,), keys, fold)
+PROJECTION = Projection(
+    "agenda", 1, (AGENDA,), named(DeploymentEvent, ApprovalEvent, PlaceUnlocked, PlaceUnqueued), keys, fold
+)

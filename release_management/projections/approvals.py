@@ -17,7 +17,7 @@ from release_management.domain.approval import (
 )
 from release_management.domain.record import Event
 from release_management.projections.columns import document, key, plain, position, tail, text
-from release_management.projections.projection import Key, Projection, Rows
+from release_management.projections.projection import Key, Projection, Rows, named
 
 approvals = Table(
     "approvals",
@@ -43,8 +43,7 @@ approvals = Table(
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
     """The approval's row."""
-    if event.fact.NAME.startswith("approval."):
-        yield approvals, (tail(event.stream),)
+    yield approvals, (tail(event.stream),)
 
 
 def fold(event: Event, rows: Rows) -> None:
@@ -86,7 +85,7 @@ def fold(event: Event, rows: Rows) -> None:
             assert_never(fact)
 
 
-PROJECTION = Projection("approvals", 1, (approvals,), keys, fold)
+PROJECTION = Projection("approvals", 1, (approvals,), named(ApprovalEvent), keys, fold)
 
 
 def newest(*, waiting: bool = False, deployment: str | None = None, limit: int = 100) -> Select[Any]:

@@ -2,8 +2,10 @@
 
 from release_management.projections import (
     approvals,
+    delivery,
     deployments,
     environments,
+    incidents,
     policies,
     releases,
     running,
@@ -18,5 +20,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     releases.PROJECTION,
     deployments.PROJECTION,
     approvals.PROJECTION,
+    incidents.PROJECTION,
+    delivery.PROJECTION,
     trail.PROJECTION,
 )

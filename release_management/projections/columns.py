@@ -7,16 +7,18 @@ from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, Text
 from release_management.domain.words import Fact, Value
 
 _JSON = JSON(none_as_null=True)
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+"""Sorted by code point on every database."""
 
 
-def key(name: str) -> Column[str]:
+def key(name: str, *, index: bool = False) -> Column[str]:
     """A text column of the primary key."""
-    return Column(name, Text, primary_key=True)
+    return Column(name, _TEXT, primary_key=True, index=index)
 
 
 def text(name: str, *, index: bool = False) -> Column[str]:
     """A text, or none."""
-    return Column(name, Text, index=index)
+    return Column(name, _TEXT, index=index)
 
 
 def number(name: str) -> Column[int]:

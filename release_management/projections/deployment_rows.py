@@ -33,7 +33,7 @@ from release_management.projections.projection import Row
 from release_management.projections.steps import PENDING, SKIPPED, listed, moved, shares
 
 _AT_WORK: dict[str, Any] = {"paused_until": None, "paused_reason": None, "deadline": None, "awaits_person": False}
-_FRESH: dict[str, Any] = {
+_FRESH: Row = {
     **_AT_WORK,
     "leg": "forward",
     "begun": -1,
@@ -42,11 +42,12 @@ _FRESH: dict[str, Any] = {
     "requested_by": None,
     "ended": None,
 }
+_ABSENT: Row = {"phase": Phase.ABSENT.value, "steps": [], "rollback": [], **_FRESH}
 
 
 def changed(fact: DeploymentEvent, row: Row, time: str, position: int) -> dict[str, Any]:
     """The columns that the event sets; `row` is what stands there."""
-    row = {"phase": Phase.ABSENT.value, "steps": [], "rollback": [], **_FRESH, **row}
+    row = {**_ABSENT, **row}
     match fact:
         case DeploymentPlanned():
             return {

@@ -9,7 +9,7 @@ from release_management.domain.deployment.events import DeploymentEvent, Deploym
 from release_management.domain.record import Event
 from release_management.projections.columns import document, flag, key, number, plain, position, tail, text
 from release_management.projections.deployment_rows import changed
-from release_management.projections.projection import Key, Projection, Rows
+from release_management.projections.projection import Key, Projection, Rows, named
 
 METADATA = MetaData()
 
@@ -62,11 +62,10 @@ _BULKY = frozenset({"steps", "rollback", "options", "begun"})
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
     """The deployment's row, and its plan's where there is a new one."""
-    if event.fact.NAME.startswith("deployment."):
-        id = (tail(event.stream),)
-        yield deployments, id
-        if isinstance(event.fact, DeploymentPlanned | DeploymentReplanned):
-            yield plans, id
+    id = (tail(event.stream),)
+    yield deployments, id
+    if isinstance(event.fact, DeploymentPlanned | DeploymentReplanned):
+        yield plans, id
 
 
 def fold(event: Event, rows: Rows) -> None:
@@ -78,7 +77,7 @@ def fold(event: Event, rows: Rows) -> None:
     rows.put(deployments, id, **changed(fact, rows.get(deployments, id) or {}, event.envelope.time, event.position))
 
 
-PROJECTION = Projection("deployments", 1, (deployments, plans), keys, fold)
+PROJECTION = Projection("deployments", 1, (deployments, plans), named(DeploymentEvent), keys, fold)
 
 
 def newest(

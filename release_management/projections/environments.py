@@ -8,7 +8,7 @@ from sqlalchemy import MetaData, Select, Table, select
 from release_management.domain.environment import EnvironmentConfigured, TargetConfigured
 from release_management.domain.record import Event
 from release_management.projections.columns import document, key, number, plain, tail, text
-from release_management.projections.projection import Key, Projection, Rows
+from release_management.projections.projection import Key, Projection, Rows, named
 
 environments = Table(
     "environments",
@@ -26,8 +26,7 @@ environments = Table(
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
     """The environment's row."""
-    if isinstance(event.fact, EnvironmentConfigured | TargetConfigured):
-        yield environments, (tail(event.stream),)
+    yield environments, (tail(event.stream),)
 
 
 def fold(event: Event, rows: Rows) -> None:
@@ -56,7 +55,7 @@ def fold(event: Event, rows: Rows) -> None:
             pass
 
 
-PROJECTION = Projection("environments", 1, (environments,), keys, fold)
+PROJECTION = Projection("environments", 1, (environments,), named(EnvironmentConfigured, TargetConfigured), keys, fold)
 
 
 def every(name: str | None = None) -> Select[Any]:

@@ -15,7 +15,7 @@ from release_management.domain.policy import (
 )
 from release_management.domain.record import Event
 from release_management.projections.columns import document, key, plain, tail, text
-from release_management.projections.projection import Key, Projection, Row, Rows
+from release_management.projections.projection import Key, Projection, Row, Rows, named
 
 METADATA = MetaData()
 
@@ -47,7 +47,7 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
     """The scope's row, or the pipeline's."""
     if isinstance(event.fact, PipelineConfigured):
         yield pipelines, (event.fact.name,)
-    elif event.fact.NAME.startswith("policy."):
+    else:
         yield policies, (tail(event.stream),)
 
 
@@ -91,7 +91,7 @@ def _changed(fact: PolicyEvent, row: Row) -> dict[str, Any]:
             return {"pipeline": fact.pipeline}
 
 
-PROJECTION = Projection("policies", 1, (policies, pipelines), keys, fold)
+PROJECTION = Projection("policies", 1, (policies, pipelines), named(PolicyEvent, PipelineConfigured), keys, fold)
 
 
 def every() -> Select[Any]:

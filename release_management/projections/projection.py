@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from sqlalchemy import Table
 
@@ -16,7 +16,7 @@ class Rows(Protocol):
     """The rows that a page of events touches. Every key that `Projection.keys` named has been loaded."""
 
     def get(self, table: Table, key: Key) -> Row | None:
-        """The row as it is after the events before, or None."""
+        """The row as it is after the events before, or None. Not to be kept: the next `put` changes it."""
         ...
 
     def put(self, table: Table, key: Key, **columns: Any) -> None:
@@ -32,11 +32,19 @@ class Rows(Protocol):
 class Projection:
     """`keys` names the rows (by primary key) that `fold` may get, put or delete for an event; none: not concerned.
 
-    `version` rises with every change of `tables` or `fold`; another version is built from the log's beginning.
+    `names` are the events that it is concerned with (`named` makes them), or None for every one: others are not even
+    read. `version` rises with every change of `names`, `tables` or `fold`; another version is built from the log's
+    beginning.
     """
 
     name: str
     version: int
     tables: tuple[Table, ...]
+    names: frozenset[str] | None
     keys: Callable[[Event], Iterable[tuple[Table, Key]]]
     fold: Callable[[Event, Rows], None]
+
+
+def named(*kinds: object) -> frozenset[str]:
+    """The names of facts, given as their classes or as unions of them."""
+    return frozenset(fact.NAME for kind in kinds for fact in get_args(kind) or (kind,))

@@ -12,8 +12,12 @@ from release_management.domain.words import ActorId, Line, Name, Value
 from release_management.projections import (
     approvals,
     bookkeeping,
+    delivery,
     deployments,
+    dora,
     environments,
+    incidents,
+    measuring,
     policies,
     releases,
     running,
@@ -82,6 +86,21 @@ class ApprovalsParams(Value):
     limit: Limit = 100
 
 
+class IncidentsParams(Value):
+    """Which incidents. `open`: only those that are not over (true), or only those that are (false)."""
+
+    application: Name | None = None
+    environment: Name | None = None
+    open: bool | None = None
+    limit: Limit = 100
+
+
+class IncidentParams(Value):
+    """Which incident."""
+
+    id: Line
+
+
 class TrailParams(Value):
     """Which part of the trail. `type` is an event's name, such as `deployment.started`, or just `deployment`.
 
@@ -118,8 +137,27 @@ class Query(Generic[P]):
     select: Callable[[P], Select[Any]]
     shape: Callable[[Sequence[Row]], list[dict[str, Any]]] = _as_they_are
 
+    def answer(self, asked: P, ask: measuring.Ask) -> list[dict[str, Any]]:
+        """The rows, as `ask` finds them."""
+        return self.shape(ask(self.select(asked)))
 
-_ALL: tuple[Query[Any], ...] = (
+
+@dataclass(frozen=True, slots=True)
+class Calculation(Generic[P]):
+    """`answer` computes rows with `columns` from several selects of the tables of `projections`."""
+
+    name: str
+    params: type[P]
+    projections: tuple[Projection, ...]
+    answer: Callable[[P, measuring.Ask], list[dict[str, Any]]]
+    columns: tuple[str, ...]
+
+
+AnyQuery = Query[Any] | Calculation[Any]
+_MEASURED = (delivery.PROJECTION, incidents.PROJECTION, environments.PROJECTION)
+
+
+_ALL: tuple[AnyQuery, ...] = (
     Query(
         "running",
         RunningParams,
@@ -141,7 +179,19 @@ _ALL: tuple[Query[Any], ...] = (
     Query("deployments", DeploymentsParams, (deployments.PROJECTION,), lambda asked: deployments.newest(**dict(asked))),
     Query("deployment", DeploymentParams, (deployments.PROJECTION,), lambda asked: deployments.one(asked.id)),
     Query("approvals", ApprovalsParams, (approvals.PROJECTION,), lambda asked: approvals.newest(**dict(asked))),
+    Query("incidents", IncidentsParams, (incidents.PROJECTION,), lambda asked: incidents.newest(**dict(asked))),
+    Query("incident", IncidentParams, (incidents.PROJECTION,), lambda asked: incidents.one(asked.id)),
+    Calculation("metrics_dora", measuring.WindowParams, _MEASURED, measuring.metrics, (*dora.COLUMNS, "position")),
+    Calculation("metrics_dora_drill", measuring.DrillParams, _MEASURED, measuring.drilled, dora.DRILL_COLUMNS),
     Query("trail", TrailParams, (trail.PROJECTION,), lambda asked: trail.found(**dict(asked))),
     Query("position", Nothing, (), lambda asked: bookkeeping.standing()),
+    Calculation(
+        "projections",
+        Nothing,
+        (),
+        lambda asked, ask: bookkeeping.as_rows(ask(bookkeeping.every_build())),
+        (*bookkeeping.STANDING_COLUMNS, "lag"),
+    ),
+    Query("parked", Nothing, (), lambda asked: bookkeeping.set_aside()),
 )
-QUERIES: Mapping[str, Query[Any]] = {query.name: query for query in _ALL}
+QUERIES: Mapping[str, AnyQuery] = {query.name: query for query in _ALL}

@@ -19,7 +19,7 @@ from release_management.domain.release import (
     ReleaseWithdrawn,
 )
 from release_management.projections.columns import document, key, number, plain, position, tail, text
-from release_management.projections.projection import Key, Projection, Row, Rows
+from release_management.projections.projection import Key, Projection, Row, Rows, named
 
 releases = Table(
     "releases",
@@ -50,8 +50,7 @@ _EMPTY: Row = {"attestations": {}, "planned": {}, "succeeded_in": {}}
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
     """The release's row."""
-    if event.fact.NAME.startswith("release."):
-        yield releases, (tail(event.stream),)
+    yield releases, (tail(event.stream),)
 
 
 def fold(event: Event, rows: Rows) -> None:
@@ -100,7 +99,7 @@ def _changed(fact: ReleaseEvent, row: Row, event: Event) -> dict[str, Any]:
             assert_never(fact)
 
 
-PROJECTION = Projection("releases", 1, (releases,), keys, fold)
+PROJECTION = Projection("releases", 1, (releases,), named(ReleaseEvent), keys, fold)
 
 
 def newest(application: str | None = None, limit: int = 100) -> Select[Any]:

@@ -15,7 +15,7 @@ from release_management.domain.place import (
 )
 from release_management.domain.record import Event
 from release_management.projections.columns import document, key, tail, text
-from release_management.projections.projection import Key, Projection, Row, Rows
+from release_management.projections.projection import Key, Projection, Row, Rows, named
 
 METADATA = MetaData()
 
@@ -37,10 +37,7 @@ behind = Table("running_deployments", METADATA, key("deployment"), text("release
 """Who wants a deployment: its requester, until then its planner. A place's own facts are recorded by the machinery."""
 
 _Standing = PlaceSlotProvisioned | PlaceSlotRetired | PlaceTrafficIntended | PlaceTrafficObserved | PlacePromoted
-_NAMES = frozenset(
-    fact.NAME
-    for fact in (PlaceSlotProvisioned, PlaceSlotRetired, PlaceTrafficIntended, PlaceTrafficObserved, PlacePromoted)
-)
+_NAMES = named(_Standing)
 _EMPTY: Row = {"slots": {}, "stable": None, "intended": {}, "observed": {}, "observed_at": None}
 
 
@@ -50,7 +47,7 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
         fact = cast(_Standing, event.fact)
         yield running, _component(event, fact)
         yield behind, (fact.deployment,)
-    elif event.fact.NAME in (DeploymentPlanned.NAME, DeploymentRequested.NAME):
+    else:
         yield behind, (tail(event.stream),)
 
 
@@ -110,7 +107,9 @@ def _occupy(fact: PlaceSlotProvisioned, before: Row | None, time: str, rows: Row
     }
 
 
-PROJECTION = Projection("running", 1, (running, behind), keys, fold)
+PROJECTION = Projection(
+    "running", 1, (running, behind), named(_Standing, DeploymentPlanned, DeploymentRequested), keys, fold
+)
 
 
 def components(environment: str | None = None, application: str | None = None) -> Select[Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from release_management.domain import approval, environment, estate, pipeline, place, policy, release
+from release_management.domain import approval, environment, estate, incident, pipeline, place, policy, release
 from release_management.domain.deployment import events as deployment
 from release_management.domain.registry import CommandRefused
 from release_management.domain.words import Fact
@@ -22,6 +22,8 @@ def summarize(fact: Fact, lines: Lines) -> str:
         return _release(fact)
     if aggregate == "approval":
         return _approval(fact)
+    if aggregate == "incident":
+        return _incident(fact)
     return _configured(fact)
 
 
@@ -166,6 +168,23 @@ def _approval(fact: Fact) -> str:
             return f"void: {reason}"
         case _:
             return _unknown(fact)
+
+
+def _incident(fact: Fact) -> str:
+    match fact:
+        case incident.IncidentOpened(severity=severity, detected_at=at):
+            said = "nobody has said yet what caused it" if fact.attribution == "inferred" else _caused(fact.cause)
+            return f"{f'{severity} ' if severity else ''}incident, detected at {at}; {said}"
+        case incident.IncidentAttributed(cause=cause):
+            return _caused(cause)
+        case incident.IncidentResolved(resolved_at=at, remedy=remedy):
+            return f"over at {at}{f', by deployment {remedy}' if remedy else ''}"
+        case _:
+            return _unknown(fact)
+
+
+def _caused(cause: str | None) -> str:
+    return f"caused by deployment {cause}" if cause else "no deployment caused it"
 
 
 def _configured(fact: Fact) -> str:

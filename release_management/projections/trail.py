@@ -1,17 +1,19 @@
 """The audit trail: one row per record. Timelines of a release or a deployment are selections of it."""
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Literal, get_args
 
 from sqlalchemy import MetaData, Select, Table, or_, select
 
 from release_management.domain.approval import ApprovalRequested
 from release_management.domain.deployment.events import DeploymentPlanned, DeploymentReplanned
+from release_management.domain.incident import IncidentAttributed, IncidentOpened
 from release_management.domain.plan import describe
 from release_management.domain.record import Event
 from release_management.domain.registry import CommandRefused
 from release_management.domain.words import Fact, Personal
-from release_management.projections.columns import document, flag, key, plain, position, tail, text
+from release_management.projections.columns import document, flag, key, plain, position, text
 from release_management.projections.projection import Key, Projection, Rows
 from release_management.projections.summary import summarize
 
@@ -51,41 +53,42 @@ context = Table(
     text("deployment"),
     document("lines"),
 )
-"""What a deployment or an approval is about; its later facts do not say it again."""
+"""What a deployment, an approval or an incident is about; its later facts do not say it again."""
 
 _ABOUT = ("application", "release", "environment", "deployment")
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
-    """The record's row, and the context of its deployment or approval."""
+    """The record's row, and the context of its deployment, approval or incident."""
     yield trail, (event.position,)
     if (stream := _context_of(event)) is not None:
         yield context, (stream,)
 
 
 def _context_of(event: Event) -> str | None:
-    if event.stream.startswith(("deployment:", "approval:")):
-        return event.stream
-    deployment = getattr(event.fact, "deployment", None)
+    stream, fact = event.stream, event.fact
+    if stream.startswith(("deployment:", "approval:", "incident:")):
+        return stream
+    deployment = fact.deployment if "deployment" in _about(type(fact)) else None  # type: ignore[attr-defined] # it has
     return None if deployment is None else f"deployment:{deployment}"
 
 
 def fold(event: Event, rows: Rows) -> None:
     """Take in one event."""
-    stream = _context_of(event)
-    if stream is not None and (said := _said(event.fact)):
+    stream, fact, position = _context_of(event), event.fact, (event.position,)
+    if stream is not None and (said := _said(fact)):
         rows.put(context, (stream,), **said)
     known = (rows.get(context, (stream,)) if stream is not None else None) or {}
-    summary = summarize(event.fact, known.get("lines") or {})
-    earlier = rows.get(trail, (event.position,))
+    summary = summarize(fact, known.get("lines") or {})
+    earlier = rows.get(trail, position)
     if earlier is not None:
         # An upcast may make several events of one record; the trail keeps one row for what was recorded once.
-        rows.put(trail, (event.position,), summary=f"{earlier['summary']}; {summary}")
+        rows.put(trail, position, summary=f"{earlier['summary']}; {summary}")
         return
     envelope = event.envelope
     rows.put(
         trail,
-        (event.position,),
+        position,
         id=envelope.id,
         time=envelope.time,
         actor=envelope.actor,
@@ -95,8 +98,8 @@ def fold(event: Event, rows: Rows) -> None:
         type=envelope.type,
         subject=envelope.subject,
         summary=summary,
-        texts=_texts(event.fact),
-        refused=isinstance(event.fact, CommandRefused),
+        texts=_texts(fact),
+        refused=isinstance(fact, CommandRefused),
         commandid=envelope.commandid,
         correlationid=envelope.correlationid,
         causationid=envelope.causationid,
@@ -105,7 +108,7 @@ def fold(event: Event, rows: Rows) -> None:
 
 
 def _said(fact: Fact) -> dict[str, Any]:
-    """What is to be remembered of a deployment or an approval."""
+    """What is to be remembered of a deployment, an approval or an incident."""
     match fact:
         case DeploymentPlanned():
             about = {name: getattr(fact, name) for name in _ABOUT}
@@ -115,6 +118,10 @@ def _said(fact: Fact) -> dict[str, Any]:
         case ApprovalRequested():
             about = {name: getattr(fact, name) for name in ("release", "environment", "deployment")}
             return {**about, "application": fact.release.partition("@")[0]}
+        case IncidentOpened(application=application, environment=environment, cause=cause):
+            return {"application": application, "environment": environment, "deployment": cause}
+        case IncidentAttributed(cause=cause):
+            return {"deployment": cause}
         case _:
             return {}
 
@@ -129,9 +136,9 @@ def _lines(fact: DeploymentPlanned | DeploymentReplanned) -> dict[str, list[str]
 
 def _stated(event: Event) -> dict[str, Any]:
     """What the stream's name, or the fact itself, says that it is about."""
-    about = tail(event.stream)
-    stated = {name: getattr(event.fact, name) for name in _ABOUT if hasattr(event.fact, name)}
-    match event.stream.partition(":")[0]:
+    kind, _, about = event.stream.partition(":")
+    stated = {name: getattr(event.fact, name) for name in _about(type(event.fact))}
+    match kind:
         case "place":
             environment, application, _ = about.split("/")
             return stated | {"environment": environment, "application": application}
@@ -149,7 +156,8 @@ def _stated(event: Event) -> dict[str, Any]:
 def _texts(fact: Fact) -> dict[str, Any] | None:
     """The personal texts, sealed as they are in the record."""
     texts: dict[str, Any] = {}
-    for name, value in fact:
+    for name in _personal(type(fact)):
+        value = getattr(fact, name)
         if isinstance(value, Personal):
             texts[name] = plain(value)
         elif isinstance(value, tuple) and value and isinstance(value[0], Personal):
@@ -157,7 +165,23 @@ def _texts(fact: Fact) -> dict[str, Any] | None:
     return texts or None
 
 
-PROJECTION = Projection("trail", 1, (trail, context), keys, fold)
+@cache
+def _about(kind: type[Fact]) -> tuple[str, ...]:
+    """The fields of a fact that say what it is about."""
+    return tuple(name for name in _ABOUT if name in kind.model_fields)
+
+
+@cache
+def _personal(kind: type[Fact]) -> tuple[str, ...]:
+    """The fields of a fact that may hold personal texts."""
+    return tuple(name for name, field in kind.model_fields.items() if _mentions(field.annotation, Personal))
+
+
+def _mentions(annotation: object, kind: type) -> bool:
+    return annotation is kind or any(_mentions(part, kind) for part in get_args(annotation))
+
+
+PROJECTION = Projection("trail", 2, (trail, context), None, keys, fold)
 
 
 def found(

@@ -16,6 +16,10 @@ from release_management.projections.catalog import PROJECTIONS
 from release_management.projections.projection import Key, Projection, Rows
 from release_management.projections.queries import Nothing, Query
 from tests.projections.story import REGISTRY, Story, sealed
+from tests.servers.postgres import Databases
+
+Where = Path | str
+"""The path of a SQLite file, or a PostgreSQL database's URL."""
 
 
 @dataclass
@@ -24,20 +28,22 @@ class Backend:
 
     name: str
     folder: Path
+    server: Databases | None = None
     _opened: list[Projector | ReadStore | Engine] = field(default_factory=list)
     _made: int = 0
 
-    def place(self) -> Path:
-        assert self.name == "sqlite"
+    def place(self) -> Where:
+        if self.server is not None:
+            return self.server.new_database()
         self._made += 1
         return self.folder / f"{self._made}.db"
 
-    def projector(self, story: Story, where: Path, *projections: Projection, page: int = 500) -> Projector:
+    def projector(self, story: Story, where: Where, *projections: Projection, page: int = 500) -> Projector:
         it = Projector(story.log, REGISTRY, where, projections or PROJECTIONS, page)
         self._opened.append(it)
         return it
 
-    def store(self, where: Path, *projections: Projection) -> ReadStore:
+    def store(self, where: Where, *projections: Projection) -> ReadStore:
         queries = {it.name: _rows_of(it) for it in projections}
         it = ReadStore(where, projections, queries) if projections else ReadStore(where)
         self._opened.append(it)
@@ -68,13 +74,14 @@ def counting(
         yield counts, (event.stream,)
 
     def fold(event: Event, rows: Rows) -> None:
-        time.sleep(slow)
+        if slow:
+            time.sleep(slow)
         if fail(event):
             raise ValueError("no way")
         row = rows.get(counts, (event.stream,)) or {"events": 0}
         rows.put(counts, (event.stream,), events=row["events"] + by)
 
-    return Projection("counts", version, (counts,), keys, fold)
+    return Projection("counts", version, (counts,), None, keys, fold)
 
 
 def counted(store: ReadStore, **of: Any) -> dict[str, int]:
@@ -101,7 +108,7 @@ def busy(story: Story, plot: Iterable[int]) -> Story:
     return story
 
 
-def everything(where: Path) -> dict[str, list[Any]]:
+def everything(where: Where) -> dict[str, list[Any]]:
     """Every row of every projection."""
     engine = reader(where)
     with engine.begin() as connection:

@@ -1,35 +1,24 @@
 """What cannot be folded is set aside, on every backend."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from sqlalchemy import MetaData, Table
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from release_management.adapters.read_model import (
-    ParkedError,
-)
+from release_management.adapters.read_model import ParkedError, Projector, UnknownProjectionError
 from release_management.domain.record import Event
-from release_management.domain.release import ReleaseBlocked
+from release_management.domain.registry import FACTS, Registry
+from release_management.domain.release import ReleaseBlocked, ReleaseUnblocked
 from release_management.projections.catalog import PROJECTIONS
-from release_management.projections.projection import Rows
+from release_management.projections.columns import document, flag, key, text
+from release_management.projections.projection import Projection, Rows, named
 from tests.contract.read_models import Backend, counted, counting, counts
 from tests.projections.story import Story, sealed
 
-
-@pytest.fixture(params=["sqlite"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
-    it = Backend(request.param, tmp_path)
-    yield it
-    it.close()
-
-
-@pytest.fixture
-def story() -> Story:
-    return Story()
+texts = Table("texts", MetaData(), key("stream"), text("text"), document("document"), flag("flag"))
 
 
 def test_a_failing_event_is_set_aside_with_the_later_ones_of_its_stream_only(backend: Backend, story: Story) -> None:
@@ -78,25 +67,151 @@ def test_unparking_takes_in_what_was_set_aside_in_order(backend: Backend, story:
     store = backend.store(where, projection)
 
     ill[:] = [2]
-    assert projector.unpark("counts") == 2
+    assert projector.unpark("counts") == (1, 2)
     assert [it["position"] for it in store.parked()] == [2, 3]
     ill.clear()
-    assert projector.unpark("counts") == 0
+    assert projector.unpark("counts") == (2, 0)
     assert counted(store, after=3) == {f"release:{ref}": 3}
 
 
 def test_a_record_that_cannot_be_read_is_set_aside_too(backend: Backend, story: Story) -> None:
     ref = story.release()
-    story.log.records[1] = replace(story.log.records[1], record=b"{")
+    story.log.records[1] = story.log.records[1]._replace(record=b"{")
     where = backend.place()
     projector = backend.projector(story, where)
     projector.catch_up()
     store = backend.store(where)
 
-    assert {it["projection"] for it in store.parked()} == {projection.name for projection in PROJECTIONS}
+    assert {it["projection"] for it in store.parked()} == {"releases", "trail"}, "others are not concerned with it"
     (row,) = store.ask("release", {"ref": ref})
     assert row["published"] is None
-    assert {row["parked"] for row in store.ask("position")} == {1}
+    assert {row["projection"]: row["parked"] for row in store.ask("position")} == {
+        it.name: 1 if it.name in ("releases", "trail") else 0 for it in PROJECTIONS
+    }
+
+
+def test_one_stream_is_unparked_and_the_others_stay(backend: Backend, story: Story) -> None:
+    first, second = story.release("1.0.0"), story.release("1.1.0")
+    where = backend.place()
+    ill = {1, 3}
+    projection = counting(lambda event: event.position in ill)
+    projector = backend.projector(story, where, projection)
+    projector.catch_up()
+    store = backend.store(where, projection)
+
+    ill.clear()
+    assert projector.unpark("counts", "release:never@1.0.0") == (0, 0)
+    assert projector.unpark("counts", f"release:{second}") == (2, 0)
+    assert {it["stream"] for it in store.parked()} == {f"release:{first}"}
+    assert counted(store) == {f"release:{second}": 2}
+    with pytest.raises(UnknownProjectionError):
+        projector.unpark("nothing")
+
+
+def test_many_events_of_a_stream_are_unparked_page_by_page_until_one_fails_again(
+    backend: Backend, story: Story
+) -> None:
+    for _ in range(20):
+        story.tell("x", ReleaseBlocked(reason=sealed("x")))
+    where = backend.place()
+    ill = [1]
+    projection = counting(lambda event: event.position in ill)
+    projector = backend.projector(story, where, projection, page=4)
+    projector.catch_up()
+    store = backend.store(where, projection)
+
+    ill[:] = [7]
+    assert projector.unpark("counts") == (6, 14)
+    assert [it["position"] for it in store.parked()] == list(range(7, 21))
+    ill.clear()
+    assert projector.unpark("counts") == (14, 0)
+    assert counted(store, after=20) == {"x": 20}
+
+
+def test_a_projector_tries_what_is_parked_again_when_it_starts(backend: Backend, story: Story) -> None:
+    ref, other = story.release(), story.release("1.1.0")
+    where = backend.place()
+    backend.projector(story, where, counting(lambda event: event.position in (2, 4))).catch_up()
+    store = backend.store(where, counting())
+    stop = threading.Event()
+    better = backend.projector(story, where, counting(lambda event: event.position == 4))
+    thread = threading.Thread(target=better.run, args=(stop,))
+    with capture_logs() as logs:
+        thread.start()
+        story.release("1.2.0")
+        with pytest.raises(ParkedError):
+            store.wait_for(6)
+        stop.set()
+        thread.join()
+
+    assert counted(store) == {f"release:{ref}": 2, f"release:{other}": 1, "release:shop@1.2.0": 2}
+    assert [(it["position"]) for it in store.parked()] == [4]
+    assert [log["event"] for log in logs if log["log_level"] == "warning"] == [
+        "what was parked was tried again, in vain"
+    ]
+
+
+def test_what_stands_still_is_listed_by_stream(backend: Backend, story: Story) -> None:
+    ref = story.release()
+    for _ in range(3):
+        story.tell(f"release:{ref}", ReleaseBlocked(reason=sealed("x")))
+    where = backend.place()
+    backend.projector(story, where, counting(lambda event: event.position == 1)).catch_up()
+
+    assert backend.store(where).ask("parked") == [
+        {
+            "projection": "counts",
+            "stream": f"release:{ref}",
+            "position": 1,
+            "type": "release.created",
+            "reason": "ValueError: no way",
+            "events": 5,
+        }
+    ]
+
+
+def test_an_event_that_does_not_concern_a_projection_is_not_even_read(backend: Backend, story: Story) -> None:
+    ref = story.release()
+    story.log.records[1] = story.log.records[1]._replace(record=b"{")
+    story.tell(f"release:{ref}", ReleaseBlocked(reason=sealed("x")))
+    where = backend.place()
+    projection = replace(counting(), names=named(ReleaseBlocked))
+    backend.projector(story, where, projection).catch_up()
+
+    assert counted(backend.store(where, projection), after=3) == {f"release:{ref}": 1}
+
+
+def test_an_older_record_is_read_where_it_may_mean_what_concerns_a_projection(backend: Backend, story: Story) -> None:
+    story.release()
+    renamed = Registry(
+        {name: fact for name, fact in FACTS.items() if name != "release.published"},
+        {("release.published", 1): lambda data: [("release.unblocked", data)]},
+    )
+    where = backend.place()
+    projection = replace(counting(), names=named(ReleaseUnblocked))
+    projector = Projector(story.log, renamed, where, [projection])
+    projector.catch_up()
+    projector.close()
+
+    assert sum(counted(backend.store(where, projection), after=2).values()) == 1
+
+
+def test_a_text_may_hold_what_a_database_cannot(backend: Backend, story: Story) -> None:
+    nul = "a\0b" + r"\u0000" + "\\\0"
+
+    def fold(event: Event, rows: Rows) -> None:
+        rows.put(texts, (event.stream,), text=nul, document={"in": [nul, "ü€"]}, flag=True)
+
+    story.release()
+    where = backend.place()
+    projection = Projection("counts", 1, (texts,), None, lambda event: [(texts, (event.stream,))], fold)
+    backend.projector(story, where, projection).catch_up()
+    store = backend.store(where, projection)
+
+    (row,) = store.ask("counts", after=2)
+    assert row["text"].replace("\0", "\ufffd") == nul.replace("\0", "\ufffd")
+    assert row["document"]["in"][1] == "ü€"
+    assert row["flag"] is True
 
 
 def test_a_value_that_the_database_refuses_parks_one_event_only(backend: Backend, story: Story) -> None:

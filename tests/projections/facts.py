@@ -1,6 +1,6 @@
 """One of each fact."""
 
-from release_management.domain import approval, environment, estate, pipeline, place, policy, release
+from release_management.domain import approval, environment, estate, incident, pipeline, place, policy, release
 from release_management.domain.deployment import events as deployment
 from release_management.domain.orders import RetireSlot
 from release_management.domain.registry import CommandRefused
@@ -89,5 +89,15 @@ SAMPLES: tuple[Fact, ...] = (
     deployment.DeploymentExpired(reason="why"),
     deployment.DeploymentCancelled(by=ANN, note=sealed("x")),
     deployment.DeploymentSuperseded(successor="d-2"),
+    incident.IncidentOpened(
+        incident="i-1",
+        application="shop",
+        environment="production",
+        title=sealed("x"),
+        detected_at=at(1),
+        attribution="inferred",
+    ),
+    incident.IncidentAttributed(cause="d-1"),
+    incident.IncidentResolved(resolved_at=at(2), remedy="d-2", note=sealed("x")),
     CommandRefused(command="release.block", sender="cli", by=ANN, reason=sealed("x")),
 )

@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from pydantic import JsonValue
@@ -38,7 +38,7 @@ from release_management.domain.release import Change, ReleaseCreated, ReleasePub
 from release_management.domain.sheet import Stand
 from release_management.domain.strategies import StrategyName, parse_options
 from release_management.domain.words import Fact, Personal
-from release_management.services.ports import Append, Status, StoredOutcome
+from release_management.services.ports import Append, CommandKey, Lease, Snapshot, Status, StoredOutcome
 
 ANN = "usr_ann00001"
 BEN = "usr_ben00001"
@@ -73,7 +73,7 @@ class MemoryLog:
             self.records.append(recorded)
             self._grown.notify_all()
 
-    def append(self, batch: Sequence[Append]) -> list[Status]:
+    def append(self, batch: Sequence[Append], lease: Lease | None = None) -> list[Status]:
         raise NotImplementedError
 
     def read(self, after: int, limit: int = 500) -> list[Recorded]:
@@ -86,7 +86,15 @@ class MemoryLog:
     def last_position(self) -> int:
         return len(self.records)
 
-    def outcome(self, sender: str, id: str) -> StoredOutcome | None:
+    def outcomes(self, commands: Collection[CommandKey]) -> dict[CommandKey, StoredOutcome]:
+        return {}
+
+    def snapshot(self, stream: str, shape: str) -> Snapshot | None:
+        return None
+
+    def keep_snapshot(self, stream: str, snapshot: Snapshot) -> None: ...
+
+    def take(self, role: str) -> Lease | None:
         return None
 
     def wait(self, after: int, timeout: float) -> bool:

@@ -2,22 +2,28 @@
 
 from release_management.adapters.read_model.errors import (
     BadQueryError,
+    NewerVersionError,
+    NotAnsweringError,
     NotCaughtUpError,
     ParkedError,
     ReadModelError,
     UnknownProjectionError,
     UnknownQueryError,
 )
-from release_management.adapters.read_model.projector import Projector
+from release_management.adapters.read_model.projector import Progress, Projector, Unparked
 from release_management.adapters.read_model.store import ReadStore
 
 __all__ = [
     "BadQueryError",
+    "NewerVersionError",
+    "NotAnsweringError",
     "NotCaughtUpError",
     "ParkedError",
+    "Progress",
     "Projector",
     "ReadModelError",
     "ReadStore",
     "UnknownProjectionError",
     "UnknownQueryError",
+    "Unparked",
 ]

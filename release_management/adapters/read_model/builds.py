@@ -1,39 +1,57 @@
 """Builds of projections: one is live and answers, another may be made beside it and then takes its place.
 
-A live build's tables have the names that queries use; those of a build that is being made end in its number.
+A live build's tables have the names that queries use; those of a build that is being made end in its number. Whoever
+changes builds has the database's write lock.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, MetaData, Table, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, MetaData, Table, bindparam, delete, func, insert, inspect, select, update
 
+from release_management.adapters.read_model.database import exclude_readers
 from release_management.adapters.read_model.errors import OvertakenError
-from release_management.projections.bookkeeping import builds, parked
+from release_management.domain.record import Recorded
+from release_management.projections.bookkeeping import METADATA, builds, parked
 from release_management.projections.projection import Projection
 
-_WHICH = tuple_(builds.c.projection, builds.c.build, builds.c.live).in_(bindparam("which", expanding=True))
-_ADVANCE = update(builds).where(_WHICH, builds.c.position == bindparam("at")).values(position=bindparam("to"))
+SWAP_SECONDS = 0.5
+"""How long a swap waits for questions that are being answered, and keeps others waiting."""
+
+_ONE = (builds.c.projection == bindparam("name"), builds.c.build == bindparam("number"))
+_UNMOVED = (*_ONE, builds.c.live == bindparam("is_live"), builds.c.position == bindparam("at"))
+_ADVANCE = update(builds).where(*_UNMOVED).values(position=bindparam("to"), record=bindparam("digest"))
+_GO_LIVE = update(builds).where(*_UNMOVED).values(live=True)
+_ALL = select(builds).order_by(builds.c.live.desc(), builds.c.projection, builds.c.build)
 
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One build of a projection, as it stood when it was looked up."""
+    """One build of a projection, as it stood when it was looked up. `record` is the digest of the record it is at."""
 
     projection: Projection
     number: int
     position: int
     live: bool
+    log: str
+    record: str
 
     @property
     def tables(self) -> Mapping[Table, Table]:
         """For each of the projection's tables, the one that holds this build's rows."""
         return {table: table if self.live else _beside(table, self.number) for table in self.projection.tables}
 
+    def is_of(self, log: str, last: Recorded | None) -> bool:
+        """Whether it was made of this log, whose record at the build's position is `last`."""
+        return self.log == log and self.record == ("" if last is None else digest(last))
 
-def _key(build: Build) -> tuple[str, int, bool]:
-    return build.projection.name, build.number, build.live
+
+def digest(recorded: Recorded) -> str:
+    """The SHA-256 of a record, in hexadecimal."""
+    return hashlib.sha256(recorded.record).hexdigest()
 
 
 @cache
@@ -41,42 +59,57 @@ def _beside(table: Table, number: int) -> Table:
     return table.to_metadata(MetaData(), name=f"{table.name}__{number}")
 
 
-def current(connection: Connection, projections: Iterable[Projection], *, hold: bool = False) -> list[Build]:
-    """The builds of today's versions, live ones first. `hold`: no other worker moves them in this transaction."""
-    query = select(builds).order_by(builds.c.live.desc(), builds.c.projection)
-    rows = connection.execute(query.with_for_update() if hold else query).all()
+def make_tables(connection: Connection) -> bool:
+    """Make the tables of the bookkeeping; whether what was there was of an older layout, and was removed."""
+    found = inspect(connection)
+    older = found.has_table(builds.name) and "record" not in {it["name"] for it in found.get_columns(builds.name)}
+    if older:
+        # A read model is made again sooner than it is converted.
+        columns = (builds.c.projection, builds.c.build, builds.c.tables, builds.c.live)
+        _drop(connection, connection.execute(select(*columns)).all())
+        METADATA.drop_all(connection)
+    METADATA.create_all(connection)
+    return older
+
+
+def current(connection: Connection, projections: Iterable[Projection]) -> list[Build]:
+    """The builds of today's versions, live ones first."""
     wanted = {(projection.name, projection.version): projection for projection in projections}
     return [
-        Build(projection, row.build, row.position, row.live)
-        for row in rows
+        Build(projection, row.build, row.position, row.live, row.log, row.record)
+        for row in connection.execute(_ALL).all()
         if (projection := wanted.get((row.projection, row.version))) is not None
     ]
 
 
-def begin(connection: Connection, projection: Projection) -> int:
+def newest_versions(connection: Connection) -> dict[str, int]:
+    """Per projection, the highest version that a build has, live or not."""
+    query = select(builds.c.projection, func.max(builds.c.version).label("version")).group_by(builds.c.projection)
+    return {row.projection: row.version for row in connection.execute(query)}
+
+
+def begin(connection: Connection, projection: Projection, log: str) -> int:
     """Begin a build from the log's beginning, in place of any that was not finished; its number."""
     mine = builds.c.projection == projection.name
-    for row in connection.execute(select(builds).where(mine, builds.c.live.is_(False))).all():
-        for name in row.tables:
-            connection.exec_driver_sql(f'DROP TABLE IF EXISTS "{name}__{row.build}"')
-        _forget(connection, projection.name, row.build)
     number: int = connection.execute(select(func.coalesce(func.max(builds.c.build), 0) + 1).where(mine)).scalar_one()
+    _drop(connection, connection.execute(select(builds).where(mine, builds.c.live.is_(False))).all())
     for table in projection.tables:
         _beside(table, number).create(connection)
     names = [table.name for table in projection.tables]
-    row_of_it = {"version": projection.version, "tables": names, "position": 0, "live": False}
-    connection.execute(insert(builds).values(projection=projection.name, build=number, **row_of_it))
+    at_first = {"version": projection.version, "tables": names, "position": 0, "live": False, "log": log, "record": ""}
+    connection.execute(insert(builds).values(projection=projection.name, build=number, **at_first))
     return number
 
 
-def advance(connection: Connection, together: Sequence[Build], to: int) -> None:
-    """Move builds that stand at one position. Raises `OvertakenError` unless all are where they were.
+def advance(connection: Connection, together: Sequence[Build], last: Recorded) -> None:
+    """Move builds up to a record. Raises `OvertakenError` unless all are where they were.
 
-    It comes first in a page's transaction, so that a second worker waits here and then gives up.
+    It comes first in a page's transaction, so that a worker which was too late has done nothing in vain.
     """
-    found = {"at": together[0].position, "which": [_key(build) for build in together]}
-    if connection.execute(_ADVANCE, {**found, "to": to}).rowcount != len(together):
-        raise OvertakenError
+    for build in together:
+        moved = {**_unmoved(build), "to": last.position, "digest": digest(last)}
+        if connection.execute(_ADVANCE, moved).rowcount != 1:
+            raise OvertakenError
 
 
 def swap(connection: Connection, build: Build) -> None:
@@ -84,22 +117,34 @@ def swap(connection: Connection, build: Build) -> None:
 
     Raises `OvertakenError` where the live one has come further, or another worker was here.
     """
-    it = builds.c
-    unmoved = (_WHICH, it.position == build.position)
-    if connection.execute(update(builds).where(*unmoved).values(live=True), {"which": [_key(build)]}).rowcount != 1:
+    exclude_readers(connection, SWAP_SECONDS)
+    if connection.execute(_GO_LIVE, _unmoved(build)).rowcount != 1:
         raise OvertakenError
-    name = build.projection.name
-    older = (builds.c.projection == name, builds.c.live, builds.c.build != build.number)
-    for row in connection.execute(select(builds).where(*older)).all():
-        if row.position > build.position:
-            raise OvertakenError
-        for table in row.tables:
-            connection.exec_driver_sql(f'DROP TABLE "{table}"')
-        _forget(connection, name, row.build)
+    older = (builds.c.projection == build.projection.name, builds.c.live, builds.c.build != build.number)
+    replaced = connection.execute(select(builds).where(*older)).all()
+    if any(row.position > build.position for row in replaced):
+        raise OvertakenError
+    _drop(connection, replaced)
     for table, beside in build.tables.items():
         connection.exec_driver_sql(f'ALTER TABLE "{beside.name}" RENAME TO "{table.name}"')
 
 
-def _forget(connection: Connection, projection: str, number: int) -> None:
-    for table in (builds, parked):
-        connection.execute(delete(table).where(table.c.projection == projection, table.c.build == number))
+def drop_all(connection: Connection) -> None:
+    """Drop every build of every projection and version."""
+    exclude_readers(connection, SWAP_SECONDS)
+    _drop(connection, connection.execute(_ALL).all())
+
+
+def _unmoved(build: Build) -> dict[str, object]:
+    name, number = build.projection.name, build.number
+    return {"name": name, "number": number, "is_live": build.live, "at": build.position}
+
+
+def _drop(connection: Connection, rows: Iterable[Any]) -> None:
+    for row in rows:
+        for table in row.tables:
+            name = table if row.live else f"{table}__{row.build}"
+            connection.exec_driver_sql(f'DROP TABLE IF EXISTS "{name}"')
+        for table in (builds, parked):
+            mine = (table.c.projection == row.projection, table.c.build == row.build)
+            connection.execute(delete(table).where(*mine))

@@ -1,49 +1,121 @@
-"""Connecting to the read models' database: SQLite, in WAL mode so that readers and the one writer never wait long.
+"""Connecting to the read models' database: a SQLite file, or a schema of a PostgreSQL database.
 
-Commits are not synced one by one: what a power cut takes is made again from the log.
+One transaction at a time writes: on SQLite by its write lock, on PostgreSQL by an advisory lock of the schema. Commits
+are not synced one by one: what a power cut takes is made again from the log.
 """
 
 import sqlite3
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, make_url
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 
+from release_management.adapters import postgres
+
+SCHEMA = "relman_read"
 BUSY_SECONDS = 10.0
+"""How long a transaction waits for the one that writes."""
+QUERY_SECONDS = 10.0
+"""How long PostgreSQL works on one question before it gives up on it."""
+STUCK_SECONDS = 60.0
+"""After so long PostgreSQL ends a transaction whose process does nothing, so that others can write; and a process gives
+up a server that answers nothing."""
+CONNECT_SECONDS = 5
+
+TROUBLE = (OperationalError, InterfaceError, InternalError)
+"""What the database raises where it is away, busy or full: trying again may help, and no event is to blame."""
+
+_FIRST_KEY = 0x7265_6C6D
+_UNDEFINED_TABLE, _LOCK_NOT_AVAILABLE = "42P01", "55P03"
 
 
 def url_of(where: str | Path) -> URL:
-    """A database URL as it is; anything else is the path of a SQLite file."""
-    if isinstance(where, str) and "://" in where:
-        return make_url(where)
+    """A `postgresql://` URL with the driver that is used; anything else is the path of a SQLite file."""
+    if isinstance(where, str) and where.startswith(("postgresql://", "postgres://")):
+        return make_url(where).set(drivername="postgresql+psycopg")
     return URL.create("sqlite", database=str(where))
 
 
-def writer(where: str | Path) -> Engine:
-    """For the projector: its transactions take the write lock when they begin. The file's folder must exist."""
-    return _engine(where, "BEGIN IMMEDIATE", ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL"])
+def writer(where: str | Path, schema: str = SCHEMA) -> Engine:
+    """For the projector: its transactions take the write lock when they begin. A file's folder must exist."""
+    url = url_of(where)
+    if url.get_backend_name() == "sqlite":
+        return _sqlite(url, "BEGIN IMMEDIATE", ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL"])
+    settings = {
+        "synchronous_commit": "off",
+        "lock_timeout": f"{BUSY_SECONDS}s",
+        "idle_in_transaction_session_timeout": f"{STUCK_SECONDS}s",
+    }
+    engine = _postgresql(url, schema, settings, isolation_level="READ COMMITTED")
+
+    @event.listens_for(engine, "begin")
+    def _one_at_a_time(connection: Connection) -> None:
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (_FIRST_KEY, schema))
+
+    return engine
 
 
-def reader(where: str | Path) -> Engine:
+def reader(where: str | Path, schema: str = SCHEMA) -> Engine:
     """For questions: it cannot write, and what one transaction sees is of one moment."""
-    return _engine(where, "BEGIN", ["PRAGMA query_only = ON"])
+    url = url_of(where)
+    if url.get_backend_name() == "sqlite":
+        return _sqlite(url, "BEGIN", ["PRAGMA query_only = ON"])
+    settings = {
+        "default_transaction_read_only": "on",
+        "statement_timeout": f"{QUERY_SECONDS}s",
+        "idle_in_transaction_session_timeout": f"{STUCK_SECONDS}s",
+    }
+    engine = _postgresql(url, schema, settings, isolation_level="REPEATABLE READ")
+
+    @event.listens_for(engine, "begin")
+    def _no_swap_meanwhile(connection: Connection) -> None:
+        # Rows are of the transaction's moment, but a table's name means whatever has it now. This comes before the
+        # moment is taken, so no build can take another's place between the two; `exclude_readers` is its counterpart.
+        connection.exec_driver_sql("LOCK TABLE read_builds IN ACCESS SHARE MODE")
+
+    return engine
+
+
+def exclude_readers(connection: Connection, seconds: float) -> None:
+    """Wait until no question is being answered, and hold back new ones until this transaction ends.
+
+    Raises `OperationalError`, for which `is_locked` holds, where that takes longer than `seconds`.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{round(seconds * 1000)}ms'")
+        connection.exec_driver_sql("LOCK TABLE read_builds IN ACCESS EXCLUSIVE MODE")
+
+
+def is_locked(error: DBAPIError) -> bool:
+    """Whether somebody else held what was wanted for too long."""
+    return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
+
+
+def is_missing(error: DBAPIError) -> bool:
+    """Whether the tables have not been made yet."""
+    return getattr(error.orig, "sqlstate", None) == _UNDEFINED_TABLE
+
+
+def make_schema(connection: Connection, schema: str) -> None:
+    """Make the schema where there is none; SQLite has none."""
+    if connection.dialect.name != "postgresql":
+        return
+    # Without the question, one who may not make schemas could not use one that is there.
+    if connection.exec_driver_sql("SELECT to_regnamespace(%s)", (_quoted(schema),)).scalar() is None:
+        connection.exec_driver_sql(f"CREATE SCHEMA {_quoted(schema)}")
 
 
 def exists(engine: Engine) -> bool:
-    """Whether the database is there. Looking must not make an empty file."""
+    """Whether the database is there, as far as that can be known without asking it. Looking makes no empty file."""
     if engine.dialect.name != "sqlite":
         return True
     return engine.url.database is not None and Path(engine.url.database).exists()
 
 
-def _engine(where: str | Path, begin: str, pragmas: Sequence[str]) -> Engine:
-    url = url_of(where)
-    if url.get_backend_name() != "sqlite":
-        return create_engine(url, isolation_level="REPEATABLE READ" if begin == "BEGIN" else "READ COMMITTED")
+def _sqlite(url: URL, begin: str, pragmas: Sequence[str]) -> Engine:
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
@@ -60,13 +132,25 @@ def _engine(where: str | Path, begin: str, pragmas: Sequence[str]) -> Engine:
     return engine
 
 
-@cache
-def upsert(table: Table, dialect: str) -> Insert:
-    """Insert whole rows, or overwrite those that exist."""
-    names = [column.name for column in table.primary_key]
-    others = [column.name for column in table.columns if column.name not in names]
-    insert: Any = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
-    if not others:
-        return insert.on_conflict_do_nothing(index_elements=names)  # type: ignore[no-any-return] # either dialect's insert
-    new = {name: insert.excluded[name] for name in others}
-    return insert.on_conflict_do_update(index_elements=names, set_=new)  # type: ignore[no-any-return] # either dialect's insert
+def _postgresql(url: URL, schema: str, settings: dict[str, str], **options: Any) -> Engine:
+    address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    def connect() -> postgres.Connection:
+        connection = postgres.Connection.connect(address, connect_timeout=CONNECT_SECONDS)
+        connection.answer_seconds = STUCK_SECONDS
+        return connection
+
+    engine = create_engine(url, creator=connect, pool_pre_ping=True, **options)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _: object) -> None:
+        connection.execute("SELECT set_config('search_path', %s, false)", (_quoted(schema),))
+        for name, value in settings.items():
+            connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+        connection.commit()
+
+    return engine
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

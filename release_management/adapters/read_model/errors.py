@@ -2,6 +2,8 @@
 
 ReadModelError
 ├── NotCaughtUpError (also a TimeoutError)
+├── NewerVersionError
+├── NotAnsweringError
 ├── ParkedError
 └── UnknownProjectionError
 QueryNotUnderstood (of services.bus: the text goes to the caller)
@@ -18,6 +20,14 @@ class ReadModelError(Exception):
 
 class NotCaughtUpError(ReadModelError, TimeoutError):
     """A projection has not taken in the position that was asked for within the time that was given."""
+
+
+class NewerVersionError(ReadModelError):
+    """A newer version of the program has made the projection, and this one leaves it alone."""
+
+
+class NotAnsweringError(ReadModelError):
+    """The database is away, busy or full."""
 
 
 class ParkedError(ReadModelError):

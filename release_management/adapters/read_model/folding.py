@@ -1,38 +1,47 @@
 """Folding a page of records into a build. What cannot be folded is set aside with everything after it in its stream."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Table, func, insert, select
-from sqlalchemy.exc import OperationalError
 
 from release_management.adapters.read_model.builds import Build
+from release_management.adapters.read_model.database import TROUBLE
 from release_management.adapters.read_model.rows import PageRows
-from release_management.domain.record import Event, Recorded
+from release_management.domain.record import Event, Recorded, UnreadableRecordError
 from release_management.domain.registry import Registry
 from release_management.projections.bookkeeping import parked
-from release_management.projections.projection import Key
+from release_management.projections.projection import Key, Projection
 
 
-@dataclass(frozen=True, slots=True)
 class Reading:
-    """A record with its events, or with what kept it from being read."""
+    """A record that is read once, when a projection first asks for its events."""
 
-    recorded: Recorded
-    events: tuple[Event, ...] = ()
-    error: Exception | None = None
+    __slots__ = ("_events", "_registry", "recorded")
+
+    def __init__(self, registry: Registry, recorded: Recorded) -> None:
+        self.recorded = recorded
+        self._registry = registry
+        self._events: tuple[Event, ...] | UnreadableRecordError | None = None
+
+    def concerns(self, projection: Projection) -> bool:
+        """Whether its events may be among those that the projection names."""
+        name = self.recorded.name
+        return projection.names is None or name in projection.names or name in self._registry.changed_names
+
+    def events(self) -> tuple[Event, ...]:
+        """Its events. Raises `UnreadableRecordError`."""
+        if self._events is None:
+            try:
+                self._events = self._registry.read(self.recorded)
+            except UnreadableRecordError as error:
+                self._events = error
+        if isinstance(self._events, UnreadableRecordError):
+            raise self._events
+        return self._events
 
 
-def read(registry: Registry, recorded: Recorded) -> Reading:
-    """Read a record. An unreadable one is no end of the page: it is set aside like one that cannot be folded."""
-    try:
-        return Reading(recorded, registry.read(recorded))
-    except Exception as error:
-        return Reading(recorded, error=error)
-
-
-@dataclass(frozen=True, slots=True)
-class Parked:
+class Parked(NamedTuple):
     """An event that could not be folded. The later ones of its stream are parked behind it."""
 
     projection: str
@@ -68,10 +77,12 @@ class Folding:
         self.poison: list[Parked] = []
 
     def take(self, page: Sequence[Reading]) -> None:
-        """Fold a page; where that fails, its halves, until the event is found that it fails on.
+        """Fold a page. Raises one of `TROUBLE`: the database's trouble is never an event's fault."""
+        projection = self._build.projection
+        self._take([reading for reading in page if reading.concerns(projection)])
 
-        Raises `OperationalError`: the database's trouble is never an event's fault.
-        """
+    def _take(self, page: Sequence[Reading]) -> None:
+        """Fold; where that fails, the halves, until the event is found that it fails on."""
         clear = page
         if self._still:
             clear = [reading for reading in page if reading.recorded.stream not in self._still]
@@ -80,13 +91,13 @@ class Folding:
                     self._park(reading.recorded, f"it comes after position {first}, which is parked")
         try:
             self._fold(clear)
-        except OperationalError:
+        except TROUBLE:
             raise
         except Exception as error:
             if len(clear) > 1:
                 middle = len(clear) // 2
-                self.take(clear[:middle])
-                self.take(clear[middle:])
+                self._take(clear[:middle])
+                self._take(clear[middle:])
                 return
             recorded = clear[0].recorded
             self._still[recorded.stream] = recorded.position
@@ -94,29 +105,38 @@ class Folding:
 
     def _fold(self, page: Sequence[Reading]) -> None:
         projection = self._build.projection
-        wanted: dict[Table, dict[Key, None]] = {}
+        keys, fold, names = projection.keys, projection.fold, projection.names
+        wanted: dict[Table, dict[Key, None]] = {table: {} for table in projection.tables}
         concerned = []
         for reading in page:
-            if reading.error is not None:
-                raise reading.error
-            for event in reading.events:
-                named = list(projection.keys(event))
-                for table, key in named:
-                    wanted.setdefault(table, {})[key] = None
+            for event in reading.events():
+                if names is not None and event.fact.NAME not in names:
+                    continue
+                named = False
+                for table, key in keys(event):
+                    wanted[table][key] = None
+                    named = True
                 if named:
                     concerned.append(event)
         if not concerned:
             return
         with self._connection.begin_nested():
             rows = PageRows(self._connection, self._build.tables)
-            for table, keys in wanted.items():
-                rows.load(table, keys)
+            for table, some in wanted.items():
+                if some:
+                    rows.load(table, some)
             for event in concerned:
-                projection.fold(event, rows)
+                fold(event, rows)
             rows.write()
 
     def _park(self, recorded: Recorded, reason: str) -> Parked:
-        it = Parked(self._build.projection.name, recorded.stream, recorded.position, recorded.name, reason[:2000])
+        it = Parked(
+            self._build.projection.name,
+            recorded.stream,
+            recorded.position,
+            recorded.name,
+            reason[:2000].replace("\0", "\ufffd"),
+        )
         self._connection.execute(
             insert(parked).values(
                 projection=it.projection,

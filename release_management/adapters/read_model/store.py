@@ -7,22 +7,25 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, Select, select
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from release_management.adapters.read_model.database import exists, reader
+from release_management.adapters.read_model.database import SCHEMA, TROUBLE, exists, is_missing, reader
 from release_management.adapters.read_model.errors import (
     BadQueryError,
+    NewerVersionError,
+    NotAnsweringError,
     NotCaughtUpError,
     ParkedError,
     UnknownProjectionError,
     UnknownQueryError,
 )
 from release_management.domain.words import Value, explain
-from release_management.projections.bookkeeping import builds, parked
+from release_management.projections.bookkeeping import Standing, builds, every_build, parked, standings
 from release_management.projections.catalog import PROJECTIONS
+from release_management.projections.measuring import UnanswerableError
 from release_management.projections.projection import Projection, Row
-from release_management.projections.queries import QUERIES, Query
+from release_management.projections.queries import QUERIES, AnyQuery
 
 FIRST_LOOK_SECONDS = 0.001
 SLOWEST_LOOK_SECONDS = 0.025
@@ -37,12 +40,13 @@ class ReadStore:
         self,
         where: str | Path,
         projections: Sequence[Projection] = PROJECTIONS,
-        queries: Mapping[str, Query[Any]] = QUERIES,
+        queries: Mapping[str, AnyQuery] = QUERIES,
+        schema: str = SCHEMA,
     ) -> None:
-        """`where` is a database URL or the path of a SQLite file, which need not exist yet."""
+        """`where` is a `postgresql://` URL, or the path of a SQLite file, which need not exist yet."""
         self._projections = {projection.name: projection for projection in projections}
         self._queries = queries
-        self._engine = reader(where)
+        self._engine = reader(where, schema)
 
     def ask(
         self, query: str, params: Mapping[str, Any] | None = None, after: int = 0, timeout: float = 10.0
@@ -50,7 +54,7 @@ class ReadStore:
         """The answer to a named query, once its projections have taken in the log up to `after`.
 
         Rows and their position are of one moment. Raises `UnknownQueryError`, `BadQueryError`, `NotCaughtUpError`
-        after `timeout` seconds, and `ParkedError` where an event up to `after` was set aside.
+        after `timeout` seconds, `ParkedError` where an event up to `after` was set aside, and `NewerVersionError`.
         """
         if query not in self._queries:
             raise UnknownQueryError(f"there is no query {query!r}; there are {', '.join(sorted(self._queries))}")
@@ -58,7 +62,13 @@ class ReadStore:
         values = _understood(asked, params or {})
 
         def answer(connection: Connection) -> list[dict[str, Any]]:
-            return asked.shape([dict(row) for row in connection.execute(asked.select(values)).mappings()])
+            def found(selected: Select[Any]) -> list[dict[str, Any]]:
+                return [dict(row) for row in connection.execute(selected).mappings()]
+
+            try:
+                return asked.answer(values, found)
+            except UnanswerableError as error:
+                raise BadQueryError(f"query {query}: {error}") from None
 
         return self._once_there(after, asked.projections, answer, timeout)
 
@@ -67,13 +77,13 @@ class ReadStore:
         chosen = self._chosen(projection)
         try:
             return self._look(lambda connection: min(_positions(connection, chosen), default=0))
-        except OperationalError:
+        except TROUBLE:
             return 0
 
     def wait_for(self, position: int, projection: str | None = None, timeout: float = 10.0) -> None:
         """Return once a projection, or all of them, have taken in the log up to `position`.
 
-        Raises `NotCaughtUpError`, `ParkedError` and `UnknownProjectionError`.
+        Raises `NotCaughtUpError`, `ParkedError`, `NewerVersionError` and `UnknownProjectionError`.
         """
         self._once_there(position, self._chosen(projection), lambda _: None, timeout)
 
@@ -82,6 +92,15 @@ class ReadStore:
         query = select(parked).order_by(parked.c.projection, parked.c.position)
         rows = self._look(lambda connection: connection.execute(query).mappings().all())
         return [{name: row[name] for name in ("projection", "position", "stream", "type", "reason")} for row in rows]
+
+    def standing(self) -> list[Standing]:
+        """How each projection stands, also one that is not begun yet. Raises `NotAnsweringError`."""
+        try:
+            rows = self._look(lambda connection: connection.execute(every_build()).mappings().all())
+        except TROUBLE as error:
+            raise NotAnsweringError(f"the read models' database does not answer ({error.orig})") from None
+        found = {it.name: it for it in standings([dict(row) for row in rows])}
+        return [found.get(it.name) or Standing(it.name, it.version, 0, 0, 0, 0) for it in self._projections.values()]
 
     def close(self) -> None:
         """Let go of the database."""
@@ -102,7 +121,7 @@ class ReadStore:
                 return self._look(look)
             except NotCaughtUpError as error:
                 why = str(error)
-            except OperationalError as error:
+            except TROUBLE as error:
                 why = f"the read models' database does not answer ({error.orig}); is the projector running?"
             if time.monotonic() >= deadline:
                 raise NotCaughtUpError(f"{why} (waited {timeout:g} s)")
@@ -111,9 +130,14 @@ class ReadStore:
 
     def _look(self, what: Callable[[Connection], T]) -> T:
         if not exists(self._engine):
-            raise OperationalError("", None, FileNotFoundError("it has not been made yet"))
-        with self._engine.begin() as connection:
-            return what(connection)
+            raise _not_made_yet()
+        try:
+            with self._engine.begin() as connection:
+                return what(connection)
+        except ProgrammingError as error:
+            if not is_missing(error):
+                raise
+            raise _not_made_yet() from None
 
     def _chosen(self, projection: str | None) -> tuple[Projection, ...]:
         if projection is None:
@@ -122,6 +146,10 @@ class ReadStore:
             known = ", ".join(self._projections)
             raise UnknownProjectionError(f"there is no projection {projection!r}; there are {known}")
         return (self._projections[projection],)
+
+
+def _not_made_yet() -> OperationalError:
+    return OperationalError("", None, FileNotFoundError("it has not been made yet"))
 
 
 def _live(connection: Connection) -> dict[tuple[str, int], Row]:
@@ -139,6 +167,12 @@ def _require(connection: Connection, projections: Sequence[Projection], position
     for projection in projections:
         build = live.get((projection.name, projection.version))
         if build is None:
+            if newer := [version for name, version in live if name == projection.name and version > projection.version]:
+                raise NewerVersionError(
+                    f"projection {projection.name} has version {newer[0]}, made by a newer version of the program, and "
+                    f"this one knows version {projection.version}: use that one, or go back for good with "
+                    f"relman projections rebuild {projection.name}"
+                )
             raise NotCaughtUpError(f"projection {projection.name} is still being built")
         if build["position"] < position:
             raise NotCaughtUpError(
@@ -154,7 +188,7 @@ def _require(connection: Connection, projections: Sequence[Projection], position
             )
 
 
-def _understood(query: Query[Any], params: Mapping[str, Any]) -> Value:
+def _understood(query: AnyQuery, params: Mapping[str, Any]) -> Value:
     try:
         asked: Value = query.params.model_validate_json(json.dumps(params))
     except ValidationError as error:

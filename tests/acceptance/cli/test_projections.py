@@ -1,0 +1,104 @@
+"""`relman projections` on a folder that nobody owns; beside `relman up` it is in the story."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+from tests.acceptance.cli.conftest import Types
+from tests.acceptance.cli.desk import Answer, Desk
+
+NAMES = {"running", "environments", "policies", "releases", "deployments", "approvals", "trail"}
+
+
+def done(answer: Answer) -> Answer:
+    assert answer.code == 0, answer
+    return answer
+
+
+def damaged(folder: Path) -> str:
+    """Make one record unreadable, as if a newer program had written it; what it said before."""
+    log = sqlite3.connect(folder / ".relman" / "log.db")
+    with log:
+        ((record,),) = log.execute("SELECT record FROM events WHERE name = 'release.published'").fetchall()
+        unknown = record.replace(b'"data":{', b'"data":{"unknown":1', 1)
+        log.execute("UPDATE events SET record = ? WHERE name = 'release.published'", (unknown,))
+    log.close()
+    return str(record.decode())
+
+
+def repaired(folder: Path, record: str) -> None:
+    log = sqlite3.connect(folder / ".relman" / "log.db")
+    with log:
+        log.execute("UPDATE events SET record = ? WHERE name = 'release.published'", (record.encode(),))
+    log.close()
+
+
+def published(relman: Types) -> None:
+    done(relman("release", "create", "shop@1.0.0", "--component", "web"))
+    done(relman("release", "publish", "shop@1.0.0"))
+
+
+def test_they_are_listed_with_how_far_they_have_come(relman: Types) -> None:
+    published(relman)
+    rows = done(relman("projections", "list", "--json")).json
+    last = max(row["position"] for row in rows)
+
+    assert {row["name"] for row in rows} >= NAMES
+    assert {(row["position"], row["lag"], row["parked"], row["building"]) for row in rows} == {(last, 0, 0, None)}
+    printed = done(relman("projections", "list")).out.splitlines()
+    assert printed[0].split() == ["projection", "version", "position", "behind", "parked", "being", "built"]
+    assert done(relman("projections", "list", "--parked")).out == "nothing is set aside\n"
+
+
+def test_what_was_parked_is_shown_and_taken_in_again_once_its_cause_is_gone(relman: Types, tmp_path: Path) -> None:
+    published(relman)
+    record = damaged(tmp_path)
+    done(relman("projections", "rebuild"))
+    (releases, trail) = done(relman("projections", "list", "--parked", "--json")).json
+
+    assert (releases["projection"], trail["projection"]) == ("releases", "trail")
+    assert releases["stream"] == "release:shop@1.0.0"
+    assert "release.published) does not fit its model: unknown: Extra inputs are not permitted" in releases["reason"]
+    assert "release:shop@1.0.0" in done(relman("projections", "list", "--parked")).out
+    answer = relman("projections", "unpark", "trail", "--stream", "release:shop@1.0.0", "--json")
+    assert done(answer).json == {
+        "projection": "trail",
+        "stream": "release:shop@1.0.0",
+        "taken_in": 0,
+        "still_parked": 1,
+    }
+    repaired(tmp_path, record)
+    said = done(relman("projections", "unpark", "trail")).out
+    assert said.startswith("✔ trail has taken in ")
+    assert done(relman("projections", "list", "--parked", "--json")).json == []
+
+
+def test_progress_goes_to_standard_error_and_not_beside_json(relman: Types) -> None:
+    published(relman)
+    answer = done(relman("projections", "rebuild", "trail"))
+    assert answer.out.startswith("✔ trail was rebuilt from the log in ")
+    assert answer.err.splitlines()[-1].startswith("trail: ")
+    assert answer.err.endswith("(100 %)\n")
+    answer = done(relman("projections", "rebuild", "--json"))
+    assert (answer.json["rebuilt"], answer.err) == ("all", "")
+
+
+def test_an_unknown_name_is_refused_with_those_that_there_are(relman: Types) -> None:
+    published(relman)
+    for command in (("rebuild", "nonsense"), ("unpark", "nonsense")):
+        answer = relman("projections", *command, "--json")
+        assert answer.code == 1
+        assert "there is no projection 'nonsense'; there are running, " in answer.json["error"]["reason"]
+
+
+def test_on_another_machine_they_are_only_listed(desk: Desk) -> None:
+    desk.init()
+    desk.done("up", "--detach")
+    url = (desk.data / "nats.url").read_text().strip()
+    rows = json.loads(desk.done("projections", "list", "--data", url, "--json").out)
+    assert {row["name"] for row in rows} >= NAMES
+    assert desk.done("projections", "list", "--parked", "--data", url).out == "nothing is set aside\n"
+    for command in (("rebuild",), ("unpark", "trail")):
+        answer = desk.relman("projections", *command, "--data", url)
+        assert answer.code == 3
+        assert f"run relman projections {command[0]} there" in answer.err

@@ -1,0 +1,29 @@
+"""Rebuilds a projection in a process of its own, which can be killed: `python -m tests.contract.rebuilder WHERE`."""
+
+import sys
+from pathlib import Path
+
+from release_management.adapters.read_model import Projector
+from tests.contract.read_models import counting
+from tests.projections.story import REGISTRY, Story
+
+RELEASES = 100
+
+
+def told() -> Story:
+    """The same story in every process."""
+    story = Story()
+    for minor in range(RELEASES):
+        story.release(f"1.{minor}.0")
+    return story
+
+
+def main(where: str) -> None:
+    place = where if "://" in where else Path(where)
+    projector = Projector(told().log, REGISTRY, place, [counting(slow=0.005)], page=5)
+    projector.rebuild(progress=lambda name, position, last: print(position, flush=True))
+    projector.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

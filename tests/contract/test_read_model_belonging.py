@@ -1,0 +1,129 @@
+"""Read models belong to one log, as it is now; of another they are made anew, loudly. On every backend."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+from sqlalchemy import inspect
+from structlog.testing import capture_logs
+
+from release_management.adapters.read_model.database import reader, writer
+from release_management.projections.bookkeeping import Standing
+from tests.contract.read_models import Backend, Where, counted, counting
+from tests.projections.story import MemoryLog, Story
+
+
+class OtherLog(MemoryLog):
+    """A log of another store."""
+
+    @property
+    def store_id(self) -> str:
+        return "11111111-1111-1111-1111-111111111111"
+
+
+def told(*versions: str, log: MemoryLog | None = None) -> Story:
+    story = Story(log)
+    for version in versions:
+        story.release(version)
+    return story
+
+
+def of(*versions: str) -> dict[str, int]:
+    return {f"release:shop@{version}": 2 for version in versions}
+
+
+def loud(logs: Sequence[Mapping[str, object]]) -> list[object]:
+    return [log["event"] for log in logs if log["log_level"] in ("error", "warning")]
+
+
+def test_rows_that_were_made_of_another_log_are_made_anew(backend: Backend) -> None:
+    where = backend.place()
+    backend.projector(told("1.0.0", "1.1.0"), where, counting()).catch_up()
+    with capture_logs() as logs:
+        backend.projector(told("2.0.0", "2.1.0", log=OtherLog()), where, counting()).catch_up()
+
+    assert counted(backend.store(where, counting()), after=4) == of("2.0.0", "2.1.0")
+    (said,) = loud(logs)
+    assert "do not fit the log: it is another one" in str(said)
+
+
+@pytest.mark.parametrize("since", [(), ("3.0.0",), ("3.0.0", "3.1.0", "3.2.0")])
+def test_rows_of_a_log_that_was_put_back_from_an_older_copy_are_made_anew(
+    backend: Backend, since: tuple[str, ...]
+) -> None:
+    where = backend.place()
+    story = told("1.0.0", "1.1.0", "1.2.0")
+    backend.projector(story, where, counting()).catch_up()
+    story.log.records[2:] = []
+    grown = Story(story.log)
+    for version in since:
+        grown.release(version)
+    with capture_logs() as logs:
+        backend.projector(grown, where, counting()).catch_up()
+
+    store = backend.store(where, counting())
+    assert counted(store, after=story.log.last_position()) == of("1.0.0", *since)
+    assert store.position() == story.log.last_position()
+    assert "put back from an older copy" in str(loud(logs))
+
+
+def test_a_running_projector_notices_it_too(backend: Backend) -> None:
+    where = backend.place()
+    story = told("1.0.0", "1.1.0", "1.2.0")
+    projector = backend.projector(story, where, counting())
+    projector.catch_up()
+    story.log.records[:] = told("2.0.0", "2.1.0", "2.2.0", "2.3.0").log.records
+    projector.catch_up()
+
+    assert counted(backend.store(where, counting()), after=8) == of("2.0.0", "2.1.0", "2.2.0", "2.3.0")
+
+
+def test_what_was_parked_goes_with_them(backend: Backend) -> None:
+    where = backend.place()
+    backend.projector(told("1.0.0"), where, counting(lambda event: event.position == 1)).catch_up()
+    backend.projector(told("2.0.0", log=OtherLog()), where, counting()).catch_up()
+
+    assert backend.store(where, counting()).parked() == []
+
+
+def test_rows_of_an_older_layout_are_made_anew(backend: Backend) -> None:
+    where = backend.place()
+    story = told("1.0.0")
+    backend.projector(story, where, counting()).catch_up()
+    change(where, "ALTER TABLE read_builds DROP COLUMN record")
+    with capture_logs() as logs:
+        backend.projector(story, where, counting()).catch_up()
+
+    assert counted(backend.store(where, counting()), after=2) == of("1.0.0")
+    assert "made by an older version of the program" in str(loud(logs))
+
+
+def test_how_each_projection_stands_is_one_answer(backend: Backend) -> None:
+    where = backend.place()
+    store = backend.store(where, counting())
+    projector = backend.projector(told("1.0.0"), where, counting(lambda event: event.position == 2))
+    assert store.standing() == [Standing("counts", 1, 0, 0, 0, 0)]
+    projector.catch_up()
+    assert store.standing() == [Standing("counts", 1, 2, 1, 1, None)]
+    seen: list[Standing] = []
+    projector.rebuild(progress=lambda *_: seen.extend(store.standing()))
+
+    assert seen[0] == Standing("counts", 1, 2, 1, 1, 2)
+    assert store.standing() == [Standing("counts", 1, 2, 1, 1, None)]
+
+
+def test_nothing_is_left_of_what_was_dropped(backend: Backend) -> None:
+    where = backend.place()
+    projector = backend.projector(told("1.0.0"), where, counting())
+    for _ in range(3):
+        projector.rebuild()
+    backend.projector(told("2.0.0", log=OtherLog()), where, counting()).rebuild()
+
+    with backend.engine(reader(where)).connect() as connection:
+        assert sorted(inspect(connection).get_table_names()) == ["counts", "read_builds", "read_parked"]
+
+
+def change(where: Where, statement: str) -> None:
+    engine = writer(where)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()

@@ -1,13 +1,25 @@
 """`relman dead-letters`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from release_management.cli.command import command
-from release_management.cli.output import listing, show
+from release_management.cli.errors import Failed
+from release_management.cli.output import listing, say, show
 from release_management.cli.release import Limit
 from release_management.cli.session import session
+
+if TYPE_CHECKING:
+    from release_management.adapters.nats.letters import OpenedLetter, Replay
+    from release_management.adapters.stack.backends import Backend
+
+AT_ONCE = 50
+ALL = 1000
+"""How many the longest list has."""
+Id = Annotated[int, typer.Argument(metavar="ID", min=1, help="Its id, as dead-letters list shows it.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -28,3 +40,68 @@ def register(app: typer.Typer) -> None:
         )
         columns = ("id", "time", "subject", "bytes", "reason", "begins with")
         show([asdict(each) for each in found], listing(*columns, rows=rows, empty="there is no dead letter"))
+
+    @command(group, "show", example="relman dead-letters show 17")
+    def show_(id: Id) -> None:
+        """Show one message with everything that was kept of it."""
+        with session() as opened:
+            found = opened.backend.dead_letter(id)
+        if found is None:
+            raise Failed(f"there is no dead letter {id}; relman dead-letters list shows those that there are")
+        show(asdict(found))
+        _print(found)
+
+    @command(group, "replay", example="relman dead-letters replay 17 18\nrelman dead-letters replay --all")
+    def replay(
+        ids: Annotated[
+            list[int] | None, typer.Argument(metavar="[ID]…", min=1, help="Their ids, as dead-letters list shows them.")
+        ] = None,
+        all_: Annotated[bool, typer.Option("--all", help="All that the list has, the oldest first.")] = False,
+    ) -> None:
+        """Send messages again to where they came from, once what kept them from being understood is mended.
+
+        A command that was asked is queued, since nobody waits for its answer any more. Twice is harmless: a command
+        that was decided is not decided again, and a letter that was replayed is gone.
+        """
+        if bool(ids) == all_:
+            raise typer.BadParameter("write ids, or --all", param_hint="ID")
+        with session() as opened:
+            replays = _replay(opened.backend, ids)
+        left = [each for each in replays if each.subject is None]
+        if left:
+            _say_sent(replays)
+            reason = "; ".join(f"{each.id} was not sent again: {each.reason}" for each in left)
+            raise Failed(reason, replays=[asdict(each) for each in replays])
+        show([asdict(each) for each in replays])
+        _say_sent(replays)
+        if not replays:
+            say("there is no dead letter")
+
+
+def _say_sent(replays: "Sequence[Replay]") -> None:
+    for each in replays:
+        if each.subject is not None:
+            say(f"✔ {each.id} was sent again to {each.subject}")
+
+
+def _replay(backend: "Backend", ids: Sequence[int] | None) -> "list[Replay]":
+    """What became of those with these ids; without ids, of all."""
+    wanted = sorted(set(ids or (each.id for each in backend.dead_letters(ALL))))
+    parts = (wanted[start : start + AT_ONCE] for start in range(0, len(wanted), AT_ONCE))
+    return [replay for part in parts for replay in backend.replay_dead_letters(part)]
+
+
+def _print(letter: "OpenedLetter") -> None:
+    said = {
+        "id": letter.id,
+        "time": letter.time,
+        "subject": letter.subject,
+        "bytes": letter.size,
+        "reason": letter.reason,
+        "replay": letter.obstacle or f"relman dead-letters replay {letter.id}",
+        **{f"header {name}": value for name, value in letter.headers.items()},
+    }
+    for name, value in said.items():
+        say(f"{name}: {value}")
+    say(f"message ({letter.encoding}):")
+    say(letter.payload)

@@ -9,16 +9,26 @@ import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from release_management.adapters.nats.connection import inbox_prefix
+from release_management.adapters.nats.urls import credentials
 from tests.acceptance.installation import Installation
 
 T = TypeVar("T")
 
 
-def talk(installation: Installation, conversation: Callable[[Client], Awaitable[T]], within: float = 20.0) -> T:
-    """Connect, talk, leave."""
+def talk(
+    installation: Installation,
+    conversation: Callable[[Client], Awaitable[T]],
+    within: float = 20.0,
+    *,
+    user: str = "client",
+) -> T:
+    """Connect as one of the bus's users, talk, leave."""
+    url = credentials(installation.folder, user)
+    assert url is not None
 
     async def run() -> T:
-        client = await nats.connect(installation.url)
+        client = await nats.connect(url, inbox_prefix=inbox_prefix(user))
         try:
             async with asyncio.timeout(within):
                 return await conversation(client)

@@ -215,7 +215,7 @@ def test_an_unknown_command_is_refused_where_it_can_be_understood_and_buried_whe
     assert "command" in odd["reason"]
 
 
-@pytest.mark.parametrize("address", ["relman.events.x", "$JS.API.STREAM.DELETE.RELMAN_EVENTS", "a.*", ">"])
+@pytest.mark.parametrize("address", ["relman.events.x", "$JS.API.STREAM.DELETE.RELMAN_EVENTS", "a.*", ">", "ci.other"])
 def test_nobody_is_made_to_send_where_he_may_not(shop: Installation, address: str) -> None:
     known = {letter["id"] for letter in dead_letters(shop)}
 
@@ -264,6 +264,54 @@ def test_after_all_that_the_processes_live_and_answer(shop: Installation) -> Non
     assert "Traceback" not in log, log[-3000:]
 
 
+def test_a_client_cannot_send_what_only_our_own_parts_send(shop: Installation) -> None:
+    subjects = ("relman.events.release.created", "relman.orders.local.staging", "relman.reports.local", "relman.dead.x")
+
+    async def conversation(client: Client) -> list[str]:
+        refused: list[str] = []
+
+        async def note(error: Exception) -> None:
+            refused.append(str(error))
+
+        client._error_cb = note
+        for subject in (*subjects, "relman.system.deployment.resume", "$JS.API.STREAM.DELETE.RELMAN_EVENTS"):
+            await client.publish(subject, b"{}")
+        await client.flush()
+        return refused
+
+    refused = talk(shop, conversation)
+    assert len(refused) == 6
+    assert all("permissions violation for publish" in each.lower() for each in refused)
+    for source, command in (("executor:local", DEPLOY), ("ci", "deployment.resume"), ("ci", "deployment.report_step")):
+        answer = ask(shop, event(command, {}, "forged", source=source), command)
+        assert answer["status"] == "not_understood"
+
+
+def test_a_dead_letter_is_looked_at_and_sent_again(shop: Installation) -> None:
+    payload = event("release.create", {"version": "3.0.0", "components": [{"name": "web"}]}, "replayed")
+
+    async def put(client: Client) -> None:
+        headers = {"Relman-Reply-To": "not.there"}
+        await client.jetstream().publish("relman.commands.release.create", payload, headers=headers)
+
+    talk(shop, put)
+    until(lambda: "Relman-Reply-To" in dead_letters(shop)[0]["reason"])
+    id = dead_letters(shop)[0]["id"]
+
+    async def look(client: Client) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        shown = await client.request("relman.ask.dead_letters", json.dumps({"id": id}).encode(), timeout=10)
+        question = json.dumps({"ids": [id]}).encode()
+        first, second = [await client.request("relman.ask.dead_letters.replay", question, timeout=10) for _ in range(2)]
+        return said(shown)["dead_letter"], said(first)["replays"][0], said(second)["replays"][0]
+
+    shown, first, second = talk(shop, look)
+    assert (shown["payload"], shown["headers"]["Relman-Reply-To"]) == (payload.decode(), "not.there")
+    assert first == {"id": id, "subject": "relman.commands.release.create", "reason": None}
+    assert "perhaps it was replayed before" in second["reason"]
+    # It is as wrong as before, and so a dead letter again, with another id.
+    until(lambda: dead_letters(shop)[0]["id"] > id)
+
+
 def test_a_reply_subject_that_the_server_would_not_take_is_a_dead_letter_and_harms_nobody(shop: Installation) -> None:
     async def conversation(client: Client) -> None:
         headers = {"Relman-Reply-To": "x" * 5000}
@@ -285,11 +333,17 @@ def test_foreign_messages_among_ours_harm_nobody(installation: Installation) -> 
     manager = installation.manager("foreign")
     manager.create_release("1.0.0", ["web"])
 
-    async def conversation(client: Client) -> None:
-        for subject in ("relman.dead.x", "relman.orders.local.staging", "relman.events.release.created"):
+    garbage = {
+        "gateway": "relman.dead.letter",
+        "orchestrator": "relman.orders.local.staging",
+        "relay": "relman.events.release.created",
+    }
+    for user, subject in garbage.items():
+
+        async def publish(client: Client, subject: str = subject) -> None:
             await client.jetstream().publish(subject, b"garbage")
 
-    talk(installation, conversation)
+        talk(installation, publish, user=user)
     manager.create_release("1.1.0", ["web"])
 
     assert [release.version for release in manager.releases()] == ["1.1.0", "1.0.0"]

@@ -11,12 +11,14 @@ from nats.aio.msg import Msg
 from release_management.adapters.nats.connection import AWAY, Connection
 
 MAX_ASKING = 1024
+GRACE_SECONDS = 0.5
 MAX_REPLY_SUBJECT = 200
 RESERVED = ("relman.", "$")
 
 FAILED = json.dumps({"error": "answering failed, by a fault of ours; the log of this role says why"}).encode()
 
-Answer = Callable[[Msg], Awaitable[bytes]]
+Answer = Callable[[Msg], Awaitable[bytes | None]]
+"""Answers a request; None where somebody else will."""
 
 _log = structlog.get_logger(__name__)
 
@@ -31,36 +33,54 @@ def is_refused_reply(subject: str) -> bool:
     return any(letter in subject for letter in "*> ") or "" in subject.split(".")
 
 
+def takes_answers(subject: str) -> bool:
+    """Whether the outcome of a queued command may go there: an inbox, `<name>.answers`, or what is below that."""
+    if is_refused_reply(subject):
+        return False
+    first, _, rest = subject.partition(".")
+    return first == "_INBOX" or rest.split(".")[0] == "answers"
+
+
 class Answering:
     """Answers requests on the given subjects. `ready` is set once the server has the subscriptions.
 
-    At most 1,024 are worked on at a time; more wait in line.
+    Those that name the same `group` share the requests; without one, everybody gets all of them. At most 1,024 are
+    worked on at a time; more wait in line.
     """
 
-    def __init__(self, connection: Connection, answers: Mapping[str, Answer]) -> None:
+    def __init__(self, connection: Connection, answers: Mapping[str, Answer], group: str = "") -> None:
         self.ready = asyncio.Event()
+        self._group = group
         self._connection = connection
         self._answers = answers
         self._slots = asyncio.Semaphore(MAX_ASKING)
 
     async def run(self) -> None:
-        """Answer until cancelled."""
-        async with contextlib.AsyncExitStack() as stack:
-            tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            for subject, answer in self._answers.items():
-                await self._serve(stack, tasks, subject, answer)
-            await self._connection.flush()
-            self.ready.set()
-            await asyncio.Event().wait()
+        """Answer until cancelled. What is being answered then has a moment to be done."""
+        working: set[asyncio.Task[None]] = set()
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                for subject, answer in self._answers.items():
+                    await self._serve(stack, working, subject, answer)
+                await self._connection.flush()
+                self.ready.set()
+                await asyncio.Event().wait()
+        finally:
+            if working:
+                await asyncio.wait(working, timeout=GRACE_SECONDS)
+            for task in working:
+                task.cancel()
 
     async def _serve(
-        self, stack: contextlib.AsyncExitStack, tasks: asyncio.TaskGroup, subject: str, answer: Answer
+        self, stack: contextlib.AsyncExitStack, working: set[asyncio.Task[None]], subject: str, answer: Answer
     ) -> None:
         async def take(message: Msg) -> None:
             await self._slots.acquire()
-            tasks.create_task(self._reply(message, answer))
+            task = asyncio.create_task(self._reply(message, answer))
+            working.add(task)
+            task.add_done_callback(working.discard)
 
-        subscription = await self._connection.subscribe(subject, cb=take)
+        subscription = await self._connection.subscribe(subject, self._group, cb=take)
 
         async def leave() -> None:
             with contextlib.suppress(*AWAY):
@@ -71,7 +91,7 @@ class Answering:
     async def _reply(self, message: Msg, answer: Answer) -> None:
         try:
             reply = await answer(message)
-            if not message.reply:
+            if reply is None or not message.reply:
                 return
             if is_refused_reply(message.reply):
                 _log.warning("reply refused", subject=message.subject, reply=message.reply)

@@ -3,25 +3,25 @@
 import asyncio
 import contextlib
 import json
-import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-import nats.errors
 from nats.js import api
 from pydantic import JsonValue
 
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.connection import AWAY, Connection, connect, publish
-from release_management.adapters.nats.dead_letters import DeadLetter
+from release_management.adapters.nats.connection import AWAY, Connection, connect, publish_patiently
+from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
 from release_management.adapters.nats.pulling import Puller
+from release_management.adapters.nats.questions import actor_header, ask, cloudevent
 from release_management.domain.record import Recorded
 from release_management.services.bus import BusAwayError, QueryNotUnderstood
 from release_management.services.wishes import NotUnderstood, Outcome, Wish
 
-TRY_SECONDS = 5.0
-RETRY_SECONDS = 0.1
+CONNECT_SECONDS = 5.0
+PATIENCE_SECONDS = 5.0
+COMMAND_PATIENCE_SECONDS = 2.0  # the gateway that was asked may be gone, and another one there
 EVENTS_AT_ONCE = 256
 IDLE_CONSUMER_SECONDS = 30.0
 
@@ -48,8 +48,9 @@ class BusClient:
 
         A wish whose first answer got lost is answered `repeated`. Raises `NotUnderstood` and `NotReachableError`.
         """
-        headers = _actor(wish)
-        reply = await self._request(f"{streams.ASK_COMMAND}.{wish.command}", _cloudevent(wish), headers)
+        reply = await self._request(
+            f"{streams.ASK_COMMAND}.{wish.command}", cloudevent(wish), actor_header(wish), COMMAND_PATIENCE_SECONDS
+        )
         return _outcome(reply)
 
     async def send(self, wish: Wish, reply_to: str | None = None) -> None:
@@ -57,7 +58,7 @@ class BusClient:
 
         Raises `BusFullError` where the queue takes no more, and `NotReachableError`.
         """
-        headers = _actor(wish) | {
+        headers = actor_header(wish) | {
             streams.CONTENT_TYPE: streams.CLOUDEVENT,
             api.Header.MSG_ID.value: f"{wish.sender} {wish.id}",
         }
@@ -65,7 +66,8 @@ class BusClient:
             headers[streams.REPLY_TO] = reply_to
         connection = await self._connected()
         try:
-            await publish(connection, f"{streams.COMMAND_SUBJECTS}.{wish.command}", _cloudevent(wish), headers)
+            subject = f"{streams.COMMAND_SUBJECTS}.{wish.command}"
+            await publish_patiently(connection, subject, cloudevent(wish), headers, self._timeout)
         except BusAwayError as error:
             raise NotReachableError(f"the command was not queued: {error}") from error
 
@@ -87,9 +89,21 @@ class BusClient:
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """The newest dead letters, newest first. Raises `NotReachableError`."""
         reply = await self._request(streams.ASK_DEAD_LETTERS, json.dumps({"limit": limit}).encode())
-        if "reason" in reply:
-            raise ValueError(reply["reason"])
-        return [DeadLetter(**letter) for letter in _unless_error(reply)["dead_letters"]]
+        return [DeadLetter(**letter) for letter in _unless_misunderstood(reply)["dead_letters"]]
+
+    async def dead_letter(self, id: int) -> OpenedLetter | None:
+        """All of one dead letter; None where there is none. Raises `NotReachableError`."""
+        reply = await self._request(streams.ASK_DEAD_LETTERS, json.dumps({"id": id}).encode())
+        letter = _unless_misunderstood(reply)["dead_letter"]
+        return None if letter is None else OpenedLetter(**letter)
+
+    async def replay_dead_letters(self, ids: Sequence[int]) -> list[Replay]:
+        """Have dead letters sent again to where they came from, at most 50 at a time; what became of each.
+
+        Raises `NotReachableError`; some may then have been sent, and trying again is harmless.
+        """
+        reply = await self._request(streams.REPLAY_DEAD_LETTERS, json.dumps({"ids": list(ids)}).encode())
+        return [Replay(**replay) for replay in _unless_misunderstood(reply)["replays"]]
 
     async def events(self, after: int = 0) -> AsyncGenerator[Recorded, None]:
         """Every published record with a position above `after`, in order, each once, for ever.
@@ -119,10 +133,11 @@ class BusClient:
                 yield Recorded(sequence, event["subject"], event["streamversion"], event["type"], message.data)
 
     async def close(self) -> None:
-        """Close the connection. Safe to repeat."""
+        """Close the connection, also where it is lost. Safe to repeat."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            await connection.close()
+            with contextlib.suppress(*AWAY):
+                await connection.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -136,57 +151,31 @@ class BusClient:
         async with self._connecting:
             if self._connection is None or self._connection.is_closed:
                 try:
-                    self._connection = await connect(self._url, self._name, min(self._timeout, TRY_SECONDS))
+                    self._connection = await connect(self._url, self._name, min(self._timeout, CONNECT_SECONDS))
                 except BusAwayError as error:
                     raise NotReachableError(f"{error}; is `relman up` running?") from error
             return self._connection
 
-    async def _request(self, subject: str, payload: bytes, headers: dict[str, str] | None = None) -> dict[str, Any]:
-        deadline = time.monotonic() + self._timeout
+    async def _request(
+        self, subject: str, payload: bytes, headers: dict[str, str] | None = None, patience: float = PATIENCE_SECONDS
+    ) -> dict[str, Any]:
         connection = await self._connected()
-        while True:
-            try:
-                left = max(deadline - time.monotonic(), 0.001)
-                reply = await connection.request(subject, payload, timeout=min(left, TRY_SECONDS), headers=headers)
-            except nats.errors.MaxPayloadError:
-                raise NotUnderstood(
-                    f"the message has {len(payload):,} bytes, which is more than the bus carries"
-                ) from None
-            except AWAY as error:
-                if time.monotonic() + RETRY_SECONDS >= deadline:
-                    silence = "nobody listens" if isinstance(error, nats.errors.NoRespondersError) else "no answer"
-                    raise NotReachableError(
-                        f"{silence} on {subject} within {self._timeout:g} s; is `relman up` running?"
-                    ) from error
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                answer: dict[str, Any] = json.loads(reply.data)
-                return answer
-
-
-def _cloudevent(wish: Wish) -> bytes:
-    document = {
-        "specversion": "1.0",
-        "id": wish.id,
-        "source": wish.sender,
-        "type": wish.command,
-        "datacontenttype": "application/json",
-        "correlationid": wish.correlationid,
-        "causationid": wish.causationid,
-        "data": wish.data,
-    }
-    present = {name: value for name, value in document.items() if value is not None}
-    return json.dumps(present, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _actor(wish: Wish) -> dict[str, str]:
-    return {streams.ACTOR: wish.actor} if wish.actorkind == "person" else {}
+        try:
+            return await ask(connection, subject, payload, headers, timeout=self._timeout, patience=patience)
+        except BusAwayError as error:
+            raise NotReachableError(f"{error}; is `relman up` running?") from error
 
 
 def _outcome(reply: dict[str, Any]) -> Outcome:
     if reply.get("status") == "not_understood":
         raise NotUnderstood(reply["reason"])
     return Outcome.model_validate_json(json.dumps(_unless_error(reply)))
+
+
+def _unless_misunderstood(reply: dict[str, Any]) -> dict[str, Any]:
+    if "reason" in reply:
+        raise ValueError(reply["reason"])
+    return _unless_error(reply)
 
 
 def _unless_error(reply: dict[str, Any]) -> dict[str, Any]:

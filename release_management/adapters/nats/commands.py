@@ -5,27 +5,52 @@ import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated
 
 import structlog
 from nats.aio.msg import Msg
 from nats.js import api
+from pydantic import Field, ValidationError
 
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.asking import Answering, is_refused_reply
+from release_management.adapters.nats.asking import Answering, takes_answers
 from release_management.adapters.nats.connection import AWAY, Connection, Ticker, header, settle
 from release_management.adapters.nats.dead_letters import DeadLetters
 from release_management.adapters.nats.pulling import Puller
+from release_management.domain.words import Value, explain
 from release_management.services.bus import BusError, Gateway
-from release_management.services.wishes import NotUnderstood, Outcome, Wish, read_cloudevent
+from release_management.services.decisions import COMMANDS
+from release_management.services.ports import DeposedError, LogUnavailableError
+from release_management.services.wishes import CLIENT, SYSTEM, NotUnderstood, Outcome, Wish, read_cloudevent
 
-CONSUMER = "gateway"
+CONSUMER = streams.GATEWAY
 WINDOW = 64
 ACK_WAIT_SECONDS = 30.0
 TICK_SECONDS = 10.0
 MAX_LETTERS = 1000
+MAX_REPLAYED = 50
 
 _log = structlog.get_logger(__name__)
+
+
+class LettersQuestion(Value):
+    """Which dead letters are asked for: the newest `limit`, or all of the one with this `id`."""
+
+    limit: int = Field(default=100, ge=1, le=MAX_LETTERS)
+    id: int | None = Field(default=None, ge=1)
+
+
+class ReplayQuestion(Value):
+    """Which dead letters are to be sent again."""
+
+    ids: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=MAX_REPLAYED)]
+
+
+class OutcomeQuestion(Value):
+    """Whose command, and which, the outcome is asked of."""
+
+    sender: str
+    id: str
 
 
 class CommandService:
@@ -57,8 +82,10 @@ class CommandService:
             connection,
             {
                 f"{streams.ASK_COMMAND}.>": self._answer_command,
+                f"{streams.SYSTEM_SUBJECTS}.>": self._answer_system,
                 streams.ASK_OUTCOME: self._answer_outcome,
                 streams.ASK_DEAD_LETTERS: self._answer_dead_letters,
+                streams.REPLAY_DEAD_LETTERS: self._answer_replay,
             },
         )
         self.ready = self._answering.ready
@@ -70,41 +97,66 @@ class CommandService:
             tasks.create_task(self._ticker.run())
             tasks.create_task(self._consume(tasks))
 
-    async def _answer_command(self, message: Msg) -> bytes:
+    async def _answer_command(self, message: Msg) -> bytes | None:
         try:
             wish = _read(message, streams.ASK_COMMAND)
         except NotUnderstood as error:
-            try:
-                await self._dead_letters.store(message.subject, message.data, message.headers, str(error))
-            except BusError as trouble:
-                _log.error("dead letter lost", subject=message.subject, reason=str(trouble))
-            return _not_understood(error)
-        outcome = await self._submit(wish)
+            return await self._answer_letter(message, error)
+        return await self._answer_wish(wish)
+
+    async def _answer_system(self, message: Msg) -> bytes | None:
+        try:
+            wish = _read(message, streams.SYSTEM_SUBJECTS, SYSTEM)
+        except NotUnderstood as error:
+            return await self._answer_letter(message, error)
+        if wish.command not in COMMANDS:
+            _log.warning("a role of a newer version asks for what this gateway does not know", command=wish.command)
+            return _encode(_busy(wish, "this gateway is older than who asks; a newer one will know the command"))
+        return await self._answer_wish(wish)
+
+    async def _answer_letter(self, message: Msg, error: NotUnderstood) -> bytes:
+        try:
+            await self._dead_letters.store(message.subject, message.data, message.headers, str(error))
+        except BusError as trouble:
+            _log.error("dead letter lost", subject=message.subject, reason=str(trouble))
+        return _not_understood(error)
+
+    async def _answer_wish(self, wish: Wish) -> bytes | None:
+        try:
+            outcome = await self._submit(wish)
+        except DeposedError:
+            return None
         if outcome is None:
-            reason = "the gateway failed; ask again with the same id"
-            outcome = Outcome(status="busy", sender=wish.sender, id=wish.id, command=wish.command, reason=reason)
+            outcome = _busy(wish, "the gateway failed; ask again with the same id")
         return _encode(outcome)
 
     async def _answer_outcome(self, message: Msg) -> bytes:
         try:
-            question: Any = json.loads(message.data)
-            sender, id = question["sender"], question["id"]
-            if not isinstance(sender, str) or not isinstance(id, str):
-                raise TypeError
-        except (ValueError, KeyError, TypeError):
+            question = OutcomeQuestion.model_validate_json(message.data)
+        except ValidationError:
             return _not_understood('ask with {"sender": "…", "id": "…"}')
-        outcome = await self._gateway.outcome(sender, id)
+        outcome = await self._gateway.outcome(question.sender, question.id)
         return b'{"status":"unknown"}' if outcome is None else _encode(outcome)
 
     async def _answer_dead_letters(self, message: Msg) -> bytes:
         try:
-            limit: Any = json.loads(message.data or b"{}").get("limit", 100)
-        except (ValueError, AttributeError):
-            limit = None
-        if type(limit) is not int or not 1 <= limit <= MAX_LETTERS:
-            return _not_understood(f'ask with {{"limit": n}}, n from 1 to {MAX_LETTERS:,}')
-        letters = await self._dead_letters.list(limit)
-        return json.dumps({"dead_letters": [asdict(letter) for letter in letters]}).encode()
+            question = LettersQuestion.model_validate_json(message.data or b"{}")
+        except ValidationError as error:
+            known = f'ask with {{"limit": n}}, n from 1 to {MAX_LETTERS:,}, or with {{"id": n}}'
+            return _not_understood(f"{known}: {explain(error)}")
+        if question.id is None:
+            letters = await self._dead_letters.newest(question.limit)
+            return json.dumps({"dead_letters": [asdict(letter) for letter in letters]}).encode()
+        letter = await self._dead_letters.open(question.id)
+        return json.dumps({"dead_letter": None if letter is None else asdict(letter)}).encode()
+
+    async def _answer_replay(self, message: Msg) -> bytes:
+        try:
+            question = ReplayQuestion.model_validate_json(message.data)
+        except ValidationError as error:
+            return _not_understood(f'ask with {{"ids": [n, …]}}, at most {MAX_REPLAYED}: {explain(error)}')
+        replays = await self._dead_letters.replay(question.ids)
+        return json.dumps({"replays": [asdict(replay) for replay in replays]}).encode()
 
     async def _consume(self, tasks: asyncio.TaskGroup) -> None:
         puller = Puller(self._connection, streams.COMMANDS, _consumer, batch=WINDOW, fresh=True)
@@ -121,6 +173,8 @@ class CommandService:
         try:
             with self._ticker.working(message):
                 await self._process(message, previous)
+        except DeposedError:
+            _log.info("not decided here: another gateway is the active one", subject=message.subject)
         except Exception:
             _log.exception("command not processed; it will come again", subject=message.subject)
         finally:
@@ -129,12 +183,12 @@ class CommandService:
 
     async def _process(self, message: Msg, previous: asyncio.Event) -> None:
         try:
-            wish = _read(message, streams.COMMAND_SUBJECTS)
+            wish = _read_queued(message)
             reply_to = header(message, streams.REPLY_TO)
-            if reply_to is not None and is_refused_reply(reply_to):
+            if reply_to is not None and not takes_answers(reply_to):
                 raise NotUnderstood(
-                    f"the header {streams.REPLY_TO} is {reply_to!r}; it may not begin with 'relman.' or '$', "
-                    "nor hold wildcards"
+                    f"the header {streams.REPLY_TO} is {reply_to[:200]!r}; it must be an inbox (_INBOX.…), or "
+                    "<name>.answers, or begin with that and a dot"
                 )
         except NotUnderstood as error:
             await self._bury(message, str(error))
@@ -176,8 +230,13 @@ class CommandService:
             self._troubled -= 1
 
     async def _submit(self, wish: Wish) -> Outcome | None:
+        """The outcome; None where the gateway failed. Raises `DeposedError`: another gateway will answer."""
         try:
             return await self._gateway.submit(wish)
+        except DeposedError:
+            raise
+        except LogUnavailableError as error:
+            return _busy(wish, f"the log does not answer; try again later ({error})")
         except Exception:
             _log.exception("the gateway failed", sender=wish.sender, id=wish.id, command=wish.command)
             return None
@@ -205,13 +264,22 @@ def _consumer() -> api.ConsumerConfig:
     )
 
 
-def _read(message: Msg, prefix: str) -> Wish:
+def _read(message: Msg, prefix: str, origin: str = CLIENT) -> Wish:
     """The wish in a message; the subject's end is its type."""
-    actor = header(message, streams.ACTOR)
-    if actor is not None and actor.startswith("system:"):
-        raise NotUnderstood(f"the header {streams.ACTOR} may not begin with 'system:', which is reserved")
     command = message.subject.removeprefix(f"{prefix}.")
-    return read_cloudevent(message.data, actor=actor, expected_type=command)
+    return read_cloudevent(message.data, actor=header(message, streams.ACTOR), expected_type=command, origin=origin)
+
+
+def _read_queued(message: Msg) -> Wish:
+    """The wish in a message of the queue: a client's, or an executor's report, whose sender the subject's end is."""
+    executor = message.subject.removeprefix(f"{streams.REPORT_SUBJECTS}.")
+    if executor == message.subject:
+        return _read(message, streams.COMMAND_SUBJECTS)
+    return read_cloudevent(message.data, actor=header(message, streams.ACTOR), origin=f"executor:{executor}")
+
+
+def _busy(wish: Wish, reason: str) -> Outcome:
+    return Outcome(status="busy", sender=wish.sender, id=wish.id, command=wish.command, reason=reason)
 
 
 def _encode(outcome: Outcome) -> bytes:

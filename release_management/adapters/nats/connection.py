@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import secrets
+import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar, cast
+from urllib.parse import unquote, urlsplit
 
 import nats.errors
 import structlog
@@ -19,8 +21,14 @@ CONNECT_SECONDS = 5.0
 RECONNECT_WAIT_SECONDS = 0.2
 PING_SECONDS = 5
 ANSWER_SECONDS = 5.0
+STORED_SECONDS = 2.0  # a message that its stream's leader died with is not answered; the next leader takes it again
+RETRY_SECONDS = 0.1
 OUT_OF_STEP = (10071, 10201)  # wrong last sequence; a message of the batch was stored before
 STREAM_FULL = 10077
+NOT_CLUSTERED = 10074
+EXHAUSTED = (10002, 10023, 10028, 10047)  # the account's, the server's, its memory's, its storage's limit is reached
+ROLES = ("gateway", "projector", "orchestrator", "timers", "relay")
+EXECUTOR = "executor-"
 AWAY = (TimeoutError, OSError, nats.errors.Error)
 
 T = TypeVar("T")
@@ -72,9 +80,21 @@ class Connection(Client):
         return asking.result()
 
 
+def inbox_prefix(user: str | None) -> str:
+    """Where the answers to a user go; nobody else may listen there. Clients of all makes share the usual one."""
+    return f"_INBOX_{user}" if user in ROLES or (user or "").startswith(EXECUTOR) else "_INBOX"
+
+
 async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Connection:
-    """Connect, and stay connected: lost connections are tried again for ever. Raises `BusAwayError`."""
+    """Connect, and stay connected: lost connections are tried again for ever. Raises `BusAwayError`.
+
+    `url` is one server's, or those of several, with commas between them; the first one's user and password count for
+    all of them, those too that they name themselves.
+    """
     connection = Connection()
+    servers = [each.strip() for each in url.split(",")]
+    known = urlsplit(servers[0])
+    user = unquote(known.username) if known.username is not None else None
     last_trouble = "no answer"
 
     async def lost() -> None:
@@ -82,20 +102,28 @@ async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Conn
             call()
 
     async def found() -> None:
+        nonlocal last_trouble
+        last_trouble = "no answer"
         _log.info("bus reconnected", name=name)
         for call in list(connection.found):
             call()
 
     async def failed(error: Exception) -> None:
         nonlocal last_trouble
-        last_trouble = str(error) or type(error).__name__
-        _log.warning("bus trouble", name=name, error=f"{type(error).__name__}: {error}")
+        trouble = str(error) or type(error).__name__
+        if trouble != last_trouble:  # a lost connection is tried several times a second
+            _log.warning("bus trouble", name=name, error=f"{type(error).__name__}: {error}")
+        last_trouble = trouble
 
     try:
         async with asyncio.timeout(timeout):
             await connection.connect(
-                url,
+                servers,
                 name=name,
+                user=user,
+                password=unquote(known.password) if known.password is not None else None,
+                token=user if known.password is None else None,
+                inbox_prefix=inbox_prefix(user),
                 error_cb=failed,
                 disconnected_cb=lost,
                 reconnected_cb=found,
@@ -131,7 +159,16 @@ def understood(error: BaseException) -> BusError:
         case APIError(err_code=code) if code in OUT_OF_STEP:
             return OutOfStepError(error.description or "out of step")
         case APIError(err_code=code) if code == STREAM_FULL:
-            return BusFullError("busy: the queue is full; try again later")
+            reason = error.description or ""
+            if "maximum" in reason:
+                return BusFullError("busy: the queue is full; try again later")
+            return BusFullError(f"busy: the bus could not store it ({reason}); is its disk full?")
+        case APIError(err_code=code) if code == NOT_CLUSTERED:
+            return BusError("this nats-server is no cluster, and cannot keep replicas of the streams")
+        case APIError(err_code=code) if code in EXHAUSTED:
+            return BusFullError(
+                f"busy: the bus has no room left ({error.description}); give its JetStream more storage or memory"
+            )
         case _:
             return BusAwayError(f"the bus does not answer ({type(error).__name__}: {error})")
 
@@ -139,10 +176,27 @@ def understood(error: BaseException) -> BusError:
 async def publish(connection: Connection, subject: str, payload: bytes, headers: Mapping[str, str]) -> int:
     """Store one message in the stream that captures `subject`; its sequence. Raises `BusError`."""
     try:
-        stored = await connection.jetstream().publish(subject, payload, headers=dict(headers))
+        stored = await connection.jetstream().publish(subject, payload, timeout=STORED_SECONDS, headers=dict(headers))
     except AWAY as error:
         raise understood(error) from error
     return stored.seq
+
+
+async def publish_patiently(
+    connection: Connection, subject: str, payload: bytes, headers: Mapping[str, str], patience: float
+) -> int:
+    """As `publish`, tried again for `patience` seconds while the bus does not answer.
+
+    The same message id, which `headers` must hold, keeps it from being stored twice.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return await publish(connection, subject, payload, headers)
+        except BusAwayError:
+            if time.monotonic() + RETRY_SECONDS >= deadline:
+                raise
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 async def publish_together(connection: Connection, messages: Sequence[tuple[str, bytes, Mapping[str, str]]]) -> None:

@@ -1,44 +1,88 @@
-"""What could not be understood: kept with the reason, sealed, so that a person can look at it later."""
+"""What could not be understood: kept with the reason, to be looked at by a person, and sent again if he likes.
 
+A letter of the gateway's is sealed, since a client's message may name persons. One of an executor's holds an order,
+which names nobody, and is not: an executor has no keys. That is why only orders of its own are taken from it.
+"""
+
+import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+from nats.aio.msg import Msg
 from nats.js import api
 from nats.js.api import RawStreamMsg
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.connection import AWAY, Connection, publish, understood
+from release_management.adapters.nats.connection import AWAY, Connection, publish_patiently, understood
+from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
 from release_management.domain.record import timestamp
+from release_management.services import measures
 from release_management.services.ports import Keyring
+from release_management.services.wishes import MAX_MESSAGE_BYTES
 
 KEY = "system:dead-letters"
-KEPT_BYTES = 64 * 1024
+KEEP_SECONDS = 10.0
+GONE = (10037, 10043, 10057)  # what a server says of a message that was removed before
 EXCERPT_CHARACTERS = 200
+KEPT_HEADERS = (streams.ACTOR, streams.REPLY_TO, streams.CONTENT_TYPE)
+WAYS_BACK = tuple(
+    f"{subjects}." for subjects in (streams.COMMAND_SUBJECTS, streams.REPORT_SUBJECTS, streams.ORDER_SUBJECTS)
+)
+SETTLED_ELSEWHERE = "Unacknowledged message was deleted"
+"""What a server says of a message that was settled with another one, which has led the stream before or since."""
+ERASED = "erased: its key was destroyed"
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A message that nobody will act on: why, and how it begins. `size` is in bytes."""
+class _Letter:
+    """A message of the stream of dead letters, read. `origin` is `<stream>:<sequence>` of the message it is about."""
 
     id: int
     time: str
     subject: str
     reason: str
-    size: int
-    excerpt: str
+    size: int = 0
+    payload: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    origin: str | None = None
+    advisory: bool = False
+    obstacle: str | None = None
+
+    def shown(self) -> DeadLetter:
+        """For a list."""
+        return DeadLetter(self.id, self.time, self.subject, self.reason, self.size, _excerpt(self.payload))
+
+    def opened(self) -> OpenedLetter:
+        """For a person who wants to see everything."""
+        try:
+            payload, encoded = self.payload.decode(), False
+        except UnicodeDecodeError:
+            payload, encoded = base64.b64encode(self.payload).decode(), True
+        return OpenedLetter(
+            id=self.id,
+            time=self.time,
+            subject=self.subject,
+            reason=self.reason,
+            size=self.size,
+            headers=self.headers,
+            payload=payload,
+            encoding="base64" if encoded else "text",
+            obstacle=self.obstacle,
+        )
 
 
 class DeadLetters:
-    """The stream of dead letters. Payload, headers and reason are sealed, since they may name persons."""
+    """The stream of dead letters, for the gateway."""
 
     def __init__(self, connection: Connection, keyring: Keyring) -> None:
         self._connection = connection
@@ -53,99 +97,222 @@ class DeadLetters:
         reason: str,
         origin: str | None = None,
     ) -> None:
-        """Keep a message durably: its first 64 kB, its full size and its SHA-256. Raises `BusError`.
+        """Keep a message durably, sealed: its first 256 KiB, its full size and its SHA-256. Raises `BusError`.
 
         `origin` is `<stream>:<sequence>` of a message that came from a stream; the same one is kept once.
         """
-        sealed = self._keyring.seal(
-            KEY,
-            json.dumps(
-                {
-                    "reason": reason,
-                    "headers": dict(headers or {}),
-                    "payload": base64.b64encode(payload[:KEPT_BYTES]).decode(),
-                    "sha256": hashlib.sha256(payload).hexdigest(),
-                }
-            ),
-        )
-        letter: dict[str, Any] = {
-            "time": timestamp(datetime.now(UTC)),
-            "subject": subject,
-            "size": len(payload),
-            "sealed": sealed,
-        }
-        identity: dict[str, str] = {}
-        if origin is not None:
-            letter["origin"] = origin
-            identity[api.Header.MSG_ID.value] = origin
-        await publish(self._connection, f"{streams.DEAD_SUBJECTS}.letter", json.dumps(letter).encode(), identity)
-        _log.warning("dead letter", subject=subject, size=len(payload), origin=origin)
+        content = json.dumps(_content(payload, headers, reason))
+        sealed = await asyncio.to_thread(self._keyring.seal, KEY, content)
+        letter = _envelope(subject, len(payload), origin) | {"sealed": sealed}
+        await _keep(self._connection, streams.DEAD_LETTER, letter, origin)
 
-    async def list(self, limit: int = 100) -> tuple[DeadLetter, ...]:
+    async def newest(self, limit: int = 100) -> tuple[DeadLetter, ...]:
         """The newest letters, newest first; those that the server gave up delivering are among them."""
         try:
-            return await self._newest(limit)
+            return tuple([letter.shown() async for letter in self._letters(limit)])
         except AWAY as error:
             raise understood(error) from error
 
-    async def _newest(self, limit: int) -> tuple[DeadLetter, ...]:
+    async def open(self, id: int) -> OpenedLetter | None:
+        """All of one letter; None where there is none. Raises `BusError`."""
+        try:
+            letter = await self._letter(id)
+        except AWAY as error:
+            raise understood(error) from error
+        return None if letter is None else letter.opened()
+
+    async def replay(self, ids: Sequence[int]) -> tuple[Replay, ...]:
+        """Send the messages of letters again to where they came from, in their order, and remove the letters.
+
+        Twice is harmless: it is sent under a message id of the letter's. Raises `BusError`; some are then sent.
+        """
+        try:
+            return tuple([await self._replay(id) for id in sorted(set(ids))])
+        except AWAY as error:
+            raise understood(error) from error
+
+    async def _replay(self, id: int) -> Replay:
+        letter = await self._letter(id)
+        if letter is None:
+            return Replay(id, reason="there is no such dead letter, or no more: perhaps it was replayed before")
+        if letter.obstacle is not None:
+            return Replay(id, reason=letter.obstacle)
+        subject = _destination(letter.subject)
+        kept = {name: value for name, value in letter.headers.items() if name in KEPT_HEADERS}
+        headers = kept | {api.Header.MSG_ID.value: f"{streams.DEAD}:{id}"}
+        await publish_patiently(self._connection, subject, letter.payload, headers, KEEP_SECONDS)
+        if letter.advisory and letter.origin is not None:
+            await self._delete(*_origin(letter.origin))
+        for sequence in await self._about(letter):
+            await self._delete(streams.DEAD, sequence)
+        _log.info("dead letter replayed", id=id, subject=subject)
+        return Replay(id, subject=subject)
+
+    async def _about(self, letter: _Letter) -> Sequence[int]:
+        """The letter itself, and the server's word on the same message, which is kept soon after it."""
+        found = [letter.id]
+        if letter.origin is None or letter.advisory:
+            return found
+        last = (await self._js.stream_info(streams.DEAD)).state.last_seq
+        for sequence in range(letter.id + 1, min(last, letter.id + 100) + 1):
+            other = await self._letter(sequence)
+            if other is not None and other.advisory and other.origin == letter.origin:
+                found.append(sequence)
+        return found
+
+    async def _delete(self, stream: str, sequence: int) -> None:
+        try:
+            await self._js.delete_msg(stream, sequence)
+        except APIError as error:
+            if error.err_code not in GONE:
+                raise
+
+    async def _letters(self, limit: int) -> AsyncIterator[_Letter]:
+        """The newest, newest first. A letter is kept before its message is terminated: it explains the advisory."""
         state = (await self._js.stream_info(streams.DEAD)).state
         oldest = max(state.first_seq, state.last_seq - 3 * limit, 1)
-        letters: list[DeadLetter] = []
-        advisories: dict[str, DeadLetter] = {}
+        found: list[_Letter] = []
         for sequence in range(state.last_seq, oldest - 1, -1):
-            if len(letters) >= limit:
-                break
-            try:
-                message = await self._js.get_msg(streams.DEAD, sequence)
-            except NotFoundError:
+            letter = await self._letter(sequence)
+            if letter is None:
                 continue
-            try:
-                body: dict[str, Any] = json.loads(message.data or b"{}")
-                if (message.subject or "").startswith(streams.DEAD_SUBJECTS):
-                    # A letter is kept before its message is terminated, and so explains the advisory that followed.
-                    advisories.pop(body.get("origin", ""), None)
-                    letters.append(self._opened(sequence, body))
-                else:
-                    advisories[f"{body['stream']}:{body['stream_seq']}"] = await self._given_up(sequence, body)
-            except (ValueError, KeyError, TypeError, AttributeError):
-                letters.append(_foreign(sequence, message))
-        letters.extend(advisories.values())
-        return tuple(sorted(letters, key=lambda letter: -letter.id)[:limit])
+            if not letter.advisory:
+                found = [each for each in found if not (each.advisory and each.origin == letter.origin)]
+            found.append(letter)
+            if sum(not each.advisory for each in found) >= limit:
+                break
+        for letter in found[:limit]:
+            yield letter
 
-    def _opened(self, id: int, body: dict[str, Any]) -> DeadLetter:
-        opened = self._keyring.open(KEY, body["sealed"])
-        content: dict[str, Any] = {} if opened is None else json.loads(opened)
-        return DeadLetter(
-            id=id,
-            time=body["time"],
-            subject=body["subject"],
-            reason=content.get("reason", "erased: its key was destroyed"),
-            size=body["size"],
-            excerpt=_excerpt(base64.b64decode(content.get("payload", ""))),
-        )
-
-    async def _given_up(self, id: int, body: dict[str, Any]) -> DeadLetter:
-        """An advisory as a letter, with the message itself where its stream still holds it."""
-        payload, subject = b"", f"{body['stream']} {body['stream_seq']}"
+    async def _letter(self, id: int) -> _Letter | None:
         try:
-            message = await self._js.get_msg(body["stream"], body["stream_seq"])
+            message = await self._js.get_msg(streams.DEAD, id)
         except NotFoundError:
+            return None
+        subject = message.subject or ""
+        try:
+            body: dict[str, Any] = json.loads(message.data or b"{}")
+            if subject == streams.DEAD_LETTER:
+                return self._unsealed(id, body)
+            if subject.startswith(f"{streams.DEAD_ORDERS}."):
+                return _order(id, subject.removeprefix(f"{streams.DEAD_ORDERS}."), body)
+            if not subject.startswith(streams.DEAD_SUBJECTS):
+                return None if body.get("reason") == SETTLED_ELSEWHERE else await self._given_up(id, body)
+        except (ValueError, KeyError, TypeError, AttributeError):
             pass
-        else:
-            payload, subject = message.data or b"", message.subject or subject
+        return _foreign(id, message)
+
+    def _unsealed(self, id: int, body: dict[str, Any]) -> _Letter:
+        opened = self._keyring.open(KEY, body["sealed"])
+        content: dict[str, Any] = {"reason": ERASED} if opened is None else json.loads(opened)
+        return _read(id, body, content, None if opened is not None else f"it was {ERASED}")
+
+    async def _given_up(self, id: int, body: dict[str, Any]) -> _Letter:
+        """An advisory as a letter, with the message itself where its stream still holds it."""
+        stream, sequence = body["stream"], body["stream_seq"]
+        kept: RawStreamMsg | None = None
+        try:
+            kept = await self._js.get_msg(stream, sequence)
+        except NotFoundError:
+            kept = None
         if body["type"].endswith("max_deliver"):
             reason = f"given up by {body['consumer']} after {body['deliveries']} deliveries without an answer"
         else:
             reason = f"terminated by {body['consumer']}: {body.get('reason') or 'no reason given'}"
-        return DeadLetter(id, body["timestamp"], subject, reason, len(payload), _excerpt(payload))
+        subject = f"{stream} {sequence}" if kept is None else kept.subject or ""
+        payload = b"" if kept is None else kept.data or b""
+        return _Letter(
+            id=id,
+            time=body["timestamp"],
+            subject=subject,
+            reason=reason,
+            size=len(payload),
+            payload=payload,
+            headers={} if kept is None else dict(kept.headers or {}),
+            origin=f"{stream}:{sequence}",
+            advisory=True,
+            obstacle="the message itself is not kept any more" if kept is None else _no_way_back(subject),
+        )
 
 
-def _foreign(id: int, message: RawStreamMsg) -> DeadLetter:
+async def bury_order(connection: Connection, executor: str, message: Msg, reason: str) -> None:
+    """Keep an order that an executor cannot carry out, durably and once. Raises `BusError`."""
+    origin = f"{streams.ORDERS}:{message.metadata.sequence.stream}"
+    letter = _envelope(message.subject, len(message.data), origin)
+    letter |= {"open": _content(message.data, message.headers, reason)}
+    await _keep(connection, f"{streams.DEAD_ORDERS}.{executor}", letter, origin)
+
+
+async def _keep(connection: Connection, subject: str, letter: dict[str, Any], origin: str | None) -> None:
+    identity = secrets.token_hex(16) if origin is None else f"{subject} {origin}"
+    headers = {api.Header.MSG_ID.value: identity}
+    await publish_patiently(connection, subject, json.dumps(letter).encode(), headers, KEEP_SECONDS)
+    measures.DEAD_LETTERS.inc()
+    _log.warning("dead letter", subject=letter["subject"], size=letter["size"], origin=origin)
+
+
+def _envelope(subject: str, size: int, origin: str | None) -> dict[str, Any]:
+    letter: dict[str, Any] = {"time": timestamp(datetime.now(UTC)), "subject": subject, "size": size}
+    return letter if origin is None else letter | {"origin": origin}
+
+
+def _content(payload: bytes, headers: Mapping[str, str] | None, reason: str) -> dict[str, Any]:
+    return {
+        "reason": reason,
+        "headers": dict(headers or {}),
+        "payload": base64.b64encode(payload[:MAX_MESSAGE_BYTES]).decode(),
+        "sha256": hashlib.sha256(payload).hexdigest(),
+    }
+
+
+def _read(id: int, body: dict[str, Any], content: dict[str, Any], obstacle: str | None) -> _Letter:
+    payload = base64.b64decode(content.get("payload", ""))
+    subject, size = body["subject"], body["size"]
+    if len(payload) < size and obstacle is None:
+        obstacle = f"its message has {size:,} bytes, of which {len(payload):,} are kept; more are never taken"
+    return _Letter(
+        id=id,
+        time=body["time"],
+        subject=subject,
+        reason=content["reason"],
+        size=size,
+        payload=payload,
+        headers=content.get("headers", {}),
+        origin=body.get("origin"),
+        obstacle=obstacle or _no_way_back(subject),
+    )
+
+
+def _order(id: int, executor: str, body: dict[str, Any]) -> _Letter:
+    own = body["subject"].startswith(f"{streams.ORDER_SUBJECTS}.{executor}.")
+    return _read(id, body, body["open"], None if own else f"the executor {executor} may not speak of {body['subject']}")
+
+
+def _foreign(id: int, message: RawStreamMsg) -> _Letter:
     """What stands among the dead letters and was not put there by us."""
     payload = message.data or b""
     reason = "this is no dead letter of ours: somebody else published it here"
-    return DeadLetter(id, "", message.subject or "", reason, len(payload), _excerpt(payload))
+    return _Letter(id, "", message.subject or "", reason, len(payload), payload, obstacle=reason)
+
+
+def _destination(subject: str) -> str:
+    """Where a message goes when it is replayed: an asked command is queued, since nobody waits for its answer now."""
+    asked = f"{streams.ASK_COMMAND}."
+    if subject.startswith(asked):
+        return f"{streams.COMMAND_SUBJECTS}.{subject.removeprefix(asked)}"
+    return subject
+
+
+def _no_way_back(subject: str) -> str | None:
+    """Why a message of this subject is not sent again; None where it can be."""
+    if _destination(subject).startswith(WAYS_BACK):
+        return None
+    return f"what came on {subject} is not sent again: who sent it asks again by itself"
+
+
+def _origin(origin: str) -> tuple[str, int]:
+    stream, _, sequence = origin.rpartition(":")
+    return stream, int(sequence)
 
 
 def _excerpt(payload: bytes) -> str:

@@ -8,7 +8,14 @@ from nats.js import api
 from nats.js.errors import NotFoundError
 
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.connection import AWAY, Connection, publish, publish_together, understood
+from release_management.adapters.nats.connection import (
+    AWAY,
+    STORED_SECONDS,
+    Connection,
+    publish,
+    publish_together,
+    understood,
+)
 from release_management.domain.record import Recorded
 from release_management.services.bus import OutOfStepError
 
@@ -23,7 +30,7 @@ class NatsEventStream:
     """
 
     def __init__(self, connection: Connection, store_id: str) -> None:
-        self._js = connection.jetstream()
+        self._js = connection.jetstream(timeout=STORED_SECONDS)
         self._connection = connection
         self._store_id = store_id
 

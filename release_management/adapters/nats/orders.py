@@ -13,10 +13,11 @@ from pydantic import ValidationError
 
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import Connection, Ticker, publish, settle
-from release_management.adapters.nats.dead_letters import DeadLetters
+from release_management.adapters.nats.dead_letters import bury_order
 from release_management.adapters.nats.pulling import Puller
 from release_management.domain.orders import Order, Report
 from release_management.domain.words import explain
+from release_management.services import measures
 from release_management.services.bus import BusError
 from release_management.services.ports import Executor
 
@@ -26,9 +27,15 @@ AT_ONCE = 64
 ACK_WAIT_SECONDS = 5.0
 TICK_SECONDS = 1.5
 MAX_DELIVERIES = 20
-RETRY_SECONDS = 0.2
+FIRST_RETRY_SECONDS = 0.1
+LAST_RETRY_SECONDS = 1.0
+UNKNOWN_SECONDS = 15.0  # with MAX_DELIVERIES, an upgrade of the executors has more than three minutes
 
 _log = structlog.get_logger(__name__)
+
+
+class UnknownOrder(Exception):
+    """An order of a shape that this version does not know; a newer one may."""
 
 
 class NatsOrderChannel:
@@ -53,7 +60,8 @@ class ExecutorService:
     Orders run side by side, those of one component too: what an abort orders must not wait until the health that it
     gives up waiting for has had its time. The executor's fences make the older one stale. `environments` names those
     that this process serves; without it, all. A report is stored on the bus before its order is settled, so an
-    order that comes again is carried out again, and its report has the same id.
+    order that comes again is carried out again, and its report has the same id. An order of a shape that is not known
+    here is left to a newer executor for a while.
     """
 
     def __init__(
@@ -61,14 +69,12 @@ class ExecutorService:
         connection: Connection,
         name: str,
         executor: Executor,
-        dead_letters: DeadLetters,
         *,
         environments: Iterable[str] | None = None,
     ) -> None:
         self._connection = connection
         self._name = name
         self._executor = executor
-        self._dead_letters = dead_letters
         self._environments = [None] if environments is None else sorted(set(environments))
         self._ticker = Ticker(TICK_SECONDS)
         self._held: set[int] = set()
@@ -106,25 +112,36 @@ class ExecutorService:
         self._ticker.start(message)
         try:
             order = self._read(message)
+        except UnknownOrder as unknown:
+            tasks.create_task(self._leave(message, sequence, str(unknown)))
         except ValueError as error:
             tasks.create_task(self._bury(message, sequence, str(error)))
-            return
-        tasks.create_task(self._carry_out(message, sequence, order))
+        else:
+            tasks.create_task(self._carry_out(message, sequence, order))
 
     def _read(self, message: Msg) -> Order:
         try:
+            document = json.loads(message.data)
+            if not isinstance(document, dict):
+                raise ValueError("it is no JSON object")
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"the message is no order: {error}") from None
+        try:
             order = Order.model_validate_json(message.data)
         except ValidationError as error:
-            raise ValueError(f"the message is no order: {explain(error)}") from None
+            raise UnknownOrder(f"this executor does not understand the order: {explain(error)}") from None
         addressed = f"{streams.ORDER_SUBJECTS}.{order.executor}.{order.environment}"
         if message.subject != addressed:
             raise ValueError(f"the order belongs on {addressed}, but came on {message.subject}")
         return order
 
     async def _carry_out(self, message: Msg, sequence: int, order: Order) -> None:
+        verb = order.action.verb
         try:
-            report = await self._executor.carry_out(order)
-            await self._report(report)
+            with measures.ORDERS_RUNNING.track_inprogress(), measures.ORDER_SECONDS.labels(verb).time():
+                report = await self._executor.carry_out(order)
+                await self._report(report)
+            measures.ORDERS.labels(verb, report.result).inc()
             await settle(self._connection, message)
         except Exception:
             _log.exception("order not carried out; it will come again", deployment=order.deployment)
@@ -132,7 +149,7 @@ class ExecutorService:
             self._release(message, sequence)
 
     async def _report(self, report: Report) -> None:
-        """Store the report as a command, however long the bus is away or full."""
+        """Store the report, however long the bus is away or full."""
         name = f"{report.deployment}/{report.leg}/{report.step}/{report.attempt}/{report.fence}/{report.result}"
         id = str(uuid.uuid5(REPORT_NAMESPACE, name))
         event = {
@@ -145,19 +162,32 @@ class ExecutorService:
         }
         payload = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
         headers = {streams.CONTENT_TYPE: streams.CLOUDEVENT, api.Header.MSG_ID.value: id}
+        retry = FIRST_RETRY_SECONDS
         while True:
             try:
-                await publish(self._connection, f"{streams.COMMAND_SUBJECTS}.{REPORT}", payload, headers)
+                await publish(self._connection, f"{streams.REPORT_SUBJECTS}.{self._name}", payload, headers)
                 return
             except BusError as error:
-                _log.warning("report waits for the bus", deployment=report.deployment, reason=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
+                if retry == FIRST_RETRY_SECONDS:
+                    _log.warning("report waits for the bus", deployment=report.deployment, reason=str(error))
+                await asyncio.sleep(retry)
+                retry = min(2 * retry, LAST_RETRY_SECONDS)
+
+    async def _leave(self, message: Msg, sequence: int, reason: str) -> None:
+        """Let a newer executor beside us have an order; at its last delivery there was none for long enough."""
+        deliveries = message.metadata.num_delivered
+        if deliveries >= MAX_DELIVERIES:
+            await self._bury(message, sequence, f"{reason} (delivered {deliveries} times; no newer executor took it)")
+            return
+        measures.ORDERS_UNKNOWN.inc()
+        _log.warning("order not understood; left to a newer executor", subject=message.subject, reason=reason)
+        delay = min(deliveries, UNKNOWN_SECONDS) * 1_000_000_000
+        await settle(self._connection, message, b'-NAK {"delay": %d}' % int(delay))
+        self._release(message, sequence)
 
     async def _bury(self, message: Msg, sequence: int, reason: str) -> None:
         try:
-            await self._dead_letters.store(
-                message.subject, message.data, message.headers, reason, f"{streams.ORDERS}:{sequence}"
-            )
+            await bury_order(self._connection, self._name, message, reason)
             await settle(self._connection, message, b"+TERM")
         except Exception:
             _log.exception("dead letter not kept; the order will come again", subject=message.subject)

@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 from nats.js import api
 from nats.js.errors import NotFoundError
 
-from release_management.adapters.nats.connection import AWAY, Connection, header
+from release_management.adapters.nats.connection import AWAY, STORED_SECONDS, Connection, header
 
 PULL_SECONDS = 5.0
 RETRY_SECONDS = 0.2
@@ -38,7 +38,7 @@ class Puller:
         fresh: bool = False,
     ) -> None:
         self._connection = connection
-        self._js = connection.jetstream()
+        self._js = connection.jetstream(timeout=STORED_SECONDS)
         self._stream = stream
         self._config = config
         self._batch = batch

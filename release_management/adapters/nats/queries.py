@@ -13,7 +13,10 @@ from release_management.adapters.nats import streams
 from release_management.adapters.nats.asking import Answering
 from release_management.adapters.nats.connection import Connection
 from release_management.domain.words import Value, explain
+from release_management.services import measures
 from release_management.services.bus import QueryNotUnderstood
+
+GROUP = "projectors"
 
 _log = structlog.get_logger(__name__)
 
@@ -26,7 +29,7 @@ class Question(Value):
 
 
 class QueryService:
-    """Serves `relman.ask.query.<name>`: `{"answer": …}`, or `{"error": "what is wrong"}`.
+    """Serves `relman.ask.query.<name>`: `{"answer": …}`, or `{"error": "what is wrong"}`. Several share the queries.
 
     `answer` gets the name, the parameters and the position; it raises `QueryNotUnderstood` with a text for the caller.
     """
@@ -35,7 +38,7 @@ class QueryService:
         self, connection: Connection, answer: Callable[[str, dict[str, Any], int], Awaitable[JsonValue]]
     ) -> None:
         self._answer = answer
-        self._answering = Answering(connection, {f"{streams.ASK_QUERY}.>": self._reply})
+        self._answering = Answering(connection, {f"{streams.ASK_QUERY}.>": self._reply}, GROUP)
         self.ready: asyncio.Event = self._answering.ready
 
     async def run(self) -> None:
@@ -47,12 +50,14 @@ class QueryService:
         try:
             question = Question.model_validate_json(message.data or b"{}")
             answer = await self._answer(name, question.params, question.after)
+            measures.QUERIES.labels(name, "answered").inc()
             return json.dumps({"answer": answer}, ensure_ascii=False, allow_nan=False).encode()
         except ValidationError as error:
             return _error(f"the query is not understood: {explain(error)}")
         except QueryNotUnderstood as error:
             return _error(str(error))
         except Exception:
+            measures.QUERIES.labels(name, "failed").inc()
             _log.exception("query failed", name=name)
             return _error(f"the query {name!r} failed; the log says why")
 

@@ -11,17 +11,18 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
 from release_management.adapters.nats import guard
+from release_management.adapters.nats.configuration import MAX_PAYLOAD_BYTES, MAX_STORE_BYTES, PING_INTERVAL
+from release_management.adapters.nats.permissions import CLIENT, EXECUTORS, users
+from release_management.adapters.nats.urls import USERS_FILE, read_url, read_urls
 
 HOST = "127.0.0.1"
-MAX_PAYLOAD_BYTES = 1024 * 1024
-MAX_STORE_BYTES = 8 * 1024**3
 LOG_BYTES = 10 * 1024**2
 START_SECONDS = 10.0
 STOP_SECONDS = 10.0
@@ -43,36 +44,42 @@ def find_binary() -> Path:
     return Path(found)
 
 
-def read_url(folder: Path) -> str | None:
-    """The URL with credentials that the server of this folder wrote last; None where there was none."""
-    try:
-        return (folder / "nats.url").read_text().strip() or None
-    except FileNotFoundError:
-        return None
-
-
 class NatsServer:
     """A nats-server on 127.0.0.1 with its store under `folder`.
 
-    Its URL with a random password stands in `<folder>/nats.url`, readable by the owner only. A later start takes the
-    same port and password again where it can, so that clients find it again. `lock_seconds` is how long a start waits
-    for another server on the same folder to end.
+    Every role has a user of its own, and so has every one of the `executors`; clients share one. The clients' URL with
+    its random password stands in `<folder>/nats.url`, the others in `<folder>/nats/users.json`, readable by the owner
+    only. A later start takes the same port and passwords again where it can, so that everybody finds it again.
+    `lock_seconds` is how long a start waits for another server on the same folder to end.
     """
 
-    def __init__(self, folder: Path, port: int | None = None, *, lock_seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int | None = None,
+        *,
+        executors: Iterable[str] = EXECUTORS,
+        lock_seconds: float = 5.0,
+    ) -> None:
+        self._users = users(executors)
         self._folder = folder.resolve()
         self._room = self._folder / "nats"
         self._fixed_port = port
         self._lock_seconds = lock_seconds
         self._process: subprocess.Popen[bytes] | None = None
-        self._url: str | None = None
+        self._found: dict[str, str] = {}
 
     @property
     def url(self) -> str:
-        """Where it listens, credentials included."""
-        if self._url is None:
+        """Where it listens, with the clients' credentials."""
+        return self.urls[CLIENT]
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        """Where it listens, with the credentials of each user."""
+        if not self._found:
             raise NatsServerError("the nats-server was not started")
-        return self._url
+        return self._found
 
     @property
     def pid(self) -> int | None:
@@ -90,15 +97,20 @@ class NatsServer:
             return
         binary = find_binary()
         self._room.mkdir(mode=0o700, parents=True, exist_ok=True)
-        password = self._last_password() or secrets.token_urlsafe(24)
+        last = read_urls(self._folder)
+        passwords = {
+            user: (urlsplit(last[user]).password if user in last else None) or secrets.token_urlsafe(24)
+            for user in self._users
+        }
         for port in self._ports():
             name = f"relman-{secrets.token_hex(4)}"
-            self._write_config(port, password, name)
+            self._write_config(port, passwords, name)
             process = self._spawn(binary)
             if self._await_answer(process, port, name):
                 self._process = process
-                self._url = f"nats://relman:{password}@{HOST}:{port}"
-                _write_private(self._folder / "nats.url", self._url + "\n")
+                self._found = {user: f"nats://{user}:{word}@{HOST}:{port}" for user, word in passwords.items()}
+                _write_private(self._room / USERS_FILE, json.dumps(self._found, indent=1) + "\n")
+                _write_private(self._folder / "nats.url", self.url + "\n")
                 return
             _end(process)
             if process.returncode == guard.LOCKED:
@@ -172,11 +184,7 @@ class NatsServer:
                 free: int = probe.getsockname()[1]
             yield free
 
-    def _last_password(self) -> str | None:
-        last = read_url(self._folder)
-        return urlsplit(last).password if last is not None else None
-
-    def _write_config(self, port: int, password: str, name: str) -> None:
+    def _write_config(self, port: int, passwords: Mapping[str, str], name: str) -> None:
         lines = {
             "listen": f"{HOST}:{port}",
             "server_name": name,
@@ -184,7 +192,14 @@ class NatsServer:
             "log_file": str(self._room / "server.log"),
             "logfile_size_limit": LOG_BYTES,
             "logfile_max_num": 3,
-            "authorization": {"user": "relman", "password": password},
+            "ping_interval": PING_INTERVAL,
+            "ping_max": 2,
+            "authorization": {
+                "users": [
+                    {"user": user, "password": passwords[user], "permissions": permissions.document()}
+                    for user, permissions in self._users.items()
+                ]
+            },
             "jetstream": {
                 "store_dir": str(self._room),
                 "max_file_store": MAX_STORE_BYTES,

@@ -1,12 +1,16 @@
 """The streams: their names, what they capture, and how much they hold."""
 
 import asyncio
+import time
+from collections.abc import Awaitable, Callable
 
+import structlog
 from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import BadRequestError
+from nats.js.errors import BadRequestError, NotFoundError
 
-from release_management.services.bus import BusError
+from release_management.adapters.nats.connection import AWAY, understood
+from release_management.services.bus import BusAwayError, BusError
 
 COMMANDS = "RELMAN_COMMANDS"
 EVENTS = "RELMAN_EVENTS"
@@ -17,10 +21,19 @@ ASK_COMMAND = "relman.ask.command"
 ASK_OUTCOME = "relman.ask.outcome"
 ASK_QUERY = "relman.ask.query"
 ASK_DEAD_LETTERS = "relman.ask.dead_letters"
+REPLAY_DEAD_LETTERS = "relman.ask.dead_letters.replay"
+SYSTEM_SUBJECTS = "relman.system"
 COMMAND_SUBJECTS = "relman.commands"
+REPORT_SUBJECTS = "relman.reports"
 EVENT_SUBJECTS = "relman.events"
 ORDER_SUBJECTS = "relman.orders"
 DEAD_SUBJECTS = "relman.dead"
+DEAD_LETTER = f"{DEAD_SUBJECTS}.letter"
+DEAD_ORDERS = f"{DEAD_SUBJECTS}.orders"
+GATEWAY = "gateway"
+"""The durable consumer of the commands."""
+ANSWERS = ("*.answers", "*.answers.>")
+"""Where a client that does not wait can have an outcome sent to, besides an inbox."""
 ADVISORIES = "$JS.EVENT.ADVISORY.CONSUMER"
 ADVISORY_KINDS = ("MAX_DELIVERIES", "MSG_TERMINATED")
 
@@ -33,6 +46,10 @@ CLOUDEVENT = "application/cloudevents+json"
 MEBIBYTE = 1024 * 1024
 DAY = 86_400.0
 WRONG_CONFIGURATION = 10058
+PATIENCE_SECONDS = 60.0
+RETRY_SECONDS = 0.5
+
+_log = structlog.get_logger(__name__)
 
 
 def configurations(replicas: int = 1) -> tuple[StreamConfig, ...]:
@@ -44,8 +61,8 @@ def configurations(replicas: int = 1) -> tuple[StreamConfig, ...]:
     return (
         StreamConfig(
             name=COMMANDS,
-            description="Commands of callers that do not wait",
-            subjects=[f"{COMMAND_SUBJECTS}.>"],
+            description="Commands of callers that do not wait, and reports of executors",
+            subjects=[f"{COMMAND_SUBJECTS}.>", f"{REPORT_SUBJECTS}.*"],
             retention=RetentionPolicy.WORK_QUEUE,
             discard=DiscardPolicy.NEW,
             max_msgs=50_000,
@@ -99,17 +116,53 @@ def configurations(replicas: int = 1) -> tuple[StreamConfig, ...]:
     )
 
 
-async def ensure_streams(js: JetStreamContext, replicas: int = 1) -> None:
-    """Create the streams, or bring them to this configuration. Safe to repeat. Raises `BusError`."""
+async def ensure_streams(js: JetStreamContext, replicas: int = 1, *, patience: float = PATIENCE_SECONDS) -> None:
+    """Create the streams, or bring them to this configuration. Safe to repeat.
 
-    async def ensure(config: StreamConfig) -> None:
+    Servers that do not answer yet, or have no leader among them, are waited for `patience` seconds. Raises `BusError`.
+    """
+
+    async def ensure() -> None:
+        await asyncio.gather(*(_ensure(js, config) for config in configurations(replicas)))
+
+    await _patiently(ensure, patience, "the bus makes no streams yet")
+
+
+async def await_streams(js: JetStreamContext, *names: str, patience: float = PATIENCE_SECONDS) -> None:
+    """Wait until the gateway has made streams. Raises `BusAwayError` after `patience` seconds."""
+
+    async def look() -> None:
+        for name in names:
+            try:
+                await js.stream_info(name)
+            except NotFoundError as error:
+                raise BusAwayError(f"there is no stream {name}; a gateway makes it") from error
+
+    await _patiently(look, patience, "streams are waited for")
+
+
+async def _ensure(js: JetStreamContext, config: StreamConfig) -> None:
+    try:
+        made = await js.add_stream(config)
+    except BadRequestError as error:
+        if error.err_code != WRONG_CONFIGURATION:
+            raise
+        made = await js.update_stream(config)
+    if config.allow_atomic and not made.config.allow_atomic:
+        raise BusError("this nats-server is too old; relman needs 2.12 or newer")
+
+
+async def _patiently(attempt: Callable[[], Awaitable[None]], patience: float, doing: str) -> None:
+    deadline = time.monotonic() + patience
+    while True:
         try:
-            made = await js.add_stream(config)
-        except BadRequestError as error:
-            if error.err_code != WRONG_CONFIGURATION:
-                raise
-            made = await js.update_stream(config)
-        if config.allow_atomic and not made.config.allow_atomic:
-            raise BusError("this nats-server is too old; relman needs 2.12 or newer")
-
-    await asyncio.gather(*(ensure(config) for config in configurations(replicas)))
+            await attempt()
+            return
+        except AWAY as error:
+            trouble = understood(error)
+        except BusError as error:
+            trouble = error
+        if not isinstance(trouble, BusAwayError) or time.monotonic() + RETRY_SECONDS >= deadline:
+            raise trouble
+        _log.warning(doing, reason=str(trouble))
+        await asyncio.sleep(RETRY_SECONDS)

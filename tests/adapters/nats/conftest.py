@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from release_management.adapters.nats.server import NatsServer
+from tests.adapters.nats.fakes import WatchedServer
 
 TEST_SECONDS = 15.0
 
@@ -33,5 +34,5 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[NatsServer]:
     """A running nats-server on a folder of its own."""
-    with NatsServer(tmp_path) as running:
+    with WatchedServer(tmp_path) as running:
         yield running

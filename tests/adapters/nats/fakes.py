@@ -7,8 +7,9 @@ import base64
 import contextlib
 import json
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from nats.aio.subscription import Subscription
@@ -16,11 +17,12 @@ from nats.aio.subscription import Subscription
 from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.connection import Connection, connect
 from release_management.adapters.nats.dead_letters import DeadLetters
+from release_management.adapters.nats.permissions import Permissions
 from release_management.adapters.nats.server import NatsServer
 from release_management.adapters.nats.streams import ensure_streams
 from release_management.domain.orders import Order, Report, RouteSlots
 from release_management.domain.record import Recorded
-from release_management.services.ports import Append, Status, StoredOutcome
+from release_management.services.ports import Append, CommandKey, Lease, Snapshot, Status, StoredOutcome
 from release_management.services.wishes import Outcome, Wish
 
 
@@ -38,6 +40,14 @@ def record(position: int, id: str | None = None) -> Recorded:
     return Recorded(position, "deployment:d", position, "deployment.step_succeeded", body)
 
 
+class WatchedServer(NatsServer):
+    """A server with one more user, `tests`, who may do everything."""
+
+    def __init__(self, folder: Path, port: int | None = None, **options: Any) -> None:
+        super().__init__(folder, port, **options)
+        self._users = {**self._users, "tests": Permissions((">",), (">",))}
+
+
 class FakeLog:
     """An `EventLog` of made-up records."""
 
@@ -52,7 +62,7 @@ class FakeLog:
             self.records.extend(records)
             self._changed.notify_all()
 
-    def append(self, batch: Sequence[Append]) -> list[Status]:
+    def append(self, batch: Sequence[Append], lease: Lease | None = None) -> list[Status]:
         raise NotImplementedError
 
     def read(self, after: int, limit: int = 500) -> list[Recorded]:
@@ -64,7 +74,16 @@ class FakeLog:
     def last_position(self) -> int:
         return len(self.records)
 
-    def outcome(self, sender: str, id: str) -> StoredOutcome | None:
+    def outcomes(self, commands: Collection[CommandKey]) -> dict[CommandKey, StoredOutcome]:
+        raise NotImplementedError
+
+    def snapshot(self, stream: str, shape: str) -> Snapshot | None:
+        raise NotImplementedError
+
+    def keep_snapshot(self, stream: str, snapshot: Snapshot) -> None:
+        raise NotImplementedError
+
+    def take(self, role: str) -> Lease | None:
         raise NotImplementedError
 
     def wait(self, after: int, timeout: float) -> bool:
@@ -98,6 +117,9 @@ class FakeKeyring:
 
     def erase(self, subject: str) -> None:
         self.erased.add(subject)
+
+    def close(self) -> None:
+        """Nothing to close."""
 
 
 class FakeGateway:
@@ -172,7 +194,7 @@ class Bus:
 @contextlib.asynccontextmanager
 async def connected(server: NatsServer) -> AsyncIterator[Bus]:
     """The streams are there; nobody serves."""
-    connection = await connect(server.url, "test")
+    connection = await connect(server.urls["tests"], "test")
     keyring = FakeKeyring()
     try:
         await ensure_streams(connection.jetstream())

@@ -15,9 +15,10 @@ from pydantic import JsonValue
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient, NotReachableError
 from release_management.adapters.nats.commands import CommandService
+from release_management.adapters.nats.configuration import MAX_PAYLOAD_BYTES
 from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.queries import QueryService
-from release_management.adapters.nats.server import MAX_PAYLOAD_BYTES, NatsServer
+from release_management.adapters.nats.server import NatsServer
 from release_management.services.bus import BusFullError, QueryNotUnderstood
 from release_management.services.wishes import NotUnderstood
 from tests.adapters.nats.fakes import FakeLog, connected, record, running, serving, wish
@@ -27,7 +28,7 @@ CALLER = """
 import asyncio, sys
 from pathlib import Path
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.server import read_url
+from release_management.adapters.nats.urls import read_url
 from release_management.services.wishes import Wish
 
 async def main():

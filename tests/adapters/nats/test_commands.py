@@ -11,6 +11,7 @@ import pytest
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient
 from release_management.adapters.nats.commands import CommandService
+from release_management.adapters.nats.configuration import MAX_PAYLOAD_BYTES
 from release_management.adapters.nats.connection import publish
 from release_management.adapters.nats.server import NatsServer
 from release_management.services.wishes import MAX_MESSAGE_BYTES, NotUnderstood
@@ -101,7 +102,7 @@ async def test_what_is_no_command_is_answered_and_kept_with_the_reason(
         assert first.excerpt == payload[:200].decode(errors="replace")
         letter = (await dead.next_msg(timeout=5)).data
         assert json.loads(letter).keys() == {"time", "subject", "size", "sealed"}
-        assert len(letter) < 256 * 1024
+        assert len(letter) < MAX_PAYLOAD_BYTES
 
         assert (await client.ask(wish("1"))).status == "accepted"
         assert [seen.id for seen in bus.gateway.seen] == ["1"]
@@ -126,7 +127,7 @@ async def test_a_queued_command_is_decided_answered_and_settled(server: NatsServ
         assert [outcome["status"] for outcome in outcomes] == ["accepted", "refused"]
         for _ in range(2):
             await acks.next_msg(timeout=5)
-        assert await bus.dead_letters.list() == ()
+        assert await bus.dead_letters.newest() == ()
     async with serving(server) as later, BusClient(server.url) as client:
         await client.ask(wish("3"))
         assert [seen.id for seen in later.gateway.seen] == ["3"]

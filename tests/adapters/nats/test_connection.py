@@ -6,24 +6,30 @@ import asyncio
 import contextlib
 import socket
 import time
+from pathlib import Path
 
 import pytest
 from nats.aio.msg import Msg
 from nats.js import api
+from nats.js.errors import APIError
 
+from release_management.adapters.nats import server as server_module
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import (
     Interrupted,
     Ticker,
     connect,
+    inbox_prefix,
     publish,
+    publish_patiently,
     publish_together,
     settle,
+    understood,
 )
 from release_management.adapters.nats.pulling import Puller
 from release_management.adapters.nats.server import NatsServer
-from release_management.services.bus import BusAwayError, BusFullError, OutOfStepError
-from tests.adapters.nats.fakes import connected, watch
+from release_management.services.bus import BusAwayError, BusError, BusFullError, OutOfStepError
+from tests.adapters.nats.fakes import WatchedServer, connected, watch
 
 
 def consumer() -> api.ConsumerConfig:
@@ -150,6 +156,78 @@ async def test_a_full_stream_says_busy(server: NatsServer) -> None:
 
         with pytest.raises(BusFullError, match="busy"):
             await publish(bus.connection, "relman.commands.a.b", b"2", {})
+
+
+async def test_a_bus_without_room_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "MAX_STORE_BYTES", 300 * streams.MEBIBYTE)
+    with WatchedServer(tmp_path) as server:
+        connection = await connect(server.urls["gateway"], "test")
+        with pytest.raises(BusFullError, match=r"no room left \(.*storage.*\); give its JetStream more"):
+            await streams.ensure_streams(connection.jetstream())
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "description", "kind", "said"),
+    [
+        (10077, "maximum messages exceeded", BusFullError, "the queue is full"),
+        (10077, "write: no space left on device", BusFullError, "is its disk full"),
+        (10023, "insufficient resources", BusFullError, "more storage or memory"),
+        (10028, "insufficient memory resources available", BusFullError, "more storage or memory"),
+        (10008, "JetStream system temporarily unavailable", BusAwayError, "does not answer"),
+    ],
+)
+def test_an_error_of_the_bus_becomes_a_sentence(code: int, description: str, kind: type[Exception], said: str) -> None:
+    error = understood(APIError(503, description, code))
+    assert type(error) is kind
+    assert said in str(error)
+
+
+async def test_replicas_without_a_cluster_are_an_error_at_once(server: NatsServer) -> None:
+    connection = await connect(server.urls["gateway"], "test")
+    with pytest.raises(BusError, match="no cluster"):
+        await streams.ensure_streams(connection.jetstream(), 3)
+    await connection.close()
+
+
+async def test_streams_are_waited_for_until_the_gateway_has_made_them(server: NatsServer) -> None:
+    relay = await connect(server.urls["relay"], "test")
+    with pytest.raises(BusAwayError, match="no stream RELMAN_EVENTS; a gateway makes it"):
+        await streams.await_streams(relay.jetstream(), streams.EVENTS, patience=0.1)
+    waiting = asyncio.create_task(streams.await_streams(relay.jetstream(), streams.EVENTS))
+    async with connected(server):
+        await waiting
+    await relay.close()
+
+
+async def test_a_message_is_stored_once_however_often_its_publisher_has_to_try(server: NatsServer) -> None:
+    async with connected(server) as bus:
+        js = bus.connection.jetstream()
+        await js.delete_stream(streams.COMMANDS)
+        sending = asyncio.create_task(
+            publish_patiently(bus.connection, "relman.commands.a.b", b"1", {api.Header.MSG_ID.value: "1"}, 10)
+        )
+        tries = await watch(bus, "relman.commands.a.b")
+        await tries.next_msg(timeout=5)
+        await streams.ensure_streams(js)
+
+        assert await sending == 1
+        assert await publish(bus.connection, "relman.commands.a.b", b"1", {api.Header.MSG_ID.value: "1"}) == 1
+        assert (await js.stream_info(streams.COMMANDS)).state.messages == 1
+
+
+@pytest.mark.parametrize(
+    ("user", "prefix"),
+    [
+        ("gateway", "_INBOX_gateway"),
+        ("executor-local", "_INBOX_executor-local"),
+        ("client", "_INBOX"),
+        ("somebody", "_INBOX"),
+        (None, "_INBOX"),
+    ],
+)
+def test_a_role_has_answers_sent_to_where_only_it_may_listen(user: str | None, prefix: str) -> None:
+    assert inbox_prefix(user) == prefix
 
 
 async def test_ensuring_the_streams_twice_changes_nothing_and_repairs_what_drifted(server: NatsServer) -> None:

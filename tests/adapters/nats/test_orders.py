@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 from nats.aio.msg import Msg
@@ -19,12 +20,12 @@ from release_management.services.bus import BusFullError
 from release_management.services.wishes import read_cloudevent
 from tests.adapters.nats.fakes import Bus, FakeExecutor, connected, order, running, serving, watch
 
-REPORTS = "relman.commands.deployment.report_step"
+REPORTS = "relman.reports.local"
 ACKS = "$JS.ACK.RELMAN_ORDERS.>"
 
 
 def service(bus: Bus, executor: FakeExecutor) -> ExecutorService:
-    return ExecutorService(bus.connection, "local", executor, bus.dead_letters)
+    return ExecutorService(bus.connection, "local", executor)
 
 
 async def test_an_order_is_carried_out_reported_and_settled(server: NatsServer) -> None:
@@ -34,7 +35,7 @@ async def test_an_order_is_carried_out_reported_and_settled(server: NatsServer) 
         reports = await watch(bus, REPORTS)
         await NatsOrderChannel(bus.connection).send(order(), 0)
 
-        report = read_cloudevent((await reports.next_msg(timeout=5)).data, actor=None)
+        report = read_cloudevent((await reports.next_msg(timeout=5)).data, actor=None, origin="executor:local")
         assert (await settled.next_msg(timeout=5)).data == b"+ACK"
 
         assert executor.done == [order()]
@@ -149,7 +150,6 @@ async def test_an_executor_serves_its_environments_only(server: NatsServer) -> N
             bus.connection,
             "local",
             FakeExecutor(work),
-            bus.dead_letters,
             environments=["staging", "testing"],
         )
         async with running(some.run()):
@@ -164,7 +164,7 @@ async def test_an_executor_serves_its_environments_only(server: NatsServer) -> N
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [
-        (b"{}", "the message is no order: deployment: Field required"),
+        (b"[]", "the message is no order: it is no JSON object"),
         (b"\xff", "the message is no order"),
         (order(environment="production").model_dump_json().encode(), "the order belongs on"),
     ],
@@ -180,9 +180,52 @@ async def test_a_malformed_order_is_kept_and_the_next_one_carried_out(
         await NatsOrderChannel(bus.connection).send(order(), 0)
         assert (await settled.next_msg(timeout=5)).data == b"+ACK"
 
-        (letter,) = await bus.dead_letters.list()
+        (letter,) = await bus.dead_letters.newest()
         assert reason in letter.reason
         assert letter.subject == "relman.orders.local.staging"
+
+
+NEWER = [
+    {"action": {"verb": "levitate", "slot": "blue"}},
+    {"altitude": 7},
+    {"deployment": None},
+]
+
+
+@pytest.mark.parametrize("change", NEWER)
+async def test_an_order_that_only_a_newer_executor_understands_is_left_to_it(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(module, "UNKNOWN_SECONDS", 0.05)
+    payload = json.dumps(order().model_dump(mode="json") | change).encode()
+    async with serving(server) as bus:
+        older = FakeExecutor()
+        settled = await watch(bus, ACKS)
+        async with running(service(bus, older).run()):
+            await publish(bus.connection, "relman.orders.local.staging", payload, {})
+            for _ in range(2):
+                assert (await settled.next_msg(timeout=5)).data.startswith(b"-NAK")
+        assert older.done == []
+        assert await bus.dead_letters.newest() == ()
+        state = (await bus.connection.jetstream().stream_info(streams.ORDERS)).state
+        assert state.messages == 1
+
+
+async def test_an_order_that_no_executor_understands_is_a_dead_letter_in_the_end(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "UNKNOWN_SECONDS", 0.02)
+    monkeypatch.setattr(module, "MAX_DELIVERIES", 3)
+    payload = json.dumps(order().model_dump(mode="json") | {"altitude": 7}).encode()
+    async with serving(server) as bus, running(service(bus, FakeExecutor()).run()):
+        settled = await watch(bus, ACKS)
+        await publish(bus.connection, "relman.orders.local.staging", payload, {})
+        while (answer := (await settled.next_msg(timeout=5)).data) != b"+TERM":
+            assert answer.startswith(b"-NAK")
+
+        (letter,) = await bus.dead_letters.newest()
+        assert letter.reason.startswith("this executor does not understand the order: altitude: Extra inputs")
+        assert letter.reason.endswith("(delivered 3 times; no newer executor took it)")
 
 
 async def test_an_order_that_kills_its_worker_again_and_again_is_among_the_dead_letters(
@@ -199,7 +242,7 @@ async def test_an_order_that_kills_its_worker_again_and_again_is_among_the_dead_
         await NatsOrderChannel(bus.connection).send(order(), 0)
         await given_up.next_msg(timeout=5)
 
-        (letter,) = await bus.dead_letters.list()
+        (letter,) = await bus.dead_letters.newest()
         assert letter.reason == "given up by local after 2 deliveries without an answer"
         assert letter.subject == "relman.orders.local.staging"
         assert letter.excerpt == order().model_dump_json()[:200]
@@ -214,7 +257,7 @@ async def test_a_message_that_somebody_else_terminated_is_among_the_dead_letters
         await message.term()
         await terminated.next_msg(timeout=5)
 
-        (letter,) = await bus.dead_letters.list()
+        (letter,) = await bus.dead_letters.newest()
         assert letter.reason == "terminated by foreign: no reason given"
 
 

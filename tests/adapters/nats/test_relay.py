@@ -87,7 +87,7 @@ async def test_more_than_one_page_goes_out_in_order(server: NatsServer) -> None:
 
 async def test_a_relay_that_is_killed_is_followed_by_one_that_goes_on(server: NatsServer) -> None:
     async with connected(server) as bus:
-        with subprocess.Popen([sys.executable, "-c", RELAY_PROCESS, server.url], cwd=ROOT) as killed:
+        with subprocess.Popen([sys.executable, "-c", RELAY_PROCESS, server.urls["relay"]], cwd=ROOT) as killed:
             await until(bus, 257)
             killed.kill()
             killed.wait()

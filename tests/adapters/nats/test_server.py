@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from release_management.adapters.nats.connection import connect, publish
-from release_management.adapters.nats.server import NatsServer, NatsServerError, read_url
+from release_management.adapters.nats.server import NatsServer, NatsServerError
 from release_management.adapters.nats.streams import EVENTS, ensure_streams
+from release_management.adapters.nats.urls import credentials, read_url
 from release_management.services.bus import BusAwayError
 
 PARENT = """
@@ -53,26 +54,57 @@ async def test_it_answers_when_start_returns_and_is_gone_when_stop_returns(tmp_p
 async def test_only_who_can_read_the_url_file_gets_in(server: NatsServer, tmp_path: Path) -> None:
     assert read_url(tmp_path) == server.url
     assert stat.S_IMODE((tmp_path / "nats.url").stat().st_mode) == 0o600
-    assert stat.S_IMODE((tmp_path / "nats" / "server.conf").stat().st_mode) == 0o600
+    for name in ("server.conf", "users.json"):
+        assert stat.S_IMODE((tmp_path / "nats" / name).stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "nats").stat().st_mode) == 0o700
-    stranger = server.url.replace("nats://relman:", "nats://relman:not-")
+    stranger = server.url.replace("nats://client:", "nats://client:not-")
     with pytest.raises(BusAwayError, match="Authorization Violation"):
         await connect(stranger, "test", timeout=0.3)
 
 
 async def test_started_again_it_has_the_same_address_and_what_it_held(tmp_path: Path) -> None:
     with NatsServer(tmp_path) as first:
-        url = first.url
-        connection = await connect(url, "test")
+        urls = first.urls
+        connection = await connect(urls["gateway"], "test")
         await ensure_streams(connection.jetstream())
+        await connection.close()
+        connection = await connect(urls["relay"], "test")
         await publish(connection, "relman.events.release.created", b"{}", {})
         await connection.close()
 
     with NatsServer(tmp_path) as second:
-        assert second.url == url
-        connection = await connect(url, "test")
+        assert second.urls == urls
+        assert {user: credentials(tmp_path, user) for user in urls} == urls
+        connection = await connect(urls["relay"], "test")
         assert (await connection.jetstream().stream_info(EVENTS)).state.last_seq == 1
         await connection.close()
+
+
+async def test_a_folder_of_the_time_before_users_gets_them_and_keeps_its_port_and_streams(tmp_path: Path) -> None:
+    with NatsServer(tmp_path) as before:
+        port = int(before.url.rpartition(":")[2])
+        connection = await connect(before.urls["gateway"], "test")
+        await ensure_streams(connection.jetstream())
+        await connection.close()
+    (tmp_path / "nats" / "users.json").unlink()
+    (tmp_path / "nats.url").write_text(f"nats://relman:old@127.0.0.1:{port}\n")
+
+    with NatsServer(tmp_path) as after:
+        assert after.url.startswith("nats://client:")
+        assert after.url.endswith(f":{port}")
+        assert read_url(tmp_path) == after.url
+        connection = await connect(after.urls["relay"], "test")
+        assert (await connection.jetstream().stream_info(EVENTS)).state.last_seq == 0
+        await connection.close()
+
+
+async def test_another_executor_gets_a_user_and_the_others_keep_their_passwords(tmp_path: Path) -> None:
+    with NatsServer(tmp_path, executors=["local"]) as first:
+        before = dict(first.urls)
+    with NatsServer(tmp_path, executors=["local", "edge"]) as second:
+        assert {user: second.urls[user] for user in before} == before
+        assert second.urls.keys() - before.keys() == {"executor-edge"}
+        await (await connect(second.urls["executor-edge"], "test")).close()
 
 
 def test_it_takes_another_port_when_its_last_one_is_taken(tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""What a dead letter is to those who look at it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that nobody will act on: why, and how it begins. `size` is in bytes."""
+
+    id: int
+    time: str
+    subject: str
+    reason: str
+    size: int
+    excerpt: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedLetter:
+    """A dead letter with all that was kept of its message.
+
+    `payload` is text, or base64 where `encoding` says so. `obstacle` says why it cannot be replayed; None: it can.
+    """
+
+    id: int
+    time: str
+    subject: str
+    reason: str
+    size: int
+    headers: Mapping[str, str]
+    payload: str
+    encoding: Literal["text", "base64"]
+    obstacle: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What became of one letter that was to be replayed: sent again to `subject`, or not, for a `reason`."""
+
+    id: int
+    subject: str | None = None
+    reason: str | None = None

@@ -1,0 +1,178 @@
+"""The users of the bus, and what each of them may publish and subscribe to: no more than it needs.
+
+Whatever is not named is forbidden. `client` is everybody who is no role of ours.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from release_management.adapters.nats import streams
+from release_management.adapters.nats.connection import EXECUTOR, inbox_prefix
+
+CLIENT = "client"
+EXECUTORS = ("command", "local")
+"""The executors that a server has users for, unless others are named."""
+RESPONSE_SECONDS = 60
+_API = "$JS.API"
+_STREAMS = (streams.COMMANDS, streams.EVENTS, streams.ORDERS, streams.DEAD)
+_ABOUT = (f"{_API}.INFO",)
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """Subjects, with the server's wildcards. `responds`: it may also answer, once, whatever it is asked."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+    responds: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """As the server's configuration has it."""
+        document: dict[str, Any] = {
+            "publish": {"allow": list(self.publish)},
+            "subscribe": {"allow": list(self.subscribe)},
+        }
+        if self.responds:
+            document["allow_responses"] = {"max": 1, "expires": f"{RESPONSE_SECONDS}s"}
+        return document
+
+
+def _inbox(user: str) -> str:
+    return f"{inbox_prefix(user)}.>"
+
+
+def _stream_info(*names: str) -> tuple[str, ...]:
+    return tuple(f"{_API}.STREAM.INFO.{name}" for name in names)
+
+
+def _consumer(stream: str, name: str, *filters: str) -> tuple[str, ...]:
+    """To make, use and remove one durable consumer, and to settle what it delivers."""
+    made = f"{_API}.CONSUMER.CREATE.{stream}.{name}"
+    return (
+        *([made] if not filters else [f"{made}.{each}" for each in filters]),
+        f"{_API}.CONSUMER.DELETE.{stream}.{name}",
+        f"{_API}.CONSUMER.INFO.{stream}.{name}",
+        f"{_API}.CONSUMER.MSG.NEXT.{stream}.{name}",
+        f"$JS.ACK.{stream}.{name}.>",
+    )
+
+
+_READS_EVENTS = (
+    f"{_API}.STREAM.NAMES",
+    *_stream_info(streams.EVENTS),
+    f"{_API}.STREAM.MSG.GET.{streams.EVENTS}",
+    f"{_API}.CONSUMER.CREATE.{streams.EVENTS}",
+    f"{_API}.CONSUMER.CREATE.{streams.EVENTS}.>",
+    f"{_API}.CONSUMER.DURABLE.CREATE.{streams.EVENTS}.*",
+    f"{_API}.CONSUMER.DELETE.{streams.EVENTS}.*",
+    f"{_API}.CONSUMER.INFO.{streams.EVENTS}.*",
+    f"{_API}.CONSUMER.MSG.NEXT.{streams.EVENTS}.*",
+    f"$JS.ACK.{streams.EVENTS}.>",
+    f"$JS.FC.{streams.EVENTS}.>",
+)
+_GIVES_SYSTEM_COMMANDS = (
+    f"{streams.SYSTEM_SUBJECTS}.>",
+    streams.ASK_OUTCOME,
+    *_stream_info(streams.COMMANDS),
+    f"{_API}.CONSUMER.INFO.{streams.COMMANDS}.{streams.GATEWAY}",
+)
+
+USERS: Mapping[str, Permissions] = {
+    CLIENT: Permissions(
+        publish=(
+            *_ABOUT,
+            f"{streams.ASK_COMMAND}.>",
+            streams.ASK_OUTCOME,
+            f"{streams.ASK_QUERY}.>",
+            streams.ASK_DEAD_LETTERS,
+            streams.REPLAY_DEAD_LETTERS,
+            f"{streams.COMMAND_SUBJECTS}.>",
+            *_READS_EVENTS,
+        ),
+        subscribe=(_inbox(CLIENT), *streams.ANSWERS, f"{streams.EVENT_SUBJECTS}.>"),
+    ),
+    "gateway": Permissions(
+        publish=(
+            *_ABOUT,
+            *(f"{_API}.STREAM.{verb}.{name}" for verb in ("CREATE", "UPDATE", "INFO") for name in _STREAMS),
+            *_consumer(streams.COMMANDS, streams.GATEWAY),
+            *(
+                f"{_API}.STREAM.MSG.{verb}.{name}"
+                for verb in ("GET", "DELETE")
+                for name in (streams.COMMANDS, streams.ORDERS, streams.DEAD)
+            ),
+            streams.DEAD_LETTER,
+            f"{streams.COMMAND_SUBJECTS}.>",
+            f"{streams.REPORT_SUBJECTS}.*",
+            f"{streams.ORDER_SUBJECTS}.*.*",
+            _inbox(CLIENT),
+            *streams.ANSWERS,
+        ),
+        subscribe=(
+            _inbox("gateway"),
+            f"{streams.ASK_COMMAND}.>",
+            streams.ASK_OUTCOME,
+            streams.ASK_DEAD_LETTERS,
+            streams.REPLAY_DEAD_LETTERS,
+            f"{streams.SYSTEM_SUBJECTS}.>",
+        ),
+        responds=True,
+    ),
+    "projector": Permissions(
+        publish=_ABOUT,
+        subscribe=(_inbox("projector"), f"{streams.ASK_QUERY}.>"),
+        responds=True,
+    ),
+    "orchestrator": Permissions(
+        publish=(
+            *_ABOUT,
+            *_GIVES_SYSTEM_COMMANDS,
+            *_stream_info(streams.ORDERS),
+            f"{streams.ORDER_SUBJECTS}.*.*",
+        ),
+        subscribe=(_inbox("orchestrator"),),
+    ),
+    "timers": Permissions(publish=(*_ABOUT, *_GIVES_SYSTEM_COMMANDS), subscribe=(_inbox("timers"),)),
+    "relay": Permissions(
+        publish=(
+            *_ABOUT,
+            *_stream_info(streams.EVENTS),
+            f"{_API}.STREAM.MSG.GET.{streams.EVENTS}",
+            f"{streams.EVENT_SUBJECTS}.>",
+        ),
+        subscribe=(_inbox("relay"),),
+    ),
+}
+
+
+def executor(name: str, environments: Iterable[str] = ()) -> Permissions:
+    """What `executor-<name>` may: take the orders of that executor, and report as it.
+
+    `environments` are those that some of its processes serve apart from the others.
+    """
+    orders = f"{streams.ORDER_SUBJECTS}.{name}"
+    return Permissions(
+        publish=(
+            *_ABOUT,
+            *_stream_info(streams.ORDERS),
+            *_consumer(streams.ORDERS, name, f"{orders}.*"),
+            *(
+                subject
+                for environment in environments
+                for subject in _consumer(streams.ORDERS, f"{name}_{environment}", f"{orders}.{environment}")
+            ),
+            f"{streams.REPORT_SUBJECTS}.{name}",
+            f"{streams.DEAD_ORDERS}.{name}",
+        ),
+        subscribe=(_inbox(f"{EXECUTOR}{name}"),),
+    )
+
+
+def users(executors: Iterable[str] = EXECUTORS) -> Mapping[str, Permissions]:
+    """Everybody, with the executors of these names. `name/environment` is one that serves that environment only."""
+    served: dict[str, list[str]] = {}
+    for each in executors:
+        name, _, environment = each.partition("/")
+        served.setdefault(name, []).extend([environment] if environment else [])
+    return {**USERS, **{f"{EXECUTOR}{name}": executor(name, apart) for name, apart in served.items()}}

@@ -1,0 +1,69 @@
+"""Asking over the bus until there is an answer."""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import nats.errors
+
+from release_management.adapters.nats import streams
+from release_management.adapters.nats.connection import AWAY, Connection
+from release_management.services.bus import BusAwayError
+from release_management.services.wishes import NotUnderstood, Wish
+
+RETRY_SECONDS = 0.1
+
+
+async def ask(
+    connection: Connection,
+    subject: str,
+    payload: bytes,
+    headers: Mapping[str, str] | None = None,
+    *,
+    timeout: float,
+    patience: float,
+) -> dict[str, Any]:
+    """The answer to a question, asked again where `patience` seconds bring none, or nobody listens.
+
+    Raises `BusAwayError` after `timeout` seconds, and `NotUnderstood` where the message is too long for the bus.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            left = max(deadline - time.monotonic(), 0.001)
+            reply = await connection.request(
+                subject, payload, timeout=min(left, patience), headers=None if headers is None else dict(headers)
+            )
+        except nats.errors.MaxPayloadError:
+            raise NotUnderstood(f"the message has {len(payload):,} bytes, which is more than the bus carries") from None
+        except AWAY as error:
+            if time.monotonic() + RETRY_SECONDS >= deadline:
+                silence = "nobody listens" if isinstance(error, nats.errors.NoRespondersError) else "no answer"
+                raise BusAwayError(f"{silence} on {subject} within {timeout:g} s") from error
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            answer: dict[str, Any] = json.loads(reply.data)
+            return answer
+
+
+def cloudevent(wish: Wish) -> bytes:
+    """A wish as a CloudEvents 1.0 JSON document."""
+    document = {
+        "specversion": "1.0",
+        "id": wish.id,
+        "source": wish.sender,
+        "type": wish.command,
+        "datacontenttype": "application/json",
+        "correlationid": wish.correlationid,
+        "causationid": wish.causationid,
+        "data": wish.data,
+    }
+    present = {name: value for name, value in document.items() if value is not None}
+    return json.dumps(present, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def actor_header(wish: Wish) -> dict[str, str]:
+    """The header that names the person who wishes, where it is one."""
+    return {streams.ACTOR: wish.actor} if wish.actorkind == "person" else {}

@@ -1,0 +1,45 @@
+"""`relman nats-config`."""
+
+from typing import Annotated
+
+import typer
+
+from release_management.cli.command import command
+from release_management.cli.output import say, show
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @command(app, "nats-config", example="relman nats-config --executor local --executor command > nats-server.conf")
+    def nats_config(
+        executor: Annotated[
+            list[str] | None,
+            typer.Option(
+                metavar="NAME[/ENVIRONMENT]",
+                help="An executor that gets a user; with an environment where it serves that one apart. "
+                "Without any: command, local.",
+            ),
+        ] = None,
+        cluster: Annotated[bool, typer.Option("--cluster", help="For servers that replicate the streams.")] = False,
+    ) -> None:
+        """Print a configuration for a nats-server of your own: users that may no more than they need.
+
+        The passwords are references to environment variables; comments in it say the rest.
+        """
+        from release_management.adapters.nats.configuration import configuration, variable
+        from release_management.adapters.nats.permissions import EXECUTORS, users
+        from release_management.domain.words import plain_name
+
+        executors = executor or list(EXECUTORS)
+        for each in executors:
+            name, slash, environment = each.partition("/")
+            try:
+                plain_name(name)
+                if slash:
+                    plain_name(environment)
+            except ValueError as error:
+                raise typer.BadParameter(str(error), param_hint="--executor") from None
+        text = configuration(executors, cluster=cluster)
+        show({"configuration": text, "variables": [variable(user) for user in users(executors)]})
+        say(text.rstrip())

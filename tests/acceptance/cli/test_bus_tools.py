@@ -1,0 +1,66 @@
+"""What helps with the bus: its configuration, its description, its dead letters."""
+
+import asyncio
+import json
+
+import nats
+
+from release_management.adapters.nats.permissions import users
+from tests.acceptance.cli.conftest import Types
+from tests.acceptance.cli.desk import Desk
+from tests.acceptance.installation import until
+
+
+def test_a_configuration_has_a_user_and_a_variable_for_everybody(relman: Types) -> None:
+    printed = relman("nats-config", "--executor", "edge", "--executor", "far/staging")
+    assert printed.code == 0
+    for user in users(["edge", "far/staging"]):
+        assert f'user: "{user}"' in printed.out
+    assert "$RELMAN_NATS_EXECUTOR_EDGE" in printed.out
+    assert "cluster {" not in printed.out
+    assert "cluster {" in relman("nats-config", "--cluster").out
+    told = relman("nats-config", "--executor", "edge", "--executor", "far/staging", "--json").json
+    assert told["configuration"].rstrip() == printed.out.rstrip()
+    assert "RELMAN_NATS_EXECUTOR_FAR" in told["variables"]
+
+
+def test_an_executor_of_an_impossible_name_is_a_usage_error(relman: Types) -> None:
+    for name in ("Edge", "a b", "edge/", "edge/Staging", "x.>", ""):
+        assert relman("nats-config", "--executor", name).code == 2
+
+
+def test_everything_on_the_bus_is_described(relman: Types) -> None:
+    assert json.loads(relman("asyncapi").out)["asyncapi"] == "3.0.0"
+    assert relman("asyncapi", "--yaml").out.startswith("asyncapi: 3.0.0\n")
+
+
+async def _publish(url: str) -> None:
+    client = await nats.connect(url)
+    for payload in (b"no command\x1b[31m", b"{}"):
+        await client.jetstream().publish("relman.commands.release.create", payload)
+    await client.close()
+
+
+def test_dead_letters_are_shown_and_replayed(desk: Desk) -> None:
+    desk.done("up", "--detach")
+    assert desk.done("dead-letters", "replay", "--all").out == "there is no dead letter\n"
+    asyncio.run(_publish((desk.data / "nats.url").read_text().strip()))
+    until(lambda: len(desk.done("dead-letters", "list", "--json").json) == 2)
+    second, first = [letter["id"] for letter in desk.done("dead-letters", "list", "--json").json]
+
+    shown = desk.done("dead-letters", "show", str(first))
+    assert "subject: relman.commands.release.create\n" in shown.out
+    assert f"replay: relman dead-letters replay {first}\n" in shown.out
+    assert shown.out.endswith("no command\ufffd[31m\n")
+    assert desk.done("dead-letters", "show", str(first), "--json").json["payload"] == "no command\x1b[31m"
+    assert desk.relman("dead-letters", "show", "999").code == 1
+
+    sent = desk.done("dead-letters", "replay", str(first))
+    assert sent.out == f"✔ {first} was sent again to relman.commands.release.create\n"
+    again = desk.relman("dead-letters", "replay", str(first), str(second), "--json")
+    assert again.code == 1
+    assert [bool(each["subject"]) for each in again.json["error"]["replays"]] == [False, True]
+    assert "perhaps it was replayed before" in again.json["error"]["reason"]
+    for arguments in ([], ["1", "--all"], ["0"], ["x"]):
+        assert desk.relman("dead-letters", "replay", *arguments).code == 2
+    desk.done("down")

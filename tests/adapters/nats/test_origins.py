@@ -1,0 +1,220 @@
+"""Who a command is from is said by the subject that it came on; nobody can pass for another."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import pytest
+from pydantic import JsonValue
+
+from release_management.adapters.nats.client import BusClient
+from release_management.adapters.nats.commands import CommandService
+from release_management.adapters.nats.connection import publish
+from release_management.adapters.nats.gateway import BusGateway
+from release_management.adapters.nats.queries import QueryService
+from release_management.adapters.nats.server import NatsServer
+from release_management.services.bus import BusAwayError, GatewayFailed
+from release_management.services.decisions import COMMANDS
+from release_management.services.ports import DeposedError, LogUnavailableError
+from release_management.services.wishes import MACHINERY, REPORTS, Wish
+from tests.adapters.nats.fakes import Bus, connected, running, serving, watch, wish
+
+ACKS = "$JS.ACK.RELMAN_COMMANDS.gateway.>"
+
+
+def machine_wish(id: str = "1", command: str = "deployment.resume", **changes: Any) -> Wish:
+    sender = changes.pop("sender", "system:timers")
+    return wish(id, command, sender=sender, actor=sender, actorkind="system", actorauth="system", **changes)
+
+
+def event(source: str, command: str, **changes: Any) -> bytes:
+    about = {"specversion": "1.0", "id": "1", "source": source, "type": command, "data": {"a": 1}}
+    return json.dumps(about | changes).encode()
+
+
+async def queued(bus: Bus, subject: str, payload: bytes, headers: dict[str, str] | None = None) -> bytes:
+    """What became of a queued message."""
+    settled = await watch(bus, ACKS)
+    await publish(bus.connection, subject, payload, headers or {})
+    answer: bytes = (await settled.next_msg(timeout=5)).data
+    await settled.unsubscribe()
+    return answer
+
+
+def test_every_command_that_only_roles_give_is_known_as_one() -> None:
+    said = {
+        name: re.search(r"\(sent by (the )?(executors|orchestrator|timers)\)", model.__doc__ or "")
+        for name, (model, _) in COMMANDS.items()
+    }
+    by = {name: found[2] for name, found in said.items() if found}
+    assert {name for name, who in by.items() if who == "executors"} == REPORTS
+    assert {name for name, who in by.items() if who != "executors"} == MACHINERY
+
+
+async def test_a_role_submits_over_the_bus_as_the_machinery(server: NatsServer) -> None:
+    async with serving(server) as bus:
+        gateway = BusGateway(bus.connection)
+        asked = machine_wish(correlationid="c", causationid="b")
+
+        outcome = await gateway.submit(asked)
+
+        assert (outcome.status, outcome.sender) == ("accepted", "system:timers")
+        assert bus.gateway.seen == [asked]
+        assert (await gateway.submit(asked)).status == "repeated"
+        assert await gateway.outcome("system:timers", "1") == outcome
+        assert await gateway.outcome("system:timers", "2") is None
+
+
+async def test_a_role_asks_again_until_there_is_a_gateway_and_says_when_there_is_none(server: NatsServer) -> None:
+    async with connected(server) as bus:
+        with pytest.raises(BusAwayError, match=r"nobody listens on relman.system.deployment.resume within 0\.2 s"):
+            await BusGateway(bus.connection, timeout=0.2).submit(machine_wish())
+
+        asking = asyncio.create_task(BusGateway(bus.connection).submit(machine_wish()))
+        service = CommandService(bus.connection, bus.gateway, bus.dead_letters)
+        async with running(service.run(), service.ready):
+            assert (await asking).status == "accepted"
+
+
+async def test_a_command_of_a_newer_role_is_busy_not_refused_for_ever(server: NatsServer) -> None:
+    async with serving(server) as bus:
+        outcome = await BusGateway(bus.connection).submit(machine_wish(command="deployment.levitate"))
+
+        assert outcome.status == "busy"
+        assert "older" in (outcome.reason or "")
+        assert bus.gateway.seen == []
+
+
+async def test_what_is_no_command_of_the_machinery_is_a_fault_of_ours(server: NatsServer) -> None:
+    async with serving(server) as bus:
+        with pytest.raises(GatewayFailed, match="must be one of system:orchestrator, system:timers"):
+            await BusGateway(bus.connection).submit(machine_wish(sender="system:nobody"))
+
+
+@pytest.mark.parametrize(
+    ("source", "command", "reason"),
+    [
+        ("system:timers", "release.create", "may not begin with 'system:'"),
+        ("executor:local", "release.create", "may not begin with 'executor:'"),
+        ("ci", "deployment.report_step", "taken on relman.reports.<executor> only"),
+        *(("ci", command, "nobody else can") for command in sorted(MACHINERY)),
+    ],
+)
+async def test_a_client_cannot_pass_for_a_role(server: NatsServer, source: str, command: str, reason: str) -> None:
+    async with serving(server) as bus, BusClient(server.url) as client:
+        reply = await bus.connection.request(f"relman.ask.command.{command}", event(source, command))
+        assert reason in json.loads(reply.data)["reason"]
+        assert await queued(bus, f"relman.commands.{command}", event(source, command)) == b"+TERM"
+
+        assert [reason in letter.reason for letter in await client.dead_letters()] == [True, True]
+        assert bus.gateway.seen == []
+
+
+async def test_an_executors_report_is_from_whom_the_subject_names(server: NatsServer) -> None:
+    async with serving(server) as bus:
+        report = event("executor:local", "deployment.report_step")
+        assert await queued(bus, "relman.reports.local", report) == b"+ACK"
+
+        (seen,) = bus.gateway.seen
+        assert (seen.sender, seen.actor, seen.actorkind) == ("executor:local", "executor:local", "service")
+
+
+@pytest.mark.parametrize(
+    ("source", "command", "headers", "reason"),
+    [
+        ("executor:other", "deployment.report_step", {}, "on this subject it must be 'executor:local'"),
+        ("ci", "deployment.report_step", {}, "on this subject it must be 'executor:local'"),
+        ("executor:local", "deployment.deploy", {}, "deployment.deploy is no report"),
+        ("executor:local", "deployment.resume", {}, "deployment.resume is no report"),
+        ("executor:local", "deployment.report_step", {"Relman-Actor": "alice"}, "have no actor"),
+    ],
+)
+async def test_an_executor_can_only_report_and_only_as_itself(
+    server: NatsServer, source: str, command: str, headers: dict[str, str], reason: str
+) -> None:
+    async with serving(server) as bus, BusClient(server.url) as client:
+        assert await queued(bus, "relman.reports.local", event(source, command), headers) == b"+TERM"
+
+        (letter,) = await client.dead_letters()
+        assert reason in letter.reason
+        assert bus.gateway.seen == []
+
+
+async def test_reports_and_commands_keep_their_common_order(server: NatsServer) -> None:
+    async with connected(server) as bus, BusClient(server.url) as client:
+        for number in range(0, 40, 2):
+            await client.send(wish(str(number)))
+            report = event("executor:local", "deployment.report_step", id=str(number + 1))
+            await publish(bus.connection, "relman.reports.local", report, {})
+        service = CommandService(bus.connection, bus.gateway, bus.dead_letters)
+        async with running(service.run(), service.ready):
+            assert [await bus.gateway.calls.get() for _ in range(40)] == [str(number) for number in range(40)]
+
+
+async def test_a_deposed_gateway_leaves_everything_to_its_successor(server: NatsServer) -> None:
+    async with connected(server) as bus, BusClient(server.url) as client:
+        bus.gateway.plan = {id: [DeposedError("another holds it")] for id in ("asked", "queued")}
+        deposed = CommandService(bus.connection, bus.gateway, bus.dead_letters)
+        async with running(deposed.run(), deposed.ready):
+            await client.send(wish("queued"))
+            assert await bus.gateway.calls.get() == "queued"
+            asking = asyncio.create_task(client.ask(wish("asked")))
+            assert await bus.gateway.calls.get() == "asked"
+        successor = CommandService(bus.connection, bus.gateway, bus.dead_letters)
+        async with running(successor.run(), successor.ready):
+            assert await bus.gateway.calls.get() == "queued"
+            assert (await asking).status == "accepted"
+        assert await bus.dead_letters.newest() == ()
+
+
+async def test_a_log_that_does_not_answer_is_busy_and_costs_nothing(server: NatsServer) -> None:
+    away = LogUnavailableError("the connection is refused")
+    async with serving(server) as bus, BusClient(server.url) as client:
+        bus.gateway.plan = {"asked": [away], "queued": [away] * 20}
+
+        busy = await client.ask(wish("asked"))
+        assert (busy.status, "the connection is refused" in (busy.reason or "")) == ("busy", True)
+        settled = await watch(bus, ACKS)
+        await client.send(wish("queued"))
+        assert (await settled.next_msg(timeout=5)).data == b"+ACK"
+        assert await bus.dead_letters.newest() == ()
+
+
+async def test_several_projectors_share_the_queries(server: NatsServer) -> None:
+    async with connected(server) as bus, connected(server) as other, BusClient(server.url) as client:
+        answered = [0, 0]
+
+        def answering(who: int) -> Any:
+            async def answer(name: str, params: dict[str, Any], after: int) -> JsonValue:
+                answered[who] += 1
+                return who
+
+            return answer
+
+        one, two = QueryService(bus.connection, answering(0)), QueryService(other.connection, answering(1))
+        async with running(one.run(), one.ready), running(two.run(), two.ready):
+            for _ in range(100):
+                await client.query("who")
+
+        assert sum(answered) == 100
+        assert min(answered) > 10
+
+
+async def test_what_is_being_answered_when_it_stops_is_still_answered(server: NatsServer) -> None:
+    async with connected(server) as bus, BusClient(server.url) as client:
+        gate = asyncio.Event()
+        bus.gateway.plan = {"1": [gate]}
+        service = CommandService(bus.connection, bus.gateway, bus.dead_letters)
+        serving_ = asyncio.create_task(service.run())
+        await service.ready.wait()
+        asking = asyncio.create_task(client.ask(wish("1")))
+        await bus.gateway.calls.get()
+
+        serving_.cancel()
+        asyncio.get_running_loop().call_later(0.05, gate.set)
+        assert (await asking).status == "accepted"
+        await asyncio.wait([serving_])
+        assert bus.gateway.calls.empty()

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import psutil
 
-from release_management.adapters.local import processes
 from release_management.adapters.local.haproxy import BalancerError, ask, shape, write_config
 from release_management.adapters.local.settings import ComponentSettings
-from release_management.adapters.local.state import Balancer, ComponentState, Folder, Process
+from release_management.adapters.local.state import Balancer, ComponentState, Folder
+from release_management.adapters.targets import processes
+from release_management.adapters.targets.processes import Process
 
 START_SECONDS = 5.0
 # HAProxy binds under a longer, temporary name first, and a unix socket's path has at most 107 bytes.

@@ -8,10 +8,13 @@ the next pass looks for a process that carries the token before it starts anothe
 import signal
 from dataclasses import dataclass, field
 
-from release_management.adapters.local import balancer, haproxy, processes
+from release_management.adapters.local import balancer, haproxy
+from release_management.adapters.local.ports import NoFreePort, free_port, port_is_free
 from release_management.adapters.local.settings import ComponentSettings, fill_in, server_name
-from release_management.adapters.local.state import ComponentState, Folder, Instance, Phase, Process, SlotState
-from release_management.adapters.local.variables import SecretMissing, resolve, without_secrets
+from release_management.adapters.local.state import ComponentState, Folder, Instance, Phase, SlotState
+from release_management.adapters.targets import processes
+from release_management.adapters.targets.processes import Process
+from release_management.adapters.targets.variables import SecretMissing, resolve, without_secrets
 from release_management.services.ports import Clock
 
 LONGEST_BACKOFF = 30.0
@@ -115,7 +118,7 @@ class _Pass:
         for slot in self.settings.slots:
             ports = self.state.ports.setdefault(slot, [])
             while len(ports) < self.settings.max_replicas:
-                ports.append(processes.free_port(self._taken()))
+                ports.append(free_port(self._taken()))
                 self.dirty = True
 
     def _taken(self) -> set[int]:
@@ -161,8 +164,8 @@ class _Pass:
 
     def _start(self, slot: str, stand: SlotState, instance: Instance) -> None:
         try:
-            if not processes.port_is_free(instance.port):
-                instance.port = processes.free_port(self._taken())
+            if not port_is_free(instance.port):
+                instance.port = free_port(self._taken())
                 self.state.ports[slot][instance.index - 1] = instance.port
             values = {
                 "port": str(instance.port),
@@ -185,7 +188,7 @@ class _Pass:
             instance.trouble = None
             self._enter(instance, "serving")
             self.folder.save(self.state)
-        except (OSError, ValueError, SecretMissing, processes.NoFreePort) as error:
+        except (OSError, ValueError, SecretMissing, NoFreePort) as error:
             instance.process = None
             instance.trouble = f"cannot be started: {error}"
             self._back_off(instance, instance.exits)

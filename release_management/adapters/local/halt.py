@@ -6,8 +6,10 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from release_management.adapters.local import balancer, processes
-from release_management.adapters.local.state import Folder, Process
+from release_management.adapters.local import balancer
+from release_management.adapters.local.state import Folder
+from release_management.adapters.targets import processes
+from release_management.adapters.targets.processes import Process
 
 _POLL = 0.02
 

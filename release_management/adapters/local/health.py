@@ -4,10 +4,11 @@ import http.client
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from release_management.adapters.local import haproxy, processes
+from release_management.adapters.local import haproxy
 from release_management.adapters.local.settings import server_name
 from release_management.adapters.local.state import ComponentState, Folder, Instance, SlotState
-from release_management.adapters.local.variables import without_secrets
+from release_management.adapters.targets import processes
+from release_management.adapters.targets.variables import without_secrets
 
 _TIMEOUT = 1.0
 

@@ -2,8 +2,9 @@
 
 from typing import assert_never
 
-from release_management.adapters.local.settings import check_environment, check_settings
+from release_management.adapters.local.settings import check_settings
 from release_management.adapters.local.state import ComponentState, SlotState
+from release_management.adapters.targets.variables import check_environment
 from release_management.domain.orders import AwaitSlotHealthy, Order, ProvisionSlot, RetireSlot, RouteSlots
 
 

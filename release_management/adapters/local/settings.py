@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
+from release_management.adapters.targets.variables import check_environment
 from release_management.domain.words import Name, Seconds, Value, explain
 
 PLACEHOLDERS = ("port", "version", "artifact", "component", "slot", "instance", "environment", "python")
@@ -57,15 +58,6 @@ def check_settings(raw: Mapping[str, JsonValue]) -> ComponentSettings:
         return ComponentSettings.model_validate(dict(raw))
     except ValidationError as error:
         raise ValueError(explain(error)) from None
-
-
-def check_environment(env: Mapping[str, str]) -> None:
-    """Raise `ValueError` where a name or a value cannot stand in a process's environment."""
-    for name, value in env.items():
-        if not name or "=" in name or "\0" in name:
-            raise ValueError(f"{name!r} is no environment variable; write a name without '='")
-        if "\0" in value:
-            raise ValueError(f"the value of {name} holds a NUL, which an environment cannot carry")
 
 
 def server_name(slot: str, index: int) -> str:

@@ -1,43 +1,22 @@
-"""What the executor remembers of a component, durably, beside the target.
+"""What the executor remembers of a component: an *intent*.
 
-The folder `<data>/targets/<environment>/<application>/<target>/<component>/` holds `state.json` (replaced atomically,
-and flushed, by whoever holds `lock`), HAProxy's configuration and the logs. The state is an *intent*: what should run
-in each slot and which share of the traffic it should get, with the highest fence that said so. Everything that is done
-to processes and to HAProxy is derived from it, under the lock (see `lock` for what a stopped executor can and cannot
-do). Values of secrets are not in it, only their references.
+It says what should run in each slot and which share of the traffic it should get, with the highest fence that said so.
+Everything that is done to processes and to HAProxy is derived from it, under the lock (see `targets.lock` for what a
+stopped executor can and cannot do).
 """
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
-from release_management.adapters.local.lock import exclusive
 from release_management.adapters.local.settings import ComponentSettings
-from release_management.domain.orders import Order
+from release_management.adapters.targets.folder import Kept, TargetFolder, TargetState
+from release_management.adapters.targets.processes import Process
 
-KEPT_REPORTS = 50
 Phase = Literal["starting", "serving", "draining", "terminating"]
 
 
-class _Kept(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class Process(_Kept):
-    """A process of ours. The token stands in its environment, so that it is found when its pid was never recorded."""
-
-    token: str
-    pid: int | None = None
-    started: float | None = None
-
-
-class Instance(_Kept):
+class Instance(Kept):
     """One of a slot's processes. `since` is when its phase began, `not_before` when it may be started (Unix seconds).
 
     *starting*: not running, to be started; *serving*: started, gets its share; *draining*: finishes its requests;
@@ -59,7 +38,7 @@ class Instance(_Kept):
     trouble: str | None = None
 
 
-class SlotState(_Kept):
+class SlotState(Kept):
     """What should run in a slot, and what does. A slot with 0 replicas is retired."""
 
     version: str
@@ -83,7 +62,7 @@ class SlotState(_Kept):
         return instance.index <= self.replicas and instance.digest == self.digest()
 
 
-class Balancer(_Kept):
+class Balancer(Kept):
     """The component's HAProxy: its process, its admin socket, and the digest of what only a restart can change."""
 
     process: Process
@@ -91,39 +70,16 @@ class Balancer(_Kept):
     shape: str
 
 
-class Answer(_Kept):
-    """A report as it was given, and the order that it answers."""
-
-    deployment: str
-    leg: str
-    step: int
-    attempt: int
-    fence: int
-    report: str
-
-    def answers(self, order: Order) -> bool:
-        """Whether this is the report of that very order."""
-        return (self.deployment, self.leg, self.step, self.attempt, self.fence) == (
-            order.deployment,
-            order.leg,
-            order.step,
-            order.attempt,
-            order.fence,
-        )
-
-
-class ComponentState(_Kept):
+class ComponentState(TargetState):
     """All of it. `settings` is None until something has been provisioned."""
 
     environment: str
     component: str
-    fence: int = 0
     settings: ComponentSettings | None = None
     weights: dict[str, int] = {}
     slots: dict[str, SlotState] = {}
     ports: dict[str, list[int]] = {}
     balancer: Balancer | None = None
-    answers: list[Answer] = []
 
     def serving(self, slot: str) -> list[Instance]:
         """The slot's instances that have been started and shall stay."""
@@ -131,58 +87,13 @@ class ComponentState(_Kept):
         return [each for each in stand.instances if each.phase == "serving"] if stand is not None else []
 
 
-class Folder:
-    """A component's folder. Reading needs no lock: `state.json` is replaced as a whole."""
+class Folder(TargetFolder[ComponentState]):
+    """A component's folder, which holds HAProxy's configuration too."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._state = path / "state.json"
+    FILE = "state.json"
 
-    @classmethod
-    def of(cls, data: Path, order: Order) -> "Folder":
-        """The folder that an order is about, made where it is missing."""
-        path = data / "targets" / order.environment / order.application / order.target / order.component
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return cls(path)
+    def _parse(self, raw: bytes) -> ComponentState:
+        return ComponentState.model_validate_json(raw)
 
-    @classmethod
-    def all(cls, data: Path) -> list["Folder"]:
-        """Every component's folder under `data`."""
-        return [cls(state.parent) for state in sorted((data / "targets").glob("*/*/*/*/state.json"))]
-
-    @property
-    def data(self) -> Path:
-        """The executor's folder, which holds all components'."""
-        return self.path.parents[4]
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """One critical section. Raises `LockHeld`."""
-        with exclusive(self.path / "lock"):
-            yield
-
-    def load(self) -> ComponentState:
-        """The state as it was last saved; empty where there is none. Raises `OSError`, `ValueError`."""
-        try:
-            return ComponentState.model_validate_json(self._state.read_bytes())
-        except FileNotFoundError:
-            environment = self.path.parent.parent.parent.name
-            return ComponentState(environment=environment, component=self.path.name)
-
-    def save(self, state: ComponentState) -> None:
-        """Replace the state, durably. The caller holds the lock. Raises `OSError`."""
-        fresh = self.path / "state.json.new"
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(state.model_dump_json().encode())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, self._state)
-        directory = os.open(self.path, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-
-    def log(self, name: str) -> Path:
-        """The log file of an instance or of HAProxy."""
-        return self.path / f"{name}.log"
+    def _new(self) -> ComponentState:
+        return ComponentState(environment=self.path.parents[2].name, component=self.path.name)

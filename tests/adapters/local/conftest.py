@@ -5,13 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.adapters.component import gone_afterwards
 from tests.adapters.local.stand import Stand
 
 
 @pytest.fixture
 def stand(tmp_path: Path) -> Iterator[Stand]:
-    made = Stand(tmp_path)
-    try:
+    with gone_afterwards(Stand(tmp_path)) as made:
         yield made
-    finally:
-        made.end_everything()

@@ -3,55 +3,33 @@
 import asyncio
 import json
 import os
-import secrets
 import signal
 import socket
-import subprocess
-import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
 from pydantic import JsonValue
 
-from release_management.adapters.local import LocalExecutor
-from release_management.adapters.local.processes import free_port
+from release_management.adapters.local.executor import LocalExecutor
+from release_management.adapters.local.ports import free_port
 from release_management.adapters.local.state import ComponentState, Folder
-from release_management.domain.orders import (
-    Action,
-    AwaitSlotHealthy,
-    Order,
-    ProvisionSlot,
-    Report,
-    RetireSlot,
-    RouteSlots,
-)
-
-ROOT = Path(__file__).parents[3]
-VICTIM = Path(__file__).with_name("victim.py")
+from release_management.domain.orders import AwaitSlotHealthy, ProvisionSlot, Report, RetireSlot, RouteSlots
+from tests.adapters.component import ROOT, VICTIM, Component, SystemClock
 
 
-class SystemClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
+class Stand(Component):
+    """One component of the executor `local`."""
 
-
-class Stand:
-    """One component, with a fence that rises with every order."""
+    EXECUTOR = "local"
 
     def __init__(self, folder: Path) -> None:
-        self.data = folder / "data"
-        self.journal = folder / "journal"
+        super().__init__(folder)
         self.port = free_port(())
-        self.fence = 0
-        self.component = f"web-{secrets.token_hex(4)}"
         self.arguments: list[str] = []
-        self.variables: dict[str, str] = {}
         self.settings: dict[str, JsonValue] = {
             "port": self.port,
             "health": "/health",
@@ -63,36 +41,17 @@ class Stand:
         sample = ["{python}", "-m", "release_management.sample", "--port", "{port}", "--version", "{version}"]
         return [*sample, "--component", "{component}", "--journal", str(self.journal), *self.arguments]
 
-    def order(self, action: Action, fence: int | None = None, within: float = 20.0) -> Order:
-        self.fence = self.fence + 1 if fence is None else self.fence
-        return Order(
-            deployment="0190c5a0-0000-7000-8000-000000000001",
-            leg="forward",
-            step=self.fence if fence is None else 1000 + fence,
-            attempt=1,
-            fence=self.fence if fence is None else fence,
-            executor="local",
-            environment="prod",
-            application="shop",
-            target="main",
-            component=self.component,
-            action=action,
-            settings={"command": self.command(), **self.settings},
-            variables=self.variables,
-            deadline=(datetime.now(UTC) + timedelta(seconds=within)).isoformat(),
-        )
+    def all_settings(self) -> dict[str, JsonValue]:
+        return {"command": self.command(), **self.settings}
 
-    def executor(self) -> LocalExecutor:
+    def never_healthy(self) -> None:
+        self.arguments = ["--fail"]
+
+    def effects(self) -> list[str]:
+        return self.starts()
+
+    def local(self) -> LocalExecutor:
         return LocalExecutor(self.data, SystemClock())
-
-    def ask(self, order: Order) -> Report:
-        """Each time another executor: what matters must be beside the target."""
-        return asyncio.run(self.executor().carry_out(order))
-
-    def do(self, action: Action, within: float = 20.0) -> Report:
-        report = self.ask(self.order(action, within=within))
-        assert report.result == "succeeded", report.reason
-        return report
 
     def run_in(self, slot: str, version: str = "1.0.0", replicas: int = 1) -> None:
         self.do(ProvisionSlot(slot=slot, version=version, replicas=replicas))
@@ -105,14 +64,11 @@ class Stand:
         return self.do(RetireSlot(slot=slot))
 
     def reconcile(self) -> None:
-        asyncio.run(self.executor().reconcile())
-
-    def stop(self) -> None:
-        asyncio.run(self.executor().stop())
+        asyncio.run(self.local().reconcile())
 
     @property
     def folder(self) -> Folder:
-        return Folder(self.data / "targets" / "prod" / "shop" / "main" / self.component)
+        return Folder(self.place)
 
     def state(self) -> ComponentState:
         return self.folder.load()
@@ -179,35 +135,11 @@ class Stand:
             for thread in threads:
                 thread.join()
 
-    @contextmanager
-    def victim(self, order: Order, point: str) -> "Iterator[subprocess.Popen[bytes]]":
-        """An executor in a process of its own, which comes to grief at a certain point."""
-        with subprocess.Popen(
-            [sys.executable, str(VICTIM), str(self.data), order.model_dump_json(), point],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-        ) as victim:
-            try:
-                yield victim
-            finally:
-                victim.kill()
-
     def end_everything(self) -> None:
         self.stop()
         for pid in [*self.instance_pids(), *self.haproxy_pids()]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-
-
-def until(condition: Callable[[], bool], within: float = 10.0) -> None:
-    give_up = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < give_up, "it did not come to pass"
-        time.sleep(0.02)
-
-
-def is_stopped(pid: int) -> bool:
-    return psutil.Process(pid).status() == psutil.STATUS_STOPPED
 
 
 def _own(belongs: Callable[[Sequence[str]], bool]) -> list[psutil.Process]:

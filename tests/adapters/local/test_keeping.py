@@ -12,7 +12,8 @@ import pytest
 
 from release_management.adapters.local import balancer, haproxy
 from release_management.domain.orders import AwaitSlotHealthy, ProvisionSlot, Report
-from tests.adapters.local.stand import Stand, until
+from tests.adapters.component import until
+from tests.adapters.local.stand import Stand
 
 
 def test_a_killed_balancer_comes_back_with_its_weights(stand: Stand) -> None:
@@ -56,7 +57,7 @@ def test_weights_that_drifted_are_set_again(stand: Stand) -> None:
 
 def test_a_killed_instance_is_started_again(stand: Stand) -> None:
     async def kill_one() -> None:
-        executor = stand.executor()
+        executor = stand.local()
         running = asyncio.create_task(executor.run())
         os.kill(killed, signal.SIGKILL)
         while len(stand.starts()) < 3 or len(stand.instance_pids()) < 2:
@@ -102,7 +103,7 @@ def test_a_stop_lets_requests_in_flight_finish(stand: Stand) -> None:
     async def ask_and_stop() -> str:
         asking = asyncio.create_task(asyncio.to_thread(stand.request))
         await asyncio.sleep(0.2)
-        await stand.executor().stop()
+        await stand.local().stop()
         return await asking
 
     assert asyncio.run(ask_and_stop()) == "1.0.0"
@@ -137,7 +138,7 @@ def test_an_end_while_nobody_looked_is_no_failure(stand: Stand) -> None:
     until(lambda: not stand.instance_pids())
 
     async def wait_and_reconcile() -> Report:
-        executor = stand.executor()
+        executor = stand.local()
         running = asyncio.create_task(executor.run())
         report = await executor.carry_out(stand.order(AwaitSlotHealthy(slot="blue", replicas=1)))
         await executor.stop(keep=True)

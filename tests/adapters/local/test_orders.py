@@ -1,13 +1,13 @@
 """An order has its effect once, in the order of the fences, whatever happens to executors."""
 
-import asyncio
 import os
 import signal
 
 import pytest
 
 from release_management.domain.orders import AwaitSlotHealthy, ProvisionSlot, Report, RetireSlot, RouteSlots
-from tests.adapters.local.stand import Stand, is_stopped, until
+from tests.adapters.component import is_stopped, until
+from tests.adapters.local.stand import Stand
 
 
 def test_a_lower_fence_is_stale_and_changes_nothing(stand: Stand) -> None:
@@ -25,27 +25,6 @@ def test_a_lower_fence_is_stale_and_changes_nothing(stand: Stand) -> None:
         assert (report.result, report.fence) == ("stale", 2)
     assert stand.state() == before
     assert stand.versions(50) == {"1.0.0": 50}
-
-
-def test_the_same_order_gets_the_same_report(stand: Stand) -> None:
-    order = stand.order(ProvisionSlot(slot="blue", version="1.0.0", replicas=1))
-    first = stand.ask(order)
-    assert first.result == "succeeded"
-    assert stand.ask(order).model_dump_json() == first.model_dump_json()
-    stand.do(AwaitSlotHealthy(slot="blue", replicas=1))
-    assert stand.ask(order).model_dump_json() == first.model_dump_json()
-    assert len(stand.starts()) == len(stand.instance_pids()) == 1
-
-
-def test_orders_asked_at_the_same_time_start_one_process(stand: Stand) -> None:
-    order = stand.order(ProvisionSlot(slot="blue", version="1.0.0", replicas=1))
-
-    async def together() -> list[Report]:
-        return await asyncio.gather(*(stand.executor().carry_out(order) for _ in range(5)))
-
-    assert len({report.model_dump_json() for report in asyncio.run(together())}) == 1
-    stand.do(AwaitSlotHealthy(slot="blue", replicas=1))
-    assert len(stand.starts()) == len(stand.instance_pids()) == 1
 
 
 @pytest.mark.parametrize("point", ["killed after a spawn", "killed after starting HAProxy"])
@@ -82,37 +61,3 @@ def test_a_stopped_executor_neither_blocks_its_successor_nor_undoes_its_work(
         assert Report.model_validate_json(said).result == "stale"
     assert stand.versions(100) == {"2.0.0": 100}
     assert stand.ask(order).result == "stale"
-
-
-def test_a_higher_fence_ends_a_wait_for_health(stand: Stand) -> None:
-    stand.arguments = ["--fail"]
-    stand.do(ProvisionSlot(slot="blue", version="1.0.0", replicas=1))
-
-    async def overtake() -> tuple[Report, Report]:
-        executor = stand.executor()
-        waiting = asyncio.create_task(executor.carry_out(stand.order(AwaitSlotHealthy(slot="blue", replicas=1))))
-        await asyncio.sleep(0.3)
-        retired = await executor.carry_out(stand.order(RetireSlot(slot="blue")))
-        return await waiting, retired
-
-    waited, retired = asyncio.run(overtake())
-    assert (waited.result, retired.result) == ("stale", "succeeded")
-    assert not stand.instance_pids()
-
-
-def test_an_order_cut_short_by_a_stop_has_no_report(stand: Stand) -> None:
-    stand.arguments = ["--fail"]
-    stand.do(ProvisionSlot(slot="blue", version="1.0.0", replicas=1))
-    order = stand.order(AwaitSlotHealthy(slot="blue", replicas=1))
-
-    async def cut() -> None:
-        executor = stand.executor()
-        waiting = asyncio.create_task(executor.carry_out(order))
-        await asyncio.sleep(0.2)
-        await executor.stop(keep=True)
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-
-    asyncio.run(cut())
-    assert len(stand.instance_pids()) == 1
-    assert all(answer.fence != order.fence for answer in stand.state().answers)

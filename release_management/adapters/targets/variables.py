@@ -1,4 +1,5 @@
-"""Variables whose value is only a reference, `env:NAME` or `file:PATH`: read when a process starts, kept nowhere."""
+"""A process's variables. One whose value is only a reference, `env:NAME` or `file:PATH`, is read when the process
+starts, and kept nowhere."""
 
 import os
 from collections.abc import Mapping
@@ -9,6 +10,15 @@ _SCHEMES = ("env:", "file:")
 
 class SecretMissing(Exception):
     """A secret that a variable refers to cannot be read."""
+
+
+def check_environment(env: Mapping[str, str]) -> None:
+    """Raise `ValueError` where a name or a value cannot stand in a process's environment."""
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name:
+            raise ValueError(f"{name!r} is no environment variable; write a name without '='")
+        if "\0" in value:
+            raise ValueError(f"the value of {name} holds a NUL, which an environment cannot carry")
 
 
 def resolve(variables: Mapping[str, str]) -> dict[str, str]:

@@ -3,29 +3,32 @@
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import time
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
-from release_management.adapters.local.state import Process
+from release_management.adapters.targets.folder import Kept
 
 TOKEN = "RELMAN_INSTANCE"
 _INHERITED = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"}
 _INHERITED |= {"PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
 _LOG_LIMIT = 10_000_000
 _CLOCK_SLACK = 0.05
-# Below the range from which kernels take the local ports of outgoing connections, which would get in the way.
-_PORTS = range(20_000, 32_000)
+_PATIENCE = 2.0
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
-class NoFreePort(Exception):
-    """No free port was found on 127.0.0.1 between 20000 and 32000."""
+class Process(Kept):
+    """A process of ours. The token stands in its environment, so that it is found when its pid was never recorded."""
+
+    token: str
+    pid: int | None = None
+    started: float | None = None
 
 
 def new_token() -> str:
@@ -45,9 +48,7 @@ def start(
 
     Raises `OSError`.
     """
-    if log.exists() and log.stat().st_size > _LOG_LIMIT:
-        os.replace(log, log.with_suffix(".log.1"))
-    with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
+    with open_log(log) as output:
         begins = os.fstat(output.fileno()).st_size
         child = subprocess.Popen(
             argv,
@@ -59,7 +60,19 @@ def start(
             start_new_session=True,
         )
     _children[child.pid] = child
-    return Process(token=token, pid=child.pid, started=_start_time(child.pid)), begins
+    return recorded(token, child.pid), begins
+
+
+def open_log(path: Path) -> BinaryIO:
+    """Open a log to append to it; one that has grown long is put aside first. Raises `OSError`."""
+    if path.exists() and path.stat().st_size > _LOG_LIMIT:
+        os.replace(path, path.with_suffix(".log.1"))
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+
+
+def recorded(token: str, pid: int) -> Process:
+    """A process that was just started, as it will be known again."""
+    return Process(token=token, pid=pid, started=_start_time(pid))
 
 
 def alive(process: Process | None) -> bool:
@@ -116,17 +129,26 @@ def end_leftovers(process: Process | None) -> None:
     """Kill whatever still carries the token (the process itself, and what it left behind); wait until it is gone."""
     if process is None:
         return
-    leftovers = _carrying(process.token)
-    if process.pid is not None and alive(process):
-        with suppress(psutil.NoSuchProcess):
-            leftovers.append(psutil.Process(process.pid))
-    for seen in leftovers:
-        with suppress(psutil.NoSuchProcess):
-            seen.kill()
-    psutil.wait_procs(leftovers, timeout=2.0)
+    give_up = time.monotonic() + _PATIENCE
+    while leftovers := _leftovers(process):
+        for seen in leftovers:
+            with suppress(psutil.NoSuchProcess):
+                seen.kill()
+        while any(map(_runs, leftovers)) and time.monotonic() < give_up:
+            time.sleep(0.005)
+        if time.monotonic() >= give_up:
+            break
     child = _children.get(process.pid or 0)
     if child is not None and child.poll() is not None:
         del _children[child.pid]
+
+
+def _leftovers(process: Process) -> list[psutil.Process]:
+    found = _carrying(process.token)
+    if process.pid is not None and alive(process):
+        with suppress(psutil.NoSuchProcess):
+            found.append(psutil.Process(process.pid))
+    return found
 
 
 def reap() -> None:
@@ -146,32 +168,18 @@ def last_line(log: Path, begins: int) -> str | None:
     return lines[-1].strip() if lines else None
 
 
-def port_is_free(port: int) -> bool:
-    """Whether a server could listen on 127.0.0.1:`port` now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
-def free_port(taken: Container[int]) -> int:
-    """A port on 127.0.0.1 that nobody listens on and that is not in `taken`. Raises `NoFreePort`."""
-    give_up = time.monotonic() + 2.0
-    while time.monotonic() < give_up:
-        port = secrets.choice(_PORTS)
-        if port not in taken and port_is_free(port):
-            return port
-    raise NoFreePort("no free port on 127.0.0.1 between 20000 and 32000")
+def _runs(seen: psutil.Process) -> bool:
+    try:
+        return seen.is_running() and seen.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _carrying(token: str) -> list[psutil.Process]:
     found = []
     for seen in psutil.process_iter():
         try:
-            if seen.environ().get(TOKEN) == token:
+            if seen.environ().get(TOKEN) == token and _runs(seen):
                 found.append(seen)
         except psutil.Error:
             continue

@@ -1,0 +1,152 @@
+"""The executor `command`: a program of yours for every verb.
+
+One program at a time runs for a component, also among executors that share a folder: each takes its `turn` with a lock
+of its own, which it holds while the program runs. The state's lock is free meanwhile, so that a newer order is admitted
+at once; whoever runs the older one's program sees the higher fence, ends the program and lets go of the turn. An
+executor that dies lets go of it too, and its program dies with it; what is left of that program is ended before the
+next one begins. An order without a report is carried out again: a program must be able to do what is done already.
+"""
+
+import asyncio
+import os
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from release_management.adapters.command.answer import verdict
+from release_management.adapters.command.environment import environment
+from release_management.adapters.command.output import Output
+from release_management.adapters.command.program import CannotStart, Program
+from release_management.adapters.command.settings import CommandSettings, check_settings
+from release_management.adapters.command.state import CommandState, Folder
+from release_management.adapters.targets import processes
+from release_management.adapters.targets.executor import FencedExecutor, Verdict, plain
+from release_management.adapters.targets.lock import LockHeld, exclusive, turn
+from release_management.adapters.targets.processes import Process
+from release_management.adapters.targets.variables import SecretMissing, check_environment, without_secrets
+from release_management.domain.orders import AwaitSlotHealthy, Order, ProvisionSlot, Report, RouteSlots
+
+OVERTAKEN_POLL_SECONDS = 0.2
+_TURN = "turn.lock"
+
+
+class CommandExecutor(FencedExecutor[Folder]):
+    """Carries out orders by programs. Several executors may share a folder."""
+
+    async def run(self) -> None:
+        """End what programs of executors that died have left behind; then nothing is to be done until `stop`."""
+        for folder in await self._blocking(Folder.all, self._data):
+            with suppress(LockHeld, OSError, ValueError):
+                await self._blocking(_end_left_behind, folder)
+        await self._stopping.wait()
+
+    async def stop(self, keep: bool = False) -> None:
+        """End the programs under way; their orders have no report. What was deployed is not ours to end: `keep` or not.
+
+        Afterwards this executor does nothing more.
+        """
+        await self.give_up()
+
+    def _folder(self, order: Order) -> Folder:
+        return Folder.of(self._data, order)
+
+    def _intend(self, state: CommandState, order: Order) -> str | None:
+        try:
+            check_settings(order.settings, routes=isinstance(order.action, RouteSlots))
+            config = order.action.config if isinstance(order.action, ProvisionSlot) else {}
+            check_environment({**config, **order.variables})
+        except ValueError as error:
+            return f"the settings of {order.component} cannot be used: {error}"
+        return None
+
+    def _forget(self, state: CommandState) -> None:
+        state.program = None
+
+    async def _complete(self, folder: Folder, order: Order) -> Report:
+        async with turn(folder.path / _TURN):
+            return await super()._complete(folder, order)
+
+    async def _effect(self, folder: Folder, order: Order) -> Verdict:
+        settings = check_settings(order.settings, routes=False)
+        seconds = self._seconds(order, settings)
+        if seconds <= 0:
+            return _late(order, f"there was no time left for {order.action.verb}")
+        started: list[Program] = []
+        beginning = asyncio.ensure_future(self._blocking(self._begin, folder, order, settings, started))
+        try:
+            trouble = await asyncio.shield(beginning)
+            if trouble is not None:
+                return "errored", f"{order.action.verb} cannot be started: {trouble}", None
+            if not started:
+                return "stale", None, None
+            result, reason, observed = await self._outcome(folder, order, started[0], seconds, settings.stop_grace)
+            return result, reason and without_secrets(reason, order.variables), observed
+        finally:
+            # Also where we are told to stop meanwhile: no program goes on without us.
+            await asyncio.wait([beginning])
+            for program in started:
+                await program.finish(settings.stop_grace)
+
+    def _seconds(self, order: Order, settings: CommandSettings) -> float:
+        """How long the program may take."""
+        deadline = datetime.fromisoformat(order.deadline)
+        deadline = deadline if deadline.tzinfo is not None else deadline.replace(tzinfo=UTC)
+        return min(settings.timeout, (deadline - self._clock.now()).total_seconds())
+
+    def _begin(self, folder: Folder, order: Order, settings: CommandSettings, started: list[Program]) -> str | None:
+        """Start the order's program, unless it was overtaken or answered meanwhile. Says what is in the way."""
+        with folder.locked():
+            state = folder.load()
+            if self._answered(state, order) is not None:
+                return None
+            processes.end_leftovers(state.program)
+            token = processes.new_token()
+            state.program = Process(token=token)
+            folder.save(state)
+            try:
+                program = _start(folder, order, settings, token)
+            except (OSError, ValueError, SecretMissing, CannotStart) as error:
+                return plain(error)
+            started.append(program)
+            state.program = program.process
+            folder.save(state)
+            return None
+
+    async def _outcome(self, folder: Folder, order: Order, program: Program, seconds: float, grace: float) -> Verdict:
+        """Wait for the program; end it where its time is over or its order was overtaken."""
+        program.watch()
+        give_up = time.monotonic() + seconds
+        while (left := give_up - time.monotonic()) > 0:
+            if (code := await program.ended(min(left, OVERTAKEN_POLL_SECONDS))) is not None:
+                await program.finish(grace)
+                return verdict(order, code, program.output)
+            if (await self._blocking(folder.load)).fence > order.fence:
+                return "stale", None, None
+        await program.finish(grace)
+        said = f'; its last line was "{program.output.last_line}"' if program.output.last_line else ""
+        return _late(order, f"{order.action.verb} took longer than {seconds:.4g} s and was ended{said}")
+
+
+def _start(folder: Folder, order: Order, settings: CommandSettings, token: str) -> Program:
+    env = environment(order, settings)
+    stdin = folder.path / "order.json"
+    with open(os.open(stdin, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(order.model_dump_json().encode() + b"\n")
+    log = processes.open_log(folder.log("command"))
+    try:
+        heading = f"{order.action.verb}, fence {order.fence}, attempt {order.attempt}"
+        argv = settings.commands[order.action.verb]
+        return Program(token, argv, env, settings.cwd, stdin, Output(log, heading))
+    except BaseException:
+        log.close()
+        raise
+
+
+def _late(order: Order, reason: str) -> Verdict:
+    """Health that does not come in time is the release's fault; anything else that takes too long is not."""
+    return "failed" if isinstance(order.action, AwaitSlotHealthy) else "errored", reason, None
+
+
+def _end_left_behind(folder: Folder) -> None:
+    with exclusive(folder.path / _TURN, patience=0), folder.locked():
+        processes.end_leftovers(folder.load().program)

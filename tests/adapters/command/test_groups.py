@@ -1,0 +1,140 @@
+"""A program ends with everything that it has started, whatever becomes of its executor; one after the other runs."""
+
+import asyncio
+import os
+import shlex
+import signal
+import sys
+
+import pytest
+
+from release_management.domain.orders import AwaitSlotHealthy, ProvisionSlot, Report, RetireSlot
+from tests.adapters.command.stand import CommandStand, all_gone
+from tests.adapters.component import is_stopped, runs, until
+
+PROVISION = ProvisionSlot(slot="blue", version="1.0.0", replicas=1)
+HEALTHY = AwaitSlotHealthy(slot="blue", replicas=1)
+RETIRE = RetireSlot(slot="blue")
+STUBBORN = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if sys.argv[1] == "elsewhere":
+    os.setsid()
+print("child", sys.argv[1], os.getpid(), file=open(sys.argv[2], "a"), flush=True)
+time.sleep(600)
+"""
+
+
+def stubborn(stand: CommandStand, where: str) -> str:
+    """A command line for a process that ignores SIGTERM, in the program's group or `elsewhere`."""
+    words = [sys.executable, "-S", "-c", STUBBORN, where, str(stand.journal)]
+    return " ".join(shlex.quote(word) for word in words) + " &"
+
+
+def left_by_a_killed_executor(stand: CommandStand) -> int:
+    """A process that its program started, and that had left the group."""
+    stand.program("provision", f"{stubborn(stand, 'elsewhere')}\nsleep 600")
+    with stand.victim(stand.order(PROVISION), "none") as victim:
+        until(lambda: len(stand.pids("child")) == 1)
+        victim.kill()
+        victim.wait()
+    [left] = stand.pids("child")
+    assert runs(left)
+    return left
+
+
+def test_a_timeout_ends_the_whole_group_and_what_left_it(stand: CommandStand) -> None:
+    stand.settings["timeout"] = 1.0
+    stand.program("provision", f"trap '' TERM\n{stubborn(stand, 'here')}\n{stubborn(stand, 'elsewhere')}\nsleep 600")
+    report = stand.ask(stand.order(PROVISION))
+    assert report.result == "errored"
+    assert len(stand.pids("child")) == 2
+    assert all_gone(stand.pids())
+
+
+def test_sigterm_comes_first(stand: CommandStand) -> None:
+    stand.settings.update(timeout=0.3, stop_grace=10)
+    stand.program("provision", f"trap 'echo told >> {stand.journal}; exit 0' TERM\nsleep 600 & wait")
+    assert stand.ask(stand.order(PROVISION)).result == "errored"
+    assert stand.written("told") == ["told"]
+
+
+def test_what_a_program_leaves_in_the_background_goes_on(stand: CommandStand) -> None:
+    stand.program("provision", stubborn(stand, "here") + f"\nwhile ! grep -q child {stand.journal}; do :; done")
+    stand.do(PROVISION)
+    stand.do(HEALTHY)
+    [left] = stand.pids("child")
+    assert runs(left)
+    os.kill(left, signal.SIGKILL)
+
+
+def test_a_program_may_wait_for_all_of_its_children(stand: CommandStand) -> None:
+    waits = "import os\ntry:\n    while True: os.wait()\nexcept ChildProcessError: pass"
+    stand.program("provision", f"exec {shlex.quote(sys.executable)} -S -c {shlex.quote(waits)}")
+    assert stand.do(PROVISION, within=10).result == "succeeded"
+
+
+def test_nothing_goes_on_when_the_executor_is_killed(stand: CommandStand) -> None:
+    stand.program("provision", f"trap '' TERM\n{stubborn(stand, 'here')}\nsleep 600")
+    order = stand.order(PROVISION)
+    with stand.victim(order, "none") as victim:
+        until(lambda: len(stand.pids("child")) == 1)
+        victim.kill()
+        until(lambda: all_gone(stand.pids()), within=2)
+    stand.program("provision", ":")
+    assert stand.ask(order).result == "succeeded"
+    assert len(stand.effects()) == 1
+
+
+def test_what_left_the_group_of_a_killed_executor_is_ended_before_the_next_program(stand: CommandStand) -> None:
+    left = left_by_a_killed_executor(stand)
+    stand.program("retire", f"ps -o stat= -p {left} | grep -v Z || echo gone >> {stand.journal}")
+    stand.do(RETIRE)
+    assert stand.written("gone") == ["gone"]
+
+
+def test_what_a_killed_executor_left_is_ended_when_the_next_one_starts(stand: CommandStand) -> None:
+    left_by_a_killed_executor(stand)
+
+    async def start() -> None:
+        executor = stand.executor()
+        running = asyncio.create_task(executor.run())
+        while not all_gone(stand.pids()):
+            await asyncio.sleep(0.02)
+        await executor.stop()
+        await running
+
+    asyncio.run(asyncio.wait_for(start(), 10))
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_newer_order_ends_the_program_of_another_executor_first(stand: CommandStand, stopped: bool) -> None:
+    stand.program("await_healthy", "trap '' TERM\nsleep 600")
+    older_runs = f"ps -o stat= -p $(sed -n 's/begin await_healthy . //p' {stand.journal}) | grep -v Z"
+    stand.program("retire", f"{older_runs} && exit 1\n:")
+    older = stand.order(HEALTHY)
+    with stand.victim(older, "none") as victim:
+        until(lambda: bool(stand.written("begin await_healthy")))
+        if stopped:
+            os.kill(victim.pid, signal.SIGSTOP)
+            until(lambda: is_stopped(victim.pid))
+        assert stand.do(RETIRE).result == "succeeded"
+        assert victim.wait(20) == (-signal.SIGKILL if stopped else 0)
+        assert victim.stdout is not None
+        said = victim.stdout.read()
+    if not stopped:
+        assert Report.model_validate_json(said).result == "stale"
+    assert stand.ask(older).result == "stale"
+    assert not stand.written("end await_healthy")
+
+
+def test_the_same_order_at_two_executors_runs_once(stand: CommandStand) -> None:
+    stand.program("provision", "sleep 0.5")
+    order = stand.order(PROVISION)
+    with stand.victim(order, "none") as other:
+        until(lambda: bool(stand.written("begin provision")))
+        report = stand.ask(order)
+        assert other.wait(20) == 0
+        assert other.stdout is not None
+        assert Report.model_validate_json(other.stdout.read()) == report
+    assert len(stand.written("begin provision")) == 1

@@ -2,13 +2,18 @@
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from release_management.domain.environment import ConfigureEnvironment
-from release_management.domain.words import Refused, explain
+from release_management.domain.moment import time_zone, utc
+from release_management.domain.record import timestamp
+from release_management.domain.words import Refused, explain, seconds
 
 _JSON = TypeAdapter(dict[str, JsonValue])
 
@@ -46,6 +51,42 @@ def mapped(where: str, given: object, such_as: str) -> dict[str, Any]:
     for key in given:
         text(f"{where}: a key", key)
     return dict(given)
+
+
+def moment(where: str, given: object, zone: str = "UTC") -> str:
+    """A time in UTC, as records have it: of a `datetime`, RFC 3339, a date in `zone`, or so long ago (`"30d"`)."""
+    if isinstance(given, datetime):
+        if given.tzinfo is None:
+            raise Refused(f"{where} has no time zone; write datetime(…, tzinfo=UTC) {_got(given)}")
+        return timestamp(given.astimezone(UTC))
+    try:
+        if isinstance(given, date):
+            return _midnight(given, zone)
+        if isinstance(given, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", given):
+            return _midnight(date.fromisoformat(given), zone)
+        if isinstance(given, str) and re.fullmatch(r"(\d+(\.\d+)?(ms|s|m|h|d))+", given):
+            return timestamp(datetime.now(UTC) - timedelta(seconds=float(str(seconds(given)))))
+        return utc(text(where, given))
+    except (ValueError, OverflowError, LookupError):
+        raise Refused(
+            f"{where} is a time such as 2026-11-23T09:30:00Z, a date, or how long ago, such as 30d {_got(given)}"
+        ) from None
+
+
+def _midnight(day: date, zone: str) -> str:
+    return timestamp(datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC))
+
+
+def window(since: object, until: object, zone: str) -> dict[str, str]:
+    """The parameters of a metrics' window: by default the last 30 days."""
+    try:
+        time_zone(zone)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    end = timestamp(datetime.now(UTC)) if until is None else moment("until", until, zone)
+    if since is None:
+        return {"since": timestamp(datetime.fromisoformat(end) - timedelta(days=30)), "until": end, "time_zone": zone}
+    return {"since": moment("since", since, zone), "until": end, "time_zone": zone}
 
 
 def _got(given: object) -> str:

@@ -306,6 +306,176 @@ class Approval(View):
         )
 
 
+class Incident(View):
+    """Something that went wrong. `cause` is the deployment that somebody blames, `remedy` the one that ended it.
+
+    `attribution` is "explicit" where somebody has said what the cause is, or that no deployment is; else "inferred".
+    """
+
+    id: str
+    application: str
+    environment: str
+    severity: str | None = None
+    title: str
+    detected_at: str
+    cause: str | None = None
+    attribution: str
+    resolved_at: str | None = None
+    remedy: str | None = None
+    note: str | None = None
+    opened: str | None = None
+    by: str | None = None
+    resolved_by: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not over."""
+        return self.resolved_at is None
+
+    @property
+    def blamed(self) -> str:
+        """What caused it, in words."""
+        return self.cause or ("no deployment" if self.attribution == "explicit" else "not said")
+
+    def render(self) -> RenderableType:
+        """A line for each thing that is known."""
+        over = "open" if self.resolved_at is None else f"resolved {short_time(self.resolved_at)}"
+        lines = [
+            f"incident {self.id}: {self.title}",
+            f"  {self.application} in {self.environment}{f', {self.severity}' if self.severity else ''}, {over}",
+            f"  detected: {short_time(self.detected_at)}, opened by {self.by}",
+            f"  cause: {self.blamed}",
+        ]
+        lines += [f"  ended by deployment {self.remedy}"] if self.remedy else []
+        lines += [f"  note: {self.note}"] if self.note else []
+        return Text("\n".join(lines))
+
+
+class Metric(View):
+    """One metric of a window: its value with what it is made of. None where there is nothing to measure.
+
+    `unit` is seconds, ratio, or per_day. `p50` and `p90` are interpolated: of the durations in seconds, or for the
+    frequency of the days between deployments. `excluded` counts, by reason, what is in neither number; `censored` what
+    is not over yet. `buckets` are the frequency's days or weeks.
+    """
+
+    metric: str
+    definition: str
+    unit: str
+    value: float | None = None
+    numerator: int = 0
+    denominator: int | float = 0
+    excluded: dict[str, int] = {}
+    p50: float | None = None
+    p90: float | None = None
+    censored: int | None = None
+    with_rollbacks: dict[str, Any] | None = None
+    buckets: tuple[dict[str, Any], ...] | None = None
+    position: int = 0
+
+    @property
+    def shown(self) -> str:
+        """The value for a person."""
+        if self.value is None:
+            return "nothing to measure"
+        if self.unit == "ratio":
+            return f"{100 * self.value:.1f} %"
+        if self.unit == "per_day":
+            return f"{self.value:.2f} a day"
+        return f"{span(self.value)} (median)"
+
+    @property
+    def basis(self) -> str:
+        """The numbers that it is made of."""
+        if self.unit == "per_day":
+            return f"{self.numerator:g} in {self.denominator:.4g} days"
+        left = f", {self.censored} not over" if self.censored else ""
+        return f"{self.numerator:g} of {self.denominator:g}{left}"
+
+
+class Metrics(View):
+    """The DORA five, and the deployment success rate, of a window from `since` to just before `until`.
+
+    `position` is the log position up to which they are complete.
+    """
+
+    since: str
+    until: str
+    application: str | None = None
+    environment: str | None = None
+    time_zone: str = "UTC"
+    metrics: tuple[Metric, ...] = ()
+
+    def __getitem__(self, name: str) -> Metric:
+        """The metric of that name, such as `change_lead_time`."""
+        return next(metric for metric in self.metrics if metric.metric == name)
+
+    @property
+    def position(self) -> int:
+        """The log position up to which they are complete."""
+        return max((metric.position for metric in self.metrics), default=0)
+
+    def render(self) -> RenderableType:
+        """One row per metric."""
+        where = f"{self.application or 'all applications'} in {self.environment or 'the production tier'}"
+        head = f"{where}, {short_time(self.since)} to {short_time(self.until)} UTC"
+        definitions = ", ".join(sorted({metric.definition for metric in self.metrics}))
+        rows = (
+            (
+                metric.metric,
+                metric.shown,
+                None if metric.p90 is None or metric.unit != "seconds" else span(metric.p90),
+                metric.basis,
+                _reasons(metric.excluded),
+            )
+            for metric in self.metrics
+        )
+        return Group(
+            Text(head),
+            table("metric", "value", "p90", "of", "excluded", rows=rows),
+            Text(f"as {definitions} defines them, up to position {self.position}"),
+        )
+
+
+class Measured(View):
+    """What stands behind a metric: a deployment, or one change of it, with the records that say so.
+
+    `counted` is numerator, denominator, censored or excluded; `event` and `position` are the record's that ended it.
+    """
+
+    metric: str
+    counted: str
+    excluded: str | None = None
+    deployment: str
+    application: str
+    environment: str
+    release: str
+    outcome: str
+    finished: str
+    position: int
+    event: str
+    commit: str | None = None
+    seconds: float | None = None
+    since: str | None = None
+    to: str | None = None
+    why: tuple[str, ...] = ()
+    incidents: tuple[dict[str, Any], ...] = ()
+
+
+def _reasons(excluded: dict[str, int]) -> str:
+    return ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in excluded.items())
+
+
+def span(seconds: float) -> str:
+    """A duration in its two largest units."""
+    rest, said = round(seconds), []
+    for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        if rest >= size:
+            said.append(f"{rest // size} {name}")
+            rest %= size
+    return " ".join(said[:2]) or f"{seconds:.1f} s"
+
+
 class Entry(View):
     """A line of the audit trail."""
 

@@ -1,28 +1,14 @@
 """What an executor is asked to do, and what it answers."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
 
-from release_management.domain.record import timestamp
+from release_management.domain.moment import Moment
 from release_management.domain.words import Digest, Line, Name, Percent, Seconds, SemVer, Value
 
 Leg = Literal["forward", "rollback"]
 Slot = Name
-
-
-def _moment(value: str) -> str:
-    try:
-        moment = datetime.fromisoformat(value)
-        if moment.tzinfo is not None:
-            return timestamp(moment.astimezone(UTC))
-    except (ValueError, OverflowError):
-        pass
-    raise ValueError(f"{value!r} is no time with a zone; write RFC 3339, such as 2026-11-23T09:30:00.5Z")
-
-
-Moment = Annotated[str, AfterValidator(_moment)]
 
 
 class ProvisionSlot(Value):

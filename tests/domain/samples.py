@@ -36,6 +36,7 @@ from release_management.domain.deployment.events import (
 )
 from release_management.domain.environment import ApprovalRule, EnvironmentConfigured, Target, TargetConfigured
 from release_management.domain.estate import EnvironmentListed
+from release_management.domain.incident import IncidentAttributed, IncidentOpened, IncidentResolved
 from release_management.domain.orders import ProvisionSlot, RouteSlots
 from release_management.domain.pipeline import PipelineConfigured, Stage
 from release_management.domain.place import (
@@ -87,6 +88,7 @@ from tests.domain.build import (
     plan,
 )
 
+INCIDENT = "0193a5c2-7d7e-7000-8000-0000000000bb"
 SEALED = Personal(subject=ANN, sealed="v1.k7.pZ4kq0m3cGVyc29uYWw")
 STEPS: JsonValue = [{"set_weight": 10}, {"pause": {}}, {"set_weight": 50}, {"pause": {"duration": "5m"}}]
 CANARY = plan("canary", {"steps": STEPS})
@@ -319,6 +321,21 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
     (f"deployment:{DEPLOYMENT}", DeploymentExpired(reason="the place did not become free before the deadline")),
     (f"deployment:{DEPLOYMENT}", DeploymentCancelled(by=BEN, note=SEALED)),
     (f"deployment:{DEPLOYMENT}", DeploymentSuperseded(successor=OTHER)),
+    (
+        f"incident:{INCIDENT}",
+        IncidentOpened(
+            incident=INCIDENT,
+            application="shop",
+            environment="production",
+            severity="major",
+            title=SEALED,
+            detected_at=NOW,
+            cause=DEPLOYMENT,
+            attribution="explicit",
+        ),
+    ),
+    (f"incident:{INCIDENT}", IncidentAttributed(cause=DEPLOYMENT)),
+    (f"incident:{INCIDENT}", IncidentResolved(resolved_at=LATER, remedy=OTHER, note=SEALED)),
     (
         "refusals:production",
         CommandRefused(command="deployment.deploy", sender="cli", by=ANN, reason=SEALED),

@@ -1,0 +1,188 @@
+"""Incident: something went wrong where users are. Stream `incident:<uuid7>`.
+
+Its cause is a deployment, or explicitly none; where nobody has said, the metrics infer it and say so.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal, assert_never
+
+from pydantic import WrapValidator
+
+from release_management.domain.moment import Moment
+from release_management.domain.words import Command, Fact, Id, Line, Name, Note, Personal, Refused
+
+Severity = Literal["critical", "major", "minor"]
+Attribution = Literal["explicit", "inferred"]
+NO_DEPLOYMENT = "none"
+SKEW_SECONDS = 60.0
+"""So far ahead of ours may a caller's clock be."""
+
+# Events
+
+
+class IncidentOpened(Fact):
+    """It was noticed at `detected_at`. `cause` is the deployment that somebody blames; explicit without one: none is.
+
+    Inferred: nobody has said, and the metrics look for the deployment themselves.
+    """
+
+    NAME: ClassVar[str] = "incident.opened"
+    incident: str
+    application: Name
+    environment: Name
+    severity: Severity | None = None
+    title: Personal
+    detected_at: str
+    cause: str | None = None
+    attribution: Attribution
+
+
+class IncidentAttributed(Fact):
+    """Somebody says what caused it, in place of what was said before. Without a cause: no deployment did."""
+
+    NAME: ClassVar[str] = "incident.attributed"
+    cause: str | None = None
+
+
+class IncidentResolved(Fact):
+    """It was over at `resolved_at`. `remedy` is the deployment that ended it, which was not planned before."""
+
+    NAME: ClassVar[str] = "incident.resolved"
+    resolved_at: str
+    remedy: str | None = None
+    note: Personal | None = None
+
+
+IncidentEvent = IncidentOpened | IncidentAttributed | IncidentResolved
+
+
+# Commands
+
+
+def _id_or_none(value: Any, check: Any) -> Any:
+    return value if value == NO_DEPLOYMENT else check(value)
+
+
+Cause = Annotated[Id, WrapValidator(_id_or_none)]
+"""A deployment's id, or `none`."""
+
+
+class OpenIncident(Command):
+    """State that something went wrong. `deployment` is the cause if it is known, or `none`."""
+
+    NAME: ClassVar[str] = "incident.open"
+    application: Name = "default"
+    environment: Name
+    title: Line
+    severity: Severity | None = None
+    detected_at: Moment | None = None
+    deployment: Cause | None = None
+
+
+class AttributeIncident(Command):
+    """State what caused an incident: a deployment, or `none`."""
+
+    NAME: ClassVar[str] = "incident.attribute"
+    incident: Id
+    deployment: Cause
+
+
+class ResolveIncident(Command):
+    """State that an incident is over. `deployment` is the one that ended it."""
+
+    NAME: ClassVar[str] = "incident.resolve"
+    incident: Id
+    resolved_at: Moment | None = None
+    deployment: Id | None = None
+    note: Note | None = None
+
+
+# State
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """What is known of an incident; `id` is empty while it does not exist."""
+
+    id: str = ""
+    application: str = ""
+    environment: str = ""
+    detected_at: str = ""
+    cause: str | None = None
+    attribution: Attribution = "inferred"
+    resolved_at: str | None = None
+    remedy: str | None = None
+
+
+def evolve(state: Incident, event: IncidentEvent) -> Incident:
+    """Apply one fact."""
+    match event:
+        case IncidentOpened():
+            return Incident(
+                id=event.incident,
+                application=event.application,
+                environment=event.environment,
+                detected_at=event.detected_at,
+                cause=event.cause,
+                attribution=event.attribution,
+            )
+        case IncidentAttributed(cause=cause):
+            return replace(state, cause=cause, attribution="explicit")
+        case IncidentResolved(resolved_at=resolved_at, remedy=remedy):
+            return replace(state, resolved_at=resolved_at, remedy=remedy)
+        case _:
+            assert_never(event)
+
+
+# Decisions. Times are RFC 3339 texts in UTC with microseconds; such texts compare as times.
+
+
+def open_(opened: IncidentOpened, state: Incident, now: str) -> list[IncidentEvent]:
+    """Open it; it may have been detected long ago, but not later than now."""
+    if state.id:
+        return []
+    _has_been(opened.detected_at, "detected", now)
+    return [opened]
+
+
+def attribute(cause: str | None, state: Incident) -> list[IncidentEvent]:
+    """Blame a deployment, or none. Whoever knows better may say so again."""
+    if state.attribution == "explicit" and state.cause == cause:
+        return []
+    if cause is not None and cause == state.remedy:
+        raise Refused(f"incident {state.id} was ended by deployment {cause}, which cannot have caused it as well")
+    return [IncidentAttributed(cause=cause)]
+
+
+def resolve(command: ResolveIncident, state: Incident, actor: str, now: str) -> list[IncidentEvent]:
+    """End it. What is resolved already stays as it is: the same wish again is already so, another one is refused."""
+    if state.resolved_at is not None:
+        other_time = command.resolved_at not in (None, state.resolved_at)
+        if other_time or command.deployment not in (None, state.remedy):
+            by = f"by deployment {state.remedy}" if state.remedy else "without a deployment"
+            raise Refused(
+                f"incident {state.id} was resolved at {state.resolved_at} {by}; that stays: open another incident "
+                "for what came after"
+            )
+        return []
+    at = command.resolved_at or max(now, state.detected_at)
+    if command.resolved_at is not None:
+        _has_been(at, "resolved", now)
+    if at < state.detected_at:
+        raise Refused(
+            f"incident {state.id} was detected at {state.detected_at} and cannot have been resolved before, at {at}"
+        )
+    if command.deployment is not None and command.deployment == state.cause:
+        raise Refused(
+            f"incident {state.id} was caused by deployment {state.cause}, which cannot have ended it; name the one "
+            "that was deployed because of it, or leave it out"
+        )
+    note = None if command.note is None else Personal(subject=actor, text=command.note)
+    return [IncidentResolved(resolved_at=at, remedy=command.deployment, note=note)]
+
+
+def _has_been(at: str, what: str, now: str) -> None:
+    ahead = (datetime.fromisoformat(at) - datetime.fromisoformat(now)).total_seconds()
+    if ahead > SKEW_SECONDS:
+        raise Refused(f"an incident cannot have been {what} at {at}, which is in the future; it is {now}")

@@ -1,0 +1,411 @@
+"""The five metrics of DORA, as formulas over facts. `docs/discussions/dora.md` spells them out in the same order.
+
+The wording is that of dora.dev (2026); what it leaves open is decided here and named `DEFINITION`. Whoever changes what
+is counted raises that number. Times are RFC 3339 texts in UTC; durations are seconds.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from itertools import pairwise
+from math import floor
+from typing import Any, Literal
+
+DEFINITION = "dora/1"
+ATTRIBUTION_DAYS = 7
+"""An incident that nobody attributed is that of the newest deployment before it, unless that is older than this."""
+DAY_SECONDS = 86_400.0
+Metric = Literal[
+    "change_lead_time",
+    "deployment_frequency",
+    "failed_deployment_recovery_time",
+    "change_fail_rate",
+    "deployment_rework_rate",
+    "deployment_success_rate",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A deployment that began and has ended. `reached` is when users first met it, `failing` when it began to go back.
+
+    `first`: nothing of its application had succeeded in its environment before.
+    """
+
+    id: str
+    application: str
+    environment: str
+    release: str
+    outcome: str
+    started: str
+    finished: str
+    position: int
+    event: str
+    reached: str | None = None
+    failing: str | None = None
+    cause: str | None = None
+    reverts: str | None = None
+    first: bool = False
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ended well."""
+        return self.outcome == "Succeeded"
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """An incident with the deployment that caused it, as somebody said (explicit) or as the rule finds (inferred)."""
+
+    id: str
+    attribution: str
+    detected_at: str
+    position: int
+    event: str
+    deployment: str | None = None
+    resolved_at: str | None = None
+    resolved_event: str | None = None
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A commit that a successful deployment brought. `before`: an earlier one had brought it to the environment."""
+
+    deployment: str
+    commit: str
+    committed: str | None
+    before: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From `since` to just before `until`; days and ISO weeks (from Monday) are those of `zone`."""
+
+    since: datetime
+    until: datetime
+    zone: tzinfo = UTC
+    by: Literal["day", "week"] = "day"
+
+    def buckets(self) -> Iterator[tuple[datetime, datetime, date]]:
+        """Each day or week that the window touches: its beginning, its end, its first date."""
+        first = self.since.astimezone(self.zone).date()
+        step = timedelta(days=1 if self.by == "day" else 7)
+        first -= timedelta(days=0 if self.by == "day" else first.weekday())
+        while (start := self._midnight(first)) < self.until:
+            yield start, self._midnight(first + step), first
+            first += step
+
+    def _midnight(self, day: date) -> datetime:
+        return datetime(day.year, day.month, day.day, tzinfo=self.zone).astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What happened in a window: `deliveries` that finished in it, in order, and what concerns them.
+
+    `rollbacks` holds, per deployment, those that began to take it back; `successors` the time at which the next
+    deployment after it succeeded in its place.
+    """
+
+    window: Window
+    deliveries: Sequence[Delivery]
+    changes: Sequence[Change] = ()
+    incidents: Sequence[Incident] = ()
+    rollbacks: Mapping[str, Sequence[Delivery]] = field(default_factory=dict)
+    successors: Mapping[str, str] = field(default_factory=dict)
+
+    def blamed_on(self) -> dict[str, list[Incident]]:
+        """The incidents of each deployment that caused any."""
+        found: dict[str, list[Incident]] = {}
+        for incident in self.incidents:
+            if incident.deployment is not None:
+                found.setdefault(incident.deployment, []).append(incident)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A deployment, or one change of it, that a metric looked at. `excluded` says why it is in neither number.
+
+    `counts`: whether it is in the numerator. `seconds` is its duration, `to` the time at which that ends.
+    """
+
+    delivery: Delivery
+    counts: bool = True
+    excluded: str | None = None
+    seconds: float | None = None
+    since: str | None = None
+    to: str | None = None
+    commit: str | None = None
+    why: tuple[str, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+
+
+def lead_times(facts: Facts) -> list[Item]:
+    """Per change: from its commit to the end of the first deployment that brought it to the environment."""
+    changes: dict[str, list[Change]] = {}
+    for change in facts.changes:
+        changes.setdefault(change.deployment, []).append(change)
+    items = []
+    for delivery in facts.deliveries:
+        if not delivery.succeeded or delivery.reverts is not None:
+            continue
+        brought = changes.get(delivery.id)
+        if brought is None:
+            items.append(Item(delivery, counts=False, excluded="release_without_changes"))
+        items += [_lead_time(delivery, change) for change in brought or ()]
+    return items
+
+
+def _lead_time(delivery: Delivery, change: Change) -> Item:
+    excluded = None
+    if change.committed is None:
+        excluded = "no_commit_time"
+    elif delivery.first:
+        excluded = "first_deployment"
+    elif change.before:
+        excluded = "deployed_before"
+    elif change.committed > delivery.finished:
+        excluded = "negative"
+    if change.committed is None or excluded is not None:
+        return Item(delivery, counts=False, excluded=excluded, commit=change.commit, since=change.committed)
+    seconds = _seconds(change.committed, delivery.finished)
+    return Item(delivery, seconds=seconds, since=change.committed, to=delivery.finished, commit=change.commit)
+
+
+def deployments(facts: Facts) -> list[Item]:
+    """Deployments that users met; neither rollbacks nor those that ended before."""
+    return [Item(delivery, excluded=_no_deployment(delivery)) for delivery in facts.deliveries]
+
+
+def _no_deployment(delivery: Delivery) -> str | None:
+    if delivery.reached is None:
+        return "never_reached_users"
+    return None if delivery.reverts is None else "rollback"
+
+
+def recoveries(facts: Facts) -> list[Item]:
+    """Per deployment that failed: from the failure until it was over. Those that are not over have no duration."""
+    return [_recovery(item, facts) for item in failures(facts) if item.counts and item.excluded is None]
+
+
+def _recovery(item: Item, facts: Facts) -> Item:
+    delivery = item.delivery
+    rollbacks = [each.finished for each in facts.rollbacks.get(delivery.id, ()) if each.succeeded]
+    since = min([delivery.failing or delivery.finished, *(each.detected_at for each in item.incidents)])
+    to: str | None
+    if item.incidents:
+        resolved = [each.resolved_at for each in item.incidents if each.resolved_at is not None]
+        to = max(resolved) if len(resolved) == len(item.incidents) else None
+    elif delivery.outcome == "RolledBack":
+        to = delivery.finished
+    else:
+        to = min(rollbacks, default=facts.successors.get(delivery.id))
+    seconds = None if to is None else _seconds(since, to)
+    return Item(delivery, seconds=seconds, since=since, to=to, why=item.why, incidents=item.incidents)
+
+
+def failures(facts: Facts) -> list[Item]:
+    """Of the deployments, those that needed somebody, or something, to step in. Each counts once."""
+    blamed = facts.blamed_on()
+    items = []
+    for delivery in facts.deliveries:
+        incidents = tuple(blamed.get(delivery.id, ()))
+        why = tuple(_why(delivery, bool(facts.rollbacks.get(delivery.id)), bool(incidents)))
+        items.append(Item(delivery, bool(why), _no_deployment(delivery), why=why, incidents=incidents))
+    return items
+
+
+def _why(delivery: Delivery, reverted: bool, incident: bool) -> Iterator[str]:
+    made_way = delivery.outcome == "RolledBack" and delivery.cause == "superseded"
+    if not delivery.succeeded and not made_way:
+        yield "went_back" if delivery.outcome == "RolledBack" else "got_stuck"
+    if reverted:
+        yield "reverted"
+    if incident:
+        yield "incident"
+
+
+def rework(facts: Facts) -> list[Item]:
+    """Of everything that users met, rollbacks too: what was deployed because of an incident."""
+    blamed = facts.blamed_on()
+    ended: dict[str, list[Incident]] = {}
+    for incident in facts.incidents:
+        if incident.remedy is not None:
+            ended.setdefault(incident.remedy, []).append(incident)
+    items = []
+    for delivery in facts.deliveries:
+        caused = [*ended.get(delivery.id, ()), *blamed.get(delivery.reverts or "", ())]
+        of = {each.id: each for each in caused if each.detected_at < delivery.finished}
+        excluded = None if delivery.reached is not None else "never_reached_users"
+        items.append(Item(delivery, bool(of), excluded, incidents=tuple(of.values())))
+    return items
+
+
+def attempts(facts: Facts) -> list[Item]:
+    """Everything that began, and whether it succeeded; without what made way for another deployment."""
+    return [
+        Item(each, each.succeeded, "superseded" if each.cause == "superseded" and not each.succeeded else None)
+        for each in facts.deliveries
+    ]
+
+
+ITEMS: Mapping[Metric, Callable[[Facts], list[Item]]] = {
+    "change_lead_time": lead_times,
+    "deployment_frequency": deployments,
+    "failed_deployment_recovery_time": recoveries,
+    "change_fail_rate": failures,
+    "deployment_rework_rate": rework,
+    "deployment_success_rate": attempts,
+}
+_DURATIONS = ("change_lead_time", "failed_deployment_recovery_time")
+
+
+def measure(facts: Facts) -> list[dict[str, Any]]:
+    """One row per metric, all with the same columns."""
+    return [_row(metric, items(facts), facts) for metric, items in ITEMS.items()]
+
+
+COLUMNS = (
+    "metric",
+    "definition",
+    "unit",
+    "value",
+    "numerator",
+    "denominator",
+    "excluded",
+    "p50",
+    "p90",
+    "censored",
+    "with_rollbacks",
+    "buckets",
+)
+
+
+def _row(metric: Metric, items: Sequence[Item], facts: Facts) -> dict[str, Any]:
+    counted = [item for item in items if item.excluded is None]
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row |= {
+        "metric": metric,
+        "definition": DEFINITION,
+        "excluded": dict(sorted(Counter(item.excluded for item in items if item.excluded is not None).items())),
+        "denominator": len(counted),
+    }
+    if metric in _DURATIONS:
+        spans = sorted(item.seconds for item in counted if item.seconds is not None)
+        p50 = quantile(spans, 0.5)
+        open_ones = len(counted) - len(spans)
+        return row | _of("seconds", p50, len(spans), p50=p50, p90=quantile(spans, 0.9), censored=open_ones)
+    if metric == "deployment_frequency":
+        return row | _frequency(counted, facts.window)
+    numerator = sum(item.counts for item in counted)
+    rollbacks = {"with_rollbacks": _with_rollbacks(items)} if metric == "change_fail_rate" else {}
+    return row | _of("ratio", ratio(numerator, len(counted)), numerator, **rollbacks)
+
+
+def _of(unit: str, value: float | None, numerator: int, **more: Any) -> dict[str, Any]:
+    return {"unit": unit, "value": value, "numerator": numerator, **more}
+
+
+def _frequency(counted: Sequence[Item], window: Window) -> dict[str, Any]:
+    """Deployments a day of the window; `p50` and `p90` are the days between one deployment and the next."""
+    days = (window.until - window.since).total_seconds() / DAY_SECONDS
+    finishes = [datetime.fromisoformat(item.delivery.finished) for item in counted]
+    gaps = sorted((late - early).total_seconds() / DAY_SECONDS for early, late in pairwise(finishes))
+    row = _of("per_day", len(counted) / days, len(counted), p50=quantile(gaps, 0.5), p90=quantile(gaps, 0.9))
+    return row | {"denominator": days, "buckets": _buckets(finishes, window)}
+
+
+def _buckets(finishes: Sequence[datetime], window: Window) -> list[dict[str, Any]]:
+    """How many finished in each day or week, empty ones too. A bucket that the window cuts is marked `partial`."""
+    waiting = iter([*finishes, window.until])
+    following = next(waiting)
+    buckets = []
+    for start, end, day in window.buckets():
+        count = 0
+        while following < min(end, window.until):
+            count, following = count + 1, next(waiting)
+        partial = start < window.since or end > window.until
+        buckets.append({window.by: day.isoformat(), "count": count, "partial": partial})
+    return buckets
+
+
+def _with_rollbacks(items: Sequence[Item]) -> dict[str, Any]:
+    """The same ratio where rollbacks are deployments as well."""
+    every = [item for item in items if item.excluded in (None, "rollback")]
+    numerator = sum(item.counts for item in every)
+    return {"value": ratio(numerator, len(every)), "numerator": numerator, "denominator": len(every)}
+
+
+def drill(facts: Facts, metric: Metric) -> list[dict[str, Any]]:
+    """The items behind a metric's numbers, each with the records that say so."""
+    return [_shown(metric, item) for item in ITEMS[metric](facts)]
+
+
+DRILL_COLUMNS = (
+    "metric",
+    "counted",
+    "excluded",
+    "deployment",
+    "application",
+    "environment",
+    "release",
+    "outcome",
+    "finished",
+    "position",
+    "event",
+    "commit",
+    "seconds",
+    "since",
+    "to",
+    "why",
+    "incidents",
+)
+
+
+def _shown(metric: Metric, item: Item) -> dict[str, Any]:
+    of = item.delivery
+    counted = "excluded" if item.excluded else "numerator" if item.counts else "denominator"
+    if metric in _DURATIONS and item.excluded is None and item.seconds is None:
+        counted = "censored"
+    shown = (
+        metric,
+        counted,
+        item.excluded,
+        of.id,
+        of.application,
+        of.environment,
+        of.release,
+        of.outcome,
+        of.finished,
+        of.position,
+        of.event,
+        item.commit,
+        item.seconds,
+        item.since,
+        item.to,
+        list(item.why),
+        [asdict(incident) for incident in item.incidents],
+    )
+    return dict(zip(DRILL_COLUMNS, shown, strict=True))
+
+
+def ratio(numerator: int, denominator: int) -> float | None:
+    """None where there is nothing to divide by."""
+    return numerator / denominator if denominator else None
+
+
+def quantile(ordered: Sequence[float], share: float) -> float | None:
+    """The value below which `share` of the ordered values lie, interpolated linearly; None where there are none."""
+    if not ordered:
+        return None
+    at = (len(ordered) - 1) * share
+    low = floor(at)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
+
+
+def _seconds(since: str, to: str) -> float:
+    return (datetime.fromisoformat(to) - datetime.fromisoformat(since)).total_seconds()

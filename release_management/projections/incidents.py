@@ -1,0 +1,105 @@
+"""Incidents: when each was detected and resolved, what caused it, what ended it."""
+
+from collections.abc import Iterable
+from typing import Any, assert_never, cast
+
+from sqlalchemy import MetaData, Select, Table, select
+
+from release_management.domain.incident import (
+    IncidentAttributed,
+    IncidentEvent,
+    IncidentOpened,
+    IncidentResolved,
+)
+from release_management.domain.record import Event
+from release_management.projections.columns import document, key, plain, position, tail, text
+from release_management.projections.projection import Key, Projection, Rows, named
+
+incidents = Table(
+    "incidents",
+    MetaData(),
+    key("id"),
+    text("application", index=True),
+    text("environment"),
+    text("severity"),
+    document("title"),
+    text("detected_at", index=True),
+    text("cause", index=True),
+    text("attribution"),
+    text("resolved_at"),
+    text("remedy", index=True),
+    document("note"),
+    text("opened"),
+    text("by"),
+    text("resolved_by"),
+    position(index=True),
+    text("event"),
+    text("resolved_event"),
+)
+
+
+def keys(event: Event) -> Iterable[tuple[Table, Key]]:
+    """The incident's row."""
+    yield incidents, (tail(event.stream),)
+
+
+def fold(event: Event, rows: Rows) -> None:
+    """Take in one event."""
+    id = (tail(event.stream),)
+    fact = cast(IncidentEvent, event.fact)
+    match fact:
+        case IncidentOpened():
+            rows.put(
+                incidents,
+                id,
+                application=fact.application,
+                environment=fact.environment,
+                severity=fact.severity,
+                title=plain(fact.title),
+                detected_at=fact.detected_at,
+                cause=fact.cause,
+                attribution=fact.attribution,
+                opened=event.envelope.time,
+                by=event.envelope.actor,
+                position=event.position,
+                event=event.envelope.id,
+            )
+        case IncidentAttributed(cause=cause):
+            rows.put(incidents, id, cause=cause, attribution="explicit")
+        case IncidentResolved(resolved_at=resolved_at, remedy=remedy, note=note):
+            rows.put(
+                incidents,
+                id,
+                resolved_at=resolved_at,
+                remedy=remedy,
+                note=plain(note) if note else None,
+                resolved_by=event.envelope.actor,
+                resolved_event=event.envelope.id,
+            )
+        case _:
+            assert_never(fact)
+
+
+PROJECTION = Projection("incidents", 1, (incidents,), named(IncidentEvent), keys, fold)
+
+
+def newest(
+    *, application: str | None = None, environment: str | None = None, open: bool | None = None, limit: int = 100
+) -> Select[Any]:
+    """Incidents, the last opened first. `open`: those that are (not) over."""
+    at = incidents.c
+    wanted = {at.application: application, at.environment: environment}
+    query = (
+        select(incidents)
+        .where(*(column == value for column, value in wanted.items() if value is not None))
+        .order_by(at.position.desc())
+        .limit(limit)
+    )
+    if open is None:
+        return query
+    return query.where(at.resolved_at.is_(None) if open else at.resolved_at.is_not(None))
+
+
+def one(id: str) -> Select[Any]:
+    """One incident."""
+    return select(incidents).where(incidents.c.id == id)

@@ -1,0 +1,91 @@
+"""Incidents, and the deployments that caused or ended them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from release_management.domain import incident as incidents
+from release_management.domain.deployment.state import ACTIVE, Deployment, Phase
+from release_management.domain.incident import (
+    NO_DEPLOYMENT,
+    AttributeIncident,
+    Incident,
+    IncidentOpened,
+    OpenIncident,
+    ResolveIncident,
+)
+from release_management.domain.words import Command, Personal, Refused
+from release_management.services.desk import Desk
+
+RAN = ACTIVE | {Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.ROLLBACK_FAILED, Phase.HALTED}
+"""A deployment in one of these has begun, so that users may have met it."""
+
+
+def open_incident(command: OpenIncident, desk: Desk) -> None:
+    """Open one under a new id."""
+    desk.environment(command.environment)
+    id = desk.new_id()
+    opened = IncidentOpened(
+        incident=id,
+        application=command.application,
+        environment=command.environment,
+        severity=command.severity,
+        title=Personal(subject=desk.actor, text=command.title),
+        detected_at=command.detected_at or desk.now,
+        cause=_cause(desk, command.deployment, command.application, command.environment),
+        attribution="inferred" if command.deployment is None else "explicit",
+    )
+    desk.write(f"incident:{id}", incidents.open_(opened, desk.read(f"incident:{id}"), desk.now))
+    _answer(desk, id)
+
+
+def attribute(command: AttributeIncident, desk: Desk) -> None:
+    """Say what caused it."""
+    state = _find(command.incident, desk)
+    cause = _cause(desk, command.deployment, state.application, state.environment)
+    desk.write(f"incident:{state.id}", incidents.attribute(cause, state))
+    _answer(desk, state.id)
+
+
+def resolve(command: ResolveIncident, desk: Desk) -> None:
+    """End it."""
+    state = _find(command.incident, desk)
+    _cause(desk, command.deployment, state.application, state.environment)
+    desk.write(f"incident:{state.id}", incidents.resolve(command, state, desk.actor, desk.now))
+    _answer(desk, state.id)
+
+
+def _find(id: str, desk: Desk) -> Incident:
+    state: Incident = desk.read(f"incident:{id}")
+    if not state.id:
+        raise Refused(f"incident {id} does not exist; relman incident list shows those that do")
+    return state
+
+
+def _cause(desk: Desk, id: str | None, application: str, environment: str) -> str | None:
+    """The deployment, which has begun and is of this application in this environment."""
+    if id is None or id == NO_DEPLOYMENT:
+        return None
+    state: Deployment = desk.deployment(id)
+    if (state.application, state.environment) != (application, environment):
+        raise Refused(
+            f"deployment {id} brought {state.release} to {state.environment}, and the incident is of {application} in "
+            f"{environment}; name a deployment of {application} to {environment}"
+        )
+    if state.phase not in RAN:
+        raise Refused(
+            f"deployment {id} is {state.phase} and has not begun, so that no user has met it; "
+            f"relman deployment list --environment {environment} shows those that have"
+        )
+    return id
+
+
+def _answer(desk: Desk, id: str) -> None:
+    state: Incident = desk.read(f"incident:{id}")
+    desk.result.update(incident=id, resolved=state.resolved_at is not None)
+
+
+HANDLERS: Mapping[type[Command], Callable[[Any, Desk], None]] = {
+    OpenIncident: open_incident,
+    AttributeIncident: attribute,
+    ResolveIncident: resolve,
+}

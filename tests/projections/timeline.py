@@ -1,0 +1,159 @@
+"""Deployments and incidents at times that a test says, as a log would hold them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from release_management.domain.deployment.events import (
+    DeploymentAborting,
+    DeploymentHalted,
+    DeploymentPlanned,
+    DeploymentRollbackFailed,
+    DeploymentRolledBack,
+    DeploymentStarted,
+    DeploymentStepSucceeded,
+    DeploymentSucceeded,
+)
+from release_management.domain.environment import ApprovalRule, EnvironmentConfigured, Tier
+from release_management.domain.incident import IncidentAttributed, IncidentOpened, IncidentResolved
+from release_management.domain.record import Envelope, Recorded, encode, timestamp
+from release_management.domain.release import Change, ReleaseCreated
+from release_management.domain.words import Fact
+from tests.projections.story import ANN, DIGEST, MemoryLog, binding, compiled, component, sealed
+
+DAY_ZERO = datetime(2026, 11, 2, tzinfo=UTC)
+"""A Monday."""
+ENDS: Mapping[str, Fact] = {
+    "Succeeded": DeploymentSucceeded(),
+    "RolledBack": DeploymentRolledBack(empty=False),
+    "RollbackFailed": DeploymentRollbackFailed(reason="why"),
+    "Halted": DeploymentHalted(reason="why"),
+}
+ROUTE = 2
+"""The first step of the canary that users meet."""
+_PLAN = compiled()
+
+
+def day(days: float) -> str:
+    """So many days after the first one, as records have it."""
+    return timestamp(DAY_ZERO + timedelta(days=days))
+
+
+class Timeline:
+    """Tells facts to a log. What is not said is the usual: shop, in production."""
+
+    def __init__(self) -> None:
+        self.log = MemoryLog()
+        self._versions: dict[str, int] = {}
+        self.environment("production")
+
+    def environment(self, name: str, tier: Tier = "production", at: float = 0) -> None:
+        configured = EnvironmentConfigured(name=name, label=name, tier=tier, order=1, approval=ApprovalRule())
+        self.tell(at, f"environment:{name}", configured)
+
+    def release(
+        self, version: str, commits: Mapping[str, float | str] | None = None, application: str = "shop", at: float = 0
+    ) -> None:
+        """A release with commits that were made at times: days, or texts."""
+        changes = tuple(
+            Change(commit=commit, committed_at=when if isinstance(when, str) else day(when))
+            for commit, when in (commits or {}).items()
+        )
+        created = ReleaseCreated(
+            application=application,
+            version=version,
+            author=ANN,
+            components=(component("web", version),),
+            changes=changes,
+            content=DIGEST,
+        )
+        self.tell(at, f"release:{application}@{version}", created)
+
+    def deploy(
+        self,
+        id: str,
+        at: float,
+        version: str = "1.0.0",
+        outcome: str = "Succeeded",
+        *,
+        application: str = "shop",
+        environment: str = "production",
+        reached: bool = True,
+        failing: float | None = None,
+        cause: str = "failed",
+        began: float | None = None,
+        reverts: str | None = None,
+        retries: str | None = None,
+    ) -> str:
+        """A deployment that ends at a time; `failing`: it began to go back then, for `cause`. Its id."""
+        stream = f"deployment:{id}"
+        began = at if began is None else began
+        planned = DeploymentPlanned(
+            deployment=id,
+            release=f"{application}@{version}",
+            application=application,
+            version=version,
+            environment=environment,
+            targets=("main",),
+            strategy="canary",
+            plan=_PLAN,
+            digest=_PLAN.digest,
+            by=ANN,
+            reverts=reverts,
+            retries=retries,
+        )
+        self.tell(began, stream, planned, DeploymentStarted(bindings=(binding(version),)))
+        for step in range(ROUTE + 1 if reached else ROUTE):
+            done = DeploymentStepSucceeded(leg="forward", step=step, attempt=1, wave=step, observedat=day(began))
+            self.tell(began, stream, done)
+        if failing is not None or outcome in ("RolledBack", "RollbackFailed"):
+            aborting = DeploymentAborting.model_validate({"cause": cause, "reason": "why"})
+            self.tell(at if failing is None else failing, stream, aborting)
+        self.tell(at, stream, ENDS[outcome])
+        return id
+
+    def incident(
+        self,
+        id: str,
+        detected: float,
+        *,
+        cause: str | None = None,
+        explicit: bool | None = None,
+        resolved: float | None = None,
+        remedy: str | None = None,
+        attributed: Sequence[str | None] = (),
+        application: str = "shop",
+        environment: str = "production",
+    ) -> None:
+        """An incident, and what was said of it later."""
+        is_explicit = cause is not None if explicit is None else explicit
+        opened = IncidentOpened(
+            incident=id,
+            application=application,
+            environment=environment,
+            title=sealed("x"),
+            detected_at=day(detected),
+            cause=cause,
+            attribution="explicit" if is_explicit else "inferred",
+        )
+        self.tell(detected, f"incident:{id}", opened, *(IncidentAttributed(cause=each) for each in attributed))
+        if resolved is not None:
+            self.tell(resolved, f"incident:{id}", IncidentResolved(resolved_at=day(resolved), remedy=remedy))
+
+    def tell(self, at: float, stream: str, *facts: Fact) -> None:
+        for fact in facts:
+            position = self.log.last_position() + 1
+            version = self._versions[stream] = self._versions.get(stream, 0) + 1
+            envelope = Envelope(
+                id=f"event-{position}",
+                source=f"urn:uuid:{self.log.store_id}",
+                type=fact.NAME,
+                subject=stream,
+                time=day(at),
+                streamversion=version,
+                schemaversion=fact.VERSION,
+                actor=ANN,
+                actorkind="person",
+                actorauth="os",
+                commandid=f"command-{position}",
+            )
+            self.log.add(Recorded(position, stream, version, fact.NAME, encode(envelope, fact)))

@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from release_management.adapters.nats.client import NotReachableError
 from release_management.adapters.stack.backends import Backend, connect
 from release_management.domain.words import Refused, explain
-from release_management.given import data_address, environment_data, listed, mapped, reordered, text
+from release_management.given import data_address, environment_data, listed, mapped, moment, reordered, text, window
 from release_management.services.bus import QueryNotUnderstood
 from release_management.services.wishes import NotUnderstood, Outcome, Wish
 from release_management.views import (
@@ -27,6 +27,10 @@ from release_management.views import (
     Entry,
     Environment,
     History,
+    Incident,
+    Measured,
+    Metric,
+    Metrics,
     Pipeline,
     Plan,
     Policy,
@@ -37,6 +41,9 @@ from release_management.views import (
 
 V = TypeVar("V", bound=View)
 POLL_SECONDS = 0.1
+DRILL_PAGE = 200
+Time = str | date | datetime
+"""RFC 3339, a date, or so long ago, such as `30d`."""
 
 
 class NotFinishedError(TimeoutError):
@@ -49,21 +56,27 @@ class ReleaseManager:
     `data` is the folder that keeps everything (`.relman` of the working directory), `":memory:"` for a folder that is
     thrown away at the end, or `"nats://…"` for an installation elsewhere. With a running `relman up` on the folder this
     is its client; else it owns the folder, and starts the rest of the stack at the first `deploy`, until `close` or the
-    end of the process. `actor` is who acts; by default the operating system's user. It serves the process that made
-    it, not those that are forked from that.
+    end of the process. `store` is a `postgresql://…` URL, for a new folder that keeps everything there; the folder
+    remembers it. `actor` is who acts; by default the operating system's user. It serves the process that made it, not
+    those that are forked from that.
 
     Every method raises `Refused` with a sentence that says what, where, and what would be right, and
     `NotReachableError` where nobody answers.
     """
 
     def __init__(
-        self, application: str = "default", data: str | os.PathLike[str] = ".relman", *, actor: str | None = None
+        self,
+        application: str = "default",
+        data: str | os.PathLike[str] = ".relman",
+        *,
+        actor: str | None = None,
+        store: str | None = None,
     ) -> None:
         self.application = text("application", application)
         self._actor = None if actor is None else text("actor", actor)
         address = data_address(data)
         self._temporary = tempfile.mkdtemp(prefix="relman-") if address == ":memory:" else None
-        self._opened: Backend | None = connect(self._temporary or address, may_start=True)
+        self._opened: Backend | None = connect(self._temporary or address, may_start=True, store=store)
         self._owns = True
         self._process = os.getpid()
         self._sender = "python"
@@ -354,6 +367,96 @@ class ReleaseManager:
         """Approvals, newest first."""
         return tuple(Approval(**row) for row in self._query("approvals", waiting=waiting))
 
+    # Incidents, and how delivery goes
+
+    def open_incident(
+        self,
+        title: str,
+        environment: str = "production",
+        deployment: Deployment | str | None = None,
+        detected_at: Time | None = None,
+        severity: str | None = None,
+    ) -> Incident:
+        """State that something went wrong. `deployment` is the cause where it is known, or `"none"`.
+
+        Where nobody says, the metrics blame the newest deployment before. `severity` is critical, major or minor.
+        """
+        data = {
+            "application": self.application,
+            "environment": environment,
+            "title": title,
+            "severity": severity,
+            "detected_at": None if detected_at is None else moment("detected_at", detected_at),
+            "deployment": None if deployment is None else _id(deployment),
+        }
+        return self._incident("incident.open", data)
+
+    def attribute_incident(self, incident: Incident | str, deployment: Deployment | str) -> Incident:
+        """State what caused an incident: a deployment, or `"none"`. It may be said again."""
+        return self._incident("incident.attribute", {"incident": _id(incident), "deployment": _id(deployment)})
+
+    def resolve_incident(
+        self,
+        incident: Incident | str,
+        deployment: Deployment | str | None = None,
+        note: str | None = None,
+        resolved_at: Time | None = None,
+    ) -> Incident:
+        """State that an incident is over. `deployment` is the one that ended it: unplanned work, that is rework."""
+        data = {
+            "incident": _id(incident),
+            "deployment": None if deployment is None else _id(deployment),
+            "note": note,
+            "resolved_at": None if resolved_at is None else moment("resolved_at", resolved_at),
+        }
+        return self._incident("incident.resolve", data)
+
+    def incident(self, incident: Incident | str) -> Incident:
+        """An incident as it is now."""
+        id = _id(incident)
+        return self._one(Incident, "incident", {"id": id}, f"incident {id} does not exist")
+
+    def incidents(self, environment: str | None = None, open: bool | None = None) -> tuple[Incident, ...]:
+        """The application's incidents, the last opened first. `open`: only those that are not over."""
+        rows = self._query("incidents", application=self.application, environment=environment, open=open)
+        return tuple(Incident(**row) for row in rows)
+
+    def metrics(
+        self,
+        since: Time | None = None,
+        until: Time | None = None,
+        environment: str | None = "production",
+        time_zone: str = "UTC",
+        by: str = "day",
+    ) -> Metrics:
+        """The DORA five of the application, from `since` (30 days before `until`) to just before `until` (now).
+
+        `environment` None: all environments of the production tier. `by` day or week: the frequency's buckets, in
+        `time_zone`, an IANA name.
+        """
+        asked = window(since, until, time_zone) | {"application": self.application}
+        rows = self._query("metrics_dora", **asked, environment=environment, by=by)
+        return Metrics(**asked, environment=environment, metrics=tuple(Metric(**row) for row in rows))
+
+    def measured(
+        self,
+        metric: str,
+        since: Time | None = None,
+        until: Time | None = None,
+        environment: str | None = "production",
+        time_zone: str = "UTC",
+    ) -> tuple[Measured, ...]:
+        """What stands behind one of the `metrics`, such as `change_fail_rate`: each deployment, counted or not."""
+        asked = window(since, until, time_zone) | {"application": self.application, "metric": metric}
+        found: list[Measured] = []
+        while True:
+            page = self._query(
+                "metrics_dora_drill", **asked, environment=environment, offset=len(found), limit=DRILL_PAGE
+            )
+            found += [Measured(**row) for row in page]
+            if len(page) < DRILL_PAGE:
+                return tuple(found)
+
     # What is, and what was
 
     def environment(self, name: str) -> Environment:
@@ -461,6 +564,9 @@ class ReleaseManager:
         rows = self._query("approvals", deployment=result["deployment"])
         return next(Approval(**row) for row in rows if row["id"] == result["approval"])
 
+    def _incident(self, command: str, data: Mapping[str, Any]) -> Incident:
+        return self.incident(str(self.send(command, data).result["incident"]))
+
     def _policy(self, command: str, data: dict[str, Any], environment: str | None) -> Policy:
         scope = self.application if environment is None else f"{self.application}/{environment}"
         self.send(command, {**data, "application": self.application, "environment": environment})
@@ -515,7 +621,7 @@ def _canary_walk(deployments: Iterable[Deployment]) -> tuple[tuple[int, ...], fl
     return tuple(shares), interval
 
 
-def _id(thing: Deployment | Approval | Release | str) -> str:
+def _id(thing: Deployment | Approval | Incident | Release | str) -> str:
     return thing if isinstance(thing, str) else thing.ref if isinstance(thing, Release) else thing.id
 
 

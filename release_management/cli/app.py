@@ -11,15 +11,21 @@ import typer
 from release_management.cli import (
     apply,
     approval,
+    asyncapi,
     audit,
     dead_letters,
     deploy,
     deployment,
     env,
     events,
+    health,
+    incident,
     init,
+    metrics,
+    nats_config,
     projections,
     release,
+    serve,
     up,
 )
 from release_management.cli.command import examples
@@ -46,16 +52,22 @@ def build() -> typer.Typer:
     for module in (
         init,
         up,
+        serve,
+        health,
         apply,
         env,
         release,
         deploy,
         deployment,
         approval,
+        incident,
+        metrics,
         audit,
         events,
         dead_letters,
         projections,
+        nats_config,
+        asyncapi,
     ):
         module.register(app)
     return app

@@ -48,7 +48,7 @@ class Announcement:
             return
 
 
-def launch(folder: Path) -> dict[str, Any]:
+def launch(folder: Path, store: str | None, *, apart: bool) -> dict[str, Any]:
     """Start `relman up` in the background and wait until it is ready. Raises `Failed` with its reason."""
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -56,10 +56,14 @@ def launch(folder: Path) -> dict[str, Any]:
     reading, writing = os.pipe()
     actor = settings().actor
     command = [sys.executable, "-m", "release_management.cli", "up", "--data", str(folder), "--ready-fd", str(writing)]
+    command += [] if actor is None else ["--as", actor]
+    command += ["--apart"] if apart else []
     try:
         with (logs / "up.log").open("ab") as log:
             child = subprocess.Popen(
-                command + ([] if actor is None else ["--as", actor]),
+                command,
+                # Not among the arguments, which everybody on the machine may read: it holds a password.
+                env=os.environ if store is None else {**os.environ, "RELMAN_STORE": store},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from release_management.cli.settings import settings
 
 if TYPE_CHECKING:
+    from release_management.adapters.nats.client import NotReachableError
     from release_management.adapters.stack.backends import Backend
     from release_management.manager import ReleaseManager
 
@@ -48,7 +49,14 @@ def session(application: str = "default", *, creates: bool = False) -> Iterator[
 
 def is_empty(data: str) -> bool:
     """Whether `data` is a folder in which nothing was ever recorded."""
-    return "://" not in data and not (Path(data) / "log.db").is_file()
+    return "://" not in data and not any((Path(data) / name).is_file() for name in ("log.db", "store.url"))
+
+
+def nothing_there(data: str) -> "NotReachableError":
+    """The error for a folder in which nothing was ever recorded."""
+    from release_management.adapters.nats.client import NotReachableError
+
+    return NotReachableError(f"nothing is there yet in {data}; begin with: relman init, then: relman up")
 
 
 def holder(folder: Path) -> int | None:
@@ -66,7 +74,7 @@ def holder(folder: Path) -> int | None:
 
 def bus_url(folder: Path) -> str | None:
     """The URL of the folder's message bus, with its password; None where there never was one."""
-    from release_management.adapters.nats.server import read_url
+    from release_management.adapters.nats.urls import read_url
 
     return read_url(folder)
 
@@ -77,7 +85,7 @@ def _open(data: str, creates: bool) -> "Backend":
     from release_management.adapters.stack.backends import Client, connect
 
     if not creates and is_empty(data):
-        raise NotReachableError(f"nothing is there yet in {data}; begin with: relman init, then: relman up")
+        raise nothing_there(data)
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:

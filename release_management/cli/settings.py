@@ -22,6 +22,15 @@ ActorOption = Annotated[
     str | None,
     typer.Option("--as", metavar="NAME", help="Who acts. [env: RELMAN_AS; default: the system's user]"),
 ]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        envvar="RELMAN_STORE",
+        help="postgresql://… to keep everything in PostgreSQL; the folder remembers it. Else files in the folder.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 COMMON = {"common_data": DataOption, "common_actor": ActorOption, "common_json": JsonOption}
 """The options of every command, by the names that their functions never see."""
@@ -66,11 +75,22 @@ def check_data(data: str, named_by: str) -> None:
 
 
 def _is_bus(address: str) -> bool:
+    """Whether it is the address of a server of the message bus, or of several with commas between them."""
     try:
-        url = urlsplit(address)
-        return url.scheme in ("nats", "tls") and bool(url.hostname) and url.port != 0
+        urls = [urlsplit(each.strip()) for each in address.split(",")]
+        return all(url.scheme in ("nats", "tls") and bool(url.hostname) and url.port != 0 for url in urls)
     except ValueError:
         return False
+
+
+def store_of(store: str | None) -> str | None:
+    """The store that was named. Raises a usage error where it is no PostgreSQL database."""
+    if store is None or store == "":
+        return None
+    url = urlsplit(store)
+    if url.scheme not in ("postgresql", "postgres") or not url.path.strip("/"):
+        raise typer.BadParameter("write postgresql://USER:PASSWORD@HOST:PORT/DATABASE", param_hint="--store")
+    return store
 
 
 def local_folder() -> Path:

@@ -17,7 +17,7 @@ from release_management.cli.errors import Failed, exit_code, explained
 from release_management.cli.init import FILE
 from release_management.cli.output import printable, say, show
 from release_management.cli.session import bus_url, holder
-from release_management.cli.settings import local_folder
+from release_management.cli.settings import StoreOption, local_folder, store_of
 
 if TYPE_CHECKING:
     from release_management.adapters.stack.supervisor import Supervisor
@@ -33,21 +33,26 @@ def register(app: typer.Typer) -> None:
         detach: Annotated[
             bool, typer.Option("--detach", "-d", help="Run in the background; return once it is ready.")
         ] = False,
+        store: StoreOption = None,
+        apart: Annotated[
+            bool, typer.Option("--apart", help="Every role in a process of its own; so it is with PostgreSQL.")
+        ] = False,
         ready_fd: Annotated[int | None, typer.Option("--ready-fd", hidden=True)] = None,
     ) -> None:
         """Run everything on this machine.
 
-        That is the message bus, the gateway, the orchestrator, the executor and the read models.
+        That is the message bus, the gateway, the orchestrator, the timers, the relay, the executors and the read
+        models.
 
         A relman.yaml in the working directory is applied once it is ready. ctrl-C, SIGTERM or relman down stop it
         cleanly, with the processes that it deployed; the next relman up restores those.
         """
         folder = local_folder()
         if detach:
-            told = launch(folder)
+            told = launch(folder, store_of(store), apart=apart)
         else:
             with Announcement(ready_fd) as announcement:
-                _serve(folder, announcement)
+                _serve(folder, store_of(store), apart, announcement)
             return
         show(told)
         _print(told)
@@ -71,11 +76,13 @@ def register(app: typer.Typer) -> None:
         say(f"✔ stopped process {pid} of {folder} in {seconds:.1f} s\n  next: relman up")
 
 
-def _serve(folder: Path, announcement: Announcement) -> None:
+def _serve(folder: Path, store: str | None, apart: bool, announcement: Announcement) -> None:
     began = time.monotonic()
-    from release_management.adapters.stack.supervisor import Supervisor
+    from release_management.adapters.home import Home
+    from release_management.adapters.stack.supervisor import APART, TOGETHER, Supervisor
 
-    supervisor = Supervisor(folder)
+    home = Home.at(folder, store)
+    supervisor = Supervisor(home, APART if apart or home.store is not None else TOGETHER)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: supervisor.stop.set())

@@ -1,5 +1,7 @@
 """The orchestrator and the timers: they carry the agenda out, as orders to executors and commands to the gateway.
 
+Both are an `Orchestrator`, with the part of the agenda that each `takes`; where they are one process, it takes all.
+
 The id of a command is uuid5 of its cause, so sending it twice is harmless. Orders that are not reported are sent again;
 fences at the executors make that harmless too.
 """
@@ -15,14 +17,34 @@ import structlog
 
 from release_management.domain.orders import Order
 from release_management.domain.record import timestamp
+from release_management.services import measures
 from release_management.services.bus import BusError, Gateway, OrderChannel
-from release_management.services.ports import Clock
+from release_management.services.ports import Clock, LogUnavailableError
 from release_management.services.wishes import Wish
 
 SENT_AGAIN_AFTER = 30.0
 NAMESPACE = UUID("6f1d0b7e-5a53-4d0e-9d55-0d4a3f3a1c11")
 DEADLINES = frozenset({"deployment.expire_step", "deployment.expire", "approval.expire"})
 log = structlog.get_logger()
+
+
+Item = dict[str, Any]
+Takes = Callable[[Item], bool]
+
+
+def everything(_: Item) -> bool:
+    """All of the agenda."""
+    return True
+
+
+def timed(item: Item) -> bool:
+    """What the timers take: commands that fall due at a time."""
+    return item["kind"] == "command" and bool(item["due"])
+
+
+def at_once(item: Item) -> bool:
+    """What the orchestrator takes where the timers are another process: everything else."""
+    return not timed(item)
 
 
 class Agenda(Protocol):
@@ -32,7 +54,7 @@ class Agenda(Protocol):
         """Fold what the log has; returns the position reached."""
         ...
 
-    def items(self) -> list[tuple[str, dict[str, Any]]]:
+    def items(self) -> list[tuple[str, Item]]:
         """Every item with the subject (`deployment:…`, `approval:…`) that it belongs to."""
         ...
 
@@ -41,7 +63,8 @@ class Orchestrator:
     """Carries out the agenda until it is cancelled.
 
     `wait(after, timeout)` blocks until the log has more. `reports_taken_in()` says whether the reports that were queued
-    when we started have been decided: deadlines fire only then.
+    when we started have been decided: deadlines fire only then. `trouble` says what keeps it from its work, if
+    anything does.
     """
 
     def __init__(
@@ -52,6 +75,8 @@ class Orchestrator:
         clock: Clock,
         wait: Callable[[int, float], bool],
         reports_taken_in: Callable[[], Awaitable[bool]],
+        *,
+        takes: Takes = everything,
     ) -> None:
         self._agenda = agenda
         self._gateway = gateway
@@ -59,6 +84,8 @@ class Orchestrator:
         self._clock = clock
         self._wait = wait
         self._reports_taken_in = reports_taken_in
+        self._takes = takes
+        self.trouble: str | None = None
         self._deadlines_armed = False
         self._done: set[str] = set()
         self._sent: dict[int, tuple[int, float]] = {}
@@ -70,20 +97,26 @@ class Orchestrator:
             try:
                 position = await asyncio.to_thread(self._agenda.catch_up)
                 items = await asyncio.to_thread(self._agenda.items)
-                pause = await self._act(items)
+                pause = await self._act([(subject, item) for subject, item in items if self._takes(item)])
+                self.trouble = None
             except BusError as error:
-                log.warning("the bus does not take orders", error=str(error))
-            except Exception:
+                self.trouble = f"the bus does not take what is due: {error}"
+                log.warning("the bus does not take what is due", error=str(error))
+            except LogUnavailableError:
+                raise
+            except Exception as error:
+                self.trouble = f"the agenda could not be carried out ({type(error).__name__}); the log says why"
                 log.exception("the agenda could not be carried out; trying again")
                 await asyncio.sleep(1.0)
             await asyncio.to_thread(self._wait, position, pause)
 
-    async def _act(self, items: list[tuple[str, dict[str, Any]]]) -> float:
+    async def _act(self, items: list[tuple[str, Item]]) -> float:
         """Carry out what is due. Returns the seconds until the next look, at most one."""
         now = timestamp(self._clock.now())
         if not self._deadlines_armed:
             self._deadlines_armed = await self._reports_taken_in()
         self._forget(items)
+        self._measure(now, items)
         due = [(subject, item) for subject, item in items if item["due"] <= now]
         for subject, item in due:
             try:
@@ -94,7 +127,7 @@ class Orchestrator:
                 log.exception("an item of the agenda could not be carried out; trying again", subject=subject)
         return min([1.0, *(_seconds(now, item["due"]) for _, item in items if item["due"] > now)])
 
-    async def _carry_out(self, subject: str, item: dict[str, Any]) -> None:
+    async def _carry_out(self, subject: str, item: Item) -> None:
         if item["kind"] == "order":
             await self._send(Order.model_validate(item["order"], strict=False))
         elif self._deadlines_armed or item["command"] not in DEADLINES:
@@ -105,9 +138,10 @@ class Orchestrator:
         if again >= 0 and time.monotonic() - at < SENT_AGAIN_AFTER:
             return
         await self._orders.send(order, again + 1)
+        measures.ORDERS_SENT.inc()
         self._sent[order.fence] = (again + 1, time.monotonic())
 
-    async def _command(self, subject: str, item: dict[str, Any]) -> None:
+    async def _command(self, subject: str, item: Item) -> None:
         id = _command_id(subject, item)
         if id in self._done:
             return
@@ -128,16 +162,26 @@ class Orchestrator:
         if outcome.status != "busy":
             self._done.add(id)
 
-    def _forget(self, items: list[tuple[str, dict[str, Any]]]) -> None:
+    def _measure(self, now: str, items: list[tuple[str, Item]]) -> None:
+        for kind in ("order", "command"):
+            measures.AGENDA_ITEMS.labels(kind).set(sum(item["kind"] == kind for _, item in items))
+        due = [item["due"] for _, item in items if item["kind"] == "command" and item["due"] and item["due"] <= now]
+        measures.AGENDA_OVERDUE.set(_between(min(due), now) if due else 0)
+
+    def _forget(self, items: list[tuple[str, Item]]) -> None:
         """Keep no memory of what has left the agenda."""
         fences = {item["order"]["fence"] for _, item in items if item["kind"] == "order"}
         self._sent = {fence: sent for fence, sent in self._sent.items() if fence in fences}
         self._done &= {_command_id(subject, item) for subject, item in items if item["kind"] == "command"}
 
 
-def _command_id(subject: str, item: dict[str, Any]) -> str:
+def _command_id(subject: str, item: Item) -> str:
     return str(uuid5(NAMESPACE, f"{item['cause']}/{item['command']}/{subject}"))
 
 
 def _seconds(now: str, due: str) -> float:
-    return max(0.01, (datetime.fromisoformat(due) - datetime.fromisoformat(now)).total_seconds())
+    return max(0.01, _between(now, due))
+
+
+def _between(earlier: str, later: str) -> float:
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()

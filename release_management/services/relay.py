@@ -8,6 +8,7 @@ from typing import NoReturn, ParamSpec, TypeVar
 import structlog
 
 from release_management.domain.record import Recorded
+from release_management.services import measures
 from release_management.services.bus import BusError, EventStream, OutOfStepError
 from release_management.services.ports import EventLog
 
@@ -32,27 +33,30 @@ class Relay:
     def __init__(self, log: EventLog, stream: EventStream) -> None:
         self._log = log
         self._stream = stream
+        self.position: int | None = None
+        """The newest position known to be published; None while that is being found out."""
 
     async def run(self) -> NoReturn:
         """Publish until cancelled. Raises `RelayMismatchError` where log and stream tell different histories."""
-        position: int | None = None
+        self.position = None
         retry = FIRST_RETRY_SECONDS
         while True:
             try:
-                if position is None:
-                    position = await self._recover()
-                records = await self._next(position)
+                if self.position is None:
+                    self.position = await self._recover()
+                records = await self._next(self.position)
                 if records:
                     await self._stream.publish(records)
-                    position = records[-1].position
+                    self.position = records[-1].position
+                    measures.PUBLISHED.inc(len(records))
                 retry = FIRST_RETRY_SECONDS
             except OutOfStepError as error:
                 _log.info("relay out of step", reason=str(error))
-                position = None
+                self.position = None
                 await asyncio.sleep(FIRST_RETRY_SECONDS)
             except BusError as error:
                 _log.warning("relay waits for the bus", reason=str(error), retry_seconds=retry)
-                position = None
+                self.position = None
                 await asyncio.sleep(retry)
                 retry = min(retry * 2, LAST_RETRY_SECONDS)
 

@@ -18,9 +18,9 @@ import psutil
 from release_management import ReleaseManager
 from release_management.adapters.event_store import SQLiteEventLog
 from release_management.adapters.local import haproxy
-from release_management.adapters.local.processes import free_port
+from release_management.adapters.local.ports import free_port
 from release_management.adapters.local.state import Folder
-from release_management.adapters.nats.server import read_url
+from release_management.adapters.nats.urls import read_url
 from release_management.adapters.read_model import Projector, ReadStore
 from release_management.domain.record import Recorded
 from release_management.domain.registry import Registry
@@ -316,7 +316,7 @@ def _plays(process: psutil.Process, part: Part) -> bool:
         words = process.cmdline()
         if part == "nats-server":
             return bool(words) and words[0].endswith("nats-server")
-        return "release_management.adapters.stack.role" in words and part in words
+        return "release_management.adapters.roles.process" in words and part in words
     return False
 
 

@@ -69,7 +69,7 @@ def test_what_was_just_written_is_what_is_read(running: Installation) -> None:
 
 
 def test_nobody_there_is_said_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "TRY_SECONDS", 0.5)
+    monkeypatch.setattr(client_module, "CONNECT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with (

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from release_management.adapters.folder import FolderBusyError
+from release_management.adapters.home import Home
 from release_management.adapters.stack.supervisor import Supervisor
 from tests.acceptance.installation import ROOT, Installation, Part, canary, until
 
@@ -30,7 +31,7 @@ def test_it_is_ready_soon_lives_alone_and_leaves_no_process(
     assert len(processes) == 4
 
     with pytest.raises(FolderBusyError, match=f"in use by the process {installation.supervisor}; end that one first"):
-        Supervisor(installation.folder).run(lambda: None)
+        Supervisor(Home(installation.folder)).run(lambda: None)
     second = subprocess.run(
         [sys.executable, "-m", "tests.acceptance.up", str(installation.folder)],
         cwd=ROOT,

@@ -4,11 +4,12 @@ import signal
 import sys
 from pathlib import Path
 
+from release_management.adapters.home import Home
 from release_management.adapters.stack.supervisor import Supervisor
 
 
 def main(folder: str) -> None:
-    supervisor = Supervisor(Path(folder))
+    supervisor = Supervisor(Home.at(Path(folder)))
     signal.signal(signal.SIGTERM, lambda *_: supervisor.stop.set())
     supervisor.run(lambda: print("ready", flush=True))
 

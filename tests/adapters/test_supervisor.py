@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from release_management.adapters.event_store import DamagedStoreError, StoreUnavailableError
-from release_management.adapters.stack import role
+from release_management.adapters.home import Home
+from release_management.adapters.roles import process
 from release_management.adapters.stack.supervisor import Supervisor
 from release_management.adapters.stack.words import FINAL
 
@@ -19,22 +20,22 @@ GARBAGE = b"no database at all " * 100
 @pytest.mark.parametrize("noted", ['[{"pid":"x"},5]', '{"pid":1}', "7", '[{"pid":-1,"started":0}]', "[["])
 def test_a_note_that_is_garbage_is_ignored(noted: str, tmp_path: Path) -> None:
     (tmp_path / "up.json").write_text(noted)
-    Supervisor(tmp_path)._clear_away()
+    Supervisor(Home(tmp_path))._clear_away()
 
 
 @pytest.mark.parametrize(("part", "file"), [("road", "road.db"), ("projector", "read.db")])
 def test_a_damaged_projection_is_named_with_what_helps(part: str, file: str, tmp_path: Path) -> None:
     error = sqlite3.DatabaseError("file is not a database")
     error.sqlite_errorcode = sqlite3.SQLITE_NOTADB
-    [(sentence, final)] = role._explained(error, part, str(tmp_path))
+    [(sentence, final)] = process._explained(error, part, Home(tmp_path))
     assert sentence == f"{tmp_path / file} is damaged: remove it; it is built again"
     assert final
 
 
 def test_only_what_a_new_start_can_help_is_started_again() -> None:
-    assert [*role._explained(DamagedStoreError("broken"), "road", ".")] == [("broken", True)]
-    assert [*role._explained(StoreUnavailableError("locked"), "road", ".")] == [("locked", False)]
-    assert [*role._explained(KeyError("ours"), "road", ".")] == []
+    assert [*process._explained(DamagedStoreError("broken"), "road", Home(Path()))] == [("broken", True)]
+    assert [*process._explained(StoreUnavailableError("locked"), "road", Home(Path()))] == [("locked", False)]
+    assert [*process._explained(KeyError("ours"), "road", Home(Path()))] == []
 
 
 @pytest.mark.parametrize("part", ["road", "projector"])
@@ -44,7 +45,7 @@ def test_the_last_line_of_a_part_that_gives_up_is_its_sentence(part: str, tmp_pa
     held, ours = os.pipe()
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", role.__name__, part, str(tmp_path)],
+            [sys.executable, "-m", process.__name__, part, str(tmp_path), "-"],
             stdin=held,
             capture_output=True,
             text=True,

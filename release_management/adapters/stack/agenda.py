@@ -9,15 +9,19 @@ from release_management.projections import agenda
 from release_management.projections.queries import Nothing, Query
 from release_management.services.ports import EventLog
 
+SCHEMA = "relman_agenda"
 QUERIES = {"agenda": Query("agenda", Nothing, (agenda.PROJECTION,), lambda asked: agenda.all_items())}
 
 
 class ProjectedAgenda:
-    """Folds the log into the agenda's rows, and reads them."""
+    """Folds the log into the agenda's rows, and reads them.
 
-    def __init__(self, log: EventLog, registry: Registry, path: Path) -> None:
-        self._projector = Projector(log, registry, path, [agenda.PROJECTION])
-        self._store = ReadStore(path, [agenda.PROJECTION], QUERIES)
+    `where` is a SQLite file, or the URL of a PostgreSQL database.
+    """
+
+    def __init__(self, log: EventLog, registry: Registry, where: str | Path) -> None:
+        self._projector = Projector(log, registry, where, [agenda.PROJECTION], schema=SCHEMA)
+        self._store = ReadStore(where, [agenda.PROJECTION], QUERIES, schema=SCHEMA)
 
     def catch_up(self) -> int:
         """Fold what the log has; returns the position reached."""

@@ -1,17 +1,20 @@
 """Two ways to reach an installation: as its owner, in this process, or as a client, over the bus."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from release_management.adapters.folder import FolderBusyError, FolderLock
 from release_management.adapters.nats.client import BusClient, NotReachableError
-from release_management.adapters.nats.dead_letters import DeadLetter
-from release_management.adapters.nats.server import read_url
+from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
+from release_management.adapters.nats.urls import read_url
 from release_management.adapters.stack.logs import log_errors
 from release_management.adapters.stack.loop import LoopThread
 from release_management.domain.record import Recorded
 from release_management.services.wishes import Outcome, Wish
+
+if TYPE_CHECKING:
+    from release_management.adapters.read_model import Progress, Unparked
 
 
 class Backend(Protocol):
@@ -38,12 +41,24 @@ class Backend(Protocol):
         """The newest messages that could not be understood."""
         ...
 
+    def dead_letter(self, id: int) -> OpenedLetter | None:
+        """All of one of them; None where there is none."""
+        ...
+
+    def replay_dead_letters(self, ids: Sequence[int]) -> list[Replay]:
+        """Send the messages again to where they came from; what became of each."""
+        ...
+
     def records(self, after: int, *, follow: bool) -> Iterator[Recorded]:
         """The log's records above a position, in order; with `follow` those to come as well, for ever."""
         ...
 
-    def rebuild(self, projection: str | None) -> None:
+    def rebuild(self, projection: str | None, progress: "Progress | None" = None) -> None:
         """Build projections again from the log."""
+        ...
+
+    def unpark(self, projection: str, stream: str | None) -> "Unparked":
+        """Take in again what a projection has set aside, of one stream or of all."""
         ...
 
     def close(self) -> None:
@@ -80,6 +95,14 @@ class Client:
         """Ask over the bus."""
         return self._loop.run(self._bus.dead_letters(limit))
 
+    def dead_letter(self, id: int) -> OpenedLetter | None:
+        """Ask over the bus."""
+        return self._loop.run(self._bus.dead_letter(id))
+
+    def replay_dead_letters(self, ids: Sequence[int]) -> list[Replay]:
+        """Ask over the bus."""
+        return self._loop.run(self._bus.replay_dead_letters(ids))
+
     def records(self, after: int, *, follow: bool) -> Iterator[Recorded]:
         """The published events; without `follow`, up to the position that the projections have now."""
         last = None if follow else self._position()
@@ -96,13 +119,25 @@ class Client:
     def _position(self) -> int:
         return max((int(row["position"]) for row in self.query("position", {})), default=0)
 
-    def rebuild(self, projection: str | None) -> None:
-        """Beside the running projector, which takes it over should this process die; only on the same machine."""
-        if self._folder is None:
-            raise NotReachableError("projections are rebuilt where they are kept; run relman projections rebuild there")
+    def rebuild(self, projection: str | None, progress: "Progress | None" = None) -> None:
+        """Beside the running projector, which takes it over should this process die; only where its folder is."""
         from release_management.adapters.stack.rebuilding import rebuild
 
-        rebuild(self._folder, projection)
+        rebuild(self._here("rebuild"), projection, progress)
+
+    def unpark(self, projection: str, stream: str | None) -> "Unparked":
+        """Beside the running projector; only where its folder is."""
+        from release_management.adapters.stack.rebuilding import unpark
+
+        return unpark(self._here("unpark"), projection, stream)
+
+    def _here(self, what: str) -> Path:
+        if self._folder is None:
+            raise NotReachableError(
+                f"the read models are looked after where they are kept: run relman projections {what} there, with "
+                "--data FOLDER"
+            )
+        return self._folder
 
     def close(self) -> None:
         """Leave."""
@@ -110,10 +145,10 @@ class Client:
         self._loop.close()
 
 
-def connect(data: str, *, may_start: bool) -> Backend:
+def connect(data: str, *, may_start: bool, store: str | None = None) -> Backend:
     """The backend for a folder or a `nats://` address: its owner where nobody else is, else its client.
 
-    `may_start` False: an owner never starts what moves deployments, and says so instead.
+    `may_start` False: an owner never starts what moves deployments, and says so instead. `store`: see `Home.at`.
     """
     log_errors()
     if data.startswith(("nats://", "tls://")):
@@ -128,6 +163,12 @@ def connect(data: str, *, may_start: bool) -> Backend:
             raise NotReachableError(f"{busy}; it serves nobody else") from None
         return Client(url, folder)
     # A client need not load the stores, the projections and the executor, which take most of a second.
+    from release_management.adapters.home import Home
     from release_management.adapters.stack.owner import Owner
 
-    return Owner(folder, lock, may_start=may_start)
+    try:
+        home = Home.at(folder, store)
+    except BaseException:
+        lock.release()
+        raise
+    return Owner(home, lock, may_start=may_start)

@@ -1,25 +1,29 @@
 """The owner of a folder: everything in this process."""
 
+import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 
 from release_management.adapters.folder import FolderLock
+from release_management.adapters.home import Home
 from release_management.adapters.nats.client import NotReachableError
-from release_management.adapters.nats.dead_letters import DeadLetter
+from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
 from release_management.adapters.nats.server import NatsServer
+from release_management.adapters.read_model import Progress, Unparked
+from release_management.adapters.roles.health import Health
+from release_management.adapters.roles.projector import Answering
 from release_management.adapters.stack.backends import Client
 from release_management.adapters.stack.core import Core
 from release_management.adapters.stack.loop import LoopThread
-from release_management.adapters.stack.reading import QueryRole, Reading
+from release_management.adapters.stack.reading import Reading
 from release_management.adapters.stack.road import Road
 from release_management.domain.record import Recorded
 from release_management.services.bus import GatewayFailed
-from release_management.services.ports import EventLog
+from release_management.services.ports import DeposedError, EventLog
 from release_management.services.wishes import Outcome, Wish
 
 NEEDS_ROAD = frozenset(
@@ -45,11 +49,11 @@ class Owner:
 
     verifies_user = True
 
-    def __init__(self, folder: Path, lock: FolderLock, *, may_start: bool) -> None:
+    def __init__(self, home: Home, lock: FolderLock, *, may_start: bool) -> None:
         self._lock = lock
         self._process = os.getpid()
         try:
-            self._core = Core(folder)
+            self._core = Core(home)
         except BaseException:
             self._lock.release()
             raise
@@ -66,8 +70,8 @@ class Owner:
         if wish.command in NEEDS_ROAD:
             self.start_road()
         try:
-            return self._core.gateway.ask(wish).result()
-        except GatewayFailed as error:
+            return self._core.gateway.answer(wish)
+        except (GatewayFailed, DeposedError) as error:
             return Outcome(status="busy", sender=wish.sender, id=wish.id, command=wish.command, reason=str(error))
 
     def query(self, name: str, params: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
@@ -91,13 +95,13 @@ class Owner:
             self._server = NatsServer(self._core.home.folder)
             self._server.start()
             self._loop = LoopThread("road")
-            road, queries = Road(self._core), QueryRole(self._reading)
+            moving, answering = Health("road"), Health("projector")
             self._serving = [
-                self._loop.start(road.serve(self._server.url)),
-                self._loop.start(queries.serve(self._server.url)),
+                self._loop.start(Road(self._core, moving).serve()),
+                self._loop.start(Answering(self._core.home, self._core.log, self._reading, answering).serve()),
             ]
             deadline = time.monotonic() + START_SECONDS
-            while not (road.ready.is_set() and queries.ready.is_set()):
+            while not (moving.ready and answering.ready):
                 self._raise_what_ended()
                 if time.monotonic() > deadline:
                     raise NotReachableError(f"the road did not start within {START_SECONDS:g} s")
@@ -126,21 +130,35 @@ class Owner:
 
     def dead_letters(self, limit: int) -> list[DeadLetter]:
         """Ask the bus, which then must run."""
+        with self._own_client() as client:
+            return client.dead_letters(limit)
+
+    def dead_letter(self, id: int) -> OpenedLetter | None:
+        """Ask the bus, which then must run."""
+        with self._own_client() as client:
+            return client.dead_letter(id)
+
+    def replay_dead_letters(self, ids: Sequence[int]) -> list[Replay]:
+        """Ask the bus, which then must run."""
+        with self._own_client() as client:
+            return client.replay_dead_letters(ids)
+
+    def _own_client(self) -> contextlib.closing[Client]:
         self.start_road()
         assert self._server is not None
-        client = Client(self._server.url)
-        try:
-            return client.dead_letters(limit)
-        finally:
-            client.close()
+        return contextlib.closing(Client(self._server.url))
 
     def records(self, after: int, *, follow: bool) -> Iterator[Recorded]:
         """Read the log."""
         return read_log(self._core.log, after, follow=follow)
 
-    def rebuild(self, projection: str | None) -> None:
+    def rebuild(self, projection: str | None, progress: Progress | None = None) -> None:
         """Build again beside the old, and swap."""
-        self._reading.projector.rebuild(projection)
+        self._reading.projector.rebuild(projection, progress)
+
+    def unpark(self, projection: str, stream: str | None) -> Unparked:
+        """Take in what was set aside, here."""
+        return self._reading.projector.unpark(projection, stream)
 
     def close(self) -> None:
         """End the road, the bus, the deployed processes; then the projections, the gateway, the lock."""

@@ -1,19 +1,33 @@
-"""Rebuilding projections from outside, while `relman up` runs."""
+"""Looking after projections from outside, while the roles run elsewhere: beside a running projector, or without one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from release_management.adapters.read_model import Projector
-from release_management.adapters.stack.home import Home
+from release_management.adapters.home import Home
+from release_management.adapters.read_model import Progress, Projector, Unparked
 from release_management.domain.registry import Registry
 
 
-def rebuild(folder: Path, projection: str | None) -> None:
+def rebuild(folder: Path, projection: str | None, progress: Progress | None = None) -> None:
     """Build again beside the live tables, and swap. Raises `UnknownProjectionError`."""
-    home, registry = Home(folder), Registry()
+    with _projector(folder) as projector:
+        projector.rebuild(projection, progress)
+
+
+def unpark(folder: Path, projection: str, stream: str | None = None) -> Unparked:
+    """Take in what was set aside, of one stream or of all. Raises `UnknownProjectionError`."""
+    with _projector(folder) as projector:
+        return projector.unpark(projection, stream)
+
+
+@contextmanager
+def _projector(folder: Path) -> Iterator[Projector]:
+    home, registry = Home.at(folder), Registry()
     log = home.open_log(registry)
-    projector = Projector(log, registry, home.read_model)
+    projector = Projector(log, registry, home.read_models)
     try:
-        projector.rebuild(projection)
+        yield projector
     finally:
         projector.close()
         log.close()

@@ -3,101 +3,99 @@
 import asyncio
 import contextlib
 
-import structlog
 from nats.js.errors import NotFoundError
 
-from release_management.adapters.local import LocalExecutor
+from release_management.adapters.executors import EXECUTORS, make_executor
+from release_management.adapters.home import Home
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.commands import CONSUMER, CommandService
-from release_management.adapters.nats.connection import AWAY, Connection, connect, until_closed
+from release_management.adapters.nats.commands import CommandService
+from release_management.adapters.nats.connection import AWAY, Connection
 from release_management.adapters.nats.dead_letters import DeadLetters
 from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
+from release_management.adapters.roles.agenda import look_after
+from release_management.adapters.roles.bus import on_bus
+from release_management.adapters.roles.gateway import look_at
+from release_management.adapters.roles.health import Health
+from release_management.adapters.roles.relay import publish_while_it_can
+from release_management.adapters.roles.taken_in import QueuedReports
 from release_management.adapters.stack.agenda import ProjectedAgenda
 from release_management.adapters.stack.core import Core
 from release_management.services.orchestrator import Orchestrator
-from release_management.services.relay import Relay, RelayMismatchError
+from release_management.services.ports import DeposedError
+from release_management.services.relay import Relay
 
-EXECUTOR = "local"
-MISMATCH_SECONDS = 30.0
-_log = structlog.get_logger(__name__)
+LOOK_SECONDS = 0.5
 
 
 class Road:
-    """Gateway, relay, orchestrator, timers and the local executor on one connection to the bus.
+    """Gateway, relay, orchestrator, timers and executors, each with its own user of the bus."""
 
-    `ready` is set once a command on the bus is answered.
-    """
-
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, health: Health) -> None:
         self._core = core
-        self.ready = asyncio.Event()
+        self._health = health
 
-    async def serve(self, url: str) -> None:
+    async def serve(self) -> None:
         """Serve until cancelled; then end the deployed processes, which the next start restores."""
-        core = self._core
-        connection = await connect(url, "relman road")
-        executor = LocalExecutor(core.home.folder, core.clock)
-        letters = DeadLetters(connection, core.keyring)
-        commands = CommandService(connection, core.gateway, letters)
-        agenda = ProjectedAgenda(core.log, core.registry, core.home.agenda)
-        try:
-            await streams.ensure_streams(connection.jetstream())
-            await _take_orders_over(connection)
+        core, health = self._core, self._health
+        async with contextlib.AsyncExitStack() as stack:
+
+            async def bus(user: str) -> Connection:
+                return await stack.enter_async_context(on_bus(core.home, user, health))
+
+            agenda = ProjectedAgenda(core.log, core.registry, core.home.agenda)
+            stack.callback(agenda.close)
+            deciding = await bus("gateway")
+            await streams.ensure_streams(deciding.jetstream(), core.home.replicas)
+            acting = await bus("orchestrator")
+            publishing = await bus("relay")
+            commands = CommandService(deciding, core.gateway, DeadLetters(deciding, core.keyring))
             orchestrator = Orchestrator(
                 agenda,
                 core.gateway,
-                NatsOrderChannel(connection),
+                NatsOrderChannel(acting),
                 core.clock,
                 core.log.wait,
-                _Queued(connection).is_decided,
+                QueuedReports(acting).are_decided,
             )
-            relay = Relay(core.log, NatsEventStream(connection, core.log.store_id))
+            relay = Relay(core.log, NatsEventStream(publishing, core.log.store_id))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(commands.run())
-                tasks.create_task(_relay_while_it_can(relay))
-                tasks.create_task(until_closed(connection))
+                tasks.create_task(publish_while_it_can(relay, core.log, health))
                 tasks.create_task(orchestrator.run())
-                tasks.create_task(executor.run())
-                tasks.create_task(ExecutorService(connection, EXECUTOR, executor, letters).run())
+                tasks.create_task(look_after(orchestrator, health))
+                for name in EXECUTORS:
+                    executing = await bus(f"executor-{name}")
+                    await _take_orders_over(executing, name)
+                    executor = make_executor(name, core.home.folder, core.clock)
+                    stack.push_async_callback(executor.stop)
+                    tasks.create_task(executor.run())
+                    tasks.create_task(ExecutorService(executing, name, executor).run())
                 await commands.ready.wait()
-                self.ready.set()
-        finally:
-            await executor.stop()
-            agenda.close()
-            with contextlib.suppress(*AWAY):
-                await connection.close()
+                health.stand("active")
+                while not core.deposed.is_set():
+                    look_at(core.gateway, health)
+                    await asyncio.sleep(LOOK_SECONDS)
+                raise DeposedError("another process has become the gateway of this store")
 
 
-async def _relay_while_it_can(relay: Relay) -> None:
-    """Publish the log; where the stream tells another history only publishing stops, loudly: the log is the truth."""
-    while True:
+class RoadRole:
+    """The road as a role: it opens what it needs."""
+
+    def __init__(self, home: Home, health: Health) -> None:
+        self._home = home
+        self._health = health
+
+    async def serve(self) -> None:
+        """Serve until cancelled."""
+        core = await asyncio.to_thread(Core, self._home)
         try:
-            await relay.run()
-        except RelayMismatchError as error:
-            _log.error("events are not published", reason=str(error))
-            await asyncio.sleep(MISMATCH_SECONDS)
+            await Road(core, self._health).serve()
+        finally:
+            await asyncio.to_thread(core.close)
 
 
-async def _take_orders_over(connection: Connection) -> None:
+async def _take_orders_over(connection: Connection, executor: str) -> None:
     """Have the orders that a killed predecessor was working on come again at once, not after its time to answer."""
     with contextlib.suppress(NotFoundError, *AWAY):
-        await connection.jetstream().delete_consumer(streams.ORDERS, EXECUTOR)
-
-
-class _Queued:
-    """The commands, reports among them, that the bus held when it was first asked about them."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._js = connection.jetstream()
-        self._last: int | None = None
-
-    async def is_decided(self) -> bool:
-        """Whether the gateway has decided all of them."""
-        with contextlib.suppress(NotFoundError, *AWAY):
-            if self._last is None:
-                self._last = (await self._js.stream_info(streams.COMMANDS)).state.last_seq
-            info = await self._js.consumer_info(streams.COMMANDS, CONSUMER)
-            idle = not info.num_pending and not info.num_ack_pending
-            return idle or (info.ack_floor is not None and info.ack_floor.stream_seq >= self._last)
-        return False
+        await connection.jetstream().delete_consumer(streams.ORDERS, executor)

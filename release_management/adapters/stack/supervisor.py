@@ -1,4 +1,4 @@
-"""`relman up`: the message bus, the road and the projector as child processes, restarted when they die."""
+"""`relman up`: the message bus and the roles as child processes, restarted when they die."""
 
 import asyncio
 import json
@@ -8,22 +8,45 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from release_management.adapters.executors import EXECUTORS
 from release_management.adapters.folder import FolderLock
+from release_management.adapters.home import Home
 from release_management.adapters.nats.server import NatsServer
-from release_management.adapters.stack.home import Home
 from release_management.adapters.stack.words import FINAL, SENTENCE
 
-ROLES = ("road", "projector")
 READY_SECONDS = 30.0
 STOP_SECONDS = 40.0
 LOOK_SECONDS = 0.2
 QUICK_DEATHS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A process of `relman up`: its role, and which executor it is where it is one."""
+
+    role: str
+    executor: str = "-"
+
+
+TOGETHER = {"road": Part("road"), "projector": Part("projector")}
+"""The least processes that serve one machine well: a busy projector must not keep the road waiting."""
+APART = {
+    "gateway": Part("gateway"),
+    "gateway-2": Part("gateway"),
+    "projector": Part("projector"),
+    "orchestrator": Part("orchestrator"),
+    "timers": Part("timers"),
+    "relay": Part("relay"),
+    **{f"executor-{name}": Part("executor", name) for name in EXECUTORS},
+}
+"""Every role in a process of its own, with a second gateway that stands by."""
 
 
 class NotStartedError(Exception):
@@ -36,13 +59,14 @@ class Supervisor:
     Raises `FolderBusyError` where another one holds the folder.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._home = Home(folder)
-        self._lock = FolderLock(folder)
-        self._server = NatsServer(folder)
+    def __init__(self, home: Home, parts: Mapping[str, Part] = TOGETHER) -> None:
+        self._home = home
+        self._parts = parts
+        self._lock = FolderLock(home.folder)
+        self._server = NatsServer(home.folder)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._begins: dict[str, int] = {}
-        self._deaths: dict[str, list[float]] = {role: [] for role in ROLES}
+        self._deaths: dict[str, list[float]] = {name: [] for name in parts}
         self.stop = threading.Event()
 
     def run(self, on_ready: Callable[[], None]) -> None:
@@ -52,11 +76,11 @@ class Supervisor:
         try:
             self._clear_away()
             self._server.start()
-            for role in ROLES:
-                self._start(role)
+            for name in self._parts:
+                self._start(name)
             self._note()
-            for role in ROLES:
-                self._await_ready(role)
+            for name in self._parts:
+                self._await_ready(name)
             if not self.stop.is_set():
                 on_ready()
             while not self.stop.wait(LOOK_SECONDS):
@@ -84,23 +108,27 @@ class Supervisor:
             process.kill()
         psutil.wait_procs(alive, timeout=3)
 
-    def _start(self, role: str) -> None:
+    def _start(self, name: str) -> None:
+        part = self._parts[name]
         self._home.logs.mkdir(exist_ok=True)
-        with open(self._log_file(role), "ab") as log:
-            self._begins[role] = log.tell()
-            self._children[role] = subprocess.Popen(
-                [sys.executable, "-m", "release_management.adapters.stack.role", role, str(self._home.folder)],
+        with open(self._log_file(name), "ab") as log:
+            self._begins[name] = log.tell()
+            self._children[name] = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "release_management.adapters.roles.process"),
+                    *(part.role, str(self._home.folder), part.executor),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
             )
 
-    def _await_ready(self, role: str) -> None:
-        """Wait for a role. One that was killed meanwhile is started again; one that gave up is not."""
+    def _await_ready(self, name: str) -> None:
+        """Wait for a part. One that was killed meanwhile is started again; one that gave up is not."""
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and not self.stop.is_set():
-            child = self._children[role]
+            child = self._children[name]
             assert child.stdout is not None
             os.set_blocking(child.stdout.fileno(), False)
             if child.stdout.read(64):
@@ -111,7 +139,7 @@ class Supervisor:
                 self._look_after()
             time.sleep(0.005)
         if not self.stop.is_set():
-            raise NotStartedError(f"{role} did not start: {self._last_words(role)} (see {self._log_file(role)})")
+            raise NotStartedError(f"{name} did not start: {self._last_words(name)} (see {self._log_file(name)})")
 
     def _look_after(self) -> None:
         if not self._server.alive:
@@ -123,16 +151,16 @@ class Supervisor:
                 for child in self._children.values():
                     child.kill()
                     child.wait()
-        for role, child in list(self._children.items()):
+        for name, child in list(self._children.items()):
             if child.poll() is None:
                 continue
             if child.returncode == FINAL:
-                raise NotStartedError(f"{role} cannot go on: {self._last_words(role)} (see {self._log_file(role)})")
+                raise NotStartedError(f"{name} cannot go on: {self._last_words(name)} (see {self._log_file(name)})")
             now = time.monotonic()
-            self._deaths[role] = [at for at in self._deaths[role] if now - at < 30] + [now]
-            if len(self._deaths[role]) > QUICK_DEATHS:
-                raise NotStartedError(f"{role} keeps dying: {self._last_words(role)} (see {self._log_file(role)})")
-            self._start(role)
+            self._deaths[name] = [at for at in self._deaths[name] if now - at < 30] + [now]
+            if len(self._deaths[name]) > QUICK_DEATHS:
+                raise NotStartedError(f"{name} keeps dying: {self._last_words(name)} (see {self._log_file(name)})")
+            self._start(name)
             self._note()
 
     def _note(self) -> None:
@@ -159,20 +187,20 @@ class Supervisor:
         self._halt_deployed()
 
     def _halt_deployed(self) -> None:
-        """End the deployed processes where a road was killed; else it has ended them itself."""
+        """End the deployed processes, which outlive what has started them; a road that was not killed has done so."""
         road = self._children.get("road")
-        if road is not None and (road.returncode < 0 or self._deaths["road"]):
+        if road is None or road.returncode < 0 or self._deaths["road"]:
             from release_management.adapters.local.halt import halt_all
 
             asyncio.run(halt_all(self._home.folder))
 
-    def _log_file(self, role: str) -> Path:
-        return self._home.logs / f"{role}.log"
+    def _log_file(self, name: str) -> Path:
+        return self._home.logs / f"{name}.log"
 
-    def _last_words(self, role: str) -> str:
+    def _last_words(self, name: str) -> str:
         """The sentence that it gave up with since its last start, else its last line."""
-        with open(self._log_file(role), "rb") as log:
-            log.seek(self._begins[role])
+        with open(self._log_file(name), "rb") as log:
+            log.seek(self._begins[name])
             lines = log.read().decode(errors="replace").strip().splitlines()
         sentences = [line.removeprefix(SENTENCE) for line in lines if line.startswith(SENTENCE)]
         return (sentences or lines)[-1][:500] if lines else "it said nothing"

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 
-from release_management.adapters.stack.core import EXECUTORS
+from release_management.adapters.executors import EXECUTORS
 from release_management.cli.manifest.change import Change, Row, differences
 from release_management.cli.manifest.models import EnvironmentPart, Manifest, TargetPart
 from release_management.cli.manifest.yaml_file import Place, YamlFile
@@ -49,7 +49,7 @@ def _target(name: str, body: TargetPart, file: YamlFile, place: Place) -> Target
         raise file.refusal((*place, "executor"), f"there is no executor {target.executor!r}; there is {known}")
     for component, settings in target.components.items():
         try:
-            EXECUTORS[target.executor]({**settings, "slots": list(target.slots)})
+            EXECUTORS[target.executor]({**settings, "slots": list(target.slots)}, target.routes != "none")
         except ValueError as error:
             raise file.refusal((*place, "components", component), str(error)) from None
     return target

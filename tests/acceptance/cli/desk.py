@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from release_management.adapters.local.processes import free_port
+from release_management.adapters.local.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 SECONDS = 40

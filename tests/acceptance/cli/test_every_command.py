@@ -12,10 +12,13 @@ from tests.acceptance.cli.desk import ROOT
 
 COMMANDS = dict(commands())
 EXPECTED = """
-apply, approval grant, approval list, approval refuse, approval request, audit export, audit log, dead-letters list,
+apply, approval grant, approval list, approval refuse, approval request, asyncapi, audit export, audit log,
+dead-letters list, dead-letters replay, dead-letters show,
 deploy, deployment abort, deployment list, deployment promote, deployment retry, deployment rollback, deployment show,
-down, env list, env show, events tail, init, projections rebuild, release attest, release block, release create,
-release list, release notes, release publish, release show, release unblock, up
+down, env list, env show, events tail, health, incident attribute, incident list, incident open, incident resolve,
+incident show, init, metrics dora, nats-config, projections list, projections rebuild, projections unpark,
+release attest, release block, release create, release list, release notes, release publish, release show,
+release unblock, serve, up
 """
 ID = "01a2096b-9f69-771d-80c3-d7cadc8f1a2e"
 ARGUMENTS = {
@@ -23,6 +26,8 @@ ARGUMENTS = {
     "relman approval grant": (ID,),
     "relman approval refuse": (ID,),
     "relman approval request": (ID,),
+    "relman dead-letters replay": ("1",),
+    "relman dead-letters show": ("1",),
     "relman deploy": ("shop@1.0.0", "staging"),
     "relman deployment abort": (ID,),
     "relman deployment promote": (ID,),
@@ -30,6 +35,11 @@ ARGUMENTS = {
     "relman deployment rollback": (ID,),
     "relman deployment show": (ID,),
     "relman env show": ("staging",),
+    "relman incident attribute": (ID, "--deployment", "none"),
+    "relman incident open": ("shop", "production", "--title", "bad"),
+    "relman incident resolve": (ID,),
+    "relman incident show": (ID,),
+    "relman projections unpark": ("releases",),
     "relman release attest": ("shop@1.0.0", "--gate", "scan", "--result", "passed"),
     "relman release block": ("shop@1.0.0", "--reason", "bad"),
     "relman release create": ("shop@x", "--component", "web"),
@@ -38,6 +48,7 @@ ARGUMENTS = {
     "relman release show": ("shop@1.0.0",),
     "relman release unblock": ("shop@1.0.0",),
 }
+WITHOUT_INSTALLATION = ("relman asyncapi", "relman init", "relman nats-config", "relman serve", "relman up")
 CODES = {"relman apply": 2, "relman down": 1, "relman release create": 1}
 """In an empty folder everything else is not reachable."""
 
@@ -54,7 +65,7 @@ def test_help_shows_an_example_and_the_common_options(name: str, relman: Types) 
     assert all(option in answer.out for option in ("--json", "--data", "--as"))
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("relman init", "relman up")])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in WITHOUT_INSTALLATION])
 def test_errors_are_an_exit_code_a_sentence_and_a_json_object(name: str, relman: Types, tmp_path: Path) -> None:
     answer = relman(*name.split()[1:], *ARGUMENTS.get(name, ()), "--json")
     assert answer.code == CODES.get(name, 3), answer
@@ -129,7 +140,7 @@ def test_the_reference_is_current() -> None:
 def test_reading_commands_print_one_json_document(relman: Types) -> None:
     assert relman("release", "create", "shop@1.0.0", "--component", "web", "--json").code == 0
     for line in ("env list", "release list", "release show shop@1.0.0", "release notes shop@1.0.0", "deployment list",
-                 "approval list", "audit log", "projections rebuild"):  # fmt: skip
+                 "approval list", "incident list", "metrics dora", "audit log", "projections rebuild"):  # fmt: skip
         answer = relman(*line.split(), "--json")
         assert answer.code == 0, (line, answer)
         assert isinstance(answer.json, list | dict)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from release_management.adapters.stack import role
+from release_management.adapters.roles import process
 from release_management.cli.errors import UNREACHABLE, exit_code, explained
 from release_management.cli.output import listing, printable, show
 from release_management.cli.settings import Settings, begin
@@ -78,5 +78,5 @@ def test_down_ends_everything_though_the_road_is_paused_or_was_killed(desk: Desk
 
 
 def road(desk: Desk) -> int:
-    [pid] = [each.pid for each in desk.children() if each.cmdline()[2:4] == [role.__name__, "road"]]
+    [pid] = [each.pid for each in desk.children() if each.cmdline()[2:4] == [process.__name__, "road"]]
     return pid

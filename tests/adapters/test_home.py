@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from release_management.adapters.event_store import LostLogError
-from release_management.adapters.stack.home import Home
+from release_management.adapters.home import Home
 from release_management.domain.registry import Registry
 
 

@@ -1,0 +1,1 @@
+"""The roles of an installation, each of which can be a process of its own: `relman serve ROLE`."""

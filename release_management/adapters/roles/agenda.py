@@ -1,0 +1,65 @@
+"""The orchestrator and the timers as roles: both carry out the agenda, each its own part of it."""
+
+import asyncio
+import contextlib
+
+from release_management.adapters.clock import SystemClock
+from release_management.adapters.home import Home
+from release_management.adapters.nats.gateway import BusGateway
+from release_management.adapters.nats.orders import NatsOrderChannel
+from release_management.adapters.roles.bus import on_bus
+from release_management.adapters.roles.health import Health
+from release_management.adapters.roles.lease import serve_in_turn
+from release_management.adapters.roles.taken_in import QueuedReports
+from release_management.adapters.stack.agenda import ProjectedAgenda
+from release_management.domain.registry import Registry
+from release_management.services.orchestrator import Orchestrator, Takes
+from release_management.services.ports import Lease
+
+LOOK_SECONDS = 0.5
+
+
+class AgendaRole:
+    """Carries out the part of the agenda that `takes` names, while it holds the lease of its role."""
+
+    def __init__(self, home: Home, health: Health, takes: Takes) -> None:
+        self._home = home
+        self._health = health
+        self._takes = takes
+
+    async def serve(self) -> None:
+        """Serve until cancelled."""
+        registry = Registry()
+        with contextlib.ExitStack() as stack:
+            log = await asyncio.to_thread(self._home.open_log, registry)
+            stack.callback(log.close)
+            agenda = await asyncio.to_thread(ProjectedAgenda, log, registry, self._home.agenda)
+            stack.callback(agenda.close)
+            async with on_bus(self._home, self._health.role, self._health) as connection:
+
+                async def act(_: Lease) -> None:
+                    orchestrator = Orchestrator(
+                        agenda,
+                        BusGateway(connection),
+                        NatsOrderChannel(connection),
+                        SystemClock(),
+                        log.wait,
+                        QueuedReports(connection).are_decided,
+                        takes=self._takes,
+                    )
+                    self._health.stand("active")
+                    async with asyncio.TaskGroup() as tasks:
+                        tasks.create_task(orchestrator.run())
+                        tasks.create_task(look_after(orchestrator, self._health))
+
+                await serve_in_turn(log, self._health, act)
+
+
+async def look_after(orchestrator: Orchestrator, health: Health) -> None:
+    """Have the health say how the agenda does, until cancelled."""
+    while True:
+        if orchestrator.trouble is not None:
+            health.trouble("agenda", orchestrator.trouble)
+        else:
+            health.clear("agenda")
+        await asyncio.sleep(LOOK_SECONDS)

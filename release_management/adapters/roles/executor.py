@@ -1,0 +1,31 @@
+"""An executor as a role: it needs the bus and its own folder, no store."""
+
+import asyncio
+
+from release_management.adapters.clock import SystemClock
+from release_management.adapters.executors import make_executor
+from release_management.adapters.home import Home
+from release_management.adapters.nats.orders import ExecutorService
+from release_management.adapters.roles.bus import on_bus
+from release_management.adapters.roles.health import Health
+
+
+class ExecutorRole:
+    """Takes the orders of one executor by name; several of them share its orders."""
+
+    def __init__(self, home: Home, health: Health, name: str) -> None:
+        self._home = home
+        self._health = health
+        self._name = name
+
+    async def serve(self) -> None:
+        """Serve until cancelled. What was deployed goes on running."""
+        async with on_bus(self._home, f"executor-{self._name}", self._health) as connection:
+            executor = make_executor(self._name, self._home.folder, SystemClock())
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(executor.run())
+                    tasks.create_task(ExecutorService(connection, self._name, executor).run())
+                    self._health.stand("active")
+            finally:
+                await executor.stop(keep=True)

@@ -1,0 +1,77 @@
+"""The gateway as a role: many may be started, one at a time decides."""
+
+import asyncio
+import contextlib
+
+from release_management.adapters.clock import SystemClock, new_id
+from release_management.adapters.executors import EXECUTORS
+from release_management.adapters.home import Home
+from release_management.adapters.nats.commands import CommandService
+from release_management.adapters.nats.connection import Connection
+from release_management.adapters.nats.dead_letters import DeadLetters
+from release_management.adapters.nats.streams import ensure_streams
+from release_management.adapters.roles.bus import on_bus
+from release_management.adapters.roles.health import Health
+from release_management.adapters.roles.lease import serve_in_turn
+from release_management.domain.registry import Registry
+from release_management.services import measures
+from release_management.services.gateway import WAITING, Gateway
+from release_management.services.ports import EventLog, Keyring, Lease
+
+LOOK_SECONDS = 0.5
+
+
+class GatewayRole:
+    """Decides the commands of the bus while it holds the lease of its role; else it stands by."""
+
+    def __init__(self, home: Home, health: Health) -> None:
+        self._home = home
+        self._health = health
+
+    async def serve(self) -> None:
+        """Serve until cancelled."""
+        registry = Registry()
+        with contextlib.ExitStack() as stack:
+            log = await asyncio.to_thread(self._home.open_log, registry)
+            stack.callback(log.close)
+            keyring = await asyncio.to_thread(self._home.open_keyring)
+            stack.callback(keyring.close)
+            async with on_bus(self._home, "gateway", self._health) as connection:
+                await ensure_streams(connection.jetstream(), self._home.replicas)
+
+                async def decide(lease: Lease) -> None:
+                    await self._decide(lease, connection, log, registry, keyring)
+
+                await serve_in_turn(log, self._health, decide)
+
+    async def _decide(
+        self, lease: Lease, connection: Connection, log: EventLog, registry: Registry, keyring: Keyring
+    ) -> None:
+        gateway = Gateway(log, registry, keyring, SystemClock(), new_id, EXECUTORS, lease)
+        commands = CommandService(connection, gateway, DeadLetters(connection, keyring))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                serving = tasks.create_task(commands.run())
+                await commands.ready.wait()
+                self._health.stand("active")
+                while not gateway.deposed.is_set():
+                    look_at(gateway, self._health)
+                    await asyncio.sleep(LOOK_SECONDS)
+                serving.cancel()
+        finally:
+            await asyncio.to_thread(gateway.close)
+
+
+def look_at(gateway: Gateway, health: Health) -> None:
+    """Have the health say how the gateway does."""
+    waiting = gateway.waiting
+    measures.QUEUE_LENGTH.set(waiting)
+    health.details["waiting"] = waiting
+    if waiting > WAITING // 2:
+        health.warn("queue", f"{waiting:,} of {WAITING:,} commands wait; at the end callers are told busy")
+    else:
+        health.clear("queue")
+    if gateway.trouble is not None:
+        health.trouble("store", gateway.trouble)
+    else:
+        health.clear("store")

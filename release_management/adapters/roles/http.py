@@ -1,0 +1,78 @@
+"""Where a role answers probes and Prometheus: `/live`, `/health`, `/metrics`."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from release_management.adapters.roles.health import Health
+
+DEFAULT_ADDRESS = "127.0.0.1:0"
+
+
+class AddressTakenError(Exception):
+    """The address for probes cannot be listened on; the text says why."""
+
+
+class HealthServer:
+    """Answers on a thread of its own, whatever the role is busy with.
+
+    `/live` is 200 while the process lives, `/health` 200 where the role is well and 503 where it is not, both with the
+    role's health as JSON; `/metrics` is Prometheus' text format.
+    """
+
+    def __init__(self, health: Health, address: str = DEFAULT_ADDRESS) -> None:
+        """`address` is HOST:PORT; port 0 takes a free one. Raises `AddressTakenError`."""
+        host, _, port = address.rpartition(":")
+
+        class Handler(BaseHTTPRequestHandler):
+            timeout = 5
+
+            def do_GET(self) -> None:  # the base class calls it by this name
+                match urlsplit(self.path).path:
+                    case "/metrics":
+                        self._answer(200, CONTENT_TYPE_LATEST, generate_latest())
+                    case "/live":
+                        self._answer(200, "application/json", _encoded(health))
+                    case "/health":
+                        self._answer(200 if health.is_well else 503, "application/json", _encoded(health))
+                    case _:
+                        self._answer(404, "text/plain", b"there are /live, /health and /metrics\n")
+
+            def _answer(self, status: int, kind: str, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Probes come every second; they are not worth a line."""
+
+        try:
+            self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), Handler)
+        except (OSError, ValueError, OverflowError) as error:
+            raise AddressTakenError(
+                f"{address} cannot be listened on for probes ({error}); name a free HOST:PORT, or port 0"
+            ) from None
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT."""
+        host, port = self._server.server_address[:2]
+        return f"{host if isinstance(host, str) else host.decode()}:{port}"
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _encoded(health: Health) -> bytes:
+    return json.dumps(health.document(), ensure_ascii=False).encode() + b"\n"

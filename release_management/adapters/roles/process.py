@@ -1,0 +1,247 @@
+"""One role as a process of its own.
+
+It survives what passes: where the store or the bus is away it says so in its health and its log, and tries again. It
+ends, with one sentence as its last line on standard error, where only a person can help. It stops cleanly on SIGTERM.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from release_management.adapters.event_store import EventStoreError
+from release_management.adapters.garbage import collect_rarely
+from release_management.adapters.home import Home
+from release_management.adapters.keyring import KeyringError
+from release_management.adapters.nats.server import NatsServerError
+from release_management.adapters.read_model import ReadModelError
+from release_management.adapters.roles.health import Health
+from release_management.adapters.roles.http import DEFAULT_ADDRESS, AddressTakenError, HealthServer
+from release_management.adapters.stack.logs import log_everything
+from release_management.adapters.stack.words import FINAL, SENTENCE
+from release_management.services.bus import BusError
+from release_management.services.ports import DeposedError, LogUnavailableError
+from release_management.services.relay import RelayMismatchError
+
+PASSING = (LogUnavailableError, BusError, DeposedError, OperationalError)
+"""What is waited out."""
+EXPECTED = (AddressTakenError, EventStoreError, KeyringError, NatsServerError, ReadModelError, RelayMismatchError)
+"""What is said in one sentence; anything else is a mistake of ours, and shown with its traceback."""
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""What SQLite says of a file that is no database, or no longer a whole one."""
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 2.0
+
+
+class Role(Protocol):
+    """What a process can be."""
+
+    async def serve(self) -> None:
+        """Serve until cancelled; raises what ends it. It can be called again then."""
+        ...
+
+
+def _road(home: Home, health: Health, _: str) -> Role:
+    from release_management.adapters.stack.road import RoadRole
+
+    return RoadRole(home, health)
+
+
+def _gateway(home: Home, health: Health, _: str) -> Role:
+    from release_management.adapters.roles.gateway import GatewayRole
+
+    return GatewayRole(home, health)
+
+
+def _projector(home: Home, health: Health, _: str) -> Role:
+    from release_management.adapters.roles.projector import ProjectorRole
+
+    return ProjectorRole(home, health)
+
+
+def _orchestrator(home: Home, health: Health, _: str) -> Role:
+    from release_management.adapters.roles.agenda import AgendaRole
+    from release_management.services.orchestrator import at_once
+
+    return AgendaRole(home, health, at_once)
+
+
+def _timers(home: Home, health: Health, _: str) -> Role:
+    from release_management.adapters.roles.agenda import AgendaRole
+    from release_management.services.orchestrator import timed
+
+    return AgendaRole(home, health, timed)
+
+
+def _relay(home: Home, health: Health, _: str) -> Role:
+    from release_management.adapters.roles.relay import RelayRole
+
+    return RelayRole(home, health)
+
+
+def _executor(home: Home, health: Health, name: str) -> Role:
+    from release_management.adapters.roles.executor import ExecutorRole
+
+    return ExecutorRole(home, health, name)
+
+
+ROLES: Mapping[str, Callable[[Home, Health, str], Role]] = {
+    "gateway": _gateway,
+    "projector": _projector,
+    "orchestrator": _orchestrator,
+    "timers": _timers,
+    "relay": _relay,
+    "executor": _executor,
+}
+"""By name; each loads only what it needs. An executor's third argument is the executor that it is."""
+TOGETHER: Mapping[str, Callable[[Home, Health, str], Role]] = {"road": _road, "projector": _projector}
+"""The two processes of a small installation: the road is everything but the projector."""
+
+
+def run(
+    role: str,
+    home: Home,
+    *,
+    executor: str = "local",
+    http: str = DEFAULT_ADDRESS,
+    on_ready: Callable[[str], None] = lambda _: None,
+    with_parent: bool = False,
+) -> int:
+    """Serve a role until told to stop; the process's exit code.
+
+    `on_ready` is told the address for probes once it serves, or stands by. `with_parent`: standard input is a pipe
+    that the parent holds open, and this process dies, as suddenly, when the parent does.
+    """
+    log_everything()
+    if with_parent:
+        threading.Thread(target=_die_with_parent, daemon=True).start()
+    try:
+        home.prepare()
+        health = Health(role)
+        serving = {**ROLES, **TOGETHER}[role](home, health, executor)
+        with contextlib.closing(HealthServer(health, http)) as server, _noted(home, health, server.address):
+            kept = _keep_serving(serving, health)
+
+            def ready() -> None:
+                collect_rarely()
+                on_ready(server.address)
+
+            asyncio.run(_until_told(kept, health, ready, interrupts=not with_parent))
+        return 0
+    except Exception as error:
+        return _last_words(error, role, home)
+
+
+async def _keep_serving(role: Role, health: Health) -> None:
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        began = time.monotonic()
+        try:
+            await role.serve()
+        except Exception as error:
+            causes = list(_causes(error))
+            if not all(isinstance(each, PASSING) for each in causes) or any(_is_damage(each) for each in causes):
+                raise
+            health.stand("starting")
+            health.trouble("serving", "; ".join(dict.fromkeys(_line(str(each)) for each in causes)))
+        pause = FIRST_PAUSE_SECONDS if time.monotonic() - began > LONGEST_PAUSE_SECONDS else 2 * pause
+        await asyncio.sleep(min(pause, LONGEST_PAUSE_SECONDS))
+
+
+async def _until_told(
+    serving: Coroutine[Any, Any, None], health: Health, on_ready: Callable[[], None], *, interrupts: bool
+) -> None:
+    """Serve until SIGTERM. ctrl-C reaches a parent as well, which then tells us: only without one it `interrupts`."""
+    task = asyncio.ensure_future(serving)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    loop.add_signal_handler(signal.SIGINT, task.cancel if interrupts else lambda: None)
+    while not task.done() and not health.ready:
+        await asyncio.wait([task], timeout=0.01)
+    if not task.done():
+        on_ready()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+@contextlib.contextmanager
+def _noted(home: Home, health: Health, address: str) -> Iterator[None]:
+    """Leave a note of where this process answers, for `relman health`."""
+    home.run.mkdir(mode=0o700, exist_ok=True)
+    note = home.run / f"{health.role}-{os.getpid()}.json"
+    beside = note.with_suffix(".new")
+    beside.write_text(json.dumps({"role": health.role, "pid": os.getpid(), "address": address}) + "\n")
+    beside.rename(note)
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+
+
+def _last_words(error: Exception, role: str, home: Home) -> int:
+    """Say why it ends; the exit code."""
+    causes = list(_causes(error))
+    known = [(sentence, final) for each in causes for sentence, final in _explained(each, role, home)]
+    if len(known) < len(causes):
+        traceback.print_exception(error)
+    if not known:
+        return 1
+    print(SENTENCE + _line(known[0][0]), file=sys.stderr, flush=True)
+    return FINAL if any(final for _, final in known) else 1
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _causes(each)
+    else:
+        yield error
+
+
+def _explained(error: BaseException, role: str, home: Home) -> Iterator[tuple[str, bool]]:
+    """An expected error's sentence, and whether a new start cannot help; nothing for any other error."""
+    if _is_damage(error):
+        # The log and the keyring have words of their own: this is what the role has made of them.
+        made = home.read_models if role == "projector" else home.agenda
+        yield f"{made} is damaged: remove it; it is built again", True
+    elif isinstance(error, (*EXPECTED, *PASSING)):
+        yield str(error), isinstance(error, EventStoreError) and not isinstance(error, LogUnavailableError)
+
+
+def _is_damage(error: BaseException) -> bool:
+    file = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(file, sqlite3.DatabaseError) and getattr(file, "sqlite_errorcode", None) in DAMAGED
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _die_with_parent() -> None:
+    """Read until the parent is gone; then be gone too: what was deployed goes on running."""
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(
+        run(
+            sys.argv[1],
+            Home.at(Path(sys.argv[2])),
+            executor=sys.argv[3],
+            on_ready=lambda _: print("ready", flush=True),
+            with_parent=True,
+        )
+    )

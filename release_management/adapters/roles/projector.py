@@ -1,0 +1,92 @@
+"""The projector as a role: it folds the log into the read models, and answers queries from them."""
+
+import asyncio
+import contextlib
+from typing import Any, cast
+
+from pydantic import JsonValue
+
+from release_management.adapters.home import Home
+from release_management.adapters.nats.queries import QueryService
+from release_management.adapters.read_model import ReadModelError
+from release_management.adapters.roles.bus import on_bus
+from release_management.adapters.roles.health import Health
+from release_management.adapters.stack.reading import Reading
+from release_management.domain.registry import Registry
+from release_management.services import measures
+from release_management.services.ports import EventLog
+
+LOOK_SECONDS = 1.0
+FAR_BEHIND = 1_000
+"""Records between the log's end and a projection that a person should know of."""
+
+
+class ProjectorRole:
+    """Several may serve: they share the queries, and fold in turns that cannot both be stored."""
+
+    def __init__(self, home: Home, health: Health) -> None:
+        self._home = home
+        self._health = health
+
+    async def serve(self) -> None:
+        """Serve until cancelled."""
+        with contextlib.ExitStack() as stack:
+            log = await asyncio.to_thread(self._home.open_log, Registry())
+            stack.callback(log.close)
+            keyring = await asyncio.to_thread(self._home.open_keyring)
+            stack.callback(keyring.close)
+            reading = await asyncio.to_thread(Reading, self._home, log, keyring)
+            stack.callback(reading.close)
+            await Answering(self._home, log, reading, self._health).serve()
+
+
+class Answering:
+    """Answers the queries of the bus from a reading side that somebody opened."""
+
+    def __init__(self, home: Home, log: EventLog, reading: Reading, health: Health) -> None:
+        self._home = home
+        self._log = log
+        self._reading = reading
+        self._health = health
+
+    async def serve(self) -> None:
+        """Answer until cancelled. Raises what has ended the folding: who stands still must not go on answering."""
+        reading = self._reading
+        async with on_bus(self._home, "projector", self._health) as connection:
+            service = QueryService(connection, self._answer)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(service.run())
+                await service.ready.wait()
+                self._health.stand("active")
+                while reading.failure is None:
+                    await asyncio.to_thread(_look, reading, self._log, self._health)
+                    await asyncio.sleep(LOOK_SECONDS)
+                raise reading.failure
+
+    async def _answer(self, name: str, params: dict[str, Any], after: int) -> JsonValue:
+        with measures.QUERY_SECONDS.time():
+            return cast(JsonValue, await asyncio.to_thread(self._reading.ask, name, params, after))
+
+
+def _look(reading: Reading, log: EventLog, health: Health) -> None:
+    end = log.last_position()
+    measures.LOG_POSITION.set(end)
+    try:
+        standing = reading.standing()
+    except ReadModelError as error:
+        health.trouble("read models", str(error))
+        return
+    health.clear("read models")
+    for each in standing:
+        behind = end - each.position
+        measures.PROJECTION_POSITION.labels(each.name).set(each.position)
+        measures.PROJECTION_LAG.labels(each.name).set(behind)
+        measures.PROJECTION_PARKED.labels(each.name).set(each.parked)
+        health.details[each.name] = {"position": each.position, "behind": behind, "parked": each.parked}
+        part = f"projection {each.name}"
+        if each.parked:
+            health.warn(part, f"{each.parked:,} events are set aside; see: relman projections list --parked")
+        elif behind > FAR_BEHIND:
+            health.warn(part, f"it is {behind:,} records behind the log")
+        else:
+            health.clear(part)

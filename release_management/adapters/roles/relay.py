@@ -1,0 +1,72 @@
+"""The relay as a role."""
+
+import asyncio
+import contextlib
+
+from release_management.adapters.home import Home
+from release_management.adapters.nats.events import NatsEventStream
+from release_management.adapters.roles.bus import on_bus
+from release_management.adapters.roles.health import Health
+from release_management.adapters.roles.lease import serve_in_turn
+from release_management.domain.registry import Registry
+from release_management.services import measures
+from release_management.services.ports import EventLog, Lease
+from release_management.services.relay import Relay, RelayMismatchError
+
+LOOK_SECONDS = 1.0
+MISMATCH_SECONDS = 30.0
+FAR_BEHIND = 10_000
+"""Records between the log's end and the newest published one that a person should know of."""
+
+
+class RelayRole:
+    """Publishes the log while it holds the lease of its role; else it stands by."""
+
+    def __init__(self, home: Home, health: Health) -> None:
+        self._home = home
+        self._health = health
+
+    async def serve(self) -> None:
+        """Serve until cancelled."""
+        log = await asyncio.to_thread(self._home.open_log, Registry())
+        with contextlib.closing(log):
+            async with on_bus(self._home, "relay", self._health) as connection:
+                stream = NatsEventStream(connection, log.store_id)
+                relay = Relay(log, stream)
+
+                async def publish(_: Lease) -> None:
+                    self._health.stand("active")
+                    await publish_while_it_can(relay, log, self._health)
+
+                await serve_in_turn(log, self._health, publish)
+
+
+async def publish_while_it_can(relay: Relay, log: EventLog, health: Health) -> None:
+    """Publish the log until cancelled.
+
+    Where the stream tells another history only publishing stops, loudly: the log is the truth.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_watch(relay, log, health))
+        while True:
+            try:
+                await relay.run()
+            except RelayMismatchError as error:
+                health.trouble("history", f"events are not published: {error}")
+                await asyncio.sleep(MISMATCH_SECONDS)
+
+
+async def _watch(relay: Relay, log: EventLog, health: Health) -> None:
+    while True:
+        end = await asyncio.to_thread(log.last_position)
+        if relay.position is not None:
+            health.clear("history")
+            behind = end - relay.position
+            measures.LOG_POSITION.set(end)
+            measures.RELAY_POSITION.set(relay.position)
+            health.details.update(position=relay.position, behind=behind)
+            if behind > FAR_BEHIND:
+                health.warn("lag", f"{behind:,} records are not published yet")
+            else:
+                health.clear("lag")
+        await asyncio.sleep(LOOK_SECONDS)

@@ -1,0 +1,102 @@
+"""`relman health`: how the roles are, for people and for probes."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from release_management.cli.command import command
+from release_management.cli.errors import Failed
+from release_management.cli.output import listing, show
+from release_management.cli.session import is_empty, nothing_there
+from release_management.cli.settings import local_folder, settings
+
+ANSWER_SECONDS = 2.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @command(app, "health", example="relman health\nrelman health gateway\nrelman health --address 127.0.0.1:8080")
+    def health(
+        role: Annotated[
+            str | None, typer.Argument(metavar="[ROLE]", help="Only this one, which must run here; else all.")
+        ] = None,
+        address: Annotated[
+            str | None,
+            typer.Option("--address", metavar="HOST:PORT", help="Where a role answers; else those of this folder."),
+        ] = None,
+    ) -> None:
+        """Ask the roles that run on this machine how they are. Exit code 1 where one is not well.
+
+        A trouble keeps a role from its work; a warning wants to be looked at.
+        """
+        if not address and is_empty(settings().data):
+            raise nothing_there(settings().data)
+        found = [_ask(address, {})] if address else list(_of(local_folder(), role))
+        if not found:
+            from release_management.adapters.nats.client import NotReachableError
+
+            raise NotReachableError(
+                f"no {role or 'role'} runs in {local_folder()}; start it with: relman up, or relman serve "
+                f"{role or 'ROLE'}"
+            )
+        rows = [
+            (
+                each["role"],
+                each["instance"],
+                "yes" if each["healthy"] else "NO",
+                each["standing"],
+                "; ".join(said["says"] for said in (*each["troubles"], *each["warnings"])),
+            )
+            for each in found
+        ]
+        shown = listing("role", "process", "well", "standing", "says", rows=rows, empty="")
+        ill = [each["role"] for each in found if not each["healthy"]]
+        if not ill:
+            show(found, shown)
+            return
+        if not settings().json:
+            show(found, shown)
+        raise Failed(f"not well: {', '.join(ill)}", roles=found)
+
+
+def _of(folder: Path, role: str | None) -> Iterator[dict[str, Any]]:
+    import psutil
+
+    for note in sorted((folder / "run").glob("*.json")):
+        try:
+            told = json.loads(note.read_text())
+            alive = psutil.pid_exists(told["pid"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if alive and role in (None, told["role"]):
+            yield _ask(told["address"], told)
+        elif not alive:
+            note.unlink(missing_ok=True)
+
+
+def _ask(address: str, told: dict[str, Any]) -> dict[str, Any]:
+    import httpx
+
+    try:
+        answer = httpx.get(f"http://{address}/health", timeout=ANSWER_SECONDS, trust_env=False)
+        document: dict[str, Any] = answer.json()
+        return {key: document[key] for key in _KEYS}
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
+        says = {"part": "process", "says": f"{address} does not answer as a role does ({type(error).__name__})"}
+        return {
+            "role": told.get("role", "?"),
+            "instance": str(told.get("pid", address)),
+            "healthy": False,
+            "standing": "unknown",
+            "since": None,
+            "troubles": [says],
+            "warnings": [],
+            "details": {},
+        }
+
+
+_KEYS = ("role", "instance", "healthy", "standing", "since", "troubles", "warnings", "details")

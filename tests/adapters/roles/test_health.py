@@ -1,0 +1,102 @@
+"""What a role says of itself, and how probes and Prometheus hear it."""
+
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from release_management.adapters.roles.health import Health
+from release_management.adapters.roles.http import AddressTakenError, HealthServer
+
+
+@pytest.fixture
+def health() -> Health:
+    return Health("relay")
+
+
+@pytest.fixture
+def server(health: Health) -> Iterator[HealthServer]:
+    made = HealthServer(health)
+    yield made
+    made.close()
+
+
+def well(health: Health) -> bool:
+    return health.is_well
+
+
+def ask(server: HealthServer, path: str) -> httpx.Response:
+    return httpx.get(f"http://{server.address}{path}", timeout=5, trust_env=False)
+
+
+def test_it_is_not_well_before_it_serves(health: Health) -> None:
+    assert not well(health)
+    health.stand("active")
+    assert well(health)
+
+
+def test_who_stands_by_is_well(health: Health) -> None:
+    health.stand("standby")
+    assert health.is_well
+
+
+def test_a_trouble_makes_it_ill_until_it_is_cleared_and_a_warning_does_not(health: Health) -> None:
+    health.stand("active")
+    health.warn("lag", "12 records behind")
+    assert well(health)
+    health.trouble("store", "the database does not answer")
+    assert not well(health)
+    health.clear("store")
+    assert well(health)
+
+
+def test_a_part_has_one_thing_wrong_at_most_and_remembers_since_when(health: Health) -> None:
+    health.stand("active")
+    health.warn("lag", "12 records behind")
+    first = health.document()["warnings"][0]["since"]
+    health.warn("lag", "20 records behind")
+    assert [(each["says"], each["since"]) for each in health.document()["warnings"]] == [("20 records behind", first)]
+    health.trouble("lag", "too far behind")
+    assert health.document()["warnings"] == []
+    assert [each["says"] for each in health.document()["troubles"]] == ["too far behind"]
+
+
+def test_a_trouble_in_serving_is_over_once_it_serves_again(health: Health) -> None:
+    health.stand("active")
+    health.stand("starting")
+    health.trouble("serving", "the bus is away")
+    health.stand("standby")
+    assert health.is_well
+
+
+def test_probes_hear_503_while_it_is_not_well_and_the_reason(health: Health, server: HealthServer) -> None:
+    health.stand("active")
+    assert ask(server, "/health").status_code == 200
+    health.trouble("store", "größer als gedacht")
+    answer = ask(server, "/health")
+    assert answer.status_code == 503
+    assert [each["says"] for each in json.loads(answer.content)["troubles"]] == ["größer als gedacht"]
+    assert ask(server, "/live").status_code == 200
+
+
+def test_prometheus_hears_whether_it_is_well(health: Health, server: HealthServer) -> None:
+    health.stand("active")
+    assert 'relman_role_healthy{role="relay"} 1.0' in ask(server, "/metrics").text
+    health.trouble("store", "away")
+    assert 'relman_role_healthy{role="relay"} 0.0' in ask(server, "/metrics").text
+
+
+def test_anything_else_is_not_found(server: HealthServer) -> None:
+    assert ask(server, "/../etc/passwd").status_code == 404
+
+
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:port", "127.0.0.1:70000", "256.0.0.1:0"])
+def test_an_address_that_cannot_be_listened_on_is_refused_in_words(health: Health, address: str) -> None:
+    with pytest.raises(AddressTakenError, match="cannot be listened on"):
+        HealthServer(health, address)
+
+
+def test_a_taken_address_is_refused_in_words(health: Health, server: HealthServer) -> None:
+    with pytest.raises(AddressTakenError, match="name a free HOST:PORT, or port 0"):
+        HealthServer(health, server.address)

@@ -1,141 +1,72 @@
-"""`make bench`: commands per second through the gateway, against the unmodified `eventsourcing` library, on SQLite.
+"""`make bench`: one table of ratios, both sides in one run on one machine, on SQLite and on PostgreSQL.
 
-Both sides load an aggregate, decide, and append one event durably (WAL, synchronous=FULL), in turns of one run. What
-counts is the ratio; absolute figures depend on the machine.
+What counts is the ratio; absolute figures depend on the machine. `--quick` sees that everything runs, `--only NAME`
+measures some of it, `--store NAME` one store, `--json` prints it for machines.
 """
 
-import itertools
-import os
-import statistics
-import tempfile
-import threading
+import argparse
+import json
+import logging
+import sys
 import time
-import uuid
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from uuid import UUID
+from collections.abc import Callable, Iterator, Mapping
 
-from eventsourcing.application import Application
-from eventsourcing.domain import Aggregate, event
+import structlog
 
-from release_management.adapters.stack.core import Core
-from release_management.services.wishes import Wish
-from release_management.views import rendered, table
+from bench import bus, commands, history, memory, reading
+from bench.conditions import FULL, QUICK, Scale, Store, Stores, progress
+from bench.library import cores
+from bench.rows import Row, shown
+from release_management.adapters.garbage import collect_rarely
 
-COMMANDS = 640
-AGGREGATES = 320
-CALLERS = (1, 32)
-ROUNDS = 3
-
-
-class Block(Aggregate):
-    """A release that can be blocked and unblocked, as the library writes it."""
-
-    def __init__(self) -> None:
-        self.blocked = False
-
-    @event("Toggled")
-    def toggle(self) -> None:
-        """Block, or lift the block."""
-        self.blocked = not self.blocked
-
-
-class Library:
-    """The peer: the library's own application, aggregate and SQLite recorder; callers take its aggregates in turn."""
-
-    def __init__(self, folder: Path) -> None:
-        os.environ["PERSISTENCE_MODULE"] = "eventsourcing.sqlite"
-        os.environ["SQLITE_DBNAME"] = str(folder / "library.db")
-        self._app: Application[UUID] = Application()
-        blocks = [Block() for _ in range(AGGREGATES)]
-        self._app.save(*blocks)
-        self._ids = [block.id for block in blocks]
-
-    def command(self, turn: int) -> None:
-        """Load an aggregate, decide, save."""
-        block: Block = self._app.repository.get(self._ids[turn % AGGREGATES])
-        block.toggle()
-        self._app.save(block)
-
-    def close(self) -> None:
-        """Release the file."""
-        self._app.close()
-
-
-class Ours:
-    """The gateway on the SQLite log; callers take its releases in turn."""
-
-    def __init__(self, folder: Path) -> None:
-        self._core = Core(folder / "ours")
-        self._blocked = [False] * AGGREGATES
-        for number in range(AGGREGATES):
-            self._ask("release.create", {"version": f"{number}.0.0", "components": [{"name": "web"}]})
-
-    def command(self, turn: int) -> None:
-        """Block a release, or lift the block."""
-        number = turn % AGGREGATES
-        self._blocked[number] = not self._blocked[number]
-        release = f"default@{number}.0.0"
-        if self._blocked[number]:
-            self._ask("release.block", {"release": release, "reason": "bench"})
-        else:
-            self._ask("release.unblock", {"release": release})
-
-    def _ask(self, command: str, data: Mapping[str, object]) -> None:
-        outcome = self._core.gateway.ask(_wish(command, data)).result()
-        assert outcome.first, f"{command} recorded nothing: {outcome.reason}"
-
-    def close(self) -> None:
-        """Release the files."""
-        self._core.close()
-
-
-def _wish(command: str, data: Mapping[str, object]) -> Wish:
-    return Wish.model_validate(
-        {
-            "sender": "bench",
-            "id": str(uuid.uuid4()),
-            "command": command,
-            "data": dict(data),
-            "actor": "bench",
-            "actorkind": "person",
-            "actorauth": "asserted",
-        }
-    )
-
-
-def per_second(command: Callable[[int], None], callers: int) -> float:
-    """How many commands a second so many callers get done."""
-    each = COMMANDS // callers
-
-    turns = itertools.count()
-
-    def call() -> None:
-        for _ in range(each):
-            command(next(turns))
-
-    threads = [threading.Thread(target=call) for _ in range(callers)]
-    begun = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return each * callers / (time.perf_counter() - begun)
+STORES = ("SQLite", "PostgreSQL")
+Measure = Callable[[Store, Scale], Iterator[Row]]
+ON_BOTH: Mapping[str, Measure] = {
+    "commands": commands.measure,
+    "replay": reading.replay,
+    "projection": reading.projection,
+    "history": history.measure,
+}
+OF_UP: Mapping[str, Measure] = {"bus": bus.measure, "memory": memory.measure}
 
 
 def main() -> None:
-    """Measure both sides in turns, and print the table."""
-    with tempfile.TemporaryDirectory() as folder:
-        library, ours = Library(Path(folder)), Ours(Path(folder))
-        rows = []
-        for callers in CALLERS:
-            pairs = [(per_second(ours.command, callers), per_second(library.command, callers)) for _ in range(ROUNDS)]
-            mine, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
-            ratio = statistics.median(a / b for a, b in pairs)
-            rows.append((f"commands/s, {callers} caller(s)", f"{mine:,.0f}", f"{theirs:,.0f}", f"{ratio:.2f}"))
-        library.close()
-        ours.close()
-    print(rendered(table("on SQLite, durable", "ours", "eventsourcing", "ratio", rows=rows)))
+    """Measure, and print the table."""
+    asked = _arguments()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    scale = QUICK if asked.quick else FULL
+    rows: list[Row] = []
+    begun = time.monotonic()
+    with Stores() as stores:
+        for name, measure in {**ON_BOTH, **OF_UP}.items():
+            if asked.only and name not in asked.only:
+                continue
+            for store in STORES if name in ON_BOTH else STORES[:1]:
+                if asked.store and store not in asked.store:
+                    continue
+                progress(f"{time.monotonic() - begun:4.0f} s  {name} on {store}")
+                with stores.fresh(store) as fresh:
+                    collect_rarely()
+                    rows += measure(fresh, scale)
+    progress(f"{time.monotonic() - begun:4.0f} s  done")
+    if asked.json:
+        print(json.dumps([row.as_json() for row in rows], indent=2))
+        return
+    print(shown(rows))
+    quick = ", quick: the figures mean nothing" if asked.quick else ""
+    print(f"\nmedians of {scale.rounds} rounds in turns, durable, on {cores()} processors{quick}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="small numbers, to see that it runs")
+    parser.add_argument("--only", action="append", choices=[*ON_BOTH, *OF_UP], help="measure this; may be repeated")
+    parser.add_argument("--store", action="append", choices=STORES, help="on this store; may be repeated")
+    parser.add_argument("--json", action="store_true", help="for machines")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

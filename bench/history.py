@@ -1,0 +1,118 @@
+"""What a command costs in a long history, against the same command in a short one, in the same store.
+
+The log holds a million events. One environment has 50,000 of them, another a handful; at one place 10,000 deployments
+have succeeded, at another one. The command is the same on both sides, with its state in the cache and without.
+"""
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bench import seed
+from bench.conditions import Scale, Store, progress
+from bench.installation import accepted, wish
+from bench.rows import Row
+from release_management.adapters.garbage import collect_rarely
+from release_management.adapters.stack.core import Core
+
+CACHED, COLD = 40, 7
+SETTINGS = {"command": ["{python}", "-m", "http.server"], "port": 8080}
+Command = Callable[[Core, str], None]
+
+
+@dataclass(slots=True)
+class Shop:
+    """Two environments, an old and a fresh one, each with a place."""
+
+    numbers: Iterator[int]
+
+    def configure(self, core: Core, environment: str) -> None:
+        """A command on the environment's stream."""
+        data = {"name": environment, "label": f"l{next(self.numbers)}"}
+        accepted(core.gateway.answer(wish("environment.configure", data)))
+
+    def deploy(self, core: Core, environment: str) -> None:
+        """A command at the place: somebody holds it, so the deployment is queued; then it is taken back."""
+        number = next(self.numbers) % 2
+        data = {"release": f"shop@1.0.{number}", "environment": environment, "strategy": "recreate"}
+        outcome = accepted(core.gateway.answer(wish("deployment.deploy", data)))
+        accepted(core.gateway.answer(wish("deployment.abort", {"deployment": outcome.result["deployment"]})))
+
+
+def measure(store: Store, scale: Scale) -> Iterator[Row]:
+    """Seed, then measure old and fresh in turns."""
+    core = Core(store.home)
+    shop = Shop(itertools.count())
+    for environment in ("old", "fresh"):
+        target = {"name": "main", "components": {"web": SETTINGS}}
+        data = {"name": environment, "tier": "staging", "targets": [target]}
+        accepted(core.gateway.answer(wish("environment.configure", data)))
+    for version in ("1.0.0", "1.0.1", "2.0.0"):
+        data = {"application": "shop", "version": version, "components": [{"name": "web"}]}
+        accepted(core.gateway.answer(wish("release.create", data)))
+    source = f"urn:uuid:{core.log.store_id}"
+    known = core.log.read_stream("environment:old")
+    core.close()
+    begun = time.perf_counter()
+    total = seed.write(
+        store,
+        itertools.chain(
+            seed.environment(source, "old", known[-1].version, scale.on_one_stream),
+            seed.place(source, "old", 0, scale.deployments),
+            seed.place(source, "fresh", 0, 1),
+            seed.releases(source, scale.history - scale.on_one_stream - 6 * (scale.deployments + 1)),
+        ),
+    )
+    progress(f"  {total:,} events in {time.perf_counter() - begun:.0f} s")
+    core = Core(store.home)
+    begun = time.perf_counter()
+    for environment in ("fresh", "old"):
+        held = {"release": "shop@2.0.0", "environment": environment, "strategy": "recreate"}
+        accepted(core.gateway.answer(wish("deployment.deploy", held)))
+        for command in (shop.configure, shop.deploy):
+            for _ in range(3):
+                command(core, environment)
+    first = f"the very first read of both, before any snapshot: {time.perf_counter() - begun:.1f} s"
+    collect_rarely()
+    environment = f"{total:,} events in the log, {scale.on_one_stream:,} of them on the environment's stream; {first}"
+    place = f"{scale.deployments:,} deployments have succeeded at the place; deploy and abort, two commands"
+    yield _row("command, long environment", store, *_cached(core, shop.configure), environment)
+    yield _row("command, old place", store, *_cached(core, shop.deploy), place)
+    core.close()
+    cold = "the first command of a gateway that has just started"
+    yield _row("command, long environment, cold", store, *_cold(store, shop.configure), cold)
+    yield _row("command, old place, cold", store, *_cold(store, shop.deploy), cold)
+
+
+def _row(what: str, store: Store, old: float, fresh: float, note: str) -> Row:
+    return Row(what, store.name, f"{old:.2f} ms", f"{fresh:.2f} ms fresh", old / fresh, at_most=1.2, note=note)
+
+
+def _cached(core: Core, command: Command) -> tuple[float, float]:
+    return _medians(lambda environment: _milliseconds(core, command, environment), CACHED)
+
+
+def _cold(store: Store, command: Command) -> tuple[float, float]:
+    def once(environment: str) -> float:
+        with Core(store.home) as core:
+            core.log.last_position()
+            core.keyring.actor_id("bench")
+            return _milliseconds(core, command, environment)
+
+    return _medians(once, COLD)
+
+
+def _medians(once: Callable[[str], float], rounds: int) -> tuple[float, float]:
+    taken: dict[str, list[float]] = {"old": [], "fresh": []}
+    for number in range(rounds):
+        for environment in ("old", "fresh") if number % 2 else ("fresh", "old"):
+            taken[environment].append(once(environment))
+    return statistics.median(taken["old"]), statistics.median(taken["fresh"])
+
+
+def _milliseconds(core: Core, command: Command, environment: str) -> float:
+    begun = time.perf_counter()
+    command(core, environment)
+    return 1000 * (time.perf_counter() - begun)

@@ -1,0 +1,53 @@
+"""The resident memory of a real `relman up`, with all its processes: idle, and while commands come in."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+from bench.conditions import Scale, Store, progress
+from bench.installation import wish
+from bench.rows import Row
+from bench.up import megabytes, running
+from release_management.adapters.nats.client import BusClient
+
+CALLERS = 16
+
+
+def measure(store: Store, scale: Scale) -> Iterator[Row]:
+    """Idle after the start; the highest while commands come in from many callers."""
+    with running(store) as (url, pid):
+        time.sleep(1.0)
+        idle = megabytes(pid)
+        progress("  under load")
+        rate, highest = asyncio.run(_load(url, pid, 8 * scale.asked))
+    note = "supervisor, road, projector and nats-server together; shared pages count in each"
+    yield Row("memory of relman up, idle", store.name, f"{idle:,.0f} MB", note=note)
+    yield Row("memory of relman up, under load", store.name, f"{highest:,.0f} MB", note=f"at {rate:,.0f} commands/s")
+
+
+async def _load(url: str, pid: int, commands: int) -> tuple[float, float]:
+    client = BusClient(url)
+    highest = 0.0
+    done = asyncio.Event()
+
+    async def call(caller: int) -> None:
+        for turn in range(commands // CALLERS):
+            data = {"version": f"{turn}.{caller}.0", "components": [{"name": "web"}]}
+            await client.ask(wish("release.create", data))
+
+    async def watch() -> None:
+        nonlocal highest
+        while not done.is_set():
+            highest = max(highest, await asyncio.to_thread(megabytes, pid))
+            await asyncio.sleep(0.1)
+
+    watching = asyncio.create_task(watch())
+    begun = time.perf_counter()
+    try:
+        await asyncio.gather(*(call(caller) for caller in range(CALLERS)))
+        seconds = time.perf_counter() - begun
+    finally:
+        done.set()
+        await watching
+        await client.close()
+    return commands / seconds, highest

@@ -14,13 +14,13 @@ FIND_PYTHON = python=; \
 	done; \
 	if [ -z "$$python" ]; then echo "This needs Python 3.11 or newer, and none is on the path." >&2; exit 1; fi
 
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test lint bench chaos lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY) ## Watch a release from first deployment to audit
-	@$(PY) -m demo.story $(ARGS)
+demo: $(READY) ## Watch a release from first deployment to audit (STORE=postgres: on PostgreSQL, roles apart)
+	@$(PY) -m demo.story --store $(or $(STORE),sqlite) $(ARGS)
 
 test: $(READY) ## Run the tests (ARGS="-k word" goes to pytest)
 	@$(PY) -m pytest $(ARGS)
@@ -33,6 +33,9 @@ lint: $(READY) ## Check style, types and the direction of imports
 
 bench: $(READY) ## Measure it on this machine
 	@$(PY) -m bench $(ARGS)
+
+chaos: $(READY) ## Kill everything 200 times, and see whether it made a difference
+	@$(PY) -m chaos $(ARGS)
 
 $(READY): requirements.lock pyproject.toml
 	@set -e; $(FIND_PYTHON); \
@@ -52,4 +55,4 @@ lock: ## Write requirements.lock anew (ARGS=--upgrade takes newer versions)
 
 clean: ## Remove the virtual environment and every cache
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov build dist
-	@find release_management tests bench demo docs -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	@find release_management tests bench demo chaos docs -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

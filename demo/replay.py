@@ -6,7 +6,7 @@
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from release_management.adapters.stack.logs import log_errors
 from release_management.domain.record import Recorded
 from release_management.domain.registry import Registry
 from release_management.projections.queries import QUERIES
-from release_management.services.ports import Append, Status, StoredOutcome
+from release_management.services.ports import Append, CommandKey, Lease, Snapshot, Status, StoredOutcome
 
 PAGE = 1000
 QUESTIONS = ("running", "environments", "policies", "pipelines", "releases", "deployments", "approvals")
@@ -43,12 +43,24 @@ class ExportedLog:
         records = self.read(0, len(self._lines))
         return [record for record in records if record.stream == stream and record.version > after]
 
-    def append(self, batch: Sequence[Append]) -> list[Status]:
+    def append(self, batch: Sequence[Append], lease: Lease | None = None) -> list[Status]:
         """Refused."""
         raise PermissionError("an export cannot be written")
 
-    def outcome(self, sender: str, id: str) -> StoredOutcome | None:
+    def outcomes(self, commands: Collection[CommandKey]) -> dict[CommandKey, StoredOutcome]:
         """An export holds no outcomes."""
+        return {}
+
+    def snapshot(self, stream: str, shape: str) -> Snapshot | None:
+        """An export holds no snapshots."""
+        return None
+
+    def keep_snapshot(self, stream: str, snapshot: Snapshot) -> None:
+        """Refused."""
+        raise PermissionError("an export cannot be written")
+
+    def take(self, role: str) -> Lease | None:
+        """Nobody serves from an export."""
         return None
 
     def wait(self, after: int, timeout: float) -> bool:

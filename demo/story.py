@@ -1,5 +1,11 @@
-"""`make demo`: two components go from plan to production, under load, and everything that is claimed is observed."""
+"""`make demo`: two components go from plan to production, under load, and everything that is claimed is observed.
 
+With `--store postgres` everything is kept in a PostgreSQL server of the demo's own, every role is a process of its own,
+and each of them is killed once.
+"""
+
+import argparse
+import contextlib
 import json
 import shutil
 import socket
@@ -8,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +22,7 @@ import psutil
 
 from demo import replay
 from demo.traffic import Traffic, share
-from release_management import Deployment, Refused, ReleaseManager
+from release_management import Deployment, NotReachableError, Refused, ReleaseManager
 from release_management.adapters.read_model import ReadStore
 from release_management.views import rendered, running_table
 
@@ -42,9 +49,13 @@ def say(line: str) -> None:
 
 
 class Installation:
-    """`relman up` in a folder of its own, and the people who use it."""
+    """`relman up` in a folder of its own, and the people who use it.
 
-    def __init__(self, folder: Path) -> None:
+    `store` is the URL of a PostgreSQL database, or None for files in the folder.
+    """
+
+    def __init__(self, folder: Path, store: str | None) -> None:
+        self.store = store
         self.data = folder / ".relman"
         self.journal = folder / "journal.txt"
         self.ports = {(e, c): _free_port() for e in ("staging", "production") for c in COMPONENTS}
@@ -54,7 +65,8 @@ class Installation:
         self.bob = ReleaseManager("shop", data=str(self.data), actor="bob")
 
     def _up(self) -> psutil.Process:
-        done = self.relman("up", "--detach", "--json")
+        store = ["--store", self.store] if self.store is not None else []
+        done = self.relman("up", "--detach", "--json", *store)
         check(done.returncode == 0, f"relman up did not start: {done.stderr.strip()}")
         return psutil.Process(json.loads(done.stdout)["pid"])
 
@@ -63,13 +75,19 @@ class Installation:
         command = [sys.executable, "-m", "release_management.cli", *words]
         return subprocess.run(command, cwd=self._folder, capture_output=True, text=True, check=False)
 
+    def roles(self) -> list[dict[str, Any]]:
+        """The role processes that are well: what each says of its health."""
+        said: Any = json.loads(self.relman("health", "--json").stdout)
+        found: list[dict[str, Any]] = said["error"].get("roles", []) if isinstance(said, dict) else said
+        return [each for each in found if each["healthy"]]
+
     def kill_and_restart(self) -> None:
         """kill -9 of relman itself; its parts die with it, what it deployed does not. Then `relman up` again."""
         self.process.kill()
         self.process.wait()
         self.process = self._up()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """A clean stop."""
         self.alice.close()
         self.bob.close()
@@ -123,20 +141,15 @@ class Installation:
         return Counter(word[1] for word in words if word[0] == "start" and word[2] == version)
 
 
-def main() -> int:
+def main(store: str) -> int:
     """Tell the story; 0 only if all of it was observed."""
     begun = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="relman-demo-"))
-    installation = None
     try:
-        try:
-            installation = Installation(folder)
+        with database(store) as url, contextlib.closing(Installation(folder, url)) as installation:
             tell(installation, folder)
-        finally:
-            if installation is not None:
-                installation.stop()
         check(not (left := left_behind(folder)), f"a clean stop left processes behind: {left}")
-    except (NotObserved, Refused, TimeoutError, OSError, subprocess.SubprocessError) as error:
+    except (NotObserved, Refused, NotReachableError, TimeoutError, OSError, subprocess.SubprocessError) as error:
         say(f"✗ NOT OBSERVED: {error}")
         say(f"  what was logged is in {folder}")
         return 1
@@ -144,6 +157,18 @@ def main() -> int:
     say("Yours: relman init && relman up --detach && relman deploy shop@1.0.0 staging")
     say(f"({time.monotonic() - begun:.0f} s)")
     return 0
+
+
+@contextlib.contextmanager
+def database(store: str) -> Iterator[str | None]:
+    """Where everything is kept: the URL of a new database on a server of our own, or None for files."""
+    if store == "sqlite":
+        yield None
+        return
+    from tests.servers.postgres import PostgresServer
+
+    with PostgresServer() as server:
+        yield server.new_database()
 
 
 def tell(installation: Installation, folder: Path) -> None:
@@ -235,7 +260,12 @@ def survive_kill(installation: Installation, traffic: Traffic) -> None:
     deployment = alice.wait(deployment, 60)
     alice.promote(deployment)
     seen = alice.deployment(deployment)
-    installation.kill_and_restart()
+    if installation.store is None:
+        installation.kill_and_restart()
+        step = sum(1 for one in (seen.plan.steps if seen.plan else ()) if one.get("status") == "done") + 1
+        killed = f"at step {step} of {seen.total}"
+    else:
+        killed = f"of each of {kill_each(installation, alice, deployment)} role processes"
     while (deployment := alice.wait(deployment, 60)).phase == "Paused":
         alice.promote(deployment)
     check(deployment.succeeded, f"after the kill 1.3.0 ended {deployment.phase}: {deployment.reason}")
@@ -245,8 +275,21 @@ def survive_kill(installation: Installation, traffic: Traffic) -> None:
     check(begun == Counter(COMPONENTS), f"the processes' journal shows {dict(begun)}, and should each once")
     lost = traffic.total()["failed"] - before["failed"]
     check(lost == 0, f"{lost} requests failed around the kill")
-    step = sum(1 for one in (seen.plan.steps if seen.plan else ()) if one.get("status") == "done") + 1
-    say(f"⚡ kill -9 at step {step} of {seen.total} → resumed, each effect once")
+    say(f"⚡ kill -9 {killed} → resumed, each effect once")
+
+
+def kill_each(installation: Installation, alice: ReleaseManager, deployment: Deployment) -> int:
+    """kill -9 of one role process after the other, a step of the canary between them where one is left to promote."""
+    doomed = installation.roles()
+    check(len(doomed) >= 8, f"{len(doomed)} role processes are well, and at least 8 should be")
+    for each in doomed:
+        psutil.Process(int(each["instance"].rpartition(":")[2])).kill()
+        if alice.deployment(deployment).phase == "Paused":
+            alice.promote(deployment)
+        deadline = time.monotonic() + 60
+        while len(installation.roles()) < len(doomed):
+            check(time.monotonic() < deadline, f"{each['role']} was killed, and is not well again after 60 s")
+    return len(doomed)
 
 
 def show(installation: Installation) -> None:
@@ -264,7 +307,7 @@ def prove(installation: Installation, folder: Path) -> None:
     done = installation.relman("audit", "export", "--output", str(export))
     check(done.returncode == 0, f"the export failed: {done.stderr.strip()}")
     count = export.read_bytes().count(b"\n")
-    store = ReadStore(installation.data / "read.db")
+    store = ReadStore(installation.store or installation.data / "read.db")
     here = json.loads(json.dumps(replay.rows(store, count)))
     store.close()
     replayed = subprocess.run(
@@ -295,4 +338,6 @@ def _free_port() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    arguments = argparse.ArgumentParser(prog="demo", description="Tell the story, and observe it.")
+    arguments.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite", help="where everything is kept")
+    sys.exit(main(arguments.parse_args().store))

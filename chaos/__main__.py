@@ -1,0 +1,103 @@
+"""`make chaos`: 200 kills, and what came of them."""
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from chaos.act import Act, Result, Told
+from release_management.adapters.stack.logs import log_errors
+
+KILLS = 200
+MOST_IN_CANARY = 0.4
+IN_CLUSTER = 0.15
+
+
+def main(arguments: list[str]) -> int:
+    """Kill, judge, report; 0 where nothing was found."""
+    asked = options(arguments)
+    seed = asked.seed if asked.seed is not None else random.randrange(1_000_000)
+    print(f"seed {seed}; the same kills again: make chaos ARGS='--seed {seed} --kills {asked.kills}'", flush=True)
+    log_errors()
+    folder = Path(tempfile.mkdtemp(prefix="relman-chaos-"))
+    began = time.monotonic()
+    with progress() as bar:
+        results = play(folder, seed, asked.kills, asked.store == "postgres", not asked.no_cluster, bar)
+    report(results, time.monotonic() - began)
+    faults = [f"{result.name}: {fault}" for result in results for fault in result.faults]
+    if faults or asked.keep:
+        print(f"What was left is in {folder}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 1 if faults else 0
+
+
+def options(arguments: list[str]) -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(prog="make chaos ARGS=…", description=__doc__)
+    parser.add_argument("--kills", type=int, default=KILLS, help="how often something is killed (%(default)s)")
+    parser.add_argument("--seed", type=int, help="draws what is killed, and when; else one at random")
+    parser.add_argument("--store", choices=("postgres", "sqlite"), default="postgres", help="(%(default)s)")
+    parser.add_argument("--no-cluster", action="store_true", help="without the act on three nats-servers")
+    parser.add_argument("--keep", action="store_true", help="keep the folder with logs and journals")
+    return parser.parse_args(arguments)
+
+
+def play(folder: Path, seed: int, kills: int, postgres: bool, cluster: bool, bar: Progress) -> list[Result]:
+    """The acts, one after the other."""
+    results: list[Result] = []
+    task = bar.add_task("kills", total=kills)
+
+    def told(before: int) -> Told:
+        return lambda done: bar.update(task, completed=before + done)
+
+    def act(name: str, on_cluster: bool = False) -> Act:
+        bar.update(task, description=name)
+        return Act(name, folder / name.replace(" ", "-"), seed, postgres=postgres, cluster=on_cluster)
+
+    def so_far() -> int:
+        return sum(sum(result.kills.values()) for result in results)
+
+    last = round(kills * IN_CLUSTER) if cluster else 0
+    results.append(act("after every record").canary(round(kills * MOST_IN_CANARY), told(0)))
+    results.append(act("at random").stream(kills - last - so_far(), told(so_far())))
+    if cluster:
+        results.append(act("on a cluster", True).stream(last, told(so_far())))
+    return results
+
+
+def progress() -> Progress:
+    """A bar where somebody looks, nothing elsewhere."""
+    columns = (TextColumn("{task.description:20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, disable=not console.is_terminal)
+
+
+def report(results: list[Result], seconds: float) -> None:
+    """Figures, then faults."""
+    for result in results:
+        kinds = ", ".join(f"{what} {count}" for what, count in sorted(result.kills.items()))
+        ends = ", ".join(f"{count} {phase}" for phase, count in sorted(result.ended.items()))
+        figures = ", ".join(f"{count:,} {what}" for what, count in result.figures.items())
+        print(f"{result.name}: {sum(result.kills.values())} kills ({result.processes} role processes)")
+        print(f"  killed      {kinds}")
+        print(f"  deployments {ends}")
+        print(f"  seen        {figures}")
+        silence = ", ".join(f"{what} {seconds:.1f}" for what, seconds in sorted(result.silence.items()))
+        print(f"  longest time without a record, in seconds, after {silence}; in all {result.seconds:.0f}")
+    for result in results:
+        for fault in result.faults:
+            print(f"✗ {result.name}: {fault}")
+    total = sum(sum(result.kills.values()) for result in results)
+    faults = sum(len(result.faults) for result in results)
+    print(f"{'✗' if faults else '✔'} {total} kills, {faults} faults ({seconds:.0f} s)")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,188 @@
+"""One act: an installation, people who deploy, kills meanwhile, and the verdict."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from chaos import judge
+from chaos.installation import Installation
+from chaos.plan import PARTS, Blow, blows
+from chaos.servers import Bus, ClusterBus, Database, SingleBus
+from chaos.story import Driver, GaveUp
+from release_management.adapters.stack.loop import LoopThread
+from release_management.domain.registry import Registry
+from release_management.services.ports import LogUnavailableError
+
+TICK_SECONDS = 0.02
+AFTER_RECORD_SECONDS = 0.1
+"""The longest time from a record to the kill: what follows from a record takes about as long."""
+BETWEEN_SECONDS = 3.0
+"""The longest time between two kills at random: most of what was killed is back by then."""
+Told = Callable[[int], None]
+"""Told how many kills there have been in the act."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of an act. `silence` is the longest time without a new record, in seconds, by the kill before it."""
+
+    name: str
+    faults: list[str] = field(default_factory=list)
+    kills: Counter[str] = field(default_factory=Counter)
+    processes: int = 0
+    ended: Counter[str] = field(default_factory=Counter)
+    figures: dict[str, int] = field(default_factory=dict)
+    silence: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class Act:
+    """`folder` is made, and kept. Of one seed and name come the same kills in the same order."""
+
+    def __init__(self, name: str, folder: Path, seed: int, *, postgres: bool, cluster: bool) -> None:
+        self.result = Result(name)
+        self._world = folder / "world"
+        self._world.mkdir(parents=True)
+        data = folder / "data"
+        data.mkdir(mode=0o700)
+        self._plan = blows(random.Random(f"{seed}/{name}"), database=postgres)
+        servers = random.Random(f"{seed}/{name}/servers")
+        bus: Bus = ClusterBus(servers) if cluster else SingleBus(data)
+        database = Database(servers) if postgres else None
+        self._installation = Installation(data, bus, database, replicas=3 if cluster else 1)
+        self._seed = seed
+        self._position, self._moved, self._last = 0, time.monotonic(), "nothing"
+
+    def canary(self, most: int, told: Told) -> Result:
+        """Kill something after every record of one canary, at most so often."""
+
+        def kills(driver: Driver, telling: "Future[None]") -> Iterator[Blow]:
+            for blow in islice(self._plan, most):
+                self._await_record(telling)
+                if telling.done():
+                    return
+                self._pass(blow.after * AFTER_RECORD_SECONDS)
+                yield blow
+
+        return self._play(lambda driver: driver.first_version(), lambda driver: driver.second_by_canary(), kills, told)
+
+    def stream(self, count: int, told: Told) -> Result:
+        """Kill something now and then, so often, while one deployment follows the other."""
+
+        def kills(driver: Driver, telling: "Future[None]") -> Iterator[Blow]:
+            for blow in islice(self._plan, count):
+                if blow.moving:
+                    self._await_record(telling)
+                self._pass(blow.after * BETWEEN_SECONDS)
+                if telling.done():
+                    return
+                yield blow
+            driver.over()
+
+        return self._play(lambda driver: driver.nothing(), lambda driver: driver.stream(), kills, told)
+
+    def _play(
+        self,
+        prologue: Callable[[Driver], Coroutine[Any, Any, None]],
+        story: Callable[[Driver], Coroutine[Any, Any, None]],
+        kills: Callable[[Driver, "Future[None]"], Iterator[Blow]],
+        told: Told,
+    ) -> Result:
+        began = time.monotonic()
+        loop = LoopThread("people")
+        try:
+            self._installation.start()
+            self._log = self._installation.home.open_log(Registry())
+            driver = Driver(self._installation.bus.urls["client"], self._seed, self._world)
+            try:
+                self._tell(loop, driver.configure())
+                self._tell(loop, prologue(driver))
+                self._moved = time.monotonic()
+                telling = loop.start(story(driver))
+                for done, blow in enumerate(kills(driver, telling), 1):
+                    self._installation.strike(blow)
+                    self._last = blow.what
+                    told(done)
+                self._wait(telling.done)
+                telling.result()
+                self._installation.restore()
+                self._judge(loop, driver)
+            except* GaveUp as gave_up:
+                self.result.faults += [str(error) for error in gave_up.exceptions]
+            finally:
+                loop.run(driver.close())
+                self._log.close()
+        finally:
+            loop.close()
+            self._installation.end()
+        self.result.faults += [f"still running: {line}" for line in self._installation.left()]
+        self._count(driver)
+        self.result.seconds = time.monotonic() - began
+        return self.result
+
+    def _judge(self, loop: LoopThread, driver: Driver) -> None:
+        """Compare everything with everything, first what the roles say, then what they leave behind."""
+        found = self.result
+        last = self._log.last_position()
+        rows = loop.start(driver.running(last))
+        self._wait(rows.done)
+        records = judge.records_of(self._log)
+        journals = judge.journals(self._world)
+        executors = [at for part in PARTS if part.startswith("executor") for at in self._installation.kills[part]]
+        found.faults += judge.deployments(driver.story.deployments)
+        found.faults += judge.log(records, driver.story, self._log)
+        found.faults += judge.bus(records, self._installation.bus.urls["client"])
+        found.faults += judge.world(journals, records, executors)
+        found.faults += judge.running(journals, rows.result())
+        found.faults += self._installation.stop_roles()
+        faults, compared = judge.projections(self._installation.home, self._log)
+        found.faults += faults
+        found.faults += self._installation.deaths
+        lines = [line["what"] for lines in journals.values() for line in lines]
+        found.figures |= {
+            "records": len(records),
+            "answers": len(driver.story.outcomes),
+            "asked": driver.story.tries,
+            "programs begun": lines.count("begin"),
+            "effects": lines.count("effect"),
+            "rows compared": compared,
+        }
+
+    def _count(self, driver: Driver) -> None:
+        self.result.kills = self._installation.blows
+        self.result.processes = sum(map(len, self._installation.kills.values()))
+        self.result.ended = Counter(str(one.ended) for one in driver.story.deployments)
+
+    def _tell(self, loop: LoopThread, part: Coroutine[Any, Any, None]) -> None:
+        telling = loop.start(part)
+        self._wait(telling.done)
+        telling.result()
+
+    def _await_record(self, telling: "Future[None]") -> None:
+        seen = self._position
+        self._wait(lambda: telling.done() or self._position > seen)
+
+    def _pass(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        self._wait(lambda: time.monotonic() >= until)
+
+    def _wait(self, over: Callable[[], bool]) -> None:
+        """Keep the installation alive, and an eye on the log, until it is over."""
+        while not over():
+            self._installation.tend()
+            try:
+                position = self._log.last_position()
+            except LogUnavailableError:
+                position = self._position
+            now = time.monotonic()
+            if position > self._position:
+                silence = self.result.silence
+                silence[self._last] = max(silence.get(self._last, 0.0), now - self._moved)
+                self._position, self._moved = position, now
+            time.sleep(TICK_SECONDS)

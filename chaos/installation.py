@@ -1,0 +1,177 @@
+"""One installation of separate role processes: started, killed, and started again."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import psutil
+
+from chaos.plan import BUS, DATABASE, EVERY_ROLE, EVERYTHING, PARTS, Blow
+from chaos.servers import Bus, Database, Server
+from release_management.adapters.home import Home
+
+ROOT = Path(__file__).parents[1]
+EXECUTOR = "command"
+AGAIN_SECONDS = 0.5
+"""After so long a role that ended by itself is started again, as a supervisor would."""
+STOP_SECONDS = 20.0
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def _die_with_us() -> None:
+    if sys.platform == "linux":
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Installation:
+    """A folder, its roles, its servers. `kills` are the moments (Unix seconds) at which a part was killed.
+
+    `deaths` are the last words of roles that ended by themselves.
+    """
+
+    def __init__(self, folder: Path, bus: Bus, database: Database | None, replicas: int) -> None:
+        self.folder = folder
+        self.bus = bus
+        self.store = database.url if database is not None else None
+        self.kills: dict[str, list[float]] = {part: [] for part in PARTS}
+        self.blows: Counter[str] = Counter()
+        self.deaths: list[str] = []
+        self._servers: dict[str, Server] = {BUS: bus} | ({} if database is None else {DATABASE: database})
+        # A server takes its time to start; the roles need not wait for it to be killed and started again.
+        self._threads = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in self._servers}
+        self._doing: list[Future[None]] = []
+        self._replicas = replicas
+        self._parts: dict[str, subprocess.Popen[bytes]] = {}
+        self._due: dict[str, float] = {}
+        self._logs = folder / "roles"
+
+    @property
+    def home(self) -> Home:
+        """Where everything lies."""
+        return Home.at(self.folder, self.store)
+
+    def start(self) -> None:
+        """Start everything."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        for server in self._servers.values():
+            server.start()
+        for part in PARTS:
+            self._start(part)
+
+    def strike(self, blow: Blow) -> None:
+        """Kill, now; what was killed comes back when its time has come and `tend` is called."""
+        self.blows[blow.what] += 1
+        servers = list(self._servers) if blow.what == EVERYTHING else [blow.what] if blow.what in self._servers else []
+        parts = PARTS if blow.what in (EVERYTHING, EVERY_ROLE) else [blow.what] if blow.what in PARTS else []
+        now = time.time()
+        for part in parts:
+            if part in self._parts:
+                self._parts[part].kill()
+                self.kills[part].append(now)
+        for server in servers:
+            self._at(server, partial(self._servers[server].kill, whole=blow.what == EVERYTHING))
+        for part in parts:
+            if part in self._parts:
+                self._parts.pop(part).wait()
+        for name in (*servers, *parts):
+            self._due.setdefault(name, time.monotonic() + blow.away)
+
+    def tend(self) -> None:
+        """Start what is due, servers first; see to roles that ended by themselves."""
+        now = time.monotonic()
+        for part, process in list(self._parts.items()):
+            if (code := process.poll()) is not None:
+                self.deaths.append(f"{part} ended with code {code}: {self._last_words(part)}")
+                del self._parts[part]
+                self._due[part] = now + AGAIN_SECONDS
+        for name in [*self._servers, *PARTS]:
+            if self._due.get(name, now + 1) <= now:
+                del self._due[name]
+                if name in self._servers:
+                    self._at(name, self._servers[name].start)
+                else:
+                    self._start(name)
+
+    def restore(self) -> None:
+        """Start everything that is away."""
+        self._due = dict.fromkeys(self._due, 0.0)
+        self.tend()
+
+    def stop_roles(self) -> list[str]:
+        """End the roles in order; says which did not end, or not well."""
+        for process in self._parts.values():
+            process.terminate()
+        give_up = time.monotonic() + STOP_SECONDS
+        bad = []
+        for part, process in self._parts.items():
+            try:
+                code = process.wait(max(0.1, give_up - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                code = process.wait()
+            if code not in (0, -signal.SIGTERM):  # the latter where it had only begun to start
+                bad.append(f"{part} was told to stop and ended with code {code}: {self._last_words(part)}")
+        self._parts.clear()
+        return bad
+
+    def end(self) -> None:
+        """Whatever happened, nothing is left of it."""
+        for process in self._parts.values():
+            process.kill()
+            process.wait()
+        self._parts.clear()
+        for name, server in self._servers.items():
+            self._threads[name].shutdown()
+            server.stop()
+
+    def left(self) -> list[str]:
+        """Command lines of processes that still work in the folder."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                words = process.cmdline()
+                if process.status() != psutil.STATUS_ZOMBIE and any(str(self.folder) in word for word in words):
+                    found.append(f"{process.pid}: {' '.join(words)[:200]}")
+        return [line for line in found if not line.startswith(f"{os.getpid()}:")]
+
+    def _at(self, server: str, what: Callable[[], None]) -> None:
+        """Do something with a server once what was begun before is done. Raises what has gone wrong before."""
+        for done in [each for each in self._doing if each.done()]:
+            self._doing.remove(done)
+            done.result()
+        self._doing.append(self._threads[server].submit(what))
+
+    def _start(self, part: str) -> None:
+        role = part.partition("-")[0]
+        user = f"executor-{EXECUTOR}" if role == "executor" else role
+        words = ["serve", role, "--executor", EXECUTOR, "--bus", self.bus.urls[user], "--replicas", str(self._replicas)]
+        words += ["--store", self.store] if self.store is not None else []
+        with (self._logs / f"{part}.log").open("ab") as log:
+            self._parts[part] = subprocess.Popen(
+                [sys.executable, "-m", "release_management.cli", *words],
+                cwd=self.folder,
+                env={**_environment(), "PYTHONPATH": str(ROOT), "RELMAN_DATA": str(self.folder)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_die_with_us,
+            )
+
+    def _last_words(self, part: str) -> str:
+        lines = (self._logs / f"{part}.log").read_text(errors="replace").strip().splitlines()
+        return lines[-1][:500] if lines else "it said nothing"
+
+
+def _environment() -> Mapping[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("RELMAN_")}

@@ -1,0 +1,207 @@
+"""Whether it made a difference: the log, the bus, the projections and the world, each against the others."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Table, select
+
+from chaos.story import SENDER, Deployment, Story
+from release_management.adapters.home import Home
+from release_management.adapters.nats.client import BusClient
+from release_management.adapters.read_model import Projector
+from release_management.adapters.read_model.database import SCHEMA, reader
+from release_management.domain.record import Recorded
+from release_management.domain.registry import Registry
+from release_management.projections import agenda
+from release_management.projections.catalog import PROJECTIONS
+from release_management.services.ports import EventLog
+
+PUBLISHED_SECONDS = 60.0
+DYING_SECONDS = 0.5
+"""A program may still begin so long after its executor was killed, and dies then."""
+Line = Mapping[str, Any]
+
+
+def records_of(log: EventLog) -> list[Recorded]:
+    """The whole log."""
+    found: list[Recorded] = []
+    while page := log.read(len(found)):
+        found += page
+    return found
+
+
+def deployments(found: Iterable[Deployment]) -> list[str]:
+    """Each ended as the story demands."""
+    return [
+        f"{one.release} ({one.id}) ended {one.ended}, and should have ended {' or '.join(one.demanded)}"
+        for one in found
+        if one.ended not in one.demanded
+    ]
+
+
+def log(records: Sequence[Recorded], story: Story, events: EventLog) -> list[str]:
+    """Nothing is missing: no position, no version of a stream, and nothing that somebody was told."""
+    faults = [f"position {n} is missing" for n, one in enumerate(records, 1) if one.position != n][:5]
+    versions: Counter[str] = Counter()
+    for one in records:
+        versions[one.stream] += 1
+        if one.version != versions[one.stream]:
+            faults.append(f"{one.stream} has version {one.version} after {versions[one.stream] - 1}")
+            versions[one.stream] = one.version
+    keys = [(SENDER, outcome.id) for outcome in story.outcomes]
+    stored = events.outcomes(keys)
+    for outcome in story.outcomes:
+        kept = stored.get((SENDER, outcome.id))
+        if kept is None:
+            faults.append(f"{outcome.command} {outcome.id} was answered {outcome.status}, but is not stored")
+        elif outcome.first and (kept.first, kept.last) != (outcome.first, outcome.last):
+            faults.append(f"{outcome.command} {outcome.id} was told positions {outcome.first} to {outcome.last}")
+        for position in range(outcome.first, outcome.last + 1) if outcome.first else ():
+            told = json.loads(records[position - 1].record).get("commandid") if position <= len(records) else None
+            if told != outcome.id:
+                faults.append(f"{outcome.command} {outcome.id} was told position {position}, another command's")
+    return faults
+
+
+def bus(records: Sequence[Recorded], url: str) -> list[str]:
+    """The event stream holds the log: every record, once, in order, byte for byte."""
+
+    async def read() -> list[Recorded]:
+        found: list[Recorded] = []
+        async with BusClient(url) as client:
+            try:
+                async with asyncio.timeout(PUBLISHED_SECONDS):
+                    async for event in client.events():
+                        found.append(event)
+                        if len(found) == len(records):
+                            break
+            except TimeoutError:
+                pass
+        return found
+
+    published = asyncio.run(read())
+    if len(published) < len(records):
+        return [f"{len(records)} records are in the log, and {len(published)} on the bus"]
+    pairs = zip(records, published, strict=True)
+    return [f"position {one.position} is another record on the bus" for one, said in pairs if one.record != said.record]
+
+
+def projections(home: Home, events: EventLog) -> tuple[list[str], int]:
+    """Every projection is what a rebuild makes of the log. Also counts the rows that were compared."""
+    faults: list[str] = []
+    rows = 0
+    cases = [(home.read_models, SCHEMA, PROJECTIONS), (home.agenda, "relman_agenda", (agenda.PROJECTION,))]
+    for where, schema, chosen in cases:
+        fresh = where if isinstance(where, str) else where.with_name(f"rebuilt-{where.name}")
+        made = f"rebuilt_{schema}"
+        for at, name in ((where, schema), (fresh, made)):
+            projector = Projector(events, Registry(), at, chosen, schema=name)
+            projector.catch_up()
+            projector.close()
+        for table in (table for projection in chosen for table in projection.tables):
+            kept, rebuilt = _rows(where, schema, table), _rows(fresh, made, table)
+            rows += len(rebuilt)
+            if kept != rebuilt:
+                odd = [row for row in kept + rebuilt if (row in kept) != (row in rebuilt)]
+                faults.append(f"{table.name}: {len(odd)} rows differ from a rebuild, such as {odd[0][:300]}")
+    return faults, rows
+
+
+def _rows(where: str | Path, schema: str, table: Table) -> list[str]:
+    engine = reader(where, schema)
+    try:
+        with engine.connect() as connection:
+            found = connection.execute(select(table)).mappings()
+            return sorted(json.dumps(dict(row), sort_keys=True, default=str) for row in found)
+    finally:
+        engine.dispose()
+
+
+def journals(folder: Path) -> dict[str, list[Line]]:
+    """What the world's programs have written, per place and component."""
+    return {
+        path.stem: [json.loads(line) for line in path.read_text().splitlines()]
+        for path in sorted(folder.glob("*.journal"))
+    }
+
+
+def world(found: Mapping[str, Sequence[Line]], records: Sequence[Recorded], kills: Sequence[float]) -> list[str]:
+    """One program at a time, in the order of the fences, each with one effect, which is the one that was ordered.
+
+    `kills` are the moments at which an executor was killed: only after one may a program begin again.
+    """
+    faults: list[str] = []
+    ordered = {one.position: json.loads(one.record) for one in records if one.name == "deployment.step_started"}
+    steps = {(one["subject"].partition(":")[2], *_step(one["data"])) for one in ordered.values()}
+    done = set()
+    for place, lines in found.items():
+        faults += [f"{place}: {fault}" for fault in _in_turn(lines, kills)]
+        for line in (line for line in lines if line["what"] == "effect"):
+            said = ordered.get(line["fence"])
+            if said is None or _asked(said["data"]) != _asked(line):
+                faults.append(f"{place}: the effect with fence {line['fence']} was not ordered by that record")
+            done.add((line["deployment"], *_step(line)))
+    for one in records:
+        if one.name == "deployment.step_succeeded":
+            step = (one.stream.partition(":")[2], *_step(json.loads(one.record)["data"]))
+            if step in steps and step not in done:
+                faults.append(f"position {one.position}: a step succeeded without an effect")
+    return faults
+
+
+def _in_turn(lines: Sequence[Line], kills: Sequence[float]) -> list[str]:
+    faults = []
+    done = Counter(line["fence"] for line in lines if line["what"] == "effect")
+    faults += [f"fence {fence} has {times} effects" for fence, times in done.items() if times > 1]
+    begun = [line for line in lines if line["what"] == "begin"]
+    for earlier, later in pairwise(begun):
+        if later["fence"] < earlier["fence"]:
+            faults.append(f"fence {later['fence']} began after {earlier['fence']}")
+        killed = any(earlier["at"] - DYING_SECONDS <= at <= later["at"] for at in kills)
+        if later["fence"] == earlier["fence"] and not killed:
+            faults.append(f"fence {later['fence']} began twice, and no executor was killed between")
+    last = None
+    for line in lines:
+        if line["what"] == "begin":
+            last = line["pid"], line["fence"]
+        elif (line["pid"], line["fence"]) != last:
+            faults.append(f"the program of fence {line['fence']} went on after another had begun")
+    return faults
+
+
+def _asked(line: Line) -> tuple[Any, ...]:
+    return (*_step(line), {key: value for key, value in line["action"].items() if value is not None})
+
+
+def _step(line: Line) -> tuple[Any, ...]:
+    return line["leg"], line["step"], line["attempt"]
+
+
+def running(found: Mapping[str, Sequence[Line]], rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What the world runs, and how its traffic is shared, is what the read model says."""
+    real: dict[str, dict[str, tuple[str, int]]] = {}
+    for place, lines in found.items():
+        slots: dict[str, str] = {}
+        weights: dict[str, int] = {}
+        for action in (line["action"] for line in lines if line["what"] == "effect"):
+            if action["verb"] == "provision":
+                slots[action["slot"]] = action["version"]
+            elif action["verb"] == "retire":
+                slots.pop(action["slot"], None)
+            elif action["verb"] == "route":
+                weights = action["weights"]
+        real[place] = {slot: (version, weights.get(slot, 0)) for slot, version in slots.items()}
+    said: dict[str, dict[str, tuple[str, int]]] = {place: {} for place in real}
+    for row in rows:
+        place = f"{row['environment']}-{row['application']}-{row['target']}-{row['component']}"
+        said.setdefault(place, {})[row["slot"]] = (row["version"], row["observed"] or 0)
+    return [
+        f"{place} runs {real.get(place)}, and the read model says {slots}"
+        for place, slots in said.items()
+        if real.get(place) != slots
+    ]

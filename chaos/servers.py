@@ -1,0 +1,129 @@
+"""The servers under the roles: killed with -9, and started again."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from release_management.adapters.nats.server import NatsServer
+from tests.servers.nats_cluster import NODES, NatsCluster
+from tests.servers.postgres import PostgresServer
+
+STREAMS = ("RELMAN_COMMANDS", "RELMAN_EVENTS", "RELMAN_ORDERS")
+
+
+class Server(Protocol):
+    """One server, or several that act as one."""
+
+    def start(self) -> None:
+        """Start what does not run."""
+        ...
+
+    def kill(self, *, whole: bool) -> None:
+        """With -9: all of it, or what hurts most."""
+        ...
+
+    def stop(self) -> None:
+        """End it for good."""
+        ...
+
+
+class Bus(Server, Protocol):
+    """A message bus; `urls` holds every user's address."""
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        """By user."""
+        ...
+
+
+class SingleBus:
+    """One nats-server, whose data lies in the installation's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = NatsServer(folder)
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        """By user."""
+        return self._server.urls
+
+    def start(self) -> None:
+        """Start it unless it runs."""
+        self._server.start()
+
+    def kill(self, *, whole: bool) -> None:
+        """With -9."""
+        if (pid := self._server.pid) is not None:
+            os.kill(pid, signal.SIGKILL)
+        while self._server.alive:
+            time.sleep(0.001)
+
+    def stop(self) -> None:
+        """End it."""
+        self._server.stop()
+
+
+class ClusterBus:
+    """Three nats-servers. What hurts most is the loss of the one that leads a stream."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._cluster = NatsCluster()
+        self._chance = chance
+        self._away: set[str] = set(NODES)
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        """By user, the addresses of all three."""
+        return self._cluster.urls
+
+    def start(self) -> None:
+        """Start those that do not run."""
+        self._cluster.restart_all()
+        self._away.clear()
+
+    def kill(self, *, whole: bool) -> None:
+        """All three, or a stream's leader, while the other two run."""
+        if whole:
+            chosen = [node for node in NODES if node not in self._away]
+        elif self._away:
+            chosen = []
+        else:
+            leader = asyncio.run(self._cluster.leader(self._chance.choice(STREAMS)))
+            chosen = [leader or self._chance.choice(NODES)]
+        for node in chosen:
+            self._cluster.kill(node)
+            self._away.add(node)
+
+    def stop(self) -> None:
+        """End all three."""
+        self._cluster.stop()
+
+
+class Database:
+    """A PostgreSQL server, killed as a power cut would, or restarted in order."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._server = PostgresServer()
+        self._server.start()
+        self._chance = chance
+        self.url = self._server.new_database()
+
+    def start(self) -> None:
+        """Start it unless it runs."""
+        self._server.start()
+
+    def kill(self, *, whole: bool) -> None:
+        """With -9; now and then in order, which ends all connections too."""
+        if whole or self._chance.random() < 0.7:
+            self._server.kill()
+        else:
+            self._server.stop()
+
+    def stop(self) -> None:
+        """End it, and remove its data."""
+        self._server.close()

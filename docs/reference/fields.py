@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origi
 from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 
-from release_management.domain import orders, plan, release, words
+from release_management.domain import incident, moment, orders, plan, release, words
 from release_management.domain.component import Component
 from release_management.domain.deployment.events import Binding
 from release_management.domain.deployment.state import Phase
@@ -35,8 +35,10 @@ WORDS: tuple[tuple[str, Any, str], ...] = (
     ("portion", Portion, 'a number of replicas from 0 to 100, or a percentage such as `"25%"`'),
     ("digest", words.Digest, "SHA-256 in hexadecimal"),
     ("actor", words.ActorId, "`usr_…`, `svc_…` or `system:…`, see [privacy](../discussions/privacy.md)"),
-    ("time", orders.Moment, "RFC 3339 with a zone; records hold UTC with microseconds and `Z`"),
+    ("time", moment.Moment, "RFC 3339 with a zone; records hold UTC with microseconds and `Z`"),
     ("time", release.Timestamp, ""),
+    ("zone", moment.Zone, "an IANA time zone: `UTC`, `Europe/Berlin`"),
+    ("cause", incident.Cause, "a deployment's id, or `none`"),
     ("commit", release.Commit, "4 to 80 of `0-9 A-Z a-z . _ / -`"),
     ("id", words.Id, "a UUID"),
     ("limit", Limit, "a whole number from 1 to 1,000"),

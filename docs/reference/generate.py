@@ -15,12 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 
 import release_management
 from docs.reference.fields import SHAPES, WORDS, Meanings, default_of, doc, fields_table, row, type_of
+from release_management.adapters.command.answer import Answer
+from release_management.adapters.command.environment import ORDER_VARIABLES
+from release_management.adapters.command.settings import CommandSettings
 from release_management.adapters.local.settings import PLACEHOLDERS, ComponentSettings
-from release_management.adapters.nats import streams
+from release_management.adapters.nats import asyncapi, permissions, streams
 from release_management.cli.manifest import models as manifest
 from release_management.domain import orders, plan, record, registry
 from release_management.domain.compiler import compile_plan
@@ -29,7 +33,8 @@ from release_management.domain.sheet import Stand
 from release_management.domain.strategies import STRATEGIES, AnyOptions, StrategyName
 from release_management.manager import ReleaseManager
 from release_management.projections import running
-from release_management.projections.queries import QUERIES, Query
+from release_management.projections.queries import QUERIES, AnyQuery, Calculation
+from release_management.services import measures
 from release_management.services.decisions import COMMANDS
 from release_management.services.wishes import Outcome
 from release_management.views import View
@@ -148,15 +153,22 @@ def example_plan(strategy: StrategyName, model: type[AnyOptions]) -> Iterator[st
 
 
 def settings() -> str:
-    """What a component says to the executor `local`."""
+    """What a component says to its executor."""
 
     def listed() -> Iterator[str]:
-        yield from ("## A component", "", *doc(ComponentSettings).splitlines(), "")
+        yield from ("## A component of `local`", "", *doc(ComponentSettings).splitlines(), "")
         yield from fields_table(ComponentSettings, "settings", "component", hide=("slots",))
-        yield from ("## Placeholders of the command", "", "| placeholder | becomes |", "|---|---|")
+        yield from ("### Placeholders of its command", "", "| placeholder | becomes |", "|---|---|")
         for name in PLACEHOLDERS:
             yield row(f"`{{{name}}}`", Meanings.of("placeholders", "command", name))
-        yield from ("", "## A target", "", *fields_table(Target, "fields", "target"))
+        yield from ("", "## A component of `command`", "", *doc(CommandSettings).splitlines(), "")
+        yield from fields_table(CommandSettings, "settings", "program", hide=("slots",))
+        yield from ("### What a program gets", "", "| variable | is |", "|---|---|")
+        for name in ORDER_VARIABLES:
+            yield row(f"`RELMAN_{name.upper()}`", Meanings.of("placeholders", "program", name))
+        yield from ("", "### What a program answers", "", *doc(Answer).splitlines(), "")
+        yield from fields_table(Answer, "fields", "Answer")
+        yield from ("## A target", "", *fields_table(Target, "fields", "target"))
         yield from ("## Tiers", "", "An environment's tier follows from its name unless it is given.", "")
         yield from ("| a word in the name | tier |", "|---|---|")
         for word, tier in TIERS.items():
@@ -164,10 +176,11 @@ def settings() -> str:
         yield from ("| any other | development |", "")
 
     return page(
-        "Settings of the executor `local`",
+        "Settings of the executors",
         """
-        The executor `local` runs components as processes of this machine behind HAProxy. A component's settings stand
-        under `environments.<name>.targets.<target>.components.<component>` of `relman.yaml`.
+        The executor `local` runs components as processes of this machine behind HAProxy; `command` has programs of
+        yours deploy them ([how to](../how-to/command-executor.md)). A component's settings stand under
+        `environments.<name>.targets.<target>.components.<component>` of `relman.yaml`.
         """,
         listed(),
     )
@@ -219,8 +232,10 @@ def queries() -> str:
     )
 
 
-def columns(query: Query[Any]) -> list[str]:
+def columns(query: AnyQuery) -> list[str]:
     """The names in a row of the answer."""
+    if isinstance(query, Calculation):
+        return list(query.columns)
     if query.name == "running":
         occupant = dict.fromkeys(
             ("version", "artifact_digest", "config_digest", "replicas", "since", "by", "release", "deployment")
@@ -242,9 +257,14 @@ def bus() -> str:
             streams.ASK_OUTCOME,
             f"{streams.ASK_QUERY}.<name>",
             streams.ASK_DEAD_LETTERS,
+            streams.REPLAY_DEAD_LETTERS,
             f"{streams.COMMAND_SUBJECTS}.<name>",
             f"{streams.EVENT_SUBJECTS}.<name>",
             f"{streams.ORDER_SUBJECTS}.<executor>.<environment>",
+            f"{streams.REPORT_SUBJECTS}.<executor>",
+            f"{streams.SYSTEM_SUBJECTS}.<name>",
+            streams.DEAD_LETTER,
+            f"{streams.DEAD_ORDERS}.<executor>",
         ):
             yield row(f"`{subject}`", Meanings.of("subjects", "subject", subject))
         yield from ("", "## Headers", "", "| header | meaning |", "|---|---|")
@@ -257,6 +277,12 @@ def bus() -> str:
             size = f"{(config.max_bytes or 0) // streams.MEBIBYTE:,} MiB"
             age = f", {config.max_age / streams.DAY:g} days" if config.max_age else ""
             yield row(f"`{config.name}`", f"{config.description}", f"{kept}, at most {size}{age}", full)
+        yield from ("", "## Users", "")
+        yield "Every role has a user of its own, and clients share one. What is not named here is forbidden."
+        yield "`relman nats-config` prints all of it, with the server's own subjects (`$JS…`), for a server of yours."
+        yield from ("", "| user | may publish | may subscribe |", "|---|---|---|")
+        for user, allowed in {**permissions.USERS, "executor-<name>": permissions.executor("<name>")}.items():
+            yield row(f"`{user}`", *(ours(subjects) for subjects in (allowed.publish, allowed.subscribe)))
         yield from ("", "## An order", "", *doc(orders.Order).splitlines(), "")
         yield from fields_table(orders.Order, "fields", "order")
         yield from ("## A report", "", *doc(orders.Report).splitlines(), "")
@@ -268,6 +294,71 @@ def bus() -> str:
         `relman up` starts a NATS server on 127.0.0.1. Its URL, with a password, stands in `.relman/nats.url`, readable
         by the owner only. A message may have 256 KiB.
         How to use it from a service: [Publish commands from a service](../how-to/publish-commands-from-a-service.md).
+        All messages with their JSON Schemas: [AsyncAPI](asyncapi.md).
+        """,
+        listed(),
+    )
+
+
+def ours(subjects: Iterable[str]) -> str:
+    """The subjects that are not the server's own."""
+    return ", ".join(f"`{subject}`" for subject in subjects if not subject.startswith("$")) or "–"
+
+
+def asyncapi_page() -> str:
+    """What the AsyncAPI document holds."""
+
+    def listed() -> Iterator[str]:
+        yield from ("| channel | subject | relman | with whom | messages | answers |", "|---|---|---|---|---|---|")
+        for channel in asyncapi.CHANNELS:
+            address = channel.address.replace("{", "<").replace("}", ">")
+            yield row(
+                f"`{channel.key}`",
+                f"`{address}`",
+                "receives" if channel.received else "sends",
+                ", ".join(channel.users) or "–",
+                f"{len(channel.messages)}" if len(channel.messages) > 1 else f"`{channel.messages[0]}`",
+                ", ".join(f"`{answer}`" for answer in channel.answers) or "–",
+            )
+
+    return page(
+        "AsyncAPI",
+        """
+        `relman asyncapi` prints everything that goes over the bus as an [AsyncAPI 3.0](https://www.asyncapi.com)
+        document, `relman asyncapi --yaml` the same as YAML. It is made from the models that read and write the
+        messages. Every command, event, query, order and report has a payload schema of its own (JSON Schema draft-07)
+        under `components.schemas`: `command.deployment.deploy`, `event.deployment.started`, `query.releases`, `order`.
+
+        ```console
+        $ relman asyncapi > asyncapi.json
+        ```
+
+        A query's rows are only said to be objects; their columns stand in [Queries](queries.md). A reply goes to the
+        inbox that the request names, so its channel has no address. Streams stand under `x-jetstream`, for which
+        AsyncAPI has no words.
+        """,
+        listed(),
+    )
+
+
+def metrics() -> str:
+    """What a role exposes to Prometheus."""
+
+    def listed() -> Iterator[str]:
+        yield from ("| metric | kind | labels | meaning |", "|---|---|---|---|")
+        for made in vars(measures).values():
+            if isinstance(made, MetricWrapperBase):
+                [family] = made.describe()
+                labels = ", ".join(f"`{label}`" for label in made._labelnames) or "–"
+                total = "_total" if family.type == "counter" else ""
+                yield row(f"`{family.name}{total}`", family.type, labels, family.documentation)
+        yield ""
+
+    return page(
+        "Metrics",
+        """
+        What every role exposes at `/metrics` of its `--http` address, beside what the Prometheus client says of every
+        Python process. How to read them: [Run it large](../how-to/run-large.md#probes-and-metrics).
         """,
         listed(),
     )
@@ -352,6 +443,8 @@ PAGES = (
     Written("relman-yaml.md", manifest_page),
     Written("queries.md", queries),
     Written("bus.md", bus),
+    Written("asyncapi.md", asyncapi_page),
+    Written("metrics.md", metrics),
     Written("types.md", types_page),
     Written("python.md", python),
 )

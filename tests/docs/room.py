@@ -74,8 +74,9 @@ class Room:
                         manifest.write_text(self._with_free_ports(manifest.read_text()))
             case "python":
                 compare(self._exec(text), expected or "")
-            case "yaml" | "json" if block.title:
+            case "yaml" | "json" | "sh" if block.title:
                 (self._folder / block.title).write_text(text)
+                (self._folder / block.title).chmod(0o755 if block.language == "sh" else 0o644)
             case _:
                 raise ValueError(f"line {block.line}: a block of {block.language!r} is not run; it is text, or console")
 

@@ -10,7 +10,7 @@ import pytest
 from tests.docs.markdown import ROOT, Block, blocks, pages
 from tests.docs.room import Room
 
-RUN = ("console", "python", "yaml", "json")
+RUN = ("console", "python", "yaml", "json", "sh")
 WITH_EXAMPLES = [page for page in pages() if any(block.language in RUN for block in blocks(page))]
 AT_ONCE = 2
 

@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from pydantic import BaseModel
 
 import release_management
+from release_management.adapters.command import CommandSettings
 from release_management.adapters.local.settings import ComponentSettings
 from release_management.domain.registry import FACTS
 from release_management.domain.strategies import STRATEGIES
@@ -56,7 +58,8 @@ def test_every_option_of_a_strategy_is_explained(strategy: str) -> None:
     assert [option for option in options if f"| `{option}` |" not in section] == []
 
 
-def test_every_setting_of_a_component_is_explained() -> None:
+@pytest.mark.parametrize("model", [ComponentSettings, CommandSettings])
+def test_every_setting_of_a_component_is_explained(model: type[BaseModel]) -> None:
     # `slots` is said by the target.
-    settings = ComponentSettings.model_fields.keys() - {"slots"}
+    settings = model.model_fields.keys() - {"slots"}
     assert [name for name in settings if f"| `{name}` |" not in text("settings.md")] == []

@@ -39,7 +39,7 @@ def _check(environment: str, target: Target, desk: Desk) -> None:
         raise Refused(f"{where}: there is no executor {target.executor!r}; there is {known}")
     for name, settings in target.components.items():
         try:
-            desk.executors[target.executor]({**settings, "slots": list(target.slots)})
+            desk.executors[target.executor]({**settings, "slots": list(target.slots)}, target.routes != "none")
         except ValueError as error:
             raise Refused(f"{where}, component {name}: {error}") from None
 

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from release_management.adapters.keyring import KeyringError, KeyringUnavailableError, SQLiteKeyring
-from release_management.adapters.keyring.cached import CachedKeyring
-from release_management.adapters.keyring.postgres import LOOK_SECONDS, PostgresKeyring
+from release_management.adapters.keyring.cached import LOOK_SECONDS, CachedKeyring
+from release_management.adapters.keyring.postgres import PostgresKeyring
 from release_management.domain.words import ActorId
 from release_management.services.ports import Keyring, LogUnavailableError
 from tests.servers.postgres import Databases, PostgresServer
@@ -246,8 +246,7 @@ def test_what_another_process_erased_is_not_used_from_a_cache(keyring: CachedKey
     assert keyring.actor_name(actor) == "ada"
 
     subprocess.run([sys.executable, "-c", ERASE, kept.backend, kept.where, actor], cwd=ROOT, check=True)
-    if kept.backend == "postgres":
-        time.sleep(LOOK_SECONDS)
+    time.sleep(LOOK_SECONDS)
 
     assert keyring.open(actor, sealed) is None
     assert keyring.actor_name(actor) is None

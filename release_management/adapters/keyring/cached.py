@@ -5,6 +5,7 @@ import hmac
 import re
 import secrets
 import threading
+import time
 from typing import Protocol
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -52,12 +53,16 @@ class Vault(Protocol):
         ...
 
 
+LOOK_SECONDS = 0.5
+"""How much longer what another process erased may be used here."""
+
+
 class CachedKeyring:
     """Keeps what it has seen in memory until the vault says that something may have been erased. For any thread.
 
-    Whatever a method returns rests on keys and names that are already durable. A key that another process destroyed is
-    not used again, as soon as the vault notices. Every method raises `KeyringUnavailableError` where the vault cannot
-    be used now.
+    Whatever a method returns rests on keys and names that are already durable. The vault is asked at most every
+    `LOOK_SECONDS`, so that what another process erased is used so much longer; in the one that erases it is gone at
+    once. Every method raises `KeyringUnavailableError` where the vault cannot be used now.
     """
 
     def __init__(self, vault: Vault) -> None:
@@ -67,6 +72,7 @@ class CachedKeyring:
         self._keys: dict[str, AESGCM] = {}
         self._actors: dict[tuple[str, str], str] = {}
         self._names: dict[str, str] = {}
+        self._look_again = 0.0
 
     def actor_id(self, name: str, kind: str = "person") -> str:
         """The opaque id of an actor (`usr_…`, or `svc_…` for kind "service"), made at first sight.
@@ -143,8 +149,11 @@ class CachedKeyring:
         return self._keys[subject]
 
     def _notice_others(self) -> None:
-        if self._vault.has_changed():
-            self._forget()
+        now = time.monotonic()
+        if now >= self._look_again:
+            if self._vault.has_changed():
+                self._forget()
+            self._look_again = now + LOOK_SECONDS
 
     def _forget(self) -> None:
         self._keys.clear()

@@ -1,7 +1,6 @@
 """Names and keys in the schema `relman_private` of a PostgreSQL database."""
 
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +11,6 @@ from release_management.adapters.keyring.cached import CachedKeyring
 from release_management.adapters.keyring.errors import KeyringError, KeyringUnavailableError
 from release_management.adapters.postgres import Connection, Connections, place
 
-LOOK_SECONDS = 0.5
 """How long what another process erased may still be used here."""
 _LOCK = (0x72656C70, 1)  # "relp"
 _SCHEMA = """
@@ -37,10 +35,8 @@ _UNUSABLE = (
 class PostgresKeyring(CachedKeyring):
     """The `Keyring` port on one database, safe for many threads and many processes.
 
-    What is known here is answered from memory. The server is asked at most every `LOOK_SECONDS` whether something was
-    erased elsewhere, so other processes may use a name or key that much longer; in the one that erases it is gone at
-    once. The tables are rewritten after an erasure, so that their files do not hold it any more. The server's
-    write-ahead log, its archive, replicas and backups do until they are recycled: those are the operator's to expire.
+    The tables are rewritten after an erasure, so that their files do not hold it any more. The server's write-ahead
+    log, its archive, replicas and backups do until they are recycled: those are the operator's to expire.
     """
 
     def __init__(self, url: str) -> None:
@@ -58,7 +54,6 @@ class _Schema:
         except ValueError as error:
             raise KeyringError(str(error)) from None
         self._erasures: int | None = None
-        self._looked = 0.0
         try:
             self.secret = self._make_ready()
         except BaseException:
@@ -66,11 +61,8 @@ class _Schema:
             raise
 
     def has_changed(self) -> bool:
-        if time.monotonic() - self._looked < LOOK_SECONDS:
-            return False
         with self._lend() as connection:
             ((erasures,),) = connection.execute("SELECT erasures FROM relman_private.secret").fetchall()
-        self._looked = time.monotonic()
         before, self._erasures = self._erasures, erasures
         return bool(erasures != before)
 

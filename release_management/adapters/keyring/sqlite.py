@@ -23,8 +23,7 @@ _TABLES = (
 class SQLiteKeyring(CachedKeyring):
     """The `Keyring` port on one SQLite file of mode 0600, safe for many threads and many processes.
 
-    What another process erased is noticed at the next use. A destroyed key is overwritten in the file; copies of the
-    file are the operator's to destroy.
+    A destroyed key is overwritten in the file; copies of the file are the operator's to destroy.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

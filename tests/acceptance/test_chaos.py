@@ -1,10 +1,15 @@
 """A short form of `make chaos`: kill -9 of roles, servers and everything makes no difference."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chaos import judge
 from chaos.act import Act, Result
+from chaos.story import Deployment
+from release_management.domain.record import Recorded
 
 
 def flawless(result: Result, kills: int, folder: Path) -> None:
@@ -23,3 +28,43 @@ def test_a_canary_survives_a_kill_after_every_record_on_sqlite(tmp_path: Path) -
 def test_deployments_survive_kills_at_random_on_postgresql(tmp_path: Path) -> None:
     act = Act("at random", tmp_path / "act", 7, postgres=True, cluster=False)
     flawless(act.stream(6, lambda _: None), 6, tmp_path)
+
+
+ACTION = {"verb": "retire", "slot": "blue"}
+STEP = {"leg": "forward", "step": 0, "attempt": 1}
+
+
+def started(position: int) -> Recorded:
+    data = {**STEP, "action": ACTION}
+    record = json.dumps({"subject": "deployment:d", "data": data}).encode()
+    return Recorded(position, "deployment:d", position, "deployment.step_started", record)
+
+
+def line(what: str, fence: int, at: float, pid: int = 1) -> dict[str, Any]:
+    return {"what": what, "fence": fence, "at": at, "pid": pid, "deployment": "d", "action": ACTION, **STEP}
+
+
+def once(fence: int, at: float, pid: int = 1) -> list[dict[str, Any]]:
+    return [line(what, fence, at, pid) for what in ("begin", "effect", "end")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        ([*once(1, 1.0), *once(2, 2.0)], None),
+        ([line("begin", 1, 1.0), *once(1, 9.0, pid=2)], None),
+        ([*once(1, 1.0), line("begin", 1, 2.0), line("end", 1, 2.0)], "fence 1 began twice"),
+        ([*once(1, 1.0), *once(1, 9.0)], "fence 1 has 2 effects"),
+        ([*once(2, 1.0), *once(1, 2.0)], "fence 1 began after 2"),
+        ([line("begin", 1, 1.0), *once(2, 2.0, pid=2), line("end", 1, 3.0)], "fence 1 went on after another had begun"),
+        (once(3, 1.0), "the effect with fence 3 was not ordered"),
+    ],
+)
+def test_the_judge_sees_what_programs_must_not_do(lines: list[dict[str, Any]], fault: str | None) -> None:
+    found = judge.world({"place": lines}, [started(1), started(2)], kills=[5.0])
+    assert [fault in each for each in found] == [True] if fault else found == []
+
+
+def test_the_judge_sees_an_end_that_was_not_demanded() -> None:
+    ended = [Deployment("a", "shop@1.0.0", ("Succeeded",), "Succeeded"), Deployment("b", "shop@1.0.9", ("RolledBack",))]
+    assert judge.deployments(ended) == ["shop@1.0.9 (b) ended None, and should have ended RolledBack"]

@@ -54,15 +54,16 @@ class Vault(Protocol):
 
 
 LOOK_SECONDS = 0.5
-"""How much longer what another process erased may be used here."""
+"""How much longer a key or an id that another process erased may be used for what is written here."""
 
 
 class CachedKeyring:
     """Keeps what it has seen in memory until the vault says that something may have been erased. For any thread.
 
-    Whatever a method returns rests on keys and names that are already durable. The vault is asked at most every
-    `LOOK_SECONDS`, so that what another process erased is used so much longer; in the one that erases it is gone at
-    once. Every method raises `KeyringUnavailableError` where the vault cannot be used now.
+    Whatever a method returns rests on keys and names that are already durable. What another process erased is not read
+    any more as soon as the vault notices; for sealing and ids the vault is asked at most every `LOOK_SECONDS`, and a
+    text that was sealed with a destroyed key is as good as erased. Every method raises `KeyringUnavailableError` where
+    the vault cannot be used now.
     """
 
     def __init__(self, vault: Vault) -> None:
@@ -86,7 +87,7 @@ class CachedKeyring:
         if kind not in _PREFIXES:
             raise ValueError(f"{kind!r} is no kind of a named actor; {name!r} is a person or a service")
         with self._lock:
-            self._notice_others()
+            self._notice_others_soon()
             if (name, kind) not in self._actors:
                 fresh = _PREFIXES[kind] + base64.b32encode(secrets.token_bytes(16)).decode().lower().rstrip("=")
                 self._actors[name, kind] = self._vault.actor(name, kind, fresh)
@@ -108,6 +109,7 @@ class CachedKeyring:
     def seal(self, subject: str, text: str) -> str:
         """Encrypt under the subject's key, made at first use: AES-256-GCM, bound to the subject."""
         with self._lock:
+            self._notice_others_soon()
             key = self._key(subject)
             if key is None:
                 made = self._vault.make_key(subject, AESGCM.generate_key(256))
@@ -121,6 +123,7 @@ class CachedKeyring:
         """
         sealed_bytes = unpack(sealed)
         with self._lock:
+            self._notice_others()
             key = self._key(subject)
         return unseal(key, subject, sealed_bytes) if key is not None else None
 
@@ -140,7 +143,6 @@ class CachedKeyring:
             self._vault.close()
 
     def _key(self, subject: str) -> AESGCM | None:
-        self._notice_others()
         if subject not in self._keys:
             key = self._vault.key(subject)
             if key is None:
@@ -149,11 +151,13 @@ class CachedKeyring:
         return self._keys[subject]
 
     def _notice_others(self) -> None:
-        now = time.monotonic()
-        if now >= self._look_again:
-            if self._vault.has_changed():
-                self._forget()
-            self._look_again = now + LOOK_SECONDS
+        if self._vault.has_changed():
+            self._forget()
+        self._look_again = time.monotonic() + LOOK_SECONDS
+
+    def _notice_others_soon(self) -> None:
+        if time.monotonic() >= self._look_again:
+            self._notice_others()
 
     def _forget(self) -> None:
         self._keys.clear()

@@ -1,17 +1,17 @@
 """Names and keys in the schema `relman_private` of a PostgreSQL database."""
 
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
 from psycopg import errors
 
-from release_management.adapters.keyring.cached import CachedKeyring
+from release_management.adapters.keyring.cached import LOOK_SECONDS, CachedKeyring
 from release_management.adapters.keyring.errors import KeyringError, KeyringUnavailableError
 from release_management.adapters.postgres import Connection, Connections, place
 
-"""How long what another process erased may still be used here."""
 _LOCK = (0x72656C70, 1)  # "relp"
 _SCHEMA = """
 CREATE SCHEMA IF NOT EXISTS relman_private;
@@ -35,6 +35,7 @@ _UNUSABLE = (
 class PostgresKeyring(CachedKeyring):
     """The `Keyring` port on one database, safe for many threads and many processes.
 
+    The server is asked at most every `LOOK_SECONDS` whether something was erased elsewhere.
     The tables are rewritten after an erasure, so that their files do not hold it any more. The server's write-ahead
     log, its archive, replicas and backups do until they are recycled: those are the operator's to expire.
     """
@@ -54,6 +55,7 @@ class _Schema:
         except ValueError as error:
             raise KeyringError(str(error)) from None
         self._erasures: int | None = None
+        self._look_again = 0.0
         try:
             self.secret = self._make_ready()
         except BaseException:
@@ -61,6 +63,9 @@ class _Schema:
             raise
 
     def has_changed(self) -> bool:
+        if time.monotonic() < self._look_again:
+            return False
+        self._look_again = time.monotonic() + LOOK_SECONDS
         with self._lend() as connection:
             ((erasures,),) = connection.execute("SELECT erasures FROM relman_private.secret").fetchall()
         before, self._erasures = self._erasures, erasures

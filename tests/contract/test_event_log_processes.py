@@ -114,7 +114,9 @@ def test_what_was_acknowledged_survives_kill_9_and_batches_are_whole(store: Stor
         acknowledged.add((str(life), int(child.stdout.readline())))
         time.sleep(random.uniform(0.005, 0.12))
         child.send_signal(signal.SIGKILL)
-        output, _ = child.communicate(timeout=30)
+        # Not `communicate`, which passes over what `readline` has taken in beyond its line.
+        output = child.stdout.read()
+        child.wait(30)
         # A last line without an end was never acknowledged.
         acknowledged.update((str(life), int(line)) for line in output.split("\n")[:-1])
 

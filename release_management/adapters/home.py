@@ -78,16 +78,11 @@ class Home:
         return self.folder / "run"
 
     def prepare(self) -> None:
-        """Make the folder, readable by the owner only, and note its store."""
+        """Make the folder, readable by the owner only."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self.store is not None and _noted(self.folder) != self.store:
-            beside = self.folder / f"{NOTE}.{os.getpid()}"
-            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                file.write(self.store + "\n")
-            beside.rename(self.folder / NOTE)
 
     def open_log(self, registry: Registry) -> EventLog:
-        """The event log, made where there is none.
+        """The event log, made where there is none. Once it was opened, the folder remembers where it is.
 
         Raises `LostLogError`, and `EventStoreError` where it cannot be read.
         """
@@ -95,7 +90,9 @@ class Home:
             # Who keeps files need not load the PostgreSQL driver.
             from release_management.adapters.event_store.postgres import PostgresEventLog
 
-            return PostgresEventLog.open(self.store, registry.knows)
+            log = PostgresEventLog.open(self.store, registry.knows)
+            self._remember(self.store)
+            return log
         path = self.folder / "log.db"
         if (self.folder / "private.db").exists() and not (path.exists() and path.stat().st_size):
             raise LostLogError(
@@ -103,6 +100,15 @@ class Home:
                 "or remove the whole folder to begin anew"
             )
         return SQLiteEventLog.open(path, registry.knows)
+
+    def _remember(self, store: str) -> None:
+        if _noted(self.folder) == store:
+            return
+        self.prepare()
+        beside = self.folder / f"{NOTE}.{os.getpid()}"
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(store + "\n")
+        beside.rename(self.folder / NOTE)
 
     def open_keyring(self) -> Keyring:
         """The names and keys."""

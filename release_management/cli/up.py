@@ -20,6 +20,7 @@ from release_management.cli.session import bus_url, holder
 from release_management.cli.settings import StoreOption, local_folder, store_of
 
 if TYPE_CHECKING:
+    from release_management.adapters.home import Home
     from release_management.adapters.stack.supervisor import Supervisor
 
 GONE_SECONDS = 90.0
@@ -82,6 +83,8 @@ def _serve(folder: Path, store: str | None, apart: bool, announcement: Announcem
     from release_management.adapters.stack.supervisor import APART, TOGETHER, Supervisor
 
     home = Home.at(folder, store)
+    if store is not None:
+        _see_that_it_opens(home)
     supervisor = Supervisor(home, APART if apart or home.store is not None else TOGETHER)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -98,6 +101,13 @@ def _serve(folder: Path, store: str | None, apart: bool, announcement: Announcem
 
     supervisor.run(ready)
     say("✔ stopped; nothing is left running")
+
+
+def _see_that_it_opens(home: "Home") -> None:
+    """Say at once what is wrong with a store that was named, before anything waits for it."""
+    from release_management.domain.registry import Registry
+
+    home.open_log(Registry()).close()
 
 
 def _ready(folder: Path, supervisor: "Supervisor", seconds: float) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from release_management.adapters.home import Home
 from release_management.adapters.local.halt import halt_all
 from release_management.adapters.nats.server import NatsServer
 from release_management.adapters.nats.urls import read_url
+from release_management.domain.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 STATELESS = ("orchestrator", "timers", "relay", "projector", "gateway")
@@ -69,6 +70,7 @@ class Roles:
         self.root = root
         self.home = Home.at(root / ".relman", store)
         self.home.prepare()
+        self.home.open_log(Registry()).close()
         self.bus = NatsServer(self.home.folder)
         self.started: list[Serving] = []
         self.ports: set[int] = set()

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from release_management.adapters.event_store import LostLogError
-from release_management.adapters.home import Home
+from release_management.adapters.event_store import LostLogError, StoreUnavailableError
+from release_management.adapters.home import Home, OtherStoreError
 from release_management.domain.registry import Registry
+from tests.servers.postgres import Databases
 
 
 def test_a_new_folder_gets_a_log(tmp_path: Path) -> None:
@@ -28,3 +29,27 @@ def test_a_lost_log_is_not_replaced_in_silence(tmp_path: Path, how: str) -> None
 
     with pytest.raises(LostLogError, match="put the log back"):
         home.open_log(Registry())
+
+
+def test_a_folder_remembers_the_store_that_it_was_begun_with(tmp_path: Path, postgres_server: Databases) -> None:
+    store = postgres_server.new_database()
+    Home.at(tmp_path, store).open_log(Registry()).close()
+
+    assert Home.at(tmp_path).store == store
+    assert (tmp_path / "store.url").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(OtherStoreError, match="was begun with the store"):
+        Home.at(tmp_path, "postgresql://relman@127.0.0.1:1/other")
+
+
+def test_a_store_that_does_not_open_is_not_remembered(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailableError):
+        Home.at(tmp_path, "postgresql://relman@127.0.0.1:1/typo").open_log(Registry())
+
+    assert Home.at(tmp_path).store is None
+
+
+def test_a_folder_that_was_begun_on_files_stays_on_files(tmp_path: Path) -> None:
+    Home(tmp_path).open_log(Registry()).close()
+
+    with pytest.raises(OtherStoreError, match=r"keeps its events in log\.db"):
+        Home.at(tmp_path, "postgresql://relman@127.0.0.1:1/other")

@@ -187,7 +187,7 @@ class PostgresDatabase:
         except _UNUSABLE as error:
             raise StoreUnavailableError(
                 f"the event store {self.where} cannot be used now ({_line(error)}): its server must run, let us in "
-                "and write, have space, and no other program may hold its locks for seconds"
+                "and write, have space, and no other program may hold its locks"
             ) from error
         except _DAMAGED as error:
             raise DamagedStoreError(

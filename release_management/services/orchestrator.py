@@ -55,7 +55,7 @@ class Agenda(Protocol):
         ...
 
     def items(self) -> list[tuple[str, Item]]:
-        """Every item with the subject (`deployment:…`, `approval:…`) that it belongs to."""
+        """Every item with the subject (`deployment:…`, `approval:…`) that it belongs to, as of the last `catch_up`."""
         ...
 
 
@@ -96,8 +96,8 @@ class Orchestrator:
             position, pause = 0, 0.25
             try:
                 position = await asyncio.to_thread(self._agenda.catch_up)
-                items = await asyncio.to_thread(self._agenda.items)
-                pause = await self._act([(subject, item) for subject, item in items if self._takes(item)])
+                mine = [(subject, item) for subject, item in self._agenda.items() if self._takes(item)]
+                pause = await self._act(mine)
                 self.trouble = None
             except BusError as error:
                 self.trouble = f"the bus does not take what is due: {error}"

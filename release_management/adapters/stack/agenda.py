@@ -11,28 +11,48 @@ from release_management.services.ports import EventLog
 
 SCHEMA = "relman_agenda"
 QUERIES = {"agenda": Query("agenda", Nothing, (agenda.PROJECTION,), lambda asked: agenda.all_items())}
+KEPT_EVERY = 5_000
+"""Records that do not concern the agenda are passed over without a word to the database; this many at most."""
 
 
 class ProjectedAgenda:
-    """Folds the log into the agenda's rows, and reads them.
+    """Folds the log into the agenda's rows, and reads them. One thread at a time.
 
     `where` is a SQLite file, or the URL of a PostgreSQL database.
     """
 
     def __init__(self, log: EventLog, registry: Registry, where: str | Path) -> None:
+        self._log = log
+        self._concerned = (agenda.PROJECTION.names or frozenset()) | registry.changed_names
         self._projector = Projector(log, registry, where, [agenda.PROJECTION], schema=SCHEMA)
         self._store = ReadStore(where, [agenda.PROJECTION], QUERIES, schema=SCHEMA)
+        self._items: list[tuple[str, dict[str, Any]]] = []
+        self._seen = self._kept = -1
 
     def catch_up(self) -> int:
-        """Fold what the log has; returns the position reached."""
-        self._projector.catch_up()
-        return self._store.position()
+        """Take in what the log has; returns the position reached."""
+        if self._seen < 0:
+            return self._fold()
+        while records := self._log.read(self._seen):
+            if any(record.name in self._concerned for record in records):
+                return self._fold()
+            self._seen = records[-1].position
+            if self._seen - self._kept >= KEPT_EVERY:
+                return self._fold()
+        return self._seen
 
     def items(self) -> list[tuple[str, dict[str, Any]]]:
-        """Every item with the subject that it belongs to."""
-        return [(row["subject"], item) for row in self._store.ask("agenda") for item in row["todo"].values()]
+        """Every item with the subject that it belongs to, as of the last `catch_up`."""
+        return self._items
 
     def close(self) -> None:
         """Release the file."""
         self._store.close()
         self._projector.close()
+
+    def _fold(self) -> int:
+        self._projector.catch_up()
+        position = self._store.position()
+        self._items = [(row["subject"], item) for row in self._store.ask("agenda") for item in row["todo"].values()]
+        self._seen = self._kept = position
+        return position

@@ -1,0 +1,110 @@
+"""The agenda kept up with the log."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from release_management.adapters.read_model import Projector
+from release_management.adapters.stack import agenda as module
+from release_management.adapters.stack.agenda import ProjectedAgenda
+from release_management.domain.registry import Registry
+from tests.services.office import REGISTRY, Office
+
+
+@pytest.fixture
+def opened(office: Office, tmp_path: Path) -> Iterator[Callable[[], ProjectedAgenda]]:
+    """Opens the agenda on one file, as a process does that starts."""
+    made: list[ProjectedAgenda] = []
+
+    def open_one(registry: Registry = REGISTRY) -> ProjectedAgenda:
+        made.append(ProjectedAgenda(office.log, registry, tmp_path / "agenda.db"))
+        return made[-1]
+
+    office.environment()
+    office.release("1.0.0")
+    yield open_one
+    for one in made:
+        one.close()
+
+
+def what_is_due(agenda: ProjectedAgenda) -> list[str]:
+    return sorted(item.get("command") or item["order"]["action"]["verb"] for _, item in agenda.items())
+
+
+def test_records_that_do_not_concern_it_are_passed_over_and_its_items_stay(
+    office: Office, opened: Callable[[], ProjectedAgenda]
+) -> None:
+    office.deploy("shop@1.0.0")
+    agenda = opened()
+    agenda.catch_up()
+    assert what_is_due(agenda) == ["deployment.expire_step", "provision"]
+
+    office.do("release.block", {"release": "shop@1.0.0", "reason": "late"})
+    with patch.object(Projector, "catch_up", side_effect=AssertionError("the database was asked")):
+        assert agenda.catch_up() == office.log.last_position()
+    assert what_is_due(agenda) == ["deployment.expire_step", "provision"]
+
+
+def test_what_concerns_it_is_seen_among_what_does_not(office: Office, opened: Callable[[], ProjectedAgenda]) -> None:
+    agenda = opened()
+    agenda.catch_up()
+    assert agenda.items() == []
+
+    office.release("2.0.0")
+    deployment = office.deploy("shop@1.0.0")
+    office.release("3.0.0")
+    assert agenda.catch_up() == office.log.last_position()
+    assert what_is_due(agenda) == ["deployment.expire_step", "provision"]
+
+    office.carry_out(deployment)
+    agenda.catch_up()
+    assert agenda.items() == []
+
+
+def test_a_new_process_finds_it_as_it_was_though_it_was_passed_over(
+    office: Office, opened: Callable[[], ProjectedAgenda], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEPT_EVERY", 3)
+    agenda = opened()
+    agenda.catch_up()
+    office.deploy("shop@1.0.0")
+    for number in range(2, 9):
+        office.release(f"{number}.0.0")
+        agenda.catch_up()
+
+    again = opened()
+    assert again.catch_up() == office.log.last_position()
+    assert sorted(map(str, again.items())) == sorted(map(str, agenda.items()))
+    assert what_is_due(again) == ["deployment.expire_step", "provision"]
+
+
+def test_the_database_hears_of_many_passed_over_records_so_that_a_start_reads_few(
+    office: Office, opened: Callable[[], ProjectedAgenda], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEPT_EVERY", 5)
+    agenda = opened()
+    agenda.catch_up()
+    for number in range(2, 12):
+        office.release(f"{number}.0.0")
+        agenda.catch_up()
+
+    with patch.object(office.log, "read", wraps=office.log.read) as read:
+        opened().catch_up()
+    assert min(call.args[0] for call in read.call_args_list) > office.log.last_position() - 10
+
+
+def test_a_failure_leaves_it_where_it_was(office: Office, opened: Callable[[], ProjectedAgenda]) -> None:
+    agenda = opened()
+    agenda.catch_up()
+    office.deploy("shop@1.0.0")
+    with (
+        patch.object(Projector, "catch_up", side_effect=OSError("the disk is away")),
+        pytest.raises(OSError, match="the disk is away"),
+    ):
+        agenda.catch_up()
+    assert agenda.items() == []
+
+    agenda.catch_up()
+    assert what_is_due(agenda) == ["deployment.expire_step", "provision"]

@@ -37,6 +37,8 @@ class Envelope(Value):
     commandid: str
 
 
+DATA = b',"data":'
+"""What begins a record's data, which come last. A quote within a JSON text is escaped: the first of these is it."""
 _read_envelope: Callable[[bytes], Envelope] = Envelope.__pydantic_validator__.validate_json
 
 
@@ -63,7 +65,7 @@ class Event:
     __slots__ = ("_envelope", "fact", "position", "stream")
 
     def __init__(self, position: int, stream: str, envelope: Envelope | bytes, fact: Fact) -> None:
-        """`stream` is the stream id, such as `release:shop@1.0.0`. `envelope` may still be a JSON object."""
+        """`stream` is the stream id, such as `release:shop@1.0.0`. `envelope` may still be the record it stands in."""
         self.position = position
         self.stream = stream
         self.fact = fact
@@ -75,7 +77,7 @@ class Event:
         envelope = self._envelope
         if isinstance(envelope, bytes):
             try:
-                envelope = _read_envelope(envelope)
+                envelope = _read_envelope(envelope.partition(DATA)[0] + b"}")
             except ValidationError as error:
                 raise UnreadableRecordError(
                     f"record {self.position} ({self.fact.NAME}) does not fit its model: {explain(error)}"

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from release_management.domain import approval, environment, estate, incident, pipeline, place, policy, release
 from release_management.domain.deployment import events as deployment
-from release_management.domain.record import Envelope, Event, Recorded, UnreadableRecordError
+from release_management.domain.record import DATA, Envelope, Event, Recorded, UnreadableRecordError
 from release_management.domain.words import ActorId, Fact, Line, Personal, explain
 
 Upcaster = Callable[[dict[str, Any]], Iterable[tuple[str, dict[str, Any]]]]
@@ -55,7 +55,6 @@ class _Reader:
     """Reads the fact out of records of one name and its newest version, as we write them: the data come last."""
 
     def __init__(self, fact: type[Fact]) -> None:
-        self.type = f'"type":"{fact.NAME}"'.encode()
         self.version = f'"schemaversion":{fact.VERSION},'.encode()
         self.fact: Callable[[bytes], Fact] = fact.__pydantic_validator__.validate_json
 
@@ -88,16 +87,14 @@ class Registry:
 
     def read(self, recorded: Recorded) -> tuple[Event, ...]:
         """The events of a record, upcast to today's versions. Raises `UnreadableRecordError`."""
-        reader = self._readers.get(recorded.name)
-        if reader is not None:
-            # A quote within a JSON text is escaped, so the first of these is the one that begins the data.
-            envelope, _, data = recorded.record.partition(b',"data":')
-            if reader.type in envelope and reader.version in envelope:
-                try:
-                    fact = reader.fact(data[:-1])
-                except ValidationError:
-                    return self._read_in_steps(recorded)
-                return (Event(recorded.position, recorded.stream, envelope + b"}", fact),)
+        position, stream, _, name, record = recorded
+        reader = self._readers.get(name)
+        if reader is not None and record.find(reader.version, 0, data := record.find(DATA)) > 0:
+            try:
+                fact = reader.fact(record[data + len(DATA) : -1])
+            except ValidationError:
+                return self._read_in_steps(recorded)
+            return (Event(position, stream, record, fact),)
         return self._read_in_steps(recorded)
 
     def _read_in_steps(self, recorded: Recorded) -> tuple[Event, ...]:

@@ -14,29 +14,38 @@ OPAQUE = 0
 
 
 def page(rows: Sequence[EventRow], after: int) -> list[Recorded]:
-    """Rows that follow a position. Raises `GapError` where one is missing, and `CorruptRecordError`."""
-    for expected, row in enumerate(rows, after + 1):
-        if row[0] != expected:
-            raise GapError(f"position {expected}", expected, row[0])
-    return [_recorded(row) for row in rows]
+    """Rows that follow a position, in order. Raises `GapError` where one is missing, and `CorruptRecordError`."""
+    if rows and rows[-1][0] != after + len(rows):
+        expected, found = _first_gap([row[0] for row in rows], after)
+        raise GapError(f"position {expected}", expected, found)
+    return _checked(rows)
 
 
 def stream_page(rows: Sequence[EventRow], stream: str, after: int) -> list[Recorded]:
-    """Rows of a stream that follow a version. Raises as `page` does."""
-    for expected, row in enumerate(rows, after + 1):
-        if row[2] != expected:
-            raise GapError(f"version {expected} of the stream {stream!r}", expected, row[2])
-    return [_recorded(row) for row in rows]
+    """Rows of a stream that follow a version, in order. Raises as `page` does."""
+    if rows and rows[-1][2] != after + len(rows):
+        expected, found = _first_gap([row[2] for row in rows], after)
+        raise GapError(f"version {expected} of the stream {stream!r}", expected, found)
+    return _checked(rows)
 
 
-def _recorded(row: EventRow) -> Recorded:
-    position, stream, version, name, record = row
-    if agrees(record, stream, version, name):
-        return Recorded(position, stream, version, name, record)
+def _first_gap(numbers: Sequence[int], after: int) -> tuple[int, int]:
+    """The first number that is missing, and the one that stands in its place."""
+    return next((expected, found) for expected, found in enumerate(numbers, after + 1) if found != expected)
+
+
+def _checked(rows: Sequence[EventRow]) -> list[Recorded]:
+    for position, stream, version, name, record in rows:
+        if not agrees(record, stream, version, name):
+            _look_closer(position, stream, version, name, record)
+    return list(map(Recorded._make, rows))
+
+
+def _look_closer(position: int, stream: str, version: int, name: str, record: bytes) -> None:
+    """A record that is written otherwise than we write may still agree. Raises `CorruptRecordError` where not."""
     try:
         difference = read_index(record).disagreement(stream, version, name)
     except ValueError as error:
         difference = str(error)
     if difference is not None:
         raise CorruptRecordError(position, difference)
-    return Recorded(position, stream, version, name, record)

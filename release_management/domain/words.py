@@ -21,6 +21,10 @@ from semver import Version
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 MAX_SECONDS = 366 * 86400
+MAX_DURATION_TEXT = 40
+"""Characters; what is longer is not looked into."""
+LOOKED_AT = 50
+"""So many of what is wrong with a message are looked at: what is sent may have a mistake in every byte."""
 _known = lru_cache(maxsize=4096)
 """Reading history meets the same names and versions again and again."""
 
@@ -33,6 +37,8 @@ def seconds(value: object) -> object:
         return float(value)
     if not isinstance(value, str):
         return value
+    if len(value) > MAX_DURATION_TEXT:
+        raise ValueError(f"{value[:80]!r} is no duration; write at most {MAX_DURATION_TEXT} characters, such as 1h30m")
     text = value.strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         return float(text)
@@ -137,7 +143,7 @@ class Refused(Exception):
 def explain(error: Any) -> str:
     """Turn a pydantic `ValidationError` into one sentence: where, what is wrong, what came in."""
     parts = []
-    found = error.errors(include_url=False, include_context=False)
+    found = error.errors(include_url=False, include_context=False)[:LOOKED_AT]
     places = [item["loc"] for item in found]
     causes = [i for i in found if not any(len(p) > len(i["loc"]) and p[: len(i["loc"])] == i["loc"] for p in places)]
     for item in causes[:3]:

@@ -24,9 +24,12 @@ def seal(value: T, keyring: Keyring) -> T:
         parts = {name: getattr(value, name) for name in _personal_fields(type(value))}
         changed = {name: new for name, part in parts.items() if (new := seal(part, keyring)) is not part}
         sealed = value.model_copy(update=changed) if changed else value
-    elif isinstance(value, tuple):
-        items = tuple(seal(item, keyring) for item in value)
+    elif isinstance(value, tuple | list):
+        items = type(value)(seal(item, keyring) for item in value)
         sealed = items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    elif isinstance(value, dict):
+        entries = {key: seal(entry, keyring) for key, entry in value.items()}
+        sealed = entries if any(entries[key] is not entry for key, entry in value.items()) else value
     return sealed  # type: ignore[no-any-return] # of the value's own type in every branch
 
 
@@ -47,8 +50,11 @@ def _can_be_personal(annotation: Any) -> bool:
 def reveal(value: Any, keyring: Keyring) -> Any:
     """JSON for people: actors' ids become their names, sealed texts are opened where their key still exists."""
     if isinstance(value, dict):
-        if set(value) == {"subject", "sealed"}:
-            text = keyring.open(value["subject"], value["sealed"])
+        if set(value) == {"subject", "sealed"} and all(isinstance(part, str) for part in value.values()):
+            try:
+                text = keyring.open(value["subject"], value["sealed"])
+            except ValueError:
+                return value  # somebody's own words, which only look like ours
             return ERASED if text is None else reveal(text, keyring)
         return {key: reveal(item, keyring) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -55,6 +55,13 @@ class Wish(Value):
     correlationid: Token | None = None
     causationid: Token | None = None
 
+    @field_validator("onbehalfof")
+    @classmethod
+    def _person(cls, name: str | None) -> str | None:
+        if name is not None and name.startswith(RESERVED):
+            raise ValueError(f"{name[:80]!r} begins with what is reserved for our own; name a person")
+        return name
+
     @field_validator("data")
     @classmethod
     def _recordable(cls, data: dict[str, JsonValue]) -> dict[str, JsonValue]:

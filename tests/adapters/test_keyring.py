@@ -230,6 +230,25 @@ def test_the_tables_are_other_files_after_erasing(postgres_server: Databases) ->
     postgres_server.give_back(kept.where)
 
 
+def test_erasing_counts_also_while_somebody_reads_the_tables(
+    postgres_server: Databases, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = Kept("postgres", postgres_server.new_database())
+    keyring = kept.open()
+    actor = keyring.actor_id("ada@example.org")
+    sealed = keyring.seal(actor, "a secret")
+
+    with psycopg.connect(kept.where) as reading:
+        reading.execute("SELECT FROM relman_private.keys")
+        keyring.erase(actor)
+
+    assert keyring.open(actor, sealed) is None
+    assert keyring.actor_name(actor) is None
+    assert "the old bytes stay" in "".join(capsys.readouterr())
+    keyring.close()
+    postgres_server.give_back(kept.where)
+
+
 def test_sealing_after_erasing_makes_a_new_key_which_old_texts_do_not_open_with(keyring: CachedKeyring) -> None:
     old = keyring.seal("usr_ada00000", "old")
     keyring.erase("usr_ada00000")
@@ -251,6 +270,22 @@ def test_what_another_process_erased_is_not_used_from_a_cache(keyring: CachedKey
     assert keyring.open(actor, sealed) is None
     assert keyring.actor_name(actor) is None
     assert keyring.actor_id("ada") != actor
+
+
+def test_reading_meanwhile_does_not_let_an_erased_name_be_used_longer(keyring: CachedKeyring, kept: Kept) -> None:
+    actor = keyring.actor_id("ada")
+    sealed = keyring.seal(actor, "a secret")
+    elsewhere = kept.open()
+    keyring.actor_id("ada")
+
+    elsewhere.erase(actor)
+    begun = time.monotonic()
+    while time.monotonic() < begun + LOOK_SECONDS:
+        keyring.open(actor, sealed)
+        time.sleep(0.02)
+
+    assert keyring.actor_id("ada") != actor
+    elsewhere.close()
 
 
 # Where it is kept

@@ -168,3 +168,16 @@ def test_an_explanation_says_where_what_and_what_came_in() -> None:
     assert complaint(Verdict, {"rule": "block", "says": "perhaps", "reason": "?"}).startswith("says: ")
     assert "(got 'perhaps')" in complaint(Verdict, {"rule": "block", "says": "perhaps", "reason": "?"})
     assert complaint(Verdict, {"rule": "block", "says": "deny"}) == "reason: Field required"
+
+
+@pytest.mark.timeout(20)
+def test_a_duration_of_a_hundred_thousand_digits_is_refused_unread() -> None:
+    assert "at most 40 characters" in complaint(Seconds, "1" * 100_000 + "x")
+
+
+@pytest.mark.timeout(20)
+def test_a_message_that_is_wrong_in_every_part_is_explained_as_soon_as_one_that_is_wrong_in_one() -> None:
+    said = complaint(dict[Name, int], {f"No {number}": "x" for number in range(50_000)})
+
+    assert "No 0" in said
+    assert said.count(";") <= 6

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -111,3 +112,9 @@ def test_any_wish_gets_an_outcome_and_leaves_the_log_readable() -> None:
                 json.dumps(record, allow_nan=False).encode()
         finally:
             office.close()
+
+
+@pytest.mark.parametrize("name", ["system:timers", "system:UPPER", "executor:local"])
+def test_nobody_acts_on_behalf_of_the_machinery(name: str, office: Office) -> None:
+    with pytest.raises(ValidationError, match="reserved for our own; name a person"):
+        office.wish("release.create", {}, onbehalfof=name)

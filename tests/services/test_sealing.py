@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from release_management.domain.words import Fact, Personal
 from release_management.services.outcomes import Answers
-from release_management.services.sealing import seal
+from release_management.services.sealing import ERASED, reveal, seal
 from tests.domain.samples import SAMPLES
 from tests.services.office import Office
 
@@ -44,3 +44,39 @@ def test_a_stored_outcome_is_sealed_unless_all_that_it_says_names_nobody(office:
     assert b"shop@1.0.0" in answers.stored({**said, "result": {"release": "shop@1.0.0"}}, actor)
     assert b"Bob" not in answers.stored({**said, "result": {"release": "shop@1.0.0", "remark": "ask Bob"}}, actor)
     assert b"Bob" not in answers.stored({**said, "status": "refused", "reason": "Bob said no"}, actor)
+
+
+def test_a_personal_text_is_found_in_lists_and_by_name_too(office: Office) -> None:
+    actor = office.keyring.actor_id("alice")
+    note = Personal(subject=actor, text="secret")
+
+    sealed = seal({"notes": [note, {"last": note}], "plain": 1}, office.keyring)
+
+    assert "secret" not in str(sealed)
+    assert sealed["plain"] == 1
+    assert sealed["notes"][1]["last"].sealed.startswith("s1.")
+
+
+def test_what_is_shown_to_people_has_names_and_opened_texts(office: Office) -> None:
+    actor = office.keyring.actor_id("alice")
+    shown = {"by": actor, "why": {"subject": actor, "sealed": office.keyring.seal(actor, "late")}}
+
+    assert reveal(shown, office.keyring) == {"by": "alice", "why": "late"}
+
+    office.keyring.erase(actor)
+    assert reveal(shown, office.keyring)["why"] == ERASED
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"subject": "mail", "sealed": "yes"},
+        {"subject": "usr_abcdefgh", "sealed": "s1.!"},
+        {"subject": "", "sealed": ""},
+        {"subject": None, "sealed": 1},
+    ],
+)
+def test_somebodys_own_words_that_look_like_a_sealed_text_are_shown_as_they_are(
+    words: dict[str, Any], office: Office
+) -> None:
+    assert reveal({"variables": words}, office.keyring) == {"variables": words}

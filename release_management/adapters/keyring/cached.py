@@ -5,7 +5,6 @@ import hmac
 import re
 import secrets
 import threading
-import time
 from typing import Protocol
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -24,8 +23,11 @@ class Vault(Protocol):
         """The key of fingerprints, made with the vault."""
         ...
 
-    def has_changed(self) -> bool:
-        """Whether something may have been erased elsewhere since this was last asked."""
+    def has_changed(self, *, soon: bool) -> bool:
+        """Whether something may have been erased elsewhere since this was last asked.
+
+        `soon`: an answer that is at most `LOOK_SECONDS` old will do, where another one takes time.
+        """
         ...
 
     def actor(self, name: str, kind: str, fresh: str) -> str:
@@ -73,7 +75,6 @@ class CachedKeyring:
         self._keys: dict[str, AESGCM] = {}
         self._actors: dict[tuple[str, str], str] = {}
         self._names: dict[str, str] = {}
-        self._look_again = 0.0
 
     def actor_id(self, name: str, kind: str = "person") -> str:
         """The opaque id of an actor (`usr_…`, or `svc_…` for kind "service"), made at first sight.
@@ -87,7 +88,7 @@ class CachedKeyring:
         if kind not in _PREFIXES:
             raise ValueError(f"{kind!r} is no kind of a named actor; {name!r} is a person or a service")
         with self._lock:
-            self._notice_others_soon()
+            self._notice_others(soon=True)
             if (name, kind) not in self._actors:
                 fresh = _PREFIXES[kind] + base64.b32encode(secrets.token_bytes(16)).decode().lower().rstrip("=")
                 self._actors[name, kind] = self._vault.actor(name, kind, fresh)
@@ -109,7 +110,7 @@ class CachedKeyring:
     def seal(self, subject: str, text: str) -> str:
         """Encrypt under the subject's key, made at first use: AES-256-GCM, bound to the subject."""
         with self._lock:
-            self._notice_others_soon()
+            self._notice_others(soon=True)
             key = self._key(subject)
             if key is None:
                 made = self._vault.make_key(subject, AESGCM.generate_key(256))
@@ -150,14 +151,9 @@ class CachedKeyring:
             self._keys[subject] = AESGCM(key)
         return self._keys[subject]
 
-    def _notice_others(self) -> None:
-        if self._vault.has_changed():
+    def _notice_others(self, *, soon: bool = False) -> None:
+        if self._vault.has_changed(soon=soon):
             self._forget()
-        self._look_again = time.monotonic() + LOOK_SECONDS
-
-    def _notice_others_soon(self) -> None:
-        if time.monotonic() >= self._look_again:
-            self._notice_others()
 
     def _forget(self) -> None:
         self._keys.clear()

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+import structlog
 from psycopg import errors
 
 from release_management.adapters.keyring.cached import LOOK_SECONDS, CachedKeyring
 from release_management.adapters.keyring.errors import KeyringError, KeyringUnavailableError
 from release_management.adapters.postgres import Connection, Connections, place
 
+_log = structlog.get_logger(__name__)
 _LOCK = (0x72656C70, 1)  # "relp"
 _SCHEMA = """
 CREATE SCHEMA IF NOT EXISTS relman_private;
@@ -36,8 +38,9 @@ class PostgresKeyring(CachedKeyring):
     """The `Keyring` port on one database, safe for many threads and many processes.
 
     The server is asked at most every `LOOK_SECONDS` whether something was erased elsewhere.
-    The tables are rewritten after an erasure, so that their files do not hold it any more. The server's write-ahead
-    log, its archive, replicas and backups do until they are recycled: those are the operator's to expire.
+    The tables are rewritten after an erasure, so that their files do not hold it any more; where that cannot be done
+    now, a warning says so. The server's write-ahead log, its archive, replicas and backups do until they are recycled:
+    those are the operator's to expire.
     """
 
     def __init__(self, url: str) -> None:
@@ -62,7 +65,7 @@ class _Schema:
             self._connections.close()
             raise
 
-    def has_changed(self) -> bool:
+    def has_changed(self, *, soon: bool) -> bool:
         if time.monotonic() < self._look_again:
             return False
         self._look_again = time.monotonic() + LOOK_SECONDS
@@ -102,13 +105,18 @@ class _Schema:
         return self.key(subject) or self.make_key(subject, fresh)
 
     def erase(self, subject: str) -> None:
-        with self._lend() as connection:
-            with connection.transaction():
-                connection.execute("DELETE FROM relman_private.keys WHERE subject = %s", (subject,))
-                connection.execute("DELETE FROM relman_private.actors WHERE id = %s", (subject,))
-                connection.execute("UPDATE relman_private.secret SET erasures = erasures + 1")
-            connection.execute("VACUUM (FULL) relman_private.keys")
-            connection.execute("VACUUM (FULL) relman_private.actors")
+        with self._lend() as connection, connection.transaction():
+            connection.execute("DELETE FROM relman_private.keys WHERE subject = %s", (subject,))
+            connection.execute("DELETE FROM relman_private.actors WHERE id = %s", (subject,))
+            connection.execute("UPDATE relman_private.secret SET erasures = erasures + 1")
+        try:
+            with self._lend() as connection:
+                connection.execute("VACUUM (FULL) relman_private.keys")
+                connection.execute("VACUUM (FULL) relman_private.actors")
+        except KeyringUnavailableError as error:
+            _log.warning(
+                "erased, and the old bytes stay in the tables' files until the next erasure", reason=str(error)
+            )
 
     def close(self) -> None:
         self._connections.close()

@@ -3,11 +3,12 @@
 import os
 import secrets
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from release_management.adapters.keyring.cached import CachedKeyring
+from release_management.adapters.keyring.cached import LOOK_SECONDS, CachedKeyring
 from release_management.adapters.keyring.errors import KeyringError, KeyringUnavailableError
 
 _APPLICATION_ID = 0x72656C70  # "relp"
@@ -37,6 +38,7 @@ class _File:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._data_version = 0
+        self._look_again = 0.0
         with self._explained():
             # Made by hand because SQLite would let others read it; its journal takes the same mode.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -47,7 +49,10 @@ class _File:
                 self._connection.close()
                 raise
 
-    def has_changed(self) -> bool:
+    def has_changed(self, *, soon: bool) -> bool:
+        if soon and time.monotonic() < self._look_again:
+            return False
+        self._look_again = time.monotonic() + LOOK_SECONDS
         with self._explained():
             (data_version,) = self._connection.execute("PRAGMA data_version").fetchone()
         before, self._data_version = self._data_version, data_version

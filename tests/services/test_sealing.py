@@ -50,7 +50,8 @@ def test_a_personal_text_is_found_in_lists_and_by_name_too(office: Office) -> No
     actor = office.keyring.actor_id("alice")
     note = Personal(subject=actor, text="secret")
 
-    sealed = seal({"notes": [note, {"last": note}], "plain": 1}, office.keyring)
+    facts: dict[str, Any] = {"notes": [note, {"last": note}], "plain": 1}
+    sealed = seal(facts, office.keyring)
 
     assert "secret" not in str(sealed)
     assert sealed["plain"] == 1

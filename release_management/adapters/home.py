@@ -4,7 +4,6 @@ import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from release_management.adapters.event_store import EventStoreError, LostLogError, SQLiteEventLog
 from release_management.adapters.keyring import SQLiteKeyring
@@ -45,11 +44,8 @@ class Home:
             raise OtherStoreError(
                 f"{folder} keeps its events in log.db, not in PostgreSQL; name another folder to begin one there"
             )
-        if store is not None and noted is not None and _place(store) != _place(noted):
-            raise OtherStoreError(
-                f"{folder} was begun with the store {_place(noted)}, and {_place(store)} is named now; "
-                "name that one, or another folder"
-            )
+        if store is not None and noted is not None and store != noted:
+            _check_same(folder, noted, store)
         return cls(folder, store or noted, bus, replicas)
 
     @property
@@ -135,7 +131,14 @@ def _noted(folder: Path) -> str | None:
     return None
 
 
-def _place(store: str) -> str:
-    """A store without its user and password."""
-    url = urlsplit(store)
-    return f"{url.hostname}:{url.port or 5432}{url.path}"
+def _check_same(folder: Path, noted: str, store: str) -> None:
+    from release_management.adapters.postgres import place
+
+    try:
+        begun, named = place(noted), place(store)
+    except ValueError as error:
+        raise EventStoreError(str(error)) from None
+    if begun != named:
+        raise OtherStoreError(
+            f"{folder} was begun with the store {begun}, and {named} is named now; name that one, or another folder"
+        )

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import psycopg
 from psycopg.abc import RV, PQGen
@@ -69,10 +68,7 @@ class Connections:
 
     def __init__(self, url: str, settings: Mapping[str, str] | None = None) -> None:
         """`settings` are the session's, beside ours. Connects later. Raises ValueError where `url` is no URL."""
-        try:
-            given: dict[str, Any] = conninfo_to_dict(url)
-        except psycopg.ProgrammingError:
-            raise ValueError("the store's URL is none; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE") from None
+        given = _understood(url)
         self._conninfo = make_conninfo("", **(_DEFAULTS | given))
         session = {**_SETTINGS, **(settings or {})}
         self._begin = "; ".join(f"SET {name} = '{value}'" for name, value in session.items()).encode()
@@ -124,7 +120,20 @@ class Connections:
 
 
 def place(url: str) -> str:
-    """Where a database is, without its user and password."""
-    parts = urlsplit(url)
-    _, _, hosts = parts.netloc.rpartition("@")
-    return f"{hosts or 'localhost'}/{unquote(parts.path.lstrip('/'))}"
+    """Where a database is, without its user and password: HOST:PORT/DATABASE, several hosts with commas between them.
+
+    Raises ValueError where `url` is no URL.
+    """
+    known = _understood(url)
+    hosts = str(known.get("host") or known.get("hostaddr") or "localhost").split(",")
+    ports = str(known.get("port") or 5432).split(",")
+    ports *= len(hosts) if len(ports) == 1 else 1
+    servers = ",".join(f"{host}:{port or 5432}" for host, port in zip(hosts, ports, strict=False))
+    return f"{servers}/{known.get('dbname') or known.get('user') or ''}"
+
+
+def _understood(url: str) -> dict[str, Any]:
+    try:
+        return conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise ValueError("the store's URL is none; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE") from None

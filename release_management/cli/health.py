@@ -1,6 +1,7 @@
 """`relman health`: how the roles are, for people and for probes."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,10 +34,10 @@ def register(app: typer.Typer) -> None:
 
         A trouble keeps a role from its work; a warning wants to be looked at.
         """
-        if not address and is_empty(settings().data):
-            raise nothing_there(settings().data)
         found = [_ask(address, {})] if address else list(_of(local_folder(), role))
         if not found:
+            if is_empty(settings().data):
+                raise nothing_there(settings().data)
             from release_management.adapters.nats.client import NotReachableError
 
             raise NotReachableError(
@@ -69,6 +70,8 @@ def _of(folder: Path, role: str | None) -> Iterator[dict[str, Any]]:
     for note in sorted((folder / "run").glob("*.json")):
         try:
             told = json.loads(note.read_text())
+            if told["host"] != socket.gethostname():
+                continue
             alive = psutil.pid_exists(told["pid"])
         except (OSError, ValueError, KeyError, TypeError):
             continue

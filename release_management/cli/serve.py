@@ -2,13 +2,12 @@
 
 from enum import StrEnum
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
 from release_management.cli.command import command
 from release_management.cli.output import line
-from release_management.cli.settings import StoreOption, local_folder, store_of
+from release_management.cli.settings import StoreOption, is_bus, local_folder, store_of
 
 EXECUTOR_HELP = "Which executor it is (role executor only)."
 
@@ -69,8 +68,8 @@ def register(app: typer.Typer) -> None:
         from release_management.adapters.home import Home
         from release_management.adapters.roles.process import run
 
-        if bus is not None:
-            _check_bus(bus)
+        if bus is not None and not is_bus(bus):
+            raise typer.BadParameter("write nats://USER:PASSWORD@HOST:PORT, several after commas", param_hint="--bus")
         if executor not in EXECUTORS:
             known = ", ".join(EXECUTORS)
             raise typer.BadParameter(f"there is no executor {executor!r}; there are {known}", param_hint="--executor")
@@ -82,10 +81,3 @@ def register(app: typer.Typer) -> None:
             line(told, f"✔ {role} serves; its health: http://{address}/health")
 
         raise typer.Exit(run(str(role), home, executor=executor, http=http, on_ready=ready))
-
-
-def _check_bus(bus: str) -> None:
-    for each in bus.split(","):
-        url = urlsplit(each)
-        if url.scheme not in ("nats", "tls") or not url.hostname:
-            raise typer.BadParameter("write nats://USER:PASSWORD@HOST:PORT, several after commas", param_hint="--bus")

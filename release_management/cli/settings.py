@@ -70,11 +70,11 @@ def refine(data: str | None, actor: str | None, json: bool) -> None:
 
 def check_data(data: str, named_by: str) -> None:
     """Raise a usage error where this is neither a folder nor the address of a message bus."""
-    if not data or "\0" in data or data == ":memory:" or ("://" in data and not _is_bus(data)):
+    if not data or "\0" in data or data == ":memory:" or ("://" in data and not is_bus(data)):
         raise typer.BadParameter("write the path of a folder, or nats://HOST:PORT", param_hint=named_by)
 
 
-def _is_bus(address: str) -> bool:
+def is_bus(address: str) -> bool:
     """Whether it is the address of a server of the message bus, or of several with commas between them."""
     try:
         urls = [urlsplit(each.strip()) for each in address.split(",")]

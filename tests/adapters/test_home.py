@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from release_management.adapters.event_store import LostLogError, StoreUnavailableError
+from release_management.adapters.event_store import EventStoreError, LostLogError, StoreUnavailableError
 from release_management.adapters.home import Home, OtherStoreError
 from release_management.domain.registry import Registry
 from tests.servers.postgres import Databases
@@ -53,3 +53,32 @@ def test_a_folder_that_was_begun_on_files_stays_on_files(tmp_path: Path) -> None
 
     with pytest.raises(OtherStoreError, match=r"keeps its events in log\.db"):
         Home.at(tmp_path, "postgresql://relman@127.0.0.1:1/other")
+
+
+@pytest.mark.parametrize(
+    ("noted", "named", "same"),
+    [
+        ("postgresql://u:p@h1:5432,h2:5433/db", "postgresql://other@h1:5432,h2:5433/db", True),
+        ("postgresql://u:p@h1,h2/db", "postgresql://u:p@h1,h3/db", False),
+        ("postgresql://h/db", "postgresql://h:5432/db", True),
+        ("postgresql:///db?host=/run/a", "postgresql:///db?host=/run/b", False),
+        ("postgresql://h/db", "postgresql://h/other", False),
+    ],
+)
+def test_whether_a_store_is_the_one_that_the_folder_was_begun_with(
+    noted: str, named: str, same: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "store.url").write_text(noted)
+
+    if same:
+        assert Home.at(tmp_path, named).store == named
+    else:
+        with pytest.raises(OtherStoreError, match="was begun with the store"):
+            Home.at(tmp_path, named)
+
+
+def test_a_store_that_is_no_url_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "store.url").write_text("postgresql://h/db")
+
+    with pytest.raises(EventStoreError, match="write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"):
+        Home.at(tmp_path, "postgresql://h/db?nonsense=1")

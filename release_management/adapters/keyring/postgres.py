@@ -52,8 +52,8 @@ class _Schema:
     """The vault."""
 
     def __init__(self, url: str) -> None:
-        self._where = place(url)
         try:
+            self._where = place(url)
             self._connections = Connections(url)
         except ValueError as error:
             raise KeyringError(str(error)) from None

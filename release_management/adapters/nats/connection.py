@@ -134,7 +134,8 @@ async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Conn
                 max_outstanding_pings=2,
             )
     except AWAY as error:
-        await connection.close()
+        with contextlib.suppress(AssertionError):  # it had not come as far as to a transport
+            await connection.close()
         raise BusAwayError(f"no connection to the bus within {timeout:g} s ({last_trouble})") from error
     return connection
 

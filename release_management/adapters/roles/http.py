@@ -1,6 +1,8 @@
 """Where a role answers probes and Prometheus: `/live`, `/health`, `/metrics`."""
 
 import json
+import re
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -10,6 +12,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from release_management.adapters.roles.health import Health
 
 DEFAULT_ADDRESS = "127.0.0.1:0"
+
+
+_ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]*):(?P<port>[0-9]{1,5})")
+
+
+class _Server6(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
 
 
 class AddressTakenError(Exception):
@@ -25,7 +34,10 @@ class HealthServer:
 
     def __init__(self, health: Health, address: str = DEFAULT_ADDRESS) -> None:
         """`address` is HOST:PORT; port 0 takes a free one. Raises `AddressTakenError`."""
-        host, _, port = address.rpartition(":")
+        found = _ADDRESS.fullmatch(address)
+        if found is None:
+            raise AddressTakenError(f"{address!r} is no address for probes; write HOST:PORT, such as 127.0.0.1:0")
+        host = found["host"].strip("[]")
 
         class Handler(BaseHTTPRequestHandler):
             timeout = 5
@@ -52,8 +64,8 @@ class HealthServer:
                 """Probes come every second; they are not worth a line."""
 
         try:
-            self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), Handler)
-        except (OSError, ValueError, OverflowError) as error:
+            self._server = (_Server6 if ":" in host else ThreadingHTTPServer)((host, int(found["port"])), Handler)
+        except (OSError, OverflowError, UnicodeError) as error:
             raise AddressTakenError(
                 f"{address} cannot be listened on for probes ({error}); name a free HOST:PORT, or port 0"
             ) from None
@@ -65,7 +77,8 @@ class HealthServer:
     def address(self) -> str:
         """HOST:PORT."""
         host, port = self._server.server_address[:2]
-        return f"{host if isinstance(host, str) else host.decode()}:{port}"
+        name = host if isinstance(host, str) else host.decode()
+        return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
 
     def close(self) -> None:
         """Stop answering."""

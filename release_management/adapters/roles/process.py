@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sqlite3
 import sys
 import threading
@@ -179,9 +180,10 @@ async def _until_told(
 def _noted(home: Home, health: Health, address: str) -> Iterator[None]:
     """Leave a note of where this process answers, for `relman health`."""
     home.run.mkdir(mode=0o700, exist_ok=True)
-    note = home.run / f"{health.role}-{os.getpid()}.json"
+    host = socket.gethostname()
+    note = home.run / f"{health.role}-{host}-{os.getpid()}.json"
     beside = note.with_suffix(".new")
-    beside.write_text(json.dumps({"role": health.role, "pid": os.getpid(), "address": address}) + "\n")
+    beside.write_text(json.dumps({"role": health.role, "host": host, "pid": os.getpid(), "address": address}) + "\n")
     beside.rename(note)
     try:
         yield

@@ -1,8 +1,10 @@
 """What a terminal, a shell or a broken connection may do to a command."""
 
+import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from release_management.adapters.roles import process
+from release_management.adapters.roles.health import Health
+from release_management.adapters.roles.http import HealthServer
 from release_management.cli.errors import UNREACHABLE, exit_code, explained
 from release_management.cli.output import listing, printable, show
 from release_management.cli.settings import Settings, begin
@@ -80,3 +84,29 @@ def test_down_ends_everything_though_the_road_is_paused_or_was_killed(desk: Desk
 def road(desk: Desk) -> int:
     [pid] = [each.pid for each in desk.children() if each.cmdline()[2:4] == [process.__name__, "road"]]
     return pid
+
+
+@pytest.mark.parametrize("bus", ["nats://[bad", "http://x", "nats://", "nats://u:p@127.0.0.1:99999"])
+def test_serve_takes_no_bus_that_is_none(bus: str, relman: Types) -> None:
+    answer = relman("serve", "relay", "--bus", bus)
+    assert answer.code == 2
+    assert "write nats://USER:PASSWORD@HOST:PORT, several after commas" in answer.err
+
+
+def test_an_executor_is_asked_for_its_health_where_nothing_else_is(relman: Types, tmp_path: Path) -> None:
+    health = Health("executor")
+    health.stand("active")
+    server = HealthServer(health)
+    run = tmp_path / ".relman" / "run"
+    run.mkdir(parents=True)
+    note = {"role": "executor", "host": socket.gethostname(), "pid": os.getpid(), "address": server.address}
+    (run / "here.json").write_text(json.dumps(note))
+    elsewhere = run / "elsewhere.json"
+    elsewhere.write_text(json.dumps({**note, "host": "another", "pid": 1, "address": "127.0.0.1:1"}))
+
+    answer = relman("health", "--data", str(tmp_path / ".relman"))
+
+    server.close()
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.count("executor") == 1
+    assert elsewhere.exists()

@@ -91,7 +91,20 @@ def test_anything_else_is_not_found(server: HealthServer) -> None:
     assert ask(server, "/../etc/passwd").status_code == 404
 
 
-@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:port", "127.0.0.1:70000", "256.0.0.1:0"])
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:port", "0.0.0.0", "::1:0", "[nonsense]:0", "[::1]"])
+def test_what_is_no_address_is_refused_in_words(health: Health, address: str) -> None:
+    with pytest.raises(AddressTakenError, match=r"is no address for probes; write HOST:PORT, such as 127\.0\.0\.1:0"):
+        HealthServer(health, address)
+
+
+def test_it_listens_on_ipv6_too(health: Health) -> None:
+    server = HealthServer(health, "[::1]:0")
+    assert server.address.startswith("[::1]:")
+    assert ask(server, "/live").status_code == 200
+    server.close()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:70000", "256.0.0.1:0"])
 def test_an_address_that_cannot_be_listened_on_is_refused_in_words(health: Health, address: str) -> None:
     with pytest.raises(AddressTakenError, match="cannot be listened on"):
         HealthServer(health, address)

@@ -52,8 +52,8 @@ class PostgresDatabase:
 
         Raises `ForeignStoreError`, `StoreUnavailableError`, and `EventStoreError` where `url` is none.
         """
-        self.where = place(url)
         try:
+            self.where = place(url)
             self._lending = Connections(url)
             self._appending = Connections(url)
             # What a lease's holder leaves silent so long is ended by the server, and the lease with it.

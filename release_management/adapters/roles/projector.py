@@ -12,6 +12,7 @@ from release_management.adapters.read_model import ReadModelError
 from release_management.adapters.roles.bus import on_bus
 from release_management.adapters.roles.health import Health
 from release_management.adapters.stack.reading import Reading
+from release_management.adapters.stack.waiting import PatientReading
 from release_management.domain.registry import Registry
 from release_management.services import measures
 from release_management.services.ports import EventLog
@@ -47,6 +48,7 @@ class Answering:
         self._home = home
         self._log = log
         self._reading = reading
+        self._patient = PatientReading(reading, log)
         self._health = health
 
     async def serve(self) -> None:
@@ -65,7 +67,7 @@ class Answering:
 
     async def _answer(self, name: str, params: dict[str, Any], after: int) -> JsonValue:
         with measures.QUERY_SECONDS.time():
-            return cast(JsonValue, await asyncio.to_thread(self._reading.ask, name, params, after))
+            return cast(JsonValue, await self._patient.ask(name, params, after))
 
 
 def _look(reading: Reading, log: EventLog, health: Health) -> None:

@@ -4,12 +4,18 @@ import threading
 from typing import Any, cast
 
 from release_management.adapters.home import Home
-from release_management.adapters.read_model import Projector, ReadModelError, ReadStore
+from release_management.adapters.read_model import NotCaughtUpError, Projector, ReadModelError, ReadStore
 from release_management.domain.registry import Registry
 from release_management.projections.bookkeeping import Standing
 from release_management.services.bus import QueryNotUnderstood
 from release_management.services.ports import EventLog, Keyring
 from release_management.services.sealing import reveal
+
+WAIT_SECONDS = 10.0
+
+
+class NotThereYet(QueryNotUnderstood):
+    """The projections have not taken in the position within the time that was given."""
 
 
 class Reading:
@@ -31,13 +37,16 @@ class Reading:
         except Exception as error:
             self.failure = error
 
-    def ask(self, name: str, params: dict[str, Any], after: int) -> list[dict[str, Any]]:
+    def ask(self, name: str, params: dict[str, Any], after: int, timeout: float = WAIT_SECONDS) -> list[dict[str, Any]]:
         """A query's rows once the log was folded up to `after`, for people: names for ids, texts opened.
 
-        Raises `QueryNotUnderstood` where there is no such answer, with the reason.
+        Raises `QueryNotUnderstood` where there is no such answer, with the reason; `NotThereYet` after `timeout`
+        seconds.
         """
         try:
-            rows = self._store.ask(name, params, after)
+            rows = self._store.ask(name, params, after, timeout)
+        except NotCaughtUpError as error:
+            raise NotThereYet(str(error)) from None
         except ReadModelError as error:
             raise QueryNotUnderstood(str(error)) from None
         if name == "projections":

@@ -1,9 +1,5 @@
-"""A real nats-server for every test, and tests that are coroutines."""
+"""A real nats-server for every test."""
 
-from __future__ import annotations
-
-import asyncio
-import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,24 +7,6 @@ import pytest
 
 from release_management.adapters.nats.server import NatsServer
 from tests.adapters.nats.fakes import WatchedServer
-
-TEST_SECONDS = 15.0
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a coroutine test to its end, in a loop of its own."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
-    names = inspect.signature(pyfuncitem.obj).parameters
-    arguments = {name: pyfuncitem.funcargs[name] for name in names}
-
-    async def run() -> None:
-        async with asyncio.timeout(TEST_SECONDS):
-            await pyfuncitem.obj(**arguments)
-
-    asyncio.run(run())
-    return True
 
 
 @pytest.fixture

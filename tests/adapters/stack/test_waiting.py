@@ -1,0 +1,83 @@
+"""Questions that wait for the projections."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from release_management.adapters.home import Home
+from release_management.adapters.read_model import Projector
+from release_management.adapters.stack.reading import NotThereYet, Reading
+from release_management.adapters.stack.waiting import PatientReading
+from release_management.services.bus import QueryNotUnderstood
+from tests.services.office import Office
+
+MANY = 100
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    opened = Office(tmp_path)
+    opened.release("1.0.0")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def go_on() -> threading.Event:
+    """Set to let the projector fold."""
+    return threading.Event()
+
+
+@pytest.fixture
+def reading(office: Office, tmp_path: Path, go_on: threading.Event) -> Iterator[Reading]:
+    fold = Projector.run
+
+    def held_back(self: Projector, stop: threading.Event) -> None:
+        self.catch_up()
+        while not stop.is_set() and not go_on.wait(0.01):
+            pass
+        fold(self, stop)
+
+    with patch.object(Projector, "run", held_back):
+        opened = Reading(Home(tmp_path), office.log, office.keyring)
+        opened.ask("releases", {}, office.log.last_position())
+        yield opened
+        opened.close()
+
+
+async def test_those_who_wait_keep_nobody_from_being_answered(
+    office: Office, reading: Reading, go_on: threading.Event
+) -> None:
+    patient = PatientReading(reading, office.log)
+    office.release("2.0.0")
+    end = office.log.last_position()
+
+    waiting = [asyncio.create_task(patient.ask("releases", {}, end)) for _ in range(MANY)]
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(2):
+        assert [row["version"] for row in await patient.ask("releases", {}, 0)] == ["1.0.0"]
+    assert not any(each.done() for each in waiting)
+
+    go_on.set()
+    for rows in await asyncio.wait_for(asyncio.gather(*waiting), 10):
+        assert {row["version"] for row in rows} == {"1.0.0", "2.0.0"}
+
+
+async def test_a_position_that_the_log_has_not_is_refused_at_once(office: Office, reading: Reading) -> None:
+    patient = PatientReading(reading, office.log)
+
+    async with asyncio.timeout(2):
+        with pytest.raises(QueryNotUnderstood, match=r"the log ends at position 2, and the answer is wanted after 1,0"):
+            await patient.ask("releases", {}, 1_000)
+
+
+async def test_who_waits_too_long_is_told_how_far_it_has_come(office: Office, reading: Reading) -> None:
+    patient = PatientReading(reading, office.log, seconds=0.2)
+    office.release("2.0.0")
+
+    with pytest.raises(NotThereYet, match="releases has taken in position 2, not yet 4"):
+        await patient.ask("releases", {}, office.log.last_position())

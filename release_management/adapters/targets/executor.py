@@ -7,6 +7,8 @@ report is stored beside the target before it is given.
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -18,6 +20,7 @@ from release_management.services.ports import Clock
 P = ParamSpec("P")
 T = TypeVar("T")
 F = TypeVar("F", bound=TargetFolder[Any])
+THREADS = 64
 Verdict = tuple[Result, str | None, dict[str, int] | None]
 """A report's result, reason and observed shares."""
 
@@ -31,6 +34,8 @@ class FencedExecutor(ABC, Generic[F]):
         self._stopping = asyncio.Event()
         self._orders: set[asyncio.Task[Report]] = set()
         self._work: set[asyncio.Future[Any]] = set()
+        # Of its own: a lock that is waited for may take a thread for long, and the loop has few.
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="executor")
 
     async def carry_out(self, order: Order) -> Report:
         """Do what the order says, or say why not.
@@ -76,7 +81,7 @@ class FencedExecutor(ABC, Generic[F]):
         return await self._blocking(self._finish, folder, order, await self._effect(folder, order))
 
     async def _blocking(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        work = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+        work = asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
         self._work.add(work)
         work.add_done_callback(self._work.discard)
         return await asyncio.shield(work)

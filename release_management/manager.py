@@ -331,7 +331,10 @@ class ReleaseManager:
         return self._deployment("deployment.abort", {"deployment": _id(deployment), "reason": reason})
 
     def rollback(self, deployment: Deployment | str, reason: str | None = None) -> Deployment:
-        """Abort while it runs; afterwards deploy the version before it, and return that deployment."""
+        """Abort while it runs; afterwards, or where it could not go back, deploy the version before it.
+
+        Returns that deployment.
+        """
         return self._deployment("deployment.rollback", {"deployment": _id(deployment), "reason": reason})
 
     def retry(self, deployment: Deployment | str) -> Deployment:

@@ -91,7 +91,7 @@ def _going_back(group: typer.Typer) -> None:
 
     @command(group, "rollback", example=f"relman deployment rollback {_ID}")
     def rollback(id: Id, reason: Reason = None) -> None:
-        """Abort what runs; leave what has succeeded, by a new deployment of the version before it."""
+        """Abort what runs; leave what has succeeded, or could not go back, by deploying the version before it."""
         with session() as opened:
             opened.backend.start_road()
             found = opened.manager.rollback(id, reason)

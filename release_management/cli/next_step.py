@@ -30,7 +30,9 @@ def next_step(deployment: "Deployment") -> str:
             return f"relman deployment promote {id}, or: relman deployment abort {id}"
         case "Succeeded":
             return f"relman env show {deployment.environment}"
-        case "RolledBack" | "RollbackFailed" | "Halted" | "Cancelled" | "Expired" | "Rejected":
+        case "RollbackFailed":
+            return f"relman audit log --deployment {id}, correct the cause, then: relman deployment rollback {id}"
+        case "RolledBack" | "Halted" | "Cancelled" | "Expired" | "Rejected":
             return f"relman audit log --deployment {id}, or: relman deployment retry {id}"
         case _:
             return f"relman deployment show {id}"

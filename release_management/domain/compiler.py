@@ -36,10 +36,13 @@ def compile_plan(
     for stand in stands:
         _check(strategy, stand)
     fresh = [stand for stand in stands if not stand.serving]
-    if fresh and strategy != "recreate":
-        names = ", ".join(f"{stand.component} on {stand.target}" for stand in fresh)
+    first = [stand for stand in fresh if not stand.unsettled]
+    if first and strategy != "recreate":
+        names = ", ".join(f"{stand.component} on {stand.target}" for stand in first)
         notes = (*notes, f"no {strategy} for {names}: the first deployment there, nothing serves yet"[:500])
     sheet = Sheet(stands, options)
+    _settle(sheet)
+    sheet.stands = [stand for stand in stands if not stand.stays]
     if not isinstance(options, Recreate) and len(fresh) == len(stands):
         sheet.beside(lambda stand: stand.replicas)
         sheet.finish()
@@ -53,6 +56,7 @@ def compile_plan(
                 _blue_green(sheet, options)
             case Canary():
                 _canary(sheet, options)
+    sheet.stands = stands
     back = back_by_recreate if isinstance(options, Recreate) else back_by_traffic
     plan = Plan(
         strategy=strategy,
@@ -85,6 +89,31 @@ def _check_weights(plan: Plan, stands: Sequence[Stand]) -> None:
                 raise Refused(
                     f"{step.component} on target {step.target}: it cannot route {share} %; it can route {shown} %"
                 )
+
+
+def _settle(sheet: Sheet) -> None:
+    """Set right what the deployment before left: the stable version gets all traffic, or nothing has any.
+
+    Recreate takes all traffic away in any case; where there is no way back, none is gone.
+    """
+    recreate = isinstance(sheet.options, Recreate)
+
+    def returns(stand: Stand) -> bool:
+        return stand.unsettled and stand.serving and stand.reversible and (stand.stays or not recreate)
+
+    def shares(stand: Stand) -> dict[Role, int] | None:
+        if returns(stand):
+            return {"stable": 100, "candidate": 0}
+        return {"candidate": 0} if stand.busy and not stand.serving else None
+
+    sheet.provision(lambda stand: stand.stood if returns(stand) else 0, "stable")
+    sheet.await_healthy(lambda stand: stand.stood if returns(stand) else 0, "stable")
+    sheet.route(shares)
+    everything, sheet.stands = sheet.stands, [stand for stand in sheet.stands if stand.stays]
+    sheet.promote("stable")
+    sheet.stands = [stand for stand in sheet.stands if stand.slots > 1]
+    sheet.retire("candidate")
+    sheet.stands = everything
 
 
 def _recreate(sheet: Sheet) -> None:

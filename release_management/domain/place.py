@@ -5,12 +5,13 @@ It is the unit that is locked, queued for, and known to run something; at most o
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, assert_never
+from typing import ClassVar, TypeVar, assert_never
 
 from release_management.domain.component import Component
 from release_management.domain.orders import Slot
 from release_management.domain.words import Fact, Name, Percent, Refused, SemVer
 
+V = TypeVar("V")
 REMEMBERED = 50
 """The versions that a place could be rolled back to, one after the other."""
 MAX_WAITING = 500
@@ -141,12 +142,19 @@ class Occupant:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A component at the place: what runs in each slot, which slot is stable, intended and observed traffic."""
+    """A component at the place: what runs in each slot, which slot is stable, intended and observed traffic.
+
+    `former` was the stable slot before, until it is retired. `certain`: the last shares that were wanted are known to
+    be set. `reach` holds the greatest share that each slot may have now; empty where none was ever wanted.
+    """
 
     slots: Mapping[str, Occupant] = field(default_factory=dict)
     stable: str | None = None
     intended: Mapping[str, int] = field(default_factory=dict)
     observed: Mapping[str, int] = field(default_factory=dict)
+    former: str | None = None
+    certain: bool = True
+    reach: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def serving(self) -> Occupant | None:
@@ -203,16 +211,40 @@ def _stand(standing: Standing, event: ComponentEvent) -> Standing:
             occupant = Occupant(event.content, event.replicas)
             return replace(standing, slots={**standing.slots, event.slot: occupant})
         case PlaceSlotRetired(slot=slot):
-            slots = {name: occupant for name, occupant in standing.slots.items() if name != slot}
-            return replace(standing, slots=slots, stable=None if standing.stable == slot else standing.stable)
+            standing = _known(standing)
+            return replace(
+                standing,
+                slots=_without(standing.slots, slot),
+                reach=_without(standing.reach, slot),
+                stable=None if standing.stable == slot else standing.stable,
+                former=None if standing.former == slot else standing.former,
+            )
         case PlaceTrafficIntended(weights=weights):
-            return replace(standing, intended=weights)
+            before = standing.reach or ({standing.stable: 100} if standing.stable else {})
+            if standing.certain and _shares(before) == _shares(weights):
+                return replace(standing, intended=weights)
+            reach = {slot: max(before.get(slot, 0), weights.get(slot, 0)) for slot in {**before, **weights}}
+            return replace(standing, intended=weights, reach=reach, certain=False)
         case PlaceTrafficObserved(weights=weights):
-            return replace(standing, observed=weights)
+            return replace(standing, observed=weights, reach=weights, certain=True)
         case PlacePromoted(slot=slot):
-            return replace(standing, stable=slot)
+            former = standing.former if standing.stable == slot else standing.stable
+            return replace(_known(standing), stable=slot, former=former)
         case _:
             assert_never(event)
+
+
+def _known(standing: Standing) -> Standing:
+    """Nothing is promoted or retired before the shares that were wanted are set, also where nobody stated them."""
+    return standing if standing.certain else replace(standing, reach=standing.intended, certain=True)
+
+
+def _without(slots: Mapping[str, V], slot: str) -> dict[str, V]:
+    return {name: value for name, value in slots.items() if name != slot}
+
+
+def _shares(weights: Mapping[str, int]) -> dict[str, int]:
+    return {slot: share for slot, share in weights.items() if share}
 
 
 # Decisions: a place has no commands of its own; a deployment's decision writes it in the same append.

@@ -14,6 +14,7 @@ from release_management.domain.plan import Plan
 from release_management.domain.policy import Policy
 from release_management.domain.release import Release
 from release_management.domain.sheet import Stand
+from release_management.domain.slots import Seating, said_of, seat
 from release_management.domain.strategies import StrategyName, parse_options
 from release_management.domain.words import Refused
 
@@ -78,12 +79,18 @@ def draft(
             if settings is None:
                 continue
             standing = place.components.get(component.name, Standing())
+            seating = seat(standing, target.slots, held=place.lock is not None, reversible=target.reversible)
             wanted = parsed.replicas or _replicas(settings, f"{component.name} on target {target.name}")
-            if standing.serving is not None and standing.serving == Occupant(component, wanted):
+            if not seating.unsettled and seating.serving == Occupant(component, wanted):
                 notes.append(f"{component.name} {component.version} on {target.name} is unchanged")
                 continue
-            stands.append(_stand(target, component, standing, settings))
-            bindings.append(_bind(target, component, standing, settings, environment))
+            stand = _stand(target, component, seating, wanted)
+            if seating.unsettled:
+                recreate = strategy == "recreate"
+                said = said_of(standing, seating, stays=stand.stays, recreate=recreate, reversible=target.reversible)
+                notes.append(f"{component.name} on {target.name}: {said}"[:500])
+            stands.append(stand)
+            bindings.append(_bind(target, component, seating, settings, environment))
     missing = without_target(release, environment)
     if missing:
         raise Refused(_no_target(missing[0], environment))
@@ -114,16 +121,24 @@ def _no_target(component: str, environment: Environment) -> str:
     )
 
 
-def _stand(target: Target, component: Component, standing: Standing, settings: Mapping[str, JsonValue]) -> Stand:
+def _stand(target: Target, component: Component, seating: Seating, wanted: int) -> Stand:
+    serving = seating.serving
+    stays = seating.unsettled and target.reversible and serving is not None and serving.content == component
+    before = serving.replicas if serving is not None else None
+    if before is not None and seating.unsettled:
+        before = wanted if stays else max(before, wanted)
     return Stand(
         target=target.name,
         component=component.name,
-        serving=standing.serving is not None,
-        replicas=_replicas(settings, f"{component.name} on target {target.name}"),
-        before=standing.serving.replicas if standing.serving is not None else None,
+        serving=serving is not None,
+        replicas=wanted,
+        before=before,
         slots=len(target.slots),
         routes=target.routes,
         reversible=target.reversible,
+        unsettled=seating.unsettled,
+        busy=seating.busy,
+        stays=stays,
     )
 
 
@@ -137,21 +152,18 @@ def _replicas(settings: Mapping[str, JsonValue], where: str) -> int:
 def _bind(
     target: Target,
     component: Component,
-    standing: Standing,
+    seating: Seating,
     settings: dict[str, JsonValue],
     environment: Environment,
 ) -> Binding:
-    """The candidate gets the first slot that is not the stable one's; with a single slot they share it."""
-    stable = standing.stable if standing.serving else None
-    free = [slot for slot in target.slots if slot != stable]
     return Binding(
         target=target.name,
         component=component.name,
         executor=target.executor,
         candidate=component,
-        candidate_slot=free[0] if free else target.slots[0],
-        stable=standing.serving.content if standing.serving else None,
-        stable_slot=stable,
+        candidate_slot=seating.candidate,
+        stable=seating.serving.content if seating.serving else None,
+        stable_slot=seating.stable,
         settings={**settings, "slots": list(target.slots)},
         variables=dict(environment.variables),
     )

@@ -23,6 +23,9 @@ class Stand:
 
     `replicas` is what should run in the end; `serving` says whether an earlier stable version does now, and `before`
     with how many replicas (None: with as many).
+
+    `unsettled`: what the deployment before left there is to be set right first. `busy`: the candidate's slot may have
+    traffic then. `stays`: the stable version is the one that is wanted, and nothing else is to be done.
     """
 
     target: str
@@ -33,6 +36,9 @@ class Stand:
     routes: Literal["any", "none"] | tuple[int, ...] = "any"
     reversible: bool = True
     before: int | None = None
+    unsettled: bool = False
+    busy: bool = False
+    stays: bool = False
 
     @property
     def stood(self) -> int:

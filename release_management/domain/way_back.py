@@ -10,12 +10,15 @@ from release_management.domain.sheet import Count, Sheet
 
 
 def _since(sheet: Sheet, wanted: Callable[[AnyStep], bool]) -> Count:
-    """The first forward wave with such a step for the stand; -1 where there is none."""
+    """The first forward wave with such a step for the stand; -1 where there is none.
+
+    Where the stand was unsettled every step is needed, whatever was begun.
+    """
     waves: dict[tuple[str, str], int] = {}
     for step in sheet.steps:
         if not isinstance(step, Pause) and wanted(step):
             waves.setdefault((step.target, step.component), step.wave)
-    return lambda stand: waves.get((stand.target, stand.component), -1)
+    return lambda stand: 0 if stand.unsettled else waves.get((stand.target, stand.component), -1)
 
 
 def back_by_traffic(forward: Sheet) -> list[AnyStep]:

@@ -99,4 +99,10 @@ def worlds(draw: st.DrawFn) -> World:
         target.name: Place(components={name: draw(standings(target, name)) for name in target.components})
         for target in where
     }
-    return World(release=release("2.0.0", names), environment=environment(*where), places=dict(places), seats={})
+    return World(
+        release=release("2.0.0", names),
+        environment=environment(*where),
+        places=dict(places),
+        seats={},
+        states=draw(st.booleans()),
+    )

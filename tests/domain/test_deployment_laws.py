@@ -1,9 +1,10 @@
 """Laws of a deployment, whatever its strategy, and whatever becomes of its orders and reports."""
 
+from itertools import cycle
 from random import Random
 from typing import cast
 
-from hypothesis import HealthCheck, event, given, reject, settings
+from hypothesis import HealthCheck, assume, event, given, reject, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from pydantic import JsonValue
@@ -17,6 +18,7 @@ from tests.domain.world import FATES, Fate, World
 
 How = tuple[StrategyName, dict[str, JsonValue]]
 FOREIGN = "0193a5c2-7d7e-7000-8000-00000000000f"
+BROKEN: tuple[Fate, ...] = ("errored before", "errored midway", "errored after")
 ENDS_BY_ITSELF = {Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.ROLLBACK_FAILED, Phase.HALTED}
 
 
@@ -93,6 +95,11 @@ class DeploymentMachine(RuleBasedStateMachine):
     def somebody_promotes_in_full(self) -> None:
         self.world.promote(None, full=True)
 
+    @precondition(lambda self: not self.world.state.ended)
+    @rule(broken=st.lists(st.sampled_from(BROKEN), min_size=1, max_size=4))
+    def nothing_works_any_more_until_it_ends(self, broken: list[Fate]) -> None:
+        self.world.break_down(cycle(broken))
+
     @precondition(lambda self: self.world.orders)
     @rule()
     def a_foreign_report_arrives(self) -> None:
@@ -105,10 +112,10 @@ class DeploymentMachine(RuleBasedStateMachine):
     def somebody_aborts(self) -> None:
         self.world.abort()
 
-    @precondition(lambda self: self.world.state.phase in (Phase.SUCCEEDED, Phase.ROLLED_BACK) and self.ids)
+    @precondition(lambda self: self.world.state.ended and self.world.can_go_on and self.ids)
     @rule(how=strategies)
     def the_next_release_is_deployed(self, how: How) -> None:
-        """While orders and reports of the one before are still under way."""
+        """While orders and reports of the one before are still under way, however it ended."""
         self.world.check_end()
         self.world.release = release(f"{5 - len(self.ids)}.0.0", [c.name for c in self.world.release.components])
         self._start(how)
@@ -137,6 +144,50 @@ TestDeploymentMachine.settings = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    world=worlds(),
+    hows=st.lists(strategies, min_size=3, max_size=3),
+    moments=st.lists(st.integers(0, 14), min_size=2, max_size=2),
+    broken=st.lists(st.sampled_from(BROKEN), min_size=1, max_size=5),
+    back=st.booleans(),
+)
+def test_after_a_failed_way_back_nothing_is_replaced_while_it_has_traffic(
+    world: World, hows: list[How], moments: list[int], broken: list[Fate], back: bool
+) -> None:
+    """`World` asserts it of every order, and of every end what it promises.
+
+    The first deployment goes well, the second and perhaps the third break down on their way, the last goes well again;
+    `back`: it brings the version that served first.
+    """
+    names = [component.name for component in world.release.components]
+    assume(all(target.reversible for target in world.environment.targets.values()))
+    try:
+        world.begin(DEPLOYMENT, "recreate", {})
+        world.finish("honest")
+        for number, (how, moment) in enumerate(zip(hows[:2], moments, strict=True)):
+            world.release = release(f"{3 + number}.0.0", names)
+            world.begin(OTHER, *how)
+            for _ in range(moment):
+                if world.orders and not world.state.ended:
+                    world.deliver_order(0, "done", keep=False)
+                    world.deliver_report(0, keep=False)
+                elif not world.state.ended:
+                    world.sleep_until_due()
+                    world.fire_timers()
+            world.abort()
+            world.break_down(cycle(broken))
+        world.release = release("2.0.0" if back else "9.0.0", names)
+        world.begin(THIRD, *hows[2])
+    except Refused:
+        reject()
+    world.finish("honest")
+    event(f"end {world.state.phase}")
+    assert world.state.phase in (Phase.SUCCEEDED, Phase.ROLLED_BACK), "nobody promotes: a pause may end it"
+    world.check_end()
+    world.deliver_leftovers()
 
 
 Wrong = st.sampled_from(["abort", "promote", "promote in full", *FATES])

@@ -3,7 +3,7 @@
 Each component at a place is a `Seat`: what runs in its slots, its traffic, and the highest fence that it has seen.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -40,10 +40,12 @@ from release_management.domain.place import (
     PlacePromoted,
     PlaceSlotProvisioned,
     PlaceSlotRetired,
+    PlaceTrafficIntended,
+    PlaceTrafficObserved,
     Standing,
 )
 from release_management.domain.place import evolve as stand
-from release_management.domain.plan import Promote, Provision, Retire
+from release_management.domain.plan import Promote, Provision, Retire, Route
 from release_management.domain.planning import draft
 from release_management.domain.record import timestamp
 from release_management.domain.release import Release
@@ -60,12 +62,13 @@ START = datetime.fromisoformat(NOW)
 
 @dataclass
 class Seat:
-    """A component at a place, as the executor keeps it."""
+    """A component at a place, as the executor keeps it. `states`: it says what has traffic once that was set."""
 
     running: dict[str, tuple[str, int]] = field(default_factory=dict)
     weights: dict[str, int] = field(default_factory=dict)
     fence: int = 0
     answer: Report | None = None
+    states: bool = True
 
     def check(self) -> None:
         """Traffic goes only where something runs, and all of it goes somewhere or none does."""
@@ -96,13 +99,17 @@ class Seat:
         self.check()
         if fate in ("errored midway", "errored after"):
             return _report(order, "errored", at)
-        self.answer = _report(order, "succeeded" if fate == "done" and healthy else "failed", at)
+        said = _report(order, "succeeded" if fate == "done" and healthy else "failed", at)
+        seen = dict(self.weights) if isinstance(order.action, RouteSlots) and self.states else None
+        self.answer = said.model_copy(update={"observed": seen})
         return self.answer
 
     def _do(self, order: Order, midway: bool) -> bool:
         match order.action:
             case ProvisionSlot(slot=slot, version=version, replicas=replicas):
                 there = self.replicas(slot) if self.version(slot) == version else 0
+                if there == 0:
+                    assert self.weights.get(slot, 0) == 0, f"{slot} is replaced while it has traffic: {self}"
                 count = (there + replicas + 1) // 2 if midway else replicas
                 self.running.pop(slot, None)
                 if count:
@@ -148,11 +155,17 @@ class World:
     reports: list[Report] = field(default_factory=list)
     routable: dict[SeatKey, bool] = field(default_factory=dict)
     stood: dict[SeatKey, int] = field(default_factory=dict)
+    states: bool = True
     wanted: dict[SeatKey, int] = field(default_factory=dict)
 
     @property
     def now(self) -> str:
         return timestamp(self.clock)
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether what the deployment left can be set right; past the point of no return a person has to look."""
+        return self.state.phase is not Phase.HALTED or (self.state.plan is not None and self.state.plan.reversible)
 
     # One deployment
 
@@ -160,18 +173,30 @@ class World:
         """Plan and start a deployment against what stands. Raises `Refused` where the targets cannot."""
         drafted = draft(self.release, self.environment, self.places, strategy, options)
         self.bindings = drafted.bindings
+        brought = {
+            (step.target, step.component)
+            for step in drafted.plan.forward
+            if isinstance(step, Provision) and step.role == "candidate"
+        }
+        self.stays = {(binding.target, binding.component) for binding in drafted.bindings} - brought
         self.state = Deployment()
         self.log = []
         for binding in drafted.bindings:
             key = (binding.target, binding.component)
             standing = self.places[binding.target].components.get(binding.component, Standing())
-            self.stood[key] = standing.serving.replicas if standing.serving else 0
+            before = [
+                step.replicas
+                for step in drafted.plan.rollback
+                if isinstance(step, Provision) and step.role == "stable" and (step.target, step.component) == key
+            ]
+            self.stood[key] = before[0] if before else standing.serving.replicas if standing.serving else 0
             asked = options.get("replicas") or binding.settings.get("replicas", 1)
             assert isinstance(asked, int)
             self.wanted[key] = asked
             self.routable[key] = self.environment.targets[binding.target].routes != "none"
-            seat = self.seats.setdefault(key, Seat())
-            if standing.serving is not None and standing.stable is not None and not seat.running:
+            known = key in self.seats
+            seat = self.seats.setdefault(key, Seat(states=self.states))
+            if standing.serving is not None and standing.stable is not None and not known:
                 seat.running = {standing.stable: (standing.serving.content.version, standing.serving.replicas)}
                 seat.weights = {standing.stable: 100} if self.routable[key] else {}
         self._record(
@@ -218,31 +243,43 @@ class World:
             self.state = evolve(self.state, fact)
             if isinstance(fact, DeploymentStepStarted):
                 self.orders.append(self._order(fact))
+                if isinstance(fact.action, RouteSlots):
+                    weights = fact.action.weights
+                    wanted = PlaceTrafficIntended(deployment=self.state.id, component=fact.component, weights=weights)
+                    self.places[fact.target] = stand(self.places[fact.target], wanted)
             elif isinstance(fact, DeploymentStepSucceeded):
                 self._stand(fact)
 
     def _stand(self, fact: DeploymentStepSucceeded) -> None:
         """The place is as the step wanted it."""
         step = step_at(self.state, fact.leg, fact.step)
-        if not isinstance(step, Provision | Promote | Retire):
+        if not isinstance(step, Provision | Promote | Retire | Route):
             return
         binding = self.state.binding(step.target, step.component)
         assert binding is not None
         known: PlaceEvent
-        slot = binding.slot(step.role)
         match step:
             case Provision(role=role, replicas=replicas):
                 known = PlaceSlotProvisioned(
                     deployment=self.state.id,
                     component=step.component,
-                    slot=slot,
+                    slot=binding.slot(role),
                     content=binding.content(role),
                     replicas=replicas,
                 )
-            case Promote():
-                known = PlacePromoted(deployment=self.state.id, component=step.component, slot=slot)
-            case Retire():
-                known = PlaceSlotRetired(deployment=self.state.id, component=step.component, slot=slot)
+            case Promote(role=role):
+                known = PlacePromoted(deployment=self.state.id, component=step.component, slot=binding.slot(role))
+            case Retire(role=role):
+                known = PlaceSlotRetired(deployment=self.state.id, component=step.component, slot=binding.slot(role))
+            case Route():
+                if fact.observed is None:
+                    return
+                known = PlaceTrafficObserved(
+                    deployment=self.state.id,
+                    component=step.component,
+                    weights=fact.observed,
+                    observedat=fact.observedat,
+                )
         self.places[step.target] = stand(self.places[step.target], known)
 
     def _order(self, fact: DeploymentStepStarted) -> Order:
@@ -335,6 +372,19 @@ class World:
             self.fire_timers()
         raise AssertionError(f"no end after {MAX_TURNS} turns: {self.state.phase}")
 
+    def break_down(self, fates: Iterator[Fate]) -> None:
+        """Time goes on until it ends, while no order is done as it should be."""
+        for _ in range(MAX_TURNS):
+            while self.orders and not self.state.ended:
+                self.deliver_order(0, next(fates), keep=False)
+            while self.reports and not self.state.ended:
+                self.deliver_report(0, keep=False)
+            if self.state.ended:
+                return
+            self.sleep_until_due()
+            self.fire_timers()
+        raise AssertionError(f"no end after {MAX_TURNS} turns: {self.state.phase}")
+
     def work(self) -> None:
         """All orders are done and reported, and those that follow, until nothing is under way."""
         while self.orders or self.reports:
@@ -368,7 +418,10 @@ class World:
         for binding in self.bindings:
             key = (binding.target, binding.component)
             seat = self.seats[key]
-            if self.state.phase is Phase.SUCCEEDED:
+            if self.state.phase is Phase.SUCCEEDED and key in self.stays and binding.stable_slot:
+                self._serves(seat, key, binding.stable_slot, binding.candidate.version, self.wanted[key])
+                assert binding.candidate_slot == binding.stable_slot or binding.candidate_slot not in seat.running
+            elif self.state.phase is Phase.SUCCEEDED:
                 self._serves(seat, key, binding.candidate_slot, binding.candidate.version, self.wanted[key])
                 if binding.stable_slot not in (None, binding.candidate_slot):
                     assert binding.stable_slot not in seat.running

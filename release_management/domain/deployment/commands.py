@@ -65,7 +65,10 @@ class Abort(Command):
 
 
 class Rollback(Command):
-    """Abort while it runs. Afterwards: a new deployment of the version before it, which says what it reverts."""
+    """Abort while it runs. Afterwards: a new deployment of the version before it, which says what it reverts.
+
+    Also where it could not go back by itself: then that sets right what was left.
+    """
 
     NAME: ClassVar[str] = "deployment.rollback"
     deployment: Id

@@ -243,9 +243,8 @@ def _with_step(state: Deployment, leg: Leg, index: int, step: StepState) -> Depl
 
 def _promoted(state: Deployment, event: DeploymentStepSucceeded) -> bool:
     steps = state.plan.steps(event.leg) if state.plan else ()
-    if 0 <= event.step < len(steps) and isinstance(steps[event.step], Promote):
-        return event.leg == "forward"
-    return state.promoted
+    step = steps[event.step] if 0 <= event.step < len(steps) else None
+    return step.role == "candidate" if isinstance(step, Promote) else state.promoted
 
 
 # What decisions ask of a state
@@ -275,7 +274,8 @@ def settled(state: Deployment) -> bool:
 def skippable(state: Deployment) -> tuple[int, ...]:
     """Pauses that are not over, baking excepted, and traffic steps not begun that a later one outdoes.
 
-    A traffic step is kept if the stable version shrinks or goes before the next one: its traffic has to leave first.
+    A traffic step is kept if the stable version shrinks or goes before the next one: its traffic has to leave first;
+    and if it takes all traffic from the candidate's slot, which is to be provisioned next.
     """
     skipped: list[int] = []
     outdone: set[tuple[str, str]] = set()
@@ -285,7 +285,7 @@ def skippable(state: Deployment) -> tuple[int, ...]:
             if not step.baking and (known is None or known.status is StepStatus.WAITING):
                 skipped.append(index)
         elif isinstance(step, Route):
-            if known is None and (step.target, step.component) in outdone:
+            if known is None and step.weights.get("candidate", 0) and (step.target, step.component) in outdone:
                 skipped.append(index)
             outdone.add((step.target, step.component))
         elif isinstance(step, Provision | Retire) and step.role == "stable":

@@ -27,6 +27,7 @@ from release_management.domain.deployment.events import (
 from release_management.domain.deployment.state import ACTIVE, WAITING, Deployment, Phase
 from release_management.domain.plan import describe
 from release_management.domain.rules import Situation, denials, verdicts
+from release_management.domain.slots import settled
 from release_management.domain.strategies import StrategyName
 from release_management.domain.words import Command, Refused, Verdict
 from release_management.services.decisions.consequences import record
@@ -244,19 +245,24 @@ def _void_approval(desk: Desk, state: Deployment) -> None:
 
 
 def rollback(command: Rollback, desk: Desk) -> None:
-    """Abort what runs; leave what has succeeded, by a new deployment of the version before it."""
+    """Abort what runs; leave what has succeeded, or could not go back, by a new deployment of the version before it."""
     state = desk.deployment(command.deployment)
     if state.phase in ACTIVE or state.phase in WAITING:
         abort_deployment(Abort(deployment=state.id, reason=command.reason), desk)
         return
-    if state.phase is not Phase.SUCCEEDED:
+    if state.phase is Phase.ROLLBACK_FAILED:
+        again = _back_already(desk, state)
+        if again is not None:
+            _answer(desk, again)
+            return
+    elif state.phase is not Phase.SUCCEEDED:
         _answer(desk, state.id)
         return
     earlier = set()
     for target in state.targets:
         place = desk.place(state.environment, state.application, target)
         current = place.succeeded[-1] if place.succeeded else None
-        if current is None or current[1] != state.id:
+        if state.phase is Phase.SUCCEEDED and (current is None or current[1] != state.id):
             raise Refused(
                 f"deployment {state.id} is not what runs in {state.environment} any more; roll back the newest one"
             )
@@ -269,6 +275,22 @@ def rollback(command: Rollback, desk: Desk) -> None:
     strategy = _way_back(desk, state)
     wanted = Wanted(f"{state.application}@{earlier.pop()}", state.environment, strategy, reverts=state.id)
     _request(desk, plan(desk, wanted), None)
+
+
+def _back_already(desk: Desk, state: Deployment) -> str | None:
+    """The deployment that has gone back in its stead, or does; itself where nothing is left to be set right."""
+    unsettled = False
+    for binding in state.bindings:
+        place = desk.place(state.environment, state.application, binding.target)
+        if place.lock is not None:
+            if desk.deployment(place.lock).reverts == state.id:
+                return place.lock
+            raise Refused(
+                f"deployment {place.lock} is at work where {state.id} could not go back; let it end, or abort it first"
+            )
+        target = desk.environment(state.environment).targets[binding.target]
+        unsettled |= not settled(place.components.get(binding.component, places.Standing()), target.slots)
+    return None if unsettled else state.id
 
 
 def _way_back(desk: Desk, state: Deployment) -> StrategyName:

@@ -1,0 +1,102 @@
+"""After a way back that failed: what the next deployment does first, and going back once more."""
+
+from typing import Any
+
+import pytest
+
+from release_management.domain.deployment.decide import ATTEMPTS
+from tests.services.office import Office
+
+CANARY: dict[str, Any] = {"strategy": "canary", "options": {"steps": [{"set_weight": 50}, {"pause": {}}]}}
+
+
+@pytest.fixture
+def failed(office: Office) -> str:
+    """1.0.0 serves in blue; 1.1.0 has half of the traffic in green, and could not be taken back."""
+    office.environment()
+    office.carry_out(office.deploy(office.release("1.0.0")))
+    canary = office.deploy(office.release("1.1.0"), **CANARY)
+    for step in range(3):
+        office.report(canary, step, observed={"blue": 50, "green": 50} if step == 2 else None)
+    office.do("deployment.abort", {"deployment": canary})
+    for attempt in range(1, ATTEMPTS["rollback"] + 1):
+        office.report(canary, 0, "errored", attempt, leg="rollback", reason="no answer")
+        office.clock.advance(60)
+        again = {"deployment": canary, "leg": "rollback", "step": 0, "attempt": attempt}
+        office.do("deployment.retry_step", again)
+    assert office.facts(canary, "rollback_failed")
+    return canary
+
+
+def actions(office: Office, deployment: str) -> list[tuple[str, object]]:
+    """What was ordered: the verb, and the slot or the shares."""
+    ordered = [fact["action"] for fact in office.facts(deployment, "step_started")]
+    return [(action["verb"], action.get("slot", action.get("weights"))) for action in ordered]
+
+
+def test_the_next_deployment_gives_all_traffic_to_the_stable_version_before_it_touches_a_slot(
+    office: Office, failed: str
+) -> None:
+    fixed = office.deploy(office.release("1.1.1"))
+    office.carry_out(fixed)
+
+    assert actions(office, fixed)[:4] == [
+        ("provision", "blue"),
+        ("await_healthy", "blue"),
+        ("route", {"blue": 100, "green": 0}),
+        ("provision", "green"),
+    ]
+    [note] = office.facts(fixed, "planned")[0]["plan"]["notes"]
+    assert "First 1.0.0 in blue gets all traffic; a rollback returns to it" in note
+    assert office.facts(fixed, "succeeded")
+    preview = office.do("deployment.preview", {"release": office.release("1.1.2"), "environment": "staging"})
+    assert preview["plan"]["notes"] == []
+
+
+def test_it_is_rolled_back_once_more_by_a_deployment_that_only_sets_right_what_is_left(
+    office: Office, failed: str
+) -> None:
+    back = office.do("deployment.rollback", {"deployment": failed})
+    again = office.do("deployment.rollback", {"deployment": failed})
+    office.carry_out(str(back["deployment"]))
+
+    assert again["deployment"] == back["deployment"] != failed
+    planned = office.facts(str(back["deployment"]), "planned")[0]
+    assert (planned["release"], planned["reverts"]) == ("shop@1.0.0", failed)
+    assert actions(office, str(back["deployment"])) == [
+        ("provision", "blue"),
+        ("await_healthy", "blue"),
+        ("route", {"blue": 100, "green": 0}),
+        ("retire", "green"),
+    ]
+    assert office.facts(str(back["deployment"]), "succeeded")
+    assert office.do("deployment.rollback", {"deployment": failed})["phase"] == "RollbackFailed"
+    assert office.do("deployment.preview", {"release": "shop@1.0.0", "environment": "staging"})["steps"] == []
+
+
+def test_while_another_is_at_work_there_it_is_not_rolled_back(office: Office, failed: str) -> None:
+    fixed = office.deploy(office.release("1.1.1"))
+
+    refused = office.ask("deployment.rollback", {"deployment": failed})
+
+    assert refused.reason == (
+        f"deployment {fixed} is at work where {failed} could not go back; let it end, or abort it first"
+    )
+
+
+def test_a_first_deployment_that_could_not_be_undone_has_nothing_to_go_back_to(office: Office) -> None:
+    office.environment()
+    first = office.deploy(office.release("1.0.0"))
+    office.report(first, 0)
+    office.do("deployment.abort", {"deployment": first})
+    for attempt in range(1, ATTEMPTS["rollback"] + 1):
+        started = office.facts(first, "step_started")[-1]
+        office.report(first, started["step"], "errored", attempt, leg="rollback", reason="no answer")
+        office.clock.advance(60)
+        again = {"deployment": first, "leg": "rollback", "step": started["step"], "attempt": attempt}
+        office.do("deployment.retry_step", again)
+    assert office.facts(first, "rollback_failed")
+
+    refused = office.ask("deployment.rollback", {"deployment": first})
+
+    assert str(refused.reason).startswith("no earlier version succeeded in staging on every target of shop@1.0.0")

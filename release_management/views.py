@@ -223,6 +223,7 @@ class Deployment(View):
     approval: str | None = None
     paused_until: str | None = None
     paused_reason: str | None = None
+    deadline: str | None = None
     awaits_person: bool = False
     reverts: str | None = None
     retries: str | None = None
@@ -246,6 +247,14 @@ class Deployment(View):
         """Whether it has ended well."""
         return self.phase == "Succeeded"
 
+    @property
+    def patience(self) -> str | None:
+        """How long it waits, and what happens then; None where it does not wait, or its approval has the deadline."""
+        if self.deadline is None:
+            return None
+        then = "it goes back" if self.phase == "Paused" else "it expires"
+        return f"waits until {short_time(self.deadline)}, then {then}"
+
     def render(self) -> RenderableType:
         """One line, the plan, what would stop it."""
         line = f"{self.release} → {self.environment}   {self.strategy}   {self.phase}"
@@ -256,6 +265,8 @@ class Deployment(View):
         shown: list[RenderableType] = [Text(line)]
         if self.id:
             shown.append(Text(f"deployment {self.id}"))
+        if self.patience:
+            shown.append(Text(self.patience))
         if self.plan is not None:
             shown.append(self.plan.render())
         stops = [verdict for verdict in self.verdicts if verdict.says != "allow" or "NOT ARMED" in verdict.reason]

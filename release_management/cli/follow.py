@@ -53,7 +53,8 @@ def conclude(deployment: "Deployment", seconds: float | None = None, *, back: bo
         raise Failed(f"{said}; next: {next_step(deployment)}", deployment=plain(deployment))
     show(deployment)
     took = "" if seconds is None else f"   {seconds:.1f} s"
-    say(f"{standing(deployment)}{took}\n  deployment {deployment.id}\n  next: {next_step(deployment)}")
+    waits = f"\n  {deployment.patience}" if deployment.patience else ""
+    say(f"{standing(deployment)}{took}\n  deployment {deployment.id}{waits}\n  next: {next_step(deployment)}")
 
 
 class _Told:

@@ -48,7 +48,9 @@ FACTS: Mapping[str, type[Fact]] = {
     )
     for fact in _members(union)
 }
-UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
+UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
+    ("deployment.planned", 1): lambda data: [("deployment.planned", data)],
+}
 
 
 class _Reader:

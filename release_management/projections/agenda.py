@@ -21,14 +21,17 @@ from release_management.domain.approval import (
 from release_management.domain.deployment import commands
 from release_management.domain.deployment.events import (
     DeploymentAborting,
+    DeploymentApprovalAwaited,
     DeploymentCancelled,
     DeploymentEvent,
     DeploymentExpired,
     DeploymentFastForwarded,
     DeploymentHalted,
     DeploymentPaused,
+    DeploymentPlanned,
     DeploymentQueued,
     DeploymentRejected,
+    DeploymentReplanned,
     DeploymentResumed,
     DeploymentRollbackFailed,
     DeploymentRolledBack,
@@ -128,6 +131,8 @@ def _fold_deployment(event: Event, fact: DeploymentEvent, rows: Rows) -> None:
         case DeploymentPaused(until=str(until)):
             data = {"deployment": id, "leg": fact.leg, "step": fact.step}
             items[_key("pause", fact)] = _command(event, commands.Resume.NAME, data, until)
+        case DeploymentPlanned(deadline=str(deadline)):
+            items["lapse"] = _command(event, commands.Expire.NAME, {"deployment": id}, deadline)
         case DeploymentPaused(deadline=str(deadline)) | DeploymentQueued(deadline=deadline):
             items["expire"] = _command(event, commands.Expire.NAME, {"deployment": id}, deadline)
         case DeploymentResumed():
@@ -139,8 +144,13 @@ def _fold_deployment(event: Event, fact: DeploymentEvent, rows: Rows) -> None:
                 items.pop(f"pause/forward/{step}", None)
         case DeploymentAborting():
             items = {}
+        case DeploymentReplanned():
+            pass  # it waits as before
+        case DeploymentApprovalAwaited():
+            items.pop("expire", None)  # the approval has a deadline of its own; a plan that is not wanted yet keeps its
         case _:
             items.pop("expire", None)
+            items.pop("lapse", None)
     if items:
         rows.put(AGENDA, (event.stream,), todo=items)
     else:
@@ -204,5 +214,5 @@ def _order(event: Event, id: str, fact: DeploymentStepStarted) -> dict[str, Any]
 
 
 PROJECTION = Projection(
-    "agenda", 1, (AGENDA,), named(DeploymentEvent, ApprovalEvent, PlaceUnlocked, PlaceUnqueued), keys, fold
+    "agenda", 2, (AGENDA,), named(DeploymentEvent, ApprovalEvent, PlaceUnlocked, PlaceUnqueued), keys, fold
 )

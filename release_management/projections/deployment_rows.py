@@ -61,6 +61,7 @@ def changed(fact: DeploymentEvent, row: Row, time: str, position: int) -> dict[s
                 "by": fact.by,
                 "reverts": fact.reverts,
                 "retries": fact.retries,
+                "deadline": fact.deadline,
                 "created": time,
                 "position": position,
             }
@@ -71,7 +72,8 @@ def changed(fact: DeploymentEvent, row: Row, time: str, position: int) -> dict[s
         case DeploymentApprovalAwaited(approval=approval):
             if not row["requested_by"]:
                 return {"approval": approval}
-            return {"approval": approval, "phase": Phase.AWAITING_APPROVAL.value, "awaits_person": True}
+            waits = {"approval": approval, "awaits_person": True}
+            return {**_AT_WORK, **waits, "phase": Phase.AWAITING_APPROVAL.value}
         case DeploymentQueued():
             waits = {"queued_behind": list(fact.behind), "deadline": fact.deadline}
             return {**_AT_WORK, **waits, "phase": Phase.QUEUED.value}

@@ -41,7 +41,8 @@ def _deployment(fact: Fact, lines: Lines) -> str:
             count = len(fact.plan.forward)
             what = f"{fact.release} to {fact.environment}: {fact.strategy}, {count} steps"
             origin = f", reverting {fact.reverts}" if fact.reverts else ""
-            return f"planned {what}{origin}{f', retrying {fact.retries}' if fact.retries else ''}"
+            again = f", retrying {fact.retries}" if fact.retries else ""
+            return f"planned {what}{origin}{again}{f', until {fact.deadline}' if fact.deadline else ''}"
         case deployment.DeploymentReplanned():
             return f"planned again, {fact.strategy}, {len(fact.plan.forward)} steps: {fact.reason}"
         case deployment.DeploymentRequested(by=by):

@@ -230,6 +230,7 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
             digest=CANARY.digest,
             by=ANN,
             retries=OTHER,
+            deadline="2026-12-23T09:30:00.000000Z",
         ),
     ),
     (

@@ -29,6 +29,7 @@ from release_management.domain.deployment.events import (
     DeploymentFastForwarded,
     DeploymentHalted,
     DeploymentPaused,
+    DeploymentPlanned,
     DeploymentQueued,
     DeploymentRejected,
     DeploymentResumed,
@@ -478,6 +479,23 @@ def test_what_succeeded_is_rolled_back_and_not_aborted() -> None:
 
 
 # The queue, and the end
+
+
+def test_a_plan_that_nobody_deploys_expires() -> None:
+    made, requested = planned(CANARY)
+    assert isinstance(made, DeploymentPlanned)
+    state = given([made.model_copy(update={"deadline": later(NOW, 60)})])
+
+    assert expire(state, later(NOW, 59)) == []
+    facts = expire(state, later(NOW, 60))
+    assert facts == [DeploymentExpired(reason="nobody deployed it before the plan's deadline")]
+    assert expire(given(facts, state), MUCH_LATER) == []
+    begun = given([requested, DeploymentApprovalAwaited(approval=OTHER)], state)
+    assert expire(begun, MUCH_LATER) == [], "the approval has a deadline of its own"
+
+
+def test_a_plan_of_the_time_before_deadlines_waits_for_ever() -> None:
+    assert expire(given(planned(CANARY)[:1]), MUCH_LATER) == []
 
 
 def test_who_waits_too_long_for_a_place_expires() -> None:

@@ -46,7 +46,7 @@ def test_the_defaults_are_those_of_argo_and_kubernetes() -> None:
             "recreate",
             {"speed": "high"},
             "strategy recreate has no option 'speed'; it has abort_scale_down_delay, healthy_deadline, min_ready, "
-            "replicas, scale_down_delay",
+            "plan_deadline, replicas, scale_down_delay",
         ),
         (
             "canary",

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from release_management import views
 from release_management.domain.deployment.events import (
     DeploymentApprovalAwaited,
     DeploymentCancelled,
@@ -131,6 +132,24 @@ def test_waiting_for_approval_and_for_the_place(story: Story, ask: Ask) -> None:
     assert (early["phase"], early["approval"]) == ("Planned", "a-1")
     assert (awaits["phase"], awaits["awaits_person"]) == ("AwaitingApproval", True)
     assert (queued["phase"], queued["queued_behind"], queued["deadline"]) == ("Queued", ["d-0"], at(900))
+
+
+def test_it_says_how_long_it_waits_and_what_happens_then(story: Story, ask: Ask) -> None:
+    def patience() -> str | None:
+        return views.Deployment.of(one(ask)).patience
+
+    story.planned("d-1", deadline=at(900))
+    story.walk("d-1", [DeploymentApprovalAwaited(approval="a-1")])
+    assert patience() == "waits until 2026-11-23 09:45:00, then it expires"
+    story.requested("d-1")
+    story.walk("d-1", [DeploymentApprovalAwaited(approval="a-1")])
+    assert patience() is None, "the approval says how long"
+    story.walk("d-1", [DeploymentQueued(behind=("d-0",), deadline=at(960))])
+    assert patience() == "waits until 2026-11-23 09:46:00, then it expires"
+    story.started("d-1")
+    assert patience() is None
+    story.walk("d-1", [DeploymentPaused.model_validate({**PAUSE, "deadline": at(1020)})])
+    assert patience() == "waits until 2026-11-23 09:47:00, then it goes back"
 
 
 def test_a_new_plan_takes_the_place_of_the_old(story: Story, ask: Ask) -> None:

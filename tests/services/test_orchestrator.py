@@ -259,6 +259,47 @@ def test_a_queued_deployment_that_waited_too_long_expires(office: Office, works:
     assert "deployment.expire" in works.asked.commands
 
 
+def test_a_queued_deployment_whose_plan_has_changed_still_expires(office: Office, works: Works) -> None:
+    office.deploy("shop@1.0.0")
+    office.release("2.0.0")
+    second = office.deploy("shop@2.0.0")
+    changed = {"application": "shop", "strategy": "rolling", "options": {"min_ready": 5}}
+    office.do("policy.configure_strategy", changed)
+    office.do("deployment.proceed", {"deployment": second})
+    assert office.facts(second, "replanned")
+    office.clock.advance(86_401)
+
+    works.during(lambda: bool(office.facts(second, "expired")))
+
+
+def test_a_plan_that_nobody_deploys_expires_and_what_was_approved_of_it_is_void(office: Office, works: Works) -> None:
+    office.environment("production")
+    wanted = {"release": "shop@1.0.0", "environment": "production"}
+    planned = office.do("deployment.plan", wanted | {"options": {"plan_deadline": "2d"}})["deployment"]
+    office.do("approval.request", {"deployment": planned})
+    office.do("approval.grant", {"approval": planned}, actor="bob")
+    assert office.facts(planned, "planned")[0]["deadline"] == "2026-11-25T09:30:00.000000Z"
+    office.clock.advance(2 * 86_400 - 1)
+    works.during(looked_again(works, office))
+    assert office.facts(planned, "expired") == []
+
+    office.clock.advance(1)
+    works.during(lambda: bool(office.facts(planned, "expired")))
+
+    assert office.records("approval.voided")[-1]["data"]["reason"] == "its deployment expired"
+    assert office.do("deployment.plan", wanted)["deployment"] != planned
+
+
+def test_what_is_deployed_no_longer_expires_as_a_plan(office: Office, works: Works) -> None:
+    deployment = office.deploy("shop@1.0.0", options={"plan_deadline": "1m"})
+    office.clock.advance(120)
+
+    works.during(looked_again(works, office))
+
+    assert office.facts(deployment, "expired") == []
+    assert works.asked.commands == []
+
+
 def test_an_approval_that_nobody_decides_on_expires_with_its_deployment(office: Office, works: Works) -> None:
     office.environment("production")
     waiting = office.deploy("shop@1.0.0", "production")

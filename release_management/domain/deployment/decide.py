@@ -139,7 +139,10 @@ def resume(state: Deployment, leg: Leg, index: int, now: str) -> list[Deployment
 
 def expire(state: Deployment, now: str) -> list[DeploymentEvent]:
     """End a waiting phase whose deadline has passed."""
-    if state.phase is Phase.QUEUED and state.deadline is not None and now >= state.deadline:
+    late = state.deadline is not None and now >= state.deadline
+    if state.phase is Phase.PLANNED and late:
+        return [DeploymentExpired(reason="nobody deployed it before the plan's deadline")]
+    if state.phase is Phase.QUEUED and late:
         return [DeploymentExpired(reason="the place did not become free before the deadline")]
     waiting = waiting_at(state)
     if state.phase is Phase.PAUSED and waiting is not None:

@@ -44,9 +44,13 @@ class Binding(Value):
 
 
 class DeploymentPlanned(Fact):
-    """A plan exists. `chosen`: the strategy was named by the caller and not taken from a policy."""
+    """A plan exists. `chosen`: the strategy was named by the caller and not taken from a policy.
+
+    It expires at `deadline` unless somebody deploys it before; plans of version 1 had none.
+    """
 
     NAME: ClassVar[str] = "deployment.planned"
+    VERSION: ClassVar[int] = 2
     deployment: str
     release: str
     application: Name
@@ -61,6 +65,7 @@ class DeploymentPlanned(Fact):
     by: ActorId
     reverts: str | None = None
     retries: str | None = None
+    deadline: str | None = None
 
 
 class DeploymentReplanned(Fact):

@@ -165,6 +165,7 @@ def evolve(state: Deployment, event: DeploymentEvent) -> Deployment:
                 by=event.by,
                 reverts=event.reverts,
                 retries=event.retries,
+                deadline=event.deadline,
             )
         case DeploymentReplanned():
             return replace(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from release_management.domain import approval as approvals
 from release_management.domain import place as places
 from release_management.domain.deployment.events import (
     DeploymentEvent,
@@ -42,6 +43,13 @@ def record(desk: Desk, id: str, facts: Sequence[DeploymentEvent]) -> None:
             for target in state.targets:
                 place = desk.place(state.environment, state.application, target)
                 _write(desk, state, target, places.release(place, id))
+
+
+def void_approval(desk: Desk, state: Deployment, reason: str) -> None:
+    """Withdraw the approval, asked for or given, of a deployment that will not begin."""
+    if state.approval is not None:
+        given = desk.approval(state.approval)
+        desk.write(f"approval:{given.id}", approvals.void(given, reason))
 
 
 def _write(desk: Desk, state: Deployment, target: str, facts: Sequence[PlaceEvent]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from release_management.domain.deployment.decide import later
 from release_management.domain.deployment.events import DeploymentPlanned, DeploymentReplanned, DeploymentSuperseded
 from release_management.domain.deployment.state import WAITING, Deployment, Phase
 from release_management.domain.environment import Environment
@@ -14,7 +15,7 @@ from release_management.domain.planning import Draft, choose, draft
 from release_management.domain.policy import Gate, TriggerCondition
 from release_management.domain.release import Release, ReleaseDeploymentPlanned
 from release_management.domain.rules import Situation
-from release_management.domain.strategies import StrategyName
+from release_management.domain.strategies import StrategyName, parse_options
 from release_management.services.decisions.consequences import record
 from release_management.services.desk import Desk
 
@@ -56,6 +57,7 @@ def plan(desk: Desk, wanted: Wanted) -> Deployment:
         by=desk.actor,
         reverts=wanted.reverts,
         retries=wanted.retries,
+        deadline=later(desk.now, parse_options(compiled.strategy, compiled.options).plan_deadline),
     )
     record(desk, id, [planned])
     event = ReleaseDeploymentPlanned(environment=wanted.environment, deployment=id)

@@ -18,7 +18,7 @@ from release_management.adapters.garbage import collect_rarely
 from release_management.adapters.stack.core import Core
 
 CACHED, COLD = 40, 7
-SETTINGS = {"command": ["{python}", "-m", "http.server"], "port": 8080}
+COMMAND = ["{python}", "-m", "http.server"]
 Command = Callable[[Core, str], None]
 
 
@@ -45,8 +45,8 @@ def measure(store: Store, scale: Scale) -> Iterator[Row]:
     """Seed, then measure old and fresh in turns."""
     core = Core(store.home)
     shop = Shop(itertools.count())
-    for environment in ("old", "fresh"):
-        target = {"name": "main", "components": {"web": SETTINGS}}
+    for port, environment in ((8080, "old"), (8081, "fresh")):
+        target = {"name": "main", "components": {"web": {"command": COMMAND, "port": port}}}
         data = {"name": environment, "tier": "staging", "targets": [target]}
         accepted(core.gateway.answer(wish("environment.configure", data)))
     for version in ("1.0.0", "1.0.1", "2.0.0"):

@@ -1,8 +1,8 @@
 """The executors by name: how each checks a component's settings, and how it is made."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from release_management.adapters import command, local
 from release_management.services.desk import SettingsCheck
@@ -21,10 +21,16 @@ class RunningExecutor(Executor, Protocol):
         ...
 
 
-EXECUTORS: Mapping[str, SettingsCheck] = {
-    "command": command.check_settings,
-    "local": lambda settings, _: local.check_settings(settings),
-}
+def _command(settings: Mapping[str, Any], routes: bool) -> Collection[str]:
+    command.check_settings(settings, routes)
+    return ()
+
+
+def _local(settings: Mapping[str, Any], _: bool) -> Collection[str]:
+    return (f"port {local.check_settings(settings).port}",)
+
+
+EXECUTORS: Mapping[str, SettingsCheck] = {"command": _command, "local": _local}
 _MADE: Mapping[str, Callable[[Path, Clock], RunningExecutor]] = {
     "command": command.CommandExecutor,
     "local": local.LocalExecutor,

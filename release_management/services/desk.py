@@ -1,6 +1,6 @@
 """What a decision is given: the states that it asks for, who wishes, the time; and where it writes what follows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 from release_management.domain.approval import Approval
@@ -15,10 +15,11 @@ from release_management.domain.release import Release, unknown_release
 from release_management.domain.streams import fold
 from release_management.domain.words import Fact, Refused
 
-SettingsCheck = Callable[[Mapping[str, Any], bool], object]
+SettingsCheck = Callable[[Mapping[str, Any], bool], Collection[str]]
 """Reads a component's settings for an executor; raises `ValueError` with one sentence where they are wrong.
 
-The second argument says whether the target shifts traffic.
+The second argument says whether the target shifts traffic. Returns what the component claims and the executor has only
+once, in words, such as `port 8080`.
 """
 
 

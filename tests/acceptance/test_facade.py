@@ -19,11 +19,19 @@ import release_management
 from release_management import Deployment, NotReachableError, Refused, ReleaseManager
 from release_management.adapters.stack.backends import Backend
 
-COMPONENT = {"command": ["./run", "--port", "{port}", "--version", "{version}"], "port": 18080, "health": "/health"}
-TARGETS = {"main": {"executor": "local", "components": {"web": COMPONENT}}}
+COMMAND = ["./run", "--port", "{port}", "--version", "{version}"]
 NUMBERS = count(1)
 UNTYPED: Any = ReleaseManager
-LABELS = {"staging": {"name": "Staging", "targets": TARGETS}, "production": {"name": "Live", "targets": TARGETS}}
+
+
+def targets(port: int = 18080) -> dict[str, Any]:
+    return {"main": {"executor": "local", "components": {"web": {"command": COMMAND, "port": port}}}}
+
+
+LABELS = {
+    "staging": {"name": "Staging", "targets": targets()},
+    "production": {"name": "Live", "targets": targets(18081)},
+}
 
 
 @pytest.fixture
@@ -206,7 +214,7 @@ def test_a_manager_on_anothers_backend_leaves_it_open(shop: ReleaseManager) -> N
 
 
 def test_environments_are_merged(alone: ReleaseManager) -> None:
-    alone.configure_environments({"staging": {"name": "Staging", "variables": {"LEVEL": "info"}, "targets": TARGETS}})
+    alone.configure_environments({"staging": {"name": "Staging", "variables": {"LEVEL": "info"}, "targets": targets()}})
 
     (staging,) = alone.configure_environments({"staging": {"name": "Stage"}})
 
@@ -428,7 +436,7 @@ def test_approval_is_somebody_elses(shop: ReleaseManager, as_bob: ReleaseManager
 
 def test_only_the_named_approvers_may(shop: ReleaseManager, as_bob: ReleaseManager) -> None:
     rule = {"required": 2, "approvers": ["carol", "dave"], "allow_self": False}
-    shop.configure_environments({"vault": {"approval": rule, "targets": TARGETS}})
+    shop.configure_environments({"vault": {"approval": rule, "targets": targets(18082)}})
     approval = shop.request_approval(shop.plan_deployment(shop.create_release("1.0.0", ["web"]), "vault"))
 
     with pytest.raises(Refused, match="bob"):

@@ -18,7 +18,7 @@ from release_management.services.ports import EventLog, Lease
 from release_management.services.wishes import Outcome, Wish
 
 REGISTRY = Registry()
-COMPONENT = {"command": ["{python}", "-m", "http.server"], "port": 8080}
+COMMAND = ["{python}", "-m", "http.server"]
 PATIENCE = 20.0
 
 
@@ -43,6 +43,7 @@ class Office:
         self.clock = SetClock()
         self.keyring = SQLiteKeyring(folder / "private.db")
         self._numbers = count(1)
+        self._ports: dict[str, int] = {}
         self._gateways: list[Gateway] = []
         self._logs: list[SQLiteEventLog] = []
         self.log = self.open_log()
@@ -75,7 +76,8 @@ class Office:
         return dict(outcome.result)
 
     def environment(self, name: str = "staging", **attributes: Any) -> None:
-        target = {"name": "main", "components": {"web": COMPONENT}}
+        port = self._ports.setdefault(name, 8080 + len(self._ports))
+        target = {"name": "main", "components": {"web": {"command": COMMAND, "port": port}}}
         self.do("environment.configure", {"name": name, "targets": [target], **attributes})
 
     def release(self, version: str, application: str = "shop", **data: Any) -> str:

@@ -10,12 +10,14 @@ from release_management.cli.manifest.yaml_file import Place, YamlFile
 from release_management.domain import environment as environments
 from release_management.domain.environment import ApprovalRule, ConfigureEnvironment, Target
 from release_management.domain.words import Refused
+from release_management.services.claims import collision
 
 COMMAND = "environment.configure"
 
 
 def changed_environments(manifest: Manifest, file: YamlFile, there: Mapping[str, Row]) -> Iterator[Change]:
     """New and different environments, each followed by its targets."""
+    _check_claims(manifest, file, there)
     for name, part in manifest.environments.items():
         row = there.get(name)
         _check_approval(name, part, file)
@@ -27,7 +29,7 @@ def changed_environments(manifest: Manifest, file: YamlFile, there: Mapping[str,
             yield Change("+", "environment", name, (), commands)
         elif details := differences({key: row[key] for key in given}, given):
             yield Change("~", "environment", name, details, commands)
-        known = {each["name"]: Target.model_validate_json(json.dumps(each)) for each in (row or {}).get("targets", ())}
+        known = _targets(row)
         for target, body in part.targets.items():
             place = ("environments", name, "targets", target)
             yield from _changed_target(name, _target(target, body, file, place), known.get(target))
@@ -40,6 +42,34 @@ def order_after(manifest: Manifest, there: Mapping[str, Row]) -> tuple[str, ...]
         end = max(orders.values(), default=-1) + 1
         orders[name] = orders.get(name, end) if part.order is None else part.order
     return tuple(name for _, name in sorted((order, name) for name, order in orders.items()))
+
+
+def _targets(row: Row | None) -> dict[str, Target]:
+    return {each["name"]: Target.model_validate_json(json.dumps(each)) for each in (row or {}).get("targets", ())}
+
+
+def _check_claims(manifest: Manifest, file: YamlFile, there: Mapping[str, Row]) -> None:
+    """The rule of the gateway, asked of everything as it will be."""
+    places: dict[tuple[str, str], Place] = {
+        (name, target): ("environments", name, "targets", target)
+        for name, part in manifest.environments.items()
+        for target in part.targets
+    }
+    stated = [
+        (name, _target(target, body, file, places[name, target]))
+        for name, part in manifest.environments.items()
+        for target, body in part.targets.items()
+    ]
+    others = [
+        (name, target)
+        for name, row in there.items()
+        for target in _targets(row).values()
+        if (name, target.name) not in places
+    ]
+    if found := collision(stated, others, EXECUTORS):
+        claim, reason = found
+        place = places[claim.environment, claim.target]
+        raise file.refusal((*place, "components", claim.component), reason)
 
 
 def _target(name: str, body: TargetPart, file: YamlFile, place: Place) -> Target:

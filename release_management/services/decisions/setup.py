@@ -7,10 +7,11 @@ from release_management.domain import environment as environments
 from release_management.domain import estate as estates
 from release_management.domain import pipeline as pipelines
 from release_management.domain import policy as policies
-from release_management.domain.environment import ApprovalRule, ConfigureEnvironment, Target
+from release_management.domain.environment import ApprovalRule, ConfigureEnvironment, Environment, Target
 from release_management.domain.pipeline import ConfigurePipeline
 from release_management.domain.policy import ConfigureGates, ConfigureStrategy, ConfigureTriggers, PolicyCommand
 from release_management.domain.words import Command, Refused
+from release_management.services.claims import collision
 from release_management.services.desk import Desk
 
 
@@ -26,6 +27,7 @@ def configure_environment(command: ConfigureEnvironment, desk: Desk) -> None:
         rule = ApprovalRule(required=wish.required, approvers=approvers, allow_self=wish.allow_self)
     for target in command.targets:
         _check(command.name, target, desk)
+    _check_claims(command, state, desk)
     desk.write(stream, environments.decide(command, state, rule))
     order = desk.environment(command.name).order
     desk.write(estates.STREAM, estates.enlist(command.name, order, desk.estate()))
@@ -42,6 +44,22 @@ def _check(environment: str, target: Target, desk: Desk) -> None:
             desk.executors[target.executor]({**settings, "slots": list(target.slots)}, target.routes != "none")
         except ValueError as error:
             raise Refused(f"{where}, component {name}: {error}") from None
+
+
+def _check_claims(command: ConfigureEnvironment, state: Environment, desk: Desk) -> None:
+    """Refuse a target, unless it is there already, that wants what a component somewhere else has."""
+    stated = [(command.name, target) for target in command.targets if state.targets.get(target.name) != target]
+    if not stated:
+        return
+    names = {target.name for _, target in stated}
+    others = [(command.name, target) for name, target in state.targets.items() if name not in names]
+    for name in desk.estate().environments:
+        if name != command.name:
+            others += [(name, target) for target in desk.environment(name).targets.values()]
+    if found := collision(stated, others, desk.executors):
+        claim, reason = found
+        where = f"environment {command.name}, target {claim.target}, component {claim.component}"
+        raise Refused(f"{where}: {reason}")
 
 
 def configure_pipeline(command: ConfigurePipeline, desk: Desk) -> None:

@@ -99,6 +99,11 @@ def test_aliases_and_yaml_1_2_scalars_are_read(tmp_path: Path) -> None:
         ),
         (TARGET.replace("-V", "'{prot}'"), "the unknown placeholder {prot}"),
         (
+            TARGET + TARGET.replace("environments:\n", "").replace("staging", "production"),
+            "line 13: environments.production.targets.main.components.web: port 18080 is that of component web on "
+            "target main of environment staging, and executor local has it once; give one of them another",
+        ),
+        (
             TARGET.replace("      main:", "      main:\n        executor: k8s"),
             "there is no executor 'k8s'; there is command, local",
         ),

@@ -53,6 +53,22 @@ def mapped(where: str, given: object, such_as: str) -> dict[str, Any]:
     return dict(given)
 
 
+def plain(given: object) -> Any:
+    """The same as JSON has it: any mapping is an object, any sequence but a text a list. What is neither stays."""
+    try:
+        return _plain(given)
+    except RecursionError:
+        raise Refused("what was given contains itself, or is nested too deeply; JSON could not have it") from None
+
+
+def _plain(given: object) -> Any:
+    if isinstance(given, Mapping):
+        return {key: _plain(value) for key, value in given.items()}
+    if isinstance(given, Sequence) and not isinstance(given, str | bytes | bytearray | memoryview):
+        return [_plain(value) for value in given]
+    return given
+
+
 def moment(where: str, given: object, zone: str = "UTC") -> str:
     """A time in UTC, as records have it: of a `datetime`, RFC 3339, a date in `zone`, or so long ago (`"30d"`)."""
     if isinstance(given, datetime):
@@ -114,7 +130,8 @@ def environment_data(name: str, given: object) -> dict[str, Any]:
     ]
     data["name"] = name
     try:
-        ConfigureEnvironment.model_validate_json(json.dumps(_JSON.validate_python(data), allow_nan=False))
+        data = _JSON.validate_python(plain(data))
+        ConfigureEnvironment.model_validate_json(json.dumps(data, allow_nan=False))
     except ValidationError as error:
         raise Refused(f"environment {name}: {explain(error)}") from None
     except ValueError:

@@ -17,7 +17,17 @@ from pydantic import ValidationError
 from release_management.adapters.nats.client import NotReachableError
 from release_management.adapters.stack.backends import Backend, connect
 from release_management.domain.words import Refused, explain
-from release_management.given import data_address, environment_data, listed, mapped, moment, reordered, text, window
+from release_management.given import (
+    data_address,
+    environment_data,
+    listed,
+    mapped,
+    moment,
+    plain,
+    reordered,
+    text,
+    window,
+)
 from release_management.services.bus import QueryNotUnderstood
 from release_management.services.wishes import NotUnderstood, Outcome, Wish
 from release_management.views import (
@@ -504,7 +514,7 @@ class ReleaseManager:
                 sender=self._sender,
                 id=str(uuid.uuid4()),
                 command=command,
-                data={key: value for key, value in data.items() if value is not None},
+                data={key: plain(value) for key, value in data.items() if value is not None},
                 actor=actor,
                 actorkind="person",
                 actorauth="asserted" if asserted else "os",

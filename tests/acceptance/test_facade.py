@@ -3,6 +3,7 @@
 import inspect
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from functools import partial
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -213,6 +215,41 @@ def test_a_manager_on_anothers_backend_leaves_it_open(shop: ReleaseManager) -> N
 # Environments and pipelines
 
 
+def test_where_a_list_is_taken_any_sequence_is(alone: ReleaseManager) -> None:
+    web = {"command": ("./run", "{port}"), "port": 18080}
+    target = {"slots": ("a", "b"), "routes": (0, 50, 100), "components": MappingProxyType({"web": web})}
+    rule = {"approvers": ("bob", "carol")}
+
+    (staging,) = alone.configure_environments(
+        MappingProxyType({"staging": {"targets": {"main": target}, "approval": rule}})
+    )
+    alone.setup_release_pipeline("main", ("staging",))
+    release = alone.create_release(
+        "1.0.0", deque(["web"]), ("faster",), ({"commit": "abcd1234", "committed_at": "2026-11-20T14:03:00Z"},)
+    )
+    steps: Any = ({"set_weight": 50}, {"pause": {}})
+    planned = alone.plan_deployment(release, "staging", "canary", {"steps": steps})
+    alone.configure_rollback_strategy(({"metric": "error_rate", "threshold": 0.05, "duration_seconds": 60},))
+
+    assert list(staging.targets[0]["slots"]) == ["a", "b"]
+    assert planned.phase == "Planned"
+    alone.configure_environments({"staging": {"targets": {"main": dict(staging.targets[0]) | {"reversible": False}}}})
+
+
+@pytest.mark.parametrize("slots", ["ab", b"ab", {"a", "b"}, ("a", 1), (b"a",)])
+def test_a_text_or_a_set_is_no_sequence_of_names(alone: ReleaseManager, slots: object) -> None:
+    with pytest.raises(Refused, match=r"^environment staging: targets"):
+        alone.configure_environments({"staging": {"targets": {"main": {"slots": slots}}}})
+
+
+def test_what_contains_itself_is_refused(alone: ReleaseManager) -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+
+    with pytest.raises(Refused, match="contains itself"):
+        alone.plan_deployment("1.0.0", "staging", "canary", {"steps": endless})
+
+
 def test_environments_are_merged(alone: ReleaseManager) -> None:
     alone.configure_environments({"staging": {"name": "Staging", "variables": {"LEVEL": "info"}, "targets": targets()}})
 
@@ -224,7 +261,7 @@ def test_environments_are_merged(alone: ReleaseManager) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [None, {"tier": "moon"}, {"order": float("nan")}, {"targets": ["main"]}, {"approval": {"approvers": ("alice",)}}],
+    [None, {"tier": "moon"}, {"order": float("nan")}, {"targets": ["main"]}, {"approval": {"approvers": {"alice"}}}],
 )
 def test_environments_of_which_one_is_wrong_are_all_refused(alone: ReleaseManager, wrong: Any) -> None:
     with pytest.raises(Refused, match=r"^environment production"):

@@ -14,6 +14,7 @@ from release_management.domain.words import (
     Line,
     Name,
     Note,
+    NotYet,
     Personal,
     Refused,
 )
@@ -191,9 +192,11 @@ def deny(command: RefuseApproval, state: Approval, actor: str) -> list[ApprovalE
 
 
 def expire(state: Approval, now: str) -> list[ApprovalEvent]:
-    """End it if its time is up (RFC 3339 UTC texts compare as times)."""
-    if state.phase is not Phase.WAITING or now < state.expires_at:
+    """End it once its time is up (RFC 3339 UTC texts compare as times). Raises `NotYet`."""
+    if state.phase is not Phase.WAITING:
         return []
+    if now < state.expires_at:
+        raise NotYet(state.expires_at)
     return [ApprovalExpired(deployment=state.deployment)]
 
 

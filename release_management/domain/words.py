@@ -140,6 +140,15 @@ class Refused(Exception):
         self.verdicts = verdicts
 
 
+class NotYet(Exception):
+    """A timer that came before its time, by a clock that is ahead of ours. It says nothing: ask again later."""
+
+    def __init__(self, retry_at: str) -> None:
+        """`retry_at` is when it falls due, RFC 3339."""
+        super().__init__(f"it is too early: this falls due at {retry_at}; ask again then")
+        self.retry_at = retry_at
+
+
 def explain(error: Any) -> str:
     """Turn a pydantic `ValidationError` into one sentence: where, what is wrong, what came in."""
     parts = []

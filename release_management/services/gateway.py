@@ -10,6 +10,7 @@ from functools import partial
 import structlog
 
 from release_management.domain.registry import Registry
+from release_management.domain.words import NotYet
 from release_management.services import measures
 from release_management.services.bus import GatewayFailed
 from release_management.services.deciding import Decided, Decider, Ground
@@ -263,6 +264,8 @@ class Gateway:
                 ticket.settle(other_content(wish))
         except LogUnavailableError:
             raise
+        except NotYet as early:
+            ticket.settle(busy(wish, str(early)))
         except Exception as error:
             log.exception("a wish could not be decided", command=wish.command, id=wish.id)
             reason = f"an error of ours, which is in the log ({type(error).__name__}); nothing was recorded"

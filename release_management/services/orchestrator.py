@@ -23,6 +23,9 @@ from release_management.services.ports import Clock, LogUnavailableError
 from release_management.services.wishes import Wish
 
 SENT_AGAIN_AFTER = 30.0
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 1.0
+"""Between one asking and the next where a command was not decided: twice as long each time."""
 NAMESPACE = UUID("6f1d0b7e-5a53-4d0e-9d55-0d4a3f3a1c11")
 DEADLINES = frozenset({"deployment.expire_step", "deployment.expire", "approval.expire"})
 log = structlog.get_logger()
@@ -89,6 +92,7 @@ class Orchestrator:
         self._deadlines_armed = False
         self._done: set[str] = set()
         self._sent: dict[int, tuple[int, float]] = {}
+        self._undecided: dict[str, tuple[float, float]] = {}
 
     async def run(self) -> None:
         """Act, wait for the log or the clock, and act again. Errors are logged and tried again."""
@@ -125,7 +129,8 @@ class Orchestrator:
                 raise
             except Exception:
                 log.exception("an item of the agenda could not be carried out; trying again", subject=subject)
-        return min([1.0, *(_seconds(now, item["due"]) for _, item in items if item["due"] > now)])
+        again = [max(0.01, at - time.monotonic()) for _, at in self._undecided.values()]
+        return min([1.0, *again, *(_seconds(now, item["due"]) for _, item in items if item["due"] > now)])
 
     async def _carry_out(self, subject: str, item: Item) -> None:
         if item["kind"] == "order":
@@ -143,7 +148,8 @@ class Orchestrator:
 
     async def _command(self, subject: str, item: Item) -> None:
         id = _command_id(subject, item)
-        if id in self._done:
+        pause, at = self._undecided.get(id, (FIRST_PAUSE_SECONDS, 0.0))
+        if id in self._done or time.monotonic() < at:
             return
         sender = "system:timers" if item["due"] else "system:orchestrator"
         outcome = await self._gateway.submit(
@@ -159,8 +165,11 @@ class Orchestrator:
                 causationid=item["cause"],
             )
         )
-        if outcome.status != "busy":
+        if outcome.status == "busy":
+            self._undecided[id] = (min(2 * pause, LONGEST_PAUSE_SECONDS), time.monotonic() + pause)
+        else:
             self._done.add(id)
+            self._undecided.pop(id, None)
 
     def _measure(self, now: str, items: list[tuple[str, Item]]) -> None:
         for kind in ("order", "command"):
@@ -172,7 +181,9 @@ class Orchestrator:
         """Keep no memory of what has left the agenda."""
         fences = {item["order"]["fence"] for _, item in items if item["kind"] == "order"}
         self._sent = {fence: sent for fence, sent in self._sent.items() if fence in fences}
-        self._done &= {_command_id(subject, item) for subject, item in items if item["kind"] == "command"}
+        ids = {_command_id(subject, item) for subject, item in items if item["kind"] == "command"}
+        self._done &= ids
+        self._undecided = {id: again for id, again in self._undecided.items() if id in ids}
 
 
 def _command_id(subject: str, item: Item) -> str:

@@ -21,7 +21,7 @@ from release_management.domain.approval import (
     void,
 )
 from release_management.domain.environment import ApprovalRule
-from release_management.domain.words import Personal, Refused
+from release_management.domain.words import NotYet, Personal, Refused
 from tests.domain.build import ANN, BEN, DEPLOYMENT, DIGEST, EVE, LATER, NOW
 
 ID = "0193a5c2-7d7e-7000-8000-0000000000aa"
@@ -109,7 +109,8 @@ def test_what_waits_no_longer_cannot_be_decided(ending: ApprovalEvent) -> None:
 
 
 def test_it_expires_when_its_time_is_up_and_not_before() -> None:
-    assert expire(given(), NOW) == []
+    with pytest.raises(NotYet, match="it is too early"):
+        expire(given(), NOW)
     assert expire(given(), LATER) == [ApprovalExpired(deployment=DEPLOYMENT)]
     assert expire(given(ApprovalExpired(deployment=DEPLOYMENT)), LATER) == []
     assert expire(given(ApprovalCompleted(deployment=DEPLOYMENT)), LATER) == []

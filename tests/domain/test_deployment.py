@@ -4,6 +4,8 @@ The plan is a canary over 50 %: 0 candidate, 1 await, 2 route 50, 3 pause until 
 6 bake 30 s, 7 retire the old version; and back: 0 route, 1 promote, 2 pause 30 s, 3 retire.
 """
 
+from collections.abc import Callable
+
 import pytest
 from pydantic import JsonValue
 
@@ -45,7 +47,7 @@ from release_management.domain.deployment.events import (
 from release_management.domain.deployment.state import Deployment, Phase
 from release_management.domain.orders import AwaitSlotHealthy, ProvisionSlot, RetireSlot, RouteSlots
 from release_management.domain.plan import Plan
-from release_management.domain.words import Personal, Refused
+from release_management.domain.words import NotYet, Personal, Refused
 from tests.domain.build import (
     BEN,
     DEPLOYMENT,
@@ -233,7 +235,7 @@ def test_broken_machinery_is_tried_again_later_each_time_and_then_it_goes_back(r
         assert errored.retry_at is not None
         waits.append(errored.retry_at)
         state = given([errored], state)
-        assert retry_step(state, "forward", 0, attempt, NOW) == []
+        assert too_early(retry_step, state, "forward", 0, attempt, NOW) == errored.retry_at
         state = given(retry_step(state, "forward", 0, attempt, errored.retry_at), state)
 
     assert waits == [later(NOW, 1), later(NOW, 2)]
@@ -255,11 +257,19 @@ def test_only_what_was_begun_is_undone() -> None:
 # Deadlines
 
 
+def too_early(timer: Callable[..., object], *given: object) -> str:
+    """Have a timer fire before its time; when it is told to come again."""
+    with pytest.raises(NotYet) as early:
+        timer(*given)
+    return early.value.retry_at
+
+
 def test_silence_until_the_deadline_is_the_machinerys_fault() -> None:
     state = started(CANARY)
 
-    assert expire_step(state, "forward", 0, 1, later(NOW, ORDER_SECONDS - 1)) == []
-    (errored,) = expire_step(state, "forward", 0, 1, later(NOW, ORDER_SECONDS))
+    deadline = later(NOW, ORDER_SECONDS)
+    assert too_early(expire_step, state, "forward", 0, 1, later(NOW, ORDER_SECONDS - 1)) == deadline
+    (errored,) = expire_step(state, "forward", 0, 1, deadline)
     assert isinstance(errored, DeploymentStepErrored)
     assert errored.reason == "no word from the executor before the step's deadline"
 
@@ -309,7 +319,7 @@ def test_a_pause_for_a_person_does_not_end_by_time_but_its_deadline_takes_it_bac
     state = walked(PAUSED)
 
     assert resume(state, "forward", PAUSED, MUCH_LATER) == []
-    assert expire(state, later(NOW, 3599)) == []
+    assert too_early(expire, state, later(NOW, 3599)) == later(NOW, 3600)
     facts = expire(state, later(NOW, 3600))
     assert names(facts) == ["aborting", "step_started"]
     assert isinstance(facts[0], DeploymentAborting)
@@ -320,7 +330,7 @@ def test_a_timed_pause_ends_by_its_time_and_not_before() -> None:
     state = walked(BAKING)
     assert state.phase is Phase.BAKING
 
-    assert resume(state, "forward", BAKING, later(NOW, 29)) == []
+    assert too_early(resume, state, "forward", BAKING, later(NOW, 29)) == later(NOW, 30)
     assert names(resume(state, "forward", BAKING, later(NOW, 30))) == ["resumed", "step_started"]
     assert resume(state, "forward", PAUSED, MUCH_LATER) == []
     assert resume(state, "rollback", BAKING, MUCH_LATER) == []
@@ -501,7 +511,7 @@ def test_a_plan_of_the_time_before_deadlines_waits_for_ever() -> None:
 def test_who_waits_too_long_for_a_place_expires() -> None:
     state = given([*planned(CANARY), DeploymentQueued(behind=(OTHER,), deadline=later(NOW, 60))])
 
-    assert expire(state, later(NOW, 59)) == []
+    assert too_early(expire, state, later(NOW, 59)) == later(NOW, 60)
     facts = expire(state, later(NOW, 60))
     assert facts == [DeploymentExpired(reason="the place did not become free before the deadline")]
     assert expire(given(facts, state), MUCH_LATER) == []

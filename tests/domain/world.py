@@ -50,7 +50,7 @@ from release_management.domain.planning import draft
 from release_management.domain.record import timestamp
 from release_management.domain.release import Release
 from release_management.domain.strategies import StrategyName
-from release_management.domain.words import Refused
+from release_management.domain.words import NotYet, Refused
 from tests.domain.build import ANN, BEN, NOW
 
 Fate = Literal["done", "failed", "errored before", "errored midway", "errored after"]
@@ -447,5 +447,5 @@ class World:
 def _decided(decision: Callable[[], list[DeploymentEvent]]) -> list[DeploymentEvent]:
     try:
         return decision()
-    except Refused:
+    except (Refused, NotYet):
         return []

@@ -14,6 +14,27 @@ from tests.services.office import PATIENCE, Office, occupied
 SECRET = "Zaphod signed it off behind the canteen"
 
 
+# Too early
+
+
+def test_a_timer_that_is_too_early_is_told_to_come_again_and_nothing_is_stored(office: Office) -> None:
+    office.environment(approval={"required": 1})
+    office.release("1.0.0")
+    waiting = office.deploy("shop@1.0.0")
+    expire = office.wish("approval.expire", {"approval": waiting}, sender="system:timers")
+    before = office.log.last_position()
+
+    early = office.gateway.ask(expire).result(PATIENCE)
+
+    assert (early.status, early.first) == ("busy", 0)
+    assert str(early.reason).startswith("it is too early: this falls due at 2026-12-")
+    assert office.log.outcomes([(expire.sender, expire.id)]) == {}
+    assert office.log.last_position() == before
+    office.clock.advance(31 * 86_400)
+    assert office.gateway.ask(expire).result(PATIENCE).status == "accepted"
+    assert office.facts(waiting, "expired")
+
+
 # Repeating
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from release_management.domain.orders import Order
 from release_management.services import orchestrator
 from release_management.services.bus import BusAwayError, GatewayFailed
 from release_management.services.orchestrator import Orchestrator
+from release_management.services.ports import Clock
 from release_management.services.wishes import Outcome, Wish
 from tests.services.office import REGISTRY, Office
 
@@ -56,6 +58,17 @@ class Asked:
         return [wish.command for wish in self.wishes]
 
 
+class Ahead:
+    """A clock that is ahead of the gateway's."""
+
+    def __init__(self, office: Office, seconds: float) -> None:
+        self._office = office
+        self._ahead = timedelta(seconds=seconds)
+
+    def now(self) -> datetime:
+        return self._office.clock.now() + self._ahead
+
+
 class Works:
     """An orchestrator that runs while `during` waits for something to become true."""
 
@@ -63,6 +76,7 @@ class Works:
         self.orders = Orders()
         self.asked = Asked(office)
         self.taken_in = True
+        self.clock: Clock = office.clock
         self._office = office
         self._folder = folder
 
@@ -78,7 +92,7 @@ class Works:
             return self.taken_in
 
         agenda = ProjectedAgenda(self._office.log, REGISTRY, self._folder / "road.db")
-        made = Orchestrator(agenda, self.asked, self.orders, self._office.clock, self._wait, taken_in)
+        made = Orchestrator(agenda, self.asked, self.orders, self.clock, self._wait, taken_in)
         running = asyncio.create_task(made.run())
         try:
             for condition in conditions:
@@ -171,6 +185,30 @@ def test_a_timed_pause_ends_when_its_time_is_over_and_not_before(office: Office,
 
     assert works.asked.commands == ["deployment.resume"]
     assert works.asked.wishes[0].sender == "system:timers"
+
+
+def test_a_timer_whose_clock_is_ahead_of_the_gateways_is_asked_again(office: Office, works: Works) -> None:
+    deployment = paused(office)
+    works.clock = Ahead(office, 0.02)
+    office.clock.advance(59.99)
+    works.during(lambda: len(works.asked.commands) >= 2)
+    assert office.facts(deployment, "resumed") == []
+
+    office.clock.advance(0.01)
+    works.during(lambda: bool(office.facts(deployment, "resumed")))
+
+    assert set(works.asked.commands) == {"deployment.resume"}
+    assert len({wish.id for wish in works.asked.wishes}) == 1
+
+
+def test_a_timer_that_is_too_early_does_not_ask_without_end(office: Office, works: Works) -> None:
+    paused(office)
+    works.clock = Ahead(office, 3600)
+    begun = time.monotonic()
+
+    works.during(lambda: time.monotonic() - begun > 1)
+
+    assert 2 <= works.asked.commands.count("deployment.resume") <= 6
 
 
 def paused(office: Office) -> str:

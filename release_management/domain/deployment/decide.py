@@ -59,7 +59,7 @@ from release_management.domain.plan import (
     Route,
 )
 from release_management.domain.record import timestamp
-from release_management.domain.words import Personal, Refused
+from release_management.domain.words import NotYet, Personal, Refused
 
 ATTEMPTS: Mapping[Leg, int] = {"forward": 3, "rollback": 6}
 ORDER_SECONDS = 600.0
@@ -107,47 +107,51 @@ def report(state: Deployment, said: Report, now: str) -> list[DeploymentEvent]:
 
 
 def expire_step(state: Deployment, leg: Leg, index: int, attempt: int, now: str) -> list[DeploymentEvent]:
-    """A deadline has passed without a report."""
+    """A deadline has passed without a report. Raises `NotYet`."""
     step = state.steps.get((leg, index))
     if state.phase not in ACTIVE or leg != state.leg or step is None or step.status is not StepStatus.STARTED:
         return []
-    if step.attempt != attempt or step.due is None or now < step.due:
+    if step.attempt != attempt or step.due is None:
         return []
+    _wait_until(step.due, now)
     return _overdue(state, leg, index, "no word from the executor before the step's deadline", now)
 
 
 def retry_step(state: Deployment, leg: Leg, index: int, attempt: int, now: str) -> list[DeploymentEvent]:
-    """Try an errored step again once its time has come."""
+    """Try an errored step again once its time has come. Raises `NotYet`."""
     step = state.steps.get((leg, index))
     if state.phase not in ACTIVE or leg != state.leg or step is None or step.status is not StepStatus.ERRORED:
         return []
-    if step.attempt != attempt or step.due is None or now < step.due:
+    if step.attempt != attempt or step.due is None:
         return []
+    _wait_until(step.due, now)
     return _begin(state, leg, index, step_at(state, leg, index), now, attempt + 1)
 
 
 def resume(state: Deployment, leg: Leg, index: int, now: str) -> list[DeploymentEvent]:
-    """End a timed pause once its time is over."""
+    """End a timed pause once its time is over. Raises `NotYet`."""
     waiting = waiting_at(state)
     if state.phase not in ACTIVE or leg != state.leg or waiting is None or waiting[0] != index:
         return []
     _, step = waiting
-    if not step.timed or step.due is None or now < step.due:
+    if not step.timed or step.due is None:
         return []
+    _wait_until(step.due, now)
     return _then_advance(state, [DeploymentResumed(leg=leg, step=index, by="system:timers")], now)
 
 
 def expire(state: Deployment, now: str) -> list[DeploymentEvent]:
-    """End a waiting phase whose deadline has passed."""
-    late = state.deadline is not None and now >= state.deadline
-    if state.phase is Phase.PLANNED and late:
-        return [DeploymentExpired(reason="nobody deployed it before the plan's deadline")]
-    if state.phase is Phase.QUEUED and late:
+    """End a waiting phase whose deadline has passed. Raises `NotYet`."""
+    if state.phase in (Phase.PLANNED, Phase.QUEUED) and state.deadline is not None:
+        _wait_until(state.deadline, now)
+        if state.phase is Phase.PLANNED:
+            return [DeploymentExpired(reason="nobody deployed it before the plan's deadline")]
         return [DeploymentExpired(reason="the place did not become free before the deadline")]
     waiting = waiting_at(state)
     if state.phase is Phase.PAUSED and waiting is not None:
         _, step = waiting
-        if not step.timed and step.due is not None and now >= step.due:
+        if not step.timed and step.due is not None:
+            _wait_until(step.due, now)
             return _abort(state, "deadline", "nobody promoted it before the pause's deadline", now)
     return []
 
@@ -198,6 +202,12 @@ def supersede(state: Deployment, by: str, successor: str, now: str) -> list[Depl
     if state.phase not in MOVING or settled(state):
         return []
     return _abort(state, "superseded", f"superseded by {by}", now)
+
+
+def _wait_until(due: str, now: str) -> None:
+    """An answer is kept for ever and a timer asks under one id: `[]` before the time would be its end."""
+    if now < due:
+        raise NotYet(due)
 
 
 def _abort(

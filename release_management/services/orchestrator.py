@@ -18,7 +18,7 @@ import structlog
 from release_management.domain.orders import Order
 from release_management.domain.record import timestamp
 from release_management.services import measures
-from release_management.services.bus import BusError, Gateway, OrderChannel
+from release_management.services.bus import BusAwayError, BusError, Gateway, OrderChannel
 from release_management.services.ports import Clock, LogUnavailableError
 from release_management.services.wishes import Wish
 
@@ -115,20 +115,28 @@ class Orchestrator:
             await asyncio.to_thread(self._wait, position, pause)
 
     async def _act(self, items: list[tuple[str, Item]]) -> float:
-        """Carry out what is due. Returns the seconds until the next look, at most one."""
+        """Carry out what is due, commands first. Returns the seconds until the next look, at most one.
+
+        Raises `BusError` where the bus did not take something; the rest was carried out, unless the bus is away.
+        """
         now = timestamp(self._clock.now())
         if not self._deadlines_armed:
             self._deadlines_armed = await self._reports_taken_in()
         self._forget(items)
         self._measure(now, items)
         due = [(subject, item) for subject, item in items if item["due"] <= now]
-        for subject, item in due:
+        trouble: BusError | None = None
+        for subject, item in sorted(due, key=lambda it: it[1]["kind"] != "command"):
             try:
                 await self._carry_out(subject, item)
-            except BusError:
+            except BusAwayError:
                 raise
+            except BusError as error:
+                trouble = trouble or error
             except Exception:
                 log.exception("an item of the agenda could not be carried out; trying again", subject=subject)
+        if trouble is not None:
+            raise trouble
         again = [max(0.01, at - time.monotonic()) for _, at in self._undecided.values()]
         return min([1.0, *again, *(_seconds(now, item["due"]) for _, item in items if item["due"] > now)])
 

@@ -11,7 +11,7 @@ import pytest
 from release_management.adapters.stack.agenda import ProjectedAgenda
 from release_management.domain.orders import Order
 from release_management.services import orchestrator
-from release_management.services.bus import BusAwayError, GatewayFailed
+from release_management.services.bus import BusAwayError, BusError, BusFullError, GatewayFailed
 from release_management.services.orchestrator import Orchestrator
 from release_management.services.ports import Clock
 from release_management.services.wishes import Outcome, Wish
@@ -19,13 +19,16 @@ from tests.services.office import REGISTRY, Office
 
 
 class Orders:
-    """An order channel that remembers; `away` so many times first."""
+    """An order channel that remembers; `away` so many times first, and `full` for as long as it is."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[Order, int]] = []
         self.away = 0
+        self.full = False
 
     async def send(self, order: Order, again: int) -> None:
+        if self.full:
+            raise BusFullError("the stream of orders is full")
         if self.away:
             self.away -= 1
             raise BusAwayError("the bus does not answer")
@@ -37,16 +40,19 @@ class Orders:
 
 
 class Asked:
-    """The gateway, and what was asked of it; `troubles` are raised first."""
+    """The gateway, and what was asked of it; `troubles` are raised first, and it cannot answer about `unanswered`."""
 
     def __init__(self, office: Office) -> None:
         self.wishes: list[Wish] = []
         self.troubles: list[Exception] = []
+        self.unanswered = ""
         self._gateway = office.gateway
 
     async def submit(self, wish: Wish) -> Outcome:
         if self.troubles:
             raise self.troubles.pop()
+        if wish.data.get("deployment") == self.unanswered:
+            raise BusError("answering failed")
         self.wishes.append(wish)
         return await self._gateway.submit(wish)
 
@@ -77,6 +83,7 @@ class Works:
         self.asked = Asked(office)
         self.taken_in = True
         self.clock: Clock = office.clock
+        self.trouble: str | None = None
         self._office = office
         self._folder = folder
 
@@ -101,6 +108,7 @@ class Works:
                         assert not running.done()
                         await asyncio.sleep(0.01)
         finally:
+            self.trouble = made.trouble
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
             agenda.close()
@@ -284,6 +292,39 @@ def test_one_item_that_fails_does_not_hold_up_the_others(office: Office, works: 
     works.during(looked_again(works, office), lambda: bool(office.facts(second, "started")))
 
     assert works.asked.troubles == []
+
+
+def test_a_full_stream_of_orders_stops_no_deadline(office: Office, works: Works) -> None:
+    deployment = office.deploy("shop@1.0.0")
+    works.orders.full = True
+    office.clock.advance(3600)
+
+    works.during(lambda: bool(office.facts(deployment, "step_errored")))
+
+    assert works.orders.sent == []
+    works.orders.full = False
+    office.clock.advance(1)
+    works.during(lambda: bool(works.orders.sent))
+
+
+def test_one_question_that_the_gateway_cannot_answer_does_not_hold_up_the_others(office: Office, works: Works) -> None:
+    first, second = office.deploy("shop@1.0.0"), office.deploy(office.release("1.0.0", "blog"))
+    office.clock.advance(3600)
+    works.asked.unanswered = first
+
+    works.during(lambda: bool(office.facts(second, "step_errored")))
+
+    assert works.trouble == "the bus does not take what is due: answering failed"
+
+
+def test_nothing_more_is_tried_in_vain_while_the_bus_is_away(office: Office, works: Works) -> None:
+    office.deploy("shop@1.0.0")
+    office.deploy(office.release("1.0.0", "blog"))
+    works.orders.away = 1
+
+    works.during(lambda: works.orders.away == 0)
+
+    assert works.orders.sent == []
 
 
 def test_a_queued_deployment_that_waited_too_long_expires(office: Office, works: Works) -> None:

@@ -32,6 +32,7 @@ from release_management.services.ports import (
     StoredOutcome,
 )
 from release_management.services.states import States
+from release_management.services.threads import in_thread
 from release_management.services.tickets import Bell, Ticket
 from release_management.services.wishes import Outcome, Wish
 
@@ -131,7 +132,7 @@ class Gateway:
     async def outcome(self, sender: str, id: str) -> Outcome | None:
         """What became of a wish that was decided before; None where it is unknown. Raises `LogUnavailableError`."""
         key = (sender, id)
-        stored = (await asyncio.to_thread(self._log.outcomes, [key])).get(key)
+        stored = (await in_thread(self._log.outcomes, [key])).get(key)
         return None if stored is None else self._answers.repeat(_as_repeated(stored))
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from release_management.domain.record import timestamp
 from release_management.services import measures
 from release_management.services.bus import BusAwayError, BusError, Gateway, OrderChannel
 from release_management.services.ports import Clock, LogUnavailableError
+from release_management.services.threads import in_thread
 from release_management.services.wishes import Wish
 
 SENT_AGAIN_AFTER = 30.0
@@ -99,7 +100,7 @@ class Orchestrator:
         while True:
             position, pause = 0, 0.25
             try:
-                position = await asyncio.to_thread(self._agenda.catch_up)
+                position = await in_thread(self._agenda.catch_up)
                 mine = [(subject, item) for subject, item in self._agenda.items() if self._takes(item)]
                 pause = await self._act(mine)
                 self.trouble = None
@@ -112,7 +113,7 @@ class Orchestrator:
                 self.trouble = f"the agenda could not be carried out ({type(error).__name__}); the log says why"
                 log.exception("the agenda could not be carried out; trying again")
                 await asyncio.sleep(1.0)
-            await asyncio.to_thread(self._wait, position, pause)
+            await in_thread(self._wait, position, pause)
 
     async def _act(self, items: list[tuple[str, Item]]) -> float:
         """Carry out what is due, commands first. Returns the seconds until the next look, at most one.

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import NoReturn
 
 import structlog
 
@@ -11,14 +10,12 @@ from release_management.domain.record import Recorded
 from release_management.services import measures
 from release_management.services.bus import BusError, EventStream, OutOfStepError
 from release_management.services.ports import EventLog
+from release_management.services.threads import in_thread
 
 PAGE = 256
 IDLE_SECONDS = 0.5
 FIRST_RETRY_SECONDS = 0.05
 LAST_RETRY_SECONDS = 2.0
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
@@ -65,7 +62,7 @@ class Relay:
         position = await self._stream.last_position()
         if position == 0:
             return 0
-        newest = await _in_thread(self._log.last_position)
+        newest = await in_thread(self._log.last_position)
         if newest < position:
             raise RelayMismatchError(
                 f"the event stream ends at position {position:,}, but the log ends at {newest:,}: the log has lost "
@@ -75,7 +72,7 @@ class Relay:
         published = await self._stream.event_at(position)
         if published is None:
             return position
-        record = (await _in_thread(self._log.read, position - 1, 1))[0]
+        record = (await in_thread(self._log.read, position - 1, 1))[0]
         recorded = json.loads(record.record)["id"]
         if published != recorded:
             raise RelayMismatchError(
@@ -86,20 +83,10 @@ class Relay:
         return position
 
     async def _next(self, position: int) -> list[Recorded]:
-        return await _in_thread(self._read_or_wait, position)
+        return await in_thread(self._read_or_wait, position)
 
     def _read_or_wait(self, position: int) -> list[Recorded]:
         records = self._log.read(position, PAGE)
         if records or not self._log.wait(position, IDLE_SECONDS):
             return records
         return self._log.read(position, PAGE)
-
-
-async def _in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a blocking call of the log. A cancelled caller still waits for it: the log may be closed afterwards."""
-    running = asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        raise

@@ -13,6 +13,7 @@ from release_management.adapters.event_store import (
     SQLiteEventLog,
     StoreUnavailableError,
 )
+from release_management.adapters.event_store.sqlite.database import SQLiteDatabase
 from tests.contract.backends import every_kind
 from tests.contract.commands import command, given, seen
 
@@ -143,6 +144,15 @@ def test_waiting_is_woken_by_an_append_and_not_by_polling_alone(
     assert time.monotonic() - began < 30
     appending.join()
     log.close()
+
+
+def test_a_reader_that_outlives_the_log_leaves_no_connection_open(tmp_path: Path) -> None:
+    database = SQLiteDatabase(tmp_path / "log.db")
+    with database.reading() as connection:
+        database.close()
+
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
 
 
 def test_a_closed_log_says_so(tmp_path: Path) -> None:

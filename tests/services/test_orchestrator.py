@@ -1,6 +1,7 @@
 """The orchestrator and the timers, with an order channel that the test looks into."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -325,6 +326,46 @@ def test_nothing_more_is_tried_in_vain_while_the_bus_is_away(office: Office, wor
     works.during(lambda: works.orders.away == 0)
 
     assert works.orders.sent == []
+
+
+@pytest.mark.parametrize("during", ["catch_up", "wait"])
+def test_who_is_cancelled_still_waits_for_what_reads_the_log(office: Office, during: str) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+    reading: list[str] = []
+
+    def read() -> None:
+        reading.append(during)
+        inside.set()
+        go_on.wait(5)
+        reading.clear()
+
+    class Idle:
+        def catch_up(self) -> int:
+            if during == "catch_up":
+                read()
+            return 0
+
+        def items(self) -> list[tuple[str, dict[str, object]]]:
+            return []
+
+    def wait(after: int, timeout: float) -> bool:
+        read()
+        return False
+
+    async def taken_in() -> bool:
+        return True
+
+    async def cancel() -> list[str]:
+        running = asyncio.create_task(
+            Orchestrator(Idle(), office.gateway, Orders(), office.clock, wait, taken_in).run()
+        )
+        await asyncio.to_thread(inside.wait, 5)
+        running.cancel()
+        asyncio.get_running_loop().call_later(0.2, go_on.set)
+        await asyncio.gather(running, return_exceptions=True)
+        return list(reading)
+
+    assert asyncio.run(cancel()) == []
 
 
 def test_a_queued_deployment_that_waited_too_long_expires(office: Office, works: Works) -> None:

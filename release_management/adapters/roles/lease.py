@@ -9,6 +9,7 @@ import structlog
 from release_management.adapters.roles.health import Health
 from release_management.services import measures
 from release_management.services.ports import EventLog, Lease
+from release_management.services.threads import in_thread
 
 LOOK_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
@@ -21,7 +22,7 @@ async def serve_in_turn(log: EventLog, health: Health, serve: Callable[[Lease], 
     raised. The lease is released when `serve` has ended.
     """
     while True:
-        lease = await asyncio.to_thread(log.take, health.role)
+        lease = await in_thread(log.take, health.role)
         if lease is None:
             health.stand("standby")
             await asyncio.sleep(LOOK_SECONDS)
@@ -32,7 +33,7 @@ async def serve_in_turn(log: EventLog, health: Health, serve: Callable[[Lease], 
         try:
             while not serving.done():
                 await asyncio.wait([serving], timeout=LOOK_SECONDS)
-                if not serving.done() and not await asyncio.to_thread(lease.is_held):
+                if not serving.done() and not await in_thread(lease.is_held):
                     _log.warning("lease lost", role=health.role, number=lease.number)
                     break
             if serving.done():

@@ -16,6 +16,7 @@ from release_management.adapters.stack.waiting import PatientReading
 from release_management.domain.registry import Registry
 from release_management.services import measures
 from release_management.services.ports import EventLog
+from release_management.services.threads import in_thread
 
 LOOK_SECONDS = 1.0
 FAR_BEHIND = 1_000
@@ -61,7 +62,7 @@ class Answering:
                 await service.ready.wait()
                 self._health.stand("active")
                 while reading.failure is None:
-                    await asyncio.to_thread(_look, reading, self._log, self._health)
+                    await in_thread(_look, reading, self._log, self._health)
                     await asyncio.sleep(LOOK_SECONDS)
                 raise reading.failure
 

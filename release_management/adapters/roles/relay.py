@@ -12,6 +12,7 @@ from release_management.domain.registry import Registry
 from release_management.services import measures
 from release_management.services.ports import EventLog, Lease
 from release_management.services.relay import Relay, RelayMismatchError
+from release_management.services.threads import in_thread
 
 LOOK_SECONDS = 1.0
 MISMATCH_SECONDS = 30.0
@@ -58,7 +59,7 @@ async def publish_while_it_can(relay: Relay, log: EventLog, health: Health) -> N
 
 async def _watch(relay: Relay, log: EventLog, health: Health) -> None:
     while True:
-        end = await asyncio.to_thread(log.last_position)
+        end = await in_thread(log.last_position)
         if relay.position is not None:
             health.clear("history")
             behind = end - relay.position

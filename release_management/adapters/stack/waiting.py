@@ -7,6 +7,7 @@ from release_management.adapters.stack.reading import WAIT_SECONDS, NotThereYet,
 from release_management.projections.queries import QUERIES
 from release_management.services.bus import QueryNotUnderstood
 from release_management.services.ports import EventLog
+from release_management.services.threads import in_thread
 
 FIRST_LOOK_SECONDS = 0.001
 SLOWEST_LOOK_SECONDS = 0.025
@@ -29,15 +30,15 @@ class PatientReading:
         """
         deadline = asyncio.get_running_loop().time() + self._seconds
         try:
-            return await asyncio.to_thread(self._reading.ask, name, params, after, 0)
+            return await in_thread(self._reading.ask, name, params, after, 0)
         except NotThereYet:
-            if after > (end := await asyncio.to_thread(self._log.last_position)):
+            if after > (end := await in_thread(self._log.last_position)):
                 raise QueryNotUnderstood(
                     f"the log ends at position {end:,}, and the answer is wanted after {after:,}; "
                     "name the position that a command's outcome gave"
                 ) from None
         await self._reached(name, after, deadline)
-        return await asyncio.to_thread(self._reading.ask, name, params, after, 0)
+        return await in_thread(self._reading.ask, name, params, after, 0)
 
     async def _reached(self, name: str, after: int, deadline: float) -> None:
         """Wait until the query's projections are at `after`, or the time is over."""
@@ -56,5 +57,5 @@ class PatientReading:
         return await asyncio.shield(self._looking)
 
     async def _look(self) -> dict[str, int]:
-        standing = await asyncio.to_thread(self._reading.standing)
+        standing = await in_thread(self._reading.standing)
         return {each.name: each.position for each in standing}

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from release_management.adapters.event_store.errors import (
@@ -96,14 +96,20 @@ class SQLiteDatabase:
             raise
         finally:
             self._idle.append(connection)
+            if self._closed:
+                self._close_idle()
 
     def close(self) -> None:
-        """Close every connection. No other thread may be using one."""
+        """Close every connection. One that is lent is closed when it comes back."""
         with self._writing:
             self._closed = True
-            while self._idle:
-                self._idle.pop().close()
+            self._close_idle()
             self._writer.close()
+
+    def _close_idle(self) -> None:
+        with suppress(IndexError):  # two threads may do this
+            while True:
+                self._idle.pop().close()
 
     def _connect(self) -> sqlite3.Connection:
         try:

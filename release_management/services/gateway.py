@@ -25,6 +25,7 @@ from release_management.services.ports import (
     EventLog,
     Keyring,
     Lease,
+    LogDamagedError,
     LogUnavailableError,
     OtherContent,
     Repeated,
@@ -189,6 +190,10 @@ class Gateway:
 
     def _settle(self, batch: list[Ticket]) -> None:
         """Answer every wish of a batch, whatever happens."""
+        self._answer_each(batch)
+        _measure(batch)
+
+    def _answer_each(self, batch: list[Ticket]) -> None:
         left = batch
         while left:
             try:
@@ -199,20 +204,31 @@ class Gateway:
                 for ticket in left:
                     ticket.settle(DeposedError(DEPOSED))
                 break
-            except LogUnavailableError as error:
+            except (LogUnavailableError, LogDamagedError) as error:
                 self._states.clear()
                 self.trouble = str(error)
                 log.warning("the log cannot be used now", wishes=len(left), error=str(error))
                 _answer_all(left, f"the log cannot be used now; try again later ({error})")
                 break
+            except Exception as error:
+                self._states.clear()
+                self._find_culprit([ticket for ticket in left if not ticket.done()], error)
+                break
             except BaseException as error:
                 self._states.clear()
-                log.exception("a batch of wishes could not be stored", wishes=len(left))
                 _answer_all(left, f"it could not be stored: {error}")
-                if not isinstance(error, Exception):
-                    raise  # a caller who decides himself was interrupted
-                break
-        _measure(batch)
+                raise  # a caller who decides himself was interrupted
+
+    def _find_culprit(self, wishes: list[Ticket], error: Exception) -> None:
+        """One of these wishes cannot be stored, and keeps the others from it: try each half by itself."""
+        if len(wishes) == 1:
+            wish = wishes[0].wish
+            log.error("a wish could not be stored", command=wish.command, id=wish.id, exc_info=error)
+            wishes[0].settle(_failed(error))
+            return
+        half = len(wishes) // 2
+        for part in (wishes[:half], wishes[half:]):
+            self._answer_each(part)
 
     def _decide_and_append(self, batch: list[Ticket]) -> list[Ticket]:
         """One commit. Returns those still to be decided: who lost, and who found no room in it."""
@@ -269,8 +285,7 @@ class Gateway:
             ticket.settle(busy(wish, str(early)))
         except Exception as error:
             log.exception("a wish could not be decided", command=wish.command, id=wish.id)
-            reason = f"an error of ours, which is in the log ({type(error).__name__}); nothing was recorded"
-            ticket.settle(GatewayFailed(reason))
+            ticket.settle(_failed(error))
         return None
 
     def _answer(self, ticket: Ticket, decision: Decided, status: Status) -> bool:
@@ -297,6 +312,10 @@ class Gateway:
 
 def _as_repeated(stored: StoredOutcome) -> Repeated:
     return Repeated(stored.outcome, stored.first, stored.last)
+
+
+def _failed(error: Exception) -> GatewayFailed:
+    return GatewayFailed(f"an error of ours, which is in the log ({type(error).__name__}); nothing was recorded")
 
 
 def _answer_all(tickets: Iterable[Ticket], reason: str) -> None:

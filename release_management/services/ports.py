@@ -111,6 +111,10 @@ class LogUnavailableError(Exception):
     """The log cannot be read or written now. Trying again may help."""
 
 
+class LogDamagedError(Exception):
+    """The log is damaged, whatever is asked of it. Trying again does not help; a person must restore it."""
+
+
 class DeposedError(Exception):
     """Another process holds the role now. Nothing was written."""
 
@@ -140,7 +144,7 @@ class Lease(Protocol):
 class EventLog(Protocol):
     """The append-only log: gap-free positions from 1 in commit order, one writer at a time, bytes never rewritten.
 
-    Every method may raise `LogUnavailableError`.
+    Every method may raise `LogUnavailableError` and `LogDamagedError`.
     """
 
     @property
@@ -152,7 +156,8 @@ class EventLog(Protocol):
         """Store a batch in one durable transaction; one status per command, in order.
 
         One command's conflict, repetition or refusal does not touch its neighbours, except those decided on it.
-        Raises `DeposedError` where another process has taken the role since `lease` was given.
+        Raises `DeposedError` where another process has taken the role since `lease` was given. Any other error means
+        that a command holds what cannot be stored, and that nothing of the batch was.
         """
         ...
 

@@ -279,6 +279,16 @@ def test_an_empty_schema_that_was_made_beforehand_becomes_a_store(shared: Store)
     assert shared.open().last_position() == 0
 
 
+def test_a_database_that_cannot_hold_every_letter_is_refused_and_left_alone(postgres_server: Databases) -> None:
+    url = postgres_server.new_database("ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+
+    with pytest.raises(EventStoreError, match=r"keeps text as LATIN1, .*: make one with ENCODING 'UTF8'"):
+        PostgresEventLog.open(url, every_kind)
+
+    with psycopg.connect(url) as session:
+        assert session.execute("SELECT FROM pg_namespace WHERE nspname = 'relman_log'").fetchall() == []
+
+
 def test_a_store_of_a_newer_layout_does_not_open(shared: Store) -> None:
     shared.open()
     shared.tamper("UPDATE store SET schema_version = 2")

@@ -59,13 +59,13 @@ class Databases:
         self._made: list[str] = []
         self._free: list[str] = []
 
-    def new_database(self) -> str:
-        """The URL of a fresh, empty database."""
-        if self._free:
+    def new_database(self, options: str = "") -> str:
+        """The URL of a fresh, empty database. `options` are those of CREATE DATABASE."""
+        if self._free and not options:
             return self._free.pop()
         name = f"t{len(self._made)}_{secrets.token_hex(4)}"
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+            connection.execute(f'CREATE DATABASE "{name}" {options}'.encode())
         self._made.append(name)
         return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 

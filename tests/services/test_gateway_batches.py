@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from release_management.adapters.event_store import DamagedStoreError
 from release_management.services.bus import GatewayFailed
 from release_management.services.gateway import BATCH_BYTES, BATCH_COMMANDS, COMPANY_SECONDS
 from release_management.services.ports import (
@@ -22,6 +23,8 @@ from release_management.services.ports import (
 )
 from tests.services.office import PATIENCE, Office, occupied
 
+RELEASE = {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}], "draft": True}
+
 
 class Watched:
     """A log that notes what it is asked, and that can be away."""
@@ -31,6 +34,7 @@ class Watched:
         self.asked: list[int] = []
         self.appended: list[list[Append]] = []
         self.away = False
+        self.cannot_store: dict[str, Exception] = {}
 
     def outcomes(self, commands: Collection[CommandKey]) -> dict[CommandKey, StoredOutcome]:
         if self.away:
@@ -39,6 +43,9 @@ class Watched:
         return self._log.outcomes(commands)
 
     def append(self, batch: Sequence[Append], lease: Lease | None = None) -> list[Status]:
+        for one in batch:
+            if one.id in self.cannot_store:
+                raise self.cannot_store[one.id]
         self.appended.append(list(batch))
         return self._log.append(batch, lease)
 
@@ -124,6 +131,48 @@ def test_a_fault_at_one_wish_does_not_touch_its_neighbours(office: Office) -> No
     with pytest.raises(GatewayFailed, match="nothing was recorded"):
         tickets[1].result(PATIENCE)
     assert [tickets[index].result(PATIENCE).status for index in (0, 2)] == ["accepted", "accepted"]
+
+
+@pytest.mark.parametrize("culprits", [(0,), (3, 9)])
+def test_what_the_log_cannot_store_does_not_touch_its_neighbours(office: Office, culprits: tuple[int, ...]) -> None:
+    log = watched(office)
+    log.cannot_store = {f"n{number}": ValueError("no such letter") for number in culprits}
+    go_on = occupied(office)
+    tickets = [configure(office, number, id=f"n{number}") for number in range(10)]
+    go_on.set()
+
+    for number, ticket in enumerate(tickets):
+        if number in culprits:
+            with pytest.raises(GatewayFailed, match="nothing was recorded"):
+                ticket.result(PATIENCE)
+        else:
+            assert ticket.result(PATIENCE).status == "accepted"
+    configured = [record["data"]["name"] for record in office.records("environment.configured")]
+    assert configured == ["slow", *(f"e{number}" for number in range(10) if number not in culprits)]
+
+
+def test_who_builds_on_what_the_log_cannot_store_is_decided_without_it(office: Office) -> None:
+    log = watched(office)
+    log.cannot_store = {"n1": ValueError("no such letter")}
+    go_on = occupied(office)
+    created = office.gateway.ask(office.wish("release.create", RELEASE, id="n1"))
+    published = office.gateway.ask(office.wish("release.publish", {"release": "shop@1.0.0"}))
+    go_on.set()
+
+    with pytest.raises(GatewayFailed):
+        created.result(PATIENCE)
+    assert published.result(PATIENCE).status == "refused"
+
+
+def test_a_damaged_log_is_nobodys_fault_and_said_as_a_trouble(office: Office) -> None:
+    log = watched(office)
+    log.cannot_store = {"n1": DamagedStoreError("the log is damaged")}
+    go_on = occupied(office)
+    tickets = [configure(office, number, id=f"n{number}") for number in range(3)]
+    go_on.set()
+
+    assert [ticket.result(PATIENCE).status for ticket in tickets] == ["busy"] * 3
+    assert office.gateway.trouble == "the log is damaged"
 
 
 def test_a_refusal_does_not_touch_its_neighbours(office: Office) -> None:

@@ -1,6 +1,6 @@
 """What can be wrong with a store."""
 
-from release_management.services.ports import LogUnavailableError
+from release_management.services.ports import LogDamagedError, LogUnavailableError
 
 
 class EventStoreError(Exception):
@@ -15,7 +15,7 @@ class ForeignStoreError(EventStoreError):
     """It is not one of our stores, or a newer version made it. It was left as it is."""
 
 
-class DamagedStoreError(EventStoreError):
+class DamagedStoreError(EventStoreError, LogDamagedError):
     """The store's own structure is broken."""
 
 
@@ -34,7 +34,7 @@ class UnreadableStoreError(EventStoreError):
         self.kinds = kinds
 
 
-class GapError(EventStoreError):
+class GapError(EventStoreError, LogDamagedError):
     """A record is missing: the log has `found` where `expected` should be (None: it ends there)."""
 
     def __init__(self, what: str, expected: int, found: int | None) -> None:
@@ -47,7 +47,7 @@ class GapError(EventStoreError):
         self.found = found
 
 
-class CorruptRecordError(EventStoreError):
+class CorruptRecordError(EventStoreError, LogDamagedError):
     """A record does not agree with its index columns: one of them was altered after it was written."""
 
     def __init__(self, position: int, what: str) -> None:

@@ -50,7 +50,8 @@ class PostgresDatabase:
     def __init__(self, url: str) -> None:
         """Open the store, or make it.
 
-        Raises `ForeignStoreError`, `StoreUnavailableError`, and `EventStoreError` where `url` is none.
+        Raises `ForeignStoreError`, `StoreUnavailableError`, and `EventStoreError` where `url` is none or the database
+        does not keep text as UTF-8.
         """
         try:
             self.where = place(url)
@@ -147,6 +148,11 @@ class PostgresDatabase:
 
     def _make_ready(self) -> None:
         with self.lend() as connection:
+            if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
+                raise EventStoreError(
+                    f"the database {self.where} keeps text as {encoding}, which cannot hold every letter: make one "
+                    "with ENCODING 'UTF8' and name that"
+                )
             if self._is_new(connection):
                 with connection.transaction():
                     connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCKS, _MAKING))

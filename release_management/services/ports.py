@@ -133,7 +133,10 @@ class Lease(Protocol):
         ...
 
     def is_held(self) -> bool:
-        """Whether it still is; asked at least once a second by its holder, which keeps it alive."""
+        """Whether it still is; asked at least once a second by its holder, which keeps it alive.
+
+        Raises `LogUnavailableError`.
+        """
         ...
 
     def release(self) -> None:

@@ -1,5 +1,7 @@
 """What only the SQLite log does: the files that it takes or leaves alone, and how it wakes."""
 
+import errno
+import os
 import sqlite3
 import threading
 import time
@@ -153,6 +155,23 @@ def test_a_reader_that_outlives_the_log_leaves_no_connection_open(tmp_path: Path
 
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         connection.execute("SELECT 1")
+
+
+def test_a_holder_that_cannot_touch_its_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = SQLiteEventLog.open(tmp_path / "log.db", every_kind)
+    lease = log.take("gateway")
+    assert lease is not None
+
+    def full(file: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "utime", full)
+    with pytest.raises(StoreUnavailableError, match=r"log\.db\.gateway\.1\.lock cannot be touched .*Input"):
+        lease.is_held()
+
+    monkeypatch.undo()
+    assert lease.is_held()
+    log.close()
 
 
 def test_a_closed_log_says_so(tmp_path: Path) -> None:

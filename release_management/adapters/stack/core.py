@@ -5,6 +5,8 @@ import threading
 import time
 from typing import Any
 
+import structlog
+
 from release_management.adapters.clock import SystemClock, new_id
 from release_management.adapters.executors import EXECUTORS
 from release_management.adapters.home import Home
@@ -16,6 +18,7 @@ from release_management.services.ports import Lease, LogUnavailableError
 PATIENCE_SECONDS = 6.0
 """A gateway that died is followed within 5 s."""
 ALIVE_SECONDS = 1.0
+_log = structlog.get_logger()
 
 
 class Core:
@@ -62,12 +65,16 @@ class Core:
         return lease
 
     def _keep_lease(self) -> None:
-        """A lease that nobody asks about is lost after some seconds."""
+        """A lease that nobody asks about is lost after some seconds, which the next append would find out."""
         while not self._closing.wait(ALIVE_SECONDS):
             try:
                 if self._lease.is_held():
                     continue
-            except LogUnavailableError:
+            except LogUnavailableError as error:
+                _log.warning("whether this is still the gateway cannot be asked now", error=str(error))
+                continue
+            except Exception:
+                _log.exception("whether this is still the gateway cannot be asked")
                 continue
             self.deposed.set()
             return

@@ -94,11 +94,18 @@ class SQLiteLease:
         return self._number
 
     def is_held(self) -> bool:
-        """Whether nobody has followed us, and we have not released it. Asking keeps it alive."""
+        """Whether nobody has followed us, and we have not released it. Asking keeps it alive.
+
+        Raises `StoreUnavailableError`.
+        """
         with self._closing:
             if self._file is None:
                 return False
-            os.utime(self._file)
+            try:
+                os.utime(self._file)
+            except OSError as error:
+                mine = _path(self._database, self._role, self._number)
+                raise StoreUnavailableError(f"{mine} cannot be touched ({error}): its disk must work") from error
         if _number(self._database, self._role) == self._number:
             return True
         self.release()

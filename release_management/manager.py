@@ -71,7 +71,8 @@ class ReleaseManager:
     those that are forked from that.
 
     Every method raises `Refused` with a sentence that says what, where, and what would be right, and
-    `NotReachableError` where nobody answers.
+    `NotReachableError` where nobody answers. While its PostgreSQL server is away, commands are refused and questions
+    not answered, with that reason; afterwards it goes on by itself.
     """
 
     def __init__(

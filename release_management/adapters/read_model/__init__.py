@@ -1,5 +1,6 @@
 """The read models' database: a projector that keeps it up to date, and a store that answers from it."""
 
+from release_management.adapters.read_model.database import TROUBLE
 from release_management.adapters.read_model.errors import (
     BadQueryError,
     NewerVersionError,
@@ -14,6 +15,7 @@ from release_management.adapters.read_model.projector import Progress, Projector
 from release_management.adapters.read_model.store import ReadStore
 
 __all__ = [
+    "TROUBLE",
     "BadQueryError",
     "NewerVersionError",
     "NotAnsweringError",

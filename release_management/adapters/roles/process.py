@@ -10,16 +10,12 @@ import json
 import os
 import signal
 import socket
-import sqlite3
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
-
-from sqlalchemy.exc import DBAPIError, OperationalError
 
 from release_management.adapters.event_store import EventStoreError
 from release_management.adapters.garbage import collect_rarely
@@ -29,20 +25,14 @@ from release_management.adapters.nats.server import NatsServerError
 from release_management.adapters.read_model import ReadModelError
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.http import DEFAULT_ADDRESS, AddressTakenError, HealthServer
+from release_management.adapters.roles.passing import PASSING, causes, is_damage, keep_serving, line
 from release_management.adapters.stack.logs import log_everything
 from release_management.adapters.stack.words import FINAL, SENTENCE
-from release_management.services.bus import BusError
-from release_management.services.ports import DeposedError, LogUnavailableError
+from release_management.services.ports import LogUnavailableError
 from release_management.services.relay import RelayMismatchError
 
-PASSING = (LogUnavailableError, BusError, DeposedError, OperationalError)
-"""What is waited out."""
 EXPECTED = (AddressTakenError, EventStoreError, KeyringError, NatsServerError, ReadModelError, RelayMismatchError)
 """What is said in one sentence; anything else is a mistake of ours, and shown with its traceback."""
-DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-"""What SQLite says of a file that is no database, or no longer a whole one."""
-FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 2.0
 
 
 class Role(Protocol):
@@ -132,7 +122,7 @@ def run(
         health = Health(role)
         serving = {**ROLES, **TOGETHER}[role](home, health, executor)
         with contextlib.closing(HealthServer(health, http)) as server, _noted(home, health, server.address):
-            kept = _keep_serving(serving, health)
+            kept = keep_serving(serving.serve, health)
 
             def ready() -> None:
                 collect_rarely()
@@ -142,22 +132,6 @@ def run(
         return 0
     except Exception as error:
         return _last_words(error, role, home)
-
-
-async def _keep_serving(role: Role, health: Health) -> None:
-    pause = FIRST_PAUSE_SECONDS
-    while True:
-        began = time.monotonic()
-        try:
-            await role.serve()
-        except Exception as error:
-            causes = list(_causes(error))
-            if not all(isinstance(each, PASSING) for each in causes) or any(_is_damage(each) for each in causes):
-                raise
-            health.stand("starting")
-            health.trouble("serving", "; ".join(dict.fromkeys(_line(str(each)) for each in causes)))
-        pause = FIRST_PAUSE_SECONDS if time.monotonic() - began > LONGEST_PAUSE_SECONDS else 2 * pause
-        await asyncio.sleep(min(pause, LONGEST_PAUSE_SECONDS))
 
 
 async def _until_told(
@@ -193,41 +167,24 @@ def _noted(home: Home, health: Health, address: str) -> Iterator[None]:
 
 def _last_words(error: Exception, role: str, home: Home) -> int:
     """Say why it ends; the exit code."""
-    causes = list(_causes(error))
-    known = [(sentence, final) for each in causes for sentence, final in _explained(each, role, home)]
-    if len(known) < len(causes):
+    found = list(causes(error))
+    known = [(sentence, final) for each in found for sentence, final in _explained(each, role, home)]
+    if len(known) < len(found):
         traceback.print_exception(error)
     if not known:
         return 1
-    print(SENTENCE + _line(known[0][0]), file=sys.stderr, flush=True)
+    print(SENTENCE + line(known[0][0]), file=sys.stderr, flush=True)
     return FINAL if any(final for _, final in known) else 1
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for each in error.exceptions:
-            yield from _causes(each)
-    else:
-        yield error
 
 
 def _explained(error: BaseException, role: str, home: Home) -> Iterator[tuple[str, bool]]:
     """An expected error's sentence, and whether a new start cannot help; nothing for any other error."""
-    if _is_damage(error):
+    if is_damage(error):
         # The log and the keyring have words of their own: this is what the role has made of them.
         made = home.read_models if role == "projector" else home.agenda
         yield f"{made} is damaged: remove it; it is built again", True
     elif isinstance(error, (*EXPECTED, *PASSING)):
         yield str(error), isinstance(error, EventStoreError) and not isinstance(error, LogUnavailableError)
-
-
-def _is_damage(error: BaseException) -> bool:
-    file = error.orig if isinstance(error, DBAPIError) else error
-    return isinstance(file, sqlite3.DatabaseError) and getattr(file, "sqlite_errorcode", None) in DAMAGED
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _die_with_parent() -> None:

@@ -8,23 +8,31 @@ from typing import Any
 import structlog
 
 from release_management.adapters.clock import SystemClock, new_id
+from release_management.adapters.event_store import EventStoreError
 from release_management.adapters.executors import EXECUTORS
 from release_management.adapters.home import Home
 from release_management.adapters.nats.client import NotReachableError
 from release_management.domain.registry import Registry
+from release_management.services.bus import GatewayFailed
 from release_management.services.gateway import Gateway
-from release_management.services.ports import Lease, LogUnavailableError
+from release_management.services.outcomes import busy
+from release_management.services.ports import DeposedError, Lease, LogUnavailableError
+from release_management.services.wishes import Outcome, Wish
 
 PATIENCE_SECONDS = 6.0
 """A gateway that died is followed within 5 s."""
 ALIVE_SECONDS = 1.0
-_log = structlog.get_logger()
+AGAIN_SECONDS = 0.25
+TAKING_ANEW = "the lease of the gateway was lost and is being taken anew; try again in a moment"
+
+_log = structlog.get_logger(__name__)
 
 
 class Core:
     """What decides, for as long as it is open. Raises `NotReachableError` where another process decides already.
 
-    `deposed` is set where another process has become the gateway meanwhile.
+    A lease that is lost, since the store was away or another process took the role, is taken anew as soon as it is
+    free, and there is another `gateway` from then on. `trouble` says meanwhile why nothing is decided here.
     """
 
     def __init__(self, home: Home) -> None:
@@ -32,43 +40,68 @@ class Core:
         self.home.prepare()
         self.clock = SystemClock()
         self.registry = Registry()
+        self.trouble: str | None = None
         with contextlib.ExitStack() as opened:
             self.log = self.home.open_log(self.registry)
             opened.callback(self.log.close)
             self.keyring = self.home.open_keyring()
             opened.callback(self.keyring.close)
-            self._lease = self._take()
-            opened.callback(self._lease.release)
-            self.gateway = Gateway(self.log, self.registry, self.keyring, self.clock, new_id, EXECUTORS, self._lease)
+            self._lease = self._await_lease()
+            self.gateway = self._begin(self._lease)
             self._opened = opened.pop_all()
-        self.deposed = self.gateway.deposed
         self._closing = threading.Event()
         self._keeping = threading.Thread(target=self._keep_lease, name="lease", daemon=True)
         self._keeping.start()
+
+    def answer(self, wish: Wish) -> Outcome:
+        """Decide a wish here; `busy`, with the reason, where that cannot be done now."""
+        gateway = self.gateway
+        if (reason := self.trouble) is not None:
+            return busy(wish, reason)
+        try:
+            return gateway.answer(wish)
+        except DeposedError as error:
+            return busy(wish, self.trouble or str(error))
+        except GatewayFailed as error:
+            return busy(wish, str(error))
+
+    def deciding(self) -> Gateway:
+        """The gateway that decides now. Raises `LogUnavailableError` where there is none."""
+        if (reason := self.trouble) is not None:
+            raise LogUnavailableError(reason)
+        return self.gateway
 
     def close(self) -> None:
         """Decide what waits, then release the store."""
         self._closing.set()
         self._keeping.join()
         self.gateway.close()
+        self._lease.release()
         self._opened.close()
 
-    def _take(self) -> Lease:
+    def _begin(self, lease: Lease) -> Gateway:
+        return Gateway(self.log, self.registry, self.keyring, self.clock, new_id, EXECUTORS, lease)
+
+    def _await_lease(self) -> Lease:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while (lease := self.log.take("gateway")) is None:
             if time.monotonic() > deadline:
-                raise NotReachableError(
-                    f"the gateway of {self.home.folder} is another process (relman serve gateway, or that of another "
-                    "machine); be its client: --data nats://HOST:PORT"
-                )
+                raise NotReachableError(self._elsewhere)
             time.sleep(0.1)
         return lease
+
+    @property
+    def _elsewhere(self) -> str:
+        return (
+            f"the gateway of {self.home.folder} is another process (relman serve gateway, or that of another "
+            "machine); be its client: --data nats://HOST:PORT"
+        )
 
     def _keep_lease(self) -> None:
         """A lease that nobody asks about is lost after some seconds, which the next append would find out."""
         while not self._closing.wait(ALIVE_SECONDS):
             try:
-                if self._lease.is_held():
+                if self._lease.is_held() and not self.gateway.deposed.is_set():
                     continue
             except LogUnavailableError as error:
                 _log.warning("whether this is still the gateway cannot be asked now", error=str(error))
@@ -76,8 +109,32 @@ class Core:
             except Exception:
                 _log.exception("whether this is still the gateway cannot be asked")
                 continue
-            self.deposed.set()
-            return
+            self._follow()
+
+    def _follow(self) -> None:
+        """Take the role again, and have another gateway decide. What the one before held is not decided by it."""
+        before = self.gateway
+        _log.warning("the gateway's lease was lost", number=self._lease.number)
+        self.trouble = TAKING_ANEW
+        before.deposed.set()
+        self._lease.release()
+        lost = time.monotonic()
+        while not self._closing.is_set():
+            try:
+                lease = self.log.take("gateway")
+            except (LogUnavailableError, EventStoreError) as error:
+                lost = time.monotonic()
+                self.trouble = str(error)
+            else:
+                if lease is not None:
+                    _log.warning("the gateway's lease was taken again", number=lease.number)
+                    self._lease, self.gateway, self.trouble = lease, self._begin(lease), None
+                    break
+                # The server may not have noticed yet that our session is gone.
+                silent = time.monotonic() - lost
+                self.trouble = self._elsewhere if silent > PATIENCE_SECONDS else TAKING_ANEW
+            self._closing.wait(AGAIN_SECONDS)
+        before.close()
 
     def __enter__(self) -> "Core":
         return self

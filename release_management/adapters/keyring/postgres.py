@@ -29,6 +29,7 @@ CREATE TABLE relman_private.secret (
 _UNUSABLE = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
+    errors.InternalError_,
     errors.ReadOnlySqlTransaction,
     errors.InsufficientPrivilege,
 )

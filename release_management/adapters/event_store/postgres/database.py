@@ -29,6 +29,7 @@ _APPEND = f"SELECT verdict, newest FROM relman_log.append({', '.join(['%s'] * 17
 _UNUSABLE = (
     psycopg.OperationalError,  # also: no space, too many connections, a statement or a lock that took too long
     psycopg.InterfaceError,
+    errors.InternalError_,  # so the server says that a file may not grow: a quota, a limit
     errors.ReadOnlySqlTransaction,
     errors.InsufficientPrivilege,
 )

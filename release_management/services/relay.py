@@ -32,6 +32,8 @@ class Relay:
         self._stream = stream
         self.position: int | None = None
         """The newest position known to be published; None while that is being found out."""
+        self.trouble: str | None = None
+        """Why the bus took nothing last, if that is so."""
 
     async def run(self) -> NoReturn:
         """Publish until cancelled. Raises `RelayMismatchError` where log and stream tell different histories."""
@@ -47,6 +49,7 @@ class Relay:
                     self.position = records[-1].position
                     measures.PUBLISHED.inc(len(records))
                 retry = FIRST_RETRY_SECONDS
+                self.trouble = None
             except OutOfStepError as error:
                 _log.info("relay out of step", reason=str(error))
                 self.position = None
@@ -54,6 +57,7 @@ class Relay:
             except BusError as error:
                 _log.warning("relay waits for the bus", reason=str(error), retry_seconds=retry)
                 self.position = None
+                self.trouble = str(error)
                 await asyncio.sleep(retry)
                 retry = min(retry * 2, LAST_RETRY_SECONDS)
 

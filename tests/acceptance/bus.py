@@ -24,7 +24,7 @@ def talk(
     user: str = "client",
 ) -> T:
     """Connect as one of the bus's users, talk, leave."""
-    url = credentials(installation.folder, user)
+    url = installation.url if user == "client" else credentials(installation.folder, user)
     assert url is not None
 
     async def run() -> T:

@@ -24,6 +24,7 @@ from release_management.adapters.nats.urls import read_url
 from release_management.adapters.read_model import Projector, ReadStore
 from release_management.domain.record import Recorded
 from release_management.domain.registry import Registry
+from tests.servers.small_disk import SmallDisk
 
 ROOT = Path(__file__).parents[2]
 REGISTRY = Registry()
@@ -51,6 +52,8 @@ class Installation:
         self.folder = root / ".relman"
         self.journal = root / "journal"
         self.ports: set[int] = set()
+        self.disk: SmallDisk | None = None
+        """What lies under a part of the folder, for the processes of `up`."""
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._log: SQLiteEventLog | None = None
         self._managers: list[ReleaseManager] = []
@@ -71,9 +74,10 @@ class Installation:
 
     def begin(self) -> None:
         """Start `up`."""
+        command = [sys.executable, "-m", "tests.acceptance.up", str(self.folder)]
         with (self.root / "up.log").open("ab") as log:
             self._supervisor = subprocess.Popen(
-                [sys.executable, "-m", "tests.acceptance.up", str(self.folder)],
+                command if self.disk is None else self.disk.within(command),
                 cwd=ROOT,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
                 stdout=subprocess.PIPE,

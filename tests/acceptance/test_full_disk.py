@@ -1,19 +1,23 @@
 """Disks that are really full: nothing is lost or doubled, everybody says so, and it goes on when there is room."""
 
 import asyncio
+import json
 import random
 import string
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import httpx
 import nats
 import pytest
+from nats.aio.client import Client
 
 from release_management import Refused, ReleaseManager
 from release_management.adapters.nats.urls import credentials
 from release_management.domain.record import Recorded
-from tests.acceptance.bus import event
+from tests.acceptance.bus import event, published, talk
+from tests.acceptance.installation import Installation
 from tests.acceptance.roles import Roles, until
 from tests.servers.postgres import PostgresServer
 from tests.servers.small_disk import SmallDisk
@@ -97,6 +101,69 @@ class TestPostgreSQL:
         shop.create_release("99.0.0", ["web"])
         assert created(roles) == [*accepted, *waiting, "99.0.0"]
         assert {str(one.version) for one in shop.releases()} >= {"99.0.0", *waiting}
+
+
+class TestBus:
+    @pytest.fixture(params=[True, False], ids=["a full file system", "files that may not grow"])
+    def disk(self, request: pytest.FixtureRequest) -> Iterator[SmallDisk]:
+        with closing(SmallDisk(32, mounted=request.param, largest_file=64 * 1024)) as made:
+            yield made
+
+    @pytest.fixture
+    def site(self, tmp_path: Path, disk: SmallDisk) -> Iterator[Installation]:
+        made = Installation(tmp_path)
+        disk.make(made.folder / "nats")
+        made.disk = disk
+        yield made
+        made.end_everything()
+
+    def test_full_is_said_and_everything_goes_on_when_there_is_room(self, site: Installation, disk: SmallDisk) -> None:
+        site.start()
+        shop = site.manager()
+        shop.configure_environments({"staging": site.target("web")})
+        assert shop.wait(shop.deploy(shop.create_release("1.0.0", ["web"]), "staging"), 30).succeeded
+        disk.belongs_to(site.pid("nats-server"))
+        disk.fill()
+
+        for number in range(20):
+            shop.send("release.create", release(number) | {"version": f"2.{number}.0"})
+        going = shop.deploy(shop.create_release("1.1.0", ["web"]), "staging")
+        if disk.is_mounted:  # who only limits a server's files lets it write again when it is started again
+            until(lambda: "is its disk full?" in troubles(site), 30)
+            assert "events are not published" in troubles(site)
+            with pytest.raises(nats.errors.TimeoutError):
+                publish(site, event("release.create", release(99), "queued"))
+            assert not shop.deployment(going).ended
+            assert site.shares() == {"1.0.0": 100}
+
+        disk.make_room()
+        assert shop.wait(going, 60).succeeded
+        publish(site, event("release.create", {**release(99), "version": "9.0.0"}, "queued"))
+        until(lambda: [str(one.version) for one in shop.releases()].count("9.0.0") == 1, 10)
+        until(lambda: troubles(site) == "", 20)
+        assert site.starts() == {("web", "1.0.0"): 1, ("web", "1.1.0"): 1}
+        last = site.log.last_position()
+        assert published(site, last) == [one.record for one in site.records()]
+
+
+def publish(site: Installation, payload: bytes) -> None:
+    """Hand a command to the bus, as its clients do who do not wait."""
+
+    async def send(client: Client) -> None:
+        await client.jetstream().publish("relman.commands.release.create", payload, timeout=2)
+
+    talk(site, send)
+
+
+def troubles(site: Installation) -> str:
+    """What `relman health` would say is wrong."""
+    said = []
+    for note in (site.folder / "run").glob("*.json"):
+        document = httpx.get(
+            f"http://{json.loads(note.read_text())['address']}/health", timeout=5, trust_env=False
+        ).json()
+        said += [f"{document['role']}: {each['says']}" for each in document["troubles"]]
+    return "; ".join(said)
 
 
 def fill_up(shop: ReleaseManager) -> tuple[list[str], str]:

@@ -207,6 +207,8 @@ class PostgresServer(Databases):
         """End it and remove its folder. Safe to repeat."""
         with self._changing:
             self.kill()  # to stop it in order would write to the disk what is removed next
+            if self._disk is not None:
+                self._disk.close()
             _remove_shared_memory(self._data / "postmaster.pid")
             shutil.rmtree(self._folder, ignore_errors=True)
             self._starter.shutdown()

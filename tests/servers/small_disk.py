@@ -2,7 +2,7 @@
 
 It is a small file system that only the server's processes see, mounted as root or in a namespace of the user's own.
 Where a machine allows neither, the server's files may not grow beyond a limit instead: the kernel refuses the same
-writes, with another error. Run as a program, this makes the file system and becomes the server.
+writes, with another error. Run as a program, this keeps the file system, or becomes a server that sees it.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 MEBIBYTE = 1024 * 1024
@@ -21,12 +21,14 @@ _NEWNS, _NEWUSER, _PRIVATE = 0x20000, 0x10000000, 0x44000
 
 
 class SmallDisk:
-    """What lies under `folder`, once it was made, for the processes of one command."""
+    """What lies under `folder`, once it was made, for the processes of one command. It stays until it is closed."""
 
-    def __init__(self, mebibytes: int, *, mounted: bool = True) -> None:
+    def __init__(self, mebibytes: int, *, mounted: bool = True, largest_file: int = LARGEST_FILE) -> None:
         """`mounted` False: limit the files even where a file system could be mounted."""
         self._size = mebibytes * MEBIBYTE
+        self._largest_file = largest_file
         self._wants_mounted = mounted
+        self._keeper: subprocess.Popen[bytes] | None = None
         self._pid = 0
 
     def make(self, folder: Path, user: int | None = None) -> None:
@@ -36,13 +38,26 @@ class SmallDisk:
             os.chown(folder, user, -1)
         self.folder = folder
         self._user = os.getuid() if user is None else user
+        if not self._wants_mounted:
+            return
+        command = [sys.executable, "-I", __file__, "keep", str(folder), str(self._size), str(self._user)]
+        self._keeper = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._keeper.stdout is not None
+        if self._keeper.stdout.readline() != b"mounted\n":
+            self.close()
+
+    def close(self) -> None:
+        """Forget it, once nobody uses it any more. Safe to repeat."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.communicate()
 
     def within(self, command: Iterable[str | Path]) -> list[str]:
         """The command, to be run with this disk."""
         words = [str(word) for word in command]
-        if not self._wants_mounted:
+        if self._keeper is None:
             return words
-        return [sys.executable, "-I", __file__, "mount", str(self.folder), str(self._size), str(self._user), *words]
+        return [sys.executable, "-I", __file__, "enter", str(self._keeper.pid), *words]
 
     def belongs_to(self, pid: int) -> None:
         """The process that the command became."""
@@ -50,13 +65,13 @@ class SmallDisk:
 
     @property
     def is_mounted(self) -> bool:
-        """Whether the server has a file system of its own there."""
-        return self._wants_mounted and os.stat(self._there).st_dev != os.stat(self.folder).st_dev
+        """Whether it is a file system of its own."""
+        return self._keeper is not None
 
     def fill(self) -> None:
         """From now on nothing grows."""
         if not self.is_mounted:
-            self._limit(LARGEST_FILE)
+            self._limit(self._largest_file)
             return
         with open(self._there / "filler", "wb", buffering=0) as file:
             for size in (MEBIBYTE, 4096):
@@ -75,7 +90,8 @@ class SmallDisk:
 
     @property
     def _there(self) -> Path:
-        return Path(f"/proc/{self._pid}/root", *self.folder.parts[1:])
+        assert self._keeper is not None
+        return Path(f"/proc/{self._keeper.pid}/root", *self.folder.parts[1:])
 
     def _limit(self, size: int | None) -> None:
         """As the server's user: root alone may not do that to others everywhere."""
@@ -87,17 +103,29 @@ class SmallDisk:
         subprocess.run(command, check=True)
 
 
-def _mount(folder: str, size: str, user: str) -> None:
-    """Mount it in a namespace of our own, which ends with us."""
+def _keep(folder: str, size: str, user: str) -> None:
+    """Mount it in a namespace of our own, which is there as long as we are."""
     libc = ctypes.CDLL(None, use_errno=True)
     uid, gid = os.getuid(), os.getgid()
-    if libc.unshare(_NEWNS | (_NEWUSER if uid else 0)):
-        return
-    if uid:
+    mounted = not libc.unshare(_NEWNS | (_NEWUSER if uid else 0))
+    if mounted and uid:
         for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
             Path("/proc/self", name).write_text(text)
-    libc.mount(None, b"/", None, _PRIVATE, None)
-    libc.mount(b"tmpfs", folder.encode(), b"tmpfs", 0, f"size={size},uid={user},mode=700".encode())
+    options = f"size={size},uid={user},mode=700".encode()
+    mounted = mounted and not libc.mount(None, b"/", None, _PRIVATE, None)
+    mounted = mounted and not libc.mount(b"tmpfs", folder.encode(), b"tmpfs", 0, options)
+    print("mounted" if mounted else "not", flush=True)
+    sys.stdin.read()
+
+
+def _enter(keeper: str, *command: str) -> None:
+    """Become a command that sees what the keeper sees."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for kind in ("user", "mnt") if os.getuid() else ("mnt",):
+        with open(f"/proc/{keeper}/ns/{kind}") as namespace:
+            if libc.setns(namespace.fileno(), 0):
+                raise OSError(ctypes.get_errno(), f"the disk of {keeper} cannot be entered")
+    os.execvp(command[0], command)
 
 
 def _limit_as(user: str, size: str, *pids: str) -> None:
@@ -111,8 +139,5 @@ def _limit_as(user: str, size: str, *pids: str) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "limit":
-        _limit_as(*sys.argv[2:])
-    else:
-        _mount(*sys.argv[2:5])
-        os.execvp(sys.argv[5], sys.argv[5:])
+    programs: dict[str, Callable[..., None]] = {"keep": _keep, "enter": _enter, "limit": _limit_as}
+    programs[sys.argv[1]](*sys.argv[2:])

@@ -174,12 +174,19 @@ def understood(error: BaseException) -> BusError:
             return BusAwayError(f"the bus does not answer ({type(error).__name__}: {error})")
 
 
+def _not_stored(connection: Connection, error: BaseException) -> BusError:
+    """A server that cannot write does not answer, and does so only once it was started again with room to write."""
+    if isinstance(error, TimeoutError) and not isinstance(error, Interrupted) and connection.is_connected:
+        return BusAwayError("the bus does not say that it has stored it; is its disk full?")
+    return understood(error)
+
+
 async def publish(connection: Connection, subject: str, payload: bytes, headers: Mapping[str, str]) -> int:
     """Store one message in the stream that captures `subject`; its sequence. Raises `BusError`."""
     try:
         stored = await connection.jetstream().publish(subject, payload, timeout=STORED_SECONDS, headers=dict(headers))
     except AWAY as error:
-        raise understood(error) from error
+        raise _not_stored(connection, error) from error
     return stored.seq
 
 
@@ -215,7 +222,7 @@ async def publish_together(connection: Connection, messages: Sequence[tuple[str,
                 marked["Nats-Batch-Commit"] = "1"
                 await connection.jetstream().publish(subject, payload, headers=marked)
     except AWAY as error:
-        raise understood(error) from error
+        raise _not_stored(connection, error) from error
 
 
 class Ticker:

@@ -26,6 +26,14 @@ HOST = "127.0.0.1"
 LOG_BYTES = 10 * 1024**2
 START_SECONDS = 10.0
 STOP_SECONDS = 10.0
+LOOK_SECONDS = 2.0
+LONGEST_LOOK_SECONDS = 30.0
+ROOM_BYTES = 4 * 1024**2
+"""What must be writable before a server that could not write is started again."""
+WATCHER = "watcher"
+"""The user of the server's own account who may ask how it does."""
+_HEALTH = "$SYS.REQ.SERVER.PING.HEALTHZ"
+_INBOX = "_INBOX_watcher"
 DEATH_WATCH = "signal" if sys.platform == "linux" else "pipe"
 
 
@@ -68,6 +76,9 @@ class NatsServer:
         self._lock_seconds = lock_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._found: dict[str, str] = {}
+        self._watchword = secrets.token_urlsafe(24)
+        self._looked = time.monotonic()
+        self._pause = LOOK_SECONDS
 
     @property
     def url(self) -> str:
@@ -90,6 +101,22 @@ class NatsServer:
     def alive(self) -> bool:
         """Whether the child runs."""
         return self.pid is not None
+
+    def is_stuck(self) -> bool:
+        """Whether it could not write, and there is room again: it stores nothing more until it is started again.
+
+        To be asked often; it looks every `LOOK_SECONDS`, less often where a new start did not help.
+        """
+        if not self.alive or time.monotonic() - self._looked < self._pause:
+            return False
+        self._looked = time.monotonic()
+        if "write error" not in self._says():
+            self._pause = LOOK_SECONDS
+            return False
+        if not self._has_room():
+            return False
+        self._pause = min(2 * self._pause, LONGEST_LOOK_SECONDS)
+        return True
 
     def start(self) -> None:
         """Start it and return when it answers. Raises `NatsServerError`."""
@@ -132,6 +159,37 @@ class NatsServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _says(self) -> str:
+        """What the server says is wrong with it; nothing where it is well, or says nothing."""
+        port = urlsplit(self.url).port
+        who = json.dumps({"user": WATCHER, "pass": self._watchword, "verbose": False, "pedantic": False})
+        question = f"CONNECT {who}\r\nSUB {_INBOX} 1\r\nPUB {_HEALTH} {_INBOX} 0\r\n\r\n"
+        try:
+            with socket.create_connection((HOST, port), timeout=1) as connection, connection.makefile("rwb") as lines:
+                lines.readline()
+                lines.write(question.encode())
+                lines.flush()
+                answer = lines.readline().split()
+                if answer[:1] == [b"MSG"]:
+                    return str(json.loads(lines.read(int(answer[-1])))["data"].get("error", ""))
+        except (OSError, ValueError, KeyError):
+            pass
+        return ""
+
+    def _has_room(self) -> bool:
+        """Whether something can be written, whatever the system says of the disk: there may be a quota."""
+        probe = self._room / "room"
+        try:
+            with probe.open("wb") as file:
+                file.write(bytes(ROOM_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            return False
+        finally:
+            probe.unlink(missing_ok=True)
+        return True
 
     def _spawn(self, binary: Path) -> subprocess.Popen[bytes]:
         """Start the guard from a thread that lives as long as the child: Linux signals the end of that thread."""
@@ -199,6 +257,17 @@ class NatsServer:
                     {"user": user, "password": passwords[user], "permissions": permissions.document()}
                     for user, permissions in self._users.items()
                 ]
+            },
+            "accounts": {
+                "$SYS": {
+                    "users": [
+                        {
+                            "user": WATCHER,
+                            "password": self._watchword,
+                            "permissions": {"publish": {"allow": [_HEALTH]}, "subscribe": {"allow": [_INBOX]}},
+                        }
+                    ]
+                }
             },
             "jetstream": {
                 "store_dir": str(self._room),

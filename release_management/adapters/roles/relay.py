@@ -60,6 +60,10 @@ async def publish_while_it_can(relay: Relay, log: EventLog, health: Health) -> N
 async def _watch(relay: Relay, log: EventLog, health: Health) -> None:
     while True:
         end = await in_thread(log.last_position)
+        if relay.trouble is not None:
+            health.trouble("events", f"events are not published: {relay.trouble}")
+        else:
+            health.clear("events")
         if relay.position is not None:
             health.clear("history")
             behind = end - relay.position

@@ -125,7 +125,7 @@ class Owner:
     def _look_after(self) -> None:
         self._raise_what_ended()
         assert self._server is not None
-        if not self._server.alive:
+        if not self._server.alive or self._server.is_stuck():
             address = self._server.url
             self._server.stop()
             self._server.start()

@@ -142,7 +142,7 @@ class Supervisor:
             raise NotStartedError(f"{name} did not start: {self._last_words(name)} (see {self._log_file(name)})")
 
     def _look_after(self) -> None:
-        if not self._server.alive:
+        if not self._server.alive or self._server.is_stuck():
             address = self._server.url
             self._server.stop()
             self._server.start()

@@ -105,15 +105,15 @@ class Window:
 class Facts:
     """What happened in a window: `deliveries` that finished in it, in order, and what concerns them.
 
-    `rollbacks` holds, per deployment, those that began to take it back; `successors` the time at which the next
-    deployment after it succeeded in its place.
+    `rollbacks` holds, per deployment that a rollback began to take back, the time at which the first one succeeded, or
+    None; `successors` the time at which the next deployment after it succeeded in its place.
     """
 
     window: Window
     deliveries: Sequence[Delivery]
     changes: Sequence[Change] = ()
     incidents: Sequence[Incident] = ()
-    rollbacks: Mapping[str, Sequence[Delivery]] = field(default_factory=dict)
+    rollbacks: Mapping[str, str | None] = field(default_factory=dict)
     successors: Mapping[str, str] = field(default_factory=dict)
 
     def blamed_on(self) -> dict[str, list[Incident]]:
@@ -193,7 +193,6 @@ def recoveries(facts: Facts) -> list[Item]:
 
 def _recovery(item: Item, facts: Facts) -> Item:
     delivery = item.delivery
-    rollbacks = [each.finished for each in facts.rollbacks.get(delivery.id, ()) if each.succeeded]
     since = min([delivery.failing or delivery.finished, *(each.detected_at for each in item.incidents)])
     to: str | None
     if item.incidents:
@@ -202,7 +201,7 @@ def _recovery(item: Item, facts: Facts) -> Item:
     elif delivery.outcome == "RolledBack":
         to = delivery.finished
     else:
-        to = min(rollbacks, default=facts.successors.get(delivery.id))
+        to = facts.rollbacks.get(delivery.id) or facts.successors.get(delivery.id)
     seconds = None if to is None else _seconds(since, to)
     return Item(delivery, seconds=seconds, since=since, to=to, why=item.why, incidents=item.incidents)
 
@@ -213,7 +212,7 @@ def failures(facts: Facts) -> list[Item]:
     items = []
     for delivery in facts.deliveries:
         incidents = tuple(blamed.get(delivery.id, ()))
-        why = tuple(_why(delivery, bool(facts.rollbacks.get(delivery.id)), bool(incidents)))
+        why = tuple(_why(delivery, delivery.id in facts.rollbacks, bool(incidents)))
         items.append(Item(delivery, bool(why), _no_deployment(delivery), why=why, incidents=incidents))
     return items
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator
-from sqlalchemy import ColumnElement, Select, and_, exists, literal, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
 from sqlalchemy.sql.selectable import FromClause
 
 from release_management.domain.deployment.state import Phase
@@ -97,12 +97,8 @@ def gather(asked: WindowParams, ask: Ask) -> Facts:
     _known(asked.environment, ask)
     scope = _Scope(asked, ask)
     rows = scope.limited(scope.deliveries(), "deployments", MAX_DEPLOYMENTS)
-    rollbacks = ask(select(*_DELIVERY).where(scope.began, deliveries.c.reverts.in_(scope.ids)))
     reverted = ask(select(*_DELIVERY).where(deliveries.c.id.in_(scope.reverted)))
     by_place_time = {str(row["place_time"]): str(row["id"]) for row in (*rows, *reverted)}
-    found: dict[str, list[Delivery]] = {}
-    for row in rollbacks:
-        found.setdefault(str(row["reverts"]), []).append(_delivery(row))
     return Facts(
         window=asked.window,
         deliveries=[_delivery(row) for row in rows],
@@ -110,7 +106,7 @@ def gather(asked: WindowParams, ask: Ask) -> Facts:
         incidents=[
             _incident(row, by_place_time) for row in scope.limited(scope.incidents(), "incidents", MAX_DEPLOYMENTS)
         ],
-        rollbacks=found,
+        rollbacks={str(row["reverts"]): row["succeeded"] for row in ask(scope.rollbacks())},
         successors={str(row["id"]): str(row["successor"]) for row in ask(scope.successors()) if row["successor"]},
     )
 
@@ -128,9 +124,8 @@ class _Scope:
         self._ask = ask
         self._asked = asked
         at = deliveries.c
-        self.began = and_(at.started.is_not(None), at.finished.is_not(None))
         self.finished: tuple[ColumnElement[bool], ...] = (
-            self.began,
+            at.started.is_not(None),
             at.finished >= asked.since,
             at.finished < asked.until,
             *self._here(at.application, at.environment),
@@ -209,6 +204,13 @@ class _Scope:
             )
             .order_by(at.position)
         )
+
+    def rollbacks(self) -> Select[Any]:
+        """What a rollback began to take back, be it under way still, and when the first one succeeded."""
+        at = deliveries.c
+        done = case((at.outcome == Phase.SUCCEEDED.value, at.finished))
+        began = select(at.reverts, func.min(done).label("succeeded")).where(at.started.is_not(None))
+        return began.where(at.reverts.in_(self.ids)).group_by(at.reverts)
 
     def successors(self) -> Select[Any]:
         """When the next deployment succeeded in the place of one that got stuck, or that was to be taken back."""

@@ -297,6 +297,21 @@ def test_versions_one_two_three_and_back_to_one(timeline: Timeline, measure: Mea
     assert measure()["failed_deployment_recovery_time"]["value"] == DAY
 
 
+def test_a_rollback_that_began_makes_its_deployment_failed_though_it_is_still_under_way(
+    timeline: Timeline, measure: Measures, drill: Drills
+) -> None:
+    timeline.deploy("d-1", 1)
+    timeline.deploy("d-2", 2, "1.1.0")
+    timeline.deploy("back", 3, reverts="d-2", outcome=None, reached=False)
+
+    rows = measure()
+
+    assert numbers(rows["change_fail_rate"]) == (0.5, 1, 2)
+    assert rows["change_fail_rate"]["with_rollbacks"]["denominator"] == 2, "it has not finished"
+    assert rows["failed_deployment_recovery_time"]["censored"] == 1
+    assert [item["why"] for item in drill("change_fail_rate")] == [[], ["reverted"]]
+
+
 @pytest.mark.parametrize(
     ("outcome", "reached", "cause", "failed"),
     [

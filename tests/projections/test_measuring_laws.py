@@ -62,7 +62,7 @@ def history(turns: list[tuple[str, float, str, bool, int, int]]) -> Timeline:
             f"d-{number}",
             now,
             f"{other % 4}.0.0",
-            outcome if one > 3 else "Succeeded",
+            None if what == "back" and other > 5 else outcome if one > 3 else "Succeeded",
             reached=flag or other > 2,
             cause="superseded" if one == 5 else "failed",
             reverts=reverts,
@@ -87,6 +87,8 @@ def by_hand(timeline: Timeline, since: int, until: int) -> dict[str, Any]:
                 commits[f"{fact.application}@{fact.version}"] = {it.commit: it.committed_at for it in fact.changes}
             case events.DeploymentPlanned():
                 run |= {"of": fact.application, "release": fact.release, "reverts": fact.reverts}
+            case events.DeploymentStarted():
+                run["began"] = True
             case events.DeploymentStepSucceeded(step=2):
                 run["met"] = True
             case events.DeploymentAborting(cause=cause):
@@ -103,6 +105,7 @@ def by_hand(timeline: Timeline, since: int, until: int) -> dict[str, Any]:
             case _:
                 pass
     ended = {id: run for id, run in runs.items() if "end" in run}
+    reverted = {run["reverts"] for run in runs.values() if run.get("began")}
     met = [it for it in troubles.values() if it]
     for trouble in met:
         if not trouble["explicit"]:
@@ -114,18 +117,18 @@ def by_hand(timeline: Timeline, since: int, until: int) -> dict[str, Any]:
             newest = max(earlier, default=None)
             fresh = newest is not None and _days(newest[0], trouble["at"]) <= 7
             trouble["cause"] = newest[2] if newest is not None and fresh else None
-    return _five(ended, met, commits, since, until)
+    return _five(ended, reverted, met, commits, since, until)
 
 
 def _five(
     ended: dict[str, dict[str, Any]],
+    reverted: set[str | None],
     troubles: list[dict[str, Any]],
     commits: Mapping[str, Mapping[str, str]],
     since: int,
     until: int,
 ) -> dict[str, Any]:
     wanted = {id: run for id, run in ended.items() if day(since) <= run["time"] < day(until)}
-    reverted = {run["reverts"] for run in ended.values()}
     leads, recovered, still = [], [], 0
     failed, everything, reworked = 0, 0, 0
     for id, run in wanted.items():

@@ -73,7 +73,7 @@ class Timeline:
         id: str,
         at: float,
         version: str = "1.0.0",
-        outcome: str = "Succeeded",
+        outcome: str | None = "Succeeded",
         *,
         application: str = "shop",
         environment: str = "production",
@@ -84,7 +84,10 @@ class Timeline:
         reverts: str | None = None,
         retries: str | None = None,
     ) -> str:
-        """A deployment that ends at a time; `failing`: it began to go back then, for `cause`. Its id."""
+        """A deployment that ends at a time, or (`outcome` None) is still under way. Its id.
+
+        `failing`: it began to go back then, for `cause`.
+        """
         stream = f"deployment:{id}"
         began = at if began is None else began
         planned = DeploymentPlanned(
@@ -108,7 +111,8 @@ class Timeline:
         if failing is not None or outcome in ("RolledBack", "RollbackFailed"):
             aborting = DeploymentAborting.model_validate({"cause": cause, "reason": "why"})
             self.tell(at if failing is None else failing, stream, aborting)
-        self.tell(at, stream, ENDS[outcome])
+        if outcome is not None:
+            self.tell(at, stream, ENDS[outcome])
         return id
 
     def incident(

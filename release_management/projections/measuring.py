@@ -222,6 +222,7 @@ class _Scope:
                 later.c.environment == at.environment,
                 later.c.application == at.application,
                 later.c.place_time > at.place_time,
+                later.c.place_time < at.environment + "/" + at.application + "0",  # "0" is what comes after "/"
             )
             .order_by(later.c.place_time)
             .limit(1)

@@ -1,5 +1,6 @@
 """Given what was deployed and what went wrong, then these metrics: each edge computed by hand."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from release_management.adapters.read_model import BadQueryError, Projector, ReadStore
+from release_management.adapters.read_model.database import reader
 from release_management.projections import delivery, environments, incidents, measuring
 from tests.projections.story import REGISTRY
 from tests.projections.timeline import DAY_ZERO, Timeline, day
@@ -564,6 +566,35 @@ def test_too_much_is_refused_and_not_cut_off(
     assert measure(1)["deployment_frequency"]["numerator"] == 2
     with pytest.raises(BadQueryError, match="more than 2 deployments in the window; ask for a shorter one"):
         measure()
+
+
+def test_an_answer_takes_no_longer_for_what_happens_elsewhere(
+    timeline: Timeline, measure: Measures, tmp_path: Path
+) -> None:
+    for number in range(20):
+        timeline.deploy(f"stuck-{number}", number, outcome="Halted")
+    measure()
+    before = steps(tmp_path / "read.db")
+    timeline.environment("staging", "staging", 40)
+    for number in range(300):
+        timeline.deploy(f"elsewhere-{number}", 40, environment="staging")
+    measure()
+
+    assert steps(tmp_path / "read.db") < 1.1 * before
+
+
+def steps(where: Path) -> int:
+    """How many hundred steps the database takes to gather a window's facts."""
+    engine, taken = reader(where), itertools.count()
+    with engine.connect() as connection:
+        database = connection.connection.driver_connection
+        assert database is not None
+        database.set_progress_handler(lambda: next(taken) and None, 100)
+        asked = measuring.WindowParams(since=day(0), until=day(30))
+        measuring.gather(asked, lambda query: [dict(row) for row in connection.execute(query).mappings()])
+        database.set_progress_handler(None, 0)
+    engine.dispose()
+    return next(taken)
 
 
 def test_the_first_day_of_the_timeline_is_a_monday() -> None:

@@ -85,7 +85,7 @@ def fold(event: Event, rows: Rows) -> None:
             assert_never(fact)
 
 
-PROJECTION = Projection("approvals", 1, (approvals,), named(ApprovalEvent), keys, fold)
+PROJECTION = Projection("approvals", 1, (approvals,), named(ApprovalEvent), keys, fold, local=True)
 
 
 def newest(*, waiting: bool = False, deployment: str | None = None, limit: int = 100) -> Select[Any]:

@@ -77,7 +77,7 @@ def fold(event: Event, rows: Rows) -> None:
     rows.put(deployments, id, **changed(fact, rows.get(deployments, id) or {}, event.envelope.time, event.position))
 
 
-PROJECTION = Projection("deployments", 1, (deployments, plans), named(DeploymentEvent), keys, fold)
+PROJECTION = Projection("deployments", 1, (deployments, plans), named(DeploymentEvent), keys, fold, local=True)
 
 
 def newest(

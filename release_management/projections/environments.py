@@ -55,7 +55,9 @@ def fold(event: Event, rows: Rows) -> None:
             pass
 
 
-PROJECTION = Projection("environments", 1, (environments,), named(EnvironmentConfigured, TargetConfigured), keys, fold)
+PROJECTION = Projection(
+    "environments", 1, (environments,), named(EnvironmentConfigured, TargetConfigured), keys, fold, local=True
+)
 
 
 def every(name: str | None = None) -> Select[Any]:

@@ -80,7 +80,7 @@ def fold(event: Event, rows: Rows) -> None:
             assert_never(fact)
 
 
-PROJECTION = Projection("incidents", 1, (incidents,), named(IncidentEvent), keys, fold)
+PROJECTION = Projection("incidents", 1, (incidents,), named(IncidentEvent), keys, fold, local=True)
 
 
 def newest(

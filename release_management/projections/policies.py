@@ -91,7 +91,9 @@ def _changed(fact: PolicyEvent, row: Row) -> dict[str, Any]:
             return {"pipeline": fact.pipeline}
 
 
-PROJECTION = Projection("policies", 1, (policies, pipelines), named(PolicyEvent, PipelineConfigured), keys, fold)
+PROJECTION = Projection(
+    "policies", 1, (policies, pipelines), named(PolicyEvent, PipelineConfigured), keys, fold, local=True
+)
 
 
 def every() -> Select[Any]:

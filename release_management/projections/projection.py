@@ -34,7 +34,8 @@ class Projection:
 
     `names` are the events that it is concerned with (`named` makes them), or None for every one: others are not even
     read. `version` rises with every change of `names`, `tables` or `fold`; another version is built from the log's
-    beginning.
+    beginning. `local`: what stands in a row is said by one stream alone, so that a stream that was set aside can be
+    taken in late, as if it had come in time. One that is not is made anew then.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Projection:
     names: frozenset[str] | None
     keys: Callable[[Event], Iterable[tuple[Table, Key]]]
     fold: Callable[[Event, Rows], None]
+    local: bool = False
 
 
 def named(*kinds: object) -> frozenset[str]:

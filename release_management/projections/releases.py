@@ -99,7 +99,7 @@ def _changed(fact: ReleaseEvent, row: Row, event: Event) -> dict[str, Any]:
             assert_never(fact)
 
 
-PROJECTION = Projection("releases", 1, (releases,), named(ReleaseEvent), keys, fold)
+PROJECTION = Projection("releases", 1, (releases,), named(ReleaseEvent), keys, fold, local=True)
 
 
 def newest(application: str | None = None, limit: int = 100) -> Select[Any]:

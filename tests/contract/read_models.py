@@ -1,7 +1,7 @@
 """What the read models' contract is tested with."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def counting(
         row = rows.get(counts, (event.stream,)) or {"events": 0}
         rows.put(counts, (event.stream,), events=row["events"] + by)
 
-    return Projection("counts", version, (counts,), None, keys, fold)
+    return Projection("counts", version, (counts,), None, keys, fold, local=True)
 
 
 def counted(store: ReadStore, **of: Any) -> dict[str, int]:
@@ -108,13 +108,13 @@ def busy(story: Story, plot: Iterable[int]) -> Story:
     return story
 
 
-def everything(where: Where) -> dict[str, list[Any]]:
+def everything(where: Where, projections: Sequence[Projection] = PROJECTIONS) -> dict[str, list[Any]]:
     """Every row of every projection."""
     engine = reader(where)
     with engine.begin() as connection:
         rows = {
             table.name: sorted(map(repr, connection.execute(select(table)).all()))
-            for projection in PROJECTIONS
+            for projection in projections
             for table in projection.tables
         }
     engine.dispose()

@@ -4,6 +4,8 @@ import threading
 from dataclasses import replace
 
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import MetaData, Table
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
@@ -12,11 +14,12 @@ from release_management.adapters.read_model import ParkedError, Projector, Unkno
 from release_management.domain.record import Event
 from release_management.domain.registry import FACTS, Registry
 from release_management.domain.release import ReleaseBlocked, ReleaseUnblocked
+from release_management.projections import agenda
 from release_management.projections.catalog import PROJECTIONS
 from release_management.projections.columns import document, flag, key, text
 from release_management.projections.projection import Projection, Rows, named
-from tests.contract.read_models import Backend, counted, counting, counts
-from tests.projections.story import Story, sealed
+from tests.contract.read_models import Backend, busy, counted, counting, counts, everything
+from tests.projections.story import REGISTRY, Story, sealed
 
 texts = Table("texts", MetaData(), key("stream"), text("text"), document("document"), flag("flag"))
 
@@ -72,6 +75,62 @@ def test_unparking_takes_in_what_was_set_aside_in_order(backend: Backend, story:
     ill.clear()
     assert projector.unpark("counts") == (2, 0)
     assert counted(store, after=3) == {f"release:{ref}": 3}
+
+
+ALL = (*PROJECTIONS, agenda.PROJECTION)
+
+
+@given(plot=st.lists(st.integers(0, 9), min_size=8, max_size=30), data=st.data())
+@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+def test_what_was_unparked_is_as_if_it_had_never_been_set_aside(
+    tmp_path_factory: pytest.TempPathFactory, plot: list[int], data: st.DataObject
+) -> None:
+    story = busy(Story(), plot)
+    poison = data.draw(st.sets(st.integers(1, story.log.last_position()), min_size=1, max_size=3))
+    ill = set(poison)
+
+    def falling_ill(projection: Projection) -> Projection:
+        def fold(event: Event, rows: Rows) -> None:
+            if event.position in ill:
+                raise ValueError("no way")
+            projection.fold(event, rows)
+
+        return replace(projection, fold=fold)
+
+    folder = tmp_path_factory.mktemp("unparked")
+    projector = Projector(story.log, REGISTRY, folder / "read.db", [falling_ill(it) for it in ALL])
+    projector.catch_up()
+    ill.clear()
+    for projection in ALL:
+        projector.unpark(projection.name)
+    projector.close()
+    anew = Projector(story.log, REGISTRY, folder / "anew.db", ALL)
+    anew.catch_up()
+    anew.close()
+
+    assert everything(folder / "read.db", ALL) == everything(folder / "anew.db", ALL)
+
+
+def test_one_that_is_not_local_is_made_anew_once_a_stream_can_go_on(backend: Backend, story: Story) -> None:
+    first, second = story.release("1.0.0"), story.release("1.1.0")
+    where = backend.place()
+    ill = {1, 3}
+    projection = replace(counting(lambda event: event.position in ill), local=False)
+    projector = backend.projector(story, where, projection)
+    projector.catch_up()
+    store = backend.store(where, projection)
+
+    assert projector.unpark("counts") == (0, 4)
+    assert projector.unpark("counts", "release:never@1.0.0") == (0, 0)
+    assert [it.building for it in store.standing()] == [None], "there is no way yet"
+    ill.remove(1)
+    assert projector.unpark("counts") == (2, 2)
+    assert counted(store) == {f"release:{first}": 2}
+    assert {it["stream"] for it in store.parked()} == {f"release:{second}"}
+    ill.clear()
+    again = backend.projector(story, where, projection)
+    again.catch_up()
+    assert counted(store, after=4) == {f"release:{first}": 2, f"release:{second}": 2}
 
 
 def test_a_record_that_cannot_be_read_is_set_aside_too(backend: Backend, story: Story) -> None:

@@ -120,7 +120,7 @@ class Projector:
         left alone.
         """
         end = self._events.last_position()
-        self._insist(self._try_parked_again)
+        self._complete(self._insist(self._try_parked_again))
         moved = self._insist(self._turn)
         while self._insist(partial(self._is_behind, end)):
             if not moved:
@@ -134,7 +134,10 @@ class Projector:
         Raises `UnknownProjectionError`.
         """
         chosen = list(self._projections.values()) if name is None else [self._named(name)]
-        wanted = self._insist(partial(self._begin, chosen))
+        self._complete(self._insist(partial(self._begin, chosen)), progress)
+
+    def _complete(self, wanted: dict[str, int], progress: Progress | None = None) -> None:
+        """Return once these builds, or later ones of the same projections, answer."""
         while wanted:
             if not self._insist(self._turn):
                 time.sleep(0.01)
@@ -152,15 +155,21 @@ class Projector:
     def unpark(self, name: str, stream: str | None = None) -> Unparked:
         """Take in what was set aside, of one stream or of all, in order.
 
-        A stream goes on as far as it can. Raises `UnknownProjectionError`.
+        A stream goes on as far as it can. A projection that is not local is made anew where a stream can go on: of all
+        streams, then. Raises `UnknownProjectionError`.
         """
         projection = self._named(name)
         before = self._count_parked(name, stream)
         poison: list[Parked] = []
+        moved = False
         for build in self._insist(self._builds):
             if build.projection is projection:
-                poison += self._unpark(build, stream)
+                found, went_on = self._unpark(build, stream)
+                poison += found
+                moved = moved or went_on
         _cry(poison)
+        if moved and not projection.local:
+            self.rebuild(name)
         left = self._count_parked(name, stream)
         return Unparked(max(0, before - left), left)
 
@@ -278,38 +287,53 @@ class Projector:
             self._left_alone -= numbers.keys()
         return numbers
 
-    def _try_parked_again(self) -> None:
-        """A newer version of the program may be able to take in what an older one could not."""
+    def _try_parked_again(self) -> dict[str, int]:
+        """A newer version of the program may be able to take in what an older one could not.
+
+        The builds that were begun because of that.
+        """
         if self._tried_again:
-            return
+            return {}
         streams = select(parked.c.projection).distinct()
         names = self._in_turn(lambda connection: connection.execute(streams).scalars().all())
+        anew: dict[str, Projection] = {}
         for build in self._builds():
             if build.projection.name in names:
-                for it in self._unpark(build, None):
+                poison, moved = self._unpark(build, None)
+                for it in poison:
                     _log.warning("what was parked was tried again, in vain", **it._asdict())
+                if moved and not build.projection.local:
+                    anew[build.projection.name] = build.projection
+        begun = self._begin(list(anew.values())) if anew else {}
         self._tried_again = True
+        return begun
 
     def _count_parked(self, name: str, stream: str | None) -> int:
         mine = select(func.count()).where(parked.c.projection == name)
         asked = mine if stream is None else mine.where(parked.c.stream == stream)
         return int(self._in_turn(lambda connection: connection.execute(asked).scalar_one()))
 
-    def _unpark(self, build: Build, stream: str | None) -> list[Parked]:
+    def _unpark(self, build: Build, stream: str | None) -> tuple[list[Parked], bool]:
+        """What still cannot be taken in, and whether anything else can."""
         mine = (parked.c.projection == build.projection.name, parked.c.build == build.number)
         query = select(parked.c.stream).where(*mine).distinct().order_by(parked.c.stream)
         streams = [stream] if stream is not None else self._in_turn(lambda it: it.execute(query).scalars().all())
         poison: list[Parked] = []
+        moved = False
         for one in streams:
             limit = 1
             while limit:
                 found = self._insist(partial(self._unpark_some, build, one, limit))
                 poison += found.poison
+                moved = moved or found.moved
                 limit = self._page if found.more and not found.poison else 0
-        return poison
+        return poison, moved
 
     def _unpark_some(self, build: Build, stream: str, limit: int) -> "_Tried":
-        """Take in the first parked events of a stream. The first of them alone says whether there is a way."""
+        """Take in the first parked events of a stream. The first of them alone says whether there is a way.
+
+        Where the projection is not local, that is all that is wanted, and nothing is taken in.
+        """
         here = (
             parked.c.projection == build.projection.name,
             parked.c.build == build.number,
@@ -323,11 +347,14 @@ class Projector:
             records = [recorded for position in now for recorded in self._events.read(position - 1, 1)]
             at = next((it for it in builds.current(connection, [build.projection]) if it.number == build.number), None)
             if not now or at is None:
-                return _Tried([], False)
+                return _Tried([], False, False)
+            trial = connection.begin_nested()
             connection.execute(delete(parked).where(*here, parked.c.position <= now[-1]))
             folding = Folding(connection, at, {})
             folding.take([Reading(self._registry, recorded) for recorded in records])
-            return _Tried(folding.poison, len(positions) > limit)
+            local = build.projection.local
+            trial.commit() if local else trial.rollback()
+            return _Tried(folding.poison, not folding.poison, local and len(positions) > limit)
 
         return self._in_turn(take)
 
@@ -374,9 +401,10 @@ class Projector:
 
 
 class _Tried(NamedTuple):
-    """What could not be taken in, and whether there is more behind what was."""
+    """What could not be taken in, whether everything could, and whether there is more behind it."""
 
     poison: list[Parked]
+    moved: bool
     more: bool
 
 

@@ -367,7 +367,8 @@ class Metric(View):
 
     `unit` is seconds, ratio, or per_day. `p50` and `p90` are interpolated: of the durations in seconds, or for the
     frequency of the days between deployments. `excluded` counts, by reason, what is in neither number; `censored` what
-    is not over yet. `buckets` are the frequency's days or weeks.
+    is not over yet. `buckets` are the frequency's days or weeks. `parked` counts streams of events that were set aside
+    and are missing here.
     """
 
     metric: str
@@ -383,6 +384,7 @@ class Metric(View):
     with_rollbacks: dict[str, Any] | None = None
     buckets: tuple[dict[str, Any], ...] | None = None
     position: int = 0
+    parked: int = 0
 
     @property
     def shown(self) -> str:
@@ -407,7 +409,7 @@ class Metric(View):
 class Metrics(View):
     """The DORA five, and the deployment success rate, of a window from `since` to just before `until`.
 
-    `position` is the log position up to which they are complete.
+    `position` is the log position up to which they are complete, but for `parked` streams of events.
     """
 
     since: str
@@ -425,6 +427,11 @@ class Metrics(View):
     def position(self) -> int:
         """The log position up to which they are complete."""
         return max((metric.position for metric in self.metrics), default=0)
+
+    @property
+    def parked(self) -> int:
+        """How many streams of events were set aside, of deployments, releases, incidents or environments."""
+        return max((metric.parked for metric in self.metrics), default=0)
 
     def render(self) -> RenderableType:
         """One row per metric."""
@@ -445,6 +452,7 @@ class Metrics(View):
             Text(head),
             table("metric", "value", "p90", "of", "excluded", rows=rows),
             Text(f"as {definitions} defines them, up to position {self.position}"),
+            *([Text(_missing(self.parked))] if self.parked else ()),
         )
 
 
@@ -471,6 +479,11 @@ class Measured(View):
     to: str | None = None
     why: tuple[str, ...] = ()
     incidents: tuple[dict[str, Any], ...] = ()
+
+
+def _missing(parked: int) -> str:
+    streams = "stream of events is" if parked == 1 else "streams of events are"
+    return f"{parked:,} {streams} set aside and missing here: relman projections list --parked"
 
 
 def _reasons(excluded: dict[str, int]) -> str:

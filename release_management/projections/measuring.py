@@ -14,7 +14,7 @@ from release_management.domain.environment import Tier
 from release_management.domain.moment import Moment, Zone
 from release_management.domain.record import timestamp
 from release_management.domain.words import Name, Value
-from release_management.projections.bookkeeping import standing
+from release_management.projections.bookkeeping import every_build
 from release_management.projections.delivery import PROJECTION as DELIVERY
 from release_management.projections.delivery import changes, deliveries
 from release_management.projections.dora import (
@@ -28,10 +28,14 @@ from release_management.projections.dora import (
     drill,
     measure,
 )
+from release_management.projections.environments import PROJECTION as ENVIRONMENTS
 from release_management.projections.environments import environments, every
+from release_management.projections.incidents import PROJECTION as INCIDENTS
 from release_management.projections.incidents import incidents
 from release_management.projections.projection import Row
 
+NEEDED = (DELIVERY, INCIDENTS, ENVIRONMENTS)
+"""The projections that an answer rests on."""
 MAX_DAYS = 400
 MAX_DEPLOYMENTS = 20_000
 MAX_CHANGES = 200_000
@@ -82,9 +86,11 @@ class DrillParams(WindowParams):
 
 
 def metrics(asked: WindowParams, ask: Ask) -> list[dict[str, Any]]:
-    """One row per metric, with the position up to which the log was taken in."""
-    (position,) = [row["position"] for row in ask(standing()) if row["projection"] == DELIVERY.name]
-    return [row | {"position": position} for row in measure(gather(asked, ask))]
+    """One row per metric, with the position up to which the log was taken in, and how many streams are set aside."""
+    names = {projection.name for projection in NEEDED}
+    builds = [row for row in ask(every_build()) if row["live"] and row["projection"] in names]
+    state = {"position": min(row["position"] for row in builds), "parked": sum(row["streams"] for row in builds)}
+    return [row | state for row in measure(gather(asked, ask))]
 
 
 def drilled(asked: DrillParams, ask: Ask) -> list[dict[str, Any]]:

@@ -12,7 +12,6 @@ from release_management.domain.words import ActorId, Line, Name, Value
 from release_management.projections import (
     approvals,
     bookkeeping,
-    delivery,
     deployments,
     dora,
     environments,
@@ -154,7 +153,6 @@ class Calculation(Generic[P]):
 
 
 AnyQuery = Query[Any] | Calculation[Any]
-_MEASURED = (delivery.PROJECTION, incidents.PROJECTION, environments.PROJECTION)
 
 
 _ALL: tuple[AnyQuery, ...] = (
@@ -181,8 +179,14 @@ _ALL: tuple[AnyQuery, ...] = (
     Query("approvals", ApprovalsParams, (approvals.PROJECTION,), lambda asked: approvals.newest(**dict(asked))),
     Query("incidents", IncidentsParams, (incidents.PROJECTION,), lambda asked: incidents.newest(**dict(asked))),
     Query("incident", IncidentParams, (incidents.PROJECTION,), lambda asked: incidents.one(asked.id)),
-    Calculation("metrics_dora", measuring.WindowParams, _MEASURED, measuring.metrics, (*dora.COLUMNS, "position")),
-    Calculation("metrics_dora_drill", measuring.DrillParams, _MEASURED, measuring.drilled, dora.DRILL_COLUMNS),
+    Calculation(
+        "metrics_dora",
+        measuring.WindowParams,
+        measuring.NEEDED,
+        measuring.metrics,
+        (*dora.COLUMNS, "position", "parked"),
+    ),
+    Calculation("metrics_dora_drill", measuring.DrillParams, measuring.NEEDED, measuring.drilled, dora.DRILL_COLUMNS),
     Query("trail", TrailParams, (trail.PROJECTION,), lambda asked: trail.found(**dict(asked))),
     Query("position", Nothing, (), lambda asked: bookkeeping.standing()),
     Calculation(

@@ -3,14 +3,17 @@
 import itertools
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from release_management.adapters.read_model import BadQueryError, Projector, ReadStore
 from release_management.adapters.read_model.database import reader
 from release_management.projections import delivery, environments, incidents, measuring
+from release_management.views import Metric, Metrics
 from tests.projections.story import REGISTRY
 from tests.projections.timeline import DAY_ZERO, Timeline, day
 
@@ -33,7 +36,8 @@ def ask(timeline: Timeline, tmp_path: Path) -> Iterator[Drills]:
     def asked(query: str, since: float = 0, until: float = 30, **params: Any) -> list[dict[str, Any]]:
         projector.catch_up()
         window = {"since": day(since), "until": day(until)} | params.pop("window", {})
-        return store.ask(query, window | params, after=timeline.log.last_position())
+        after = params.pop("after", timeline.log.last_position())
+        return store.ask(query, window | params, after=after)
 
     yield asked
     projector.close()
@@ -533,6 +537,55 @@ def test_items_come_in_parts(timeline: Timeline, drill: Drills) -> None:
     parts = [drill("deployment_frequency", offset=offset, limit=2) for offset in (0, 2, 4)]
 
     assert [[item["deployment"] for item in part] for part in parts] == [["d-0", "d-1"], ["d-2", "d-3"], ["d-4"]]
+
+
+def test_an_answer_says_how_many_streams_are_missing_from_it(timeline: Timeline, measure: Measures) -> None:
+    timeline.deploy("d-1", 1)
+    for id in ("d-2", "d-3"):
+        timeline.deploy(id, 2)
+        timeline.log.records[-2] = timeline.log.records[-2]._replace(record=b"{")
+    timeline.incident("i-1", 3)
+    timeline.log.records[-1] = timeline.log.records[-1]._replace(record=b"{")
+
+    rows = measure(after=0)
+
+    assert rows["deployment_frequency"]["numerator"] == 1
+    assert {row["parked"] for row in rows.values()} == {3}
+    found = Metrics(since=day(0), until=day(30), metrics=tuple(Metric(**row) for row in rows.values()))
+    assert found.parked == 3
+    assert shown(found).endswith("3 streams of events are set aside and missing here: relman projections list --parked")
+
+
+def test_an_answer_says_nothing_where_nothing_is_missing(timeline: Timeline, measure: Measures) -> None:
+    timeline.deploy("d-1", 1)
+
+    rows = measure()
+
+    assert {row["parked"] for row in rows.values()} == {0}
+    found = Metrics(since=day(0), until=day(30), metrics=tuple(Metric(**row) for row in rows.values()))
+    assert shown(found).endswith(f"up to position {timeline.log.last_position()}")
+
+
+def shown(found: Metrics) -> str:
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(found.render())
+    return console.export_text().strip()
+
+
+def test_the_position_is_that_up_to_which_everything_was_taken_in(
+    timeline: Timeline, measure: Measures, tmp_path: Path
+) -> None:
+    measure()
+    here = timeline.log.last_position()
+    timeline.deploy("d-1", 1)
+    ahead = Projector(timeline.log, REGISTRY, tmp_path / "read.db", (delivery.PROJECTION,))
+    ahead.catch_up()
+    ahead.close()
+    store = ReadStore(tmp_path / "read.db")
+    rows = store.ask("metrics_dora", {"since": day(0), "until": day(30)})
+    store.close()
+
+    assert {row["position"] for row in rows} == {here}
 
 
 @pytest.mark.parametrize(

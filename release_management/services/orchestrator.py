@@ -62,6 +62,11 @@ class Agenda(Protocol):
         """Every item with the subject (`deployment:…`, `approval:…`) that it belongs to, as of the last `catch_up`."""
         ...
 
+    @property
+    def trouble(self) -> str | None:
+        """What of the log it could not take in, as of the last `catch_up`: nothing is done there."""
+        ...
+
 
 class Orchestrator:
     """Carries out the agenda until it is cancelled.
@@ -103,7 +108,7 @@ class Orchestrator:
                 position = await in_thread(self._agenda.catch_up)
                 mine = [(subject, item) for subject, item in self._agenda.items() if self._takes(item)]
                 pause = await self._act(mine)
-                self.trouble = None
+                self.trouble = self._agenda.trouble
             except BusError as error:
                 self.trouble = f"the bus does not take what is due: {error}"
                 log.warning("the bus does not take what is due", error=str(error))

@@ -1,15 +1,20 @@
 """The agenda kept up with the log."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
+from release_management import projections
 from release_management.adapters.read_model import Projector
 from release_management.adapters.stack import agenda as module
 from release_management.adapters.stack.agenda import ProjectedAgenda
+from release_management.domain.record import Event
 from release_management.domain.registry import Registry
+from release_management.projections.agenda import PROJECTION
+from release_management.projections.projection import Rows
 from tests.services.office import REGISTRY, Office
 
 
@@ -93,6 +98,30 @@ def test_the_database_hears_of_many_passed_over_records_so_that_a_start_reads_fe
     with patch.object(office.log, "read", wraps=office.log.read) as read:
         opened().catch_up()
     assert min(call.args[0] for call in read.call_args_list) > office.log.last_position() - 10
+
+
+def test_what_it_cannot_take_in_is_its_trouble_until_a_start_can(
+    office: Office, opened: Callable[[], ProjectedAgenda]
+) -> None:
+    poisoned = f"deployment:{office.deploy('shop@1.0.0')}"
+    first = office.log.read_stream(poisoned)[0].position
+
+    def fold(event: Event, rows: Rows) -> None:
+        if event.stream == poisoned:
+            raise ValueError("no way")
+        PROJECTION.fold(event, rows)
+
+    with patch.object(projections.agenda, "PROJECTION", replace(PROJECTION, fold=fold)):
+        sick = opened()
+    sick.catch_up()
+    assert sick.items() == []
+    assert sick.trouble is not None
+    assert f"nothing is done there: {poisoned} from position {first} on (ValueError: no way)" in sick.trouble
+
+    well = opened()
+    well.catch_up()
+    assert well.trouble is None
+    assert what_is_due(well) == ["deployment.expire_step", "provision"]
 
 
 def test_a_failure_leaves_it_where_it_was(office: Office, opened: Callable[[], ProjectedAgenda]) -> None:

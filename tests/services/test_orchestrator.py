@@ -84,7 +84,7 @@ class Works:
         self.asked = Asked(office)
         self.taken_in = True
         self.clock: Clock = office.clock
-        self.trouble: str | None = None
+        self.trouble: Callable[[], str | None] = lambda: None
         self._office = office
         self._folder = folder
 
@@ -101,6 +101,7 @@ class Works:
 
         agenda = ProjectedAgenda(self._office.log, REGISTRY, self._folder / "road.db")
         made = Orchestrator(agenda, self.asked, self.orders, self.clock, self._wait, taken_in)
+        self.trouble = lambda: made.trouble
         running = asyncio.create_task(made.run())
         try:
             for condition in conditions:
@@ -109,7 +110,6 @@ class Works:
                         assert not running.done()
                         await asyncio.sleep(0.01)
         finally:
-            self.trouble = made.trouble
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
             agenda.close()
@@ -173,6 +173,15 @@ def test_an_order_without_a_report_is_sent_again_after_a_time(
 
     assert [again for _, again in works.orders.sent[:3]] == [0, 1, 2]
     assert len({order.fence for order, _ in works.orders.sent}) == 1
+
+
+def test_what_its_agenda_cannot_take_in_is_its_trouble(
+    office: Office, works: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ProjectedAgenda, "trouble", "a deployment stands still")
+    office.deploy("shop@1.0.0")
+
+    works.during(lambda: bool(works.orders.sent), lambda: works.trouble() == "a deployment stands still")
 
 
 def test_a_bus_that_is_away_gets_the_order_later(office: Office, works: Works) -> None:
@@ -315,7 +324,7 @@ def test_one_question_that_the_gateway_cannot_answer_does_not_hold_up_the_others
 
     works.during(lambda: bool(office.facts(second, "step_errored")))
 
-    assert works.trouble == "the bus does not take what is due: answering failed"
+    assert works.trouble() == "the bus does not take what is due: answering failed"
 
 
 def test_nothing_more_is_tried_in_vain_while_the_bus_is_away(office: Office, works: Works) -> None:

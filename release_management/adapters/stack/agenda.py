@@ -6,11 +6,16 @@ from typing import Any
 from release_management.adapters.read_model import Projector, ReadStore
 from release_management.domain.registry import Registry
 from release_management.projections import agenda
+from release_management.projections.bookkeeping import set_aside
 from release_management.projections.queries import Nothing, Query
+from release_management.services import measures
 from release_management.services.ports import EventLog
 
 SCHEMA = "relman_agenda"
-QUERIES = {"agenda": Query("agenda", Nothing, (agenda.PROJECTION,), lambda asked: agenda.all_items())}
+QUERIES = {
+    "agenda": Query("agenda", Nothing, (agenda.PROJECTION,), lambda asked: agenda.all_items()),
+    "parked": Query("parked", Nothing, (), lambda asked: set_aside()),
+}
 KEPT_EVERY = 5_000
 """Records that do not concern the agenda are passed over without a word to the database; this many at most."""
 
@@ -27,6 +32,7 @@ class ProjectedAgenda:
         self._projector = Projector(log, registry, where, [agenda.PROJECTION], schema=SCHEMA)
         self._store = ReadStore(where, [agenda.PROJECTION], QUERIES, schema=SCHEMA)
         self._items: list[tuple[str, dict[str, Any]]] = []
+        self._trouble: str | None = None
         self._seen = self._kept = -1
 
     def catch_up(self) -> int:
@@ -45,6 +51,11 @@ class ProjectedAgenda:
         """Every item with the subject that it belongs to, as of the last `catch_up`."""
         return self._items
 
+    @property
+    def trouble(self) -> str | None:
+        """What it has set aside, as of the last `catch_up`."""
+        return self._trouble
+
     def close(self) -> None:
         """Release the file."""
         self._store.close()
@@ -54,5 +65,15 @@ class ProjectedAgenda:
         self._projector.catch_up()
         position = self._store.position()
         self._items = [(row["subject"], item) for row in self._store.ask("agenda") for item in row["todo"].values()]
+        parked = self._store.ask("parked")
+        measures.PROJECTION_PARKED.labels(agenda.PROJECTION.name).set(sum(row["events"] for row in parked))
+        self._trouble = _said(parked) if parked else None
         self._seen = self._kept = position
         return position
+
+
+def _said(parked: list[dict[str, Any]]) -> str:
+    first = parked[0]
+    streams = "1 stream of events is" if len(parked) == 1 else f"{len(parked):,} streams of events are"
+    where = f"{first['stream']} from position {first['position']} on ({first['reason']})"
+    return f"{streams} set aside, and nothing is done there: {where}; this is tried again at the next start"

@@ -37,6 +37,8 @@ from release_management.projections.projection import Row
 NEEDED = (DELIVERY, INCIDENTS, ENVIRONMENTS)
 """The projections that an answer rests on."""
 MAX_DAYS = 400
+LAST_YEAR = 2200
+"""Of a window; days and zones are reckoned with somewhat beyond it."""
 MAX_DEPLOYMENTS = 20_000
 MAX_CHANGES = 200_000
 Ask = Callable[[Select[Any]], Sequence[Row]]
@@ -66,6 +68,8 @@ class WindowParams(Value):
         window = self.window
         if window.until <= window.since:
             raise ValueError(f"until ({self.until}) must be later than since ({self.since})")
+        if window.until.year > LAST_YEAR:
+            raise ValueError(f"until ({self.until}) lies after the year {LAST_YEAR}")
         if window.until - window.since > timedelta(days=MAX_DAYS):
             raise ValueError(f"from since to until are more than {MAX_DAYS} days; ask for less at once")
         return self

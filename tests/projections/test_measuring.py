@@ -593,6 +593,8 @@ def test_the_position_is_that_up_to_which_everything_was_taken_in(
     [
         ({"window": {"until": day(0)}}, "must be later than since"),
         ({"window": {"until": day(401)}}, "more than 400 days"),
+        ({"window": {"since": "9999-12-01T00:00:00Z", "until": "9999-12-31T00:00:00Z"}}, "lies after the year 2200"),
+        ({"window": {"since": "1969-12-31T00:00:00Z"}}, "lies before 1970"),
         ({"window": {"since": "yesterday"}}, "no time with a zone; write RFC 3339"),
         ({"window": {"since": "2026-11-31T00:00:00Z"}}, "no time with a zone; write RFC 3339"),
         ({"time_zone": "Middle/Earth"}, "no time zone"),

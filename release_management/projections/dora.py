@@ -103,7 +103,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What happened in a window: `deliveries` that finished in it, in order, and what concerns them.
+    """What happened in a window: `deliveries` that finished in it, ordered by that and by position; what concerns them.
 
     `rollbacks` holds, per deployment that a rollback began to take back, the time at which the first one succeeded, or
     None; `successors` the time at which the next deployment after it succeeded in its place.

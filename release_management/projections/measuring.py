@@ -148,7 +148,7 @@ class _Scope:
         earlier = deliveries.alias("earlier")
         first = ~exists(select(literal(1)).select_from(earlier).where(*_succeeded_before(earlier)))
         query = select(*_DELIVERY, first.label("first")).where(*self.finished)
-        return query.order_by(deliveries.c.position)
+        return query.order_by(deliveries.c.finished, deliveries.c.position)
 
     def limited(self, query: Select[Any], what: str, limit: int) -> Sequence[Row]:
         """All rows, unless there are too many."""
@@ -171,7 +171,7 @@ class _Scope:
             select(at.id.label("deployment"), changes.c.commit, changes.c.committed, before.label("before"))
             .select_from(deliveries.join(changes, changes.c.release == at.release))
             .where(*self.finished, at.outcome == Phase.SUCCEEDED.value)
-            .order_by(at.position, changes.c.committed, changes.c.commit)
+            .order_by(at.finished, at.position, changes.c.committed, changes.c.commit)
         )
 
     def incidents(self) -> Select[Any]:

@@ -1,6 +1,7 @@
 """Given what was deployed and what went wrong, then these metrics: each edge computed by hand."""
 
 import itertools
+import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from io import StringIO
@@ -191,6 +192,23 @@ def test_days_without_deployments_are_zero_and_cut_days_are_partial(timeline: Ti
     assert row["value"] == pytest.approx(3 / 3.4)
     assert row["denominator"] == pytest.approx(3.4)
     assert row["p50"] == pytest.approx((0.6 + 2.3) / 2), "days between one and the next"
+
+
+def test_what_finished_later_comes_later_whatever_its_position(
+    timeline: Timeline, measure: Measures, drill: Drills, tmp_path: Path
+) -> None:
+    timeline.deploy("d-1", 1)
+    timeline.deploy("d-2", 1)
+    measure()
+    with sqlite3.connect(tmp_path / "read.db") as connection:
+        connection.execute("UPDATE delivery SET finished = ? WHERE id = 'd-1'", (day(3),))
+    connection.close()
+
+    row = measure(1, 5)["deployment_frequency"]
+
+    assert [bucket["count"] for bucket in row["buckets"]] == [1, 0, 1, 0]
+    assert row["p50"] == 2
+    assert [item["deployment"] for item in drill("deployment_frequency")] == ["d-2", "d-1"]
 
 
 def test_the_window_is_half_open(timeline: Timeline, measure: Measures) -> None:

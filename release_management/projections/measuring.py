@@ -25,9 +25,8 @@ from release_management.projections.dora import (
     Incident,
     Metric,
     Window,
-    drill,
-    measure,
 )
+from release_management.projections.dora_rows import drill, measure
 from release_management.projections.environments import PROJECTION as ENVIRONMENTS
 from release_management.projections.environments import environments, every
 from release_management.projections.incidents import PROJECTION as INCIDENTS

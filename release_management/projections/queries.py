@@ -13,7 +13,7 @@ from release_management.projections import (
     approvals,
     bookkeeping,
     deployments,
-    dora,
+    dora_rows,
     environments,
     incidents,
     measuring,
@@ -184,9 +184,11 @@ _ALL: tuple[AnyQuery, ...] = (
         measuring.WindowParams,
         measuring.NEEDED,
         measuring.metrics,
-        (*dora.COLUMNS, "position", "parked"),
+        (*dora_rows.COLUMNS, "position", "parked"),
     ),
-    Calculation("metrics_dora_drill", measuring.DrillParams, measuring.NEEDED, measuring.drilled, dora.DRILL_COLUMNS),
+    Calculation(
+        "metrics_dora_drill", measuring.DrillParams, measuring.NEEDED, measuring.drilled, dora_rows.DRILL_COLUMNS
+    ),
     Query("trail", TrailParams, (trail.PROJECTION,), lambda asked: trail.found(**dict(asked))),
     Query("position", Nothing, (), lambda asked: bookkeeping.standing()),
     Calculation(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import structlog
 from sqlalchemy import Connection, Table, func, insert, select
 
 from release_management.adapters.read_model.builds import Build
@@ -12,6 +13,8 @@ from release_management.domain.record import Event, Recorded, UnreadableRecordEr
 from release_management.domain.registry import Registry
 from release_management.projections.bookkeeping import parked
 from release_management.projections.projection import Key, Projection
+
+_log = structlog.get_logger(__name__)
 
 
 class Reading:
@@ -49,6 +52,12 @@ class Parked(NamedTuple):
     position: int
     type: str
     reason: str
+
+
+def cry(poison: Sequence[Parked]) -> None:
+    """Say what was set aside."""
+    for it in poison:
+        _log.error("event parked: its stream stands still in this projection until it is unparked", **it._asdict())
 
 
 def still(connection: Connection) -> dict[tuple[str, int], dict[str, int]]:

@@ -1,0 +1,89 @@
+"""The read models' database as a projector has it: its tables are made, one thread at a time writes."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from release_management.adapters.read_model import builds
+from release_management.adapters.read_model.builds import Build
+from release_management.adapters.read_model.database import TROUBLE, is_missing, make_schema, reader, writer
+from release_management.projections.projection import Projection
+
+TRIES = 5
+
+T = TypeVar("T")
+_log = structlog.get_logger(__name__)
+
+
+class Writing:
+    """Writes to a database that may be away for a while, or not be made yet."""
+
+    def __init__(self, where: str | Path, schema: str, projections: Sequence[Projection]) -> None:
+        """The parameters are those of a `Projector`."""
+        self._schema = schema
+        self._projections = projections
+        self._turning = threading.Lock()
+        self._writer = writer(where, schema)
+        self._reader = reader(where, schema)
+        self._ready = False
+
+    def prepare(self) -> None:
+        """Make the schema and the tables of the bookkeeping where there are none."""
+        if self._ready:
+            return
+        with self._writer.begin() as connection:
+            make_schema(connection, self._schema)
+            if builds.make_tables(connection):
+                _log.warning("the read models were made by an older version of the program: they are made anew")
+        self._ready = True
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """While this thread, and no other of this projector, writes."""
+        with self._turning:
+            self.prepare()
+            yield
+
+    def begin(self) -> AbstractContextManager[Connection]:
+        """A transaction that writes, within a turn."""
+        return self._writer.begin()
+
+    def in_turn(self, what: Callable[[Connection], T]) -> T:
+        """The answer of one transaction that writes, in a turn of its own."""
+        with self.turn(), self.begin() as connection:
+            return what(connection)
+
+    def builds(self) -> list[Build]:
+        """Today's builds, live ones first."""
+        self.prepare()
+        with self._reader.begin() as connection:
+            return builds.current(connection, self._projections)
+
+    def insist(self, what: Callable[[], T]) -> T:
+        """Try again where the database is in trouble, a few times."""
+        for attempt in range(1, TRIES):
+            try:
+                return what()
+            except DBAPIError as error:
+                if not self.may_pass(error):
+                    raise
+                time.sleep(0.02 * 2**attempt)
+        return what()
+
+    def may_pass(self, error: DBAPIError) -> bool:
+        """Whether trying again may help. A server that was killed may have lost even its tables' making."""
+        passing = isinstance(error, TROUBLE) or is_missing(error)
+        self._ready = self._ready and not passing
+        return passing
+
+    def close(self) -> None:
+        """Let go of the database. Nobody may be writing."""
+        self._writer.dispose()
+        self._reader.dispose()

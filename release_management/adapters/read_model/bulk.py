@@ -117,9 +117,9 @@ _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class _OnPostgreSQL:
-    """Rows and keys come as one JSON document: one statement and one answer, however many there are.
+    """Rows and keys go and come as one JSON document: one statement and one value, however many there are.
 
-    The driver takes longer to write arrays, column by column; and its `executemany` uses pipelines.
+    The driver takes longer for arrays and for rows, value by value; and its `executemany` uses pipelines.
     """
 
     def __init__(self, table: Table) -> None:
@@ -133,13 +133,14 @@ class _OnPostgreSQL:
             f't."{column.name}" = (k ->> {index})::{_type(column)}' for index, column in enumerate(it.keys)
         )
         listed = ", ".join(f't."{name}"' for name in it.names)
-        self._load = f"SELECT {listed} FROM json_array_elements(%s) k JOIN {it.name} t ON {same}"
+        self._load = (
+            f"SELECT json_agg(json_build_array({listed})) FROM json_array_elements(%s) k JOIN {it.name} t ON {same}"
+        )
         self._delete = f"DELETE FROM {it.name} t USING json_array_elements(%s) k WHERE {same}"
 
     def load(self, connection: Connection, keys: Sequence[Key]) -> Iterator[tuple[Key, Stored]]:
         it = self._table
-        for row in connection.exec_driver_sql(self._load, (_json(keys),)):
-            values = tuple(row)
+        for values in connection.exec_driver_sql(self._load, (_json(keys),)).scalar_one() or ():
             yield it.key_of(values), dict(zip(it.names, values, strict=True))
 
     def upsert(self, connection: Connection, rows: Sequence[Stored]) -> None:

@@ -16,6 +16,7 @@ from release_management.adapters.read_model.builds import Build
 from release_management.adapters.read_model.database import SCHEMA, TROUBLE, is_locked
 from release_management.adapters.read_model.errors import OvertakenError, UnknownProjectionError
 from release_management.adapters.read_model.folding import Folding, Parked, Reading, cry, still
+from release_management.adapters.read_model.pages import PAGE, page_after
 from release_management.adapters.read_model.unparking import Unparking
 from release_management.adapters.read_model.writing import Writing
 from release_management.domain.record import Recorded
@@ -24,7 +25,6 @@ from release_management.projections.catalog import PROJECTIONS
 from release_management.projections.projection import Projection
 from release_management.services.ports import EventLog, LogUnavailableError
 
-PAGE = 500
 WAIT_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 5.0
 SWAP_AGAIN_SECONDS = 1.0
@@ -173,8 +173,7 @@ class Projector:
             moved = False
             for position, together in abreast.items():
                 # The record that they are at comes along: it must be the one that they have taken in.
-                read = self._events.read(max(position - 1, 0), self._page + (position > 0))
-                last, page = (read[0] if read else None, read[1:]) if position else (None, read)
+                last, page = page_after(self._events, position, self._page)
                 if not all(build.is_of(self._events.store_id, last) for build in together):
                     self._begin_anew(together)
                     return True

@@ -56,8 +56,11 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
 def fold(event: Event, rows: Rows) -> None:
     """Take in one event."""
     ref = (tail(event.stream),)
-    row = rows.get(releases, ref) or _EMPTY
-    rows.put(releases, ref, **{**row, **_changed(cast(ReleaseEvent, event.fact), row, event)})
+    row = rows.get(releases, ref)
+    if row is None:
+        row = _EMPTY
+        rows.put(releases, ref, **_EMPTY)
+    rows.put(releases, ref, **_changed(cast(ReleaseEvent, event.fact), row, event))
 
 
 def _changed(fact: ReleaseEvent, row: Row, event: Event) -> dict[str, Any]:

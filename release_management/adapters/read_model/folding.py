@@ -27,11 +27,6 @@ class Reading:
         self._registry = registry
         self._events: tuple[Event, ...] | UnreadableRecordError | None = None
 
-    def concerns(self, projection: Projection) -> bool:
-        """Whether its events may be among those that the projection names."""
-        name = self.recorded.name
-        return projection.names is None or name in projection.names or name in self._registry.changed_names
-
     def events(self) -> tuple[Event, ...]:
         """Its events. Raises `UnreadableRecordError`."""
         if self._events is None:
@@ -42,6 +37,21 @@ class Reading:
         if isinstance(self._events, UnreadableRecordError):
             raise self._events
         return self._events
+
+
+class Page:
+    """Records that follow one another, for several projections."""
+
+    def __init__(self, registry: Registry, records: Sequence[Recorded]) -> None:
+        self._readings = [Reading(registry, recorded) for recorded in records]
+        self._changed_names = registry.changed_names
+
+    def concerning(self, projection: Projection) -> list[Reading]:
+        """Those whose events may be among the ones that the projection names."""
+        if projection.names is None:
+            return self._readings
+        names = projection.names | self._changed_names
+        return [reading for reading in self._readings if reading.recorded.name in names]
 
 
 class Parked(NamedTuple):
@@ -85,10 +95,9 @@ class Folding:
         self._still = dict(still)
         self.poison: list[Parked] = []
 
-    def take(self, page: Sequence[Reading]) -> None:
+    def take(self, page: Page) -> None:
         """Fold a page. Raises one of `TROUBLE`: the database's trouble is never an event's fault."""
-        projection = self._build.projection
-        self._take([reading for reading in page if reading.concerns(projection)])
+        self._take(page.concerning(self._build.projection))
 
     def _take(self, page: Sequence[Reading]) -> None:
         """Fold; where that fails, the halves, until the event is found that it fails on."""

@@ -7,6 +7,7 @@ PAGE = 4_000
 """Records that are folded and committed together: a row that many of them touch is read and written once."""
 PAGE_BYTES = 4_000_000
 AT_ONCE = 500
+"""Records that the log is asked for in one question."""
 
 
 def page_after(log: EventLog, position: int, limit: int = PAGE) -> tuple[Recorded | None, list[Recorded]]:

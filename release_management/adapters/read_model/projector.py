@@ -15,8 +15,8 @@ from release_management.adapters.read_model import builds
 from release_management.adapters.read_model.builds import Build
 from release_management.adapters.read_model.database import SCHEMA, TROUBLE, is_locked
 from release_management.adapters.read_model.errors import OvertakenError, UnknownProjectionError
-from release_management.adapters.read_model.folding import Folding, Parked, Reading, cry, still
-from release_management.adapters.read_model.pages import PAGE, page_after
+from release_management.adapters.read_model.folding import Folding, Page, Parked, cry, still
+from release_management.adapters.read_model.pages import AT_ONCE, PAGE, page_after
 from release_management.adapters.read_model.unparking import Unparking
 from release_management.adapters.read_model.writing import Writing
 from release_management.domain.record import Recorded
@@ -69,7 +69,7 @@ class Projector:
         self._projections = {projection.name: projection for projection in projections}
         self._page = page
         self._writing = Writing(where, schema, projections)
-        self._unparking = Unparking(log, registry, self._writing, page)
+        self._unparking = Unparking(log, registry, self._writing, min(page, AT_ONCE))
         self._swap_after = 0.0
         self._left_alone: set[str] = set()
         self._tried_again = False
@@ -189,7 +189,7 @@ class Projector:
     def _fold(self, together: Sequence[Build], records: Sequence[Recorded]) -> None:
         """Builds that stand at one position share the reading of the page and the commit."""
         poison: list[Parked] = []
-        page = [Reading(self._registry, recorded) for recorded in records]
+        page = Page(self._registry, records)
         with self._writing.begin() as connection:
             builds.advance(connection, together, records[-1])
             standing = still(connection)

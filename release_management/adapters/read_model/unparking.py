@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from release_management.adapters.read_model import builds
 from release_management.adapters.read_model.builds import Build
-from release_management.adapters.read_model.folding import Folding, Parked, Reading, cry
+from release_management.adapters.read_model.folding import Folding, Page, Parked, cry
 from release_management.adapters.read_model.writing import Writing
 from release_management.domain.registry import Registry
 from release_management.projections.bookkeeping import parked
@@ -107,7 +107,7 @@ class Unparking:
             trial = connection.begin_nested()
             connection.execute(delete(parked).where(*here, parked.c.position <= now[-1]))
             folding = Folding(connection, at, {})
-            folding.take([Reading(self._registry, recorded) for recorded in records])
+            folding.take(Page(self._registry, records))
             local = build.projection.local
             trial.commit() if local else trial.rollback()
             return _Tried(folding.poison, not folding.poison, local and len(positions) > limit)

@@ -60,8 +60,10 @@ class ExecutorService:
     Orders run side by side, those of one component too: what an abort orders must not wait until the health that it
     gives up waiting for has had its time. The executor's fences make the older one stale. `environments` names those
     that this process serves; without it, all. A report is stored on the bus before its order is settled, so an
-    order that comes again is carried out again, and its report has the same id. An order of a shape that is not known
-    here is left to a newer executor for a while.
+    order that comes again is carried out again, and its report has the same id. A copy of an order that is under way
+    here is settled at once: it would do nothing, and take a place among the orders `AT_ONCE`. The one under way is
+    settled only with its report, and so comes again where this process dies. An order of a shape that is not known here
+    is left to a newer executor for a while.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class ExecutorService:
         self._environments = [None] if environments is None else sorted(set(environments))
         self._ticker = Ticker(TICK_SECONDS)
         self._held: set[int] = set()
+        self._under_way: set[str] = set()
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -117,7 +120,12 @@ class ExecutorService:
         except ValueError as error:
             tasks.create_task(self._bury(message, sequence, str(error)))
         else:
-            tasks.create_task(self._carry_out(message, sequence, order))
+            name = _step_name(order)
+            if name in self._under_way:
+                tasks.create_task(self._settle_copy(message, sequence))
+            else:
+                self._under_way.add(name)
+                tasks.create_task(self._carry_out(message, sequence, order, name))
 
     def _read(self, message: Msg) -> Order:
         try:
@@ -135,7 +143,13 @@ class ExecutorService:
             raise ValueError(f"the order belongs on {addressed}, but came on {message.subject}")
         return order
 
-    async def _carry_out(self, message: Msg, sequence: int, order: Order) -> None:
+    async def _settle_copy(self, message: Msg, sequence: int) -> None:
+        try:
+            await settle(self._connection, message)
+        finally:
+            self._release(message, sequence)
+
+    async def _carry_out(self, message: Msg, sequence: int, order: Order, name: str) -> None:
         verb = order.action.verb
         try:
             with measures.ORDERS_RUNNING.track_inprogress(), measures.ORDER_SECONDS.labels(verb).time():
@@ -146,6 +160,7 @@ class ExecutorService:
         except Exception:
             _log.exception("order not carried out; it will come again", deployment=order.deployment)
         finally:
+            self._under_way.discard(name)
             self._release(message, sequence)
 
     async def _report(self, report: Report) -> None:

@@ -28,6 +28,11 @@ def service(bus: Bus, executor: FakeExecutor) -> ExecutorService:
     return ExecutorService(bus.connection, "local", executor)
 
 
+async def unsettled(bus: Bus) -> int:
+    """How many orders the bus still keeps."""
+    return (await bus.connection.jetstream().stream_info(streams.ORDERS)).state.messages
+
+
 async def test_an_order_is_carried_out_reported_and_settled(server: NatsServer) -> None:
     executor = FakeExecutor()
     async with serving(server) as bus, running(service(bus, executor).run()):
@@ -86,9 +91,66 @@ async def test_an_order_that_is_sent_again_is_reported_once(server: NatsServer) 
         async with running(service(bus, executor).run()):
             for _ in range(2):
                 assert (await settled.next_msg(timeout=5)).data == b"+ACK"
-        assert len(executor.done) == 2
+        assert set(map(Order.model_dump_json, executor.done)) == {order().model_dump_json()}
         assert [await bus.gateway.calls.get()] == [bus.gateway.seen[0].id]
         assert len(bus.gateway.seen) == 1
+
+
+async def test_an_order_sent_again_and_again_while_worked_on_keeps_no_other_waiting(server: NatsServer) -> None:
+    started: asyncio.Queue[int] = asyncio.Queue()
+    finish = asyncio.Event()
+
+    async def work(order: Order) -> None:
+        started.put_nowait(order.fence)
+        if order.fence == 7:
+            await finish.wait()
+
+    executor = FakeExecutor(work)
+    async with serving(server) as bus, running(service(bus, executor).run()):
+        channel = NatsOrderChannel(bus.connection)
+        for again in range(71):
+            await channel.send(order(), again)
+        await channel.send(order(fence=9), 0)
+        assert (await started.get(), await started.get()) == (7, 9)
+
+        async with asyncio.timeout(5):
+            while await unsettled(bus) > 1:
+                await asyncio.sleep(0.01)
+        finish.set()
+        async with asyncio.timeout(5):
+            while await unsettled(bus) > 0:
+                await asyncio.sleep(0.01)
+
+    assert [each.fence for each in executor.done] == [9, 7]
+    assert len(bus.gateway.seen) == 2
+
+
+async def test_an_order_whose_worker_dies_comes_again_though_its_copies_were_settled(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ACK_WAIT_SECONDS", 0.3)
+    monkeypatch.setattr(module, "TICK_SECONDS", 0.1)
+    started = asyncio.Event()
+
+    async def never(order: Order) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    successor = FakeExecutor()
+    async with serving(server) as bus:
+        channel = NatsOrderChannel(bus.connection)
+        async with running(service(bus, FakeExecutor(never)).run()):
+            await channel.send(order(), 0)
+            await started.wait()
+            settled = await watch(bus, ACKS)
+            await channel.send(order(), 1)
+            while (await settled.next_msg(timeout=5)).data != b"+ACK":
+                pass
+        assert await unsettled(bus) == 1
+
+        async with running(service(bus, successor).run()):
+            assert await bus.gateway.calls.get() == bus.gateway.seen[0].id
+    assert successor.done == [order()]
 
 
 async def test_an_order_whose_settling_got_lost_comes_again_and_is_reported_once(

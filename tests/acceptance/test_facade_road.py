@@ -74,6 +74,20 @@ def test_a_bus_that_dies_under_a_waiting_script_comes_back(site: Installation) -
         assert shop.wait(going, 30).succeeded
 
 
+def test_programs_under_way_have_ended_when_their_manager_is_closed(tmp_path: Path) -> None:
+    program, noted = tmp_path / "deploy.sh", tmp_path / "pids"
+    program.write_text(f'#!/bin/sh\n[ $1 = await_healthy ] || exit 0\ntrap "" TERM\necho $$ >> {noted}\nsleep 600\n')
+    program.chmod(0o755)
+    commands = {verb: [str(program), verb] for verb in ("provision", "await_healthy", "retire")}
+    workers = {f"worker-{number}": {"commands": commands, "stop_grace": 0.5} for number in range(6)}
+    target = {"targets": {"main": {"executor": "command", "routes": "none", "components": workers}}}
+    with ReleaseManager("post", data=":memory:") as post:
+        post.configure_environments({"qa": target})
+        post.deploy(post.create_release("1.0.0", list(workers)), "qa", strategy="recreate")
+        until(lambda: noted.exists() and len(noted.read_text().splitlines()) == len(workers))
+    assert [pid for pid in noted.read_text().split() if psutil.pid_exists(int(pid))] == []
+
+
 def test_a_second_manager_on_a_folder_is_told_by_whom_it_is_in_use(tmp_path: Path) -> None:
     said = "in use by this very process; close the other ReleaseManager first"
     with ReleaseManager(data=tmp_path), pytest.raises(NotReachableError, match=said):

@@ -10,8 +10,10 @@ next one begins. An order without a report is carried out again: a program must 
 import asyncio
 import os
 import time
+from collections.abc import Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 from release_management.adapters.command.answer import verdict
 from release_management.adapters.command.environment import environment
@@ -82,10 +84,8 @@ class CommandExecutor(FencedExecutor[Folder]):
             result, reason, observed = await self._outcome(folder, order, started[0], seconds, settings.stop_grace)
             return result, reason and without_secrets(reason, order.variables), observed
         finally:
-            # Also where we are told to stop meanwhile: no program goes on without us.
-            await asyncio.wait([beginning])
-            for program in started:
-                await program.finish(settings.stop_grace)
+            # Also where we are told to stop meanwhile, and told again: no program goes on without us.
+            await _undisturbed(_end(beginning, started, settings.stop_grace))
 
     def _seconds(self, order: Order, settings: CommandSettings) -> float:
         """How long the program may take."""
@@ -140,6 +140,26 @@ def _start(folder: Folder, order: Order, settings: CommandSettings, token: str) 
     except BaseException:
         log.close()
         raise
+
+
+async def _end(beginning: asyncio.Future[str | None], started: list[Program], grace: float) -> None:
+    await asyncio.wait([beginning])
+    for program in started:
+        await program.finish(grace)
+
+
+async def _undisturbed(ending: Coroutine[Any, Any, None]) -> None:
+    """Wait for what must come to its end; whoever cancels us meanwhile is heard afterwards."""
+    task = asyncio.ensure_future(ending)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()
 
 
 def _late(order: Order, reason: str) -> Verdict:

@@ -14,6 +14,7 @@ class LoopThread:
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
+        self._roots: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
@@ -23,7 +24,7 @@ class LoopThread:
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Begin a coroutine."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        return asyncio.run_coroutine_threadsafe(self._as_root(coroutine), self._loop)
 
     def close(self) -> None:
         """End what still runs, then the thread."""
@@ -32,8 +33,23 @@ class LoopThread:
         self._thread.join()
         self._loop.close()
 
+    async def _as_root(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        self._roots.add(task)
+        try:
+            return await coroutine
+        finally:
+            self._roots.discard(task)
+
     async def _end_tasks(self) -> None:
-        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        """Tell those who own the others, who have to tidy up in their own order; then whoever is left."""
+        await _end(self._roots)
+        await _end(asyncio.all_tasks())
+
+
+async def _end(tasks: set[asyncio.Task[Any]]) -> None:
+    others = tasks - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

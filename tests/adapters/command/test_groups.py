@@ -128,6 +128,22 @@ def test_a_newer_order_ends_the_program_of_another_executor_first(stand: Command
     assert not stand.written("end await_healthy")
 
 
+def test_an_order_that_is_cancelled_again_and_again_still_ends_its_program_first(stand: CommandStand) -> None:
+    stand.program("await_healthy", f"trap '' TERM\n{stubborn(stand, 'elsewhere')}\nsleep 600")
+
+    async def cancel() -> None:
+        waiting = asyncio.create_task(stand.executor().carry_out(stand.order(HEALTHY)))
+        while not stand.pids("child"):
+            await asyncio.sleep(0.02)
+        while not waiting.done():
+            waiting.cancel()
+            await asyncio.sleep(0.05)
+        assert waiting.cancelled()
+        assert all_gone(stand.pids())
+
+    asyncio.run(asyncio.wait_for(cancel(), 10))
+
+
 def test_the_same_order_at_two_executors_runs_once(stand: CommandStand) -> None:
     stand.program("provision", "sleep 0.5")
     order = stand.order(PROVISION)

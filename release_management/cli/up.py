@@ -100,6 +100,8 @@ def _serve(folder: Path, store: str | None, apart: bool, announcement: Announcem
         sys.stdout.flush()
 
     supervisor.run(ready)
+    if supervisor.left:
+        raise Failed(f"stopped, but not everything could be ended: {'; '.join(supervisor.left)}")
     say("✔ stopped; nothing is left running")
 
 

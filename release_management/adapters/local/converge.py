@@ -6,6 +6,7 @@ the next pass looks for a process that carries the token before it starts anothe
 """
 
 import signal
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from release_management.adapters.local import balancer, haproxy
@@ -122,9 +123,14 @@ class _Pass:
                 self.dirty = True
 
     def _taken(self) -> set[int]:
-        """The ports of all components of all targets: those that do not run now will need theirs later."""
-        states = [folder.load() for folder in Folder.all(self.folder.data)]
-        states.append(self.state)
+        """The ports of all components of all targets: those that do not run now will need theirs later.
+
+        Those of a component whose state cannot be read are not known; of them only the ones in use are not free.
+        """
+        states = [self.state]
+        for folder in Folder.all(self.folder.data):
+            with suppress(OSError, ValueError):
+                states.append(folder.load())
         taken = {port for state in states for ports in state.ports.values() for port in ports}
         return taken | {state.settings.port for state in states if state.settings is not None}
 

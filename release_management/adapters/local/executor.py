@@ -14,7 +14,7 @@ from typing import assert_never
 import structlog
 
 from release_management.adapters.local.converge import Progress, converge
-from release_management.adapters.local.halt import halt
+from release_management.adapters.local.halt import halt_all
 from release_management.adapters.local.health import look
 from release_management.adapters.local.intent import intend
 from release_management.adapters.local.settings import server_name
@@ -66,14 +66,14 @@ class LocalExecutor(FencedExecutor[Folder]):
     async def stop(self, keep: bool = False) -> None:
         """End all processes and HAProxies, gracefully; the next executor's `reconcile` restores them.
 
-        With `keep` they go on running. Orders in flight are given up without a report. Afterwards this executor does
-        nothing more.
+        With `keep` they go on running. What cannot be ended is logged, and holds up nothing else. Orders in flight are
+        given up without a report. Afterwards this executor does nothing more.
         """
         await self.give_up()
         async with self._reconciling:
             if not keep:
-                folders = await self._blocking(Folder.all, self._data)
-                await asyncio.gather(*(halt(folder) for folder in folders))
+                for left in await halt_all(self._data):
+                    _log.error("not everything could be ended", left=left)
             await self._blocking(processes.reap)
 
     def _folder(self, order: Order) -> Folder:

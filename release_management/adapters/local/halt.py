@@ -9,15 +9,25 @@ from pathlib import Path
 from release_management.adapters.local import balancer
 from release_management.adapters.local.state import Folder
 from release_management.adapters.targets import processes
+from release_management.adapters.targets.executor import line, plain
 from release_management.adapters.targets.processes import Process
 
 _POLL = 0.02
 
 
-async def halt_all(data: Path) -> None:
-    """End what an executor that was killed has left under its folder."""
+async def halt_all(data: Path) -> list[str]:
+    """End what runs for every component under a folder. Says, for each where that failed, what may go on, and why."""
     folders = await asyncio.to_thread(Folder.all, data.absolute())
-    await asyncio.gather(*(halt(folder) for folder in folders))
+    troubles = await asyncio.gather(*(_trouble(folder) for folder in folders))
+    return [trouble for trouble in troubles if trouble is not None]
+
+
+async def _trouble(folder: Folder) -> str | None:
+    try:
+        await halt(folder)
+    except Exception as error:
+        return f"what runs for {'/'.join(folder.path.parts[-4:])} may go on: {line(plain(error))}"
+    return None
 
 
 async def halt(folder: Folder) -> None:

@@ -68,6 +68,8 @@ class Supervisor:
         self._begins: dict[str, int] = {}
         self._deaths: dict[str, list[float]] = {name: [] for name in parts}
         self.stop = threading.Event()
+        self.left: list[str] = []
+        """What could not be ended, and why, in words; known once it has run."""
 
     def run(self, on_ready: Callable[[], None]) -> None:
         """Start everything, call `on_ready`, supervise until `stop`, then end everything."""
@@ -187,12 +189,15 @@ class Supervisor:
         self._halt_deployed()
 
     def _halt_deployed(self) -> None:
-        """End the deployed processes, which outlive what has started them; a road that was not killed has done so."""
+        """End the deployed processes, which outlive what has started them.
+
+        A road that was not killed has done so; after a clean stop we see for ourselves that nothing is left.
+        """
         road = self._children.get("road")
-        if road is None or road.returncode < 0 or self._deaths["road"]:
+        if self.stop.is_set() or road is None or road.returncode < 0 or self._deaths["road"]:
             from release_management.adapters.local.halt import halt_all
 
-            asyncio.run(halt_all(self._home.folder))
+            self.left = asyncio.run(halt_all(self._home.folder))
 
     def _log_file(self, name: str) -> Path:
         return self._home.logs / f"{name}.log"

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from release_management.adapters.targets.lock import exclusive
 from release_management.domain.orders import Order, Report
+from release_management.domain.words import explain
 
 KEPT_REPORTS = 50
 
@@ -112,6 +113,9 @@ class TargetFolder(ABC, Generic[S]):
             return self._parse(self._state.read_bytes())
         except FileNotFoundError:
             return self._new()
+        except ValidationError as error:
+            why = f"perhaps because a newer version wrote it: {explain(error)}"
+            raise ValueError(f"{self._state} cannot be read, {why}") from None
 
     def save(self, state: S) -> None:
         """Replace the state, durably. The caller holds the lock. Raises `OSError`."""

@@ -200,6 +200,26 @@ def test_up_in_the_foreground_stops_on_a_signal_and_is_back(desk: Desk, tmp_path
     refused(desk.relman("projections", "rebuild", "nonsense"), "there is no projection 'nonsense'; there are")
 
 
+def test_a_stop_ends_all_that_it_can_and_names_what_it_cannot(desk: Desk) -> None:
+    desk.init()
+    up = desk.start("up")
+    assert up.stdout is not None
+    assert up.stdout.readline().startswith("✔ relman is up after ")
+    desk.done("deploy", "shop@1.0.0", "staging", "--wait")
+    newer = desk.data / "targets" / "staging" / "another" / "main" / "web" / "state.json"
+    newer.parent.mkdir(parents=True)
+    newer.write_text('{"altitude": 7}')
+    up.send_signal(signal.SIGINT)
+    out, err = up.communicate(timeout=60)
+    assert (up.returncode, "nothing is left running" in out) == (1, False)
+    assert err.startswith(
+        "relman: stopped, but not everything could be ended: what runs for staging/another/main/web may go on: "
+        f"{newer} cannot be read, perhaps because a newer version wrote it: "
+    )
+    assert err.count("\n") == 1
+    assert desk.children() == []
+
+
 def test_without_up_what_must_move_is_not_reachable(relman: Types, tmp_path: Path) -> None:
     done(relman("release", "create", "shop@1.0.0", "--component", "web"))
     for line in (

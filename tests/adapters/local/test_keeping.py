@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from release_management.adapters.local import balancer, haproxy
+from release_management.adapters.local.halt import halt_all
 from release_management.domain.orders import AwaitSlotHealthy, ProvisionSlot, Report
 from tests.adapters.component import until
 from tests.adapters.local.stand import Stand
@@ -93,6 +95,35 @@ def test_a_clean_stop_leaves_no_process_and_the_next_start_restores(stand: Stand
     stand.reconcile()
     until(lambda: stand.versions(4) == {"1.0.0": 2, "2.0.0": 2})
     assert stand.versions(100) == pytest.approx({"1.0.0": 50, "2.0.0": 50}, abs=4)
+
+
+def written_by_a_newer_version(stand: Stand, component: str) -> Path:
+    """The state of another component, which this version cannot read."""
+    state = stand.place.with_name(component) / "state.json"
+    state.parent.mkdir(parents=True)
+    state.write_text('{"altitude": 7}')
+    return state
+
+
+@pytest.mark.parametrize("neighbour", ["a", "z"])
+def test_a_stop_ends_all_components_but_the_one_that_it_cannot_read_and_says_so(stand: Stand, neighbour: str) -> None:
+    stand.run_in("blue", replicas=2)
+    stand.route(blue=100)
+    state = written_by_a_newer_version(stand, neighbour)
+    with capture_logs() as logs:
+        stand.stop()
+    assert not stand.instance_pids()
+    assert not stand.haproxy_pids()
+    [left] = asyncio.run(halt_all(stand.data))
+    assert left.startswith(f"what runs for prod/shop/main/{neighbour} may go on: {state} cannot be read, perhaps ")
+    assert [(each["event"], each["left"]) for each in logs] == [("not everything could be ended", left)]
+
+
+def test_a_component_runs_beside_one_that_cannot_be_read(stand: Stand) -> None:
+    written_by_a_newer_version(stand, "a")
+    stand.run_in("blue")
+    stand.route(blue=100)
+    assert stand.request() == "1.0.0"
 
 
 def test_a_stop_lets_requests_in_flight_finish(stand: Stand) -> None:

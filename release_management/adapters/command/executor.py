@@ -2,16 +2,17 @@
 
 One program at a time runs for a component, also among executors that share a folder: each takes its `turn` with a lock
 of its own, which it holds while the program runs. The state's lock is free meanwhile, so that a newer order is admitted
-at once; whoever runs the older one's program sees the higher fence, ends the program and lets go of the turn. An
-executor that dies lets go of it too, and its program dies with it; what is left of that program is ended before the
-next one begins. An order without a report is carried out again: a program must be able to do what is done already.
+at once; whoever runs the older one's program sees the higher fence, ends the program and lets go of the turn. An order
+whose turn does not come before its deadline is errored. An executor that dies lets go of its turn too, and its program
+dies with it; what is left of that program is ended before the next one begins. An order without a report is carried out
+again: a program must be able to do what is done already.
 """
 
 import asyncio
 import os
 import time
 from collections.abc import Coroutine
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,7 +66,12 @@ class CommandExecutor(FencedExecutor[Folder]):
         state.program = None
 
     async def _complete(self, folder: Folder, order: Order) -> Report:
-        async with turn(folder.path / _TURN):
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(turn(folder.path / _TURN, self._left(order)))
+            except LockHeld as held:
+                reason = f"{order.action.verb} had no turn before its deadline: {held}"
+                return await self._blocking(self._finish, folder, order, ("errored", reason, None))
             return await super()._complete(folder, order)
 
     async def _effect(self, folder: Folder, order: Order) -> Verdict:
@@ -89,9 +95,13 @@ class CommandExecutor(FencedExecutor[Folder]):
 
     def _seconds(self, order: Order, settings: CommandSettings) -> float:
         """How long the program may take."""
+        return min(settings.timeout, self._left(order))
+
+    def _left(self, order: Order) -> float:
+        """The seconds until the order's deadline."""
         deadline = datetime.fromisoformat(order.deadline)
         deadline = deadline if deadline.tzinfo is not None else deadline.replace(tzinfo=UTC)
-        return min(settings.timeout, (deadline - self._clock.now()).total_seconds())
+        return (deadline - self._clock.now()).total_seconds()
 
     def _begin(self, folder: Folder, order: Order, settings: CommandSettings, started: list[Program]) -> str | None:
         """Start the order's program, unless it was overtaken or answered meanwhile. Says what is in the way."""

@@ -16,7 +16,7 @@ What if an executor is stopped (SIGSTOP, Ctrl-Z)?
   ours; psutil compares its start time before the kill. All of the executor is built to be killed at any instruction.
 
 A holder that runs, or is held by a debugger, is waited for and never killed; after `PATIENCE` the waiter gives up with
-`LockHeld`.
+`LockHeld`. Who waits for a turn says for how long.
 
 Record locks are dropped when their process closes any descriptor of the file, and do not exclude threads; so a mutex
 per path stands in front, and nothing else opens the file.
@@ -63,11 +63,14 @@ def exclusive(path: Path, patience: float = PATIENCE) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def turn(path: Path) -> AsyncIterator[None]:
-    """Hold the lock file at `path` for something that lasts; waits for whoever has it until cancelled."""
+async def turn(path: Path, patience: float) -> AsyncIterator[None]:
+    """Hold the lock file at `path` for something that lasts. Raises `LockHeld` after `patience` seconds."""
     claim = _Claim(path)
+    give_up = time.monotonic() + patience
     try:
         while not claim.attempt():
+            if time.monotonic() >= give_up:
+                raise LockHeld(f"{claim.holder} has held {path.name} for {max(0.0, patience):.4g} s")
             await asyncio.sleep(_POLL)
         yield
     finally:
@@ -89,7 +92,7 @@ class _Claim:
         """Take the lock if it is free. Ends a holder that has been stopped for as long as it was asked for."""
         if self._descriptor is None:
             if not self._mutex.acquire(blocking=False):
-                self.holder = "another thread"
+                self.holder = f"process {os.getpid()}"
                 return False
             try:
                 self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

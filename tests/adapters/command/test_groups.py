@@ -4,11 +4,15 @@ import asyncio
 import os
 import shlex
 import signal
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from release_management.domain.orders import AwaitSlotHealthy, ProvisionSlot, Report, RetireSlot
+from release_management.adapters.targets.lock import turn
+from release_management.domain.orders import Action, AwaitSlotHealthy, ProvisionSlot, Report, RetireSlot
 from tests.adapters.command.stand import CommandStand, all_gone
 from tests.adapters.component import is_stopped, runs, until
 
@@ -142,6 +146,59 @@ def test_an_order_that_is_cancelled_again_and_again_still_ends_its_program_first
         assert all_gone(stand.pids())
 
     asyncio.run(asyncio.wait_for(cancel(), 10))
+
+
+HOLDER = """
+import fcntl, sys, time
+held = open(sys.argv[1], "a")
+fcntl.lockf(held, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+@contextmanager
+def holding_the_turn(stand: CommandStand) -> Iterator[int]:
+    """Another process has the component's turn and does nothing; its pid."""
+    stand.place.mkdir(parents=True)
+    command = [sys.executable, "-S", "-c", HOLDER, str(stand.place / "turn.lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"held\n"
+            yield holder.pid
+        finally:
+            holder.kill()
+
+
+@pytest.mark.parametrize("action", [PROVISION, HEALTHY, RETIRE])
+def test_an_order_waits_for_its_turn_until_its_deadline_and_names_who_has_it(
+    stand: CommandStand, action: Action
+) -> None:
+    order = stand.order(action, within=1)
+    with holding_the_turn(stand) as holder:
+        report = stand.ask(order)
+    assert report.result == "errored"
+    assert str(report.reason).startswith(f"{action.verb} had no turn before its deadline: process {holder} has held ")
+    assert stand.ask(order) == report
+    assert not stand.written("begin")
+
+
+def test_an_order_that_gives_up_its_turn_keeps_no_later_one_waiting(stand: CommandStand) -> None:
+    with holding_the_turn(stand):
+        assert stand.ask(stand.order(PROVISION, within=0.3)).result == "errored"
+    assert stand.do(RETIRE).result == "succeeded"
+
+
+def test_an_order_that_waits_behind_one_of_its_own_process_says_so(stand: CommandStand) -> None:
+    async def wait() -> Report:
+        stand.place.mkdir(parents=True)
+        async with turn(stand.place / "turn.lock", 0):
+            return await stand.executor().carry_out(stand.order(PROVISION, within=0.5))
+
+    report = asyncio.run(asyncio.wait_for(wait(), 10))
+    assert report.result == "errored"
+    assert f": process {os.getpid()} has held turn.lock for " in str(report.reason)
 
 
 def test_the_same_order_at_two_executors_runs_once(stand: CommandStand) -> None:

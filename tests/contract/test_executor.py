@@ -102,6 +102,14 @@ def test_a_newer_order_overtakes_one_in_flight(component: Component) -> None:
     assert (waited.result, retired.result) == ("stale", "succeeded")
 
 
+def test_health_that_nobody_had_time_to_look_at_is_not_the_releases_fault(component: Component) -> None:
+    component.never_healthy()
+    component.do(PROVISION)
+    report = component.ask(component.order(HEALTHY, within=0))
+    assert (report.result, report.reason) == ("errored", "there was no time left for await_healthy")
+    assert component.ask(component.order(HEALTHY, within=1)).result == "failed"
+
+
 def test_an_order_cut_short_by_a_stop_has_no_report(component: Component) -> None:
     component.never_healthy()
     component.do(PROVISION)

@@ -78,7 +78,7 @@ class CommandExecutor(FencedExecutor[Folder]):
         settings = check_settings(order.settings, routes=False)
         seconds = self._seconds(order, settings)
         if seconds <= 0:
-            return _late(order, f"there was no time left for {order.action.verb}")
+            return "errored", f"there was no time left for {order.action.verb}", None
         started: list[Program] = []
         beginning = asyncio.ensure_future(self._blocking(self._begin, folder, order, settings, started))
         try:
@@ -173,7 +173,7 @@ async def _undisturbed(ending: Coroutine[Any, Any, None]) -> None:
 
 
 def _late(order: Order, reason: str) -> Verdict:
-    """Health that does not come in time is the release's fault; anything else that takes too long is not."""
+    """A program has had its time: health that has not come in it is the release's fault, anything else is not."""
     return "failed" if isinstance(order.action, AwaitSlotHealthy) else "errored", reason, None
 
 

@@ -127,7 +127,9 @@ class LocalExecutor(FencedExecutor[Folder]):
         deadline = deadline if deadline.tzinfo is not None else deadline.replace(tzinfo=UTC)
         seen_living: dict[int, str] = {}
         healthy_since: float | None = None
+        looked_in_time = False
         while True:
+            looked_in_time = looked_in_time or self._clock.now() < deadline
             began = time.monotonic()
             seen = await self._blocking(look, folder, action.slot, action.replicas)
             seen_living = {**seen.living, **seen_living}
@@ -140,6 +142,8 @@ class LocalExecutor(FencedExecutor[Folder]):
                 again = f"{server_name(action.slot, gone)} ended, and was started again"
                 return "failed", seen.ended.get(gone, again), None
             healthy_since = None if seen.ill is not None else began if healthy_since is None else healthy_since
+            if not looked_in_time:
+                return "errored", f"there was no time left for {action.verb}", None
             if self._clock.now() >= deadline:
                 return "failed", f"not healthy by {order.deadline}: {seen.ill or 'not for long enough'}", None
             if healthy_since is not None and time.monotonic() - healthy_since >= action.min_ready:

@@ -185,6 +185,10 @@ def test_the_orders_deadline_ends_a_program_too(stand: CommandStand) -> None:
     stand.program("await_healthy", "sleep 60")
     report = stand.ask(stand.order(HEALTHY, within=0.5))
     assert report.result == "failed"
-    late = stand.ask(stand.order(RetireSlot(slot="blue"), within=0))
-    assert (late.result, late.reason) == ("errored", "there was no time left for retire")
-    assert not stand.written("begin retire")
+
+
+@pytest.mark.parametrize("action", [PROVISION, HEALTHY, RetireSlot(slot="blue")])
+def test_a_program_for_which_there_is_no_time_left_does_not_begin(stand: CommandStand, action: Action) -> None:
+    late = stand.ask(stand.order(action, within=0))
+    assert (late.result, late.reason) == ("errored", f"there was no time left for {action.verb}")
+    assert not stand.written("begin")

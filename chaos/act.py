@@ -12,6 +12,7 @@ from typing import Any
 
 from chaos import judge
 from chaos.installation import Installation
+from chaos.leftovers import leftovers
 from chaos.plan import PARTS, Blow, blows
 from chaos.servers import Bus, ClusterBus, Database, SingleBus
 from chaos.story import Driver, GaveUp
@@ -47,6 +48,7 @@ class Act:
 
     def __init__(self, name: str, folder: Path, seed: int, *, postgres: bool, cluster: bool) -> None:
         self.result = Result(name)
+        self._folder = folder
         self._world = folder / "world"
         self._world.mkdir(parents=True)
         data = folder / "data"
@@ -121,7 +123,8 @@ class Act:
         finally:
             loop.close()
             self._installation.end()
-        self.result.faults += [f"still running: {line}" for line in self._installation.left()]
+        deployments = {one.id for one in driver.story.deployments}
+        self.result.faults += [f"still running: {line}" for line in leftovers(self._folder, deployments)]
         self._count(driver)
         self.result.seconds = time.monotonic() - began
         return self.result

@@ -9,11 +9,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-
-import psutil
 
 from chaos.plan import BUS, DATABASE, EVERY_ROLE, EVERYTHING, PARTS, Blow
 from chaos.servers import Bus, Database, Server
@@ -133,16 +130,6 @@ class Installation:
         for name, server in self._servers.items():
             self._threads[name].shutdown()
             server.stop()
-
-    def left(self) -> list[str]:
-        """Command lines of processes that still work in the folder."""
-        found = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                words = process.cmdline()
-                if process.status() != psutil.STATUS_ZOMBIE and any(str(self.folder) in word for word in words):
-                    found.append(f"{process.pid}: {' '.join(words)[:200]}")
-        return [line for line in found if not line.startswith(f"{os.getpid()}:")]
 
     def _at(self, server: str, what: Callable[[], None]) -> None:
         """Do something with a server once what was begun before is done. Raises what has gone wrong before."""

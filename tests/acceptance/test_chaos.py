@@ -1,6 +1,9 @@
 """A short form of `make chaos`: kill -9 of roles, servers and everything makes no difference."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import pytest
 
 from chaos import judge
 from chaos.act import Act, Result
+from chaos.leftovers import leftovers
 from chaos.story import Deployment
 from release_management.domain.record import Recorded
 
@@ -28,6 +32,41 @@ def test_a_canary_survives_a_kill_after_every_record_on_sqlite(tmp_path: Path) -
 def test_deployments_survive_kills_at_random_on_postgresql(tmp_path: Path) -> None:
     act = Act("at random", tmp_path / "act", 7, postgres=True, cluster=False)
     flawless(act.stream(6, lambda _: None), 6, tmp_path)
+
+
+WAIT = "import sys; sys.stdin.read()"
+
+
+@pytest.mark.parametrize(
+    ("tie", "words", "place", "variables"),
+    [
+        ("command line", ["{act}/world"], "/", {}),
+        ("command line", ["--config={act}/data/nats/server.conf"], "/", {}),
+        ("working directory", [], "{act}/data", {}),
+        ("RELMAN_DATA", [], "/", {"RELMAN_DATA": "{act}/data"}),
+        ("RELMAN_INSTANCE", [], "/", {"RELMAN_INSTANCE": "a token", "RELMAN_DEPLOYMENT": "one"}),
+        (None, ["{act}-of-somebody-else/world"], "/", {}),
+        (None, [], "/", {"RELMAN_INSTANCE": "a token", "RELMAN_DEPLOYMENT": "another"}),
+    ],
+)
+def test_what_an_act_leaves_behind_is_found(
+    tmp_path: Path, tie: str | None, words: list[str], place: str, variables: dict[str, str]
+) -> None:
+    act = tmp_path / "act"
+    (act / "data").mkdir(parents=True)
+    planted = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", WAIT, *(word.format(act=act) for word in words)],
+        stdin=subprocess.PIPE,
+        cwd=place.format(act=act),
+        env={**os.environ, **{name: value.format(act=act) for name, value in variables.items()}},
+    )
+    try:
+        found = leftovers(act, {"one"}, patience=0.0)
+    finally:
+        planted.communicate()
+
+    assert [line.partition(": ")[0] for line in found] == ([f"{planted.pid} ({tie})"] if tie else [])
+    assert leftovers(act, {"one"}) == []
 
 
 ACTION = {"verb": "retire", "slot": "blue"}

@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     """Kill, judge, report; 0 where nothing was found."""
     asked = options(arguments)
     seed = asked.seed if asked.seed is not None else random.randrange(1_000_000)
-    print(f"seed {seed}; the same kills again: make chaos ARGS='--seed {seed} --kills {asked.kills}'", flush=True)
+    print(f"seed {seed}; the same blows again: make chaos ARGS='--seed {seed} --kills {asked.kills}'", flush=True)
     log_errors()
     folder = Path(tempfile.mkdtemp(prefix="relman-chaos-"))
     began = time.monotonic()
@@ -62,7 +62,7 @@ def play(folder: Path, seed: int, kills: int, postgres: bool, cluster: bool, bar
         return Act(name, folder / name.replace(" ", "-"), seed, postgres=postgres, cluster=on_cluster)
 
     def so_far() -> int:
-        return sum(sum(result.kills.values()) for result in results)
+        return sum(result.kills.total() for result in results)
 
     last = round(kills * IN_CLUSTER) if cluster else 0
     results.append(act("after every record").canary(round(kills * MOST_IN_CANARY), told(0)))
@@ -85,8 +85,10 @@ def report(results: list[Result], seconds: float) -> None:
         kinds = ", ".join(f"{what} {count}" for what, count in sorted(result.kills.items()))
         ends = ", ".join(f"{count} {phase}" for phase, count in sorted(result.ended.items()))
         figures = ", ".join(f"{count:,} {what}" for what, count in result.figures.items())
-        print(f"{result.name}: {sum(result.kills.values())} kills ({result.processes} role processes)")
+        print(f"{result.name}: {result.kills.total()} kills ({result.processes} processes)")
         print(f"  killed      {kinds}")
+        stops = f", {result.stops} of which stopped the database in order" if result.stops else ""
+        print(f"  not counted {result.in_vain} that killed nothing{stops}")
         print(f"  deployments {ends}")
         print(f"  seen        {figures}")
         silence = ", ".join(f"{what} {seconds:.1f}" for what, seconds in sorted(result.silence.items()))
@@ -94,7 +96,7 @@ def report(results: list[Result], seconds: float) -> None:
     for result in results:
         for fault in result.faults:
             print(f"✗ {result.name}: {fault}")
-    total = sum(sum(result.kills.values()) for result in results)
+    total = sum(result.kills.total() for result in results)
     faults = sum(len(result.faults) for result in results)
     print(f"{'✗' if faults else '✔'} {total} kills, {faults} faults ({seconds:.0f} s)")
 

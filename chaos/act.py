@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from chaos import judge
 from chaos.installation import Installation
 from chaos.leftovers import leftovers
-from chaos.plan import PARTS, Blow, blows
+from chaos.plan import PARTS, Blow, blows, until
 from chaos.servers import Bus, ClusterBus, Database, SingleBus
 from chaos.story import Driver, GaveUp
 from release_management.adapters.stack.loop import LoopThread
@@ -31,12 +30,19 @@ Told = Callable[[int], None]
 
 @dataclass(slots=True)
 class Result:
-    """What came of an act. `silence` is the longest time without a new record, in seconds, by the kill before it."""
+    """What came of an act.
+
+    `kills` are the blows that killed something, `processes` what they killed, roles and servers, and `in_vain` the
+    blows that met nobody alive. `stops` is how often the database was stopped in order, which is no kill. `silence` is
+    the longest time without a new record, in seconds, by the kill before it.
+    """
 
     name: str
     faults: list[str] = field(default_factory=list)
     kills: Counter[str] = field(default_factory=Counter)
     processes: int = 0
+    in_vain: int = 0
+    stops: int = 0
     ended: Counter[str] = field(default_factory=Counter)
     figures: dict[str, int] = field(default_factory=dict)
     silence: dict[str, float] = field(default_factory=dict)
@@ -44,7 +50,7 @@ class Result:
 
 
 class Act:
-    """`folder` is made, and kept. Of one seed and name come the same kills in the same order."""
+    """`folder` is made, and kept. Of one seed and name come the same blows in the same order."""
 
     def __init__(self, name: str, folder: Path, seed: int, *, postgres: bool, cluster: bool) -> None:
         self.result = Result(name)
@@ -56,8 +62,8 @@ class Act:
         self._plan = blows(random.Random(f"{seed}/{name}"), database=postgres)
         servers = random.Random(f"{seed}/{name}/servers")
         bus: Bus = ClusterBus(servers) if cluster else SingleBus(data)
-        database = Database(servers) if postgres else None
-        self._installation = Installation(data, bus, database, replicas=3 if cluster else 1)
+        self._database = Database(servers) if postgres else None
+        self._installation = Installation(data, bus, self._database, replicas=3 if cluster else 1)
         self._seed = seed
         self._position, self._moved, self._last = 0, time.monotonic(), "nothing"
 
@@ -65,7 +71,7 @@ class Act:
         """Kill something after every record of one canary, at most so often."""
 
         def kills(driver: Driver, telling: "Future[None]") -> Iterator[Blow]:
-            for blow in islice(self._plan, most):
+            for blow in until(most, self.result.kills.total, self._plan):
                 self._await_record(telling)
                 if telling.done():
                     return
@@ -78,7 +84,7 @@ class Act:
         """Kill something now and then, so often, while one deployment follows the other."""
 
         def kills(driver: Driver, telling: "Future[None]") -> Iterator[Blow]:
-            for blow in islice(self._plan, count):
+            for blow in until(count, self.result.kills.total, self._plan):
                 if blow.moving:
                     self._await_record(telling)
                 self._pass(blow.after * BETWEEN_SECONDS)
@@ -107,10 +113,9 @@ class Act:
                 self._tell(loop, prologue(driver))
                 self._moved = time.monotonic()
                 telling = loop.start(story(driver))
-                for done, blow in enumerate(kills(driver, telling), 1):
-                    self._installation.strike(blow)
-                    self._last = blow.what
-                    told(done)
+                for blow in kills(driver, telling):
+                    self._strike(blow)
+                    told(self.result.kills.total())
                 self._wait(telling.done)
                 telling.result()
                 self._installation.restore()
@@ -129,6 +134,16 @@ class Act:
         self.result.seconds = time.monotonic() - began
         return self.result
 
+    def _strike(self, blow: Blow) -> None:
+        strike = self._installation.strike(blow)
+        self._wait(strike.is_over)
+        if killed := strike.killed():
+            self.result.kills[blow.what] += 1
+            self.result.processes += killed
+            self._last = blow.what
+        else:
+            self.result.in_vain += 1
+
     def _judge(self, loop: LoopThread, driver: Driver) -> None:
         """Compare everything with everything, first what the roles say, then what they leave behind."""
         found = self.result
@@ -141,6 +156,7 @@ class Act:
         found.faults += judge.deployments(driver.story.deployments)
         found.faults += judge.log(records, driver.story, self._log)
         found.faults += judge.bus(records, self._installation.bus.urls["client"])
+        found.faults += judge.dead_letters(self._installation.bus.urls["client"])
         found.faults += judge.world(journals, records, executors)
         found.faults += judge.running(journals, rows.result())
         found.faults += self._installation.stop_roles()
@@ -158,8 +174,7 @@ class Act:
         }
 
     def _count(self, driver: Driver) -> None:
-        self.result.kills = self._installation.blows
-        self.result.processes = sum(map(len, self._installation.kills.values()))
+        self.result.stops = self._database.stopped_in_order if self._database is not None else 0
         self.result.ended = Counter(str(one.ended) for one in driver.story.deployments)
 
     def _tell(self, loop: LoopThread, part: Coroutine[Any, Any, None]) -> None:

@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from chaos.plan import BUS, DATABASE, EVERY_ROLE, EVERYTHING, PARTS, Blow
 from chaos.servers import Bus, Database, Server
@@ -23,11 +24,28 @@ AGAIN_SECONDS = 0.5
 STOP_SECONDS = 20.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
+T = TypeVar("T")
 
 
 def _die_with_us() -> None:
     if sys.platform == "linux":
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """What a blow has hit: `roles` processes at once, and whatever the servers' threads find alive."""
+
+    roles: int
+    servers: list[Future[int]]
+
+    def is_over(self) -> bool:
+        """Whether all of it is known."""
+        return all(each.done() for each in self.servers)
+
+    def killed(self) -> int:
+        """How many processes were alive, and were killed; a server counts as one. Raises what has gone wrong."""
+        return self.roles + sum(each.result() for each in self.servers)
 
 
 class Installation:
@@ -41,12 +59,11 @@ class Installation:
         self.bus = bus
         self.store = database.url if database is not None else None
         self.kills: dict[str, list[float]] = {part: [] for part in PARTS}
-        self.blows: Counter[str] = Counter()
         self.deaths: list[str] = []
         self._servers: dict[str, Server] = {BUS: bus} | ({} if database is None else {DATABASE: database})
         # A server takes its time to start; the roles need not wait for it to be killed and started again.
         self._threads = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in self._servers}
-        self._doing: list[Future[None]] = []
+        self._doing: list[Future[Any]] = []
         self._replicas = replicas
         self._parts: dict[str, subprocess.Popen[bytes]] = {}
         self._due: dict[str, float] = {}
@@ -65,23 +82,24 @@ class Installation:
         for part in PARTS:
             self._start(part)
 
-    def strike(self, blow: Blow) -> None:
+    def strike(self, blow: Blow) -> Strike:
         """Kill, now; what was killed comes back when its time has come and `tend` is called."""
-        self.blows[blow.what] += 1
         servers = list(self._servers) if blow.what == EVERYTHING else [blow.what] if blow.what in self._servers else []
         parts = PARTS if blow.what in (EVERYTHING, EVERY_ROLE) else [blow.what] if blow.what in PARTS else []
         now = time.time()
-        for part in parts:
-            if part in self._parts:
-                self._parts[part].kill()
-                self.kills[part].append(now)
-        for server in servers:
-            self._at(server, partial(self._servers[server].kill, whole=blow.what == EVERYTHING))
-        for part in parts:
-            if part in self._parts:
-                self._parts.pop(part).wait()
-        for name in (*servers, *parts):
+        alive = [part for part in parts if part in self._parts and self._parts[part].poll() is None]
+        for part in alive:
+            self._parts[part].kill()
+        killing = [
+            self._at(server, partial(self._servers[server].kill, whole=blow.what == EVERYTHING)) for server in servers
+        ]
+        killed = [part for part in alive if self._parts[part].wait() == -signal.SIGKILL]
+        for part in killed:
+            self.kills[part].append(now)
+            del self._parts[part]
+        for name in (*servers, *killed):
             self._due.setdefault(name, time.monotonic() + blow.away)
+        return Strike(len(killed), killing)
 
     def tend(self) -> None:
         """Start what is due, servers first; see to roles that ended by themselves."""
@@ -131,12 +149,14 @@ class Installation:
             self._threads[name].shutdown()
             server.stop()
 
-    def _at(self, server: str, what: Callable[[], None]) -> None:
+    def _at(self, server: str, what: Callable[[], T]) -> "Future[T]":
         """Do something with a server once what was begun before is done. Raises what has gone wrong before."""
         for done in [each for each in self._doing if each.done()]:
             self._doing.remove(done)
             done.result()
-        self._doing.append(self._threads[server].submit(what))
+        future = self._threads[server].submit(what)
+        self._doing.append(future)
+        return future
 
     def _start(self, part: str) -> None:
         role = part.partition("-")[0]

@@ -13,15 +13,19 @@ from sqlalchemy import Table, select
 from chaos.story import SENDER, Deployment, Story
 from release_management.adapters.home import Home
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.read_model import Projector
+from release_management.adapters.nats.letters import DeadLetter
+from release_management.adapters.read_model import Projector, ReadStore
 from release_management.adapters.read_model.database import SCHEMA, reader
 from release_management.domain.record import Recorded
 from release_management.domain.registry import Registry
 from release_management.projections import agenda
 from release_management.projections.catalog import PROJECTIONS
+from release_management.projections.projection import Projection
 from release_management.services.ports import EventLog
 
 PUBLISHED_SECONDS = 60.0
+ANSWERED_SECONDS = 60.0
+LETTERS = 100
 DYING_SECONDS = 0.5
 """A program may still begin so long after its executor was killed, and dies then."""
 Line = Mapping[str, Any]
@@ -91,18 +95,43 @@ def bus(records: Sequence[Recorded], url: str) -> list[str]:
     return [f"position {one.position} is another record on the bus" for one, said in pairs if one.record != said.record]
 
 
+def dead_letters(url: str) -> list[str]:
+    """Nobody has sent what cannot be understood, so there is no dead letter, and no message was given up."""
+
+    async def read() -> list[DeadLetter]:
+        async with BusClient(url, timeout=ANSWERED_SECONDS) as client:
+            return await client.dead_letters(LETTERS)
+
+    return [f"dead letter {one.id} of {one.subject}: {one.reason}" for one in asyncio.run(read())]
+
+
+def parked(where: str | Path, schema: str, chosen: Sequence[Projection]) -> list[str]:
+    """Every event could be folded: none is set aside, which a rebuild of the same code would do as well."""
+    store = ReadStore(where, chosen, schema=schema)
+    try:
+        rows = store.parked()
+    finally:
+        store.close()
+    return [
+        f"projection {row['projection']} in {schema} has set aside position {row['position']}: {row['reason']}"
+        for row in rows
+    ]
+
+
 def projections(home: Home, events: EventLog) -> tuple[list[str], int]:
-    """Every projection is what a rebuild makes of the log. Also counts the rows that were compared."""
+    """Every projection is what a rebuild makes of the log, of every event. Also counts the rows that were compared."""
     faults: list[str] = []
     rows = 0
     cases = [(home.read_models, SCHEMA, PROJECTIONS), (home.agenda, "relman_agenda", (agenda.PROJECTION,))]
     for where, schema, chosen in cases:
         fresh = where if isinstance(where, str) else where.with_name(f"rebuilt-{where.name}")
         made = f"rebuilt_{schema}"
+        faults += parked(where, schema, chosen)  # before the projector, which tries them again
         for at, name in ((where, schema), (fresh, made)):
             projector = Projector(events, Registry(), at, chosen, schema=name)
             projector.catch_up()
             projector.close()
+        faults += parked(fresh, made, chosen)
         for table in (table for projection in chosen for table in projection.tables):
             kept, rebuilt = _rows(where, schema, table), _rows(fresh, made, table)
             rows += len(rebuilt)

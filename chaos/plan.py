@@ -1,7 +1,7 @@
 """What will be killed, and when: drawn from a seed before anything runs."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 ROLES = {"gateway": 2, "projector": 2, "orchestrator": 1, "timers": 1, "relay": 1, "executor": 2}
@@ -34,3 +34,9 @@ def blows(chance: random.Random, *, database: bool) -> Iterator[Blow]:
         what = chance.choice(PARTS) if chance.random() < SINGLE else chance.choice(others)
         away = chance.choice([0.0, 0.0, chance.uniform(0.0, 2.0)])
         yield Blow(what, chance.random(), away, moving=chance.random() < 0.6)
+
+
+def until(most: int, killed: Callable[[], int], plan: Iterator[Blow]) -> Iterator[Blow]:
+    """Blows of a plan until so many have killed something; for one that met nobody alive, another one is drawn."""
+    while killed() < most:
+        yield next(plan)

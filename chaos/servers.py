@@ -6,8 +6,11 @@ import random
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
+
+import psutil
 
 from release_management.adapters.nats.server import NatsServer
 from tests.servers.nats_cluster import NODES, NatsCluster
@@ -23,8 +26,8 @@ class Server(Protocol):
         """Start what does not run."""
         ...
 
-    def kill(self, *, whole: bool) -> None:
-        """With -9: all of it, or what hurts most."""
+    def kill(self, *, whole: bool) -> int:
+        """With -9: all of it, or what hurts most. How many servers that were alive it has killed, 0 where none was."""
         ...
 
     def stop(self) -> None:
@@ -56,12 +59,14 @@ class SingleBus:
         """Start it unless it runs."""
         self._server.start()
 
-    def kill(self, *, whole: bool) -> None:
+    def kill(self, *, whole: bool) -> int:
         """With -9."""
-        if (pid := self._server.pid) is not None:
-            os.kill(pid, signal.SIGKILL)
+        if (pid := self._server.pid) is None:
+            return 0
+        os.kill(pid, signal.SIGKILL)
         while self._server.alive:
             time.sleep(0.001)
+        return 1
 
     def stop(self) -> None:
         """End it."""
@@ -86,8 +91,8 @@ class ClusterBus:
         self._cluster.restart_all()
         self._away.clear()
 
-    def kill(self, *, whole: bool) -> None:
-        """All three, or a stream's leader, while the other two run."""
+    def kill(self, *, whole: bool) -> int:
+        """All three, or a stream's leader, while the other two run: never a second one while one is away."""
         if whole:
             chosen = [node for node in NODES if node not in self._away]
         elif self._away:
@@ -98,6 +103,7 @@ class ClusterBus:
         for node in chosen:
             self._cluster.kill(node)
             self._away.add(node)
+        return len(chosen)
 
     def stop(self) -> None:
         """End all three."""
@@ -105,25 +111,35 @@ class ClusterBus:
 
 
 class Database:
-    """A PostgreSQL server, killed as a power cut would, or restarted in order."""
+    """A PostgreSQL server, killed as a power cut would, or now and then stopped in order, `stopped_in_order` times."""
 
     def __init__(self, chance: random.Random) -> None:
         self._server = PostgresServer()
         self._server.start()
         self._chance = chance
         self.url = self._server.new_database()
+        self.stopped_in_order = 0
 
     def start(self) -> None:
         """Start it unless it runs."""
         self._server.start()
 
-    def kill(self, *, whole: bool) -> None:
-        """With -9; now and then in order, which ends all connections too."""
+    def kill(self, *, whole: bool) -> int:
+        """With -9; now and then in order, which ends all connections too, and is no kill."""
+        if not self._runs():
+            return 0
         if whole or self._chance.random() < 0.7:
             self._server.kill()
-        else:
-            self._server.stop()
+            return 1
+        self._server.stop()
+        self.stopped_in_order += 1
+        return 0
 
     def stop(self) -> None:
         """End it, and remove its data."""
         self._server.close()
+
+    def _runs(self) -> bool:
+        with suppress(psutil.NoSuchProcess):
+            return psutil.Process(self._server.pid).status() != psutil.STATUS_ZOMBIE
+        return False

@@ -1,9 +1,15 @@
 """A short form of `make chaos`: kill -9 of roles, servers and everything makes no difference."""
 
+import asyncio
+import itertools
 import json
 import os
+import random
+import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +17,135 @@ import pytest
 
 from chaos import judge
 from chaos.act import Act, Result
+from chaos.installation import Installation, Strike
 from chaos.leftovers import leftovers
+from chaos.plan import BUS, EVERYTHING, PARTS, Blow, until
+from chaos.servers import ClusterBus, Database, SingleBus
 from chaos.story import Deployment
+from release_management.adapters.home import Home
+from release_management.adapters.nats import streams
+from release_management.adapters.nats.connection import connect
+from release_management.adapters.read_model import Projector
 from release_management.domain.record import Recorded
+from release_management.domain.registry import Registry
+from release_management.projections import agenda
+from release_management.projections.catalog import PROJECTIONS
 
 
-def flawless(result: Result, kills: int, folder: Path) -> None:
+def flawless(result: Result, folder: Path) -> None:
     assert result.faults == [], f"what was left is in {folder}"
-    assert 0 < sum(result.kills.values()) <= kills
+    assert result.processes >= result.kills.total() > 0
     assert result.ended.total() > 1
 
 
 @pytest.mark.timeout(300)
 def test_a_canary_survives_a_kill_after_every_record_on_sqlite(tmp_path: Path) -> None:
     act = Act("after every record", tmp_path / "act", 7, postgres=False, cluster=False)
-    flawless(act.canary(8, lambda _: None), 8, tmp_path)
+    result = act.canary(8, lambda _: None)
+    flawless(result, tmp_path)
+    assert result.kills.total() <= 8
 
 
 @pytest.mark.timeout(300)
 def test_deployments_survive_kills_at_random_on_postgresql(tmp_path: Path) -> None:
     act = Act("at random", tmp_path / "act", 7, postgres=True, cluster=False)
-    flawless(act.stream(6, lambda _: None), 6, tmp_path)
+    result = act.stream(6, lambda _: None)
+    flawless(result, tmp_path)
+    assert result.kills.total() == 6
+
+
+def test_for_a_blow_that_met_nobody_another_one_is_drawn() -> None:
+    plan = (Blow(what, 0.0, 0.0, moving=False) for what in itertools.cycle(["away", "there"]))
+    drawn: list[str] = []
+    for one in until(3, lambda: drawn.count("there"), plan):
+        drawn.append(one.what)
+
+    assert drawn == ["away", "there"] * 3
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    made = Installation(folder, SingleBus(folder), None, replicas=1)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.end()
+
+
+def killed(strike: Strike) -> int:
+    give_up = time.monotonic() + 30
+    while not strike.is_over():
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+    return strike.killed()
+
+
+def blow(what: str) -> Blow:
+    return Blow(what, 0.0, 60.0, moving=False)
+
+
+def test_only_what_was_alive_counts_as_killed(installation: Installation) -> None:
+    for what in (PARTS[0], BUS):
+        assert [killed(installation.strike(blow(what))) for _ in range(2)] == [1, 0]
+    assert killed(installation.strike(blow(EVERYTHING))) == len(PARTS) - 1
+    assert killed(installation.strike(blow(EVERYTHING))) == 0
+    assert [len(moments) for moments in installation.kills.values()] == [1] * len(PARTS)
+    assert installation.deaths == []
+
+
+def test_a_cluster_that_lacks_a_server_is_left_alone() -> None:
+    cluster = ClusterBus(random.Random(1))  # all three are away until it is started
+
+    assert [cluster.kill(whole=False), cluster.kill(whole=True)] == [0, 0]
+
+
+def test_a_database_that_was_stopped_in_order_was_not_killed() -> None:
+    database = Database(random.Random(1))
+    try:
+        done = []
+        for _ in range(12):
+            database.start()
+            before = database.stopped_in_order
+            done.append((database.kill(whole=False), database.stopped_in_order - before))
+            assert database.kill(whole=True) == 0
+    finally:
+        database.stop()
+
+    assert set(done) == {(1, 0), (0, 1)}
+
+
+def test_the_judge_sees_a_dead_letter(installation: Installation) -> None:
+    url = installation.bus.urls["client"]
+    assert judge.dead_letters(url) == []
+
+    async def send() -> None:
+        connection = await connect(url, "somebody")
+        await connection.request(f"{streams.ASK_COMMAND}.release.create", b"this is no command", timeout=30.0)
+        await connection.close()
+
+    asyncio.run(send())
+
+    [fault] = judge.dead_letters(url)
+    assert fault.startswith(f"dead letter 1 of {streams.ASK_COMMAND}.release.create: ")
+
+
+def test_the_judge_sees_an_event_that_a_projection_has_set_aside(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    log = home.open_log(Registry())
+    for where, chosen in ((home.read_models, PROJECTIONS), (home.agenda, [agenda.PROJECTION])):
+        projector = Projector(log, Registry(), where, chosen)
+        projector.catch_up()
+        projector.close()
+    assert judge.projections(home, log)[0] == []
+    with sqlite3.connect(home.read_models) as connection:
+        connection.execute("INSERT INTO read_parked VALUES ('releases', 1, 1, 'release:a@1', 'release.created', 'why')")
+    connection.close()
+
+    assert "projection releases in relman_read has set aside position 1: why" in judge.projections(home, log)[0]
+    log.close()
 
 
 WAIT = "import sys; sys.stdin.read()"

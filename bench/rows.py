@@ -30,13 +30,21 @@ class Row:
         above = self.at_least is None or self.value >= self.at_least
         return above and (self.at_most is None or self.value <= self.at_most)
 
+    @property
+    def found(self) -> str:
+        """What is compared with the target, in words."""
+        return "" if self.value is None else f"{self.value:,.2f} {self.unit}"
+
+    @property
+    def target(self) -> str:
+        """What was aimed at, in words."""
+        target = f"≥ {self.at_least:g}" if self.at_least is not None else ""
+        return f"≤ {self.at_most:g}" if self.at_most is not None else target
+
     def cells(self) -> tuple[str, ...]:
         """As the table shows it."""
-        value = "" if self.value is None else f"{self.value:,.2f} {self.unit}"
-        target = f"≥ {self.at_least:g}" if self.at_least is not None else ""
-        target = f"≤ {self.at_most:g}" if self.at_most is not None else target
         mark = {True: "✔", False: "✘", None: ""}[self.reached]
-        return (self.measure, self.store, self.ours, self.peer, value, target, mark)
+        return (self.measure, self.store, self.ours, self.peer, self.found, self.target, mark)
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -48,6 +56,21 @@ def shown(rows: Sequence[Row]) -> str:
     columns = ("", "store", "ours", "peer", "ratio or figure", "target", "")
     notes = list(dict.fromkeys(f"{row.measure}: {row.note}" for row in rows if row.note))
     return "\n".join([rendered(table(*columns, rows=[row.cells() for row in rows])), *([""] if notes else []), *notes])
+
+
+def missed(rows: Sequence[Row]) -> list[Row]:
+    """Those that did not reach their target."""
+    return [row for row in rows if row.reached is False]
+
+
+def closing(rows: Sequence[Row]) -> str:
+    """How many targets were missed, and which."""
+    aims = sum(row.reached is not None for row in rows)
+    if not aims:
+        return "no targets among these rows"
+    if not (names := [f"{row.measure} on {row.store} ({row.found}, aimed at {row.target})" for row in missed(rows)]):
+        return f"all targets reached, {aims} of {aims}"
+    return f"{len(names)} of {aims} targets missed: {'; '.join(names)}"
 
 
 def in_turns(mine: Callable[[], float], theirs: Callable[[], float], rounds: int) -> tuple[float, float, float]:

@@ -3,11 +3,14 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from bench.rows import Row, in_turns, shown
+from bench import __main__ as command_line
+from bench.conditions import Scale, Store
+from bench.rows import Row, closing, in_turns, shown
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,6 +60,43 @@ def test_a_row_says_whether_its_target_is_reached(
 
     assert row.reached is reached
     assert ("✔" in shown([row]), "✘" in shown([row])) == (reached is True, reached is False)
+
+
+ROWS = [
+    Row("commands/s", "SQLite", "1", "2", 4.9, at_least=5.0),
+    Row("commands/s", "PostgreSQL", "1", "2", 9.0, at_least=8.0),
+    Row("bus, p50", "SQLite", "6 ms", value=6.0, unit="ms", at_most=5.0),
+    Row("memory", "SQLite", "100 MB"),
+]
+
+
+def test_the_last_line_counts_and_names_the_missed_targets() -> None:
+    names = "commands/s on SQLite (4.90 x, aimed at ≥ 5); bus, p50 on SQLite (6.00 ms, aimed at ≤ 5)"
+    assert closing(ROWS) == f"2 of 3 targets missed: {names}"
+    assert closing(ROWS[1:2]) == "all targets reached, 1 of 1"
+    assert closing(ROWS[3:]) == "no targets among these rows"
+
+
+@pytest.mark.parametrize(("asked", "code"), [([], 0), (["--strict"], 1), (["--strict", "--json"], 1)])
+def test_a_missed_target_is_a_failure_only_where_that_is_asked_for(
+    asked: list[str], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measured(store: Store, scale: Scale) -> Iterator[Row]:
+        yield from ROWS
+
+    monkeypatch.setattr(command_line, "ON_BOTH", {"commands": measured})
+    monkeypatch.setattr(command_line, "collect_rarely", lambda: None)
+
+    assert command_line.main(["--only", "commands", "--store", "SQLite", *asked]) == code
+    said = capsys.readouterr()
+    assert closing(ROWS) in (said.err if "--json" in asked else said.out.splitlines()[-1])
+
+
+def test_strict_is_content_with_rows_that_reach_their_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command_line, "ON_BOTH", {"commands": lambda store, scale: iter(ROWS[1:2])})
+    monkeypatch.setattr(command_line, "collect_rarely", lambda: None)
+
+    assert command_line.main(["--only", "commands", "--store", "SQLite", "--strict"]) == 0
 
 
 def test_the_ratio_is_the_median_of_the_rounds() -> None:

@@ -15,11 +15,7 @@ def register(app: typer.Typer) -> None:
     def nats_config(
         executor: Annotated[
             list[str] | None,
-            typer.Option(
-                metavar="NAME[/ENVIRONMENT]",
-                help="An executor that gets a user; with an environment where it serves that one apart. "
-                "Without any: command, local.",
-            ),
+            typer.Option(metavar="NAME", help="An executor that gets a user. Without any: command, local."),
         ] = None,
         cluster: Annotated[bool, typer.Option("--cluster", help="For servers that replicate the streams.")] = False,
     ) -> None:
@@ -33,11 +29,8 @@ def register(app: typer.Typer) -> None:
 
         executors = executor or list(EXECUTORS)
         for each in executors:
-            name, slash, environment = each.partition("/")
             try:
-                plain_name(name)
-                if slash:
-                    plain_name(environment)
+                plain_name(each)
             except ValueError as error:
                 raise typer.BadParameter(str(error), param_hint="--executor") from None
         text = configuration(executors, cluster=cluster)

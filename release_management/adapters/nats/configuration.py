@@ -32,7 +32,7 @@ def variable(user: str) -> str:
 
 
 def configuration(executors: Iterable[str] = EXECUTORS, *, cluster: bool = False) -> str:
-    """The file. `executors` as in `permissions.users`; `cluster`: for servers that replicate the streams."""
+    """The file. `executors`: their names; `cluster`: for servers that replicate the streams."""
     return "\n".join(_lines(executors, cluster)) + "\n"
 
 

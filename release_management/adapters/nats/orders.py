@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import uuid
-from collections.abc import Iterable
 
 import structlog
 from nats.aio.msg import Msg
@@ -58,12 +57,11 @@ class ExecutorService:
     """Takes the orders of one executor, has them carried out, and reports.
 
     Orders run side by side, those of one component too: what an abort orders must not wait until the health that it
-    gives up waiting for has had its time. The executor's fences make the older one stale. `environments` names those
-    that this process serves; without it, all. A report is stored on the bus before its order is settled, so an
-    order that comes again is carried out again, and its report has the same id. A copy of an order that is under way
-    here is settled at once: it would do nothing, and take a place among the orders `AT_ONCE`. The one under way is
-    settled only with its report, and so comes again where this process dies. An order of a shape that is not known here
-    is left to a newer executor for a while.
+    gives up waiting for has had its time. The executor's fences make the older one stale. A report is stored on the
+    bus before its order is settled, so an order that comes again is carried out again, and its report has the same
+    id. A copy of an order that is under way here is settled at once: it would do nothing, and take a place among the
+    orders `AT_ONCE`. The one under way is settled only with its report, and so comes again where this process dies. An
+    order of a shape that is not known here is left to a newer executor for a while.
     """
 
     def __init__(
@@ -71,13 +69,10 @@ class ExecutorService:
         connection: Connection,
         name: str,
         executor: Executor,
-        *,
-        environments: Iterable[str] | None = None,
     ) -> None:
         self._connection = connection
         self._name = name
         self._executor = executor
-        self._environments = [None] if environments is None else sorted(set(environments))
         self._ticker = Ticker(TICK_SECONDS)
         self._held: set[int] = set()
         self._under_way: set[str] = set()
@@ -86,16 +81,14 @@ class ExecutorService:
         """Serve until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._ticker.run())
-            for environment in self._environments:
-                tasks.create_task(self._pull(tasks, environment))
+            tasks.create_task(self._pull(tasks))
 
-    async def _pull(self, tasks: asyncio.TaskGroup, environment: str | None) -> None:
+    async def _pull(self, tasks: asyncio.TaskGroup) -> None:
         def config() -> api.ConsumerConfig:
-            name = self._name if environment is None else f"{self._name}_{environment}"
             return api.ConsumerConfig(
-                durable_name=name,
-                name=name,
-                filter_subject=f"{streams.ORDER_SUBJECTS}.{self._name}.{environment or '*'}",
+                durable_name=self._name,
+                name=self._name,
+                filter_subject=f"{streams.ORDER_SUBJECTS}.{self._name}.*",
                 ack_policy=api.AckPolicy.EXPLICIT,
                 ack_wait=ACK_WAIT_SECONDS,
                 max_deliver=MAX_DELIVERIES,

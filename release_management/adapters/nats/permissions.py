@@ -146,22 +146,14 @@ USERS: Mapping[str, Permissions] = {
 }
 
 
-def executor(name: str, environments: Iterable[str] = ()) -> Permissions:
-    """What `executor-<name>` may: take the orders of that executor, and report as it.
-
-    `environments` are those that some of its processes serve apart from the others.
-    """
+def executor(name: str) -> Permissions:
+    """What `executor-<name>` may: take the orders of that executor, and report as it."""
     orders = f"{streams.ORDER_SUBJECTS}.{name}"
     return Permissions(
         publish=(
             *_ABOUT,
             *_stream_info(streams.ORDERS),
             *_consumer(streams.ORDERS, name, f"{orders}.*"),
-            *(
-                subject
-                for environment in environments
-                for subject in _consumer(streams.ORDERS, f"{name}_{environment}", f"{orders}.{environment}")
-            ),
             f"{streams.REPORT_SUBJECTS}.{name}",
             f"{streams.DEAD_ORDERS}.{name}",
         ),
@@ -170,9 +162,5 @@ def executor(name: str, environments: Iterable[str] = ()) -> Permissions:
 
 
 def users(executors: Iterable[str] = EXECUTORS) -> Mapping[str, Permissions]:
-    """Everybody, with the executors of these names. `name/environment` is one that serves that environment only."""
-    served: dict[str, list[str]] = {}
-    for each in executors:
-        name, _, environment = each.partition("/")
-        served.setdefault(name, []).extend([environment] if environment else [])
-    return {**USERS, **{f"{EXECUTOR}{name}": executor(name, apart) for name, apart in served.items()}}
+    """Everybody, with the executors of these names."""
+    return {**USERS, **{f"{EXECUTOR}{name}": executor(name) for name in executors}}

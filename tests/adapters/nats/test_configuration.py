@@ -31,7 +31,7 @@ def environment(executors: list[str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("cluster", [False, True])
-@pytest.mark.parametrize("executors", [["command", "local"], ["edge/staging", "edge/production"]])
+@pytest.mark.parametrize("executors", [["command", "local"], ["edge", "far-away"]])
 def test_the_server_takes_it(tmp_path: Path, cluster: bool, executors: list[str]) -> None:
     file = tmp_path / "nats-server.conf"
     file.write_text(configuration(executors, cluster=cluster))

@@ -196,33 +196,6 @@ async def test_a_newer_order_of_a_component_does_not_wait_for_the_older_one(serv
         assert (await settled.next_msg(timeout=5)).data == b"+ACK"
 
 
-async def test_an_executor_serves_its_environments_only(server: NatsServer) -> None:
-    started: asyncio.Queue[str] = asyncio.Queue()
-
-    async def work(order: Order) -> None:
-        started.put_nowait(order.environment)
-
-    async with serving(server) as bus:
-        channel = NatsOrderChannel(bus.connection)
-        for fence, environment in enumerate(("production", "staging", "testing"), 1):
-            await channel.send(order(environment=environment, fence=fence), 0)
-        await channel.send(order(executor="other", fence=9), 0)
-        settled = await watch(bus, ACKS)
-        some = ExecutorService(
-            bus.connection,
-            "local",
-            FakeExecutor(work),
-            environments=["staging", "testing"],
-        )
-        async with running(some.run()):
-            assert {await started.get(), await started.get()} == {"staging", "testing"}
-            for _ in range(2):
-                await settled.next_msg(timeout=5)
-        assert started.empty()
-        state = (await bus.connection.jetstream().stream_info(streams.ORDERS)).state
-        assert state.messages == 2
-
-
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [

@@ -29,7 +29,7 @@ from tests.adapters.nats.fakes import FakeExecutor, FakeGateway, FakeKeyring, co
 from tests.adapters.nats.test_client import answer
 from tests.adapters.nats.test_origins import machine_wish
 
-EXECUTORS = ("local", "edge", "far/staging")
+EXECUTORS = ("local", "edge")
 EVERYBODY = tuple(users(EXECUTORS))
 API = "$JS.API"
 
@@ -75,9 +75,8 @@ MAY_PUBLISH = {
     f"{API}.CONSUMER.CREATE.RELMAN_ORDERS.local": set(),
     f"{API}.CONSUMER.CREATE.RELMAN_ORDERS": set(),
     f"{API}.CONSUMER.DURABLE.CREATE.RELMAN_ORDERS.local": set(),
-    f"{API}.CONSUMER.CREATE.RELMAN_ORDERS.far_staging.relman.orders.far.staging": {"executor-far"},
     f"{API}.CONSUMER.MSG.NEXT.RELMAN_ORDERS.local": {"executor-local"},
-    f"{API}.CONSUMER.MSG.NEXT.RELMAN_ORDERS.far_staging": {"executor-far"},
+    f"{API}.CONSUMER.MSG.NEXT.RELMAN_ORDERS.edge": {"executor-edge"},
     f"{API}.CONSUMER.MSG.NEXT.RELMAN_COMMANDS.gateway": {"gateway"},
     f"{API}.CONSUMER.DELETE.RELMAN_COMMANDS.gateway": {"gateway"},
     "$JS.ACK.RELMAN_ORDERS.local.1.1.1.1.0": {"executor-local"},

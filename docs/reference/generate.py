@@ -279,6 +279,7 @@ def bus() -> str:
             yield row(f"`{config.name}`", f"{config.description}", f"{kept}, at most {size}{age}", full)
         yield from ("", "## Users", "")
         yield "Every role has a user of its own, and clients share one. What is not named here is forbidden."
+        yield "Clients, and every executor, have an account of their own, which the answers that they get do not leave."
         yield "`relman nats-config` prints all of it, with the server's own subjects (`$JS…`), for a server of yours."
         yield from ("", "| user | may publish | may subscribe |", "|---|---|---|")
         for user, allowed in {**permissions.USERS, "executor-<name>": permissions.executor("<name>")}.items():

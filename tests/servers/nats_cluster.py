@@ -19,6 +19,7 @@ from release_management.adapters.nats.configuration import configuration, variab
 from release_management.adapters.nats.connection import AWAY, connect
 from release_management.adapters.nats.permissions import EXECUTORS, users
 from release_management.adapters.nats.server import find_binary
+from release_management.adapters.nats.streams import EVENTS
 from release_management.services.bus import BusAwayError
 
 NODES = ("one", "two", "three")
@@ -139,7 +140,8 @@ class NatsCluster:
 
     async def _info(self, stream: str) -> dict[str, Any]:
         with suppress(BusAwayError, *AWAY):
-            connection = await connect(self.urls["gateway"], "cluster", timeout=2.0)
+            user = "relay" if stream == EVENTS else "gateway"
+            connection = await connect(self.urls[user], "cluster", timeout=2.0)
             try:
                 reply = await connection.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=2.0)
                 info: dict[str, Any] = json.loads(reply.data)

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-from release_management.adapters.nats.permissions import EXECUTORS, RESPONSE_SECONDS, Permissions, users
+from release_management.adapters.nats.accounts import Account, accounts, exports
+from release_management.adapters.nats.permissions import EXECUTORS, RESPONSE_SECONDS, Permissions
 from release_management.adapters.nats.streams import MEBIBYTE
 
-ACCOUNT = "RELMAN"
 CLUSTER = "relman"
 MAX_PAYLOAD_BYTES = MEBIBYTE
 MAX_STORE_BYTES = 8 * 1024 * MEBIBYTE
@@ -62,14 +63,26 @@ def _lines(executors: Iterable[str], cluster: bool) -> Iterator[str]:
         yield "}"
         yield ""
     yield "accounts {"
-    yield f"  {ACCOUNT} {{"
-    yield "    jetstream: enabled"
+    everybody = accounts(executors)
+    for name, account in everybody.items():
+        yield f"  {json.dumps(name)}: {{"
+        yield from _account(account, list(exports(name, everybody)))
+        yield "  }"
+    yield "}"
+
+
+def _account(account: Account, exported: Iterable[dict[str, Any]]) -> Iterator[str]:
+    if account.jetstream:
+        yield "    jetstream: enabled"
     yield "    users: ["
-    for user, permissions in users(executors).items():
+    for user, permissions in account.users.items():
         yield from _user(user, permissions)
     yield "    ]"
-    yield "  }"
-    yield "}"
+    for verb, ways in (("exports", list(exported)), ("imports", list(account.imports()))):
+        if ways:
+            yield f"    {verb}: ["
+            yield from (f"      {json.dumps(way)}" for way in ways)
+            yield "    ]"
 
 
 def _user(user: str, permissions: Permissions) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The users of the bus, and what each of them may publish and subscribe to: no more than it needs.
 
-Whatever is not named is forbidden. `client` is everybody who is no role of ours.
+Whatever is not named is forbidden. `client` is everybody who is no role of ours. Where a user has answers sent to is
+not checked by a server: that those get nowhere else is due to the accounts (`accounts.py`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,11 +12,11 @@ from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import EXECUTOR, inbox_prefix
 
 CLIENT = "client"
+RELAY = "relay"
 EXECUTORS = ("command", "local")
 """The executors that a server has users for, unless others are named."""
 RESPONSE_SECONDS = 60
 _API = "$JS.API"
-_STREAMS = (streams.COMMANDS, streams.EVENTS, streams.ORDERS, streams.DEAD)
 _ABOUT = (f"{_API}.INFO",)
 
 
@@ -46,6 +47,10 @@ def _stream_info(*names: str) -> tuple[str, ...]:
     return tuple(f"{_API}.STREAM.INFO.{name}" for name in names)
 
 
+def _keeps_streams(*names: str) -> tuple[str, ...]:
+    return tuple(f"{_API}.STREAM.{verb}.{name}" for verb in ("CREATE", "UPDATE", "INFO") for name in names)
+
+
 def _consumer(stream: str, name: str, *filters: str) -> tuple[str, ...]:
     """To make, use and remove one durable consumer, and to settle what it delivers."""
     made = f"{_API}.CONSUMER.CREATE.{stream}.{name}"
@@ -58,7 +63,8 @@ def _consumer(stream: str, name: str, *filters: str) -> tuple[str, ...]:
     )
 
 
-_READS_EVENTS = (
+READS_EVENTS = (
+    *_ABOUT,
     f"{_API}.STREAM.NAMES",
     *_stream_info(streams.EVENTS),
     f"{_API}.STREAM.MSG.GET.{streams.EVENTS}",
@@ -71,6 +77,16 @@ _READS_EVENTS = (
     f"$JS.ACK.{streams.EVENTS}.>",
     f"$JS.FC.{streams.EVENTS}.>",
 )
+"""To follow the events with consumers of one's own."""
+ASKS = (
+    f"{streams.ASK_COMMAND}.>",
+    streams.ASK_OUTCOME,
+    f"{streams.ASK_QUERY}.>",
+    streams.ASK_DEAD_LETTERS,
+    streams.REPLAY_DEAD_LETTERS,
+    f"{streams.COMMAND_SUBJECTS}.>",
+)
+"""To give commands and to ask questions."""
 _GIVES_SYSTEM_COMMANDS = (
     f"{streams.SYSTEM_SUBJECTS}.>",
     streams.ASK_OUTCOME,
@@ -80,28 +96,15 @@ _GIVES_SYSTEM_COMMANDS = (
 
 USERS: Mapping[str, Permissions] = {
     CLIENT: Permissions(
-        publish=(
-            *_ABOUT,
-            f"{streams.ASK_COMMAND}.>",
-            streams.ASK_OUTCOME,
-            f"{streams.ASK_QUERY}.>",
-            streams.ASK_DEAD_LETTERS,
-            streams.REPLAY_DEAD_LETTERS,
-            f"{streams.COMMAND_SUBJECTS}.>",
-            *_READS_EVENTS,
-        ),
+        publish=(*ASKS, *READS_EVENTS),
         subscribe=(_inbox(CLIENT), *streams.ANSWERS, f"{streams.EVENT_SUBJECTS}.>"),
     ),
     "gateway": Permissions(
         publish=(
             *_ABOUT,
-            *(f"{_API}.STREAM.{verb}.{name}" for verb in ("CREATE", "UPDATE", "INFO") for name in _STREAMS),
+            *_keeps_streams(*streams.WORK),
             *_consumer(streams.COMMANDS, streams.GATEWAY),
-            *(
-                f"{_API}.STREAM.MSG.{verb}.{name}"
-                for verb in ("GET", "DELETE")
-                for name in (streams.COMMANDS, streams.ORDERS, streams.DEAD)
-            ),
+            *(f"{_API}.STREAM.MSG.{verb}.{name}" for verb in ("GET", "DELETE") for name in streams.WORK),
             streams.DEAD_LETTER,
             f"{streams.COMMAND_SUBJECTS}.>",
             f"{streams.REPORT_SUBJECTS}.*",
@@ -134,14 +137,14 @@ USERS: Mapping[str, Permissions] = {
         subscribe=(_inbox("orchestrator"),),
     ),
     "timers": Permissions(publish=(*_ABOUT, *_GIVES_SYSTEM_COMMANDS), subscribe=(_inbox("timers"),)),
-    "relay": Permissions(
+    RELAY: Permissions(
         publish=(
             *_ABOUT,
-            *_stream_info(streams.EVENTS),
+            *_keeps_streams(streams.EVENTS),
             f"{_API}.STREAM.MSG.GET.{streams.EVENTS}",
             f"{streams.EVENT_SUBJECTS}.>",
         ),
-        subscribe=(_inbox("relay"),),
+        subscribe=(_inbox(RELAY),),
     ),
 }
 

@@ -18,8 +18,9 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from release_management.adapters.nats import guard
+from release_management.adapters.nats.accounts import accounts, document
 from release_management.adapters.nats.configuration import MAX_PAYLOAD_BYTES, MAX_STORE_BYTES, PING_INTERVAL
-from release_management.adapters.nats.permissions import CLIENT, EXECUTORS, users
+from release_management.adapters.nats.permissions import CLIENT, EXECUTORS
 from release_management.adapters.nats.urls import USERS_FILE, read_url, read_urls
 
 HOST = "127.0.0.1"
@@ -69,7 +70,7 @@ class NatsServer:
         executors: Iterable[str] = EXECUTORS,
         lock_seconds: float = 5.0,
     ) -> None:
-        self._users = users(executors)
+        self._accounts = accounts(executors)
         self._folder = folder.resolve()
         self._room = self._folder / "nats"
         self._fixed_port = port
@@ -127,7 +128,8 @@ class NatsServer:
         last = read_urls(self._folder)
         passwords = {
             user: (urlsplit(last[user]).password if user in last else None) or secrets.token_urlsafe(24)
-            for user in self._users
+            for account in self._accounts.values()
+            for user in account.users
         }
         for port in self._ports():
             name = f"relman-{secrets.token_hex(4)}"
@@ -252,13 +254,8 @@ class NatsServer:
             "logfile_max_num": 3,
             "ping_interval": PING_INTERVAL,
             "ping_max": 2,
-            "authorization": {
-                "users": [
-                    {"user": user, "password": passwords[user], "permissions": permissions.document()}
-                    for user, permissions in self._users.items()
-                ]
-            },
             "accounts": {
+                **document(self._accounts, passwords),
                 "$SYS": {
                     "users": [
                         {
@@ -267,7 +264,7 @@ class NatsServer:
                             "permissions": {"publish": {"allow": [_HEALTH]}, "subscribe": {"allow": [_INBOX]}},
                         }
                     ]
-                }
+                },
             },
             "jetstream": {
                 "store_dir": str(self._room),

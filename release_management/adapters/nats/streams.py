@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import structlog
 from nats.js import JetStreamContext
@@ -16,6 +16,8 @@ COMMANDS = "RELMAN_COMMANDS"
 EVENTS = "RELMAN_EVENTS"
 ORDERS = "RELMAN_ORDERS"
 DEAD = "RELMAN_DEAD"
+WORK = (COMMANDS, ORDERS, DEAD)
+"""What the gateway makes; the relay makes that of the events, in an account that nobody else is in."""
 
 ASK_COMMAND = "relman.ask.command"
 ASK_OUTCOME = "relman.ask.outcome"
@@ -102,7 +104,7 @@ def configurations(replicas: int = 1) -> tuple[StreamConfig, ...]:
             description="What could not be understood or delivered",
             subjects=[
                 f"{DEAD_SUBJECTS}.>",
-                *(f"{ADVISORIES}.{kind}.{name}.*" for kind in ADVISORY_KINDS for name in (COMMANDS, EVENTS, ORDERS)),
+                *(f"{ADVISORIES}.{kind}.{name}.*" for kind in ADVISORY_KINDS for name in (COMMANDS, ORDERS)),
             ],
             retention=RetentionPolicy.LIMITS,
             discard=DiscardPolicy.OLD,
@@ -116,14 +118,20 @@ def configurations(replicas: int = 1) -> tuple[StreamConfig, ...]:
     )
 
 
-async def ensure_streams(js: JetStreamContext, replicas: int = 1, *, patience: float = PATIENCE_SECONDS) -> None:
-    """Create the streams, or bring them to this configuration. Safe to repeat.
+async def ensure_streams(
+    js: JetStreamContext,
+    replicas: int = 1,
+    names: Collection[str] = WORK,
+    *,
+    patience: float = PATIENCE_SECONDS,
+) -> None:
+    """Create the streams of these names, or bring them to this configuration. Safe to repeat.
 
     Servers that do not answer yet, or have no leader among them, are waited for `patience` seconds. Raises `BusError`.
     """
 
     async def ensure() -> None:
-        await asyncio.gather(*(_ensure(js, config) for config in configurations(replicas)))
+        await asyncio.gather(*(_ensure(js, each) for each in configurations(replicas) if each.name in names))
 
     await _patiently(ensure, patience, "the bus makes no streams yet")
 

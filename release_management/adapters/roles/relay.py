@@ -5,6 +5,7 @@ import contextlib
 
 from release_management.adapters.home import Home
 from release_management.adapters.nats.events import NatsEventStream
+from release_management.adapters.nats.streams import EVENTS, ensure_streams
 from release_management.adapters.roles.bus import on_bus
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.lease import serve_in_turn
@@ -32,6 +33,7 @@ class RelayRole:
         log = await asyncio.to_thread(self._home.open_log, Registry())
         with contextlib.closing(log):
             async with on_bus(self._home, "relay", self._health) as connection:
+                await ensure_streams(connection.jetstream(), self._home.replicas, (EVENTS,))
                 stream = NatsEventStream(connection, log.store_id)
                 relay = Relay(log, stream)
 

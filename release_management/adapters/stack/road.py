@@ -67,9 +67,10 @@ class Road:
             stack.callback(agenda.close)
             deciding = await bus("gateway")
             await streams.ensure_streams(deciding.jetstream(), core.home.replicas)
-            self._streams.set()
             acting = await bus("orchestrator")
             publishing = await bus("relay")
+            await streams.ensure_streams(publishing.jetstream(), core.home.replicas, (streams.EVENTS,))
+            self._streams.set()
             commands = CommandService(deciding, gateway, DeadLetters(deciding, core.keyring))
             orchestrator = Orchestrator(
                 agenda,

@@ -8,18 +8,19 @@ import contextlib
 import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from nats.aio.subscription import Subscription
 
+from release_management.adapters.nats import streams
+from release_management.adapters.nats.accounts import EVENTS, RELMAN
 from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.connection import Connection, connect
 from release_management.adapters.nats.dead_letters import DeadLetters
 from release_management.adapters.nats.permissions import Permissions
 from release_management.adapters.nats.server import NatsServer
-from release_management.adapters.nats.streams import ensure_streams
 from release_management.domain.orders import Order, Report, RouteSlots
 from release_management.domain.record import Recorded
 from release_management.services.ports import Append, CommandKey, Lease, Snapshot, Status, StoredOutcome
@@ -41,11 +42,16 @@ def record(position: int, id: str | None = None) -> Recorded:
 
 
 class WatchedServer(NatsServer):
-    """A server with one more user, `tests`, who may do everything."""
+    """A server with two more users who may do everything: `tests` beside the roles, `tests-events` beside the relay."""
 
     def __init__(self, folder: Path, port: int | None = None, **options: Any) -> None:
         super().__init__(folder, port, **options)
-        self._users = {**self._users, "tests": Permissions((">",), (">",))}
+        everything = Permissions((">",), (">",))
+        added = {RELMAN: "tests", EVENTS: "tests-events"}
+        self._accounts = {
+            name: replace(account, users={**account.users, added[name]: everything}) if name in added else account
+            for name, account in self._accounts.items()
+        }
 
 
 class FakeLog:
@@ -186,6 +192,7 @@ class Bus:
     """One side of the bus with everything on it."""
 
     connection: Connection
+    events: Connection
     dead_letters: DeadLetters
     gateway: FakeGateway
     keyring: FakeKeyring
@@ -195,12 +202,15 @@ class Bus:
 async def connected(server: NatsServer) -> AsyncIterator[Bus]:
     """The streams are there; nobody serves."""
     connection = await connect(server.urls["tests"], "test")
+    events = await connect(server.urls["tests-events"], "test")
     keyring = FakeKeyring()
     try:
-        await ensure_streams(connection.jetstream())
-        yield Bus(connection, DeadLetters(connection, keyring), FakeGateway(), keyring)
+        await streams.ensure_streams(connection.jetstream())
+        await streams.ensure_streams(events.jetstream(), names=[streams.EVENTS])
+        yield Bus(connection, events, DeadLetters(connection, keyring), FakeGateway(), keyring)
     finally:
         await connection.close()
+        await events.close()
 
 
 @contextlib.asynccontextmanager

@@ -126,14 +126,14 @@ async def test_queries_are_answered_or_say_what_is_wrong(server: NatsServer) -> 
 async def test_events_are_followed_from_a_position_across_a_restart(server: NatsServer) -> None:
     log = FakeLog(600)
     async with connected(server) as bus, BusClient(server.url) as client:
-        stream = NatsEventStream(bus.connection, "store")
+        stream = NatsEventStream(bus.events, "store")
         await stream.publish(log.records)
 
         async with contextlib.aclosing(client.events(after=3)) as events:
             seen = [await anext(events) for _ in range(597)]
             waiting = asyncio.ensure_future(anext(events))
             back = asyncio.Event()
-            bus.connection.found.add(back.set)
+            bus.events.found.add(back.set)
             server.stop()
             server.start()
             await back.wait()
@@ -147,8 +147,8 @@ async def test_events_are_followed_from_a_position_across_a_restart(server: Nats
 async def test_following_begins_at_what_the_stream_still_holds(server: NatsServer) -> None:
     log = FakeLog(5)
     async with connected(server) as bus, BusClient(server.url) as client:
-        await NatsEventStream(bus.connection, "store").publish(log.records)
-        await bus.connection.jetstream().purge_stream(streams.EVENTS, seq=4)
+        await NatsEventStream(bus.events, "store").publish(log.records)
+        await bus.events.jetstream().purge_stream(streams.EVENTS, seq=4)
 
         async with contextlib.aclosing(client.events()) as events:
             assert [(await anext(events)).position for _ in range(2)] == [4, 5]

@@ -46,6 +46,7 @@ class Traffic:
     async def __aenter__(self) -> Traffic:
         gateway, relay, executor = [await self.user(name) for name in ("gateway", "relay", "executor-local")]
         await streams.ensure_streams(gateway.jetstream(), 3)
+        await streams.ensure_streams(relay.jetstream(), 3, [streams.EVENTS])
         letters = DeadLetters(gateway, FakeKeyring())
         service = CommandService(gateway, self.gateway, letters)
         await self._stack.enter_async_context(running(service.run(), service.ready))
@@ -195,7 +196,9 @@ async def lose_every_leader(cluster: NatsCluster) -> dict[str, dict[str, float]]
 
         gateway = await traffic.user("gateway")
         await until(lambda: traffic.is_settled(gateway), RECOVERY_SECONDS * BUSY_MACHINE)
-        stored = {name: (await gateway.jetstream().stream_info(name)).state.last_seq for name in STREAMS}
+        keepers = {streams.EVENTS: await traffic.user("relay")}
+        states = {name: await keepers.get(name, gateway).jetstream().stream_info(name) for name in STREAMS}
+        stored = {name: info.state.last_seq for name, info in states.items()}
         assert stored[streams.COMMANDS] == traffic.commands + traffic.garbage + traffic.orders
         assert stored[streams.EVENTS] == traffic.log.last_position()
         assert stored[streams.ORDERS] == traffic.orders

@@ -133,11 +133,11 @@ async def test_messages_published_together_are_stored_all_or_none(server: NatsSe
         header = api.Header.EXPECTED_LAST_SEQUENCE.value
         subject = "relman.events.a.b"
 
-        await publish_together(bus.connection, [(subject, b"1", {header: "0"}), (subject, b"2", {})])
+        await publish_together(bus.events, [(subject, b"1", {header: "0"}), (subject, b"2", {})])
         with pytest.raises(OutOfStepError, match="wrong last sequence: 2"):
-            await publish_together(bus.connection, [(subject, b"3", {header: "1"}), (subject, b"4", {})])
+            await publish_together(bus.events, [(subject, b"3", {header: "1"}), (subject, b"4", {})])
 
-        state = (await bus.connection.jetstream().stream_info(streams.EVENTS)).state
+        state = (await bus.events.jetstream().stream_info(streams.EVENTS)).state
         assert (state.first_seq, state.last_seq) == (1, 2)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import nats
 import pytest
 from nats.js import api
+from nats.js.errors import BadRequestError
 
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient
@@ -25,7 +26,18 @@ from release_management.adapters.nats.permissions import USERS, users
 from release_management.adapters.nats.queries import QueryService
 from release_management.adapters.nats.server import NatsServer
 from release_management.services.bus import BusAwayError
-from tests.adapters.nats.fakes import FakeExecutor, FakeGateway, FakeKeyring, connected, order, record, running, wish
+from tests.adapters.nats.fakes import (
+    FakeExecutor,
+    FakeGateway,
+    FakeKeyring,
+    WatchedServer,
+    connected,
+    order,
+    record,
+    running,
+    watch,
+    wish,
+)
 from tests.adapters.nats.test_client import answer
 from tests.adapters.nats.test_origins import machine_wish
 
@@ -55,7 +67,7 @@ MAY_PUBLISH = {
     f"{API}.INFO": set(EVERYBODY),
     f"{API}.STREAM.LIST": set(),
     f"{API}.CONSUMER.LIST.RELMAN_ORDERS": set(),
-    f"{API}.STREAM.CREATE.RELMAN_EVENTS": {"gateway"},
+    f"{API}.STREAM.CREATE.RELMAN_EVENTS": {"relay"},
     f"{API}.STREAM.UPDATE.RELMAN_COMMANDS": {"gateway"},
     f"{API}.STREAM.CREATE.OTHER": set(),
     **{f"{API}.STREAM.{verb}.{name}": set() for verb in ("DELETE", "PURGE") for name in (streams.EVENTS, streams.DEAD)},
@@ -152,6 +164,7 @@ async def test_every_role_does_its_work_as_its_own_user(server: NatsServer) -> N
         users = {name: await stack.enter_async_context(user_of(server, name)) for name in names}
         bus = {name: connection for name, (connection, _) in users.items()}
         await streams.ensure_streams(bus["gateway"].jetstream())
+        await streams.ensure_streams(bus["relay"].jetstream(), names=[streams.EVENTS])
         letters, gateway = DeadLetters(bus["gateway"], FakeKeyring()), FakeGateway()
         commands, queries = CommandService(bus["gateway"], gateway, letters), QueryService(bus["projector"], answer)
         await stack.enter_async_context(running(commands.run(), commands.ready))
@@ -191,6 +204,85 @@ async def test_every_role_does_its_work_as_its_own_user(server: NatsServer) -> N
             await asyncio.sleep(0.01)
         assert "not JSON" in found[0].reason
         assert [said for _, refusals in users.values() for said in refusals] == []
+
+
+STREAM_SUBJECTS = (
+    "relman.events.release.created",
+    "relman.orders.edge.staging",
+    "relman.reports.edge",
+    "relman.dead.letter",
+    "relman.dead.orders.edge",
+    "relman.system.deployment.resume",
+)
+
+
+@pytest.mark.parametrize("user", ["client", "executor-local"])
+async def test_nobody_has_an_answer_sent_to_where_he_may_not_publish(tmp_path: Path, user: str) -> None:
+    """The server checks where a question goes, not where its answer goes to."""
+    with WatchedServer(tmp_path, executors=EXECUTORS) as server:
+        async with connected(server) as bus, user_of(server, user) as (attacker, refusals):
+            ours = await watch(bus, "relman.system.>")
+            stream = NatsEventStream(bus.events, "store")
+            await stream.publish([record(1)])
+            config = api.ConsumerConfig(durable_name="mine", ack_policy=api.AckPolicy.NONE)
+            await bus.events.jetstream().add_consumer(streams.EVENTS, config)
+            asked = [subject for subject in users(EXECUTORS)[user].publish if not subject.startswith(f"{API}.CONSUMER")]
+            questions = [subject.replace("*", "mine").replace(">", "mine") for subject in asked]
+            questions.append(f"{API}.CONSUMER.MSG.NEXT.{streams.EVENTS}.mine" if user == "client" else questions[0])
+
+            for reply in STREAM_SUBJECTS:
+                for question in questions:
+                    await attacker.publish(question, b'{"seq":1}' if "MSG.GET" in question else b"", reply=reply)
+            await attacker.flush()
+            while (await state(bus.connection, streams.COMMANDS)).messages < len(STREAM_SUBJECTS):
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.2)
+
+            stored = {
+                name: list((await state(bus.connection, name, subjects=True)).subjects or {}) for name in streams.WORK
+            }
+            assert stored == {
+                streams.COMMANDS: ["relman.commands.mine" if user == "client" else "relman.reports.local"],
+                streams.ORDERS: [],
+                streams.DEAD: [] if user == "client" else ["relman.dead.orders.local"],
+            }
+            assert (await state(bus.events, streams.EVENTS)).last_seq == 1
+            assert ours.pending_msgs == 0
+            assert refusals == []
+            await stream.publish([record(2)])
+
+
+async def test_what_a_client_has_delivered_to_him_cannot_reach_a_stream(server: NatsServer) -> None:
+    """A consumer delivers to any subject of the account that its stream is in; nothing else is in that one."""
+    async with connected(server) as bus, user_of(server, "client") as (attacker, _):
+        await NatsEventStream(bus.events, "store").publish([record(1)])
+        for goal in STREAM_SUBJECTS:
+            pushed = api.ConsumerConfig(deliver_subject=goal, ack_policy=api.AckPolicy.NONE)
+            with contextlib.suppress(BadRequestError):
+                await attacker.jetstream().add_consumer(streams.EVENTS, pushed)
+        await asyncio.sleep(0.2)
+        for name in streams.WORK:
+            assert (await state(bus.connection, name)).last_seq == 0
+        assert (await state(bus.events, streams.EVENTS)).last_seq == 1
+
+
+async def test_an_executor_has_its_orders_delivered_to_no_stream_of_events(server: NatsServer) -> None:
+    async with connected(server) as bus, user_of(server, "executor-local") as (attacker, _):
+        await NatsOrderChannel(bus.connection).send(order(), 0)
+        pushed = api.ConsumerConfig(
+            name="local",
+            durable_name="local",
+            filter_subject="relman.orders.local.*",
+            deliver_subject="relman.events.release.created",
+        )
+        await attacker.jetstream().add_consumer(streams.ORDERS, pushed)
+        await asyncio.sleep(0.2)
+        assert (await state(bus.events, streams.EVENTS)).last_seq == 0
+
+
+async def state(connection: Connection, stream: str, *, subjects: bool = False) -> api.StreamState:
+    js = connection.jetstream()
+    return (await js.stream_info(stream, subjects_filter=">" if subjects else None)).state
 
 
 async def test_an_executor_cannot_take_the_orders_of_another(server: NatsServer) -> None:

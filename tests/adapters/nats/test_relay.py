@@ -38,13 +38,13 @@ asyncio.run(main())
 
 
 def relay(bus: Bus, log: FakeLog) -> Relay:
-    return Relay(log, NatsEventStream(bus.connection, log.store_id))
+    return Relay(log, NatsEventStream(bus.events, log.store_id))
 
 
 async def until(bus: Bus, position: int) -> list[Msg]:
     """What the stream holds, once it holds the given position."""
     everything = api.ConsumerConfig(ack_policy=api.AckPolicy.NONE, mem_storage=True)
-    puller = Puller(bus.connection, streams.EVENTS, lambda: everything, batch=256, fresh=True)
+    puller = Puller(bus.events, streams.EVENTS, lambda: everything, batch=256, fresh=True)
     seen: list[Msg] = []
     async with contextlib.aclosing(puller.messages()) as messages:
         async for message in messages:
@@ -55,7 +55,7 @@ async def until(bus: Bus, position: int) -> list[Msg]:
 
 
 async def stored(bus: Bus, last: int) -> list[bytes]:
-    js = bus.connection.jetstream()
+    js = bus.events.jetstream()
     assert (await js.stream_info(streams.EVENTS)).state.last_seq == last
     messages = [await js.get_msg(streams.EVENTS, sequence) for sequence in range(1, last + 1)]
     return [message.data or b"" for message in messages]
@@ -92,14 +92,14 @@ async def test_a_relay_that_is_killed_is_followed_by_one_that_goes_on(server: Na
             killed.kill()
             killed.wait()
         # What the killed one had already sent may still be arriving: `reached` is where it was at least.
-        reached = await NatsEventStream(bus.connection, "store").last_position()
+        reached = await NatsEventStream(bus.events, "store").last_position()
         log = FakeLog(20_000)
 
         async with running(relay(bus, log).run()):
             await until(bus, reached + 1_500)
 
         assert 257 <= reached < 18_000
-        js = bus.connection.jetstream()
+        js = bus.events.jetstream()
         assert (await js.stream_info(streams.EVENTS)).state.last_seq >= reached + 1_500
         for position in (1, 256, 257, reached, reached + 1, reached + 1_500):
             assert (await js.get_msg(streams.EVENTS, position)).data == log.records[position - 1].record
@@ -132,7 +132,7 @@ async def test_two_relays_publish_everything_once(server: NatsServer) -> None:
 async def test_a_stale_relay_is_refused(server: NatsServer) -> None:
     log = FakeLog(10)
     async with connected(server) as bus:
-        stream = NatsEventStream(bus.connection, "store")
+        stream = NatsEventStream(bus.events, "store")
         await stream.publish(log.records)
 
         for late in (log.records[4:6], log.records[9:], [record(12)]):
@@ -146,7 +146,7 @@ async def test_a_stale_relay_is_refused(server: NatsServer) -> None:
 
 async def test_a_log_that_lost_records_stops_the_relay_loudly(server: NatsServer) -> None:
     async with connected(server) as bus:
-        await NatsEventStream(bus.connection, "store").publish(FakeLog(5).records)
+        await NatsEventStream(bus.events, "store").publish(FakeLog(5).records)
 
         with pytest.raises(RelayMismatchError, match="ends at position 5, but the log ends at 3"):
             await relay(bus, FakeLog(3)).run()
@@ -156,7 +156,7 @@ async def test_a_log_that_went_on_differently_stops_the_relay_loudly(server: Nat
     log = FakeLog(4)
     log.grow(record(5, id="another"), record(6))
     async with connected(server) as bus:
-        await NatsEventStream(bus.connection, "store").publish(FakeLog(5).records)
+        await NatsEventStream(bus.events, "store").publish(FakeLog(5).records)
 
         with pytest.raises(RelayMismatchError, match="holds the event event-5, but the log holds another"):
             await relay(bus, log).run()
@@ -165,9 +165,9 @@ async def test_a_log_that_went_on_differently_stops_the_relay_loudly(server: Nat
 async def test_when_old_events_have_aged_out_the_sequence_goes_on(server: NatsServer) -> None:
     log = FakeLog(5)
     async with connected(server) as bus:
-        stream = NatsEventStream(bus.connection, "store")
+        stream = NatsEventStream(bus.events, "store")
         await stream.publish(log.records)
-        await bus.connection.jetstream().purge_stream(streams.EVENTS)
+        await bus.events.jetstream().purge_stream(streams.EVENTS)
         log.grow(record(6))
 
         async with running(relay(bus, log).run()):
@@ -186,6 +186,6 @@ async def test_a_cancelled_relay_leaves_the_log_alone(server: NatsServer) -> Non
 
 async def test_without_a_stream_publishing_is_an_error(server: NatsServer) -> None:
     async with connected(server) as bus:
-        await bus.connection.jetstream().delete_stream(streams.EVENTS)
+        await bus.events.jetstream().delete_stream(streams.EVENTS)
         with pytest.raises(BusError):
-            await NatsEventStream(bus.connection, "store").publish(FakeLog(1).records)
+            await NatsEventStream(bus.events, "store").publish(FakeLog(1).records)

@@ -69,6 +69,7 @@ async def test_started_again_it_has_the_same_address_and_what_it_held(tmp_path: 
         await ensure_streams(connection.jetstream())
         await connection.close()
         connection = await connect(urls["relay"], "test")
+        await ensure_streams(connection.jetstream(), names=[EVENTS])
         await publish(connection, "relman.events.release.created", b"{}", {})
         await connection.close()
 
@@ -83,8 +84,8 @@ async def test_started_again_it_has_the_same_address_and_what_it_held(tmp_path: 
 async def test_a_folder_of_the_time_before_users_gets_them_and_keeps_its_port_and_streams(tmp_path: Path) -> None:
     with NatsServer(tmp_path) as before:
         port = int(before.url.rpartition(":")[2])
-        connection = await connect(before.urls["gateway"], "test")
-        await ensure_streams(connection.jetstream())
+        connection = await connect(before.urls["relay"], "test")
+        await ensure_streams(connection.jetstream(), names=[EVENTS])
         await connection.close()
     (tmp_path / "nats" / "users.json").unlink()
     (tmp_path / "nats.url").write_text(f"nats://relman:old@127.0.0.1:{port}\n")

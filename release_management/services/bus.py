@@ -55,7 +55,10 @@ class EventStream(Protocol):
         ...
 
     async def event_at(self, position: int) -> str | None:
-        """The CloudEvents id of the record published at `position`; None where the stream no longer holds it."""
+        """The CloudEvents id of the record published at `position`.
+
+        None where the stream no longer holds it, "" where what it holds is no record of ours.
+        """
         ...
 
     async def publish(self, records: Sequence[Recorded]) -> None:

@@ -21,7 +21,7 @@ _log = structlog.get_logger(__name__)
 
 
 class RelayMismatchError(Exception):
-    """The event stream holds another history than the log: one of the two was restored from a backup."""
+    """The event stream does not hold what the log holds: another history, or what is no record at all."""
 
 
 class Relay:
@@ -66,6 +66,12 @@ class Relay:
         position = await self._stream.last_position()
         if position == 0:
             return 0
+        published = await self._stream.event_at(position)
+        if published == "":
+            raise RelayMismatchError(
+                f"the event stream ends at {position:,} with a message that is no record: somebody else has stored it "
+                "there. Remove the stream; it is made again, and filled from the log."
+            )
         newest = await in_thread(self._log.last_position)
         if newest < position:
             raise RelayMismatchError(
@@ -73,7 +79,6 @@ class Relay:
                 "records, most likely by a restored backup. Restore a log that holds them, or start with an empty "
                 "stream."
             )
-        published = await self._stream.event_at(position)
         if published is None:
             return position
         record = (await in_thread(self._log.read, position - 1, 1))[0]

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import AWAY, Connection, connect, publish_patiently
+from release_management.adapters.nats.events import recorded
 from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
 from release_management.adapters.nats.pulling import Puller
 from release_management.adapters.nats.questions import actor_header, ask, cloudevent
@@ -109,6 +110,7 @@ class BusClient:
         """Every published record with a position above `after`, in order, each once, for ever.
 
         Goes on after a lost connection. Records that have aged out of the stream are passed over; the log has them.
+        What is no record of ours is passed over as well, with a warning.
         """
         position = after
         connection = await self._connected()
@@ -129,8 +131,8 @@ class BusClient:
                 if sequence <= position:
                     continue
                 position = sequence
-                event: dict[str, Any] = json.loads(message.data)
-                yield Recorded(sequence, event["subject"], event["streamversion"], event["type"], message.data)
+                if (record := recorded(message)) is not None:
+                    yield record
 
     async def close(self) -> None:
         """Close the connection, also where it is lost. Safe to repeat."""

@@ -16,6 +16,7 @@ from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient, NotReachableError
 from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.configuration import MAX_PAYLOAD_BYTES
+from release_management.adapters.nats.connection import publish
 from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.queries import QueryService
 from release_management.adapters.nats.server import NatsServer
@@ -152,6 +153,25 @@ async def test_following_begins_at_what_the_stream_still_holds(server: NatsServe
 
         async with contextlib.aclosing(client.events()) as events:
             assert [(await anext(events)).position for _ in range(2)] == [4, 5]
+
+
+async def test_what_is_no_record_is_passed_over_and_named(
+    server: NatsServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = FakeLog(4)
+    async with connected(server) as bus, BusClient(server.url) as client:
+        stream = NatsEventStream(bus.events, "store")
+        await stream.publish(log.records[:1])
+        await publish(bus.events, "relman.events.foreign", b'{"stream":"RELMAN_COMMANDS","seq":7}', {})
+        await publish(bus.events, "relman.events.other", b"no JSON", {"Relman-Position": "3"})
+        await stream.publish(log.records[3:])
+
+        async with contextlib.aclosing(client.events()) as events:
+            assert [await anext(events) for _ in range(2)] == [log.records[0], log.records[3]]
+    said = capsys.readouterr().out
+    for position, subject in ((2, "relman.events.foreign"), (3, "relman.events.other")):
+        assert f"position={position}" in said
+        assert subject in said
 
 
 async def test_a_client_can_be_closed_twice_and_used_again(server: NatsServer) -> None:

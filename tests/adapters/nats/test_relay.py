@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from nats.js import api
 
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.connection import header
+from release_management.adapters.nats.connection import header, publish
 from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.pulling import Puller
 from release_management.adapters.nats.server import NatsServer
@@ -160,6 +160,18 @@ async def test_a_log_that_went_on_differently_stops_the_relay_loudly(server: Nat
 
         with pytest.raises(RelayMismatchError, match="holds the event event-5, but the log holds another"):
             await relay(bus, log).run()
+
+
+@pytest.mark.parametrize("payload", [b"x", b'{"id":"forged"}'])
+async def test_what_is_no_record_stops_the_relay_and_is_not_called_a_backup(server: NatsServer, payload: bytes) -> None:
+    log = FakeLog(5)
+    async with connected(server) as bus:
+        await NatsEventStream(bus.events, "store").publish(log.records)
+        await publish(bus.events, "relman.events.foreign", payload, {})
+
+        with pytest.raises(RelayMismatchError, match="ends at 6 with a message that is no record: somebody") as said:
+            await relay(bus, log).run()
+        assert "backup" not in str(said.value)
 
 
 async def test_when_old_events_have_aged_out_the_sequence_goes_on(server: NatsServer) -> None:

@@ -1,5 +1,7 @@
 """Two ways to reach an installation: as its owner, in this process, or as a client, over the bus."""
 
+import asyncio
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -11,7 +13,11 @@ from release_management.adapters.nats.urls import read_url
 from release_management.adapters.stack.logs import log_errors
 from release_management.adapters.stack.loop import LoopThread
 from release_management.domain.record import Recorded
+from release_management.services.bus import BusError
 from release_management.services.wishes import Outcome, Wish
+
+PROGRESS_SECONDS = 30.0
+"""For how long the bus may bring none of the records that it should have."""
 
 if TYPE_CHECKING:
     from release_management.adapters.read_model import Progress, Unparked
@@ -66,6 +72,10 @@ class Backend(Protocol):
         ...
 
 
+class MissingRecordsError(BusError):
+    """The bus does not have all records of the log any more."""
+
+
 class Client:
     """A client over the bus of an installation that runs elsewhere."""
 
@@ -104,17 +114,41 @@ class Client:
         return self._loop.run(self._bus.replay_dead_letters(ids))
 
     def records(self, after: int, *, follow: bool) -> Iterator[Recorded]:
-        """The published events; without `follow`, up to the position that the projections have now."""
-        last = None if follow else self._position()
-        if last is not None and last <= after:
-            return
+        """The published events with `follow`; else the log itself where it is at hand, or all that the bus has of it.
+
+        Without `follow` raises `MissingRecordsError` where the bus does not have all of it any more, and
+        `NotReachableError` where it brings nothing more.
+        """
+        if follow:
+            events = self._bus.events(after)
+            while True:
+                yield self._loop.run(anext(events))
+        elif self._folder is not None:
+            yield from _read_log(self._folder, after)
+        else:
+            yield from self._published(after, self._position())
+
+    def _published(self, after: int, last: int) -> Iterator[Recorded]:
+        """All published events above `after` up to `last`, without a gap."""
         events = self._bus.events(after)
-        while True:
-            recorded = self._loop.run(anext(events))
-            yield recorded
-            if last is not None and recorded.position >= last:
-                self._loop.run(events.aclose())
-                return
+        try:
+            while after < last:
+                try:
+                    recorded = self._loop.run(asyncio.wait_for(anext(events), PROGRESS_SECONDS))
+                except TimeoutError:
+                    raise NotReachableError(
+                        f"the bus brings nothing after position {after:,}, though there are records up to {last:,}: is "
+                        "the relay running? Where the log is kept, with --data FOLDER, it is read without the bus"
+                    ) from None
+                if recorded.position != after + 1:
+                    raise MissingRecordsError(
+                        f"the bus does not have the records {after + 1:,} to {recorded.position - 1:,} any more; "
+                        "the log has them: read it where it is kept, with --data FOLDER"
+                    )
+                after = recorded.position
+                yield recorded
+        finally:
+            self._loop.run(events.aclose())
 
     def _position(self) -> int:
         return max((int(row["position"]) for row in self.query("position", {})), default=0)
@@ -143,6 +177,16 @@ class Client:
         """Leave."""
         self._loop.run(self._bus.close())
         self._loop.close()
+
+
+def _read_log(folder: Path, after: int) -> Iterator[Recorded]:
+    # Who only asks over the bus need not load the stores.
+    from release_management.adapters.home import Home
+    from release_management.adapters.stack.owner import read_log
+    from release_management.domain.registry import Registry
+
+    with contextlib.closing(Home.at(folder).open_log(Registry())) as log:
+        yield from read_log(log, after, follow=False)
 
 
 def connect(data: str, *, may_start: bool, store: str | None = None) -> Backend:

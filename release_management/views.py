@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from release_management.domain.orders import ATTEMPTS, Leg
 from release_management.domain.words import Verdict
 
 WIDTH = 110
@@ -187,7 +188,7 @@ class Plan(View):
     def render(self) -> RenderableType:
         """The steps as a table."""
         rows = [
-            (index + 1, MARKS.get(step.get("status") or "", "·"), _said_of(step))
+            (index + 1, MARKS.get(step.get("status") or "", "·"), said_of(step, "forward"))
             for index, step in enumerate(self.steps)
         ]
         shown: list[RenderableType] = [table("step", "", self.strategy, rows=rows)]
@@ -195,10 +196,13 @@ class Plan(View):
         return Group(*shown) if self.steps else Group(Text("nothing to do: it runs already"), *shown[1:])
 
 
-def _said_of(step: dict[str, Any]) -> str:
-    """What the step does, and why it did not."""
+def said_of(step: dict[str, Any], leg: Leg) -> str:
+    """What the step does, which try it is where there is more than one, and why it did not."""
+    attempt, again = step.get("attempt") or 1, step.get("retry_at")
+    tries = f" (try {attempt} of {ATTEMPTS[leg]})" if attempt > 1 or again else ""
     bad = step.get("status") in ("failed", "errored") and step.get("reason")
-    return f"{step['description']}: {step['reason']}" if bad else str(step["description"])
+    reason = f": {step['reason']}" if bad else ""
+    return f"{step['description']}{tries}{reason}{'; it is tried again' if again else ''}"
 
 
 class Deployment(View):

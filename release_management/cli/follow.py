@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.status import Status
     from rich.text import Text
 
+    from release_management.domain.orders import Leg
     from release_management.manager import ReleaseManager
     from release_management.views import Deployment
 
@@ -71,20 +72,23 @@ class _Told:
         self._phase = deployment.phase
         if deployment.plan is None:
             return
-        for leg, steps in (("", deployment.plan.steps), ("back ", deployment.plan.rollback)):
-            for index, step in enumerate(steps):
-                self._step(leg, index, len(steps), step)
+        for index, step in enumerate(deployment.plan.steps):
+            self._step("forward", index, len(deployment.plan.steps), step)
+        for index, step in enumerate(deployment.plan.rollback):
+            self._step("rollback", index, len(deployment.plan.rollback), step)
 
-    def _step(self, leg: str, index: int, total: int, step: dict[str, Any]) -> None:
-        now = (step.get("status"), step.get("attempt"))
+    def _step(self, leg: "Leg", index: int, total: int, step: dict[str, Any]) -> None:
+        from release_management.views import said_of
+
+        status, attempt = now = (step.get("status"), step.get("attempt"))
         if self._steps.get((leg, index)) == now:
             return
         self._steps[leg, index] = now
-        mark = MARKS.get(str(now[0]))
-        if mark is not None and not (leg and now[0] == "skipped"):
-            went_wrong = now[0] in ("failed", "errored") and step.get("reason")
-            reason = f": {step['reason']}" if went_wrong else ""
-            say(f"  {mark} {leg}{index + 1}/{total} {step['description']}{reason}")
+        again = status == "started" and (attempt or 1) > 1
+        mark = MARKS["waiting"] if again else MARKS.get(str(status))
+        if mark is not None and not (leg == "rollback" and status == "skipped"):
+            back = "back " if leg == "rollback" else ""
+            say(f"  {mark} {back}{index + 1}/{total} {said_of(step, leg)}")
 
 
 @contextmanager
@@ -106,7 +110,9 @@ def _line(text: str) -> "Text":
 
 
 def _at_work(deployment: "Deployment", seconds: float) -> str:
+    from release_management.views import said_of
+
     steps = deployment.plan.steps if deployment.plan is not None else ()
-    running = [step["description"] for step in steps if step.get("status") in ("started", "waiting")]
+    running = [said_of(step, "forward") for step in steps if step.get("status") in ("started", "waiting")]
     until = f" until {deployment.paused_until[11:19]}" if deployment.paused_until else ""
     return f"{deployment.phase}{until} {seconds:.0f} s   {running[0] if running else ''}"

@@ -1,5 +1,6 @@
 """What an executor is asked to do, and what it answers."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
@@ -9,6 +10,8 @@ from release_management.domain.words import Digest, Line, Name, Percent, Seconds
 
 Leg = Literal["forward", "rollback"]
 Slot = Name
+ATTEMPTS: Mapping[Leg, int] = {"forward": 3, "rollback": 6}
+"""How often a step is tried in all, where the machinery breaks."""
 
 
 class ProvisionSlot(Value):

@@ -10,7 +10,6 @@ import pytest
 from pydantic import JsonValue
 
 from release_management.domain.deployment.decide import (
-    ATTEMPTS,
     ORDER_SECONDS,
     abort,
     expire,
@@ -45,7 +44,7 @@ from release_management.domain.deployment.events import (
     DeploymentSuperseded,
 )
 from release_management.domain.deployment.state import Deployment, Phase
-from release_management.domain.orders import AwaitSlotHealthy, ProvisionSlot, RetireSlot, RouteSlots
+from release_management.domain.orders import ATTEMPTS, AwaitSlotHealthy, ProvisionSlot, RetireSlot, RouteSlots
 from release_management.domain.plan import Plan
 from release_management.domain.words import NotYet, Personal, Refused
 from tests.domain.build import (

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from release_management.domain.deployment.decide import ATTEMPTS
+from release_management.domain.orders import ATTEMPTS
 from tests.services.office import Office
 
 CANARY: dict[str, Any] = {"strategy": "canary", "options": {"steps": [{"set_weight": 50}, {"pause": {}}]}}

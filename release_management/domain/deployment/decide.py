@@ -3,7 +3,6 @@
 `now` is RFC 3339 text in UTC with microseconds; such texts compare as times.
 """
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from release_management.domain.deployment.events import (
@@ -40,6 +39,7 @@ from release_management.domain.deployment.state import (
     waiting_at,
 )
 from release_management.domain.orders import (
+    ATTEMPTS,
     Action,
     AwaitSlotHealthy,
     Leg,
@@ -61,7 +61,6 @@ from release_management.domain.plan import (
 from release_management.domain.record import timestamp
 from release_management.domain.words import NotYet, Personal, Refused
 
-ATTEMPTS: Mapping[Leg, int] = {"forward": 3, "rollback": 6}
 ORDER_SECONDS = 600.0
 QUEUE_SECONDS = 86_400.0
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from release_management.adapters.stack.supervisor import Supervisor
 
 GONE_SECONDS = 90.0
+SAY_SECONDS = 3.0
 
 
 def register(app: typer.Typer) -> None:
@@ -66,9 +67,13 @@ def register(app: typer.Typer) -> None:
         """
         folder = local_folder()
         pid = _up_process(folder)
-        began = time.monotonic()
+        began = said = time.monotonic()
         os.kill(pid, signal.SIGTERM)
         while holder(folder) == pid or _is_alive(pid):
+            if time.monotonic() - said > SAY_SECONDS:
+                said = time.monotonic()
+                left = ", ".join(_left(folder)) or "what was deployed"
+                print(f"relman: waiting for {left} to stop ({said - began:.0f} s)", file=sys.stderr, flush=True)
             if time.monotonic() - began > GONE_SECONDS:
                 raise Failed(f"process {pid} has not ended within {GONE_SECONDS:g} s; see {folder / 'logs'}")
             time.sleep(0.05)
@@ -99,6 +104,7 @@ def _serve(folder: Path, store: str | None, apart: bool, announcement: Announcem
         _print(told)
         sys.stdout.flush()
 
+    supervisor.tell = lambda what: print(printable(f"relman: {what}"), file=sys.stderr, flush=True)
     supervisor.run(ready)
     if supervisor.left:
         raise Failed(f"stopped, but not everything could be ended: {'; '.join(supervisor.left)}")
@@ -158,6 +164,14 @@ def _is_alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def _left(folder: Path) -> list[str]:
+    """The parts of a `relman up` that still run."""
+    from release_management.adapters.home import Home
+    from release_management.adapters.stack.supervisor import running_parts
+
+    return [name for name, _ in running_parts(Home(folder))]
 
 
 def _up_process(folder: Path) -> int:

@@ -1,9 +1,11 @@
 """Roles that are processes of their own: they share, follow one another, and wait for what is away."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,22 @@ def test_a_release_goes_through_roles_that_are_processes_of_their_own(roles: Rol
         assert each.health()["standing"] == "active", each.health()
         assert each.status() == 200
     assert [each.stop() for each in serving.values()] == [0] * len(serving)
+
+
+def test_who_is_told_to_stop_does_not_wait_for_questions_that_wait(roles: Roles) -> None:
+    roles.bus.start()
+    projector = roles.start("projector")
+    shop = roles.manager()
+
+    def ask() -> None:
+        with suppress(Exception):  # it is not answered any more
+            shop._backend.query("releases", {}, after=1_000_000)
+
+    threading.Thread(target=ask, daemon=True).start()
+    time.sleep(0.5)
+    began = time.monotonic()
+    assert projector.stop() == 0
+    assert time.monotonic() - began < 4, "the question waits for 10 s"
 
 
 def test_a_killed_gateway_is_followed_within_5_seconds_and_nothing_that_was_acknowledged_is_lost(roles: Roles) -> None:

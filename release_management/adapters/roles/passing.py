@@ -31,6 +31,9 @@ async def keep_serving(serve: Callable[[], Awaitable[None]], health: Health) -> 
         try:
             await serve()
         except Exception as error:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                # An error that comes while a group is cancelled takes the place of the cancellation.
+                raise asyncio.CancelledError from error
             found = list(causes(error))
             if not all(isinstance(each, PASSING) for each in found) or any(is_damage(each) for each in found):
                 raise

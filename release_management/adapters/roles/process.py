@@ -33,6 +33,8 @@ from release_management.services.relay import RelayMismatchError
 
 EXPECTED = (AddressTakenError, EventStoreError, KeyringError, NatsServerError, ReadModelError, RelayMismatchError)
 """What is said in one sentence; anything else is a mistake of ours, and shown with its traceback."""
+LEAVE_SECONDS = 1.0
+"""How long a role that has ended waits for its helper threads."""
 
 
 class Role(Protocol):
@@ -128,16 +130,30 @@ def run(
                 collect_rarely()
                 on_ready(server.address)
 
-            asyncio.run(_until_told(kept, health, ready, interrupts=not with_parent))
+            # What was to be ended has ended then. A thread that still reads or waits is not worth a wait.
+            leaving = threading.Timer(LEAVE_SECONDS, os._exit, (0,))
+            leaving.daemon = True
+            try:
+                asyncio.run(_until_told(kept, health, ready, leaving, interrupts=not with_parent))
+            finally:
+                leaving.cancel()
         return 0
     except Exception as error:
         return _last_words(error, role, home)
 
 
 async def _until_told(
-    serving: Coroutine[Any, Any, None], health: Health, on_ready: Callable[[], None], *, interrupts: bool
+    serving: Coroutine[Any, Any, None],
+    health: Health,
+    on_ready: Callable[[], None],
+    leaving: threading.Timer,
+    *,
+    interrupts: bool,
 ) -> None:
-    """Serve until SIGTERM. ctrl-C reaches a parent as well, which then tells us: only without one it `interrupts`."""
+    """Serve until SIGTERM, then start `leaving`.
+
+    ctrl-C reaches a parent as well, which then tells us: only without one it `interrupts`.
+    """
     task = asyncio.ensure_future(serving)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
@@ -148,6 +164,7 @@ async def _until_told(
         on_ready()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+    leaving.start()
 
 
 @contextlib.contextmanager

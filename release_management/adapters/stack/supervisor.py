@@ -1,6 +1,7 @@
 """`relman up`: the message bus and the roles as child processes, restarted when they die."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -22,7 +23,11 @@ from release_management.adapters.nats.server import NatsServer
 from release_management.adapters.stack.words import FINAL, SENTENCE
 
 READY_SECONDS = 30.0
-STOP_SECONDS = 40.0
+STOP_SECONDS = 10.0
+"""How long a part may take to stop before it is killed, which it survives as it does a power cut."""
+HALT_SECONDS = 40.0
+"""The same for a part that ends deployed processes, each of which has its `stop_grace`."""
+SAY_SECONDS = 3.0
 LOOK_SECONDS = 0.2
 QUICK_DEATHS = 5
 
@@ -49,6 +54,22 @@ APART = {
 """Every role in a process of its own, with a second gateway that stands by."""
 
 
+def running_parts(home: Home) -> list[tuple[str, psutil.Process]]:
+    """The parts of the `relman up` of a folder, or of the one before, that still run, by name."""
+    try:
+        noted: Any = json.loads(home.children.read_text())
+    except (FileNotFoundError, ValueError):
+        return []
+    running = []
+    for child in noted if isinstance(noted, list) else ():
+        with contextlib.suppress(psutil.NoSuchProcess, KeyError, TypeError, ValueError):
+            process = psutil.Process(child["pid"])
+            is_it = abs(process.create_time() - child["started"]) < 0.1
+            if is_it and process.status() != psutil.STATUS_ZOMBIE:
+                running.append((str(child.get("name", "a part")), process))
+    return running
+
+
 class NotStartedError(Exception):
     """A part of `relman up` did not start; the text says which, and where its log is."""
 
@@ -70,6 +91,8 @@ class Supervisor:
         self.stop = threading.Event()
         self.left: list[str] = []
         """What could not be ended, and why, in words; known once it has run."""
+        self.tell: Callable[[str], None] = lambda _: None
+        """Told what a stop waits for, where it takes longer."""
 
     def run(self, on_ready: Callable[[], None]) -> None:
         """Start everything, call `on_ready`, supervise until `stop`, then end everything."""
@@ -93,18 +116,7 @@ class Supervisor:
 
     def _clear_away(self) -> None:
         """End what a killed `up` has left; its parts die by themselves, but perhaps not yet."""
-        try:
-            noted: Any = json.loads(self._home.children.read_text())
-        except (FileNotFoundError, ValueError):
-            return
-        left = []
-        for child in noted if isinstance(noted, list) else ():
-            try:
-                process = psutil.Process(child["pid"])
-                if abs(process.create_time() - child["started"]) < 0.1:
-                    left.append(process)
-            except (psutil.NoSuchProcess, KeyError, TypeError, ValueError):
-                continue
+        left = [process for _, process in running_parts(self._home)]
         _, alive = psutil.wait_procs(left, timeout=3)
         for process in alive:
             process.kill()
@@ -166,8 +178,11 @@ class Supervisor:
             self._note()
 
     def _note(self) -> None:
-        pids = [child.pid for child in self._children.values()]
-        noted = [{"pid": pid, "started": psutil.Process(pid).create_time()} for pid in pids if psutil.pid_exists(pid)]
+        noted = [
+            {"name": name, "pid": child.pid, "started": psutil.Process(child.pid).create_time()}
+            for name, child in self._children.items()
+            if psutil.pid_exists(child.pid)
+        ]
         self._home.children.write_text(json.dumps(noted))
 
     def _end(self) -> None:
@@ -175,18 +190,31 @@ class Supervisor:
             if child.poll() is None:
                 child.send_signal(signal.SIGCONT)  # one that was paused would not hear it
                 child.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
+        self._await_ends()
         for child in self._children.values():
-            try:
-                child.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
             for pipe in (child.stdin, child.stdout):
                 if pipe is not None:
                     pipe.close()
         self._server.stop()
         self._halt_deployed()
+
+    def _await_ends(self) -> None:
+        """Wait until the parts have stopped; those that take too long are killed."""
+        began = said = time.monotonic()
+        while left := [name for name, child in self._children.items() if child.poll() is None]:
+            now = time.monotonic()
+            for name in left:
+                halts = self._parts[name].role == "road" or self._parts[name].executor != "-"
+                if now - began > (HALT_SECONDS if halts else STOP_SECONDS):
+                    self.tell(
+                        f"{name} has not stopped after {now - began:.0f} s and is killed; see {self._log_file(name)}"
+                    )
+                    self._children[name].kill()
+                    self._children[name].wait()
+            if now - said > SAY_SECONDS:
+                said = now
+                self.tell(f"waiting for {', '.join(left)} to stop ({now - began:.0f} s)")
+            time.sleep(0.01)
 
     def _halt_deployed(self) -> None:
         """End the deployed processes, which outlive what has started them.

@@ -1,0 +1,57 @@
+"""What a role does when something passes, and when it is told to stop meanwhile."""
+
+import asyncio
+
+import pytest
+
+from release_management.adapters.roles import passing
+from release_management.adapters.roles.health import Health
+from release_management.adapters.roles.passing import keep_serving
+from release_management.services.bus import BusAwayError
+from release_management.services.ports import LogUnavailableError
+
+
+async def until_cancelled(error: Exception) -> None:
+    """Serve; what ends it is that something is away, even where it was told to stop."""
+    try:
+        await asyncio.sleep(60)
+    finally:
+        raise error
+
+
+def test_who_is_told_to_stop_while_the_bus_and_the_store_go_away_stops() -> None:
+    served = 0
+
+    async def serve() -> None:
+        nonlocal served
+        served += 1
+        if served > 1:
+            return
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(until_cancelled(BusAwayError("no bus")))
+            tasks.create_task(until_cancelled(LogUnavailableError("no store")))
+
+    async def run() -> None:
+        serving = asyncio.ensure_future(keep_serving(serve, Health("test")))
+        await asyncio.sleep(0.01)
+        serving.cancel()
+        await asyncio.wait([serving], timeout=2)
+        assert serving.cancelled()
+
+    asyncio.run(run())
+    assert served == 1
+
+
+def test_what_passes_is_said_and_tried_again_and_what_does_not_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passing, "FIRST_PAUSE_SECONDS", 0.001)
+    health = Health("test")
+    seen: list[str] = []
+    ends = iter([BusAwayError("no bus"), ExceptionGroup("", [LogUnavailableError("no\nstore")]), KeyError("ours")])
+
+    async def serve() -> None:
+        seen.extend(each["says"] for each in health.document()["troubles"])
+        raise next(ends)
+
+    with pytest.raises(KeyError):
+        asyncio.run(keep_serving(serve, health))
+    assert seen == ["no bus", "no store"]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from release_management.services.decisions import COMMANDS
+from release_management.services.wishes import MACHINERY
 from tests.services.office import PATIENCE, Office
 
 ODD: list[Any] = [
@@ -102,6 +103,10 @@ def test_any_wish_gets_an_outcome_and_leaves_the_log_readable() -> None:
                 except ValidationError:
                     return
                 outcome = office.gateway.ask(wish).result(PATIENCE)
+                if outcome.status == "busy":
+                    assert command in MACHINERY
+                    assert "too early" in str(outcome.reason)
+                    return
                 assert outcome.status in ("accepted", "refused"), outcome.reason
                 if outcome.refused:
                     assert outcome.reason

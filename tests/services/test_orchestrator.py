@@ -349,6 +349,8 @@ def test_who_is_cancelled_still_waits_for_what_reads_the_log(office: Office, dur
         reading.clear()
 
     class Idle:
+        trouble = None
+
         def catch_up(self) -> int:
             if during == "catch_up":
                 read()

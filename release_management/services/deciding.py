@@ -79,7 +79,7 @@ class Decider:
         return self._keyring.fingerprint(_canonical([wish.command, wish.data, wish.actor]).encode())
 
     def decide(self, wish: Wish, ground: Ground) -> Decided:
-        """Decide; a refusal is a decision too. Any exception but `NotYet` is a fault of ours, or the log's."""
+        """Decide; a refusal is a decision too. Raises `NotYet`, and faults of ours, the log's and the clock's."""
         actor = self._actor(wish, ground)
         moment = timestamp(self._clock.now())
         desk = Desk(

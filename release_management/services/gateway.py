@@ -20,6 +20,7 @@ from release_management.services.outcomes import Answers, busy, other_content
 from release_management.services.ports import (
     Appended,
     Clock,
+    ClockJumpedError,
     Conflict,
     DeposedError,
     EventLog,
@@ -281,8 +282,8 @@ class Gateway:
                 ticket.settle(other_content(wish))
         except LogUnavailableError:
             raise
-        except NotYet as early:
-            ticket.settle(busy(wish, str(early)))
+        except (NotYet, ClockJumpedError) as later:
+            ticket.settle(busy(wish, str(later)))
         except Exception as error:
             log.exception("a wish could not be decided", command=wish.command, id=wish.id)
             ticket.settle(_failed(error))

@@ -115,6 +115,10 @@ class LogDamagedError(Exception):
     """The log is damaged, whatever is asked of it. Trying again does not help; a person must restore it."""
 
 
+class ClockJumpedError(Exception):
+    """The clock has jumped so far ahead that nothing may be recorded by it. A person must look."""
+
+
 class DeposedError(Exception):
     """Another process holds the role now. Nothing was written."""
 
@@ -251,5 +255,5 @@ class Clock(Protocol):
     """The one source of time."""
 
     def now(self) -> datetime:
-        """The time, timezone-aware, UTC."""
+        """The time, timezone-aware, UTC. A clock to record by may raise `ClockJumpedError`."""
         ...

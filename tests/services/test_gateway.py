@@ -4,10 +4,13 @@ import asyncio
 import json
 import sqlite3
 from contextlib import closing
+from datetime import datetime
+from unittest.mock import patch
 
 import pytest
 
 from release_management.services.gateway import WAITING
+from release_management.services.ports import ClockJumpedError
 from release_management.services.sealing import ERASED
 from tests.services.office import PATIENCE, Office, occupied
 
@@ -33,6 +36,19 @@ def test_a_timer_that_is_too_early_is_told_to_come_again_and_nothing_is_stored(o
     office.clock.advance(31 * 86_400)
     assert office.gateway.ask(expire).result(PATIENCE).status == "accepted"
     assert office.facts(waiting, "expired")
+
+
+def test_while_the_clock_cannot_be_believed_it_is_busy_and_nothing_is_stored(office: Office) -> None:
+    wish = office.wish("environment.configure", {"name": "qa"})
+
+    def now() -> datetime:
+        raise ClockJumpedError("the clock jumped ahead")
+
+    with patch.object(office.clock, "now", now):
+        outcome = office.gateway.ask(wish).result(PATIENCE)
+
+    assert (outcome.status, outcome.reason) == ("busy", "the clock jumped ahead")
+    assert office.gateway.ask(wish).result(PATIENCE).status == "accepted"
 
 
 # Repeating

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from release_management.adapters.clock import SystemClock, new_id
+from release_management.adapters.clock import RecordingClock, new_id
 from release_management.adapters.executors import EXECUTORS
 from release_management.adapters.home import Home
 from release_management.adapters.nats.commands import CommandService
@@ -16,7 +16,7 @@ from release_management.adapters.roles.lease import serve_in_turn
 from release_management.domain.registry import Registry
 from release_management.services import measures
 from release_management.services.gateway import WAITING, Gateway
-from release_management.services.ports import EventLog, Keyring, Lease
+from release_management.services.ports import ClockJumpedError, EventLog, Keyring, Lease
 
 LOOK_SECONDS = 0.5
 
@@ -27,6 +27,7 @@ class GatewayRole:
     def __init__(self, home: Home, health: Health) -> None:
         self._home = home
         self._health = health
+        self._clock = RecordingClock()
 
     async def serve(self) -> None:
         """Serve until cancelled."""
@@ -47,7 +48,7 @@ class GatewayRole:
     async def _decide(
         self, lease: Lease, connection: Connection, log: EventLog, registry: Registry, keyring: Keyring
     ) -> None:
-        gateway = Gateway(log, registry, keyring, SystemClock(), new_id, EXECUTORS, lease)
+        gateway = Gateway(log, registry, keyring, self._clock, new_id, EXECUTORS, lease)
         commands = CommandService(connection, gateway, DeadLetters(connection, keyring))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -56,6 +57,7 @@ class GatewayRole:
                 self._health.stand("active")
                 while not gateway.deposed.is_set():
                     look_at(gateway, self._health)
+                    look_at_clock(self._clock, self._health)
                     await asyncio.sleep(LOOK_SECONDS)
                 serving.cancel()
         finally:
@@ -75,3 +77,16 @@ def look_at(gateway: Gateway, health: Health) -> None:
         health.trouble("store", gateway.trouble)
     else:
         health.clear("store")
+
+
+def look_at_clock(clock: RecordingClock, health: Health) -> None:
+    """Have the health say whether the clock can be believed."""
+    try:
+        clock.now()
+    except ClockJumpedError as error:
+        health.trouble("clock", str(error))
+        return
+    if clock.warning is not None:
+        health.warn("clock", clock.warning)
+    else:
+        health.clear("clock")

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from release_management.adapters.clock import SystemClock, new_id
+from release_management.adapters.clock import RecordingClock, SystemClock, new_id
 from release_management.adapters.event_store import EventStoreError
 from release_management.adapters.executors import EXECUTORS
 from release_management.adapters.home import Home
@@ -35,8 +35,10 @@ class Core:
     free, and there is another `gateway` from then on. `trouble` says meanwhile why nothing is decided here.
     """
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, recording: RecordingClock | None = None) -> None:
+        """`recording`: who opens it again within one process gives the same one, which remembers the time before."""
         self.home = home
+        self.recording = recording or RecordingClock()
         self.home.prepare()
         self.clock = SystemClock()
         self.registry = Registry()
@@ -80,7 +82,7 @@ class Core:
         self._opened.close()
 
     def _begin(self, lease: Lease) -> Gateway:
-        return Gateway(self.log, self.registry, self.keyring, self.clock, new_id, EXECUTORS, lease)
+        return Gateway(self.log, self.registry, self.keyring, self.recording, new_id, EXECUTORS, lease)
 
     def _await_lease(self) -> Lease:
         deadline = time.monotonic() + PATIENCE_SECONDS

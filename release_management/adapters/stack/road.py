@@ -5,6 +5,7 @@ import contextlib
 
 from nats.js.errors import NotFoundError
 
+from release_management.adapters.clock import RecordingClock
 from release_management.adapters.executors import EXECUTORS, make_executor
 from release_management.adapters.home import Home
 from release_management.adapters.nats import streams
@@ -15,7 +16,7 @@ from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
 from release_management.adapters.roles.agenda import look_after
 from release_management.adapters.roles.bus import on_bus
-from release_management.adapters.roles.gateway import look_at
+from release_management.adapters.roles.gateway import look_at, look_at_clock
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.passing import keep_serving
 from release_management.adapters.roles.relay import publish_while_it_can
@@ -90,6 +91,7 @@ class Road:
                 health.stand("active")
                 while not gateway.deposed.is_set():
                     look_at(gateway, health)
+                    look_at_clock(core.recording, health)
                     await asyncio.sleep(LOOK_SECONDS)
                 raise DeposedError("the gateway's lease was lost; it is taken again where nobody else has it")
 
@@ -100,10 +102,11 @@ class RoadRole:
     def __init__(self, home: Home, health: Health) -> None:
         self._home = home
         self._health = health
+        self._clock = RecordingClock()
 
     async def serve(self) -> None:
         """Serve until cancelled."""
-        core = await asyncio.to_thread(Core, self._home)
+        core = await asyncio.to_thread(Core, self._home, self._clock)
         try:
             await Road(core, self._health).serve()
         finally:

@@ -85,11 +85,6 @@ class Event:
             self._envelope = envelope
         return envelope
 
-    @property
-    def time(self) -> datetime:
-        """When it was recorded, UTC."""
-        return datetime.fromisoformat(self.envelope.time)
-
 
 def encode(envelope: Envelope, fact: Fact) -> bytes:
     """The record's bytes: compact UTF-8 JSON, absent attributes omitted."""

@@ -58,7 +58,7 @@ STANDING_COLUMNS = tuple(field.name for field in fields(Standing))
 
 def standing() -> Select[Any]:
     """Per live projection: its version, the position that it has taken in, and how many events it has parked."""
-    counted = _counted().where(builds.c.live)
+    counted = every_build().where(builds.c.live)
     return counted.with_only_columns(
         builds.c.projection, builds.c.version, builds.c.position, func.count(parked.c.position).label("parked")
     )
@@ -66,10 +66,6 @@ def standing() -> Select[Any]:
 
 def every_build() -> Select[Any]:
     """Every build with what it has parked, for `standings`."""
-    return _counted()
-
-
-def _counted() -> Select[Any]:
     it = builds.c
     of_it = and_(parked.c.projection == it.projection, parked.c.build == it.build)
     return (

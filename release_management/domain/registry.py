@@ -19,7 +19,7 @@ Upcaster = Callable[[dict[str, Any]], Iterable[tuple[str, dict[str, Any]]]]
 
 
 class CommandRefused(Fact):
-    """Somebody wished something that a rule forbids. Stream `refusals:<environment, application or sender>`."""
+    """Somebody wished something that a rule forbids. Stream `refusal:<new id>`."""
 
     NAME: ClassVar[str] = "command.refused"
     command: Line

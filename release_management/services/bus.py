@@ -38,7 +38,8 @@ class Gateway(Protocol):
     async def submit(self, wish: Wish) -> Outcome:
         """Decide a wish and record the decision. Calls are decided in call order.
 
-        Never raises for a refusal; raises `GatewayFailed` for a fault of ours.
+        Never raises for a refusal; raises `GatewayFailed` for a fault of ours, and `DeposedError` where another gateway
+        is to be asked.
         """
         ...
 

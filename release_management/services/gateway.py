@@ -98,7 +98,7 @@ class Gateway:
         return ticket
 
     def answer(self, wish: Wish) -> Outcome:
-        """Hand in a wish and wait for its outcome. Raises `GatewayFailed` for a fault of ours.
+        """Hand in a wish and wait for its outcome. Raises `GatewayFailed` for a fault of ours, and `DeposedError`.
 
         A caller who was alone so far decides on its own thread, which saves the way to the gateway's and back.
         """
@@ -117,7 +117,7 @@ class Gateway:
         return ticket.result()
 
     async def submit(self, wish: Wish) -> Outcome:
-        """Hand in a wish and wait for its outcome. Raises `GatewayFailed` for a fault of ours."""
+        """Hand in a wish and wait for its outcome. Raises `GatewayFailed` for a fault of ours, and `DeposedError`."""
         loop = asyncio.get_running_loop()
         if self._bell is None or self._bell.loop is not loop:
             self._bell = Bell(loop)

@@ -69,7 +69,12 @@ class States:
             try:
                 self._log.keep_snapshot(stream, snapshots.take(stream, version, state, record.record))
             except Exception as error:
-                log.warning("a snapshot could not be kept; it is tried again later", stream=stream, error=str(error))
+                log.warning(
+                    f"a snapshot could not be kept; the next is due {SNAPSHOT_EVERY} versions later",
+                    stream=stream,
+                    version=version,
+                    error=str(error),
+                )
             self._kept[stream] = version
 
     def _read(self, stream: str) -> Folded:

@@ -41,7 +41,7 @@ class Ticket:
     def result(self, timeout: float | None = None) -> Outcome:
         """Wait for the outcome, at most `timeout` seconds, and then raise `TimeoutError`.
 
-        Raises `GatewayFailed` for a fault of ours.
+        Raises `GatewayFailed` for a fault of ours, and `DeposedError` where another gateway is to be asked.
         """
         if not self.done():
             if not self._open.acquire(timeout=-1 if timeout is None else timeout):

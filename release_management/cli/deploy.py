@@ -1,6 +1,5 @@
 """`relman deploy`."""
 
-import json
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ from release_management.cli.follow import conclude, follow
 from release_management.cli.output import say, show
 from release_management.cli.release import Ref
 from release_management.cli.session import application_of, session
+from release_management.services.strict_json import KeyTwiceError, read_json
 
 _EXAMPLE = """relman deploy shop@1.0.0 staging --wait
 relman deploy shop@1.1.0 production --strategy canary --set initial_traffic=5 --set interval=30s --dry-run"""
@@ -69,10 +69,8 @@ def _option(text: str) -> tuple[str, Any]:
     if not (key and equals):
         raise typer.BadParameter(f"{text!r} is no option; write KEY=VALUE, such as interval=30s", param_hint="--set")
     try:
-        return key, json.loads(value, parse_constant=_no_number)
+        return key, read_json(value)
+    except KeyTwiceError as error:
+        raise typer.BadParameter(f"{key}: {error}", param_hint="--set") from None
     except (ValueError, RecursionError):
         return key, value
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(text)

@@ -7,6 +7,7 @@ from pydantic import JsonValue, StringConstraints, ValidationError, field_valida
 
 from release_management.domain.record import ActorAuth, ActorKind
 from release_management.domain.words import Value, Verdict, explain
+from release_management.services.strict_json import KeyTwiceError, read_json
 
 MAX_MESSAGE_BYTES = 256 * 1024
 CLIENT = "client"
@@ -110,7 +111,9 @@ def read_cloudevent(
     if len(payload) > MAX_MESSAGE_BYTES:
         raise NotUnderstood(f"the message has {len(payload):,} bytes; at most {MAX_MESSAGE_BYTES:,} are taken")
     try:
-        document: Any = json.loads(payload, parse_constant=_no_such_number)
+        document: Any = read_json(payload)
+    except KeyTwiceError as error:
+        raise NotUnderstood(f"the message says two things at once: {error}") from None
     except (ValueError, RecursionError) as error:
         raise NotUnderstood(f"the message is not JSON ({error}); send a CloudEvents 1.0 JSON document") from None
     if not isinstance(document, dict):
@@ -165,7 +168,3 @@ def _check_origin(origin: str, source: str, command: str, actor: str | None) -> 
         raise NotUnderstood(f"the source is {source!r}; on this subject it must be {origin!r}")
     if command not in REPORTS:
         raise NotUnderstood(f"{command} is no report; executors send {', '.join(sorted(REPORTS))}")
-
-
-def _no_such_number(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON number")

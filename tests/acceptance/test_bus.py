@@ -172,6 +172,7 @@ MALFORMED = [
     (event(DEPLOY, {"x": float("nan")}, "1"), "NaN is no JSON number"),
     (b'{"specversion":"1.0","id":"1","source":"ci","type":"deployment.deploy","data":[]}', "data"),
     (b'{"specversion":"1.0","id":"1","source":"ci","type":"deployment.deploy","data":"\\ud800"}', ""),
+    (event(DEPLOY, {}, "1").replace(b'"id": "1"', b'"id": "1", "id": "2"'), "the key 'id' stands twice"),
     (b"[" * 50_000, "not JSON"),
     (event(DEPLOY, {"release": "x" * 300_000}, "1"), "at most 262,144 are taken"),
 ]

@@ -9,6 +9,7 @@ from release_management.adapters.targets.executor import Verdict
 from release_management.adapters.targets.processes import describe_exit
 from release_management.domain.orders import Order, Result, RouteSlots, Slot
 from release_management.domain.words import Percent, Value, explain
+from release_management.services.strict_json import read_json
 
 FAILED = 1
 """The exit code that says: the release is bad. Any other but 0 says that the machinery broke."""
@@ -35,6 +36,8 @@ def verdict(order: Order, code: int, output: Output) -> Verdict:
         answer = _answer(output.stdout.text(), whole=not output.stdout.lost)
     except ValidationError as error:
         return "errored", f"the program's answer cannot be used: {explain(error)}", None
+    except ValueError as error:
+        return "errored", f"the program's answer cannot be used: {error}", None
     if code == FAILED:
         if answer.result == "succeeded":
             return "errored", f'the program answers "succeeded", but exited with code {FAILED}', None
@@ -55,5 +58,12 @@ def _answer(stdout: str, *, whole: bool) -> Answer:
     text = stdout.strip()
     last = text.splitlines()[-1].strip() if text else ""
     if whole and text.startswith("{") and not last.startswith("{"):
-        return Answer.model_validate_json(text)
-    return Answer.model_validate_json(last) if last.startswith("{") else Answer()
+        return _read(text)
+    return _read(last) if last.startswith("{") else Answer()
+
+
+def _read(text: str) -> Answer:
+    """Raises ValueError, also where it says two things at once."""
+    answer = Answer.model_validate_json(text)
+    read_json(text)
+    return answer

@@ -19,6 +19,7 @@ from release_management.domain.words import explain
 from release_management.services import measures
 from release_management.services.bus import BusError
 from release_management.services.ports import Executor
+from release_management.services.strict_json import read_json
 
 REPORT = "deployment.report_step"
 REPORT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:relman:report")
@@ -122,7 +123,7 @@ class ExecutorService:
 
     def _read(self, message: Msg) -> Order:
         try:
-            document = json.loads(message.data)
+            document = read_json(message.data)
             if not isinstance(document, dict):
                 raise ValueError("it is no JSON object")
         except (ValueError, RecursionError) as error:

@@ -88,6 +88,11 @@ def test_the_values_of_secrets_are_kept_nowhere(stand: CommandStand, tmp_path: P
         ),
         ('echo \'{"result": "fine"}\'', "errored", "the program's answer cannot be used: result: "),
         ("echo '{\"result\": '", "errored", "the program's answer cannot be used: "),
+        (
+            'echo \'{"result": "failed", "result": "succeeded"}\'',
+            "errored",
+            "the program's answer cannot be used: the key 'result' stands twice in one object",
+        ),
         ('echo \'{"colour": "red"}\'', "errored", "the program's answer cannot be used: colour: "),
     ],
 )

@@ -200,6 +200,7 @@ async def test_a_newer_order_of_a_component_does_not_wait_for_the_older_one(serv
     ("payload", "reason"),
     [
         (b"[]", "the message is no order: it is no JSON object"),
+        (b'{"fence": 1, "fence": 2}', "the message is no order: the key 'fence' stands twice"),
         (b"\xff", "the message is no order"),
         (order(environment="production").model_dump_json().encode(), "the order belongs on"),
     ],

@@ -1,0 +1,37 @@
+"""JSON from outside, in which nothing hides: no key stands twice, and every number is one."""
+
+import json
+from typing import Any
+
+
+class KeyTwiceError(ValueError):
+    """A key stands twice in one object. Readers differ in which value they take, so none of them is taken."""
+
+    def __init__(self, key: str) -> None:
+        """`key` may be anything."""
+        super().__init__(f"the key {key[:80]!r} stands twice in one object; name each key once")
+
+
+def read_json(text: str | bytes) -> Any:
+    """The content of a document. Raises `KeyTwiceError`, ValueError and RecursionError."""
+    if isinstance(text, bytes):
+        text = text.decode(json.detect_encoding(text), "surrogatepass")  # as `json.loads` does
+    return _decode(text)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise KeyTwiceError(key)
+            seen.add(key)
+    return found
+
+
+def _no_such_number(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON number")
+
+
+_decode = json.JSONDecoder(object_pairs_hook=_each_once, parse_constant=_no_such_number).decode

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     else:
         print(shown(rows))
         quick = ", quick: the figures mean nothing" if asked.quick else ""
-        print(f"\nmedians of {scale.rounds} rounds in turns, durable, on {cores()} processors{quick}")
+        print(f"\n{time.monotonic() - begun:.0f} s on {cores()} processors{quick}")
         print(closing(rows))
     return 1 if asked.strict and missed(rows) else 0
 

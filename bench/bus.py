@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import nats
 from nats.aio.client import Client
 
 from bench.conditions import Scale, Store, progress
 from bench.installation import wish
-from bench.rows import Row
+from bench.rows import Figure, Row
 from bench.seed import releases, write
 from bench.up import running
 from release_management.adapters.nats.client import BusClient
@@ -17,6 +17,11 @@ from release_management.adapters.stack.core import Core
 
 RELEASE = "shop@1.0.0"
 P50, P99 = 5.0, 25.0
+ABOUT = (
+    "milliseconds from sending a command over NATS to its recorded outcome, with a real relman up, one command at a "
+    "time; the value is that of all commands, and the spread that of the rounds' own p50 or p99"
+)
+BACKLOG = "projector and relay work off a backlog"
 
 
 def measure(store: Store, scale: Scale) -> Iterator[Row]:
@@ -45,7 +50,7 @@ async def _measure(url: str, store: Store, scale: Scale) -> list[Row]:
                 ("queued", await _queued(client, plain, scale.asked)),
             ):
                 progress(f"  {way}, projector {state}")
-                rows += _rows(f"bus, {way}, {state}", store, times)
+                rows += _rows(f"bus, {way}, {state}", store, times, scale.rounds)
     finally:
         await plain.close()
         await client.close()
@@ -95,11 +100,20 @@ def _toggle(turn: int) -> tuple[str, dict[str, str]]:
     return "release.block", {"release": RELEASE, "reason": "bench"}
 
 
-def _rows(what: str, store: Store, times: list[float]) -> list[Row]:
-    ordered = sorted(times)
-    p50, p99 = ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
-    note = "projector and relay work off a backlog" if what.endswith("busy") else ""
+def _rows(what: str, store: Store, times: list[float], rounds: int) -> list[Row]:
+    notes = (ABOUT, BACKLOG) if what.endswith("busy") else (ABOUT,)
     return [
-        Row(f"{what}, p50", store.name, f"{p50:.1f} ms", value=p50, unit="ms", at_most=P50, note=note),
-        Row(f"{what}, p99", store.name, f"{p99:.1f} ms", value=p99, unit="ms", at_most=P99),
+        Row(f"{what}, p50", store.name, percentile(times, 50, rounds), at_most=P50, notes=notes),
+        Row(f"{what}, p99", store.name, percentile(times, 99, rounds), at_most=P99, notes=notes),
     ]
+
+
+def percentile(times: Sequence[float], percent: int, rounds: int) -> Figure:
+    """That of all commands, with the lowest and the highest of so many rounds, one after the other."""
+    size = len(times) // rounds
+    of_rounds = [_rank(times[start : start + size], percent) for start in range(0, rounds * size, size)]
+    return Figure(_rank(times, percent), min(of_rounds), max(of_rounds), rounds, "ms")
+
+
+def _rank(times: Sequence[float], percent: int) -> float:
+    return sorted(times)[min(len(times) - 1, len(times) * percent // 100)]

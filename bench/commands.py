@@ -2,69 +2,76 @@
 
 import asyncio
 import itertools
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from bench.conditions import Scale, Store, progress
 from bench.installation import Ours
-from bench.library import Library
-from bench.rows import Row, in_turns
+from bench.library import AGGREGATES, Library
+from bench.rows import CACHING_LIBRARY, LIBRARY, Row, against, in_turns
 
 MANY = 32
 TARGETS = {"SQLite": 5.0, "PostgreSQL": 8.0}
 
 
+ABOUT = (
+    f"commands a second: load a release, decide, append one event durably; {AGGREGATES} releases take turns, "
+    "with callers that wait for one command before they give the next"
+)
+CACHES = (
+    "ours keeps folded states, and the store checks at the append that they are the newest, so that others may write; "
+    f"{LIBRARY} keeps none, which is its default, and folds an aggregate's events for every command; {CACHING_LIBRARY} "
+    "keeps every aggregate, and reads nothing before it saves"
+)
+COROUTINES = "ours has coroutines of one loop, as the message bus calls the gateway; the library has threads only"
+
+
 def measure(store: Store, scale: Scale) -> Iterator[Row]:
     """One caller, many threads, and many coroutines of one loop, which is how the message bus calls."""
-    ours, library = Ours(store), Library(store.peer_settings)
+    ours, library, caching = Ours(store), Library(store.peer_settings), Library(store.peer_settings, caching=True)
     try:
         for callers, commands in ((1, scale.commands // 4), (MANY, scale.commands)):
             progress(f"  {callers} caller(s)")
-            mine, theirs, ratio = in_turns(
+            mine, *theirs = in_turns(
+                scale.rounds,
                 partial(threads, ours.command, commands, callers),
                 partial(threads, library.command, commands // 4, callers),
-                scale.rounds,
+                partial(threads, caching.command, commands // 4, callers),
             )
+            measured = f"commands/s, {callers} callers" if callers > 1 else "commands/s, 1 caller"
             target = TARGETS[store.name] if callers > 1 else 1.0
-            many = f"{callers} callers" if callers > 1 else "1 caller"
-            yield Row(f"commands/s, {many}", store.name, f"{mine:,.0f}", f"{theirs:,.0f}", ratio, at_least=target)
+            yield against(measured, store.name, mine, theirs[0], LIBRARY, at_least=target, notes=(ABOUT, CACHES))
+            yield against(measured, store.name, mine, theirs[1], CACHING_LIBRARY, notes=(ABOUT, CACHES))
         progress(f"  {MANY} coroutines")
-        mine, theirs, ratio = in_turns(
+        sides = in_turns(
+            scale.rounds,
             lambda: asyncio.run(coroutines(ours.submit, scale.commands, MANY)),
             partial(threads, library.command, scale.commands // 4, MANY),
-            scale.rounds,
         )
-        yield Row(
-            f"commands/s, {MANY} coroutines",
-            store.name,
-            f"{mine:,.0f}",
-            f"{theirs:,.0f}",
-            ratio,
-            at_least=TARGETS[store.name],
-            note="as the message bus calls the gateway; the library has threads only",
-        )
+        target = TARGETS[store.name]
+        measured = f"commands/s, {MANY} coroutines"
+        yield against(measured, store.name, *sides, LIBRARY, at_least=target, notes=(ABOUT, CACHES, COROUTINES))
     finally:
+        caching.close()
         library.close()
         ours.close()
 
 
 def threads(command: Callable[[int], None], commands: int, callers: int) -> float:
-    """How many commands a second so many threads get done."""
+    """How many commands a second so many threads get done. Raises what any of them has raised."""
     turns = itertools.count()
 
     def call() -> None:
         for _ in range(commands // callers):
             command(next(turns))
 
-    calling = [threading.Thread(target=call) for _ in range(callers)]
-    begun = time.perf_counter()
-    for thread in calling:
-        thread.start()
-    for thread in calling:
-        thread.join()
-    return commands // callers * callers / (time.perf_counter() - begun)
+    with ThreadPoolExecutor(callers) as pool:
+        begun = time.perf_counter()
+        for calling in [pool.submit(call) for _ in range(callers)]:
+            calling.result()
+        return commands // callers * callers / (time.perf_counter() - begun)
 
 
 async def coroutines(command: Callable[[int], Awaitable[None]], commands: int, callers: int) -> float:

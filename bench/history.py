@@ -5,15 +5,14 @@ have succeeded, at another one. The command is the same on both sides, with its 
 """
 
 import itertools
-import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench import seed
 from bench.conditions import Scale, Store, progress
 from bench.installation import accepted, wish
-from bench.rows import Row
+from bench.rows import FRESH, Row, against
 from release_management.adapters.garbage import collect_rarely
 from release_management.adapters.stack.core import Core
 
@@ -74,42 +73,43 @@ def measure(store: Store, scale: Scale) -> Iterator[Row]:
         for command in (shop.configure, shop.deploy):
             for _ in range(3):
                 command(core, environment)
-    first = f"the very first read of both, before any snapshot: {time.perf_counter() - begun:.1f} s"
+    first = f"on {store.name} the first read of both, before any snapshot, took {time.perf_counter() - begun:.1f} s"
     collect_rarely()
-    environment = f"{total:,} events in the log, {scale.on_one_stream:,} of them on the environment's stream; {first}"
-    place = f"{scale.deployments:,} deployments have succeeded at the place; deploy and abort, two commands"
-    yield _row("command, long environment", store, *_cached(core, shop.configure), environment)
-    yield _row("command, old place", store, *_cached(core, shop.deploy), place)
+    about = f"milliseconds of one command, with {total:,} events in the log"
+    environment = (about, f"an environment is configured, on a stream of {scale.on_one_stream:,} events")
+    place = (about, f"deploy and abort, two commands, where {scale.deployments:,} deployments have succeeded")
+    yield _row("command, long environment", store, _cached(core, shop.configure), (*environment, first))
+    yield _row("command, old place", store, _cached(core, shop.deploy), place)
     core.close()
     cold = "the first command of a gateway that has just started"
-    yield _row("command, long environment, cold", store, *_cold(store, shop.configure), cold)
-    yield _row("command, old place, cold", store, *_cold(store, shop.deploy), cold)
+    yield _row("command, long environment, cold", store, _cold(store, shop.configure), (*environment, cold))
+    yield _row("command, old place, cold", store, _cold(store, shop.deploy), (*place, cold))
 
 
-def _row(what: str, store: Store, old: float, fresh: float, note: str) -> Row:
-    return Row(what, store.name, f"{old:.2f} ms", f"{fresh:.2f} ms fresh", old / fresh, at_most=1.2, note=note)
+def _row(what: str, store: Store, sides: Sequence[Sequence[float]], notes: tuple[str, ...]) -> Row:
+    return against(what, store.name, *sides, FRESH, unit="ms", at_most=1.2, notes=notes)
 
 
-def _cached(core: Core, command: Command) -> tuple[float, float]:
-    return _medians(lambda environment: _milliseconds(core, command, environment), CACHED)
+def _cached(core: Core, command: Command) -> Sequence[Sequence[float]]:
+    return _both(lambda environment: _milliseconds(core, command, environment), CACHED)
 
 
-def _cold(store: Store, command: Command) -> tuple[float, float]:
+def _cold(store: Store, command: Command) -> Sequence[Sequence[float]]:
     def once(environment: str) -> float:
         with Core(store.home) as core:
             core.log.last_position()
             core.keyring.actor_id("bench")
             return _milliseconds(core, command, environment)
 
-    return _medians(once, COLD)
+    return _both(once, COLD)
 
 
-def _medians(once: Callable[[str], float], rounds: int) -> tuple[float, float]:
+def _both(once: Callable[[str], float], rounds: int) -> Sequence[Sequence[float]]:
     taken: dict[str, list[float]] = {"old": [], "fresh": []}
     for number in range(rounds):
         for environment in ("old", "fresh") if number % 2 else ("fresh", "old"):
             taken[environment].append(once(environment))
-    return statistics.median(taken["old"]), statistics.median(taken["fresh"])
+    return taken["old"], taken["fresh"]
 
 
 def _milliseconds(core: Core, command: Command, environment: str) -> float:

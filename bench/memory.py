@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bench.conditions import Scale, Store, progress
 from bench.installation import wish
-from bench.rows import Row
+from bench.rows import Figure, Row
 from bench.up import megabytes, running
 from release_management.adapters.nats.client import BusClient
 
@@ -20,9 +20,10 @@ def measure(store: Store, scale: Scale) -> Iterator[Row]:
         idle = megabytes(pid)
         progress("  under load")
         rate, highest = asyncio.run(_load(url, pid, 8 * scale.asked))
-    note = "supervisor, road, projector and nats-server together; shared pages count in each"
-    yield Row("memory of relman up, idle", store.name, f"{idle:,.0f} MB", note=note)
-    yield Row("memory of relman up, under load", store.name, f"{highest:,.0f} MB", note=f"at {rate:,.0f} commands/s")
+    about = "resident memory of relman up: supervisor, road, projector and nats-server; shared pages count in each"
+    load = f"the highest of samples while {CALLERS} callers give {rate:,.0f} commands/s over the bus"
+    yield Row("memory, idle", store.name, Figure.of(idle, unit="MB"), notes=(about,))
+    yield Row("memory, under load", store.name, Figure.of(highest, unit="MB"), notes=(about, load))
 
 
 async def _load(url: str, pid: int, commands: int) -> tuple[float, float]:

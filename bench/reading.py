@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from bench.conditions import Scale, Store, progress
 from bench.installation import Ours
 from bench.library import Library
-from bench.rows import Row, in_turns
+from bench.rows import LIBRARY, Figure, Row, against, in_turns
 from release_management.adapters.read_model import Projector
 from release_management.projections.releases import PROJECTION
+
+ABOUT = "events a second, from the log into an empty table with a row per release, and a position that is kept with it"
 
 
 def replay(store: Store, scale: Scale) -> Iterator[Row]:
@@ -17,8 +19,9 @@ def replay(store: Store, scale: Scale) -> Iterator[Row]:
     ours, library = _filled(store, scale)
     try:
         progress("  replaying")
-        mine, theirs, ratio = in_turns(lambda: _rate(ours), lambda: _rate(library), scale.rounds)
-        yield Row("replay, events/s", store.name, f"{mine:,.0f}", f"{theirs:,.0f}", ratio, at_least=2.0)
+        sides = in_turns(scale.rounds, lambda: _rate(ours), lambda: _rate(library))
+        about = f"events a second, by one reader: all {scale.events:,} are read from the store, decoded and typed"
+        yield against("replay, events/s", store.name, *sides, LIBRARY, at_least=2.0, notes=(about,))
     finally:
         library.close()
         ours.close()
@@ -55,14 +58,14 @@ def projection(store: Store, scale: Scale) -> Iterator[Row]:
     try:
         progress("  projecting")
         try:
-            made, peer, ratio = in_turns(mine, theirs, min(3, scale.rounds))
+            sides = in_turns(min(3, scale.rounds), mine, theirs)
         except NotImplementedError:
-            note = "the library's ProjectionRunner does not run there: its recorder has no subscriptions on SQLite"
-            yield Row("projection, events/s", store.name, f"{mine():,.0f}", "does not run", note=note)
+            note = "the library's ProjectionRunner does not run on SQLite: its recorder has no subscriptions there"
+            alone = Figure.of(*in_turns(min(3, scale.rounds), mine)[0])
+            yield Row("projection, events/s", store.name, alone, "does not run", LIBRARY, notes=(ABOUT, note))
         else:
-            note = f"the library took in the first {few:,} events, we all {events:,}"
-            cells = (f"{made:,.0f}", f"{peer:,.0f}")
-            yield Row("projection, events/s", store.name, *cells, ratio, at_least=20.0, note=note)
+            notes = (ABOUT, f"the library took in the first {few:,} events, ours all {events:,}")
+            yield against("projection, events/s", store.name, *sides, LIBRARY, at_least=20.0, notes=notes)
     finally:
         library.close()
         ours.close()

@@ -3,59 +3,132 @@
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from io import StringIO
 from typing import Any
 
-from release_management.views import rendered, table
+from rich.console import Console
+
+from release_management.views import table
+
+LIBRARY, CACHING_LIBRARY, FRESH = "library", "library, caching", "ours, fresh"
+PEERS = {
+    LIBRARY: (
+        f"eventsourcing {version('eventsourcing')}, unmodified, with its own application, aggregates, recorder and "
+        "projection runner, on a store of the same kind"
+    ),
+    CACHING_LIBRARY: (
+        "the same with its cache of aggregates on and fast-forward off, as fits a process that alone writes: "
+        "AGGREGATE_CACHE_MAXSIZE, AGGREGATE_CACHE_FASTFORWARD=n"
+    ),
+    FRESH: "release-management itself: the same command where there is hardly any history",
+}
+COLUMNS = ("what is measured", "store", "ours", "peer", "the peer is", "ours : peer", "aim", "", "rounds", "notes")
+WIDTH = 220
+"""More than any line has: one that is folded is read by nobody, man or program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What rounds have given: one value for all of them, which is their median, and the lowest and the highest."""
+
+    value: float
+    low: float
+    high: float
+    rounds: int = 1
+    unit: str = ""
+
+    @classmethod
+    def of(cls, *rounds: float, unit: str = "") -> "Figure":
+        """The median of rounds."""
+        return cls(statistics.median(rounds), min(rounds), max(rounds), len(rounds), unit)
+
+    def __str__(self) -> str:
+        """Such as `5.02 ms (4.80 to 6.11)`; a single round has no spread."""
+        digits = 0 if self.value >= 100 else 1 if self.value >= 10 else 2
+        value, low, high = (f"{each:,.{digits}f}" for each in (self.value, self.low, self.high))
+        said = f"{value} {self.unit}".rstrip()
+        return f"{said} ({low} to {high})" if self.rounds > 1 else said
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`value` is compared with `target`: a ratio, milliseconds, or whatever `unit` says. `note` is said below."""
+    """`against` is one of `PEERS`, and `ratio` ours to the peer's. The aim is for the ratio, else for our own figure.
+
+    `notes` say what the row measures, and under which conditions; the table has their numbers.
+    """
 
     measure: str
     store: str
-    ours: str
-    peer: str = ""
-    value: float | None = None
-    unit: str = "x"
+    ours: Figure
+    peer: Figure | str = ""
+    against: str = ""
+    ratio: Figure | None = None
     at_least: float | None = None
     at_most: float | None = None
-    note: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def judged(self) -> Figure:
+        """What is compared with the target."""
+        return self.ours if self.ratio is None else self.ratio
 
     @property
     def reached(self) -> bool | None:
         """Whether the target is reached; None where there is none."""
-        if self.value is None or (self.at_least is None and self.at_most is None):
+        if self.at_least is None and self.at_most is None:
             return None
-        above = self.at_least is None or self.value >= self.at_least
-        return above and (self.at_most is None or self.value <= self.at_most)
+        above = self.at_least is None or self.judged.value >= self.at_least
+        return above and (self.at_most is None or self.judged.value <= self.at_most)
 
     @property
-    def found(self) -> str:
-        """What is compared with the target, in words."""
-        return "" if self.value is None else f"{self.value:,.2f} {self.unit}"
+    def aim(self) -> str:
+        """The target, in words."""
+        aim = f"≥ {self.at_least:g}" if self.at_least is not None else ""
+        return f"≤ {self.at_most:g}" if self.at_most is not None else aim
 
-    @property
-    def target(self) -> str:
-        """What was aimed at, in words."""
-        target = f"≥ {self.at_least:g}" if self.at_least is not None else ""
-        return f"≤ {self.at_most:g}" if self.at_most is not None else target
-
-    def cells(self) -> tuple[str, ...]:
-        """As the table shows it."""
+    def cells(self) -> tuple[object, ...]:
+        """As the table shows it, without the notes."""
         mark = {True: "✔", False: "✘", None: ""}[self.reached]
-        return (self.measure, self.store, self.ours, self.peer, self.found, self.target, mark)
+        of = self.measure, self.store, self.ours, self.peer, self.against
+        return (*of, self.ratio, self.aim, mark, self.judged.rounds)
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
         return {**asdict(self), "reached": self.reached}
 
 
+def against(measure: str, store: str, ours: Sequence[float], peer: Sequence[float], who: str, **more: Any) -> Row:
+    """A row of rounds that both sides took in turns: the ratio is that of the same round."""
+    unit = more.pop("unit", "")
+    sides = Figure.of(*ours, unit=unit), Figure.of(*peer, unit=unit)
+    ratio = Figure.of(*(a / b for a, b in zip(ours, peer, strict=True)))
+    return Row(measure, store, sides[0], sides[1], who, ratio, **more)
+
+
+def in_turns(rounds: int, *sides: Callable[[], float]) -> list[list[float]]:
+    """Every side once a round; what each has given."""
+    return [list(side) for side in zip(*([side() for side in sides] for _ in range(rounds)), strict=True)]
+
+
 def shown(rows: Sequence[Row]) -> str:
-    """The table with its notes."""
-    columns = ("", "store", "ours", "peer", "ratio or figure", "target", "")
-    notes = list(dict.fromkeys(f"{row.measure}: {row.note}" for row in rows if row.note))
-    return "\n".join([rendered(table(*columns, rows=[row.cells() for row in rows])), *([""] if notes else []), *notes])
+    """The table, with who the sides are before it, and the notes after it."""
+    notes = list(dict.fromkeys(note for row in rows for note in row.notes))
+    cells = [(*row.cells(), " ".join(str(notes.index(note) + 1) for note in row.notes)) for row in rows]
+    out = StringIO()
+    Console(file=out, width=WIDTH, no_color=True, highlight=False).print(table(*COLUMNS, rows=cells))
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    return "\n".join([*_legend(rows), "", *lines, "", *(f"{n}: {note}" for n, note in enumerate(notes, 1))])
+
+
+def _legend(rows: Sequence[Row]) -> list[str]:
+    peers = [name for name in PEERS if any(row.against == name for row in rows)]
+    return [
+        "ours: release-management as it stands here, durable as it is delivered",
+        *(f"{name}: {PEERS[name]}" for name in peers),
+        "A figure is the median of the rounds, with the lowest and the highest of them. Both sides take turns, in one",
+        "run on one machine, and each ratio is of one round. An aim is for the ratio, or for ours without a peer.",
+    ]
 
 
 def missed(rows: Sequence[Row]) -> list[Row]:
@@ -68,13 +141,10 @@ def closing(rows: Sequence[Row]) -> str:
     aims = sum(row.reached is not None for row in rows)
     if not aims:
         return "no targets among these rows"
-    if not (names := [f"{row.measure} on {row.store} ({row.found}, aimed at {row.target})" for row in missed(rows)]):
+    names = [
+        f"{row.measure} on {row.store}{f' against {row.against}' if row.against else ''} ({row.judged}, aim {row.aim})"
+        for row in missed(rows)
+    ]
+    if not names:
         return f"all targets reached, {aims} of {aims}"
     return f"{len(names)} of {aims} targets missed: {'; '.join(names)}"
-
-
-def in_turns(mine: Callable[[], float], theirs: Callable[[], float], rounds: int) -> tuple[float, float, float]:
-    """Both sides in turns; the median of each, and the median of the rounds' ratios."""
-    pairs = [(mine(), theirs()) for _ in range(rounds)]
-    ours, peer = (statistics.median(side) for side in zip(*pairs, strict=True))
-    return ours, peer, statistics.median(a / b for a, b in pairs)

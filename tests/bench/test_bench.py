@@ -5,12 +5,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from bench import __main__ as command_line
+from bench.commands import threads
 from bench.conditions import Scale, Store
-from bench.rows import Row, closing, in_turns, shown
+from bench.library import Library
+from bench.rows import CACHING_LIBRARY, LIBRARY, PEERS, Figure, Row, against, closing, in_turns, shown
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,6 +33,43 @@ def test_it_prints_one_table_with_both_sides() -> None:
     assert "quick: the figures mean nothing" in table
 
 
+def test_commands_are_measured_against_the_library_without_its_cache_and_with_it() -> None:
+    rows = json.loads(bench("--only", "commands", "--json"))
+
+    assert [(row["measure"], row["against"]) for row in rows] == [
+        ("commands/s, 1 caller", LIBRARY),
+        ("commands/s, 1 caller", CACHING_LIBRARY),
+        ("commands/s, 32 callers", LIBRARY),
+        ("commands/s, 32 callers", CACHING_LIBRARY),
+        ("commands/s, 32 coroutines", LIBRARY),
+    ]
+    assert rows[0]["ours"] == rows[1]["ours"]
+
+
+def test_a_caching_library_reads_nothing_before_it_saves(tmp_path: Path) -> None:
+    read: dict[bool, int] = {}
+    for caching in (False, True):
+        store = Store("SQLite", tmp_path)
+        library = Library(store.peer_settings, caching=caching)
+        recorder = library._app.recorder
+        with mock.patch.object(recorder, "select_events", wraps=recorder.select_events) as select:
+            for turn in range(10):
+                library.command(turn % 2)
+        read[caching] = select.call_count
+        library.close()
+
+    assert read == {False: 10, True: 0}
+
+
+def test_a_caller_that_fails_is_not_measured() -> None:
+    def fail(turn: int) -> None:
+        if turn:
+            raise ValueError(turn)
+
+    with pytest.raises(ValueError, match="1"):
+        threads(fail, 4, 2)
+
+
 def test_it_measures_long_histories() -> None:
     rows = json.loads(bench("--only", "history", "--json"))
 
@@ -39,7 +79,7 @@ def test_it_measures_long_histories() -> None:
         "command, long environment, cold",
         "command, old place, cold",
     ]
-    assert all(row["value"] > 0 for row in rows)
+    assert all(row["ratio"]["low"] > 0 for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -50,28 +90,58 @@ def test_it_measures_long_histories() -> None:
         (1.2, {"at_most": 1.2}, True),
         (1.3, {"at_most": 1.2}, False),
         (1.0, {}, None),
-        (None, {"at_least": 1.0}, None),
     ],
 )
-def test_a_row_says_whether_its_target_is_reached(
-    value: float | None, bounds: dict[str, float], reached: bool | None
-) -> None:
-    row = Row("commands/s", "SQLite", "1", "2", value, **bounds)  # type: ignore[arg-type] # bounds by name
+def test_a_row_says_whether_its_target_is_reached(value: float, bounds: dict[str, float], reached: bool | None) -> None:
+    for row in (
+        against("commands/s", "SQLite", [value], [1.0], LIBRARY, **bounds),
+        Row("commands/s", "SQLite", Figure.of(value), **bounds),  # type: ignore[arg-type] # bounds by name
+    ):
+        assert row.reached is reached
+        assert ("✔" in shown([row]), "✘" in shown([row])) == (reached is True, reached is False)
 
-    assert row.reached is reached
-    assert ("✔" in shown([row]), "✘" in shown([row])) == (reached is True, reached is False)
+
+@pytest.mark.parametrize(
+    ("rounds", "said"),
+    [
+        ([1000.0, 1200.0, 900.0], "1,000 ms (900 to 1,200)"),
+        ([12.34, 12.0], "12.2 ms (12.0 to 12.3)"),
+        ([1.5, 1.25, 9.0], "1.50 ms (1.25 to 9.00)"),
+        ([4.0], "4.00 ms"),
+    ],
+)
+def test_a_figure_is_the_median_with_the_lowest_and_the_highest_round(rounds: list[float], said: str) -> None:
+    assert str(Figure.of(*rounds, unit="ms")) == said
+
+
+def test_a_stranger_is_told_who_the_sides_are_and_what_a_row_measures() -> None:
+    sides = ([2.0, 3.0], [1.0, 1.0])
+    rows = [
+        against("commands/s", "SQLite", *sides, LIBRARY, notes=("what it is", "of one")),
+        against("commands/s", "SQLite", *sides, CACHING_LIBRARY, notes=("what it is", "of the other")),
+    ]
+    lines = shown(rows).splitlines()
+
+    assert [line for line in lines if line.startswith("library")] == [
+        f"{name}: {PEERS[name]}" for name in (LIBRARY, CACHING_LIBRARY)
+    ]
+    assert lines[0].startswith("ours: release-management")
+    [head] = [line for line in lines if line.startswith("what is measured")]
+    assert head.split()[-2:] == ["rounds", "notes"]
+    assert [line.split()[-3:] for line in lines if line.startswith("commands/s")] == [["2", "1", "2"], ["2", "1", "3"]]
+    assert lines[-3:] == ["1: what it is", "2: of one", "3: of the other"]
 
 
 ROWS = [
-    Row("commands/s", "SQLite", "1", "2", 4.9, at_least=5.0),
-    Row("commands/s", "PostgreSQL", "1", "2", 9.0, at_least=8.0),
-    Row("bus, p50", "SQLite", "6 ms", value=6.0, unit="ms", at_most=5.0),
-    Row("memory", "SQLite", "100 MB"),
+    against("commands/s", "SQLite", [4.9], [1.0], LIBRARY, at_least=5.0),
+    against("commands/s", "PostgreSQL", [9.0], [1.0], LIBRARY, at_least=8.0),
+    Row("bus, p50", "SQLite", Figure.of(6.0, unit="ms"), at_most=5.0),
+    Row("memory", "SQLite", Figure.of(100.0, unit="MB")),
 ]
 
 
 def test_the_last_line_counts_and_names_the_missed_targets() -> None:
-    names = "commands/s on SQLite (4.90 x, aimed at ≥ 5); bus, p50 on SQLite (6.00 ms, aimed at ≤ 5)"
+    names = "commands/s on SQLite against library (4.90, aim ≥ 5); bus, p50 on SQLite (6.00 ms, aim ≤ 5)"
     assert closing(ROWS) == f"2 of 3 targets missed: {names}"
     assert closing(ROWS[1:2]) == "all targets reached, 1 of 1"
     assert closing(ROWS[3:]) == "no targets among these rows"
@@ -99,7 +169,9 @@ def test_strict_is_content_with_rows_that_reach_their_targets(monkeypatch: pytes
     assert command_line.main(["--only", "commands", "--store", "SQLite", "--strict"]) == 0
 
 
-def test_the_ratio_is_the_median_of_the_rounds() -> None:
-    mine, theirs = iter([2.0, 30.0, 4.0]), iter([1.0, 1.0, 1.0])
+def test_the_ratio_is_the_median_of_the_ratios_of_the_rounds() -> None:
+    mine, theirs = iter([2.0, 30.0, 4.0]), iter([1.0, 10.0, 2.0])
+    ours, peer = in_turns(3, lambda: next(mine), lambda: next(theirs))
+    row = against("commands/s", "SQLite", ours, peer, LIBRARY)
 
-    assert in_turns(lambda: next(mine), lambda: next(theirs), 3) == (4.0, 1.0, 4.0)
+    assert (row.ours, row.peer, row.ratio) == (Figure.of(2.0, 30.0, 4.0), Figure.of(1.0, 10.0, 2.0), Figure.of(2, 3, 2))

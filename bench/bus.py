@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import nats
 from nats.aio.client import Client
 
 from bench.conditions import Scale, Store, progress
 from bench.installation import wish
+from bench.lag import labelled, watching
 from bench.rows import Figure, Row
 from bench.seed import releases, write
 from bench.up import running
@@ -21,11 +23,11 @@ ABOUT = (
     "milliseconds from sending a command over NATS to its recorded outcome, with a real relman up, one command at a "
     "time; the value is that of all commands, and the spread that of the rounds' own p50 or p99"
 )
-BACKLOG = "projector and relay work off a backlog"
+IDLE = "projector and relay have taken in everything before, and have the measured commands only"
 
 
 def measure(store: Store, scale: Scale) -> Iterator[Row]:
-    """First while projector and relay work off a backlog, then while they have nothing else to do."""
+    """First with a backlog for projector and relay, then while they have nothing else to do."""
     with Core(store.home) as core:
         data = {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}]}
         core.gateway.answer(wish("release.create", data))
@@ -40,31 +42,25 @@ async def _measure(url: str, store: Store, scale: Scale) -> list[Row]:
     client = BusClient(url)
     plain = await nats.connect(url)
     try:
-        for state in ("busy", "idle"):
-            if state == "idle":
-                progress("  waiting until the backlog is taken in")
-                outcome = await client.ask(wish("release.block", {"release": RELEASE, "reason": "bench"}))
-                await _taken_in(client, outcome.last)
-            for way, times in (
-                ("request/reply", await _asked(client, scale.asked)),
-                ("queued", await _queued(client, plain, scale.asked)),
-            ):
-                progress(f"  {way}, projector {state}")
-                rows += _rows(f"bus, {way}, {state}", store, times, scale.rounds)
+        with watching(store, plain) as behind:
+            for idle in (False, True):
+                if idle:
+                    progress("  waiting until the backlog is taken in")
+                    await behind.until_none()
+                for way, measure in (
+                    ("bus, request/reply", partial(_asked, client)),
+                    ("bus, queued", partial(_queued, client, plain)),
+                ):
+                    before = await behind.now()
+                    times = await measure(scale.asked)
+                    after = await behind.now()
+                    name, note = (f"{way}, idle", IDLE) if idle else labelled(way, before, after, scale.asked)
+                    progress(f"  {name}")
+                    rows += _rows(name, store, times, scale.rounds, (ABOUT, note))
     finally:
         await plain.close()
         await client.close()
     return rows
-
-
-async def _taken_in(client: BusClient, position: int) -> None:
-    async with asyncio.timeout(300):
-        while True:
-            try:
-                await client.query("releases", {}, position)
-                return
-            except Exception:
-                await asyncio.sleep(0.5)
 
 
 async def _asked(client: BusClient, commands: int) -> list[float]:
@@ -100,8 +96,7 @@ def _toggle(turn: int) -> tuple[str, dict[str, str]]:
     return "release.block", {"release": RELEASE, "reason": "bench"}
 
 
-def _rows(what: str, store: Store, times: list[float], rounds: int) -> list[Row]:
-    notes = (ABOUT, BACKLOG) if what.endswith("busy") else (ABOUT,)
+def _rows(what: str, store: Store, times: list[float], rounds: int, notes: tuple[str, ...]) -> list[Row]:
     return [
         Row(f"{what}, p50", store.name, percentile(times, 50, rounds), at_most=P50, notes=notes),
         Row(f"{what}, p99", store.name, percentile(times, 99, rounds), at_most=P99, notes=notes),

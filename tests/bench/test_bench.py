@@ -12,6 +12,7 @@ import pytest
 from bench import __main__ as command_line
 from bench.commands import threads
 from bench.conditions import Scale, Store
+from bench.lag import Lag, labelled
 from bench.library import Library
 from bench.rows import CACHING_LIBRARY, LIBRARY, PEERS, Figure, Row, against, closing, in_turns, shown
 
@@ -80,6 +81,33 @@ def test_it_measures_long_histories() -> None:
         "command, old place, cold",
     ]
     assert all(row["ratio"]["low"] > 0 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("after", "name"),
+    [
+        (Lag(500, 401), "bus, queued, busy"),
+        (Lag(500, 400), "bus, queued"),
+        (Lag(0, 9_000), "bus, queued"),
+        (Lag(0, 0), "bus, queued"),
+    ],
+)
+def test_a_measurement_is_called_busy_only_where_a_backlog_outlasted_it(after: Lag, name: str) -> None:
+    called, note = labelled("bus, queued", Lag(9_000, 9_500), after, written=400)
+
+    assert called == name
+    assert note.startswith(
+        f"{name}: projector and relay were 9,000 and 9,500 records behind before it, {after} at its end"
+    )
+
+
+def test_the_bus_is_measured_with_what_was_left_of_the_backlog() -> None:
+    rows = json.loads(bench("--only", "bus", "--json"))
+
+    names = [row["measure"].replace(", busy", "") for row in rows]
+    ways = ("bus, request/reply", "bus, queued")
+    assert names == [f"{way}{idle}, p{n}" for idle in ("", ", idle") for way in ways for n in (50, 99)]
+    assert all("records behind before it" in row["notes"][1] for row in rows[:4])
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,12 @@ TARGETS = {"SQLite": 5.0, "PostgreSQL": 8.0}
 
 ABOUT = (
     f"commands a second: load a release, decide, append one event durably; {AGGREGATES} releases take turns, "
-    "with callers that wait for one command before they give the next"
+    "with callers who wait for one command before they give the next"
 )
 CACHES = (
     "ours keeps folded states, and the store checks at the append that they are the newest, so that others may write; "
-    f"{LIBRARY} keeps none, which is its default, and folds an aggregate's events for every command; {CACHING_LIBRARY} "
-    "keeps every aggregate, and reads nothing before it saves"
+    f'"{LIBRARY}" keeps none, as is its default, and folds an aggregate\'s events for every command; '
+    f'"{CACHING_LIBRARY}" keeps every aggregate, and reads nothing before it saves'
 )
 COROUTINES = "ours has coroutines of one loop, as the message bus calls the gateway; the library has threads only"
 

@@ -12,7 +12,7 @@ AGENDA_OVERDUE = Gauge("relman_agenda_overdue_seconds", "How long the oldest due
 BATCH_SIZE = Histogram(
     "relman_batch_commands", "Commands that shared one commit", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
 )
-BUS_CONNECTED = Gauge("relman_bus_connected", "1 while the connection to the message bus stands")
+BUS_CONNECTED = Gauge("relman_bus_connected", "1 while every connection of this process to the message bus stands")
 CLOCK_JUMPS = Counter("relman_clock_jumps_total", "Times that the gateway's clock jumped ahead by more than an hour")
 COMMANDS = Counter("relman_commands_total", "Commands that were answered", ["command", "status"])
 COMMAND_SECONDS = Histogram("relman_command_seconds", "From a command's arrival to its outcome", buckets=SECONDS)

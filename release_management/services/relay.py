@@ -33,7 +33,7 @@ class Relay:
         self.position: int | None = None
         """The newest position known to be published; None while that is being found out."""
         self.trouble: str | None = None
-        """Why the bus took nothing last, if that is so."""
+        """Why nothing can be published at the moment."""
 
     async def run(self) -> NoReturn:
         """Publish until cancelled. Raises `RelayMismatchError` where log and stream tell different histories."""
@@ -56,8 +56,8 @@ class Relay:
                 await asyncio.sleep(FIRST_RETRY_SECONDS)
             except BusError as error:
                 _log.warning("relay waits for the bus", reason=str(error), retry_seconds=retry)
-                self.position = None
                 self.trouble = str(error)
+                self.position = None
                 await asyncio.sleep(retry)
                 retry = min(retry * 2, LAST_RETRY_SECONDS)
 

@@ -77,6 +77,7 @@ class CommandService:
         self._retry_seconds = retry_seconds
         self._troubled = 0
         self._ticker = Ticker(TICK_SECONDS)
+        self._puller = Puller(connection, streams.COMMANDS, _consumer, batch=WINDOW, fresh=True)
         self._slots = asyncio.Semaphore(WINDOW)
         self._answering = Answering(
             connection,
@@ -89,6 +90,11 @@ class CommandService:
             },
         )
         self.ready = self._answering.ready
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no queued commands can be taken at the moment."""
+        return self._puller.trouble
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -159,10 +165,9 @@ class CommandService:
         return json.dumps({"replays": [asdict(replay) for replay in replays]}).encode()
 
     async def _consume(self, tasks: asyncio.TaskGroup) -> None:
-        puller = Puller(self._connection, streams.COMMANDS, _consumer, batch=WINDOW, fresh=True)
         previous = asyncio.Event()
         previous.set()
-        async with contextlib.aclosing(puller.messages()) as messages:
+        async with contextlib.aclosing(self._puller.messages()) as messages:
             async for message in messages:
                 await self._slots.acquire()
                 done = asyncio.Event()

@@ -26,6 +26,7 @@ RETRY_SECONDS = 0.1
 OUT_OF_STEP = (10071, 10201)  # wrong last sequence; a message of the batch was stored before
 STREAM_FULL = 10077
 NOT_CLUSTERED = 10074
+NO_STREAM = 10059
 EXHAUSTED = (10002, 10023, 10028, 10047)  # the account's, the server's, its memory's, its storage's limit is reached
 ROLES = ("gateway", "projector", "orchestrator", "timers", "relay")
 EXECUTOR = "executor-"
@@ -164,6 +165,8 @@ def understood(error: BaseException) -> BusError:
             if "maximum" in reason:
                 return BusFullError("busy: the queue is full; try again later")
             return BusFullError(f"busy: the bus could not store it ({reason}); is its disk full?")
+        case APIError(err_code=code) if code == NO_STREAM:
+            return BusAwayError("the bus does not have the stream; it is made again within seconds")
         case APIError(err_code=code) if code == NOT_CLUSTERED:
             return BusError("this nats-server is no cluster, and cannot keep replicas of the streams")
         case APIError(err_code=code) if code in EXHAUSTED:

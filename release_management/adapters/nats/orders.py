@@ -77,6 +77,13 @@ class ExecutorService:
         self._ticker = Ticker(TICK_SECONDS)
         self._held: set[int] = set()
         self._under_way: set[str] = set()
+        self._puller = Puller(connection, streams.ORDERS, self._consumer)
+        self.ready = self._puller.ready
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no orders can be taken at the moment."""
+        return self._puller.trouble
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -85,21 +92,20 @@ class ExecutorService:
             tasks.create_task(self._pull(tasks))
 
     async def _pull(self, tasks: asyncio.TaskGroup) -> None:
-        def config() -> api.ConsumerConfig:
-            return api.ConsumerConfig(
-                durable_name=self._name,
-                name=self._name,
-                filter_subject=f"{streams.ORDER_SUBJECTS}.{self._name}.*",
-                ack_policy=api.AckPolicy.EXPLICIT,
-                ack_wait=ACK_WAIT_SECONDS,
-                max_deliver=MAX_DELIVERIES,
-                max_ack_pending=AT_ONCE,
-            )
-
-        puller = Puller(self._connection, streams.ORDERS, config)
-        async with contextlib.aclosing(puller.messages()) as messages:
+        async with contextlib.aclosing(self._puller.messages()) as messages:
             async for message in messages:
                 self._accept(tasks, message)
+
+    def _consumer(self) -> api.ConsumerConfig:
+        return api.ConsumerConfig(
+            durable_name=self._name,
+            name=self._name,
+            filter_subject=f"{streams.ORDER_SUBJECTS}.{self._name}.*",
+            ack_policy=api.AckPolicy.EXPLICIT,
+            ack_wait=ACK_WAIT_SECONDS,
+            max_deliver=MAX_DELIVERIES,
+            max_ack_pending=AT_ONCE,
+        )
 
     def _accept(self, tasks: asyncio.TaskGroup, message: Msg) -> None:
         sequence = message.metadata.sequence.stream

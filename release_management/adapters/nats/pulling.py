@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 from nats.js import api
 from nats.js.errors import NotFoundError
 
-from release_management.adapters.nats.connection import AWAY, STORED_SECONDS, Connection, header
+from release_management.adapters.nats.connection import AWAY, STORED_SECONDS, Connection, header, understood
 
 PULL_SECONDS = 5.0
 RETRY_SECONDS = 0.2
@@ -46,6 +46,10 @@ class Puller:
         self._arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
         self._consumer: str | None = None
         self._inbox = ""
+        self.trouble: str | None = None
+        """Why nothing can be pulled at the moment."""
+        self.ready = asyncio.Event()
+        """Set once it could pull."""
 
     async def messages(self) -> AsyncGenerator[Msg, None]:
         """Every message, for ever. Close the iterator (`contextlib.aclosing`) when done."""
@@ -70,6 +74,7 @@ class Puller:
                         owed, expires = self._batch, time.monotonic() + PULL_SECONDS + 0.5
                 except AWAY as error:
                     _log.info("cannot pull", stream=self._stream, error=f"{type(error).__name__}: {error}")
+                    self.trouble = f"nothing can be taken from {self._stream}: {understood(error)}"
                     await self._pause()
                     continue
                 try:
@@ -104,6 +109,8 @@ class Puller:
             with contextlib.suppress(NotFoundError):
                 await self._js.delete_consumer(self._stream, name)
         made = await self._js.add_consumer(self._stream, config)
+        self.trouble = None
+        self.ready.set()
         return str(made.name)
 
     async def _ask(self, consumer: str) -> None:
@@ -120,6 +127,7 @@ class Puller:
             return True
         text = header(message, api.Header.DESCRIPTION)
         _log.info("pull refused", stream=self._stream, status=status, text=text)
+        self.trouble = " ".join(f"nothing can be taken from {self._stream}: {status} {text or ''}".split())
         await self._pause()
         return False
 

@@ -136,17 +136,16 @@ async def ensure_streams(
     await _patiently(ensure, patience, "the bus makes no streams yet")
 
 
-async def await_streams(js: JetStreamContext, *names: str, patience: float = PATIENCE_SECONDS) -> None:
-    """Wait until the gateway has made streams. Raises `BusAwayError` after `patience` seconds."""
-
-    async def look() -> None:
+async def missing(js: JetStreamContext, names: Collection[str]) -> bool:
+    """Whether one of these streams is not there. Raises `BusError` where the bus does not say."""
+    try:
         for name in names:
-            try:
-                await js.stream_info(name)
-            except NotFoundError as error:
-                raise BusAwayError(f"there is no stream {name}; a gateway makes it") from error
-
-    await _patiently(look, patience, "streams are waited for")
+            await js.stream_info(name)
+    except NotFoundError:
+        return True
+    except AWAY as error:
+        raise understood(error) from error
+    return False
 
 
 async def _ensure(js: JetStreamContext, config: StreamConfig) -> None:

@@ -58,8 +58,5 @@ class AgendaRole:
 async def look_after(orchestrator: Orchestrator, health: Health) -> None:
     """Have the health say how the agenda does, until cancelled."""
     while True:
-        if orchestrator.trouble is not None:
-            health.trouble("agenda", orchestrator.trouble)
-        else:
-            health.clear("agenda")
+        health.show("agenda", orchestrator.trouble)
         await asyncio.sleep(LOOK_SECONDS)

@@ -1,16 +1,22 @@
-"""A role's connection to the bus, watched."""
+"""A role's connection to the bus, and the streams that it makes there, watched."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Coroutine
+from typing import Any
 
 from release_management.adapters.home import Home
 from release_management.adapters.nats.connection import AWAY, Connection, connect
+from release_management.adapters.nats.streams import ensure_streams, missing
 from release_management.adapters.roles.health import Health
 from release_management.services import measures
-from release_management.services.bus import BusAwayError
+from release_management.services.bus import BusAwayError, BusError
 
 LOOK_SECONDS = 0.5
+STREAMS_SECONDS = 5.0
+"""After how long a stream that is gone is missed."""
+_CONNECTIONS: set[Connection] = set()
+"""All of this process: one that runs several roles has one for each."""
 
 
 @contextlib.asynccontextmanager
@@ -23,23 +29,64 @@ async def on_bus(home: Home, user: str, health: Health) -> AsyncIterator[Connect
     if url is None:
         raise BusAwayError(f"no message bus was started in {home.folder} yet; start it with relman up, or name one")
     connection = await connect(url, f"relman {health.role}")
+    _CONNECTIONS.add(connection)
     try:
-        async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(_watch(connection, health))
+        async with _beside(_watch(connection, user, health)):
             yield connection
-            watching.cancel()
     finally:
-        measures.BUS_CONNECTED.set(0)
+        _CONNECTIONS.discard(connection)
+        _measure()
         with contextlib.suppress(*AWAY):
             await connection.close()
 
 
-async def _watch(connection: Connection, health: Health) -> None:
+@contextlib.asynccontextmanager
+async def with_streams(
+    connection: Connection, replicas: int, names: Collection[str], health: Health
+) -> AsyncIterator[None]:
+    """Make streams, and make them again wherever they are gone; the health says where that does not succeed."""
+    await ensure_streams(connection.jetstream(), replicas, names)
+    async with _beside(_keep(connection, replicas, names, health)):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _beside(watching: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """The body is cancelled, and the error raised, where the watch fails."""
+    async with asyncio.TaskGroup() as tasks:
+        watch = tasks.create_task(watching)
+        yield
+        watch.cancel()
+
+
+async def _watch(connection: Connection, user: str, health: Health) -> None:
+    part = f"bus {user}"
     while not connection.is_closed:
-        measures.BUS_CONNECTED.set(connection.is_connected)
-        if connection.is_connected:
-            health.clear("bus")
-        else:
-            health.trouble("bus", "the message bus does not answer; connecting again")
+        _measure()
+        health.show(part, None if connection.is_connected else "the message bus does not answer; connecting again")
         await asyncio.sleep(LOOK_SECONDS)
     raise BusAwayError("the bus has closed our connection for good; what it said stands before this in the log")
+
+
+def _measure() -> None:
+    measures.BUS_CONNECTED.set(bool(_CONNECTIONS) and all(each.is_connected for each in _CONNECTIONS))
+
+
+async def _keep(connection: Connection, replicas: int, names: Collection[str], health: Health) -> None:
+    part = f"streams {', '.join(sorted(names))}"
+    js = connection.jetstream()
+    back = asyncio.Event()
+    connection.found.add(back.set)
+    try:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(back.wait(), STREAMS_SECONDS)
+            back.clear()
+            try:
+                if await missing(js, names):
+                    await ensure_streams(js, replicas, names)
+                health.clear(part)
+            except BusError as error:
+                health.trouble(part, str(error))
+    finally:
+        connection.found.discard(back.set)

@@ -9,6 +9,8 @@ from release_management.adapters.nats.orders import ExecutorService
 from release_management.adapters.roles.bus import on_bus
 from release_management.adapters.roles.health import Health
 
+LOOK_SECONDS = 0.5
+
 
 class ExecutorRole:
     """Takes the orders of one executor by name; several of them share its orders."""
@@ -25,7 +27,17 @@ class ExecutorRole:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(executor.run())
-                    tasks.create_task(ExecutorService(connection, self._name, executor).run())
+                    service = ExecutorService(connection, self._name, executor)
+                    tasks.create_task(service.run())
+                    tasks.create_task(look_at_orders(service, self._name, self._health))
+                    await service.ready.wait()
                     self._health.stand("active")
             finally:
                 await executor.stop(keep=True)
+
+
+async def look_at_orders(service: ExecutorService, name: str, health: Health) -> None:
+    """Have the health say whether orders can be taken, until cancelled."""
+    while True:
+        health.show(f"orders {name}", service.trouble)
+        await asyncio.sleep(LOOK_SECONDS)

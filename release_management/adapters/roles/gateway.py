@@ -9,8 +9,8 @@ from release_management.adapters.home import Home
 from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.dead_letters import DeadLetters
-from release_management.adapters.nats.streams import ensure_streams
-from release_management.adapters.roles.bus import on_bus
+from release_management.adapters.nats.streams import WORK
+from release_management.adapters.roles.bus import on_bus, with_streams
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.lease import serve_in_turn
 from release_management.domain.registry import Registry
@@ -37,8 +37,10 @@ class GatewayRole:
             stack.callback(log.close)
             keyring = await asyncio.to_thread(self._home.open_keyring)
             stack.callback(keyring.close)
-            async with on_bus(self._home, "gateway", self._health) as connection:
-                await ensure_streams(connection.jetstream(), self._home.replicas)
+            async with (
+                on_bus(self._home, "gateway", self._health) as connection,
+                with_streams(connection, self._home.replicas, WORK, self._health),
+            ):
 
                 async def decide(lease: Lease) -> None:
                     await self._decide(lease, connection, log, registry, keyring)
@@ -56,7 +58,7 @@ class GatewayRole:
                 await commands.ready.wait()
                 self._health.stand("active")
                 while not gateway.deposed.is_set():
-                    look_at(gateway, self._health)
+                    look_at(gateway, commands, self._health)
                     look_at_clock(self._clock, self._health)
                     await asyncio.sleep(LOOK_SECONDS)
                 serving.cancel()
@@ -64,7 +66,7 @@ class GatewayRole:
             await asyncio.to_thread(gateway.close)
 
 
-def look_at(gateway: Gateway, health: Health) -> None:
+def look_at(gateway: Gateway, commands: CommandService, health: Health) -> None:
     """Have the health say how the gateway does."""
     waiting = gateway.waiting
     measures.QUEUE_LENGTH.set(waiting)
@@ -73,10 +75,8 @@ def look_at(gateway: Gateway, health: Health) -> None:
         health.warn("queue", f"{waiting:,} of {WAITING:,} commands wait; at the end callers are told busy")
     else:
         health.clear("queue")
-    if gateway.trouble is not None:
-        health.trouble("store", gateway.trouble)
-    else:
-        health.clear("store")
+    health.show("store", gateway.trouble)
+    health.show("commands", commands.trouble)
 
 
 def look_at_clock(clock: RecordingClock, health: Health) -> None:

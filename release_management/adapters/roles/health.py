@@ -19,8 +19,8 @@ class Health:
     """One role's health, for any thread.
 
     A *trouble* keeps it from its work: it is not well while it has one. A *warning* wants to be seen by a person, and
-    the work goes on. Each belongs to a part ("store", "bus", "projection deployments") that has one of them at most;
-    the part "serving" is well again as soon as it serves, or stands by.
+    the work goes on. Each belongs to a part ("store", "bus gateway", "projection deployments") that has one of them at
+    most; the part "serving" is well again as soon as it serves, or stands by.
     """
 
     def __init__(self, role: str) -> None:
@@ -69,6 +69,13 @@ class Health:
         if gone is not None:
             _log.info("well again", role=self.role, part=part, was=gone[1])
         self._measure()
+
+    def show(self, part: str, trouble: str | None) -> None:
+        """A part's trouble as it stands now; None: nothing is wrong with it."""
+        if trouble is None:
+            self.clear(part)
+        else:
+            self.trouble(part, trouble)
 
     def document(self) -> dict[str, Any]:
         """All of it, as JSON."""

@@ -5,8 +5,8 @@ import contextlib
 
 from release_management.adapters.home import Home
 from release_management.adapters.nats.events import NatsEventStream
-from release_management.adapters.nats.streams import EVENTS, ensure_streams
-from release_management.adapters.roles.bus import on_bus
+from release_management.adapters.nats.streams import EVENTS
+from release_management.adapters.roles.bus import on_bus, with_streams
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.lease import serve_in_turn
 from release_management.domain.registry import Registry
@@ -32,8 +32,10 @@ class RelayRole:
         """Serve until cancelled."""
         log = await asyncio.to_thread(self._home.open_log, Registry())
         with contextlib.closing(log):
-            async with on_bus(self._home, "relay", self._health) as connection:
-                await ensure_streams(connection.jetstream(), self._home.replicas, (EVENTS,))
+            async with (
+                on_bus(self._home, "relay", self._health) as connection,
+                with_streams(connection, self._home.replicas, (EVENTS,), self._health),
+            ):
                 stream = NatsEventStream(connection, log.store_id)
                 relay = Relay(log, stream)
 
@@ -61,11 +63,8 @@ async def publish_while_it_can(relay: Relay, log: EventLog, health: Health) -> N
 
 async def _watch(relay: Relay, log: EventLog, health: Health) -> None:
     while True:
+        health.show("events", None if relay.trouble is None else f"events are not published: {relay.trouble}")
         end = await in_thread(log.last_position)
-        if relay.trouble is not None:
-            health.trouble("events", f"events are not published: {relay.trouble}")
-        else:
-            health.clear("events")
         if relay.position is not None:
             health.clear("history")
             behind = end - relay.position

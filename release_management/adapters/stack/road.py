@@ -15,7 +15,8 @@ from release_management.adapters.nats.dead_letters import DeadLetters
 from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
 from release_management.adapters.roles.agenda import look_after
-from release_management.adapters.roles.bus import on_bus
+from release_management.adapters.roles.bus import on_bus, with_streams
+from release_management.adapters.roles.executor import look_at_orders
 from release_management.adapters.roles.gateway import look_at, look_at_clock
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.passing import keep_serving
@@ -53,7 +54,9 @@ class Road:
                 executor = make_executor(name, self._core.home.folder, self._core.clock)
                 stack.push_async_callback(executor.stop)
                 tasks.create_task(executor.run())
-                tasks.create_task(ExecutorService(executing, name, executor).run())
+                service = ExecutorService(executing, name, executor)
+                tasks.create_task(service.run())
+                tasks.create_task(look_at_orders(service, name, self._health))
 
     async def _decide(self) -> None:
         """Serve everything that needs the store, for as long as one gateway decides."""
@@ -67,10 +70,10 @@ class Road:
             agenda = ProjectedAgenda(core.log, core.registry, core.home.agenda)
             stack.callback(agenda.close)
             deciding = await bus("gateway")
-            await streams.ensure_streams(deciding.jetstream(), core.home.replicas)
+            await stack.enter_async_context(with_streams(deciding, core.home.replicas, streams.WORK, health))
             acting = await bus("orchestrator")
             publishing = await bus("relay")
-            await streams.ensure_streams(publishing.jetstream(), core.home.replicas, (streams.EVENTS,))
+            await stack.enter_async_context(with_streams(publishing, core.home.replicas, (streams.EVENTS,), health))
             self._streams.set()
             commands = CommandService(deciding, gateway, DeadLetters(deciding, core.keyring))
             orchestrator = Orchestrator(
@@ -90,7 +93,7 @@ class Road:
                 await commands.ready.wait()
                 health.stand("active")
                 while not gateway.deposed.is_set():
-                    look_at(gateway, health)
+                    look_at(gateway, commands, health)
                     look_at_clock(core.recording, health)
                     await asyncio.sleep(LOOK_SECONDS)
                 raise DeposedError("the gateway's lease was lost; it is taken again where nobody else has it")

@@ -190,14 +190,20 @@ async def test_replicas_without_a_cluster_are_an_error_at_once(server: NatsServe
     await connection.close()
 
 
-async def test_streams_are_waited_for_until_the_gateway_has_made_them(server: NatsServer) -> None:
-    relay = await connect(server.urls["relay"], "test")
-    with pytest.raises(BusAwayError, match="no stream RELMAN_EVENTS; a gateway makes it"):
-        await streams.await_streams(relay.jetstream(), streams.EVENTS, patience=0.1)
-    waiting = asyncio.create_task(streams.await_streams(relay.jetstream(), streams.EVENTS))
-    async with connected(server):
-        await waiting
-    await relay.close()
+async def test_a_puller_says_why_it_cannot_pull_and_that_it_can_again(server: NatsServer) -> None:
+    async with connected(server) as bus:
+        js = bus.connection.jetstream()
+        puller = Puller(bus.connection, streams.COMMANDS, consumer)
+        async with contextlib.aclosing(puller.messages()) as messages:
+            waiting = asyncio.ensure_future(anext(messages))
+            await puller.ready.wait()
+            await js.delete_stream(streams.COMMANDS)
+            while "does not have the stream" not in (puller.trouble or ""):
+                await asyncio.sleep(0.01)
+            await streams.ensure_streams(js)
+            await publish(bus.connection, "relman.commands.a.b", b"hello", {})
+            assert (await waiting).data == b"hello"
+            assert puller.trouble is None
 
 
 async def test_a_message_is_stored_once_however_often_its_publisher_has_to_try(server: NatsServer) -> None:

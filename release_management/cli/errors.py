@@ -57,7 +57,7 @@ def exit_code(error: Exception) -> int | None:
     from release_management.adapters.stack.supervisor import NotStartedError
     from release_management.domain.words import Refused
     from release_management.manager import NotFinishedError
-    from release_management.services.bus import BusAwayError, BusError, QueryNotUnderstood
+    from release_management.services.bus import BusAwayError, BusError, BusUnfitError, QueryNotUnderstood
     from release_management.services.wishes import NotUnderstood
 
     if isinstance(error, NotReachableError | BusAwayError | ConnectionError):
@@ -75,6 +75,7 @@ def exit_code(error: Exception) -> int | None:
         NotStartedError,
         NotFinishedError,
         BusError,
+        BusUnfitError,
         DBAPIError,
         OSError,
     )

@@ -24,6 +24,10 @@ class OutOfStepError(BusError):
     """The event stream is not where the publisher thought it was. Read its position again."""
 
 
+class BusUnfitError(Exception):
+    """The bus is there and cannot be used as it is. Trying again does not help: a person has to change it."""
+
+
 class GatewayFailed(Exception):
     """The gateway failed at one wish: a fault of ours. Nothing was recorded. The text goes to the caller."""
 

@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.errors import APIError
 
-from release_management.services.bus import BusAwayError, BusError, BusFullError, OutOfStepError
+from release_management.services.bus import BusAwayError, BusError, BusFullError, BusUnfitError, OutOfStepError
 
 LOOK_SECONDS = 0.5
 CONNECT_SECONDS = 5.0
@@ -153,10 +153,10 @@ def header(message: Msg, name: str) -> str | None:
     return (message.headers or {}).get(name) or None
 
 
-def understood(error: BaseException) -> BusError:
+def understood(error: BaseException) -> BusError | BusUnfitError:
     """What an error of nats-py means to a service."""
     match error:
-        case BusError():
+        case BusError() | BusUnfitError():
             return error
         case APIError(err_code=code) if code in OUT_OF_STEP:
             return OutOfStepError(error.description or "out of step")
@@ -168,7 +168,10 @@ def understood(error: BaseException) -> BusError:
         case APIError(err_code=code) if code == NO_STREAM:
             return BusAwayError("the bus does not have the stream; it is made again within seconds")
         case APIError(err_code=code) if code == NOT_CLUSTERED:
-            return BusError("this nats-server is no cluster, and cannot keep replicas of the streams")
+            return BusUnfitError(
+                "this nats-server is no cluster, and cannot keep replicas of the streams: start the roles without "
+                "--replicas, or with the servers of a cluster"
+            )
         case APIError(err_code=code) if code in EXHAUSTED:
             return BusFullError(
                 f"busy: the bus has no room left ({error.description}); give its JetStream more storage or memory"

@@ -10,7 +10,7 @@ from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfi
 from nats.js.errors import BadRequestError, NotFoundError
 
 from release_management.adapters.nats.connection import AWAY, understood
-from release_management.services.bus import BusAwayError, BusError
+from release_management.services.bus import BusAwayError, BusError, BusUnfitError
 
 COMMANDS = "RELMAN_COMMANDS"
 EVENTS = "RELMAN_EVENTS"
@@ -127,7 +127,8 @@ async def ensure_streams(
 ) -> None:
     """Create the streams of these names, or bring them to this configuration. Safe to repeat.
 
-    Servers that do not answer yet, or have no leader among them, are waited for `patience` seconds. Raises `BusError`.
+    Servers that do not answer yet, or have no leader among them, are waited for `patience` seconds.
+    Raises `BusError`, and `BusUnfitError` where a person has to change the servers.
     """
 
     async def ensure() -> None:
@@ -156,7 +157,7 @@ async def _ensure(js: JetStreamContext, config: StreamConfig) -> None:
             raise
         made = await js.update_stream(config)
     if config.allow_atomic and not made.config.allow_atomic:
-        raise BusError("this nats-server is too old; relman needs 2.12 or newer")
+        raise BusUnfitError("this nats-server is too old; relman needs 2.12 or newer")
 
 
 async def _patiently(attempt: Callable[[], Awaitable[None]], patience: float, doing: str) -> None:
@@ -166,8 +167,8 @@ async def _patiently(attempt: Callable[[], Awaitable[None]], patience: float, do
             await attempt()
             return
         except AWAY as error:
-            trouble = understood(error)
-        except BusError as error:
+            trouble: BusError | BusUnfitError = understood(error)
+        except (BusError, BusUnfitError) as error:
             trouble = error
         if not isinstance(trouble, BusAwayError) or time.monotonic() + RETRY_SECONDS >= deadline:
             raise trouble

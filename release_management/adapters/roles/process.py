@@ -28,10 +28,19 @@ from release_management.adapters.roles.http import DEFAULT_ADDRESS, AddressTaken
 from release_management.adapters.roles.passing import PASSING, causes, is_damage, keep_serving, line
 from release_management.adapters.stack.logs import log_everything
 from release_management.adapters.stack.words import FINAL, SENTENCE
+from release_management.services.bus import BusUnfitError
 from release_management.services.ports import LogUnavailableError
 from release_management.services.relay import RelayMismatchError
 
-EXPECTED = (AddressTakenError, EventStoreError, KeyringError, NatsServerError, ReadModelError, RelayMismatchError)
+EXPECTED = (
+    AddressTakenError,
+    BusUnfitError,
+    EventStoreError,
+    KeyringError,
+    NatsServerError,
+    ReadModelError,
+    RelayMismatchError,
+)
 """What is said in one sentence; anything else is a mistake of ours, and shown with its traceback."""
 LEAVE_SECONDS = 1.0
 """How long a role that has ended waits for its helper threads."""
@@ -201,7 +210,8 @@ def _explained(error: BaseException, role: str, home: Home) -> Iterator[tuple[st
         made = home.read_models if role == "projector" else home.agenda
         yield f"{made} is damaged: remove it; it is built again", True
     elif isinstance(error, (*EXPECTED, *PASSING)):
-        yield str(error), isinstance(error, EventStoreError) and not isinstance(error, LogUnavailableError)
+        final = isinstance(error, EventStoreError | BusUnfitError) and not isinstance(error, LogUnavailableError)
+        yield str(error), final
 
 
 def _die_with_parent() -> None:

@@ -28,7 +28,7 @@ from release_management.adapters.nats.connection import (
 )
 from release_management.adapters.nats.pulling import Puller
 from release_management.adapters.nats.server import NatsServer
-from release_management.services.bus import BusAwayError, BusError, BusFullError, OutOfStepError
+from release_management.services.bus import BusAwayError, BusFullError, BusUnfitError, OutOfStepError
 from tests.adapters.nats.fakes import WatchedServer, connected, watch
 
 
@@ -185,7 +185,7 @@ def test_an_error_of_the_bus_becomes_a_sentence(code: int, description: str, kin
 
 async def test_replicas_without_a_cluster_are_an_error_at_once(server: NatsServer) -> None:
     connection = await connect(server.urls["gateway"], "test")
-    with pytest.raises(BusError, match="no cluster"):
+    with pytest.raises(BusUnfitError, match="no cluster"):
         await streams.ensure_streams(connection.jetstream(), 3)
     await connection.close()
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from nats.js.api import DiscardPolicy
+from nats.js.api import DiscardPolicy, StreamConfig, StreamInfo
 
 from release_management.adapters.home import Home
 from release_management.adapters.nats import streams
@@ -20,10 +22,19 @@ from release_management.adapters.roles.executor import ExecutorRole
 from release_management.adapters.roles.gateway import GatewayRole
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.relay import publish_while_it_can
+from release_management.adapters.stack.words import FINAL, SENTENCE
 from release_management.services import measures
-from release_management.services.bus import BusError
+from release_management.services.bus import BusError, BusUnfitError
 from release_management.services.relay import Relay
 from tests.adapters.nats.fakes import FakeLog, connected, record, running
+
+ROAD = """
+import sys
+from pathlib import Path
+from release_management.adapters.home import Home
+from release_management.adapters.roles.process import run
+sys.exit(run("road", Home(Path(sys.argv[1]), replicas=3)))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +123,35 @@ async def test_a_relay_that_cannot_publish_is_not_well(server: NatsServer) -> No
             await streams.ensure_streams(js, names=[streams.EVENTS])
             await until(lambda: relay.position == 4 and health.is_well)
             assert (await js.stream_info(streams.EVENTS)).state.messages == 4
+
+
+@pytest.mark.parametrize("role", ["gateway", "relay", "road"])
+async def test_a_role_ends_with_its_sentence_where_only_a_person_can_mend_the_bus(
+    server: NatsServer, tmp_path: Path, role: str
+) -> None:
+    words = ("-m", "release_management.cli", "serve", role, "--replicas", "3", "--data", str(tmp_path))
+    if role == "road":
+        words = ("-c", ROAD, str(tmp_path))
+    process = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=PIPE, stderr=PIPE)
+    _, said = await process.communicate()
+    assert process.returncode == FINAL
+    last = said.decode().splitlines()[-1]
+    assert last.startswith(SENTENCE + "this nats-server is no cluster, and cannot keep replicas of the streams: start")
+
+
+async def test_a_server_that_is_too_old_is_not_waited_for(server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with connected(server) as bus:
+        js = bus.events.jetstream()
+        add = js.add_stream
+
+        async def add_as_an_old_server_does(config: StreamConfig) -> StreamInfo:
+            made = await add(config)
+            made.config.allow_atomic = None
+            return made
+
+        monkeypatch.setattr(js, "add_stream", add_as_an_old_server_does)
+        with pytest.raises(BusUnfitError, match=r"too old; relman needs 2\.12"):
+            await streams.ensure_streams(js, names=[streams.EVENTS])
 
 
 async def test_every_connection_of_a_process_has_a_part_and_the_gauge_is_of_all(

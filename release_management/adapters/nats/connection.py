@@ -180,7 +180,7 @@ def understood(error: BaseException) -> BusError | BusUnfitError:
             return BusAwayError(f"the bus does not answer ({type(error).__name__}: {error})")
 
 
-def _not_stored(connection: Connection, error: BaseException) -> BusError:
+def _not_stored(connection: Connection, error: BaseException) -> BusError | BusUnfitError:
     """A server that cannot write does not answer, and does so only once it was started again with room to write."""
     if isinstance(error, TimeoutError) and not isinstance(error, Interrupted) and connection.is_connected:
         return BusAwayError("the bus does not say that it has stored it; is its disk full?")

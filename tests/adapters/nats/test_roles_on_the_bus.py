@@ -129,7 +129,7 @@ async def test_a_relay_that_cannot_publish_is_not_well(server: NatsServer) -> No
 async def test_a_role_ends_with_its_sentence_where_only_a_person_can_mend_the_bus(
     server: NatsServer, tmp_path: Path, role: str
 ) -> None:
-    words = ("-m", "release_management.cli", "serve", role, "--replicas", "3", "--data", str(tmp_path))
+    words: tuple[str, ...] = ("-m", "release_management.cli", "serve", role, "--replicas", "3", "--data", str(tmp_path))
     if role == "road":
         words = ("-c", ROAD, str(tmp_path))
     process = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=PIPE, stderr=PIPE)

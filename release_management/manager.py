@@ -87,7 +87,12 @@ class ReleaseManager:
         self._actor = None if actor is None else text("actor", actor)
         address = data_address(data)
         self._temporary = tempfile.mkdtemp(prefix="relman-") if address == ":memory:" else None
-        self._opened: Backend | None = connect(self._temporary or address, may_start=True, store=store)
+        try:
+            self._opened: Backend | None = connect(self._temporary or address, may_start=True, store=store)
+        except BaseException:
+            if self._temporary is not None:
+                shutil.rmtree(self._temporary, ignore_errors=True)
+            raise
         self._owns = True
         self._process = os.getpid()
         self._sender = "python"

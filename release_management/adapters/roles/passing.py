@@ -52,6 +52,11 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
+def damaged(made: object) -> str:
+    """The sentence about a broken file, or database, of what is made of the log."""
+    return f"{made} is damaged: remove it; it is built again"
+
+
 def is_damage(error: BaseException) -> bool:
     """Whether a file of SQLite's is broken."""
     file = error.orig if isinstance(error, DBAPIError) else error

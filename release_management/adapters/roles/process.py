@@ -25,7 +25,7 @@ from release_management.adapters.nats.server import NatsServerError
 from release_management.adapters.read_model import ReadModelError
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.http import DEFAULT_ADDRESS, AddressTakenError, HealthServer
-from release_management.adapters.roles.passing import PASSING, causes, is_damage, keep_serving, line
+from release_management.adapters.roles.passing import PASSING, causes, damaged, is_damage, keep_serving, line
 from release_management.adapters.stack.logs import log_everything
 from release_management.adapters.stack.words import FINAL, SENTENCE
 from release_management.services.bus import BusUnfitError
@@ -208,7 +208,7 @@ def _explained(error: BaseException, role: str, home: Home) -> Iterator[tuple[st
     if is_damage(error):
         # The log and the keyring have words of their own: this is what the role has made of them.
         made = home.read_models if role == "projector" else home.agenda
-        yield f"{made} is damaged: remove it; it is built again", True
+        yield damaged(made), True
     elif isinstance(error, (*EXPECTED, *PASSING)):
         final = isinstance(error, EventStoreError | BusUnfitError) and not isinstance(error, LogUnavailableError)
         yield str(error), final

@@ -15,7 +15,7 @@ from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, R
 from release_management.adapters.nats.server import NatsServer
 from release_management.adapters.read_model import TROUBLE, Progress, Unparked
 from release_management.adapters.roles.health import Health
-from release_management.adapters.roles.passing import keep_serving
+from release_management.adapters.roles.passing import damaged, is_damage, keep_serving
 from release_management.adapters.roles.projector import Answering
 from release_management.adapters.stack.backends import Client
 from release_management.adapters.stack.core import Core
@@ -52,12 +52,16 @@ class Owner:
     def __init__(self, home: Home, lock: FolderLock, *, may_start: bool) -> None:
         self._lock = lock
         self._process = os.getpid()
-        try:
-            self._core = Core(home)
-        except BaseException:
-            self._lock.release()
-            raise
-        self._reading = Reading(self._core.home, self._core.log, self._core.keyring)
+        with contextlib.ExitStack() as opened:
+            opened.callback(lock.release)
+            self._core = opened.enter_context(Core(home))
+            try:
+                self._reading = Reading(home, self._core.log, self._core.keyring)
+            except Exception as error:
+                if is_damage(error):
+                    raise NotReachableError(damaged(home.read_models)) from error
+                raise
+            opened.pop_all()
         self._may_start = may_start
         self._starting = threading.Lock()
         self._server: NatsServer | None = None
@@ -97,24 +101,38 @@ class Owner:
             if self._loop is not None:
                 self._look_after()
                 return
-            self._server = NatsServer(self._core.home.folder)
-            self._server.start()
-            self._loop = LoopThread("road")
-            moving, answering = Health("road"), Health("projector")
-            queries = Answering(self._core.home, self._core.log, self._reading, answering)
-            self._serving = [
-                self._loop.start(Road(self._core, moving).serve()),
-                self._loop.start(keep_serving(queries.serve, answering)),
-            ]
-            deadline = time.monotonic() + START_SECONDS
-            while not (moving.ready and answering.ready) and self._core.trouble is None:
-                self._raise_what_ended()
-                if time.monotonic() > deadline:
-                    said = [each["says"] for it in (moving, answering) for each in it.document()["troubles"]]
-                    raise NotReachableError(
-                        "; ".join([f"the road did not start within {START_SECONDS:g} s", *dict.fromkeys(said)])
-                    )
-                time.sleep(0.005)
+            try:
+                self._start_road()
+            except BaseException:
+                self._end_road()
+                raise
+
+    def _start_road(self) -> None:
+        self._server = NatsServer(self._core.home.folder)
+        self._server.start()
+        self._loop = LoopThread("road")
+        moving, answering = Health("road"), Health("projector")
+        queries = Answering(self._core.home, self._core.log, self._reading, answering)
+        self._serving = [
+            self._loop.start(Road(self._core, moving).serve()),
+            self._loop.start(keep_serving(queries.serve, answering)),
+        ]
+        deadline = time.monotonic() + START_SECONDS
+        while not (moving.ready and answering.ready) and self._core.trouble is None:
+            self._raise_what_ended()
+            if time.monotonic() > deadline:
+                said = [each["says"] for it in (moving, answering) for each in it.document()["troubles"]]
+                raise NotReachableError(
+                    "; ".join([f"the road did not start within {START_SECONDS:g} s", *dict.fromkeys(said)])
+                )
+            time.sleep(0.005)
+
+    def _end_road(self) -> None:
+        if self._loop is not None:
+            self._loop.close()
+        if self._server is not None:
+            self._server.stop()
+        self._loop, self._server, self._serving = None, None, []
 
     def _refuse_in_fork(self) -> None:
         if self._process != os.getpid():
@@ -173,10 +191,7 @@ class Owner:
         """End the road, the bus, the deployed processes; then the projections, the gateway, the lock."""
         if self._process != os.getpid():
             return
-        if self._loop is not None:
-            self._loop.close()
-        if self._server is not None:
-            self._server.stop()
+        self._end_road()
         self._reading.close()
         self._core.close()
         self._lock.release()

@@ -20,6 +20,7 @@ from release_management.adapters.executors import EXECUTORS
 from release_management.adapters.folder import FolderLock
 from release_management.adapters.home import Home
 from release_management.adapters.nats.server import NatsServer
+from release_management.adapters.stack.logfiles import bound
 from release_management.adapters.stack.words import FINAL, SENTENCE
 
 READY_SECONDS = 30.0
@@ -167,6 +168,8 @@ class Supervisor:
                     child.wait()
         for name, child in list(self._children.items()):
             if child.poll() is None:
+                if bound(self._log_file(name)):
+                    self._begins[name] = 0
                 continue
             if child.returncode == FINAL:
                 raise NotStartedError(f"{name} cannot go on: {self._last_words(name)} (see {self._log_file(name)})")

@@ -1,0 +1,36 @@
+"""The owner of a folder, where it cannot be opened or started whole."""
+
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from release_management import NotReachableError, ReleaseManager
+from release_management.adapters.nats.server import NatsServer, NatsServerError
+
+
+def test_a_damaged_read_model_is_named_and_holds_nothing(tmp_path: Path) -> None:
+    with ReleaseManager(data=tmp_path) as relman:
+        relman.create_release("1.0.0", components=["web"])
+    for file in tmp_path.glob("read.db*"):
+        file.write_bytes(b"no database at all " * 1000)
+
+    for _ in range(2):
+        with pytest.raises(NotReachableError, match=r"read\.db is damaged: remove it; it is built again"):
+            ReleaseManager(data=tmp_path)
+
+    for file in tmp_path.glob("read.db*"):
+        file.unlink()
+    with ReleaseManager(data=tmp_path) as relman:
+        assert [release.version for release in relman.releases()] == ["1.0.0"]
+
+
+def test_a_start_that_failed_is_tried_again(tmp_path: Path) -> None:
+    with ReleaseManager(data=tmp_path) as relman:
+        relman.create_release("1.0.0", components=["web"])
+        with patch.object(NatsServer, "start", side_effect=NatsServerError("no nats-server here")):
+            for _ in range(2):
+                with pytest.raises(Exception, match="no nats-server here"):
+                    relman.deploy("1.0.0", "staging")
+        with pytest.raises(Exception, match="environment 'staging' does not exist"):
+            relman.deploy("1.0.0", "staging")

@@ -310,7 +310,7 @@ def test_a_dead_letter_is_looked_at_and_sent_again(shop: Installation) -> None:
     shown, first, second = talk(shop, look)
     assert (shown["payload"], shown["headers"]["Relman-Reply-To"]) == (payload.decode(), "not.there")
     assert first == {"id": id, "subject": "relman.commands.release.create", "reason": None}
-    assert "perhaps it was replayed before" in second["reason"]
+    assert second == first
     # It is as wrong as before, and so a dead letter again, with another id.
     until(lambda: dead_letters(shop)[0]["id"] > id)
 

@@ -6,6 +6,7 @@ which names nobody, and is not: an executor has no keys. That is why only orders
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 import secrets
@@ -32,6 +33,10 @@ KEY = "system:dead-letters"
 KEEP_SECONDS = 10.0
 GONE = (10037, 10043, 10057)  # what a server says of a message that was removed before
 EXCERPT_CHARACTERS = 200
+SOON = 100
+"""How many letters later, at most, the server's word on a letter's message is looked for."""
+REMEMBERED = 10_000
+"""How many replayed letters are remembered, for those who ask again."""
 KEPT_HEADERS = (streams.ACTOR, streams.REPLY_TO, streams.CONTENT_TYPE)
 WAYS_BACK = tuple(
     f"{subjects}." for subjects in (streams.COMMAND_SUBJECTS, streams.REPORT_SUBJECTS, streams.ORDER_SUBJECTS)
@@ -88,6 +93,8 @@ class DeadLetters:
         self._connection = connection
         self._js = connection.jetstream()
         self._keyring = keyring
+        self._replaying = asyncio.Lock()
+        self._replayed: dict[int, str] = {}
 
     async def store(
         self,
@@ -124,15 +131,21 @@ class DeadLetters:
     async def replay(self, ids: Sequence[int]) -> tuple[Replay, ...]:
         """Send the messages of letters again to where they came from, in their order, and remove the letters.
 
-        Twice is harmless: it is sent under a message id of the letter's. Raises `BusError`; some are then sent.
+        Twice is harmless: it is sent under a message id of the letter's, and one that was sent is answered as before,
+        also to who asks meanwhile. Raises `BusError`; some are then sent.
         """
-        try:
-            return tuple([await self._replay(id) for id in sorted(set(ids))])
-        except AWAY as error:
-            raise understood(error) from error
+        async with self._replaying:
+            try:
+                wanted = sorted(set(ids))
+                letters = {id: await self._letter(id) for id in wanted if id not in self._replayed}
+                advisories = await self._advisories([letter for letter in letters.values() if letter is not None])
+                return tuple([await self._replay(id, letters.get(id), advisories) for id in wanted])
+            except AWAY as error:
+                raise understood(error) from error
 
-    async def _replay(self, id: int) -> Replay:
-        letter = await self._letter(id)
+    async def _replay(self, id: int, letter: _Letter | None, advisories: Mapping[str, Sequence[int]]) -> Replay:
+        if (sent := self._replayed.get(id)) is not None:
+            return Replay(id, subject=sent)
         if letter is None:
             return Replay(id, reason="there is no such dead letter, or no more: perhaps it was replayed before")
         if letter.obstacle is not None:
@@ -143,21 +156,31 @@ class DeadLetters:
         await publish_patiently(self._connection, subject, letter.payload, headers, KEEP_SECONDS)
         if letter.advisory and letter.origin is not None:
             await self._delete(*_origin(letter.origin))
-        for sequence in await self._about(letter):
+        for sequence in (id, *advisories.get(letter.origin or "", ())):
             await self._delete(streams.DEAD, sequence)
+            self._replayed[sequence] = subject
+        while len(self._replayed) > REMEMBERED:
+            del self._replayed[next(iter(self._replayed))]
         _log.info("dead letter replayed", id=id, subject=subject)
         return Replay(id, subject=subject)
 
-    async def _about(self, letter: _Letter) -> Sequence[int]:
-        """The letter itself, and the server's word on the same message, which is kept soon after it."""
-        found = [letter.id]
-        if letter.origin is None or letter.advisory:
-            return found
-        last = (await self._js.stream_info(streams.DEAD)).state.last_seq
-        for sequence in range(letter.id + 1, min(last, letter.id + 100) + 1):
-            other = await self._letter(sequence)
-            if other is not None and other.advisory and other.origin == letter.origin:
-                found.append(sequence)
+    async def _advisories(self, letters: Sequence[_Letter]) -> Mapping[str, Sequence[int]]:
+        """The server's words on the messages of letters, which are kept soon after those; by origin."""
+        found: dict[str, list[int]] = {letter.origin: [] for letter in letters if letter.origin and not letter.advisory}
+        sequence = 0
+        for letter in letters:
+            sequence = max(sequence, letter.id)
+            while letter.origin in found and sequence < letter.id + SOON:
+                try:
+                    message = await self._js.get_msg(
+                        streams.DEAD, sequence + 1, subject=f"{streams.ADVISORIES}.>", next=True
+                    )
+                except NotFoundError:
+                    return found
+                sequence = message.seq or 0
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    said = json.loads(message.data or b"")
+                    found.get(f"{said['stream']}:{said['stream_seq']}", []).append(sequence)
         return found
 
     async def _delete(self, stream: str, sequence: int) -> None:

@@ -57,9 +57,9 @@ def test_dead_letters_are_shown_and_replayed(desk: Desk) -> None:
 
     sent = desk.done("dead-letters", "replay", str(first))
     assert sent.out == f"✔ {first} was sent again to relman.commands.release.create\n"
-    again = desk.relman("dead-letters", "replay", str(first), str(second), "--json")
+    again = desk.relman("dead-letters", "replay", str(first), str(second), "999", "--json")
     assert again.code == 1
-    assert [bool(each["subject"]) for each in again.json["error"]["replays"]] == [False, True]
+    assert [bool(each["subject"]) for each in again.json["error"]["replays"]] == [True, True, False]
     assert "perhaps it was replayed before" in again.json["error"]["reason"]
     for arguments in ([], ["1", "--all"], ["0"], ["x"]):
         assert desk.relman("dead-letters", "replay", *arguments).code == 2

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+from nats.js.errors import NotFoundError
 
 from release_management.adapters.nats import orders as orders_module
 from release_management.adapters.nats import streams
@@ -59,8 +60,11 @@ async def test_a_command_at_which_the_gateway_failed_is_replayed_once_it_is_mend
         assert bus.gateway.seen[-1].actor == "zoë"
         await gone(client)
         (twice,) = await client.replay_dead_letters([letter.id])
-        assert twice.subject is None
-        assert "perhaps it was replayed before" in (twice.reason or "")
+        assert (twice.subject, twice.reason) == ("relman.commands.release.create", None)
+        assert bus.gateway.seen.count(bus.gateway.seen[-1]) == 6
+        (never,) = await client.replay_dead_letters([99])
+        assert never.subject is None
+        assert "perhaps it was replayed before" in (never.reason or "")
 
 
 async def test_an_asked_command_is_queued_and_a_report_goes_back_to_the_reports(server: NatsServer) -> None:
@@ -84,9 +88,31 @@ async def test_twice_at_the_same_time_is_stored_once(server: NatsServer) -> None
         js = bus.connection.jetstream()
         before = (await js.stream_info(streams.COMMANDS)).state.last_seq
 
-        await asyncio.gather(*(bus.dead_letters.replay([letter.id]) for _ in range(5)))
+        replays = await asyncio.gather(*(bus.dead_letters.replay([letter.id]) for _ in range(5)))
 
+        assert {replay.subject for (replay,) in replays} == {"relman.commands.release.create"}
         assert (await js.stream_info(streams.COMMANDS)).state.last_seq == before + 1
+
+
+async def test_many_are_replayed_with_few_questions_and_the_server_s_words_on_them_go_too(server: NatsServer) -> None:
+    many = 40
+    async with serving(server) as bus, BusClient(server.url) as client:
+        js = bus.connection.jetstream()
+        for _ in range(many):
+            await publish(bus.connection, "relman.commands.release.create", b"garbage", {})
+        found = await letters(client, many)
+        while (await js.stream_info(streams.DEAD)).state.messages < 2 * many:
+            await asyncio.sleep(0.01)
+        last = (await js.stream_info(streams.DEAD)).state.last_seq
+        questions = await watch(bus, "$JS.API.STREAM.MSG.GET.>")
+
+        replays = await bus.dead_letters.replay([letter.id for letter in found])
+
+        assert [replay.subject for replay in replays] == ["relman.commands.release.create"] * many
+        assert questions.pending_msgs <= 2 * many + 1
+        for sequence in range(1, last + 1):
+            with pytest.raises(NotFoundError):
+                await js.get_msg(streams.DEAD, sequence)
 
 
 async def test_an_order_that_was_given_up_is_sent_again_and_its_original_removed(

@@ -11,14 +11,15 @@ from nats.js import api
 from pydantic import JsonValue
 
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.connection import AWAY, Connection, connect, publish_patiently
+from release_management.adapters.nats.connection import AWAY, Connection, connect
 from release_management.adapters.nats.events import recorded
 from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
+from release_management.adapters.nats.publishing import publish_patiently
 from release_management.adapters.nats.pulling import Puller
-from release_management.adapters.nats.questions import actor_header, ask, cloudevent
+from release_management.adapters.nats.questions import actor_header, ask, cloudevent, read_outcome
 from release_management.domain.record import Recorded
 from release_management.services.bus import BusAwayError, QueryNotUnderstood
-from release_management.services.wishes import NotUnderstood, Outcome, Wish
+from release_management.services.wishes import Outcome, Wish
 
 CONNECT_SECONDS = 5.0
 PATIENCE_SECONDS = 5.0
@@ -52,7 +53,7 @@ class BusClient:
         reply = await self._request(
             f"{streams.ASK_COMMAND}.{wish.command}", cloudevent(wish), actor_header(wish), COMMAND_PATIENCE_SECONDS
         )
-        return _outcome(reply)
+        return read_outcome(reply)
 
     async def send(self, wish: Wish, reply_to: str | None = None) -> None:
         """Queue a wish without waiting for its outcome, which goes to the subject `reply_to` if there is one.
@@ -75,7 +76,7 @@ class BusClient:
     async def outcome(self, sender: str, id: str) -> Outcome | None:
         """What became of a wish; None where it is unknown. Raises `NotReachableError`."""
         reply = await self._request(streams.ASK_OUTCOME, json.dumps({"sender": sender, "id": id}).encode())
-        return None if reply.get("status") == "unknown" else _outcome(reply)
+        return None if reply.get("status") == "unknown" else read_outcome(reply)
 
     async def query(self, name: str, params: dict[str, JsonValue] | None = None, after: int = 0) -> JsonValue:
         """A query's answer that has taken in the log up to `after`.
@@ -166,12 +167,6 @@ class BusClient:
             return await ask(connection, subject, payload, headers, timeout=self._timeout, patience=patience)
         except BusAwayError as error:
             raise NotReachableError(f"{error}; is `relman up` running?") from error
-
-
-def _outcome(reply: dict[str, Any]) -> Outcome:
-    if reply.get("status") == "not_understood":
-        raise NotUnderstood(reply["reason"])
-    return Outcome.model_validate_json(json.dumps(_unless_error(reply)))
 
 
 def _unless_misunderstood(reply: dict[str, Any]) -> dict[str, Any]:

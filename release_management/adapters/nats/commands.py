@@ -14,9 +14,10 @@ from pydantic import Field, ValidationError
 
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.asking import Answering, takes_answers
-from release_management.adapters.nats.connection import AWAY, Connection, Ticker, header, settle
+from release_management.adapters.nats.connection import AWAY, Connection, header
 from release_management.adapters.nats.dead_letters import DeadLetters
 from release_management.adapters.nats.pulling import Puller
+from release_management.adapters.nats.settling import Ticker, settle
 from release_management.domain.words import Value, explain
 from release_management.services.bus import BusError, Gateway
 from release_management.services.decisions import COMMANDS

@@ -22,8 +22,10 @@ from nats.js.api import RawStreamMsg
 from nats.js.errors import APIError, NotFoundError
 
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.connection import AWAY, Connection, publish_patiently, understood
+from release_management.adapters.nats.connection import AWAY, Connection
 from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
+from release_management.adapters.nats.meaning import understood
+from release_management.adapters.nats.publishing import publish_patiently
 from release_management.domain.record import timestamp
 from release_management.services import measures
 from release_management.services.ports import Keyring

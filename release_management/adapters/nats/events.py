@@ -10,15 +10,9 @@ from nats.js import api
 from nats.js.errors import NotFoundError
 
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.connection import (
-    AWAY,
-    STORED_SECONDS,
-    Connection,
-    header,
-    publish,
-    publish_together,
-    understood,
-)
+from release_management.adapters.nats.connection import AWAY, Connection, header
+from release_management.adapters.nats.meaning import understood
+from release_management.adapters.nats.publishing import STORED_SECONDS, publish, publish_together
 from release_management.domain.record import Recorded
 from release_management.services.bus import OutOfStepError
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import Connection
-from release_management.adapters.nats.questions import ask, cloudevent
-from release_management.services.bus import BusError, GatewayFailed
+from release_management.adapters.nats.questions import ask, cloudevent, read_outcome
+from release_management.services.bus import GatewayFailed
 from release_management.services.wishes import NotUnderstood, Outcome, Wish
 
 TIMEOUT_SECONDS = 10.0
@@ -27,23 +27,14 @@ class BusGateway:
     async def submit(self, wish: Wish) -> Outcome:
         """Submit a wish of `system:orchestrator` or `system:timers`. Raises `BusAwayError` and `GatewayFailed`."""
         try:
-            reply = await self._ask(f"{streams.SYSTEM_SUBJECTS}.{wish.command}", cloudevent(wish))
+            return read_outcome(await self._ask(f"{streams.SYSTEM_SUBJECTS}.{wish.command}", cloudevent(wish)))
         except NotUnderstood as error:
             raise GatewayFailed(str(error)) from None
-        if reply.get("status") == "not_understood":
-            raise GatewayFailed(reply["reason"])
-        return _outcome(reply)
 
     async def outcome(self, sender: str, id: str) -> Outcome | None:
         """What became of a wish; None where it is unknown. Raises `BusAwayError`."""
         reply = await self._ask(streams.ASK_OUTCOME, json.dumps({"sender": sender, "id": id}).encode())
-        return None if reply.get("status") == "unknown" else _outcome(reply)
+        return None if reply.get("status") == "unknown" else read_outcome(reply)
 
     async def _ask(self, subject: str, payload: bytes) -> dict[str, Any]:
         return await ask(self._connection, subject, payload, timeout=self._timeout, patience=PATIENCE_SECONDS)
-
-
-def _outcome(reply: dict[str, Any]) -> Outcome:
-    if "error" in reply:
-        raise BusError(reply["error"])
-    return Outcome.model_validate_json(json.dumps(reply))

@@ -11,9 +11,11 @@ from nats.js import api
 from pydantic import ValidationError
 
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.connection import Connection, Ticker, publish, settle
+from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.dead_letters import bury_order
+from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.pulling import Puller
+from release_management.adapters.nats.settling import Ticker, settle
 from release_management.domain.orders import Order, Report
 from release_management.domain.words import explain
 from release_management.services import measures

@@ -10,7 +10,9 @@ from nats.aio.msg import Msg
 from nats.js import api
 from nats.js.errors import NotFoundError
 
-from release_management.adapters.nats.connection import AWAY, STORED_SECONDS, Connection, header, understood
+from release_management.adapters.nats.connection import AWAY, Connection, header
+from release_management.adapters.nats.meaning import understood
+from release_management.adapters.nats.publishing import STORED_SECONDS
 
 PULL_SECONDS = 5.0
 RETRY_SECONDS = 0.2

@@ -10,8 +10,8 @@ import nats.errors
 
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import AWAY, Connection
-from release_management.services.bus import BusAwayError
-from release_management.services.wishes import NotUnderstood, Wish
+from release_management.services.bus import BusAwayError, BusError
+from release_management.services.wishes import NotUnderstood, Outcome, Wish
 
 RETRY_SECONDS = 0.1
 
@@ -46,6 +46,15 @@ async def ask(
         else:
             answer: dict[str, Any] = json.loads(reply.data)
             return answer
+
+
+def read_outcome(reply: dict[str, Any]) -> Outcome:
+    """The outcome in an answer. Raises `NotUnderstood`, and `BusError` where answering failed."""
+    if reply.get("status") == "not_understood":
+        raise NotUnderstood(reply["reason"])
+    if "error" in reply:
+        raise BusError(reply["error"])
+    return Outcome.model_validate_json(json.dumps(reply))
 
 
 def cloudevent(wish: Wish) -> bytes:

@@ -9,7 +9,8 @@ from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import BadRequestError, NotFoundError
 
-from release_management.adapters.nats.connection import AWAY, understood
+from release_management.adapters.nats.connection import AWAY
+from release_management.adapters.nats.meaning import understood
 from release_management.services.bus import BusAwayError, BusError, BusUnfitError
 
 COMMANDS = "RELMAN_COMMANDS"

@@ -16,8 +16,8 @@ from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient, NotReachableError
 from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.configuration import MAX_PAYLOAD_BYTES
-from release_management.adapters.nats.connection import publish
 from release_management.adapters.nats.events import NatsEventStream
+from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.queries import QueryService
 from release_management.adapters.nats.server import NatsServer
 from release_management.services.bus import BusFullError, QueryNotUnderstood

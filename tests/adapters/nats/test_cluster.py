@@ -13,10 +13,11 @@ import pytest
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient
 from release_management.adapters.nats.commands import CommandService
-from release_management.adapters.nats.connection import Connection, connect, publish_patiently
+from release_management.adapters.nats.connection import Connection, connect
 from release_management.adapters.nats.dead_letters import DeadLetters
 from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
+from release_management.adapters.nats.publishing import publish_patiently
 from release_management.services.bus import BusError
 from release_management.services.relay import Relay
 from tests.adapters.nats.fakes import FakeExecutor, FakeGateway, FakeKeyring, FakeLog, order, record, running, wish

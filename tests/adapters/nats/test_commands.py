@@ -12,7 +12,7 @@ from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient
 from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.configuration import MAX_PAYLOAD_BYTES
-from release_management.adapters.nats.connection import publish
+from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.server import NatsServer
 from release_management.services.wishes import MAX_MESSAGE_BYTES, NotUnderstood
 from tests.adapters.nats.fakes import Bus, connected, running, serving, watch, wish

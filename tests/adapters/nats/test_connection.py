@@ -15,19 +15,12 @@ from nats.js.errors import APIError
 
 from release_management.adapters.nats import server as server_module
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.connection import (
-    Interrupted,
-    Ticker,
-    connect,
-    inbox_prefix,
-    publish,
-    publish_patiently,
-    publish_together,
-    settle,
-    understood,
-)
+from release_management.adapters.nats.connection import Interrupted, connect, inbox_prefix
+from release_management.adapters.nats.meaning import understood
+from release_management.adapters.nats.publishing import publish, publish_patiently, publish_together
 from release_management.adapters.nats.pulling import Puller
 from release_management.adapters.nats.server import NatsServer
+from release_management.adapters.nats.settling import Ticker, settle
 from release_management.services.bus import BusAwayError, BusFullError, BusUnfitError, OutOfStepError
 from tests.adapters.nats.fakes import WatchedServer, connected, watch
 

@@ -13,9 +13,9 @@ from nats.js.errors import NotFoundError
 from release_management.adapters.nats import orders as orders_module
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.connection import publish
 from release_management.adapters.nats.letters import DeadLetter
 from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
+from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.server import NatsServer
 from release_management.services.bus import QueryNotUnderstood
 from release_management.services.wishes import MAX_MESSAGE_BYTES

@@ -11,10 +11,11 @@ from nats.aio.msg import Msg
 
 from release_management.adapters.nats import orders as module
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.connection import Connection, publish
-from release_management.adapters.nats.connection import settle as really_settle
+from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
+from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.server import NatsServer
+from release_management.adapters.nats.settling import settle as really_settle
 from release_management.domain.orders import Order
 from release_management.services.bus import BusFullError
 from release_management.services.wishes import read_cloudevent

@@ -12,8 +12,8 @@ from pydantic import JsonValue
 
 from release_management.adapters.nats.client import BusClient
 from release_management.adapters.nats.commands import CommandService
-from release_management.adapters.nats.connection import publish
 from release_management.adapters.nats.gateway import BusGateway
+from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.queries import QueryService
 from release_management.adapters.nats.server import NatsServer
 from release_management.services.bus import BusAwayError, GatewayFailed

@@ -13,8 +13,9 @@ from nats.aio.msg import Msg
 from nats.js import api
 
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.connection import header, publish
+from release_management.adapters.nats.connection import header
 from release_management.adapters.nats.events import NatsEventStream
+from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.pulling import Puller
 from release_management.adapters.nats.server import NatsServer
 from release_management.services.bus import BusError, OutOfStepError

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from release_management.adapters.nats.connection import connect, publish
+from release_management.adapters.nats.connection import connect
+from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.server import NatsServer, NatsServerError
 from release_management.adapters.nats.streams import EVENTS, ensure_streams
 from release_management.adapters.nats.urls import credentials, read_url

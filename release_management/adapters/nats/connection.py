@@ -1,6 +1,7 @@
 """A connection that never gives up, and never leaves anybody waiting for an answer that got lost with it."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 from urllib.parse import unquote, urlsplit
@@ -104,29 +105,43 @@ async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Conn
             _log.warning("bus trouble", name=name, error=f"{type(error).__name__}: {error}")
         last_trouble = trouble
 
+    # A task of its own: before Python 3.12 the wait_for inside can swallow a cancellation of its caller.
+    connecting = asyncio.create_task(
+        connection.connect(
+            servers,
+            name=name,
+            user=user,
+            password=unquote(known.password) if known.password is not None else None,
+            token=user if known.password is None else None,
+            inbox_prefix=inbox_prefix(user),
+            error_cb=failed,
+            disconnected_cb=lost,
+            reconnected_cb=found,
+            max_reconnect_attempts=-1,
+            # nats-py says int, but only ever sleeps this long
+            reconnect_time_wait=cast(int, RECONNECT_WAIT_SECONDS),
+            ping_interval=PING_SECONDS,
+            max_outstanding_pings=2,
+        )
+    )
     try:
-        async with asyncio.timeout(timeout):
-            await connection.connect(
-                servers,
-                name=name,
-                user=user,
-                password=unquote(known.password) if known.password is not None else None,
-                token=user if known.password is None else None,
-                inbox_prefix=inbox_prefix(user),
-                error_cb=failed,
-                disconnected_cb=lost,
-                reconnected_cb=found,
-                max_reconnect_attempts=-1,
-                # nats-py says int, but only ever sleeps this long
-                reconnect_time_wait=cast(int, RECONNECT_WAIT_SECONDS),
-                ping_interval=PING_SECONDS,
-                max_outstanding_pings=2,
-            )
-    except AWAY as error:
-        with contextlib.suppress(AssertionError):  # it had not come as far as to a transport
-            await connection.close()
-        raise BusAwayError(f"no connection to the bus within {timeout:g} s ({last_trouble})") from error
+        await asyncio.wait([connecting], timeout=timeout)
+        if not connecting.done():
+            raise TimeoutError
+        connecting.result()
+    except BaseException as error:
+        await _give_up(connection, connecting)
+        if isinstance(error, AWAY):
+            raise BusAwayError(f"no connection to the bus within {timeout:g} s ({last_trouble})") from error
+        raise
     return connection
+
+
+async def _give_up(connection: Connection, connecting: asyncio.Task[None]) -> None:
+    connecting.cancel()
+    await asyncio.wait([connecting])
+    with contextlib.suppress(AssertionError, *AWAY):  # it may not have come as far as to a transport
+        await connection.close()
 
 
 def header(message: Msg, name: str) -> str | None:

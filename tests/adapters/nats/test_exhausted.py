@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.connection import Connection, connect, publish, publish_together
+from release_management.adapters.nats.connection import Connection, connect
+from release_management.adapters.nats.publishing import publish, publish_together
 from release_management.adapters.nats.server import find_binary
 from release_management.services.bus import BusError, BusFullError
 

@@ -22,8 +22,8 @@ _HEAD = """\
 """
 _CLUSTER_HEAD = """\
 # Every server of the cluster has this same file. $RELMAN_NATS_SERVER is its own name, and $RELMAN_NATS_ROUTES is where
-# the others are: [nats://route:PASSWORD@ONE:6222, nats://route:PASSWORD@OTHER:6222]. Have the gateways make the streams
-# with three replicas: relman serve gateway --replicas 3
+# the others are: [nats://route:PASSWORD@ONE:6222, nats://route:PASSWORD@OTHER:6222]. Have the gateways
+# and relays make the streams with three replicas: relman serve gateway --replicas 3, relman serve relay --replicas 3
 """
 
 

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from release_management.adapters.read_model import ParkedError, Projector, UnknownProjectionError
 from release_management.domain.record import Event
-from release_management.domain.registry import FACTS, Registry
+from release_management.domain.registry import FACTS, UPCASTERS, Registry
 from release_management.domain.release import ReleaseBlocked, ReleaseUnblocked
 from release_management.projections import agenda
 from release_management.projections.catalog import PROJECTIONS
@@ -244,7 +244,7 @@ def test_an_older_record_is_read_where_it_may_mean_what_concerns_a_projection(ba
     story.release()
     renamed = Registry(
         {name: fact for name, fact in FACTS.items() if name != "release.published"},
-        {("release.published", 1): lambda data: [("release.unblocked", data)]},
+        {**UPCASTERS, ("release.published", 1): lambda data: [("release.unblocked", data)]},
     )
     where = backend.place()
     projection = replace(counting(), names=named(ReleaseUnblocked))

@@ -1,8 +1,10 @@
 """Queries that wait for the projections, without a thread each: waiting keeps nobody from being answered."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
+from release_management.adapters.read_model import ReadModelError
 from release_management.adapters.stack.reading import WAIT_SECONDS, NotThereYet, Reading
 from release_management.projections.queries import QUERIES
 from release_management.services.bus import QueryNotUnderstood
@@ -28,28 +30,27 @@ class PatientReading:
 
         A position beyond the log's end is refused at once.
         """
-        deadline = asyncio.get_running_loop().time() + self._seconds
-        try:
-            return await in_thread(self._reading.ask, name, params, after, 0)
-        except NotThereYet:
-            if after > (end := await in_thread(self._log.last_position)):
-                raise QueryNotUnderstood(
-                    f"the log ends at position {end:,}, and the answer is wanted after {after:,}; "
-                    "name the position that a command's outcome gave"
-                ) from None
-        await self._reached(name, after, deadline)
-        return await in_thread(self._reading.ask, name, params, after, 0)
-
-    async def _reached(self, name: str, after: int, deadline: float) -> None:
-        """Wait until the query's projections are at `after`, or the time is over."""
-        needed = [projection.name for projection in QUERIES[name].projections]
-        pause = FIRST_LOOK_SECONDS
-        while (left := deadline - asyncio.get_running_loop().time()) > 0:
-            await asyncio.sleep(min(pause, left))
-            positions = await self._positions()
-            if all(positions.get(projection, 0) >= after for projection in needed):
-                return
-            pause = min(2 * pause, SLOWEST_LOOK_SECONDS)
+        now = asyncio.get_running_loop().time
+        deadline = now() + self._seconds
+        pauses = _pauses()
+        first = True
+        while True:
+            try:
+                return await in_thread(self._reading.ask, name, params, after, 0)
+            except NotThereYet:
+                if first and after > (end := await in_thread(self._log.last_position)):
+                    raise QueryNotUnderstood(
+                        f"the log ends at position {end:,}, and the answer is wanted after {after:,}; "
+                        "name the position that a command's outcome gave"
+                    ) from None
+                if now() >= deadline:
+                    raise
+            first = False
+            reached = False
+            while not reached and now() < deadline:
+                await asyncio.sleep(next(pauses))
+                positions = await self._positions()
+                reached = all(positions.get(each.name, 0) >= after for each in QUERIES[name].projections)
 
     async def _positions(self) -> dict[str, int]:
         if self._looking is None or self._looking.done():
@@ -57,5 +58,15 @@ class PatientReading:
         return await asyncio.shield(self._looking)
 
     async def _look(self) -> dict[str, int]:
-        standing = await in_thread(self._reading.standing)
+        try:
+            standing = await in_thread(self._reading.standing)
+        except ReadModelError:
+            return {}  # the database does not answer; who asks is told so when the time is over
         return {each.name: each.position for each in standing}
+
+
+def _pauses() -> Iterator[float]:
+    pause = FIRST_LOOK_SECONDS
+    while True:
+        yield pause
+        pause = min(2 * pause, SLOWEST_LOOK_SECONDS)

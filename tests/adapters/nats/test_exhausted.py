@@ -20,6 +20,7 @@ from release_management.adapters.nats.server import find_binary
 from release_management.services.bus import BusError, BusFullError
 
 KIBIBYTE = 1024
+ALL = (*streams.WORK, streams.EVENTS)
 Settings = dict[str, dict[str, Any]]
 FEW: Settings = {"jetstream": {"max_file_store": 1_000 * KIBIBYTE}}
 ENOUGH: Settings = {"jetstream": {"max_file_store": 3_000 * KIBIBYTE}}
@@ -74,11 +75,11 @@ def plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlainServ
 async def test_streams_that_find_no_room_are_made_once_there_is_some(plain: PlainServer, settings: Settings) -> None:
     connection = await connect(plain.start(settings), "test")
     with pytest.raises(BusFullError, match=r"the bus has no room left .* give its JetStream more storage"):
-        await streams.ensure_streams(connection.jetstream())
+        await streams.ensure_streams(connection.jetstream(), 1, ALL)
     await connection.close()
 
     connection = await connect(plain.start(ENOUGH), "test")
-    await streams.ensure_streams(connection.jetstream())
+    await streams.ensure_streams(connection.jetstream(), 1, ALL)
     assert await publish(connection, "relman.commands.release.create", b"1", {}) == 1
     await connection.close()
 
@@ -86,7 +87,7 @@ async def test_streams_that_find_no_room_are_made_once_there_is_some(plain: Plai
 async def test_storage_that_others_have_used_up_is_busy_until_they_give_it_back(plain: PlainServer) -> None:
     connection = await connect(plain.start(ENOUGH), "test")
     js = connection.jetstream()
-    await streams.ensure_streams(js)
+    await streams.ensure_streams(js, 1, ALL)
     await js.add_stream(name="OTHERS", subjects=["others"])
     assert "no room left" in await fill_up(connection, "others")
 

@@ -1,6 +1,7 @@
 """Questions that wait for the projections."""
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,3 +82,17 @@ async def test_who_waits_too_long_is_told_how_far_it_has_come(office: Office, re
 
     with pytest.raises(NotThereYet, match="releases has taken in position 2, not yet 4"):
         await patient.ask("releases", {}, office.log.last_position())
+
+
+async def test_a_projection_that_is_still_being_built_is_waited_for(
+    office: Office, reading: Reading, go_on: threading.Event
+) -> None:
+    with sqlite3.connect(office.folder / "read.db") as connection:
+        connection.execute("UPDATE read_builds SET live = 0 WHERE projection = 'releases'")
+    connection.close()
+
+    asked = asyncio.create_task(PatientReading(reading, office.log).ask("releases", {}, 0))
+    await asyncio.sleep(0.1)
+    assert not asked.done()
+    go_on.set()
+    assert [row["version"] for row in await asyncio.wait_for(asked, 10)] == ["1.0.0"]

@@ -99,6 +99,7 @@ class Orchestrator:
         self._done: set[str] = set()
         self._sent: dict[int, tuple[int, float]] = {}
         self._undecided: dict[str, tuple[float, float]] = {}
+        self._failing: str | None = None
 
     async def run(self) -> None:
         """Act, wait for the log or the clock, and act again. Errors are logged and tried again."""
@@ -108,7 +109,7 @@ class Orchestrator:
                 position = await in_thread(self._agenda.catch_up)
                 mine = [(subject, item) for subject, item in self._agenda.items() if self._takes(item)]
                 pause = await self._act(mine)
-                self.trouble = self._agenda.trouble
+                self.trouble = self._agenda.trouble or self._failing
             except BusError as error:
                 self.trouble = f"the bus does not take what is due: {error}"
                 log.warning("the bus does not take what is due", error=str(error))
@@ -132,6 +133,7 @@ class Orchestrator:
         self._measure(now, items)
         due = [(subject, item) for subject, item in items if item["due"] <= now]
         trouble: BusError | None = None
+        failing: str | None = None
         for subject, item in sorted(due, key=lambda it: it[1]["kind"] != "command"):
             try:
                 await self._carry_out(subject, item)
@@ -139,8 +141,10 @@ class Orchestrator:
                 raise
             except BusError as error:
                 trouble = trouble or error
-            except Exception:
+            except Exception as error:
+                failing = failing or f"nothing goes on with {subject} ({type(error).__name__}: {error}); trying again"
                 log.exception("an item of the agenda could not be carried out; trying again", subject=subject)
+        self._failing = failing
         if trouble is not None:
             raise trouble
         again = [max(0.01, at - time.monotonic()) for _, at in self._undecided.values()]

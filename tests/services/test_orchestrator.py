@@ -304,6 +304,19 @@ def test_one_item_that_fails_does_not_hold_up_the_others(office: Office, works: 
     assert works.asked.troubles == []
 
 
+def test_what_does_not_go_on_is_named_until_it_does(office: Office, works: Works) -> None:
+    first = office.deploy("shop@1.0.0")
+    office.release("2.0.0")
+    second = office.deploy("shop@2.0.0")
+    office.carry_out(first)
+    works.asked.troubles = [GatewayFailed("a fault of ours")] * 3
+    said = f"nothing goes on with deployment:{second} (GatewayFailed: a fault of ours); trying again"
+
+    works.during(lambda: works.trouble() == said, lambda: works.trouble() is None)
+
+    assert office.facts(second, "started")
+
+
 def test_a_full_stream_of_orders_stops_no_deadline(office: Office, works: Works) -> None:
     deployment = office.deploy("shop@1.0.0")
     works.orders.full = True

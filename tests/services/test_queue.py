@@ -46,3 +46,21 @@ def test_who_is_cancelled_leaves_the_queue_to_the_next(office: Office) -> None:
 
     assert office.records("place.unlocked")[-1]["data"]["next"] == third
     assert office.do("deployment.proceed", {"deployment": third})["phase"] == "Progressing"
+
+
+def test_two_that_wait_do_not_wait_for_each_other_when_one_gets_another_place(office: Office) -> None:
+    def targets(*names: str) -> list[dict[str, Any]]:
+        web = {"command": ["{python}", "-m", "http.server"]}
+        return [{"name": name, "components": {"web": web | {"port": 8100 + i}}} for i, name in enumerate(names)]
+
+    office.do("environment.configure", {"name": "staging", "targets": targets("east")})
+    holding, first = (office.deploy(office.release(version)) for version in ("1.0.0", "1.1.0"))
+    office.do("environment.configure", {"name": "staging", "targets": targets("east", "west")})
+    second = office.deploy(office.release("1.2.0"))
+    assert office.facts(second, "queued")[0]["behind"] == [holding, first]
+
+    office.carry_out(holding)
+    waits = office.do("deployment.proceed", {"deployment": first})
+    assert waits["phase"] == "Queued"
+    assert office.records("place.unqueued")[-1]["data"]["next"] == second
+    assert office.do("deployment.proceed", {"deployment": second})["phase"] == "Progressing"

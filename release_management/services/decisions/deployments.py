@@ -1,6 +1,6 @@
 """Planning, deploying, promoting, aborting, rolling back, retrying; and whether a waiting deployment may start."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from release_management.domain import approval as approvals
@@ -129,7 +129,7 @@ def _go_on(desk: Desk, id: str, *, first: bool) -> None:
     compiled = compile_again(desk, state)
     if compiled.plan.digest != state.digest:
         record(desk, id, [replanned(state, compiled, "what stands at its places, or a policy, has changed")])
-        for target in set(state.targets) - set(compiled.targets):
+        for target in _to_leave(state.targets, compiled.targets):
             place = desk.place(state.environment, state.application, target)
             desk.write(places.stream(state.environment, state.application, target), places.release(place, id))
         state = desk.deployment(id)
@@ -153,6 +153,14 @@ def _go_on(desk: Desk, id: str, *, first: bool) -> None:
             stream = places.stream(state.environment, state.application, target)
             desk.write(stream, places.lock(desk.read(stream), id))
         record(desk, id, start(state, compiled.bindings, desk.now))
+
+
+def _to_leave(before: Sequence[str], now: Sequence[str]) -> list[str]:
+    """The targets whose queues a deployment leaves because it has others now.
+
+    Where some are new, all of them: it joins its queues together, so that no two deployments wait for each other.
+    """
+    return [target for target in before if set(now) - set(before) or target not in now]
 
 
 def _clear_the_way(desk: Desk, state: Deployment) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from typing import NoReturn
 
 import structlog
@@ -25,7 +26,10 @@ class RelayMismatchError(Exception):
 
 
 class Relay:
-    """Publishes the log. It keeps no position of its own: the stream's last sequence says where to go on."""
+    """Publishes the log. It keeps no position of its own: the stream's last sequence says where to go on.
+
+    While it works off a backlog it rests as long as it works: commands go over the same bus.
+    """
 
     def __init__(self, log: EventLog, stream: EventStream) -> None:
         self._log = log
@@ -45,9 +49,12 @@ class Relay:
                     self.position = await self._recover()
                 records = await self._next(self.position)
                 if records:
+                    began = time.monotonic()
                     await self._stream.publish(records)
                     self.position = records[-1].position
                     measures.PUBLISHED.inc(len(records))
+                    if len(records) == PAGE:
+                        await asyncio.sleep(time.monotonic() - began)
                 retry = FIRST_RETRY_SECONDS
                 self.trouble = None
             except OutOfStepError as error:

@@ -42,6 +42,8 @@ EXPECTED = (
     RelayMismatchError,
 )
 """What is said in one sentence; anything else is a mistake of ours, and shown with its traceback."""
+PROJECTOR_NICE = 5
+"""On one machine a projector with much to do gives way to the road, which people and services wait for."""
 LEAVE_SECONDS = 1.0
 """How long a role that has ended waits for its helper threads."""
 
@@ -127,6 +129,8 @@ def run(
     """
     log_everything()
     if with_parent:
+        if role == "projector":
+            os.nice(PROJECTOR_NICE)
         threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         home.prepare()

@@ -48,6 +48,7 @@ FACTS: Mapping[str, type[Fact]] = {
     )
     for fact in _members(union)
 }
+_DATA_BYTES = len(DATA)
 UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
     ("deployment.planned", 1): lambda data: [("deployment.planned", data)],
 }
@@ -91,9 +92,9 @@ class Registry:
         """The events of a record, upcast to today's versions. Raises `UnreadableRecordError`."""
         position, stream, _, name, record = recorded
         reader = self._readers.get(name)
-        if reader is not None and record.find(reader.version, 0, data := record.find(DATA)) > 0:
+        if reader is not None and record.rfind(reader.version, 0, data := record.find(DATA)) > 0:
             try:
-                fact = reader.fact(record[data + len(DATA) : -1])
+                fact = reader.fact(record[data + _DATA_BYTES : -1])
             except ValidationError:
                 return self._read_in_steps(recorded)
             return (Event(position, stream, record, fact),)

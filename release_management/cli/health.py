@@ -15,6 +15,8 @@ from release_management.cli.session import is_empty, nothing_there
 from release_management.cli.settings import local_folder, settings
 
 ANSWER_SECONDS = 2.0
+IN_THE_ROAD = ("gateway", "orchestrator", "timers", "relay", "executor")
+"""The roles that `relman up` serves in one process."""
 
 
 def register(app: typer.Typer) -> None:
@@ -75,7 +77,7 @@ def _of(folder: Path, role: str | None) -> Iterator[dict[str, Any]]:
             alive = psutil.pid_exists(told["pid"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        if alive and role in (None, told["role"]):
+        if alive and (role in (None, told["role"]) or (told["role"] == "road" and role in IN_THE_ROAD)):
             yield _ask(told["address"], told)
         elif not alive:
             note.unlink(missing_ok=True)

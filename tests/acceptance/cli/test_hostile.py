@@ -110,3 +110,21 @@ def test_an_executor_is_asked_for_its_health_where_nothing_else_is(relman: Types
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.count("executor") == 1
     assert elsewhere.exists()
+
+
+@pytest.mark.parametrize(("role", "code"), [("executor", 0), ("gateway", 0), ("road", 0), ("projector", 3), ("x", 3)])
+def test_a_role_that_the_road_serves_is_as_the_road_is(role: str, code: int, relman: Types, tmp_path: Path) -> None:
+    health = Health("road")
+    health.stand("active")
+    server = HealthServer(health)
+    run = tmp_path / ".relman" / "run"
+    run.mkdir(parents=True)
+    (tmp_path / ".relman" / "log.db").touch()
+    note = {"role": "road", "host": socket.gethostname(), "pid": os.getpid(), "address": server.address}
+    (run / "here.json").write_text(json.dumps(note))
+
+    answer = relman("health", role, "--data", str(tmp_path / ".relman"))
+
+    server.close()
+    assert answer.code == code
+    assert ("road" in answer.out) == (code == 0)

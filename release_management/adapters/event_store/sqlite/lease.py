@@ -16,6 +16,7 @@ from pathlib import Path
 
 from release_management.adapters.event_store.errors import StoreUnavailableError
 from release_management.adapters.event_store.sqlite.database import SQLiteDatabase
+from release_management.adapters.event_store.sqlite.tables import lease_number
 
 SILENT_SECONDS = 4.0
 """How long a holder may stand still before another may follow it."""
@@ -138,5 +139,4 @@ def _path(database: SQLiteDatabase, role: str, number: int) -> Path:
 
 def _number(database: SQLiteDatabase, role: str) -> int:
     with database.reading() as connection:
-        row = connection.execute("SELECT number FROM leases WHERE role = ?", (role,)).fetchone()
-    return row[0] if row else 0
+        return lease_number(connection, role)

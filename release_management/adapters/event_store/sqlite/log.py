@@ -12,7 +12,12 @@ from release_management.adapters.event_store.head import Head
 from release_management.adapters.event_store.rows import EventRow, page, stream_page
 from release_management.adapters.event_store.sqlite.database import SQLiteDatabase
 from release_management.adapters.event_store.sqlite.lease import SQLiteLease, Watch
-from release_management.adapters.event_store.sqlite.recorder import add_events, add_kinds, last_position
+from release_management.adapters.event_store.sqlite.tables import (
+    add_events,
+    add_kinds,
+    last_position,
+    lease_number,
+)
 from release_management.domain.record import Recorded
 from release_management.services.ports import (
     Append,
@@ -80,7 +85,7 @@ class SQLiteEventLog:
         with self._database.transaction() as connection:
             after = last_position(connection)
             self._head.check(after, self._head.position)
-            if lease is not None and _number(connection, lease.role) > lease.number:
+            if lease is not None and lease_number(connection, lease.role) > lease.number:
                 raise DeposedError(f"another process has taken the role {lease.role!r}; nothing was written")
             decision = decide(batch, after, _facts(connection, batch))
             add_events(
@@ -197,11 +202,6 @@ def _facts(connection: sqlite3.Connection, batch: Sequence[Append]) -> Facts:
 def _outcomes(connection: sqlite3.Connection, commands: Collection[CommandKey]) -> dict[CommandKey, StoredOutcome]:
     rows = connection.execute(_OUTCOMES, (json.dumps(list(commands)),))
     return {(sender, id): StoredOutcome(*stored) for sender, id, *stored in rows}
-
-
-def _number(connection: sqlite3.Connection, role: str) -> int:
-    row = connection.execute("SELECT number FROM leases WHERE role = ?", (role,)).fetchone()
-    return row[0] if row else 0
 
 
 # As JSON, however many they are: a list of parameters has an end, and SQLite scans the table for (VALUES …).

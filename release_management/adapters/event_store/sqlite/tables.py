@@ -1,0 +1,29 @@
+"""What is written to the tables of a store on SQLite, and asked of them, in more than one place."""
+
+import sqlite3
+from collections.abc import Iterable
+
+from release_management.adapters.event_store.rows import EventRow
+
+
+def last_position(connection: sqlite3.Connection) -> int:
+    """The newest position; 0 when there is none."""
+    position: int
+    (position,) = connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
+    return position
+
+
+def lease_number(connection: sqlite3.Connection, role: str) -> int:
+    """The number of a role's newest holder; 0 when there was none."""
+    row = connection.execute("SELECT number FROM leases WHERE role = ?", (role,)).fetchone()
+    return row[0] if row else 0
+
+
+def add_events(connection: sqlite3.Connection, rows: Iterable[EventRow]) -> None:
+    """Write records inside the caller's transaction."""
+    connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", rows)
+
+
+def add_kinds(connection: sqlite3.Connection, kinds: Iterable[tuple[str, int]]) -> None:
+    """Note that records of these names and schema versions are present."""
+    connection.executemany("INSERT OR IGNORE INTO kinds VALUES (?, ?)", kinds)

@@ -3,11 +3,13 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js import JetStreamContext
 
 from release_management.adapters.nats.connection import inbox_prefix
 from release_management.adapters.nats.urls import credentials
@@ -42,12 +44,23 @@ def published(installation: Installation, count: int) -> list[bytes]:
     """The first so many events of the stream, once they are there: their bytes."""
 
     async def read(client: Client) -> list[bytes]:
-        subscription = await client.jetstream().subscribe("relman.events.>", ordered_consumer=True)
+        js = client.jetstream(timeout=1)
+        # A consumer of a server that is started again takes ten seconds to notice.
+        while await stored(js) < count:
+            await asyncio.sleep(0.1)
+        subscription = await js.subscribe("relman.events.>", ordered_consumer=True)
         messages = [await subscription.next_msg(timeout=10) for _ in range(count)]
         assert [message.metadata.sequence.stream for message in messages] == list(range(1, count + 1))
         return [message.data for message in messages]
 
     return talk(installation, read)
+
+
+async def stored(js: JetStreamContext) -> int:
+    """The newest event that the stream has; 0 while the server does not say."""
+    with suppress(nats.errors.Error):
+        return (await js.stream_info("RELMAN_EVENTS")).state.last_seq
+    return 0
 
 
 def event(command: str, data: dict[str, Any], id: str, source: str = "ci", **attributes: Any) -> bytes:

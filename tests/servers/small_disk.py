@@ -94,11 +94,14 @@ class SmallDisk:
         return Path(f"/proc/{self._keeper.pid}/root", *self.folder.parts[1:])
 
     def _limit(self, size: int | None) -> None:
-        """As the server's user: root alone may not do that to others everywhere."""
+        """As the server's user: root alone may not do that to others everywhere. A server that has ended needs none."""
         import psutil  # which the programs below have not
 
-        server = psutil.Process(self._pid)
-        pids = [str(process.pid) for process in (server, *server.children(recursive=True))]
+        try:
+            server = psutil.Process(self._pid)
+            pids = [str(process.pid) for process in (server, *server.children(recursive=True))]
+        except psutil.NoSuchProcess:
+            return
         command = [sys.executable, "-I", __file__, "limit", str(self._user), str(size or 0), *pids]
         subprocess.run(command, check=True)
 

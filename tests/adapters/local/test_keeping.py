@@ -93,8 +93,8 @@ def test_a_clean_stop_leaves_no_process_and_the_next_start_restores(stand: Stand
     assert len([line for line in stand.journal.read_text().splitlines() if line.startswith("stop")]) == 3
     assert stand.request() == "ConnectionRefusedError"
     stand.reconcile()
-    until(lambda: stand.versions(4) == {"1.0.0": 2, "2.0.0": 2})
-    assert stand.versions(100) == pytest.approx({"1.0.0": 50, "2.0.0": 50}, abs=4)
+    # One replica of two has its half of the slot's share, until the other is there as well.
+    until(lambda: stand.versions(100) == pytest.approx({"1.0.0": 50, "2.0.0": 50}, abs=4))
 
 
 def written_by_a_newer_version(stand: Stand, component: str) -> Path:

@@ -235,13 +235,12 @@ class Gateway:
         """One commit. Returns those still to be decided: who lost, and who found no room in it."""
         if self.deposed.is_set():
             raise DeposedError(DEPOSED)
-        known = self._log.outcomes([(ticket.wish.sender, ticket.wish.id) for ticket in batch])
         ground = Ground(self._states.load)
         decided: list[tuple[Ticket, Decided]] = []
         left: list[Ticket] = []
         size = 0
         for index, ticket in enumerate(batch):
-            decision = self._decide(ticket, known, ground)
+            decision = self._decide(ticket, ground)
             if decision is None:
                 continue
             if decided and size + decision.size > BATCH_BYTES:
@@ -269,25 +268,33 @@ class Gateway:
             self._states.keep_snapshots(record for _, decision in decided for record in decision.append.records)
         return losers + left
 
-    def _decide(self, ticket: Ticket, known: Mapping[tuple[str, str], StoredOutcome], ground: Ground) -> Decided | None:
-        """Decide a wish that is new; None where it was answered: it is none, or it cannot be decided."""
+    def _decide(self, ticket: Ticket, ground: Ground) -> Decided | None:
+        """Decide a wish; None where it cannot be decided now, and is answered.
+
+        Nobody asks here whether it was decided before: the log does, when it is to store it.
+        """
         wish = ticket.wish
         try:
-            stored = known.get((wish.sender, wish.id))
-            if stored is None:
-                return self._decider.decide(wish, ground)
-            if stored.fingerprint == self._decider.fingerprint(wish):
-                ticket.settle(self._answers.repeat(_as_repeated(stored)))
-            else:
-                ticket.settle(other_content(wish))
+            return self._decider.decide(wish, ground)
         except LogUnavailableError:
             raise
         except (NotYet, ClockJumpedError) as later:
-            ticket.settle(busy(wish, str(later)))
+            answer: Outcome | Exception = busy(wish, str(later))
         except Exception as error:
             log.exception("a wish could not be decided", command=wish.command, id=wish.id)
-            ticket.settle(_failed(error))
+            answer = _failed(error)
+        ticket.settle(self._decided_before(wish) or answer)
         return None
+
+    def _decided_before(self, wish: Wish) -> Outcome | None:
+        """The first outcome of a wish that is stored already."""
+        key = (wish.sender, wish.id)
+        stored = self._log.outcomes([key]).get(key)
+        if stored is None:
+            return None
+        if stored.fingerprint != self._decider.fingerprint(wish):
+            return other_content(wish)
+        return self._answers.repeat(_as_repeated(stored))
 
     def _answer(self, ticket: Ticket, decision: Decided, status: Status) -> bool:
         """Tell the caller what became of it; False where it must be decided again."""

@@ -43,6 +43,8 @@ class Watched:
         return self._log.outcomes(commands)
 
     def append(self, batch: Sequence[Append], lease: Lease | None = None) -> list[Status]:
+        if self.away:
+            raise LogUnavailableError("the database is away")
         for one in batch:
             if one.id in self.cannot_store:
                 raise self.cannot_store[one.id]
@@ -64,17 +66,34 @@ def configure(office: Office, number: int, **attributes: Any) -> Any:
     return office.gateway.ask(office.wish("environment.configure", {"name": f"e{number}"}, **attributes))
 
 
-def test_a_batch_asks_the_log_once_for_what_is_repeated(office: Office) -> None:
+def test_whether_a_wish_is_new_is_seen_when_it_is_stored_and_asked_of_the_log_in_no_question_before(
+    office: Office,
+) -> None:
     log = watched(office)
     repeated = office.wish("environment.configure", {"name": "qa"})
-    office.gateway.ask(repeated).result(PATIENCE)
+    first = office.gateway.ask(repeated).result(PATIENCE)
     go_on = occupied(office)
     tickets = [configure(office, number) for number in range(20)] + [office.gateway.ask(repeated)]
-    log.asked.clear()
+    go_on.set()
+    outcomes = [ticket.result(PATIENCE) for ticket in tickets]
+
+    assert [outcome.status for outcome in outcomes] == ["accepted"] * 20 + ["repeated"]
+    assert (outcomes[-1].first, outcomes[-1].last) == (first.first, first.last)
+    assert log.asked == []
+
+
+def test_what_rests_on_a_repetition_in_its_batch_is_decided_again_without_it(office: Office) -> None:
+    office.release("1.0.0", draft=True)
+    block = office.wish("release.block", {"release": "shop@1.0.0", "reason": "no"})
+    assert office.gateway.ask(block).result(PATIENCE).status == "accepted"
+    assert office.ask("release.unblock", {"release": "shop@1.0.0"}).first
+    go_on = occupied(office)
+    again = office.gateway.ask(block)
+    unblock = office.gateway.ask(office.wish("release.unblock", {"release": "shop@1.0.0"}))
     go_on.set()
 
-    assert [ticket.result(PATIENCE).status for ticket in tickets] == ["accepted"] * 20 + ["repeated"]
-    assert log.asked == [21]
+    assert again.result(PATIENCE).status == "repeated"
+    assert (unblock.result(PATIENCE).status, unblock.result(PATIENCE).first) == ("accepted", 0), "it is not blocked"
 
 
 def test_a_wish_that_comes_alone_waits_for_no_company(office: Office) -> None:

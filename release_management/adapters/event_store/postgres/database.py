@@ -57,7 +57,8 @@ class PostgresDatabase:
         try:
             self.where = place(url)
             self._lending = Connections(url)
-            self._appending = Connections(url)
+            # Planning each of its statements anew would take a single command longer than carrying them out.
+            self._appending = Connections(url, {"plan_cache_mode": "force_generic_plan"})
             # What a lease's holder leaves silent so long is ended by the server, and the lease with it.
             self._holding = Connections(url, {"idle_session_timeout": "4s"})
         except ValueError as error:

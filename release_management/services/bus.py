@@ -32,6 +32,10 @@ class GatewayFailed(Exception):
     """The gateway failed at one wish: a fault of ours. Nothing was recorded. The text goes to the caller."""
 
 
+class OlderThanSenderError(Exception):
+    """A role of a newer version asks for what this gateway does not know. Nothing was recorded: ask a newer gateway."""
+
+
 class QueryNotUnderstood(Exception):
     """A query that does not exist, or whose parameters are wrong. The text goes to the caller."""
 
@@ -40,15 +44,32 @@ class Gateway(Protocol):
     """The one writer: a wish goes in, its outcome comes out."""
 
     async def submit(self, wish: Wish) -> Outcome:
-        """Decide a wish and record the decision. Calls are decided in call order.
+        """Decide a wish and record the decision.
 
-        Never raises for a refusal; raises `GatewayFailed` for a fault of ours, and `DeposedError` where another gateway
-        is to be asked.
+        Never raises for a refusal; raises `GatewayFailed` for a fault of ours, `OlderThanSenderError`, and
+        `DeposedError` where another gateway is to be asked.
         """
         ...
 
     async def outcome(self, sender: str, id: str) -> Outcome | None:
         """What became of a wish that was decided before; None where it is unknown."""
+        ...
+
+
+class LineGateway(Gateway, Protocol):
+    """A gateway that decides the wishes of a line in their order, or not yet."""
+
+    @property
+    def setbacks(self) -> int:
+        """How often a wish of a line was not decided."""
+        ...
+
+    async def submit(self, wish: Wish, setbacks: int | None = None) -> Outcome:
+        """Decide a wish; calls are decided in call order.
+
+        `setbacks` are those that the line's sender knows of: where there was one since, the wish is `busy`, as the one
+        before it was. None: it is in no line.
+        """
         ...
 
 

@@ -14,13 +14,14 @@ from pydantic_core import to_json
 
 from release_management.domain.record import timestamp
 from release_management.domain.words import Command, Refused, explain
+from release_management.services.bus import OlderThanSenderError
 from release_management.services.decisions import COMMANDS
 from release_management.services.desk import Desk, SettingsCheck
 from release_management.services.outcomes import Answers
 from release_management.services.ports import Append, Clock, Expectation, Keyring
 from release_management.services.recording import Scribe
 from release_management.services.states import Folded
-from release_management.services.wishes import Wish
+from release_management.services.wishes import RESERVED, Wish
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
@@ -79,7 +80,10 @@ class Decider:
         return self._keyring.fingerprint(_canonical([wish.command, wish.data, wish.actor]).encode())
 
     def decide(self, wish: Wish, ground: Ground) -> Decided:
-        """Decide; a refusal is a decision too. Raises `NotYet`, and faults of ours, the log's and the clock's."""
+        """Decide; a refusal is a decision too.
+
+        Raises `NotYet`, `OlderThanSenderError`, and faults of ours, the log's and the clock's.
+        """
         actor = self._actor(wish, ground)
         moment = timestamp(self._clock.now())
         desk = Desk(
@@ -128,11 +132,20 @@ class Decider:
 
 
 def _understand(wish: Wish) -> tuple[Command, Callable[[Any, Desk], None]]:
-    if wish.command not in COMMANDS:
-        known = ", ".join(sorted(COMMANDS))
-        raise Refused(f"there is no command {wish.command!r}; there are {known}")
-    model, handler = COMMANDS[wish.command]
+    """The command and its handler. What is wrong with it is the caller's fault, unless that is a role of ours."""
     try:
-        return model.model_validate_json(to_json(wish.data)), handler
-    except ValidationError as error:
-        raise Refused(f"{wish.command}: {explain(error)}") from None
+        if wish.command not in COMMANDS:
+            known = ", ".join(sorted(COMMANDS))
+            raise Refused(f"there is no command {wish.command!r}; there are {known}")
+        model, handler = COMMANDS[wish.command]
+        try:
+            return model.model_validate_json(to_json(wish.data)), handler
+        except ValidationError as error:
+            raise Refused(f"{wish.command}: {explain(error)}") from None
+    except Refused as refused:
+        if wish.sender.startswith(RESERVED):
+            raise OlderThanSenderError(
+                f"this gateway is older than {wish.sender}, which it does not understand ({refused.reason}): "
+                "a newer gateway will"
+            ) from None
+        raise

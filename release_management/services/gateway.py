@@ -12,7 +12,7 @@ import structlog
 from release_management.domain.registry import Registry
 from release_management.domain.words import NotYet
 from release_management.services import measures
-from release_management.services.bus import GatewayFailed
+from release_management.services.bus import GatewayFailed, OlderThanSenderError
 from release_management.services.deciding import Decided, Decider, Ground
 from release_management.services.decisions import COMMANDS
 from release_management.services.desk import SettingsCheck
@@ -46,6 +46,7 @@ COMPANY_STEP_SECONDS = 0.000_2
 COMPANY_SECONDS = 10 * COMPANY_STEP_SECONDS
 """How long a batch waits for those who were answered just before, so that few commits serve many callers."""
 DEPOSED = "another gateway is active now; ask again"
+BEHIND = "one that came before it could not be decided; try again after that one"
 log = structlog.get_logger()
 
 
@@ -72,6 +73,8 @@ class Gateway:
         self.deposed = threading.Event()
         self.trouble: str | None = None
         """Why nothing could be stored last, if that is so."""
+        self.setbacks = 0
+        """How often a wish of a line was not decided. See `submit`."""
         self._log = event_log
         self._lease = lease
         self._states = States(event_log, registry)
@@ -87,12 +90,12 @@ class Gateway:
         self._thread = threading.Thread(target=self._work, name="gateway", daemon=True)
         self._thread.start()
 
-    def ask(self, wish: Wish, then: Callable[[], None] | None = None) -> Ticket:
+    def ask(self, wish: Wish, then: Callable[[], None] | None = None, setbacks: int | None = None) -> Ticket:
         """Hand in a wish, to be decided on the gateway's own thread. A full queue is `busy` at once.
 
-        `then` is called, on whatever thread, as soon as the outcome is there.
+        `then` is called, on whatever thread, as soon as the outcome is there. `setbacks` is as in `submit`.
         """
-        ticket = Ticket(wish, then)
+        ticket = Ticket(wish, then, setbacks)
         if self._enqueue(ticket) and not self._wake.is_set():
             self._wake.set()
         return ticket
@@ -116,13 +119,18 @@ class Gateway:
             self._wake.set()
         return ticket.result()
 
-    async def submit(self, wish: Wish) -> Outcome:
-        """Hand in a wish and wait for its outcome. Raises `GatewayFailed` for a fault of ours, and `DeposedError`."""
+    async def submit(self, wish: Wish, setbacks: int | None = None) -> Outcome:
+        """Hand in a wish and wait for its outcome.
+
+        Raises `GatewayFailed` for a fault of ours, `OlderThanSenderError`, and `DeposedError`. A wish of a line, where
+        none may overtake another, says how many `setbacks` its sender knows of: where there was one since, something
+        before it was not decided, and it is `busy`, too.
+        """
         loop = asyncio.get_running_loop()
         if self._bell is None or self._bell.loop is not loop:
             self._bell = Bell(loop)
         there = loop.create_future()
-        ticket = self.ask(wish, then=partial(self._bell.ring, there))
+        ticket = self.ask(wish, partial(self._bell.ring, there), setbacks)
         await there
         return ticket.result()
 
@@ -156,8 +164,15 @@ class Gateway:
             else:
                 self._queue.append(ticket)
                 return True
-        ticket.settle(busy(ticket.wish, reason))
+        self._put_off(ticket, busy(ticket.wish, reason))
         return False
+
+    def _put_off(self, ticket: Ticket, answer: Outcome | Exception) -> None:
+        """Answer a wish that is not decided: those behind it in its line are not, either."""
+        if ticket.setbacks is not None:
+            with self._intake:
+                self.setbacks += 1
+        ticket.settle(answer)
 
     def _work(self) -> None:
         answered = 0
@@ -209,7 +224,7 @@ class Gateway:
                 self._states.clear()
                 self.trouble = str(error)
                 log.warning("the log cannot be used now", wishes=len(left), error=str(error))
-                _answer_all(left, f"the log cannot be used now; try again later ({error})")
+                self._put_all_off(left, f"the log cannot be used now; try again later ({error})")
                 break
             except Exception as error:
                 self._states.clear()
@@ -217,15 +232,19 @@ class Gateway:
                 break
             except BaseException as error:
                 self._states.clear()
-                _answer_all(left, f"it could not be stored: {error}")
+                self._put_all_off(left, f"it could not be stored: {error}")
                 raise  # a caller who decides himself was interrupted
+
+    def _put_all_off(self, tickets: Iterable[Ticket], reason: str) -> None:
+        for ticket in tickets:
+            self._put_off(ticket, busy(ticket.wish, reason))
 
     def _find_culprit(self, wishes: list[Ticket], error: Exception) -> None:
         """One of these wishes cannot be stored, and keeps the others from it: try each half by itself."""
         if len(wishes) == 1:
             wish = wishes[0].wish
             log.error("a wish could not be stored", command=wish.command, id=wish.id, exc_info=error)
-            wishes[0].settle(_failed(error))
+            self._put_off(wishes[0], _failed(error))
             return
         half = len(wishes) // 2
         for part in (wishes[:half], wishes[half:]):
@@ -274,16 +293,26 @@ class Gateway:
         Nobody asks here whether it was decided before: the log does, when it is to store it.
         """
         wish = ticket.wish
+        if ticket.setbacks not in (None, self.setbacks):
+            self._put_off(ticket, busy(wish, BEHIND))
+            return None
         try:
             return self._decider.decide(wish, ground)
         except LogUnavailableError:
             raise
         except (NotYet, ClockJumpedError) as later:
             answer: Outcome | Exception = busy(wish, str(later))
+        except OlderThanSenderError as error:
+            log.warning("a role of a newer version is not understood", sender=wish.sender, command=wish.command)
+            answer = error
         except Exception as error:
             log.exception("a wish could not be decided", command=wish.command, id=wish.id)
             answer = _failed(error)
-        ticket.settle(self._decided_before(wish) or answer)
+        before = self._decided_before(wish)
+        if before is None:
+            self._put_off(ticket, answer)
+        else:
+            ticket.settle(before)
         return None
 
     def _decided_before(self, wish: Wish) -> Outcome | None:
@@ -310,11 +339,11 @@ class Gateway:
                     ticket.tries += 1
                     if ticket.tries < TRIES:
                         return False
-                    _answer_all([ticket], "others kept changing what it rests on; try again")
+                    self._put_off(ticket, busy(ticket.wish, "others kept changing what it rests on; try again"))
         except Exception as error:
             log.exception("an outcome could not be shown", command=ticket.wish.command, id=ticket.wish.id)
             reason = f"it is decided, and its outcome cannot be shown now ({type(error).__name__}); ask again"
-            _answer_all([ticket], reason)
+            ticket.settle(busy(ticket.wish, reason))
         return True
 
 
@@ -324,11 +353,6 @@ def _as_repeated(stored: StoredOutcome) -> Repeated:
 
 def _failed(error: Exception) -> GatewayFailed:
     return GatewayFailed(f"an error of ours, which is in the log ({type(error).__name__}); nothing was recorded")
-
-
-def _answer_all(tickets: Iterable[Ticket], reason: str) -> None:
-    for ticket in tickets:
-        ticket.settle(busy(ticket.wish, reason))
 
 
 def _measure(batch: list[Ticket]) -> None:

@@ -195,7 +195,7 @@ class EventLog(Protocol):
     def take(self, role: str) -> Lease | None:
         """Take a role that nobody holds; None where somebody does.
 
-        A holder that dies is followed within 5 seconds.
+        A holder that dies is followed within 5 seconds. Raises where it has stored what this program cannot read.
         """
         ...
 

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from release_management.adapters.event_store import UnreadableStoreError
 from release_management.services.ports import Appended, DeposedError, EventLog, Lease
 from tests.contract.backends import Store
 from tests.contract.commands import command, seen
@@ -42,6 +43,19 @@ def test_every_role_has_a_holder_of_its_own(log: EventLog) -> None:
     leases = [log.take(role) for role in ("gateway", "relay", "timers")]
 
     assert [lease.role for lease in leases if lease is not None] == ["gateway", "relay", "timers"]
+
+
+def test_who_follows_a_newer_version_and_cannot_read_what_it_stored_does_not_get_the_role(store: Store) -> None:
+    older, newer = store.open(known=lambda name, version: version == 1), store.open()
+    lease = newer.take("gateway")
+    assert lease is not None
+    newer.append([command("1", {A: seen(0)}, {A: 1}, schema_version=2)], lease)
+    lease.release()
+
+    with pytest.raises(UnreadableStoreError, match=r"thing\.happened \(schema version 2\)"):
+        older.take("gateway")
+
+    assert newer.take("gateway") is not None, "who can is not kept from it"
 
 
 def test_what_is_closed_is_held_no_more(store: Store) -> None:

@@ -5,10 +5,12 @@ import json
 import sqlite3
 from contextlib import closing
 from datetime import datetime
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 
+from release_management.services.bus import OlderThanSenderError
 from release_management.services.gateway import WAITING
 from release_management.services.ports import ClockJumpedError
 from release_management.services.sealing import ERASED
@@ -49,6 +51,31 @@ def test_while_the_clock_cannot_be_believed_it_is_busy_and_nothing_is_stored(off
 
     assert (outcome.status, outcome.reason) == ("busy", "the clock jumped ahead")
     assert office.gateway.ask(wish).result(PATIENCE).status == "accepted"
+
+
+# What a role of a newer version says
+
+
+@pytest.mark.parametrize(
+    ("sender", "command", "data"),
+    [
+        ("system:timers", "deployment.levitate", {}),
+        ("system:orchestrator", "deployment.proceed", {"deployment": "d", "altitude": 7}),
+        ("executor:local", "deployment.report_step", {"deployment": "d", "altitude": 7}),
+    ],
+)
+def test_what_a_role_of_a_newer_version_says_is_not_refused_for_ever(
+    office: Office, sender: str, command: str, data: dict[str, Any]
+) -> None:
+    asked = office.wish(command, data, sender=sender)
+    before = office.log.last_position()
+
+    with pytest.raises(OlderThanSenderError, match=f"this gateway is older than {sender}"):
+        office.gateway.ask(asked).result(PATIENCE)
+
+    assert office.log.last_position() == before
+    assert office.log.outcomes([(asked.sender, asked.id)]) == {}
+    assert office.ask(command, data).status == "refused", "of anybody else it is just wrong"
 
 
 # Repeating

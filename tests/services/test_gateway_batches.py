@@ -10,7 +10,7 @@ import pytest
 
 from release_management.adapters.event_store import DamagedStoreError
 from release_management.services.bus import GatewayFailed
-from release_management.services.gateway import BATCH_BYTES, BATCH_COMMANDS, COMPANY_SECONDS
+from release_management.services.gateway import BATCH_BYTES, BATCH_COMMANDS, BEHIND, COMPANY_SECONDS
 from release_management.services.ports import (
     Append,
     CommandKey,
@@ -220,6 +220,21 @@ def test_while_the_log_is_away_wishes_are_busy_and_afterwards_it_works_by_itself
     assert all("the database is away" in str(outcome.reason) for outcome in outcomes)
     assert office.gateway.ask(publish).result(PATIENCE).status == "accepted"
     assert office.gateway.trouble is None
+
+
+def test_behind_a_wish_that_was_not_decided_its_line_waits_and_nobody_else_does(office: Office) -> None:
+    log = watched(office)
+    known = office.gateway.setbacks
+    first, second = (office.wish("environment.configure", {"name": name}) for name in ("a", "b"))
+    log.away = True
+    assert office.gateway.ask(first, setbacks=known).result(PATIENCE).status == "busy"
+    log.away = False
+
+    behind = office.gateway.ask(second, setbacks=known).result(PATIENCE)
+    assert (behind.status, behind.reason) == ("busy", BEHIND)
+    assert configure(office, 1).result(PATIENCE).status == "accepted", "it stands in no line"
+    assert office.gateway.ask(first).result(PATIENCE).status == "accepted"
+    assert office.gateway.ask(second, setbacks=office.gateway.setbacks).result(PATIENCE).status == "accepted"
 
 
 def test_what_another_gateway_stored_while_the_log_was_away_is_seen(office: Office) -> None:

@@ -1,8 +1,9 @@
 """What is read from a store's tables, checked before it is believed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from release_management.adapters.event_store.errors import CorruptRecordError, GapError
+from release_management.adapters.event_store.batch import Kind
+from release_management.adapters.event_store.errors import CorruptRecordError, GapError, UnreadableStoreError
 from release_management.adapters.event_store.index import agrees, read_index
 from release_management.domain.record import Recorded
 
@@ -11,6 +12,14 @@ EventRow = tuple[int, str, int, str, bytes]
 
 OPAQUE = 0
 """The schema version under which `kinds` lists records whose bytes nobody looked into."""
+
+
+def readable(kinds: Iterable[Kind], known: Callable[[str, int], bool], where: str) -> frozenset[Kind]:
+    """The kinds of records that a store holds. Raises `UnreadableStoreError` where one of them is not known."""
+    found = frozenset(kinds)
+    if unknown := tuple(sorted(kind for kind in found if not known(*kind))):
+        raise UnreadableStoreError(where, unknown)
+    return found
 
 
 def page(rows: Sequence[EventRow], after: int) -> list[Recorded]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated
@@ -19,8 +20,7 @@ from release_management.adapters.nats.dead_letters import DeadLetters
 from release_management.adapters.nats.pulling import Puller
 from release_management.adapters.nats.settling import Ticker, settle
 from release_management.domain.words import Value, explain
-from release_management.services.bus import BusError, Gateway
-from release_management.services.decisions import COMMANDS
+from release_management.services.bus import BusError, LineGateway, OlderThanSenderError
 from release_management.services.ports import DeposedError, LogUnavailableError
 from release_management.services.wishes import CLIENT, SYSTEM, NotUnderstood, Outcome, Wish, read_cloudevent
 
@@ -28,6 +28,8 @@ CONSUMER = streams.GATEWAY
 WINDOW = 64
 ACK_WAIT_SECONDS = 30.0
 TICK_SECONDS = 10.0
+OLDER_SECONDS = 15.0
+MAX_OLDER = 20  # as often as an executor leaves an order to a newer one, which is for more than three minutes
 MAX_LETTERS = 1000
 MAX_REPLAYED = 50
 
@@ -58,14 +60,15 @@ class CommandService:
     """Brings the commands of the bus to the gateway, and the outcomes back.
 
     Queued commands are submitted in their order, up to 64 at a time. One that the gateway is too busy for is tried
-    again every `retry_seconds`, and nothing new overtakes it. One at which the gateway itself fails `attempts` times
-    goes to the dead letters. `ready` is set once it serves.
+    again every `retry_seconds`, and nothing overtakes it. One at which the gateway itself fails `attempts` times
+    goes to the dead letters. The report of a newer executor is left to a newer gateway for a while. `ready` is set once
+    it serves.
     """
 
     def __init__(
         self,
         connection: Connection,
-        gateway: Gateway,
+        gateway: LineGateway,
         dead_letters: DeadLetters,
         *,
         attempts: int = 5,
@@ -77,6 +80,8 @@ class CommandService:
         self._attempts = attempts
         self._retry_seconds = retry_seconds
         self._troubled = 0
+        self._setbacks = gateway.setbacks
+        self._older: tuple[float, str] | None = None
         self._ticker = Ticker(TICK_SECONDS)
         self._puller = Puller(connection, streams.COMMANDS, _consumer, batch=WINDOW, fresh=True)
         self._slots = asyncio.Semaphore(WINDOW)
@@ -97,6 +102,13 @@ class CommandService:
         """Why no queued commands can be taken at the moment."""
         return self._puller.trouble
 
+    @property
+    def older(self) -> str | None:
+        """Which role of a newer version this gateway did not understand lately."""
+        if self._older is None or time.monotonic() - self._older[0] > 2 * OLDER_SECONDS:
+            return None
+        return self._older[1]
+
     async def run(self) -> None:
         """Serve until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -116,9 +128,6 @@ class CommandService:
             wish = _read(message, streams.SYSTEM_SUBJECTS, SYSTEM)
         except NotUnderstood as error:
             return await self._answer_letter(message, error)
-        if wish.command not in COMMANDS:
-            _log.warning("a role of a newer version asks for what this gateway does not know", command=wish.command)
-            return _encode(_busy(wish, "this gateway is older than who asks; a newer one will know the command"))
         return await self._answer_wish(wish)
 
     async def _answer_letter(self, message: Msg, error: NotUnderstood) -> bytes:
@@ -133,6 +142,8 @@ class CommandService:
             outcome = await self._submit(wish)
         except DeposedError:
             return None
+        except OlderThanSenderError as error:
+            outcome = _busy(wish, str(error))
         if outcome is None:
             outcome = _busy(wish, "the gateway failed; ask again with the same id")
         return _encode(outcome)
@@ -199,7 +210,11 @@ class CommandService:
         except NotUnderstood as error:
             await self._bury(message, str(error))
             return
-        outcome = await self._decide(wish, previous)
+        try:
+            outcome = await self._decide(wish, previous)
+        except OlderThanSenderError as error:
+            await self._leave(message, str(error))
+            return
         if outcome is None:
             await self._bury(message, f"the gateway failed {self._attempts} times; its log says why")
             return
@@ -212,7 +227,7 @@ class CommandService:
         """The outcome, however long the gateway is busy; None where it failed too often."""
         failures = 0
         if not self._troubled:
-            outcome = await self._submit(wish)
+            outcome = await self._submit(wish, self._setbacks)
             if outcome is not None and outcome.status != "busy":
                 return outcome
             failures += outcome is None
@@ -234,18 +249,35 @@ class CommandService:
             yield
         finally:
             self._troubled -= 1
+            if not self._troubled:
+                self._setbacks = self._gateway.setbacks
 
-    async def _submit(self, wish: Wish) -> Outcome | None:
-        """The outcome; None where the gateway failed. Raises `DeposedError`: another gateway will answer."""
+    async def _submit(self, wish: Wish, setbacks: int | None = None) -> Outcome | None:
+        """The outcome; None where the gateway failed.
+
+        Raises `DeposedError`: another gateway will answer; and `OlderThanSenderError`: a newer one will.
+        """
         try:
-            return await self._gateway.submit(wish)
+            return await self._gateway.submit(wish, setbacks)
         except DeposedError:
+            raise
+        except OlderThanSenderError as error:
+            self._older = (time.monotonic(), str(error))
             raise
         except LogUnavailableError as error:
             return _busy(wish, f"the log does not answer; try again later ({error})")
         except Exception:
             _log.exception("the gateway failed", sender=wish.sender, id=wish.id, command=wish.command)
             return None
+
+    async def _leave(self, message: Msg, reason: str) -> None:
+        """Let a newer gateway have a report; at its last delivery there was none for long enough."""
+        deliveries = message.metadata.num_delivered
+        if deliveries >= MAX_OLDER:
+            await self._bury(message, f"{reason} (delivered {deliveries} times; no newer gateway took it)")
+        else:
+            delay = int(min(deliveries, OLDER_SECONDS) * 1_000_000_000)
+            await settle(self._connection, message, b'-NAK {"delay": %d}' % delay)
 
     async def _bury(self, message: Msg, reason: str) -> None:
         """Keep a dead letter, and only then have the message forgotten."""

@@ -77,6 +77,10 @@ def look_at(gateway: Gateway, commands: CommandService, health: Health) -> None:
         health.clear("queue")
     health.show("store", gateway.trouble)
     health.show("commands", commands.trouble)
+    if commands.older is not None:
+        health.warn("version", commands.older)
+    else:
+        health.clear("version")
 
 
 def look_at_clock(clock: RecordingClock, health: Health) -> None:

@@ -135,11 +135,15 @@ class FakeGateway:
         self.seen: list[Wish] = []
         self.calls: asyncio.Queue[str] = asyncio.Queue()
         self.plan: dict[str, list[str | Exception | asyncio.Event]] = {}
+        self.setbacks = 0
         self._outcomes: dict[tuple[str, str], Outcome] = {}
 
-    async def submit(self, wish: Wish) -> Outcome:
+    async def submit(self, wish: Wish, setbacks: int | None = None) -> Outcome:
         self.seen.append(wish)
         self.calls.put_nowait(wish.id)
+        about: dict[str, Any] = {"sender": wish.sender, "id": wish.id, "command": wish.command}
+        if setbacks not in (None, self.setbacks):
+            return Outcome(status="busy", reason="one before it is not decided", **about)
         plan = self.plan.get(wish.id, [])
         step = plan.pop(0) if plan else "accepted"
         if isinstance(step, asyncio.Event):
@@ -148,10 +152,10 @@ class FakeGateway:
         if isinstance(step, Exception):
             raise step
         key = (wish.sender, wish.id)
-        about: dict[str, Any] = {"sender": wish.sender, "id": wish.id, "command": wish.command}
         if key in self._outcomes:
             return self._outcomes[key].model_copy(update={"status": "repeated"})
         if step == "busy":
+            self.setbacks += setbacks is not None
             return Outcome(status="busy", reason="too much to do", **about)
         if step == "refused":
             outcome = Outcome(status="refused", refused=True, reason="a freeze", **about)

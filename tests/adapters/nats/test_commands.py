@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from release_management.adapters.nats import commands as module
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient
 from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.configuration import MAX_PAYLOAD_BYTES
 from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.server import NatsServer
+from release_management.services.bus import OlderThanSenderError
 from release_management.services.wishes import MAX_MESSAGE_BYTES, NotUnderstood
 from tests.adapters.nats.fakes import Bus, connected, running, serving, watch, wish
 
@@ -163,7 +165,7 @@ async def test_queued_commands_are_submitted_in_their_order(server: NatsServer) 
 async def test_while_the_gateway_is_busy_nothing_new_overtakes(server: NatsServer) -> None:
     async with connected(server) as bus, BusClient(server.url) as client:
         answers = await watch(bus, "ci.answers")
-        bus.gateway.plan = {"create": ["busy"] * 5, "deploy": ["busy"]}
+        bus.gateway.plan = {"create": ["busy"] * 5}
         for id in ("create", "deploy", "later"):
             await client.send(wish(id), reply_to="ci.answers")
         service = CommandService(bus.connection, bus.gateway, bus.dead_letters, retry_seconds=0.01)
@@ -171,8 +173,43 @@ async def test_while_the_gateway_is_busy_nothing_new_overtakes(server: NatsServe
             outcomes = [json.loads((await answers.next_msg(timeout=5)).data) for _ in range(3)]
 
         decided = {outcome["id"]: outcome["first"] for outcome in outcomes}
-        assert decided["create"] < decided["deploy"]
+        assert decided["create"] < decided["deploy"] < decided["later"]
         assert {outcome["status"] for outcome in outcomes} == {"accepted"}
+
+
+async def test_a_report_that_only_a_newer_gateway_understands_is_left_to_it(server: NatsServer) -> None:
+    async with serving(server) as bus:
+        settled = await watch(bus, ACKS)
+        bus.gateway.plan = {"1": [OlderThanSenderError("this gateway is older than executor:local")]}
+        report = event(source="executor:local", type="deployment.report_step")
+        await publish(bus.connection, "relman.reports.local", report, {})
+        assert (await settled.next_msg(timeout=5)).data.startswith(b"-NAK")
+        await publish(bus.connection, "relman.commands.release.create", event(id="2"), {})
+
+        assert [(await settled.next_msg(timeout=5)).data for _ in range(2)] == [b"+ACK", b"+ACK"]
+        assert [wish.id for wish in bus.gateway.seen] == ["1", "2", "1"], "nobody waits for it"
+        assert await bus.dead_letters.newest() == ()
+
+
+async def test_a_report_that_no_gateway_understands_is_a_dead_letter_in_the_end(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OLDER_SECONDS", 0.02)
+    monkeypatch.setattr(module, "MAX_OLDER", 3)
+    async with connected(server) as bus:
+        service = CommandService(bus.connection, bus.gateway, bus.dead_letters)
+        async with running(service.run(), service.ready):
+            settled = await watch(bus, ACKS)
+            bus.gateway.plan = {"1": [OlderThanSenderError("this gateway is older than executor:local")] * 3}
+            report = event(source="executor:local", type="deployment.report_step")
+            await publish(bus.connection, "relman.reports.local", report, {})
+            for _ in range(2):
+                assert (await settled.next_msg(timeout=5)).data.startswith(b"-NAK")
+            assert service.older == "this gateway is older than executor:local"
+            assert (await settled.next_msg(timeout=5)).data == b"+TERM"
+
+            (letter,) = await bus.dead_letters.newest()
+            assert letter.reason.endswith("(delivered 3 times; no newer gateway took it)")
 
 
 async def test_a_command_at_which_the_gateway_fails_is_tried_again_and_then_buried(server: NatsServer) -> None:

@@ -1,7 +1,7 @@
 """The event log on PostgreSQL."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from release_management.adapters.event_store.batch import (
     Facts,
@@ -9,13 +9,12 @@ from release_management.adapters.event_store.batch import (
     check,
     decide,
 )
-from release_management.adapters.event_store.errors import UnreadableStoreError
 from release_management.adapters.event_store.head import Head
 from release_management.adapters.event_store.postgres.arrays import Texts
 from release_management.adapters.event_store.postgres.database import PostgresDatabase
 from release_management.adapters.event_store.postgres.lease import PostgresLease
 from release_management.adapters.event_store.postgres.listener import POLL_SECONDS, Listener
-from release_management.adapters.event_store.rows import page, stream_page
+from release_management.adapters.event_store.rows import page, readable, stream_page
 from release_management.domain.record import Recorded
 from release_management.services.ports import (
     Append,
@@ -36,11 +35,12 @@ class PostgresEventLog:
     that all of it still is so. Only where something is not, the facts are fetched and the batch is decided again.
     """
 
-    def __init__(self, database: PostgresDatabase, store_id: str, kinds: Iterable[Kind], head: int) -> None:
+    def __init__(self, database: PostgresDatabase, store_id: str, known: Callable[[str, int], bool], head: int) -> None:
         """Use `open`."""
         self._database = database
         self._store_id = store_id
-        self._kinds = frozenset(kinds)
+        self._known = known
+        self._kinds: frozenset[Kind] = frozenset()
         self._head = Head(head)
         self._listener = Listener(database, self._head, self.last_position)
         self._leases: list[PostgresLease] = []
@@ -55,13 +55,11 @@ class PostgresEventLog:
         database = PostgresDatabase(url)
         try:
             with database.lend() as connection:
-                kinds = connection.execute("SELECT name, schemaversion FROM relman_log.kinds ORDER BY 1, 2").fetchall()
-                if unknown := tuple((name, version) for name, version in kinds if not known(name, version)):
-                    raise UnreadableStoreError(database.where, unknown)
                 ((store_id, head),) = connection.execute(
                     "SELECT id, (SELECT coalesce(max(last), 0) FROM relman_log.commands) FROM relman_log.store"
                 ).fetchall()
-            log = cls(database, store_id, [(name, version) for name, version in kinds], head)
+            log = cls(database, store_id, known, head)
+            log._learn_kinds()
             log.last_position()
         except BaseException:
             database.close()
@@ -160,12 +158,20 @@ class PostgresEventLog:
             )
 
     def take(self, role: str) -> PostgresLease | None:
-        """Take a role that nobody holds; None where somebody does. A holder that falls silent is followed after 4 s."""
+        """Take a role that nobody holds; None where somebody does. A holder that falls silent is followed after 4 s.
+
+        Raises `UnreadableStoreError` where the holder has stored what this program cannot read.
+        """
         taken = self._database.take(role)
         if taken is None:
             return None
         lease = PostgresLease(taken[0], role, taken[1])
         self._leases.append(lease)
+        try:
+            self._learn_kinds()
+        except BaseException:
+            lease.release()
+            raise
         return lease
 
     def wait(self, after: int, timeout: float) -> bool:
@@ -189,6 +195,12 @@ class PostgresEventLog:
         for lease in self._leases:
             lease.release()
         self._database.close()
+
+    def _learn_kinds(self) -> None:
+        """Which kinds of records there are; another process may have added some. Raises `UnreadableStoreError`."""
+        with self._database.lend() as connection:
+            kinds = connection.execute("SELECT name, schemaversion FROM relman_log.kinds").fetchall()
+        self._kinds = readable(kinds, self._known, self._database.where)
 
     def _facts(self, batch: Sequence[Append]) -> Facts:
         """What the store holds of what a batch speaks of.

@@ -4,12 +4,11 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from release_management.adapters.event_store.batch import Facts, Kind, check, decide
-from release_management.adapters.event_store.errors import UnreadableStoreError
 from release_management.adapters.event_store.head import Head
-from release_management.adapters.event_store.rows import EventRow, page, stream_page
+from release_management.adapters.event_store.rows import EventRow, page, readable, stream_page
 from release_management.adapters.event_store.sqlite.database import SQLiteDatabase
 from release_management.adapters.event_store.sqlite.lease import SQLiteLease, Watch
 from release_management.adapters.event_store.sqlite.tables import (
@@ -36,11 +35,12 @@ POLL_SECONDS = 0.025
 class SQLiteEventLog:
     """The `EventLog` port on one SQLite file, safe for many threads and many processes."""
 
-    def __init__(self, database: SQLiteDatabase, store_id: str, kinds: Iterable[Kind], head: int) -> None:
+    def __init__(self, database: SQLiteDatabase, store_id: str, known: Callable[[str, int], bool], head: int) -> None:
         """Use `open`."""
         self._database = database
         self._store_id = store_id
-        self._kinds = frozenset(kinds)
+        self._known = known
+        self._kinds: frozenset[Kind] = frozenset()
         self._head = Head(head)
         self._leases: list[SQLiteLease] = []
         self._watches: dict[str, Watch] = {}
@@ -55,14 +55,12 @@ class SQLiteEventLog:
         database = SQLiteDatabase(path)
         try:
             with database.reading() as connection:
-                kinds = connection.execute("SELECT name, schemaversion FROM kinds ORDER BY 1, 2").fetchall()
-                if unknown := tuple(kind for kind in kinds if not known(*kind)):
-                    raise UnreadableStoreError(str(path), unknown)
                 ((store_id,),) = connection.execute("SELECT id FROM store").fetchall()
                 row = connection.execute(
                     "SELECT last FROM commands WHERE last > 0 ORDER BY rowid DESC LIMIT 1"
                 ).fetchone()
-            log = cls(database, store_id, kinds, head=row[0] if row else 0)
+            log = cls(database, store_id, known, head=row[0] if row else 0)
+            log._learn_kinds()
             log.last_position()
         except BaseException:
             database.close()
@@ -165,10 +163,16 @@ class SQLiteEventLog:
         """Take a role that nobody holds; None where somebody does.
 
         A holder that dies is followed at once, one that stands still once it has been asked for 4 s, and in vain.
+        Raises `UnreadableStoreError` where the holder has stored what this program cannot read.
         """
         lease = SQLiteLease.take(self._database, role, self._watches.setdefault(role, Watch()))
         if lease is not None:
             self._leases.append(lease)
+            try:
+                self._learn_kinds()
+            except BaseException:
+                lease.release()
+                raise
         return lease
 
     def wait(self, after: int, timeout: float) -> bool:
@@ -190,6 +194,12 @@ class SQLiteEventLog:
         for lease in self._leases:
             lease.release()
         self._database.close()
+
+    def _learn_kinds(self) -> None:
+        """Which kinds of records there are; another process may have added some. Raises `UnreadableStoreError`."""
+        with self._database.reading() as connection:
+            kinds = connection.execute("SELECT name, schemaversion FROM kinds").fetchall()
+        self._kinds = readable(kinds, self._known, str(self._database.path))
 
 
 def _facts(connection: sqlite3.Connection, batch: Sequence[Append]) -> Facts:

@@ -9,6 +9,7 @@ fences at the executors make that harmless too.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID, uuid5
@@ -26,7 +27,7 @@ from release_management.services.wishes import Wish
 SENT_AGAIN_AFTER = 30.0
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
-"""Between one asking and the next where a command was not decided: twice as long each time."""
+"""Between one try and the next where a command was not decided, or something failed: twice as long each time."""
 NAMESPACE = UUID("6f1d0b7e-5a53-4d0e-9d55-0d4a3f3a1c11")
 DEADLINES = frozenset({"deployment.expire_step", "deployment.expire", "approval.expire"})
 log = structlog.get_logger()
@@ -49,6 +50,21 @@ def timed(item: Item) -> bool:
 def at_once(item: Item) -> bool:
     """What the orchestrator takes where the timers are another process: everything else."""
     return not timed(item)
+
+
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """What is tried again at `until` (monotonic seconds), and what was wrong with it."""
+
+    until: float
+    pause: float
+    trouble: str | None
+
+    @classmethod
+    def after(cls, before: "PutOff | None", trouble: str | None = None) -> "PutOff":
+        """From now on, for twice as long as before."""
+        pause = FIRST_PAUSE_SECONDS if before is None else min(2 * before.pause, LONGEST_PAUSE_SECONDS)
+        return cls(time.monotonic() + pause, pause, trouble)
 
 
 class Agenda(Protocol):
@@ -98,8 +114,7 @@ class Orchestrator:
         self._deadlines_armed = False
         self._done: set[str] = set()
         self._sent: dict[int, tuple[int, float]] = {}
-        self._undecided: dict[str, tuple[float, float]] = {}
-        self._failing: str | None = None
+        self._put_off: dict[str, PutOff] = {}
 
     async def run(self) -> None:
         """Act, wait for the log or the clock, and act again. Errors are logged and tried again."""
@@ -109,7 +124,8 @@ class Orchestrator:
                 position = await in_thread(self._agenda.catch_up)
                 mine = [(subject, item) for subject, item in self._agenda.items() if self._takes(item)]
                 pause = await self._act(mine)
-                self.trouble = self._agenda.trouble or self._failing
+                failing = (each.trouble for each in self._put_off.values() if each.trouble)
+                self.trouble = self._agenda.trouble or next(failing, None)
             except BusError as error:
                 self.trouble = f"the bus does not take what is due: {error}"
                 log.warning("the bus does not take what is due", error=str(error))
@@ -133,28 +149,38 @@ class Orchestrator:
         self._measure(now, items)
         due = [(subject, item) for subject, item in items if item["due"] <= now]
         trouble: BusError | None = None
-        failing: str | None = None
         for subject, item in sorted(due, key=lambda it: it[1]["kind"] != "command"):
+            key = _key(subject, item)
+            before = self._put_off.get(key)
+            if before is not None and time.monotonic() < before.until:
+                continue
             try:
-                await self._carry_out(subject, item)
+                done = await self._carry_out(subject, item)
             except BusAwayError:
                 raise
             except BusError as error:
                 trouble = trouble or error
             except Exception as error:
-                failing = failing or f"nothing goes on with {subject} ({type(error).__name__}: {error}); trying again"
+                said = f"nothing goes on with {subject} ({type(error).__name__}: {error}); trying again"
+                self._put_off[key] = PutOff.after(before, said)
                 log.exception("an item of the agenda could not be carried out; trying again", subject=subject)
-        self._failing = failing
+            else:
+                if done:
+                    self._put_off.pop(key, None)
+                else:
+                    self._put_off[key] = PutOff.after(before)
         if trouble is not None:
             raise trouble
-        again = [max(0.01, at - time.monotonic()) for _, at in self._undecided.values()]
+        again = [max(0.01, each.until - time.monotonic()) for each in self._put_off.values()]
         return min([1.0, *again, *(_seconds(now, item["due"]) for _, item in items if item["due"] > now)])
 
-    async def _carry_out(self, subject: str, item: Item) -> None:
+    async def _carry_out(self, subject: str, item: Item) -> bool:
+        """Whether that is done, as far as it can be now; False where the gateway was too busy."""
         if item["kind"] == "order":
             await self._send(Order.model_validate(item["order"], strict=False))
         elif self._deadlines_armed or item["command"] not in DEADLINES:
-            await self._command(subject, item)
+            return await self._command(subject, item)
+        return True
 
     async def _send(self, order: Order) -> None:
         again, at = self._sent.get(order.fence, (-1, 0.0))
@@ -164,11 +190,10 @@ class Orchestrator:
         measures.ORDERS_SENT.inc()
         self._sent[order.fence] = (again + 1, time.monotonic())
 
-    async def _command(self, subject: str, item: Item) -> None:
+    async def _command(self, subject: str, item: Item) -> bool:
         id = _command_id(subject, item)
-        pause, at = self._undecided.get(id, (FIRST_PAUSE_SECONDS, 0.0))
-        if id in self._done or time.monotonic() < at:
-            return
+        if id in self._done:
+            return True
         sender = "system:timers" if item["due"] else "system:orchestrator"
         outcome = await self._gateway.submit(
             Wish(
@@ -184,10 +209,9 @@ class Orchestrator:
             )
         )
         if outcome.status == "busy":
-            self._undecided[id] = (min(2 * pause, LONGEST_PAUSE_SECONDS), time.monotonic() + pause)
-        else:
-            self._done.add(id)
-            self._undecided.pop(id, None)
+            return False
+        self._done.add(id)
+        return True
 
     def _measure(self, now: str, items: list[tuple[str, Item]]) -> None:
         for kind in ("order", "command"):
@@ -201,7 +225,13 @@ class Orchestrator:
         self._sent = {fence: sent for fence, sent in self._sent.items() if fence in fences}
         ids = {_command_id(subject, item) for subject, item in items if item["kind"] == "command"}
         self._done &= ids
-        self._undecided = {id: again for id, again in self._undecided.items() if id in ids}
+        keys = {_key(subject, item) for subject, item in items}
+        self._put_off = {key: until for key, until in self._put_off.items() if key in keys}
+
+
+def _key(subject: str, item: Item) -> str:
+    """What an item is, from one look at the agenda to the next."""
+    return str(item["order"]["fence"]) if item["kind"] == "order" else _command_id(subject, item)
 
 
 def _command_id(subject: str, item: Item) -> str:

@@ -90,6 +90,30 @@ def test_a_part_that_is_killed_while_it_starts_is_started_again(installation: In
     assert installation.stop() == 0
 
 
+def test_a_broken_file_of_read_models_ends_no_deployment_and_is_made_again_once_it_is_removed(
+    installation: Installation,
+) -> None:
+    installation.start()
+    shop = installation.manager()
+    shop.configure_environments({"staging": installation.target("web")})
+    release = shop.create_release("1.0.0", ["web"])
+    assert shop.wait(shop.deploy(release, "staging"), 30).succeeded
+    os.kill(installation.pid("projector"), signal.SIGSTOP)
+    for each in installation.folder.glob("read.db-*"):
+        each.unlink()
+    (installation.folder / "read.db").write_bytes(b"no database at all" * 1000)
+    installation.kill("projector")
+
+    until(lambda: "read.db is damaged: remove it" in (installation.root / "up.log").read_text(), 20)
+    assert installation.shares() == {"1.0.0": 100}
+    assert shop.send("release.block", {"release": "shop@1.0.0", "reason": "it goes on"}).status == "accepted"
+
+    for each in installation.folder.glob("read.db*"):
+        each.unlink()
+    assert [str(each.version) for each in shop.releases()] == ["1.0.0"]
+    assert installation.stop() == 0
+
+
 def test_a_log_that_the_registry_cannot_read_is_said_and_left_alone(installation: Installation) -> None:
     installation.folder.mkdir()
     (installation.folder / "log.db").write_text("this is somebody's diary, and no database at all\n" * 100)

@@ -10,6 +10,7 @@ from release_management.adapters.stack.supervisor import Supervisor
 
 def main(folder: str) -> None:
     supervisor = Supervisor(Home.at(Path(folder)))
+    supervisor.tell = lambda said: print(said, file=sys.stderr, flush=True)
     signal.signal(signal.SIGTERM, lambda *_: supervisor.stop.set())
     supervisor.run(lambda: print("ready", flush=True))
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from release_management.adapters.stack.agenda import ProjectedAgenda
 from release_management.domain.orders import Order
 from release_management.services import orchestrator
 from release_management.services.bus import BusAwayError, BusError, BusFullError, GatewayFailed
-from release_management.services.orchestrator import Orchestrator
+from release_management.services.orchestrator import FIRST_PAUSE_SECONDS, Orchestrator
 from release_management.services.ports import Clock
 from release_management.services.wishes import Outcome, Wish
 from tests.services.office import REGISTRY, Office
@@ -315,6 +316,27 @@ def test_what_does_not_go_on_is_named_until_it_does(office: Office, works: Works
     works.during(lambda: works.trouble() == said, lambda: works.trouble() is None)
 
     assert office.facts(second, "started")
+
+
+def test_what_fails_is_tried_more_and_more_seldom_however_much_is_recorded_meanwhile(
+    office: Office, works: Works
+) -> None:
+    first = office.deploy("shop@1.0.0")
+    office.release("2.0.0")
+    office.deploy("shop@2.0.0")
+    office.carry_out(first)
+    works.asked.troubles = [GatewayFailed("a fault of ours")] * 50
+    numbers = count(3)
+    began = time.monotonic()
+
+    def tried_four_times() -> bool:
+        office.release(f"{next(numbers)}.0.0")
+        return len(works.asked.troubles) <= 46
+
+    works.during(tried_four_times)
+
+    assert next(numbers) > 5
+    assert time.monotonic() - began > FIRST_PAUSE_SECONDS * (1 + 2 + 4)
 
 
 def test_a_full_stream_of_orders_stops_no_deadline(office: Office, works: Works) -> None:

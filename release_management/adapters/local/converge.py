@@ -13,6 +13,7 @@ from release_management.adapters.local import balancer, haproxy
 from release_management.adapters.local.ports import NoFreePort, free_port, port_is_free
 from release_management.adapters.local.settings import ComponentSettings, fill_in, server_name
 from release_management.adapters.local.state import ComponentState, Folder, Instance, Phase, SlotState
+from release_management.adapters.logfiles import bound
 from release_management.adapters.targets import processes
 from release_management.adapters.targets.processes import Process
 from release_management.adapters.targets.variables import SecretMissing, resolve, without_secrets
@@ -71,6 +72,7 @@ class _Pass:
                     self._start(slot, stand, instance)
         if servers:
             self._apply(servers)
+        self._bound_logs()
         if self.dirty:
             self.folder.save(self.state)
         self._report()
@@ -92,6 +94,15 @@ class _Pass:
             processes.end_leftovers(process)
             instance.process = None
             self._enter(instance, "starting")
+
+    def _bound_logs(self) -> None:
+        """What runs for months writes for months."""
+        for slot, stand in self.state.slots.items():
+            for instance in stand.instances:
+                if bound(self.folder.log(server_name(slot, instance.index))):
+                    instance.log_from = 0
+                    self.dirty = True
+        bound(self.folder.log("haproxy"))
 
     def _note_exit(self, stand: SlotState, instance: Instance, process: Process) -> None:
         lived = self.now - instance.since

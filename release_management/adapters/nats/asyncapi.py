@@ -419,7 +419,8 @@ def _small() -> dict[str, Json]:
                 streams.REPLY_TO: {**text, "description": "Where the outcome of a queued command goes."},
                 "Nats-Msg-Id": {
                     **text,
-                    "description": "A second message with the same one within 2 minutes is dropped.",
+                    "description": "A second message with the same one, whoever sends it, is dropped for 2 minutes: "
+                    "write `<source> <id>`.",
                 },
             },
             (),

@@ -162,10 +162,13 @@ class CommandService:
         except ValidationError as error:
             known = f'ask with {{"limit": n}}, n from 1 to {MAX_LETTERS:,}, or with {{"id": n}}'
             return _not_understood(f"{known}: {explain(error)}")
-        if question.id is None:
-            letters = await self._dead_letters.newest(question.limit)
-            return json.dumps({"dead_letters": [asdict(letter) for letter in letters]}).encode()
-        letter = await self._dead_letters.open(question.id)
+        try:
+            if question.id is None:
+                letters = await self._dead_letters.newest(question.limit)
+                return json.dumps({"dead_letters": [asdict(letter) for letter in letters]}).encode()
+            letter = await self._dead_letters.open(question.id)
+        except BusError as error:
+            return json.dumps({"error": str(error)}).encode()
         return json.dumps({"dead_letter": None if letter is None else asdict(letter)}).encode()
 
     async def _answer_replay(self, message: Msg) -> bytes:
@@ -173,7 +176,10 @@ class CommandService:
             question = ReplayQuestion.model_validate_json(message.data)
         except ValidationError as error:
             return _not_understood(f'ask with {{"ids": [n, …]}}, at most {MAX_REPLAYED}: {explain(error)}')
-        replays = await self._dead_letters.replay(question.ids)
+        try:
+            replays = await self._dead_letters.replay(question.ids)
+        except BusError as error:
+            return json.dumps({"error": f"{error}; what was not sent is still there"}).encode()
         return json.dumps({"replays": [asdict(replay) for replay in replays]}).encode()
 
     async def _consume(self, tasks: asyncio.TaskGroup) -> None:

@@ -116,7 +116,10 @@ class DeadLetters:
         await _keep(self._connection, streams.DEAD_LETTER, letter, origin)
 
     async def newest(self, limit: int = 100) -> tuple[DeadLetter, ...]:
-        """The newest letters, newest first; those that the server gave up delivering are among them."""
+        """The newest letters, newest first; those that the server gave up delivering are among them.
+
+        Raises `BusError`.
+        """
         try:
             return tuple([letter.shown() async for letter in self._letters(limit)])
         except AWAY as error:
@@ -133,8 +136,8 @@ class DeadLetters:
     async def replay(self, ids: Sequence[int]) -> tuple[Replay, ...]:
         """Send the messages of letters again to where they came from, in their order, and remove the letters.
 
-        Twice is harmless: it is sent under a message id of the letter's, and one that was sent is answered as before,
-        also to who asks meanwhile. Raises `BusError`; some are then sent.
+        Twice is harmless: commands and reports have ids of their own, orders have fences, and one that was sent is
+        answered as before, also to who asks meanwhile. Raises `BusError`; some are then sent.
         """
         async with self._replaying:
             try:
@@ -153,8 +156,7 @@ class DeadLetters:
         if letter.obstacle is not None:
             return Replay(id, reason=letter.obstacle)
         subject = _destination(letter.subject)
-        kept = {name: value for name, value in letter.headers.items() if name in KEPT_HEADERS}
-        headers = kept | {api.Header.MSG_ID.value: f"{streams.DEAD}:{id}"}
+        headers = {name: value for name, value in letter.headers.items() if name in KEPT_HEADERS}
         await publish_patiently(self._connection, subject, letter.payload, headers, KEEP_SECONDS)
         if letter.advisory and letter.origin is not None:
             await self._delete(*_origin(letter.origin))
@@ -218,7 +220,7 @@ class DeadLetters:
         try:
             body: dict[str, Any] = json.loads(message.data or b"{}")
             if subject == streams.DEAD_LETTER:
-                return self._unsealed(id, body)
+                return await self._unsealed(id, body)
             if subject.startswith(f"{streams.DEAD_ORDERS}."):
                 return _order(id, subject.removeprefix(f"{streams.DEAD_ORDERS}."), body)
             if not subject.startswith(streams.DEAD_SUBJECTS):
@@ -227,8 +229,8 @@ class DeadLetters:
             pass
         return _foreign(id, message)
 
-    def _unsealed(self, id: int, body: dict[str, Any]) -> _Letter:
-        opened = self._keyring.open(KEY, body["sealed"])
+    async def _unsealed(self, id: int, body: dict[str, Any]) -> _Letter:
+        opened = await asyncio.to_thread(self._keyring.open, KEY, body["sealed"])
         content: dict[str, Any] = {"reason": ERASED} if opened is None else json.loads(opened)
         return _read(id, body, content, None if opened is not None else f"it was {ERASED}")
 

@@ -178,7 +178,8 @@ class ExecutorService:
             "data": report.model_dump(mode="json", exclude_none=True),
         }
         payload = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
-        headers = {streams.CONTENT_TYPE: streams.CLOUDEVENT, api.Header.MSG_ID.value: id}
+        # No message id: whoever had used it before on this stream, a client too, would have the report dropped.
+        headers = {streams.CONTENT_TYPE: streams.CLOUDEVENT}
         retry = FIRST_RETRY_SECONDS
         while True:
             try:

@@ -27,7 +27,7 @@ async def publish_patiently(
 ) -> int:
     """As `publish`, tried again for `patience` seconds while the bus does not answer.
 
-    The same message id, which `headers` must hold, keeps it from being stored twice.
+    It may be stored twice, unless `headers` hold a message id.
     """
     deadline = time.monotonic() + patience
     while True:

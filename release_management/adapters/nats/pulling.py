@@ -74,6 +74,7 @@ class Puller:
                     if owed == 0:
                         await self._ask(self._consumer)
                         owed, expires = self._batch, time.monotonic() + PULL_SECONDS + 0.5
+                        self.trouble = None
                 except AWAY as error:
                     _log.info("cannot pull", stream=self._stream, error=f"{type(error).__name__}: {error}")
                     self.trouble = f"nothing can be taken from {self._stream}: {understood(error)}"
@@ -111,7 +112,6 @@ class Puller:
             with contextlib.suppress(NotFoundError):
                 await self._js.delete_consumer(self._stream, name)
         made = await self._js.add_consumer(self._stream, config)
-        self.trouble = None
         self.ready.set()
         return str(made.name)
 

@@ -190,7 +190,8 @@ class NatsServer:
         except OSError:
             return False
         finally:
-            probe.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # on a disk that is read-only by now, where there is no such file
+                probe.unlink(missing_ok=True)
         return True
 
     def _spawn(self, binary: Path) -> subprocess.Popen[bytes]:

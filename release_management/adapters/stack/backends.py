@@ -148,7 +148,8 @@ class Client:
                 after = recorded.position
                 yield recorded
         finally:
-            self._loop.run(events.aclose())
+            with contextlib.suppress(RuntimeError):  # it still waits for the next event, after ctrl-C: it ends with us
+                self._loop.run(events.aclose())
 
     def _position(self) -> int:
         return max((int(row["position"]) for row in self.query("position", {})), default=0)

@@ -52,6 +52,7 @@ class Core:
             self.gateway = self._begin(self._lease)
             self._opened = opened.pop_all()
         self._closing = threading.Event()
+        self._leaving: list[threading.Thread] = []
         self._keeping = threading.Thread(target=self._keep_lease, name="lease", daemon=True)
         self._keeping.start()
 
@@ -78,6 +79,8 @@ class Core:
         self._closing.set()
         self._keeping.join()
         self.gateway.close()
+        for thread in self._leaving:
+            thread.join()
         self._lease.release()
         self._opened.close()
 
@@ -119,6 +122,10 @@ class Core:
         _log.warning("the gateway's lease was lost", number=self._lease.number)
         self.trouble = TAKING_ANEW
         before.deposed.set()
+        # What it is storing may take seconds to fail, and the next lease wants to be asked about meanwhile.
+        leaving = threading.Thread(target=before.close, name="deposed gateway", daemon=True)
+        leaving.start()
+        self._leaving = [*(each for each in self._leaving if each.is_alive()), leaving]
         self._lease.release()
         lost = time.monotonic()
         while not self._closing.is_set():
@@ -136,7 +143,6 @@ class Core:
                 silent = time.monotonic() - lost
                 self.trouble = self._elsewhere if silent > PATIENCE_SECONDS else TAKING_ANEW
             self._closing.wait(AGAIN_SECONDS)
-        before.close()
 
     def __enter__(self) -> "Core":
         return self

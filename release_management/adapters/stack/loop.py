@@ -18,9 +18,9 @@ class LoopThread:
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
-    def run(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Wait for a coroutine's result."""
-        return self.start(coroutine).result(timeout)
+        return self.start(coroutine).result()
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Begin a coroutine."""

@@ -67,7 +67,7 @@ class Road:
             async def bus(user: str) -> Connection:
                 return await stack.enter_async_context(on_bus(core.home, user, health))
 
-            agenda = ProjectedAgenda(core.log, core.registry, core.home.agenda)
+            agenda = await asyncio.to_thread(ProjectedAgenda, core.log, core.registry, core.home.agenda)
             stack.callback(agenda.close)
             deciding = await bus("gateway")
             await stack.enter_async_context(with_streams(deciding, core.home.replicas, streams.WORK, health))

@@ -19,8 +19,8 @@ import psutil
 from release_management.adapters.executors import EXECUTORS
 from release_management.adapters.folder import FolderLock
 from release_management.adapters.home import Home
+from release_management.adapters.logfiles import bound
 from release_management.adapters.nats.server import NatsServer
-from release_management.adapters.stack.logfiles import bound
 from release_management.adapters.stack.words import FINAL, SENTENCE
 
 READY_SECONDS = 30.0
@@ -31,6 +31,8 @@ HALT_SECONDS = 40.0
 SAY_SECONDS = 3.0
 LOOK_SECONDS = 0.2
 QUICK_DEATHS = 5
+REST_SECONDS = 5.0
+"""How long a part that cannot go on, and that nobody else needs, is left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +91,13 @@ class Supervisor:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._begins: dict[str, int] = {}
         self._deaths: dict[str, list[float]] = {name: [] for name in parts}
+        self._resting: dict[str, float] = {}
+        self._is_ready = False
         self.stop = threading.Event()
         self.left: list[str] = []
         """What could not be ended, and why, in words; known once it has run."""
         self.tell: Callable[[str], None] = lambda _: None
-        """Told what a stop waits for, where it takes longer."""
+        """Told what a stop waits for, where it takes longer, and which part cannot go on, where the others do."""
 
     def run(self, on_ready: Callable[[], None]) -> None:
         """Start everything, call `on_ready`, supervise until `stop`, then end everything."""
@@ -107,6 +111,7 @@ class Supervisor:
             self._note()
             for name in self._parts:
                 self._await_ready(name)
+            self._is_ready = True
             if not self.stop.is_set():
                 on_ready()
             while not self.stop.wait(LOOK_SECONDS):
@@ -171,14 +176,27 @@ class Supervisor:
                 if bound(self._log_file(name)):
                     self._begins[name] = 0
                 continue
-            if child.returncode == FINAL:
-                raise NotStartedError(f"{name} cannot go on: {self._last_words(name)} (see {self._log_file(name)})")
             now = time.monotonic()
-            self._deaths[name] = [at for at in self._deaths[name] if now - at < 30] + [now]
-            if len(self._deaths[name]) > QUICK_DEATHS:
-                raise NotStartedError(f"{name} keeps dying: {self._last_words(name)} (see {self._log_file(name)})")
-            self._start(name)
-            self._note()
+            if name not in self._resting:
+                self._deaths[name] = [at for at in self._deaths[name] if now - at < 30] + [now]
+                if child.returncode == FINAL:
+                    self._give_up(name, "cannot go on")
+                elif len(self._deaths[name]) > QUICK_DEATHS:
+                    self._give_up(name, "keeps dying")
+            if now >= self._resting.get(name, now):
+                self._resting.pop(name, None)
+                self._start(name)
+                self._note()
+
+    def _give_up(self, name: str, how: str) -> None:
+        """A part that does not go on ends us all, and with us what was deployed. The projector, which deploys nothing,
+        only rests: what keeps it can be put right meanwhile.
+        """
+        words = f"{name} {how}: {self._last_words(name)} (see {self._log_file(name)})"
+        if self._parts[name].role != "projector" or not self._is_ready:
+            raise NotStartedError(words)
+        self.tell(f"{words}. Deployments go on, questions are not answered; trying again in {REST_SECONDS:g} s")
+        self._resting[name] = time.monotonic() + REST_SECONDS
 
     def _note(self) -> None:
         noted = [

@@ -12,12 +12,12 @@ from typing import BinaryIO
 
 import psutil
 
+from release_management.adapters.logfiles import bound
 from release_management.adapters.targets.folder import Kept
 
 TOKEN = "RELMAN_INSTANCE"
 _INHERITED = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"}
 _INHERITED |= {"PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
-_LOG_LIMIT = 10_000_000
 _CLOCK_SLACK = 0.05
 _PATIENCE = 2.0
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -65,8 +65,7 @@ def start(
 
 def open_log(path: Path) -> BinaryIO:
     """Open a log to append to it; one that has grown long is put aside first. Raises `OSError`."""
-    if path.exists() and path.stat().st_size > _LOG_LIMIT:
-        os.replace(path, path.with_suffix(".log.1"))
+    bound(path)
     return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
 

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from release_management.adapters.local import balancer, haproxy
 from release_management.adapters.local.halt import halt_all
+from release_management.adapters.logfiles import LOG_BYTES
 from release_management.domain.orders import AwaitSlotHealthy, ProvisionSlot, Report
 from tests.adapters.component import until
 from tests.adapters.local.stand import Stand
@@ -55,6 +56,20 @@ def test_weights_that_drifted_are_set_again(stand: Stand) -> None:
     stand.reconcile()
     until(lambda: stand.request() == "1.0.0")
     assert stand.versions(50) == {"1.0.0": 50}
+
+
+def test_what_a_component_and_its_balancer_write_does_not_fill_the_disk(stand: Stand) -> None:
+    stand.run_in("blue", "1.0.0")
+    stand.route(blue=100)
+    logs = [stand.folder.log("blue1"), stand.folder.log("haproxy")]
+    for log in logs:
+        os.truncate(log, LOG_BYTES + 1)
+    stand.reconcile()
+
+    assert all(log.stat().st_size < LOG_BYTES for log in logs)
+    assert all(log.with_name(f"{log.name}.1").stat().st_size > LOG_BYTES for log in logs)
+    assert stand.folder.load().slots["blue"].instances[0].log_from == 0
+    assert stand.request() == "1.0.0"
 
 
 def test_a_killed_instance_is_started_again(stand: Stand) -> None:

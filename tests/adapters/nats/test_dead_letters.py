@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from nats.js.errors import NotFoundError
@@ -55,7 +56,7 @@ async def test_a_command_at_which_the_gateway_failed_is_replayed_once_it_is_mend
         assert (replay.subject, replay.reason) == ("relman.commands.release.create", None)
         sent = await again.next_msg(timeout=5)
         assert sent.data == event()
-        assert (sent.headers or {})["Nats-Msg-Id"] == f"RELMAN_DEAD:{letter.id}"
+        assert "Nats-Msg-Id" not in (sent.headers or {}), "a client that had used it would have it dropped"
         assert json.loads((await answers.next_msg(timeout=5)).data)["status"] == "accepted"
         assert bus.gateway.seen[-1].actor == "zoë"
         await gone(client)
@@ -219,7 +220,13 @@ async def test_a_wrong_question_is_answered_with_what_is_right(server: NatsServe
 
 
 async def test_a_failure_while_answering_is_said(server: NatsServer) -> None:
-    async with connected(server) as bus, serving(server), BusClient(server.url) as client:
+    async with connected(server) as bus, serving(server) as served, BusClient(server.url) as client:
+        await served.dead_letters.store("a.b", b"x", {}, "no command")
+        with (
+            patch.object(served.keyring, "open", side_effect=RuntimeError("a bug")),
+            pytest.raises(QueryNotUnderstood, match="a fault of ours"),
+        ):
+            await client.dead_letters()
         await bus.connection.jetstream().delete_stream(streams.DEAD)
-        with pytest.raises(QueryNotUnderstood, match="a fault of ours"):
+        with pytest.raises(QueryNotUnderstood, match="the bus does not have the stream; it is made again"):
             await client.dead_letters()

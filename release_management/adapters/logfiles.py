@@ -1,4 +1,4 @@
-"""The log files of child processes, kept from growing without end."""
+"""The log files of processes that we start, kept from growing without end."""
 
 import os
 import shutil

@@ -18,7 +18,7 @@ from release_management.adapters.nats.asking import Answering, takes_answers
 from release_management.adapters.nats.connection import AWAY, Connection, header
 from release_management.adapters.nats.dead_letters import DeadLetters
 from release_management.adapters.nats.pulling import Puller
-from release_management.adapters.nats.settling import Ticker, settle
+from release_management.adapters.nats.settling import BURIED, Ticker, settle
 from release_management.domain.words import Value, explain
 from release_management.services.bus import BusError, LineGateway, OlderThanSenderError
 from release_management.services.ports import DeposedError, LogUnavailableError
@@ -295,7 +295,7 @@ class CommandService:
             except BusError as error:
                 _log.warning("dead letter not kept yet", subject=message.subject, reason=str(error))
                 await asyncio.sleep(self._retry_seconds)
-        await settle(self._connection, message, b"+TERM")
+        await settle(self._connection, message, BURIED)
 
 
 def _consumer() -> api.ConsumerConfig:

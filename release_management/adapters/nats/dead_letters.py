@@ -6,7 +6,6 @@ which names nobody, and is not: an executor has no keys. That is why only orders
 
 import asyncio
 import base64
-import contextlib
 import hashlib
 import json
 import secrets
@@ -26,6 +25,7 @@ from release_management.adapters.nats.connection import AWAY, Connection
 from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
 from release_management.adapters.nats.meaning import understood
 from release_management.adapters.nats.publishing import publish_patiently
+from release_management.adapters.nats.settling import IS_A_LETTER
 from release_management.domain.record import timestamp
 from release_management.services import measures
 from release_management.services.ports import Keyring
@@ -35,16 +35,14 @@ KEY = "system:dead-letters"
 KEEP_SECONDS = 10.0
 GONE = (10037, 10043, 10057)  # what a server says of a message that was removed before
 EXCERPT_CHARACTERS = 200
-SOON = 100
-"""How many letters later, at most, the server's word on a letter's message is looked for."""
 REMEMBERED = 10_000
 """How many replayed letters are remembered, for those who ask again."""
 KEPT_HEADERS = (streams.ACTOR, streams.REPLY_TO, streams.CONTENT_TYPE)
 WAYS_BACK = tuple(
     f"{subjects}." for subjects in (streams.COMMAND_SUBJECTS, streams.REPORT_SUBJECTS, streams.ORDER_SUBJECTS)
 )
-SETTLED_ELSEWHERE = "Unacknowledged message was deleted"
-"""What a server says of a message that was settled with another one, which has led the stream before or since."""
+NO_LETTERS = (IS_A_LETTER, "Unacknowledged message was deleted")
+"""What a server says of a message of which there is a letter, or that was settled with another server of a cluster."""
 ERASED = "erased: its key was destroyed"
 
 _log = structlog.get_logger(__name__)
@@ -142,15 +140,14 @@ class DeadLetters:
         async with self._replaying:
             try:
                 wanted = sorted(set(ids))
-                letters = {id: await self._letter(id) for id in wanted if id not in self._replayed}
-                advisories = await self._advisories([letter for letter in letters.values() if letter is not None])
-                return tuple([await self._replay(id, letters.get(id), advisories) for id in wanted])
+                return tuple([await self._replay(id) for id in wanted])
             except AWAY as error:
                 raise understood(error) from error
 
-    async def _replay(self, id: int, letter: _Letter | None, advisories: Mapping[str, Sequence[int]]) -> Replay:
+    async def _replay(self, id: int) -> Replay:
         if (sent := self._replayed.get(id)) is not None:
             return Replay(id, subject=sent)
+        letter = await self._letter(id)
         if letter is None:
             return Replay(id, reason="there is no such dead letter, or no more: perhaps it was replayed before")
         if letter.obstacle is not None:
@@ -160,32 +157,12 @@ class DeadLetters:
         await publish_patiently(self._connection, subject, letter.payload, headers, KEEP_SECONDS)
         if letter.advisory and letter.origin is not None:
             await self._delete(*_origin(letter.origin))
-        for sequence in (id, *advisories.get(letter.origin or "", ())):
-            await self._delete(streams.DEAD, sequence)
-            self._replayed[sequence] = subject
+        await self._delete(streams.DEAD, id)
+        self._replayed[id] = subject
         while len(self._replayed) > REMEMBERED:
             del self._replayed[next(iter(self._replayed))]
         _log.info("dead letter replayed", id=id, subject=subject)
         return Replay(id, subject=subject)
-
-    async def _advisories(self, letters: Sequence[_Letter]) -> Mapping[str, Sequence[int]]:
-        """The server's words on the messages of letters, which are kept soon after those; by origin."""
-        found: dict[str, list[int]] = {letter.origin: [] for letter in letters if letter.origin and not letter.advisory}
-        sequence = 0
-        for letter in letters:
-            sequence = max(sequence, letter.id)
-            while letter.origin in found and sequence < letter.id + SOON:
-                try:
-                    message = await self._js.get_msg(
-                        streams.DEAD, sequence + 1, subject=f"{streams.ADVISORIES}.>", next=True
-                    )
-                except NotFoundError:
-                    return found
-                sequence = message.seq or 0
-                with contextlib.suppress(ValueError, KeyError, TypeError):
-                    said = json.loads(message.data or b"")
-                    found.get(f"{said['stream']}:{said['stream_seq']}", []).append(sequence)
-        return found
 
     async def _delete(self, stream: str, sequence: int) -> None:
         try:
@@ -195,21 +172,17 @@ class DeadLetters:
                 raise
 
     async def _letters(self, limit: int) -> AsyncIterator[_Letter]:
-        """The newest, newest first. A letter is kept before its message is terminated: it explains the advisory."""
+        """The newest, newest first."""
         state = (await self._js.stream_info(streams.DEAD)).state
         oldest = max(state.first_seq, state.last_seq - 3 * limit, 1)
-        found: list[_Letter] = []
+        found = 0
         for sequence in range(state.last_seq, oldest - 1, -1):
             letter = await self._letter(sequence)
-            if letter is None:
-                continue
-            if not letter.advisory:
-                found = [each for each in found if not (each.advisory and each.origin == letter.origin)]
-            found.append(letter)
-            if sum(not each.advisory for each in found) >= limit:
+            if letter is not None:
+                yield letter
+                found += 1
+            if found == limit:
                 break
-        for letter in found[:limit]:
-            yield letter
 
     async def _letter(self, id: int) -> _Letter | None:
         try:
@@ -224,7 +197,7 @@ class DeadLetters:
             if subject.startswith(f"{streams.DEAD_ORDERS}."):
                 return _order(id, subject.removeprefix(f"{streams.DEAD_ORDERS}."), body)
             if not subject.startswith(streams.DEAD_SUBJECTS):
-                return None if body.get("reason") == SETTLED_ELSEWHERE else await self._given_up(id, body)
+                return None if body.get("reason") in NO_LETTERS else await self._given_up(id, body)
         except (ValueError, KeyError, TypeError, AttributeError):
             pass
         return _foreign(id, message)

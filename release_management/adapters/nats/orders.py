@@ -15,7 +15,7 @@ from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.dead_letters import bury_order
 from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.pulling import Puller
-from release_management.adapters.nats.settling import Ticker, settle
+from release_management.adapters.nats.settling import BURIED, Ticker, settle
 from release_management.domain.orders import Order, Report
 from release_management.domain.words import explain
 from release_management.services import measures
@@ -206,7 +206,7 @@ class ExecutorService:
     async def _bury(self, message: Msg, sequence: int, reason: str) -> None:
         try:
             await bury_order(self._connection, self._name, message, reason)
-            await settle(self._connection, message, b"+TERM")
+            await settle(self._connection, message, BURIED)
         except Exception:
             _log.exception("dead letter not kept; the order will come again", subject=message.subject)
         finally:

@@ -9,6 +9,10 @@ from nats.aio.msg import Msg
 
 from release_management.adapters.nats.connection import AWAY, Connection
 
+IS_A_LETTER = "it is kept as a dead letter"
+BURIED = b"+TERM " + IS_A_LETTER.encode()
+"""Not to be delivered again; the server tells the dead letters so, in these words."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -48,7 +52,7 @@ class Ticker:
 async def settle(connection: Connection, message: Msg, answer: bytes = b"+ACK") -> bool:
     """Tell the server what became of a message and wait until it knows; False where it did not answer.
 
-    `answer` is `b"+ACK"`, or `b"+TERM"`: not to be delivered again. nats-py's own `term` does not wait.
+    `answer` is `b"+ACK"`, `BURIED`, or a `b"-NAK"`. nats-py's own `term` does not wait.
     """
     try:
         await connection.request(message.reply, answer, timeout=2.0)

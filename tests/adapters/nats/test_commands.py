@@ -15,6 +15,7 @@ from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.configuration import MAX_PAYLOAD_BYTES
 from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.server import NatsServer
+from release_management.adapters.nats.settling import BURIED
 from release_management.services.bus import OlderThanSenderError
 from release_management.services.wishes import MAX_MESSAGE_BYTES, NotUnderstood
 from tests.adapters.nats.fakes import Bus, connected, running, serving, watch, wish
@@ -92,7 +93,7 @@ async def test_what_is_no_command_is_answered_and_kept_with_the_reason(
         answer = await ask(bus, payload, **headers)
         queued = await watch(bus, ACKS)
         await publish(bus.connection, "relman.commands.release.create", payload, headers)
-        assert (await queued.next_msg(timeout=5)).data == b"+TERM"
+        assert (await queued.next_msg(timeout=5)).data == BURIED
 
         assert answer["status"] == "not_understood"
         assert reason in answer["reason"]
@@ -141,7 +142,7 @@ async def test_an_answer_is_not_sent_to_where_it_could_do_harm(server: NatsServe
         acks = await watch(bus, ACKS)
         await client.send(wish("1"), reply_to=reply_to)
 
-        assert (await acks.next_msg(timeout=5)).data == b"+TERM"
+        assert (await acks.next_msg(timeout=5)).data == BURIED
         assert "Relman-Reply-To" in (await client.dead_letters())[0].reason
         assert bus.gateway.seen == []
 
@@ -206,7 +207,7 @@ async def test_a_report_that_no_gateway_understands_is_a_dead_letter_in_the_end(
             for _ in range(2):
                 assert (await settled.next_msg(timeout=5)).data.startswith(b"-NAK")
             assert service.older == "this gateway is older than executor:local"
-            assert (await settled.next_msg(timeout=5)).data == b"+TERM"
+            assert (await settled.next_msg(timeout=5)).data == BURIED
 
             (letter,) = await bus.dead_letters.newest()
             assert letter.reason.endswith("(delivered 3 times; no newer gateway took it)")
@@ -224,7 +225,7 @@ async def test_a_command_at_which_the_gateway_fails_is_tried_again_and_then_buri
 
         settled = sorted([(await acks.next_msg(timeout=5)).data for _ in range(3)])
 
-        assert settled == [b"+ACK", b"+ACK", b"+TERM"]
+        assert settled == [b"+ACK", b"+ACK", BURIED]
         (letter,) = await client.dead_letters()
         assert letter.reason == "the gateway failed 5 times; its log says why"
         assert '"poison"' in letter.excerpt

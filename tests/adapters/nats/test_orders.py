@@ -15,6 +15,7 @@ from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
 from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.server import NatsServer
+from release_management.adapters.nats.settling import BURIED
 from release_management.adapters.nats.settling import settle as really_settle
 from release_management.domain.orders import Order
 from release_management.services.bus import BusFullError
@@ -214,7 +215,7 @@ async def test_a_malformed_order_is_kept_and_the_next_one_carried_out(
     async with serving(server) as bus, running(service(bus, executor).run()):
         settled = await watch(bus, ACKS)
         await publish(bus.connection, "relman.orders.local.staging", payload, {})
-        assert (await settled.next_msg(timeout=5)).data == b"+TERM"
+        assert (await settled.next_msg(timeout=5)).data == BURIED
         await NatsOrderChannel(bus.connection).send(order(), 0)
         assert (await settled.next_msg(timeout=5)).data == b"+ACK"
 
@@ -258,7 +259,7 @@ async def test_an_order_that_no_executor_understands_is_a_dead_letter_in_the_end
     async with serving(server) as bus, running(service(bus, FakeExecutor()).run()):
         settled = await watch(bus, ACKS)
         await publish(bus.connection, "relman.orders.local.staging", payload, {})
-        while (answer := (await settled.next_msg(timeout=5)).data) != b"+TERM":
+        while (answer := (await settled.next_msg(timeout=5)).data) != BURIED:
             assert answer.startswith(b"-NAK")
 
         (letter,) = await bus.dead_letters.newest()

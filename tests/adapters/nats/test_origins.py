@@ -16,6 +16,7 @@ from release_management.adapters.nats.gateway import BusGateway
 from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.queries import QueryService
 from release_management.adapters.nats.server import NatsServer
+from release_management.adapters.nats.settling import BURIED
 from release_management.services.bus import BusAwayError, GatewayFailed, OlderThanSenderError
 from release_management.services.decisions import COMMANDS
 from release_management.services.ports import DeposedError, LogUnavailableError
@@ -107,7 +108,7 @@ async def test_a_client_cannot_pass_for_a_role(server: NatsServer, source: str, 
     async with serving(server) as bus, BusClient(server.url) as client:
         reply = await bus.connection.request(f"relman.ask.command.{command}", event(source, command))
         assert reason in json.loads(reply.data)["reason"]
-        assert await queued(bus, f"relman.commands.{command}", event(source, command)) == b"+TERM"
+        assert await queued(bus, f"relman.commands.{command}", event(source, command)) == BURIED
 
         assert [reason in letter.reason for letter in await client.dead_letters()] == [True, True]
         assert bus.gateway.seen == []
@@ -136,7 +137,7 @@ async def test_an_executor_can_only_report_and_only_as_itself(
     server: NatsServer, source: str, command: str, headers: dict[str, str], reason: str
 ) -> None:
     async with serving(server) as bus, BusClient(server.url) as client:
-        assert await queued(bus, "relman.reports.local", event(source, command), headers) == b"+TERM"
+        assert await queued(bus, "relman.reports.local", event(source, command), headers) == BURIED
 
         (letter,) = await client.dead_letters()
         assert reason in letter.reason

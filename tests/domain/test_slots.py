@@ -146,6 +146,7 @@ def test_anything_else_is_not(facts: tuple[PlaceEvent, ...]) -> None:
         ((*STOPPED, wanted(blue=0, green=100), wanted(blue=0, green=0)), None, "blue"),
         ((*STOPPED, wanted(blue=0, green=0), retired("green"), provisioned("blue", "1.0.0"), BACK), "blue", "green"),
         ((provisioned("blue", "1.0.0"), wanted(blue=100), wanted(blue=0)), None, "green"),
+        ((*SWITCHED, stated(green=100), provisioned("blue", "2.0.0"), wanted(blue=100, green=0)), "green", "blue"),
     ],
     ids=[
         "the way back did not move the traffic",
@@ -155,6 +156,7 @@ def test_anything_else_is_not(facts: tuple[PlaceEvent, ...]) -> None:
         "the old version is stopped, nothing is stable",
         "the old version runs again and is to have the traffic",
         "a first deployment could not be undone",
+        "another version took the slot of the one before, and was to have the traffic",
     ],
 )
 def test_stable_is_what_the_way_back_wanted_and_the_candidate_keeps_away_from_it(

@@ -19,11 +19,7 @@ def failed(office: Office) -> str:
     for step in range(3):
         office.report(canary, step, observed={"blue": 50, "green": 50} if step == 2 else None)
     office.do("deployment.abort", {"deployment": canary})
-    for attempt in range(1, ATTEMPTS["rollback"] + 1):
-        office.report(canary, 0, "errored", attempt, leg="rollback", reason="no answer")
-        office.clock.advance(60)
-        again = {"deployment": canary, "leg": "rollback", "step": 0, "attempt": attempt}
-        office.do("deployment.retry_step", again)
+    give_up(office, canary)
     assert office.facts(canary, "rollback_failed")
     return canary
 
@@ -32,6 +28,22 @@ def actions(office: Office, deployment: str) -> list[tuple[str, object]]:
     """What was ordered: the verb, and the slot or the shares."""
     ordered = [fact["action"] for fact in office.facts(deployment, "step_started")]
     return [(action["verb"], action.get("slot", action.get("weights"))) for action in ordered]
+
+
+def give_up(office: Office, deployment: str) -> None:
+    """The step that is out errors as often as it is tried."""
+    started = office.facts(deployment, "step_started")[-1]
+    leg, step = started["leg"], started["step"]
+    for attempt in range(started["attempt"], ATTEMPTS[leg] + 1):
+        office.report(deployment, step, "errored", attempt, leg=leg, reason="no answer")
+        office.clock.advance(60)
+        office.do("deployment.retry_step", {"deployment": deployment, "leg": leg, "step": step, "attempt": attempt})
+
+
+def step(office: Office, deployment: str, result: str = "succeeded") -> None:
+    """The step that is out is reported."""
+    started = office.facts(deployment, "step_started")[-1]
+    office.report(deployment, started["step"], result, started["attempt"], leg=started["leg"])
 
 
 def test_the_next_deployment_gives_all_traffic_to_the_stable_version_before_it_touches_a_slot(
@@ -89,14 +101,28 @@ def test_a_first_deployment_that_could_not_be_undone_has_nothing_to_go_back_to(o
     first = office.deploy(office.release("1.0.0"))
     office.report(first, 0)
     office.do("deployment.abort", {"deployment": first})
-    for attempt in range(1, ATTEMPTS["rollback"] + 1):
-        started = office.facts(first, "step_started")[-1]
-        office.report(first, started["step"], "errored", attempt, leg="rollback", reason="no answer")
-        office.clock.advance(60)
-        again = {"deployment": first, "leg": "rollback", "step": started["step"], "attempt": attempt}
-        office.do("deployment.retry_step", again)
+    give_up(office, first)
     assert office.facts(first, "rollback_failed")
 
     refused = office.ask("deployment.rollback", {"deployment": first})
 
     assert str(refused.reason).startswith("no earlier version succeeded in staging on every target of shop@1.0.0")
+
+
+def test_where_nothing_serves_after_the_way_back_there_is_something_to_go_back_to(office: Office) -> None:
+    office.environment()
+    office.carry_out(office.deploy(office.release("1.0.0")))
+    newer = office.deploy(office.release("1.1.0"), strategy="recreate")
+    while actions(office, newer)[-1][0] != "await_healthy":
+        step(office, newer)
+    step(office, newer, "failed")
+    while actions(office, newer)[-1] != ("provision", "blue"):
+        step(office, newer)
+    give_up(office, newer)
+    assert office.facts(newer, "rollback_failed")
+
+    back = str(office.do("deployment.rollback", {"deployment": newer})["deployment"])
+    office.carry_out(back)
+
+    assert office.facts(back, "planned")[0]["release"] == "shop@1.0.0"
+    assert office.facts(back, "succeeded")

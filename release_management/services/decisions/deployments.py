@@ -292,7 +292,8 @@ def _back_already(desk: Desk, state: Deployment) -> str | None:
                 f"deployment {place.lock} is at work where {state.id} could not go back; let it end, or abort it first"
             )
         target = desk.environment(state.environment).targets[binding.target]
-        unsettled |= not settled(place.components.get(binding.component, places.Standing()), target.slots)
+        standing = place.components.get(binding.component, places.Standing())
+        unsettled |= standing.serving is None or not settled(standing, target.slots)
     return None if unsettled else state.id
 
 

@@ -126,3 +126,24 @@ def test_where_nothing_serves_after_the_way_back_there_is_something_to_go_back_t
 
     assert office.facts(back, "planned")[0]["release"] == "shop@1.0.0"
     assert office.facts(back, "succeeded")
+
+
+def test_what_ran_there_before_is_gone_back_to_although_it_is_the_same_version(office: Office) -> None:
+    office.environment()
+    office.environment("production")
+    office.carry_out(office.deploy(office.release("1.0.0")))
+    office.do("pipeline.configure", {"application": "shop", "name": "main", "stages": ["staging", "production"]})
+    office.carry_out(office.deploy(office.release("1.1.0")))
+    wider = office.deploy("shop@1.1.0", options={"replicas": 2})
+    step(office, wider)
+    office.do("deployment.abort", {"deployment": wider})
+    give_up(office, wider)
+    assert office.facts(wider, "rollback_failed")
+
+    back = str(office.do("deployment.rollback", {"deployment": wider})["deployment"])
+    office.carry_out(back)
+
+    assert office.facts(back, "planned")[0]["release"] == "shop@1.1.0"
+    assert office.facts(back, "succeeded")
+    assert office.records("place.version_withdrawn") == office.records("release.withdrawn") == []
+    assert office.facts(office.deploy("shop@1.1.0", "production"), "approval_awaited")

@@ -10,7 +10,7 @@ from release_management.domain.deployment.events import (
     DeploymentStepSucceeded,
     DeploymentSucceeded,
 )
-from release_management.domain.deployment.state import Deployment
+from release_management.domain.deployment.state import Deployment, Phase
 from release_management.domain.orders import RouteSlots
 from release_management.domain.place import (
     PlaceEvent,
@@ -91,7 +91,7 @@ def _stand(desk: Desk, state: Deployment, fact: DeploymentStepSucceeded) -> None
 
 
 def _succeed(desk: Desk, state: Deployment) -> None:
-    """The release has succeeded here; what it reverts no longer counts as a success."""
+    """The release has succeeded here; where what it reverts had succeeded, that no longer counts."""
     for target in state.targets:
         _write(desk, state, target, [PlaceVersionSucceeded(deployment=state.id, version=state.version)])
     succeeded = ReleaseSucceeded(environment=state.environment, deployment=state.id)
@@ -99,6 +99,8 @@ def _succeed(desk: Desk, state: Deployment) -> None:
     if state.reverts is None:
         return
     left = desk.deployment(state.reverts)
+    if left.phase is not Phase.SUCCEEDED:
+        return
     for target in left.targets:
         _write(desk, left, target, [PlaceVersionWithdrawn(deployment=state.id, version=left.version)])
     withdrawn = ReleaseWithdrawn(environment=left.environment, deployment=state.id)

@@ -265,7 +265,10 @@ def rollback(command: Rollback, desk: Desk) -> None:
     for target in state.targets:
         place = desk.place(state.environment, state.application, target)
         current = place.succeeded[-1] if place.succeeded else None
-        if state.phase is Phase.SUCCEEDED and (current is None or current[1] != state.id):
+        if state.phase is Phase.ROLLBACK_FAILED:
+            earlier.add(None if current is None else current[0])
+            continue
+        if current is None or current[1] != state.id:
             raise Refused(
                 f"deployment {state.id} is not what runs in {state.environment} any more; roll back the newest one"
             )

@@ -295,3 +295,17 @@ def test_without_traffic_to_shift_the_stable_version_is_only_made_to_run_in_full
 
     assert said(plan)[0] == "run 4 of the stable version"
     assert "blue runs 1.0.0, green runs 1.1.0" in plan.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options"),
+    [("canary", {}), ("blue-green", {"auto_promotion": False}), ("blue-green", {"auto_promotion_seconds": 60})],
+)
+def test_where_only_what_stands_is_set_right_nobody_is_waited_for(
+    strategy: StrategyName, options: dict[str, JsonValue]
+) -> None:
+    target = environment(Target(components={"api": {"replicas": 4}}))
+
+    plan = draft(release("1.0.0"), target, {"main": place(*HALF_WAY, BACK)}, strategy, options).plan
+
+    assert [step.verb for step in plan.forward] == ["provision", "await_healthy", "route", "promote", "retire"]

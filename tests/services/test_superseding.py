@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.services.office import Office
 
 CANARY: dict[str, Any] = {
@@ -52,3 +54,40 @@ def test_without_being_asked_to_nothing_gives_way(office: Office) -> None:
 
     assert office.facts(waiting, "queued")[0]["behind"] == [running]
     assert not office.facts(running, "aborting")
+
+
+@pytest.mark.parametrize("granted", [False, True], ids=["waiting", "granted"])
+def test_the_approval_of_a_plan_that_another_takes_the_place_of_is_void(office: Office, granted: bool) -> None:
+    approval = planned_with_approval(office, granted=granted)
+
+    office.do("deployment.plan", {"release": "shop@1.0.0", "environment": "staging", "strategy": "recreate"})
+
+    [voided] = office.records("approval.voided")
+    assert voided["subject"] == f"approval:{approval}"
+    assert voided["data"]["reason"] == "its deployment was superseded"
+    refused = office.ask("approval.grant", {"approval": approval}, actor="carol")
+    assert refused.reason == f"approval {approval} is Voided; only a waiting one can be decided"
+
+
+def test_the_approval_of_one_that_gives_way_is_void(office: Office) -> None:
+    approval = planned_with_approval(office, granted=True)
+    office.do("environment.configure", {"name": "staging", "approval": {"required": 0}})
+    running = office.deploy(office.release("0.9.0"))
+    office.do("environment.configure", {"name": "staging", "approval": {"required": 1}})
+    office.deploy("shop@1.0.0")
+    assert office.records("place.queued")
+    office.do("environment.configure", {"name": "staging", "approval": {"required": 0}})
+
+    office.deploy(office.release("1.1.0"), supersede=True)
+
+    assert office.facts(running, "aborting")
+    assert [record["subject"] for record in office.records("approval.voided")] == [f"approval:{approval}"]
+
+
+def planned_with_approval(office: Office, *, granted: bool) -> str:
+    office.environment(approval={"required": 1})
+    planned = office.do("deployment.plan", {"release": office.release("1.0.0"), "environment": "staging"})
+    approval = str(office.do("approval.request", {"deployment": planned["deployment"]})["approval"])
+    if granted:
+        office.do("approval.grant", {"approval": approval}, actor="bob")
+    return approval

@@ -30,7 +30,7 @@ from release_management.domain.rules import Situation, denials, verdicts
 from release_management.domain.slots import settled
 from release_management.domain.strategies import StrategyName
 from release_management.domain.words import Command, Refused, Verdict
-from release_management.services.decisions.consequences import record, void_approval
+from release_management.services.decisions.consequences import record
 from release_management.services.decisions.planning import (
     Wanted,
     approval_digest,
@@ -242,8 +242,6 @@ def abort_deployment(command: Abort, desk: Desk) -> None:
     """Go back, or cancel."""
     state = desk.deployment(command.deployment)
     record(desk, state.id, abort(state, desk.actor, command.reason, desk.now))
-    if state.phase in WAITING:
-        void_approval(desk, state, "its deployment was cancelled")
     _answer(desk, state.id)
 
 

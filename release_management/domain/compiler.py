@@ -129,6 +129,7 @@ def _recreate(sheet: Sheet) -> None:
     sheet.beside(lambda stand: stand.replicas)
     sheet.route(lambda stand: shares_of(stand, 100))
     sheet.promote()
+    sheet.clear()
 
 
 def _blue_green(sheet: Sheet, options: BlueGreen) -> None:

@@ -147,3 +147,20 @@ def test_what_ran_there_before_is_gone_back_to_although_it_is_the_same_version(o
     assert office.facts(back, "succeeded")
     assert office.records("place.version_withdrawn") == office.records("release.withdrawn") == []
     assert office.facts(office.deploy("shop@1.1.0", "production"), "approval_awaited")
+
+
+def test_what_a_first_deployment_left_behind_is_stopped_by_the_one_that_succeeds(office: Office) -> None:
+    office.environment()
+    first = office.deploy(office.release("1.0.0"))
+    while actions(office, first)[-1][0] != "route":
+        step(office, first)
+    give_up(office, first)
+    give_up(office, first)
+    assert office.facts(first, "rollback_failed")
+
+    second = office.deploy(office.release("1.1.0"))
+    office.carry_out(second)
+
+    assert actions(office, second)[-2:] == [("route", {"green": 100}), ("retire", "blue")]
+    assert office.facts(second, "succeeded")
+    assert office.deploy("shop@1.1.0") == second

@@ -22,7 +22,10 @@ from release_management.domain.words import (
 
 
 class Binding(Value):
-    """The roles of one component at one place, bound to slots, with what each role runs."""
+    """The roles of one component at one place, bound to slots, with what each role runs.
+
+    A stable slot without a stable version has what a first deployment there left behind; it is only ever stopped.
+    """
 
     target: Name
     component: Name

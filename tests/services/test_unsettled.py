@@ -82,8 +82,20 @@ def test_it_is_rolled_back_once_more_by_a_deployment_that_only_sets_right_what_i
         ("retire", "green"),
     ]
     assert office.facts(str(back["deployment"]), "succeeded")
-    assert office.do("deployment.rollback", {"deployment": failed})["phase"] == "RollbackFailed"
+    done = office.do("deployment.rollback", {"deployment": failed})
+    assert (done["deployment"], done["phase"]) == (back["deployment"], "Succeeded")
     assert office.do("deployment.preview", {"release": "shop@1.0.0", "environment": "staging"})["steps"] == []
+
+
+def test_what_another_has_set_right_is_not_gone_back_from(office: Office, failed: str) -> None:
+    office.carry_out(office.deploy(office.release("1.1.1")))
+
+    refused = office.ask("deployment.rollback", {"deployment": failed})
+
+    assert refused.reason == (
+        f"nothing is left of deployment {failed} in staging that could be taken back: another has set it right; "
+        "roll back the newest one, or deploy the version that you want"
+    )
 
 
 def test_while_another_is_at_work_there_it_is_not_rolled_back(office: Office, failed: str) -> None:

@@ -282,8 +282,9 @@ def rollback(command: Rollback, desk: Desk) -> None:
 
 
 def _back_already(desk: Desk, state: Deployment) -> str | None:
-    """The deployment that has gone back in its stead, or does; itself where nothing is left to be set right."""
+    """The deployment that has gone back in its stead, or does; None where something is left to be set right."""
     unsettled = False
+    gone_back: list[str] = []
     for binding in state.bindings:
         place = desk.place(state.environment, state.application, binding.target)
         if place.lock is not None:
@@ -295,7 +296,15 @@ def _back_already(desk: Desk, state: Deployment) -> str | None:
         target = desk.environment(state.environment).targets[binding.target]
         standing = place.components.get(binding.component, places.Standing())
         unsettled |= standing.serving is None or not settled(standing, target.slots)
-    return None if unsettled else state.id
+        gone_back += [id for _, id in place.succeeded if desk.deployment(id).reverts == state.id]
+    if unsettled:
+        return None
+    if not gone_back:
+        raise Refused(
+            f"nothing is left of deployment {state.id} in {state.environment} that could be taken back: "
+            "another has set it right; roll back the newest one, or deploy the version that you want"
+        )
+    return gone_back[-1]
 
 
 def _way_back(desk: Desk, state: Deployment) -> StrategyName:

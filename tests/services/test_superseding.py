@@ -91,3 +91,20 @@ def planned_with_approval(office: Office, *, granted: bool) -> str:
     if granted:
         office.do("approval.grant", {"approval": approval}, actor="bob")
     return approval
+
+
+def test_a_plan_that_is_to_wait_for_another_time_is_another_plan(office: Office) -> None:
+    office.environment()
+    asked = {"release": office.release("1.0.0"), "environment": "staging", "strategy": "rolling"}
+    hour = {**asked, "options": {"plan_deadline": "1h"}}
+    first = office.do("deployment.plan", hour)["deployment"]
+
+    again = office.do("deployment.plan", {**asked, "options": {"plan_deadline": 3600}})["deployment"]
+    longer = office.do("deployment.plan", {**asked, "options": {"plan_deadline": "2h"}})["deployment"]
+    usual = office.do("deployment.plan", asked)["deployment"]
+
+    assert again == first
+    assert len({first, longer, usual}) == 3
+    deadlines = [office.facts(str(id), "planned")[0]["deadline"] for id in (first, longer, usual)]
+    assert deadlines == sorted(deadlines)
+    assert office.facts(str(longer), "superseded") == [{"successor": usual}]

@@ -97,3 +97,11 @@ def test_the_last_try_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     shown = str(seen("Aborting", status="errored", attempt=3, reason="no answer"))
 
     assert f"{ROUTE} (try 3 of 3): no answer" in shown
+
+
+def test_while_it_goes_back_the_step_at_work_is_one_of_the_way_back() -> None:
+    back = {"description": "route web on main: 100 % stable", "status": "started", "attempt": 1}
+
+    line = following._at_work(seen("Aborting", status="started", attempt=1, back=back), 3.0)
+
+    assert line == "Aborting 3 s   route web on main: 100 % stable"

@@ -254,7 +254,10 @@ class DeploymentCancelled(Fact):
 
 
 class DeploymentSuperseded(Fact):
-    """A newer plan of the same release for the same environment took its place."""
+    """Another took its place before it began.
+
+    That is a newer plan of the same release for the same environment, or one that was deployed so that others give way.
+    """
 
     NAME: ClassVar[str] = "deployment.superseded"
     successor: str

@@ -282,7 +282,12 @@ class ReleaseManager:
             environment=target_environment,
             strategy=result["strategy"],
             phase="Preview",
-            plan=Plan(strategy=result["strategy"], notes=tuple(result["plan"]["notes"]), steps=tuple(steps)),
+            plan=Plan(
+                strategy=result["strategy"],
+                notes=tuple(result["plan"]["notes"]),
+                steps=tuple(steps),
+                reversible=result["plan"]["reversible"],
+            ),
             verdicts=tuple(result["verdicts"]),
         )
 

@@ -184,6 +184,7 @@ class Plan(View):
     notes: tuple[str, ...] = ()
     steps: tuple[dict[str, Any], ...] = ()
     rollback: tuple[dict[str, Any], ...] = ()
+    reversible: bool = True
 
     def render(self) -> RenderableType:
         """The steps as a table."""
@@ -243,6 +244,7 @@ class Deployment(View):
             notes=tuple(compiled.get("notes", ())),
             steps=_with_progress(compiled.get("forward"), row.get("steps")),
             rollback=_with_progress(compiled.get("rollback"), row.get("rollback")),
+            reversible=compiled.get("reversible", True),
         )
         return cls(**{**row, "plan": plan if "steps" in row else None})
 
@@ -256,7 +258,8 @@ class Deployment(View):
         """How long it waits, and what happens then; None where it does not wait, or its approval has the deadline."""
         if self.deadline is None:
             return None
-        then = "it goes back" if self.phase == "Paused" else "it expires"
+        back = "it goes back" if self.plan is None or self.plan.reversible else "it halts: there is no way back"
+        then = back if self.phase == "Paused" else "it expires"
         return f"waits until {short_time(self.deadline)}, then {then}"
 
     def render(self) -> RenderableType:

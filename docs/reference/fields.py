@@ -183,7 +183,7 @@ def default_of(field: FieldInfo) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, float):
-        return f"`{value:g}`"
+        return f"`{int(value)}`" if value.is_integer() else f"`{value:g}`"
     if isinstance(value, BaseModel):
         return "–"
     return ", ".join(f"`{item}`" for item in value) if isinstance(value, tuple | list) else f"`{value}`"

@@ -112,7 +112,9 @@ def _line(text: str) -> "Text":
 def _at_work(deployment: "Deployment", seconds: float) -> str:
     from release_management.views import said_of
 
-    steps = deployment.plan.steps if deployment.plan is not None else ()
-    running = [said_of(step, "forward") for step in steps if step.get("status") in ("started", "waiting")]
+    leg: Leg = "rollback" if deployment.phase == "Aborting" else "forward"
+    plan = deployment.plan
+    steps = () if plan is None else plan.rollback if leg == "rollback" else plan.steps
+    running = [said_of(step, leg) for step in steps if step.get("status") in ("started", "waiting")]
     until = f" until {deployment.paused_until[11:19]}" if deployment.paused_until else ""
     return f"{deployment.phase}{until} {seconds:.0f} s   {running[0] if running else ''}"

@@ -21,7 +21,8 @@ def next_step(deployment: "Deployment") -> str:
     id = deployment.id
     match deployment.phase:
         case "Planned" if deployment.approval:
-            return f"relman approval grant {deployment.approval}, then: relman deploy {_wanted(deployment)}"
+            waits = f"it waits unless approval {deployment.approval} is given: relman approval list --all"
+            return f"relman deploy {_wanted(deployment)} ({waits})"
         case "Planned" | "Preview":
             return f"relman deploy {_wanted(deployment)}"
         case "AwaitingApproval":

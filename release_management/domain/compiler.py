@@ -43,19 +43,8 @@ def compile_plan(
     sheet = Sheet(stands, options)
     _settle(sheet)
     sheet.stands = [stand for stand in stands if not stand.stays]
-    if not isinstance(options, Recreate) and len(fresh) == len(stands):
-        sheet.beside(lambda stand: stand.replicas)
-        sheet.finish()
-    else:
-        match options:
-            case Recreate():
-                _recreate(sheet)
-            case Rolling():
-                _rolling(sheet, options)
-            case BlueGreen():
-                _blue_green(sheet, options)
-            case Canary():
-                _canary(sheet, options)
+    if sheet.stands:
+        _bring(sheet, first=len(fresh) == len(stands))
     sheet.stands = stands
     back = back_by_recreate if isinstance(options, Recreate) else back_by_traffic
     plan = Plan(
@@ -116,12 +105,31 @@ def _settle(sheet: Sheet) -> None:
     sheet.stands = everything
 
 
+def _bring(sheet: Sheet, *, first: bool) -> None:
+    """Write the strategy's steps; where nothing serves yet there is nothing to go over from step by step."""
+    options = sheet.options
+    if first and not isinstance(options, Recreate):
+        sheet.beside(lambda stand: stand.replicas)
+        sheet.finish()
+        return
+    match options:
+        case Recreate():
+            _recreate(sheet)
+        case Rolling():
+            _rolling(sheet, options)
+        case BlueGreen():
+            _blue_green(sheet, options)
+        case Canary():
+            _canary(sheet, options)
+
+
 def _recreate(sheet: Sheet) -> None:
     sheet.route(lambda stand: {"stable": 0, "candidate": 0} if stand.serving else None)
     sheet.retire("stable")
     sheet.beside(lambda stand: stand.replicas)
     sheet.route(lambda stand: shares_of(stand, 100))
     sheet.promote()
+    sheet.clear()
 
 
 def _blue_green(sheet: Sheet, options: BlueGreen) -> None:

@@ -144,8 +144,9 @@ class Occupant:
 class Standing:
     """A component at the place: what runs in each slot, which slot is stable, intended and observed traffic.
 
-    `former` was the stable slot before, until it is retired. `certain`: the last shares that were wanted are known to
-    be set. `reach` holds the greatest share that each slot may have now; empty where none was ever wanted.
+    `former` was the stable slot before, until it is retired or another version takes it. `certain`: the last shares
+    that were wanted are known to be set. `reach` holds the greatest share that each slot may have now; empty where none
+    was ever wanted.
     """
 
     slots: Mapping[str, Occupant] = field(default_factory=dict)
@@ -209,7 +210,10 @@ def _stand(standing: Standing, event: ComponentEvent) -> Standing:
     match event:
         case PlaceSlotProvisioned():
             occupant = Occupant(event.content, event.replicas)
-            return replace(standing, slots={**standing.slots, event.slot: occupant})
+            former = standing.former
+            if event.slot == former and (stood := standing.slots.get(former)) and stood.content != event.content:
+                former = None
+            return replace(standing, slots={**standing.slots, event.slot: occupant}, former=former)
         case PlaceSlotRetired(slot=slot):
             standing = _known(standing)
             return replace(

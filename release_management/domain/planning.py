@@ -139,6 +139,7 @@ def _stand(target: Target, component: Component, seating: Seating, wanted: int) 
         unsettled=seating.unsettled,
         busy=seating.busy,
         stays=stays,
+        left=seating.left is not None,
     )
 
 
@@ -163,7 +164,7 @@ def _bind(
         candidate=component,
         candidate_slot=seating.candidate,
         stable=seating.serving.content if seating.serving else None,
-        stable_slot=seating.stable,
+        stable_slot=seating.stable or seating.left,
         settings={**settings, "slots": list(target.slots)},
         variables=dict(environment.variables),
     )

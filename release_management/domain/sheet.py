@@ -39,6 +39,7 @@ class Stand:
     unsettled: bool = False
     busy: bool = False
     stays: bool = False
+    left: bool = False
 
     @property
     def stood(self) -> int:
@@ -130,6 +131,11 @@ class Sheet:
         if any(stand.serving for stand in self.stands):
             self.pause("before the old version is stopped", self.options.scale_down_delay, baking=True)
             self.retire("stable")
+        self.clear()
+
+    def clear(self) -> None:
+        """Stop what was left behind where nothing was stable; the candidate has all traffic."""
+        self._each(lambda s, at: Retire(**at, role="stable") if s.left else None, None)
 
     def _each(self, step: Callable[[Stand, dict[str, Any]], AnyStep | None], since: Count | None) -> None:
         """Write one wave: the step of every stand that has one, told where it stands."""

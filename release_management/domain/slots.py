@@ -15,6 +15,7 @@ class Seating:
     """The roles of a component at a place by slot. `serving` is what runs as stable: a rollback returns to it.
 
     `unsettled`: what the deployment before left is to be set right. `busy`: the candidate's slot may have traffic.
+    `left`: where nothing serves, another slot with what could not be undone there; it is stopped in the end.
     """
 
     candidate: str
@@ -22,6 +23,7 @@ class Seating:
     serving: Occupant | None
     unsettled: bool = False
     busy: bool = False
+    left: str | None = None
 
 
 def seat(standing: Standing, slots: Sequence[str], *, held: bool, reversible: bool) -> Seating:
@@ -40,7 +42,9 @@ def seat(standing: Standing, slots: Sequence[str], *, held: bool, reversible: bo
     free = [slot for slot in slots if slot != stable] or list(slots)
     share = {slot: standing.reach.get(slot, 0) for slot in free}
     candidate = min(free, key=lambda slot: (0 if cleared else share[slot], _runs(standing, slot) is None))
-    return Seating(candidate, stable, serving, unsettled=True, busy=share[candidate] > 0)
+    rest = [slot for slot in free if slot != candidate and (share[slot] or _runs(standing, slot))]
+    left = max(rest, key=lambda slot: share[slot], default=None) if serving is None else None
+    return Seating(candidate, stable, serving, unsettled=True, busy=share[candidate] > 0, left=left)
 
 
 def _first(slots: Sequence[str], stable: str | None) -> str:
@@ -76,11 +80,12 @@ def said_of(standing: Standing, seating: Seating, *, stays: bool, recreate: bool
     first = f"the deployment before did not end cleanly: {_stands(standing)}"
     if seating.serving is None:
         cleared = "all traffic is taken away first" if seating.busy else f"it starts in {seating.candidate}"
-        after = ", and after a rollback nothing serves" if reversible else ""
-        return f"{first}. Nothing there is known to be stable: {cleared}{after}"
+        left = "" if seating.left is None else f", and what is in {seating.left} is stopped once it serves"
+        after = "; after a rollback nothing serves" if reversible else ""
+        return f"{first}. Nothing there is known to be stable: {cleared}{left}{after}"
     base = f"{seating.serving.content.version} in {seating.stable}"
     if stays:
-        return f"{first}. {base} gets all traffic, and the rest is stopped"
+        return f"{first}. {base} gets all traffic, and what is in {seating.candidate} is stopped"
     if recreate:
         after = f"; a rollback returns to {base}" if reversible else ""
         return f"{first}. All traffic is taken away first{after}"

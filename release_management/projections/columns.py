@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, Text
 
 from release_management.domain.words import Fact, Value
 
@@ -39,6 +39,11 @@ def flag(name: str) -> Column[bool]:
 def document(name: str) -> Column[Any]:
     """JSON, or none."""
     return Column(name, _JSON)
+
+
+def index(*columns: str) -> Index:
+    """An index of several columns; a table has one at most that begins with each."""
+    return Index(None, *columns)
 
 
 def plain(value: Value | Fact) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Times are those of the records, each at least as late as the one before it, so that a clock that was set back makes no
 negative durations. `reached` is when users first met a deployment: the new version got traffic, or the old one lost
-it; where nothing routes, the new one ran.
+it, or got all of it back where a way back had failed; where nothing routes, it ran.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ from release_management.domain.deployment.events import (
 )
 from release_management.domain.deployment.state import Phase
 from release_management.domain.moment import utc
-from release_management.domain.plan import Plan, Provision, Retire, Route
+from release_management.domain.plan import Pause, Plan, Provision, Retire, Route
 from release_management.domain.record import Event
 from release_management.domain.release import ReleaseCreated
 from release_management.domain.words import Fact
@@ -152,16 +152,21 @@ def fold(event: Event, rows: Rows) -> None:
 
 def reaching(plan: Plan) -> list[int]:
     """The forward steps that users notice."""
-    routed = {(step.target, step.component) for step in plan.forward if isinstance(step, Route)}
+    at_work = [step for step in plan.forward if not isinstance(step, Pause)]
+    routed = {(step.target, step.component) for step in at_work if isinstance(step, Route)}
+    new = {(s.target, s.component) for s in at_work if isinstance(s, Provision) and s.role == "candidate"}
     found = []
     for index, step in enumerate(plan.forward):
         match step:
-            case Route(weights=weights):
-                noticed = weights.get("candidate", 0) > 0 or weights.get("stable", 100) < 100
+            case Route(target=target, component=component, weights=weights):
+                moved = weights.get("candidate", 0) > 0 or weights.get("stable", 100) < 100
+                given_back = (target, component) not in new
+                noticed = moved or given_back or not any(weights.values())
             case Retire(role=role):
                 noticed = role == "stable"
-            case Provision(role=role):
-                noticed = role == "candidate" and (step.target, step.component) not in routed
+            case Provision(target=target, component=component, role=role):
+                brought = role == "candidate" or (target, component) not in new
+                noticed = brought and (target, component) not in routed
             case _:
                 noticed = False
         if noticed:
@@ -184,4 +189,4 @@ def _utc(time: str) -> str | None:
         return None
 
 
-PROJECTION = Projection("delivery", 1, (deliveries, changes, clock), named(ReleaseCreated, *_MOVES, *_ENDS), keys, fold)
+PROJECTION = Projection("delivery", 2, (deliveries, changes, clock), named(ReleaseCreated, *_MOVES, *_ENDS), keys, fold)

@@ -6,8 +6,9 @@ from typing import Any, cast
 from sqlalchemy import MetaData, Select, Table, select
 
 from release_management.domain.deployment.events import DeploymentEvent, DeploymentPlanned, DeploymentReplanned
+from release_management.domain.deployment.state import ACTIVE, WAITING
 from release_management.domain.record import Event
-from release_management.projections.columns import document, flag, key, number, plain, position, tail, text
+from release_management.projections.columns import document, flag, index, key, number, plain, position, tail, text
 from release_management.projections.deployment_rows import changed
 from release_management.projections.projection import Key, Projection, Rows, named
 
@@ -18,9 +19,9 @@ deployments = Table(
     METADATA,
     key("id"),
     text("release", index=True),
-    text("application", index=True),
+    text("application"),
     text("version"),
-    text("environment", index=True),
+    text("environment"),
     document("targets"),
     text("strategy"),
     text("phase", index=True),
@@ -52,11 +53,14 @@ deployments = Table(
     document("options"),
     number("begun"),
     position(index=True),
+    index("application", "phase"),
+    index("environment", "phase"),
 )
 
 plans = Table("deployments_plans", METADATA, key("id"), document("plan"))
 """Apart from the rest: a plan is long, and a step's progress need not write it again."""
 
+_NOT_ENDED = sorted(phase.value for phase in WAITING | ACTIVE)
 _BULKY = frozenset({"steps", "rollback", "options", "begun"})
 
 
@@ -77,7 +81,7 @@ def fold(event: Event, rows: Rows) -> None:
     rows.put(deployments, id, **changed(fact, rows.get(deployments, id) or {}, event.envelope.time, event.position))
 
 
-PROJECTION = Projection("deployments", 1, (deployments, plans), named(DeploymentEvent), keys, fold, local=True)
+PROJECTION = Projection("deployments", 2, (deployments, plans), named(DeploymentEvent), keys, fold, local=True)
 
 
 def newest(
@@ -100,7 +104,7 @@ def newest(
     )
     if active is None:
         return query
-    return query.where(at.ended.is_(None) if active else at.ended.is_not(None))
+    return query.where(at.phase.in_(_NOT_ENDED) if active else at.ended.is_not(None))
 
 
 def one(id: str) -> Select[Any]:

@@ -12,21 +12,21 @@ from release_management.domain.incident import (
     IncidentResolved,
 )
 from release_management.domain.record import Event
-from release_management.projections.columns import document, key, plain, position, tail, text
+from release_management.projections.columns import document, index, key, plain, position, tail, text
 from release_management.projections.projection import Key, Projection, Rows, named
 
 incidents = Table(
     "incidents",
     MetaData(),
     key("id"),
-    text("application", index=True),
+    text("application"),
     text("environment"),
     text("severity"),
     document("title"),
     text("detected_at", index=True),
     text("cause", index=True),
     text("attribution"),
-    text("resolved_at"),
+    text("resolved_at", index=True),
     text("remedy", index=True),
     document("note"),
     text("opened"),
@@ -35,6 +35,7 @@ incidents = Table(
     position(index=True),
     text("event"),
     text("resolved_event"),
+    index("application", "resolved_at"),
 )
 
 
@@ -80,7 +81,7 @@ def fold(event: Event, rows: Rows) -> None:
             assert_never(fact)
 
 
-PROJECTION = Projection("incidents", 1, (incidents,), named(IncidentEvent), keys, fold, local=True)
+PROJECTION = Projection("incidents", 2, (incidents,), named(IncidentEvent), keys, fold, local=True)
 
 
 def newest(

@@ -13,7 +13,7 @@ from release_management.domain.plan import describe
 from release_management.domain.record import Event
 from release_management.domain.registry import CommandRefused
 from release_management.domain.words import Fact, Personal
-from release_management.projections.columns import document, flag, key, plain, position, text
+from release_management.projections.columns import document, flag, index, key, plain, position, text
 from release_management.projections.projection import Key, Projection, Rows
 from release_management.projections.summary import summarize
 
@@ -25,7 +25,7 @@ trail = Table(
     position(primary_key=True),
     text("id"),
     text("time"),
-    text("actor", index=True),
+    text("actor"),
     text("actorkind"),
     text("actorauth"),
     text("onbehalfof"),
@@ -33,7 +33,7 @@ trail = Table(
     text("subject"),
     text("application"),
     text("release", index=True),
-    text("environment", index=True),
+    text("environment"),
     text("deployment", index=True),
     text("summary"),
     document("texts"),
@@ -41,6 +41,10 @@ trail = Table(
     text("commandid"),
     text("correlationid"),
     text("causationid"),
+    index("actor", "position"),
+    index("application", "position"),
+    index("environment", "position"),
+    index("refused", "position"),
 )
 
 context = Table(
@@ -181,7 +185,7 @@ def _mentions(annotation: object, kind: type) -> bool:
     return annotation is kind or any(_mentions(part, kind) for part in get_args(annotation))
 
 
-PROJECTION = Projection("trail", 2, (trail, context), None, keys, fold)
+PROJECTION = Projection("trail", 3, (trail, context), None, keys, fold)
 
 
 def found(

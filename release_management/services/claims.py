@@ -31,9 +31,9 @@ def collision(
 ) -> tuple[Claim, str] | None:
     """The first claim of the stated targets that another has, among them or among the others, and why it cannot be."""
     holders: dict[tuple[str, str], Claim] = {}
-    for claim in _claims(others, executors):
+    for claim in claims(others, executors):
         holders.setdefault((claim.executor, claim.thing), claim)
-    for claim in _claims(stated, executors):
+    for claim in claims(stated, executors):
         holder = holders.setdefault((claim.executor, claim.thing), claim)
         if holder is not claim:
             return claim, (
@@ -43,7 +43,8 @@ def collision(
     return None
 
 
-def _claims(placed: Iterable[Placed], executors: Mapping[str, SettingsCheck]) -> Iterator[Claim]:
+def claims(placed: Iterable[Placed], executors: Mapping[str, SettingsCheck]) -> Iterator[Claim]:
+    """What the targets' components claim."""
     for environment, target in placed:
         check = executors.get(target.executor)
         for component, settings in target.components.items():

@@ -146,6 +146,7 @@ def test_anything_else_is_not(facts: tuple[PlaceEvent, ...]) -> None:
         ((*STOPPED, wanted(blue=0, green=100), wanted(blue=0, green=0)), None, "blue"),
         ((*STOPPED, wanted(blue=0, green=0), retired("green"), provisioned("blue", "1.0.0"), BACK), "blue", "green"),
         ((provisioned("blue", "1.0.0"), wanted(blue=100), wanted(blue=0)), None, "green"),
+        ((*SWITCHED, stated(green=100), provisioned("blue", "2.0.0"), wanted(blue=100, green=0)), "green", "blue"),
     ],
     ids=[
         "the way back did not move the traffic",
@@ -155,6 +156,7 @@ def test_anything_else_is_not(facts: tuple[PlaceEvent, ...]) -> None:
         "the old version is stopped, nothing is stable",
         "the old version runs again and is to have the traffic",
         "a first deployment could not be undone",
+        "another version took the slot of the one before, and was to have the traffic",
     ],
 )
 def test_stable_is_what_the_way_back_wanted_and_the_candidate_keeps_away_from_it(
@@ -226,7 +228,7 @@ def test_the_version_that_was_to_be_gone_back_to_gets_all_traffic_and_nothing_el
         "the stable version is stable now",
         "stop the candidate version",
     ]
-    assert plan.notes[0].endswith("1.0.0 in blue gets all traffic, and the rest is stopped")
+    assert plan.notes[0].endswith("1.0.0 in blue gets all traffic, and what is in green is stopped")
     assert drafted(*STABLE, version="1.0.0").plan.forward == ()
 
 
@@ -253,8 +255,22 @@ def test_what_could_not_be_undone_keeps_its_traffic_until_the_new_version_stands
 
     assert said(plan)[0] == "run 4 of the candidate version"
     assert plan.notes[0].endswith(
-        "Nothing there is known to be stable: it starts in green, and after a rollback nothing serves"
+        "Nothing there is known to be stable: it starts in green, and what is in blue is stopped once it serves; "
+        "after a rollback nothing serves"
     )
+
+
+@pytest.mark.parametrize("strategy", ["blue-green", "recreate"])
+def test_what_could_not_be_undone_is_stopped_once_the_new_version_has_its_traffic(strategy: StrategyName) -> None:
+    made = drafted(provisioned("blue", "1.0.0"), wanted(blue=100), wanted(blue=0), strategy=strategy)
+
+    assert said(made.plan)[-3:] == [
+        "route api: 100 % candidate",
+        "the candidate version is stable now",
+        "stop the stable version",
+    ]
+    [binding] = made.bindings
+    assert (binding.candidate_slot, binding.slot("stable"), binding.stable) == ("green", "blue", None)
 
 
 def test_where_the_only_slot_may_have_traffic_it_is_taken_away_first() -> None:
@@ -265,7 +281,7 @@ def test_where_the_only_slot_may_have_traffic_it_is_taken_away_first() -> None:
     ).plan
 
     assert said(plan)[0] == "route api: 0 % candidate"
-    assert "all traffic is taken away first, and after a rollback nothing serves" in plan.notes[0]
+    assert "all traffic is taken away first; after a rollback nothing serves" in plan.notes[0]
 
 
 def test_where_there_is_no_way_back_nothing_is_given_back_and_the_plan_says_so() -> None:
@@ -293,3 +309,17 @@ def test_without_traffic_to_shift_the_stable_version_is_only_made_to_run_in_full
 
     assert said(plan)[0] == "run 4 of the stable version"
     assert "blue runs 1.0.0, green runs 1.1.0" in plan.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options"),
+    [("canary", {}), ("blue-green", {"auto_promotion": False}), ("blue-green", {"auto_promotion_seconds": 60})],
+)
+def test_where_only_what_stands_is_set_right_nobody_is_waited_for(
+    strategy: StrategyName, options: dict[str, JsonValue]
+) -> None:
+    target = environment(Target(components={"api": {"replicas": 4}}))
+
+    plan = draft(release("1.0.0"), target, {"main": place(*HALF_WAY, BACK)}, strategy, options).plan
+
+    assert [step.verb for step in plan.forward] == ["provision", "await_healthy", "route", "promote", "retire"]

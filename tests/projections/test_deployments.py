@@ -150,6 +150,12 @@ def test_it_says_how_long_it_waits_and_what_happens_then(story: Story, ask: Ask)
     assert patience() is None
     story.walk("d-1", [DeploymentPaused.model_validate({**PAUSE, "deadline": at(1020)})])
     assert patience() == "waits until 2026-11-23 09:47:00, then it goes back"
+    irreversible = compiled().model_copy(update={"reversible": False})
+    story.planned("d-2", plan=irreversible, digest=irreversible.digest)
+    story.started("d-2")
+    story.walk("d-2", [DeploymentPaused.model_validate({**PAUSE, "deadline": at(1020)})])
+    said = views.Deployment.of(one(ask, "d-2")).patience
+    assert said == "waits until 2026-11-23 09:47:00, then it halts: there is no way back"
 
 
 def test_a_new_plan_takes_the_place_of_the_old(story: Story, ask: Ask) -> None:

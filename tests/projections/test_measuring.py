@@ -13,7 +13,12 @@ from rich.console import Console
 
 from release_management.adapters.read_model import BadQueryError, Projector, ReadStore
 from release_management.adapters.read_model.database import reader
+from release_management.domain.compiler import compile_plan
+from release_management.domain.plan import Plan, describe
+from release_management.domain.sheet import Stand
+from release_management.domain.strategies import parse_options
 from release_management.projections import delivery, environments, incidents, measuring
+from release_management.projections.delivery import reaching
 from release_management.views import Metric, Metrics
 from tests.projections.story import REGISTRY
 from tests.projections.timeline import DAY_ZERO, Timeline, day
@@ -266,6 +271,46 @@ def test_what_users_never_met_is_an_attempt_and_no_deployment(timeline: Timeline
     assert numbers(rows["change_fail_rate"]) == (0, 0, 2)
     assert numbers(rows["deployment_success_rate"]) == (0.5, 1, 2)
     assert rows["deployment_success_rate"]["excluded"] == {"superseded": 1}
+
+
+def set_right(**how: Any) -> Plan:
+    """What is left of a way back that failed is set right, and nothing else is to be done."""
+    stand = Stand(target="main", component="web", serving=True, unsettled=True, stays=True, **how)
+    return compile_plan("recreate", "1.0.0", [stand], parse_options("recreate", {}))
+
+
+@pytest.mark.parametrize("routes", ["any", "none"])
+def test_a_rollback_that_gives_the_traffic_back_after_a_way_back_that_failed_reached_users(
+    timeline: Timeline, measure: Measures, routes: str
+) -> None:
+    timeline.deploy("d-1", 1)
+    timeline.deploy("d-2", 2, "1.1.0", outcome="RollbackFailed")
+    timeline.incident("i-1", 2.1, cause="d-2")
+    timeline.deploy("back", 3, reverts="d-2", plan=set_right(routes=routes))
+
+    rows = measure()
+
+    assert rows["change_fail_rate"]["excluded"] == {"rollback": 1}
+    assert rows["change_fail_rate"]["with_rollbacks"]["denominator"] == 3
+    assert numbers(rows["deployment_rework_rate"]) == (1 / 3, 1, 3)
+
+
+def test_users_notice_that_nothing_has_traffic_before_another_version_starts() -> None:
+    stand = Stand(target="main", component="web", serving=False, unsettled=True, busy=True)
+    plan = compile_plan("blue-green", "1.1.0", [stand], parse_options("blue-green", {}))
+
+    assert reaching(plan)[0] == 0
+    assert describe(plan.forward[0]) == "route web on main: 0 % candidate"
+
+
+def test_where_the_next_version_sets_right_what_was_left_it_reaches_users_with_its_own_traffic() -> None:
+    stand = Stand(target="main", component="web", serving=True, unsettled=True)
+    plan = compile_plan("blue-green", "1.2.0", [stand], parse_options("blue-green", {"scale_down_delay": 0}))
+
+    assert [describe(plan.forward[index]) for index in reaching(plan)] == [
+        "route web on main: 0 % stable, 100 % candidate",
+        "stop the stable version of web on main",
+    ]
 
 
 def test_a_clock_that_was_set_back_makes_no_negative_time(timeline: Timeline, measure: Measures) -> None:

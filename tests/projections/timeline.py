@@ -15,6 +15,7 @@ from release_management.domain.deployment.events import (
 )
 from release_management.domain.environment import ApprovalRule, EnvironmentConfigured, Tier
 from release_management.domain.incident import IncidentAttributed, IncidentOpened, IncidentResolved
+from release_management.domain.plan import Plan
 from release_management.domain.record import Envelope, Recorded, encode, timestamp
 from release_management.domain.release import Change, ReleaseCreated
 from release_management.domain.words import Fact
@@ -83,10 +84,11 @@ class Timeline:
         began: float | None = None,
         reverts: str | None = None,
         retries: str | None = None,
+        plan: Plan | None = None,
     ) -> str:
         """A deployment that ends at a time, or (`outcome` None) is still under way. Its id.
 
-        `failing`: it began to go back then, for `cause`.
+        `failing`: it began to go back then, for `cause`. `plan`: another than the canary's, and all of it is done.
         """
         stream = f"deployment:{id}"
         began = at if began is None else began
@@ -98,14 +100,14 @@ class Timeline:
             environment=environment,
             targets=("main",),
             strategy="canary",
-            plan=_PLAN,
-            digest=_PLAN.digest,
+            plan=plan or _PLAN,
+            digest=(plan or _PLAN).digest,
             by=ANN,
             reverts=reverts,
             retries=retries,
         )
         self.tell(began, stream, planned, DeploymentStarted(bindings=(binding(version),)))
-        for step in range(ROUTE + 1 if reached else ROUTE):
+        for step in range(len(plan.forward) if plan else ROUTE + 1 if reached else ROUTE):
             done = DeploymentStepSucceeded(leg="forward", step=step, attempt=1, wave=step, observedat=day(began))
             self.tell(began, stream, done)
         if failing is not None or outcome in ("RolledBack", "RollbackFailed"):

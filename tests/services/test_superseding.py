@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.services.office import Office
 
 CANARY: dict[str, Any] = {
@@ -52,3 +54,57 @@ def test_without_being_asked_to_nothing_gives_way(office: Office) -> None:
 
     assert office.facts(waiting, "queued")[0]["behind"] == [running]
     assert not office.facts(running, "aborting")
+
+
+@pytest.mark.parametrize("granted", [False, True], ids=["waiting", "granted"])
+def test_the_approval_of_a_plan_that_another_takes_the_place_of_is_void(office: Office, granted: bool) -> None:
+    approval = planned_with_approval(office, granted=granted)
+
+    office.do("deployment.plan", {"release": "shop@1.0.0", "environment": "staging", "strategy": "recreate"})
+
+    [voided] = office.records("approval.voided")
+    assert voided["subject"] == f"approval:{approval}"
+    assert voided["data"]["reason"] == "its deployment was superseded"
+    refused = office.ask("approval.grant", {"approval": approval}, actor="carol")
+    assert refused.reason == f"approval {approval} is Voided; only a waiting one can be decided"
+
+
+def test_the_approval_of_one_that_gives_way_is_void(office: Office) -> None:
+    approval = planned_with_approval(office, granted=True)
+    office.do("environment.configure", {"name": "staging", "approval": {"required": 0}})
+    running = office.deploy(office.release("0.9.0"))
+    office.do("environment.configure", {"name": "staging", "approval": {"required": 1}})
+    office.deploy("shop@1.0.0")
+    assert office.records("place.queued")
+    office.do("environment.configure", {"name": "staging", "approval": {"required": 0}})
+
+    office.deploy(office.release("1.1.0"), supersede=True)
+
+    assert office.facts(running, "aborting")
+    assert [record["subject"] for record in office.records("approval.voided")] == [f"approval:{approval}"]
+
+
+def planned_with_approval(office: Office, *, granted: bool) -> str:
+    office.environment(approval={"required": 1})
+    planned = office.do("deployment.plan", {"release": office.release("1.0.0"), "environment": "staging"})
+    approval = str(office.do("approval.request", {"deployment": planned["deployment"]})["approval"])
+    if granted:
+        office.do("approval.grant", {"approval": approval}, actor="bob")
+    return approval
+
+
+def test_a_plan_that_is_to_wait_for_another_time_is_another_plan(office: Office) -> None:
+    office.environment()
+    asked = {"release": office.release("1.0.0"), "environment": "staging", "strategy": "rolling"}
+    hour = {**asked, "options": {"plan_deadline": "1h"}}
+    first = office.do("deployment.plan", hour)["deployment"]
+
+    again = office.do("deployment.plan", {**asked, "options": {"plan_deadline": 3600}})["deployment"]
+    longer = office.do("deployment.plan", {**asked, "options": {"plan_deadline": "2h"}})["deployment"]
+    usual = office.do("deployment.plan", asked)["deployment"]
+
+    assert again == first
+    assert len({first, longer, usual}) == 3
+    deadlines = [office.facts(str(id), "planned")[0]["deadline"] for id in (first, longer, usual)]
+    assert deadlines == sorted(deadlines)
+    assert office.facts(str(longer), "superseded") == [{"successor": usual}]

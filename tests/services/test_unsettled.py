@@ -19,11 +19,7 @@ def failed(office: Office) -> str:
     for step in range(3):
         office.report(canary, step, observed={"blue": 50, "green": 50} if step == 2 else None)
     office.do("deployment.abort", {"deployment": canary})
-    for attempt in range(1, ATTEMPTS["rollback"] + 1):
-        office.report(canary, 0, "errored", attempt, leg="rollback", reason="no answer")
-        office.clock.advance(60)
-        again = {"deployment": canary, "leg": "rollback", "step": 0, "attempt": attempt}
-        office.do("deployment.retry_step", again)
+    give_up(office, canary)
     assert office.facts(canary, "rollback_failed")
     return canary
 
@@ -32,6 +28,22 @@ def actions(office: Office, deployment: str) -> list[tuple[str, object]]:
     """What was ordered: the verb, and the slot or the shares."""
     ordered = [fact["action"] for fact in office.facts(deployment, "step_started")]
     return [(action["verb"], action.get("slot", action.get("weights"))) for action in ordered]
+
+
+def give_up(office: Office, deployment: str) -> None:
+    """The step that is out errors as often as it is tried."""
+    started = office.facts(deployment, "step_started")[-1]
+    leg, step = started["leg"], started["step"]
+    for attempt in range(started["attempt"], ATTEMPTS[leg] + 1):
+        office.report(deployment, step, "errored", attempt, leg=leg, reason="no answer")
+        office.clock.advance(60)
+        office.do("deployment.retry_step", {"deployment": deployment, "leg": leg, "step": step, "attempt": attempt})
+
+
+def step(office: Office, deployment: str, result: str = "succeeded") -> None:
+    """The step that is out is reported."""
+    started = office.facts(deployment, "step_started")[-1]
+    office.report(deployment, started["step"], result, started["attempt"], leg=started["leg"])
 
 
 def test_the_next_deployment_gives_all_traffic_to_the_stable_version_before_it_touches_a_slot(
@@ -70,8 +82,20 @@ def test_it_is_rolled_back_once_more_by_a_deployment_that_only_sets_right_what_i
         ("retire", "green"),
     ]
     assert office.facts(str(back["deployment"]), "succeeded")
-    assert office.do("deployment.rollback", {"deployment": failed})["phase"] == "RollbackFailed"
+    done = office.do("deployment.rollback", {"deployment": failed})
+    assert (done["deployment"], done["phase"]) == (back["deployment"], "Succeeded")
     assert office.do("deployment.preview", {"release": "shop@1.0.0", "environment": "staging"})["steps"] == []
+
+
+def test_what_another_has_set_right_is_not_gone_back_from(office: Office, failed: str) -> None:
+    office.carry_out(office.deploy(office.release("1.1.1")))
+
+    refused = office.ask("deployment.rollback", {"deployment": failed})
+
+    assert refused.reason == (
+        f"nothing is left of deployment {failed} in staging that could be taken back: another has set it right; "
+        "roll back the newest one, or deploy the version that you want"
+    )
 
 
 def test_while_another_is_at_work_there_it_is_not_rolled_back(office: Office, failed: str) -> None:
@@ -89,14 +113,66 @@ def test_a_first_deployment_that_could_not_be_undone_has_nothing_to_go_back_to(o
     first = office.deploy(office.release("1.0.0"))
     office.report(first, 0)
     office.do("deployment.abort", {"deployment": first})
-    for attempt in range(1, ATTEMPTS["rollback"] + 1):
-        started = office.facts(first, "step_started")[-1]
-        office.report(first, started["step"], "errored", attempt, leg="rollback", reason="no answer")
-        office.clock.advance(60)
-        again = {"deployment": first, "leg": "rollback", "step": started["step"], "attempt": attempt}
-        office.do("deployment.retry_step", again)
+    give_up(office, first)
     assert office.facts(first, "rollback_failed")
 
     refused = office.ask("deployment.rollback", {"deployment": first})
 
     assert str(refused.reason).startswith("no earlier version succeeded in staging on every target of shop@1.0.0")
+
+
+def test_where_nothing_serves_after_the_way_back_there_is_something_to_go_back_to(office: Office) -> None:
+    office.environment()
+    office.carry_out(office.deploy(office.release("1.0.0")))
+    newer = office.deploy(office.release("1.1.0"), strategy="recreate")
+    while actions(office, newer)[-1][0] != "await_healthy":
+        step(office, newer)
+    step(office, newer, "failed")
+    while actions(office, newer)[-1] != ("provision", "blue"):
+        step(office, newer)
+    give_up(office, newer)
+    assert office.facts(newer, "rollback_failed")
+
+    back = str(office.do("deployment.rollback", {"deployment": newer})["deployment"])
+    office.carry_out(back)
+
+    assert office.facts(back, "planned")[0]["release"] == "shop@1.0.0"
+    assert office.facts(back, "succeeded")
+
+
+def test_what_ran_there_before_is_gone_back_to_although_it_is_the_same_version(office: Office) -> None:
+    office.environment()
+    office.environment("production")
+    office.carry_out(office.deploy(office.release("1.0.0")))
+    office.do("pipeline.configure", {"application": "shop", "name": "main", "stages": ["staging", "production"]})
+    office.carry_out(office.deploy(office.release("1.1.0")))
+    wider = office.deploy("shop@1.1.0", options={"replicas": 2})
+    step(office, wider)
+    office.do("deployment.abort", {"deployment": wider})
+    give_up(office, wider)
+    assert office.facts(wider, "rollback_failed")
+
+    back = str(office.do("deployment.rollback", {"deployment": wider})["deployment"])
+    office.carry_out(back)
+
+    assert office.facts(back, "planned")[0]["release"] == "shop@1.1.0"
+    assert office.facts(back, "succeeded")
+    assert office.records("place.version_withdrawn") == office.records("release.withdrawn") == []
+    assert office.facts(office.deploy("shop@1.1.0", "production"), "approval_awaited")
+
+
+def test_what_a_first_deployment_left_behind_is_stopped_by_the_one_that_succeeds(office: Office) -> None:
+    office.environment()
+    first = office.deploy(office.release("1.0.0"))
+    while actions(office, first)[-1][0] != "route":
+        step(office, first)
+    give_up(office, first)
+    give_up(office, first)
+    assert office.facts(first, "rollback_failed")
+
+    second = office.deploy(office.release("1.1.0"))
+    office.carry_out(second)
+
+    assert actions(office, second)[-2:] == [("route", {"green": 100}), ("retire", "blue")]
+    assert office.facts(second, "succeeded")
+    assert office.deploy("shop@1.1.0") == second

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, MetaData, Table, bindparam, delete, func, insert, inspect, select, update
+from sqlalchemy.sql.elements import quoted_name
 
 from release_management.adapters.read_model.database import exclude_readers
 from release_management.adapters.read_model.errors import OvertakenError
@@ -56,7 +57,12 @@ def digest(recorded: Recorded) -> str:
 
 @cache
 def _beside(table: Table, number: int) -> Table:
-    return table.to_metadata(MetaData(), name=f"{table.name}__{number}")
+    made = table.to_metadata(MetaData(), name=f"{table.name}__{number}")
+    taken = {index.name for index in table.indexes}
+    for index in made.indexes:
+        if index.name in taken:
+            index.name = quoted_name(f"{index.name}__{number}", None)
+    return made
 
 
 def make_tables(connection: Connection) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from release_management.adapters.executors import EXECUTORS
 from release_management.cli.manifest.change import Change, Row, differences
+from release_management.cli.manifest.in_turn import Targets, Where, in_turn
 from release_management.cli.manifest.models import EnvironmentPart, Manifest, TargetPart
 from release_management.cli.manifest.yaml_file import Place, YamlFile
 from release_management.domain import environment as environments
@@ -15,9 +16,22 @@ from release_management.services.claims import collision
 COMMAND = "environment.configure"
 
 
-def changed_environments(manifest: Manifest, file: YamlFile, there: Mapping[str, Row]) -> Iterator[Change]:
-    """New and different environments, each followed by its targets."""
-    _check_claims(manifest, file, there)
+def changed_environments(manifest: Manifest, file: YamlFile, there: Mapping[str, Row]) -> list[Change]:
+    """New and different environments, each followed by its targets, save those that wait for what another frees."""
+    before = {(name, target.name): target for name, row in there.items() for target in _targets(row).values()}
+    stated = {
+        (name, target): _target(target, body, file, ("environments", name, "targets", target))
+        for name, part in manifest.environments.items()
+        for target, body in part.targets.items()
+    }
+    changed = {where: target for where, target in stated.items() if before.get(where) != target}
+    _check_claims(before, changed, file)
+    return in_turn(list(_changes(manifest, file, there, before, changed)), before, changed, file)
+
+
+def _changes(
+    manifest: Manifest, file: YamlFile, there: Mapping[str, Row], before: Targets, changed: Targets
+) -> Iterator[tuple[Where | None, Change]]:
     for name, part in manifest.environments.items():
         row = there.get(name)
         _check_approval(name, part, file)
@@ -26,13 +40,13 @@ def changed_environments(manifest: Manifest, file: YamlFile, there: Mapping[str,
             given["label"] = part.name
         commands = ((COMMAND, {"name": name, **given}),)
         if row is None:
-            yield Change("+", "environment", name, (), commands)
+            yield None, Change("+", "environment", name, (), commands)
         elif details := differences({key: row[key] for key in given}, given):
-            yield Change("~", "environment", name, details, commands)
-        known = _targets(row)
-        for target, body in part.targets.items():
-            place = ("environments", name, "targets", target)
-            yield from _changed_target(name, _target(target, body, file, place), known.get(target))
+            yield None, Change("~", "environment", name, details, commands)
+        for target in part.targets:
+            where = (name, target)
+            if where in changed:
+                yield where, _changed_target(name, changed[where], before.get(where))
 
 
 def order_after(manifest: Manifest, there: Mapping[str, Row]) -> tuple[str, ...]:
@@ -48,28 +62,14 @@ def _targets(row: Row | None) -> dict[str, Target]:
     return {each["name"]: Target.model_validate_json(json.dumps(each)) for each in (row or {}).get("targets", ())}
 
 
-def _check_claims(manifest: Manifest, file: YamlFile, there: Mapping[str, Row]) -> None:
-    """The rule of the gateway, asked of everything as it will be."""
-    places: dict[tuple[str, str], Place] = {
-        (name, target): ("environments", name, "targets", target)
-        for name, part in manifest.environments.items()
-        for target in part.targets
-    }
-    stated = [
-        (name, _target(target, body, file, places[name, target]))
-        for name, part in manifest.environments.items()
-        for target, body in part.targets.items()
-    ]
-    others = [
-        (name, target)
-        for name, row in there.items()
-        for target in _targets(row).values()
-        if (name, target.name) not in places
-    ]
+def _check_claims(before: Targets, changed: Targets, file: YamlFile) -> None:
+    """The rule of the gateway, asked of what changes and of everything as it will be."""
+    stated = [(environment, target) for (environment, _), target in changed.items()]
+    others = [(where[0], target) for where, target in before.items() if where not in changed]
     if found := collision(stated, others, EXECUTORS):
         claim, reason = found
-        place = places[claim.environment, claim.target]
-        raise file.refusal((*place, "components", claim.component), reason)
+        place = ("environments", claim.environment, "targets", claim.target, "components", claim.component)
+        raise file.refusal(place, reason)
 
 
 def _target(name: str, body: TargetPart, file: YamlFile, place: Place) -> Target:
@@ -85,15 +85,14 @@ def _target(name: str, body: TargetPart, file: YamlFile, place: Place) -> Target
     return target
 
 
-def _changed_target(environment: str, target: Target, before: Target | None) -> Iterator[Change]:
+def _changed_target(environment: str, target: Target, before: Target | None) -> Change:
     stated = target.model_dump(mode="json")
     name = f"{environment}/{target.name}"
     commands = ((COMMAND, {"name": environment, "targets": [stated]}),)
     if before is None:
         runs = ", ".join(target.components) or "no component yet"
-        yield Change("+", "target", name, (f"{target.executor} runs {runs}",), commands)
-    elif before != target:
-        yield Change("~", "target", name, differences(before.model_dump(mode="json"), stated), commands)
+        return Change("+", "target", name, (f"{target.executor} runs {runs}",), commands)
+    return Change("~", "target", name, differences(before.model_dump(mode="json"), stated), commands)
 
 
 def _check_approval(name: str, part: EnvironmentPart, file: YamlFile) -> None:

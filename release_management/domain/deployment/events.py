@@ -22,7 +22,10 @@ from release_management.domain.words import (
 
 
 class Binding(Value):
-    """The roles of one component at one place, bound to slots, with what each role runs."""
+    """The roles of one component at one place, bound to slots, with what each role runs.
+
+    A stable slot without a stable version has what a first deployment there left behind; it is only ever stopped.
+    """
 
     target: Name
     component: Name
@@ -251,7 +254,10 @@ class DeploymentCancelled(Fact):
 
 
 class DeploymentSuperseded(Fact):
-    """A newer plan of the same release for the same environment took its place."""
+    """Another took its place before it began.
+
+    That is a newer plan of the same release for the same environment, or one that was deployed so that others give way.
+    """
 
     NAME: ClassVar[str] = "deployment.superseded"
     successor: str

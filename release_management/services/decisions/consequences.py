@@ -1,6 +1,6 @@
-"""What a deployment's facts mean for its places and its release, written in the same append."""
+"""What a deployment's facts mean for its places, its release and its approval, written in the same append."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from release_management.domain import approval as approvals
 from release_management.domain import place as places
@@ -10,7 +10,7 @@ from release_management.domain.deployment.events import (
     DeploymentStepSucceeded,
     DeploymentSucceeded,
 )
-from release_management.domain.deployment.state import Deployment
+from release_management.domain.deployment.state import Deployment, Phase
 from release_management.domain.orders import RouteSlots
 from release_management.domain.place import (
     PlaceEvent,
@@ -26,9 +26,17 @@ from release_management.domain.plan import Promote, Provision, Retire, Route
 from release_management.domain.release import ReleaseSucceeded, ReleaseWithdrawn
 from release_management.services.desk import Desk
 
+_NEVER_BEGUN: Mapping[Phase, str] = {
+    Phase.REJECTED: "its deployment was rejected",
+    Phase.EXPIRED: "its deployment expired",
+    Phase.CANCELLED: "its deployment was cancelled",
+    Phase.SUPERSEDED: "its deployment was superseded",
+}
+"""The ends of deployments that will not begin, and why their approvals, asked for or given, are void."""
+
 
 def record(desk: Desk, id: str, facts: Sequence[DeploymentEvent]) -> None:
-    """Write a deployment's facts, and what follows from each for its places and its release."""
+    """Write a deployment's facts, and what follows from each for its places, its release and its approval."""
     for fact in facts:
         desk.write(f"deployment:{id}", [fact])
         state = desk.deployment(id)
@@ -43,13 +51,9 @@ def record(desk: Desk, id: str, facts: Sequence[DeploymentEvent]) -> None:
             for target in state.targets:
                 place = desk.place(state.environment, state.application, target)
                 _write(desk, state, target, places.release(place, id))
-
-
-def void_approval(desk: Desk, state: Deployment, reason: str) -> None:
-    """Withdraw the approval, asked for or given, of a deployment that will not begin."""
-    if state.approval is not None:
-        given = desk.approval(state.approval)
-        desk.write(f"approval:{given.id}", approvals.void(given, reason))
+        if state.phase in _NEVER_BEGUN and state.approval is not None:
+            given = desk.approval(state.approval)
+            desk.write(f"approval:{given.id}", approvals.void(given, _NEVER_BEGUN[state.phase]))
 
 
 def _write(desk: Desk, state: Deployment, target: str, facts: Sequence[PlaceEvent]) -> None:
@@ -91,7 +95,7 @@ def _stand(desk: Desk, state: Deployment, fact: DeploymentStepSucceeded) -> None
 
 
 def _succeed(desk: Desk, state: Deployment) -> None:
-    """The release has succeeded here; what it reverts no longer counts as a success."""
+    """The release has succeeded here; where what it reverts had succeeded, that no longer counts."""
     for target in state.targets:
         _write(desk, state, target, [PlaceVersionSucceeded(deployment=state.id, version=state.version)])
     succeeded = ReleaseSucceeded(environment=state.environment, deployment=state.id)
@@ -99,6 +103,8 @@ def _succeed(desk: Desk, state: Deployment) -> None:
     if state.reverts is None:
         return
     left = desk.deployment(state.reverts)
+    if left.phase is not Phase.SUCCEEDED:
+        return
     for target in left.targets:
         _write(desk, left, target, [PlaceVersionWithdrawn(deployment=state.id, version=left.version)])
     withdrawn = ReleaseWithdrawn(environment=left.environment, deployment=state.id)

@@ -30,7 +30,7 @@ from release_management.domain.rules import Situation, denials, verdicts
 from release_management.domain.slots import settled
 from release_management.domain.strategies import StrategyName
 from release_management.domain.words import Command, Refused, Verdict
-from release_management.services.decisions.consequences import record, void_approval
+from release_management.services.decisions.consequences import record
 from release_management.services.decisions.planning import (
     Wanted,
     approval_digest,
@@ -242,8 +242,6 @@ def abort_deployment(command: Abort, desk: Desk) -> None:
     """Go back, or cancel."""
     state = desk.deployment(command.deployment)
     record(desk, state.id, abort(state, desk.actor, command.reason, desk.now))
-    if state.phase in WAITING:
-        void_approval(desk, state, "its deployment was cancelled")
     _answer(desk, state.id)
 
 
@@ -265,7 +263,10 @@ def rollback(command: Rollback, desk: Desk) -> None:
     for target in state.targets:
         place = desk.place(state.environment, state.application, target)
         current = place.succeeded[-1] if place.succeeded else None
-        if state.phase is Phase.SUCCEEDED and (current is None or current[1] != state.id):
+        if state.phase is Phase.ROLLBACK_FAILED:
+            earlier.add(None if current is None else current[0])
+            continue
+        if current is None or current[1] != state.id:
             raise Refused(
                 f"deployment {state.id} is not what runs in {state.environment} any more; roll back the newest one"
             )
@@ -281,8 +282,9 @@ def rollback(command: Rollback, desk: Desk) -> None:
 
 
 def _back_already(desk: Desk, state: Deployment) -> str | None:
-    """The deployment that has gone back in its stead, or does; itself where nothing is left to be set right."""
+    """The deployment that has gone back in its stead, or does; None where something is left to be set right."""
     unsettled = False
+    gone_back: list[str] = []
     for binding in state.bindings:
         place = desk.place(state.environment, state.application, binding.target)
         if place.lock is not None:
@@ -292,8 +294,17 @@ def _back_already(desk: Desk, state: Deployment) -> str | None:
                 f"deployment {place.lock} is at work where {state.id} could not go back; let it end, or abort it first"
             )
         target = desk.environment(state.environment).targets[binding.target]
-        unsettled |= not settled(place.components.get(binding.component, places.Standing()), target.slots)
-    return None if unsettled else state.id
+        standing = place.components.get(binding.component, places.Standing())
+        unsettled |= standing.serving is None or not settled(standing, target.slots)
+        gone_back += [id for _, id in place.succeeded if desk.deployment(id).reverts == state.id]
+    if unsettled:
+        return None
+    if not gone_back:
+        raise Refused(
+            f"nothing is left of deployment {state.id} in {state.environment} that could be taken back: "
+            "another has set it right; roll back the newest one, or deploy the version that you want"
+        )
+    return gone_back[-1]
 
 
 def _way_back(desk: Desk, state: Deployment) -> StrategyName:

@@ -39,7 +39,7 @@ def plan(desk: Desk, wanted: Wanted) -> Deployment:
     if known is not None and not known.ended and known.phase is not Phase.PLANNED:
         return known
     compiled = compile_now(desk, release, wanted.environment, wanted.strategy, wanted.options or {})
-    if known is not None and _still_so(known, compiled, wanted):
+    if known is not None and _still_so(desk, known, compiled, wanted):
         return known
     id = desk.new_id()
     planned = DeploymentPlanned(
@@ -57,7 +57,7 @@ def plan(desk: Desk, wanted: Wanted) -> Deployment:
         by=desk.actor,
         reverts=wanted.reverts,
         retries=wanted.retries,
-        deadline=later(desk.now, parse_options(compiled.strategy, compiled.options).plan_deadline),
+        deadline=later(desk.now, _patience(compiled.strategy, compiled.options)),
     )
     record(desk, id, [planned])
     event = ReleaseDeploymentPlanned(environment=wanted.environment, deployment=id)
@@ -67,12 +67,21 @@ def plan(desk: Desk, wanted: Wanted) -> Deployment:
     return desk.deployment(id)
 
 
-def _still_so(known: Deployment, compiled: Draft, wanted: Wanted) -> bool:
+def _patience(strategy: StrategyName, options: dict[str, JsonValue]) -> float:
+    """How long a plan with these options may wait to be deployed, in seconds."""
+    return parse_options(strategy, options).plan_deadline
+
+
+def _still_so(desk: Desk, known: Deployment, compiled: Draft, wanted: Wanted) -> bool:
     """The plan that is asked for is there, unchanged; or it succeeded and everything it brought still runs."""
     if wanted.retries is not None or wanted.reverts != known.reverts:
         return False
     if known.phase is Phase.PLANNED:
-        return known.digest == compiled.plan.digest
+        policies = desk.policies(known.application, known.environment)
+        as_known = choose(desk.release(known.release), policies, known.strategy, known.options)
+        return known.digest == compiled.plan.digest and _patience(*as_known) == _patience(
+            compiled.strategy, compiled.options
+        )
     return known.phase is Phase.SUCCEEDED and not compiled.plan.forward
 
 

@@ -6,9 +6,8 @@ from typing import Any
 from release_management.domain.deployment import decide
 from release_management.domain.deployment.commands import Expire, ExpireStep, ReportStep, Resume, RetryStep
 from release_management.domain.deployment.events import DeploymentEvent
-from release_management.domain.deployment.state import WAITING
 from release_management.domain.words import Command
-from release_management.services.decisions.consequences import record, void_approval
+from release_management.services.decisions.consequences import record
 from release_management.services.desk import Desk
 
 
@@ -40,8 +39,6 @@ def expire(command: Expire, desk: Desk) -> None:
     """A waiting phase's deadline has passed."""
     state = desk.deployment(command.deployment)
     _record(desk, state.id, decide.expire(state, desk.now))
-    if state.phase in WAITING and desk.deployment(state.id).ended:
-        void_approval(desk, state, "its deployment expired")
 
 
 def _record(desk: Desk, id: str, facts: Sequence[DeploymentEvent]) -> None:

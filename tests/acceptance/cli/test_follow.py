@@ -7,6 +7,7 @@ import pytest
 
 from release_management.cli import follow as following
 from release_management.cli.follow import follow
+from release_management.cli.next_step import next_step
 from release_management.cli.settings import Settings, begin
 from release_management.manager import ReleaseManager
 from release_management.views import Deployment, Plan
@@ -97,3 +98,18 @@ def test_the_last_try_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     shown = str(seen("Aborting", status="errored", attempt=3, reason="no answer"))
 
     assert f"{ROUTE} (try 3 of 3): no answer" in shown
+
+
+def test_while_it_goes_back_the_step_at_work_is_one_of_the_way_back() -> None:
+    back = {"description": "route web on main: 100 % stable", "status": "started", "attempt": 1}
+
+    line = following._at_work(seen("Aborting", status="started", attempt=1, back=back), 3.0)
+
+    assert line == "Aborting 3 s   route web on main: 100 % stable"
+
+
+def test_of_a_plan_with_an_approval_nobody_is_told_to_grant_what_may_be_decided_already() -> None:
+    planned = seen("Planned").model_copy(update={"approval": "a"})
+
+    said = "relman deploy shop@1.0.0 staging (it waits unless approval a is given: relman approval list --all)"
+    assert next_step(planned) == said

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from release_management.cli.manifest import read_manifest
+from release_management.cli.manifest import compare, read_manifest
 from release_management.domain.words import Refused
 from tests.acceptance.cli.conftest import Types
 
@@ -229,3 +229,66 @@ def test_a_release_is_made_published_and_never_changed(relman: Types, tmp_path: 
     assert answer.code == 1
     assert "line 2: releases.0: release shop@1.0.0 exists with other content (components.web.artifact" in answer.err
     assert "state a new version" in answer.err
+
+
+def ports(**of: int) -> str:
+    """A file with environments of one component each, on these ports."""
+    return "environments:\n" + "".join(
+        f"  {name}: {{targets: {{main: {{components: {{web: {{command: ['{{python}}', -V], port: {port}}}}}}}}}}}\n"
+        for name, port in of.items()
+    )
+
+
+def test_a_port_is_free_for_another_once_the_change_that_frees_it_is_made(relman: Types, tmp_path: Path) -> None:
+    file = tmp_path / "relman.yaml"
+    file.write_text(ports(one=18080, two=18081, three=18082))
+    assert relman("apply", "relman.yaml").code == 0
+    file.write_text(ports(one=18081, two=18082, three=18083, four=18080))
+
+    shown = relman("apply", "relman.yaml", "--dry-run")
+    made = relman("apply", "relman.yaml")
+
+    assert [line[:15].strip(":") for line in shown.out.splitlines()[:-1]] == [
+        "~ target three/",
+        "+ environment f",
+        "~ target two/ma",
+        "~ target one/ma",
+        "+ target four/m",
+    ]
+    assert made.code == 0, made
+    assert relman("apply", "relman.yaml").out.startswith("unchanged")
+
+
+def test_what_exchanges_its_ports_is_refused_before_anything_is_changed(relman: Types, tmp_path: Path) -> None:
+    file = tmp_path / "relman.yaml"
+    file.write_text(ports(one=18080, two=18081))
+    assert relman("apply", "relman.yaml").code == 0
+    file.write_text(ports(zero=18090, one=18081, two=18080))
+
+    for answer in (relman("apply", "relman.yaml", "--dry-run"), relman("apply", "relman.yaml")):
+        assert answer.code == 1
+        assert answer.err.endswith(
+            "relman.yaml, line 3: environments.one.targets.main.components.web: port 18081 is still that of target "
+            "main of environment two, which waits for what this one has; apply twice: first with something here that "
+            "nobody has, then with this\n"
+        ), answer.err
+    assert [row["name"] for row in relman("env", "list", "--json").json] == ["one", "two"]
+    file.write_text(ports(one=18099, two=18080))
+    assert relman("apply", "relman.yaml").code == 0
+    file.write_text(ports(one=18081, two=18080))
+    assert relman("apply", "relman.yaml").code == 0
+
+
+def test_what_collides_already_and_stays_as_it_is_keeps_nothing_from_being_applied(tmp_path: Path) -> None:
+    file = tmp_path / "relman.yaml"
+    file.write_text(ports(one=18080, two=18080, three=18082))
+    manifest, read = read_manifest(str(file))
+    there = [
+        {"name": name, "order": 0, "targets": [part.targets["main"].named("main").model_dump(mode="json")]}
+        for name, part in manifest.environments.items()
+        if name != "three"
+    ]
+
+    changes = compare(manifest, read, lambda name, **_: there if name == "environments" else [])
+
+    assert [str(change).partition(":")[0] for change in changes] == ["+ environment three", "+ target three/main"]

@@ -1,0 +1,81 @@
+"""In which order targets are changed, so that none wants what another still has when its turn comes."""
+
+from collections.abc import Mapping, Sequence
+
+from release_management.adapters.executors import EXECUTORS
+from release_management.cli.manifest.change import Change
+from release_management.cli.manifest.yaml_file import YamlFile
+from release_management.domain.environment import Target
+from release_management.services.claims import Claim, claims
+
+Where = tuple[str, str]
+"""An environment and a target of it."""
+Targets = Mapping[Where, Target]
+
+
+def in_turn(
+    changes: Sequence[tuple[Where | None, Change]], before: Targets, changed: Targets, file: YamlFile
+) -> list[Change]:
+    """The changes in their order, save that one which wants what a later one frees comes after it.
+
+    `changes` say which target each is about, if any. Raises `Refused` where some exchange what they have.
+    """
+    had = {where: _claims(where, target) for where, target in before.items()}
+    wanted = {where: _claims(where, target) for where, target in changed.items()}
+    holders: dict[tuple[str, str], set[Where]] = {}
+    for holder, held in had.items():
+        _hold(holders, holder, held)
+    found: list[Change] = []
+    waiting = list(changes)
+    while waiting:
+        later: list[tuple[Where, Change]] = []
+        for where, change in waiting:
+            if where is not None:
+                if _in_the_way(holders, where, wanted[where]):
+                    later.append((where, change))
+                    continue
+                for claim in had.get(where, ()):
+                    holders[_thing(claim)].discard(where)
+                _hold(holders, where, wanted[where])
+            found.append(change)
+        if later and len(later) == len(waiting):
+            first = later[0][0]
+            raise _exchanged(holders, first, wanted[first], file)
+        waiting = [*later]
+    return found
+
+
+def _claims(where: Where, target: Target) -> tuple[Claim, ...]:
+    return tuple(claims([(where[0], target)], EXECUTORS))
+
+
+def _thing(claim: Claim) -> tuple[str, str]:
+    return claim.executor, claim.thing
+
+
+def _hold(holders: dict[tuple[str, str], set[Where]], where: Where, held: Sequence[Claim]) -> None:
+    for claim in held:
+        holders.setdefault(_thing(claim), set()).add(where)
+
+
+def _in_the_way(
+    holders: Mapping[tuple[str, str], set[Where]], where: Where, wanted: Sequence[Claim]
+) -> tuple[Claim, Where] | None:
+    """The first claim that another target has now, and that target."""
+    for claim in wanted:
+        if others := holders.get(_thing(claim), set()) - {where}:
+            return claim, min(others)
+    return None
+
+
+def _exchanged(
+    holders: Mapping[tuple[str, str], set[Where]], where: Where, wanted: Sequence[Claim], file: YamlFile
+) -> Exception:
+    found = _in_the_way(holders, where, wanted)
+    assert found is not None
+    claim, (environment, target) = found
+    return file.refusal(
+        ("environments", where[0], "targets", where[1], "components", claim.component),
+        f"{claim.thing} is still that of target {target} of environment {environment}, which waits for what this one "
+        "has; apply twice: first with something here that nobody has, then with this",
+    )

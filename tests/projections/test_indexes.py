@@ -1,0 +1,58 @@
+"""What is asked for all the time is found by an index, however long the history is."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.dialects import sqlite
+
+from release_management.adapters.read_model import Projector
+from release_management.projections.queries import QUERIES, Query
+from tests.projections.story import REGISTRY, Story
+
+
+@pytest.fixture
+def path(story: Story, tmp_path: Path) -> Path:
+    story.planned("d-1")
+    where = tmp_path / "read.db"
+    projector = Projector(story.log, REGISTRY, where)
+    projector.catch_up()
+    for name in ("deployments", "incidents", "trail"):
+        projector.rebuild(name)
+    projector.close()
+    return where
+
+
+def how(path: Path, name: str, **params: Any) -> list[str]:
+    """SQLite's plan for a query."""
+    query = QUERIES[name]
+    assert isinstance(query, Query)
+    selected = query.select(query.params(**params))
+    text = str(selected.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
+    with sqlite3.connect(path) as connection:
+        return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}")]
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "by"),
+    [
+        ("deployments", {"active": True}, "phase=?"),
+        ("deployments", {"active": True, "application": "shop"}, "application=? AND phase=?"),
+        ("deployments", {"active": True, "environment": "production"}, "environment=? AND phase=?"),
+        ("incidents", {"open": True}, "resolved_at=?"),
+        ("incidents", {"open": True, "application": "shop"}, "application=? AND resolved_at=?"),
+        ("trail", {"application": "shop"}, "application=?"),
+        ("trail", {"environment": "production"}, "environment=?"),
+        ("trail", {"refused": True}, "refused=?"),
+        ("trail", {"refused": False}, "refused=?"),
+        ("trail", {"application": "shop", "before": 1000}, "application=? AND position<?"),
+    ],
+)
+def test_an_index_finds_it(path: Path, name: str, params: dict[str, Any], by: str) -> None:
+    found, *rest = how(path, name, **params)
+
+    assert found.startswith(f"SEARCH {name} USING INDEX")
+    assert found.endswith(f"({by})")
+    if name == "trail":
+        assert rest == [], "rows that are found in order are not sorted"

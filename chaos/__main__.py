@@ -18,6 +18,8 @@ from release_management.adapters.stack.logs import log_errors
 KILLS = 200
 MOST_IN_CANARY = 0.4
 IN_CLUSTER = 0.15
+ELECTION_SECONDS = 8.0
+"""A cluster's first leader that is killed stays away for so long: another one leads meanwhile."""
 
 
 def main(arguments: list[str]) -> int:
@@ -62,7 +64,16 @@ def play(folder: Path, seed: int, kills: int, postgres: bool, cluster: bool, bar
 
     def act(name: str, roles: Roles = TWO_OF_SOME, on_cluster: bool = False) -> Act:
         bar.update(task, description=name)
-        return Act(name, folder / name.replace(" ", "-"), seed, postgres=postgres, cluster=on_cluster, roles=roles)
+        return Act(
+            name,
+            folder / name.replace(" ", "-"),
+            seed,
+            postgres=postgres,
+            cluster=on_cluster,
+            roles=roles,
+            kinds=[BUS] if on_cluster else [],
+            away=ELECTION_SECONDS,
+        )
 
     def so_far() -> int:
         return sum(result.kills.total() for result in results)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class Result:
 class Act:
     """`folder` is made, and kept. Of one seed, name and `roles` come the same blows in the same order.
 
-    With `kinds` the blows are not drawn: there is one of every kind, after which what it hit is `away` for so long.
+    The first are not drawn: there is one of each of the `kinds`, after which what it hit is `away` for so many seconds.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Act:
         data = folder / "data"
         data.mkdir(mode=0o700)
         drawn = blows(random.Random(f"{seed}/{name}"), parts_of(roles), database=postgres)
-        self._plan = each(kinds, self.result.kills, away) if kinds else drawn
+        self._plan = chain(each(kinds, self.result.kills, away), drawn)
         servers = random.Random(f"{seed}/{name}/servers")
         self._cluster = ClusterBus(servers) if cluster else None
         bus: Bus = self._cluster or SingleBus(data)

@@ -1,4 +1,4 @@
-"""What will be killed, and when: drawn from a seed, or one of every kind that is asked for."""
+"""What will be killed, and when: one of every kind that is asked for, and others drawn from a seed."""
 
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -54,5 +54,5 @@ def each(kinds: Collection[str], killed: Mapping[str, int], away: float) -> Iter
 
 def until(most: int, killed: Callable[[], int], plan: Iterator[Blow]) -> Iterator[Blow]:
     """Blows of a plan until so many have killed something; for one that met nobody alive, another one is drawn."""
-    while killed() < most and (blow := next(plan, None)) is not None:
-        yield blow
+    while killed() < most:
+        yield next(plan)

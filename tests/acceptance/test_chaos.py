@@ -32,7 +32,7 @@ from chaos.plan import (
 )
 from chaos.servers import STREAMS, ClusterBus, Database, SingleBus
 
-EVERY_PART = (*parts_of(ONE_OF_EACH), BUS, EVERYTHING)
+SINGLE = (*parts_of(ONE_OF_EACH), BUS)
 PAIRED = (DATABASE, "gateway-1", "gateway-2", "executor-1", "executor-2", EVERYTHING)
 FOR_THE_REST_OF_IT = 600.0
 
@@ -47,10 +47,10 @@ def flawless(result: Result, kinds: tuple[str, ...]) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_canary_survives_the_death_of_each_role_of_the_bus_and_of_everything_on_sqlite(tmp_path: Path) -> None:
-    """After every record, until it was everybody's turn."""
-    act = Act("each", tmp_path / "act", 7, postgres=False, cluster=False, roles=ONE_OF_EACH, kinds=EVERY_PART)
-    flawless(act.canary(len(EVERY_PART), lambda _: None), EVERY_PART)
+def test_a_canary_survives_the_death_of_each_role_and_of_the_bus_on_sqlite(tmp_path: Path) -> None:
+    """After one record after the other."""
+    act = Act("each", tmp_path / "act", 7, postgres=False, cluster=False, roles=ONE_OF_EACH, kinds=SINGLE)
+    flawless(act.canary(len(SINGLE), lambda _: None), SINGLE)
 
 
 @pytest.mark.timeout(300)
@@ -152,7 +152,7 @@ def test_a_database_that_was_stopped_in_order_was_not_killed() -> None:
     database = Database(random.Random(1))
     try:
         done = []
-        for _ in range(12):
+        for _ in range(4):
             database.start()
             before = database.stopped_in_order
             done.append((database.kill(whole=False), database.stopped_in_order - before))

@@ -11,12 +11,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from chaos.act import Act, Result, Told
+from chaos.act import REPEATED, Act, Result, Told
+from chaos.plan import BUS, DATABASE, EVERY_ROLE, EVERYTHING, ONE_OF_EACH, TWO_OF_EACH, TWO_OF_SOME, Roles
 from release_management.adapters.stack.logs import log_errors
 
 KILLS = 200
 MOST_IN_CANARY = 0.4
 IN_CLUSTER = 0.15
+ELECTION_SECONDS = 8.0
+"""A cluster's first leader that is killed stays away for so long: another one leads meanwhile."""
 
 
 def main(arguments: list[str]) -> int:
@@ -29,6 +32,8 @@ def main(arguments: list[str]) -> int:
     began = time.monotonic()
     with progress() as bar:
         results = play(folder, seed, asked.kills, asked.store == "postgres", not asked.no_cluster, bar)
+    if spared := missed(results, postgres=asked.store == "postgres"):
+        print(f"There was no kill of: {', '.join(spared)}")
     report(results, time.monotonic() - began)
     faults = [f"{result.name}: {fault}" for result in results for fault in result.faults]
     if faults or asked.keep:
@@ -57,18 +62,27 @@ def play(folder: Path, seed: int, kills: int, postgres: bool, cluster: bool, bar
     def told(before: int) -> Told:
         return lambda done: bar.update(task, completed=before + done)
 
-    def act(name: str, on_cluster: bool = False) -> Act:
+    def act(name: str, roles: Roles = TWO_OF_SOME, on_cluster: bool = False) -> Act:
         bar.update(task, description=name)
-        return Act(name, folder / name.replace(" ", "-"), seed, postgres=postgres, cluster=on_cluster)
+        return Act(
+            name,
+            folder / name.replace(" ", "-"),
+            seed,
+            postgres=postgres,
+            cluster=on_cluster,
+            roles=roles,
+            kinds=[BUS] if on_cluster else [],
+            away=ELECTION_SECONDS,
+        )
 
     def so_far() -> int:
         return sum(result.kills.total() for result in results)
 
     last = round(kills * IN_CLUSTER) if cluster else 0
     results.append(act("after every record").canary(round(kills * MOST_IN_CANARY), told(0)))
-    results.append(act("at random").stream(kills - last - so_far(), told(so_far())))
+    results.append(act("at random", TWO_OF_EACH).stream(kills - last - so_far(), told(so_far())))
     if cluster:
-        results.append(act("on a cluster", True).stream(last, told(so_far())))
+        results.append(act("on a cluster", on_cluster=True).stream(last, told(so_far())))
     return results
 
 
@@ -89,6 +103,8 @@ def report(results: list[Result], seconds: float) -> None:
         print(f"  killed      {kinds}")
         stops = f", {result.stops} of which stopped the database in order" if result.stops else ""
         print(f"  not counted {result.in_vain} that killed nothing{stops}")
+        if leaders := ", ".join(f"{stream} {count}" for stream, count in sorted(result.leaders.items())):
+            print(f"  the cluster lost the leader of {leaders}")
         print(f"  deployments {ends}")
         print(f"  seen        {figures}")
         silence = ", ".join(f"{what} {seconds:.1f}" for what, seconds in sorted(result.silence.items()))
@@ -98,7 +114,15 @@ def report(results: list[Result], seconds: float) -> None:
             print(f"✗ {result.name}: {fault}")
     total = sum(result.kills.total() for result in results)
     faults = sum(len(result.faults) for result in results)
-    print(f"{'✗' if faults else '✔'} {total} kills, {faults} faults ({seconds:.0f} s)")
+    again = sum(result.figures.get(REPEATED, 0) for result in results)
+    print(f"{'✗' if faults else '✔'} {total} kills, {again} programs begun again, {faults} faults ({seconds:.0f} s)")
+
+
+def missed(results: list[Result], *, postgres: bool) -> list[str]:
+    """The kinds of kills that there were none of: few that are drawn are not of every kind."""
+    hit = {what.partition("-")[0] for result in results for what in result.kills}
+    kinds = [*ONE_OF_EACH, EVERY_ROLE, EVERYTHING, BUS, *([DATABASE] if postgres else [])]
+    return [what for what in kinds if what not in hit]
 
 
 if __name__ == "__main__":

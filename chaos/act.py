@@ -3,16 +3,17 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from chaos import judge
 from chaos.installation import Installation
 from chaos.leftovers import leftovers
-from chaos.plan import PARTS, Blow, blows, until
+from chaos.plan import TWO_OF_SOME, Blow, Roles, blows, each, parts_of, until
 from chaos.servers import Bus, ClusterBus, Database, SingleBus
 from chaos.story import Driver, GaveUp
 from release_management.adapters.stack.loop import LoopThread
@@ -24,6 +25,7 @@ AFTER_RECORD_SECONDS = 0.1
 """The longest time from a record to the kill: what follows from a record takes about as long."""
 BETWEEN_SECONDS = 3.0
 """The longest time between two kills at random: most of what was killed is back by then."""
+REPEATED = "of them begun again"
 Told = Callable[[int], None]
 """Told how many kills there have been in the act."""
 
@@ -34,7 +36,8 @@ class Result:
 
     `kills` are the blows that killed something, `processes` what they killed, roles and servers, and `in_vain` the
     blows that met nobody alive. `stops` is how often the database was stopped in order, which is no kill. `silence` is
-    the longest time without a new record, in seconds, by the kill before it.
+    the longest time without a new record, in seconds, by the kill before it. `leaders` is how often the leader of which
+    stream of a cluster was among the killed.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Result:
     processes: int = 0
     in_vain: int = 0
     stops: int = 0
+    leaders: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
     figures: dict[str, int] = field(default_factory=dict)
     silence: dict[str, float] = field(default_factory=dict)
@@ -50,20 +54,36 @@ class Result:
 
 
 class Act:
-    """`folder` is made, and kept. Of one seed and name come the same blows in the same order."""
+    """`folder` is made, and kept. Of one seed, name and `roles` come the same blows in the same order.
 
-    def __init__(self, name: str, folder: Path, seed: int, *, postgres: bool, cluster: bool) -> None:
+    The first are not drawn: there is one of each of the `kinds`, after which what it hit is `away` for so many seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        seed: int,
+        *,
+        postgres: bool,
+        cluster: bool,
+        roles: Roles = TWO_OF_SOME,
+        kinds: Collection[str] = (),
+        away: float = 0.0,
+    ) -> None:
         self.result = Result(name)
         self._folder = folder
         self._world = folder / "world"
         self._world.mkdir(parents=True)
         data = folder / "data"
         data.mkdir(mode=0o700)
-        self._plan = blows(random.Random(f"{seed}/{name}"), database=postgres)
+        drawn = blows(random.Random(f"{seed}/{name}"), parts_of(roles), database=postgres)
+        self._plan = chain(each(kinds, self.result.kills, away), drawn)
         servers = random.Random(f"{seed}/{name}/servers")
-        bus: Bus = ClusterBus(servers) if cluster else SingleBus(data)
+        self._cluster = ClusterBus(servers) if cluster else None
+        bus: Bus = self._cluster or SingleBus(data)
         self._database = Database(servers) if postgres else None
-        self._installation = Installation(data, bus, self._database, replicas=3 if cluster else 1)
+        self._installation = Installation(data, bus, self._database, replicas=3 if cluster else 1, roles=roles)
         self._seed = seed
         self._position, self._moved, self._last = 0, time.monotonic(), "nothing"
 
@@ -152,12 +172,11 @@ class Act:
         self._wait(rows.done)
         records = judge.records_of(self._log)
         journals = judge.journals(self._world)
-        executors = [at for part in PARTS if part.startswith("executor") for at in self._installation.kills[part]]
         found.faults += judge.deployments(driver.story.deployments)
         found.faults += judge.log(records, driver.story, self._log)
-        found.faults += judge.bus(records, self._installation.bus.urls["client"])
+        found.faults += judge.bus(self._log, self._installation.bus.urls["client"])
         found.faults += judge.dead_letters(self._installation.bus.urls["client"])
-        found.faults += judge.world(journals, records, executors)
+        found.faults += judge.world(journals, records, self._installation.executors)
         found.faults += judge.running(journals, rows.result())
         found.faults += self._installation.stop_roles()
         faults, compared = judge.projections(self._installation.home, self._log)
@@ -169,12 +188,15 @@ class Act:
             "answers": len(driver.story.outcomes),
             "asked": driver.story.tries,
             "programs begun": lines.count("begin"),
+            REPEATED: judge.repeated(journals),
             "effects": lines.count("effect"),
+            "times an effect was there already": lines.count("again"),
             "rows compared": compared,
         }
 
     def _count(self, driver: Driver) -> None:
         self.result.stops = self._database.stopped_in_order if self._database is not None else 0
+        self.result.leaders = self._cluster.leaders if self._cluster is not None else Counter()
         self.result.ended = Counter(str(one.ended) for one in driver.story.deployments)
 
     def _tell(self, loop: LoopThread, part: Coroutine[Any, Any, None]) -> None:

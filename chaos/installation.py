@@ -1,6 +1,7 @@
 """One installation of separate role processes: started, killed, and started again."""
 
 import ctypes
+import math
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from chaos.plan import BUS, DATABASE, EVERY_ROLE, EVERYTHING, PARTS, Blow
+from chaos.plan import BUS, DATABASE, EVERY_ROLE, EVERYTHING, Blow, Roles, parts_of
 from chaos.servers import Bus, Database, Server
 from release_management.adapters.home import Home
 
@@ -49,16 +50,17 @@ class Strike:
 
 
 class Installation:
-    """A folder, its roles, its servers. `kills` are the moments (Unix seconds) at which a part was killed.
+    """A folder, its roles, its servers. `executors` says by pid until when (Unix seconds) each executor has lived.
 
     `deaths` are the last words of roles that ended by themselves.
     """
 
-    def __init__(self, folder: Path, bus: Bus, database: Database | None, replicas: int) -> None:
+    def __init__(self, folder: Path, bus: Bus, database: Database | None, replicas: int, roles: Roles) -> None:
         self.folder = folder
         self.bus = bus
         self.store = database.url if database is not None else None
-        self.kills: dict[str, list[float]] = {part: [] for part in PARTS}
+        self.names = parts_of(roles)
+        self.executors: dict[int, float] = {}
         self.deaths: list[str] = []
         self._servers: dict[str, Server] = {BUS: bus} | ({} if database is None else {DATABASE: database})
         # A server takes its time to start; the roles need not wait for it to be killed and started again.
@@ -79,13 +81,14 @@ class Installation:
         self._logs.mkdir(parents=True, exist_ok=True)
         for server in self._servers.values():
             server.start()
-        for part in PARTS:
+        for part in self.names:
             self._start(part)
 
     def strike(self, blow: Blow) -> Strike:
         """Kill, now; what was killed comes back when its time has come and `tend` is called."""
         servers = list(self._servers) if blow.what == EVERYTHING else [blow.what] if blow.what in self._servers else []
-        parts = PARTS if blow.what in (EVERYTHING, EVERY_ROLE) else [blow.what] if blow.what in PARTS else []
+        every = blow.what in (EVERYTHING, EVERY_ROLE)
+        parts = [part for part in self.names if every or part == blow.what]
         now = time.time()
         alive = [part for part in parts if part in self._parts and self._parts[part].poll() is None]
         for part in alive:
@@ -95,8 +98,7 @@ class Installation:
         ]
         killed = [part for part in alive if self._parts[part].wait() == -signal.SIGKILL]
         for part in killed:
-            self.kills[part].append(now)
-            del self._parts[part]
+            self._gone(part, now)
         for name in (*servers, *killed):
             self._due.setdefault(name, time.monotonic() + blow.away)
         return Strike(len(killed), killing)
@@ -107,9 +109,9 @@ class Installation:
         for part, process in list(self._parts.items()):
             if (code := process.poll()) is not None:
                 self.deaths.append(f"{part} ended with code {code}: {self._last_words(part)}")
-                del self._parts[part]
+                self._gone(part, time.time())
                 self._due[part] = now + AGAIN_SECONDS
-        for name in [*self._servers, *PARTS]:
+        for name in [*self._servers, *self.names]:
             if self._due.get(name, now + 1) <= now:
                 del self._due[name]
                 if name in self._servers:
@@ -174,6 +176,13 @@ class Installation:
                 start_new_session=True,
                 preexec_fn=_die_with_us,
             )
+        if role == "executor":
+            self.executors[self._parts[part].pid] = math.inf
+
+    def _gone(self, part: str, at: float) -> None:
+        pid = self._parts.pop(part).pid
+        if pid in self.executors:
+            self.executors[pid] = at
 
     def _last_words(self, part: str) -> str:
         lines = (self._logs / f"{part}.log").read_text(errors="replace").strip().splitlines()

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,12 @@ from release_management.projections.projection import Projection
 from release_management.services.ports import EventLog
 
 PUBLISHED_SECONDS = 60.0
+MORE_SECONDS = 0.5
+"""How long one looks for more on the bus than there should be."""
 ANSWERED_SECONDS = 60.0
 LETTERS = 100
 DYING_SECONDS = 0.5
-"""A program may still begin so long after its executor was killed, and dies then."""
+"""A program may still begin so long after its executor has died, and dies then."""
 Line = Mapping[str, Any]
 
 
@@ -42,9 +45,9 @@ def records_of(log: EventLog) -> list[Recorded]:
 def deployments(found: Iterable[Deployment]) -> list[str]:
     """Each ended as the story demands."""
     return [
-        f"{one.release} ({one.id}) ended {one.ended}, and should have ended {' or '.join(one.demanded)}"
+        f"{one.release} ({one.id}) ended {one.ended}, and should have ended {one.demanded}"
         for one in found
-        if one.ended not in one.demanded
+        if one.ended != one.demanded
     ]
 
 
@@ -72,27 +75,31 @@ def log(records: Sequence[Recorded], story: Story, events: EventLog) -> list[str
     return faults
 
 
-def bus(records: Sequence[Recorded], url: str) -> list[str]:
-    """The event stream holds the log: every record, once, in order, byte for byte."""
+def bus(events: EventLog, url: str, patience: float = PUBLISHED_SECONDS) -> list[str]:
+    """The event stream holds the log: every record, once, in order, byte for byte, and nothing else."""
+    last = events.last_position()
 
     async def read() -> list[Recorded]:
         found: list[Recorded] = []
         async with BusClient(url) as client:
-            try:
-                async with asyncio.timeout(PUBLISHED_SECONDS):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience) as limit:
                     async for event in client.events():
                         found.append(event)
-                        if len(found) == len(records):
-                            break
-            except TimeoutError:
-                pass
+                        if len(found) == last:
+                            limit.reschedule(asyncio.get_running_loop().time() + MORE_SECONDS)
         return found
 
     published = asyncio.run(read())
-    if len(published) < len(records):
-        return [f"{len(records)} records are in the log, and {len(published)} on the bus"]
-    pairs = zip(records, published, strict=True)
-    return [f"position {one.position} is another record on the bus" for one, said in pairs if one.record != said.record]
+    records = {one.position: one.record for one in records_of(events)}
+    faults = [
+        f"position {said.position} is another record on the bus"
+        for said in published
+        if said.record != records.get(said.position)
+    ]
+    if len(published) < last:
+        faults.append(f"{last} records are in the log, and {len(published)} on the bus")
+    return faults
 
 
 def dead_letters(url: str) -> list[str]:
@@ -159,17 +166,20 @@ def journals(folder: Path) -> dict[str, list[Line]]:
     }
 
 
-def world(found: Mapping[str, Sequence[Line]], records: Sequence[Recorded], kills: Sequence[float]) -> list[str]:
-    """One program at a time, in the order of the fences, each with one effect, which is the one that was ordered.
+def world(
+    found: Mapping[str, Sequence[Line]], records: Sequence[Recorded], executors: Mapping[int, float]
+) -> list[str]:
+    """One program at a time, in the order of the fences, and one effect of an order, which is what was ordered.
 
-    `kills` are the moments at which an executor was killed: only after one may a program begin again.
+    An order is a step's attempt at a place, whatever fence it comes with. `executors` says by pid until when each has
+    lived: only after the death of the one that began it may a program begin again.
     """
     faults: list[str] = []
     ordered = {one.position: json.loads(one.record) for one in records if one.name == "deployment.step_started"}
     steps = {(one["subject"].partition(":")[2], *_step(one["data"])) for one in ordered.values()}
     done = set()
     for place, lines in found.items():
-        faults += [f"{place}: {fault}" for fault in _in_turn(lines, kills)]
+        faults += [f"{place}: {fault}" for fault in (*_effects(lines), *_in_turn(lines, executors))]
         for line in (line for line in lines if line["what"] == "effect"):
             said = ordered.get(line["fence"])
             if said is None or _asked(said["data"]) != _asked(line):
@@ -183,17 +193,29 @@ def world(found: Mapping[str, Sequence[Line]], records: Sequence[Recorded], kill
     return faults
 
 
-def _in_turn(lines: Sequence[Line], kills: Sequence[float]) -> list[str]:
+def repeated(found: Mapping[str, Sequence[Line]]) -> int:
+    """How often a program was begun that had been begun before, for the same order."""
+    begun = [(place, line["fence"]) for place, lines in found.items() for line in lines if line["what"] == "begin"]
+    return len(begun) - len(set(begun))
+
+
+def _effects(lines: Sequence[Line]) -> list[str]:
+    done = Counter((line["deployment"], *_step(line)) for line in lines if line["what"] == "effect")
+    return [
+        f"attempt {attempt} of step {step} {leg} of deployment {deployment} has {times} effects"
+        for (deployment, leg, step, attempt), times in done.items()
+        if times > 1
+    ]
+
+
+def _in_turn(lines: Sequence[Line], executors: Mapping[int, float]) -> list[str]:
     faults = []
-    done = Counter(line["fence"] for line in lines if line["what"] == "effect")
-    faults += [f"fence {fence} has {times} effects" for fence, times in done.items() if times > 1]
     begun = [line for line in lines if line["what"] == "begin"]
     for earlier, later in pairwise(begun):
         if later["fence"] < earlier["fence"]:
             faults.append(f"fence {later['fence']} began after {earlier['fence']}")
-        killed = any(earlier["at"] - DYING_SECONDS <= at <= later["at"] for at in kills)
-        if later["fence"] == earlier["fence"] and not killed:
-            faults.append(f"fence {later['fence']} began twice, and no executor was killed between")
+        if later["fence"] == earlier["fence"] and not _died(earlier, later["at"], executors):
+            faults.append(f"fence {later['fence']} began twice, and the executor of the first lived")
     last = None
     for line in lines:
         if line["what"] == "begin":
@@ -201,6 +223,13 @@ def _in_turn(lines: Sequence[Line], kills: Sequence[float]) -> list[str]:
         elif (line["pid"], line["fence"]) != last:
             faults.append(f"the program of fence {line['fence']} went on after another had begun")
     return faults
+
+
+def _died(begun: Line, before: float, executors: Mapping[int, float]) -> bool:
+    """Whether the executor that began a program has died; an orphan's had died already."""
+    if begun["by"] in executors:
+        return executors[begun["by"]] <= before
+    return any(begun["at"] - DYING_SECONDS <= died <= before for died in executors.values())
 
 
 def _asked(line: Line) -> tuple[Any, ...]:

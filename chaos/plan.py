@@ -1,17 +1,22 @@
-"""What will be killed, and when: drawn from a seed before anything runs."""
+"""What will be killed, and when: one of every kind that is asked for, and others drawn from a seed."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-ROLES = {"gateway": 2, "projector": 2, "orchestrator": 1, "timers": 1, "relay": 1, "executor": 2}
-PARTS = tuple(f"{role}-{number}" for role, count in ROLES.items() for number in range(1, count + 1))
+Roles = Mapping[str, int]
+"""How many processes of each role."""
+ONE_OF_EACH: Roles = dict.fromkeys(("gateway", "projector", "orchestrator", "timers", "relay", "executor"), 1)
+TWO_OF_EACH: Roles = dict.fromkeys(ONE_OF_EACH, 2)
+TWO_OF_SOME: Roles = {**ONE_OF_EACH, "gateway": 2, "projector": 2, "executor": 2}
 EVERY_ROLE = "every role"
 EVERYTHING = "everything"
 BUS = "bus"
 DATABASE = "database"
 SINGLE = 0.7
 """The share of kills that hit one part; the others hit every role, a server, or everything."""
+BETWEEN = 0.1
+"""When the kills come that are not drawn, of the longest wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +32,24 @@ class Blow:
     moving: bool
 
 
-def blows(chance: random.Random, *, database: bool) -> Iterator[Blow]:
+def parts_of(roles: Roles) -> tuple[str, ...]:
+    """The names of the processes."""
+    return tuple(f"{role}-{number}" for role, count in roles.items() for number in range(1, count + 1))
+
+
+def blows(chance: random.Random, parts: Sequence[str], *, database: bool) -> Iterator[Blow]:
     """Kills without end."""
     others = [EVERY_ROLE, EVERYTHING, BUS, *([DATABASE] if database else [])]
     while True:
-        what = chance.choice(PARTS) if chance.random() < SINGLE else chance.choice(others)
+        what = chance.choice(parts) if chance.random() < SINGLE else chance.choice(others)
         away = chance.choice([0.0, 0.0, chance.uniform(0.0, 2.0)])
         yield Blow(what, chance.random(), away, moving=chance.random() < 0.6)
+
+
+def each(kinds: Collection[str], killed: Mapping[str, int], away: float) -> Iterator[Blow]:
+    """One kill of every kind, and again of what met nobody alive, until each has killed something."""
+    while missing := [kind for kind in kinds if not killed.get(kind)]:
+        yield from (Blow(kind, BETWEEN, away, moving=True) for kind in missing)
 
 
 def until(most: int, killed: Callable[[], int], plan: Iterator[Blow]) -> Iterator[Blow]:

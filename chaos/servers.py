@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -56,7 +57,9 @@ class SingleBus:
         return self._server.urls
 
     def start(self) -> None:
-        """Start it unless it runs."""
+        """Start it unless it runs; of one that was killed nothing is kept, as where `relman up` starts it again."""
+        if not self._server.alive:
+            self._server.stop()
         self._server.start()
 
     def kill(self, *, whole: bool) -> int:
@@ -74,12 +77,13 @@ class SingleBus:
 
 
 class ClusterBus:
-    """Three nats-servers. What hurts most is the loss of the one that leads a stream."""
+    """Three nats-servers. What hurts most is the loss of the one that leads a stream; `leaders` says of which."""
 
     def __init__(self, chance: random.Random) -> None:
         self._cluster = NatsCluster()
         self._chance = chance
         self._away: set[str] = set(NODES)
+        self.leaders: Counter[str] = Counter()
 
     @property
     def urls(self) -> Mapping[str, str]:
@@ -92,14 +96,16 @@ class ClusterBus:
         self._away.clear()
 
     def kill(self, *, whole: bool) -> int:
-        """All three, or a stream's leader, while the other two run: never a second one while one is away."""
+        """All three, or a stream's leader, while the other two run: nothing while one is away or none leads."""
         if whole:
             chosen = [node for node in NODES if node not in self._away]
         elif self._away:
             chosen = []
         else:
-            leader = asyncio.run(self._cluster.leader(self._chance.choice(STREAMS)))
-            chosen = [leader or self._chance.choice(NODES)]
+            leaders = asyncio.run(self._led())
+            leader = leaders.get(self._chance.choice(STREAMS))
+            chosen = [leader] if leader is not None else []
+            self.leaders.update(stream for stream, node in leaders.items() if node in chosen)
         for node in chosen:
             self._cluster.kill(node)
             self._away.add(node)
@@ -108,6 +114,11 @@ class ClusterBus:
     def stop(self) -> None:
         """End all three."""
         self._cluster.stop()
+
+    async def _led(self) -> dict[str, str | None]:
+        """The server that leads each stream."""
+        nodes = await asyncio.gather(*(self._cluster.leader(stream) for stream in STREAMS))
+        return dict(zip(STREAMS, nodes, strict=True))
 
 
 class Database:

@@ -28,11 +28,11 @@ class GaveUp(Exception):
 
 @dataclass(slots=True)
 class Deployment:
-    """One of them: what it brings, and the phases in which it may end."""
+    """One of them: what it brings, and the phase in which it must end."""
 
     id: str
     release: str
-    demanded: tuple[str, ...]
+    demanded: str
     ended: str | None = None
 
 
@@ -121,15 +121,18 @@ class Driver:
         await self.do("release.create", {"application": application, "version": version, "components": components})
         result = await self.do("deployment.deploy", {"release": release, "environment": environment, **how})
         demanded = "RolledBack" if version.endswith("9") else "Succeeded"
-        made = Deployment(str(result["deployment"]), release, (demanded,))
+        made = Deployment(str(result["deployment"]), release, demanded)
         self.story.deployments.append(made)
         return made
 
     async def abort(self, deployment: Deployment) -> None:
-        """Abort it, unless it has ended before."""
+        """Abort it, unless it has ended before, or is about to.
+
+        Nobody else deploys to its places, so that it has begun with its request, and goes back: it is never cancelled.
+        """
         outcome = await self.ask("deployment.abort", {"deployment": deployment.id, "reason": "chaos says so"})
         if not outcome.refused and outcome.status != "refused":
-            deployment.demanded = ("RolledBack", "Cancelled")
+            deployment.demanded = "RolledBack"
 
     async def end_of(self, deployment: Deployment) -> str:
         """Wait until it has ended; how. Raises `GaveUp`."""

@@ -17,6 +17,7 @@ from release_management.domain.words import (
     NotYet,
     Personal,
     Refused,
+    Unsealed,
 )
 
 # Events
@@ -175,7 +176,7 @@ def grant(command: GrantApproval, state: Approval, actor: str) -> list[ApprovalE
     if actor in state.signatures:
         return []
     _may_decide(state, actor)
-    note = None if command.note is None else Personal(subject=actor, text=command.note)
+    note = None if command.note is None else Unsealed(subject=actor, text=command.note)
     facts: list[ApprovalEvent] = [ApprovalGranted(by=actor, note=note)]
     if len(state.signatures) + 1 >= state.rule.required:
         facts.append(ApprovalCompleted(deployment=state.deployment))
@@ -187,7 +188,7 @@ def deny(command: RefuseApproval, state: Approval, actor: str) -> list[ApprovalE
     if state.phase is Phase.DENIED:
         return []
     _may_decide(state, actor)
-    note = None if command.note is None else Personal(subject=actor, text=command.note)
+    note = None if command.note is None else Unsealed(subject=actor, text=command.note)
     return [ApprovalDenied(by=actor, deployment=state.deployment, note=note)]
 
 

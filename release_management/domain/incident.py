@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, assert_never
 from pydantic import WrapValidator
 
 from release_management.domain.moment import Moment
-from release_management.domain.words import Command, Fact, Id, Line, Name, Note, Personal, Refused
+from release_management.domain.words import Command, Fact, Id, Line, Name, Note, Personal, Refused, Unsealed
 
 Severity = Literal["critical", "major", "minor"]
 Attribution = Literal["explicit", "inferred"]
@@ -178,7 +178,7 @@ def resolve(command: ResolveIncident, state: Incident, actor: str, now: str) -> 
             f"incident {state.id} was caused by deployment {state.cause}, which cannot have ended it; name the one "
             "that was deployed because of it, or leave it out"
         )
-    note = None if command.note is None else Personal(subject=actor, text=command.note)
+    note = None if command.note is None else Unsealed(subject=actor, text=command.note)
     return [IncidentResolved(resolved_at=at, remedy=command.deployment, note=note)]
 
 

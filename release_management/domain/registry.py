@@ -49,17 +49,16 @@ FACTS: Mapping[str, type[Fact]] = {
     for fact in _members(union)
 }
 _DATA_BYTES = len(DATA)
+_LATER = 200
+"""Bytes of a record, as we write it, in which its schema version does not stand yet."""
 UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
     ("deployment.planned", 1): lambda data: [("deployment.planned", data)],
 }
 
 
-class _Reader:
-    """Reads the fact out of records of one name and its newest version, as we write them: the data come last."""
-
-    def __init__(self, fact: type[Fact]) -> None:
-        self.version = f'"schemaversion":{fact.VERSION},'.encode()
-        self.fact: Callable[[bytes], Fact] = fact.__pydantic_validator__.validate_json
+def _reader(fact: type[Fact]) -> tuple[bytes, Callable[[bytes], Fact]]:
+    """What stands before the data of records of the newest version, as we write them, and what reads those data."""
+    return f'"schemaversion":{fact.VERSION},'.encode(), fact.__pydantic_validator__.validate_json
 
 
 class Registry:
@@ -72,7 +71,7 @@ class Registry:
     ) -> None:
         """Raises `ValueError` if a version of a fact can no longer be read, since its upcaster is missing."""
         self._facts = facts
-        self._readers = {name: _Reader(fact) for name, fact in facts.items()}
+        self._readers = {name: _reader(fact) for name, fact in facts.items()}
         self._upcasters = upcasters
         self.changed_names = frozenset(name for name, _ in upcasters)
         """Names of which older records may mean other facts today."""
@@ -91,13 +90,12 @@ class Registry:
     def read(self, recorded: Recorded) -> tuple[Event, ...]:
         """The events of a record, upcast to today's versions. Raises `UnreadableRecordError`."""
         position, stream, _, name, record = recorded
-        reader = self._readers.get(name)
-        if reader is not None and record.rfind(reader.version, 0, data := record.find(DATA)) > 0:
-            try:
-                fact = reader.fact(record[data + _DATA_BYTES : -1])
-            except ValidationError:
-                return self._read_in_steps(recorded)
-            return (Event(position, stream, record, fact),)
+        try:
+            version, read = self._readers[name]
+            if (at := record.find(version, _LATER)) > 0 and (data := record.find(DATA, at)) > 0:
+                return (Event(position, stream, record, read(record[data + _DATA_BYTES : -1])),)
+        except (KeyError, ValidationError):
+            pass
         return self._read_in_steps(recorded)
 
     def _read_in_steps(self, recorded: Recorded) -> tuple[Event, ...]:

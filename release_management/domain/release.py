@@ -20,6 +20,7 @@ from release_management.domain.words import (
     Personal,
     Refused,
     SemVer,
+    Unsealed,
     Value,
     plain_name,
     semantic_version,
@@ -314,10 +315,10 @@ def decide(command: ReleaseCommand, state: Release, actor: str) -> list[ReleaseE
                 return []
             if gate not in state.attestations and len(state.attestations) >= MAX_GATES:
                 raise Refused(f"release {state.ref} has {MAX_GATES} attested gates already; {gate!r} would be one more")
-            text = None if note is None else Personal(subject=actor, text=note)
+            text = None if note is None else Unsealed(subject=actor, text=note)
             return [ReleaseAttested(gate=gate, result=result, by=actor, note=text)]
         case BlockRelease(reason=reason):
-            return [] if state.blocked else [ReleaseBlocked(reason=Personal(subject=actor, text=reason))]
+            return [] if state.blocked else [ReleaseBlocked(reason=Unsealed(subject=actor, text=reason))]
         case UnblockRelease():
             return [ReleaseUnblocked()] if state.blocked else []
         case _:

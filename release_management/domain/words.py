@@ -5,7 +5,7 @@ Everything here validates strictly: a boolean is no number, a number is no strin
 
 import re
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -14,7 +14,6 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    model_validator,
 )
 from semver import Version
 
@@ -92,20 +91,20 @@ class Value(BaseModel):
 
 
 class Personal(Value):
-    """A text that may name a person. The gateway seals it under `subject`'s key before it is recorded.
+    """A text that may name a person, sealed under `subject`'s key. So it stands in records, and deciders never look in.
 
-    Before sealing `text` is set; in the record `sealed` is. Deciders never look into either.
+    Between the decision and the record it is `Unsealed`.
     """
 
     subject: ActorId
-    text: Note | None = None
-    sealed: str | None = None
+    sealed: Annotated[str, Field(min_length=1)]
 
-    @model_validator(mode="after")
-    def _either(self) -> Self:
-        if (self.text is None) == (self.sealed is None):
-            raise ValueError("a personal text is either open (text) or sealed (sealed)")
-        return self
+
+class Unsealed(Personal):
+    """A text that may name a person, before the gateway has sealed it. It is never recorded."""
+
+    sealed: Annotated[str, Field(max_length=0)] = ""
+    text: Note
 
 
 class Fact(Value):

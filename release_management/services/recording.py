@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from release_management.domain.record import MAX_RECORD_BYTES, Envelope, encode
 from release_management.domain.registry import CommandRefused
 from release_management.domain.streams import fold
-from release_management.domain.words import Fact, Personal, Refused
+from release_management.domain.words import Fact, Refused, Unsealed
 from release_management.services.desk import Desk
 from release_management.services.ports import Keyring, NewRecord
 from release_management.services.sealing import seal
@@ -55,7 +55,7 @@ class Scribe:
             command=wish.command,
             sender=wish.sender,
             by=actor,
-            reason=Personal(subject=actor, text=reason[:4000]),
+            reason=Unsealed(subject=actor, text=reason[:4000]),
         )
         envelope = self._envelope(wish, actor, moment, stream, 1, fact)
         return NewRecord(stream, 1, fact.NAME, encode(envelope, seal(fact, self._keyring)))

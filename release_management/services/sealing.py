@@ -6,7 +6,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel
 
-from release_management.domain.words import Personal
+from release_management.domain.words import Personal, Unsealed
 from release_management.services.ports import Keyring
 
 T = TypeVar("T")
@@ -17,9 +17,8 @@ _ACTOR = re.compile(r"\b(?:usr|svc)_[0-9a-z]{8,40}\b")
 def seal(value: T, keyring: Keyring) -> T:
     """The same value with every open personal text in it sealed under its subject's key; itself if there is none."""
     sealed: Any = value
-    if isinstance(value, Personal):
-        if value.text is not None:
-            sealed = Personal(subject=value.subject, sealed=keyring.seal(value.subject, value.text))
+    if isinstance(value, Unsealed):
+        sealed = Personal(subject=value.subject, sealed=keyring.seal(value.subject, value.text))
     elif isinstance(value, BaseModel):
         parts = {name: getattr(value, name) for name in _personal_fields(type(value))}
         changed = {name: new for name, part in parts.items() if (new := seal(part, keyring)) is not part}

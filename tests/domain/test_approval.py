@@ -21,7 +21,7 @@ from release_management.domain.approval import (
     void,
 )
 from release_management.domain.environment import ApprovalRule
-from release_management.domain.words import NotYet, Personal, Refused
+from release_management.domain.words import NotYet, Refused, Unsealed
 from tests.domain.build import ANN, BEN, DEPLOYMENT, DIGEST, EVE, LATER, NOW
 
 ID = "0193a5c2-7d7e-7000-8000-0000000000aa"
@@ -53,7 +53,7 @@ def test_the_last_signature_completes_it() -> None:
     state = given(required=2)
 
     first = grant(GrantApproval(approval=ID, note="looks good"), state, BEN)
-    assert first == [ApprovalGranted(by=BEN, note=Personal(subject=BEN, text="looks good"))]
+    assert first == [ApprovalGranted(by=BEN, note=Unsealed(subject=BEN, text="looks good"))]
 
     state = evolve(state, first[0])
     assert grant(GRANT, state, EVE) == [ApprovalGranted(by=EVE), ApprovalCompleted(deployment=DEPLOYMENT)]
@@ -88,7 +88,7 @@ def test_only_the_named_approvers_decide() -> None:
 def test_one_denial_ends_it() -> None:
     facts = deny(REFUSE, given(), BEN)
 
-    note = Personal(subject=BEN, text="not on a Friday")
+    note = Unsealed(subject=BEN, text="not on a Friday")
     assert facts == [ApprovalDenied(by=BEN, deployment=DEPLOYMENT, note=note)]
     denied = given(*facts)
     assert denied.phase is Phase.DENIED

@@ -46,7 +46,7 @@ from release_management.domain.deployment.events import (
 from release_management.domain.deployment.state import Deployment, Phase
 from release_management.domain.orders import ATTEMPTS, AwaitSlotHealthy, ProvisionSlot, RetireSlot, RouteSlots
 from release_management.domain.plan import Plan
-from release_management.domain.words import NotYet, Personal, Refused
+from release_management.domain.words import NotYet, Refused, Unsealed
 from tests.domain.build import (
     BEN,
     DEPLOYMENT,
@@ -405,7 +405,7 @@ def test_before_it_began_an_abort_cancels_it(waiting: list[DeploymentEvent]) -> 
 
     facts = abort(state, BEN, "wrong one", NOW)
 
-    assert facts == [DeploymentCancelled(by=BEN, note=Personal(subject=BEN, text="wrong one"))]
+    assert facts == [DeploymentCancelled(by=BEN, note=Unsealed(subject=BEN, text="wrong one"))]
     assert abort(given(facts, state), BEN, None, NOW) == []
 
 

@@ -20,12 +20,12 @@ from release_management.domain.incident import (
     resolve,
 )
 from release_management.domain.moment import utc
-from release_management.domain.words import Personal, Refused
+from release_management.domain.words import Refused, Unsealed
 from tests.domain.build import ANN, DEPLOYMENT, LATER, NOW, OTHER
 
 ID = "0193a5c2-7d7e-7000-8000-0000000000bb"
 EARLIER = "2026-11-23T08:00:00.000000Z"
-TITLE = Personal(subject=ANN, text="carts are empty")
+TITLE = Unsealed(subject=ANN, text="carts are empty")
 OPENED = IncidentOpened(
     incident=ID, application="shop", environment="production", title=TITLE, detected_at=NOW, attribution="inferred"
 )
@@ -86,7 +86,7 @@ def test_it_is_resolved_now_unless_another_time_is_said() -> None:
     assert resolve(RESOLVE, given_(), ANN, LATER) == [IncidentResolved(resolved_at=LATER)]
     assert resolve(noted, given_(), ANN, LATER) == [
         IncidentResolved(
-            resolved_at="2026-11-23T09:30:30.000000Z", remedy=OTHER, note=Personal(subject=ANN, text="hotfix")
+            resolved_at="2026-11-23T09:30:30.000000Z", remedy=OTHER, note=Unsealed(subject=ANN, text="hotfix")
         )
     ]
     assert resolve(RESOLVE, given_(), ANN, EARLIER) == [IncidentResolved(resolved_at=NOW)], "a clock that was set back"

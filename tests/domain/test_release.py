@@ -24,7 +24,7 @@ from release_management.domain.release import (
     decide,
     evolve,
 )
-from release_management.domain.words import Personal, Refused
+from release_management.domain.words import Refused, Unsealed
 from tests.domain.build import ANN, BEN, DEPLOYMENT, DIGEST, OTHER, OTHER_DIGEST, component
 
 REF = "shop@2.0.0"
@@ -95,7 +95,7 @@ def test_an_attestation_is_recorded_with_who_made_it_and_the_newest_counts() -> 
     facts = decide(passed, state, BEN)
 
     assert facts == [
-        ReleaseAttested(gate="scan", result="passed", by=BEN, note=Personal(subject=BEN, text="clean")),
+        ReleaseAttested(gate="scan", result="passed", by=BEN, note=Unsealed(subject=BEN, text="clean")),
     ]
     state = evolve(state, facts[0])
     assert decide(passed, state, BEN) == []
@@ -118,7 +118,7 @@ def test_a_block_is_recorded_with_its_reason_and_lifted_once() -> None:
 
     facts = decide(block, state, BEN)
 
-    assert facts == [ReleaseBlocked(reason=Personal(subject=BEN, text="it leaks"))]
+    assert facts == [ReleaseBlocked(reason=Unsealed(subject=BEN, text="it leaks"))]
     blocked = evolve(state, facts[0])
     assert blocked.blocked
     assert decide(block, blocked, BEN) == []

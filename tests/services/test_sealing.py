@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from release_management.domain.words import Fact, Personal
+from release_management.domain.words import Fact, Personal, Unsealed
 from release_management.services.outcomes import Answers
 from release_management.services.sealing import ERASED, reveal, seal
 from tests.domain.samples import SAMPLES
@@ -15,7 +15,7 @@ from tests.services.office import Office
 def opened(value: Any) -> Any:
     """The same value with every personal text in it open, as it is before sealing."""
     if isinstance(value, Personal):
-        return Personal(subject=value.subject, text="secret")
+        return Unsealed(subject=value.subject, text="secret")
     if isinstance(value, BaseModel):
         return value.model_copy(update={name: opened(part) for name, part in value})
     return tuple(opened(item) for item in value) if isinstance(value, tuple) else value
@@ -48,7 +48,7 @@ def test_a_stored_outcome_is_sealed_unless_all_that_it_says_names_nobody(office:
 
 def test_a_personal_text_is_found_in_lists_and_by_name_too(office: Office) -> None:
     actor = office.keyring.actor_id("alice")
-    note = Personal(subject=actor, text="secret")
+    note = Unsealed(subject=actor, text="secret")
 
     facts: dict[str, Any] = {"notes": [note, {"last": note}], "plain": 1}
     sealed = seal(facts, office.keyring)

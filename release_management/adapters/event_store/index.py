@@ -1,5 +1,7 @@
 """What a record says of itself, to be compared with the columns that it is found by."""
 
+from functools import lru_cache
+
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from release_management.domain.words import explain
@@ -35,14 +37,23 @@ _TIME_BYTES = len("2026-11-23T09:30:00.000000Z")
 
 def agrees(record: bytes, stream: str, version: int, name: str) -> bool:
     """Whether a record, written as we write it, says the same as its columns; where not, `read_index` says why."""
-    first = f'"type":"{name}","subject":"{stream}","time":"'.encode()
-    second = b'","datacontenttype":"application/json","streamversion":%d,"schemaversion":' % version
+    first = _before_time(name, stream)
     return (
         record.startswith(first, _TYPE_AT)
-        and record.startswith(second, _TYPE_AT + len(first) + _TIME_BYTES)
+        and record.startswith(_after_time(version), _TYPE_AT + len(first) + _TIME_BYTES)
         and record.rfind(b"{", 0, _TYPE_AT) == 0
         and record.endswith(b"}}")
     )
+
+
+@lru_cache(maxsize=16_384)
+def _before_time(name: str, stream: str) -> bytes:
+    return f'"type":"{name}","subject":"{stream}","time":"'.encode()
+
+
+@lru_cache(maxsize=4_096)
+def _after_time(version: int) -> bytes:
+    return b'","datacontenttype":"application/json","streamversion":%d,"schemaversion":' % version
 
 
 def read_index(record: bytes) -> Index:

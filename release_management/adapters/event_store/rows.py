@@ -1,6 +1,7 @@
 """What is read from a store's tables, checked before it is believed."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from release_management.adapters.event_store.batch import Kind
 from release_management.adapters.event_store.errors import CorruptRecordError, GapError, UnreadableStoreError
@@ -47,7 +48,11 @@ def _checked(rows: Sequence[EventRow]) -> list[Recorded]:
     for position, stream, version, name, record in rows:
         if not agrees(record, stream, version, name):
             _look_closer(position, stream, version, name, record)
-    return list(map(Recorded._make, rows))
+    return list(map(_recorded, rows))
+
+
+_recorded: Callable[[EventRow], Recorded] = partial(tuple.__new__, Recorded)
+"""What `Recorded._make` does at half the cost, of rows that have as many columns."""
 
 
 def _look_closer(position: int, stream: str, version: int, name: str, record: bytes) -> None:

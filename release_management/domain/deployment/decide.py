@@ -59,7 +59,7 @@ from release_management.domain.plan import (
     Route,
 )
 from release_management.domain.record import timestamp
-from release_management.domain.words import NotYet, Personal, Refused
+from release_management.domain.words import NotYet, Personal, Refused, Unsealed
 
 ORDER_SECONDS = 600.0
 QUEUE_SECONDS = 86_400.0
@@ -179,7 +179,7 @@ def promote(state: Deployment, step: int | None, full: bool, actor: str, now: st
 
 def abort(state: Deployment, actor: str, note: str | None, now: str) -> list[DeploymentEvent]:
     """Go back; before the start: cancel. What has ended without success is already so."""
-    text = None if note is None else Personal(subject=actor, text=note)
+    text = None if note is None else Unsealed(subject=actor, text=note)
     if state.phase in WAITING:
         return [DeploymentCancelled(by=actor, note=text)]
     if state.phase is Phase.SUCCEEDED:

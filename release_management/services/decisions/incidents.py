@@ -13,7 +13,7 @@ from release_management.domain.incident import (
     OpenIncident,
     ResolveIncident,
 )
-from release_management.domain.words import Command, Personal, Refused
+from release_management.domain.words import Command, Refused, Unsealed
 from release_management.services.desk import Desk
 
 RAN = ACTIVE | {Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.ROLLBACK_FAILED, Phase.HALTED}
@@ -29,7 +29,7 @@ def open_incident(command: OpenIncident, desk: Desk) -> None:
         application=command.application,
         environment=command.environment,
         severity=command.severity,
-        title=Personal(subject=desk.actor, text=command.title),
+        title=Unsealed(subject=desk.actor, text=command.title),
         detected_at=command.detected_at or desk.now,
         cause=_cause(desk, command.deployment, command.application, command.environment),
         attribution="inferred" if command.deployment is None else "explicit",

@@ -21,7 +21,7 @@ from release_management.domain.release import (
     ReleaseCreated,
     UnblockRelease,
 )
-from release_management.domain.words import Command, Personal, Refused
+from release_management.domain.words import Command, Refused, Unsealed
 from release_management.services.decisions.planning import replan
 from release_management.services.desk import Desk
 
@@ -37,7 +37,7 @@ def create(command: CreateRelease, desk: Desk) -> None:
         author=desk.actor,
         components=tuple(_component(wish, command.version) for wish in command.components),
         changes=tuple(_change(wish, desk) for wish in command.changes),
-        changelog=tuple(Personal(subject=desk.actor, text=line) for line in command.changelog),
+        changelog=tuple(Unsealed(subject=desk.actor, text=line) for line in command.changelog),
         pipeline=policy.pipeline,
         stages=stages,
         content=desk.keyed_digest(said),
@@ -61,8 +61,8 @@ def _component(wish: ComponentWish, version: str) -> Component:
 
 
 def _change(wish: ChangeWish, desk: Desk) -> Change:
-    author = wish.author and Personal(subject=desk.identify(wish.author), text=wish.author)
-    message = None if wish.message is None else Personal(subject=desk.actor, text=wish.message)
+    author = wish.author and Unsealed(subject=desk.identify(wish.author), text=wish.author)
+    message = None if wish.message is None else Unsealed(subject=desk.actor, text=wish.message)
     return Change(commit=wish.commit, committed_at=wish.committed_at, author=author or None, message=message)
 
 

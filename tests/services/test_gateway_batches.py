@@ -21,8 +21,9 @@ from release_management.services.ports import (
     Status,
     StoredOutcome,
 )
-from tests.services.office import PATIENCE, Office, occupied
+from tests.services.office import PATIENCE, Office, occupied, on_both_stores
 
+pytestmark = on_both_stores
 RELEASE = {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}], "draft": True}
 
 

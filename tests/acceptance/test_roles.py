@@ -149,6 +149,7 @@ def test_a_frozen_gateway_is_followed_too_and_decides_nothing_when_it_wakes(on_p
     assert (first.health()["standing"], second.health()["standing"]) == ("standby", "active")
 
 
+@pytest.mark.timeout(240)
 def test_executors_of_one_name_share_its_orders_and_the_death_of_one_does_not_matter(roles: Roles) -> None:
     serving = roles.start_all()
     sharing = serving["executor"], roles.start("executor")
@@ -168,6 +169,7 @@ def test_executors_of_one_name_share_its_orders_and_the_death_of_one_does_not_ma
     assert sharing[1].health()["standing"] == "active"
 
 
+@pytest.mark.timeout(240)
 def test_orchestrator_timers_and_relay_are_followed_and_everything_happens_once(roles: Roles) -> None:
     first = roles.start_all()
     second = {role: roles.start(role) for role in ("orchestrator", "timers", "relay")}

@@ -63,6 +63,11 @@ class Store:
         return Home(self.folder / "ours", self.ours)
 
     @property
+    def another(self) -> "Store":
+        """A second one for us, in the peer's place."""
+        return Store(self.name, self.folder / "another", self.peer)
+
+    @property
     def peer_settings(self) -> dict[str, str]:
         """The environment variables with which the library is told where to store."""
         if self.peer is None:

@@ -9,8 +9,13 @@ from bench.installation import wish
 from bench.rows import Figure, Row
 from bench.up import megabytes, running
 from release_management.adapters.nats.client import BusClient
+from release_management.adapters.stack.supervisor import APART
 
 CALLERS = 16
+PROCESSES = {
+    "SQLite": "supervisor, road, projector and nats-server",
+    "PostgreSQL": f"supervisor, {len(APART)} role processes and nats-server, without the PostgreSQL server",
+}
 
 
 def measure(store: Store, scale: Scale) -> Iterator[Row]:
@@ -20,7 +25,7 @@ def measure(store: Store, scale: Scale) -> Iterator[Row]:
         idle = megabytes(pid)
         progress("  under load")
         rate, highest = asyncio.run(_load(url, pid, 8 * scale.asked))
-    about = "resident memory of relman up: supervisor, road, projector and nats-server; shared pages count in each"
+    about = f"resident memory of relman up: {PROCESSES[store.name]}; shared pages count in each"
     load = f"the highest of samples while {CALLERS} callers give {rate:,.0f} commands/s over the bus"
     yield Row("memory, idle", store.name, Figure.of(idle, unit="MB"), notes=(about,))
     yield Row("memory, under load", store.name, Figure.of(highest, unit="MB"), notes=(about, load))

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from release_management.views import table
 
-LIBRARY, CACHING_LIBRARY, FRESH = "library", "library, caching", "ours, fresh"
+LIBRARY, CACHING_LIBRARY, EMPTY = "library", "library, caching", "ours, empty"
 PEERS = {
     LIBRARY: (
         f"eventsourcing {version('eventsourcing')}, unmodified, with its own application, aggregates, recorder and "
@@ -21,7 +21,7 @@ PEERS = {
         "the same with its cache of aggregates on and fast-forward off, as fits a process that alone writes: "
         "AGGREGATE_CACHE_MAXSIZE, AGGREGATE_CACHE_FASTFORWARD=n"
     ),
-    FRESH: "release-management itself: the same command where there is hardly any history",
+    EMPTY: "release-management itself: the same command in a store of the same kind with a handful of events in all",
 }
 COLUMNS = ("what is measured", "store", "ours", "peer", "the peer is", "ours : peer", "aim", "", "rounds", "notes")
 WIDTH = 220

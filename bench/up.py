@@ -1,4 +1,4 @@
-"""A real `relman up` in a folder of its own."""
+"""A real `relman up` in a folder of its own, on the store that is measured."""
 
 import contextlib
 import subprocess
@@ -22,6 +22,8 @@ def running(store: Store) -> Iterator[tuple[str, int]]:
     folder.mkdir(parents=True, exist_ok=True)
     log = (store.folder / "up.log").open("wb")
     command = [sys.executable, "-m", "release_management.cli", "up", "--data", str(folder)]
+    if store.ours is not None:
+        command += ["--store", store.ours]
     process = subprocess.Popen(command, cwd=store.folder, stdout=log, stderr=log, start_new_session=True)
     try:
         yield _ready(process, folder, Path(log.name)), process.pid
@@ -36,7 +38,7 @@ def _ready(process: subprocess.Popen[bytes], folder: Path, log: Path) -> str:
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
-        if b"relman" in log.read_bytes() and (url := read_url(folder)) is not None:
+        if b"relman is up" in log.read_bytes() and (url := read_url(folder)) is not None:
             return url
         time.sleep(0.1)
     raise RuntimeError(f"relman up did not start: {log.read_text()[-2000:]}")

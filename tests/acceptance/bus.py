@@ -4,7 +4,8 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import nats
 from nats.aio.client import Client
@@ -13,13 +14,21 @@ from nats.js import JetStreamContext
 
 from release_management.adapters.nats.connection import inbox_prefix
 from release_management.adapters.nats.urls import credentials
-from tests.acceptance.installation import Installation
 
 T = TypeVar("T")
 
 
+class OnBus(Protocol):
+    """An installation with a message bus."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def folder(self) -> Path: ...
+
+
 def talk(
-    installation: Installation,
+    installation: OnBus,
     conversation: Callable[[Client], Awaitable[T]],
     within: float = 20.0,
     *,
@@ -40,7 +49,7 @@ def talk(
     return asyncio.run(run())
 
 
-def published(installation: Installation, count: int) -> list[bytes]:
+def published(installation: OnBus, count: int) -> list[bytes]:
     """The first so many events of the stream, once they are there: their bytes."""
 
     async def read(client: Client) -> list[bytes]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from release_management import ReleaseManager
 from release_management.adapters.home import Home
@@ -52,6 +53,11 @@ class Serving:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+    def count(self, counter: str) -> float:
+        """A counter of its metrics, over all labels."""
+        families = text_string_to_metric_families(self.metrics())
+        return sum(one.value for family in families for one in family.samples if one.name == counter)
 
     def freeze(self) -> None:
         os.kill(self.process.pid, signal.SIGSTOP)
@@ -110,11 +116,21 @@ class Roles:
 
     def manager(self, application: str = "shop", actor: str = "alice") -> ReleaseManager:
         """A client over the bus."""
-        url = read_url(self.home.folder)
-        assert url is not None
-        made = ReleaseManager(application, data=url, actor=actor)
+        made = ReleaseManager(application, data=self.url, actor=actor)
         self._managers.append(made)
         return made
+
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+        return self.home.folder
+
+    @property
+    def url(self) -> str:
+        """Its bus, as a client sees it."""
+        url = read_url(self.home.folder)
+        assert url is not None
+        return url
 
     def log(self) -> EventLog:
         """The log, for the caller to close."""

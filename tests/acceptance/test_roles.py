@@ -1,8 +1,10 @@
 """Roles that are processes of their own: they share, follow one another, and wait for what is away."""
 
 import asyncio
+import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,12 +17,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from release_management.adapters.local.ports import free_port
 from release_management.adapters.nats.urls import read_url
+from release_management.domain.record import Recorded
 from release_management.domain.registry import Registry
 from release_management.services.ports import EventLog
+from tests.acceptance.bus import published
+from tests.acceptance.installation import canary
 from tests.acceptance.roles import Roles, until
 from tests.servers.postgres import Databases, PostgresServer
 
 HANDOVER_SECONDS = 5.0
+CARRIED_OUT = "relman_orders_total"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -143,17 +149,61 @@ def test_a_frozen_gateway_is_followed_too_and_decides_nothing_when_it_wakes(on_p
     assert (first.health()["standing"], second.health()["standing"]) == ("standby", "active")
 
 
+@pytest.mark.timeout(240)
 def test_executors_of_one_name_share_its_orders_and_the_death_of_one_does_not_matter(roles: Roles) -> None:
     serving = roles.start_all()
-    other = roles.start("executor")
+    sharing = serving["executor"], roles.start("executor")
     shop = roles.manager()
     shop.configure_environments({"staging": target(roles)})
+    deployed = 0
+    while deployed < 2 or (deployed < 10 and not all(each.count(CARRIED_OUT) for each in sharing)):
+        release = shop.create_release(f"1.{deployed}.0", ["web"])
+        assert shop.wait(shop.deploy(release, "staging"), 30).succeeded
+        deployed += 1
+    assert all(each.count(CARRIED_OUT) for each in sharing)
+
+    deployment = shop.deploy(shop.create_release("2.0.0", ["web"]), "staging")
+    sharing[0].kill()
+    assert shop.wait(deployment, 60).succeeded
+    assert len(starts(roles)) == deployed + 1
+    assert sharing[1].health()["standing"] == "active"
+
+
+@pytest.mark.timeout(240)
+def test_orchestrator_timers_and_relay_are_followed_and_everything_happens_once(roles: Roles) -> None:
+    first = roles.start_all()
+    second = {role: roles.start(role) for role in ("orchestrator", "timers", "relay")}
+    assert {role: (first[role].health()["standing"], each.health()["standing"]) for role, each in second.items()} == (
+        dict.fromkeys(second, ("active", "standby"))
+    )
+    shop = roles.manager()
+    shop.configure_environments({"staging": target(roles)})
+    shop.configure_deployment_strategy("canary", canary(10, 20, 40, 80, pause=0.5))
     assert shop.wait(shop.deploy(shop.create_release("1.0.0", ["web"]), "staging"), 30).succeeded
     deployment = shop.deploy(shop.create_release("1.1.0", ["web"]), "staging")
-    serving["executor"].kill()
+    for (role, follower), weight in zip(second.items(), (10, 20, 40), strict=True):
+        until(lambda weight=weight: (shop.deployment(deployment).weight or 0) >= weight, 30)  # type: ignore[misc] # the default binds the loop's value
+        first[role].kill()
+        until(lambda each=follower: each.health()["standing"] == "active", 2 * HANDOVER_SECONDS)  # type: ignore[misc] # as above
     assert shop.wait(deployment, 60).succeeded
+
+    log = roles.log()
+    records = log.read(0, 1000)
+    log.close()
+    assert published(roles, len(records)) == [one.record for one in records]
     assert len(starts(roles)) == 2
-    assert other.health()["standing"] == "active"
+    assert [one.stream for one in records if one.name == "command.refused"] == []
+    steps = Counter(step_of(one) for one in records if one.name.startswith("deployment.step_"))
+    assert len(steps) > 20
+    assert set(steps.values()) == {1}
+    assert second["orchestrator"].count("relman_orders_sent_total") > 0
+    assert second["relay"].count("relman_published_total") > 0
+
+
+def step_of(recorded: Recorded) -> tuple[object, ...]:
+    """What is to happen once: a step begins, or ends."""
+    data = json.loads(recorded.record)["data"]
+    return recorded.stream, recorded.name, data["leg"], data["step"]
 
 
 def test_roles_that_are_started_before_the_bus_wait_for_it(roles: Roles) -> None:

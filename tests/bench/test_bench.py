@@ -14,14 +14,14 @@ from bench.commands import threads
 from bench.conditions import Scale, Store
 from bench.lag import Lag, labelled
 from bench.library import Library
-from bench.rows import CACHING_LIBRARY, LIBRARY, PEERS, Figure, Row, against, closing, in_turns, shown
+from bench.rows import CACHING_LIBRARY, EMPTY, LIBRARY, PEERS, Figure, Row, against, closing, in_turns, shown
 
 ROOT = Path(__file__).parents[2]
 
 
-def bench(*arguments: str) -> str:
-    command = [sys.executable, "-m", "bench", "--quick", "--store", "SQLite", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+def bench(*arguments: str, store: str = "SQLite") -> str:
+    command = [sys.executable, "-m", "bench", "--quick", "--store", store, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -71,16 +71,46 @@ def test_a_caller_that_fails_is_not_measured() -> None:
         threads(fail, 4, 2)
 
 
-def test_it_measures_long_histories() -> None:
+HISTORY = [
+    "command, long environment",
+    "command, old place",
+    "command, long environment, cold",
+    "command, old place, cold",
+]
+BUS = [
+    f"{way}{idle}, p{percent}"
+    for idle in ("", ", idle")
+    for way in ("bus, request/reply", "bus, queued")
+    for percent in (50, 99)
+]
+MEMORY = ["memory, idle", "memory, under load"]
+
+
+def test_long_histories_are_measured_against_a_store_that_was_just_begun() -> None:
     rows = json.loads(bench("--only", "history", "--json"))
 
-    assert [row["measure"] for row in rows] == [
-        "command, long environment",
-        "command, old place",
-        "command, long environment, cold",
-        "command, old place, cold",
-    ]
+    assert [(row["measure"], row["against"]) for row in rows] == [(measure, EMPTY) for measure in HISTORY]
     assert all(row["ratio"]["low"] > 0 for row in rows)
+    assert all("with 4,000 events in the log" in row["notes"][0] for row in rows)
+
+
+@pytest.mark.timeout(300)
+def test_everything_is_measured_on_postgresql() -> None:
+    rows = json.loads(bench("--json", store="PostgreSQL"))
+
+    assert {row["store"] for row in rows} == {"PostgreSQL"}
+    assert [row["measure"].replace(", busy", "") for row in rows] == [
+        *2 * ["commands/s, 1 caller"],
+        *2 * ["commands/s, 32 callers"],
+        "commands/s, 32 coroutines",
+        "replay, events/s",
+        "projection, events/s",
+        *HISTORY,
+        *BUS,
+        *MEMORY,
+    ]
+    assert all(row["ours"]["low"] > 0 for row in rows)
+    assert all(row["ratio"] is not None for row in rows if row["against"])
 
 
 @pytest.mark.parametrize(
@@ -101,12 +131,10 @@ def test_a_measurement_is_called_busy_only_where_a_backlog_outlasted_it(after: L
     )
 
 
-def test_the_bus_is_measured_with_what_was_left_of_the_backlog() -> None:
-    rows = json.loads(bench("--only", "bus", "--json"))
+def test_bus_and_memory_are_measured_the_bus_with_what_was_left_of_the_backlog() -> None:
+    rows = json.loads(bench("--only", "bus", "--only", "memory", "--json"))
 
-    names = [row["measure"].replace(", busy", "") for row in rows]
-    ways = ("bus, request/reply", "bus, queued")
-    assert names == [f"{way}{idle}, p{n}" for idle in ("", ", idle") for way in ways for n in (50, 99)]
+    assert [row["measure"].replace(", busy", "") for row in rows] == [*BUS, *MEMORY]
     assert all("records behind before it" in row["notes"][1] for row in rows[:4])
 
 
@@ -182,7 +210,7 @@ def test_a_missed_target_is_a_failure_only_where_that_is_asked_for(
     def measured(store: Store, scale: Scale) -> Iterator[Row]:
         yield from ROWS
 
-    monkeypatch.setattr(command_line, "ON_BOTH", {"commands": measured})
+    monkeypatch.setattr(command_line, "MEASURES", {"commands": measured})
     monkeypatch.setattr(command_line, "collect_rarely", lambda: None)
 
     assert command_line.main(["--only", "commands", "--store", "SQLite", *asked]) == code
@@ -191,7 +219,7 @@ def test_a_missed_target_is_a_failure_only_where_that_is_asked_for(
 
 
 def test_strict_is_content_with_rows_that_reach_their_targets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command_line, "ON_BOTH", {"commands": lambda store, scale: iter(ROWS[1:2])})
+    monkeypatch.setattr(command_line, "MEASURES", {"commands": lambda store, scale: iter(ROWS[1:2])})
     monkeypatch.setattr(command_line, "collect_rarely", lambda: None)
 
     assert command_line.main(["--only", "commands", "--store", "SQLite", "--strict"]) == 0

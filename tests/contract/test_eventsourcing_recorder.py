@@ -6,6 +6,9 @@ case either: subscriptions are not offered, `EventLog.wait` and `EventLog.read` 
 """
 
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,7 +26,8 @@ from release_management.adapters.event_store import (
     SQLiteRecorder,
     UnreadableStoreError,
 )
-from release_management.adapters.event_store.postgres import PostgresDatabase, PostgresRecorder
+from release_management.adapters.event_store.postgres import PostgresDatabase, PostgresEventLog, PostgresRecorder
+from release_management.services.ports import EventLog
 from tests.servers.postgres import Databases
 
 
@@ -75,20 +79,50 @@ class TestPostgresNonInterleaving(OnPostgres, NonInterleavingNotificationIDsBase
     pass
 
 
-def test_a_state_of_one_megabyte_comes_back_whatever_its_bytes(tmp_path: Path) -> None:
-    recorder = SQLiteRecorder(database := SQLiteDatabase(tmp_path / "log.db"))
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One store, opened by the library's recorder or as our log."""
+
+    recorder: SQLiteRecorder | PostgresRecorder
+    open_log: Callable[[Callable[[str, int], bool]], EventLog]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    if request.param == "sqlite":
+        path = tmp_path / "log.db"
+        with closing(SQLiteDatabase(path)) as file:
+            yield Backend(SQLiteRecorder(file), lambda known: SQLiteEventLog.open(path, known))
+        return
+    server: Databases = request.getfixturevalue("postgres_server")
+    url = server.new_database()
+    with closing(PostgresDatabase(url)) as database:
+        yield Backend(PostgresRecorder(database), lambda known: PostgresEventLog.open(url, known))
+    server.give_back(url)
+
+
+def test_a_state_of_one_megabyte_comes_back_whatever_its_bytes(backend: Backend) -> None:
     event = StoredEvent("deployment:large", 1, "deployment.large", bytes(range(256)) * 4096)
 
-    assert list(recorder.insert_events([event])) == [1]
+    assert list(backend.recorder.insert_events([event])) == [1]
 
-    assert recorder.select_events("deployment:large") == [event]
-    database.close()
+    assert backend.recorder.select_events("deployment:large") == [event]
 
 
-def test_a_log_does_not_open_on_records_whose_bytes_nobody_looked_into(tmp_path: Path) -> None:
-    recorder = SQLiteRecorder(database := SQLiteDatabase(tmp_path / "log.db"))
-    recorder.insert_events([StoredEvent("deployment:odd", 1, "deployment.odd", b"\x00")])
-    database.close()
+def test_names_and_states_in_any_letters_come_back(backend: Backend) -> None:
+    stream, state = "release:größe-日本-🚀@1.0.0", '{"title": "Straße – עברית 🚀"}'.encode()
+    events = [StoredEvent(stream, version, "release.genannt-é", state) for version in (1, 2)]
+
+    assert list(backend.recorder.insert_events(events)) == [1, 2]
+
+    assert backend.recorder.select_events(stream) == events
+    found = backend.recorder.select_notifications(1, 10)
+    assert [(one.originator_id, one.topic, one.state) for one in found] == 2 * [(stream, "release.genannt-é", state)]
+    assert backend.recorder.select_events(stream.replace("ö", "o\u0308")) == [], "the same letters in other bytes"
+
+
+def test_a_log_does_not_open_on_records_whose_bytes_nobody_looked_into(backend: Backend) -> None:
+    backend.recorder.insert_events([StoredEvent("deployment:odd", 1, "deployment.odd", b"\x00")])
 
     with pytest.raises(UnreadableStoreError, match=r"deployment\.odd"):
-        SQLiteEventLog.open(tmp_path / "log.db", lambda name, version: version > 0)
+        backend.open_log(lambda name, version: version > 0)

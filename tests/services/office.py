@@ -1,17 +1,22 @@
-"""Where wishes are handed in: gateways on one folder, with a clock that the test sets."""
+"""Where wishes are handed in: gateways on one store, with a clock that the test sets."""
 
+import contextlib
 import json
 import sqlite3
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psycopg
+import pytest
+
 from release_management.adapters.clock import new_id
 from release_management.adapters.event_store import SQLiteEventLog
 from release_management.adapters.executors import EXECUTORS
-from release_management.adapters.keyring import SQLiteKeyring
+from release_management.adapters.home import Home
 from release_management.domain.registry import Registry
 from release_management.services.gateway import Gateway
 from release_management.services.ports import EventLog, Lease
@@ -20,6 +25,8 @@ from release_management.services.wishes import Outcome, Wish
 REGISTRY = Registry()
 COMMAND = ["{python}", "-m", "http.server"]
 PATIENCE = 20.0
+on_both_stores = pytest.mark.parametrize("office", ["sqlite", "postgres"], indirect=True)
+"""For a test whose office is to be on SQLite and on PostgreSQL; elsewhere it is on SQLite."""
 
 
 class SetClock:
@@ -36,21 +43,22 @@ class SetClock:
 
 
 class Office:
-    """One folder. `gateway` is the usual one; others may be opened on the same files."""
+    """One store: a folder, or a database. `gateway` is the usual one; others may be opened on the same store."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: str | None = None) -> None:
+        self.home = Home(folder, store)
         self.folder = folder
         self.clock = SetClock()
-        self.keyring = SQLiteKeyring(folder / "private.db")
         self._numbers = count(1)
         self._ports: dict[str, int] = {}
         self._gateways: list[Gateway] = []
-        self._logs: list[SQLiteEventLog] = []
+        self._logs: list[EventLog] = []
         self.log = self.open_log()
+        self.keyring = self.home.open_keyring()
         self.gateway = self.open_gateway(self.log)
 
-    def open_log(self) -> SQLiteEventLog:
-        opened = SQLiteEventLog.open(self.folder / "log.db", REGISTRY.knows)
+    def open_log(self) -> EventLog:
+        opened = self.home.open_log(REGISTRY)
         self._logs.append(opened)
         return opened
 
@@ -110,8 +118,32 @@ class Office:
         read = [json.loads(one.record) for one in self.log.read(0, 10_000)]
         return [record for record in read if name in (None, record["type"])]
 
+    @contextlib.contextmanager
+    def unwritable(self) -> Iterator[None]:
+        """Somebody else holds what a writer of the log must hold, and does not let go meanwhile."""
+        if self.home.store is not None:
+            with psycopg.connect(self.home.store, autocommit=True) as other:
+                other.execute("SELECT pg_advisory_lock(1919249517, 1)")
+                yield
+            return
+        assert isinstance(self.log, SQLiteEventLog)
+        self.log._database._writer.execute("PRAGMA busy_timeout = 50")
+        with contextlib.closing(sqlite3.connect(self.folder / "log.db", isolation_level=None)) as another:
+            another.execute("BEGIN IMMEDIATE")
+            yield
+            another.execute("ROLLBACK")
+
     def on_disk(self) -> bytes:
-        """Every byte of the log's files."""
+        """Every byte of the log's files, or of the tables that it has in a database."""
+        if self.home.store is not None:
+            with psycopg.connect(self.home.store) as session:
+                tables = session.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'relman_log'").fetchall()
+                copied = bytearray()
+                for (table,) in tables:
+                    with session.cursor().copy(f"COPY relman_log.{table} TO STDOUT (FORMAT BINARY)".encode()) as copy:
+                        copied += b"".join(bytes(part) for part in copy)
+            assert copied
+            return bytes(copied)
         with sqlite3.connect(self.folder / "log.db") as connection:
             connection.execute("PRAGMA wal_checkpoint(FULL)")
         connection.close()

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import sqlite3
-from contextlib import closing
 from datetime import datetime
 from typing import Any
 from unittest.mock import patch
@@ -14,7 +12,7 @@ from release_management.services.bus import OlderThanSenderError
 from release_management.services.gateway import WAITING
 from release_management.services.ports import ClockJumpedError
 from release_management.services.sealing import ERASED
-from tests.services.office import PATIENCE, Office, occupied
+from tests.services.office import PATIENCE, Office, occupied, on_both_stores
 
 SECRET = "Zaphod signed it off behind the canteen"
 
@@ -22,6 +20,7 @@ SECRET = "Zaphod signed it off behind the canteen"
 # Too early
 
 
+@on_both_stores
 def test_a_timer_that_is_too_early_is_told_to_come_again_and_nothing_is_stored(office: Office) -> None:
     office.environment(approval={"required": 1})
     office.release("1.0.0")
@@ -40,6 +39,7 @@ def test_a_timer_that_is_too_early_is_told_to_come_again_and_nothing_is_stored(o
     assert office.facts(waiting, "expired")
 
 
+@on_both_stores
 def test_while_the_clock_cannot_be_believed_it_is_busy_and_nothing_is_stored(office: Office) -> None:
     wish = office.wish("environment.configure", {"name": "qa"})
 
@@ -81,6 +81,7 @@ def test_what_a_role_of_a_newer_version_says_is_not_refused_for_ever(
 # Repeating
 
 
+@on_both_stores
 def test_a_repeated_wish_gets_its_first_outcome_and_writes_nothing(office: Office) -> None:
     office.environment()
     wish = office.wish("environment.configure", {"name": "qa"})
@@ -94,6 +95,7 @@ def test_a_repeated_wish_gets_its_first_outcome_and_writes_nothing(office: Offic
     assert 0 < first.first <= first.last == before == office.log.last_position()
 
 
+@on_both_stores
 def test_a_repeated_refusal_is_told_as_a_refusal(office: Office) -> None:
     wish = office.wish("release.publish", {"release": "shop@1.0.0"})
     first = office.gateway.ask(wish).result(PATIENCE)
@@ -105,6 +107,7 @@ def test_a_repeated_refusal_is_told_as_a_refusal(office: Office) -> None:
     assert len(office.records("command.refused")) == 1
 
 
+@on_both_stores
 def test_a_repetition_is_known_to_another_gateway_and_after_a_restart(office: Office) -> None:
     wish = office.wish("environment.configure", {"name": "qa"})
     first = office.gateway.ask(wish).result(PATIENCE)
@@ -114,6 +117,7 @@ def test_a_repetition_is_known_to_another_gateway_and_after_a_restart(office: Of
     assert (again.status, again.first, again.last) == ("repeated", first.first, first.last)
 
 
+@on_both_stores
 @pytest.mark.parametrize("other", [{"data": {"name": "prod"}}, {"actor": "mallory"}, {"command": "release.publish"}])
 def test_an_id_that_was_used_for_another_content_is_refused(office: Office, other: dict[str, object]) -> None:
     wish = office.wish("environment.configure", {"name": "qa"}, id="mine")
@@ -127,11 +131,13 @@ def test_an_id_that_was_used_for_another_content_is_refused(office: Office, othe
     assert office.log.last_position() == before
 
 
+@on_both_stores
 def test_two_senders_may_use_the_same_id(office: Office) -> None:
     assert office.ask("environment.configure", {"name": "qa"}, id="1", sender="a").status == "accepted"
     assert office.ask("environment.configure", {"name": "prod"}, id="1", sender="b").status == "accepted"
 
 
+@on_both_stores
 def test_what_became_of_a_wish_can_be_asked_later(office: Office) -> None:
     first = office.ask("environment.configure", {"name": "qa"}, id="mine")
 
@@ -145,6 +151,7 @@ def test_what_became_of_a_wish_can_be_asked_later(office: Office) -> None:
 # What may name a person
 
 
+@on_both_stores
 def test_personal_texts_and_names_are_never_in_the_logs_files(office: Office) -> None:
     office.environment()
     office.release("1.0.0", changelog=[SECRET], changes=[{"commit": "abcd1234", "committed_at": "2026-11-23T09:00Z"}])
@@ -160,6 +167,7 @@ def test_personal_texts_and_names_are_never_in_the_logs_files(office: Office) ->
     assert b"abcd1234" in stored
 
 
+@on_both_stores
 def test_what_was_erased_is_said_to_be_erased_and_the_log_stays_whole(office: Office) -> None:
     wish = office.wish("release.publish", {"release": "shop@9.9.9"})
     office.gateway.ask(wish).result(PATIENCE)
@@ -173,6 +181,7 @@ def test_what_was_erased_is_said_to_be_erased_and_the_log_stays_whole(office: Of
     assert [one.record for one in office.log.read(0)] == before
 
 
+@on_both_stores
 def test_an_erased_person_who_comes_back_is_somebody_new(office: Office) -> None:
     office.environment("qa")
     office.keyring.erase(office.keyring.actor_id("alice"))
@@ -186,6 +195,7 @@ def test_an_erased_person_who_comes_back_is_somebody_new(office: Office) -> None
 # Refusals
 
 
+@on_both_stores
 def test_a_refusal_is_recorded_on_a_stream_of_its_own(office: Office) -> None:
     outcome = office.ask("release.publish", {"release": "shop@1.0.0"}, correlationid="c1", causationid="e1")
 
@@ -229,6 +239,7 @@ def test_what_is_wrong_is_said_in_one_sentence(
     assert [record["type"] for record in office.records()] == ["command.refused"]
 
 
+@on_both_stores
 def test_a_record_that_would_be_too_large_is_refused_and_nothing_is_half_written(office: Office) -> None:
     outcome = office.ask(
         "release.create",
@@ -255,6 +266,7 @@ def test_content_nested_ever_so_deeply_is_answered_and_the_gateway_lives(office:
 # Batches
 
 
+@on_both_stores
 def test_what_depends_on_an_earlier_wish_of_the_batch_is_decided_on_its_outcome(office: Office) -> None:
     go_on = occupied(office)
     create = {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}], "draft": True}
@@ -274,6 +286,7 @@ def test_what_depends_on_an_earlier_wish_of_the_batch_is_decided_on_its_outcome(
     assert (outcomes[3].first, outcomes[3].last) == (0, 0)
 
 
+@on_both_stores
 def test_the_same_wish_twice_in_a_batch_happens_once(office: Office) -> None:
     go_on = occupied(office)
     wish = office.wish("environment.configure", {"name": "qa"})
@@ -289,6 +302,7 @@ def test_the_same_wish_twice_in_a_batch_happens_once(office: Office) -> None:
     assert [record["data"]["label"] for record in office.records("environment.configured")][1:] == ["qa", "Quality"]
 
 
+@on_both_stores
 def test_a_stale_cache_is_found_out_and_the_wish_is_decided_again(office: Office) -> None:
     office.release("1.0.0", draft=True)
     other = office.open_gateway()
@@ -301,6 +315,7 @@ def test_a_stale_cache_is_found_out_and_the_wish_is_decided_again(office: Office
     assert len(office.records("release.published")) == 1
 
 
+@on_both_stores
 def test_one_wish_of_a_batch_that_loses_does_not_touch_its_neighbours(office: Office) -> None:
     office.release("1.0.0", draft=True)
     other = office.open_gateway()
@@ -317,6 +332,7 @@ def test_one_wish_of_a_batch_that_loses_does_not_touch_its_neighbours(office: Of
     assert names == ["release.created", "release.blocked", "release.published", "release.unblocked"]
 
 
+@on_both_stores
 def test_a_full_queue_answers_busy_at_once_and_forgets_the_wish(office: Office) -> None:
     go_on = occupied(office)
     same = office.wish("release.publish", {"release": "shop@1.0.0"}, id="same")
@@ -332,6 +348,7 @@ def test_a_full_queue_answers_busy_at_once_and_forgets_the_wish(office: Office) 
     assert office.gateway.ask(turned_away).result(PATIENCE).status == "accepted"
 
 
+@on_both_stores
 def test_what_was_asked_before_closing_is_still_decided(office: Office) -> None:
     gateway = office.open_gateway()
     futures = [gateway.ask(office.wish("environment.configure", {"name": f"e{number}"})) for number in range(300)]
@@ -341,16 +358,12 @@ def test_what_was_asked_before_closing_is_still_decided(office: Office) -> None:
     assert {future.result(0).status for future in futures} == {"accepted"}
 
 
+@on_both_stores
 def test_a_log_that_cannot_be_written_is_busy_and_nothing_is_lost(office: Office) -> None:
-    with closing(sqlite3.connect(office.folder / "log.db", isolation_level=None)) as another:
-        another.execute("BEGIN IMMEDIATE")
-        office.log._database._writer.execute("PRAGMA busy_timeout = 50")
-        wish = office.wish("environment.configure", {"name": "qa"})
-
+    wish = office.wish("environment.configure", {"name": "qa"})
+    with office.unwritable():
         outcome = office.gateway.ask(wish).result(PATIENCE)
-
-        assert outcome.status == "busy"
-        another.execute("ROLLBACK")
+    assert outcome.status == "busy"
     assert office.gateway.ask(wish).result(PATIENCE).status == "accepted"
 
 
@@ -384,6 +397,7 @@ def test_who_asks_for_another_strategy_than_planned_gets_it(office: Office) -> N
 # Two gateways on one file
 
 
+@on_both_stores
 def test_two_gateways_that_decide_about_one_place_at_once_give_it_to_one(office: Office) -> None:
     other = office.open_gateway()
     office.environment()

@@ -3,14 +3,16 @@
 import asyncio
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from itertools import count
 from typing import Any
 
 import pytest
 
 from release_management.adapters.event_store import DamagedStoreError
+from release_management.services import gateway
 from release_management.services.bus import GatewayFailed
-from release_management.services.gateway import BATCH_BYTES, BATCH_COMMANDS, BEHIND, COMPANY_SECONDS
+from release_management.services.gateway import BATCH_BYTES, BATCH_COMMANDS, BEHIND
 from release_management.services.ports import (
     Append,
     CommandKey,
@@ -21,8 +23,11 @@ from release_management.services.ports import (
     Status,
     StoredOutcome,
 )
-from tests.services.office import PATIENCE, Office, occupied
+from tests.services.office import PATIENCE, Office, occupied, on_both_stores
 
+pytestmark = on_both_stores
+LONGEST = 0.050
+"""Seconds that a caller may wait for company."""
 RELEASE = {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}], "draft": True}
 
 
@@ -94,17 +99,6 @@ def test_what_rests_on_a_repetition_in_its_batch_is_decided_again_without_it(off
 
     assert again.result(PATIENCE).status == "repeated"
     assert (unblock.result(PATIENCE).status, unblock.result(PATIENCE).first) == ("accepted", 0), "it is not blocked"
-
-
-def test_a_wish_that_comes_alone_waits_for_no_company(office: Office) -> None:
-    office.environment()
-    took = []
-    for number in range(20):
-        begun = time.monotonic()
-        configure(office, number).result(PATIENCE)
-        took.append(time.monotonic() - begun)
-
-    assert sorted(took)[10] < 0.05
 
 
 def test_a_batch_has_at_most_so_many_commands(office: Office) -> None:
@@ -275,6 +269,80 @@ def test_a_gateway_whose_role_was_taken_says_so_and_stores_nothing_more(office: 
 # Who waits, and on which thread
 
 
+class Sleeps:
+    """Stands for the module `time` in the gateway: notes how long it sleeps, and does not."""
+
+    monotonic = staticmethod(time.monotonic)
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.meanwhile()
+
+
+@pytest.fixture
+def sleeps(monkeypatch: pytest.MonkeyPatch) -> Sleeps:
+    stand_in = Sleeps()
+    monkeypatch.setattr(gateway, "time", stand_in)
+    return stand_in
+
+
+def a_full_batch(office: Office, round: int = 0, size: int = 16) -> None:
+    """So many are answered together, and none of them comes again."""
+    go_on = occupied(office)
+    tickets = [configure(office, size * round + number) for number in range(size)]
+    go_on.set()
+    assert {ticket.result(PATIENCE).status for ticket in tickets} == {"accepted"}
+
+
+def test_a_wish_that_comes_alone_waits_for_no_company(office: Office, sleeps: Sleeps) -> None:
+    for number in range(20):
+        assert configure(office, number).result(PATIENCE).status == "accepted"
+
+    assert sleeps.slept == []
+
+
+def test_who_comes_after_callers_that_do_not_return_waits_no_longer_than_it_takes_to_see_that(
+    office: Office, sleeps: Sleeps
+) -> None:
+    for round in range(5):
+        a_full_batch(office, round)
+        sleeps.slept.clear()
+        assert configure(office, 1000 + round).result(PATIENCE).status == "accepted"
+        assert 0 < sum(sleeps.slept) < LONGEST / 100, round
+        sleeps.slept.clear()
+        assert configure(office, 2000 + round).result(PATIENCE).status == "accepted"
+        assert sleeps.slept == [], "a batch of one is followed at once"
+
+
+def test_nobody_waits_longer_than_50_ms_for_company_that_keeps_coming(office: Office, sleeps: Sleeps) -> None:
+    log = watched(office)
+    a_full_batch(office)
+    numbers = count(1000)
+    late: list[Any] = []
+    waited: list[float] = []
+    real = log.append
+
+    def noting(batch: Sequence[Append], lease: Lease | None = None) -> list[Status]:
+        waited.append(sum(sleeps.slept))
+        sleeps.slept.clear()
+        return real(batch, lease)
+
+    def one_more() -> None:
+        if len(late) < 1000:
+            late.append(configure(office, next(numbers)))
+
+    vars(log)["append"] = noting
+    sleeps.meanwhile = one_more
+    assert configure(office, 999).result(PATIENCE).status == "accepted"
+
+    assert 0 < waited[0] < LONGEST
+    assert {ticket.result(PATIENCE).status for ticket in late} == {"accepted"}
+
+
 def test_a_caller_who_is_alone_decides_on_its_own_thread(office: Office) -> None:
     log = watched(office)
     threads: list[str] = []
@@ -361,6 +429,5 @@ def test_those_who_were_answered_together_come_again_together(office: Office) ->
     for thread in threads:
         thread.join(PATIENCE)
 
-    assert COMPANY_SECONDS < 0.05
     assert len(log.appended) < callers * turns / 2
     assert sum(len(batch) for batch in log.appended) == callers * turns

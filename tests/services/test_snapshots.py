@@ -21,7 +21,7 @@ from tests.domain.build import DEPLOYMENT
 from tests.domain.samples import SAMPLES
 from tests.domain.scenarios import strategies, worlds
 from tests.domain.world import World
-from tests.services.office import PATIENCE, Office
+from tests.services.office import PATIENCE, Office, on_both_stores
 
 
 def facts_of(name: str) -> list[Fact]:
@@ -105,6 +105,7 @@ def cold(office: Office) -> Counted:
     return log
 
 
+@on_both_stores
 def test_what_is_read_of_a_long_stream_does_not_grow_with_it(office: Office) -> None:
     office.environment()
     relabel(office, range(1000))
@@ -117,6 +118,7 @@ def test_what_is_read_of_a_long_stream_does_not_grow_with_it(office: Office) -> 
     assert office.records("environment.configured")[-1]["data"]["label"] == "l-1"
 
 
+@on_both_stores
 def test_a_snapshot_of_another_shape_is_not_used(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     office.environment()
     relabel(office, range(2 * SNAPSHOT_EVERY))
@@ -128,6 +130,7 @@ def test_a_snapshot_of_another_shape_is_not_used(office: Office, monkeypatch: py
     assert log.read > 2 * SNAPSHOT_EVERY
 
 
+@on_both_stores
 @pytest.mark.parametrize("damage", [{"record": "0" * 64}, {"state": b"{}]"}, {"version": 9999}])
 def test_a_snapshot_that_does_not_fit_is_not_used(office: Office, damage: dict[str, Any]) -> None:
     office.environment()
@@ -143,6 +146,7 @@ def test_a_snapshot_that_does_not_fit_is_not_used(office: Office, damage: dict[s
     assert log.read > 2 * SNAPSHOT_EVERY
 
 
+@on_both_stores
 def test_a_snapshot_that_cannot_be_kept_fails_no_command(office: Office) -> None:
     class Full:
         def keep_snapshot(self, stream: str, snapshot: Snapshot) -> None:

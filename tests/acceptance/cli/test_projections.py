@@ -1,11 +1,20 @@
 """`relman projections` on a folder that nobody owns; beside `relman up` it is in the story."""
 
 import json
+import os
+import pty
+import re
 import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+from bench.conditions import Store
+from bench.seed import releases, write
+from release_management.adapters.stack.core import Core
 from tests.acceptance.cli.conftest import Types
-from tests.acceptance.cli.desk import Answer, Desk
+from tests.acceptance.cli.desk import SECONDS, Answer, Desk
 
 NAMES = {"running", "environments", "policies", "releases", "deployments", "approvals", "trail"}
 
@@ -81,6 +90,41 @@ def test_progress_goes_to_standard_error_and_not_beside_json(relman: Types) -> N
     assert answer.err.endswith("(100 %)\n")
     answer = done(relman("projections", "rebuild", "--json"))
     assert (answer.json["rebuilt"], answer.err) == ("all", "")
+
+
+def test_on_a_terminal_a_bar_moves(desk: Desk, tmp_path: Path) -> None:
+    store = Store("SQLite", tmp_path)
+    with Core(store.home) as core:
+        source = f"urn:uuid:{core.log.store_id}"
+    events = write(store, releases(source, 30_000))
+    terminal, printed = pty.openpty()
+    rebuild = subprocess.Popen(
+        [*desk.relman_command(), "projections", "rebuild", "trail", "--data", str(store.home.folder)],
+        cwd=desk.folder,
+        env=desk.environment | {"TERM": "xterm-256color"},
+        stdout=subprocess.PIPE,
+        stderr=printed,
+        text=True,
+    )
+    os.close(printed)
+    shown = "".join(read_all(terminal))
+    out, _ = rebuild.communicate(timeout=SECONDS)
+
+    assert rebuild.returncode == 0
+    assert out.startswith("✔ trail was rebuilt from the log in ")
+    frames = re.findall(r"trail ━[^\r\n]*?(\d+)/(\d+)", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown))
+    counts = [int(done) for done, _ in frames]
+    assert counts == sorted(counts)
+    assert len(set(counts)) > 2, "it moves"
+    assert counts[-1] == events
+    assert {int(total) for _, total in frames} == {events}
+
+
+def read_all(terminal: int) -> Iterator[str]:
+    """What is printed there, until nobody has it open any more."""
+    with open(terminal, "rb", buffering=0) as screen, suppress(OSError):
+        while part := screen.read(4096):
+            yield part.decode(errors="replace")
 
 
 def test_an_unknown_name_is_refused_with_those_that_there_are(relman: Types) -> None:

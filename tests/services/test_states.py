@@ -1,0 +1,68 @@
+"""Folded states are kept for so many streams: those that were used last."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from release_management.domain.record import Recorded
+from release_management.services import states
+from release_management.services.ports import EventLog
+from release_management.services.states import States
+from tests.services.office import PATIENCE, REGISTRY, Office, on_both_stores
+
+pytestmark = on_both_stores
+
+
+class Noting:
+    """A log that notes which streams are read."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self.read: Counter[str] = Counter()
+
+    def read_stream(self, stream: str, after: int = 0) -> list[Recorded]:
+        self.read[stream] += 1
+        return self._log.read_stream(stream, after)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+
+def test_who_was_not_used_for_longest_makes_room_and_is_read_anew(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(states, "CACHED_STREAMS", 3)
+    for name in "abcd":
+        office.environment(name)
+    log = Noting(office.log)
+    known = States(log, REGISTRY)  # type: ignore[arg-type] # the rest of it is passed on by name
+    a, b, c, d = (f"environment:{name}" for name in "abcd")
+    for stream in (a, b, c):
+        known.remember({stream: known.load(stream)})
+    before = {stream: known.load(stream) for stream in (b, c, a)}
+
+    known.remember({d: known.load(d)})
+    log.read.clear()
+
+    assert {stream: known.load(stream) for stream in (a, c, d, b)} == {**before, d: known.load(d)}
+    assert dict(log.read) == {b: 1}, "b was used before all others"
+
+
+def test_a_batch_on_more_streams_than_are_kept_is_decided_right(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(states, "CACHED_STREAMS", 2)
+    log = Noting(office.log)
+    office.gateway = office.open_gateway(log)  # type: ignore[arg-type] # as above
+    names = [f"e{number}" for number in range(5)]
+    for label in range(40):
+        wishes = [office.wish("environment.configure", {"name": name, "label": f"l{label}"}) for name in names]
+        tickets = [office.gateway.ask(wish) for wish in wishes]
+        assert {ticket.result(PATIENCE).status for ticket in tickets} == {"accepted"}
+
+    same = [office.ask("environment.configure", {"name": name, "label": "l39"}) for name in names]
+
+    assert [outcome.first for outcome in same] == [0] * len(names), "nothing is new, which only the newest state tells"
+    assert len(office.records("environment.configured")) == 40 * len(names)
+    assert all(log.read[f"environment:{name}"] > 1 for name in names)

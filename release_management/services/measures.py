@@ -35,3 +35,6 @@ QUERY_SECONDS = Histogram("relman_query_seconds", "From a query's arrival to its
 QUEUE_LENGTH = Gauge("relman_queue_length", "Commands that wait for the gateway")
 RELAY_POSITION = Gauge("relman_relay_position", "The position of the newest published record")
 ROLE_HEALTHY = Gauge("relman_role_healthy", "1 while the role is well", ["role"])
+TROUBLE = Gauge(
+    "relman_trouble", "1 while the role's health says this of a part, by kind: trouble or warning", ["role", "part", "kind"]
+)

@@ -14,7 +14,9 @@ BATCH_SIZE = Histogram(
 )
 BUS_CONNECTED = Gauge("relman_bus_connected", "1 while every connection of this process to the message bus stands")
 CLOCK_JUMPS = Counter("relman_clock_jumps_total", "Times that the gateway's clock jumped ahead by more than an hour")
-COMMANDS = Counter("relman_commands_total", "Commands that were answered", ["command", "status"])
+COMMANDS = Counter(
+    "relman_commands_total", "Commands by their end; deposed: another gateway is to be asked", ["command", "status"]
+)
 COMMAND_SECONDS = Histogram("relman_command_seconds", "From a command's arrival to its outcome", buckets=SECONDS)
 DEAD_LETTERS = Counter("relman_dead_letters_total", "Messages that were set aside, not understood or not deliverable")
 LEASE_HELD = Gauge("relman_lease_held", "1 while this process is the active one of its role", ["role"])

@@ -23,6 +23,7 @@ from release_management.domain.record import Recorded
 from release_management.domain.registry import Registry
 from release_management.projections.catalog import PROJECTIONS
 from release_management.projections.projection import Projection
+from release_management.services import measures
 from release_management.services.ports import EventLog, LogUnavailableError
 
 WAIT_SECONDS = 0.25
@@ -190,7 +191,7 @@ class Projector:
         """Builds that stand at one position share the reading of the page and the commit."""
         poison: list[Parked] = []
         page = Page(self._registry, records)
-        with self._writing.begin() as connection:
+        with measures.PROJECTION_PAGE_SECONDS.time(), self._writing.begin() as connection:
             builds.advance(connection, together, records[-1])
             standing = still(connection)
             for build in together:

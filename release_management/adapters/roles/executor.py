@@ -6,6 +6,8 @@ from release_management.adapters.clock import SystemClock
 from release_management.adapters.executors import make_executor
 from release_management.adapters.home import Home
 from release_management.adapters.nats.orders import ExecutorService
+from release_management.adapters.nats.streams import ORDERS
+from release_management.adapters.roles.backlog import watch_backlog
 from release_management.adapters.roles.bus import on_bus
 from release_management.adapters.roles.health import Health
 
@@ -30,6 +32,7 @@ class ExecutorRole:
                     service = ExecutorService(connection, self._name, executor)
                     tasks.create_task(service.run())
                     tasks.create_task(look_at_orders(service, self._name, self._health))
+                    tasks.create_task(watch_backlog(connection, ORDERS, self._name, self._health))
                     await service.ready.wait()
                     self._health.stand("active")
             finally:

@@ -6,13 +6,15 @@ import contextlib
 from release_management.adapters.clock import RecordingClock, new_id
 from release_management.adapters.executors import EXECUTORS
 from release_management.adapters.home import Home
-from release_management.adapters.nats.commands import CommandService
+from release_management.adapters.nats.commands import CONSUMER, CommandService
 from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.dead_letters import DeadLetters
-from release_management.adapters.nats.streams import WORK
+from release_management.adapters.nats.streams import COMMANDS, WORK
+from release_management.adapters.roles.backlog import watch_backlog
 from release_management.adapters.roles.bus import on_bus, with_streams
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.lease import serve_in_turn
+from release_management.adapters.roles.store import on_store
 from release_management.domain.registry import Registry
 from release_management.services import measures
 from release_management.services.gateway import WAITING, Gateway
@@ -38,6 +40,7 @@ class GatewayRole:
             keyring = await asyncio.to_thread(self._home.open_keyring)
             stack.callback(keyring.close)
             async with (
+                on_store(log, self._health),
                 on_bus(self._home, "gateway", self._health) as connection,
                 with_streams(connection, self._home.replicas, WORK, self._health),
             ):
@@ -54,14 +57,18 @@ class GatewayRole:
         commands = CommandService(connection, gateway, DeadLetters(connection, keyring))
         try:
             async with asyncio.TaskGroup() as tasks:
-                serving = tasks.create_task(commands.run())
+                serving = [
+                    tasks.create_task(commands.run()),
+                    tasks.create_task(watch_backlog(connection, COMMANDS, CONSUMER, self._health)),
+                ]
                 await commands.ready.wait()
                 self._health.stand("active")
                 while not gateway.deposed.is_set():
                     look_at(gateway, commands, self._health)
                     look_at_clock(self._clock, self._health)
                     await asyncio.sleep(LOOK_SECONDS)
-                serving.cancel()
+                for each in serving:
+                    each.cancel()
         finally:
             await asyncio.to_thread(gateway.close)
 

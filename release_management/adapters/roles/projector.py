@@ -11,6 +11,7 @@ from release_management.adapters.nats.queries import QueryService
 from release_management.adapters.read_model import ReadModelError
 from release_management.adapters.roles.bus import on_bus
 from release_management.adapters.roles.health import Health
+from release_management.adapters.roles.store import on_store
 from release_management.adapters.stack.reading import Reading
 from release_management.adapters.stack.waiting import PatientReading
 from release_management.domain.registry import Registry
@@ -55,7 +56,10 @@ class Answering:
     async def serve(self) -> None:
         """Answer until cancelled. Raises what has ended the folding: who stands still must not go on answering."""
         reading = self._reading
-        async with on_bus(self._home, "projector", self._health) as connection:
+        async with (
+            on_store(self._log, self._health),
+            on_bus(self._home, "projector", self._health) as connection,
+        ):
             service = QueryService(connection, self._answer)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(service.run())

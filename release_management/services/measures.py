@@ -9,6 +9,7 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 
 AGENDA_ITEMS = Gauge("relman_agenda_items", "Orders that are out and commands that are due or will be", ["kind"])
 AGENDA_OVERDUE = Gauge("relman_agenda_overdue_seconds", "How long the oldest due command has waited")
+APPEND_SECONDS = Histogram("relman_append_seconds", "How long the event store took to append a batch", buckets=SECONDS)
 BATCH_SIZE = Histogram(
     "relman_batch_commands", "Commands that shared one commit", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
 )
@@ -16,7 +17,7 @@ BUS_BACKLOG = Gauge(
     "relman_bus_backlog", "Messages that wait on the bus for this role, those in work included", ["stream", "consumer"]
 )
 BUS_CONNECTED = Gauge("relman_bus_connected", "1 while every connection of this process to the message bus stands")
-CLOCK_JUMPS = Counter("relman_clock_jumps_total", "Times that the gateway's clock jumped ahead by more than an hour")
+CLOCK_JUMPS = Counter("relman_clock_jumps_total", "Times that the clock jumped by more than an hour, ahead or back")
 COMMANDS = Counter(
     "relman_commands_total", "Commands by their end; deposed: another gateway is to be asked", ["command", "status"]
 )

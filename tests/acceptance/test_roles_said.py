@@ -1,18 +1,22 @@
-"""What roles that are processes of their own say of their work: metrics, and log lines."""
+"""What roles that are processes of their own say of their work and their troubles: health, metrics and log."""
 
 import asyncio
 import json
+import resource
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from release_management.adapters.roles.process import ROLES
 from tests.acceptance.installation import canary
 from tests.acceptance.roles import Roles, Serving, until
-from tests.acceptance.test_roles import target
+from tests.acceptance.test_roles import starts, target
+from tests.servers.postgres import PostgresServer
 
 Samples = dict[tuple[str, ...], float]
 
@@ -20,6 +24,19 @@ Samples = dict[tuple[str, ...], float]
 @pytest.fixture
 def roles(tmp_path: Path) -> Iterator[Roles]:
     made = Roles(tmp_path, None)
+    yield made
+    asyncio.run(made.close())
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def on_server(server: PostgresServer, tmp_path: Path) -> Iterator[Roles]:
+    made = Roles(tmp_path, server.new_database())
     yield made
     asyncio.run(made.close())
 
@@ -120,3 +137,78 @@ def test_every_line_of_a_roles_log_is_json_that_says_who_when_how_bad_and_what(r
             assert line["instance"] == lines[0]["instance"]
             assert line["level"] in {"info", "warning", "error"}
             assert line["timestamp"] > "2026"
+
+
+def test_a_store_that_hangs_is_said_by_everybody_who_needs_it_and_they_go_on(
+    server: PostgresServer, on_server: Roles
+) -> None:
+    roles = on_server
+    serving = roles.start_all()
+    shop = roles.manager()
+    shop.configure_environments({"staging": target(roles)})
+    deployment = shop.deploy(shop.create_release("1.0.0", ["web"]), "staging")
+    needing = [each for role, each in serving.items() if role != "executor"]
+    server.freeze()
+    for each in needing:
+        wrong = f'relman_trouble{{kind="trouble",part="log",role="{each.role}"}} 1.0'
+        until(lambda each=each, wrong=wrong: wrong in each.metrics(), 15)  # type: ignore[misc] # binds the loop's values
+        assert each.status() == 503
+        assert "log" in {one["part"] for one in each.health()["troubles"]}
+    assert serving["executor"].status() == 200
+
+    server.thaw()
+    assert shop.wait(deployment, 60).succeeded
+    for each in serving.values():
+        until(lambda each=each: each.status() == 200 and not each.health()["warnings"], 20)  # type: ignore[misc] # as above
+    assert len(starts(roles)) == 1
+    log = (roles.root / "gateway-0.log").read_text()
+    assert "the event store has not answered for" in log
+
+
+def test_an_append_that_takes_long_is_said_while_it_does_and_for_a_while_after(on_server: Roles) -> None:
+    roles = on_server
+    roles.bus.start()
+    gateway = roles.start("gateway")
+    roles.start("projector")
+    shop = roles.manager()
+
+    def says() -> list[str]:
+        return [each["says"] for each in gateway.health()["warnings"] if each["part"] == "appends"]
+
+    assert roles.home.store is not None
+    with psycopg.connect(roles.home.store) as connection, ThreadPoolExecutor(1) as pool:
+        connection.execute("LOCK TABLE relman_log.events IN EXCLUSIVE MODE")
+        created = pool.submit(shop.create_release, "1.0.0", ["web"])
+        until(lambda: says() != [], 10)
+        assert says()[0].startswith("an append has not come back for ")
+        connection.rollback()
+        created.result()
+    until(lambda: says()[0].startswith("an append took "), 10)
+    assert gateway.status() == 200
+    assert 'relman_trouble{kind="warning",part="appends",role="gateway"} 1.0' in gateway.metrics()
+
+
+def test_a_projector_that_cannot_write_says_so_and_goes_on_once_it_can(roles: Roles) -> None:
+    roles.bus.start()
+    roles.start("gateway")
+    projector = roles.start("projector")
+    shop = roles.manager()
+    shop.create_release("1.0.0", ["web"])
+    until(lambda: shop.releases() != (), 10)
+
+    def no_file_may_be_larger_than(size: int) -> None:
+        resource.prlimit(projector.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    no_file_may_be_larger_than(64 * 1024)
+    with ThreadPoolExecutor(1) as pool:
+        created = pool.submit(shop.create_release, "1.1.0", ["web"])
+        until(lambda: projector.status() == 503, 10)
+        (trouble,) = projector.health()["troubles"]
+        assert trouble["part"] == "writing"
+        assert trouble["says"].startswith("the read models' database takes nothing in: ")
+        assert 'relman_trouble{kind="trouble",part="writing",role="projector"} 1.0' in projector.metrics()
+        assert len(roles.manager().releases()) == 1
+        no_file_may_be_larger_than(resource.RLIM_INFINITY)
+        created.result()
+    assert len(shop.releases()) == 2
+    until(lambda: projector.status() == 200, 10)

@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 
-from release_management.adapters.clock import SystemClock
+from release_management.adapters.clock import WatchedClock
 from release_management.adapters.home import Home
 from release_management.adapters.nats.gateway import BusGateway
 from release_management.adapters.nats.orders import NatsOrderChannel
 from release_management.adapters.roles.bus import on_bus
+from release_management.adapters.roles.clocks import watch_clock
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.lease import serve_in_turn
 from release_management.adapters.roles.store import on_store
@@ -30,6 +31,7 @@ class AgendaRole:
         self._home = home
         self._health = health
         self._takes = takes
+        self._clock = WatchedClock()
 
     async def serve(self) -> None:
         """Serve until cancelled."""
@@ -49,15 +51,19 @@ class AgendaRole:
                         items,
                         BusGateway(connection),
                         NatsOrderChannel(connection),
-                        SystemClock(),
+                        self._clock,
                         log.wait,
                         QueuedReports(connection).are_decided,
                         takes=self._takes,
                     )
                     self._health.stand("active")
-                    async with asyncio.TaskGroup() as tasks:
-                        tasks.create_task(orchestrator.run())
-                        tasks.create_task(look_after(orchestrator, log, self._health))
+                    try:
+                        async with asyncio.TaskGroup() as tasks:
+                            tasks.create_task(orchestrator.run())
+                            tasks.create_task(watch_clock(self._clock, self._health))
+                            tasks.create_task(look_after(orchestrator, log, self._health))
+                    finally:
+                        self._health.clear("agenda")
 
                 await serve_in_turn(log, self._health, act)
 

@@ -33,13 +33,14 @@ class ProjectorRole:
 
     async def serve(self) -> None:
         """Serve until cancelled."""
-        with contextlib.ExitStack() as stack:
+        async with contextlib.AsyncExitStack() as stack:
             log = await asyncio.to_thread(self._home.open_log, Registry())
             stack.callback(log.close)
+            await stack.enter_async_context(on_store(log, self._health))
             keyring = await asyncio.to_thread(self._home.open_keyring)
             stack.callback(keyring.close)
             reading = await asyncio.to_thread(Reading, self._home, log, keyring)
-            stack.callback(reading.close)
+            stack.push_async_callback(asyncio.to_thread, reading.close)
             await Answering(self._home, log, reading, self._health).serve()
 
 
@@ -56,10 +57,7 @@ class Answering:
     async def serve(self) -> None:
         """Answer until cancelled. Raises what has ended the folding: who stands still must not go on answering."""
         reading = self._reading
-        async with (
-            on_store(self._log, self._health),
-            on_bus(self._home, "projector", self._health) as connection,
-        ):
+        async with on_bus(self._home, "projector", self._health) as connection:
             service = QueryService(connection, self._answer)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(service.run())
@@ -76,6 +74,7 @@ class Answering:
 
 
 def _look(reading: Reading, log: EventLog, health: Health) -> None:
+    health.show("writing", reading.projector.trouble)
     end = log.last_position()
     measures.LOG_POSITION.set(end)
     try:

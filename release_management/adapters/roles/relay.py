@@ -17,6 +17,8 @@ from release_management.services.relay import Relay, RelayMismatchError
 from release_management.services.threads import in_thread
 
 LOOK_SECONDS = 1.0
+ACTIVE = ("events", "history", "lag")
+"""The parts that only the active one has."""
 MISMATCH_SECONDS = 30.0
 FAR_BEHIND = 10_000
 """Records between the log's end and the newest published one that a person should know of."""
@@ -43,7 +45,11 @@ class RelayRole:
 
                 async def publish(_: Lease) -> None:
                     self._health.stand("active")
-                    await publish_while_it_can(relay, log, self._health)
+                    try:
+                        await publish_while_it_can(relay, log, self._health)
+                    finally:
+                        for part in ACTIVE:
+                            self._health.clear(part)
 
                 await serve_in_turn(log, self._health, publish)
 

@@ -28,25 +28,26 @@ async def on_store(log: EventLog, health: Health) -> AsyncIterator[None]:
 
 async def watch_store(log: EventLog, health: Health) -> NoReturn:
     """Ask for the newest position again and again, until cancelled."""
+    answered = time.monotonic()
     while True:
         began = time.monotonic()
         asking = asyncio.ensure_future(in_thread(log.last_position))
         try:
             while not (await asyncio.wait([asking], timeout=LOOK_SECONDS))[0]:
-                _say_silence(time.monotonic() - began, health)
+                _say_silence(time.monotonic() - answered, health)
         except asyncio.CancelledError:
             asking.cancel()
             await asyncio.wait([asking])  # the log must not be closed before
             raise
-        took = time.monotonic() - began
-        measures.STORE_SECONDS.observe(took)
         try:
             measures.LOG_POSITION.set(asking.result())
         except LogUnavailableError as error:
             health.trouble("log", str(error))
         else:
-            if took > SLOW_SECONDS:
-                health.warn("log", f"the event store took {took:.1f} s to answer")
+            answered = time.monotonic()
+            measures.STORE_SECONDS.observe(answered - began)
+            if answered - began > SLOW_SECONDS:
+                health.warn("log", f"the event store took {answered - began:.1f} s to answer")
             else:
                 health.clear("log")
         await asyncio.sleep(LOOK_SECONDS)

@@ -17,8 +17,9 @@ from release_management.adapters.nats.orders import ExecutorService, NatsOrderCh
 from release_management.adapters.roles.agenda import look_after
 from release_management.adapters.roles.backlog import watch_backlog
 from release_management.adapters.roles.bus import on_bus, with_streams
+from release_management.adapters.roles.clocks import look_at_clock
 from release_management.adapters.roles.executor import look_at_orders
-from release_management.adapters.roles.gateway import look_at, look_at_clock
+from release_management.adapters.roles.gateway import look_at
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.passing import keep_serving
 from release_management.adapters.roles.relay import publish_while_it_can
@@ -98,7 +99,7 @@ class Road:
                 await commands.ready.wait()
                 health.stand("active")
                 while not gateway.deposed.is_set():
-                    look_at(gateway, commands, health)
+                    look_at(gateway, commands, core.appends, health)
                     look_at_clock(core.recording, health)
                     await asyncio.sleep(LOOK_SECONDS)
                 raise DeposedError("the gateway's lease was lost; it is taken again where nobody else has it")

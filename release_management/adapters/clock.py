@@ -29,12 +29,11 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-class RecordingClock:
-    """The machine's clock for who records by it: records are not rewritten, so a wrong time in one stays.
+class WatchedClock:
+    """The machine's clock, and what a person should know of it.
 
-    What the clock says is compared with the time that has passed since it was last asked. By one that has jumped ahead
-    by more than `REFUSED` nothing is recorded until it is back, or the process is started again; one that has by more
-    than `NOTED` is believed, since a virtual machine that was paused looks like that, and said as a `warning`.
+    What it says is compared with the time that has passed since it was last asked. A jump by more than `NOTED`, ahead
+    or back, is believed, since a virtual machine that was paused looks like that, and said as a `warning`.
     """
 
     def __init__(
@@ -48,26 +47,45 @@ class RecordingClock:
         self._now = now
         self._passed = passed
         self._looking = threading.Lock()
-        self._refused = False
         self._before = (now(), passed())
 
     def now(self) -> datetime:
-        """The time. Raises `ClockJumpedError`."""
+        """The time."""
         with self._looking:
             now, passed = self._now(), self._passed()
-            ahead = now - self._before[0] - timedelta(seconds=passed - self._before[1])
-            if ahead > REFUSED:
-                raise self._refusal(now, ahead)
-            if ahead > NOTED:
-                self.warning = (
-                    f"the clock jumped ahead by {_rounded(ahead)} at {timestamp(now)}; if that was wrong, durations "
-                    "and metrics are, too, until that time has come. This is said until the next start"
-                )
-                _log.warning("the clock jumped ahead", by=str(ahead), to=timestamp(now))
-                measures.CLOCK_JUMPS.inc()
-            self._refused = False
+            self._judge(now, now - self._before[0] - timedelta(seconds=passed - self._before[1]))
             self._before = (now, passed)
             return now
+
+    def _judge(self, now: datetime, ahead: timedelta) -> None:
+        if abs(ahead) <= NOTED:
+            return
+        if ahead > NOTED:
+            way, also = "ahead", ", until that time has come"
+        else:
+            way, also = "back", ", and what falls due waits for longer"
+        self.warning = (
+            f"the clock jumped {way} by {_rounded(abs(ahead))} at {timestamp(now)}; if that was wrong, durations and "
+            f"metrics are, too{also}. This is said until the next start"
+        )
+        _log.warning("the clock jumped", way=way, by=str(abs(ahead)), to=timestamp(now))
+        measures.CLOCK_JUMPS.inc()
+
+
+class RecordingClock(WatchedClock):
+    """The machine's clock for who records by it: records are not rewritten, so a wrong time in one stays.
+
+    By one that has jumped ahead by more than `REFUSED` nothing is recorded until it is back, or the process is started
+    again: `now` raises `ClockJumpedError`.
+    """
+
+    _refused = False
+
+    def _judge(self, now: datetime, ahead: timedelta) -> None:
+        if ahead > REFUSED:
+            raise self._refusal(now, ahead)
+        self._refused = False
+        super()._judge(now, ahead)
 
     def _refusal(self, now: datetime, ahead: timedelta) -> ClockJumpedError:
         reason = (

@@ -22,7 +22,7 @@ from release_management.services import measures
 from release_management.services.bus import BusAwayError, BusError, Gateway, OrderChannel
 from release_management.services.ports import Clock, LogUnavailableError
 from release_management.services.threads import in_thread
-from release_management.services.wishes import Wish
+from release_management.services.wishes import Outcome, Wish
 
 SENT_AGAIN_AFTER = 30.0
 FIRST_PAUSE_SECONDS = 0.05
@@ -111,6 +111,8 @@ class Orchestrator:
         self._reports_taken_in = reports_taken_in
         self._takes = takes
         self.trouble: str | None = None
+        self.position = 0
+        """Up to where the agenda has taken in the log."""
         self._deadlines_armed = False
         self._done: set[str] = set()
         self._sent: dict[int, tuple[int, float]] = {}
@@ -121,7 +123,7 @@ class Orchestrator:
         while True:
             position, pause = 0, 0.25
             try:
-                position = await in_thread(self._agenda.catch_up)
+                position = self.position = await in_thread(self._agenda.catch_up)
                 mine = [(subject, item) for subject, item in self._agenda.items() if self._takes(item)]
                 pause = await self._act(mine)
                 failing = (each.trouble for each in self._put_off.values() if each.trouble)
@@ -195,7 +197,7 @@ class Orchestrator:
         if id in self._done:
             return True
         sender = "system:timers" if item["due"] else "system:orchestrator"
-        outcome = await self._gateway.submit(
+        outcome = await self._ask(
             Wish(
                 sender=sender,
                 id=id,
@@ -211,7 +213,19 @@ class Orchestrator:
         if outcome.status == "busy":
             return False
         self._done.add(id)
+        if item["due"]:
+            measures.GIVEN_LATE.observe(max(0.0, _between(item["due"], timestamp(self._clock.now()))))
         return True
+
+    async def _ask(self, wish: Wish) -> Outcome:
+        began, status = time.monotonic(), "unanswered"
+        try:
+            outcome = await self._gateway.submit(wish)
+            status = outcome.status
+            measures.GIVEN_SECONDS.observe(time.monotonic() - began)
+        finally:
+            measures.GIVEN.labels(wish.command, status).inc()
+        return outcome
 
     def _measure(self, now: str, items: list[tuple[str, Item]]) -> None:
         for kind in ("order", "command"):

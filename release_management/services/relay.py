@@ -51,6 +51,7 @@ class Relay:
                 if records:
                     began = time.monotonic()
                     await self._stream.publish(records)
+                    measures.PUBLISH_SECONDS.observe(time.monotonic() - began)
                     self.position = records[-1].position
                     measures.PUBLISHED.inc(len(records))
                     if len(records) == PAGE:
@@ -63,6 +64,7 @@ class Relay:
                 await asyncio.sleep(FIRST_RETRY_SECONDS)
             except BusError as error:
                 _log.warning("relay waits for the bus", reason=str(error), retry_seconds=retry)
+                measures.PUBLISH_FAILURES.inc()
                 self.trouble = str(error)
                 self.position = None
                 await asyncio.sleep(retry)

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from release_management.services.ports import DeposedError
 from release_management.services.wishes import Outcome, Wish
 
 
@@ -32,8 +33,10 @@ class Ticket:
 
     @property
     def end(self) -> str:
-        """The outcome's status; `failed` for a fault of ours."""
-        return "failed" if self._outcome is None else self._outcome.status
+        """The outcome's status; `deposed` where another gateway is to be asked, `failed` for a fault of ours."""
+        if self._outcome is not None:
+            return self._outcome.status
+        return "deposed" if isinstance(self._fault, DeposedError) else "failed"
 
     def done(self) -> bool:
         """Whether the outcome is there."""

@@ -1,5 +1,6 @@
 """`up` itself: soon ready, alone on its folder, gone without a trace, and back as it was."""
 
+import json
 import os
 import signal
 import subprocess
@@ -49,6 +50,9 @@ def test_it_is_ready_soon_lives_alone_and_leaves_no_process(
     assert installation.stop() == 0
     assert installation.ours() == []
     assert [each for each in processes if each.is_running()] == []
+    for part in ROLES:
+        lines = (Home(installation.folder).logs / f"{part}.log").read_text().splitlines()
+        assert {json.loads(line)["role"] for line in lines} == {part}
 
 
 def test_a_clean_stop_in_mid_canary_ends_everything_and_the_next_start_restores_it(installation: Installation) -> None:

@@ -3,9 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
-from release_management.adapters.clock import RecordingClock
-from release_management.adapters.roles.gateway import look_at_clock
+from release_management.adapters.clock import RecordingClock, WatchedClock
+from release_management.adapters.roles.clocks import look_at_clock
 from release_management.adapters.roles.health import Health
 from release_management.services.ports import ClockJumpedError
 
@@ -46,8 +48,8 @@ def test_time_that_has_passed_is_no_jump(machine: Machine, passed: float) -> Non
     assert says(machine) == ([], [])
 
 
-def test_small_corrections_and_steps_back_are_no_jumps(machine: Machine) -> None:
-    for ahead in (60, -2 * HOUR, -90 * DAY, -90 * DAY + 60):
+def test_small_corrections_are_no_jumps(machine: Machine) -> None:
+    for ahead in (60, -60, -HOUR, -60):
         machine.set_ahead = ahead
         assert machine.clock.now() == machine.wall()
 
@@ -62,6 +64,44 @@ def test_a_jump_of_some_hours_is_taken_and_said_until_the_next_start(machine: Ma
     troubles, (warning,) = says(machine)
     assert troubles == []
     assert warning.startswith("the clock jumped ahead by 9:00:00 at 2026-11-23T18:30:00.000000Z; if that was wrong, ")
+
+
+@pytest.mark.parametrize("back", [2 * HOUR, 90 * DAY])
+def test_a_jump_back_is_taken_and_said_too(machine: Machine, back: float) -> None:
+    machine.set_ahead = -back
+
+    assert machine.clock.now() == machine.wall()
+    troubles, (warning,) = says(machine)
+    assert troubles == []
+    assert warning.startswith(f"the clock jumped back by {timedelta(seconds=back)} at 2026-")
+    assert "what falls due waits for longer" in warning
+
+
+@pytest.mark.parametrize(
+    ("jumps", "counted"),
+    [([60.0], 0), ([2 * HOUR], 1), ([-2 * HOUR], 1), ([2 * HOUR, 0.0], 2), ([40 * DAY], 1), ([40 * DAY, 0.0], 1)],
+)
+def test_jumps_are_counted_and_logged(machine: Machine, jumps: list[float], counted: int) -> None:
+    def count() -> float:
+        return REGISTRY.get_sample_value("relman_clock_jumps_total") or 0.0
+
+    before = count()
+    with capture_logs() as logs:
+        for machine.set_ahead in jumps:
+            says(machine)
+            says(machine)
+
+    assert count() - before == counted
+    assert len([line for line in logs if line["event"].startswith("the clock jumped")]) == counted
+
+
+def test_who_does_not_record_believes_a_clock_that_jumped_years_ahead_and_says_so(machine: Machine) -> None:
+    clock = WatchedClock(machine.wall, lambda: machine.passed)
+    machine.set_ahead = 73 * 365 * DAY
+
+    assert clock.now() == machine.wall()
+    assert clock.warning is not None
+    assert clock.warning.startswith("the clock jumped ahead by 26645 days, 0:00:00 at 2099-")
 
 
 def test_by_a_clock_that_jumped_years_ahead_nothing_is_recorded_until_it_is_back(machine: Machine) -> None:

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from release_management.adapters.home import Home
 from release_management.adapters.stack import core as module
 from release_management.adapters.stack.core import Core
-from release_management.services.ports import LogUnavailableError
+from release_management.services.ports import DeposedError, LogUnavailableError
+from release_management.services.wishes import Wish
 
 
 @pytest.fixture
@@ -39,3 +41,28 @@ def test_who_keeps_the_lease_goes_on_asking_whatever_happens(
     while core.gateway is first and time.monotonic() < deadline:
         time.sleep(0.01)
     assert (core.gateway is first, core.trouble) == (False, None)
+
+
+def test_what_is_handed_over_to_another_gateway_has_not_failed(tmp_path: Path) -> None:
+    wish = Wish(
+        sender="python",
+        id="1",
+        command="release.create",
+        data={},
+        actor="alice",
+        actorkind="person",
+        actorauth="asserted",
+    )
+
+    def counted(status: str) -> float:
+        labels = {"command": wish.command, "status": status}
+        return REGISTRY.get_sample_value("relman_commands_total", labels) or 0.0
+
+    before = {status: counted(status) for status in ("deposed", "failed")}
+    with Core(Home.at(tmp_path)) as core:
+        gateway = core.gateway
+        gateway.deposed.set()
+        with pytest.raises(DeposedError):
+            gateway.answer(wish)
+
+    assert {status: counted(status) - count for status, count in before.items()} == {"deposed": 1.0, "failed": 0.0}

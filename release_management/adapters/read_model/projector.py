@@ -23,6 +23,7 @@ from release_management.domain.record import Recorded
 from release_management.domain.registry import Registry
 from release_management.projections.catalog import PROJECTIONS
 from release_management.projections.projection import Projection
+from release_management.services import measures
 from release_management.services.ports import EventLog, LogUnavailableError
 
 WAIT_SECONDS = 0.25
@@ -64,6 +65,8 @@ class Projector:
 
         `schema` is made on PostgreSQL if it does not exist. A database that does not answer yet is tried again later.
         """
+        self.trouble: str | None = None
+        """Why `run` cannot store what it takes in at the moment."""
         self._events = log
         self._registry = registry
         self._projections = {projection.name: projection for projection in projections}
@@ -87,13 +90,14 @@ class Projector:
                 self._try_parked_again()
                 if not self._turn():
                     self._events.wait(self._lowest(), WAIT_SECONDS)
-                pause = WAIT_SECONDS
+                pause, self.trouble = WAIT_SECONDS, None
             except LogUnavailableError as error:
                 _log.warning("the log does not answer", error=str(error), again_in=pause)
             except DBAPIError as error:
                 if not self._writing.may_pass(error):
                     raise
-                _log.warning("the read models' database does not answer", error=str(error.orig), again_in=pause)
+                self.trouble = " ".join(f"the read models' database takes nothing in: {error.orig}".split())
+                _log.warning("the read models' database takes nothing in", error=str(error.orig), again_in=pause)
             else:
                 continue
             stop.wait(pause)
@@ -190,7 +194,7 @@ class Projector:
         """Builds that stand at one position share the reading of the page and the commit."""
         poison: list[Parked] = []
         page = Page(self._registry, records)
-        with self._writing.begin() as connection:
+        with measures.PROJECTION_PAGE_SECONDS.time(), self._writing.begin() as connection:
             builds.advance(connection, together, records[-1])
             standing = still(connection)
             for build in together:

@@ -3,18 +3,23 @@
 import asyncio
 import contextlib
 
-from release_management.adapters.clock import SystemClock
+from release_management.adapters.clock import WatchedClock
 from release_management.adapters.home import Home
 from release_management.adapters.nats.gateway import BusGateway
 from release_management.adapters.nats.orders import NatsOrderChannel
 from release_management.adapters.roles.bus import on_bus
+from release_management.adapters.roles.clocks import watch_clock
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.lease import serve_in_turn
+from release_management.adapters.roles.store import on_store
 from release_management.adapters.roles.taken_in import QueuedReports
 from release_management.adapters.stack.agenda import ProjectedAgenda
 from release_management.domain.registry import Registry
+from release_management.projections import agenda
+from release_management.services import measures
 from release_management.services.orchestrator import Orchestrator, Takes
-from release_management.services.ports import Lease
+from release_management.services.ports import EventLog, Lease
+from release_management.services.threads import in_thread
 
 LOOK_SECONDS = 0.5
 
@@ -26,6 +31,7 @@ class AgendaRole:
         self._home = home
         self._health = health
         self._takes = takes
+        self._clock = WatchedClock()
 
     async def serve(self) -> None:
         """Serve until cancelled."""
@@ -33,30 +39,42 @@ class AgendaRole:
         with contextlib.ExitStack() as stack:
             log = await asyncio.to_thread(self._home.open_log, registry)
             stack.callback(log.close)
-            agenda = await asyncio.to_thread(ProjectedAgenda, log, registry, self._home.agenda)
-            stack.callback(agenda.close)
-            async with on_bus(self._home, self._health.role, self._health) as connection:
+            items = await asyncio.to_thread(ProjectedAgenda, log, registry, self._home.agenda)
+            stack.callback(items.close)
+            async with (
+                on_store(log, self._health),
+                on_bus(self._home, self._health.role, self._health) as connection,
+            ):
 
                 async def act(_: Lease) -> None:
                     orchestrator = Orchestrator(
-                        agenda,
+                        items,
                         BusGateway(connection),
                         NatsOrderChannel(connection),
-                        SystemClock(),
+                        self._clock,
                         log.wait,
                         QueuedReports(connection).are_decided,
                         takes=self._takes,
                     )
                     self._health.stand("active")
-                    async with asyncio.TaskGroup() as tasks:
-                        tasks.create_task(orchestrator.run())
-                        tasks.create_task(look_after(orchestrator, self._health))
+                    try:
+                        async with asyncio.TaskGroup() as tasks:
+                            tasks.create_task(orchestrator.run())
+                            tasks.create_task(watch_clock(self._clock, self._health))
+                            tasks.create_task(look_after(orchestrator, log, self._health))
+                    finally:
+                        self._health.clear("agenda")
 
                 await serve_in_turn(log, self._health, act)
 
 
-async def look_after(orchestrator: Orchestrator, health: Health) -> None:
+async def look_after(orchestrator: Orchestrator, log: EventLog, health: Health) -> None:
     """Have the health say how the agenda does, until cancelled."""
+    name = agenda.PROJECTION.name
     while True:
         health.show("agenda", orchestrator.trouble)
+        position, end = orchestrator.position, await in_thread(log.last_position)
+        measures.PROJECTION_POSITION.labels(name).set(position)
+        measures.PROJECTION_LAG.labels(name).set(end - position)
+        health.details[name] = {"position": position, "behind": end - position}
         await asyncio.sleep(LOOK_SECONDS)

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Coroutine
-from typing import Any
+from collections.abc import AsyncIterator, Collection
 
 from release_management.adapters.home import Home
 from release_management.adapters.nats.connection import AWAY, Connection, connect
 from release_management.adapters.nats.streams import ensure_streams, missing
+from release_management.adapters.roles.beside import beside
 from release_management.adapters.roles.health import Health
 from release_management.services import measures
 from release_management.services.bus import BusAwayError, BusError
@@ -31,7 +31,7 @@ async def on_bus(home: Home, user: str, health: Health) -> AsyncIterator[Connect
     connection = await connect(url, f"relman {health.role}")
     _CONNECTIONS.add(connection)
     try:
-        async with _beside(_watch(connection, user, health)):
+        async with beside(_watch(connection, user, health)):
             yield connection
     finally:
         _CONNECTIONS.discard(connection)
@@ -46,17 +46,8 @@ async def with_streams(
 ) -> AsyncIterator[None]:
     """Make streams, and make them again wherever they are gone; the health says where that does not succeed."""
     await ensure_streams(connection.jetstream(), replicas, names)
-    async with _beside(_keep(connection, replicas, names, health)):
+    async with beside(_keep(connection, replicas, names, health)):
         yield
-
-
-@contextlib.asynccontextmanager
-async def _beside(watching: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """The body is cancelled, and the error raised, where the watch fails."""
-    async with asyncio.TaskGroup() as tasks:
-        watch = tasks.create_task(watching)
-        yield
-        watch.cancel()
 
 
 async def _watch(connection: Connection, user: str, health: Health) -> None:

@@ -2,11 +2,14 @@
 
 import asyncio
 
-from release_management.adapters.clock import SystemClock
+from release_management.adapters.clock import WatchedClock
 from release_management.adapters.executors import make_executor
 from release_management.adapters.home import Home
 from release_management.adapters.nats.orders import ExecutorService
+from release_management.adapters.nats.streams import ORDERS
+from release_management.adapters.roles.backlog import watch_backlog
 from release_management.adapters.roles.bus import on_bus
+from release_management.adapters.roles.clocks import watch_clock
 from release_management.adapters.roles.health import Health
 
 LOOK_SECONDS = 0.5
@@ -19,17 +22,20 @@ class ExecutorRole:
         self._home = home
         self._health = health
         self._name = name
+        self._clock = WatchedClock()
 
     async def serve(self) -> None:
         """Serve until cancelled. What was deployed goes on running."""
         async with on_bus(self._home, f"executor-{self._name}", self._health) as connection:
-            executor = make_executor(self._name, self._home.folder, SystemClock())
+            executor = make_executor(self._name, self._home.folder, self._clock)
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(executor.run())
+                    tasks.create_task(watch_clock(self._clock, self._health))
                     service = ExecutorService(connection, self._name, executor)
                     tasks.create_task(service.run())
                     tasks.create_task(look_at_orders(service, self._name, self._health))
+                    tasks.create_task(watch_backlog(connection, ORDERS, self._name, self._health))
                     await service.ready.wait()
                     self._health.stand("active")
             finally:

@@ -6,19 +6,25 @@ import contextlib
 from release_management.adapters.clock import RecordingClock, new_id
 from release_management.adapters.executors import EXECUTORS
 from release_management.adapters.home import Home
-from release_management.adapters.nats.commands import CommandService
+from release_management.adapters.nats.commands import CONSUMER, CommandService
 from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.dead_letters import DeadLetters
-from release_management.adapters.nats.streams import WORK
+from release_management.adapters.nats.streams import COMMANDS, WORK
+from release_management.adapters.roles.backlog import watch_backlog
 from release_management.adapters.roles.bus import on_bus, with_streams
+from release_management.adapters.roles.clocks import look_at_clock
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.lease import serve_in_turn
+from release_management.adapters.roles.store import on_store
 from release_management.domain.registry import Registry
 from release_management.services import measures
+from release_management.services.appends import Appends
 from release_management.services.gateway import WAITING, Gateway
-from release_management.services.ports import ClockJumpedError, EventLog, Keyring, Lease
+from release_management.services.ports import EventLog, Keyring, Lease
 
 LOOK_SECONDS = 0.5
+ACTIVE = ("appends", "clock", "commands", "queue", "store")
+"""The parts that only the active one has."""
 
 
 class GatewayRole:
@@ -28,6 +34,7 @@ class GatewayRole:
         self._home = home
         self._health = health
         self._clock = RecordingClock()
+        self._appends = Appends()
 
     async def serve(self) -> None:
         """Serve until cancelled."""
@@ -38,6 +45,7 @@ class GatewayRole:
             keyring = await asyncio.to_thread(self._home.open_keyring)
             stack.callback(keyring.close)
             async with (
+                on_store(log, self._health),
                 on_bus(self._home, "gateway", self._health) as connection,
                 with_streams(connection, self._home.replicas, WORK, self._health),
             ):
@@ -50,23 +58,29 @@ class GatewayRole:
     async def _decide(
         self, lease: Lease, connection: Connection, log: EventLog, registry: Registry, keyring: Keyring
     ) -> None:
-        gateway = Gateway(log, registry, keyring, self._clock, new_id, EXECUTORS, lease)
+        gateway = Gateway(self._appends.through(log), registry, keyring, self._clock, new_id, EXECUTORS, lease)
         commands = CommandService(connection, gateway, DeadLetters(connection, keyring))
         try:
             async with asyncio.TaskGroup() as tasks:
-                serving = tasks.create_task(commands.run())
+                serving = [
+                    tasks.create_task(commands.run()),
+                    tasks.create_task(watch_backlog(connection, COMMANDS, CONSUMER, self._health)),
+                ]
                 await commands.ready.wait()
                 self._health.stand("active")
                 while not gateway.deposed.is_set():
-                    look_at(gateway, commands, self._health)
+                    look_at(gateway, commands, self._appends, self._health)
                     look_at_clock(self._clock, self._health)
                     await asyncio.sleep(LOOK_SECONDS)
-                serving.cancel()
+                for each in serving:
+                    each.cancel()
         finally:
             await asyncio.to_thread(gateway.close)
+            for part in ACTIVE:
+                self._health.clear(part)
 
 
-def look_at(gateway: Gateway, commands: CommandService, health: Health) -> None:
+def look_at(gateway: Gateway, commands: CommandService, appends: Appends, health: Health) -> None:
     """Have the health say how the gateway does."""
     waiting = gateway.waiting
     measures.QUEUE_LENGTH.set(waiting)
@@ -75,22 +89,13 @@ def look_at(gateway: Gateway, commands: CommandService, health: Health) -> None:
         health.warn("queue", f"{waiting:,} of {WAITING:,} commands wait; at the end callers are told busy")
     else:
         health.clear("queue")
+    if (slow := appends.warning) is not None:
+        health.warn("appends", slow)
+    else:
+        health.clear("appends")
     health.show("store", gateway.trouble)
     health.show("commands", commands.trouble)
     if commands.older is not None:
         health.warn("version", commands.older)
     else:
         health.clear("version")
-
-
-def look_at_clock(clock: RecordingClock, health: Health) -> None:
-    """Have the health say whether the clock can be believed."""
-    try:
-        clock.now()
-    except ClockJumpedError as error:
-        health.trouble("clock", str(error))
-        return
-    if clock.warning is not None:
-        health.warn("clock", clock.warning)
-    else:
-        health.clear("clock")

@@ -66,6 +66,8 @@ class Health:
         """Nothing is wrong with this part any more."""
         with self._changing:
             gone = self._said.pop(part, None)
+            if gone is not None:
+                measures.TROUBLE.labels(self.role, part, gone[0]).set(0)
         if gone is not None:
             _log.info("well again", role=self.role, part=part, was=gone[1])
         self._measure()
@@ -96,6 +98,9 @@ class Health:
             before = self._said.get(part)
             since = before[2] if before is not None and before[0] == kind else _now()
             self._said[part] = (kind, sentence, since)
+            if before is not None:
+                measures.TROUBLE.labels(self.role, part, before[0]).set(0)
+            measures.TROUBLE.labels(self.role, part, kind).set(1)
         if before is None or before[0] != kind:
             _log.warning(kind, role=self.role, part=part, says=sentence)
         self._measure()

@@ -127,14 +127,14 @@ def run(
     `on_ready` is told the address for probes once it serves, or stands by. `with_parent`: standard input is a pipe
     that the parent holds open, and this process dies, as suddenly, when the parent does.
     """
-    log_everything()
+    health = Health(role)
+    log_everything(role=role, instance=health.instance)
     if with_parent:
         if role == "projector":
             os.nice(PROJECTOR_NICE)
         threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         home.prepare()
-        health = Health(role)
         serving = {**ROLES, **TOGETHER}[role](home, health, executor)
         with contextlib.closing(HealthServer(health, http)) as server, _noted(home, health, server.address):
             kept = keep_serving(serving.serve, health)

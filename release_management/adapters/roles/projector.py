@@ -11,6 +11,7 @@ from release_management.adapters.nats.queries import QueryService
 from release_management.adapters.read_model import ReadModelError
 from release_management.adapters.roles.bus import on_bus
 from release_management.adapters.roles.health import Health
+from release_management.adapters.roles.store import on_store
 from release_management.adapters.stack.reading import Reading
 from release_management.adapters.stack.waiting import PatientReading
 from release_management.domain.registry import Registry
@@ -32,13 +33,14 @@ class ProjectorRole:
 
     async def serve(self) -> None:
         """Serve until cancelled."""
-        with contextlib.ExitStack() as stack:
+        async with contextlib.AsyncExitStack() as stack:
             log = await asyncio.to_thread(self._home.open_log, Registry())
             stack.callback(log.close)
+            await stack.enter_async_context(on_store(log, self._health))
             keyring = await asyncio.to_thread(self._home.open_keyring)
             stack.callback(keyring.close)
             reading = await asyncio.to_thread(Reading, self._home, log, keyring)
-            stack.callback(reading.close)
+            stack.push_async_callback(asyncio.to_thread, reading.close)
             await Answering(self._home, log, reading, self._health).serve()
 
 
@@ -72,6 +74,7 @@ class Answering:
 
 
 def _look(reading: Reading, log: EventLog, health: Health) -> None:
+    health.show("writing", reading.projector.trouble)
     end = log.last_position()
     measures.LOG_POSITION.set(end)
     try:

@@ -9,6 +9,7 @@ from release_management.adapters.nats.streams import EVENTS
 from release_management.adapters.roles.bus import on_bus, with_streams
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.lease import serve_in_turn
+from release_management.adapters.roles.store import on_store
 from release_management.domain.registry import Registry
 from release_management.services import measures
 from release_management.services.ports import EventLog, Lease
@@ -16,6 +17,8 @@ from release_management.services.relay import Relay, RelayMismatchError
 from release_management.services.threads import in_thread
 
 LOOK_SECONDS = 1.0
+ACTIVE = ("events", "history", "lag")
+"""The parts that only the active one has."""
 MISMATCH_SECONDS = 30.0
 FAR_BEHIND = 10_000
 """Records between the log's end and the newest published one that a person should know of."""
@@ -33,6 +36,7 @@ class RelayRole:
         log = await asyncio.to_thread(self._home.open_log, Registry())
         with contextlib.closing(log):
             async with (
+                on_store(log, self._health),
                 on_bus(self._home, "relay", self._health) as connection,
                 with_streams(connection, self._home.replicas, (EVENTS,), self._health),
             ):
@@ -41,7 +45,11 @@ class RelayRole:
 
                 async def publish(_: Lease) -> None:
                     self._health.stand("active")
-                    await publish_while_it_can(relay, log, self._health)
+                    try:
+                        await publish_while_it_can(relay, log, self._health)
+                    finally:
+                        for part in ACTIVE:
+                            self._health.clear(part)
 
                 await serve_in_turn(log, self._health, publish)
 
@@ -62,15 +70,18 @@ async def publish_while_it_can(relay: Relay, log: EventLog, health: Health) -> N
 
 
 async def _watch(relay: Relay, log: EventLog, health: Health) -> None:
+    published: int | None = None
     while True:
         health.show("events", None if relay.trouble is None else f"events are not published: {relay.trouble}")
         end = await in_thread(log.last_position)
+        measures.LOG_POSITION.set(end)
         if relay.position is not None:
             health.clear("history")
-            behind = end - relay.position
-            measures.LOG_POSITION.set(end)
-            measures.RELAY_POSITION.set(relay.position)
-            health.details.update(position=relay.position, behind=behind)
+            published = relay.position
+            measures.RELAY_POSITION.set(published)
+        if published is not None:
+            behind = end - published
+            health.details.update(position=published, behind=behind)
             if behind > FAR_BEHIND:
                 health.warn("lag", f"{behind:,} records are not published yet")
             else:

@@ -4,13 +4,18 @@ import logging
 import sys
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
 
 
-def log_everything() -> None:
-    """For a process of ours: every event as JSON."""
+def log_everything(**always: str) -> None:
+    """For a process of ours: every event as JSON, that of libraries from warnings on too. `always` is in each line."""
+
+    def named(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        return {**always, **event}
+
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            named,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -19,6 +24,17 @@ def log_everything() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
+    logging.captureWarnings(True)
+    logging.basicConfig(handlers=[_Passed()], level=logging.WARNING, force=True)
+
+
+class _Passed(logging.Handler):
+    """What libraries log becomes events of ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = min(record.levelno // 10 * 10, logging.CRITICAL)
+        said = {"logger": record.name, "exc_info": record.exc_info} if record.exc_info else {"logger": record.name}
+        structlog.get_logger().log(level, record.getMessage(), **said)
 
 
 def log_errors() -> None:

@@ -9,18 +9,21 @@ from release_management.adapters.clock import RecordingClock
 from release_management.adapters.executors import EXECUTORS, make_executor
 from release_management.adapters.home import Home
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.commands import CommandService
+from release_management.adapters.nats.commands import CONSUMER, CommandService
 from release_management.adapters.nats.connection import AWAY, Connection
 from release_management.adapters.nats.dead_letters import DeadLetters
 from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
 from release_management.adapters.roles.agenda import look_after
+from release_management.adapters.roles.backlog import watch_backlog
 from release_management.adapters.roles.bus import on_bus, with_streams
+from release_management.adapters.roles.clocks import look_at_clock
 from release_management.adapters.roles.executor import look_at_orders
-from release_management.adapters.roles.gateway import look_at, look_at_clock
+from release_management.adapters.roles.gateway import look_at
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.passing import keep_serving
 from release_management.adapters.roles.relay import publish_while_it_can
+from release_management.adapters.roles.store import watch_store
 from release_management.adapters.roles.taken_in import QueuedReports
 from release_management.adapters.stack.agenda import ProjectedAgenda
 from release_management.adapters.stack.core import Core
@@ -46,6 +49,7 @@ class Road:
         Executors serve on while the store is away: what was deployed is nobody's trouble.
         """
         async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+            tasks.create_task(watch_store(self._core.log, self._health))
             tasks.create_task(keep_serving(self._decide, self._health))
             await self._streams.wait()
             for name in EXECUTORS:
@@ -57,6 +61,7 @@ class Road:
                 service = ExecutorService(executing, name, executor)
                 tasks.create_task(service.run())
                 tasks.create_task(look_at_orders(service, name, self._health))
+                tasks.create_task(watch_backlog(executing, streams.ORDERS, name, self._health))
 
     async def _decide(self) -> None:
         """Serve everything that needs the store, for as long as one gateway decides."""
@@ -87,13 +92,14 @@ class Road:
             relay = Relay(core.log, NatsEventStream(publishing, core.log.store_id))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(commands.run())
+                tasks.create_task(watch_backlog(deciding, streams.COMMANDS, CONSUMER, health))
                 tasks.create_task(publish_while_it_can(relay, core.log, health))
                 tasks.create_task(orchestrator.run())
-                tasks.create_task(look_after(orchestrator, health))
+                tasks.create_task(look_after(orchestrator, core.log, health))
                 await commands.ready.wait()
                 health.stand("active")
                 while not gateway.deposed.is_set():
-                    look_at(gateway, commands, health)
+                    look_at(gateway, commands, core.appends, health)
                     look_at_clock(core.recording, health)
                     await asyncio.sleep(LOOK_SECONDS)
                 raise DeposedError("the gateway's lease was lost; it is taken again where nobody else has it")

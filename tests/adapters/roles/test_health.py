@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.http import AddressTakenError, HealthServer
@@ -85,6 +86,36 @@ def test_prometheus_hears_whether_it_is_well(health: Health, server: HealthServe
     assert 'relman_role_healthy{role="relay"} 1.0' in ask(server, "/metrics").text
     health.trouble("store", "away")
     assert 'relman_role_healthy{role="relay"} 0.0' in ask(server, "/metrics").text
+
+
+@pytest.mark.parametrize(
+    ("says", "standing"),
+    [
+        (["trouble"], (1, 0)),
+        (["warn"], (0, 1)),
+        (["trouble", "warn"], (0, 1)),
+        (["warn", "trouble"], (1, 0)),
+        (["trouble", "trouble"], (1, 0)),
+        (["trouble", "clear"], (0, 0)),
+        (["warn", "clear", "clear"], (0, 0)),
+    ],
+)
+def test_prometheus_hears_what_is_wrong(
+    health: Health, server: HealthServer, says: list[str], standing: tuple[int, int]
+) -> None:
+    part = f"store {' '.join(says)}"
+    for each in says:
+        getattr(health, each)(*([part] if each == "clear" else [part, "away"]))
+
+    families = text_string_to_metric_families(ask(server, "/metrics").text)
+    found = {
+        one.labels["kind"]: one.value
+        for family in families
+        if family.name == "relman_trouble"
+        for one in family.samples
+        if (one.labels["role"], one.labels["part"]) == ("relay", part)
+    }
+    assert (found.get("trouble", 0), found.get("warning", 0)) == standing
 
 
 def test_anything_else_is_not_found(server: HealthServer) -> None:

@@ -12,6 +12,7 @@ import structlog
 from release_management.domain.registry import Registry
 from release_management.domain.words import NotYet
 from release_management.services import measures
+from release_management.services.appends import Appends
 from release_management.services.bus import GatewayFailed, OlderThanSenderError
 from release_management.services.deciding import Decided, Decider, Ground
 from release_management.services.decisions import COMMANDS
@@ -73,6 +74,7 @@ class Gateway:
         self.deposed = threading.Event()
         self.trouble: str | None = None
         """Why nothing could be stored last, if that is so."""
+        self.appends = Appends()
         self.setbacks = 0
         """How often a wish of a line was not decided. See `submit`."""
         self._log = event_log
@@ -270,7 +272,8 @@ class Gateway:
             decided.append((ticket, decision))
         if not decided:
             return left
-        statuses = self._log.append([decision.append for _, decision in decided], self._lease)
+        with self.appends.timed():
+            statuses = self._log.append([decision.append for _, decision in decided], self._lease)
         self.trouble = None
         measures.BATCH_SIZE.observe(len(decided))
         stored = [isinstance(status, Appended) for status in statuses]

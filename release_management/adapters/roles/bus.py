@@ -71,11 +71,12 @@ async def _keep(connection: Connection, replicas: int, names: Collection[str], h
     try:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(back.wait(), STREAMS_SECONDS)
+                async with asyncio.timeout(STREAMS_SECONDS):  # wait_for loses a cancellation that comes with the event
+                    await back.wait()
             back.clear()
             try:
                 if await missing(js, names):
-                    await ensure_streams(js, replicas, names)
+                    await ensure_streams(js, replicas, names, patience=0)
                 health.clear(part)
             except BusError as error:
                 health.trouble(part, str(error))

@@ -18,12 +18,11 @@ from release_management.adapters.roles.lease import serve_in_turn
 from release_management.adapters.roles.store import on_store
 from release_management.domain.registry import Registry
 from release_management.services import measures
-from release_management.services.appends import Appends
 from release_management.services.gateway import WAITING, Gateway
 from release_management.services.ports import EventLog, Keyring, Lease
 
 LOOK_SECONDS = 0.5
-ACTIVE = ("appends", "clock", "commands", "queue", "store")
+ACTIVE = ("appends", "clock", "commands", "queue", "store", "version")
 """The parts that only the active one has."""
 
 
@@ -34,7 +33,6 @@ class GatewayRole:
         self._home = home
         self._health = health
         self._clock = RecordingClock()
-        self._appends = Appends()
 
     async def serve(self) -> None:
         """Serve until cancelled."""
@@ -58,7 +56,7 @@ class GatewayRole:
     async def _decide(
         self, lease: Lease, connection: Connection, log: EventLog, registry: Registry, keyring: Keyring
     ) -> None:
-        gateway = Gateway(self._appends.through(log), registry, keyring, self._clock, new_id, EXECUTORS, lease)
+        gateway = Gateway(log, registry, keyring, self._clock, new_id, EXECUTORS, lease)
         commands = CommandService(connection, gateway, DeadLetters(connection, keyring))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -69,7 +67,7 @@ class GatewayRole:
                 await commands.ready.wait()
                 self._health.stand("active")
                 while not gateway.deposed.is_set():
-                    look_at(gateway, commands, self._appends, self._health)
+                    look_at(gateway, commands, self._health)
                     look_at_clock(self._clock, self._health)
                     await asyncio.sleep(LOOK_SECONDS)
                 for each in serving:
@@ -80,7 +78,7 @@ class GatewayRole:
                 self._health.clear(part)
 
 
-def look_at(gateway: Gateway, commands: CommandService, appends: Appends, health: Health) -> None:
+def look_at(gateway: Gateway, commands: CommandService, health: Health) -> None:
     """Have the health say how the gateway does."""
     waiting = gateway.waiting
     measures.QUEUE_LENGTH.set(waiting)
@@ -89,7 +87,7 @@ def look_at(gateway: Gateway, commands: CommandService, appends: Appends, health
         health.warn("queue", f"{waiting:,} of {WAITING:,} commands wait; at the end callers are told busy")
     else:
         health.clear("queue")
-    if (slow := appends.warning) is not None:
+    if (slow := gateway.appends.warning) is not None:
         health.warn("appends", slow)
     else:
         health.clear("appends")

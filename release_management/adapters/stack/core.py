@@ -13,7 +13,6 @@ from release_management.adapters.executors import EXECUTORS
 from release_management.adapters.home import Home
 from release_management.adapters.nats.client import NotReachableError
 from release_management.domain.registry import Registry
-from release_management.services.appends import Appends
 from release_management.services.bus import GatewayFailed
 from release_management.services.gateway import Gateway
 from release_management.services.outcomes import busy
@@ -39,7 +38,6 @@ class Core:
     def __init__(self, home: Home, recording: RecordingClock | None = None) -> None:
         """`recording`: who opens it again within one process gives the same one, which remembers the time before."""
         self.home = home
-        self.appends = Appends()
         self.recording = recording or RecordingClock()
         self.home.prepare()
         self.clock = SystemClock()
@@ -87,9 +85,7 @@ class Core:
         self._opened.close()
 
     def _begin(self, lease: Lease) -> Gateway:
-        return Gateway(
-            self.appends.through(self.log), self.registry, self.keyring, self.recording, new_id, EXECUTORS, lease
-        )
+        return Gateway(self.log, self.registry, self.keyring, self.recording, new_id, EXECUTORS, lease)
 
     def _await_lease(self) -> Lease:
         deadline = time.monotonic() + PATIENCE_SECONDS

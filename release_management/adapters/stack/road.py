@@ -99,7 +99,7 @@ class Road:
                 await commands.ready.wait()
                 health.stand("active")
                 while not gateway.deposed.is_set():
-                    look_at(gateway, commands, core.appends, health)
+                    look_at(gateway, commands, health)
                     look_at_clock(core.recording, health)
                     await asyncio.sleep(LOOK_SECONDS)
                 raise DeposedError("the gateway's lease was lost; it is taken again where nobody else has it")

@@ -97,7 +97,7 @@ class Projector:
                 if not self._writing.may_pass(error):
                     raise
                 self.trouble = " ".join(f"the read models' database takes nothing in: {error.orig}".split())
-                _log.warning("the read models' database takes nothing in", error=str(error.orig), again_in=pause)
+                _log.warning("the read models' database does not answer", error=str(error.orig), again_in=pause)
             else:
                 continue
             stop.wait(pause)

@@ -79,6 +79,8 @@ class ExecutorService:
         self._ticker = Ticker(TICK_SECONDS)
         self._held: set[int] = set()
         self._under_way: set[str] = set()
+        self._untaken: dict[str, str] = {}
+        """Why the bus does not take a report, by the report's id."""
         self._puller = Puller(connection, streams.ORDERS, self._consumer)
         self.ready = self._puller.ready
 
@@ -86,6 +88,12 @@ class ExecutorService:
     def trouble(self) -> str | None:
         """Why no orders can be taken at the moment."""
         return self._puller.trouble
+
+    @property
+    def reports_trouble(self) -> str | None:
+        """Why reports cannot be stored at the moment; their orders are carried out."""
+        reasons = list(self._untaken.values())
+        return f"reports that wait for the bus: {len(reasons):,}; {reasons[-1]}" if reasons else None
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -181,15 +189,19 @@ class ExecutorService:
         # No message id: whoever had used it before on this stream, a client too, would have the report dropped.
         headers = {streams.CONTENT_TYPE: streams.CLOUDEVENT}
         retry = FIRST_RETRY_SECONDS
-        while True:
-            try:
-                await publish(self._connection, f"{streams.REPORT_SUBJECTS}.{self._name}", payload, headers)
-                return
-            except BusError as error:
-                if retry == FIRST_RETRY_SECONDS:
-                    _log.warning("report waits for the bus", deployment=report.deployment, reason=str(error))
-                await asyncio.sleep(retry)
-                retry = min(2 * retry, LAST_RETRY_SECONDS)
+        try:
+            while True:
+                try:
+                    await publish(self._connection, f"{streams.REPORT_SUBJECTS}.{self._name}", payload, headers)
+                    return
+                except BusError as error:
+                    if id not in self._untaken:
+                        _log.warning("report waits for the bus", deployment=report.deployment, reason=str(error))
+                    self._untaken[id] = str(error)
+                    await asyncio.sleep(retry)
+                    retry = min(2 * retry, LAST_RETRY_SECONDS)
+        finally:
+            self._untaken.pop(id, None)
 
     async def _leave(self, message: Msg, sequence: int, reason: str) -> None:
         """Let a newer executor beside us have an order; at its last delivery there was none for long enough."""

@@ -43,7 +43,8 @@ class ExecutorRole:
 
 
 async def look_at_orders(service: ExecutorService, name: str, health: Health) -> None:
-    """Have the health say whether orders can be taken, until cancelled."""
+    """Have the health say whether orders can be taken and reports be stored, until cancelled."""
     while True:
         health.show(f"orders {name}", service.trouble)
+        health.show(f"reports {name}", service.reports_trouble)
         await asyncio.sleep(LOOK_SECONDS)

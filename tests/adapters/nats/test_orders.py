@@ -321,12 +321,15 @@ async def test_a_report_waits_for_room_and_the_order_for_its_report(server: Nats
         await publish(bus.connection, "relman.commands.a.b", b"in the way", {})
         settled = await watch(bus, ACKS)
         refused = await watch(bus, REPORTS)
-        async with running(service(bus, executor).run()):
+        serving = service(bus, executor)
+        async with running(serving.run()):
             await NatsOrderChannel(bus.connection).send(order(), 0)
             await refused.next_msg(timeout=5)
             await refused.next_msg(timeout=5)
             assert settled.pending_msgs == 0
+            assert str(serving.reports_trouble).startswith("reports that wait for the bus: 1; ")
             await js.purge_stream(streams.COMMANDS)
             assert (await settled.next_msg(timeout=5)).data == b"+ACK"
+            assert serving.reports_trouble is None
         kept = await js.get_msg(streams.COMMANDS, 2)
         assert json.loads(kept.data or b"")["type"] == "deployment.report_step"

@@ -82,6 +82,7 @@ class CommandService:
         self._troubled = 0
         self._setbacks = gateway.setbacks
         self._older: tuple[float, str] | None = None
+        self._unburied: str | None = None
         self._ticker = Ticker(TICK_SECONDS)
         self._puller = Puller(connection, streams.COMMANDS, _consumer, batch=WINDOW, fresh=True)
         self._slots = asyncio.Semaphore(WINDOW)
@@ -99,8 +100,8 @@ class CommandService:
 
     @property
     def trouble(self) -> str | None:
-        """Why no queued commands can be taken at the moment."""
-        return self._puller.trouble
+        """Why no queued commands can be taken at the moment, or what is none cannot be kept."""
+        return self._puller.trouble or self._unburied
 
     @property
     def older(self) -> str | None:
@@ -291,8 +292,10 @@ class CommandService:
         while True:
             try:
                 await self._dead_letters.store(message.subject, message.data, message.headers, reason, origin)
+                self._unburied = None
                 break
             except BusError as error:
+                self._unburied = str(error)
                 _log.warning("dead letter not kept yet", subject=message.subject, reason=str(error))
                 await asyncio.sleep(self._retry_seconds)
         await settle(self._connection, message, BURIED)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from release_management.adapters.stack.backends import Backend
     from release_management.manager import ReleaseManager
 
-BUSY_SECONDS = 5.0
+BUSY_SECONDS = 10.0
 LOOK_SECONDS = 0.05
 
 

@@ -95,20 +95,11 @@ def test_long_histories_are_measured_against_a_store_that_was_just_begun() -> No
 
 
 @pytest.mark.timeout(300)
-def test_everything_is_measured_on_postgresql() -> None:
-    rows = json.loads(bench("--json", store="PostgreSQL"))
+def test_on_postgresql_the_installation_is_measured_too() -> None:
+    rows = json.loads(bench("--json", "--only", "projection", "--only", "memory", store="PostgreSQL"))
 
     assert {row["store"] for row in rows} == {"PostgreSQL"}
-    assert [row["measure"].replace(", busy", "") for row in rows] == [
-        *2 * ["commands/s, 1 caller"],
-        *2 * ["commands/s, 32 callers"],
-        "commands/s, 32 coroutines",
-        "replay, events/s",
-        "projection, events/s",
-        *HISTORY,
-        *BUS,
-        *MEMORY,
-    ]
+    assert [row["measure"] for row in rows] == ["projection, events/s", *MEMORY]
     assert all(row["ours"]["low"] > 0 for row in rows)
     assert all(row["ratio"] is not None for row in rows if row["against"])
 

@@ -38,9 +38,18 @@ class _Passed(logging.Handler):
 
 
 def log_errors() -> None:
-    """Inside somebody else's program: errors only, unless that program has configured structlog itself."""
+    """Inside somebody else's program: errors only, unless that program has configured structlog itself.
+
+    A traceback is without the values of variables, which may be personal texts.
+    """
     if not structlog.is_configured():
         structlog.configure(
+            processors=[
+                structlog.processors.add_log_level,
+                structlog.dev.set_exc_info,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+            ],
             wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
             logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         )

@@ -9,7 +9,7 @@ from typing import NoReturn
 from release_management.adapters.roles.beside import beside
 from release_management.adapters.roles.health import Health
 from release_management.services import measures
-from release_management.services.ports import EventLog, LogUnavailableError
+from release_management.services.ports import EventLog, LogDamagedError, LogUnavailableError
 from release_management.services.threads import in_thread
 
 LOOK_SECONDS = 1.0
@@ -41,7 +41,7 @@ async def watch_store(log: EventLog, health: Health) -> NoReturn:
             raise
         try:
             measures.LOG_POSITION.set(asking.result())
-        except LogUnavailableError as error:
+        except (LogUnavailableError, LogDamagedError) as error:
             health.trouble("log", str(error))
         else:
             answered = time.monotonic()

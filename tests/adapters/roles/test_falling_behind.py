@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 from prometheus_client import REGISTRY
 
-from release_management.adapters.roles import gateway, projector, relay
+from release_management.adapters.event_store import GapError
+from release_management.adapters.roles import gateway, projector, relay, store
 from release_management.adapters.roles.health import Health
 from release_management.projections.bookkeeping import Standing
 from release_management.services import appends
@@ -109,6 +110,27 @@ def test_a_relay_whose_bus_is_away_falls_behind_for_all_to_see(monkeypatch: pyte
     asyncio.run(watch())
     assert (gauge("relman_log_position"), gauge("relman_relay_position")) == (5, 3)
     assert [each["part"] for each in health.document()["troubles"]] == ["events"]
+
+
+def test_a_log_that_was_damaged_ends_nobody_who_can_go_on_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "LOOK_SECONDS", 0.001)
+    health = Health("road")
+    log = FakeLog(3)
+
+    def damaged() -> int:
+        raise GapError("position 3", 3, None)
+
+    async def watch() -> None:
+        watching = asyncio.ensure_future(store.watch_store(log, health))
+        async with asyncio.timeout(5):
+            for last_position, said in ((damaged, 1), (lambda: 3, 0)):
+                cast(Any, log).last_position = last_position
+                while len(health.document()["troubles"]) != said:
+                    await asyncio.sleep(0.001)
+        assert not watching.done()
+        watching.cancel()
+
+    asyncio.run(watch())
 
 
 def test_an_append_that_takes_long_is_said_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,8 @@ def bus_url(folder: Path) -> str | None:
 def _open(data: str, creates: bool) -> "Backend":
     """A backend that answers. A folder that another command holds for a moment is waited for."""
     from release_management.adapters.nats.client import NotReachableError
-    from release_management.adapters.stack.backends import Client, connect
+    from release_management.adapters.stack.backends import connect
+    from release_management.adapters.stack.client import Client
 
     if not creates and is_empty(data):
         raise nothing_there(data)

@@ -4,35 +4,19 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from itertools import chain, cycle
-from pathlib import Path
 from typing import Any
 
 import nats
 import psycopg
-import pytest
 
 from release_management.adapters.nats.urls import credentials
 from tests.acceptance.bus import event
 from tests.acceptance.roles import Roles, until
-from tests.servers.postgres import Databases, PostgresServer
+from tests.servers.postgres import PostgresServer
 
 QUEUED = 200
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def roles(request: pytest.FixtureRequest, postgres_server: Databases, tmp_path: Path) -> Iterator[Roles]:
-    made = Roles(tmp_path, postgres_server.new_database() if request.param == "postgres" else None)
-    yield made
-    asyncio.run(made.close())
-
-
-@pytest.fixture
-def own_server() -> Iterator[PostgresServer]:
-    with PostgresServer() as server:
-        yield server
 
 
 def queue(roles: Roles, count: int) -> None:
@@ -81,50 +65,44 @@ def test_queued_commands_are_decided_in_their_order_across_the_death_of_gateways
 
 
 def test_queued_commands_are_decided_in_their_order_when_the_store_comes_back(
-    own_server: PostgresServer, tmp_path: Path
+    on_own_server: Roles, own_server: PostgresServer
 ) -> None:
-    roles = Roles(tmp_path, own_server.new_database())
-    try:
-        roles.bus.start()
-        gateway = roles.start("gateway")
-        sending = threading.Thread(target=queue, args=(roles, QUEUED))
-        sending.start()
-        for _ in range(3):
-            reached = len(decided(roles))
-            until(lambda reached=reached: len(decided(roles)) > min(reached, QUEUED - 1), 20)  # type: ignore[misc] # binds the loop's value
-            own_server.kill()
-            time.sleep(0.1)
-            own_server.start()
-        sending.join()
+    roles = on_own_server
+    roles.bus.start()
+    gateway = roles.start("gateway")
+    sending = threading.Thread(target=queue, args=(roles, QUEUED))
+    sending.start()
+    for _ in range(3):
+        reached = len(decided(roles))
+        until(lambda reached=reached: len(decided(roles)) > min(reached, QUEUED - 1), 20)  # type: ignore[misc] # the default binds the loop's value
+        own_server.kill()
+        time.sleep(0.1)
+        own_server.start()
+    sending.join()
 
-        until(lambda: len(decided(roles)) == QUEUED, 60)
-        assert decided(roles) == [f"queued-{number}" for number in range(QUEUED)]
-        until(lambda: gateway.status() == 200, 10)
-    finally:
-        asyncio.run(roles.close())
+    until(lambda: len(decided(roles)) == QUEUED, 60)
+    assert decided(roles) == [f"queued-{number}" for number in range(QUEUED)]
+    until(lambda: gateway.status() == 200, 10)
 
 
 def test_a_gateway_that_stands_by_and_cannot_read_what_a_newer_one_stored_ends_instead_of_following_it(
-    postgres_server: Databases, tmp_path: Path
+    on_postgres: Roles,
 ) -> None:
-    store = postgres_server.new_database()
-    roles = Roles(tmp_path, store)
-    try:
-        roles.bus.start()
-        newer, older = roles.start("gateway"), roles.start("gateway")
-        with psycopg.connect(store, autocommit=True) as connection:
-            connection.execute("INSERT INTO relman_log.kinds VALUES ('flag.dimmed', 7)")
-        newer.kill()
-        queue(roles, 2)
+    roles = on_postgres
+    assert roles.home.store is not None
+    roles.bus.start()
+    newer, older = roles.start("gateway"), roles.start("gateway")
+    with psycopg.connect(roles.home.store, autocommit=True) as connection:
+        connection.execute("INSERT INTO relman_log.kinds VALUES ('flag.dimmed', 7)")
+    newer.kill()
+    queue(roles, 2)
 
-        assert older.process.wait(20) != 0
-        last = (roles.root / "gateway-1.log").read_text().strip().splitlines()[-1]
-        assert last.startswith("error: ")
-        assert "flag.dimmed (schema version 7)" in last
-        with psycopg.connect(store, autocommit=True) as connection:
-            connection.execute("DELETE FROM relman_log.kinds WHERE name = 'flag.dimmed'")
-        assert decided(roles) == []
-        roles.start("gateway")
-        until(lambda: decided(roles) == ["queued-0", "queued-1"], 20)
-    finally:
-        asyncio.run(roles.close())
+    assert older.process.wait(20) != 0
+    last = (roles.root / "gateway-1.log").read_text().strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "flag.dimmed (schema version 7)" in last
+    with psycopg.connect(roles.home.store, autocommit=True) as connection:
+        connection.execute("DELETE FROM relman_log.kinds WHERE name = 'flag.dimmed'")
+    assert decided(roles) == []
+    roles.start("gateway")
+    until(lambda: decided(roles) == ["queued-0", "queued-1"], 20)

@@ -1,14 +1,11 @@
 """Roles that are processes of their own: they share, follow one another, and wait for what is away."""
 
-import asyncio
 import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,37 +20,10 @@ from release_management.services.ports import EventLog
 from tests.acceptance.bus import published
 from tests.acceptance.installation import canary
 from tests.acceptance.roles import Roles, until
-from tests.servers.postgres import Databases, PostgresServer
+from tests.servers.postgres import PostgresServer
 
 HANDOVER_SECONDS = 5.0
 CARRIED_OUT = "relman_orders_total"
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def roles(request: pytest.FixtureRequest, postgres_server: Databases, tmp_path: Path) -> Iterator[Roles]:
-    made = Roles(tmp_path, postgres_server.new_database() if request.param == "postgres" else None)
-    yield made
-    asyncio.run(made.close())
-
-
-@pytest.fixture
-def on_postgres(postgres_server: Databases, tmp_path: Path) -> Iterator[Roles]:
-    made = Roles(tmp_path, postgres_server.new_database())
-    yield made
-    asyncio.run(made.close())
-
-
-@pytest.fixture
-def own_server() -> Iterator[PostgresServer]:
-    with PostgresServer() as server:
-        yield server
-
-
-@pytest.fixture
-def on_own_server(own_server: PostgresServer, tmp_path: Path) -> Iterator[Roles]:
-    made = Roles(tmp_path, own_server.new_database())
-    yield made
-    asyncio.run(made.close())
 
 
 def target(roles: Roles) -> dict[str, Any]:

@@ -28,19 +28,6 @@ def roles(tmp_path: Path) -> Iterator[Roles]:
     asyncio.run(made.close())
 
 
-@pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    with PostgresServer() as server:
-        yield server
-
-
-@pytest.fixture
-def on_server(server: PostgresServer, tmp_path: Path) -> Iterator[Roles]:
-    made = Roles(tmp_path, server.new_database())
-    yield made
-    asyncio.run(made.close())
-
-
 def samples(serving: Serving) -> Samples:
     """Every sample by its name and the values of its labels, in the order of the labels' names."""
     families = text_string_to_metric_families(serving.metrics())
@@ -140,15 +127,15 @@ def test_every_line_of_a_roles_log_is_json_that_says_who_when_how_bad_and_what(r
 
 
 def test_a_store_that_hangs_is_said_by_everybody_who_needs_it_and_they_go_on(
-    server: PostgresServer, on_server: Roles
+    own_server: PostgresServer, on_own_server: Roles
 ) -> None:
-    roles = on_server
+    roles = on_own_server
     serving = roles.start_all()
     shop = roles.manager()
     shop.configure_environments({"staging": target(roles)})
     deployment = shop.deploy(shop.create_release("1.0.0", ["web"]), "staging")
     needing = [each for role, each in serving.items() if role != "executor"]
-    server.freeze()
+    own_server.freeze()
     for each in needing:
         wrong = f'relman_trouble{{kind="trouble",part="log",role="{each.role}"}} 1.0'
         until(lambda each=each, wrong=wrong: wrong in each.metrics(), 15)  # type: ignore[misc] # binds the loop's values
@@ -156,7 +143,7 @@ def test_a_store_that_hangs_is_said_by_everybody_who_needs_it_and_they_go_on(
         assert "log" in {one["part"] for one in each.health()["troubles"]}
     assert serving["executor"].status() == 200
 
-    server.thaw()
+    own_server.thaw()
     assert shop.wait(deployment, 60).succeeded
     for each in serving.values():
         until(lambda each=each: each.status() == 200 and not each.health()["warnings"], 20)  # type: ignore[misc] # as above
@@ -165,8 +152,8 @@ def test_a_store_that_hangs_is_said_by_everybody_who_needs_it_and_they_go_on(
     assert "the event store has not answered for" in log
 
 
-def test_an_append_that_takes_long_is_said_while_it_does_and_for_a_while_after(on_server: Roles) -> None:
-    roles = on_server
+def test_an_append_that_takes_long_is_said_while_it_does_and_for_a_while_after(on_own_server: Roles) -> None:
+    roles = on_own_server
     roles.bus.start()
     gateway = roles.start("gateway")
     roles.start("projector")

@@ -1,23 +1,17 @@
 """Two ways to reach an installation: as its owner, in this process, or as a client, over the bus."""
 
-import asyncio
-import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from release_management.adapters.folder import FolderBusyError, FolderLock
-from release_management.adapters.nats.client import BusClient, NotReachableError
+from release_management.adapters.nats.client import NotReachableError
 from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
 from release_management.adapters.nats.urls import read_url
+from release_management.adapters.stack.client import Client
 from release_management.adapters.stack.logs import log_errors
-from release_management.adapters.stack.loop import LoopThread
 from release_management.domain.record import Recorded
-from release_management.services.bus import BusError
 from release_management.services.wishes import Outcome, Wish
-
-PROGRESS_SECONDS = 30.0
-"""For how long the bus may bring none of the records that it should have."""
 
 if TYPE_CHECKING:
     from release_management.adapters.read_model import Progress, Unparked
@@ -70,124 +64,6 @@ class Backend(Protocol):
     def close(self) -> None:
         """Stop what this process started, release what it holds."""
         ...
-
-
-class MissingRecordsError(BusError):
-    """The bus does not have all records of the log any more."""
-
-
-class Client:
-    """A client over the bus of an installation that runs elsewhere."""
-
-    verifies_user = False
-
-    def __init__(self, url: str, folder: Path | None = None) -> None:
-        """`folder`: where the installation keeps its data, if that is on this machine."""
-        self._loop = LoopThread("bus client")
-        self._bus = BusClient(url)
-        self._folder = folder
-        self._last = 0
-
-    def ask(self, wish: Wish) -> Outcome:
-        """Ask over the bus."""
-        outcome = self._loop.run(self._bus.ask(wish))
-        self._last = max(self._last, outcome.last)
-        return outcome
-
-    def query(self, name: str, params: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
-        """Ask over the bus; the answer has taken in whatever was asked for through this client."""
-        return cast(list[dict[str, Any]], self._loop.run(self._bus.query(name, params, max(after, self._last))))
-
-    def start_road(self) -> None:
-        """It runs there."""
-
-    def dead_letters(self, limit: int) -> list[DeadLetter]:
-        """Ask over the bus."""
-        return self._loop.run(self._bus.dead_letters(limit))
-
-    def dead_letter(self, id: int) -> OpenedLetter | None:
-        """Ask over the bus."""
-        return self._loop.run(self._bus.dead_letter(id))
-
-    def replay_dead_letters(self, ids: Sequence[int]) -> list[Replay]:
-        """Ask over the bus."""
-        return self._loop.run(self._bus.replay_dead_letters(ids))
-
-    def records(self, after: int, *, follow: bool) -> Iterator[Recorded]:
-        """The published events with `follow`; else the log itself where it is at hand, or all that the bus has of it.
-
-        Without `follow` raises `MissingRecordsError` where the bus does not have all of it any more, and
-        `NotReachableError` where it brings nothing more.
-        """
-        if follow:
-            events = self._bus.events(after)
-            while True:
-                yield self._loop.run(anext(events))
-        elif self._folder is not None:
-            yield from _read_log(self._folder, after)
-        else:
-            yield from self._published(after, self._position())
-
-    def _published(self, after: int, last: int) -> Iterator[Recorded]:
-        """All published events above `after` up to `last`, without a gap."""
-        events = self._bus.events(after)
-        try:
-            while after < last:
-                try:
-                    recorded = self._loop.run(asyncio.wait_for(anext(events), PROGRESS_SECONDS))
-                except TimeoutError:
-                    raise NotReachableError(
-                        f"the bus brings nothing after position {after:,}, though there are records up to {last:,}: is "
-                        "the relay running? Where the log is kept, with --data FOLDER, it is read without the bus"
-                    ) from None
-                if recorded.position != after + 1:
-                    raise MissingRecordsError(
-                        f"the bus does not have the records {after + 1:,} to {recorded.position - 1:,} any more; "
-                        "the log has them: read it where it is kept, with --data FOLDER"
-                    )
-                after = recorded.position
-                yield recorded
-        finally:
-            with contextlib.suppress(RuntimeError):  # it still waits for the next event, after ctrl-C: it ends with us
-                self._loop.run(events.aclose())
-
-    def _position(self) -> int:
-        return max((int(row["position"]) for row in self.query("position", {})), default=0)
-
-    def rebuild(self, projection: str | None, progress: "Progress | None" = None) -> None:
-        """Beside the running projector, which takes it over should this process die; only where its folder is."""
-        from release_management.adapters.stack.rebuilding import rebuild
-
-        rebuild(self._here("rebuild"), projection, progress)
-
-    def unpark(self, projection: str, stream: str | None) -> "Unparked":
-        """Beside the running projector; only where its folder is."""
-        from release_management.adapters.stack.rebuilding import unpark
-
-        return unpark(self._here("unpark"), projection, stream)
-
-    def _here(self, what: str) -> Path:
-        if self._folder is None:
-            raise NotReachableError(
-                f"the read models are looked after where they are kept: run relman projections {what} there, with "
-                "--data FOLDER"
-            )
-        return self._folder
-
-    def close(self) -> None:
-        """Leave."""
-        self._loop.run(self._bus.close())
-        self._loop.close()
-
-
-def _read_log(folder: Path, after: int) -> Iterator[Recorded]:
-    # Who only asks over the bus need not load the stores.
-    from release_management.adapters.home import Home
-    from release_management.adapters.stack.owner import read_log
-    from release_management.domain.registry import Registry
-
-    with contextlib.closing(Home.at(folder).open_log(Registry())) as log:
-        yield from read_log(log, after, follow=False)
 
 
 def connect(data: str, *, may_start: bool, store: str | None = None) -> Backend:

@@ -17,13 +17,14 @@ from release_management.adapters.read_model import TROUBLE, Progress, Unparked
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.passing import damaged, is_damage, keep_serving
 from release_management.adapters.roles.projector import Answering
-from release_management.adapters.stack.backends import Client
+from release_management.adapters.stack.client import Client
 from release_management.adapters.stack.core import Core
 from release_management.adapters.stack.loop import LoopThread
 from release_management.adapters.stack.reading import Reading
+from release_management.adapters.stack.records import read_log
 from release_management.adapters.stack.road import Road
 from release_management.domain.record import Recorded
-from release_management.services.ports import EventLog, LogUnavailableError
+from release_management.services.ports import LogUnavailableError
 from release_management.services.wishes import Outcome, Wish
 
 NEEDS_ROAD = frozenset(
@@ -195,16 +196,3 @@ class Owner:
         self._reading.close()
         self._core.close()
         self._lock.release()
-
-
-def read_log(log: EventLog, after: int, *, follow: bool) -> Iterator[Recorded]:
-    """The log's records above a position, page by page."""
-    while True:
-        page = log.read(after)
-        yield from page
-        if page:
-            after = page[-1].position
-        elif not follow:
-            return
-        else:
-            log.wait(after, 1.0)

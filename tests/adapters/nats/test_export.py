@@ -17,8 +17,8 @@ from release_management.adapters.nats.client import NotReachableError
 from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.queries import QueryService
 from release_management.adapters.nats.server import NatsServer
-from release_management.adapters.stack import backends
-from release_management.adapters.stack.backends import Client, MissingRecordsError
+from release_management.adapters.stack import client as module
+from release_management.adapters.stack.client import Client, MissingRecordsError
 from release_management.domain.record import Recorded
 from tests.adapters.nats.fakes import Bus, FakeLog, connected, running
 
@@ -72,7 +72,7 @@ async def test_a_record_that_was_removed_in_between_is_named(server: NatsServer)
 async def test_a_relay_that_is_behind_is_not_waited_for_without_end(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backends, "PROGRESS_SECONDS", 0.3)
+    monkeypatch.setattr(module, "PROGRESS_SECONDS", 0.3)
     async with published(server, 4):
         with pytest.raises(NotReachableError, match="nothing after position 4, though there are records up to 6"):
             await taken(server.url)

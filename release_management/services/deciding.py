@@ -41,13 +41,15 @@ class Ground:
     """What the decisions of one batch rest on.
 
     `base` has the stored version of every stream that was read, `carried` its state after the batch's decisions so far.
-    `actors` are the ids that were looked up.
+    `actors` are the ids that were looked up. `moment` is the time of all that the batch records: when it was begun,
+    which is after all of it had come.
     """
 
     load: Callable[[str], Folded]
     base: dict[str, int] = field(default_factory=dict)
     carried: dict[str, Folded] = field(default_factory=dict)
     actors: dict[tuple[str, str], str] = field(default_factory=dict)
+    moment: str = ""
 
     def state(self, stream: str) -> Any:
         """The stream's state as the batch has it."""
@@ -85,7 +87,7 @@ class Decider:
         Raises `NotYet`, `OlderThanSenderError`, and faults of ours, the log's and the clock's.
         """
         actor = self._actor(wish, ground)
-        moment = timestamp(self._clock.now())
+        moment = ground.moment = ground.moment or timestamp(self._clock.now())
         desk = Desk(
             ground.state,
             now=moment,

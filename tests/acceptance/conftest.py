@@ -45,6 +45,14 @@ def roles(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Roles]:
 
 
 @pytest.fixture
+def on_files(tmp_path: Path) -> Iterator[Roles]:
+    """Roles on SQLite."""
+    made = Roles(tmp_path, None)
+    yield made
+    asyncio.run(made.close())
+
+
+@pytest.fixture
 def on_postgres(postgres_server: Databases, tmp_path: Path) -> Iterator[Roles]:
     """Roles on PostgreSQL."""
     made = Roles(tmp_path, postgres_server.new_database())

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from release_management.adapters.local.ports import free_port
 from release_management.adapters.nats.urls import read_url
+from release_management.adapters.roles.process import ROLES
 from release_management.domain.record import Recorded
 from release_management.domain.registry import Registry
 from release_management.services.ports import EventLog
@@ -55,7 +56,8 @@ def test_a_release_goes_through_roles_that_are_processes_of_their_own(roles: Rol
     assert [each.stop() for each in serving.values()] == [0] * len(serving)
 
 
-def test_who_is_told_to_stop_does_not_wait_for_questions_that_wait(roles: Roles) -> None:
+def test_who_is_told_to_stop_does_not_wait_for_questions_that_wait(on_files: Roles) -> None:
+    roles = on_files
     roles.bus.start()
     projector = roles.start("projector")
     shop = roles.manager()
@@ -120,7 +122,8 @@ def test_a_frozen_gateway_is_followed_too_and_decides_nothing_when_it_wakes(on_p
 
 
 @pytest.mark.timeout(240)
-def test_executors_of_one_name_share_its_orders_and_the_death_of_one_does_not_matter(roles: Roles) -> None:
+def test_executors_of_one_name_share_its_orders_and_the_death_of_one_does_not_matter(on_files: Roles) -> None:
+    roles = on_files
     serving = roles.start_all()
     sharing = serving["executor"], roles.start("executor")
     shop = roles.manager()
@@ -140,7 +143,8 @@ def test_executors_of_one_name_share_its_orders_and_the_death_of_one_does_not_ma
 
 
 @pytest.mark.timeout(240)
-def test_orchestrator_timers_and_relay_are_followed_and_everything_happens_once(roles: Roles) -> None:
+def test_orchestrator_timers_and_relay_are_followed_and_everything_happens_once(on_postgres: Roles) -> None:
+    roles = on_postgres
     first = roles.start_all()
     second = {role: roles.start(role) for role in ("orchestrator", "timers", "relay")}
     assert {role: (first[role].health()["standing"], each.health()["standing"]) for role, each in second.items()} == (
@@ -176,7 +180,8 @@ def step_of(recorded: Recorded) -> tuple[object, ...]:
     return recorded.stream, recorded.name, data["leg"], data["step"]
 
 
-def test_roles_that_are_started_before_the_bus_wait_for_it(roles: Roles) -> None:
+def test_roles_that_are_started_before_the_bus_wait_for_it(on_files: Roles) -> None:
+    roles = on_files
     began = [roles.begin(role) for role in ("relay", "executor", "projector", "orchestrator", "timers", "gateway")]
     time.sleep(1.0)
     roles.bus.start()
@@ -203,7 +208,19 @@ def test_roles_wait_for_a_store_that_is_away_say_so_and_go_on(on_own_server: Rol
     assert len(starts(roles)) == 2
 
 
-def test_roles_wait_for_a_bus_that_is_away_say_so_and_go_on(roles: Roles) -> None:
+def assert_every_line_says_who_when_how_bad_and_what(roles: Roles, role: str) -> None:
+    (file,) = roles.root.glob(f"{role}-*.log")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {"standing", "trouble"} <= {line["event"] for line in lines}, role
+    for line in lines:
+        assert line["role"] == role
+        assert line["instance"] == lines[0]["instance"]
+        assert line["level"] in {"info", "warning", "error"}
+        assert line["timestamp"] > "2026"
+
+
+def test_roles_wait_for_a_bus_that_is_away_say_so_and_go_on(on_files: Roles) -> None:
+    roles = on_files
     serving = roles.start_all()
     shop = roles.manager()
     shop.configure_environments({"staging": target(roles)})
@@ -218,6 +235,11 @@ def test_roles_wait_for_a_bus_that_is_away_say_so_and_go_on(roles: Roles) -> Non
         until(lambda each=each: each.status() == 200, 20)  # type: ignore[misc] # as above
     assert shop.wait(deployment, 60).succeeded
     assert len(starts(roles)) == 1
+    for each in serving.values():
+        each.stop()
+    assert serving.keys() == ROLES.keys()
+    for role in serving:
+        assert_every_line_says_who_when_how_bad_and_what(roles, role)
 
 
 def test_a_role_that_meets_records_of_a_newer_version_says_which_and_ends(on_postgres: Roles) -> None:
@@ -237,7 +259,8 @@ def test_a_role_that_meets_records_of_a_newer_version_says_which_and_ends(on_pos
     assert last.startswith("error: ")
 
 
-def test_metrics_are_what_prometheus_reads(roles: Roles) -> None:
+def test_metrics_are_what_prometheus_reads(on_files: Roles) -> None:
+    roles = on_files
     serving = roles.start_all()
     shop = roles.manager()
     shop.configure_environments({"staging": {}})

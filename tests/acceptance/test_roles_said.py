@@ -1,31 +1,18 @@
 """What roles that are processes of their own say of their work and their troubles: health, metrics and log."""
 
-import asyncio
-import json
 import resource
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 
 import psycopg
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from release_management.adapters.roles.process import ROLES
 from tests.acceptance.installation import canary
 from tests.acceptance.roles import Roles, Serving, until
 from tests.acceptance.test_roles import starts, target
 from tests.servers.postgres import PostgresServer
 
 Samples = dict[tuple[str, ...], float]
-
-
-@pytest.fixture
-def roles(tmp_path: Path) -> Iterator[Roles]:
-    made = Roles(tmp_path, None)
-    yield made
-    asyncio.run(made.close())
 
 
 def samples(serving: Serving) -> Samples:
@@ -49,7 +36,8 @@ def deploy(roles: Roles) -> None:
     assert shop.wait(waiting, 30).succeeded
 
 
-def test_every_role_measures_its_positions_lags_outcomes_and_latencies(roles: Roles) -> None:
+def test_every_role_measures_its_positions_lags_outcomes_and_latencies(on_files: Roles) -> None:
+    roles = on_files
     serving = roles.start_all()
     deploy(roles)
     positions: list[tuple[str, tuple[str, ...]]] = [
@@ -107,25 +95,6 @@ def test_every_role_measures_its_positions_lags_outcomes_and_latencies(roles: Ro
         assert each["relman_role_healthy", role] == 1
 
 
-def test_every_line_of_a_roles_log_is_json_that_says_who_when_how_bad_and_what(roles: Roles) -> None:
-    serving = roles.start_all()
-    roles.bus.stop()
-    for each in serving.values():
-        until(lambda each=each: each.status() == 503, 20)  # type: ignore[misc] # the default binds the loop's value
-        each.stop()
-
-    assert serving.keys() == ROLES.keys()
-    for file in roles.root.glob("*.log"):
-        role = file.name.partition("-")[0]
-        lines = [json.loads(line) for line in file.read_text().splitlines()]
-        assert {"standing", "trouble"} <= {line["event"] for line in lines}, role
-        for line in lines:
-            assert line["role"] == role
-            assert line["instance"] == lines[0]["instance"]
-            assert line["level"] in {"info", "warning", "error"}
-            assert line["timestamp"] > "2026"
-
-
 def test_a_store_that_hangs_is_said_by_everybody_who_needs_it_and_they_go_on(
     own_server: PostgresServer, on_own_server: Roles
 ) -> None:
@@ -175,7 +144,8 @@ def test_an_append_that_takes_long_is_said_while_it_does_and_for_a_while_after(o
     assert 'relman_trouble{kind="warning",part="appends",role="gateway"} 1.0' in gateway.metrics()
 
 
-def test_a_projector_that_cannot_write_says_so_and_goes_on_once_it_can(roles: Roles) -> None:
+def test_a_projector_that_cannot_write_says_so_and_goes_on_once_it_can(on_files: Roles) -> None:
+    roles = on_files
     roles.bus.start()
     roles.start("gateway")
     projector = roles.start("projector")

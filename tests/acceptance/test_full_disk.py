@@ -104,9 +104,9 @@ class TestPostgreSQL:
 
 
 class TestBus:
-    @pytest.fixture(params=[True, False], ids=["a full file system", "files that may not grow"])
-    def disk(self, request: pytest.FixtureRequest) -> Iterator[SmallDisk]:
-        with closing(SmallDisk(32, mounted=request.param, largest_file=64 * 1024)) as made:
+    @pytest.fixture
+    def disk(self) -> Iterator[SmallDisk]:
+        with closing(SmallDisk(32, largest_file=64 * 1024)) as made:
             yield made
 
     @pytest.fixture

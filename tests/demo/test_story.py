@@ -1,4 +1,4 @@
-"""`make demo STORE=postgres`, the whole story with fewer requests, and what becomes of a part that is not observed."""
+"""What becomes of a part of the demo that is not observed. The whole story is told by `.ci/run`."""
 
 import subprocess
 import sys
@@ -19,23 +19,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made.mkdir()
     monkeypatch.setattr(story, "tempfile", SimpleNamespace(mkdtemp=lambda prefix: str(made)))
     return made
-
-
-@pytest.mark.timeout(300)
-def test_the_story_is_observed_from_beginning_to_end(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(story, "RATE", 100)
-    monkeypatch.setattr(story, "PER_WEIGHT", 100)
-    monkeypatch.setattr(story, "TOLERANCE", 5)
-
-    code = main("postgres")
-
-    told = capsys.readouterr().out
-    assert code == 0, told
-    assert [line[0] for line in told.splitlines() if line.startswith(("✔", "✗", "⚡"))] == [*"✔✔✗⚡✔"], told
-    assert "⚡ kill -9 of each of " in told
-    assert not folder.exists()
 
 
 def test_what_was_not_observed_is_named_and_what_was_logged_is_kept(

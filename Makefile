@@ -23,7 +23,7 @@ demo: $(READY) ## Watch a release from first deployment to audit (STORE=postgres
 	@$(PY) -m demo.story --store $(or $(STORE),sqlite) $(ARGS)
 
 test: $(READY) ## Run the tests (ARGS="-k word" goes to pytest)
-	@$(PY) -m pytest $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(PY) -m pytest $(ARGS) # a thousand processes are started, and compile nothing anew
 
 lint: $(READY) ## Check style, types and the direction of imports
 	@$(PY) -m ruff check

@@ -159,14 +159,16 @@ class Gateway:
     def _enqueue(self, ticket: Ticket) -> bool:
         """Whether there is room for it; it is answered where there is none."""
         with self._intake:
-            if self._closing:
-                reason = "the gateway is being closed; ask again when it is back"
+            if self._closing and self.deposed.is_set():
+                answer: Outcome | Exception = DeposedError(DEPOSED)
+            elif self._closing:
+                answer = busy(ticket.wish, "the gateway is being closed; ask again when it is back")
             elif len(self._queue) >= WAITING:
-                reason = f"{WAITING} wishes wait already; try again in a moment"
+                answer = busy(ticket.wish, f"{WAITING} wishes wait already; try again in a moment")
             else:
                 self._queue.append(ticket)
                 return True
-        self._put_off(ticket, busy(ticket.wish, reason))
+        self._put_off(ticket, answer)
         return False
 
     def _put_off(self, ticket: Ticket, answer: Outcome | Exception) -> None:

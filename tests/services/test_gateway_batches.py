@@ -261,6 +261,9 @@ def test_a_gateway_whose_role_was_taken_says_so_and_stores_nothing_more(office: 
             asked.result(PATIENCE)
 
     assert gateway.deposed.is_set()
+    gateway.close()
+    with pytest.raises(DeposedError):
+        gateway.ask(office.wish("environment.configure", {"name": "e3"})).result(PATIENCE)
     assert office.log.last_position() == last
     follows = office.open_gateway(other, taken)
     assert follows.ask(wish).result(PATIENCE).status == "repeated"

@@ -44,13 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _log_plainly() -> Iterator[None]:
-    """What a test's program made of the log is no concern of the next test's.
-
-    Faults that are asked for are logged, and structlog's own tracebacks take a second each to write.
-    """
-    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    structlog.configure(processors=[structlog.processors.add_log_level, plain])
+def _log_as_by_default() -> Iterator[None]:
+    """What a test's program made of the log is no concern of the next test's."""
     yield
     structlog.reset_defaults()
 

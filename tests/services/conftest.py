@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.servers.postgres import Databases
 from tests.services.office import Office
@@ -23,3 +24,10 @@ def office(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Office]:
     yield opened
     opened.close()
     server.give_back(store)
+
+
+@pytest.fixture(autouse=True)
+def _plain_tracebacks() -> None:
+    """Faults that are asked for are logged, and structlog's own tracebacks take a second each to write."""
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[structlog.processors.add_log_level, plain])

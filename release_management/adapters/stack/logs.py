@@ -48,7 +48,9 @@ def log_errors() -> None:
                 structlog.processors.add_log_level,
                 structlog.dev.set_exc_info,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
-                structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+                structlog.dev.ConsoleRenderer(
+                    colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+                ),
             ],
             wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
             logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),

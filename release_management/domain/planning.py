@@ -16,6 +16,7 @@ from release_management.domain.release import Release
 from release_management.domain.sheet import Stand
 from release_management.domain.slots import Seating, said_of, seat
 from release_management.domain.strategies import StrategyName, parse_options
+from release_management.domain.undeclared import as_if_declared, assumption, without_target
 from release_management.domain.words import Refused
 
 DEFAULT_STRATEGY: StrategyName = "rolling"
@@ -67,13 +68,19 @@ def draft(
     strategy: StrategyName,
     options: dict[str, JsonValue],
 ) -> Draft:
-    """Compile the plan. `places` maps every target of the environment to the application's place there."""
+    """Compile the plan. `places` maps every target of the environment to the application's place there.
+
+    Components that no target can run yet are planned as if one could, and a note says so.
+    """
     parsed = parse_options(strategy, options)
     stands: list[Stand] = []
     bindings: list[Binding] = []
     notes: list[str] = []
+    if missing := without_target(release, environment):
+        notes.append(assumption(environment, missing)[:500])
+        environment = as_if_declared(environment, missing)
     for target in environment.targets.values():
-        place = places[target.name]
+        place = places.get(target.name, Place())
         for component in release.components:
             settings = target.components.get(component.name)
             if settings is None:
@@ -91,34 +98,9 @@ def draft(
                 notes.append(f"{component.name} on {target.name}: {said}"[:500])
             stands.append(stand)
             bindings.append(_bind(target, component, seating, settings, environment))
-    missing = without_target(release, environment)
-    if missing:
-        raise Refused(_no_target(missing[0], environment))
     plan = compile_plan(strategy, release.version, stands, parsed, tuple(notes))
     targets = tuple(dict.fromkeys(binding.target for binding in bindings))
     return Draft(strategy, options, targets, plan, tuple(bindings))
-
-
-def without_target(release: Release, environment: Environment) -> tuple[str, ...]:
-    """The components that no target of the environment can run."""
-    able = {name for target in environment.targets.values() for name in target.components}
-    return tuple(component.name for component in release.components if component.name not in able)
-
-
-def _no_target(component: str, environment: Environment) -> str:
-    return (
-        f"component {component!r} has no target in {environment.name}; add one to relman.yaml and apply it:\n"
-        "environments:\n"
-        f"  {environment.name}:\n"
-        "    targets:\n"
-        "      main:\n"
-        "        executor: local\n"
-        "        components:\n"
-        f"          {component}:\n"
-        '            command: ["./run", "--port", "{port}", "--version", "{version}"]\n'
-        "            port: 8080\n"
-        "            health: /health"
-    )
 
 
 def _stand(target: Target, component: Component, seating: Seating, wanted: int) -> Stand:

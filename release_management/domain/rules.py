@@ -12,6 +12,7 @@ from release_management.domain.environment import Environment
 from release_management.domain.place import Place, free_for
 from release_management.domain.policy import Gate, TriggerCondition
 from release_management.domain.release import Release
+from release_management.domain.undeclared import what_to_declare, without_target
 from release_management.domain.words import Verdict
 
 
@@ -132,6 +133,14 @@ def places_are_free(situation: Situation) -> Verdict:
     return _allow("place", "nobody else holds the places")
 
 
+def targets_are_declared(situation: Situation) -> Verdict:
+    """Every component of the release has a target here."""
+    missing = without_target(situation.release, situation.environment)
+    if not missing:
+        return _allow("targets", "every component has a target here")
+    return _deny("targets", what_to_declare(situation.environment, missing))
+
+
 def triggers_are_armed(situation: Situation) -> Verdict:
     """Rollback triggers are recorded; nothing measures them yet, and this says so."""
     if not situation.triggers:
@@ -148,6 +157,7 @@ RULES = (
     approval_is_granted,
     places_are_free,
     triggers_are_armed,
+    targets_are_declared,
 )
 
 

@@ -388,20 +388,32 @@ def test_a_plan_asked_for_again_unchanged_is_the_same_one(shop: ReleaseManager) 
     assert shop.deployment(first).phase == "Superseded"
 
 
-def test_a_component_without_a_target_is_refused_at_deploy_with_the_yaml_that_adds_one(shop: ReleaseManager) -> None:
+def test_a_plan_is_there_before_its_targets_and_says_what_to_declare_until_they_are(shop: ReleaseManager) -> None:
     import yaml
 
     shop.configure_environments({"bare": {}})
     release = shop.create_release("1.0.0", ["web"])
 
-    with pytest.raises(Refused) as refusal:
-        shop.deploy(release, "bare")
+    planned = shop.plan_deployment(release, "bare")
 
-    said, _, lines = str(refusal.value).partition("\n")
-    assert said == "component 'web' has no target in bare; add one to relman.yaml and apply it:"
-    offered = yaml.safe_load(lines)["environments"]
-    shop.configure_environments(offered)
-    assert shop.plan_deployment(release, "bare").plan is not None
+    assert planned.phase == "Planned"
+    assert planned.plan is not None
+    assert planned.plan.steps
+    [missing] = [verdict for verdict in planned.verdicts if verdict.says == "deny"]
+    assert missing.rule == "targets"
+    assert missing.reason in str(planned)
+    with pytest.raises(Refused) as refusal:
+        shop.deploy(planned)
+    assert missing.reason in str(refusal.value)
+    assert shop.deployment(planned).phase == "Planned"
+    said, _, lines = missing.reason.partition("\n")
+    assert said.startswith("component web has no target in bare; add this to relman.yaml")
+    shop.configure_environments(yaml.safe_load(lines)["environments"])
+    complete = shop.plan_deployment(release, "bare")
+    assert [verdict.says for verdict in complete.verdicts if verdict.says == "deny"] == []
+    assert complete.plan is not None
+    assert complete.plan.notes == tuple(note for note in planned.plan.notes if "assumes" not in note)
+    assert [step["description"] for step in complete.plan.steps] == [s["description"] for s in planned.plan.steps]
 
 
 def test_a_canary_of_its_own_recompiles_the_releases_plans(shop: ReleaseManager) -> None:

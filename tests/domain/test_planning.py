@@ -9,7 +9,7 @@ from release_management.domain.environment import Target
 from release_management.domain.orders import Report, RouteSlots
 from release_management.domain.place import Occupant, Place, Standing
 from release_management.domain.plan import Provision
-from release_management.domain.planning import choose, draft, without_target
+from release_management.domain.planning import choose, draft
 from release_management.domain.policy import Policy
 from release_management.domain.words import Refused, explain
 from tests.domain.build import NOW, component, environment, release, said, target
@@ -118,13 +118,29 @@ def test_another_configuration_of_the_same_version_is_a_change() -> None:
     assert [binding.component for binding in drafted.bindings] == ["api"]
 
 
-def test_a_component_without_a_target_is_refused_with_what_to_write() -> None:
+def test_a_component_without_a_target_is_planned_as_on_the_first_one_and_a_note_says_so() -> None:
     shop = release(components=("api", "web"))
 
-    assert without_target(shop, environment()) == ("web",)
-    with pytest.raises(Refused, match="component 'web' has no target in production; add one to") as refusal:
-        draft(shop, environment(), {"main": Place()}, "rolling", {})
-    assert "          web:\n" in str(refusal.value)
+    drafted = draft(shop, environment(), {"main": Place()}, "rolling", {})
+
+    assert [(step.component, step.target) for step in drafted.plan.forward if isinstance(step, Provision)] == [
+        ("api", "main"),
+        ("web", "main"),
+    ]
+    assert "this assumes that target main of production runs component web, which nobody has declared yet" in (
+        drafted.plan.notes
+    )
+
+
+def test_without_any_target_the_plan_is_the_one_of_a_new_target_main() -> None:
+    shop, parts = release(components=("api", "web")), ("api", "web")
+    bare, declared = replace(environment(), targets={}), environment(target(components=parts, replicas=1))
+
+    assumed = draft(shop, bare, {}, "canary", {})
+    complete = draft(shop, declared, {"main": Place()}, "canary", {})
+
+    assert assumed.plan.forward == complete.plan.forward
+    assert assumed.plan.digest != complete.plan.digest  # what was approved of one is not approved of the other
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 101, True, "3", 2.0, None])

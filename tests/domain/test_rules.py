@@ -21,6 +21,7 @@ from release_management.domain.rules import (
     release_is_not_blocked,
     release_is_published,
     stages_before_succeeded,
+    targets_are_declared,
     triggers_are_armed,
     verdicts,
 )
@@ -129,6 +130,13 @@ def approved(phase: ApprovalPhase, digest: str = DIGEST) -> Situation:
         ),
         (places_are_free, replace(USUAL, places={"eu": Place(queue=(OTHER, DEPLOYMENT))}), "wait", OTHER),
         (places_are_free, replace(USUAL, places={"eu": Place(queue=(DEPLOYMENT, OTHER))}), "allow", "nobody else"),
+        (targets_are_declared, USUAL, "allow", "every component has a target here"),
+        (
+            targets_are_declared,
+            replace(USUAL, release=release(components=("api", "web"))),
+            "deny",
+            "component web has no target in production; add this to relman.yaml",
+        ),
         (triggers_are_armed, USUAL, "allow", "no rollback trigger is configured"),
         (
             triggers_are_armed,
@@ -160,6 +168,7 @@ def test_every_rule_is_asked_and_the_denials_are_all_shown() -> None:
         "approval",
         "place",
         "triggers",
+        "targets",
     ]
     assert len(said) == len(RULES)
     assert [verdict.rule for verdict in denials(said)] == ["release", "block"]

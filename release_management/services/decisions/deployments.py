@@ -120,7 +120,7 @@ def go_on(desk: Desk, id: str) -> None:
     try:
         _go_on(desk, id, first=False)
     except Refused as refused:
-        record(desk, id, [DeploymentRejected(reason=refused.reason.splitlines()[0][:500])])
+        record(desk, id, [DeploymentRejected(reason=_first_line(refused.reason))])
 
 
 def _go_on(desk: Desk, id: str, *, first: bool) -> None:
@@ -139,9 +139,9 @@ def _go_on(desk: Desk, id: str, *, first: bool) -> None:
         if first:
             raise Refused(_why_not(state, said), said)
         if asked.approval.phase is approvals.Phase.EXPIRED:
-            record(desk, id, [DeploymentExpired(reason=denied[0].reason)])
+            record(desk, id, [DeploymentExpired(reason=_first_line(denied[0].reason))])
         else:
-            record(desk, id, [DeploymentRejected(reason=denied[0].reason)])
+            record(desk, id, [DeploymentRejected(reason=_first_line(denied[0].reason))])
         return
     waits = {verdict.rule for verdict in said if verdict.says == "wait"}
     if "approval" in waits:
@@ -177,6 +177,10 @@ def _clear_the_way(desk: Desk, state: Deployment) -> None:
 def _why_not(state: Deployment, said: tuple[Verdict, ...]) -> str:
     reasons = "; ".join(verdict.reason for verdict in denials(said))
     return f"{state.release} may not be deployed to {state.environment}: {reasons}"
+
+
+def _first_line(reason: str) -> str:
+    return reason.splitlines()[0][:500]
 
 
 def _await_approval(desk: Desk, state: Deployment, asked: Situation) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origi
 from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 
-from release_management.domain import incident, moment, orders, plan, release, words
+from release_management.domain import condition, incident, moment, orders, plan, release, words
 from release_management.domain.component import Component
 from release_management.domain.deployment.events import Binding
 from release_management.domain.deployment.state import Phase
@@ -68,6 +68,8 @@ SHAPES: tuple[type[BaseModel], ...] = (
     plan.Promote,
     plan.Retire,
     Binding,
+    condition.SeenSlot,
+    condition.SlotCondition,
     orders.ProvisionSlot,
     orders.AwaitSlotHealthy,
     orders.RouteSlots,

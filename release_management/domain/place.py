@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, TypeVar, assert_never
 
 from release_management.domain.component import Component
+from release_management.domain.condition import Condition, SlotCondition
 from release_management.domain.orders import Slot
-from release_management.domain.words import Fact, Name, Percent, Refused, SemVer
+from release_management.domain.words import Fact, Line, Name, Percent, Refused, SemVer
 
 V = TypeVar("V")
 REMEMBERED = 50
@@ -59,6 +60,7 @@ class PlaceSlotProvisioned(Fact):
     slot: Slot
     content: Component
     replicas: int
+    fence: int | None = None
 
 
 class PlaceSlotRetired(Fact):
@@ -68,6 +70,7 @@ class PlaceSlotRetired(Fact):
     deployment: str
     component: Name
     slot: Slot
+    fence: int | None = None
 
 
 class PlaceTrafficIntended(Fact):
@@ -86,6 +89,24 @@ class PlaceTrafficObserved(Fact):
     deployment: str
     component: Name
     weights: dict[Slot, Percent]
+    observedat: str
+    fence: int | None = None
+
+
+class PlaceConditionChanged(Fact):
+    """An executor saw the component in another condition than before: as a whole, or one of its slots.
+
+    `by` is the executor that looked, `observedat` when it did, and `fence` the newest order that the component had
+    seen then. A condition that goes on is not recorded again.
+    """
+
+    NAME: ClassVar[str] = "place.condition_changed"
+    component: Name
+    condition: Condition
+    reason: Line | None = None
+    slots: tuple[SlotCondition, ...] = ()
+    by: Name
+    fence: int
     observedat: str
 
 
@@ -123,6 +144,7 @@ PlaceEvent = (
     | PlaceSlotRetired
     | PlaceTrafficIntended
     | PlaceTrafficObserved
+    | PlaceConditionChanged
     | PlacePromoted
     | PlaceVersionSucceeded
     | PlaceVersionWithdrawn
@@ -141,12 +163,24 @@ class Occupant:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """The condition that was seen last. `slots` is what was seen of each slot."""
+
+    condition: Condition
+    reason: str | None
+    slots: tuple[SlotCondition, ...]
+    fence: int
+    observedat: str
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """A component at the place: what runs in each slot, which slot is stable, intended and observed traffic.
 
     `former` was the stable slot before, until it is retired or another version takes it. `certain`: the last shares
     that were wanted are known to be set. `reach` holds the greatest share that each slot may have now; empty where none
-    was ever wanted.
+    was ever wanted. `seen` is the condition as an executor saw it last; `fence` is that of the newest order that was
+    carried out, so that a look from before it can be told from one after it.
     """
 
     slots: Mapping[str, Occupant] = field(default_factory=dict)
@@ -156,6 +190,8 @@ class Standing:
     former: str | None = None
     certain: bool = True
     reach: Mapping[str, int] = field(default_factory=dict)
+    seen: Seen | None = None
+    fence: int = 0
 
     @property
     def serving(self) -> Occupant | None:
@@ -203,11 +239,23 @@ def evolve(state: Place, event: PlaceEvent) -> Place:
             return replace(state, components={**state.components, event.component: standing})
 
 
-ComponentEvent = PlaceSlotProvisioned | PlaceSlotRetired | PlaceTrafficIntended | PlaceTrafficObserved | PlacePromoted
+ComponentEvent = (
+    PlaceSlotProvisioned
+    | PlaceSlotRetired
+    | PlaceTrafficIntended
+    | PlaceTrafficObserved
+    | PlaceConditionChanged
+    | PlacePromoted
+)
 
 
 def _stand(standing: Standing, event: ComponentEvent) -> Standing:
+    if isinstance(event, PlaceSlotProvisioned | PlaceSlotRetired | PlaceTrafficObserved) and event.fence is not None:
+        standing = replace(standing, fence=max(standing.fence, event.fence))
     match event:
+        case PlaceConditionChanged():
+            seen = Seen(event.condition, event.reason, event.slots, event.fence, event.observedat)
+            return replace(standing, seen=seen)
         case PlaceSlotProvisioned():
             occupant = Occupant(event.content, event.replicas)
             former = standing.former

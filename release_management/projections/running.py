@@ -7,6 +7,7 @@ from sqlalchemy import MetaData, Select, Table, select
 
 from release_management.domain.deployment.events import DeploymentPlanned, DeploymentRequested
 from release_management.domain.place import (
+    PlaceConditionChanged,
     PlacePromoted,
     PlaceSlotProvisioned,
     PlaceSlotRetired,
@@ -14,7 +15,7 @@ from release_management.domain.place import (
     PlaceTrafficObserved,
 )
 from release_management.domain.record import Event
-from release_management.projections.columns import document, key, tail, text
+from release_management.projections.columns import document, key, plain, position, tail, text
 from release_management.projections.projection import Key, Projection, Row, Rows, named
 
 METADATA = MetaData()
@@ -31,14 +32,29 @@ running = Table(
     document("intended"),
     document("observed"),
     text("observed_at"),
+    text("condition"),
+    text("reason"),
+    text("condition_since"),
+    document("seen"),
+    text("seen_at"),
+    text("seen_by"),
+    position("fence"),
 )
 
 behind = Table("running_deployments", METADATA, key("deployment"), text("release"), text("by"))
 """Who wants a deployment: its requester, until then its planner. A place's own facts are recorded by the machinery."""
 
-_Standing = PlaceSlotProvisioned | PlaceSlotRetired | PlaceTrafficIntended | PlaceTrafficObserved | PlacePromoted
+_Step = PlaceSlotProvisioned | PlaceSlotRetired | PlaceTrafficIntended | PlaceTrafficObserved | PlacePromoted
+_Standing = _Step | PlaceConditionChanged
 _NAMES = named(_Standing)
-_EMPTY: Row = {"slots": {}, "stable": None, "intended": {}, "observed": {}, "observed_at": None}
+_EMPTY: Row = {
+    **dict.fromkeys(each.name for each in running.columns if not each.primary_key),
+    "slots": {},
+    "intended": {},
+    "observed": {},
+    "seen": [],
+    "fence": 0,
+}
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
@@ -46,7 +62,8 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
     if event.fact.NAME in _NAMES:
         fact = cast(_Standing, event.fact)
         yield running, _component(event, fact)
-        yield behind, (fact.deployment,)
+        if not isinstance(fact, PlaceConditionChanged):
+            yield behind, (fact.deployment,)
     else:
         yield behind, (tail(event.stream),)
 
@@ -73,7 +90,21 @@ def _component(event: Event, fact: _Standing) -> Key:
 
 
 def _stand(fact: _Standing, row: Row, time: str, rows: Rows) -> dict[str, Any]:
+    fence = getattr(fact, "fence", None)
+    return {**_change(fact, row, time, rows), "fence": max(row["fence"], fence or 0)}
+
+
+def _change(fact: _Standing, row: Row, time: str, rows: Rows) -> dict[str, Any]:
     match fact:
+        case PlaceConditionChanged(condition=condition, reason=reason, observedat=at):
+            return {
+                "condition": condition,
+                "reason": reason,
+                "condition_since": row["condition_since"] if row["condition"] == condition else at,
+                "seen": [plain(slot) for slot in fact.slots],
+                "seen_at": at,
+                "seen_by": fact.by,
+            }
         case PlaceSlotProvisioned(slot=slot):
             return {"slots": {**row["slots"], slot: _occupy(fact, row["slots"].get(slot), time, rows)}}
         case PlaceSlotRetired(slot=slot):
@@ -108,7 +139,7 @@ def _occupy(fact: PlaceSlotProvisioned, before: Row | None, time: str, rows: Row
 
 
 PROJECTION = Projection(
-    "running", 1, (running, behind), named(_Standing, DeploymentPlanned, DeploymentRequested), keys, fold
+    "running", 2, (running, behind), named(_Standing, DeploymentPlanned, DeploymentRequested), keys, fold
 )
 
 

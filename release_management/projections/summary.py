@@ -114,6 +114,8 @@ def _place(fact: Fact) -> str:
             return f"wanted traffic of {component}: {_shares(weights)}"
         case place.PlaceTrafficObserved(component=component, weights=weights):
             return f"observed traffic of {component}: {_shares(weights)}"
+        case place.PlaceConditionChanged(component=component, condition=condition, reason=reason):
+            return f"{component} is seen {condition}{f': {reason}' if reason else ''}"
         case place.PlacePromoted(component=component, slot=slot):
             return f"{slot} is the stable {component}"
         case place.PlaceVersionSucceeded(version=version):

@@ -15,7 +15,7 @@ SYSTEM = "system"
 SYSTEM_SENDERS = ("system:orchestrator", "system:timers")
 RESERVED = ("system:", "executor:")
 """What the name of a client may not begin with."""
-REPORTS = frozenset({"deployment.report_step"})
+REPORTS = frozenset({"deployment.report_step", "place.report_condition"})
 """The commands that only executors give."""
 MACHINERY = frozenset(
     {

@@ -10,6 +10,7 @@ from release_management.domain.approval import (
     ApprovalRequested,
     ApprovalVoided,
 )
+from release_management.domain.condition import SlotCondition
 from release_management.domain.deployment.events import (
     DeploymentAborting,
     DeploymentApprovalAwaited,
@@ -40,6 +41,7 @@ from release_management.domain.incident import IncidentAttributed, IncidentOpene
 from release_management.domain.orders import ProvisionSlot, RouteSlots
 from release_management.domain.pipeline import PipelineConfigured, Stage
 from release_management.domain.place import (
+    PlaceConditionChanged,
     PlaceLocked,
     PlacePromoted,
     PlaceQueued,
@@ -192,6 +194,31 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
     (
         "place:production/shop/main",
         PlaceTrafficObserved(deployment=DEPLOYMENT, component="api", weights={"blue": 95, "green": 5}, observedat=NOW),
+    ),
+    (
+        "place:production/shop/main",
+        PlaceConditionChanged(
+            component="api",
+            condition="degraded",
+            reason="green1 exited with code 1 after 2.0 s; it wrote nothing",
+            slots=(
+                SlotCondition(
+                    slot="green",
+                    role="candidate",
+                    version="2.0.0",
+                    condition="down",
+                    reason="green1 exited with code 1 after 2.0 s; it wrote nothing",
+                    wanted=1,
+                    running=0,
+                    healthy=0,
+                    restarts=3,
+                    share=5,
+                ),
+            ),
+            by="local",
+            fence=42,
+            observedat=NOW,
+        ),
     ),
     ("place:production/shop/main", PlacePromoted(deployment=DEPLOYMENT, component="api", slot="green")),
     ("place:production/shop/main", PlaceVersionSucceeded(deployment=DEPLOYMENT, version="2.0.0")),

@@ -45,6 +45,9 @@ SAMPLES: tuple[Fact, ...] = (
     place.PlaceSlotRetired(deployment="d-1", component="web", slot="blue"),
     place.PlaceTrafficIntended(deployment="d-1", component="web", weights={"blue": 100}),
     place.PlaceTrafficObserved(deployment="d-1", component="web", weights={"blue": 100}, observedat=at(1)),
+    place.PlaceConditionChanged(
+        component="web", condition="down", reason="gone", by="local", fence=3, observedat=at(1)
+    ),
     place.PlacePromoted(deployment="d-1", component="web", slot="blue"),
     place.PlaceVersionSucceeded(deployment="d-1", version="1.0.0"),
     place.PlaceVersionWithdrawn(deployment="d-1", version="1.0.0"),

@@ -35,8 +35,11 @@ _NEVER_BEGUN: Mapping[Phase, str] = {
 """The ends of deployments that will not begin, and why their approvals, asked for or given, are void."""
 
 
-def record(desk: Desk, id: str, facts: Sequence[DeploymentEvent]) -> None:
-    """Write a deployment's facts, and what follows from each for its places, its release and its approval."""
+def record(desk: Desk, id: str, facts: Sequence[DeploymentEvent], fence: int | None = None) -> None:
+    """Write a deployment's facts, and what follows from each for its places, its release and its approval.
+
+    `fence` is that of the order whose report led to the facts.
+    """
     for fact in facts:
         desk.write(f"deployment:{id}", [fact])
         state = desk.deployment(id)
@@ -44,7 +47,7 @@ def record(desk: Desk, id: str, facts: Sequence[DeploymentEvent]) -> None:
             intended = PlaceTrafficIntended(deployment=id, component=fact.component, weights=fact.action.weights)
             _write(desk, state, fact.target, [intended])
         elif isinstance(fact, DeploymentStepSucceeded):
-            _stand(desk, state, fact)
+            _stand(desk, state, fact, fence)
         elif isinstance(fact, DeploymentSucceeded):
             _succeed(desk, state)
         if state.ended:
@@ -60,7 +63,7 @@ def _write(desk: Desk, state: Deployment, target: str, facts: Sequence[PlaceEven
     desk.write(places.stream(state.environment, state.application, target), facts)
 
 
-def _stand(desk: Desk, state: Deployment, fact: DeploymentStepSucceeded) -> None:
+def _stand(desk: Desk, state: Deployment, fact: DeploymentStepSucceeded, fence: int | None) -> None:
     """A step is done: the place is as the step wanted it."""
     step = state.plan.steps(fact.leg)[fact.step] if state.plan else None
     if not isinstance(step, Provision | Route | Promote | Retire):
@@ -77,9 +80,11 @@ def _stand(desk: Desk, state: Deployment, fact: DeploymentStepSucceeded) -> None
                 slot=binding.slot(role),
                 content=binding.content(role),
                 replicas=replicas,
+                fence=fence,
             )
         case Retire(role=role):
-            event = PlaceSlotRetired(deployment=state.id, component=step.component, slot=binding.slot(role))
+            slot = binding.slot(role)
+            event = PlaceSlotRetired(deployment=state.id, component=step.component, slot=slot, fence=fence)
         case Promote(role=role):
             event = PlacePromoted(deployment=state.id, component=step.component, slot=binding.slot(role))
         case Route():
@@ -90,6 +95,7 @@ def _stand(desk: Desk, state: Deployment, fact: DeploymentStepSucceeded) -> None
                 component=step.component,
                 weights=fact.observed,
                 observedat=fact.observedat,
+                fence=fence,
             )
     _write(desk, state, step.target, [event])
 

@@ -14,7 +14,7 @@ from release_management.services.desk import Desk
 def report(command: ReportStep, desk: Desk) -> None:
     """Take an executor's report."""
     state = desk.deployment(command.deployment)
-    _record(desk, state.id, decide.report(state, command, desk.now))
+    _record(desk, state.id, decide.report(state, command, desk.now), command.fence)
 
 
 def resume(command: Resume, desk: Desk) -> None:
@@ -41,8 +41,8 @@ def expire(command: Expire, desk: Desk) -> None:
     _record(desk, state.id, decide.expire(state, desk.now))
 
 
-def _record(desk: Desk, id: str, facts: Sequence[DeploymentEvent]) -> None:
-    record(desk, id, facts)
+def _record(desk: Desk, id: str, facts: Sequence[DeploymentEvent], fence: int | None = None) -> None:
+    record(desk, id, facts, fence)
     desk.result.update(deployment=id, phase=str(desk.deployment(id).phase))
 
 

@@ -1,0 +1,89 @@
+"""The condition of a component at a place: what an executor saw of its slots, and how that compares with the record."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from release_management.domain.moment import Moment
+from release_management.domain.orders import Slot
+from release_management.domain.words import Line, Name, Percent, SemVer, Value
+
+Condition = Literal["well", "drifted", "degraded", "down", "unknown"]
+"""*well*: as intended, and it serves. *drifted*: it serves, but not as recorded. *degraded*: a part does not serve.
+*down*: nothing serves. *unknown*: nobody could look."""
+Role = Literal["stable", "candidate"]
+SEVERITY: Mapping[Condition, int] = {"well": 0, "drifted": 1, "degraded": 2, "unknown": 3, "down": 4}
+"""A greater number is worse."""
+MAX_SLOTS = 8
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class SeenSlot(Value):
+    """What an executor saw of one slot.
+
+    `wanted` instances should run, `running` do, `healthy` of them answer well. `restarts` counts the instances that
+    ended and were started again during the last minute. `share` is the slot's real share of the traffic in percent.
+    """
+
+    slot: Slot
+    version: SemVer | None = None
+    condition: Condition
+    reason: Line | None = None
+    wanted: Count
+    running: Count
+    healthy: Count
+    restarts: Count = 0
+    share: Percent | None = None
+
+
+class SlotCondition(SeenSlot):
+    """What was seen of one slot, and which role it had then."""
+
+    role: Role
+
+
+class Observation(Value):
+    """One look of an executor at one component.
+
+    `fence` is the highest fence of an order that the component had seen when the look began: it says which steps the
+    look came after. `observedat` is when the look ended, by the executor's clock.
+    """
+
+    environment: Name
+    application: Name
+    target: Name
+    component: Name
+    condition: Condition
+    reason: Line | None = None
+    slots: Annotated[tuple[SeenSlot, ...], Field(max_length=MAX_SLOTS)] = ()
+    fence: Annotated[int, Field(ge=0)] = 0
+    observedat: Moment
+
+
+def worst(*conditions: Condition) -> Condition:
+    """The worst of several conditions; well where there is none."""
+    return max(conditions, key=SEVERITY.__getitem__, default="well")
+
+
+def compare(recorded: Mapping[str, str], seen: Observation) -> tuple[Condition, str | None]:
+    """The condition of a component that no deployment is changing, compared with what the log says should run.
+
+    `recorded` is the version per slot that should run something. What runs and is not recorded, or the other way
+    round, is drift; nothing at all where something should run is down.
+    """
+    running = {each.slot: each.version for each in seen.slots if each.wanted}
+    differences = []
+    for slot, version in recorded.items():
+        if slot not in running:
+            differences.append(f"{slot} should run {version} and holds nothing")
+        elif running[slot] not in (None, version):
+            differences.append(f"{slot} runs {running[slot]} and {version} is recorded")
+    differences += [
+        f"{slot} runs {version or 'something'} unrecorded" for slot, version in running.items() if slot not in recorded
+    ]
+    if not differences:
+        return seen.condition, seen.reason
+    condition: Condition = "down" if recorded and not set(recorded) & set(running) else "drifted"
+    reasons = [*differences, *([seen.reason] if seen.reason else [])]
+    return worst(seen.condition, condition), "; ".join(reasons)[:500]

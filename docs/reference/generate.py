@@ -226,6 +226,9 @@ def queries() -> str:
         Questions to the read models, by name. On the bus: a request to `relman.ask.query.<name>` with
         `{"params": {…}, "after": 0}`; the answer is `{"answer": [rows]}` or `{"error": "what is wrong"}`. `after` is a
         position: the answer waits until the read model has taken in the log up to it, so you read what you wrote.
+        With `"offset": 0` as well, an answer that is longer than a message comes in parts: `{"part", "of", "next"}`.
+        Ask again with `"offset"` set to `next` until there is none; the parts together are the JSON of the rows, and
+        `of`, its SHA-256, is the same for all of them unless the rows have changed meanwhile: then begin again.
         Rows show people's names and opened texts; columns that hold nothing may be absent or null.
         """,
         listed(),
@@ -256,6 +259,7 @@ def bus() -> str:
             f"{streams.ASK_COMMAND}.<name>",
             streams.ASK_OUTCOME,
             f"{streams.ASK_QUERY}.<name>",
+            streams.ASK_CONTENT,
             streams.ASK_DEAD_LETTERS,
             streams.REPLAY_DEAD_LETTERS,
             f"{streams.COMMAND_SUBJECTS}.<name>",

@@ -1,7 +1,7 @@
 """`relman audit`."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -65,18 +65,19 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Write every record as it is stored, one JSON document (CloudEvents) per line.
 
-        The bytes are those that were recorded, published and hashed; only a line feed follows each.
+        The bytes are those that were recorded, published and hashed; only a line feed follows each. A record with a
+        dataref instead of data is followed by a line with these data, whose SHA-256 the dataref is.
         """
         with session() as opened:
-            records = opened.backend.records(after, follow=False)
+            records, content = opened.backend.records(after, follow=False), opened.backend.content
             if output is None:
                 sys.stdout.flush()
-                _write(records, sys.stdout.buffer)
+                _write(records, content, sys.stdout.buffer)
                 return
             draft = output.with_name(f"{output.name}.part")
             try:
                 with draft.open("wb") as file:
-                    count, last = _write(records, file)
+                    count, last = _write(records, content, file)
                 draft.replace(output)
             finally:
                 draft.unlink(missing_ok=True)
@@ -97,10 +98,14 @@ def _newest(opened: Session, asked: dict[str, Any], actor: str | None, limit: in
     return found[:limit][::-1]
 
 
-def _write(records: "Iterator[Recorded]", file: BinaryIO) -> tuple[int, int]:
+def _write(records: "Iterator[Recorded]", content: Callable[[str], bytes], file: BinaryIO) -> tuple[int, int]:
+    from release_management.domain.record import dataref_of
+
     count = last = 0
     for recorded in records:
         file.write(recorded.record + b"\n")
+        if (dataref := dataref_of(recorded.record)) is not None:
+            file.write(content(dataref) + b"\n")
         count, last = count + 1, recorded.position
     file.flush()
     return count, last

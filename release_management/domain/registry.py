@@ -15,6 +15,8 @@ from release_management.domain.deployment import events as deployment
 from release_management.domain.record import DATA, Envelope, Event, Recorded, UnreadableRecordError
 from release_management.domain.words import ActorId, Fact, Line, Personal, explain
 
+Contents = Callable[[str], bytes]
+"""Gives a content that stands beside a record, by the record's `dataref`."""
 Upcaster = Callable[[dict[str, Any]], Iterable[tuple[str, dict[str, Any]]]]
 
 
@@ -87,8 +89,11 @@ class Registry:
         fact = self._facts.get(name)
         return (name, version) in self._upcasters or (fact is not None and version == fact.VERSION)
 
-    def read(self, recorded: Recorded) -> tuple[Event, ...]:
-        """The events of a record, upcast to today's versions. Raises `UnreadableRecordError`."""
+    def read(self, recorded: Recorded, contents: Contents | None = None) -> tuple[Event, ...]:
+        """The events of a record, upcast to today's versions. `contents` are asked for data that stand beside it.
+
+        Raises `UnreadableRecordError`, and what `contents` raises.
+        """
         position, stream, _, name, record = recorded
         try:
             version, read = self._readers[name]
@@ -96,27 +101,39 @@ class Registry:
                 return (Event(position, stream, record, read(record[data + _DATA_BYTES : -1])),)
         except (KeyError, ValidationError):
             pass
-        return self._read_in_steps(recorded)
+        return self._read_in_steps(recorded, contents)
 
-    def _read_in_steps(self, recorded: Recorded) -> tuple[Event, ...]:
-        """Read what was written otherwise than we write today, or say what is wrong with it."""
+    def _read_in_steps(self, recorded: Recorded, contents: Contents | None) -> tuple[Event, ...]:
+        """Read a record without data in it or in another shape than today's, or say what is wrong with it."""
         try:
             document = json.loads(recorded.record)
-            data = document.pop("data")
+            data = {} if "dataref" in document else document.pop("data")
         except (ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
             raise UnreadableRecordError(
                 f"record {recorded.position} ({recorded.name}) is no CloudEvents document: {error!r}"
             ) from None
         try:
             envelope = Envelope.model_validate(document)
-            return tuple(
-                Event(recorded.position, envelope.subject, envelope, fact)
-                for fact in self._facts_of(envelope.type, envelope.schemaversion, data, recorded.position)
-            )
+            if envelope.dataref is not None:
+                facts = self._facts_beside(envelope, envelope.dataref, recorded.position, contents)
+            else:
+                facts = self._facts_of(envelope.type, envelope.schemaversion, data, recorded.position)
+            return tuple(Event(recorded.position, envelope.subject, envelope, fact) for fact in facts)
         except ValidationError as error:
             raise UnreadableRecordError(
                 f"record {recorded.position} ({recorded.name}) does not fit its model: {explain(error)}"
             ) from None
+
+    def _facts_beside(
+        self, envelope: Envelope, dataref: str, position: int, contents: Contents | None
+    ) -> Iterable[Fact]:
+        if contents is None:
+            raise UnreadableRecordError(f"the data {dataref} of record {position} stand beside it, and are not at hand")
+        content = contents(dataref)
+        fact = self._facts.get(envelope.type)
+        if fact is not None and envelope.schemaversion == fact.VERSION:
+            return [fact.model_validate_json(content)]
+        return self._facts_of(envelope.type, envelope.schemaversion, json.loads(content), position)
 
     def _facts_of(self, name: str, version: int, data: dict[str, Any], position: int) -> list[Fact]:
         fact = self._facts.get(name)

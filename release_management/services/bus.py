@@ -57,7 +57,11 @@ class Gateway(Protocol):
 
 
 class LineGateway(Gateway, Protocol):
-    """A gateway that decides the wishes of a line in their order, or not yet."""
+    """A gateway that decides the wishes of a line in their order, or not yet; and reads what stands beside records."""
+
+    async def content(self, dataref: str) -> bytes:
+        """The data beside the records with this `dataref`. Raises `LogUnavailableError` and `LogDamagedError`."""
+        ...
 
     @property
     def setbacks(self) -> int:

@@ -118,7 +118,7 @@ class Decider:
             records=records,
             outcome=self._answers.stored(said, actor),
         )
-        return Decided(append, said, states, sum(len(record.record) for record in records))
+        return Decided(append, said, states, sum(record.size for record in records))
 
     def _actor(self, wish: Wish, ground: Ground) -> str:
         key = (wish.actor, wish.actorkind)

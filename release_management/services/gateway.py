@@ -147,6 +147,10 @@ class Gateway:
         stored = (await in_thread(self._log.outcomes, [key])).get(key)
         return None if stored is None else self._answers.repeat(_as_repeated(stored))
 
+    async def content(self, dataref: str) -> bytes:
+        """The data beside the records with this `dataref`. Raises `LogUnavailableError` and `LogDamagedError`."""
+        return await in_thread(self._log.content, dataref)
+
     def close(self) -> None:
         """Decide what waits, then stop. What is asked later is answered busy."""
         with self._intake:

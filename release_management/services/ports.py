@@ -24,12 +24,18 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class NewRecord:
-    """A record to be stored as the given version of its stream."""
+    """A record to be stored as the given version of its stream, with its data where they stand beside it."""
 
     stream: str
     version: int
     name: str
     record: bytes
+    content: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Its bytes, those beside it included."""
+        return len(self.record) + len(self.content or b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +180,13 @@ class EventLog(Protocol):
 
     def read_stream(self, stream: str, after: int = 0) -> list[Recorded]:
         """All records of one stream with a version above `after`, in order."""
+        ...
+
+    def content(self, dataref: str) -> bytes:
+        """The data that stand beside the records with this `dataref`, as they were stored.
+
+        Raises `LogDamagedError` where they are not there, or are not what the `dataref` says.
+        """
         ...
 
     def last_position(self) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from release_management.domain.record import MAX_RECORD_BYTES, Envelope, encode
+from release_management.domain.record import MAX_CONTENT_BYTES, Envelope, encode, write
 from release_management.domain.registry import CommandRefused
 from release_management.domain.streams import fold
 from release_management.domain.words import Fact, Refused, Unsealed
@@ -35,13 +35,13 @@ class Scribe:
             if sealed is not fact:
                 opened.add(stream)
             written.setdefault(stream, []).append(sealed)
-            record = encode(self._envelope(wish, actor, moment, stream, version, fact), sealed)
-            if len(record) > MAX_RECORD_BYTES:
+            record, content = write(self._envelope(wish, actor, moment, stream, version, fact), sealed)
+            if content is not None and len(content) > MAX_CONTENT_BYTES:
                 raise Refused(
-                    f"{fact.NAME} would need {len(record):,} bytes in the log and at most {MAX_RECORD_BYTES:,} are "
-                    "kept; say less at once, or refer to it by digest"
+                    f"{fact.NAME} would need {len(content):,} bytes in the log and at most {MAX_CONTENT_BYTES:,} are "
+                    "kept; say less at once"
                 )
-            records.append(NewRecord(stream, version, fact.NAME, record))
+            records.append(NewRecord(stream, version, fact.NAME, record, content))
         states: dict[str, Folded] = {}
         for stream, version in versions.items():
             state = fold(stream, written[stream], carried[stream][1]) if stream in opened else desk.read(stream)

@@ -92,5 +92,5 @@ class States:
         return (recorded[-1].version if recorded else 0), self._fold(stream, recorded)
 
     def _fold(self, stream: str, recorded: list[Recorded], state: Any = None) -> Any:
-        facts = (event.fact for one in recorded for event in self._registry.read(one))
+        facts = (event.fact for one in recorded for event in self._registry.read(one, self._log.content))
         return fold(stream, facts, state)

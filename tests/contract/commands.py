@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 
-from release_management.domain.record import Envelope, encode
+from release_management.domain.record import Envelope, encode, write
 from release_management.domain.words import Fact
 from release_management.services.ports import Append, Appended, EventLog, Expectation, NewRecord
 
@@ -15,7 +15,19 @@ class ThingHappened(Fact):
 
 
 def record(stream: str, version: int, note: str = "", schema_version: int = 1) -> NewRecord:
-    envelope = Envelope(
+    envelope = _envelope(stream, version, note, schema_version)
+    return NewRecord(stream, version, ThingHappened.NAME, encode(envelope, ThingHappened(note=note)))
+
+
+def beside(stream: str, version: int, note: str = "x" * 70_000) -> NewRecord:
+    """A record whose data are too large to stand in it."""
+    record, content = write(_envelope(stream, version, "large", 1), ThingHappened(note=note))
+    assert content is not None
+    return NewRecord(stream, version, ThingHappened.NAME, record, content)
+
+
+def _envelope(stream: str, version: int, note: str, schema_version: int) -> Envelope:
+    return Envelope(
         id=f"{stream}#{version}",
         source="urn:uuid:00000000-0000-0000-0000-000000000000",
         type=ThingHappened.NAME,
@@ -28,7 +40,6 @@ def record(stream: str, version: int, note: str = "", schema_version: int = 1) -
         actorauth="system",
         commandid=note or "none",
     )
-    return NewRecord(stream, version, ThingHappened.NAME, encode(envelope, ThingHappened(note=note)))
 
 
 def seen(base: int, written_in_the_batch: int = 0) -> Expectation:

@@ -19,7 +19,7 @@ from release_management.adapters.event_store import (
 from release_management.adapters.event_store.postgres import PostgresEventLog
 from release_management.services.ports import Append, Appended, EventLog, LogUnavailableError, Repeated
 from tests.contract.backends import Store, every_kind
-from tests.contract.commands import command, given, seen, versions_of
+from tests.contract.commands import beside, command, given, seen, versions_of
 from tests.servers.postgres import Databases, PostgresServer
 from tests.servers.small_disk import SmallDisk
 
@@ -331,10 +331,28 @@ def test_a_database_that_cannot_hold_every_letter_is_refused_and_left_alone(post
 
 def test_a_store_of_a_newer_layout_does_not_open(shared: Store) -> None:
     shared.open()
-    shared.tamper("UPDATE store SET schema_version = 2")
+    shared.tamper("UPDATE store SET schema_version = 3")
 
-    with pytest.raises(ForeignStoreError, match="has the store layout 2 and this version knows 1"):
+    with pytest.raises(ForeignStoreError, match="has the store layout 3 and this version knows 2"):
         shared.open()
+
+
+def test_a_store_of_the_first_layout_is_brought_up_in_its_place_and_keeps_its_records(shared: Store) -> None:
+    first = shared.open()
+    given(first, a=3)
+    records, store_id = first.read(0), first.store_id
+    function = "append_beside(text, bigint, bigint, text[], bigint[], text[], text[], bytea[], bigint[], bigint[], "
+    function += "bytea[], text[], bigint[], text[], bytea[], text[], bigint[], text[], bytea[])"
+    shared.tamper(f"DROP FUNCTION {function}")
+    shared.tamper("DROP TABLE contents")
+    shared.tamper("UPDATE store SET schema_version = 1")
+
+    for number in range(2):
+        log = shared.open()
+        assert (log.read(0)[:3], log.store_id) == (records, store_id)
+        large = beside("flag:large", number + 1)
+        append = replace(command(f"{number}", {"flag:large": seen(number)}, {}), records=(large,))
+        assert isinstance(log.append([append])[0], Appended)
 
 
 def test_a_server_that_is_not_there_is_named_without_its_password(shared: Store) -> None:

@@ -83,9 +83,9 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
 def test_a_store_of_a_newer_layout_does_not_open(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     SQLiteEventLog.open(path, every_kind).close()
-    change(path, "UPDATE store SET schema_version = 3")
+    change(path, "UPDATE store SET schema_version = 4")
 
-    with pytest.raises(ForeignStoreError, match="has the store layout 3 and this version knows 2"):
+    with pytest.raises(ForeignStoreError, match="has the store layout 4 and this version knows 3"):
         SQLiteEventLog.open(path, every_kind)
 
 
@@ -95,7 +95,8 @@ def test_a_store_of_the_first_layout_is_brought_up_in_its_place_and_keeps_its_re
     given(first, a=3)
     records, store_id = first.read(0), first.store_id
     first.close()
-    for statement in ("DROP TABLE snapshots", "DROP TABLE leases", "UPDATE store SET schema_version = 1"):
+    later = ("snapshots", "leases", "contents")
+    for statement in (*(f"DROP TABLE {table}" for table in later), "UPDATE store SET schema_version = 1"):
         change(path, statement)
 
     for _ in range(2):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from release_management.domain.record import Envelope, Recorded, UnreadableRecordError, encode
+from release_management.domain.record import Envelope, Recorded, UnreadableRecordError, dataref, encode, write
 from release_management.domain.registry import FACTS, Registry
 from release_management.domain.streams import AGGREGATES, aggregate, fold
 from release_management.domain.words import Fact
@@ -225,6 +225,35 @@ def test_a_record_is_read_however_its_json_is_written() -> None:
             (event,) = MADE_UP.read(recorded(json.dumps(written, separators=separators).encode()))
             assert event.fact == Switch(by='ann","data":{"by":"ben"}')
             assert event.envelope == envelope("switch.pressed")
+
+
+def test_data_that_stand_beside_a_record_are_read_from_there_and_checked() -> None:
+    fact = Switch(by="x" * 70_000)
+    written, content = write(envelope("switch.pressed"), fact)
+    assert content is not None
+    assert len(written) < 1_000
+
+    (event,) = MADE_UP.read(recorded(written), {dataref(content): content}.__getitem__)
+
+    assert event.fact == fact
+    assert event.envelope == envelope("switch.pressed").model_copy(update={"dataref": dataref(content)})
+    assert event.envelope.model_dump(exclude={"dataref"}) == envelope("switch.pressed").model_dump(exclude={"dataref"})
+
+
+def test_data_of_an_older_version_beside_a_record_are_upcast() -> None:
+    content = json.dumps({"color": "red"}).encode()
+    document = envelope("lamp.lit").model_copy(update={"dataref": dataref(content)}).model_dump(exclude_none=True)
+
+    (event,) = MADE_UP.read(recorded(json.dumps(document).encode()), {dataref(content): content}.__getitem__)
+
+    assert event.fact == Lamp(colour="red", brightness=100)
+
+
+def test_a_record_whose_data_nobody_has_at_hand_is_refused() -> None:
+    written, _ = write(envelope("switch.pressed"), Switch(by="x" * 70_000))
+
+    with pytest.raises(UnreadableRecordError, match="stand beside it, and are not at hand"):
+        MADE_UP.read(recorded(written))
 
 
 def test_a_registry_without_an_upcaster_for_an_old_version_cannot_be_made() -> None:

@@ -83,6 +83,9 @@ class MemoryLog:
     def read_stream(self, stream: str, after: int = 0) -> list[Recorded]:
         return [it for it in self.records if it.stream == stream and it.version > after]
 
+    def content(self, dataref: str) -> bytes:
+        raise NotImplementedError
+
     def last_position(self) -> int:
         return len(self.records)
 

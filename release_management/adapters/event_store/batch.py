@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from release_management.adapters.event_store.index import read_index
-from release_management.domain.record import MAX_RECORD_BYTES
+from release_management.domain.record import MAX_CONTENT_BYTES, MAX_RECORD_BYTES, dataref
 from release_management.services.ports import (
     Append,
     Appended,
@@ -53,6 +53,11 @@ class Decision:
             if isinstance(status, Appended)
             for kind in kinds
         }
+
+    @property
+    def contents(self) -> dict[str, bytes]:
+        """What is to stand beside the records, by `dataref`."""
+        return {dataref(it.content): it.content for it in self.records if it.content is not None}
 
     def rests_on(self, batch: Sequence[Append]) -> dict[str, int]:
         """The stored versions without which it would have been another one."""
@@ -138,4 +143,13 @@ def _schema_version(record: NewRecord) -> int:
     index = read_index(record.record)
     if difference := index.disagreement(record.stream, record.version, record.name):
         raise ValueError(difference)
+    _check_content(index.dataref, record.content)
     return index.schemaversion
+
+
+def _check_content(named: str | None, content: bytes | None) -> None:
+    if content is not None and len(content) > MAX_CONTENT_BYTES:
+        raise ValueError(f"{len(content):,} bytes stand beside it and at most {MAX_CONTENT_BYTES:,} are taken")
+    given = None if content is None else dataref(content)
+    if named != given:
+        raise ValueError(f"it names {named or 'nothing'} as its data, and beside it stands {given or 'nothing'}")

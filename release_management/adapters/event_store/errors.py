@@ -58,5 +58,14 @@ class CorruptRecordError(EventStoreError, LogDamagedError):
         self.position = position
 
 
+class LostContentError(EventStoreError, LogDamagedError):
+    """Data that stand beside a record are missing, or were altered after they were written."""
+
+    def __init__(self, dataref: str, missing: bool) -> None:
+        """`dataref` is how the record names them."""
+        wrong = "are missing" if missing else "were altered"
+        super().__init__(f"the data {dataref} beside a record {wrong}; restore the log from a copy that has them")
+
+
 class LostLogError(EventStoreError):
     """The log is gone while what belongs to it is still there; a new one in its place would hide that."""

@@ -16,6 +16,7 @@ class Index(BaseModel):
     streamversion: int
     type: str
     schemaversion: int
+    dataref: str | None = None
 
     def disagreement(self, stream: str, version: int, name: str) -> str | None:
         """Where the record differs from its columns, in words; None where they agree."""

@@ -4,9 +4,15 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from release_management.adapters.event_store.batch import Kind
-from release_management.adapters.event_store.errors import CorruptRecordError, GapError, UnreadableStoreError
+from release_management.adapters.event_store.errors import (
+    CorruptRecordError,
+    GapError,
+    LostContentError,
+    UnreadableStoreError,
+)
 from release_management.adapters.event_store.index import agrees, read_index
 from release_management.domain.record import Recorded
+from release_management.domain.record import dataref as named
 
 EventRow = tuple[int, str, int, str, bytes]
 """Position, stream, version, name, record."""
@@ -37,6 +43,13 @@ def stream_page(rows: Sequence[EventRow], stream: str, after: int) -> list[Recor
         expected, found = _first_gap([row[2] for row in rows], after)
         raise GapError(f"version {expected} of the stream {stream!r}", expected, found)
     return _checked(rows)
+
+
+def checked_content(dataref: str, content: bytes | None) -> bytes:
+    """A content as it was stored. Raises `LostContentError` where it is not, or no more, there."""
+    if content is None or named(content) != dataref:
+        raise LostContentError(dataref, missing=content is None)
+    return content
 
 
 def _first_gap(numbers: Sequence[int], after: int) -> tuple[int, int]:

@@ -110,5 +110,5 @@ class Answering:
 
 
 def _too_big(size: int, limit: int) -> bytes:
-    text = f"the answer has {size:,} bytes; at most {limit:,} can be sent: ask for a page of it"
+    text = f"the answer has {size:,} bytes; at most {limit:,} can be sent: ask for less, or with an offset, in parts"
     return json.dumps({"error": text}).encode()

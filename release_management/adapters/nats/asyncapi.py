@@ -14,7 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.commands import LettersQuestion, OutcomeQuestion, ReplayQuestion
+from release_management.adapters.nats.commands import ContentQuestion, LettersQuestion, OutcomeQuestion, ReplayQuestion
 from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
 from release_management.adapters.nats.permissions import USERS
 from release_management.adapters.nats.queries import GROUP, Question
@@ -101,8 +101,18 @@ CHANNELS = (
         ("client",),
         tuple(f"query.{name}" for name in QUERIES),
         _named("query", QUERIES, "The query's name."),
-        answers=("rows", "failed"),
+        answers=("rows", "part", "failed"),
         group=GROUP,
+    ),
+    Channel(
+        "askContent",
+        streams.ASK_CONTENT,
+        "The data of a record that has a `dataref` instead, in parts: together they are the JSON of the fact, whose "
+        "SHA-256 the `dataref` is.",
+        True,
+        ("client",),
+        ("contentQuestion",),
+        answers=("part", "notUnderstood", "failed"),
     ),
     Channel(
         "askDeadLetters",
@@ -324,6 +334,7 @@ def _schemas() -> dict[str, Json]:
         "order": Order,
         "outcome": Outcome,
         "outcomeQuestion": OutcomeQuestion,
+        "contentQuestion": ContentQuestion,
         "lettersQuestion": LettersQuestion,
         "replayQuestion": ReplayQuestion,
         "DeadLetter": DeadLetter,
@@ -364,13 +375,14 @@ def _record(envelope: Json, name: str) -> Json:
         "schemaversion": {"const": FACTS[name].VERSION},
         "data": _schema(f"Fact.{name}"),
     }
-    required = sorted({*envelope["required"], "specversion", "datacontenttype", "data"})
+    required = sorted({*envelope["required"], "specversion", "datacontenttype"})
     about = (FACTS[name].__doc__ or "").strip()
     return {
         "type": "object",
         "description": about,
         "properties": properties,
         "required": required,
+        "oneOf": [{"required": ["data"]}, {"required": ["dataref"]}],
         "additionalProperties": False,
     }
 
@@ -402,7 +414,15 @@ def _cloudevent(name: str, family: str) -> Json:
 def _question(name: str) -> Json:
     return {
         "type": "object",
-        "properties": {"params": _schema(f"Params.{name}"), "after": {"type": "integer", "minimum": 0, "default": 0}},
+        "properties": {
+            "params": _schema(f"Params.{name}"),
+            "after": {"type": "integer", "minimum": 0, "default": 0},
+            "offset": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "Where a part of a long answer begins; without it an answer comes whole, or not at all.",
+            },
+        },
         "additionalProperties": False,
     }
 
@@ -436,6 +456,14 @@ def _small() -> dict[str, Json]:
         "notUnderstood": _object({"status": {"const": "not_understood"}, "reason": text}),
         "failed": _object({"error": text}),
         "rows": _object({"answer": {"type": "array", "items": {"type": "object"}}}),
+        "part": _object(
+            {
+                "part": text,
+                "of": {**text, "pattern": "^[0-9a-f]{64}$", "description": "SHA-256 of the whole text."},
+                "next": {**count, "description": "The offset of the next part, where there is one."},
+            },
+            ("part", "of"),
+        ),
         "letters": _object({"dead_letters": {"type": "array", "items": _schema("DeadLetter")}}),
         "letter": _object({"dead_letter": {"anyOf": [_schema("OpenedLetter"), {"type": "null"}]}}),
         "replays": _object({"replays": {"type": "array", "items": _schema("Replay")}}),

@@ -14,11 +14,13 @@ from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import AWAY, Connection, connect
 from release_management.adapters.nats.events import recorded
 from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
+from release_management.adapters.nats.parts import whole
 from release_management.adapters.nats.publishing import publish_patiently
 from release_management.adapters.nats.pulling import Puller
 from release_management.adapters.nats.questions import actor_header, ask, cloudevent, read_outcome
 from release_management.domain.record import Recorded
-from release_management.services.bus import BusAwayError, QueryNotUnderstood
+from release_management.domain.record import dataref as named
+from release_management.services.bus import BusAwayError, BusError, QueryNotUnderstood
 from release_management.services.wishes import Outcome, Wish
 
 CONNECT_SECONDS = 5.0
@@ -83,10 +85,29 @@ class BusClient:
 
         Raises `QueryNotUnderstood` with what is wrong, and `NotReachableError`.
         """
-        question = json.dumps({"params": params or {}, "after": after}).encode()
-        reply = await self._request(f"{streams.ASK_QUERY}.{name}", question)
-        answer: JsonValue = _unless_error(reply)["answer"]
+
+        async def ask_part(offset: int) -> dict[str, Any]:
+            question = json.dumps({"params": params or {}, "after": after, "offset": offset}).encode()
+            return _unless_error(await self._request(f"{streams.ASK_QUERY}.{name}", question))
+
+        reply = await ask_part(0)
+        answer: JsonValue = reply["answer"] if "answer" in reply else json.loads(await whole(ask_part, reply))
         return answer
+
+    async def content(self, dataref: str) -> bytes:
+        """The data beside the records with this `dataref`. Raises `BusError`, and `NotReachableError`."""
+
+        async def ask_part(offset: int) -> dict[str, Any]:
+            question = json.dumps({"dataref": dataref, "offset": offset}).encode()
+            reply = await self._request(streams.ASK_CONTENT, question)
+            if "part" not in reply:
+                raise BusError(reply.get("reason") or reply["error"])
+            return reply
+
+        content = (await whole(ask_part)).encode()
+        if named(content) != dataref:
+            raise BusError(f"what came as the data {dataref} beside a record are other data; read the log itself")
+        return content
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """The newest dead letters, newest first. Raises `NotReachableError`."""

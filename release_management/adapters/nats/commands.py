@@ -17,11 +17,12 @@ from release_management.adapters.nats import streams
 from release_management.adapters.nats.asking import Answering, takes_answers
 from release_management.adapters.nats.connection import AWAY, Connection, header
 from release_management.adapters.nats.dead_letters import DeadLetters
+from release_management.adapters.nats.parts import part
 from release_management.adapters.nats.pulling import Puller
 from release_management.adapters.nats.settling import BURIED, Ticker, settle
 from release_management.domain.words import Value, explain
 from release_management.services.bus import BusError, LineGateway, OlderThanSenderError
-from release_management.services.ports import DeposedError, LogUnavailableError
+from release_management.services.ports import DeposedError, LogDamagedError, LogUnavailableError
 from release_management.services.wishes import CLIENT, SYSTEM, NotUnderstood, Outcome, Wish, read_cloudevent
 
 CONSUMER = streams.GATEWAY
@@ -54,6 +55,13 @@ class OutcomeQuestion(Value):
 
     sender: str
     id: str
+
+
+class ContentQuestion(Value):
+    """The data beside the records with this `dataref`: the part that begins at the character `offset`."""
+
+    dataref: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    offset: int = Field(default=0, ge=0)
 
 
 class CommandService:
@@ -92,6 +100,7 @@ class CommandService:
                 f"{streams.ASK_COMMAND}.>": self._answer_command,
                 f"{streams.SYSTEM_SUBJECTS}.>": self._answer_system,
                 streams.ASK_OUTCOME: self._answer_outcome,
+                streams.ASK_CONTENT: self._answer_content,
                 streams.ASK_DEAD_LETTERS: self._answer_dead_letters,
                 streams.REPLAY_DEAD_LETTERS: self._answer_replay,
             },
@@ -156,6 +165,17 @@ class CommandService:
             return _not_understood('ask with {"sender": "…", "id": "…"}')
         outcome = await self._gateway.outcome(question.sender, question.id)
         return b'{"status":"unknown"}' if outcome is None else _encode(outcome)
+
+    async def _answer_content(self, message: Msg) -> bytes:
+        try:
+            question = ContentQuestion.model_validate_json(message.data or b"{}")
+        except ValidationError as error:
+            return _not_understood(f'ask with {{"dataref": "sha256:…", "offset": n}}: {explain(error)}')
+        try:
+            content = await self._gateway.content(question.dataref)
+        except (LogUnavailableError, LogDamagedError) as error:
+            return json.dumps({"error": str(error)}).encode()
+        return part(content.decode(), question.offset)
 
     async def _answer_dead_letters(self, message: Msg) -> bytes:
         try:

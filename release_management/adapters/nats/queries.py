@@ -12,6 +12,7 @@ from pydantic import Field, JsonValue, ValidationError
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.asking import Answering
 from release_management.adapters.nats.connection import Connection
+from release_management.adapters.nats.parts import PART, part
 from release_management.domain.words import Value, explain
 from release_management.services import measures
 from release_management.services.bus import QueryNotUnderstood
@@ -22,14 +23,20 @@ _log = structlog.get_logger(__name__)
 
 
 class Question(Value):
-    """A query's content: its parameters, and the log position that the answer must have taken in."""
+    """A query's content: its parameters, and the log position that the answer must have taken in.
+
+    `offset`: of an answer that is longer than a message, the part that begins at this character of its JSON.
+    """
 
     params: Annotated[dict[str, JsonValue], Field(default_factory=dict)]
     after: int = Field(default=0, ge=0)
+    offset: int | None = Field(default=None, ge=0)
 
 
 class QueryService:
     """Serves `relman.ask.query.<name>`: `{"answer": …}`, or `{"error": "what is wrong"}`. Several share the queries.
+
+    Who asks with an `offset` is given a long answer in parts.
 
     `answer` gets the name, the parameters and the position; it raises `QueryNotUnderstood` with a text for the caller.
     """
@@ -51,7 +58,10 @@ class QueryService:
             question = Question.model_validate_json(message.data or b"{}")
             answer = await self._answer(name, question.params, question.after)
             measures.QUERIES.labels(name, "answered").inc()
-            return json.dumps({"answer": answer}, ensure_ascii=False, allow_nan=False).encode()
+            text = json.dumps(answer, ensure_ascii=False, allow_nan=False)
+            if question.offset is not None and (question.offset or len(text) > PART):
+                return part(text, question.offset)
+            return f'{{"answer": {text}}}'.encode()
         except ValidationError as error:
             return _error(f"the query is not understood: {explain(error)}")
         except QueryNotUnderstood as error:

@@ -23,6 +23,7 @@ WORK = (COMMANDS, ORDERS, DEAD)
 ASK_COMMAND = "relman.ask.command"
 ASK_OUTCOME = "relman.ask.outcome"
 ASK_QUERY = "relman.ask.query"
+ASK_CONTENT = "relman.ask.content"
 ASK_DEAD_LETTERS = "relman.ask.dead_letters"
 REPLAY_DEAD_LETTERS = "relman.ask.dead_letters.replay"
 SYSTEM_SUBJECTS = "relman.system"

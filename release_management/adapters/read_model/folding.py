@@ -10,9 +10,10 @@ from release_management.adapters.read_model.builds import Build
 from release_management.adapters.read_model.database import TROUBLE
 from release_management.adapters.read_model.rows import PageRows
 from release_management.domain.record import Event, Recorded, UnreadableRecordError
-from release_management.domain.registry import Registry
+from release_management.domain.registry import Contents, Registry
 from release_management.projections.bookkeeping import parked
 from release_management.projections.projection import Key, Projection
+from release_management.services.ports import LogDamagedError, LogUnavailableError
 
 _log = structlog.get_logger(__name__)
 
@@ -20,18 +21,20 @@ _log = structlog.get_logger(__name__)
 class Reading:
     """A record that is read once, when a projection first asks for its events."""
 
-    __slots__ = ("_events", "_registry", "recorded")
+    __slots__ = ("_contents", "_events", "_registry", "recorded")
 
-    def __init__(self, registry: Registry, recorded: Recorded) -> None:
+    def __init__(self, registry: Registry, contents: Contents, recorded: Recorded) -> None:
+        """`contents` are asked for data that stand beside the record."""
         self.recorded = recorded
         self._registry = registry
+        self._contents = contents
         self._events: tuple[Event, ...] | UnreadableRecordError | None = None
 
     def events(self) -> tuple[Event, ...]:
-        """Its events. Raises `UnreadableRecordError`."""
+        """Its events. Raises `UnreadableRecordError`, and what `contents` raises."""
         if self._events is None:
             try:
-                self._events = self._registry.read(self.recorded)
+                self._events = self._registry.read(self.recorded, self._contents)
             except UnreadableRecordError as error:
                 self._events = error
         if isinstance(self._events, UnreadableRecordError):
@@ -42,8 +45,8 @@ class Reading:
 class Page:
     """Records that follow one another, for several projections."""
 
-    def __init__(self, registry: Registry, records: Sequence[Recorded]) -> None:
-        self._readings = [Reading(registry, recorded) for recorded in records]
+    def __init__(self, registry: Registry, contents: Contents, records: Sequence[Recorded]) -> None:
+        self._readings = [Reading(registry, contents, recorded) for recorded in records]
         self._changed_names = registry.changed_names
 
     def concerning(self, projection: Projection) -> list[Reading]:
@@ -96,7 +99,7 @@ class Folding:
         self.poison: list[Parked] = []
 
     def take(self, page: Page) -> None:
-        """Fold a page. Raises one of `TROUBLE`: the database's trouble is never an event's fault."""
+        """Fold a page. Raises one of `TROUBLE`, and the log's: their trouble is never an event's fault."""
         self._take(page.concerning(self._build.projection))
 
     def _take(self, page: Sequence[Reading]) -> None:
@@ -109,7 +112,7 @@ class Folding:
                     self._park(reading.recorded, f"it comes after position {first}, which is parked")
         try:
             self._fold(clear)
-        except TROUBLE:
+        except (*TROUBLE, LogUnavailableError, LogDamagedError):
             raise
         except Exception as error:
             if len(clear) > 1:

@@ -193,7 +193,7 @@ class Projector:
     def _fold(self, together: Sequence[Build], records: Sequence[Recorded]) -> None:
         """Builds that stand at one position share the reading of the page and the commit."""
         poison: list[Parked] = []
-        page = Page(self._registry, records)
+        page = Page(self._registry, self._events.content, records)
         with measures.PROJECTION_PAGE_SECONDS.time(), self._writing.begin() as connection:
             builds.advance(connection, together, records[-1])
             standing = still(connection)

@@ -107,7 +107,7 @@ class Unparking:
             trial = connection.begin_nested()
             connection.execute(delete(parked).where(*here, parked.c.position <= now[-1]))
             folding = Folding(connection, at, {})
-            folding.take(Page(self._registry, records))
+            folding.take(Page(self._registry, self._events.content, records))
             local = build.projection.local
             trial.commit() if local else trial.rollback()
             return _Tried(folding.poison, not folding.poison, local and len(positions) > limit)

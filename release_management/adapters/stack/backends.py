@@ -53,6 +53,10 @@ class Backend(Protocol):
         """The log's records above a position, in order; with `follow` those to come as well, for ever."""
         ...
 
+    def content(self, dataref: str) -> bytes:
+        """The data that stand beside the records with this `dataref`."""
+        ...
+
     def rebuild(self, projection: str | None, progress: "Progress | None" = None) -> None:
         """Build projections again from the log."""
         ...

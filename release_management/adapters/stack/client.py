@@ -18,6 +18,7 @@ PROGRESS_SECONDS = 30.0
 
 if TYPE_CHECKING:
     from release_management.adapters.read_model import Progress, Unparked
+    from release_management.services.ports import EventLog
 
 
 class MissingRecordsError(BusError):
@@ -102,6 +103,13 @@ class Client:
     def _position(self) -> int:
         return max((int(row["position"]) for row in self.query("position", {})), default=0)
 
+    def content(self, dataref: str) -> bytes:
+        """Read it beside the log where that is at hand, else ask over the bus."""
+        if self._folder is None:
+            return self._loop.run(self._bus.content(dataref))
+        with _log_here(self._folder) as log:
+            return log.content(dataref)
+
     def rebuild(self, projection: str | None, progress: "Progress | None" = None) -> None:
         """Beside the running projector, which takes it over should this process die; only where its folder is."""
         from release_management.adapters.stack.rebuilding import rebuild
@@ -129,10 +137,15 @@ class Client:
 
 
 def _read_here(folder: Path, after: int) -> Iterator[Recorded]:
+    from release_management.adapters.stack.records import read_log
+
+    with _log_here(folder) as log:
+        yield from read_log(log, after, follow=False)
+
+
+def _log_here(folder: Path) -> "contextlib.closing[EventLog]":
     # Who only asks over the bus need not load the stores.
     from release_management.adapters.home import Home
-    from release_management.adapters.stack.records import read_log
     from release_management.domain.registry import Registry
 
-    with contextlib.closing(Home.at(folder).open_log(Registry())) as log:
-        yield from read_log(log, after, follow=False)
+    return contextlib.closing(Home.at(folder).open_log(Registry()))

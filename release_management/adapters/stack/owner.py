@@ -180,6 +180,10 @@ class Owner:
         """Read the log."""
         return read_log(self._core.log, after, follow=follow)
 
+    def content(self, dataref: str) -> bytes:
+        """Read it beside the log."""
+        return self._core.log.content(dataref)
+
     def rebuild(self, projection: str | None, progress: Progress | None = None) -> None:
         """Build again beside the old, and swap."""
         self._reading.projector.rebuild(projection, progress)

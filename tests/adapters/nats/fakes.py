@@ -23,7 +23,15 @@ from release_management.adapters.nats.permissions import Permissions
 from release_management.adapters.nats.server import NatsServer
 from release_management.domain.orders import Order, Report, RouteSlots
 from release_management.domain.record import Recorded
-from release_management.services.ports import Append, CommandKey, Lease, Snapshot, Status, StoredOutcome
+from release_management.services.ports import (
+    Append,
+    CommandKey,
+    Lease,
+    LogDamagedError,
+    Snapshot,
+    Status,
+    StoredOutcome,
+)
 from release_management.services.wishes import Outcome, Wish
 
 
@@ -75,6 +83,9 @@ class FakeLog:
         return self.records[after : after + limit]
 
     def read_stream(self, stream: str, after: int = 0) -> list[Recorded]:
+        raise NotImplementedError
+
+    def content(self, dataref: str) -> bytes:
         raise NotImplementedError
 
     def last_position(self) -> int:
@@ -136,6 +147,7 @@ class FakeGateway:
         self.calls: asyncio.Queue[str] = asyncio.Queue()
         self.plan: dict[str, list[str | Exception | asyncio.Event]] = {}
         self.setbacks = 0
+        self.contents: dict[str, bytes] = {}
         self._outcomes: dict[tuple[str, str], Outcome] = {}
 
     async def submit(self, wish: Wish, setbacks: int | None = None) -> Outcome:
@@ -167,6 +179,11 @@ class FakeGateway:
 
     async def outcome(self, sender: str, id: str) -> Outcome | None:
         return self._outcomes.get((sender, id))
+
+    async def content(self, dataref: str) -> bytes:
+        if dataref not in self.contents:
+            raise LogDamagedError(f"the data {dataref} are missing")
+        return self.contents[dataref]
 
 
 @dataclass

@@ -172,6 +172,7 @@ def test_everything_that_goes_over_the_bus_is_in_it() -> None:
         streams.ASK_COMMAND,
         streams.ASK_OUTCOME,
         streams.ASK_QUERY,
+        streams.ASK_CONTENT,
         streams.ASK_DEAD_LETTERS,
         streams.REPLAY_DEAD_LETTERS,
         streams.SYSTEM_SUBJECTS,

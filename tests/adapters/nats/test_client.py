@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -20,8 +21,9 @@ from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.queries import QueryService
 from release_management.adapters.nats.server import NatsServer
-from release_management.services.bus import BusFullError, QueryNotUnderstood
-from release_management.services.wishes import NotUnderstood
+from release_management.domain.record import dataref
+from release_management.services.bus import BusError, BusFullError, QueryNotUnderstood
+from release_management.services.wishes import MAX_MESSAGE_BYTES, NotUnderstood
 from tests.adapters.nats.fakes import FakeLog, connected, record, running, serving, wish
 
 ROOT = Path(__file__).parents[3]
@@ -115,13 +117,55 @@ async def test_queries_are_answered_or_say_what_is_wrong(server: NatsServer) -> 
             for name, reason in {
                 "nothing": "there is no query 'nothing'",
                 "bug": "the query 'bug' failed; the log says why",
-                "big": "ask for a page of it",
             }.items():
                 with pytest.raises(QueryNotUnderstood, match=reason):
                     await client.query(name)
             for wrong in (-1, True, "1"):
                 with pytest.raises(QueryNotUnderstood, match="after"):
                     await client.query("echo", after=wrong)  # type: ignore[arg-type]  # wrong on purpose
+
+
+async def test_an_answer_that_is_longer_than_a_message_comes_in_parts(server: NatsServer) -> None:
+    async with connected(server) as bus, BusClient(server.url) as client:
+        service = QueryService(bus.connection, answer)
+        async with running(service.run(), service.ready):
+            assert await client.query("big") == "x" * MAX_PAYLOAD_BYTES
+
+            whole = await bus.connection.request(f"{streams.ASK_QUERY}.big", b"{}")
+            assert "ask for less, or with an offset, in parts" in json.loads(whole.data)["error"]
+            first = await bus.connection.request(f"{streams.ASK_QUERY}.big", b'{"offset": 0}')
+            assert len(first.data) <= MAX_MESSAGE_BYTES
+
+
+async def test_an_answer_that_changes_while_its_parts_are_read_is_read_again(server: NatsServer) -> None:
+    asked: list[int] = []
+
+    async def changing(name: str, params: dict[str, Any], after: int) -> JsonValue:
+        asked.append(len(asked))
+        return ("a" if len(asked) < 2 else "b") * 100_000
+
+    async with connected(server) as bus, BusClient(server.url) as client:
+        service = QueryService(bus.connection, changing)
+        async with running(service.run(), service.ready):
+            assert await client.query("anything") == "b" * 100_000
+    assert len(asked) == 4
+
+
+async def test_the_data_beside_a_record_are_read_in_parts_and_checked(server: NatsServer) -> None:
+    content = json.dumps({"text": 'ünï"code\n' * 60_000}, ensure_ascii=False).encode()
+    name = dataref(content)
+    async with serving(server) as bus, BusClient(server.url) as client:
+        bus.gateway.contents = {name: content, dataref(b"other"): content}
+
+        assert await client.content(name) == content
+        part = await bus.connection.request(streams.ASK_CONTENT, json.dumps({"dataref": name}).encode())
+        assert len(part.data) <= MAX_MESSAGE_BYTES
+        with pytest.raises(BusError, match="are other data; read the log itself"):
+            await client.content(dataref(b"other"))
+        with pytest.raises(BusError, match="are missing"):
+            await client.content(dataref(b"missing"))
+        with pytest.raises(BusError, match=r'ask with \{"dataref": "sha256:…", "offset": n\}: dataref'):
+            await client.content("md5:00")
 
 
 async def test_events_are_followed_from_a_position_across_a_restart(server: NatsServer) -> None:

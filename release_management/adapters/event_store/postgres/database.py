@@ -21,11 +21,12 @@ from release_management.adapters.event_store.postgres.arrays import Blobs, Numbe
 from release_management.adapters.postgres import Connection, Connections, place
 from release_management.services.ports import CommandKey, NewRecord, StoredOutcome
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 LOCKS = 0x72656C6D
 """"relm": the first half of the advisory locks of a log. The second is 1 to append, see `schema.sql`."""
 _MAKING = 2
 _APPEND = f"SELECT verdict, newest FROM relman_log.append({', '.join(['%s'] * 17)})"
+_APPEND_BESIDE = f"SELECT verdict, newest FROM relman_log.append_beside({', '.join(['%s'] * 19)})"
 _UNUSABLE = (
     psycopg.OperationalError,  # also: no space, too many connections, a statement or a lock that took too long
     psycopg.InterfaceError,
@@ -80,15 +81,16 @@ class PostgresDatabase:
         commands: Mapping[CommandKey, StoredOutcome],
         records: Sequence[NewRecord],
         kinds: Collection[Kind],
+        contents: Mapping[str, bytes] | None = None,
     ) -> tuple[Verdict, int]:
-        """Store records and commands in one durable transaction and one round trip, or nothing.
+        """Store records, contents and commands in one durable transaction and one round trip, or nothing.
 
         `lease` is a role and its number; `seen` a position that the log has; `expects` the versions that streams must
-        have. Positions in `commands` are as if `seen` were the newest. Returns the verdict, see `schema.sql`, and the
-        position that was the newest.
+        have. Positions in `commands` are as if `seen` were the newest. `contents` are the data that stand beside
+        records, by `dataref`. Returns the verdict, see `schema.sql`, and the position that was the newest.
         """
         stored = commands.values()
-        parameters = (
+        parameters: tuple[object, ...] = (
             *lease,
             seen,
             Texts(expects),
@@ -106,8 +108,11 @@ class PostgresDatabase:
             Texts(name for name, _ in kinds),
             Numbers(version for _, version in kinds),
         )
+        statement: str = _APPEND
+        if contents:
+            statement, parameters = _APPEND_BESIDE, (*parameters, Texts(contents), Blobs(contents.values()))
         with self._writing, self.explained(), self._appending.lend() as connection:
-            row = connection.execute(_APPEND, parameters, prepare=True).fetchone()
+            row = connection.execute(statement, parameters, prepare=True).fetchone()
         return cast(tuple[Verdict, int], row)
 
     @contextmanager
@@ -159,10 +164,8 @@ class PostgresDatabase:
                 with connection.transaction():
                     connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCKS, _MAKING))
                     if self._is_new(connection):
-                        connection.execute(Path(__file__).with_name("schema.sql").read_bytes())
-                        connection.execute(
-                            "INSERT INTO relman_log.store VALUES (1, %s, %s)", (str(uuid.uuid4()), SCHEMA_VERSION)
-                        )
+                        _run(connection, "schema.sql")
+                        connection.execute("INSERT INTO relman_log.store VALUES (1, %s, 1)", (str(uuid.uuid4()),))
             try:
                 row = connection.execute("SELECT schema_version FROM relman_log.store").fetchone()
             except (errors.UndefinedTable, errors.UndefinedColumn):
@@ -177,6 +180,15 @@ class PostgresDatabase:
                 f"{self.where} has the store layout {row[0]} and this version knows {SCHEMA_VERSION}: "
                 "open it with the version that made it, or a newer one"
             )
+        if row[0] < SCHEMA_VERSION:
+            self._bring_up()
+
+    def _bring_up(self) -> None:
+        """Add what the newer layout has more. Older programs that are at work go on meanwhile."""
+        with self.lend() as connection, connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCKS, _MAKING))
+            if connection.execute("SELECT FROM relman_log.store WHERE schema_version = 1").fetchall():
+                _run(connection, "layout_2.sql")
 
     def _is_new(self, connection: Connection) -> bool:
         """Whether there is no schema yet, or an empty one, made by somebody who may make schemas."""
@@ -206,6 +218,10 @@ class PostgresDatabase:
 _IS_LOCKED = """SELECT FROM pg_locks
     WHERE locktype = 'advisory' AND granted AND classid = %s AND objid = %s AND objsubid = 2
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+
+
+def _run(connection: Connection, script: str) -> None:
+    connection.execute(Path(__file__).with_name(script).read_bytes())
 
 
 def _line(error: psycopg.Error) -> str:

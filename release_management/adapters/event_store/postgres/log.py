@@ -14,7 +14,7 @@ from release_management.adapters.event_store.postgres.arrays import Texts
 from release_management.adapters.event_store.postgres.database import PostgresDatabase
 from release_management.adapters.event_store.postgres.lease import PostgresLease
 from release_management.adapters.event_store.postgres.listener import POLL_SECONDS, Listener
-from release_management.adapters.event_store.rows import page, readable, stream_page
+from release_management.adapters.event_store.rows import checked_content, page, readable, stream_page
 from release_management.domain.record import Recorded
 from release_management.services.ports import (
     Append,
@@ -94,6 +94,7 @@ class PostgresEventLog:
                 commands=decision.commands,
                 records=decision.records,
                 kinds=fresh,
+                contents=decision.contents,
             )
             match verdict:
                 case "stored":
@@ -123,6 +124,12 @@ class PostgresEventLog:
         with self._database.lend() as connection:
             rows = connection.execute(_STREAM, (stream, after), binary=True).fetchall()
         return stream_page(rows, stream, after)
+
+    def content(self, dataref: str) -> bytes:
+        """The data that stand beside the records with this `dataref`. Raises `LostContentError`."""
+        with self._database.lend() as connection:
+            row = connection.execute(_CONTENT, (dataref,), binary=True).fetchone()
+        return checked_content(dataref, row[0] if row else None)
 
     def last_position(self) -> int:
         """The position of the newest record; 0 when there is none. Raises `GapError` where it was higher."""
@@ -224,6 +231,7 @@ _VERSIONS = """SELECT stream_id, (
     ) FROM unnest(%s) AS wanted (stream_id)"""
 _OUTCOMES = """SELECT sender, id, fingerprint, outcome, first, last
     FROM unnest(%s, %s) AS wanted (sender, id) JOIN relman_log.commands USING (sender, id)"""
+_CONTENT = "SELECT content FROM relman_log.contents WHERE dataref = %s"
 _SNAPSHOT = "SELECT version, shape, record, state FROM relman_log.snapshots WHERE stream_id = %s AND shape = %s"
 # Not worth a wait for the disk: it can be made again.
 _KEEP_SNAPSHOT = """WITH lazily AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))

@@ -17,7 +17,7 @@ from release_management.adapters.event_store.errors import (
     StoreUnavailableError,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_SECONDS = 10.0
 _APPLICATION_ID = 0x72656C6D  # "relm"
 _LAYOUT_1 = (
@@ -44,6 +44,8 @@ _LAYOUT_2 = (
     ) STRICT""",
     "CREATE TABLE leases (role TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID",
 )
+_LAYOUT_3 = ("CREATE TABLE contents (dataref TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT",)
+_LAYOUTS = (_LAYOUT_1, _LAYOUT_2, _LAYOUT_3)
 
 
 class SQLiteDatabase:
@@ -141,8 +143,7 @@ class SQLiteDatabase:
             )
         if schema_version < SCHEMA_VERSION:
             with self.transaction() as connection:
-                if self._schema_version() < SCHEMA_VERSION:
-                    _add_layout_2(connection)
+                _bring_up(connection, self._schema_version())
 
     def _schema_version(self) -> int:
         version: int
@@ -199,10 +200,11 @@ def _create(connection: sqlite3.Connection) -> None:
         "INSERT INTO store VALUES (1, ?, 1, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))", (str(uuid.uuid4()),)
     )
     connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-    _add_layout_2(connection)
+    _bring_up(connection, 1)
 
 
-def _add_layout_2(connection: sqlite3.Connection) -> None:
-    for table in _LAYOUT_2:
+def _bring_up(connection: sqlite3.Connection, layout: int) -> None:
+    """Add what the layouts after this one have more."""
+    for table in (table for added in _LAYOUTS[layout:] for table in added):
         connection.execute(table)
-    connection.execute("UPDATE store SET schema_version = 2")
+    connection.execute("UPDATE store SET schema_version = ?", (SCHEMA_VERSION,))

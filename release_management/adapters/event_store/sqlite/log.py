@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection, Sequence
 
 from release_management.adapters.event_store.batch import Facts, Kind, check, decide
 from release_management.adapters.event_store.head import Head
-from release_management.adapters.event_store.rows import EventRow, page, readable, stream_page
+from release_management.adapters.event_store.rows import EventRow, checked_content, page, readable, stream_page
 from release_management.adapters.event_store.sqlite.database import SQLiteDatabase
 from release_management.adapters.event_store.sqlite.lease import SQLiteLease, Watch
 from release_management.adapters.event_store.sqlite.tables import (
+    add_contents,
     add_events,
     add_kinds,
     last_position,
@@ -93,6 +94,7 @@ class SQLiteEventLog:
                     for position, new in enumerate(decision.records, after + 1)
                 ],
             )
+            add_contents(connection, decision.contents)
             connection.executemany(
                 "INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?)",
                 [
@@ -128,6 +130,12 @@ class SQLiteEventLog:
                 (stream, after),
             ).fetchall()
         return stream_page(rows, stream, after)
+
+    def content(self, dataref: str) -> bytes:
+        """The data that stand beside the records with this `dataref`. Raises `LostContentError`."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT content FROM contents WHERE dataref = ?", (dataref,)).fetchone()
+        return checked_content(dataref, row[0] if row else None)
 
     def last_position(self) -> int:
         """The position of the newest record; 0 when there is none. Raises `GapError` where it was higher."""

@@ -1,7 +1,7 @@
 """What is written to the tables of a store on SQLite, and asked of them, in more than one place."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from release_management.adapters.event_store.rows import EventRow
 
@@ -22,6 +22,11 @@ def lease_number(connection: sqlite3.Connection, role: str) -> int:
 def add_events(connection: sqlite3.Connection, rows: Iterable[EventRow]) -> None:
     """Write records inside the caller's transaction."""
     connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", rows)
+
+
+def add_contents(connection: sqlite3.Connection, contents: Mapping[str, bytes]) -> None:
+    """Write what stands beside records, by `dataref`; what is there already stays."""
+    connection.executemany("INSERT OR IGNORE INTO contents VALUES (?, ?)", contents.items())
 
 
 def add_kinds(connection: sqlite3.Connection, kinds: Iterable[tuple[str, int]]) -> None:

@@ -111,7 +111,13 @@ class Office:
 
     def facts(self, deployment: str, name: str) -> list[dict[str, Any]]:
         stream = self.log.read_stream(f"deployment:{deployment}")
-        return [json.loads(one.record)["data"] for one in stream if one.name == f"deployment.{name}"]
+        return [self._data(one.record) for one in stream if one.name == f"deployment.{name}"]
+
+    def _data(self, record: bytes) -> dict[str, Any]:
+        document = json.loads(record)
+        beside = "dataref" in document
+        data: dict[str, Any] = json.loads(self.log.content(document["dataref"])) if beside else document["data"]
+        return data
 
     def records(self, name: str | None = None) -> list[dict[str, Any]]:
         """The whole log, or the records of one name."""

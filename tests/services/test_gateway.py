@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 import pytest
 
+from release_management.services import recording
 from release_management.services.bus import OlderThanSenderError
 from release_management.services.gateway import WAITING
 from release_management.services.ports import ClockJumpedError
@@ -240,14 +241,32 @@ def test_what_is_wrong_is_said_in_one_sentence(
 
 
 @on_both_stores
-def test_a_record_that_would_be_too_large_is_refused_and_nothing_is_half_written(office: Office) -> None:
+def test_what_is_too_long_for_a_record_stands_beside_it_and_is_read_by_a_new_gateway(office: Office) -> None:
+    office.environment()
+    office.release("1.0.0", changelog=["x" * 4000] * 20)
+
+    created = next(record for record in office.records() if record["type"] == "release.created")
+    assert "data" not in created
+    content = json.loads(office.log.content(created["dataref"]))
+    assert len(content["changelog"]) == 20
+    assert "x" * 4000 not in json.dumps(content)  # sealed, as everywhere
+    elsewhere = office.open_gateway()
+    wish = office.wish("deployment.plan", {"release": "shop@1.0.0", "environment": "staging"})
+    assert elsewhere.ask(wish).result(PATIENCE).status == "accepted"
+
+
+@on_both_stores
+def test_what_is_too_long_to_stand_beside_a_record_is_refused_and_nothing_is_half_written(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "MAX_CONTENT_BYTES", 70_000)
     outcome = office.ask(
         "release.create",
         {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}], "changelog": ["x" * 4000] * 20},
     )
 
     assert outcome.status == "refused"
-    assert "at most 65,535 are kept" in str(outcome.reason)
+    assert "at most 70,000 are kept; say less at once" in str(outcome.reason)
     assert [record["type"] for record in office.records()] == ["command.refused"]
     assert office.release("1.0.0") == "shop@1.0.0"
 

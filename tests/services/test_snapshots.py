@@ -122,6 +122,7 @@ def test_what_is_read_of_a_long_stream_does_not_grow_with_it(office: Office) -> 
 def test_a_snapshot_of_another_shape_is_not_used(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     office.environment()
     relabel(office, range(2 * SNAPSHOT_EVERY))
+    assert kept(office) is not None
     monkeypatch.setattr(snapshots, "shape", lambda: "changed")
     log = cold(office)
 

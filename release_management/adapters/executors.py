@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from release_management.adapters import command, local
+from release_management.adapters.targets.executor import Trouble
 from release_management.services.desk import SettingsCheck
 from release_management.services.ports import Clock, Executor
 
@@ -14,6 +15,10 @@ class RunningExecutor(Executor, Protocol):
 
     async def run(self) -> None:
         """Look after what was deployed, until `stop`."""
+        ...
+
+    def troubles(self) -> list[Trouble]:
+        """What it looks after and cannot keep as intended now."""
         ...
 
     async def stop(self, keep: bool = False) -> None:

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import psutil
 
+from release_management.adapters.local.claims import Claim, claim, holder, is_lesser, lesser, name
 from release_management.adapters.local.haproxy import BalancerError, ask, shape, write_config
 from release_management.adapters.local.settings import ComponentSettings
 from release_management.adapters.local.state import Balancer, ComponentState, Folder
 from release_management.adapters.targets import processes
+from release_management.adapters.targets.lock import LockHeld
 from release_management.adapters.targets.processes import Process
 
 START_SECONDS = 5.0
@@ -67,6 +69,8 @@ def ensure(folder: Folder, state: ComponentState, settings: ComponentSettings) -
         return state.balancer.socket
     if state.balancer is not None and answering is None:
         processes.end_leftovers(state.balancer.process)
+    for other in lesser(folder, state, settings.port):
+        _evict(other, settings.port, claim(folder, state))
     return _start(folder, state, settings, answering)
 
 
@@ -98,6 +102,27 @@ def _start(folder: Folder, state: ComponentState, settings: ComponentSettings, r
     return path
 
 
+def _evict(other: Folder, port: int, ours: Claim) -> None:
+    """End the balancer of a component with a lesser claim to its port. Nobody waits for the lock of a better one."""
+    try:
+        with other.locked():
+            state = other.load()
+            if state.settings is None or state.settings.port != port or not is_lesser(claim(other, state), ours):
+                return
+            end(state)
+            other.save(state)
+    except LockHeld as held:
+        raise BalancerError(f"port {port} of 127.0.0.1 cannot be taken from {name(other)}: {held}") from None
+
+
+def end(state: ComponentState) -> None:
+    """End a component's HAProxy, which nobody needs any more. What it still answers is cut off."""
+    if state.balancer is not None:
+        processes.end_leftovers(state.balancer.process)
+        forget_socket(state.balancer)
+        state.balancer = None
+
+
 def forget_socket(balancer: Balancer) -> None:
     """Remove an admin socket that nobody needs any more, with its private folder where it had one."""
     path = Path(balancer.socket)
@@ -119,6 +144,6 @@ def _why_not(folder: Folder, settings: ComponentSettings, begins: int) -> str:
     except OSError:
         text = ""
     if "Address already in use" in text:
-        return f"HAProxy cannot listen: port {settings.port} of 127.0.0.1 is taken by another program"
+        return f"HAProxy cannot listen: port {settings.port} of 127.0.0.1 is taken by {holder(folder, settings.port)}"
     alerts = [line.split(" : ", 1)[-1] for line in text.splitlines() if line.startswith("[ALERT]")]
     return f"HAProxy does not start: {alerts[0] if alerts else 'it does not answer on its socket'}"

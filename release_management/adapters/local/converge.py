@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from release_management.adapters.local import balancer, haproxy
 from release_management.adapters.local.ports import NoFreePort, free_port, port_is_free
 from release_management.adapters.local.settings import ComponentSettings, fill_in, server_name
-from release_management.adapters.local.state import ComponentState, Folder, Instance, Phase, SlotState
+from release_management.adapters.local.state import ComponentState, Folder, Instance, Phase, Setback, SlotState
 from release_management.adapters.logfiles import bound
 from release_management.adapters.targets import processes
 from release_management.adapters.targets.processes import Process
@@ -21,6 +21,8 @@ from release_management.services.ports import Clock
 
 LONGEST_BACKOFF = 30.0
 """Seconds. An instance that lived longer than this before it ended begins again at one second."""
+EMPTY_SECONDS = 10.0
+"""How long HAProxy stays where nothing shall run: a recreate stops the old version before it starts the new one."""
 
 
 @dataclass(slots=True)
@@ -29,6 +31,7 @@ class Progress:
 
     `pending` are slots where something is still to be started or to end; `troubles` says per slot why an instance
     cannot be started, `balancer` why HAProxy does not do as intended; `observed` are the shares that it states.
+    `hurts` says that this concerns what should serve.
     """
 
     fence: int = 0
@@ -36,6 +39,7 @@ class Progress:
     troubles: dict[str, str] = field(default_factory=dict)
     balancer: str | None = None
     observed: dict[str, int] = field(default_factory=dict)
+    hurts: bool = False
 
 
 def converge(folder: Folder, clock: Clock) -> Progress:
@@ -62,7 +66,7 @@ class _Pass:
                 self._look_after(stand, instance)
         self._allocate_ports()
         servers = self._servers()
-        for slot, stand in self.state.slots.items():
+        for slot, stand in self._busiest_first():
             for instance in list(stand.instances):
                 if not stand.keeps(instance) or instance.phase == "terminating":
                     self._end(slot, stand, instance, servers)
@@ -145,13 +149,46 @@ class _Pass:
         taken = {port for state in states for ports in state.ports.values() for port in ports}
         return taken | {state.settings.port for state in states if state.settings is not None}
 
+    def _busiest_first(self) -> list[tuple[str, SlotState]]:
+        return sorted(self.state.slots.items(), key=lambda slot: -self.state.weights.get(slot[0], 0))
+
     def _servers(self) -> dict[str, haproxy.Server]:
-        """HAProxy's server lines; none where it cannot be had, which the progress then says."""
+        """HAProxy's server lines; none where it is not needed, or cannot be had, which the progress then says."""
+        if self.state.is_empty and self._is_left_alone():
+            return {}
+        if not self.state.is_empty and self.state.empty_since is not None:
+            self.state.empty_since = None
+            self.dirty = True
+        setback = self.state.setback
+        if setback is not None and self.now < setback.not_before and balancer.running(self.state.balancer) is None:
+            self.progress.balancer = setback.reason
+            return {}
         try:
-            return haproxy.table(balancer.ensure(self.folder, self.state, self.settings))
+            servers = haproxy.table(balancer.ensure(self.folder, self.state, self.settings))
         except (haproxy.BalancerError, OSError) as error:
             self.progress.balancer = str(error)
+            tries = setback.tries if setback is not None else 0
+            pause = min(LONGEST_BACKOFF, 2.0 ** min(tries, 10))
+            self.state.setback = Setback(reason=str(error), tries=tries + 1, not_before=self.now + pause)
+            self.dirty = True
             return {}
+        if setback is not None:
+            self.state.setback = None
+            self.dirty = True
+        return servers
+
+    def _is_left_alone(self) -> bool:
+        """Nothing shall run: HAProxy is not started, and one that runs is ended after a while."""
+        if self.state.empty_since is None:
+            self.state.empty_since = self.now
+            self.dirty = True
+        if self.state.balancer is not None and self.now - self.state.empty_since < EMPTY_SECONDS:
+            return balancer.running(self.state.balancer) is None
+        if self.state.balancer is not None or self.state.setback is not None or self.state.serving_since is not None:
+            balancer.end(self.state)
+            self.state.setback = self.state.serving_since = None
+            self.dirty = True
+        return True
 
     def _end(self, slot: str, stand: SlotState, instance: Instance, servers: dict[str, haproxy.Server]) -> None:
         """Bring an instance that should not be there one phase nearer to its end."""
@@ -218,6 +255,9 @@ class _Pass:
                 haproxy.write_config(self.folder, self.state, self.settings, path)
                 servers = haproxy.table(path)
             self.progress.observed = haproxy.shares(self.settings, servers)
+            if self.state.serving_since is None and any(self.progress.observed.values()):
+                self.state.serving_since = self.now
+                self.dirty = True
         except (haproxy.BalancerError, OSError) as error:
             self.progress.balancer = str(error)
 
@@ -228,3 +268,5 @@ class _Pass:
                     self.progress.troubles[slot] = f"{server_name(slot, instance.index)} {instance.trouble}"
                 elif not stand.keeps(instance) or (instance.phase != "serving" and instance.last_exit is None):
                     self.progress.pending.add(slot)
+        troubled = any(self.state.weights.get(slot) for slot in self.progress.troubles)
+        self.progress.hurts = self.state.serves and (troubled or self.progress.balancer is not None)

@@ -13,6 +13,7 @@ from typing import assert_never
 
 import structlog
 
+from release_management.adapters.local.claims import in_order
 from release_management.adapters.local.converge import Progress, converge
 from release_management.adapters.local.halt import halt_all
 from release_management.adapters.local.health import look
@@ -20,7 +21,7 @@ from release_management.adapters.local.intent import intend
 from release_management.adapters.local.settings import server_name
 from release_management.adapters.local.state import ComponentState, Folder
 from release_management.adapters.targets import processes
-from release_management.adapters.targets.executor import FencedExecutor, Verdict, line, plain
+from release_management.adapters.targets.executor import FencedExecutor, Trouble, Verdict, line, plain
 from release_management.domain.orders import AwaitSlotHealthy, Order, ProvisionSlot, RetireSlot, RouteSlots
 from release_management.services.ports import Clock
 
@@ -40,21 +41,29 @@ class LocalExecutor(FencedExecutor[Folder]):
     def __init__(self, data: Path, clock: Clock) -> None:
         super().__init__(data, clock)
         self._reconciling = asyncio.Lock()
-        self._last_trouble: dict[Path, str] = {}
+        self._troubles: dict[Path, Trouble] = {}
+        self._restored = False
 
     async def reconcile(self) -> None:
-        """Make everything as intended, once: restart what died, adopt what survived, set weights that drifted."""
+        """Make everything as intended, once: restart what died, adopt what survived, set weights that drifted.
+
+        The first time what serves is restored before what does not.
+        """
         async with self._reconciling:
             await self._blocking(processes.reap)
-            for folder in await self._blocking(Folder.all, self._data):
+            folders = await self._blocking(Folder.all, self._data)
+            if not self._restored:
+                folders = await self._blocking(in_order, folders)
+            for folder in folders:
                 if self._stopping.is_set():
                     return
                 try:
                     progress = await self._blocking(converge, folder, self._clock)
-                    trouble = "; ".join(filter(None, [progress.balancer, *progress.troubles.values()]))
+                    says = "; ".join(filter(None, [progress.balancer, *progress.troubles.values()]))
+                    self._note(folder, says, progress.hurts)
                 except Exception as error:
-                    trouble = plain(error)
-                self._note(folder, trouble)
+                    self._note(folder, plain(error), hurts=True)
+            self._restored = True
 
     async def run(self) -> None:
         """Reconcile at once and then every second, until `stop`."""
@@ -150,14 +159,20 @@ class LocalExecutor(FencedExecutor[Folder]):
                 return "succeeded", None, None
             await asyncio.sleep(_HEALTH_POLL)
 
-    def _note(self, folder: Folder, trouble: str) -> None:
-        """Log a trouble when it begins, changes or ends, not every second."""
-        if trouble != self._last_trouble.get(folder.path, ""):
-            self._last_trouble[folder.path] = trouble
-            if trouble:
-                _log.warning("component in trouble", folder=str(folder.path), reason=line(trouble))
-            else:
-                _log.info("component as intended again", folder=str(folder.path))
+    def troubles(self) -> list[Trouble]:
+        """What could not be made as intended the last time."""
+        return list(self._troubles.values())
+
+    def _note(self, folder: Folder, says: str, hurts: bool) -> None:
+        """Keep a trouble while it lasts. Log it when it begins, changes or ends, not every second."""
+        before = self._troubles.get(folder.path)
+        if says:
+            self._troubles[folder.path] = Trouble("/".join(folder.path.parts[-4:]), line(says), hurts)
+            if before is None or before.says != line(says):
+                _log.warning("component in trouble", folder=str(folder.path), reason=line(says))
+        elif before is not None:
+            del self._troubles[folder.path]
+            _log.info("component as intended again", folder=str(folder.path))
 
 
 def _not_routed(action: RouteSlots, progress: Progress) -> str:

@@ -65,10 +65,8 @@ def _record(folder: Folder) -> None:
                 instance.process, instance.phase = None, "starting"
                 instance.exits, instance.not_before = 0, 0.0
                 instance.last_exit, instance.watched = None, False
-        if state.balancer is not None:
-            processes.end_leftovers(state.balancer.process)
-            balancer.forget_socket(state.balancer)
-            state.balancer = None
+        balancer.end(state)
+        state.setback = None
         folder.save(state)
 
 

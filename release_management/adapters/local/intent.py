@@ -36,7 +36,7 @@ def _provision(state: ComponentState, order: Order, action: ProvisionSlot) -> st
         return f"there is no slot {action.slot}; the settings name {', '.join(settings.slots)}"
     if action.replicas > settings.max_replicas:
         return f"{action.replicas} replicas are asked for; the settings allow {settings.max_replicas} (max_replicas)"
-    state.settings = settings
+    state.settings, state.setback = settings, None
     present = state.slots.get(action.slot)
     stand = SlotState(
         version=action.version,
@@ -62,4 +62,5 @@ def _route(state: ComponentState, action: RouteSlots) -> str | None:
         if share and (slot not in state.slots or not state.slots[slot].replicas):
             return f"nothing is provisioned in {slot}, so that it cannot get {share} % of the traffic"
     state.weights = {slot: share for slot, share in action.weights.items() if share}
+    state.setback = None
     return None

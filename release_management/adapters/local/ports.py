@@ -5,6 +5,8 @@ import socket
 import time
 from collections.abc import Container
 
+import psutil
+
 # Below the range from which kernels take the local ports of outgoing connections, which would get in the way.
 _PORTS = range(20_000, 32_000)
 
@@ -32,3 +34,14 @@ def free_port(taken: Container[int]) -> int:
         if port not in taken and port_is_free(port):
             return port
     raise NoFreePort("no free port on 127.0.0.1 between 20000 and 32000")
+
+
+def listener(port: int) -> str | None:
+    """The process that listens on 127.0.0.1:`port`, for a person; None where the system does not say."""
+    try:
+        for seen in psutil.net_connections(kind="tcp4"):
+            if seen.status == psutil.CONN_LISTEN and seen.laddr and seen.laddr.port == port and seen.pid:
+                return f"process {seen.pid} ({psutil.Process(seen.pid).name()})"
+    except (psutil.Error, OSError):
+        return None
+    return None

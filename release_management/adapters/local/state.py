@@ -70,8 +70,20 @@ class Balancer(Kept):
     shape: str
 
 
+class Setback(Kept):
+    """HAProxy could not be had: why, how often in a row, and when it is tried again (Unix seconds)."""
+
+    reason: str
+    tries: int
+    not_before: float
+
+
 class ComponentState(TargetState):
-    """All of it. `settings` is None until something has been provisioned."""
+    """All of it. `settings` is None until something has been provisioned.
+
+    `serving_since` is when HAProxy was first seen to give instances a share (Unix seconds), for as long as anything
+    shall run; `empty_since` is when nothing should run any more.
+    """
 
     environment: str
     component: str
@@ -80,6 +92,19 @@ class ComponentState(TargetState):
     slots: dict[str, SlotState] = {}
     ports: dict[str, list[int]] = {}
     balancer: Balancer | None = None
+    setback: Setback | None = None
+    serving_since: float | None = None
+    empty_since: float | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing shall run, and nothing has to end."""
+        return not any(stand.replicas or stand.instances for stand in self.slots.values())
+
+    @property
+    def serves(self) -> bool:
+        """Whether it serves, or would if its processes ran: what only was provisioned does not."""
+        return not self.is_empty and (self.serving_since is not None or any(self.weights.values()))
 
     def serving(self, slot: str) -> list[Instance]:
         """The slot's instances that have been started and shall stay."""

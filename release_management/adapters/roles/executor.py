@@ -3,7 +3,7 @@
 import asyncio
 
 from release_management.adapters.clock import WatchedClock
-from release_management.adapters.executors import make_executor
+from release_management.adapters.executors import RunningExecutor, make_executor
 from release_management.adapters.home import Home
 from release_management.adapters.nats.orders import ExecutorService
 from release_management.adapters.nats.streams import ORDERS
@@ -35,6 +35,7 @@ class ExecutorRole:
                     service = ExecutorService(connection, self._name, executor)
                     tasks.create_task(service.run())
                     tasks.create_task(look_at_orders(service, self._name, self._health))
+                    tasks.create_task(look_at_deployed(executor, self._health))
                     tasks.create_task(watch_backlog(connection, ORDERS, self._name, self._health))
                     await service.ready.wait()
                     self._health.stand("active")
@@ -47,4 +48,21 @@ async def look_at_orders(service: ExecutorService, name: str, health: Health) ->
     while True:
         health.show(f"orders {name}", service.trouble)
         health.show(f"reports {name}", service.reports_trouble)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def look_at_deployed(executor: RunningExecutor, health: Health) -> None:
+    """Have the health say what cannot be kept as intended, until cancelled: a trouble where it should serve."""
+    shown: set[str] = set()
+    while True:
+        troubles = executor.troubles()
+        for gone in shown - {each.part for each in troubles}:
+            health.clear(f"deployed {gone}")
+        shown = {each.part for each in troubles}
+        for each in troubles:
+            part = f"deployed {each.part}"
+            if each.hurts:
+                health.trouble(part, f"{each.part}: {each.says}")
+            else:
+                health.warn(part, f"{each.part}: {each.says}")
         await asyncio.sleep(LOOK_SECONDS)

@@ -18,7 +18,7 @@ from release_management.adapters.roles.agenda import look_after
 from release_management.adapters.roles.backlog import watch_backlog
 from release_management.adapters.roles.bus import on_bus, with_streams
 from release_management.adapters.roles.clocks import look_at_clock
-from release_management.adapters.roles.executor import look_at_orders
+from release_management.adapters.roles.executor import look_at_deployed, look_at_orders
 from release_management.adapters.roles.gateway import look_at
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.passing import keep_serving
@@ -61,6 +61,7 @@ class Road:
                 service = ExecutorService(executing, name, executor)
                 tasks.create_task(service.run())
                 tasks.create_task(look_at_orders(service, name, self._health))
+                tasks.create_task(look_at_deployed(executor, self._health))
                 tasks.create_task(watch_backlog(executing, streams.ORDERS, name, self._health))
 
     async def _decide(self) -> None:

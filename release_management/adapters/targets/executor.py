@@ -8,6 +8,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -23,6 +24,15 @@ F = TypeVar("F", bound=TargetFolder[Any])
 THREADS = 64
 Verdict = tuple[Result, str | None, dict[str, int] | None]
 """A report's result, reason and observed shares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What an executor cannot keep as intended: the component, why, and whether what should serve is concerned."""
+
+    part: str
+    says: str
+    hurts: bool
 
 
 class FencedExecutor(ABC, Generic[F]):
@@ -60,6 +70,10 @@ class FencedExecutor(ABC, Generic[F]):
         await asyncio.gather(*orders, return_exceptions=True)
         # A thread outlives the cancelled task that waits for it, and would start again what is about to end.
         await asyncio.gather(*self._work, return_exceptions=True)
+
+    def troubles(self) -> list[Trouble]:
+        """What it looks after and cannot keep as intended now."""
+        return []
 
     @abstractmethod
     def _folder(self, order: Order) -> F:

@@ -76,7 +76,8 @@ def test_two_components_cannot_share_a_port(stand: Stand) -> None:
     first, stand.component = stand.component, "other"
     report = stand.ask(stand.order(ProvisionSlot(slot="blue", version="1.0.0", replicas=1)))
     assert report.result == "errored"
-    assert report.reason == f"HAProxy cannot listen: port {stand.port} of 127.0.0.1 is taken by another program"
+    holder = f"{first} (shop in prod, target main)"
+    assert report.reason == f"HAProxy cannot listen: port {stand.port} of 127.0.0.1 is taken by {holder}"
     assert stand.do(RetireSlot(slot="blue")).result == "succeeded"
     assert not stand.instance_pids()
     stand.component = first

@@ -1,0 +1,76 @@
+"""Who may listen on a port that several components claim, and who does."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from math import inf
+
+from release_management.adapters.local.haproxy import BalancerError
+from release_management.adapters.local.ports import listener
+from release_management.adapters.local.state import ComponentState, Folder
+from release_management.adapters.targets import processes
+
+Claim = tuple[int, float, str]
+"""The lower, the better: what serves comes before what shall run, and that before what was given up."""
+
+
+def claim(folder: Folder, state: ComponentState) -> Claim:
+    """How good a component's claim to its port is. Of two that serve the one that began earlier has the better one."""
+    rank = 2 if state.is_empty else 0 if state.serves else 1
+    return rank, inf if state.serving_since is None else state.serving_since, str(folder.path)
+
+
+def lesser(folder: Folder, state: ComponentState, port: int) -> list[Folder]:
+    """The components that have a balancer on the port and a lesser claim to it.
+
+    Raises `BalancerError` where one that serves has the better claim, whether it listens now or not.
+    """
+    ours = claim(folder, state)
+    found = []
+    for other, its in _rivals(folder, port):
+        theirs = claim(other, its)
+        if theirs < ours and its.serves:
+            raise BalancerError(f"port {port} of 127.0.0.1 is that of {name(other)}, which serves")
+        if is_lesser(theirs, ours) and its.balancer is not None:
+            found.append(other)
+    return found
+
+
+def is_lesser(theirs: Claim, ours: Claim) -> bool:
+    """Whether their balancer has to go for ours. Of two that shall run, or serve, the one that listens goes on."""
+    return ours[0] < theirs[0]
+
+
+def holder(folder: Folder, port: int) -> str:
+    """Who listens on a port, for a person."""
+    for other, its in _rivals(folder, port):
+        if its.balancer is not None and processes.alive(its.balancer.process):
+            return name(other)
+    return listener(port) or "another program"
+
+
+def name(folder: Folder) -> str:
+    """A component, for a person."""
+    environment, application, target, component = folder.path.parts[-4:]
+    return f"{component} ({application} in {environment}, target {target})"
+
+
+def in_order(folders: list[Folder]) -> list[Folder]:
+    """The components, those that serve first. One whose state cannot be read comes last."""
+
+    def rank(folder: Folder) -> Claim:
+        with suppress(OSError, ValueError):
+            return claim(folder, folder.load())
+        return 3, 0.0, str(folder.path)
+
+    return sorted(folders, key=rank)
+
+
+def _rivals(folder: Folder, port: int) -> Iterator[tuple[Folder, ComponentState]]:
+    """The other components whose balancer is to listen on the same port; those that can be read."""
+    for other in Folder.all(folder.data):
+        if other.path == folder.path:
+            continue
+        with suppress(OSError, ValueError):
+            state = other.load()
+            if state.settings is not None and state.settings.port == port:
+                yield other, state

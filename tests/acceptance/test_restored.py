@@ -1,0 +1,89 @@
+"""What `down` or a power cut ended is started again: what serves first, and nothing takes its port."""
+
+import json
+import socket
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from release_management import ReleaseManager
+from tests.acceptance.installation import Installation, until
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Installation]:
+    made = Installation(tmp_path)
+    try:
+        yield made
+    finally:
+        made.end_everything()
+
+
+def answers(port: int) -> str:
+    """Which version answers on a port, or why none does."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+            return str(json.load(answer)["version"])
+    except OSError as error:
+        return str(error)
+
+
+def two_with_one_port(site: Installation) -> tuple[ReleaseManager, str]:
+    """`shop` serves. `blog`, whose component has the same name and so the same port, was refused it and went back."""
+    site.start()
+    shop, blog = site.manager(), site.manager("blog")
+    shop.configure_environments({"staging": site.target("web")})
+    assert shop.wait(shop.deploy(shop.create_release("1.0.0", ["web"]), "staging"), 30).succeeded
+    failed = blog.wait(blog.deploy(blog.create_release("9.0.0", ["web"]), "staging"), 30)
+    assert failed.ended
+    assert not failed.succeeded
+    return shop, str(failed.reason)
+
+
+def troubles(site: Installation) -> list[dict[str, Any]]:
+    """What the health of the road says."""
+    notes = [json.loads(each.read_text()) for each in (site.folder / "run").glob("*.json")]
+    [address] = [note["address"] for note in notes if note["pid"] == site.pid("road")]
+    document = httpx.get(f"http://{address}/health", trust_env=False).json()
+    return [*document["troubles"], *document["warnings"]]
+
+
+@pytest.mark.parametrize("how", ["down", "power cut", "kill -9 of up"])
+def test_a_deployment_that_never_succeeded_does_not_take_the_port_of_what_serves(site: Installation, how: str) -> None:
+    _, reason = two_with_one_port(site)
+    assert "which serves" in reason
+    [port] = site.ports
+    for _ in range(2):
+        if how == "down":
+            site.stop()
+        else:
+            site.kill_everything()
+        if how == "power cut":
+            for pid in site.ours():
+                site.end(pid)
+            until(lambda: not site.ours())
+        site.start()
+        until(lambda: answers(port) == "1.0.0", 20)
+        assert troubles(site) == []
+
+
+def test_what_cannot_be_started_again_is_said_in_health_and_tried_again(site: Installation) -> None:
+    site.start()
+    shop = site.manager()
+    shop.configure_environments({"staging": site.target("web")})
+    assert shop.wait(shop.deploy(shop.create_release("1.0.0", ["web"]), "staging"), 30).succeeded
+    [port] = site.ports
+    site.stop()
+    with socket.create_server(("127.0.0.1", port)):
+        site.start()
+        until(lambda: bool(troubles(site)), 20)
+        [said] = troubles(site)
+        assert said["part"] == "deployed staging/shop/main/web"
+        assert f"port {port} of 127.0.0.1 is taken by process" in said["says"]
+
+    until(lambda: answers(port) == "1.0.0", 40)
+    until(lambda: troubles(site) == [])

@@ -204,8 +204,12 @@ class ReleaseManager:
         changelog: Sequence[str] = (),
         changes: Sequence[Mapping[str, Any]] = (),
         draft: bool = False,
+        partial: bool = False,
     ) -> Release:
         """Create a release. Components are names, or `{name, version, artifact, digest, config}`.
+
+        It names every component of the application: a deployment stops what the release no longer names. A `partial`
+        one brings only what it names, and the rest stays as it is.
 
         The same content again is the same release; other content under the same version is refused.
         """
@@ -222,6 +226,7 @@ class ReleaseManager:
                 for change in commits
             ],
             "draft": draft,
+            "partial": partial,
         }
         self.send("release.create", data)
         return self.release(version)

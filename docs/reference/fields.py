@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 
 from release_management.domain import condition, incident, moment, orders, plan, release, words
 from release_management.domain.component import Component
-from release_management.domain.deployment.events import Binding
+from release_management.domain.configuration import Configuration
+from release_management.domain.deployment.events import Binding, Return
 from release_management.domain.deployment.state import Phase
 from release_management.domain.environment import ApprovalRule, ApprovalWish, Target
 from release_management.domain.pipeline import Stage
@@ -61,6 +62,7 @@ SHAPES: tuple[type[BaseModel], ...] = (
     PauseOption,
     SetScale,
     plan.Plan,
+    plan.PlannedChange,
     plan.Provision,
     plan.AwaitHealthy,
     plan.Route,
@@ -70,6 +72,8 @@ SHAPES: tuple[type[BaseModel], ...] = (
     Binding,
     condition.SeenSlot,
     condition.SlotCondition,
+    Return,
+    Configuration,
     orders.ProvisionSlot,
     orders.AwaitSlotHealthy,
     orders.RouteSlots,

@@ -56,6 +56,10 @@ def _making(group: typer.Typer) -> None:
             ),
         ] = None,
         draft: Annotated[bool, typer.Option("--draft", help="Not to be deployed before it is published.")] = False,
+        partial: Annotated[
+            bool,
+            typer.Option("--partial", help="It brings only these components; without it, others are stopped."),
+        ] = False,
     ) -> None:
         """Create a release. The same content again is the same release; a version is never reused for another."""
         application, version = parse_ref(release)
@@ -65,7 +69,7 @@ def _making(group: typer.Typer) -> None:
         ]
         changes = [_change(each) for each in commit or ()]
         with session(application, creates=True) as opened:
-            made = opened.manager.create_release(version, components, changelog or (), changes, draft)
+            made = opened.manager.create_release(version, components, changelog or (), changes, draft, partial)
         show(made)
         if made.published is None:
             say(f"✔ {made.ref} is there, as a draft\n  next: relman release publish {made.ref}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 
-from release_management.domain.plan import Plan, Provision, Role, Route, bounded
+from release_management.domain.plan import Plan, PlannedChange, Provision, Role, Route, bounded
 from release_management.domain.sheet import Count, Sheet, Stand, shares_of
 from release_management.domain.strategies import (
     AnyOptions,
@@ -29,22 +29,25 @@ def compile_plan(
     stands: Sequence[Stand],
     options: AnyOptions,
     notes: tuple[str, ...] = (),
+    changes: Sequence[PlannedChange] = (),
 ) -> Plan:
     """Compile. Raises `Refused` where a target cannot do what the strategy asks."""
     if options.replicas is not None:
-        stands = [replace(stand, replicas=options.replicas) for stand in stands]
-    for stand in stands:
+        stands = [stand if stand.leaves else replace(stand, replicas=options.replicas) for stand in stands]
+    coming = [stand for stand in stands if not stand.leaves]
+    for stand in coming:
         _check(strategy, stand)
-    fresh = [stand for stand in stands if not stand.serving]
+    fresh = [stand for stand in coming if not stand.serving]
     first = [stand for stand in fresh if not stand.unsettled]
     if first and strategy != "recreate":
         names = ", ".join(f"{stand.component} on {stand.target}" for stand in first)
         notes = (*notes, f"no {strategy} for {names}: the first deployment there, nothing serves yet"[:500])
     sheet = Sheet(stands, options)
     _settle(sheet)
-    sheet.stands = [stand for stand in stands if not stand.stays]
-    if sheet.stands:
-        _bring(sheet, first=len(fresh) == len(stands))
+    sheet.stands = [stand for stand in coming if not stand.stays]
+    sheet.leaving = [stand for stand in stands if stand.leaves]
+    if sheet.stands or sheet.leaving:
+        _bring(sheet, first=len(fresh) == len(coming))
     sheet.stands = stands
     back = back_by_recreate if isinstance(options, Recreate) else back_by_traffic
     plan = Plan(
@@ -54,6 +57,7 @@ def compile_plan(
         rollback=tuple(back(sheet)),
         reversible=all(stand.reversible for stand in stands),
         notes=notes,
+        changes=tuple(changes),
     )
     _check_weights(plan, stands)
     return bounded(plan)
@@ -108,7 +112,7 @@ def _settle(sheet: Sheet) -> None:
 def _bring(sheet: Sheet, *, first: bool) -> None:
     """Write the strategy's steps; where nothing serves yet there is nothing to go over from step by step."""
     options = sheet.options
-    if first and not isinstance(options, Recreate):
+    if not sheet.stands or (first and not isinstance(options, Recreate)):
         sheet.beside(lambda stand: stand.replicas)
         sheet.finish()
         return
@@ -130,6 +134,7 @@ def _recreate(sheet: Sheet) -> None:
     sheet.route(lambda stand: shares_of(stand, 100))
     sheet.promote()
     sheet.clear()
+    sheet.give_up()
 
 
 def _blue_green(sheet: Sheet, options: BlueGreen) -> None:

@@ -9,12 +9,14 @@ from typing import ClassVar, TypeVar, assert_never
 
 from release_management.domain.component import Component
 from release_management.domain.condition import Condition, SlotCondition
+from release_management.domain.configuration import Configuration
 from release_management.domain.orders import Slot
-from release_management.domain.words import Fact, Line, Name, Percent, Refused, SemVer
+from release_management.domain.plan import digest_of
+from release_management.domain.words import Digest, Fact, Line, Name, Percent, Refused, SemVer
 
 V = TypeVar("V")
 REMEMBERED = 50
-"""The versions that a place could be rolled back to, one after the other."""
+"""The successes of a component that a place remembers, to go back to."""
 MAX_WAITING = 500
 """The deployments that may wait for a place at once."""
 
@@ -52,7 +54,7 @@ class PlaceUnqueued(Fact):
 
 
 class PlaceSlotProvisioned(Fact):
-    """The slot runs so many replicas of this version."""
+    """The slot runs so many replicas of this version. `configuration`: with what; older records do not say."""
 
     NAME: ClassVar[str] = "place.slot_provisioned"
     deployment: str
@@ -61,6 +63,7 @@ class PlaceSlotProvisioned(Fact):
     content: Component
     replicas: int
     fence: int | None = None
+    configuration: Configuration | None = None
 
 
 class PlaceSlotRetired(Fact):
@@ -120,19 +123,29 @@ class PlacePromoted(Fact):
 
 
 class PlaceVersionSucceeded(Fact):
-    """The release's deployment succeeded here."""
+    """The release's deployment succeeded here at the time `at`.
+
+    `components` maps each component that it brought to the digest of what runs now. Records without it brought all
+    components that the place knew then.
+    """
 
     NAME: ClassVar[str] = "place.version_succeeded"
     deployment: str
     version: SemVer
+    components: dict[Name, Digest] | None = None
+    at: str | None = None
 
 
 class PlaceVersionWithdrawn(Fact):
-    """The release was rolled back here; it is no version to return to."""
+    """The release was rolled back here by `deployment`; it is no version to return to.
+
+    `withdrawn` is the deployment that was rolled back; records without it mean every deployment of the version.
+    """
 
     NAME: ClassVar[str] = "place.version_withdrawn"
     deployment: str
     version: SemVer
+    withdrawn: str | None = None
 
 
 PlaceEvent = (
@@ -156,10 +169,24 @@ PlaceEvent = (
 
 @dataclass(frozen=True, slots=True)
 class Occupant:
-    """What runs in a slot."""
+    """What runs in a slot. `configuration` None: with what was not recorded."""
 
     content: Component
     replicas: int
+    configuration: Configuration | None = None
+
+    def same(self, other: "Occupant") -> bool:
+        """Whether both run the same; a configuration that was not recorded is taken to be the same."""
+        unknown = self.configuration is None or other.configuration is None
+        return (self.content, self.replicas) == (other.content, other.replicas) and (
+            unknown or self.configuration == other.configuration
+        )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what runs, how many, and with what."""
+        configuration = None if self.configuration is None else self.configuration.digest
+        return digest_of([self.content.model_dump(mode="json"), self.replicas, configuration])
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +221,11 @@ class Standing:
     fence: int = 0
 
     @property
+    def at_work(self) -> bool:
+        """Whether anything runs there, as far as is known."""
+        return any(occupant.replicas > 0 for occupant in self.slots.values())
+
+    @property
     def serving(self) -> Occupant | None:
         """The stable version, or None where none runs."""
         occupant = self.slots.get(self.stable) if self.stable else None
@@ -201,16 +233,29 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Success:
+    """A deployment that brought a component here and succeeded. `version` is its release's.
+
+    `digest` is that of what it brought, and `at` the time; older records say neither.
+    """
+
+    version: str
+    deployment: str
+    digest: str | None = None
+    at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """What is known of a place.
 
-    `succeeded` holds (version, deployment) of the newest `REMEMBERED` versions, oldest first, withdrawn ones left out.
+    `succeeded` holds for each component the newest `REMEMBERED` successes, oldest first, withdrawn ones left out.
     """
 
     lock: str | None = None
     queue: tuple[str, ...] = ()
     components: Mapping[str, Standing] = field(default_factory=dict)
-    succeeded: tuple[tuple[str, str], ...] = ()
+    succeeded: Mapping[str, tuple[Success, ...]] = field(default_factory=dict)
 
 
 def stream(environment: str, application: str, target: str) -> str:
@@ -229,14 +274,36 @@ def evolve(state: Place, event: PlaceEvent) -> Place:
             return replace(state, queue=(*state.queue, deployment))
         case PlaceUnqueued(deployment=deployment):
             return replace(state, queue=tuple(d for d in state.queue if d != deployment))
-        case PlaceVersionSucceeded(version=version, deployment=deployment):
-            kept = tuple(item for item in state.succeeded if item[0] != version)
-            return replace(state, succeeded=(*kept, (version, deployment))[-REMEMBERED:])
-        case PlaceVersionWithdrawn(version=version):
-            return replace(state, succeeded=tuple(i for i in state.succeeded if i[0] != version))
+        case PlaceVersionSucceeded():
+            return replace(state, succeeded=_remember(state, event))
+        case PlaceVersionWithdrawn():
+            kept = {
+                component: tuple(each for each in successes if not _withdrawn(each, event))
+                for component, successes in state.succeeded.items()
+            }
+            return replace(state, succeeded=kept)
         case _:
             standing = _stand(state.components.get(event.component, Standing()), event)
             return replace(state, components={**state.components, event.component: standing})
+
+
+def _remember(state: Place, event: PlaceVersionSucceeded) -> dict[str, tuple[Success, ...]]:
+    """Add a success to the components that it brought; the same content of the same version counts once, as newest."""
+    brought: Mapping[str, str | None] = (
+        dict.fromkeys(state.components) if event.components is None else event.components
+    )
+    succeeded = dict(state.succeeded)
+    for component, digest in brought.items():
+        new = Success(event.version, event.deployment, digest, event.at)
+        kept = (s for s in succeeded.get(component, ()) if (s.version, s.digest) != (new.version, new.digest))
+        succeeded[component] = (*kept, new)[-REMEMBERED:]
+    return succeeded
+
+
+def _withdrawn(success: Success, event: PlaceVersionWithdrawn) -> bool:
+    if event.withdrawn is None:
+        return success.version == event.version
+    return success.deployment == event.withdrawn
 
 
 ComponentEvent = (
@@ -257,9 +324,10 @@ def _stand(standing: Standing, event: ComponentEvent) -> Standing:
             seen = Seen(event.condition, event.reason, event.slots, event.fence, event.observedat)
             return replace(standing, seen=seen)
         case PlaceSlotProvisioned():
-            occupant = Occupant(event.content, event.replicas)
+            occupant = Occupant(event.content, event.replicas, event.configuration)
             former = standing.former
-            if event.slot == former and (stood := standing.slots.get(former)) and stood.content != event.content:
+            stood = standing.slots.get(event.slot)
+            if event.slot == former and stood and not replace(stood, replicas=event.replicas).same(occupant):
                 former = None
             return replace(standing, slots={**standing.slots, event.slot: occupant}, former=former)
         case PlaceSlotRetired(slot=slot):
@@ -337,6 +405,19 @@ def free_for(state: Place, deployment: str) -> bool:
     return not state.queue or state.queue[0] == deployment
 
 
-def rollback_version(state: Place, leaving: str) -> str | None:
-    """The newest version that succeeded here, was not rolled back, and is not the one that is left."""
-    return next((version for version, _ in reversed(state.succeeded) if version != leaving), None)
+def earlier(state: Place, component: str, leaving: str) -> tuple[Success, ...]:
+    """What the component could go back to here from what the deployment `leaving` brought, the newest first.
+
+    What brought the same content as `leaving` is left out, and so is what was rolled back.
+    """
+    successes = state.succeeded.get(component, ())
+    left = next((each for each in successes if each.deployment == leaving), None)
+    return tuple(
+        each
+        for each in reversed(successes)
+        if left is None or ((each.version, each.digest) != (left.version, left.digest) and not _same(each, left))
+    )
+
+
+def _same(one: Success, other: Success) -> bool:
+    return one.digest is not None and one.digest == other.digest

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from release_management.domain.words import Line, Name, Percent, Refused, Seconds, SemVer, Value
+from release_management.domain.words import Digest, Line, Name, Percent, Refused, Seconds, SemVer, Value
 
 Role = Literal["stable", "candidate"]
 MAX_STEPS = 300
@@ -92,10 +92,39 @@ AnyStep = Annotated[
 ]
 
 
+class PlannedChange(Value):
+    """What a plan changes of one component at one place: from the version that is stable to the one that comes.
+
+    `candidate` None: the component is given up here. `artifact` and `configuration` are digests of what comes;
+    `differs` names the settings and variables that have other values than those of the stable version.
+    """
+
+    target: Name
+    component: Name
+    stable: SemVer | None = None
+    candidate: SemVer | None = None
+    artifact: Digest | None = None
+    configuration: Digest | None = None
+    differs: tuple[Line, ...] = ()
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        where = f"{self.component} on {self.target}"
+        if self.candidate is None:
+            return f"{where}: {self.stable or 'what is there'} is given up, and is stopped"
+        differs = f"; configuration differs: {', '.join(self.differs)}" if self.differs else ""
+        if self.stable is None:
+            return f"{where}: {self.candidate}, the first one there"
+        if self.stable == self.candidate:
+            return f"{where}: {self.candidate} again{differs}"
+        return f"{where}: {self.stable} → {self.candidate}{differs}"
+
+
 class Plan(Value):
     """The forward steps and the way back, compiled together.
 
-    `reversible` False: the way back is to stop here (`Halted`); a newer version is needed.
+    `changes` says what they bring to which place; plans of older records have none. `reversible` False: the way back
+    is to stop here (`Halted`); a newer version is needed.
     """
 
     strategy: Name
@@ -104,6 +133,7 @@ class Plan(Value):
     rollback: tuple[AnyStep, ...] = ()
     reversible: bool = True
     notes: tuple[Line, ...] = ()
+    changes: tuple[PlannedChange, ...] | None = None
 
     def steps(self, leg: str) -> tuple[AnyStep, ...]:
         """The steps of a leg: `forward` or `rollback`."""

@@ -1,16 +1,17 @@
 """From a release and what stands at the places to a plan, and to the roles bound to slots."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
 from release_management.domain.compiler import compile_plan
 from release_management.domain.component import Component
+from release_management.domain.configuration import Configuration, differences, resolve
 from release_management.domain.deployment.events import Binding
 from release_management.domain.environment import Environment, Target
 from release_management.domain.place import Occupant, Place, Standing
-from release_management.domain.plan import Plan
+from release_management.domain.plan import Plan, PlannedChange
 from release_management.domain.policy import Policy
 from release_management.domain.release import Release
 from release_management.domain.sheet import Stand
@@ -61,57 +62,142 @@ def _over(wider: Mapping[str, JsonValue], nearer: Mapping[str, JsonValue]) -> di
     return {key: it for key, it in wider.items() if key not in outdone} | dict(nearer)
 
 
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What is to run of one component at one place in the end: so many replicas of `content`; None: nothing.
+
+    `configuration` None: as it is declared now, and `replicas` None: as many as are declared now.
+    """
+
+    target: str
+    component: str
+    content: Component | None = None
+    configuration: Configuration | None = None
+    replicas: int | None = None
+
+
+def desired_by(release: Release, environment: Environment, places: Mapping[str, Place]) -> list[Desired]:
+    """What a release wants of an environment's targets.
+
+    What a complete release does not name is given up, and so is a named component where its target has it no more.
+    """
+    named = {component.name for component in release.components}
+    wanted: list[Desired] = []
+    for target in environment.targets.values():
+        runs = [name for name, standing in places.get(target.name, Place()).components.items() if standing.at_work]
+        for component in release.components:
+            if component.name in target.components:
+                wanted.append(Desired(target.name, component.name, component))
+            elif component.name in runs:
+                wanted.append(Desired(target.name, component.name))
+        if release.complete:
+            wanted += [Desired(target.name, name) for name in runs if name not in named]
+    return wanted
+
+
 def draft(
     release: Release,
     environment: Environment,
     places: Mapping[str, Place],
     strategy: StrategyName,
     options: dict[str, JsonValue],
+    returns: Sequence[Desired] | None = None,
 ) -> Draft:
     """Compile the plan. `places` maps every target of the environment to the application's place there.
 
     Components that no target can run yet are planned as if one could, and a note says so.
+
+    `returns` is what a rollback wants; without it the release says what is wanted.
     """
     parsed = parse_options(strategy, options)
     stands: list[Stand] = []
     bindings: list[Binding] = []
+    changes: list[PlannedChange] = []
     notes: list[str] = []
-    if missing := without_target(release, environment):
+    if returns is None and (missing := without_target(release, environment)):
         notes.append(assumption(environment, missing)[:500])
         environment = as_if_declared(environment, missing)
-    for target in environment.targets.values():
+    for wanted in desired_by(release, environment, places) if returns is None else returns:
+        target = environment.targets[wanted.target]
         place = places.get(target.name, Place())
-        for component in release.components:
-            settings = target.components.get(component.name)
-            if settings is None:
-                continue
-            standing = place.components.get(component.name, Standing())
-            seating = seat(standing, target.slots, held=place.lock is not None, reversible=target.reversible)
-            wanted = parsed.replicas or _replicas(settings, f"{component.name} on target {target.name}")
-            if not seating.unsettled and seating.serving == Occupant(component, wanted):
-                notes.append(f"{component.name} {component.version} on {target.name} is unchanged")
-                continue
-            stand = _stand(target, component, seating, wanted)
-            if seating.unsettled:
-                recreate = strategy == "recreate"
-                said = said_of(standing, seating, stays=stand.stays, recreate=recreate, reversible=target.reversible)
-                notes.append(f"{component.name} on {target.name}: {said}"[:500])
-            stands.append(stand)
-            bindings.append(_bind(target, component, seating, settings, environment))
-    plan = compile_plan(strategy, release.version, stands, parsed, tuple(notes))
+        where = f"{wanted.component} on {target.name}"
+        standing = place.components.get(wanted.component, Standing())
+        seating = seat(standing, target.slots, held=place.lock is not None, reversible=target.reversible)
+        occupant = _occupant(wanted, environment, target, seating, parsed.replicas)
+        if occupant is not None and not seating.unsettled and seating.serving and seating.serving.same(occupant):
+            notes.append(f"{wanted.component} {occupant.content.version} on {target.name} is unchanged")
+            continue
+        stand = _stand(target, wanted.component, seating, occupant)
+        if seating.unsettled:
+            recreate = strategy == "recreate"
+            verdict = said_of(standing, seating, stays=stand.stays, recreate=recreate, reversible=target.reversible)
+            notes.append(f"{where}: {verdict}"[:500])
+        stands.append(stand)
+        bindings.append(_bind(target, wanted.component, seating, occupant))
+        changes.append(_change(wanted, seating, occupant))
+    plan = compile_plan(strategy, release.version, stands, parsed, tuple(notes), changes)
     targets = tuple(dict.fromkeys(binding.target for binding in bindings))
     return Draft(strategy, options, targets, plan, tuple(bindings))
 
 
-def _stand(target: Target, component: Component, seating: Seating, wanted: int) -> Stand:
+def _occupant(
+    wanted: Desired, environment: Environment, target: Target, seating: Seating, replicas: int | None
+) -> Occupant | None:
+    """What is to run in the end, with its configuration; None where the component is given up."""
+    if wanted.content is None:
+        return None
+    declared = target.components.get(wanted.component, {})
+    configuration = wanted.configuration or resolve(environment, target, wanted.component)
+    if configuration is None and seating.serving is not None:
+        configuration = seating.serving.configuration
+    where = f"{wanted.component} on target {target.name}"
+    count = replicas or wanted.replicas or _replicas(declared, where)
+    return Occupant(wanted.content, count, configuration or Configuration())
+
+
+def _change(wanted: Desired, seating: Seating, occupant: Occupant | None) -> PlannedChange:
     serving = seating.serving
-    stays = seating.unsettled and target.reversible and serving is not None and serving.content == component
+    stable = None if serving is None else serving.content.version
+    if occupant is None:
+        return PlannedChange(target=wanted.target, component=wanted.component, stable=stable)
+    configuration = occupant.configuration
+    return PlannedChange(
+        target=wanted.target,
+        component=wanted.component,
+        stable=stable,
+        candidate=occupant.content.version,
+        artifact=occupant.content.artifact_digest,
+        configuration=None if configuration is None else configuration.digest,
+        differs=_differs(serving, occupant),
+    )
+
+
+def _differs(serving: Occupant | None, occupant: Occupant) -> tuple[str, ...]:
+    """The names of the settings, variables and release configuration that differ from the stable version's."""
+    if serving is None:
+        return ()
+    before, after = serving.content.config, occupant.content.config
+    own = {name for name in {*before, *after} if before.get(name) != after.get(name)}
+    number = ("replicas",) if serving.replicas != occupant.replicas else ()
+    return (*sorted(own), *differences(serving.configuration, occupant.configuration), *number)
+
+
+def _stand(target: Target, component: str, seating: Seating, occupant: Occupant | None) -> Stand:
+    serving = seating.serving
     before = serving.replicas if serving is not None else None
+    wanted = before or 0 if occupant is None else occupant.replicas
+    stays = (
+        seating.unsettled
+        and target.reversible
+        and serving is not None
+        and occupant is not None
+        and replace(serving, replicas=wanted).same(occupant)
+    )
     if before is not None and seating.unsettled:
         before = wanted if stays else max(before, wanted)
     return Stand(
         target=target.name,
-        component=component.name,
+        component=component,
         serving=serving is not None,
         replicas=wanted,
         before=before,
@@ -122,6 +208,7 @@ def _stand(target: Target, component: Component, seating: Seating, wanted: int) 
         busy=seating.busy,
         stays=stays,
         left=seating.left is not None,
+        leaves=occupant is None,
     )
 
 
@@ -132,21 +219,20 @@ def _replicas(settings: Mapping[str, JsonValue], where: str) -> int:
     return wanted
 
 
-def _bind(
-    target: Target,
-    component: Component,
-    seating: Seating,
-    settings: dict[str, JsonValue],
-    environment: Environment,
-) -> Binding:
+def _bind(target: Target, component: str, seating: Seating, occupant: Occupant | None) -> Binding:
+    serving = seating.serving
+    stable_configuration = None if serving is None else serving.configuration
+    coming = None if occupant is None else occupant.configuration
     return Binding(
         target=target.name,
-        component=component.name,
+        component=component,
         executor=target.executor,
-        candidate=component,
+        slots=target.slots,
+        candidate=None if occupant is None else occupant.content,
         candidate_slot=seating.candidate,
-        stable=seating.serving.content if seating.serving else None,
+        replicas=0 if occupant is None else occupant.replicas,
+        configuration=coming or stable_configuration or Configuration(),
+        stable=None if serving is None else serving.content,
         stable_slot=seating.stable or seating.left,
-        settings={**settings, "slots": list(target.slots)},
-        variables=dict(environment.variables),
+        stable_configuration=stable_configuration,
     )

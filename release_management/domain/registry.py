@@ -50,11 +50,29 @@ FACTS: Mapping[str, type[Fact]] = {
     )
     for fact in _members(union)
 }
+
+
+def _started_with_configurations(data: dict[str, Any]) -> dict[str, Any]:
+    """Bindings of version 1 had one set of settings and variables for both roles, with the slots among them."""
+    return {**data, "bindings": [_binding_of_version_1(binding) for binding in data["bindings"]]}
+
+
+def _binding_of_version_1(binding: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in binding.items() if name not in ("settings", "variables")}
+    settings = dict(binding.get("settings", {}))
+    bound = dict.fromkeys([binding["candidate_slot"], binding.get("stable_slot") or binding["candidate_slot"]])
+    slots = settings.pop("slots", list(bound))
+    replicas = settings.pop("replicas", 1)
+    configuration = {"settings": settings, "variables": binding.get("variables", {})}
+    return {**kept, "slots": slots, "replicas": replicas, "configuration": configuration}
+
+
 _DATA_BYTES = len(DATA)
 _LATER = 200
 """Bytes of a record, as we write it, in which its schema version does not stand yet."""
 UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
     ("deployment.planned", 1): lambda data: [("deployment.planned", data)],
+    ("deployment.started", 1): lambda data: [("deployment.started", _started_with_configurations(data))],
 }
 
 

@@ -48,7 +48,11 @@ MAX_GATES = 200
 
 
 class ReleaseCreated(Fact):
-    """The release exists. `content` is a keyed digest of everything that its creation said."""
+    """The release exists. `content` is a keyed digest of everything that its creation said.
+
+    `complete`: it names every component of the application, and what it does not name is given up. Older records do
+    not say so, and neither does a partial release: what those do not name stays as it is.
+    """
 
     NAME: ClassVar[str] = "release.created"
     application: Name
@@ -60,6 +64,7 @@ class ReleaseCreated(Fact):
     pipeline: Name | None = None
     stages: tuple[Stage, ...] = ()
     content: Digest
+    complete: Literal[True] | None = None
 
 
 class ReleasePublished(Fact):
@@ -158,7 +163,11 @@ class ChangeWish(Value):
 
 
 class CreateRelease(Command):
-    """Create a release, published unless `draft`. The same content again is the same release."""
+    """Create a release, published unless `draft`. The same content again is the same release.
+
+    It names every component of the application, and a deployment stops what it does not name; a `partial` one brings
+    only what it names, and leaves the rest as it is.
+    """
 
     NAME: ClassVar[str] = "release.create"
     application: Name = "default"
@@ -167,6 +176,7 @@ class CreateRelease(Command):
     changes: Annotated[tuple[ChangeWish, ...], Field(max_length=100)] = ()
     changelog: Annotated[tuple[Note, ...], Field(max_length=100)] = ()
     draft: bool = False
+    partial: bool = False
 
 
 def _release_ref(value: str) -> str:
@@ -239,6 +249,7 @@ class Release:
     components: tuple[Component, ...] = ()
     pipeline: str | None = None
     stages: tuple[Stage, ...] = ()
+    complete: bool = False
     published: bool = False
     blocked: bool = False
     initial_traffic: int | None = None
@@ -264,6 +275,7 @@ def evolve(state: Release, event: ReleaseEvent) -> Release:
                 components=event.components,
                 pipeline=event.pipeline,
                 stages=event.stages,
+                complete=event.complete is True,
             )
         case ReleasePublished():
             return replace(state, published=True)

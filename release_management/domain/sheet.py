@@ -25,7 +25,8 @@ class Stand:
     with how many replicas (None: with as many).
 
     `unsettled`: what the deployment before left there is to be set right first. `busy`: the candidate's slot may have
-    traffic then. `stays`: the stable version is the one that is wanted, and nothing else is to be done.
+    traffic then. `stays`: the stable version is the one that is wanted, and nothing else is to be done. `leaves`: the
+    component is given up, and nothing is to run in the end.
     """
 
     target: str
@@ -40,6 +41,7 @@ class Stand:
     busy: bool = False
     stays: bool = False
     left: bool = False
+    leaves: bool = False
 
     @property
     def stood(self) -> int:
@@ -56,11 +58,14 @@ Count = Callable[[Stand], int]
 class Sheet:
     """Steps while they are written, wave by wave. What gives no step begins no wave.
 
+    Steps are written for `stands`; `leaving` are those that are given up, whose turn comes at the end.
+
     `since` is given on the way back only: a stand whose number is -1 is left out.
     """
 
     def __init__(self, stands: Sequence[Stand], options: AnyOptions) -> None:
         self.stands = stands
+        self.leaving: Sequence[Stand] = ()
         self.options = options
         self.steps: list[AnyStep] = []
 
@@ -128,10 +133,22 @@ class Sheet:
         """All traffic to the candidate; it is stable; after a delay the old one goes."""
         self.route(lambda stand: shares_of(stand, 100))
         self.promote()
-        if any(stand.serving for stand in self.stands):
+        if any(stand.serving for stand in (*self.stands, *self.leaving)):
             self.pause("before the old version is stopped", self.options.scale_down_delay, baking=True)
-            self.retire("stable")
+        self.give_up(beside=self.stands)
         self.clear()
+
+    def give_up(self, beside: Sequence[Stand] = ()) -> None:
+        """Take the traffic away from what is given up, then stop it, and the stable version of those `beside` it."""
+        stands, self.stands = self.stands, self.leaving
+        self.route(lambda stand: {"stable": 0} if stand.serving else None)
+        self.stands = [*beside, *self.leaving]
+        self.retire("stable")
+        self.stands = [stand for stand in self.leaving if stand.unsettled]
+        self.retire("candidate")
+        self.stands = self.leaving
+        self.clear()
+        self.stands = stands
 
     def clear(self) -> None:
         """Stop what was left behind where nothing was stable; the candidate has all traffic."""

@@ -23,7 +23,15 @@ def _since(sheet: Sheet, wanted: Callable[[AnyStep], bool]) -> Count:
 
 def back_by_traffic(forward: Sheet) -> list[AnyStep]:
     """Traffic back first, where the stable version still stands in full; then the rest. No pause for a person."""
-    shrunk = _since(forward, lambda step: isinstance(step, Provision) and step.role == "stable")
+    leaving = {(stand.target, stand.component) for stand in forward.leaving}
+
+    def shrinks(step: AnyStep) -> bool:
+        """Less of the stable version runs; one that is replaced and has begun to go has no way back."""
+        if isinstance(step, Retire):
+            return step.role == "stable" and (step.target, step.component) in leaving
+        return isinstance(step, Provision) and step.role == "stable"
+
+    shrunk = _since(forward, shrinks)
     routed = _since(forward, lambda step: isinstance(step, Route))
     promoted = _since(forward, lambda step: isinstance(step, Promote))
     provisioned = _since(forward, lambda step: isinstance(step, Provision) and step.role == "candidate")

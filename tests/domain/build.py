@@ -7,6 +7,7 @@ from pydantic import JsonValue
 
 from release_management.domain.compiler import compile_plan
 from release_management.domain.component import Component
+from release_management.domain.configuration import Configuration
 from release_management.domain.deployment.decide import start
 from release_management.domain.deployment.events import (
     Binding,
@@ -87,8 +88,11 @@ def binding(component_name: str = "api", target: str = "main", *, serving: bool 
         target=target,
         component=component_name,
         executor="local",
+        slots=("blue", "green"),
         candidate=component(component_name),
         candidate_slot="green",
+        replicas=4,
+        configuration=Configuration(settings={"port": 8080}),
         stable=component(component_name, "1.0.0") if serving else None,
         stable_slot="blue" if serving else None,
     )

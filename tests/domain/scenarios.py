@@ -1,6 +1,7 @@
 """Hypothesis strategies: arbitrary options, places and targets."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -92,15 +93,19 @@ def standings(draw: st.DrawFn, target: Target, name: str) -> Standing:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    """One or two targets, one or two components, and what stands there before."""
+    """One or two targets, one or two components, and what stands there before.
+
+    The release names all components, or it is complete and names some of them: the others are given up.
+    """
     where = [draw(targets(name)) for name in ("main", "eu")[: draw(st.sampled_from([1, 1, 2]))]]
     names = sorted({name for target in where for name in target.components})
     places: Mapping[str, Place] = {
         target.name: Place(components={name: draw(standings(target, name)) for name in target.components})
         for target in where
     }
+    named = draw(st.sampled_from([names, names, names, names[:1], names[-1:]]))
     return World(
-        release=release("2.0.0", names),
+        release=replace(release("2.0.0", named), complete=named != names),
         environment=environment(*where),
         places=dict(places),
         seats={},

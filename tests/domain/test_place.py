@@ -22,12 +22,12 @@ from release_management.domain.place import (
     PlaceUnqueued,
     PlaceVersionSucceeded,
     PlaceVersionWithdrawn,
+    earlier,
     enqueue,
     evolve,
     free_for,
     lock,
     release,
-    rollback_version,
     stream,
 )
 from release_management.domain.words import Refused
@@ -51,10 +51,10 @@ def promoted(slot: str) -> PlacePromoted:
 
 
 def test_however_many_versions_succeeded_the_newest_are_remembered() -> None:
-    state = given(*(PlaceVersionSucceeded(deployment=DEPLOYMENT, version=f"{n}.0.0") for n in range(10 * REMEMBERED)))
+    state = given(*(succeeded(f"{n}.0.0", f"d-{n}", api=f"{n:064}") for n in range(10 * REMEMBERED)))
 
-    assert len(state.succeeded) == REMEMBERED
-    assert rollback_version(state, f"{10 * REMEMBERED - 1}.0.0") == f"{10 * REMEMBERED - 2}.0.0"
+    assert len(state.succeeded["api"]) == REMEMBERED
+    assert back_from(state, f"d-{10 * REMEMBERED - 1}") == f"{10 * REMEMBERED - 2}.0.0"
 
 
 def test_a_full_queue_is_said_to_be_full() -> None:
@@ -96,28 +96,64 @@ def test_intended_and_observed_traffic_are_kept_apart() -> None:
 # Where to go back to
 
 
-def succeeded(version: str, deployment: str = DEPLOYMENT) -> PlaceVersionSucceeded:
-    return PlaceVersionSucceeded(deployment=deployment, version=version)
+def succeeded(version: str, deployment: str, **components: str) -> PlaceVersionSucceeded:
+    return PlaceVersionSucceeded(deployment=deployment, version=version, components=components, at=NOW)
+
+
+def back_from(state: Place, deployment: str, component: str = "api") -> str | None:
+    return next((success.version for success in earlier(state, component, deployment)), None)
+
+
+A, B, C = "a" * 64, "b" * 64, "c" * 64
 
 
 def test_one_goes_back_to_the_newest_version_that_succeeded_and_was_not_withdrawn() -> None:
-    state = given(succeeded("1.0.0"), succeeded("1.1.0"), succeeded("2.0.0"))
+    state = given(succeeded("1.0.0", "d-1", api=A), succeeded("1.1.0", "d-2", api=B), succeeded("2.0.0", "d-3", api=C))
 
-    assert rollback_version(state, leaving="2.0.0") == "1.1.0"
-    withdrawn = evolve(state, PlaceVersionWithdrawn(deployment=OTHER, version="1.1.0"))
-    assert rollback_version(withdrawn, leaving="2.0.0") == "1.0.0"
+    assert back_from(state, "d-3") == "1.1.0"
+    withdrawn = evolve(state, PlaceVersionWithdrawn(deployment=OTHER, version="1.1.0", withdrawn="d-2"))
+    assert back_from(withdrawn, "d-3") == "1.0.0"
+
+
+def test_each_component_goes_back_to_what_was_there_of_itself() -> None:
+    state = given(succeeded("1.0.0", "d-1", web=A), succeeded("1.1.0", "d-2", api=B), succeeded("1.2.0", "d-3", web=C))
+
+    assert back_from(state, "d-3", "web") == "1.0.0"
+    assert back_from(state, "d-2", "api") is None
+
+
+def test_the_same_version_with_another_configuration_is_something_to_go_back_to() -> None:
+    state = given(succeeded("1.0.0", "d-1", api=A), succeeded("1.0.0", "d-2", api=B))
+
+    assert [success.deployment for success in earlier(state, "api", "d-2")] == ["d-1"]
+    withdrawn = evolve(state, PlaceVersionWithdrawn(deployment=OTHER, version="1.0.0", withdrawn="d-2"))
+    assert [success.deployment for success in withdrawn.succeeded["api"]] == ["d-1"]
+
+
+def test_what_runs_already_is_nothing_to_go_back_to() -> None:
+    state = given(succeeded("1.0.0", "d-1", api=A), succeeded("2.0.0", "d-2", api=B), succeeded("1.0.1", "d-3", api=B))
+
+    assert back_from(state, "d-3") == "1.0.0"
 
 
 def test_a_version_that_succeeds_again_is_the_newest() -> None:
-    state = given(succeeded("1.0.0"), succeeded("2.0.0"), succeeded("1.0.0", OTHER))
+    state = given(succeeded("1.0.0", "d-1", api=A), succeeded("2.0.0", "d-2", api=B), succeeded("1.0.0", "d-3", api=A))
 
-    assert state.succeeded == (("2.0.0", DEPLOYMENT), ("1.0.0", OTHER))
-    assert rollback_version(state, leaving="1.0.0") == "2.0.0"
+    assert [success.deployment for success in state.succeeded["api"]] == ["d-2", "d-3"]
+    assert back_from(state, "d-3") == "2.0.0"
+
+
+def test_a_success_that_was_recorded_without_its_components_counts_for_all_that_the_place_knew() -> None:
+    old = [PlaceVersionSucceeded(deployment=f"d-{n}", version=f"{n}.0.0") for n in (1, 2)]
+    state = given(provisioned("blue", "1.0.0"), *old)
+
+    assert back_from(state, "d-2") == "1.0.0"
+    assert back_from(evolve(state, PlaceVersionWithdrawn(deployment=OTHER, version="1.0.0")), "d-2") is None
 
 
 def test_without_an_earlier_version_there_is_no_way_back() -> None:
-    assert rollback_version(given(succeeded("1.0.0")), leaving="1.0.0") is None
-    assert rollback_version(Place(), leaving="1.0.0") is None
+    assert back_from(given(succeeded("1.0.0", "d-1", api=A)), "d-1") is None
+    assert back_from(Place(), "d-1") is None
 
 
 # Who holds it, who waits

@@ -5,14 +5,17 @@ from dataclasses import replace
 import pytest
 from pydantic import JsonValue, ValidationError
 
+from release_management.domain.configuration import Configuration, resolve
+from release_management.domain.deployment.events import DeploymentStepStarted
 from release_management.domain.environment import Target
 from release_management.domain.orders import Report, RouteSlots
 from release_management.domain.place import Occupant, Place, Standing
-from release_management.domain.plan import Provision
+from release_management.domain.plan import Provision, describe
 from release_management.domain.planning import choose, draft
 from release_management.domain.policy import Policy
 from release_management.domain.words import Refused, explain
-from tests.domain.build import NOW, component, environment, release, said, target
+from tests.domain.build import DEPLOYMENT, NOW, component, environment, release, said, target
+from tests.domain.world import World
 
 SERVING = Place(components={"api": Standing(slots={"blue": Occupant(component("api", "1.0.0"), 6)}, stable="blue")})
 
@@ -180,3 +183,94 @@ def test_a_report_without_a_time_is_refused(text: str) -> None:
     with pytest.raises(ValidationError) as refusal:
         Report(deployment="d", leg="forward", step=0, attempt=1, fence=1, result="succeeded", observedat=text)
     assert "is no time with a zone; write RFC 3339, such as 2026-11-23T09:30:00.5Z" in explain(refusal.value)
+
+
+# Configuration, and what is given up
+
+CONFIGURED = Occupant(component(), 4, Configuration(settings={"port": 8080}, variables={"GREETING": "hello"}))
+
+
+def running_configured() -> dict[str, Place]:
+    return {"main": Place(components={"api": Standing(slots={"blue": CONFIGURED}, stable="blue")})}
+
+
+def configured_target(port: int = 8080) -> Target:
+    return Target(name="main", components={"api": {"replicas": 4, "port": port}})
+
+
+def test_the_same_version_with_the_same_configuration_is_left_alone() -> None:
+    greeting = replace(environment(configured_target()), variables={"GREETING": "hello"})
+
+    assert draft(release(), greeting, running_configured(), "rolling", {}).bindings == ()
+
+
+def test_a_changed_variable_or_setting_is_another_plan_that_names_what_differs() -> None:
+    greeting = replace(environment(configured_target(port=9090)), variables={"GREETING": "good morning"})
+
+    drafted = draft(release(), greeting, running_configured(), "rolling", {})
+
+    assert drafted.plan.changes is not None
+    assert drafted.plan.changes[0].differs == ("port", "GREETING")
+    assert str(drafted.plan.changes[0]) == "api on main: 2.0.0 again; configuration differs: port, GREETING"
+    [binding] = drafted.bindings
+    assert binding.configured("stable").variables == {"GREETING": "hello"}
+    assert binding.configured("candidate").variables == {"GREETING": "good morning"}
+    other = replace(greeting, variables={"GREETING": "good evening"})
+    assert draft(release(), other, running_configured(), "rolling", {}).plan.digest != drafted.plan.digest
+
+
+def test_each_role_is_ordered_with_its_own_configuration_and_traffic_with_that_of_where_it_goes() -> None:
+    greeting = replace(environment(configured_target(port=9090)), variables={"GREETING": "good morning"})
+    drafted = draft(release(), greeting, running_configured(), "rolling", {"max_surge": 0, "max_unavailable": 2})
+    world = World(release(), greeting, running_configured(), {})
+    world.begin(DEPLOYMENT, "rolling", {"max_surge": 0, "max_unavailable": 2})
+    world.finish("honest")
+
+    ordered = [fact for fact in world.log if isinstance(fact, DeploymentStepStarted)]
+    ports = {(fact.action.verb, getattr(fact.action, "slot", None)): fact.settings["port"] for fact in ordered}
+    assert ports == {
+        ("route", None): 9090,
+        ("provision", "blue"): 8080,
+        ("provision", "green"): 9090,
+        ("await_healthy", "green"): 9090,
+        ("retire", "blue"): 8080,
+    }
+    assert drafted.bindings[0].stable_slot == "blue"
+
+
+def test_a_setting_of_none_is_no_setting() -> None:
+    none = environment(Target(name="main", components={"api": {"replicas": 4, "cwd": None, "env": {"A": None}}}))
+
+    assert resolve(none, none.targets["main"], "api") == Configuration(settings={"env": {}})
+
+
+def test_a_component_that_a_complete_release_does_not_name_is_given_up_after_the_bake() -> None:
+    where = environment(target(components=("api", "web")))
+    standing = Standing(slots={"blue": Occupant(component("web", "1.0.0"), 2)}, stable="blue")
+    places = {"main": Place(components={"web": standing})}
+
+    kept = draft(release(components=("api",)), where, places, "canary", {"interval": 1})
+    drafted = draft(replace(release(components=("api",)), complete=True), where, places, "canary", {"interval": 1})
+
+    assert [binding.component for binding in kept.bindings] == ["api"]
+    assert [(b.component, b.candidate and b.candidate.version) for b in drafted.bindings] == [
+        ("api", "2.0.0"),
+        ("web", None),
+    ]
+    assert [describe(step) for step in drafted.plan.forward][-3:] == [
+        "bake 30 s (before the old version is stopped)",
+        "route web on main: 0 % stable",
+        "stop the stable version of web on main",
+    ]
+    assert drafted.plan.changes is not None
+    assert str(drafted.plan.changes[1]) == "web on main: 1.0.0 is given up, and is stopped"
+
+
+def test_a_component_that_its_target_has_no_more_is_given_up_there() -> None:
+    where = environment(target("main"), target("eu", components=()))
+    standing = Standing(slots={"blue": Occupant(component("api", "1.0.0"), 2)}, stable="blue")
+    places = {"main": Place(components={"api": standing}), "eu": Place(components={"api": standing})}
+
+    drafted = draft(release(), where, places, "recreate", {})
+
+    assert [(b.target, b.candidate is None) for b in drafted.bindings] == [("main", False), ("eu", True)]

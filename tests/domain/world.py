@@ -190,9 +190,7 @@ class World:
                 if isinstance(step, Provision) and step.role == "stable" and (step.target, step.component) == key
             ]
             self.stood[key] = before[0] if before else standing.serving.replicas if standing.serving else 0
-            asked = options.get("replicas") or binding.settings.get("replicas", 1)
-            assert isinstance(asked, int)
-            self.wanted[key] = asked
+            self.wanted[key] = binding.replicas
             self.routable[key] = self.environment.targets[binding.target].routes != "none"
             known = key in self.seats
             seat = self.seats.setdefault(key, Seat(states=self.states))
@@ -266,6 +264,7 @@ class World:
                     slot=binding.slot(role),
                     content=binding.content(role),
                     replicas=replicas,
+                    configuration=binding.configured(role),
                 )
             case Promote(role=role):
                 known = PlacePromoted(deployment=self.state.id, component=step.component, slot=binding.slot(role))
@@ -418,10 +417,15 @@ class World:
         for binding in self.bindings:
             key = (binding.target, binding.component)
             seat = self.seats[key]
-            if self.state.phase is Phase.SUCCEEDED and key in self.stays and binding.stable_slot:
+            if self.state.phase is Phase.SUCCEEDED and binding.candidate is None:
+                assert seat.running == {}, f"it was given up: {seat}"
+                assert sum(seat.weights.values()) == 0
+            elif self.state.phase is Phase.SUCCEEDED and key in self.stays and binding.stable_slot:
+                assert binding.candidate is not None
                 self._serves(seat, key, binding.stable_slot, binding.candidate.version, self.wanted[key])
                 assert binding.candidate_slot == binding.stable_slot or binding.candidate_slot not in seat.running
             elif self.state.phase is Phase.SUCCEEDED:
+                assert binding.candidate is not None
                 self._serves(seat, key, binding.candidate_slot, binding.candidate.version, self.wanted[key])
                 if binding.stable_slot not in (None, binding.candidate_slot):
                     assert binding.stable_slot not in seat.running

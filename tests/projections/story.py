@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from release_management.domain.approval import ApprovalRequested
 from release_management.domain.compiler import compile_plan
 from release_management.domain.component import Component
+from release_management.domain.configuration import Configuration
 from release_management.domain.deployment import decide
 from release_management.domain.deployment.events import (
     Binding,
@@ -281,6 +282,9 @@ def binding(version: str = "1.0.0") -> Binding:
         target="main",
         component="web",
         executor="local",
+        slots=("blue", "green"),
+        replicas=2,
+        configuration=Configuration(settings={"port": 8080}),
         candidate=component("web", version),
         candidate_slot="green",
         stable=component("web", "0.9.0"),

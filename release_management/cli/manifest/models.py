@@ -70,6 +70,7 @@ class ReleasePart(Value):
     changelog: Annotated[tuple[Note, ...], Field(max_length=100)] = ()
     changes: Annotated[tuple[ChangeWish, ...], Field(max_length=100)] = ()
     draft: bool = False
+    partial: bool = False
 
     @property
     def ref(self) -> str:

@@ -56,6 +56,7 @@ from release_management.domain.plan import (
     Promote,
     Provision,
     Retire,
+    Role,
     Route,
 )
 from release_management.domain.record import timestamp
@@ -310,6 +311,7 @@ def _begin(state: Deployment, leg: Leg, index: int, step: AnyStep, now: str, att
     if binding is None:
         raise LookupError(f"step {index} of the {leg} leg of deployment {state.id} is bound to no slot")
     seconds = step.deadline if isinstance(step, AwaitHealthy) else ORDER_SECONDS
+    configuration = binding.configured(_role_configured(leg, step))
     return [
         DeploymentStepStarted(
             leg=leg,
@@ -322,11 +324,18 @@ def _begin(state: Deployment, leg: Leg, index: int, step: AnyStep, now: str, att
             component=step.component,
             executor=binding.executor,
             action=_action(step, binding),
-            settings=dict(binding.settings),
-            variables=dict(binding.variables),
+            settings={**configuration.settings, "slots": list(binding.slots)},
+            variables=dict(configuration.variables),
             deadline=later(now, seconds),
         )
     ]
+
+
+def _role_configured(leg: Leg, step: PlaceStep) -> Role:
+    """The role whose configuration an order carries; one about traffic carries that of the version to which it goes."""
+    if isinstance(step, Provision | AwaitHealthy | Promote | Retire):
+        return step.role
+    return "candidate" if leg == "forward" else "stable"
 
 
 def _action(step: PlaceStep, binding: Binding) -> Action:

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import JsonValue
 
 from release_management.domain.component import Component
+from release_management.domain.configuration import Configuration
 from release_management.domain.orders import Action, Leg, Slot
 from release_management.domain.plan import Plan, Role
 from release_management.domain.strategies import StrategyName
@@ -24,30 +25,52 @@ from release_management.domain.words import (
 class Binding(Value):
     """The roles of one component at one place, bound to slots, with what each role runs.
 
-    A stable slot without a stable version has what a first deployment there left behind; it is only ever stopped.
+    `candidate` None: the component is given up here, and its stable version is stopped. `replicas` of the candidate
+    run in the end. A stable slot without a stable version has what a first deployment there left behind; it is only
+    ever stopped. `stable_configuration` None: what the stable version runs with was not recorded; it is taken to be
+    `configuration`.
     """
 
     target: Name
     component: Name
     executor: Name
-    candidate: Component
+    slots: tuple[Slot, ...]
+    candidate: Component | None = None
     candidate_slot: Slot
+    replicas: int
+    configuration: Configuration
     stable: Component | None = None
     stable_slot: Slot | None = None
-    settings: dict[str, JsonValue] = {}
-    variables: dict[str, str] = {}
+    stable_configuration: Configuration | None = None
 
     def slot(self, role: Role) -> Slot:
         """The slot of a role; the candidate's where there is no stable version."""
         return self.candidate_slot if role == "candidate" or self.stable_slot is None else self.stable_slot
 
     def content(self, role: Role) -> Component:
-        """What the role runs."""
-        return self.candidate if role == "candidate" or self.stable is None else self.stable
+        """What the role runs. Raises `LookupError` where the component is given up and has no stable version."""
+        content = self.candidate if role == "candidate" or self.stable is None else self.stable
+        if content is None:
+            raise LookupError(f"{self.component} on {self.target} is given up and has no {role} version")
+        return content
+
+    def configured(self, role: Role) -> Configuration:
+        """What the role runs with."""
+        return self.configuration if role == "candidate" else self.stable_configuration or self.configuration
+
+
+class Return(Value):
+    """What one component goes back to at one place: what the deployment `to` brought there; None: to nothing."""
+
+    target: Name
+    component: Name
+    to: str | None = None
 
 
 class DeploymentPlanned(Fact):
     """A plan exists. `chosen`: the strategy was named by the caller and not taken from a policy.
+
+    `returns` of a rollback says what each component goes back to, where that is not simply the release.
 
     It expires at `deadline` unless somebody deploys it before; plans of version 1 had none.
     """
@@ -68,6 +91,7 @@ class DeploymentPlanned(Fact):
     by: ActorId
     reverts: str | None = None
     retries: str | None = None
+    returns: tuple[Return, ...] | None = None
     deadline: str | None = None
 
 
@@ -109,6 +133,7 @@ class DeploymentStarted(Fact):
     """It holds its places, and its roles are bound to slots."""
 
     NAME: ClassVar[str] = "deployment.started"
+    VERSION: ClassVar[int] = 2
     bindings: tuple[Binding, ...]
 
 

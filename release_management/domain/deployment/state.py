@@ -32,6 +32,7 @@ from release_management.domain.deployment.events import (
     DeploymentStepSucceeded,
     DeploymentSucceeded,
     DeploymentSuperseded,
+    Return,
 )
 from release_management.domain.orders import Leg
 from release_management.domain.plan import AnyStep, Pause, Plan, Promote, Provision, Retire, Route
@@ -124,6 +125,7 @@ class Deployment:
     promoted: bool = False
     reverts: str | None = None
     retries: str | None = None
+    returns: tuple[Return, ...] | None = None
 
     @property
     def ended(self) -> bool:
@@ -165,6 +167,7 @@ def evolve(state: Deployment, event: DeploymentEvent) -> Deployment:
                 by=event.by,
                 reverts=event.reverts,
                 retries=event.retries,
+                returns=event.returns,
                 deadline=event.deadline,
             )
         case DeploymentReplanned():

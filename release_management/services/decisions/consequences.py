@@ -13,6 +13,7 @@ from release_management.domain.deployment.events import (
 from release_management.domain.deployment.state import Deployment, Phase
 from release_management.domain.orders import RouteSlots
 from release_management.domain.place import (
+    Occupant,
     PlaceEvent,
     PlacePromoted,
     PlaceSlotProvisioned,
@@ -81,6 +82,7 @@ def _stand(desk: Desk, state: Deployment, fact: DeploymentStepSucceeded, fence: 
                 content=binding.content(role),
                 replicas=replicas,
                 fence=fence,
+                configuration=binding.configured(role),
             )
         case Retire(role=role):
             slot = binding.slot(role)
@@ -102,8 +104,14 @@ def _stand(desk: Desk, state: Deployment, fact: DeploymentStepSucceeded, fence: 
 
 def _succeed(desk: Desk, state: Deployment) -> None:
     """The release has succeeded here; where what it reverts had succeeded, that no longer counts."""
-    for target in state.targets:
-        _write(desk, state, target, [PlaceVersionSucceeded(deployment=state.id, version=state.version)])
+    brought: dict[str, dict[str, str]] = {target: {} for target in state.targets}
+    for binding in state.bindings:
+        if binding.candidate is not None:
+            occupant = Occupant(binding.candidate, binding.replicas, binding.configuration)
+            brought[binding.target][binding.component] = occupant.digest
+    for target, components in brought.items():
+        success = PlaceVersionSucceeded(deployment=state.id, version=state.version, components=components, at=desk.now)
+        _write(desk, state, target, [success])
     succeeded = ReleaseSucceeded(environment=state.environment, deployment=state.id)
     desk.write(f"release:{state.release}", [succeeded])
     if state.reverts is None:
@@ -112,6 +120,7 @@ def _succeed(desk: Desk, state: Deployment) -> None:
     if left.phase is not Phase.SUCCEEDED:
         return
     for target in left.targets:
-        _write(desk, left, target, [PlaceVersionWithdrawn(deployment=state.id, version=left.version)])
-    withdrawn = ReleaseWithdrawn(environment=left.environment, deployment=state.id)
-    desk.write(f"release:{left.release}", [withdrawn])
+        withdrawn = PlaceVersionWithdrawn(deployment=state.id, version=left.version, withdrawn=left.id)
+        _write(desk, left, target, [withdrawn])
+    if left.release != state.release:
+        desk.write(f"release:{left.release}", [ReleaseWithdrawn(environment=left.environment, deployment=state.id)])

@@ -13,8 +13,6 @@ from release_management.domain.deployment.commands import (
     PreviewDeployment,
     Proceed,
     Promote,
-    Retry,
-    Rollback,
 )
 from release_management.domain.deployment.decide import QUEUE_SECONDS, abort, later, promote, start, supersede
 from release_management.domain.deployment.events import (
@@ -24,10 +22,9 @@ from release_management.domain.deployment.events import (
     DeploymentRejected,
     DeploymentRequested,
 )
-from release_management.domain.deployment.state import ACTIVE, WAITING, Deployment, Phase
+from release_management.domain.deployment.state import WAITING, Deployment, Phase
 from release_management.domain.plan import describe
 from release_management.domain.rules import Situation, denials, verdicts
-from release_management.domain.slots import settled
 from release_management.domain.strategies import StrategyName
 from release_management.domain.words import Command, Refused, Verdict
 from release_management.services.decisions.consequences import record
@@ -48,7 +45,7 @@ APPROVAL_SECONDS = 30 * 86_400.0
 def plan_deployment(command: PlanDeployment, desk: Desk) -> None:
     """Plan, and show what would stop it today."""
     wanted = Wanted(command.release, command.environment, command.strategy, command.options)
-    _answer(desk, plan(desk, wanted).id)
+    answer(desk, plan(desk, wanted).id)
 
 
 def preview(command: PreviewDeployment, desk: Desk) -> None:
@@ -78,7 +75,7 @@ def preview(command: PreviewDeployment, desk: Desk) -> None:
 def deploy(command: Deploy, desk: Desk) -> None:
     """Plan unless it is planned, and begin. What runs already, or is on its way, is already so."""
     wanted = Wanted(command.release, command.environment, command.strategy, command.options)
-    _request(desk, _planned(desk, wanted) or plan(desk, wanted), command.strategy, superseding=command.supersede)
+    request(desk, _planned(desk, wanted) or plan(desk, wanted), command.strategy, superseding=command.supersede)
 
 
 def _planned(desk: Desk, wanted: Wanted) -> Deployment | None:
@@ -90,26 +87,27 @@ def _planned(desk: Desk, wanted: Wanted) -> Deployment | None:
     return known if known.phase is Phase.PLANNED else None
 
 
-def _request(desk: Desk, state: Deployment, strategy: StrategyName | None, *, superseding: bool = False) -> None:
+def request(desk: Desk, state: Deployment, strategy: StrategyName | None, *, superseding: bool = False) -> None:
+    """Begin what is planned, as soon as the rules allow; what has begun already stays as it is."""
     if state.phase is not Phase.PLANNED:
         if strategy is not None and strategy != state.strategy and not state.ended:
             raise Refused(
                 f"deployment {state.id} of {state.release} to {state.environment} is {state.phase} with "
                 f"{state.strategy}; abort it before deploying with {strategy}"
             )
-        _answer(desk, state.id)
+        answer(desk, state.id)
         return
     record(desk, state.id, [DeploymentRequested(by=desk.actor)])
     _go_on(desk, state.id, first=True)
     if superseding and desk.deployment(state.id).phase is Phase.QUEUED:
         _clear_the_way(desk, state)
-    _answer(desk, state.id)
+    answer(desk, state.id)
 
 
 def proceed(command: Proceed, desk: Desk) -> None:
     """Something that a waiting deployment waited for has happened: ask the rules again."""
     go_on(desk, command.deployment)
-    _answer(desk, command.deployment)
+    answer(desk, command.deployment)
 
 
 def go_on(desk: Desk, id: str) -> None:
@@ -239,99 +237,17 @@ def promote_deployment(command: Promote, desk: Desk) -> None:
     """End a pause."""
     state = desk.deployment(command.deployment)
     record(desk, state.id, promote(state, command.step, command.full, desk.actor, desk.now))
-    _answer(desk, state.id)
+    answer(desk, state.id)
 
 
 def abort_deployment(command: Abort, desk: Desk) -> None:
     """Go back, or cancel."""
     state = desk.deployment(command.deployment)
     record(desk, state.id, abort(state, desk.actor, command.reason, desk.now))
-    _answer(desk, state.id)
+    answer(desk, state.id)
 
 
-def rollback(command: Rollback, desk: Desk) -> None:
-    """Abort what runs; leave what has succeeded, or could not go back, by a new deployment of the version before it."""
-    state = desk.deployment(command.deployment)
-    if state.phase in ACTIVE or state.phase in WAITING:
-        abort_deployment(Abort(deployment=state.id, reason=command.reason), desk)
-        return
-    if state.phase is Phase.ROLLBACK_FAILED:
-        again = _back_already(desk, state)
-        if again is not None:
-            _answer(desk, again)
-            return
-    elif state.phase is not Phase.SUCCEEDED:
-        _answer(desk, state.id)
-        return
-    earlier = set()
-    for target in state.targets:
-        place = desk.place(state.environment, state.application, target)
-        current = place.succeeded[-1] if place.succeeded else None
-        if state.phase is Phase.ROLLBACK_FAILED:
-            earlier.add(None if current is None else current[0])
-            continue
-        if current is None or current[1] != state.id:
-            raise Refused(
-                f"deployment {state.id} is not what runs in {state.environment} any more; roll back the newest one"
-            )
-        earlier.add(places.rollback_version(place, state.version))
-    if None in earlier or len(earlier) != 1:
-        raise Refused(
-            f"no earlier version succeeded in {state.environment} on every target of {state.release}; "
-            "deploy the version that you want"
-        )
-    strategy = _way_back(desk, state)
-    wanted = Wanted(f"{state.application}@{earlier.pop()}", state.environment, strategy, reverts=state.id)
-    _request(desk, plan(desk, wanted), None)
-
-
-def _back_already(desk: Desk, state: Deployment) -> str | None:
-    """The deployment that has gone back in its stead, or does; None where something is left to be set right."""
-    unsettled = False
-    gone_back: list[str] = []
-    for binding in state.bindings:
-        place = desk.place(state.environment, state.application, binding.target)
-        if place.lock is not None:
-            if desk.deployment(place.lock).reverts == state.id:
-                return place.lock
-            raise Refused(
-                f"deployment {place.lock} is at work where {state.id} could not go back; let it end, or abort it first"
-            )
-        target = desk.environment(state.environment).targets[binding.target]
-        standing = place.components.get(binding.component, places.Standing())
-        unsettled |= standing.serving is None or not settled(standing, target.slots)
-        gone_back += [id for _, id in place.succeeded if desk.deployment(id).reverts == state.id]
-    if unsettled:
-        return None
-    if not gone_back:
-        raise Refused(
-            f"nothing is left of deployment {state.id} in {state.environment} that could be taken back: "
-            "another has set it right; roll back the newest one, or deploy the version that you want"
-        )
-    return gone_back[-1]
-
-
-def _way_back(desk: Desk, state: Deployment) -> StrategyName:
-    """The fastest way that the targets can go: all traffic at once where they can, else recreate."""
-    targets = desk.environment(state.environment).targets
-    able = all(len(targets[name].slots) > 1 and targets[name].routes != "none" for name in state.targets)
-    return "blue-green" if able else "recreate"
-
-
-def retry(command: Retry, desk: Desk) -> None:
-    """Deploy again what has ended without success."""
-    state = desk.deployment(command.deployment)
-    if not state.ended:
-        raise Refused(f"deployment {state.id} is {state.phase}; only one that has ended can be retried")
-    if state.phase is Phase.SUCCEEDED:
-        _answer(desk, state.id)
-        return
-    strategy = state.strategy if state.chosen else None
-    wanted = Wanted(state.release, state.environment, strategy, state.options, retries=state.id, reverts=state.reverts)
-    _request(desk, plan(desk, wanted), None)
-
-
-def _answer(desk: Desk, id: str) -> None:
+def answer(desk: Desk, id: str) -> None:
     """The result says which deployment, its phase, and what every rule says of one that has not started."""
     state = desk.deployment(id)
     desk.result.update(deployment=id, phase=str(state.phase), approval=state.approval)
@@ -347,6 +263,4 @@ HANDLERS: Mapping[type[Command], Callable[[Any, Desk], None]] = {
     Proceed: proceed,
     Promote: promote_deployment,
     Abort: abort_deployment,
-    Rollback: rollback,
-    Retry: retry,
 }

@@ -1,17 +1,22 @@
 """Plans, compiled from what stands now, and the rules asked about them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from release_management.domain.deployment.decide import later
-from release_management.domain.deployment.events import DeploymentPlanned, DeploymentReplanned, DeploymentSuperseded
+from release_management.domain.deployment.events import (
+    DeploymentPlanned,
+    DeploymentReplanned,
+    DeploymentSuperseded,
+    Return,
+)
 from release_management.domain.deployment.state import WAITING, Deployment, Phase
 from release_management.domain.environment import Environment
 from release_management.domain.place import Place
 from release_management.domain.plan import digest_of
-from release_management.domain.planning import Draft, choose, draft
+from release_management.domain.planning import Desired, Draft, choose, draft
 from release_management.domain.policy import Gate, TriggerCondition
 from release_management.domain.release import Release, ReleaseDeploymentPlanned
 from release_management.domain.rules import Situation
@@ -30,6 +35,7 @@ class Wanted:
     options: Mapping[str, JsonValue] | None = None
     reverts: str | None = None
     retries: str | None = None
+    returns: tuple[Return, ...] | None = None
 
 
 def plan(desk: Desk, wanted: Wanted) -> Deployment:
@@ -38,7 +44,7 @@ def plan(desk: Desk, wanted: Wanted) -> Deployment:
     known = desk.deployment(release.planned[wanted.environment]) if wanted.environment in release.planned else None
     if known is not None and not known.ended and known.phase is not Phase.PLANNED:
         return known
-    compiled = compile_now(desk, release, wanted.environment, wanted.strategy, wanted.options or {})
+    compiled = compile_now(desk, release, wanted.environment, wanted.strategy, wanted.options or {}, wanted.returns)
     if known is not None and _still_so(desk, known, compiled, wanted):
         return known
     id = desk.new_id()
@@ -57,6 +63,7 @@ def plan(desk: Desk, wanted: Wanted) -> Deployment:
         by=desk.actor,
         reverts=wanted.reverts,
         retries=wanted.retries,
+        returns=wanted.returns,
         deadline=later(desk.now, _patience(compiled.strategy, compiled.options)),
     )
     record(desk, id, [planned])
@@ -74,7 +81,7 @@ def _patience(strategy: StrategyName, options: dict[str, JsonValue]) -> float:
 
 def _still_so(desk: Desk, known: Deployment, compiled: Draft, wanted: Wanted) -> bool:
     """The plan that is asked for is there, unchanged; or it succeeded and everything it brought still runs."""
-    if wanted.retries is not None or wanted.reverts != known.reverts:
+    if wanted.retries is not None or (wanted.reverts, wanted.returns) != (known.reverts, known.returns):
         return False
     if known.phase is Phase.PLANNED:
         policies = desk.policies(known.application, known.environment)
@@ -91,11 +98,23 @@ def compile_now(
     environment: str,
     strategy: StrategyName | None,
     options: Mapping[str, JsonValue],
+    returns: Sequence[Return] | None = None,
 ) -> Draft:
-    """Compile against what stands at the places now."""
+    """Compile against what stands at the places now; `returns` says what a rollback goes back to."""
     where = desk.environment(environment)
     chosen, merged = choose(release, desk.policies(release.application, environment), strategy, options)
-    return draft(release, where, places(desk, where, release.application), chosen, merged)
+    desired = None if returns is None else [_desired(desk, each) for each in returns]
+    return draft(release, where, places(desk, where, release.application), chosen, merged, desired)
+
+
+def _desired(desk: Desk, returning: Return) -> Desired:
+    """What the deployment that is returned to brought there, with its configuration; or nothing."""
+    binding = (
+        None if returning.to is None else desk.deployment(returning.to).binding(returning.target, returning.component)
+    )
+    if binding is None:
+        return Desired(returning.target, returning.component)
+    return Desired(returning.target, returning.component, binding.candidate, binding.configuration, binding.replicas)
 
 
 def places(desk: Desk, environment: Environment, application: str) -> dict[str, Place]:
@@ -107,7 +126,7 @@ def compile_again(desk: Desk, deployment: Deployment) -> Draft:
     """Compile a deployment's plan as it would be now."""
     strategy = deployment.strategy if deployment.chosen else None
     release = desk.release(deployment.release)
-    return compile_now(desk, release, deployment.environment, strategy, deployment.options)
+    return compile_now(desk, release, deployment.environment, strategy, deployment.options, deployment.returns)
 
 
 def replan(desk: Desk, id: str, reason: str) -> str:

@@ -30,7 +30,7 @@ def create(command: CreateRelease, desk: Desk) -> None:
     """Create with a snapshot of the application's pipeline."""
     [policy] = desk.policies(command.application)
     stages = desk.pipeline(policy.pipeline).stages if policy.pipeline else ()
-    said = command.model_dump(mode="json", exclude={"draft"})
+    said = command.model_dump(mode="json", exclude={"draft"} if command.partial else {"draft", "partial"})
     created = ReleaseCreated(
         application=command.application,
         version=command.version,
@@ -41,6 +41,7 @@ def create(command: CreateRelease, desk: Desk) -> None:
         pipeline=policy.pipeline,
         stages=stages,
         content=desk.keyed_digest(said),
+        complete=None if command.partial else True,
     )
     ref = f"{command.application}@{command.version}"
     stream = f"release:{ref}"

@@ -76,6 +76,18 @@ class PlaceSlotRetired(Fact):
     fence: int | None = None
 
 
+class PlaceSlotDoubted(Fact):
+    """The deployment ended without learning what became of its last order for the slot.
+
+    What runs there is uncertain until something is provisioned there or the slot is retired.
+    """
+
+    NAME: ClassVar[str] = "place.slot_doubted"
+    deployment: str
+    component: Name
+    slot: Slot
+
+
 class PlaceTrafficIntended(Fact):
     """These shares in percent per slot are wanted from now on."""
 
@@ -155,6 +167,7 @@ PlaceEvent = (
     | PlaceUnqueued
     | PlaceSlotProvisioned
     | PlaceSlotRetired
+    | PlaceSlotDoubted
     | PlaceTrafficIntended
     | PlaceTrafficObserved
     | PlaceConditionChanged
@@ -207,7 +220,8 @@ class Standing:
     `former` was the stable slot before, until it is retired or another version takes it. `certain`: the last shares
     that were wanted are known to be set. `reach` holds the greatest share that each slot may have now; empty where none
     was ever wanted. `seen` is the condition as an executor saw it last; `fence` is that of the newest order that was
-    carried out, so that a look from before it can be told from one after it.
+    carried out, so that a look from before it can be told from one after it. `doubted`: the slots in which more, less
+    or something else may run than `slots` says.
     """
 
     slots: Mapping[str, Occupant] = field(default_factory=dict)
@@ -219,6 +233,7 @@ class Standing:
     reach: Mapping[str, int] = field(default_factory=dict)
     seen: Seen | None = None
     fence: int = 0
+    doubted: frozenset[str] = frozenset()
 
     @property
     def at_work(self) -> bool:
@@ -309,6 +324,7 @@ def _withdrawn(success: Success, event: PlaceVersionWithdrawn) -> bool:
 ComponentEvent = (
     PlaceSlotProvisioned
     | PlaceSlotRetired
+    | PlaceSlotDoubted
     | PlaceTrafficIntended
     | PlaceTrafficObserved
     | PlaceConditionChanged
@@ -329,7 +345,8 @@ def _stand(standing: Standing, event: ComponentEvent) -> Standing:
             stood = standing.slots.get(event.slot)
             if event.slot == former and stood and not replace(stood, replicas=event.replicas).same(occupant):
                 former = None
-            return replace(standing, slots={**standing.slots, event.slot: occupant}, former=former)
+            slots = {**standing.slots, event.slot: occupant}
+            return replace(standing, slots=slots, former=former, doubted=standing.doubted - {event.slot})
         case PlaceSlotRetired(slot=slot):
             standing = _known(standing)
             return replace(
@@ -338,7 +355,10 @@ def _stand(standing: Standing, event: ComponentEvent) -> Standing:
                 reach=_without(standing.reach, slot),
                 stable=None if standing.stable == slot else standing.stable,
                 former=None if standing.former == slot else standing.former,
+                doubted=standing.doubted - {slot},
             )
+        case PlaceSlotDoubted(slot=slot):
+            return replace(standing, doubted=standing.doubted | {slot})
         case PlaceTrafficIntended(weights=weights):
             before = standing.reach or ({standing.stable: 100} if standing.stable else {})
             if standing.certain and _shares(before) == _shares(weights):

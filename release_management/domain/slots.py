@@ -1,7 +1,8 @@
 """Which slot each role gets at a place, and whether what stands there can be relied on.
 
 A deployment that could not go back, or could not stop what it replaced, leaves its places unsettled: traffic is split
-or uncertain, or more runs than the stable version. The next one says so, and sets it right before anything else.
+or uncertain, or more runs than the stable version, or nobody knows what runs in a slot. The next one says so, and sets
+it right before anything else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,8 +42,8 @@ def seat(standing: Standing, slots: Sequence[str], *, held: bool, reversible: bo
     cleared = serving is not None and reversible
     free = [slot for slot in slots if slot != stable] or list(slots)
     share = {slot: standing.reach.get(slot, 0) for slot in free}
-    candidate = min(free, key=lambda slot: (0 if cleared else share[slot], _runs(standing, slot) is None))
-    rest = [slot for slot in free if slot != candidate and (share[slot] or _runs(standing, slot))]
+    candidate = min(free, key=lambda slot: (0 if cleared else share[slot], not _occupied(standing, slot)))
+    rest = [slot for slot in free if slot != candidate and (share[slot] or _occupied(standing, slot))]
     left = max(rest, key=lambda slot: share[slot], default=None) if serving is None else None
     return Seating(candidate, stable, serving, unsettled=True, busy=share[candidate] > 0, left=left)
 
@@ -53,7 +54,7 @@ def _first(slots: Sequence[str], stable: str | None) -> str:
 
 def settled(standing: Standing, slots: Sequence[str]) -> bool:
     """The stable version runs alone and has all traffic, or nothing runs and nothing has any; and that is certain."""
-    if not standing.certain:
+    if not standing.certain or standing.doubted & set(slots):
         return False
     at_work = {slot for slot in slots if _runs(standing, slot) is not None}
     at_work |= {slot for slot, share in standing.reach.items() if share}
@@ -73,6 +74,11 @@ def _base(standing: Standing) -> str | None:
 def _runs(standing: Standing, slot: str | None) -> Occupant | None:
     occupant = standing.slots.get(slot) if slot is not None else None
     return occupant if occupant is not None and occupant.replicas > 0 else None
+
+
+def _occupied(standing: Standing, slot: str) -> bool:
+    """Something runs in the slot, or may run there."""
+    return slot in standing.doubted or _runs(standing, slot) is not None
 
 
 def said_of(standing: Standing, seating: Seating, *, stays: bool, recreate: bool, reversible: bool) -> str:
@@ -98,9 +104,11 @@ def said_of(standing: Standing, seating: Seating, *, stays: bool, recreate: bool
 def _stands(standing: Standing) -> str:
     """The slots with what runs there, as far as is known, and how much traffic they have."""
     parts = []
-    for slot in sorted({*standing.slots, *_positive(standing.reach)}):
+    for slot in sorted({*standing.slots, *_positive(standing.reach), *standing.doubted}):
         occupant = _runs(standing, slot)
         runs = occupant.content.version if occupant is not None else "nothing known"
+        if slot in standing.doubted:
+            runs = f"{runs}, in doubt"
         share = standing.reach.get(slot, 0)
         has = f"{share} %" if standing.certain else f"perhaps {share} %"
         parts.append(f"{slot} ({runs}) has {has} of the traffic" if standing.reach else f"{slot} runs {runs}")

@@ -110,6 +110,8 @@ def _place(fact: Fact) -> str:
             return f"{slot} runs {replicas} of {content.name} {content.version}"
         case place.PlaceSlotRetired(component=component, slot=slot):
             return f"{slot} no longer runs {component}"
+        case place.PlaceSlotDoubted(component=component, slot=slot):
+            return f"what {slot} runs of {component} is uncertain: its last order is not known to be done"
         case place.PlaceTrafficIntended(component=component, weights=weights):
             return f"wanted traffic of {component}: {_shares(weights)}"
         case place.PlaceTrafficObserved(component=component, weights=weights):

@@ -45,6 +45,7 @@ from release_management.domain.place import (
     PlaceLocked,
     PlacePromoted,
     PlaceQueued,
+    PlaceSlotDoubted,
     PlaceSlotProvisioned,
     PlaceSlotRetired,
     PlaceTrafficIntended,
@@ -187,6 +188,7 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
         ),
     ),
     ("place:production/shop/main", PlaceSlotRetired(deployment=DEPLOYMENT, component="api", slot="blue")),
+    ("place:production/shop/main", PlaceSlotDoubted(deployment=DEPLOYMENT, component="api", slot="green")),
     (
         "place:production/shop/main",
         PlaceTrafficIntended(deployment=DEPLOYMENT, component="api", weights={"blue": 95, "green": 5}),

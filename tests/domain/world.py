@@ -22,7 +22,7 @@ from release_management.domain.deployment.events import (
     DeploymentStepStarted,
     DeploymentStepSucceeded,
 )
-from release_management.domain.deployment.state import Deployment, Phase, StepStatus, evolve, settled, step_at
+from release_management.domain.deployment.state import Deployment, Phase, StepStatus, doubted, evolve, settled, step_at
 from release_management.domain.environment import Environment
 from release_management.domain.orders import (
     AwaitSlotHealthy,
@@ -38,6 +38,7 @@ from release_management.domain.place import (
     Place,
     PlaceEvent,
     PlacePromoted,
+    PlaceSlotDoubted,
     PlaceSlotProvisioned,
     PlaceSlotRetired,
     PlaceTrafficIntended,
@@ -247,6 +248,10 @@ class World:
                     self.places[fact.target] = stand(self.places[fact.target], wanted)
             elif isinstance(fact, DeploymentStepSucceeded):
                 self._stand(fact)
+            elif self.state.ended:
+                for target, component, slot in doubted(self.state):
+                    doubt = PlaceSlotDoubted(deployment=self.state.id, component=component, slot=slot)
+                    self.places[target] = stand(self.places[target], doubt)
 
     def _stand(self, fact: DeploymentStepSucceeded) -> None:
         """The place is as the step wanted it."""

@@ -43,6 +43,7 @@ SAMPLES: tuple[Fact, ...] = (
     place.PlaceUnqueued(deployment="d-1"),
     place.PlaceSlotProvisioned(deployment="d-1", component="web", slot="blue", content=component(), replicas=2),
     place.PlaceSlotRetired(deployment="d-1", component="web", slot="blue"),
+    place.PlaceSlotDoubted(deployment="d-1", component="web", slot="blue"),
     place.PlaceTrafficIntended(deployment="d-1", component="web", weights={"blue": 100}),
     place.PlaceTrafficObserved(deployment="d-1", component="web", weights={"blue": 100}, observedat=at(1)),
     place.PlaceConditionChanged(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from release_management.domain.orders import ATTEMPTS
-from tests.services.office import Office
+from tests.services.office import Office, on_both_stores
 
 CANARY: dict[str, Any] = {"strategy": "canary", "options": {"steps": [{"set_weight": 50}, {"pause": {}}]}}
 
@@ -176,3 +176,25 @@ def test_what_a_first_deployment_left_behind_is_stopped_by_the_one_that_succeeds
     assert actions(office, second)[-2:] == [("route", {"green": 100}), ("retire", "blue")]
     assert office.facts(second, "succeeded")
     assert office.deploy("shop@1.1.0") == second
+
+
+@on_both_stores
+def test_what_broke_off_is_said_in_the_next_plan_and_is_stopped_however_early_that_one_goes_back(office: Office) -> None:
+    office.environment()
+    office.carry_out(office.deploy(office.release("1.0.0")))
+    broken = office.deploy(office.release("1.1.0"))
+    while not office.facts(broken, "rollback_failed"):
+        give_up(office, broken)
+
+    [doubt] = office.records("place.slot_doubted")
+    assert doubt["data"] == {"deployment": broken, "component": "web", "slot": "green"}
+
+    following = office.deploy(office.release("1.2.0"), strategy="recreate")
+    office.do("deployment.abort", {"deployment": following})
+    while not office.facts(following, "rolled_back"):
+        step(office, following)
+
+    [note] = office.facts(following, "planned")[0]["plan"]["notes"]
+    assert "the deployment before did not end cleanly" in note
+    assert "green (nothing known, in doubt)" in note
+    assert ("retire", "green") in actions(office, following)

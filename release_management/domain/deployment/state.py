@@ -275,6 +275,20 @@ def settled(state: Deployment) -> bool:
     return state.promoted and any(isinstance(step, Retire) and step.role == "stable" for step in begun)
 
 
+def doubted(state: Deployment) -> tuple[tuple[str, str, str], ...]:
+    """The slots (target, component, slot) whose last order is not known to be done: anything may run there."""
+    last: dict[tuple[str, str, str], StepStatus] = {}
+    legs: tuple[Leg, ...] = ("forward", "rollback")
+    for leg in legs:
+        for index, step in enumerate(state.plan.steps(leg) if state.plan else ()):
+            known = state.steps.get((leg, index))
+            if known is None or not isinstance(step, Provision | Retire):
+                continue
+            if binding := state.binding(step.target, step.component):
+                last[step.target, step.component, binding.slot(step.role)] = known.status
+    return tuple(slot for slot, status in last.items() if status is not StepStatus.DONE)
+
+
 def skippable(state: Deployment) -> tuple[int, ...]:
     """Pauses that are not over, baking excepted, and traffic steps not begun that a later one outdoes.
 

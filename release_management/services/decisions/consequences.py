@@ -10,12 +10,13 @@ from release_management.domain.deployment.events import (
     DeploymentStepSucceeded,
     DeploymentSucceeded,
 )
-from release_management.domain.deployment.state import Deployment, Phase
+from release_management.domain.deployment.state import Deployment, Phase, doubted
 from release_management.domain.orders import RouteSlots
 from release_management.domain.place import (
     Occupant,
     PlaceEvent,
     PlacePromoted,
+    PlaceSlotDoubted,
     PlaceSlotProvisioned,
     PlaceSlotRetired,
     PlaceTrafficIntended,
@@ -52,6 +53,8 @@ def record(desk: Desk, id: str, facts: Sequence[DeploymentEvent], fence: int | N
         elif isinstance(fact, DeploymentSucceeded):
             _succeed(desk, state)
         if state.ended:
+            for target, component, slot in doubted(state):
+                _write(desk, state, target, [PlaceSlotDoubted(deployment=id, component=component, slot=slot)])
             for target in state.targets:
                 place = desk.place(state.environment, state.application, target)
                 _write(desk, state, target, places.release(place, id))

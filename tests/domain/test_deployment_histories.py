@@ -1,0 +1,56 @@
+"""Histories that once broke a law of deployments, as a search at random found them."""
+
+from collections.abc import Mapping
+from itertools import repeat
+
+from release_management.domain.deployment.state import Phase
+from release_management.domain.environment import Target
+from release_management.domain.place import Occupant, Place, Standing
+from tests.domain.build import DEPLOYMENT, OTHER, THIRD, component, environment, release
+from tests.domain.world import World
+
+SLOTS = ("blue", "green")
+
+
+def world(standings: Mapping[str, Standing], target: Target | None = None) -> World:
+    target = target or Target(slots=SLOTS, components={name: {"replicas": 1} for name in standings})
+    places = {"main": Place(components=dict(standings))}
+    return World(release=release("2.0.0", sorted(standings)), environment=environment(target), places=places, seats={})
+
+
+def stable(name: str, slot: str, version: str = "1.0.0", replicas: int = 1) -> Standing:
+    return Standing(slots={slot: Occupant(component(name, version), replicas)}, stable=slot)
+
+
+def test_what_broke_off_while_it_was_started_is_stopped_by_the_next_way_back_however_early() -> None:
+    known = world({"api": Standing(), "web": stable("web", "green")})
+    known.begin(DEPLOYMENT, "rolling", {"scale_down_delay": 0})
+    known.finish("honest")
+    known.release = release("3.0.0", ["api", "web"])
+    known.begin(OTHER, "rolling", {})
+    known.break_down(repeat("errored midway"))
+    known.release = release("4.0.0", ["api", "web"])
+    known.begin(THIRD, "recreate", {})
+    known.abort()
+
+    known.finish("honest")
+
+    assert known.state.phase is Phase.ROLLED_BACK
+    known.check_end()
+
+
+def test_what_broke_off_while_it_was_stopped_is_started_before_a_way_back_relies_on_it() -> None:
+    known = world({"web": stable("web", "green")}, Target(slots=SLOTS, routes="none", components={"web": {}}))
+    known.begin(DEPLOYMENT, "recreate", {})
+    known.deliver_order(0, "errored after", keep=False)
+    known.deliver_report(0, keep=False)
+    known.abort()
+    known.break_down(repeat("errored before"))
+    known.release = release("3.0.0", ["web"])
+    known.begin(OTHER, "rolling", {})
+    known.abort()
+
+    known.finish("honest")
+
+    assert known.state.phase is Phase.ROLLED_BACK
+    known.check_end()

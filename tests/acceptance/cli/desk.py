@@ -2,11 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,15 +49,16 @@ class Desk:
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Type a command line, in a process of its own."""
-        return subprocess.Popen(
-            [*self.relman_command(), *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        with interruptible():
+            return subprocess.Popen(
+                [*self.relman_command(), *arguments],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
 
     def relman(self, *arguments: str) -> Answer:
         """Type a command line, and wait."""
@@ -109,6 +111,19 @@ class Desk:
             return process.status() != psutil.STATUS_ZOMBIE and any(str(self.folder) in word for word in words)
         except psutil.Error:
             return False
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """What is started meanwhile hears Ctrl-C, as at a terminal; a run in the background may ignore it and hand that on.
+
+    A handler of our own is set, since a new program gets the default in its place.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def until(true: Callable[[], bool], seconds: float = SECONDS) -> None:

@@ -14,7 +14,13 @@ FIND_PYTHON = python=; \
 	done; \
 	if [ -z "$$python" ]; then echo "This needs Python 3.11 or newer, and none is on the path." >&2; exit 1; fi
 
-.PHONY: help demo test lint bench chaos lock clean
+# Tests that start no server.
+QUICK := tests/domain tests/services tests/projections tests/test_compose.py tests/docs/test_links.py \
+	tests/docs/test_reference.py tests/adapters/test_clock.py tests/adapters/test_home.py tests/adapters/test_logfiles.py \
+	tests/adapters/test_loop.py tests/adapters/nats/test_asyncapi.py tests/adapters/nats/test_configuration.py \
+	tests/adapters/local/test_settings.py tests/adapters/command/test_settings.py
+
+.PHONY: help demo test quick laws lint bench chaos lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +30,12 @@ demo: $(READY) ## Watch a release from first deployment to audit (STORE=postgres
 
 test: $(READY) ## Run the tests (ARGS="-k word" goes to pytest)
 	@PYTHONDONTWRITEBYTECODE= $(PY) -m pytest $(ARGS) # a thousand processes are started, and compile nothing anew
+
+quick: $(READY) ## Run the tests that start no server, in less than 90 seconds
+	@$(PY) -m pytest $(QUICK) -k "not postgres" $(ARGS)
+
+laws: $(READY) ## Search at random for what breaks a property test (MINUTES=10; SEED=1 repeats a round; ARGS="-k word")
+	@$(PY) -m tests.laws $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) -- $(ARGS)
 
 lint: $(READY) ## Check style, types and the direction of imports
 	@$(PY) -m ruff check

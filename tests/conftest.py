@@ -8,7 +8,10 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from tests import profiles
 from tests.servers.postgres import Databases, PostgresServer
+
+profiles.load()
 
 
 class NoSilentSkips:

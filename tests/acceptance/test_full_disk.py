@@ -23,13 +23,14 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.small_disk import SmallDisk
 
 
-def words(length: int) -> str:
+def words(length: int, chance: random.Random) -> str:
     """A text that nothing makes smaller."""
-    return "".join(random.choices(string.ascii_letters + string.digits, k=length))
+    return "".join(chance.choices(string.ascii_letters + string.digits, k=length))
 
 
 def release(number: int) -> dict[str, object]:
-    lines = [words(900) for _ in range(40)]
+    chance = random.Random(number)
+    lines = [words(900, chance) for _ in range(40)]
     return {"application": "shop", "version": f"1.{number}.0", "components": [{"name": "web"}], "changelog": lines}
 
 

@@ -150,6 +150,7 @@ def test_threads_that_see_an_actor_first_at_the_same_time_get_one_id(keyring: Ca
 # Sealed texts
 
 
+@pytest.mark.hypothesis
 def test_every_text_is_opened_as_it_was_sealed(keyring: CachedKeyring) -> None:
     @given(text=st.text())
     def opens(text: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -18,6 +19,7 @@ from release_management.services.ports import (
 )
 from tests.contract.backends import Store
 from tests.contract.commands import command
+from tests.profiles import times
 
 STREAMS = ("flag:a", "flag:b", "flag:c")
 
@@ -116,14 +118,13 @@ def machine_on(make: Callable[[], Store]) -> type[RuleBasedStateMachine]:
     return Machine
 
 
+@pytest.mark.hypothesis
 def test_the_log_behaves_as_the_model_does(event_log_factory: Callable[[], Store]) -> None:
     run_state_machine_as_test(
         machine_on(event_log_factory),
         settings=settings(
-            max_examples=60 if event_log_factory().backend == "sqlite" else 12,
+            max_examples=times(60 if event_log_factory().backend == "sqlite" else 12),
             stateful_step_count=15,
-            deadline=None,
-            database=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -108,11 +108,12 @@ def test_processes_that_make_the_store_at_the_same_time_make_one(store: Store) -
 
 def test_what_was_acknowledged_survives_kill_9_and_batches_are_whole(store: Store) -> None:
     acknowledged: set[tuple[str, int]] = set()
+    chance = random.Random(6)
     for life in range(6):
         child = store.child("forever", life)
         assert child.stdout is not None
         acknowledged.add((str(life), int(child.stdout.readline())))
-        time.sleep(random.uniform(0.005, 0.12))
+        time.sleep(chance.uniform(0.005, 0.12))
         child.send_signal(signal.SIGKILL)
         # Not `communicate`, which passes over what `readline` has taken in beyond its line.
         output = child.stdout.read()

@@ -22,11 +22,12 @@ from release_management.domain.record import Event
 from release_management.domain.release import ReleaseBlocked
 from release_management.projections.projection import Rows
 from tests.contract.read_models import Backend, busy, counted, counting, counts, everything
+from tests.profiles import times
 from tests.projections.story import ANN, REGISTRY, Story, sealed
 
 
 @given(plot=st.lists(st.integers(0, 9), max_size=30), page=st.integers(2, 60))
-@settings(max_examples=8, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=times(8), phases=[Phase.explicit, Phase.reuse, Phase.generate])
 def test_a_page_at_a_time_gives_what_one_at_a_time_gives(
     tmp_path_factory: pytest.TempPathFactory, plot: list[int], page: int
 ) -> None:

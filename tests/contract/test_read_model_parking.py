@@ -19,6 +19,7 @@ from release_management.projections.catalog import PROJECTIONS
 from release_management.projections.columns import document, flag, key, text
 from release_management.projections.projection import Projection, Rows, named
 from tests.contract.read_models import Backend, busy, counted, counting, counts, everything
+from tests.profiles import times
 from tests.projections.story import REGISTRY, Story, sealed
 
 texts = Table("texts", MetaData(), key("stream"), text("text"), document("document"), flag("flag"))
@@ -81,7 +82,7 @@ ALL = (*PROJECTIONS, agenda.PROJECTION)
 
 
 @given(plot=st.lists(st.integers(0, 9), min_size=8, max_size=30), data=st.data())
-@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=times(12), phases=[Phase.explicit, Phase.reuse, Phase.generate])
 def test_what_was_unparked_is_as_if_it_had_never_been_set_aside(
     tmp_path_factory: pytest.TempPathFactory, plot: list[int], data: st.DataObject
 ) -> None:

@@ -15,6 +15,7 @@ from release_management.domain.words import Refused
 from tests.domain.build import DEPLOYMENT, OTHER, THIRD, release, said
 from tests.domain.scenarios import rolling_options, strategies, worlds
 from tests.domain.world import FATES, Fate, World
+from tests.profiles import times
 
 How = tuple[StrategyName, dict[str, JsonValue]]
 FOREIGN = "0193a5c2-7d7e-7000-8000-00000000000f"
@@ -139,14 +140,13 @@ class DeploymentMachine(RuleBasedStateMachine):
 
 TestDeploymentMachine = DeploymentMachine.TestCase
 TestDeploymentMachine.settings = settings(
-    max_examples=200,
+    max_examples=times(200),
     stateful_step_count=25,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(400), suppress_health_check=list(HealthCheck))
 @given(
     world=worlds(),
     hows=st.lists(strategies, min_size=3, max_size=3),
@@ -193,7 +193,7 @@ def test_after_a_failed_way_back_nothing_is_replaced_while_it_has_traffic(
 Wrong = st.sampled_from(["abort", "promote", "promote in full", *FATES])
 
 
-@settings(max_examples=350, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(350), suppress_health_check=list(HealthCheck))
 @given(
     world=worlds(),
     how=strategies,
@@ -234,7 +234,7 @@ def test_whatever_goes_wrong_at_one_moment_the_end_keeps_its_promise(
     world.deliver_leftovers()
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(120), suppress_health_check=list(HealthCheck))
 @given(world=worlds(), options=rolling_options, moment=st.integers(0, 12))
 def test_promoted_in_full_at_any_moment_the_traffic_still_leaves_before_the_old_version_shrinks(
     world: World, options: dict[str, JsonValue], moment: int

@@ -15,15 +15,17 @@ from tests.domain.build import DEPLOYMENT
 from tests.domain.samples import SAMPLES
 from tests.domain.scenarios import strategies, worlds
 from tests.domain.world import World
+from tests.profiles import times
 
 FACTS: dict[str, list[Fact]] = {
     name: [fact for stream, fact in SAMPLES if aggregate(stream) == name] for name in AGGREGATES
 }
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("name", sorted(AGGREGATES))
 def test_any_facts_in_any_order_fold(name: str) -> None:
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=times(60))
     @given(st.lists(st.sampled_from(FACTS[name]), max_size=25))
     def law(facts: list[Fact]) -> None:
         whole = fold(f"{name}:x", facts)
@@ -33,7 +35,7 @@ def test_any_facts_in_any_order_fold(name: str) -> None:
     law()
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(80), suppress_health_check=list(HealthCheck))
 @given(world=worlds(), how=strategies, data=st.data())
 def test_any_part_of_a_real_deployment_folds_in_any_order(
     world: World, how: tuple[StrategyName, dict[str, JsonValue]], data: st.DataObject

@@ -32,6 +32,7 @@ from release_management.domain.place import (
 )
 from release_management.domain.words import Refused
 from tests.domain.build import DEPLOYMENT, NOW, OTHER, THIRD, component
+from tests.profiles import times
 
 
 def given(*facts: PlaceEvent) -> Place:
@@ -262,4 +263,4 @@ class PlaceMachine(RuleBasedStateMachine):
 
 
 TestPlaceMachine = PlaceMachine.TestCase
-TestPlaceMachine.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestPlaceMachine.settings = settings(max_examples=times(150), stateful_step_count=30)

@@ -26,6 +26,7 @@ from release_management.domain.strategies import Rolling, StrategyName, parse_op
 from release_management.domain.words import Refused
 from tests.domain.build import plan, stand
 from tests.domain.scenarios import portion, strategies
+from tests.profiles import times
 
 NAMES: tuple[StrategyName, ...] = ("recreate", "rolling", "blue-green", "canary")
 
@@ -125,7 +126,7 @@ def test_rolling_with_percentages_that_round_to_nothing_still_finds_its_way() ->
     assert weight_sequence(compiled) == (0, 50, 100)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=times(250))
 @given(surge=portion, unavailable=portion, replicas=st.integers(1, 24), before=st.none() | st.integers(1, 24))
 def test_rolling_never_runs_too_few_nor_too_many(
     surge: str | int, unavailable: str | int, replicas: int, before: int | None
@@ -427,7 +428,7 @@ stands = st.lists(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=times(250))
 @given(stands=stands, how=strategies)
 def test_every_plan_is_whole(stands: list[Stand], how: tuple[StrategyName, dict[str, JsonValue]]) -> None:
     """Weights are whole; waves go on one by one; no more than fits; each step's way back is in the rollback."""

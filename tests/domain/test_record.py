@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from release_management.domain.deployment.events import DeploymentStepErrored
 from release_management.domain.record import Envelope, encode, timestamp
 from tests.domain.build import ANN
+from tests.profiles import times
 
 REQUIRED = {"specversion", "id", "source", "type"}
 
@@ -66,7 +67,7 @@ def test_a_record_is_compact_utf_8() -> None:
     assert b"\n" not in record
 
 
-@settings(max_examples=200)
+@settings(max_examples=times(200))
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=50))
 def test_any_text_is_written_as_json_writes_it(text: str) -> None:
     record = encode(envelope(commandid=text), FACT)

@@ -15,6 +15,7 @@ from release_management.domain.incident import IncidentAttributed, IncidentOpene
 from release_management.domain.release import ReleaseCreated
 from release_management.projections import delivery, environments, incidents
 from release_management.projections.dora import ITEMS
+from tests.profiles import times
 from tests.projections.story import REGISTRY
 from tests.projections.timeline import ENDS, Timeline, day
 
@@ -212,7 +213,7 @@ def _shown(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=times(20))
 @given(turns=TURNS, between=WINDOWS, metric=st.sampled_from(sorted(ITEMS)), page=st.sampled_from([3, 500]))
 def test_they_are_what_reading_the_events_gives(
     tmp_path_factory: Any,

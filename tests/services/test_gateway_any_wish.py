@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from release_management.services.decisions import COMMANDS
 from release_management.services.wishes import MACHINERY
+from tests.profiles import times
 from tests.services.office import PATIENCE, Office
 
 ODD: list[Any] = [
@@ -81,6 +82,7 @@ def data_for(office: Office, known: dict[str, str]) -> st.SearchStrategy[tuple[s
     return st.sampled_from(sorted(COMMANDS)).flatmap(fill)
 
 
+@pytest.mark.hypothesis
 def test_any_wish_gets_an_outcome_and_leaves_the_log_readable() -> None:
     with tempfile.TemporaryDirectory() as folder:
         office = Office(Path(folder))
@@ -94,7 +96,7 @@ def test_any_wish_gets_an_outcome_and_leaves_the_log_readable() -> None:
             known = {"deployment": running, "approval": approval, "release": "shop@1.1.0", "environment": "staging"}
             known |= {"leg": "forward", "application": "shop", "version": "1.1.0", "name": "staging"}
 
-            @settings(max_examples=400, deadline=None, derandomize=True, database=None)
+            @settings(max_examples=times(400))
             @given(wished=data_for(office, known))
             def law(wished: tuple[str, dict[str, Any]]) -> None:
                 command, data = wished

@@ -21,6 +21,7 @@ from tests.domain.build import DEPLOYMENT
 from tests.domain.samples import SAMPLES
 from tests.domain.scenarios import strategies, worlds
 from tests.domain.world import World
+from tests.profiles import times
 from tests.services.office import PATIENCE, Office, on_both_stores
 
 
@@ -28,9 +29,10 @@ def facts_of(name: str) -> list[Fact]:
     return [fact for stream, fact in SAMPLES if aggregate(stream) == name]
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("name", sorted(AGGREGATES))
 def test_a_state_comes_back_exactly_as_it_was(name: str) -> None:
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=times(60))
     @given(st.lists(st.sampled_from(facts_of(name)), max_size=25))
     def law(facts: list[Fact]) -> None:
         check(f"{name}:x", fold(f"{name}:x", facts))
@@ -38,7 +40,7 @@ def test_a_state_comes_back_exactly_as_it_was(name: str) -> None:
     law()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(60), suppress_health_check=list(HealthCheck))
 @given(world=worlds(), how=strategies)
 def test_a_deployment_and_its_places_come_back_exactly(
     world: World, how: tuple[StrategyName, dict[str, JsonValue]]

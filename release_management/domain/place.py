@@ -237,8 +237,8 @@ class Standing:
 
     @property
     def at_work(self) -> bool:
-        """Whether anything runs there, as far as is known."""
-        return any(occupant.replicas > 0 for occupant in self.slots.values())
+        """Whether anything runs there, or may run there, as far as is known."""
+        return bool(self.doubted) or any(occupant.replicas > 0 for occupant in self.slots.values())
 
     @property
     def serving(self) -> Occupant | None:

@@ -179,7 +179,7 @@ def test_what_a_first_deployment_left_behind_is_stopped_by_the_one_that_succeeds
 
 
 @on_both_stores
-def test_what_broke_off_is_said_in_the_next_plan_and_is_stopped_however_early_that_one_goes_back(office: Office) -> None:
+def test_what_broke_off_is_said_in_the_next_plan_and_is_stopped_however_early_that_goes_back(office: Office) -> None:
     office.environment()
     office.carry_out(office.deploy(office.release("1.0.0")))
     broken = office.deploy(office.release("1.1.0"))

@@ -12,6 +12,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from release_management.domain.environment import ConfigureEnvironment
 from release_management.domain.moment import time_zone, utc
+from release_management.domain.names import id_of
 from release_management.domain.record import timestamp
 from release_management.domain.words import Refused, explain, seconds
 
@@ -23,6 +24,24 @@ def text(where: str, given: object) -> str:
     if not isinstance(given, str):
         raise Refused(f"{where} is a text {_got(given)}")
     return given
+
+
+def named(where: str, given: object) -> str:
+    """The id of a name."""
+    try:
+        return id_of(text(where, given))
+    except ValueError as error:
+        raise Refused(f"{where}: {error}") from None
+
+
+def by_names(where: str, given: Mapping[str, Any]) -> dict[str, str]:
+    """The names as they were written, by their ids."""
+    written: dict[str, str] = {}
+    for each in given:
+        first = written.setdefault(named(where, each), each)
+        if first != each:
+            raise Refused(f"{where}: {first!r} and {each!r} are one name, {named(where, each)}; name each once")
+    return written
 
 
 def data_address(given: object) -> str:
@@ -124,10 +143,7 @@ def environment_data(name: str, given: object) -> dict[str, Any]:
         data["label"] = given["name"]
     such_as = "{'main': {'executor': 'local'}}"
     targets = {} if given.get("targets") is None else mapped(f"environment {name}: targets", given["targets"], such_as)
-    data["targets"] = [
-        {"name": key, **mapped(f"environment {name}: target {key}", target, "{'executor': 'local'}")}
-        for key, target in targets.items()
-    ]
+    data["targets"] = [_target(name, key, target) for key, target in targets.items()]
     data["name"] = name
     try:
         data = _JSON.validate_python(plain(data))
@@ -137,6 +153,13 @@ def environment_data(name: str, given: object) -> dict[str, Any]:
     except ValueError:
         raise Refused(f"environment {name}: a number is NaN or infinite, which JSON has not") from None
     return data
+
+
+def _target(environment: str, name: str, given: object) -> dict[str, Any]:
+    """A target from what people write: its key is its name, `name` in it is the label."""
+    target = mapped(f"environment {environment}: target {name}", given, "{'executor': 'local'}")
+    label = target.pop("name", None)
+    return {"name": name} | ({} if label is None else {"label": label}) | target
 
 
 def reordered(known: Sequence[str], named: Sequence[str]) -> dict[str, int]:

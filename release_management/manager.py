@@ -16,13 +16,16 @@ from pydantic import ValidationError
 
 from release_management.adapters.nats.client import NotReachableError
 from release_management.adapters.stack.backends import Backend, connect
+from release_management.domain.names import ref_of
 from release_management.domain.words import Refused, explain
 from release_management.given import (
+    by_names,
     data_address,
     environment_data,
     listed,
     mapped,
     moment,
+    named,
     plain,
     reordered,
     text,
@@ -83,7 +86,7 @@ class ReleaseManager:
         actor: str | None = None,
         store: str | None = None,
     ) -> None:
-        self.application = text("application", application)
+        self.application, self._written = named("application", application), application
         self._actor = None if actor is None else text("actor", actor)
         address = data_address(data)
         self._temporary = tempfile.mkdtemp(prefix="relman-") if address == ":memory:" else None
@@ -105,11 +108,19 @@ class ReleaseManager:
     ) -> "ReleaseManager":
         """A manager on a backend that the caller opened and closes; `sender` is the program that its records name."""
         manager = cls.__new__(cls)
-        manager.application, manager._opened = text("application", application), backend
+        manager.application, manager._written = named("application", application), application
+        manager._opened = backend
         manager._actor = None if actor is None else text("actor", actor)
         manager._owns, manager._temporary, manager._last = False, None, 0
         manager._sender, manager._process = sender, os.getpid()
         return manager
+
+    def acting_as(self, actor: str) -> "ReleaseManager":
+        """A manager of the same application and installation for somebody else, such as one who approves.
+
+        It is `actor`'s word for being that person, and ends with this one.
+        """
+        return ReleaseManager.on(self._backend, self._written, actor=actor, sender=self._sender)
 
     def close(self) -> None:
         """Stop what this process started. Safe to repeat; nothing happens in a fork."""
@@ -144,28 +155,33 @@ class ReleaseManager:
         """Create or change environments; what is not named stays.
 
         Each value may have `name` (the label), `tier`, `order`, `approval`, `variables` and `targets`; the order is
-        the mapping's unless given, the tier follows from the key unless given.
+        the mapping's unless given, the tier follows from the key unless given. A key is the environment's id, or a name
+        that its id is derived from.
         """
         environments = mapped("configure_environments: environments", environments, "{'staging': {}}")
-        data = {name: environment_data(name, given) for name, given in environments.items()}
+        written = by_names("configure_environments", environments)
+        data = {id: environment_data(name, environments[name]) for id, name in written.items()}
         if not any("order" in given for given in environments.values()):
             known = [str(row["name"]) for row in self._query("environments")]
-            for name, order in reordered(known, list(environments)).items():
+            for name, order in reordered(known, list(written)).items():
                 data.setdefault(name, {"name": name})["order"] = order
         for given in data.values():
             self.send("environment.configure", given)
-        return tuple(self.environment(name) for name in environments)
+        return tuple(self.environment(name) for name in written)
 
-    def setup_release_pipeline(self, name: str, stages: Sequence[str] | None = None) -> Pipeline:
+    def setup_release_pipeline(self, name: str, stages: Sequence[str] | None = None, id: str | None = None) -> Pipeline:
         """State the application's pipeline. `stages` None: all environments, in order.
 
-        A release may enter a stage once it has succeeded in the stage before.
+        A release may enter a stage once it has succeeded in the stage before. The pipeline's id is derived from its
+        name unless given.
         """
         data: dict[str, Any] = {"name": name, "application": self.application}
+        if id is not None:
+            data |= {"name": id, "label": name}
         if stages is not None:
             data["stages"] = listed("setup_release_pipeline: stages", stages, "['staging', 'production']", str)
-        self.send("pipeline.configure", data)
-        return next(Pipeline(**row) for row in self._query("pipelines") if row["name"] == name)
+        made = self.send("pipeline.configure", data).result["pipeline"]
+        return next(Pipeline(**row) for row in self._query("pipelines") if row["name"] == made)
 
     def configure_deployment_strategy(
         self, strategy: str, options: Mapping[str, Any] | None = None, environment: str | None = None
@@ -217,7 +233,7 @@ class ReleaseManager:
         lines = listed("create_release: changelog", changelog, "['faster']", str)
         commits = listed("create_release: changes", changes, "[{'commit': 'abcd1234'}]", Mapping)
         data = {
-            "application": self.application,
+            "application": self._written,
             "version": version,
             "components": [{"name": part} if isinstance(part, str) else dict(part) for part in parts],
             "changelog": lines,
@@ -284,7 +300,7 @@ class ReleaseManager:
             release=wanted["release"],
             application=application,
             version=version,
-            environment=target_environment,
+            environment=wanted["environment"],
             strategy=result["strategy"],
             phase="Preview",
             plan=Plan(
@@ -305,13 +321,18 @@ class ReleaseManager:
         data = {"release": ref, "traffic_percentage": traffic_percentage}
         outcome = self.send("release.configure_canary", data)
         recompiled = [self.deployment(str(id)) for id in _list(outcome.result.get("deployments"))]
-        steps, interval = _canary_walk(recompiled) if recompiled else self._canary_policy(traffic_percentage)
+        steps, interval = _canary_walk(recompiled)
+        if len(steps) < 2:
+            steps, interval = self._canary_policy(traffic_percentage)
+        first = sorted({deployment.environment for deployment in recompiled if len(_canary_walk([deployment])[0]) < 2})
+        notes = [f"in {name} all traffic at once, as planned now: nothing serves there yet" for name in first]
         return CanaryPlan(
             release=ref,
             traffic_percentage=traffic_percentage,
             steps=steps,
             interval_seconds=interval,
             deployments=tuple(deployment.id for deployment in recompiled),
+            notes=tuple(notes),
         )
 
     def deploy(
@@ -464,6 +485,7 @@ class ReleaseManager:
         `time_zone`, an IANA name.
         """
         asked = window(since, until, time_zone) | {"application": self.application}
+        environment = None if environment is None else named("environment", environment)
         rows = self._query("metrics_dora", **asked, environment=environment, by=by)
         return Metrics(**asked, environment=environment, metrics=tuple(Metric(**row) for row in rows))
 
@@ -491,7 +513,7 @@ class ReleaseManager:
     def environment(self, name: str) -> Environment:
         """An environment, with what runs there."""
         row = self._row("environment", {"name": name}, f"environment {name!r} does not exist")
-        running = self._query("running", environment=name)
+        running = self._query("running", environment=row["name"])
         return Environment(**row, running=tuple(Running(**slot) for slot in running))
 
     def environments(self) -> tuple[Environment, ...]:
@@ -565,14 +587,17 @@ class ReleaseManager:
     def _ref(self, release: Release | str) -> str:
         if isinstance(release, Release):
             return release.ref
-        return release if "@" in release else f"{self.application}@{release}"
+        try:
+            return ref_of(release) if "@" in release else f"{self.application}@{release}"
+        except ValueError as error:
+            raise Refused(f"release: {error}") from None
 
     def _wanted(
         self, release: Release | str, environment: str, strategy: str | None, options: dict[str, Any]
     ) -> dict[str, Any]:
         return {
             "release": self._ref(release),
-            "environment": environment,
+            "environment": named("target_environment", environment),
             "strategy": strategy,
             "options": options,
         }
@@ -597,8 +622,8 @@ class ReleaseManager:
         return self.incident(str(self.send(command, data).result["incident"]))
 
     def _policy(self, command: str, data: dict[str, Any], environment: str | None) -> Policy:
-        scope = self.application if environment is None else f"{self.application}/{environment}"
-        self.send(command, {**data, "application": self.application, "environment": environment})
+        about = {"application": self.application, "environment": environment}
+        scope = self.send(command, {**data, **about}).result["policy"]
         return next(Policy(**row) for row in self._query("policies") if row["scope"] == scope)
 
     def _paused_step(self, deployment: Deployment | str) -> int | None:

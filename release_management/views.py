@@ -13,6 +13,7 @@ from release_management.domain.orders import ATTEMPTS, Leg
 from release_management.domain.words import Verdict
 
 WIDTH = 110
+LISTED = 10
 MARKS = {"done": "✔", "started": "…", "waiting": "…", "failed": "✗", "errored": "✗"}
 
 
@@ -23,17 +24,21 @@ class View(BaseModel):
 
     def render(self) -> RenderableType:
         """What is printed."""
-        return Text(repr(self))
+        return Text(super().__repr__())
 
     def __str__(self) -> str:
         return rendered(self.render())
+
+    def __repr__(self) -> str:
+        head = str(self).partition("\n")[0]
+        return head if head.startswith(f"{type(self).__name__}(") else f"<{type(self).__name__} {head}>"
 
 
 def rendered(renderable: RenderableType) -> str:
     """Plain text, without colours."""
     out = StringIO()
     Console(file=out, width=WIDTH, no_color=True, highlight=False).print(renderable)
-    return out.getvalue().rstrip("\n")
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()).rstrip("\n")
 
 
 def table(*columns: str, rows: Iterable[Iterable[object]], title: str | None = None) -> Table:
@@ -114,15 +119,22 @@ def running_table(rows: Iterable[Running]) -> Table:
 
 
 class Pipeline(View):
-    """The order in which an application's releases walk the environments."""
+    """The order in which an application's releases walk the environments. `name` is its id."""
 
     name: str
     application: str
     stages: tuple[dict[str, Any], ...] = ()
+    label: str | None = None
 
     def render(self) -> RenderableType:
         """An arrow from stage to stage."""
-        return Text(f"pipeline {self.name} of {self.application}: " + " → ".join(s["environment"] for s in self.stages))
+        stages = " → ".join(stage["environment"] for stage in self.stages)
+        return Text(f"pipeline {called(self.name, self.label)} of {self.application}: {stages}")
+
+
+def called(id: str, label: str | None) -> str:
+    """A thing's label with its id, or the id where that says it all."""
+    return id if label is None or label == id else f"{label} ({id})"
 
 
 class Policy(View):
@@ -148,7 +160,9 @@ class Policy(View):
             )
         for name, gate in self.gates.items():
             need = "required" if gate.get("required", True) else "optional"
-            lines.append(f"  gate {name}: {need}, by manual attestation")
+            passes = gate.get("pass_threshold")
+            score = "" if passes is None else f", passes with {passes if isinstance(passes, str) else f'{passes:g}'}"
+            lines.append(f"  gate {called(name, gate.get('label'))}: {need}{score}, by manual attestation")
         return Text("\n".join(lines))
 
 
@@ -157,6 +171,7 @@ class Release(View):
 
     ref: str
     application: str
+    label: str | None = None
     version: str
     author: str | None = None
     created: str | None = None
@@ -172,9 +187,17 @@ class Release(View):
     def render(self) -> RenderableType:
         """One line, the components, where it has succeeded."""
         state = "blocked" if self.blocked else "published" if self.published else "draft"
-        parts = ", ".join(f"{part['name']} {part['version']}" for part in self.components)
-        succeeded = ", ".join(self.succeeded_in) or "nowhere yet"
-        return Text(f"{self.ref} ({state}) by {self.author}\n  components: {parts}\n  succeeded in: {succeeded}")
+        parts = ", ".join(f"{called(part['name'], part.get('label'))} {part['version']}" for part in self.components)
+        written = "" if self.label in (None, self.application) else f" of {self.label}"
+        lines = [f"{self.ref}{written} ({state}) by {self.author}", f"  components: {parts}"]
+        lines += [f"  new: {line}" for line in self.changelog[:LISTED]]
+        if len(self.changelog) > LISTED:
+            lines.append(f"  and {len(self.changelog) - LISTED} more lines of the changelog")
+        lines += [
+            f"  gate {gate}: {said['result']} by {said['by']}, a manual attestation"
+            for gate, said in self.attestations.items()
+        ]
+        return Text("\n".join([*lines, f"  succeeded in: {', '.join(self.succeeded_in) or 'nowhere yet'}"]))
 
 
 class Plan(View):
@@ -293,12 +316,13 @@ class CanaryPlan(View):
     steps: tuple[int, ...] = ()
     interval_seconds: float | None = None
     deployments: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def render(self) -> RenderableType:
         """The shares with arrows."""
         shares = " → ".join(f"{share} %" for share in self.steps)
         every = "" if self.interval_seconds is None else f", {self.interval_seconds:g} s between"
-        return Text(f"canary of {self.release}: {shares}{every}")
+        return Text("\n".join([f"canary of {self.release}: {shares}{every}", *(f"note: {it}" for it in self.notes)]))
 
 
 class Approval(View):
@@ -543,6 +567,9 @@ class History(View):
     """A part of the audit trail, oldest first."""
 
     entries: tuple[Entry, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<History of {len(self)} records>"
 
     def __len__(self) -> int:
         return len(self.entries)

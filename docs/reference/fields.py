@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origi
 from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 
-from release_management.domain import condition, incident, moment, orders, plan, release, words
+from release_management.domain import condition, incident, moment, names, orders, plan, release, words
 from release_management.domain.component import Component
 from release_management.domain.configuration import Configuration
 from release_management.domain.deployment.events import Binding, Return
@@ -26,8 +26,16 @@ MEANINGS: Mapping[str, Mapping[str, str]] = tomllib.loads(Path(__file__).with_na
 
 WORDS: tuple[tuple[str, Any, str], ...] = (
     ("name", words.Name, "1 to 63 of `a-z`, `0-9` and `-`, beginning with a letter or a digit"),
+    (
+        "label",
+        names.GivenName,
+        "a name as people write it, at most 500 characters; its id is derived from it: `Main Pipeline` and "
+        "`main_pipeline` are `main-pipeline`, see [Names](../discussions/concepts.md#names)",
+    ),
+    ("label", names.Written, ""),
     ("version", words.SemVer, "a semantic version: `1.4.0`, `2.0.0-rc.1`"),
     ("release", release.ReleaseRef, "`application@version`"),
+    ("release", names.GivenRef, ""),
     ("line", words.Line, "1 to 500 characters on one line"),
     ("text", words.Note, "at most 4,000 characters"),
     ("percent", words.Percent, "a whole number from 0 to 100"),

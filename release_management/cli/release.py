@@ -165,14 +165,7 @@ def where(release: "Release") -> str:
 def _details(release: "Release") -> Sequence[str]:
     lines = [f"  {part['name']}: {part['artifact']}" for part in release.components if part.get("artifact")]
     lines += [f"  commit {change['commit']} of {change['committed_at']}" for change in release.changes]
-    lines += [
-        f"  gate {name}: {said['result']} by {said['by']}, a manual attestation" for name, said in _gates(release)
-    ]
-    return lines + [f"  - {line}" for line in release.changelog]
-
-
-def _gates(release: "Release") -> Sequence[tuple[str, dict[str, str]]]:
-    return list(release.attestations.items())
+    return lines
 
 
 def _change(text: str) -> dict[str, str]:

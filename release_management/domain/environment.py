@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self, assert_never
 
 from pydantic import Field, JsonValue, model_validator
 
-from release_management.domain.orders import Slot
+from release_management.domain.names import ByName, GivenName, Labelled, Written
 from release_management.domain.words import ActorId, Command, Fact, Line, Name, Percent, Refused, Value
 
 MAX_TARGETS = 1_000
@@ -40,20 +40,20 @@ class ApprovalRule(Value):
     allow_self: bool = False
 
 
-class Target(Value):
+class Target(Labelled):
     """Where components run in an environment.
 
     `components` holds each component's settings for the executor. `routes` says which traffic shares it can set:
     any percentage, the listed ones, or none at all. `slots` are the physical stands that a version can occupy.
     """
 
-    name: Name = "main"
+    name: Written = "main"
     executor: Name = "local"
     routes: Literal["any", "none"] | tuple[Percent, ...] = "any"
-    slots: Annotated[tuple[Slot, ...], Field(min_length=1, max_length=8)] = ("blue", "green")
+    slots: Annotated[tuple[GivenName, ...], Field(min_length=1, max_length=8)] = ("blue", "green")
     reversible: bool = True
-    labels: dict[Name, Line] = {}
-    components: dict[Name, dict[str, JsonValue]] = {}
+    labels: ByName[Line] = {}
+    components: ByName[dict[str, JsonValue]] = {}
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -98,15 +98,13 @@ class ApprovalWish(Value):
     allow_self: bool = False
 
 
-class ConfigureEnvironment(Command):
+class ConfigureEnvironment(Command, Labelled):
     """Create an environment or change what is given; what is not given stays.
 
     `variables` reach the processes; a value `env:NAME` or `file:PATH` is a reference that the executor resolves.
     """
 
     NAME: ClassVar[str] = "environment.configure"
-    name: Name
-    label: Line | None = None
     tier: Tier | None = None
     order: Annotated[int, Field(ge=0, le=10_000)] | None = None
     approval: ApprovalWish | None = None
@@ -185,5 +183,14 @@ def decide(command: ConfigureEnvironment, state: Environment, approval: Approval
     facts: list[EnvironmentEvent] = []
     if not exists or evolve(state, configured) != state:
         facts.append(configured)
-    facts += [TargetConfigured(target=t) for t in command.targets if state.targets.get(t.name) != t]
+    targets = [_with_its_label(target, state) for target in command.targets]
+    facts += [TargetConfigured(target=target) for target in targets if state.targets.get(target.name) != target]
     return facts
+
+
+def _with_its_label(target: Target, state: Environment) -> Target:
+    """The target with the label that it has, unless another one is given."""
+    known = state.targets.get(target.name)
+    if target.label is not None or known is None or known.label is None:
+        return target
+    return target.model_copy(update={"label": known.label})

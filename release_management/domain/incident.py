@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, assert_never
 from pydantic import WrapValidator
 
 from release_management.domain.moment import Moment
+from release_management.domain.names import GivenName
 from release_management.domain.words import Command, Fact, Id, Line, Name, Note, Personal, Refused, Unsealed
 
 Severity = Literal["critical", "major", "minor"]
@@ -72,8 +73,8 @@ class OpenIncident(Command):
     """State that something went wrong. `deployment` is the cause if it is known, or `none`."""
 
     NAME: ClassVar[str] = "incident.open"
-    application: Name = "default"
-    environment: Name
+    application: GivenName = "default"
+    environment: GivenName
     title: Line
     severity: Severity | None = None
     detected_at: Moment | None = None

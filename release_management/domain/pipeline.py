@@ -5,7 +5,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from release_management.domain.words import Command, Fact, Name, Refused, Value
+from release_management.domain.names import GivenName, Labelled
+from release_management.domain.words import Command, Fact, Line, Name, Refused, Value
 
 
 class Stage(Value):
@@ -25,18 +26,18 @@ class PipelineConfigured(Fact):
     name: Name
     application: Name
     stages: tuple[Stage, ...]
+    label: Line | None = None
 
 
 # Commands
 
 
-class ConfigurePipeline(Command):
+class ConfigurePipeline(Command, Labelled):
     """State a pipeline and make it the application's own. `stages` None: every environment, in order."""
 
     NAME: ClassVar[str] = "pipeline.configure"
-    name: Name
-    application: Name = "default"
-    stages: Annotated[tuple[Name, ...], Field(max_length=100)] | None = None
+    application: GivenName = "default"
+    stages: Annotated[tuple[GivenName, ...], Field(max_length=100)] | None = None
 
 
 # State
@@ -49,11 +50,12 @@ class Pipeline:
     name: str = ""
     application: str = ""
     stages: tuple[Stage, ...] = ()
+    label: str | None = None
 
 
 def evolve(state: Pipeline, event: PipelineConfigured) -> Pipeline:
     """Apply one fact."""
-    return Pipeline(event.name, event.application, event.stages)
+    return Pipeline(event.name, event.application, event.stages, event.label)
 
 
 # Decisions
@@ -73,5 +75,7 @@ def decide(command: ConfigurePipeline, state: Pipeline, environments: tuple[str,
     stages = tuple(
         Stage(environment=name, requires=(names[index - 1],) if index else ()) for index, name in enumerate(names)
     )
-    event = PipelineConfigured(name=command.name, application=command.application, stages=stages)
+    event = PipelineConfigured(
+        name=command.name, application=command.application, stages=stages, label=command.label or state.label
+    )
     return [] if evolve(state, event) == state else [event]

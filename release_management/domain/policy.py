@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, assert_never
 
 from pydantic import Field, JsonValue
 
+from release_management.domain.names import ByName, GivenName
 from release_management.domain.strategies import StrategyName, parse_options
 from release_management.domain.words import Command, Fact, Line, Name, Seconds, Value
 
@@ -22,10 +23,11 @@ class TriggerCondition(Value):
 
 
 class Gate(Value):
-    """A compliance gate: whether it must pass, and the score that passes."""
+    """A compliance gate: whether it must pass, and what passes: a score, or words such as `no critical`."""
 
     required: bool = True
-    pass_threshold: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    pass_threshold: Annotated[float, Field(allow_inf_nan=False)] | Line | None = None
+    label: Line | None = None
 
 
 # Events
@@ -47,9 +49,10 @@ class PolicyTriggersConfigured(Fact):
 
 
 class PolicyGatesConfigured(Fact):
-    """These gates exist from now on."""
+    """These gates exist from now on. Thresholds of version 1 were numbers."""
 
     NAME: ClassVar[str] = "policy.gates_configured"
+    VERSION: ClassVar[int] = 2
     gates: dict[Name, Gate]
 
 
@@ -70,8 +73,8 @@ class ConfigureStrategy(Command):
     """Set a strategy's options and make it the default, everywhere or in one environment."""
 
     NAME: ClassVar[str] = "policy.configure_strategy"
-    application: Name = "default"
-    environment: Name | None = None
+    application: GivenName = "default"
+    environment: GivenName | None = None
     strategy: StrategyName
     options: dict[str, JsonValue] = {}
 
@@ -80,8 +83,8 @@ class ConfigureTriggers(Command):
     """State the conditions that roll a deployment back."""
 
     NAME: ClassVar[str] = "policy.configure_triggers"
-    application: Name = "default"
-    environment: Name | None = None
+    application: GivenName = "default"
+    environment: GivenName | None = None
     conditions: Annotated[tuple[TriggerCondition, ...], Field(max_length=50)]
 
 
@@ -89,9 +92,9 @@ class ConfigureGates(Command):
     """State compliance gates; those not named stay."""
 
     NAME: ClassVar[str] = "policy.configure_gates"
-    application: Name = "default"
-    environment: Name | None = None
-    gates: Annotated[dict[Name, Gate], Field(max_length=50)]
+    application: GivenName = "default"
+    environment: GivenName | None = None
+    gates: Annotated[ByName[Gate], Field(max_length=50)]
 
 
 PolicyCommand = ConfigureStrategy | ConfigureTriggers | ConfigureGates
@@ -139,10 +142,18 @@ def decide(command: PolicyCommand, state: Policy) -> list[PolicyEvent]:
         case ConfigureTriggers(conditions=conditions):
             event = PolicyTriggersConfigured(conditions=conditions)
         case ConfigureGates(gates=gates):
-            event = PolicyGatesConfigured(gates={**state.gates, **gates})
+            named = {name: _with_its_label(gate, state.gates.get(name)) for name, gate in gates.items()}
+            event = PolicyGatesConfigured(gates={**state.gates, **named})
         case _:
             assert_never(command)
     return [] if evolve(state, event) == state else [event]
+
+
+def _with_its_label(gate: Gate, known: Gate | None) -> Gate:
+    """The gate with the label that it has, unless another one is given."""
+    if gate.label is not None or known is None or known.label is None:
+        return gate
+    return gate.model_copy(update={"label": known.label})
 
 
 def choose_pipeline(name: str, state: Policy) -> list[PolicyEvent]:

@@ -73,6 +73,7 @@ _LATER = 200
 UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
     ("deployment.planned", 1): lambda data: [("deployment.planned", data)],
     ("deployment.started", 1): lambda data: [("deployment.started", _started_with_configurations(data))],
+    ("policy.gates_configured", 1): lambda data: [("policy.gates_configured", data)],
 }
 
 

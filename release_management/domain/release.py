@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, ClassVar, Literal, assert_never
+from typing import Annotated, ClassVar, Literal, Self, assert_never
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from release_management.domain.component import Component
+from release_management.domain.names import GivenName, Labelled, Written, id_of, identified
 from release_management.domain.pipeline import Stage
 from release_management.domain.words import (
     ActorId,
@@ -22,7 +23,6 @@ from release_management.domain.words import (
     SemVer,
     Unsealed,
     Value,
-    plain_name,
     semantic_version,
 )
 
@@ -52,6 +52,8 @@ class ReleaseCreated(Fact):
 
     `complete`: it names every component of the application, and what it does not name is given up. Older records do
     not say so, and neither does a partial release: what those do not name stays as it is.
+
+    `label` and `component_labels`: how its creator wrote the application's and the components' names.
     """
 
     NAME: ClassVar[str] = "release.created"
@@ -65,6 +67,8 @@ class ReleaseCreated(Fact):
     stages: tuple[Stage, ...] = ()
     content: Digest
     complete: Literal[True] | None = None
+    label: Line | None = None
+    component_labels: dict[Name, Line] | None = None
 
 
 class ReleasePublished(Fact):
@@ -143,10 +147,9 @@ ReleaseEvent = (
 # Commands
 
 
-class ComponentWish(Value):
+class ComponentWish(Labelled):
     """A component as people write it; the version is the release's unless given."""
 
-    name: Name
     version: SemVer | None = None
     artifact: Line | None = None
     digest: Digest | None = None
@@ -170,7 +173,8 @@ class CreateRelease(Command):
     """
 
     NAME: ClassVar[str] = "release.create"
-    application: Name = "default"
+    application: Written = "default"
+    label: Line | None = None
     version: SemVer
     components: Annotated[tuple[ComponentWish, ...], Field(min_length=1, max_length=50)]
     changes: Annotated[tuple[ChangeWish, ...], Field(max_length=100)] = ()
@@ -178,12 +182,16 @@ class CreateRelease(Command):
     draft: bool = False
     partial: bool = False
 
+    @model_validator(mode="after")
+    def _identify(self) -> Self:
+        return identified(self, "application")
+
 
 def _release_ref(value: str) -> str:
     application, separator, version = value.partition("@")
     if not separator:
         raise ValueError(f"{value!r} names no release; write APPLICATION@VERSION, such as shop@1.4.0")
-    return f"{plain_name(application)}@{semantic_version(version)}"
+    return f"{id_of(application)}@{semantic_version(version)}"
 
 
 ReleaseRef = Annotated[str, StringConstraints(max_length=200), AfterValidator(_release_ref)]
@@ -201,7 +209,7 @@ class AttestRelease(Command):
 
     NAME: ClassVar[str] = "release.attest"
     release: ReleaseRef
-    gate: Name
+    gate: GivenName
     result: Literal["passed", "failed"]
     note: Note | None = None
 

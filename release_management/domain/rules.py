@@ -95,7 +95,8 @@ def gates_have_passed(situation: Situation) -> Verdict:
             state = "not evaluated" if result is None else "attested as failed"
             return _deny(
                 "gates",
-                f"gate {name} of {ref} is {state}; attest it once it has passed: relman release attest {ref}",
+                f"gate {name} of {ref} is {state}; attest it once it has passed: "
+                f"relman release attest {ref} --gate {name} --result passed",
             )
     return _allow("gates", f"passed by manual attestation: {', '.join(required)}")
 
@@ -136,6 +137,8 @@ def places_are_free(situation: Situation) -> Verdict:
 def targets_are_declared(situation: Situation) -> Verdict:
     """Every component of the release has a target here."""
     missing = without_target(situation.release, situation.environment)
+    if situation.reverts:
+        return _allow("targets", "it goes back to what ran here")
     if not missing:
         return _allow("targets", "every component has a target here")
     return _deny("targets", what_to_declare(situation.environment, missing))

@@ -12,8 +12,9 @@ from sqlalchemy.sql.selectable import FromClause
 from release_management.domain.deployment.state import Phase
 from release_management.domain.environment import Tier
 from release_management.domain.moment import Moment, Zone
+from release_management.domain.names import GivenName
 from release_management.domain.record import timestamp
-from release_management.domain.words import Name, Value
+from release_management.domain.words import Value
 from release_management.projections.bookkeeping import every_build
 from release_management.projections.delivery import PROJECTION as DELIVERY
 from release_management.projections.delivery import changes, deliveries
@@ -56,8 +57,8 @@ class WindowParams(Value):
 
     since: Moment
     until: Moment
-    application: Name | None = None
-    environment: Name | None = None
+    application: GivenName | None = None
+    environment: GivenName | None = None
     tier: Tier = "production"
     time_zone: Zone = "UTC"
     by: Literal["day", "week"] = "day"

@@ -39,6 +39,7 @@ pipelines = Table(
     key("name"),
     text("application"),
     document("stages"),
+    text("label"),
     text("configured"),
 )
 
@@ -59,6 +60,7 @@ def fold(event: Event, rows: Rows) -> None:
             (event.fact.name,),
             application=event.fact.application,
             stages=[plain(stage) for stage in event.fact.stages],
+            label=event.fact.label or event.fact.name,
             configured=event.envelope.time,
         )
         return
@@ -92,7 +94,7 @@ def _changed(fact: PolicyEvent, row: Row) -> dict[str, Any]:
 
 
 PROJECTION = Projection(
-    "policies", 1, (policies, pipelines), named(PolicyEvent, PipelineConfigured), keys, fold, local=True
+    "policies", 2, (policies, pipelines), named(PolicyEvent, PipelineConfigured), keys, fold, local=True
 )
 
 

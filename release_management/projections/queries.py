@@ -8,7 +8,8 @@ from pydantic import ConfigDict, Field
 from sqlalchemy import Select
 
 from release_management.domain.deployment.state import Phase
-from release_management.domain.words import ActorId, Line, Name, Value
+from release_management.domain.names import GivenName, GivenRef
+from release_management.domain.words import ActorId, Line, Value
 from release_management.projections import (
     approvals,
     bookkeeping,
@@ -35,27 +36,27 @@ class Nothing(Value):
 class RunningParams(Value):
     """Which places."""
 
-    environment: Name | None = None
-    application: Name | None = None
+    environment: GivenName | None = None
+    application: GivenName | None = None
 
 
 class EnvironmentParams(Value):
     """Which environment."""
 
-    name: Name
+    name: GivenName
 
 
 class ReleasesParams(Value):
     """Which releases."""
 
-    application: Name | None = None
+    application: GivenName | None = None
     limit: Limit = 100
 
 
 class ReleaseParams(Value):
     """Which release: `application@version`."""
 
-    ref: Line
+    ref: GivenRef
 
 
 class DeploymentsParams(Value):
@@ -63,9 +64,9 @@ class DeploymentsParams(Value):
 
     model_config = ConfigDict(use_enum_values=True)
 
-    environment: Name | None = None
-    application: Name | None = None
-    release: Line | None = None
+    environment: GivenName | None = None
+    application: GivenName | None = None
+    release: GivenRef | None = None
     phase: Phase | None = None
     active: bool | None = None
     limit: Limit = 100
@@ -88,8 +89,8 @@ class ApprovalsParams(Value):
 class IncidentsParams(Value):
     """Which incidents. `open`: only those that are not over (true), or only those that are (false)."""
 
-    application: Name | None = None
-    environment: Name | None = None
+    application: GivenName | None = None
+    environment: GivenName | None = None
     open: bool | None = None
     limit: Limit = 100
 
@@ -106,9 +107,9 @@ class TrailParams(Value):
     Page with `after` (oldest first) or `before` (newest first): the last position of the page before.
     """
 
-    environment: Name | None = None
-    application: Name | None = None
-    release: Line | None = None
+    environment: GivenName | None = None
+    application: GivenName | None = None
+    release: GivenRef | None = None
     deployment: Line | None = None
     actor: ActorId | None = None
     type: Line | None = None

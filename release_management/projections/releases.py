@@ -26,6 +26,7 @@ releases = Table(
     MetaData(),
     key("ref"),
     text("application", index=True),
+    text("label"),
     text("version"),
     text("author"),
     text("created"),
@@ -69,10 +70,11 @@ def _changed(fact: ReleaseEvent, row: Row, event: Event) -> dict[str, Any]:
         case ReleaseCreated():
             return {
                 "application": fact.application,
+                "label": fact.label or fact.application,
                 "version": fact.version,
                 "author": fact.author,
                 "created": time,
-                "components": [plain(component) for component in fact.components],
+                "components": [_labelled(plain(component), fact) for component in fact.components],
                 "changes": [plain(change) for change in fact.changes],
                 "changelog": [plain(line) for line in fact.changelog],
                 "pipeline": fact.pipeline,
@@ -102,7 +104,12 @@ def _changed(fact: ReleaseEvent, row: Row, event: Event) -> dict[str, Any]:
             assert_never(fact)
 
 
-PROJECTION = Projection("releases", 1, (releases,), named(ReleaseEvent), keys, fold, local=True)
+def _labelled(component: dict[str, Any], fact: ReleaseCreated) -> dict[str, Any]:
+    label = (fact.component_labels or {}).get(component["name"])
+    return component | ({} if label is None else {"label": label})
+
+
+PROJECTION = Projection("releases", 2, (releases,), named(ReleaseEvent), keys, fold, local=True)
 
 
 def newest(application: str | None = None, limit: int = 100) -> Select[Any]:

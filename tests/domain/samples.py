@@ -106,6 +106,7 @@ PROVISION = ProvisionSlot(
     replicas=4,
 )
 
+TEXTUAL = Gate(pass_threshold="no critical", label="Security_Scan")
 SAMPLES: tuple[tuple[str, Fact], ...] = (
     (
         "environment:production",
@@ -123,6 +124,7 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
         TargetConfigured(
             target=Target(
                 name="eu",
+                label="EU",
                 executor="local",
                 routes=(5, 25, 50),
                 slots=("blue", "green"),
@@ -139,6 +141,7 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
             name="main",
             application="shop",
             stages=(Stage(environment="staging"), Stage(environment="production", requires=("staging",))),
+            label="Main Pipeline",
         ),
     ),
     (
@@ -151,7 +154,7 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
             conditions=(TriggerCondition(metric="error_rate", threshold=0.02, duration_seconds=120.0),)
         ),
     ),
-    ("policy:shop", PolicyGatesConfigured(gates={"security-scan": Gate(required=True, pass_threshold=7.5)})),
+    ("policy:shop", PolicyGatesConfigured(gates={"load": Gate(required=True, pass_threshold=7.5), "scan": TEXTUAL})),
     ("policy:shop", PolicyPipelineChosen(pipeline="main")),
     (
         "release:shop@2.0.0",
@@ -167,6 +170,8 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
             pipeline="main",
             stages=(Stage(environment="staging"), Stage(environment="production", requires=("staging",))),
             content=DIGEST,
+            label="Shop",
+            component_labels={"api": "The API"},
         ),
     ),
     ("release:shop@2.0.0", ReleasePublished()),

@@ -96,14 +96,15 @@ def approved(phase: ApprovalPhase, digest: str = DIGEST) -> Situation:
             gates_have_passed,
             GATED,
             "deny",
-            "gate scan of shop@2.0.0 is not evaluated; attest it once it has passed: relman release attest shop@2.0.0",
+            "gate scan of shop@2.0.0 is not evaluated; attest it once it has passed: "
+            "relman release attest shop@2.0.0 --gate scan --result passed",
         ),
         (
             gates_have_passed,
             replace(GATED, release=replace(release(), attestations={"scan": "failed"})),
             "deny",
             "gate scan of shop@2.0.0 is attested as failed; attest it once it has passed: "
-            "relman release attest shop@2.0.0",
+            "relman release attest shop@2.0.0 --gate scan --result passed",
         ),
         (gates_have_passed, ATTESTED, "allow", "passed by manual attestation: scan"),
         (
@@ -131,6 +132,12 @@ def approved(phase: ApprovalPhase, digest: str = DIGEST) -> Situation:
         (places_are_free, replace(USUAL, places={"eu": Place(queue=(OTHER, DEPLOYMENT))}), "wait", OTHER),
         (places_are_free, replace(USUAL, places={"eu": Place(queue=(DEPLOYMENT, OTHER))}), "allow", "nobody else"),
         (targets_are_declared, USUAL, "allow", "every component has a target here"),
+        (
+            targets_are_declared,
+            replace(USUAL, release=release(components=("api", "web")), reverts=True),
+            "allow",
+            "it goes back to what ran here",
+        ),
         (
             targets_are_declared,
             replace(USUAL, release=release(components=("api", "web"))),

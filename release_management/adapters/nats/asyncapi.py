@@ -18,7 +18,7 @@ from release_management.adapters.nats.commands import ContentQuestion, LettersQu
 from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
 from release_management.adapters.nats.permissions import USERS
 from release_management.adapters.nats.queries import GROUP, Question
-from release_management.domain import words
+from release_management.domain import names, words
 from release_management.domain.orders import Order
 from release_management.domain.record import Envelope
 from release_management.domain.registry import FACTS
@@ -323,6 +323,9 @@ class _Generator(GenerateJsonSchema):
         made = super().function_after_schema(schema)
         if schema["function"]["function"] is words.plain_name:
             return {**made, "pattern": NAME_PATTERN}
+        if schema["function"]["function"] in (names.id_of, names.has_an_id):
+            said = "a name as people write it; its id is derived from it"
+            return {**made, "minLength": 1, "maxLength": names.MAX_LABEL, "description": said}
         return made
 
 

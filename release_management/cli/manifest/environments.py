@@ -24,6 +24,7 @@ def changed_environments(manifest: Manifest, file: YamlFile, there: Mapping[str,
         for name, part in manifest.environments.items()
         for target, body in part.targets.items()
     }
+    stated = {where: _with_its_label(target, before.get(where)) for where, target in stated.items()}
     changed = {where: target for where, target in stated.items() if before.get(where) != target}
     _check_claims(before, changed, file)
     return in_turn(list(_changes(manifest, file, there, before, changed)), before, changed, file)
@@ -83,6 +84,12 @@ def _target(name: str, body: TargetPart, file: YamlFile, place: Place) -> Target
         except ValueError as error:
             raise file.refusal((*place, "components", component), str(error)) from None
     return target
+
+
+def _with_its_label(target: Target, before: Target | None) -> Target:
+    if target.label is not None or before is None:
+        return target
+    return target.model_copy(update={"label": before.label})
 
 
 def _changed_target(environment: str, target: Target, before: Target | None) -> Change:

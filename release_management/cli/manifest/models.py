@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationError, model_validator
 
 from release_management.cli.manifest.yaml_file import Place, YamlFile, read_yaml
 from release_management.domain.environment import ApprovalWish, Target, Tier
-from release_management.domain.orders import Slot
+from release_management.domain.names import ByName, GivenName, Written, by_id, id_of, identified
 from release_management.domain.policy import Gate, TriggerCondition
 from release_management.domain.release import ChangeWish, ComponentWish
 from release_management.domain.strategies import StrategyName
@@ -18,12 +18,13 @@ from release_management.domain.words import Line, Name, Note, Percent, Refused, 
 class TargetPart(Value):
     """A target of an environment, without its name, which is the key."""
 
+    label: Line | None = None
     executor: Name = "local"
     routes: Literal["any", "none"] | tuple[Percent, ...] = "any"
-    slots: Annotated[tuple[Slot, ...], Field(min_length=1, max_length=8)] = ("blue", "green")
+    slots: Annotated[tuple[GivenName, ...], Field(min_length=1, max_length=8)] = ("blue", "green")
     reversible: bool = True
-    labels: dict[Name, Line] = {}
-    components: dict[Name, dict[str, JsonValue]] = {}
+    labels: ByName[Line] = {}
+    components: ByName[dict[str, JsonValue]] = {}
 
     def named(self, name: str) -> Target:
         """The target itself."""
@@ -31,21 +32,23 @@ class TargetPart(Value):
 
 
 class EnvironmentPart(Value):
-    """An environment; what is not given stays as it is."""
+    """An environment; what is not given stays as it is. `name` is its label."""
 
     name: Line | None = None
+    label: Line | None = None
     tier: Tier | None = None
     order: Annotated[int, Field(ge=0, le=10_000)] | None = None
     approval: ApprovalWish | None = None
     variables: dict[str, str] | None = None
-    targets: dict[Name, TargetPart] = {}
+    targets: ByName[TargetPart] = {}
 
 
 class PipelinePart(Value):
     """A pipeline. `stages` absent: every environment, in order."""
 
-    application: Name
-    stages: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100)] | None = None
+    label: Line | None = None
+    application: GivenName
+    stages: Annotated[tuple[GivenName, ...], Field(min_length=1, max_length=100)] | None = None
 
 
 class PolicyPart(Value):
@@ -58,19 +61,24 @@ class PolicyPart(Value):
     options: dict[str, JsonValue] | None = None
     strategies: dict[StrategyName, dict[str, JsonValue]] = {}
     triggers: Annotated[tuple[TriggerCondition, ...], Field(max_length=50)] | None = None
-    gates: Annotated[dict[Name, Gate], Field(max_length=50)] | None = None
+    gates: Annotated[ByName[Gate], Field(max_length=50)] | None = None
 
 
 class ReleasePart(Value):
     """A release, as `relman release create` makes it."""
 
-    application: Name
+    application: Written
+    label: Line | None = None
     version: SemVer
-    components: Annotated[tuple[Name | ComponentWish, ...], Field(min_length=1, max_length=50)]
+    components: Annotated[tuple[Written | ComponentWish, ...], Field(min_length=1, max_length=50)]
     changelog: Annotated[tuple[Note, ...], Field(max_length=100)] = ()
     changes: Annotated[tuple[ChangeWish, ...], Field(max_length=100)] = ()
     draft: bool = False
     partial: bool = False
+
+    @model_validator(mode="after")
+    def _identify(self) -> Self:
+        return identified(self, "application")
 
     @property
     def ref(self) -> str:
@@ -83,12 +91,17 @@ class ReleasePart(Value):
         return tuple(ComponentWish(name=part) if isinstance(part, str) else part for part in self.components)
 
 
+def _scope_of(written: str) -> str:
+    application, slash, environment = written.partition("/")
+    return f"{id_of(application)}/{id_of(environment)}" if slash else id_of(application)
+
+
 class Manifest(Value):
     """The whole file."""
 
-    environments: dict[Name, EnvironmentPart] = {}
-    pipelines: dict[Name, PipelinePart] = {}
-    policies: dict[str, PolicyPart] = {}
+    environments: ByName[EnvironmentPart] = {}
+    pipelines: ByName[PipelinePart] = {}
+    policies: Annotated[dict[str, PolicyPart], AfterValidator(lambda given: by_id(given, _scope_of))] = {}
     releases: tuple[ReleasePart, ...] = ()
 
 

@@ -31,11 +31,12 @@ def changed_pipelines(
             yield Change("+", "pipeline", name, (said,), commands)
             continue
         before = {
+            "label": row["label"],
             "application": row["application"],
             "stages": [stage["environment"] for stage in row["stages"]],
             "chosen": policies.get(part.application, {}).get("pipeline"),
         }
-        after = {"application": part.application, "stages": stages, "chosen": name}
+        after = {"label": part.label or row["label"], "application": part.application, "stages": stages, "chosen": name}
         if details := differences(before, after):
             yield Change("~", "pipeline", name, details, commands)
 

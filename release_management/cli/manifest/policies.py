@@ -35,7 +35,11 @@ def changed_policies(
             details += found
             commands.append(("policy.configure_triggers", {**about, "conditions": stated["triggers"]}))
         gates: dict[str, Any] = stated.get("gates", {})
-        standing = {name: gate for name, gate in row.get("gates", {}).items() if name in gates}
+        standing = {
+            name: {key: value for key, value in gate.items() if key != "label" or key in gates[name]}
+            for name, gate in row.get("gates", {}).items()
+            if name in gates
+        }
         if found := differences({"gates": standing}, {"gates": gates}):
             details += found
             commands.append(("policy.configure_gates", {**about, "gates": gates}))

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from release_management.domain.names import id_of
 from release_management.domain.words import Refused
 
 MAX_BYTES = 1_000_000
@@ -46,10 +47,32 @@ class YamlFile:
     lines: dict[Place, int] = field(default_factory=dict)
 
     def refusal(self, place: Sequence[str | int], reason: str) -> Refused:
-        """What is wrong at a path, with its line."""
-        line = next((self.lines[key] for n in range(len(place), -1, -1) if (key := tuple(place[:n])) in self.lines), 1)
-        where = ".".join(str(piece) for piece in place)
+        """What is wrong at a path, with its line. Names in the path may be ids of those that the file has."""
+        spelled = self._as_written(place)
+        line = next((self.lines[key] for n in range(len(place), -1, -1) if (key := spelled[:n]) in self.lines), 1)
+        where = ".".join(str(piece) for piece in spelled)
         return Refused(f"{self.name}, line {line}: {where}: {reason}" if where else f"{self.name}: {reason}")
+
+    def _as_written(self, place: Sequence[str | int]) -> Place:
+        if tuple(place) in self.lines:
+            return tuple(place)
+        written: Place = ()
+        for piece in place:
+            inner = (*written, piece)
+            if inner not in self.lines and isinstance(piece, str):
+                depth = len(written)
+                keys = [key for key in self.lines if len(key) == depth + 1 and key[:depth] == written]
+                inner = next((key for key in keys if _same_name(key[depth], piece)), inner)
+            written = inner
+        return written
+
+
+def _same_name(key: str | int, name: str) -> bool:
+    """Whether a key of the file is a spelling of the name, or of the two that a slash parts."""
+    try:
+        return "/".join(map(id_of, str(key).split("/"))) == name
+    except ValueError:
+        return False
 
 
 def read_yaml(path: str) -> YamlFile:

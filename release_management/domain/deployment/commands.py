@@ -4,10 +4,11 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, JsonValue
 
+from release_management.domain.names import GivenName
 from release_management.domain.orders import Leg, Report
 from release_management.domain.release import ReleaseRef
 from release_management.domain.strategies import StrategyName
-from release_management.domain.words import Command, Id, Name, Note
+from release_management.domain.words import Command, Id, Note
 
 Options = Annotated[dict[str, JsonValue], Field(max_length=50)]
 
@@ -17,7 +18,7 @@ class PlanDeployment(Command):
 
     NAME: ClassVar[str] = "deployment.plan"
     release: ReleaseRef
-    environment: Name
+    environment: GivenName
     strategy: StrategyName | None = None
     options: Options = {}
 
@@ -27,7 +28,7 @@ class PreviewDeployment(Command):
 
     NAME: ClassVar[str] = "deployment.preview"
     release: ReleaseRef
-    environment: Name
+    environment: GivenName
     strategy: StrategyName | None = None
     options: Options = {}
 
@@ -41,7 +42,7 @@ class Deploy(Command):
 
     NAME: ClassVar[str] = "deployment.deploy"
     release: ReleaseRef
-    environment: Name
+    environment: GivenName
     strategy: StrategyName | None = None
     options: Options = {}
     supersede: bool = False

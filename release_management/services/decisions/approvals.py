@@ -66,8 +66,13 @@ def _find(id: str, desk: Desk) -> Approval:
     if not deployment.id:
         raise Refused(f"approval {id} does not exist; relman approval list shows those that wait")
     if deployment.approval is None:
-        raise Refused(f"deployment {id} waits for no approval; it is {deployment.phase}")
+        ask = f"; ask for one with: relman approval request {id}, or deploy it" if _planned(deployment) else ""
+        raise Refused(f"deployment {id} waits for no approval; it is {deployment.phase}{ask}")
     return desk.approval(deployment.approval)
+
+
+def _planned(deployment: Deployment) -> bool:
+    return deployment.phase is Phase.PLANNED
 
 
 def _answer(desk: Desk, id: str) -> None:

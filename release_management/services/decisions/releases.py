@@ -30,7 +30,9 @@ def create(command: CreateRelease, desk: Desk) -> None:
     """Create with a snapshot of the application's pipeline."""
     [policy] = desk.policies(command.application)
     stages = desk.pipeline(policy.pipeline).stages if policy.pipeline else ()
-    said = command.model_dump(mode="json", exclude={"draft"} if command.partial else {"draft", "partial"})
+    labels = {wish.name: wish.label for wish in command.components if wish.label is not None}
+    spelling: Any = {"draft": True, "label": True, "components": {"__all__": {"label"}}}
+    said = command.model_dump(mode="json", exclude=spelling if command.partial else spelling | {"partial": True})
     created = ReleaseCreated(
         application=command.application,
         version=command.version,
@@ -42,6 +44,8 @@ def create(command: CreateRelease, desk: Desk) -> None:
         stages=stages,
         content=desk.keyed_digest(said),
         complete=None if command.partial else True,
+        label=command.label,
+        component_labels=labels or None,
     )
     ref = f"{command.application}@{command.version}"
     stream = f"release:{ref}"

@@ -37,10 +37,11 @@ def refusal(text: str | bytes, folder: Path) -> str:
         ("environments:\n  staging: {}\n  staging: {}\n", "line 3: environments.staging stands twice, first in line 2"),
         (
             "environments:\n  staging:\n    tiers: x\n",
-            "line 3: environments.staging.tiers: there is no such key; there are name, tier",
+            "line 3: environments.staging.tiers: there is no such key; there are name, label, tier",
         ),
         ("environmens: {}", "line 1: environmens: there is no such key; there are environments, pipelines, policies"),
-        ("environments:\n  Staging: {}\n", "line 2: environments.Staging: 'Staging' is no name"),
+        ("environments:\n  '!': {}\n", "line 2: environments.!: '!' is no name"),
+        ("environments:\n  A: {}\n  a: {}\n", "'A' and 'a' are one name, a; name each once"),
         (
             "environments:\n  staging: {order: soon}\n",
             "line 2: environments.staging.order: Input should be a valid int",
@@ -51,7 +52,7 @@ def refusal(text: str | bytes, folder: Path) -> str:
         ("releases:\n  - {application: shop, version: 1.0.0}\n", "line 2: releases.0.components: it is missing"),
         (
             "releases:\n  - {application: s, version: 1.0.0, components: [{nme: a}]}\n",
-            "releases.0.components.0.nme: there is no such key; there are name, version",
+            "releases.0.components.0.nme: there is no such key; there are name, label, version",
         ),
         ("a: !!python/object/apply:os.system ['true']", "the tag 'tag:yaml.org,2002:python/object/apply:os.system'"),
         ("a: &x [*x]", "an alias contains itself"),
@@ -292,3 +293,49 @@ def test_what_collides_already_and_stays_as_it_is_keeps_nothing_from_being_appli
     changes = compare(manifest, read, lambda name, **_: there if name == "environments" else [])
 
     assert [str(change).partition(":")[0] for change in changes] == ["+ environment three", "+ target three/main"]
+
+
+LABELLED = """
+environments:
+  Staging EU: {tier: staging, targets: {Main Hall: {components: {Front End: {command: [./run], port: 18080}}}}}
+pipelines:
+  Main Release Pipeline: {application: Web Shop, stages: [staging_eu]}
+policies:
+  Web Shop: {gates: {security_scan: {pass_threshold: no critical}, load: {pass_threshold: 90}}}
+  Web Shop/Staging EU: {strategy: recreate}
+releases:
+  - {application: Web Shop, version: 1.0.0, components: [Front End]}
+"""
+
+
+def test_names_in_the_file_are_labels(relman: Types, tmp_path: Path) -> None:
+    file = tmp_path / "labels.yaml"
+    file.write_text(LABELLED)
+
+    made = relman("apply", "labels.yaml", "--json").json
+
+    assert [change["name"] for change in made["changes"]] == [
+        "staging-eu",
+        "staging-eu/main-hall",
+        "main-release-pipeline",
+        "web-shop",
+        "web-shop/staging-eu",
+        "web-shop@1.0.0",
+    ]
+    assert relman("apply", "labels.yaml").out.startswith(
+        "unchanged (environments 1, pipelines 1, policies 2, releases 1)"
+    )
+    file.write_text(LABELLED.replace("Staging EU", "staging-eu").replace("security_scan", "security-scan"))
+    assert relman("apply", "labels.yaml").out.startswith("unchanged ("), "ids leave the labels as they are"
+    shown = relman("env", "show", "STAGING EU", "--json").json
+    assert (shown["name"], shown["label"]) == ("staging-eu", "Staging EU")
+    assert [(target["name"], target["label"]) for target in shown["targets"]] == [("main-hall", "Main Hall")]
+    attested = relman("release", "attest", "Web Shop@1.0.0", "--gate", "Security Scan", "--result", "passed")
+    assert attested.code == 0
+    assert "of Web Shop (published)" in relman("release", "show", "web-shop@1.0.0").out
+
+
+def test_a_line_is_found_where_the_file_has_a_label(relman: Types, tmp_path: Path) -> None:
+    (tmp_path / "labels.yaml").write_text(LABELLED.replace("[staging_eu]", "[nowhere]"))
+
+    assert "line 5: pipelines.Main Release Pipeline.stages: " in relman("apply", "labels.yaml").err

@@ -6,7 +6,7 @@ that answers it.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, assert_never
 
 from sqlalchemy import JSON, Column, MetaData, Select, String, Table, select
 
@@ -32,9 +32,11 @@ from release_management.domain.deployment.events import (
     DeploymentQueued,
     DeploymentRejected,
     DeploymentReplanned,
+    DeploymentRequested,
     DeploymentResumed,
     DeploymentRollbackFailed,
     DeploymentRolledBack,
+    DeploymentStarted,
     DeploymentStepErrored,
     DeploymentStepFailed,
     DeploymentStepStarted,
@@ -112,7 +114,6 @@ def _fold_deployment(event: Event, fact: DeploymentEvent, rows: Rows) -> None:
         return
     id = event.stream.removeprefix("deployment:")
     items = _items(rows, event.stream)
-    items.pop("proceed", None)
     match fact:
         case DeploymentStepStarted():
             items.pop(_key("retry", fact), None)
@@ -133,7 +134,10 @@ def _fold_deployment(event: Event, fact: DeploymentEvent, rows: Rows) -> None:
             items[_key("pause", fact)] = _command(event, commands.Resume.NAME, data, until)
         case DeploymentPlanned(deadline=str(deadline)):
             items["lapse"] = _command(event, commands.Expire.NAME, {"deployment": id}, deadline)
-        case DeploymentPaused(deadline=str(deadline)) | DeploymentQueued(deadline=deadline):
+        case DeploymentQueued(deadline=deadline):
+            items.pop("proceed", None)
+            items["expire"] = _command(event, commands.Expire.NAME, {"deployment": id}, deadline)
+        case DeploymentPaused(deadline=str(deadline)):
             items["expire"] = _command(event, commands.Expire.NAME, {"deployment": id}, deadline)
         case DeploymentResumed():
             items.pop(_key("pause", fact), None)
@@ -145,12 +149,18 @@ def _fold_deployment(event: Event, fact: DeploymentEvent, rows: Rows) -> None:
         case DeploymentAborting():
             items = {}
         case DeploymentReplanned():
-            pass  # it waits as before
+            items.pop("proceed", None)  # it waits as before
         case DeploymentApprovalAwaited():
+            items.pop("proceed", None)
             items.pop("expire", None)  # the approval has a deadline of its own; a plan that is not wanted yet keeps its
-        case _:
+        case DeploymentRequested() | DeploymentStarted():
+            items.pop("proceed", None)
             items.pop("expire", None)
             items.pop("lapse", None)
+        case DeploymentPlanned() | DeploymentPaused():
+            pass  # without a deadline nothing falls due
+        case _:
+            assert_never(fact)
     if items:
         rows.put(AGENDA, (event.stream,), todo=items)
     else:

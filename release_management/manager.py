@@ -169,6 +169,31 @@ class ReleaseManager:
             self.send("environment.configure", given)
         return tuple(self.environment(name) for name in written)
 
+    def retire_environment(
+        self, name: str, target: str | None = None, reason: str | None = None
+    ) -> tuple[Deployment, ...]:
+        """Retire an environment, or one target of it; returns the deployments that stop what runs there.
+
+        They ask for approval where the environment does; once they have succeeded it is retired, and where nothing
+        runs it is at once. Nothing new comes there meanwhile. Asked again, it plans again for what is left.
+        """
+        running = self._query("running", environment=name)
+        applications = sorted({str(slot["application"]) for slot in running})
+        data = {"name": name, "target": target, "reason": reason, "applications": applications}
+        outcome = self.send("environment.retire", {key: value for key, value in data.items() if value is not None})
+        return tuple(self.deployment(str(id)) for id in outcome.result["deployments"])  # type: ignore[union-attr] # a list
+
+    def keep_environment(self, name: str, target: str | None = None) -> Environment:
+        """Keep what is being retired, or take a retired environment back."""
+        data = {"name": name} if target is None else {"name": name, "target": target}
+        self.send("environment.keep", data)
+        return self.environment(name)
+
+    def rename_environment(self, name: str, label: str) -> Environment:
+        """Give an environment another label; its name, which the history knows, stays."""
+        self.send("environment.configure", {"name": self.environment(name).name, "label": label})
+        return self.environment(name)
+
     def setup_release_pipeline(self, name: str, stages: Sequence[str] | None = None, id: str | None = None) -> Pipeline:
         """State the application's pipeline. `stages` None: all environments, in order.
 

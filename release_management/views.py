@@ -58,12 +58,20 @@ class Environment(View):
     order: int
     approval: dict[str, Any] = {}
     targets: tuple[dict[str, Any], ...] = ()
+    leaving: tuple[str, ...] = ()
+    retiring: str | None = None
+    retired: str | None = None
     running: tuple["Running", ...] = ()
 
     def render(self) -> RenderableType:
         """One line, then what runs."""
         need = self.approval.get("required", 0)
         head = f"{self.name} ({self.label}, {self.tier})" + (f", {need} approval(s)" if need else "")
+        if self.retired:
+            head += f"\nretired at {self.retired}; to take it back: relman env keep {self.name}"
+        elif self.retiring:
+            head += f"\nbeing retired since {self.retiring}: what runs here is stopped, and nothing new comes"
+        head += "".join(f"\ntarget {name} is being retired" for name in self.leaving)
         if not self.running:
             return Text(f"{head}\nnothing runs here yet")
         return Group(Text(head), running_table(self.running))

@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from release_management.cli.command import command
-from release_management.cli.output import listing, show
+from release_management.cli.output import listing, say, show
 from release_management.cli.session import session
 
 if TYPE_CHECKING:
     from release_management.views import Environment
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="An environment.")]
+
+TargetOption = Annotated[str | None, typer.Option("--target", metavar="TARGET", help="Only this target of it.")]
+Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why, for the trail.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +46,45 @@ def register(app: typer.Typer) -> None:
         ]
         columns = ("target", "executor", "component", "port", "command")
         show(found, found.render(), listing(*columns, rows=components, empty="no target has a component yet"))
+
+    @command(
+        group,
+        "retire",
+        example="relman env retire staging --reason 'moved to the cloud'\nrelman env retire production --target eu",
+    )
+    def retire(name: Name, target: TargetOption = None, reason: Reason = None) -> None:
+        """Retire an environment or a target: what runs there is stopped by deployments, and nothing new comes.
+
+        Those deployments ask for approval where the environment does. Asked again, it plans again for what is left.
+        """
+        with session() as opened:
+            stopping = opened.manager.retire_environment(name, target, reason)
+            found = opened.manager.environment(name)
+        show({"environment": found, "deployments": stopping})
+        gone = found.retired if target is None else target not in {each["name"] for each in found.targets}
+        what = f"environment {name}" if target is None else f"target {target} of {name}"
+        if gone:
+            say(f"✔ {what} is retired")
+            return
+        say(f"… {what} is being retired; it is once these have stopped what runs there:")
+        for each in stopping:
+            say(f"  {each.id}  {each.release}  {each.phase}\n  next: relman deployment show {each.id}")
+
+    @command(group, "keep", example="relman env keep staging\nrelman env keep production --target eu")
+    def keep(name: Name, target: TargetOption = None) -> None:
+        """Keep what is being retired, or take a retired environment back. What was stopped is to be deployed again."""
+        with session() as opened:
+            found = opened.manager.keep_environment(name, target)
+        show(found)
+        say(f"✔ {f'environment {name}' if target is None else f'target {target} of {name}'} stays")
+
+    @command(group, "rename", example="relman env rename production 'Production Europe'")
+    def rename(name: Name, label: Annotated[str, typer.Argument(metavar="LABEL", help="How people call it.")]) -> None:
+        """Give an environment another label. Its name, by which commands and history know it, stays."""
+        with session() as opened:
+            found = opened.manager.rename_environment(name, label)
+        show(found)
+        say(f"✔ {found.name} is called {found.label} now")
 
 
 def targets(environment: "Environment") -> str:

@@ -75,8 +75,23 @@ class ApprovalVoided(Fact):
     reason: Line
 
 
+class ApprovalRuleChanged(Fact):
+    """Another rule holds from now on, before the deployment began; it waits, and those who agreed are counted anew."""
+
+    NAME: ClassVar[str] = "approval.rule_changed"
+    approval: str
+    rule: ApprovalRule
+    expires_at: str
+
+
 ApprovalEvent = (
-    ApprovalRequested | ApprovalGranted | ApprovalCompleted | ApprovalDenied | ApprovalExpired | ApprovalVoided
+    ApprovalRequested
+    | ApprovalGranted
+    | ApprovalCompleted
+    | ApprovalDenied
+    | ApprovalExpired
+    | ApprovalVoided
+    | ApprovalRuleChanged
 )
 
 
@@ -134,6 +149,7 @@ class Approval:
     id: str = ""
     phase: Phase = Phase.ABSENT
     deployment: str = ""
+    environment: str = ""
     digest: str = ""
     rule: ApprovalRule = field(default_factory=ApprovalRule)
     people: tuple[str, ...] = ()
@@ -149,6 +165,7 @@ def evolve(state: Approval, event: ApprovalEvent) -> Approval:
                 id=event.approval,
                 phase=Phase.WAITING,
                 deployment=event.deployment,
+                environment=event.environment,
                 digest=event.digest,
                 rule=event.rule,
                 people=event.people,
@@ -164,6 +181,8 @@ def evolve(state: Approval, event: ApprovalEvent) -> Approval:
             return replace(state, phase=Phase.EXPIRED)
         case ApprovalVoided():
             return replace(state, phase=Phase.VOIDED)
+        case ApprovalRuleChanged(rule=rule, expires_at=expires_at):
+            return replace(state, phase=Phase.WAITING, rule=rule, expires_at=expires_at)
         case _:
             assert_never(event)
 
@@ -174,13 +193,37 @@ def evolve(state: Approval, event: ApprovalEvent) -> Approval:
 def grant(command: GrantApproval, state: Approval, actor: str) -> list[ApprovalEvent]:
     """Sign, and complete where that is enough."""
     if actor in state.signatures:
-        return []
+        return []  # whom the rule of now does not count is not counted for agreeing twice
     _may_decide(state, actor)
     note = None if command.note is None else Unsealed(subject=actor, text=command.note)
-    facts: list[ApprovalEvent] = [ApprovalGranted(by=actor, note=note)]
-    if len(state.signatures) + 1 >= state.rule.required:
-        facts.append(ApprovalCompleted(deployment=state.deployment))
-    return facts
+    granted = ApprovalGranted(by=actor, note=note)
+    return [granted, *_complete(evolve(state, granted))]
+
+
+def adopt(state: Approval, rule: ApprovalRule, expires_at: str) -> list[ApprovalEvent]:
+    """Take the environment's rule of now, where it has changed since; it is complete where enough have agreed by it.
+
+    `expires_at` ends the waiting where all had agreed before and more are asked for now.
+    """
+    if state.phase not in (Phase.WAITING, Phase.GRANTED) or state.rule == rule:
+        return []
+    until = state.expires_at if state.phase is Phase.WAITING else expires_at
+    changed = ApprovalRuleChanged(approval=state.id, rule=rule, expires_at=until)
+    return [changed, *_complete(evolve(state, changed))]
+
+
+def _complete(state: Approval) -> list[ApprovalEvent]:
+    return [ApprovalCompleted(deployment=state.deployment)] if len(counting(state)) >= state.rule.required else []
+
+
+def counting(state: Approval) -> tuple[str, ...]:
+    """Those who agreed and may, by the rule."""
+    rule = state.rule
+    return tuple(
+        signer
+        for signer in state.signatures
+        if (not rule.approvers or signer in rule.approvers) and (rule.allow_self or signer not in state.people)
+    )
 
 
 def deny(command: RefuseApproval, state: Approval, actor: str) -> list[ApprovalEvent]:

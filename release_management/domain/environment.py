@@ -7,7 +7,19 @@ from typing import Annotated, ClassVar, Literal, Self, assert_never
 from pydantic import Field, JsonValue, model_validator
 
 from release_management.domain.names import ByName, GivenName, Labelled, Written
-from release_management.domain.words import ActorId, Command, Fact, Line, Name, Percent, Refused, Value
+from release_management.domain.words import (
+    ActorId,
+    Command,
+    Fact,
+    Line,
+    Name,
+    Note,
+    Percent,
+    Personal,
+    Refused,
+    Unsealed,
+    Value,
+)
 
 MAX_TARGETS = 1_000
 """The targets of one environment."""
@@ -84,7 +96,61 @@ class TargetConfigured(Fact):
     target: Target
 
 
-EnvironmentEvent = EnvironmentConfigured | TargetConfigured
+class ApplicationEntered(Fact):
+    """A deployment of this application was planned here for the first time."""
+
+    NAME: ClassVar[str] = "environment.application_entered"
+    application: Name
+
+
+class ApprovalAwaited(Fact):
+    """A deployment to the environment waits for approval."""
+
+    NAME: ClassVar[str] = "environment.approval_awaited"
+    deployment: str
+
+
+class ApprovalSettled(Fact):
+    """The deployment waits for approval no longer."""
+
+    NAME: ClassVar[str] = "environment.approval_settled"
+    deployment: str
+
+
+class RetirementBegun(Fact):
+    """The environment, or one target of it, is to go: nothing new comes, and what runs there is stopped by a plan."""
+
+    NAME: ClassVar[str] = "environment.retirement_begun"
+    target: Name | None = None
+    by: ActorId
+    note: Personal | None = None
+
+
+class RetirementCancelled(Fact):
+    """The environment, or one target of it, stays after all, or is taken back."""
+
+    NAME: ClassVar[str] = "environment.retirement_cancelled"
+    target: Name | None = None
+    by: ActorId
+
+
+class Retired(Fact):
+    """Nothing runs there any more. The history stays."""
+
+    NAME: ClassVar[str] = "environment.retired"
+    target: Name | None = None
+
+
+EnvironmentEvent = (
+    EnvironmentConfigured
+    | TargetConfigured
+    | ApplicationEntered
+    | ApprovalAwaited
+    | ApprovalSettled
+    | RetirementBegun
+    | RetirementCancelled
+    | Retired
+)
 
 
 # Commands
@@ -112,12 +178,37 @@ class ConfigureEnvironment(Command, Labelled):
     targets: Annotated[tuple[Target, ...], Field(max_length=200)] = ()
 
 
+class RetireEnvironment(Command):
+    """Retire the environment, or one target of it: what runs there is stopped by a plan, which the rules are asked of.
+
+    `applications` names applications that have been there, for logs that are older than the environment's own list.
+    """
+
+    NAME: ClassVar[str] = "environment.retire"
+    name: GivenName
+    target: GivenName | None = None
+    applications: Annotated[tuple[GivenName, ...], Field(max_length=1_000)] = ()
+    reason: Note | None = None
+
+
+class KeepEnvironment(Command):
+    """Keep the environment, or one target of it, after all; a retired environment is taken back."""
+
+    NAME: ClassVar[str] = "environment.keep"
+    name: GivenName
+    target: GivenName | None = None
+
+
 # State
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What is known of an environment; `name` is empty while it does not exist."""
+    """What is known of an environment; `name` is empty while it does not exist.
+
+    `applications` have been deployed here. `awaiting` are deployments that wait for approval. `retiring` and `retired`
+    speak of the whole environment, `leaving` are targets that are being retired.
+    """
 
     name: str = ""
     label: str = ""
@@ -126,6 +217,21 @@ class Environment:
     approval: ApprovalRule = field(default_factory=lambda: ApprovalRule(required=0))
     variables: Mapping[str, str] = field(default_factory=dict)
     targets: Mapping[str, Target] = field(default_factory=dict)
+    applications: tuple[str, ...] = ()
+    awaiting: tuple[str, ...] = ()
+    retiring: bool = False
+    retired: bool = False
+    leaving: frozenset[str] = frozenset()
+
+    @property
+    def staying(self) -> "Environment":
+        """The environment as releases see it: what is being retired takes no component any more."""
+        gone = self.targets.keys() if self.retiring or self.retired else self.leaving
+        kept = {
+            name: target.model_copy(update={"components": {}}) if name in gone else target
+            for name, target in self.targets.items()
+        }
+        return replace(self, targets=kept)
 
 
 def evolve(state: Environment, event: EnvironmentEvent) -> Environment:
@@ -143,6 +249,23 @@ def evolve(state: Environment, event: EnvironmentEvent) -> Environment:
             )
         case TargetConfigured(target=target):
             return replace(state, targets={**state.targets, target.name: target})
+        case ApplicationEntered(application=application):
+            return replace(state, applications=(*state.applications, application))
+        case ApprovalAwaited(deployment=deployment):
+            return replace(state, awaiting=(*state.awaiting, deployment))
+        case ApprovalSettled(deployment=deployment):
+            return replace(state, awaiting=tuple(each for each in state.awaiting if each != deployment))
+        case RetirementBegun(target=name):
+            return replace(state, retiring=True) if name is None else replace(state, leaving=state.leaving | {name})
+        case RetirementCancelled(target=name):
+            if name is None:
+                return replace(state, retiring=False, retired=False)
+            return replace(state, leaving=state.leaving - {name})
+        case Retired(target=name):
+            if name is None:
+                return replace(state, retired=True, retiring=False)
+            kept = {other: target for other, target in state.targets.items() if other != name}
+            return replace(state, targets=kept, leaving=state.leaving - {name})
         case _:
             assert_never(event)
 
@@ -167,6 +290,13 @@ def decide(command: ConfigureEnvironment, state: Environment, approval: Approval
         raise Refused(
             f"environment {command.name}: {approval.required} approvals are required of "
             f"{len(set(approval.approvers))} approvers; name more approvers or require fewer"
+        )
+    if state.retired or state.retiring:
+        raise Refused(f"environment {command.name} is retired; to take it back: relman env keep {command.name}")
+    if leaving := [name for name in names if name in state.leaving]:
+        raise Refused(
+            f"environment {command.name}: target {leaving[0]} is being retired; to keep it: "
+            f"relman env keep {command.name} --target {leaving[0]}"
         )
     exists = bool(state.name)
     tier = command.tier or (state.tier if exists else tier_of(command.name))
@@ -194,3 +324,27 @@ def _with_its_label(target: Target, state: Environment) -> Target:
     if target.label is not None or known is None or known.label is None:
         return target
     return target.model_copy(update={"label": known.label})
+
+
+def begin_retirement(command: RetireEnvironment, state: Environment, actor: str) -> list[EnvironmentEvent]:
+    """Take leave of the environment or of one of its targets; that it goes already, or has gone, is already so."""
+    if state.retired or (command.target is None and state.retiring):
+        return []
+    if command.target is not None and command.target not in state.targets:
+        known = ", ".join(state.targets) or "none"
+        raise Refused(f"environment {state.name} has no target {command.target!r}; it has {known}")
+    if command.target in state.leaving:
+        return []
+    note = None if command.reason is None else Unsealed(subject=actor, text=command.reason)
+    return [RetirementBegun(target=command.target, by=actor, note=note)]
+
+
+def keep(command: KeepEnvironment, state: Environment, actor: str) -> list[EnvironmentEvent]:
+    """Keep what was to go, or take a retired environment back."""
+    if command.target is None:
+        going = state.retiring or state.retired
+    elif command.target in state.targets:
+        going = command.target in state.leaving
+    else:
+        raise Refused(f"environment {state.name} has no target {command.target!r}; configure it to have it again")
+    return [RetirementCancelled(target=command.target, by=actor)] if going else []

@@ -1,7 +1,7 @@
 """Estate: which environments exist. The one stream `estate:main`."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, assert_never
 
 from release_management.domain.words import Fact, Name
 
@@ -14,6 +14,16 @@ class EnvironmentListed(Fact):
     NAME: ClassVar[str] = "estate.environment_listed"
     environment: Name
     order: int
+
+
+class EnvironmentUnlisted(Fact):
+    """The environment is retired."""
+
+    NAME: ClassVar[str] = "estate.environment_unlisted"
+    environment: Name
+
+
+EstateEvent = EnvironmentListed | EnvironmentUnlisted
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +43,23 @@ class Estate:
         return self.orders[-1][0] + 1 if self.orders else 0
 
 
-def evolve(state: Estate, event: EnvironmentListed) -> Estate:
+def evolve(state: Estate, event: EstateEvent) -> Estate:
     """Apply one fact."""
     others = [item for item in state.orders if item[1] != event.environment]
-    return replace(state, orders=tuple(sorted([*others, (event.order, event.environment)])))
+    match event:
+        case EnvironmentListed():
+            return replace(state, orders=tuple(sorted([*others, (event.order, event.environment)])))
+        case EnvironmentUnlisted():
+            return replace(state, orders=tuple(others))
+        case _:
+            assert_never(event)
 
 
 def enlist(environment: str, order: int, state: Estate) -> list[EnvironmentListed]:
     """List an environment at an order."""
     return [] if (order, environment) in state.orders else [EnvironmentListed(environment=environment, order=order)]
+
+
+def unlist(environment: str, state: Estate) -> list[EnvironmentUnlisted]:
+    """Take a retired environment from the list."""
+    return [EnvironmentUnlisted(environment=environment)] if environment in state.environments else []

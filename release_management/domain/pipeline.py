@@ -79,3 +79,33 @@ def decide(command: ConfigurePipeline, state: Pipeline, environments: tuple[str,
         name=command.name, application=command.application, stages=stages, label=command.label or state.label
     )
     return [] if evolve(state, event) == state else [event]
+
+
+def walked(stages: tuple[Stage, ...], pipeline: Pipeline, environments: tuple[str, ...]) -> tuple[Stage, ...]:
+    """The stages that a release walks: those of its creation, less what the pipeline or the estate has lost since.
+
+    What required a lost stage requires what that one had required. Stages that the pipeline has gained may be entered
+    too. `environments` are those that are not retired.
+    """
+    kept = (
+        {stage.environment for stage in pipeline.stages} if pipeline.name else {stage.environment for stage in stages}
+    )
+    kept &= set(environments)
+    required = {stage.environment: stage.requires for stage in (*pipeline.stages, *stages)}
+
+    def bridged(names: tuple[str, ...], seen: frozenset[str] = frozenset()) -> tuple[str, ...]:
+        found: list[str] = []
+        for name in names:
+            if name in kept:
+                found.append(name)
+            elif name not in seen:
+                found += bridged(required.get(name, ()), seen | {name})
+        return tuple(dict.fromkeys(found))
+
+    own = {stage.environment for stage in stages}
+    gained = tuple(stage for stage in pipeline.stages if stage.environment not in own) if stages else ()
+    return tuple(
+        Stage(environment=stage.environment, requires=bridged(stage.requires))
+        for stage in (*stages, *gained)
+        if stage.environment in kept
+    )

@@ -38,7 +38,7 @@ FACTS: Mapping[str, type[Fact]] = {
     fact.NAME: fact
     for union in (
         environment.EnvironmentEvent,
-        estate.EnvironmentListed,
+        estate.EstateEvent,
         pipeline.PipelineConfigured,
         policy.PolicyEvent,
         release.ReleaseEvent,

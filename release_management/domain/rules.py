@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from release_management.domain import approval as approvals
 from release_management.domain.approval import Approval
 from release_management.domain.environment import Environment
+from release_management.domain.pipeline import Stage
 from release_management.domain.place import Place, free_for
 from release_management.domain.policy import Gate, TriggerCondition
 from release_management.domain.release import Release
@@ -20,7 +21,8 @@ from release_management.domain.words import Verdict
 class Situation:
     """Everything that the rules look at. `digest` is what an approval must be bound to.
 
-    `reverts`: the deployment goes back to a version that succeeded at its places.
+    `stages` are those that the release walks today. `reverts`: the deployment goes back to a version that succeeded at
+    its places. `gives_up`: it brings nothing, and only stops what runs.
     """
 
     deployment: str
@@ -31,7 +33,9 @@ class Situation:
     triggers: tuple[TriggerCondition, ...]
     approval: Approval
     digest: str
+    stages: tuple[Stage, ...] = ()
     reverts: bool = False
+    gives_up: bool = False
 
 
 def verdicts(situation: Situation) -> tuple[Verdict, ...]:
@@ -42,6 +46,20 @@ def verdicts(situation: Situation) -> tuple[Verdict, ...]:
 def denials(said: Sequence[Verdict]) -> tuple[Verdict, ...]:
     """Those that forbid."""
     return tuple(verdict for verdict in said if verdict.says == "deny")
+
+
+def environment_is_kept(situation: Situation) -> Verdict:
+    """Nothing new comes to an environment that is retired."""
+    environment = situation.environment
+    if situation.gives_up:
+        return _allow("environment", "it only stops what runs")
+    if environment.retired or environment.retiring:
+        return _deny(
+            "environment",
+            f"{environment.name} is {'retired' if environment.retired else 'being retired'}; "
+            f"to take it back: relman env keep {environment.name}",
+        )
+    return _allow("environment", f"{environment.name} takes releases")
 
 
 def release_is_published(situation: Situation) -> Verdict:
@@ -55,6 +73,8 @@ def release_is_published(situation: Situation) -> Verdict:
 def release_is_not_blocked(situation: Situation) -> Verdict:
     """A blocked release is not deployed."""
     ref = situation.release.ref
+    if situation.gives_up:
+        return _allow("block", "it only stops what runs")
     if not situation.release.blocked:
         return _allow("block", f"{ref} is not blocked")
     return _deny("block", f"{ref} is blocked; lift the block, or deploy another version")
@@ -66,7 +86,9 @@ def stages_before_succeeded(situation: Situation) -> Verdict:
     release = situation.release
     if situation.reverts:
         return _allow("order", "it goes back to a version that succeeded here")
-    stage = next((stage for stage in release.stages if stage.environment == name), None)
+    if situation.gives_up:
+        return _allow("order", "it only stops what runs")
+    stage = next((stage for stage in situation.stages if stage.environment == name), None)
     if stage is None:
         if release.stages:
             return _deny("order", f"{name} is no stage of pipeline {release.pipeline}, which {release.ref} walks")
@@ -86,6 +108,8 @@ def gates_have_passed(situation: Situation) -> Verdict:
     required = [name for name, gate in situation.gates.items() if gate.required]
     if situation.reverts:
         return _allow("gates", "not asked again: it goes back to a version that succeeded here")
+    if situation.gives_up:
+        return _allow("gates", "it only stops what runs")
     if not required:
         return _allow("gates", "no gate is required here")
     ref = situation.release.ref
@@ -114,7 +138,7 @@ def approval_is_granted(situation: Situation) -> Verdict:
     if given.phase is approvals.Phase.EXPIRED:
         return _deny("approval", "nobody decided on the approval in time")
     if given.phase is approvals.Phase.GRANTED and given.digest == situation.digest:
-        return _allow("approval", f"granted by {', '.join(given.signatures)}")
+        return _allow("approval", f"granted by {', '.join(approvals.counting(given))}")
     return Verdict(
         rule="approval",
         says="wait",
@@ -136,6 +160,8 @@ def places_are_free(situation: Situation) -> Verdict:
 
 def targets_are_declared(situation: Situation) -> Verdict:
     """Every component of the release has a target here."""
+    if situation.gives_up:
+        return _allow("targets", "it only stops what runs")
     missing = without_target(situation.release, situation.environment)
     if situation.reverts:
         return _allow("targets", "it goes back to what ran here")
@@ -153,6 +179,7 @@ def triggers_are_armed(situation: Situation) -> Verdict:
 
 
 RULES = (
+    environment_is_kept,
     release_is_published,
     release_is_not_blocked,
     stages_before_succeeded,

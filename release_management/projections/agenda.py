@@ -16,6 +16,7 @@ from release_management.domain.approval import (
     ApprovalEvent,
     ApprovalExpired,
     ApprovalRequested,
+    ApprovalRuleChanged,
     ApprovalVoided,
 )
 from release_management.domain.deployment import commands
@@ -87,7 +88,7 @@ def fold(event: Event, rows: Rows) -> None:
     """Add what the event asks for, remove what it answers."""
     fact = event.fact
     match fact:
-        case ApprovalRequested():
+        case ApprovalRequested() | ApprovalRuleChanged():
             data = {"approval": fact.approval}
             due = {"expire": _command(event, "approval.expire", data, fact.expires_at)}
             rows.put(AGENDA, (event.stream,), todo=due)
@@ -224,5 +225,5 @@ def _order(event: Event, id: str, fact: DeploymentStepStarted) -> dict[str, Any]
 
 
 PROJECTION = Projection(
-    "agenda", 2, (AGENDA,), named(DeploymentEvent, ApprovalEvent, PlaceUnlocked, PlaceUnqueued), keys, fold
+    "agenda", 3, (AGENDA,), named(DeploymentEvent, ApprovalEvent, PlaceUnlocked, PlaceUnqueued), keys, fold
 )

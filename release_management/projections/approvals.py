@@ -12,6 +12,7 @@ from release_management.domain.approval import (
     ApprovalExpired,
     ApprovalGranted,
     ApprovalRequested,
+    ApprovalRuleChanged,
     ApprovalVoided,
     Phase,
 )
@@ -81,11 +82,13 @@ def fold(event: Event, rows: Rows) -> None:
             rows.put(approvals, id, phase=Phase.EXPIRED.value, decided=time)
         case ApprovalVoided(reason=reason):
             rows.put(approvals, id, phase=Phase.VOIDED.value, decided=time, reason=reason)
+        case ApprovalRuleChanged(rule=rule, expires_at=expires_at):
+            rows.put(approvals, id, phase=Phase.WAITING.value, rule=plain(rule), expires_at=expires_at, decided=None)
         case _:
             assert_never(fact)
 
 
-PROJECTION = Projection("approvals", 1, (approvals,), named(ApprovalEvent), keys, fold, local=True)
+PROJECTION = Projection("approvals", 2, (approvals,), named(ApprovalEvent), keys, fold, local=True)
 
 
 def newest(*, waiting: bool = False, deployment: str | None = None, limit: int = 100) -> Select[Any]:

@@ -5,7 +5,13 @@ from typing import Any
 
 from sqlalchemy import MetaData, Select, Table, select
 
-from release_management.domain.environment import EnvironmentConfigured, TargetConfigured
+from release_management.domain.environment import (
+    EnvironmentConfigured,
+    Retired,
+    RetirementBegun,
+    RetirementCancelled,
+    TargetConfigured,
+)
 from release_management.domain.record import Event
 from release_management.projections.columns import document, key, number, plain, tail, text
 from release_management.projections.projection import Key, Projection, Rows, named
@@ -21,7 +27,11 @@ environments = Table(
     document("variables"),
     document("targets"),
     text("configured"),
+    document("leaving"),
+    text("retiring"),
+    text("retired"),
 )
+"""`leaving` are targets that are being retired; `retiring` and `retired` are since when the environment is."""
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
@@ -45,22 +55,47 @@ def fold(event: Event, rows: Rows) -> None:
                 variables=fact.variables,
                 targets=known["targets"],
                 configured=event.envelope.time,
+                leaving=_leaving(rows, name),
             )
         case TargetConfigured(target=target):
             known = rows.get(environments, name) or {"targets": []}
             others = [it for it in known["targets"] if it["name"] != target.name]
             targets = sorted([*others, plain(target)], key=lambda it: str(it["name"]))
             rows.put(environments, name, targets=targets, configured=event.envelope.time)
+        case RetirementBegun(target=target):
+            if target is None:
+                rows.put(environments, name, retiring=event.envelope.time)
+            else:
+                rows.put(environments, name, leaving=[*_leaving(rows, name), target])
+        case RetirementCancelled(target=target):
+            if target is None:
+                rows.put(environments, name, retiring=None, retired=None)
+            else:
+                rows.put(environments, name, leaving=[it for it in _leaving(rows, name) if it != target])
+        case Retired(target=target):
+            if target is None:
+                rows.put(environments, name, retiring=None, retired=event.envelope.time)
+            else:
+                known = rows.get(environments, name) or {"targets": []}
+                kept = [it for it in known["targets"] if it["name"] != target]
+                rows.put(environments, name, targets=kept, leaving=[it for it in _leaving(rows, name) if it != target])
         case _:
             pass
 
 
-PROJECTION = Projection(
-    "environments", 1, (environments,), named(EnvironmentConfigured, TargetConfigured), keys, fold, local=True
-)
+def _leaving(rows: Rows, name: Key) -> list[str]:
+    return list((rows.get(environments, name) or {}).get("leaving") or [])
+
+
+_CONCERNED = named(EnvironmentConfigured, TargetConfigured, RetirementBegun, RetirementCancelled, Retired)
+
+
+PROJECTION = Projection("environments", 2, (environments,), _CONCERNED, keys, fold, local=True)
 
 
 def every(name: str | None = None) -> Select[Any]:
-    """All environments in their order, or the one of this name."""
+    """All environments in their order that are not retired, or the one of this name."""
     query = select(environments).order_by(environments.c.order, environments.c.name)
-    return query if name is None else query.where(environments.c.name == name)
+    if name is None:
+        return query.where(environments.c.retired.is_(None))
+    return query.where(environments.c.name == name)

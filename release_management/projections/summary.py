@@ -171,6 +171,8 @@ def _approval(fact: Fact) -> str:
             return "nobody decided in time"
         case approval.ApprovalVoided(reason=reason):
             return f"void: {reason}"
+        case approval.ApprovalRuleChanged(rule=rule):
+            return f"the rule has changed: asked of {rule.required}, until {fact.expires_at}"
         case _:
             return _unknown(fact)
 
@@ -192,14 +194,32 @@ def _caused(cause: str | None) -> str:
     return f"caused by deployment {cause}" if cause else "no deployment caused it"
 
 
+def _whole(target: str | None) -> str:
+    return "the environment" if target is None else f"target {target}"
+
+
 def _configured(fact: Fact) -> str:
     match fact:
         case environment.EnvironmentConfigured(name=name, tier=tier, approval=rule):
             return f"environment {name}: {tier}, {rule.required} approvals required"
         case environment.TargetConfigured(target=target):
             return f"target {target.name}: executor {target.executor}, slots {', '.join(target.slots)}"
+        case environment.ApplicationEntered(application=name):
+            return f"application {name} comes here for the first time"
+        case environment.ApprovalAwaited(deployment=id):
+            return f"{id} waits for approval"
+        case environment.ApprovalSettled(deployment=id):
+            return f"{id} waits for approval no longer"
+        case environment.RetirementBegun(target=target, by=by):
+            return f"{_whole(target)} is to be retired, says {by}"
+        case environment.RetirementCancelled(target=target, by=by):
+            return f"{_whole(target)} stays, says {by}"
+        case environment.Retired(target=target):
+            return f"{_whole(target)} is retired"
         case estate.EnvironmentListed(environment=name, order=order):
             return f"environment {name} exists, at place {order}"
+        case estate.EnvironmentUnlisted(environment=name):
+            return f"environment {name} is retired"
         case pipeline.PipelineConfigured(name=name, stages=stages):
             return f"pipeline {name}: {' → '.join(stage.environment for stage in stages)}"
         case policy.PolicyStrategyConfigured(strategy=strategy):

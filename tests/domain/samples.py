@@ -8,6 +8,7 @@ from release_management.domain.approval import (
     ApprovalExpired,
     ApprovalGranted,
     ApprovalRequested,
+    ApprovalRuleChanged,
     ApprovalVoided,
 )
 from release_management.domain.condition import SlotCondition
@@ -35,8 +36,19 @@ from release_management.domain.deployment.events import (
     DeploymentSucceeded,
     DeploymentSuperseded,
 )
-from release_management.domain.environment import ApprovalRule, EnvironmentConfigured, Target, TargetConfigured
-from release_management.domain.estate import EnvironmentListed
+from release_management.domain.environment import (
+    ApplicationEntered,
+    ApprovalAwaited,
+    ApprovalRule,
+    ApprovalSettled,
+    EnvironmentConfigured,
+    Retired,
+    RetirementBegun,
+    RetirementCancelled,
+    Target,
+    TargetConfigured,
+)
+from release_management.domain.estate import EnvironmentListed, EnvironmentUnlisted
 from release_management.domain.incident import IncidentAttributed, IncidentOpened, IncidentResolved
 from release_management.domain.orders import ProvisionSlot, RouteSlots
 from release_management.domain.pipeline import PipelineConfigured, Stage
@@ -134,7 +146,14 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
             )
         ),
     ),
+    ("environment:production", ApplicationEntered(application="shop")),
+    ("environment:production", ApprovalAwaited(deployment=DEPLOYMENT)),
+    ("environment:production", ApprovalSettled(deployment=DEPLOYMENT)),
+    ("environment:production", RetirementBegun(target="eu", by=ANN, note=SEALED)),
+    ("environment:production", RetirementCancelled(target="eu", by=ANN)),
+    ("environment:production", Retired(target="eu")),
     ("estate:main", EnvironmentListed(environment="production", order=3)),
+    ("estate:main", EnvironmentUnlisted(environment="production")),
     (
         "pipeline:main",
         PipelineConfigured(
@@ -248,6 +267,12 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
     ("approval:0193a5c2-7d7e-7000-8000-0000000000aa", ApprovalDenied(by=BEN, deployment=DEPLOYMENT)),
     ("approval:0193a5c2-7d7e-7000-8000-0000000000aa", ApprovalExpired(deployment=DEPLOYMENT)),
     ("approval:0193a5c2-7d7e-7000-8000-0000000000aa", ApprovalVoided(reason="the plan has changed")),
+    (
+        "approval:0193a5c2-7d7e-7000-8000-0000000000aa",
+        ApprovalRuleChanged(
+            approval="0193a5c2-7d7e-7000-8000-0000000000aa", rule=ApprovalRule(required=2), expires_at=LATER
+        ),
+    ),
     (
         f"deployment:{DEPLOYMENT}",
         DeploymentPlanned(

@@ -2,7 +2,15 @@
 
 import pytest
 
-from release_management.domain.pipeline import ConfigurePipeline, Pipeline, PipelineConfigured, Stage, decide, evolve
+from release_management.domain.pipeline import (
+    ConfigurePipeline,
+    Pipeline,
+    PipelineConfigured,
+    Stage,
+    decide,
+    evolve,
+    walked,
+)
 from release_management.domain.words import Refused
 
 ENVIRONMENTS = ("dev", "staging", "production")
@@ -58,3 +66,45 @@ def test_stages_that_make_no_pipeline_are_refused(
     with pytest.raises(Refused) as refusal:
         decide(ConfigurePipeline(name="main", stages=stages), Pipeline(), environments)
     assert str(refusal.value) == reason
+
+
+# A pipeline that has changed since a release was created
+
+WALK = (
+    Stage(environment="dev"),
+    Stage(environment="staging", requires=("dev",)),
+    Stage(environment="production", requires=("staging",)),
+)
+
+
+def configured(*names: str) -> Pipeline:
+    [fact] = decide(ConfigurePipeline(name="main", stages=names), Pipeline(), names)
+    return evolve(Pipeline(), fact)
+
+
+def test_a_stage_that_the_pipeline_has_lost_is_required_no_more_but_what_it_required_is() -> None:
+    assert walked(WALK, configured("dev", "production"), ENVIRONMENTS) == (
+        Stage(environment="dev"),
+        Stage(environment="production", requires=("dev",)),
+    )
+
+
+def test_a_stage_whose_environment_is_retired_is_lost() -> None:
+    assert walked(WALK, configured("dev", "staging", "production"), ("staging", "production")) == (
+        Stage(environment="staging"),
+        Stage(environment="production", requires=("staging",)),
+    )
+
+
+def test_a_stage_that_the_pipeline_has_gained_may_be_entered_and_holds_no_earlier_release() -> None:
+    before = (Stage(environment="dev"), Stage(environment="production", requires=("dev",)))
+
+    assert walked(before, configured("dev", "staging", "production"), ENVIRONMENTS) == (*before, WALK[1])
+
+
+def test_a_release_that_walks_no_pipeline_walks_none_later() -> None:
+    assert walked((), configured("dev", "staging"), ENVIRONMENTS) == ()
+
+
+def test_without_a_pipeline_to_compare_with_the_stages_of_its_creation_hold() -> None:
+    assert walked(WALK, Pipeline(), ENVIRONMENTS) == WALK

@@ -16,6 +16,7 @@ from release_management.domain.rules import (
     Situation,
     approval_is_granted,
     denials,
+    environment_is_kept,
     gates_have_passed,
     places_are_free,
     release_is_not_blocked,
@@ -39,6 +40,8 @@ USUAL = Situation(
     approval=Approval(),
     digest=DIGEST,
 )
+LEAVING = replace(USUAL, environment=replace(environment(), retiring=True))
+WALKS = replace(USUAL, stages=STAGES)
 TWO = replace(environment(), approval=ApprovalRule(required=2))
 GATED = replace(USUAL, gates={"scan": Gate(), "licences": Gate(required=False)})
 ATTESTED = replace(GATED, release=replace(release(), attestations={"scan": "passed"}))
@@ -66,16 +69,27 @@ def approved(phase: ApprovalPhase, digest: str = DIGEST) -> Situation:
             "deny",
             "shop@2.0.0 is blocked; lift the block, or deploy another version",
         ),
+        (environment_is_kept, USUAL, "allow", "production takes releases"),
+        (
+            environment_is_kept,
+            LEAVING,
+            "deny",
+            "production is being retired; to take it back: relman env keep production",
+        ),
+        (environment_is_kept, replace(LEAVING, gives_up=True), "allow", "it only stops what runs"),
+        (stages_before_succeeded, replace(USUAL, gives_up=True), "allow", "it only stops what runs"),
+        (gates_have_passed, replace(GATED, gives_up=True), "allow", "it only stops what runs"),
+        (targets_are_declared, replace(LEAVING, gives_up=True), "allow", "it only stops what runs"),
         (stages_before_succeeded, USUAL, "allow", "shop@2.0.0 walks no pipeline"),
         (
             stages_before_succeeded,
-            replace(USUAL, release=replace(release(), stages=STAGES)),
+            WALKS,
             "deny",
             "shop@2.0.0 has not succeeded in staging; deploy it there first: relman deploy shop@2.0.0 staging",
         ),
         (
             stages_before_succeeded,
-            replace(USUAL, release=replace(release(), stages=STAGES, succeeded={"staging": OTHER})),
+            replace(WALKS, release=replace(release(), succeeded={"staging": OTHER})),
             "allow",
             "the stages before have succeeded",
         ),
@@ -168,6 +182,7 @@ def test_every_rule_is_asked_and_the_denials_are_all_shown() -> None:
     said = verdicts(situation)
 
     assert [verdict.rule for verdict in said] == [
+        "environment",
         "release",
         "block",
         "order",

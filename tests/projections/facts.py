@@ -22,7 +22,14 @@ SAMPLES: tuple[Fact, ...] = (
     *_told(),
     environment.EnvironmentConfigured(name="dev", label="Dev", tier="development", order=1, approval=_RULE),
     environment.TargetConfigured(target=environment.Target()),
+    environment.ApplicationEntered(application="shop"),
+    environment.ApprovalAwaited(deployment="d-1"),
+    environment.ApprovalSettled(deployment="d-1"),
+    environment.RetirementBegun(target="main", by=ANN, note=sealed("x")),
+    environment.RetirementCancelled(by=ANN),
+    environment.Retired(),
     estate.EnvironmentListed(environment="dev", order=1),
+    estate.EnvironmentUnlisted(environment="dev"),
     pipeline.PipelineConfigured(name="main", application="shop", stages=(pipeline.Stage(environment="dev"),)),
     policy.PolicyStrategyConfigured(strategy="canary"),
     policy.PolicyTriggersConfigured(
@@ -57,6 +64,7 @@ SAMPLES: tuple[Fact, ...] = (
     approval.ApprovalDenied(by=ANN, deployment="d-1", note=sealed("x")),
     approval.ApprovalExpired(deployment="d-1"),
     approval.ApprovalVoided(reason="changed"),
+    approval.ApprovalRuleChanged(approval="a-1", rule=_RULE, expires_at=at(9)),
     planned("d-1"),
     deployment.DeploymentReplanned(
         strategy="canary", targets=("main",), plan=_PLAN, digest=_PLAN.digest, reason="changed"

@@ -109,6 +109,19 @@ class Office:
             self.report(deployment, latest["step"], attempt=latest["attempt"])
             assert len(self.facts(deployment, "step_succeeded")) > done
 
+    def walk(self, deployment: str) -> None:
+        """Report every order as done, and end every pause, until it has succeeded."""
+        while not self.facts(deployment, "succeeded"):
+            done = {fact["step"] for fact in self.facts(deployment, "step_succeeded")}
+            resumed = {fact["step"] for fact in self.facts(deployment, "resumed")}
+            waiting = [fact for fact in self.facts(deployment, "paused") if fact["step"] not in resumed]
+            orders = [fact for fact in self.facts(deployment, "step_started") if fact["step"] not in done]
+            assert orders or waiting
+            for order in orders:
+                self.report(deployment, order["step"], attempt=order["attempt"])
+            for pause in waiting:
+                self.do("deployment.promote", {"deployment": deployment, "step": pause["step"]})
+
     def facts(self, deployment: str, name: str) -> list[dict[str, Any]]:
         stream = self.log.read_stream(f"deployment:{deployment}")
         return [self._data(one.record) for one in stream if one.name == f"deployment.{name}"]

@@ -23,29 +23,15 @@ def release(office: Office, version: str, *components: str, partial: bool = True
     return office.release(version, components=[{"name": name} for name in components], partial=partial)
 
 
-def walk(office: Office, deployment: str) -> None:
-    """Report every order as done, and end every pause, until it has ended."""
-    while not office.facts(deployment, "succeeded"):
-        done = {fact["step"] for fact in office.facts(deployment, "step_succeeded")}
-        resumed = {fact["step"] for fact in office.facts(deployment, "resumed")}
-        waiting = [fact for fact in office.facts(deployment, "paused") if fact["step"] not in resumed]
-        orders = [fact for fact in office.facts(deployment, "step_started") if fact["step"] not in done]
-        assert orders or waiting
-        for order in orders:
-            office.report(deployment, order["step"], attempt=order["attempt"])
-        for pause in waiting:
-            office.do("deployment.promote", {"deployment": deployment, "step": pause["step"]})
-
-
 def succeed(office: Office, version: str, *components: str, partial: bool = True) -> str:
     deployment = office.deploy(release(office, version, *components, partial=partial), strategy="recreate")
-    walk(office, deployment)
+    office.walk(deployment)
     return deployment
 
 
 def go_back(office: Office, deployment: str) -> str:
     back = str(office.do("deployment.rollback", {"deployment": deployment})["deployment"])
-    walk(office, back)
+    office.walk(back)
     return back
 
 

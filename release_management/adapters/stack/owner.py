@@ -36,6 +36,7 @@ NEEDS_ROAD = frozenset(
         "deployment.retry",
         "approval.grant",
         "approval.refuse",
+        "environment.retire",
     }
 )
 START_SECONDS = 30.0

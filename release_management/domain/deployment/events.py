@@ -67,6 +67,11 @@ class Return(Value):
     to: str | None = None
 
 
+def gives_up(returns: tuple[Return, ...] | None) -> bool:
+    """Whether a deployment brings nothing, and only stops what runs."""
+    return returns is not None and all(each.to is None for each in returns)
+
+
 class DeploymentPlanned(Fact):
     """A plan exists. `chosen`: the strategy was named by the caller and not taken from a policy.
 

@@ -10,6 +10,7 @@ from release_management.services.decisions import (
     deployments,
     incidents,
     releases,
+    retirement,
     rollbacks,
     setup,
     steps,
@@ -20,6 +21,6 @@ Handler = Callable[[Any, Desk], None]
 
 COMMANDS: Mapping[str, tuple[type[Command], Handler]] = {
     model.NAME: (model, handler)
-    for module in (setup, releases, approvals, deployments, rollbacks, incidents, steps, conditions)
+    for module in (setup, releases, approvals, deployments, rollbacks, retirement, incidents, steps, conditions)
     for model, handler in module.HANDLERS.items()
 }

@@ -14,7 +14,8 @@ from release_management.domain.approval import (
 )
 from release_management.domain.deployment.state import Deployment, Phase
 from release_management.domain.words import Command, Refused
-from release_management.services.decisions.deployments import go_on, request_approval
+from release_management.services.decisions.consequences import write_approval
+from release_management.services.decisions.deployments import adopt_rule, go_on, request_approval
 from release_management.services.desk import Desk
 
 
@@ -34,7 +35,9 @@ def request(command: RequestApproval, desk: Desk) -> None:
 
 def grant(command: GrantApproval, desk: Desk) -> None:
     """Agree; where that is enough, the deployment that waited begins."""
-    state = _find(command.approval, desk)
+    found = _find(command.approval, desk)
+    adopt_rule(desk, desk.deployment(found.deployment))
+    state = desk.approval(found.id)
     _settle(desk, state, approvals.grant(command, state, desk.actor))
 
 
@@ -51,7 +54,7 @@ def expire(command: ExpireApproval, desk: Desk) -> None:
 
 
 def _settle(desk: Desk, state: Approval, facts: Sequence[ApprovalEvent]) -> None:
-    desk.write(f"approval:{state.id}", facts)
+    write_approval(desk, state.id, facts)
     if desk.approval(state.id).phase is not approvals.Phase.WAITING:
         go_on(desk, state.deployment)
     _answer(desk, state.id)

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from release_management.domain import approval as approvals
+from release_management.domain import estate as estates
 from release_management.domain import place as places
+from release_management.domain.approval import ApprovalEvent
 from release_management.domain.deployment.events import (
     DeploymentEvent,
     DeploymentStepStarted,
@@ -11,6 +13,8 @@ from release_management.domain.deployment.events import (
     DeploymentSucceeded,
 )
 from release_management.domain.deployment.state import Deployment, Phase, doubted
+from release_management.domain.environment import ApprovalAwaited, ApprovalSettled, Environment, Retired
+from release_management.domain.estate import STREAM
 from release_management.domain.orders import RouteSlots
 from release_management.domain.place import (
     Occupant,
@@ -58,9 +62,40 @@ def record(desk: Desk, id: str, facts: Sequence[DeploymentEvent], fence: int | N
             for target in state.targets:
                 place = desk.place(state.environment, state.application, target)
                 _write(desk, state, target, places.release(place, id))
+            retire_what_is_empty(desk, state.environment)
         if state.phase in _NEVER_BEGUN and state.approval is not None:
             given = desk.approval(state.approval)
-            desk.write(f"approval:{given.id}", approvals.void(given, _NEVER_BEGUN[state.phase]))
+            write_approval(desk, given.id, approvals.void(given, _NEVER_BEGUN[state.phase]))
+
+
+def write_approval(desk: Desk, id: str, facts: Sequence[ApprovalEvent]) -> None:
+    """Write an approval's facts; its environment knows which deployments wait for approval."""
+    desk.write(f"approval:{id}", facts)
+    state = desk.approval(id)
+    stream = f"environment:{state.environment}"
+    listed = state.deployment in desk.environment(state.environment).awaiting
+    if state.phase is approvals.Phase.WAITING and not listed:
+        desk.write(stream, [ApprovalAwaited(deployment=state.deployment)])
+    elif state.phase is not approvals.Phase.WAITING and listed:
+        desk.write(stream, [ApprovalSettled(deployment=state.deployment)])
+
+
+def retire_what_is_empty(desk: Desk, name: str) -> None:
+    """Retire an environment, or targets of it, that are to go and run nothing any more."""
+    environment = desk.environment(name)
+    stream = f"environment:{name}"
+    if environment.retiring and all(_empty(desk, environment, target) for target in environment.targets):
+        desk.write(stream, [Retired()])
+        desk.write(STREAM, estates.unlist(name, desk.estate()))
+        return
+    for target in sorted(environment.leaving):
+        if _empty(desk, environment, target):
+            desk.write(stream, [Retired(target=target)])
+
+
+def _empty(desk: Desk, environment: Environment, target: str) -> bool:
+    found = [desk.place(environment.name, application, target) for application in environment.applications]
+    return all(place.lock is None and not any(each.at_work for each in place.components.values()) for place in found)
 
 
 def _write(desk: Desk, state: Deployment, target: str, facts: Sequence[PlaceEvent]) -> None:
@@ -115,8 +150,9 @@ def _succeed(desk: Desk, state: Deployment) -> None:
     for target, components in brought.items():
         success = PlaceVersionSucceeded(deployment=state.id, version=state.version, components=components, at=desk.now)
         _write(desk, state, target, [success])
-    succeeded = ReleaseSucceeded(environment=state.environment, deployment=state.id)
-    desk.write(f"release:{state.release}", [succeeded])
+    if any(brought.values()) or not state.bindings:
+        succeeded = ReleaseSucceeded(environment=state.environment, deployment=state.id)
+        desk.write(f"release:{state.release}", [succeeded])
     if state.reverts is None:
         return
     left = desk.deployment(state.reverts)

@@ -27,7 +27,7 @@ from release_management.domain.plan import describe
 from release_management.domain.rules import Situation, denials, verdicts
 from release_management.domain.strategies import StrategyName
 from release_management.domain.words import Command, Refused, Verdict
-from release_management.services.decisions.consequences import record
+from release_management.services.decisions.consequences import record, write_approval
 from release_management.services.decisions.planning import (
     Wanted,
     approval_digest,
@@ -131,6 +131,7 @@ def _go_on(desk: Desk, id: str, *, first: bool) -> None:
             place = desk.place(state.environment, state.application, target)
             desk.write(places.stream(state.environment, state.application, target), places.release(place, id))
         state = desk.deployment(id)
+    adopt_rule(desk, state)
     asked = situation(desk, state)
     said = verdicts(asked)
     if denied := denials(said):
@@ -190,7 +191,7 @@ def _await_approval(desk: Desk, state: Deployment, asked: Situation) -> None:
     given = asked.approval
     if given.phase in (approvals.Phase.WAITING, approvals.Phase.GRANTED) and given.digest != asked.digest:
         reason = "the plan or the evidence has changed since approval was asked for"
-        desk.write(f"approval:{given.id}", approvals.void(given, reason))
+        write_approval(desk, given.id, approvals.void(given, reason))
         given = desk.approval(given.id)
     if given.phase is approvals.Phase.WAITING:
         if state.phase is not Phase.AWAITING_APPROVAL:
@@ -215,9 +216,24 @@ def request_approval(desk: Desk, state: Deployment) -> str:
         people=tuple(people),
         expires_at=later(desk.now, APPROVAL_SECONDS),
     )
-    desk.write(f"approval:{id}", [requested])
+    write_approval(desk, id, [requested])
     record(desk, state.id, [DeploymentApprovalAwaited(approval=id)])
     return id
+
+
+def adopt_rule(desk: Desk, state: Deployment) -> None:
+    """Have the deployment's approval follow its environment's rule of now."""
+    given = desk.approval(state.approval)
+    if given.id:
+        rule = desk.environment(state.environment).approval
+        write_approval(desk, given.id, approvals.adopt(given, rule, later(desk.now, APPROVAL_SECONDS)))
+
+
+def review_approvals(desk: Desk, environment: str) -> None:
+    """The environment's approval rule has changed: ask it of every deployment that waits for approval there."""
+    for id in desk.environment(environment).awaiting:
+        adopt_rule(desk, desk.deployment(id))
+        go_on(desk, id)
 
 
 def _queue(desk: Desk, state: Deployment) -> None:

@@ -11,9 +11,11 @@ from release_management.domain.deployment.events import (
     DeploymentReplanned,
     DeploymentSuperseded,
     Return,
+    gives_up,
 )
 from release_management.domain.deployment.state import WAITING, Deployment, Phase
-from release_management.domain.environment import Environment
+from release_management.domain.environment import ApplicationEntered, Environment
+from release_management.domain.pipeline import Pipeline, walked
 from release_management.domain.place import Place
 from release_management.domain.plan import digest_of
 from release_management.domain.planning import Desired, Draft, choose, draft
@@ -42,7 +44,8 @@ def plan(desk: Desk, wanted: Wanted) -> Deployment:
     """The planned deployment: the one that is there if nothing has changed, else a new one that supersedes it."""
     release = desk.release(wanted.release)
     known = desk.deployment(release.planned[wanted.environment]) if wanted.environment in release.planned else None
-    if known is not None and not known.ended and known.phase is not Phase.PLANNED:
+    same = known is not None and (known.reverts, known.returns) == (wanted.reverts, wanted.returns)
+    if known is not None and same and not known.ended and known.phase is not Phase.PLANNED:
         return known
     compiled = compile_now(desk, release, wanted.environment, wanted.strategy, wanted.options or {}, wanted.returns)
     if known is not None and _still_so(desk, known, compiled, wanted):
@@ -67,9 +70,11 @@ def plan(desk: Desk, wanted: Wanted) -> Deployment:
         deadline=later(desk.now, _patience(compiled.strategy, compiled.options)),
     )
     record(desk, id, [planned])
+    if release.application not in desk.environment(wanted.environment).applications:
+        desk.write(f"environment:{wanted.environment}", [ApplicationEntered(application=release.application)])
     event = ReleaseDeploymentPlanned(environment=wanted.environment, deployment=id)
     desk.write(f"release:{release.ref}", [event])
-    if known is not None and known.phase in WAITING:
+    if known is not None and known.phase in WAITING and (same or known.phase is Phase.PLANNED):
         record(desk, known.id, [DeploymentSuperseded(successor=id)])
     return desk.deployment(id)
 
@@ -102,6 +107,8 @@ def compile_now(
 ) -> Draft:
     """Compile against what stands at the places now; `returns` says what a rollback goes back to."""
     where = desk.environment(environment)
+    if returns is None:
+        where = where.staying
     chosen, merged = choose(release, desk.policies(release.application, environment), strategy, options)
     desired = None if returns is None else [_desired(desk, each) for each in returns]
     return draft(release, where, places(desk, where, release.application), chosen, merged, desired)
@@ -154,6 +161,7 @@ def situation(desk: Desk, state: Deployment) -> Situation:
     """Everything that the rules look at."""
     release = desk.release(state.release)
     environment = desk.environment(state.environment)
+    pipeline = desk.pipeline(release.pipeline) if release.pipeline else Pipeline()
     gates: dict[str, Gate] = {}
     triggers: tuple[TriggerCondition, ...] = ()
     for policy in desk.policies(state.application, state.environment):
@@ -162,13 +170,15 @@ def situation(desk: Desk, state: Deployment) -> Situation:
     return Situation(
         deployment=state.id,
         release=release,
-        environment=environment,
+        environment=environment if gives_up(state.returns) else environment.staying,
         places={name: desk.place(state.environment, state.application, name) for name in state.targets},
         gates=gates,
         triggers=triggers,
         approval=desk.approval(state.approval),
         digest=approval_digest(release, state),
+        stages=walked(release.stages, pipeline, desk.estate().environments),
         reverts=state.reverts is not None,
+        gives_up=gives_up(state.returns),
     )
 
 

@@ -12,6 +12,7 @@ from release_management.domain.pipeline import ConfigurePipeline
 from release_management.domain.policy import ConfigureGates, ConfigureStrategy, ConfigureTriggers, PolicyCommand
 from release_management.domain.words import Command, Refused
 from release_management.services.claims import collision
+from release_management.services.decisions.deployments import review_approvals
 from release_management.services.desk import Desk
 
 
@@ -28,7 +29,10 @@ def configure_environment(command: ConfigureEnvironment, desk: Desk) -> None:
     for target in command.targets:
         _check(command.name, target, desk)
     _check_claims(command, state, desk)
+    before = state.approval
     desk.write(stream, environments.decide(command, state, rule))
+    if desk.environment(command.name).approval != before:
+        review_approvals(desk, command.name)
     order = desk.environment(command.name).order
     desk.write(estates.STREAM, estates.enlist(command.name, order, desk.estate()))
     desk.result["environment"] = command.name

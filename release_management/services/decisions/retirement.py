@@ -1,0 +1,98 @@
+"""Environments and targets that are given up: what runs there is stopped by a plan, then they are retired."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from release_management.domain import environment as environments
+from release_management.domain import estate as estates
+from release_management.domain.deployment.events import Return, gives_up
+from release_management.domain.environment import (
+    ApplicationEntered,
+    Environment,
+    KeepEnvironment,
+    RetireEnvironment,
+)
+from release_management.domain.words import Command, Refused
+from release_management.services.decisions.consequences import retire_what_is_empty
+from release_management.services.decisions.deployments import request, review_approvals
+from release_management.services.decisions.planning import Wanted, plan
+from release_management.services.desk import Desk
+
+
+def retire(command: RetireEnvironment, desk: Desk) -> None:
+    """Begin the retirement, and plan the end of what runs there; where nothing runs, it is retired at once.
+
+    Asked again, it plans again for what is left.
+    """
+    state = desk.environment(command.name)
+    stream = f"environment:{state.name}"
+    new = [name for name in dict.fromkeys(command.applications) if name not in state.applications]
+    desk.write(stream, [ApplicationEntered(application=name) for name in new])
+    desk.write(stream, environments.begin_retirement(command, state, desk.actor))
+    review_approvals(desk, command.name)
+    state = desk.environment(command.name)
+    deployments: list[str] = []
+    if not state.retired:
+        for application in state.applications:
+            if id := _give_up(desk, state, application, command.target):
+                deployments.append(id)
+        retire_what_is_empty(desk, state.name)
+    _answer(desk, command.name, command.target)
+    desk.result["deployments"] = deployments
+
+
+def _give_up(desk: Desk, environment: Environment, application: str, target: str | None) -> str | None:
+    """The deployment that stops what an application runs there; None where it runs nothing.
+
+    It belongs to the release that succeeded there last, or to one of those that run.
+    """
+    targets = list(environment.targets) if target is None else [target]
+    returns: list[Return] = []
+    versions: list[str] = []
+    for name in targets:
+        place = desk.place(environment.name, application, name)
+        if place.lock is not None and not gives_up(desk.deployment(place.lock).returns):
+            raise Refused(
+                f"deployment {place.lock} is at work in {environment.name}/{application}/{name}; "
+                "let it end, or abort it first"
+            )
+        for component, standing in place.components.items():
+            if standing.at_work:
+                returns.append(Return(target=name, component=component))
+                versions += [success.version for success in place.succeeded.get(component, ())[-1:]]
+                versions += [occupant.content.version for occupant in standing.slots.values()]
+    releases = (f"{application}@{version}" for version in versions)
+    release = next((ref for ref in releases if desk.read(f"release:{ref}").version), None)
+    if not returns:
+        return None
+    if release is None:
+        raise Refused(
+            f"{returns[0].component} of {application} runs on {returns[0].target} in {environment.name} and belongs "
+            "to no release that is known; deploy one there first"
+        )
+    wanted = Wanted(release, environment.name, "recreate", returns=tuple(returns))
+    state = plan(desk, wanted)
+    request(desk, state, None)
+    return state.id
+
+
+def keep(command: KeepEnvironment, desk: Desk) -> None:
+    """Keep what was to go; what was stopped meanwhile stays stopped until it is deployed again."""
+    state = desk.environment(command.name)
+    desk.write(f"environment:{state.name}", environments.keep(command, state, desk.actor))
+    state = desk.environment(command.name)
+    desk.write(estates.STREAM, estates.enlist(state.name, state.order, desk.estate()))
+    _answer(desk, command.name, command.target)
+
+
+def _answer(desk: Desk, name: str, target: str | None) -> None:
+    state = desk.environment(name)
+    going = state.retiring if target is None else target in state.leaving
+    gone = state.retired if target is None else target not in state.targets
+    desk.result.update(environment=name, state="retired" if gone else "retiring" if going else "kept")
+
+
+HANDLERS: Mapping[type[Command], Callable[[Any, Desk], None]] = {
+    RetireEnvironment: retire,
+    KeepEnvironment: keep,
+}

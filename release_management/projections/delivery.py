@@ -1,13 +1,14 @@
-"""The facts that delivery is measured by: one row per deployment, one per change that a release brings.
+"""The facts that delivery is measured by: one row per deployment, per release, and per change that a release states.
 
 Times are those of the records, each at least as late as the one before it, so that a clock that was set back makes no
-negative durations. `reached` is when users first met a deployment: the new version got traffic, or the old one lost
-it, or got all of it back where a way back had failed; where nothing routes, it ran.
+negative durations.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import MetaData, Table
+from sqlalchemy import Table
 
 from release_management.domain.deployment.events import (
     DeploymentAborting,
@@ -26,53 +27,34 @@ from release_management.domain.deployment.events import (
 )
 from release_management.domain.deployment.state import Phase
 from release_management.domain.moment import utc
-from release_management.domain.plan import Pause, Plan, Provision, Retire, Route
-from release_management.domain.record import Event
-from release_management.domain.release import ReleaseCreated
+from release_management.domain.precedence import order_key
+from release_management.domain.record import Event, timestamp
+from release_management.domain.release import Change, ReleaseCreated, ReleaseSucceeded
 from release_management.domain.words import Fact
-from release_management.projections.columns import document, key, position, tail, text
+from release_management.projections.columns import tail
+from release_management.projections.containing import (
+    Contents,
+    contains,
+    extended,
+    packed,
+    packed_parts,
+    unpacked,
+    unpacked_parts,
+)
+from release_management.projections.delivery_tables import (
+    SUSPECT_DAYS,
+    brought,
+    changes,
+    clock,
+    commits,
+    deliveries,
+    highest,
+    made,
+    reach,
+    releases,
+)
+from release_management.projections.exposure import leaving, reaching
 from release_management.projections.projection import Key, Projection, Rows, named
-
-METADATA = MetaData()
-
-deliveries = Table(
-    "delivery",
-    METADATA,
-    key("id"),
-    text("release", index=True),
-    text("application"),
-    text("version"),
-    text("environment"),
-    text("strategy"),
-    text("reverts", index=True),
-    text("planned"),
-    text("started"),
-    text("reached"),
-    text("failing"),
-    text("cause"),
-    text("finished", index=True),
-    text("outcome"),
-    text("place_time", index=True),
-    document("reaching"),
-    position(),
-    text("event"),
-)
-"""`failing` is when it began to go back, for `cause`. `position` and `event` are the record's that ended it.
-
-`place_time` orders the deployments that ended, of one application in one environment, by one look into its index.
-"""
-
-changes = Table(
-    "delivery_changes",
-    METADATA,
-    key("release"),
-    key("commit", index=True),
-    text("committed"),
-)
-"""`committed` is UTC, or nothing where what was said is no time."""
-
-clock = Table("delivery_clock", METADATA, key("name"), text("time"))
-"""The latest time that was seen."""
 
 _NOW = ("latest",)
 _ENDS: dict[type[Fact], Phase] = {
@@ -89,89 +71,172 @@ _MOVES = (DeploymentPlanned, DeploymentReplanned, DeploymentStarted, DeploymentS
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
-    """The deployment's row, that of the one which it tries again, the release's changes, the clock."""
+    """The rows of the deployment, the release, its changes, and what they are compared with."""
     fact = event.fact
     if isinstance(fact, ReleaseCreated):
+        yield releases, (tail(event.stream),)
         for change in fact.changes:
             yield changes, (tail(event.stream), change.commit)
+            yield commits, (fact.application, change.commit)
+    elif isinstance(fact, ReleaseSucceeded):
+        release = tail(event.stream)
+        yield releases, (release,)
+        yield deliveries, (fact.deployment,)
+        yield brought, (fact.environment, release)
+        yield reach, (fact.environment, _application(release))
     else:
         yield clock, _NOW
         yield deliveries, (tail(event.stream),)
-        if isinstance(fact, DeploymentPlanned) and fact.retries is not None:
-            yield deliveries, (fact.retries,)
+        if isinstance(fact, DeploymentPlanned):
+            yield brought, (fact.environment, fact.release)
+            if fact.retries is not None:
+                yield deliveries, (fact.retries,)
 
 
 def fold(event: Event, rows: Rows) -> None:
     """Take in one event."""
     fact = event.fact
     if isinstance(fact, ReleaseCreated):
-        for change in fact.changes:
-            rows.put(changes, (tail(event.stream), change.commit), committed=_utc(change.committed_at))
+        _create(event, fact, rows)
+        return
+    if isinstance(fact, ReleaseSucceeded):
+        _succeed(tail(event.stream), fact, rows)
         return
     now = _advanced(rows, event.envelope.time)
     id = (tail(event.stream),)
     match fact:
         case DeploymentPlanned():
-            tried = (rows.get(deliveries, (fact.retries,)) if fact.retries else None) or {}
+            _plan(id, fact, now, rows)
+        case DeploymentReplanned():
             rows.put(
                 deliveries,
                 id,
-                release=fact.release,
-                application=fact.application,
-                version=fact.version,
-                environment=fact.environment,
                 strategy=fact.strategy,
-                reverts=fact.reverts or tried.get("reverts"),
-                planned=now,
                 reaching=reaching(fact.plan),
+                leaving=leaving(fact.plan),
             )
-        case DeploymentReplanned():
-            rows.put(deliveries, id, strategy=fact.strategy, reaching=reaching(fact.plan))
         case DeploymentStarted():
             rows.put(deliveries, id, started=now)
-        case DeploymentStepSucceeded(leg="forward", step=step):
-            row = rows.get(deliveries, id) or {}
-            if row.get("reached") is None and step in (row.get("reaching") or ()):
-                rows.put(deliveries, id, reached=now)
+        case DeploymentStepSucceeded():
+            _take_step(id, fact, now, event.position, rows)
         case DeploymentAborting(cause=cause):
             rows.put(deliveries, id, failing=now, cause=cause)
         case _ if type(fact) in _ENDS:
-            row = rows.get(deliveries, id) or {}
-            rows.put(
-                deliveries,
-                id,
-                finished=now,
-                outcome=_ENDS[type(fact)].value,
-                place_time=f"{row.get('environment')}/{row.get('application')}/{now}/{event.position:020d}",
-                position=event.position,
-                event=event.envelope.id,
-            )
+            _end(id, event, _ENDS[type(fact)], now, rows)
         case _:
             pass
 
 
-def reaching(plan: Plan) -> list[int]:
-    """The forward steps that users notice."""
-    at_work = [step for step in plan.forward if not isinstance(step, Pause)]
-    routed = {(step.target, step.component) for step in at_work if isinstance(step, Route)}
-    new = {(s.target, s.component) for s in at_work if isinstance(s, Provision) and s.role == "candidate"}
-    found = []
-    for index, step in enumerate(plan.forward):
-        match step:
-            case Route(target=target, component=component, weights=weights):
-                moved = weights.get("candidate", 0) > 0 or weights.get("stable", 100) < 100
-                given_back = (target, component) not in new
-                noticed = moved or given_back or not any(weights.values())
-            case Retire(role=role):
-                noticed = role == "stable"
-            case Provision(target=target, component=component, role=role):
-                brought = role == "candidate" or (target, component) not in new
-                noticed = brought and (target, component) not in routed
-            case _:
-                noticed = False
-        if noticed:
-            found.append(index)
-    return found
+def _create(event: Event, fact: ReleaseCreated, rows: Rows) -> None:
+    parts = {component.name: order_key(component.version) for component in fact.components}
+    release = Contents(tail(event.stream), event.position, parts)
+    keys = [key for key in parts.values() if key is not None]
+    rows.put(
+        releases,
+        (release.release,),
+        application=fact.application,
+        position=event.position,
+        parts=packed_parts(parts),
+        made=made(fact.application, event.position),
+        highest=highest(fact.application, max(keys)) if keys else None,
+    )
+    for change in fact.changes:
+        _state(release, fact.application, change, rows)
+
+
+def _state(release: Contents, application: str, change: Change, rows: Rows) -> None:
+    """A release states a commit. A release that contains one that states it already brings it to nowhere first."""
+    rows.put(
+        changes,
+        (release.release, change.commit),
+        committed=_utc(change.committed_at),
+        application=application,
+    )
+    commit = (application, change.commit)
+    row = rows.get(commits, commit)
+    stated = list(row["stated"]) if row else []
+    reach = extended({}, release)
+    if not any(contains(reach, contents(each)) for each in stated):
+        rows.put(commits, commit, stated=[*stated, [release.release, release.position, packed_parts(release.parts)]])
+
+
+def contents(stored: Sequence[Any]) -> Contents:
+    """A release as `commits` and `releases` hold it."""
+    release, position, parts = stored
+    return Contents(str(release), int(position), unpacked_parts(parts))
+
+
+def _succeed(release: str, fact: ReleaseSucceeded, rows: Rows) -> None:
+    """It succeeded: what the environment had been brought before, and what it has now."""
+    place = (fact.environment, _application(release))
+    known = rows.get(reach, place)
+    before = known["reach"] if known else []
+    delivery = rows.get(deliveries, (fact.deployment,))
+    rows.put(deliveries, (fact.deployment,), first=known is None, before=before)
+    if delivery is None or delivery.get("reverts") is None:
+        rows.put(brought, (fact.environment, release), deployment=fact.deployment)
+    row = rows.get(releases, (release,))
+    added = Contents(release, row["position"], unpacked_parts(row["parts"])) if row else Contents(release, 0, {})
+    rows.put(reach, place, reach=packed(extended(unpacked(before), added)))
+
+
+def _plan(id: Key, fact: DeploymentPlanned, now: str, rows: Rows) -> None:
+    tried = (rows.get(deliveries, (fact.retries,)) if fact.retries else None) or {}
+    reverts = fact.reverts or tried.get("reverts")
+    had = rows.get(brought, (fact.environment, fact.release)) if reverts else None
+    rows.put(
+        deliveries,
+        id,
+        release=fact.release,
+        application=fact.application,
+        version=fact.version,
+        environment=fact.environment,
+        strategy=fact.strategy,
+        reverts=reverts,
+        restores=had["deployment"] if had else None,
+        planned=now,
+        reaching=reaching(fact.plan),
+        leaving=leaving(fact.plan),
+        exposed={},
+    )
+
+
+def _take_step(id: Key, fact: DeploymentStepSucceeded, now: str, position: int, rows: Rows) -> None:
+    """Users meet the new version somewhere, or no longer."""
+    row = rows.get(deliveries, id) or {}
+    exposed: dict[str, int] = row.get("exposed") or {}
+    forward = fact.leg == "forward"
+    where = ((row.get("reaching") if forward else row.get("leaving")) or {}).get(str(fact.step))
+    if where is None or (where in exposed) == forward:
+        return
+    if forward:
+        rows.put(deliveries, id, exposed={**exposed, where: fact.step})
+        if row.get("reached") is None:
+            place = f"{row['environment']}/{row['application']}/{now}/{position:020d}"
+            rows.put(deliveries, id, reached=now, place_reached=place)
+        return
+    remaining = {other: step for other, step in exposed.items() if other != where}
+    rows.put(deliveries, id, exposed=remaining, gone=None if remaining else now)
+
+
+def _end(id: Key, event: Event, outcome: Phase, now: str, rows: Rows) -> None:
+    row = rows.get(deliveries, id) or {}
+    gone = row.get("gone") or now if outcome is Phase.ROLLED_BACK else row.get("gone")
+    rows.put(
+        deliveries,
+        id,
+        finished=now,
+        outcome=outcome.value,
+        gone=gone,
+        suspect_until=timestamp(datetime.fromisoformat(now) + timedelta(days=SUSPECT_DAYS)),
+        place_time=f"{row.get('environment')}/{row.get('application')}/{now}/{event.position:020d}",
+        position=event.position,
+        event=event.envelope.id,
+    )
+
+
+def _application(release: str) -> str:
+    return release.partition("@")[0]
 
 
 def _advanced(rows: Rows, time: str) -> str:
@@ -189,4 +254,11 @@ def _utc(time: str) -> str | None:
         return None
 
 
-PROJECTION = Projection("delivery", 2, (deliveries, changes, clock), named(ReleaseCreated, *_MOVES, *_ENDS), keys, fold)
+PROJECTION = Projection(
+    "delivery",
+    3,
+    (deliveries, releases, changes, commits, brought, reach, clock),
+    named(ReleaseCreated, ReleaseSucceeded, *_MOVES, *_ENDS),
+    keys,
+    fold,
+)

@@ -10,9 +10,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from math import floor
 from typing import Literal
 
-DEFINITION = "dora/1"
-ATTRIBUTION_DAYS = 7
-"""An incident that nobody attributed is that of the newest deployment before it, unless that is older than this."""
+DEFINITION = "dora/2"
 Metric = Literal[
     "change_lead_time",
     "deployment_frequency",
@@ -43,7 +41,7 @@ class Delivery:
     failing: str | None = None
     cause: str | None = None
     reverts: str | None = None
-    first: bool = False
+    first: bool | None = False
 
     @property
     def succeeded(self) -> bool:
@@ -68,12 +66,16 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A commit that a successful deployment brought. `before`: an earlier one had brought it to the environment."""
+    """A commit that a successful deployment brought, and the release that states it.
+
+    `before`: an earlier deployment had brought it to the environment.
+    """
 
     deployment: str
     commit: str
     committed: str | None
-    before: bool = False
+    before: bool
+    stated_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,8 @@ class Facts:
     """What happened in a window: `deliveries` that finished in it, ordered by that and by position; what concerns them.
 
     `rollbacks` holds, per deployment that a rollback began to take back, the time at which the first one succeeded, or
-    None; `successors` the time at which the next deployment after it succeeded in its place.
+    None; `successors` the time at which the next deployment after it succeeded in its place; `returns`, per deployment,
+    the rollbacks that succeeded in going back to what it had brought.
     """
 
     window: Window
@@ -112,6 +115,7 @@ class Facts:
     incidents: Sequence[Incident] = ()
     rollbacks: Mapping[str, str | None] = field(default_factory=dict)
     successors: Mapping[str, str] = field(default_factory=dict)
+    returns: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def blamed_on(self) -> dict[str, list[Incident]]:
         """The incidents of each deployment that caused any."""
@@ -126,7 +130,8 @@ class Facts:
 class Item:
     """A deployment, or one change of it, that a metric looked at. `excluded` says why it is in neither number.
 
-    `counts`: whether it is in the numerator. `seconds` is its duration, `to` the time at which that ends.
+    `counts`: whether it is in the numerator. `seconds` is its duration, `to` the time at which that ends. `stated_by`:
+    the release that states the change.
     """
 
     delivery: Delivery
@@ -136,6 +141,7 @@ class Item:
     since: str | None = None
     to: str | None = None
     commit: str | None = None
+    stated_by: str | None = None
     why: tuple[str, ...] = ()
     incidents: tuple[Incident, ...] = ()
 
@@ -150,7 +156,7 @@ def lead_times(facts: Facts) -> list[Item]:
         if not delivery.succeeded or delivery.reverts is not None:
             continue
         brought = changes.get(delivery.id)
-        if brought is None:
+        if brought is None and delivery.first is not None:
             items.append(Item(delivery, counts=False, excluded="release_without_changes"))
         items += [_lead_time(delivery, change) for change in brought or ()]
     return items
@@ -167,9 +173,22 @@ def _lead_time(delivery: Delivery, change: Change) -> Item:
     elif change.committed > delivery.finished:
         excluded = "negative"
     if change.committed is None or excluded is not None:
-        return Item(delivery, counts=False, excluded=excluded, commit=change.commit, since=change.committed)
-    seconds = _seconds(change.committed, delivery.finished)
-    return Item(delivery, seconds=seconds, since=change.committed, to=delivery.finished, commit=change.commit)
+        return Item(
+            delivery,
+            counts=False,
+            excluded=excluded,
+            commit=change.commit,
+            stated_by=change.stated_by,
+            since=change.committed,
+        )
+    return Item(
+        delivery,
+        seconds=_seconds(change.committed, delivery.finished),
+        since=change.committed,
+        to=delivery.finished,
+        commit=change.commit,
+        stated_by=change.stated_by,
+    )
 
 
 def deployments(facts: Facts) -> list[Item]:
@@ -184,33 +203,56 @@ def _no_deployment(delivery: Delivery) -> str | None:
 
 
 def recoveries(facts: Facts) -> list[Item]:
-    """Per deployment that failed: from the failure until it was over. Those that are not over have no duration."""
-    return [_recovery(item, facts) for item in failures(facts) if item.counts and item.excluded is None]
+    """Per deployment that failed: from the failure until it was over. Those that are not over have no duration.
+
+    A rollback that succeeded, and whose version failed then, has failed as well.
+    """
+    blamed = facts.blamed_on()
+    items = []
+    for delivery in facts.deliveries:
+        if delivery.reached is None or (delivery.reverts is not None and not delivery.succeeded):
+            continue
+        incidents = tuple(blamed.get(delivery.id, ()))
+        if why := tuple(_why(delivery, delivery.id in facts.rollbacks, bool(incidents))):
+            items.append(_recovery(delivery, why, incidents, facts))
+    return items
 
 
-def _recovery(item: Item, facts: Facts) -> Item:
-    delivery = item.delivery
-    since = min([delivery.failing or delivery.finished, *(each.detected_at for each in item.incidents)])
+def _recovery(delivery: Delivery, why: tuple[str, ...], incidents: tuple[Incident, ...], facts: Facts) -> Item:
+    since = min([delivery.failing or delivery.finished, *(each.detected_at for each in incidents)])
     to: str | None
-    if item.incidents:
-        resolved = [each.resolved_at for each in item.incidents if each.resolved_at is not None]
-        to = max(resolved) if len(resolved) == len(item.incidents) else None
+    if incidents:
+        resolved = [each.resolved_at for each in incidents if each.resolved_at is not None]
+        to = max(resolved) if len(resolved) == len(incidents) else None
     elif delivery.outcome == "RolledBack":
         to = delivery.finished
     else:
         to = facts.rollbacks.get(delivery.id) or facts.successors.get(delivery.id)
     seconds = None if to is None else _seconds(since, to)
-    return Item(delivery, seconds=seconds, since=since, to=to, why=item.why, incidents=item.incidents)
+    return Item(delivery, seconds=seconds, since=since, to=to, why=why, incidents=incidents)
+
+
+AFTER_RETURN = "_after_return"
+"""Ends the reasons for which a version failed when a rollback had gone back to it."""
 
 
 def failures(facts: Facts) -> list[Item]:
-    """Of the deployments, those that needed somebody, or something, to step in. Each counts once."""
+    """Of the deployments, those that needed somebody, or something, to step in. Each counts once.
+
+    What fails after a rollback had gone back to it counts with the deployment that had brought it.
+    """
     blamed = facts.blamed_on()
     items = []
     for delivery in facts.deliveries:
-        incidents = tuple(blamed.get(delivery.id, ()))
-        why = tuple(_why(delivery, delivery.id in facts.rollbacks, bool(incidents)))
-        items.append(Item(delivery, bool(why), _no_deployment(delivery), why=why, incidents=incidents))
+        incidents = list(blamed.get(delivery.id, ()))
+        why = list(_why(delivery, delivery.id in facts.rollbacks, bool(incidents)))
+        for back in facts.returns.get(delivery.id, ()):
+            caused = blamed.get(back, ())
+            incidents += caused
+            why += ["reverted" + AFTER_RETURN] if back in facts.rollbacks else []
+            why += ["incident" + AFTER_RETURN] if caused else []
+        reasons = tuple(dict.fromkeys(why))
+        items.append(Item(delivery, bool(why), _no_deployment(delivery), why=reasons, incidents=tuple(incidents)))
     return items
 
 

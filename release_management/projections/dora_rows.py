@@ -7,7 +7,17 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from release_management.projections.dora import DEFINITION, ITEMS, Facts, Item, Metric, Window, quantile, ratio
+from release_management.projections.dora import (
+    AFTER_RETURN,
+    DEFINITION,
+    ITEMS,
+    Facts,
+    Item,
+    Metric,
+    Window,
+    quantile,
+    ratio,
+)
 
 DAY_SECONDS = 86_400.0
 _DURATIONS = ("change_lead_time", "failed_deployment_recovery_time")
@@ -83,9 +93,9 @@ def _buckets(finishes: Sequence[datetime], window: Window) -> list[dict[str, Any
 
 
 def _with_rollbacks(items: Sequence[Item]) -> dict[str, Any]:
-    """The same ratio where rollbacks are deployments as well."""
+    """The same ratio where rollbacks are deployments as well, so that each fails on its own."""
     every = [item for item in items if item.excluded in (None, "rollback")]
-    numerator = sum(item.counts for item in every)
+    numerator = sum(any(not reason.endswith(AFTER_RETURN) for reason in item.why) for item in every)
     return {"value": ratio(numerator, len(every)), "numerator": numerator, "denominator": len(every)}
 
 
@@ -107,6 +117,7 @@ DRILL_COLUMNS = (
     "position",
     "event",
     "commit",
+    "stated_by",
     "seconds",
     "since",
     "to",
@@ -133,6 +144,7 @@ def _shown(metric: Metric, item: Item) -> dict[str, Any]:
         of.position,
         of.event,
         item.commit,
+        item.stated_by,
         item.seconds,
         item.since,
         item.to,

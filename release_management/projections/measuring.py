@@ -1,26 +1,24 @@
 """The facts of a window, gathered from the read models for the metrics' formulas."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
-from sqlalchemy.sql.selectable import FromClause
 
 from release_management.domain.deployment.state import Phase
 from release_management.domain.environment import Tier
 from release_management.domain.moment import Moment, Zone
 from release_management.domain.names import GivenName
-from release_management.domain.record import timestamp
 from release_management.domain.words import Value
+from release_management.projections.arriving import TooManyChangesError, arrivals
+from release_management.projections.blaming import suspected
 from release_management.projections.bookkeeping import every_build
 from release_management.projections.delivery import PROJECTION as DELIVERY
-from release_management.projections.delivery import changes, deliveries
+from release_management.projections.delivery_tables import deliveries
 from release_management.projections.dora import (
-    ATTRIBUTION_DAYS,
-    Change,
     Delivery,
     Facts,
     Incident,
@@ -32,7 +30,7 @@ from release_management.projections.environments import PROJECTION as ENVIRONMEN
 from release_management.projections.environments import environments, every
 from release_management.projections.incidents import PROJECTION as INCIDENTS
 from release_management.projections.incidents import incidents
-from release_management.projections.projection import Row
+from release_management.projections.projection import Ask, Row
 
 NEEDED = (DELIVERY, INCIDENTS, ENVIRONMENTS)
 """The projections that an answer rests on."""
@@ -41,10 +39,6 @@ LAST_YEAR = 2200
 """Of a window; days and zones are reckoned with somewhat beyond it."""
 MAX_DEPLOYMENTS = 20_000
 MAX_CHANGES = 200_000
-Ask = Callable[[Select[Any]], Sequence[Row]]
-"""Carries a select out, at the moment at which the whole answer is."""
-
-
 _DELIVERY = [column for column in deliveries.c if column.name in {*Delivery.__dataclass_fields__, "place_time"}]
 
 
@@ -107,17 +101,31 @@ def gather(asked: WindowParams, ask: Ask) -> Facts:
     _known(asked.environment, ask)
     scope = _Scope(asked, ask)
     rows = scope.limited(scope.deliveries(), "deployments", MAX_DEPLOYMENTS)
-    reverted = ask(select(*_DELIVERY).where(deliveries.c.id.in_(scope.reverted)))
-    by_place_time = {str(row["place_time"]): str(row["id"]) for row in (*rows, *reverted)}
+    try:
+        changes = arrivals(rows, ask, MAX_CHANGES)
+    except TooManyChangesError:
+        raise _too_much("changes", MAX_CHANGES) from None
     return Facts(
         window=asked.window,
         deliveries=[_delivery(row) for row in rows],
-        changes=[Change(**row) for row in scope.limited(scope.changes(), "changes", MAX_CHANGES)],
-        incidents=[
-            _incident(row, by_place_time) for row in scope.limited(scope.incidents(), "incidents", MAX_DEPLOYMENTS)
-        ],
+        changes=changes,
+        incidents=[Incident(**row) for row in scope.limited(scope.incidents(), "incidents", MAX_DEPLOYMENTS)],
         rollbacks={str(row["reverts"]): row["succeeded"] for row in ask(scope.rollbacks())},
         successors={str(row["id"]): str(row["successor"]) for row in ask(scope.successors()) if row["successor"]},
+        returns=_grouped((str(row["restores"]), str(row["id"])) for row in ask(scope.returns())),
+    )
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found
+
+
+def _too_much(what: str, limit: int) -> UnanswerableError:
+    return UnanswerableError(
+        f"there are more than {limit:,} {what} in the window; ask for a shorter one, or for one application"
     )
 
 
@@ -142,85 +150,60 @@ class _Scope:
         )
         self.ids = select(at.id).where(*self.finished)
         self.reverted = select(at.reverts).where(*self.finished, at.reverts.is_not(None))
+        self.returned = select(at.id).where(at.restores.in_(self.ids), at.outcome == Phase.SUCCEEDED.value)
 
     def deliveries(self) -> Select[Any]:
-        """What finished in the window, and whether it was the first in its place."""
-        earlier = deliveries.alias("earlier")
-        first = ~exists(select(literal(1)).select_from(earlier).where(*_succeeded_before(earlier)))
-        query = select(*_DELIVERY, first.label("first")).where(*self.finished)
-        return query.order_by(deliveries.c.finished, deliveries.c.position)
+        """What finished in the window."""
+        return select(*_DELIVERY).where(*self.finished).order_by(deliveries.c.finished, deliveries.c.position)
 
     def limited(self, query: Select[Any], what: str, limit: int) -> Sequence[Row]:
         """All rows, unless there are too many."""
         rows = self._ask(query.limit(limit + 1))
         if len(rows) > limit:
-            raise UnanswerableError(
-                f"there are more than {limit:,} {what} in the window; ask for a shorter one, or for one application"
-            )
+            raise _too_much(what, limit)
         return rows
 
-    def changes(self) -> Select[Any]:
-        """What the successful deployments brought, and whether an earlier one had brought it there already."""
-        at, other, earlier = deliveries.c, changes.alias("other"), deliveries.alias("earlier")
-        before = exists(
-            select(literal(1))
-            .select_from(other.join(earlier, earlier.c.release == other.c.release))
-            .where(other.c.commit == changes.c.commit, *_succeeded_before(earlier))
-        )
-        return (
-            select(at.id.label("deployment"), changes.c.commit, changes.c.committed, before.label("before"))
-            .select_from(deliveries.join(changes, changes.c.release == at.release))
-            .where(*self.finished, at.outcome == Phase.SUCCEEDED.value)
-            .order_by(at.finished, at.position, changes.c.committed, changes.c.commit)
-        )
-
     def incidents(self) -> Select[Any]:
-        """Those that deployments of the window, or the ones that they take back, may have caused; or that they ended.
+        """Those that the window's deployments may have caused or have ended.
 
-        `newest` is the place and time of the newest deployment that had succeeded there by then.
+        So may the ones that they take back have, and the rollbacks that went back to what they had brought.
         """
-        at, newest = incidents.c, deliveries.alias("newest")
-        place = at.environment + "/" + at.application + "/"
-        blamed = (
-            select(newest.c.place_time)
+        at, concerned = incidents.c, deliveries.alias("concerned")
+        ids = or_(*(concerned.c.id.in_(some) for some in (self.ids, self.reverted, self.returned)))
+        ends = select(func.min(concerned.c.reached).label("since"), func.max(concerned.c.suspect_until).label("until"))
+        [met] = self._ask(ends.where(ids))
+        concerns = exists(
+            select(literal(1))
+            .select_from(concerned)
             .where(
-                newest.c.outcome == Phase.SUCCEEDED.value,
-                newest.c.environment == at.environment,
-                newest.c.application == at.application,
-                newest.c.place_time >= place,
-                newest.c.place_time <= place + at.detected_at + "/99999999999999999999",
+                ids,
+                concerned.c.environment == at.environment,
+                concerned.c.application == at.application,
+                concerned.c.reached <= at.detected_at,
+                concerned.c.suspect_until >= at.detected_at,
             )
-            .order_by(newest.c.place_time.desc())
-            .limit(1)
-            .scalar_subquery()
         )
-        late = datetime.fromisoformat(self._asked.until) + timedelta(days=ATTRIBUTION_DAYS)
-        left = select(deliveries.c.finished).where(deliveries.c.id.in_(self.reverted))
-        oldest = left.order_by(deliveries.c.finished).limit(1).scalar_subquery()
+        inferred = and_(at.detected_at >= (met["since"] or ""), at.detected_at <= (met["until"] or ""), concerns)
+        said = at.cause.in_(select(concerned.c.id).where(ids))
+        cause = case((at.attribution == "explicit", at.cause), else_=suspected())
         return (
-            select(at.id, at.attribution, at.detected_at, at.position, at.event, at.cause, at.remedy)
-            .add_columns(at.resolved_at, at.resolved_event, blamed.label("newest"))
-            .where(
-                *self._here(at.application, at.environment),
-                or_(
-                    and_(
-                        or_(at.detected_at >= self._asked.since, at.detected_at >= oldest),
-                        at.detected_at < timestamp(late),
-                    ),
-                    at.cause.in_(self.ids),
-                    at.cause.in_(self.reverted),
-                    at.remedy.in_(self.ids),
-                ),
-            )
+            select(at.id, at.attribution, at.detected_at, at.position, at.event, at.remedy)
+            .add_columns(at.resolved_at, at.resolved_event, cause.label("deployment"))
+            .where(*self._here(at.application, at.environment), or_(inferred, said, at.remedy.in_(self.ids)))
             .order_by(at.position)
         )
+
+    def returns(self) -> Select[Any]:
+        """The rollbacks that succeeded in going back to what deployments of the window had brought."""
+        at = deliveries.c
+        return select(at.id, at.restores).where(at.id.in_(self.returned)).order_by(at.position)
 
     def rollbacks(self) -> Select[Any]:
         """What a rollback began to take back, be it under way still, and when the first one succeeded."""
         at = deliveries.c
         done = case((at.outcome == Phase.SUCCEEDED.value, at.finished))
         began = select(at.reverts, func.min(done).label("succeeded")).where(at.started.is_not(None))
-        return began.where(at.reverts.in_(self.ids)).group_by(at.reverts)
+        return began.where(or_(at.reverts.in_(self.ids), at.reverts.in_(self.returned))).group_by(at.reverts)
 
     def successors(self) -> Select[Any]:
         """When the next deployment succeeded in the place of one that got stuck, or that was to be taken back."""
@@ -251,30 +234,5 @@ class _Scope:
             yield environment.in_(select(environments.c.name).where(environments.c.tier == self._asked.tier))
 
 
-def _succeeded_before(earlier: FromClause) -> tuple[ColumnElement[bool], ...]:
-    """`earlier` succeeded in the place of a deployment before that did."""
-    at, it = deliveries.c, earlier.c
-    return (
-        it.outcome == Phase.SUCCEEDED.value,
-        it.environment == at.environment,
-        it.application == at.application,
-        it.place_time >= at.environment + "/" + at.application + "/",
-        it.place_time < at.place_time,
-    )
-
-
 def _delivery(row: Row) -> Delivery:
     return Delivery(**{name: value for name, value in row.items() if name != "place_time"})
-
-
-def _incident(row: Row, by_place_time: dict[str, str]) -> Incident:
-    """With its deployment; one that is of no concern here is none."""
-    newest = None if row["newest"] is None else str(row["newest"])
-    cause = row["cause"] if row["attribution"] == "explicit" or newest is None else _recent(row, newest, by_place_time)
-    kept = {name: value for name, value in row.items() if name not in ("cause", "newest")}
-    return Incident(**kept, deployment=cause)
-
-
-def _recent(row: Row, newest: str, by_place_time: dict[str, str]) -> str | None:
-    age = datetime.fromisoformat(row["detected_at"]) - datetime.fromisoformat(newest.split("/")[2])
-    return by_place_time.get(newest) if age <= timedelta(days=ATTRIBUTION_DAYS) else None

@@ -1,15 +1,17 @@
 """What a projection is: tables, the keys that an event touches, and a pure fold over rows."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, get_args
 
-from sqlalchemy import Table
+from sqlalchemy import Select, Table
 
 from release_management.domain.record import Event
 
 Key = tuple[Any, ...]
 Row = Mapping[str, Any]
+Ask = Callable[[Select[Any]], Sequence[Row]]
+"""Carries a select out, at the moment at which the whole answer is."""
 
 
 class Rows(Protocol):

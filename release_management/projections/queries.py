@@ -23,7 +23,7 @@ from release_management.projections import (
     running,
     trail,
 )
-from release_management.projections.projection import Projection, Row
+from release_management.projections.projection import Ask, Projection, Row
 
 Limit = Annotated[int, Field(ge=1, le=1000)]
 Position = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -137,7 +137,7 @@ class Query(Generic[P]):
     select: Callable[[P], Select[Any]]
     shape: Callable[[Sequence[Row]], list[dict[str, Any]]] = _as_they_are
 
-    def answer(self, asked: P, ask: measuring.Ask) -> list[dict[str, Any]]:
+    def answer(self, asked: P, ask: Ask) -> list[dict[str, Any]]:
         """The rows, as `ask` finds them."""
         return self.shape(ask(self.select(asked)))
 
@@ -149,7 +149,7 @@ class Calculation(Generic[P]):
     name: str
     params: type[P]
     projections: tuple[Projection, ...]
-    answer: Callable[[P, measuring.Ask], list[dict[str, Any]]]
+    answer: Callable[[P, Ask], list[dict[str, Any]]]
     columns: tuple[str, ...]
 
 

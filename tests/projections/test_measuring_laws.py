@@ -1,6 +1,5 @@
 """The metrics of any history are those that one gets by reading its events one after the other."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from statistics import quantiles
 from typing import Any
@@ -8,22 +7,30 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from semver import Version
 
 from release_management.adapters.read_model import Projector, ReadStore
 from release_management.domain.deployment import events
 from release_management.domain.incident import IncidentAttributed, IncidentOpened, IncidentResolved
 from release_management.domain.release import ReleaseCreated
-from release_management.projections import delivery, environments, incidents
 from release_management.projections.dora import ITEMS
+from release_management.projections.measuring import NEEDED
 from tests.profiles import times
 from tests.projections.story import REGISTRY
 from tests.projections.timeline import ENDS, Timeline, day
 
-NEEDED = (delivery.PROJECTION, incidents.PROJECTION, environments.PROJECTION)
 WINDOWS = st.tuples(st.integers(0, 9), st.integers(1, 12)).map(lambda it: (it[0], sum(it)))
+VERSIONS = ("1.0.0", "1.0.1", "1.1.0-rc.2", "1.1.0-rc.10", "1.1.0", "2.0.0")
+COMPONENTS: tuple[dict[str, str] | tuple[str, ...], ...] = (
+    ("web",),
+    ("web",),
+    ("api", "web"),
+    ("api",),
+    {"api": "1.1.0", "web": "1.0.0"},
+)
 TURNS = st.lists(
     st.tuples(
-        st.sampled_from(["deploy", "deploy", "deploy", "back", "incident", "incident"]),
+        st.sampled_from(["release", "release", "deploy", "deploy", "deploy", "back", "back", "incident", "incident"]),
         st.sampled_from([0.0, 0.25, 1.0, 3.0]),
         st.sampled_from(sorted(ENDS)),
         st.booleans(),
@@ -31,21 +38,26 @@ TURNS = st.lists(
         st.integers(0, 9),
     ),
     min_size=6,
-    max_size=18,
+    max_size=24,
 )
 
 
 def history(turns: list[tuple[str, float, str, bool, int, int]]) -> Timeline:
     timeline = Timeline()
-    for version in range(4):
-        commits = {f"aaaa{commit}": float(2 * version - 1) for commit in range(version, version + 2)}
-        timeline.release(f"{version}.0.0", commits if version != 2 else {})
-        timeline.release(f"{version}.0.0", application="till")
-    now, known = 0.0, [""]
+    now, known, releases = 0.0, [""], ["1.0.0"]
+    for application in ("shop", "till"):
+        timeline.release("1.0.0", {"aaaa0": -1.0}, application=application)
     for number, (what, later, outcome, flag, one, other) in enumerate(turns):
         now += later
         chosen = known[one % len(known)] or None
-        if what == "incident":
+        if what == "release":
+            version = VERSIONS[one % len(VERSIONS)]
+            if version not in releases:
+                commits = {f"aaaa{commit}": now - 2 for commit in {one, other} if commit > 2}
+                timeline.release(version, commits, at=now, components=COMPONENTS[other % len(COMPONENTS)])
+                timeline.release(version, at=now, application="till")
+                releases.append(version)
+        elif what == "incident":
             remedy = known[other % len(known)] or None
             blames: dict[str, Any] = {"cause": chosen} if flag else {}
             timeline.incident(
@@ -57,27 +69,33 @@ def history(turns: list[tuple[str, float, str, bool, int, int]]) -> Timeline:
                 application="till" if one == 9 else "shop",
                 **blames,
             )
-            continue
-        reverts = chosen if what == "back" else None
-        id = timeline.deploy(
-            f"d-{number}",
-            now,
-            f"{other % 4}.0.0",
-            None if what == "back" and other > 5 else outcome if one > 3 else "Succeeded",
-            reached=flag or other > 2,
-            cause="superseded" if one == 5 else "failed",
-            reverts=reverts,
-            application="till" if one == 8 else "shop",
-        )
-        known.append(id)
+        else:
+            began, now = now, now + (other % 3) / 2
+            result = None if what == "back" and other > 7 else outcome if one > 4 else "Succeeded"
+            returned = result in ("RolledBack", "RollbackFailed") and flag
+            known.append(
+                timeline.deploy(
+                    f"d-{number}",
+                    now,
+                    releases[other % len(releases)],
+                    result,
+                    began=began,
+                    back=now - 0.125 if returned and now > began else None,
+                    failing=began if returned and now > began else None,
+                    reached=flag or other > 2,
+                    cause="superseded" if one == 5 else "failed",
+                    reverts=chosen if what == "back" else None,
+                    application="till" if one == 8 else "shop",
+                )
+            )
     return timeline
 
 
 def by_hand(timeline: Timeline, since: int, until: int) -> dict[str, Any]:
-    """The same numbers, from the events alone."""
+    """The same numbers, from the events alone: slowly, one question after the other."""
     runs: dict[str, dict[str, Any]] = {}
     troubles: dict[str, dict[str, Any]] = {}
-    commits: dict[str, dict[str, str]] = {}
+    releases: dict[str, dict[str, Any]] = {}
     for recorded in timeline.log.records:
         [event] = REGISTRY.read(recorded)
         fact, time = event.fact, event.envelope.time
@@ -85,17 +103,25 @@ def by_hand(timeline: Timeline, since: int, until: int) -> dict[str, Any]:
         trouble = troubles.setdefault(event.stream.partition(":")[2], {})
         match fact:
             case ReleaseCreated():
-                commits[f"{fact.application}@{fact.version}"] = {it.commit: it.committed_at for it in fact.changes}
+                parts = {part.name: Version.parse(part.version) for part in fact.components}
+                commits = {it.commit: it.committed_at for it in fact.changes}
+                name = f"{fact.application}@{fact.version}"
+                releases[name] = {"made": event.position, "parts": parts, "commits": commits, "of": fact.application}
             case events.DeploymentPlanned():
                 run |= {"of": fact.application, "release": fact.release, "reverts": fact.reverts}
+                run["planned"] = event.position
             case events.DeploymentStarted():
                 run["began"] = True
-            case events.DeploymentStepSucceeded(step=2):
-                run["met"] = True
+            case events.DeploymentStepSucceeded(leg="forward", step=2):
+                run |= {"met": time, "met_order": event.position}
+            case events.DeploymentStepSucceeded(leg="rollback"):
+                run["gone"] = time
             case events.DeploymentAborting(cause=cause):
                 run |= {"cause": cause, "failing": time}
             case _ if event.stream.startswith("deployment:") and fact in ENDS.values():
                 run |= {"end": fact.NAME.partition(".")[2], "time": time, "order": event.position}
+                if fact.NAME == "deployment.rolled_back":
+                    run.setdefault("gone", time)
             case IncidentOpened():
                 trouble |= {"of": fact.application, "at": fact.detected_at, "cause": fact.cause}
                 trouble |= {"explicit": fact.attribution == "explicit", "over": None, "remedy": None}
@@ -105,53 +131,95 @@ def by_hand(timeline: Timeline, since: int, until: int) -> dict[str, Any]:
                 trouble |= {"over": fact.resolved_at, "remedy": fact.remedy}
             case _:
                 pass
-    ended = {id: run for id, run in runs.items() if "end" in run}
-    reverted = {run["reverts"] for run in runs.values() if run.get("began")}
     met = [it for it in troubles.values() if it]
     for trouble in met:
         if not trouble["explicit"]:
-            earlier = [
-                (run["time"], run["order"], id)
-                for id, run in ended.items()
-                if run["end"] == "succeeded" and run["of"] == trouble["of"] and run["time"] <= trouble["at"]
-            ]
-            newest = max(earlier, default=None)
-            fresh = newest is not None and _days(newest[0], trouble["at"]) <= 7
-            trouble["cause"] = newest[2] if newest is not None and fresh else None
-    return _five(ended, reverted, met, commits, since, until)
+            trouble["cause"] = _had_the_traffic(runs, trouble)
+    return _five({id: run for id, run in runs.items() if "planned" in run}, met, releases, since, until)
+
+
+def _had_the_traffic(runs: dict[str, dict[str, Any]], trouble: dict[str, Any]) -> str | None:
+    """The last deployment that users met before, and had not left by then."""
+    met = [
+        (run["met"], run["met_order"], id)
+        for id, run in runs.items()
+        if "met" in run
+        and run["of"] == trouble["of"]
+        and run["met"] <= trouble["at"]
+        and ("gone" not in run or run["gone"] > trouble["at"])
+    ]
+    id = max(met, default=("", 0, None))[2]
+    stale = id is not None and "time" in runs[id] and _days(runs[id]["time"], trouble["at"]) > 7
+    return None if stale else id
+
+
+def _contained(release: dict[str, Any], brought: list[dict[str, Any]]) -> bool:
+    """Whether each of its components was brought by a release that is no older and has no lower version of it."""
+    return all(
+        any(it["made"] >= release["made"] and name in it["parts"] and it["parts"][name] >= version for it in brought)
+        for name, version in release["parts"].items()
+    )
+
+
+def _arriving(
+    id: str, runs: dict[str, dict[str, Any]], releases: dict[str, dict[str, Any]]
+) -> list[tuple[str, str]] | None:
+    """The commits, with their times, that came with a deployment and not before; None where it was the first."""
+    run = runs[id]
+    successes = [it for it in runs.values() if it.get("end") == "succeeded" and it["of"] == run["of"]]
+    before = [releases[it["release"]] for it in successes if it["order"] < run["order"]]
+    if not before:
+        return None
+    after = [*before, releases[run["release"]]]
+    mine = [it for it in releases.values() if it["of"] == run["of"]]
+    own = releases[run["release"]]["commits"]
+    there = {commit for it in mine if _contained(it, before) for commit in it["commits"]}
+    came = {commit: time for it in mine if _contained(it, after) for commit, time in it["commits"].items()} | own
+    return [(commit, time) for commit, time in came.items() if commit not in there]
 
 
 def _five(
-    ended: dict[str, dict[str, Any]],
-    reverted: set[str | None],
+    runs: dict[str, dict[str, Any]],
     troubles: list[dict[str, Any]],
-    commits: Mapping[str, Mapping[str, str]],
+    releases: dict[str, dict[str, Any]],
     since: int,
     until: int,
 ) -> dict[str, Any]:
+    ended = {id: run for id, run in runs.items() if "end" in run}
     wanted = {id: run for id, run in ended.items() if day(since) <= run["time"] < day(until)}
-    leads, recovered, still = [], [], 0
+    reverted = {run["reverts"] for run in runs.values() if run.get("began")}
+    returned: dict[str, list[str]] = {}
+    for id, run in ended.items():
+        if run["reverts"] is not None and run["end"] == "succeeded":
+            brought = [
+                (it["order"], other)
+                for other, it in ended.items()
+                if it["end"] == "succeeded" and it["reverts"] is None and it["release"] == run["release"]
+                if it["order"] < run["planned"]
+            ]
+            returned.setdefault(max(brought, default=(0, ""))[1], []).append(id)
+    leads: list[float] = []
+    recovered, still = [], 0
     failed, everything, reworked = 0, 0, 0
     for id, run in wanted.items():
         mine = [it for it in troubles if it["cause"] == id]
         if run["end"] == "succeeded" and run["reverts"] is None:
-            successes = [it for it in ended.values() if it["end"] == "succeeded" and it["of"] == run["of"]]
-            before = [it for it in successes if it["order"] < run["order"]]
-            seen = {commit for it in before for commit in commits.get(it["release"], {})}
-            for commit, made in commits.get(run["release"], {}).items():
-                if before and commit not in seen and made <= run["time"]:
-                    leads.append(_days(made, run["time"]))
-        if not run.get("met"):
+            arrived = _arriving(id, ended, releases) or []
+            leads += [_days(made, run["time"]) for _, made in arrived if made <= run["time"]]
+        if "met" not in run:
             continue
         everything += 1
         because = [it for it in troubles if it["remedy"] == id or (it["cause"] == run["reverts"] is not None)]
         reworked += any(it["at"] < run["time"] for it in because)
-        if run["reverts"] is not None:
-            continue
         went = run["end"] != "succeeded" and not (run["end"] == "rolled_back" and run["cause"] == "superseded")
-        if not (went or mine or id in reverted):
+        bad = went or bool(mine) or id in reverted
+        if run["reverts"] is None:
+            again = [back for back in returned.get(id, []) if back in reverted or _blames(troubles, back)]
+            failed += bad or bool(again)
+        elif run["end"] != "succeeded":
             continue
-        failed += 1
+        if not bad:
+            continue
         start = min([run.get("failing", run["time"]), *(it["at"] for it in mine)])
         over: str | None
         if mine:
@@ -176,6 +244,10 @@ def _five(
         "deployment_rework_rate": (reworked / everything if everything else None, reworked, everything),
         "deployment_success_rate": (sum(run["end"] == "succeeded" for run in tried), len(tried)),
     }
+
+
+def _blames(troubles: list[dict[str, Any]], id: str) -> bool:
+    return any(it["cause"] == id for it in troubles)
 
 
 def _days(since: str, to: str) -> float:

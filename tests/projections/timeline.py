@@ -17,8 +17,9 @@ from release_management.domain.environment import ApprovalRule, EnvironmentConfi
 from release_management.domain.incident import IncidentAttributed, IncidentOpened, IncidentResolved
 from release_management.domain.plan import Plan
 from release_management.domain.record import Envelope, Recorded, encode, timestamp
-from release_management.domain.release import Change, ReleaseCreated
+from release_management.domain.release import Change, ReleaseCreated, ReleaseSucceeded
 from release_management.domain.words import Fact
+from release_management.projections.exposure import leaving
 from tests.projections.story import ANN, DIGEST, MemoryLog, binding, compiled, component, sealed
 
 DAY_ZERO = datetime(2026, 11, 2, tzinfo=UTC)
@@ -52,9 +53,15 @@ class Timeline:
         self.tell(at, f"environment:{name}", configured)
 
     def release(
-        self, version: str, commits: Mapping[str, float | str] | None = None, application: str = "shop", at: float = 0
+        self,
+        version: str,
+        commits: Mapping[str, float | str] | None = None,
+        application: str = "shop",
+        at: float = 0,
+        components: Mapping[str, str] | Sequence[str] = ("web",),
     ) -> None:
-        """A release with commits that were made at times: days, or texts."""
+        """A release with commits that were made at times: days, or texts. Components may have versions of their own."""
+        versions = components if isinstance(components, Mapping) else dict.fromkeys(components, version)
         changes = tuple(
             Change(commit=commit, committed_at=when if isinstance(when, str) else day(when))
             for commit, when in (commits or {}).items()
@@ -63,7 +70,7 @@ class Timeline:
             application=application,
             version=version,
             author=ANN,
-            components=(component("web", version),),
+            components=tuple(component(name, own) for name, own in versions.items()),
             changes=changes,
             content=DIGEST,
         )
@@ -80,6 +87,7 @@ class Timeline:
         environment: str = "production",
         reached: bool = True,
         failing: float | None = None,
+        back: float | None = None,
         cause: str = "failed",
         began: float | None = None,
         reverts: str | None = None,
@@ -88,7 +96,9 @@ class Timeline:
     ) -> str:
         """A deployment that ends at a time, or (`outcome` None) is still under way. Its id.
 
-        `failing`: it began to go back then, for `cause`. `plan`: another than the canary's, and all of it is done.
+        `began`: when it did all its steps, so that users met it. `failing`: it began to go back then, for `cause`; the
+        old version had all traffic again at `back`, and not before it ended unless said. `plan`: another than the
+        canary's, and all of it is done.
         """
         stream = f"deployment:{id}"
         began = at if began is None else began
@@ -113,8 +123,15 @@ class Timeline:
         if failing is not None or outcome in ("RolledBack", "RollbackFailed"):
             aborting = DeploymentAborting.model_validate({"cause": cause, "reason": "why"})
             self.tell(at if failing is None else failing, stream, aborting)
+        if back is not None:
+            for step in map(int, leaving(plan or _PLAN)):
+                done = DeploymentStepSucceeded(leg="rollback", step=step, attempt=1, wave=step, observedat=day(back))
+                self.tell(back, stream, done)
         if outcome is not None:
             self.tell(at, stream, ENDS[outcome])
+        if outcome == "Succeeded":
+            succeeded = ReleaseSucceeded(environment=environment, deployment=id)
+            self.tell(at, f"release:{application}@{version}", succeeded)
         return id
 
     def incident(
@@ -127,10 +144,12 @@ class Timeline:
         resolved: float | None = None,
         remedy: str | None = None,
         attributed: Sequence[str | None] = (),
+        at: float | None = None,
         application: str = "shop",
         environment: str = "production",
     ) -> None:
-        """An incident, and what was said of it later."""
+        """An incident, and what was said of it later. `at`: when it was opened, else when it was detected."""
+        opened_at = detected if at is None else at
         is_explicit = cause is not None if explicit is None else explicit
         opened = IncidentOpened(
             incident=id,
@@ -141,7 +160,7 @@ class Timeline:
             cause=cause,
             attribution="explicit" if is_explicit else "inferred",
         )
-        self.tell(detected, f"incident:{id}", opened, *(IncidentAttributed(cause=each) for each in attributed))
+        self.tell(opened_at, f"incident:{id}", opened, *(IncidentAttributed(cause=each) for each in attributed))
         if resolved is not None:
             self.tell(resolved, f"incident:{id}", IncidentResolved(resolved_at=day(resolved), remedy=remedy))
 

@@ -50,11 +50,16 @@ def table(*columns: str, rows: Iterable[Iterable[object]], title: str | None = N
 
 
 class Environment(View):
-    """Where releases go, and what runs there."""
+    """Where releases go, and what runs there.
+
+    `tier_source`: "name" where the tier follows from the name, "default" where the name says none; None where it was
+    stated.
+    """
 
     name: str
     label: str
     tier: str
+    tier_source: str | None = None
     order: int
     approval: dict[str, Any] = {}
     targets: tuple[dict[str, Any], ...] = ()
@@ -66,7 +71,8 @@ class Environment(View):
     def render(self) -> RenderableType:
         """One line, then what runs."""
         need = self.approval.get("required", 0)
-        head = f"{self.name} ({self.label}, {self.tier})" + (f", {need} approval(s)" if need else "")
+        tier = told_tier(self.tier, self.tier_source)
+        head = f"{self.name} ({self.label}, {tier})" + (f", {need} approval(s)" if need else "")
         if self.retired:
             head += f"\nretired at {self.retired}; to take it back: relman env keep {self.name}"
         elif self.retiring:
@@ -75,6 +81,13 @@ class Environment(View):
         if not self.running:
             return Text(f"{head}\nnothing runs here yet")
         return Group(Text(head), running_table(self.running))
+
+
+def told_tier(tier: str, source: str | None) -> str:
+    """The tier, and why it is that one where nobody has stated it."""
+    if source is None:
+        return tier
+    return f"{tier} by its name" if source == "name" else f"{tier}, as its name says no tier"
 
 
 class Running(View):
@@ -499,6 +512,7 @@ class Measured(View):
     """What stands behind a metric: a deployment, or one change of it, with the records that say so.
 
     `counted` is numerator, denominator, censored or excluded; `event` and `position` are the record's that ended it.
+    `stated_by` is the release that states the change; another than `release` where that was skipped.
     """
 
     metric: str
@@ -513,11 +527,19 @@ class Measured(View):
     position: int
     event: str
     commit: str | None = None
+    stated_by: str | None = None
     seconds: float | None = None
     since: str | None = None
     to: str | None = None
     why: tuple[str, ...] = ()
     incidents: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def reasons(self) -> str:
+        """Why it counts: the reasons with their incidents, or the change with the release that states it."""
+        if self.commit is not None:
+            return self.commit if self.stated_by in (None, self.release) else f"{self.commit} of {self.stated_by}"
+        return ", ".join([*(reason.replace("_", " ") for reason in self.why), *(it["id"] for it in self.incidents)])
 
 
 def _missing(parked: int) -> str:

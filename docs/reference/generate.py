@@ -28,9 +28,10 @@ from release_management.adapters.nats import asyncapi, permissions, streams
 from release_management.cli.manifest import models as manifest
 from release_management.domain import orders, plan, record, registry
 from release_management.domain.compiler import compile_plan
-from release_management.domain.environment import TIERS, Target
+from release_management.domain.environment import Target
 from release_management.domain.sheet import Stand
 from release_management.domain.strategies import STRATEGIES, AnyOptions, StrategyName
+from release_management.domain.tiers import DEFAULT_TIER, NOT, TIERS
 from release_management.manager import ReleaseManager
 from release_management.projections import running
 from release_management.projections.queries import QUERIES, AnyQuery, Calculation
@@ -173,7 +174,17 @@ def settings() -> str:
         yield from ("| a word in the name | tier |", "|---|---|")
         for word, tier in TIERS.items():
             yield row(f"`{word}`", tier)
-        yield from ("| any other | development |", "")
+        yield from (f"| any other | {DEFAULT_TIER} |", "")
+        denials = " or ".join(f"`{word}`" for word in NOT)
+        yield from (
+            "A number before or behind a word does not count (`prod2`), and words are whole: `livestream` says",
+            f"nothing. After {denials}, or before `like`, a word says nothing (`non-production`, `nonprod`,",
+            "`prod-like`). After `pre`, production is staging (`pre-prod`, `preprod`). A name that says production and",
+            "another tier is of the other one (`prod-test`); of others the first counts. `relman apply`,",
+            "`relman env show` and Python say that a tier follows from the name, or that the name says none; `tier`",
+            "states another.",
+            "",
+        )
 
     return page(
         "Settings of the executors",

@@ -104,7 +104,7 @@ def _show_items(found: list[dict[str, Any]]) -> None:
             each.outcome,
             short_time(each.finished),
             each.excluded.replace("_", " ") if each.excluded else each.counted,
-            ", ".join(each.why) or each.commit,
+            each.reasons,
             None if each.seconds is None else span(each.seconds),
             each.position,
             each.event,

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self, assert_never
 from pydantic import Field, JsonValue, model_validator
 
 from release_management.domain.names import ByName, GivenName, Labelled, Written
+from release_management.domain.tiers import DEFAULT_TIER, Tier, said_tier
 from release_management.domain.words import (
     ActorId,
     Command,
@@ -23,25 +24,8 @@ from release_management.domain.words import (
 
 MAX_TARGETS = 1_000
 """The targets of one environment."""
-Tier = Literal["development", "testing", "staging", "production"]
-TIERS: dict[str, Tier] = {
-    "dev": "development",
-    "development": "development",
-    "test": "testing",
-    "testing": "testing",
-    "qa": "testing",
-    "stage": "staging",
-    "staging": "staging",
-    "uat": "staging",
-    "prod": "production",
-    "production": "production",
-    "live": "production",
-}
-
-
-def tier_of(name: str) -> Tier:
-    """The tier that an environment's name suggests (`prod-eu` is production); `development` where it says nothing."""
-    return next((TIERS[word] for word in name.split("-") if word in TIERS), "development")
+TierSource = Literal["name", "default"]
+"""Where a tier comes from that nobody has stated: the environment's name says it, or nothing does."""
 
 
 class ApprovalRule(Value):
@@ -78,7 +62,10 @@ class Target(Labelled):
 
 
 class EnvironmentConfigured(Fact):
-    """The environment is as stated from now on; its targets are stated on their own."""
+    """The environment is as stated from now on; its targets are stated on their own.
+
+    `tier_source`: nobody has stated the tier. Older records do not say so.
+    """
 
     NAME: ClassVar[str] = "environment.configured"
     name: Name
@@ -87,6 +74,7 @@ class EnvironmentConfigured(Fact):
     order: int
     approval: ApprovalRule
     variables: dict[str, str] = {}
+    tier_source: TierSource | None = None
 
 
 class TargetConfigured(Fact):
@@ -212,7 +200,8 @@ class Environment:
 
     name: str = ""
     label: str = ""
-    tier: Tier = "development"
+    tier: Tier = DEFAULT_TIER
+    tier_source: TierSource | None = None
     order: int = 0
     approval: ApprovalRule = field(default_factory=lambda: ApprovalRule(required=0))
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -243,6 +232,7 @@ def evolve(state: Environment, event: EnvironmentEvent) -> Environment:
                 name=event.name,
                 label=event.label,
                 tier=event.tier,
+                tier_source=event.tier_source,
                 order=event.order,
                 approval=event.approval,
                 variables=event.variables,
@@ -299,7 +289,7 @@ def decide(command: ConfigureEnvironment, state: Environment, approval: Approval
             f"relman env keep {command.name} --target {leaving[0]}"
         )
     exists = bool(state.name)
-    tier = command.tier or (state.tier if exists else tier_of(command.name))
+    tier, source = _tier(command, state)
     if approval is None:
         approval = state.approval if exists else ApprovalRule(required=1 if tier == "production" else 0)
     configured = EnvironmentConfigured(
@@ -309,6 +299,7 @@ def decide(command: ConfigureEnvironment, state: Environment, approval: Approval
         order=state.order if command.order is None else command.order,
         approval=approval,
         variables=dict(state.variables) if command.variables is None else command.variables,
+        tier_source=source,
     )
     facts: list[EnvironmentEvent] = []
     if not exists or evolve(state, configured) != state:
@@ -348,3 +339,13 @@ def keep(command: KeepEnvironment, state: Environment, actor: str) -> list[Envir
     else:
         raise Refused(f"environment {state.name} has no target {command.target!r}; configure it to have it again")
     return [RetirementCancelled(target=command.target, by=actor)] if going else []
+
+
+def _tier(command: ConfigureEnvironment, state: Environment) -> tuple[Tier, TierSource | None]:
+    """The tier, and where it comes from unless somebody has stated it."""
+    if command.tier is not None:
+        return command.tier, None
+    if state.name:
+        return state.tier, state.tier_source
+    said = said_tier(command.name)
+    return (DEFAULT_TIER, "default") if said is None else (said, "name")

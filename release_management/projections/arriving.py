@@ -7,8 +7,16 @@ from typing import Any
 from sqlalchemy import and_, select
 
 from release_management.domain.deployment.state import Phase
-from release_management.projections.containing import Contents, Reach, contains, extended, unpacked
-from release_management.projections.delivery import contents
+from release_management.projections.containing import (
+    ANY,
+    Contents,
+    Reach,
+    contains,
+    contents,
+    extended,
+    points,
+    unpacked,
+)
 from release_management.projections.delivery_tables import changes, commits, deliveries, highest, made, releases
 from release_management.projections.dora import Change
 from release_management.projections.projection import Ask, Row
@@ -84,17 +92,20 @@ def _pending(application: str, reach: Reach, brought: Sequence[Contents], ask: A
     """
     columns = releases.c
     last = made(application, max(each.position for each in brought))
-    points = [reach.get(component) for release in brought for component in release.parts]
-    newest = [max(each, key=lambda point: point[0]) for each in points if each]
-    earliest = min(at for at, _ in newest) if len(newest) == len(points) else 0
+    named = {component for release in brought for component in release.parts}
+    if any(release.complete for release in brought):
+        named |= {ANY, *reach}
+    there = [points(reach, component) for component in named]
+    newest = [max(each, key=lambda point: point[0]) for each in there if each]
+    earliest = min(at for at, _ in newest) if len(newest) == len(there) else 0
     younger = and_(columns.made > made(application, earliest), columns.made <= last)
     found = {each.release: each for each in _asked(younger, ask)}
     if keys := [key for _, key in newest if key is not None]:
         lowest, end = highest(application, min(keys)), highest(application, "~")
         found |= {each.release: each for each in _asked(and_(columns.highest > lowest, columns.highest < end), ask)}
     upto = max(each.position for each in brought)
-    there = (each for each in found.values() if each.position <= upto and not contains(reach, each))
-    return sorted(there, key=lambda each: each.position)
+    missing = (each for each in found.values() if each.position <= upto and not contains(reach, each))
+    return sorted(missing, key=lambda each: each.position)
 
 
 def _changes(bringing: _Bringing, stated: Mapping[str, Sequence[Row]]) -> list[Change]:
@@ -144,9 +155,7 @@ def _releases(names: set[str], ask: Ask) -> dict[str, Contents]:
 
 
 def _asked(where: Any, ask: Ask) -> list[Contents]:
-    columns = releases.c
-    rows = ask(select(columns.release, columns.position, columns.parts).where(where))
-    return [contents((row["release"], row["position"], row["parts"])) for row in rows]
+    return [contents(row["contents"]) for row in ask(select(releases.c.contents).where(where))]
 
 
 def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -2,10 +2,11 @@
 
 A component of a release contains the same component of a release that was created no later and has no higher version
 of it. Versions that are not semantic are ordered by creation alone. What an environment has been brought so far
-contains a release once it contains each of its components, be it by several deployments.
+contains a release once it contains each of its components, be it by several deployments; a complete release gives up
+the components that it does not name, and nothing of theirs is missing any more.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +14,20 @@ Point = tuple[int, str | None]
 """The position of a release in the log, and the key by which a component's version sorts (None: by creation alone)."""
 Reach = Mapping[str, tuple[Point, ...]]
 """For each component the releases that were brought, without those that another one contains."""
+ANY = "*"
+"""In a reach: every component that is not named."""
 Packed = list[list[Any]]
 """The same as JSON: the components that share their points, and the points."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """A release: when it was created, and the key of each component's version."""
+    """A release: when it was created, the key of each component's version, and whether it gives up all others."""
 
     release: str
     position: int
     parts: Mapping[str, str | None]
+    complete: bool = False
 
     def point(self, component: str) -> Point:
         """Where one of its components stands."""
@@ -36,21 +40,29 @@ def covers(points: Iterable[Point], needed: Point) -> bool:
     return any(at >= position and (key is None or has is None or has >= key) for at, has in points)
 
 
+def points(reach: Reach, component: str) -> tuple[Point, ...]:
+    """What was brought of a component."""
+    return reach.get(component, reach.get(ANY, ()))
+
+
 def contains(reach: Reach, release: Contents) -> bool:
     """Whether what was brought contains every component of the release."""
-    return all(covers(reach.get(component, ()), release.point(component)) for component in release.parts)
+    return all(covers(points(reach, component), release.point(component)) for component in release.parts)
 
 
 def extended(reach: Reach, release: Contents) -> Reach:
     """What was brought, and this release."""
-    more = {component: _with(reach.get(component, ()), release.point(component)) for component in release.parts}
+    more = {component: _with(points(reach, component), release.point(component)) for component in release.parts}
+    if release.complete:
+        given_up = (component for component in (*reach, ANY) if component not in release.parts)
+        more |= {component: _with(points(reach, component), (release.position, None)) for component in given_up}
     return {**reach, **more}
 
 
-def _with(points: tuple[Point, ...], new: Point) -> tuple[Point, ...]:
-    if any(_outdoes(point, new) for point in points):
-        return points
-    return (*(point for point in points if not _outdoes(new, point)), new)
+def _with(there: tuple[Point, ...], new: Point) -> tuple[Point, ...]:
+    if any(_outdoes(point, new) for point in there):
+        return there
+    return (*(point for point in there if not _outdoes(new, point)), new)
 
 
 def _outdoes(one: Point, other: Point) -> bool:
@@ -61,28 +73,31 @@ def _outdoes(one: Point, other: Point) -> bool:
 def packed(reach: Reach) -> Packed:
     """As JSON."""
     groups: dict[tuple[Point, ...], list[str]] = {}
-    for component, points in reach.items():
-        groups.setdefault(points, []).append(component)
-    return [[components, [list(point) for point in points]] for points, components in groups.items()]
+    for component, there in reach.items():
+        groups.setdefault(there, []).append(component)
+    return [[components, [list(point) for point in there]] for there, components in groups.items()]
 
 
 def unpacked(groups: Packed) -> Reach:
     """From JSON."""
     return {
-        str(component): tuple((int(at), key) for at, key in points)
-        for components, points in groups
+        str(component): tuple((int(at), key) for at, key in there)
+        for components, there in groups
         for component in components
     }
 
 
-def packed_parts(parts: Mapping[str, str | None]) -> Packed:
-    """A release's components as JSON: those that share a version together."""
+def stored(release: Contents) -> list[Any]:
+    """A release as JSON; components that share a version stand together."""
     groups: dict[str | None, list[str]] = {}
-    for component, key in parts.items():
+    for component, key in release.parts.items():
         groups.setdefault(key, []).append(component)
-    return [[key, components] for key, components in groups.items()]
+    parts = [[key, components] for key, components in groups.items()]
+    return [release.release, release.position, parts, release.complete]
 
 
-def unpacked_parts(groups: Packed) -> dict[str, str | None]:
+def contents(stored: Sequence[Any]) -> Contents:
     """From JSON."""
-    return {str(component): key for key, components in groups for component in components}
+    release, position, groups, complete = stored
+    parts = {str(component): key for key, components in groups for component in components}
+    return Contents(str(release), int(position), parts, bool(complete))

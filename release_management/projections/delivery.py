@@ -4,9 +4,9 @@ Times are those of the records, each at least as late as the one before it, so t
 negative durations.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Table
 
@@ -35,11 +35,11 @@ from release_management.projections.columns import tail
 from release_management.projections.containing import (
     Contents,
     contains,
+    contents,
     extended,
     packed,
-    packed_parts,
+    stored,
     unpacked,
-    unpacked_parts,
 )
 from release_management.projections.delivery_tables import (
     SUSPECT_DAYS,
@@ -89,8 +89,9 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
         yield deliveries, (tail(event.stream),)
         if isinstance(fact, DeploymentPlanned):
             yield brought, (fact.environment, fact.release)
-            if fact.retries is not None:
-                yield deliveries, (fact.retries,)
+            for other in (fact.retries, *(each.to for each in fact.returns or ())):
+                if other is not None:
+                    yield deliveries, (other,)
 
 
 def fold(event: Event, rows: Rows) -> None:
@@ -129,23 +130,21 @@ def fold(event: Event, rows: Rows) -> None:
 
 def _create(event: Event, fact: ReleaseCreated, rows: Rows) -> None:
     parts = {component.name: order_key(component.version) for component in fact.components}
-    release = Contents(tail(event.stream), event.position, parts)
-    keys = [key for key in parts.values() if key is not None]
+    release = Contents(tail(event.stream), event.position, parts, bool(fact.complete))
+    orders = [order for order in parts.values() if order is not None]
     rows.put(
         releases,
         (release.release,),
-        application=fact.application,
-        position=event.position,
-        parts=packed_parts(parts),
+        contents=stored(release),
         made=made(fact.application, event.position),
-        highest=highest(fact.application, max(keys)) if keys else None,
+        highest=highest(fact.application, max(orders)) if orders else None,
     )
     for change in fact.changes:
         _state(release, fact.application, change, rows)
 
 
 def _state(release: Contents, application: str, change: Change, rows: Rows) -> None:
-    """A release states a commit. A release that contains one that states it already brings it to nowhere first."""
+    """A release states a commit. One that contains another that states it, too, is never the first to bring it."""
     rows.put(
         changes,
         (release.release, change.commit),
@@ -157,13 +156,7 @@ def _state(release: Contents, application: str, change: Change, rows: Rows) -> N
     stated = list(row["stated"]) if row else []
     reach = extended({}, release)
     if not any(contains(reach, contents(each)) for each in stated):
-        rows.put(commits, commit, stated=[*stated, [release.release, release.position, packed_parts(release.parts)]])
-
-
-def contents(stored: Sequence[Any]) -> Contents:
-    """A release as `commits` and `releases` hold it."""
-    release, position, parts = stored
-    return Contents(str(release), int(position), unpacked_parts(parts))
+        rows.put(commits, commit, stated=[*stated, stored(release)])
 
 
 def _succeed(release: str, fact: ReleaseSucceeded, rows: Rows) -> None:
@@ -176,14 +169,13 @@ def _succeed(release: str, fact: ReleaseSucceeded, rows: Rows) -> None:
     if delivery is None or delivery.get("reverts") is None:
         rows.put(brought, (fact.environment, release), deployment=fact.deployment)
     row = rows.get(releases, (release,))
-    added = Contents(release, row["position"], unpacked_parts(row["parts"])) if row else Contents(release, 0, {})
-    rows.put(reach, place, reach=packed(extended(unpacked(before), added)))
+    after = packed(extended(unpacked(before), contents(row["contents"]))) if row else before
+    rows.put(reach, place, reach=after)
 
 
 def _plan(id: Key, fact: DeploymentPlanned, now: str, rows: Rows) -> None:
     tried = (rows.get(deliveries, (fact.retries,)) if fact.retries else None) or {}
     reverts = fact.reverts or tried.get("reverts")
-    had = rows.get(brought, (fact.environment, fact.release)) if reverts else None
     rows.put(
         deliveries,
         id,
@@ -193,12 +185,23 @@ def _plan(id: Key, fact: DeploymentPlanned, now: str, rows: Rows) -> None:
         environment=fact.environment,
         strategy=fact.strategy,
         reverts=reverts,
-        restores=had["deployment"] if had else None,
+        restores=_restored(fact, rows) if reverts else None,
         planned=now,
         reaching=reaching(fact.plan),
         leaving=leaving(fact.plan),
         exposed={},
     )
+
+
+def _restored(fact: DeploymentPlanned, rows: Rows) -> str | None:
+    """The deployment, no rollback, that had brought what most components go back to; older records name none."""
+    returned = Counter(each.to for each in fact.returns or () if each.to is not None)
+    if not returned:
+        row = rows.get(brought, (fact.environment, fact.release))
+        return row["deployment"] if row else None
+    [(to, _)] = returned.most_common(1)
+    row = rows.get(deliveries, (to,)) or {}
+    return row.get("restores") or to
 
 
 def _take_step(id: Key, fact: DeploymentStepSucceeded, now: str, position: int, rows: Rows) -> None:

@@ -53,14 +53,11 @@ releases = Table(
     "delivery_releases",
     METADATA,
     key("release"),
-    text("application"),
-    position(),
-    document("parts"),
+    document("contents"),
     text("made", index=True),
     text("highest", index=True),
 )
-"""`parts` are its components with the keys by which their versions sort. `made` orders an application's releases by
-creation, `highest` by the greatest version of a component."""
+"""`made` orders an application's releases by creation, `highest` by the greatest version of a component."""
 
 changes = Table(
     "delivery_changes",

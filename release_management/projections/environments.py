@@ -22,6 +22,7 @@ environments = Table(
     key("name"),
     text("label"),
     text("tier"),
+    text("tier_source"),
     number("order"),
     document("approval"),
     document("variables"),
@@ -50,6 +51,7 @@ def fold(event: Event, rows: Rows) -> None:
                 name,
                 label=fact.label,
                 tier=fact.tier,
+                tier_source=fact.tier_source,
                 order=fact.order,
                 approval=plain(fact.approval),
                 variables=fact.variables,
@@ -90,7 +92,7 @@ def _leaving(rows: Rows, name: Key) -> list[str]:
 _CONCERNED = named(EnvironmentConfigured, TargetConfigured, RetirementBegun, RetirementCancelled, Retired)
 
 
-PROJECTION = Projection("environments", 2, (environments,), _CONCERNED, keys, fold, local=True)
+PROJECTION = Projection("environments", 3, (environments,), _CONCERNED, keys, fold, local=True)
 
 
 def every(name: str | None = None) -> Select[Any]:

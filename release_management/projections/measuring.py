@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
 
 from release_management.domain.deployment.state import Phase
-from release_management.domain.environment import Tier
 from release_management.domain.moment import Moment, Zone
 from release_management.domain.names import GivenName
+from release_management.domain.tiers import Tier
 from release_management.domain.words import Value
 from release_management.projections.arriving import TooManyChangesError, arrivals
 from release_management.projections.blaming import suspected
@@ -39,6 +39,8 @@ LAST_YEAR = 2200
 """Of a window; days and zones are reckoned with somewhat beyond it."""
 MAX_DEPLOYMENTS = 20_000
 MAX_CHANGES = 200_000
+_NEVER = "9"
+"""Later than every time: a deployment that is under way may cause incidents still."""
 _DELIVERY = [column for column in deliveries.c if column.name in {*Delivery.__dataclass_fields__, "place_time"}]
 
 
@@ -170,7 +172,8 @@ class _Scope:
         """
         at, concerned = incidents.c, deliveries.alias("concerned")
         ids = or_(*(concerned.c.id.in_(some) for some in (self.ids, self.reverted, self.returned)))
-        ends = select(func.min(concerned.c.reached).label("since"), func.max(concerned.c.suspect_until).label("until"))
+        until = func.coalesce(concerned.c.suspect_until, _NEVER)
+        ends = select(func.min(concerned.c.reached).label("since"), func.max(until).label("until"))
         [met] = self._ask(ends.where(ids))
         concerns = exists(
             select(literal(1))
@@ -180,7 +183,7 @@ class _Scope:
                 concerned.c.environment == at.environment,
                 concerned.c.application == at.application,
                 concerned.c.reached <= at.detected_at,
-                concerned.c.suspect_until >= at.detected_at,
+                until >= at.detected_at,
             )
         )
         inferred = and_(at.detected_at >= (met["since"] or ""), at.detected_at <= (met["until"] or ""), concerns)

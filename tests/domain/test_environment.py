@@ -12,10 +12,8 @@ from release_management.domain.environment import (
     EnvironmentEvent,
     Target,
     TargetConfigured,
-    Tier,
     decide,
     evolve,
-    tier_of,
 )
 from release_management.domain.estate import EnvironmentListed, Estate, enlist
 from release_management.domain.estate import evolve as evolve_estate
@@ -45,18 +43,24 @@ def test_an_environment_is_created_with_what_its_name_suggests() -> None:
     assert (fact.name, fact.label, fact.tier, fact.approval.required) == ("staging", "staging", "staging", 0)
 
 
-@pytest.mark.parametrize(
-    ("name", "tier"),
-    [
-        ("prod-eu", "production"),
-        ("eu-live", "production"),
-        ("qa", "testing"),
-        ("uat", "staging"),
-        ("box", "development"),
-    ],
-)
-def test_a_tier_follows_from_the_words_of_a_name(name: str, tier: Tier) -> None:
-    assert tier_of(name) == tier
+def test_who_states_no_tier_is_told_where_it_comes_from() -> None:
+    named = after(ConfigureEnvironment(name="pre-prod"))
+    mute = after(ConfigureEnvironment(name="eu1"))
+    stated = after(ConfigureEnvironment(name="pre-prod", tier="production"))
+
+    assert (named.tier, named.tier_source) == ("staging", "name")
+    assert (mute.tier, mute.tier_source) == ("development", "default")
+    assert (stated.tier, stated.tier_source) == ("production", None)
+
+
+def test_where_it_comes_from_is_remembered_until_somebody_states_it() -> None:
+    before = after(ConfigureEnvironment(name="prod2"))
+
+    kept = only(decide(ConfigureEnvironment(name="prod2", label="Two"), before, None))
+    stated = only(decide(ConfigureEnvironment(name="prod2", tier="production"), before, None))
+
+    assert (kept.tier, kept.tier_source) == ("production", "name")
+    assert (stated.tier, stated.tier_source) == ("production", None)
 
 
 def test_production_asks_for_one_approval_by_somebody_else_unless_told_otherwise() -> None:

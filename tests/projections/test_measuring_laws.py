@@ -54,7 +54,9 @@ def history(turns: list[tuple[str, float, str, bool, int, int]]) -> Timeline:
             version = VERSIONS[one % len(VERSIONS)]
             if version not in releases:
                 commits = {f"aaaa{commit}": now - 2 for commit in {one, other} if commit > 2}
-                timeline.release(version, commits, at=now, components=COMPONENTS[other % len(COMPONENTS)])
+                timeline.release(
+                    version, commits, at=now, components=COMPONENTS[other % len(COMPONENTS)], complete=flag
+                )
                 timeline.release(version, at=now, application="till")
                 releases.append(version)
         elif what == "incident":
@@ -106,7 +108,8 @@ def by_hand(timeline: Timeline, since: int, until: int) -> dict[str, Any]:
                 parts = {part.name: Version.parse(part.version) for part in fact.components}
                 commits = {it.commit: it.committed_at for it in fact.changes}
                 name = f"{fact.application}@{fact.version}"
-                releases[name] = {"made": event.position, "parts": parts, "commits": commits, "of": fact.application}
+                made = {"made": event.position, "parts": parts, "complete": fact.complete is True}
+                releases[name] = made | {"commits": commits, "of": fact.application}
             case events.DeploymentPlanned():
                 run |= {"of": fact.application, "release": fact.release, "reverts": fact.reverts}
                 run["planned"] = event.position
@@ -154,9 +157,15 @@ def _had_the_traffic(runs: dict[str, dict[str, Any]], trouble: dict[str, Any]) -
 
 
 def _contained(release: dict[str, Any], brought: list[dict[str, Any]]) -> bool:
-    """Whether each of its components was brought by a release that is no older and has no lower version of it."""
+    """Whether each of its components was brought by a release that is no older and has no lower version of it.
+
+    Or such a release has given it up.
+    """
     return all(
-        any(it["made"] >= release["made"] and name in it["parts"] and it["parts"][name] >= version for it in brought)
+        any(
+            it["made"] >= release["made"] and (it["parts"][name] >= version if name in it["parts"] else it["complete"])
+            for it in brought
+        )
         for name, version in release["parts"].items()
     )
 

@@ -123,6 +123,18 @@ def test_a_release_of_another_component_brings_nothing_of_it(timeline: Timeline,
     assert set(arrived(drill)) == {("d-1", "bbbb")}
 
 
+def test_what_a_complete_release_gives_up_is_not_missing(timeline: Timeline, drill: Drills) -> None:
+    timeline.release("1.0.0", components=("old", "web"))
+    timeline.deploy("d-0", 1)
+    timeline.release("1.1.0", {"aaaa": 2}, at=2, components=("old", "web"))
+    timeline.release("1.2.0", {"bbbb": 2}, at=3, components=("web",))
+    timeline.release("1.3.0", {"cccc": 2}, at=4, components=("web",), complete=True)
+    timeline.deploy("partial", 5, "1.2.0")
+    timeline.deploy("complete", 6, "1.3.0")
+
+    assert set(arrived(drill)) == {("partial", "bbbb"), ("complete", "aaaa"), ("complete", "cccc")}
+
+
 def test_a_release_that_keeps_a_component_at_an_older_version_does_not_contain_the_newer(
     timeline: Timeline, drill: Drills
 ) -> None:
@@ -341,3 +353,19 @@ def test_a_version_that_was_rolled_back_and_then_brought_again_counts_with_the_s
     timeline.deploy("back-3", 7, "1.8.0", reverts="back-2")
 
     assert failed(drill) == {"d-2": ["reverted"], "d-3": ["reverted_after_return"], "d-4": ["reverted"]}
+
+
+def test_a_rollback_to_an_earlier_configuration_goes_back_to_the_deployment_that_brought_it(
+    timeline: Timeline, drill: Drills
+) -> None:
+    timeline.deploy("d-1", 1, "1.9.0")
+    timeline.deploy("d-2", 2, "1.9.0")
+    timeline.deploy("back", 3, "1.9.0", reverts="d-2", to="d-1")
+    timeline.incident("i-1", 3.5)
+    timeline.deploy("d-3", 4, "2.0.0")
+    timeline.deploy("again", 5, "1.9.0", reverts="d-3", to="back")
+    timeline.incident("i-2", 5.5)
+
+    assert failed(drill) == {"d-1": ["incident_after_return"], "d-2": ["reverted"], "d-3": ["reverted"]}
+    [d1] = [item for item in drill("change_fail_rate") if item["deployment"] == "d-1"]
+    assert [incident["id"] for incident in d1["incidents"]] == ["i-1", "i-2"]

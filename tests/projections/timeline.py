@@ -12,12 +12,14 @@ from release_management.domain.deployment.events import (
     DeploymentStarted,
     DeploymentStepSucceeded,
     DeploymentSucceeded,
+    Return,
 )
-from release_management.domain.environment import ApprovalRule, EnvironmentConfigured, Tier
+from release_management.domain.environment import ApprovalRule, EnvironmentConfigured
 from release_management.domain.incident import IncidentAttributed, IncidentOpened, IncidentResolved
 from release_management.domain.plan import Plan
 from release_management.domain.record import Envelope, Recorded, encode, timestamp
 from release_management.domain.release import Change, ReleaseCreated, ReleaseSucceeded
+from release_management.domain.tiers import Tier
 from release_management.domain.words import Fact
 from release_management.projections.exposure import leaving
 from tests.projections.story import ANN, DIGEST, MemoryLog, binding, compiled, component, sealed
@@ -59,6 +61,7 @@ class Timeline:
         application: str = "shop",
         at: float = 0,
         components: Mapping[str, str] | Sequence[str] = ("web",),
+        complete: bool = False,
     ) -> None:
         """A release with commits that were made at times: days, or texts. Components may have versions of their own."""
         versions = components if isinstance(components, Mapping) else dict.fromkeys(components, version)
@@ -73,6 +76,7 @@ class Timeline:
             components=tuple(component(name, own) for name, own in versions.items()),
             changes=changes,
             content=DIGEST,
+            complete=complete or None,
         )
         self.tell(at, f"release:{application}@{version}", created)
 
@@ -92,13 +96,14 @@ class Timeline:
         began: float | None = None,
         reverts: str | None = None,
         retries: str | None = None,
+        to: str | None = None,
         plan: Plan | None = None,
     ) -> str:
         """A deployment that ends at a time, or (`outcome` None) is still under way. Its id.
 
         `began`: when it did all its steps, so that users met it. `failing`: it began to go back then, for `cause`; the
         old version had all traffic again at `back`, and not before it ended unless said. `plan`: another than the
-        canary's, and all of it is done.
+        canary's, and all of it is done. `to`: the deployment to which a rollback goes back.
         """
         stream = f"deployment:{id}"
         began = at if began is None else began
@@ -115,6 +120,7 @@ class Timeline:
             by=ANN,
             reverts=reverts,
             retries=retries,
+            returns=None if to is None else (Return(target="main", component="web", to=to),),
         )
         self.tell(began, stream, planned, DeploymentStarted(bindings=(binding(version),)))
         for step in range(len(plan.forward) if plan else ROUTE + 1 if reached else ROUTE):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from typing import get_args
 
 from release_management.adapters.executors import EXECUTORS
 from release_management.cli.manifest.change import Change, Row, differences
@@ -10,6 +11,7 @@ from release_management.cli.manifest.models import EnvironmentPart, Manifest, Ta
 from release_management.cli.manifest.yaml_file import Place, YamlFile
 from release_management.domain import environment as environments
 from release_management.domain.environment import ApprovalRule, ConfigureEnvironment, Target
+from release_management.domain.tiers import DEFAULT_TIER, Tier, said_tier
 from release_management.domain.words import Refused
 from release_management.services.claims import collision
 
@@ -41,13 +43,20 @@ def _changes(
             given["label"] = part.name
         commands = ((COMMAND, {"name": name, **given}),)
         if row is None:
-            yield None, Change("+", "environment", name, (), commands)
+            yield None, Change("+", "environment", name, () if part.tier else (_unstated_tier(name),), commands)
         elif details := differences({key: row[key] for key in given}, given):
             yield None, Change("~", "environment", name, details, commands)
         for target in part.targets:
             where = (name, target)
             if where in changed:
                 yield where, _changed_target(name, changed[where], before.get(where))
+
+
+def _unstated_tier(name: str) -> str:
+    """What nobody has said, and how to say it."""
+    said = said_tier(name)
+    tier = f"tier {said} by its name" if said else f"tier {DEFAULT_TIER}, as its name says none"
+    return f"{tier} (set another with 'tier: {'|'.join(get_args(Tier))}')"
 
 
 def order_after(manifest: Manifest, there: Mapping[str, Row]) -> tuple[str, ...]:

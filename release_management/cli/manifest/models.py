@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationError, model_validator
 
 from release_management.cli.manifest.yaml_file import Place, YamlFile, read_yaml
-from release_management.domain.environment import ApprovalWish, Target, Tier
+from release_management.domain.environment import ApprovalWish, Target
 from release_management.domain.names import ByName, GivenName, Written, by_id, id_of, identified
 from release_management.domain.policy import Gate, TriggerCondition
 from release_management.domain.release import ChangeWish, ComponentWish
 from release_management.domain.strategies import StrategyName
+from release_management.domain.tiers import Tier
 from release_management.domain.words import Line, Name, Note, Percent, Refused, SemVer, Value
 
 

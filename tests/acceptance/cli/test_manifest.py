@@ -193,7 +193,9 @@ def test_the_difference_is_shown_and_applied_once(relman: Types, tmp_path: Path)
 
 def test_standard_input_is_a_file_too(relman: Types, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(b"environments: {staging: {}}")))
-    assert relman("apply", "-", "--dry-run").out.startswith("+ environment staging\n")
+    assert relman("apply", "-", "--dry-run").out.startswith(
+        "+ environment staging: tier staging by its name (set another with 'tier: development|testing|"
+    )
     monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(b"environments: {staging: {tiers: x}}")))
     assert "standard input, line 1: environments.staging.tiers: there is no such key" in relman("apply", "-").err
 
@@ -339,3 +341,21 @@ def test_a_line_is_found_where_the_file_has_a_label(relman: Types, tmp_path: Pat
     (tmp_path / "labels.yaml").write_text(LABELLED.replace("[staging_eu]", "[nowhere]"))
 
     assert "line 5: pipelines.Main Release Pipeline.stages: " in relman("apply", "labels.yaml").err
+
+
+def test_applying_says_where_a_tier_comes_from_that_nobody_stated(relman: Types, tmp_path: Path) -> None:
+    file = tmp_path / "relman.yaml"
+    file.write_text("environments: {pre-prod: {}, prod2: {}, eu: {}, live: {tier: staging}}\n")
+
+    lines = relman("apply", str(file)).out.splitlines()
+    shown = {each["name"]: each["tier_source"] for each in relman("env", "list", "--json").json}
+
+    assert [line.partition(" (set")[0] for line in lines[:4]] == [
+        "+ environment pre-prod: tier staging by its name",
+        "+ environment prod2: tier production by its name",
+        "+ environment eu: tier development, as its name says none",
+        "+ environment live",
+    ]
+    assert shown == {"pre-prod": "name", "prod2": "name", "eu": "default", "live": None}
+    assert "pre-prod (pre-prod, staging by its name)" in relman("env", "show", "pre-prod").out
+    assert "eu (eu, development, as its name says no tier)" in relman("env", "show", "eu").out

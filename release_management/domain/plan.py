@@ -13,8 +13,8 @@ from pydantic import Field, model_validator
 from release_management.domain.words import Digest, Line, Name, Percent, Refused, Seconds, SemVer, Value
 
 Role = Literal["stable", "candidate"]
-MAX_STEPS = 300
-MAX_BYTES = 52_000
+MAX_STEPS = 20_000
+"""The steps of the way forward, and those of the way back."""
 
 
 class Step(Value):
@@ -152,17 +152,12 @@ def digest_of(value: object) -> str:
 
 
 def bounded(plan: Plan) -> Plan:
-    """Refuse a plan that is too long to be read, approved and recorded in one piece."""
-    if len(plan.forward) > MAX_STEPS:
+    """Refuse a plan that is too long to be recorded, approved and walked as one."""
+    longest = max(len(plan.forward), len(plan.rollback))
+    if longest > MAX_STEPS:
         raise Refused(
-            f"the plan has {len(plan.forward)} steps; at most {MAX_STEPS} fit: deploy fewer components or targets "
+            f"the plan has {longest:,} steps and may have {MAX_STEPS:,}: deploy fewer components or targets "
             "at once, or use fewer traffic steps"
-        )
-    size = len(plan.model_dump_json())
-    if size > MAX_BYTES:
-        raise Refused(
-            f"the plan takes {size:,} bytes; at most {MAX_BYTES:,} fit: deploy fewer components or targets at once, "
-            "or use fewer traffic steps"
         )
     return plan
 

@@ -27,7 +27,8 @@ from release_management.domain.deployment.events import (
     DeploymentSucceeded,
     DeploymentSuperseded,
 )
-from release_management.domain.deployment.state import Phase, StepStatus
+from release_management.domain.deployment.state import Phase
+from release_management.domain.deployment.steps import StepStatus
 from release_management.projections.columns import plain
 from release_management.projections.projection import Row
 from release_management.projections.steps import PENDING, SKIPPED, listed, moved, shares

@@ -20,7 +20,6 @@ from release_management.domain.plan import (
     describe,
     weight_sequence,
 )
-from release_management.domain.record import MAX_RECORD_BYTES
 from release_management.domain.sheet import Stand
 from release_management.domain.strategies import Rolling, StrategyName, parse_options, surge_and_unavailable
 from release_management.domain.words import Refused
@@ -377,12 +376,25 @@ def test_replicas_of_the_strategy_outdo_those_of_the_target_and_the_way_back_res
     assert "stable 6" in told(compiled.rollback)
 
 
-def test_a_plan_that_is_too_long_is_refused_with_the_ways_out() -> None:
-    with pytest.raises(Refused) as refusal:
-        plan("rolling", {"max_surge": 1, "max_unavailable": 0}, stand(replicas=100))
+@pytest.mark.parametrize("count", [500, 1_000])
+def test_the_default_canary_of_hundreds_of_components_is_one_plan(count: int) -> None:
+    stands = [Stand("main", f"c{number}", serving=True) for number in range(count)]
 
-    assert "at most 300 fit: deploy fewer components or targets at once, or use fewer traffic steps" in str(
-        refusal.value
+    compiled = plan("canary", {"initial_traffic": 5, "increment": 10}, *stands)
+
+    assert len(compiled.forward) == 15 * count + 11
+    assert weight_sequence(compiled) == (*range(5, 100, 10), 100)
+
+
+def test_a_plan_that_is_too_long_is_refused_with_the_ways_out() -> None:
+    stands = [Stand("main", f"c{number}", serving=True) for number in range(1_400)]
+
+    with pytest.raises(Refused) as refusal:
+        plan("canary", {"initial_traffic": 5, "increment": 10}, *stands)
+
+    assert str(refusal.value) == (
+        "the plan has 21,011 steps and may have 20,000: deploy fewer components or targets at once, or use fewer "
+        "traffic steps"
     )
 
 
@@ -462,12 +474,3 @@ def test_every_plan_is_whole(stands: list[Stand], how: tuple[StrategyName, dict[
 
 def of(step: PlaceStep) -> tuple[str, str]:
     return step.target, step.component
-
-
-def test_a_plan_that_would_not_fit_into_a_record_is_refused() -> None:
-    long = [Stand(letter * 63, letter * 63, serving=True) for letter in "abc"]
-    steps: JsonValue = [{"set_weight": share} for share in range(1, 75)]
-
-    with pytest.raises(Refused, match=r"the plan takes .* bytes; at most 52,000 fit: deploy fewer components"):
-        plan("canary", {"steps": steps}, *long)
-    assert len(plan("canary", {"steps": steps}, *long[:2]).model_dump_json()) < MAX_RECORD_BYTES

@@ -22,7 +22,8 @@ from release_management.domain.deployment.events import (
     DeploymentStepStarted,
     DeploymentStepSucceeded,
 )
-from release_management.domain.deployment.state import Deployment, Phase, StepStatus, doubted, evolve, settled, step_at
+from release_management.domain.deployment.state import Deployment, Phase, doubted, evolve, settled, step_at
+from release_management.domain.deployment.steps import StepStatus
 from release_management.domain.environment import Environment
 from release_management.domain.orders import (
     AwaitSlotHealthy,

@@ -243,7 +243,7 @@ def _consequences(deployment: str, state: Deployment, fact: DeploymentEvent) -> 
     if not isinstance(fact, DeploymentStepSucceeded) or state.plan is None:
         return []
     step = state.plan.steps(fact.leg)[fact.step]
-    bound = state.bindings[0]
+    bound = next(iter(state.bindings.values()))
     match step:
         case Provision(role=role, replicas=replicas):
             content = bound.content(role)

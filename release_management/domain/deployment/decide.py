@@ -31,13 +31,13 @@ from release_management.domain.deployment.state import (
     WAITING,
     Deployment,
     Phase,
-    StepStatus,
     evolve,
     settled,
     skippable,
     step_at,
     waiting_at,
 )
+from release_management.domain.deployment.steps import StepStatus
 from release_management.domain.orders import (
     ATTEMPTS,
     Action,
@@ -277,18 +277,13 @@ def _advance(state: Deployment, now: str) -> list[DeploymentEvent]:
 def _next(state: Deployment, now: str) -> list[DeploymentEvent]:
     if state.phase not in (Phase.PROGRESSING, Phase.ABORTING):
         return []
-    todo = [
-        (index, step)
-        for index, step in state.needed(state.leg)
-        if (known := state.steps.get((state.leg, index))) is None or known.status is not StepStatus.DONE
-    ]
-    if not todo:
-        if state.leg == "forward":
-            return [DeploymentSucceeded()]
-        return [DeploymentRolledBack(empty=all(binding.stable is None for binding in state.bindings))]
-    wave = todo[0][1].wave
-    fresh = [(i, step) for i, step in todo if step.wave == wave and (state.leg, i) not in state.steps]
-    return [fact for index, step in fresh for fact in _begin(state, state.leg, index, step, now, 1)]
+    if state.open:
+        return []
+    if wave := state.next_wave():
+        return [fact for index, step in wave for fact in _begin(state, state.leg, index, step, now, 1)]
+    if state.leg == "forward":
+        return [DeploymentSucceeded()]
+    return [DeploymentRolledBack(empty=all(binding.stable is None for binding in state.bindings.values()))]
 
 
 def _begin(state: Deployment, leg: Leg, index: int, step: AnyStep, now: str, attempt: int) -> list[DeploymentEvent]:

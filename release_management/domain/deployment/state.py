@@ -1,6 +1,7 @@
 """Where a deployment stands."""
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated, Any, assert_never
@@ -34,6 +35,7 @@ from release_management.domain.deployment.events import (
     DeploymentSuperseded,
     Return,
 )
+from release_management.domain.deployment.steps import Steps, StepState, StepStates, StepStatus
 from release_management.domain.orders import Leg
 from release_management.domain.plan import AnyStep, Pause, Plan, Promote, Provision, Retire, Route
 from release_management.domain.strategies import StrategyName
@@ -65,41 +67,32 @@ MOVING = frozenset({Phase.PROGRESSING, Phase.PAUSED, Phase.BAKING})
 ACTIVE = MOVING | {Phase.ABORTING}
 
 
-class StepStatus(StrEnum):
-    """Where a step stands."""
-
-    STARTED = "started"
-    WAITING = "waiting"
-    ERRORED = "errored"
-    FAILED = "failed"
-    DONE = "done"
+def _bindings_listed(bindings: Mapping[tuple[str, str], Binding]) -> list[Binding]:
+    return list(bindings.values())
 
 
-@dataclass(frozen=True, slots=True)
-class StepState:
-    """A step that was begun. `due` ends the attempt, the waiting, or the time before the next attempt."""
-
-    status: StepStatus
-    attempt: int = 1
-    due: str | None = None
-    timed: bool = False
+def _bindings_keyed(bindings: Any) -> Any:
+    return by_place([Binding.model_validate(each) for each in bindings]) if isinstance(bindings, list) else bindings
 
 
-def _listed(steps: Mapping[tuple[Leg, int], StepState]) -> list[tuple[Leg, int, StepState]]:
-    return [(leg, index, step) for (leg, index), step in steps.items()]
+def by_place(bindings: Iterable[Binding]) -> dict[tuple[str, str], Binding]:
+    """Bindings by target and component."""
+    return {(binding.target, binding.component): binding for binding in bindings}
 
 
-def _keyed(steps: Any) -> Any:
-    return {(leg, index): step for leg, index, step in steps} if isinstance(steps, list) else steps
-
-
-Steps = Annotated[Mapping[tuple[Leg, int], StepState], BeforeValidator(_keyed), PlainSerializer(_listed)]
-"""Steps by leg and index; in JSON, whose keys are texts, a list."""
+Bindings = Annotated[
+    Mapping[tuple[str, str], Binding], BeforeValidator(_bindings_keyed), PlainSerializer(_bindings_listed)
+]
+"""Bindings by target and component; in JSON a list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What is known of a deployment. `begun` is the highest forward wave that was begun, -1 before the first."""
+    """What is known of a deployment.
+
+    `begun` and `begun_back` are the highest waves of each leg that were begun, -1 before the first. `open` are the
+    steps of the leg that were begun and are neither done nor skipped.
+    """
 
     id: str = ""
     phase: Phase = Phase.ABSENT
@@ -117,11 +110,13 @@ class Deployment:
     requested_by: str = ""
     approval: str | None = None
     deadline: str | None = None
-    bindings: tuple[Binding, ...] = ()
+    bindings: Bindings = field(default_factory=dict)
     leg: Leg = "forward"
-    steps: Steps = field(default_factory=dict)
+    steps: Steps = field(default_factory=StepStates)
+    open: frozenset[int] = frozenset()
     skipped: frozenset[int] = frozenset()
     begun: int = -1
+    begun_back: int = -1
     promoted: bool = False
     reverts: str | None = None
     retries: str | None = None
@@ -132,19 +127,33 @@ class Deployment:
         """Whether it can no longer move."""
         return self.phase not in WAITING and self.phase not in ACTIVE and self.phase is not Phase.ABSENT
 
-    def needed(self, leg: Leg) -> list[tuple[int, AnyStep]]:
-        """The steps of a leg that are to be done, with their indexes: not skipped, and needed for what was begun."""
-        if self.plan is None:
-            return []
+    def is_needed(self, leg: Leg, index: int, step: AnyStep) -> bool:
+        """Whether a step is to be done: it is not skipped, or it is needed to go back from what was begun."""
         if leg == "forward":
-            return [(i, step) for i, step in enumerate(self.plan.forward) if i not in self.skipped]
-        return [
-            (i, step) for i, step in enumerate(self.plan.rollback) if step.since is None or step.since <= self.begun
-        ]
+            return index not in self.skipped
+        return step.since is None or step.since <= self.begun
+
+    def needed(self, leg: Leg) -> list[tuple[int, AnyStep]]:
+        """The steps of a leg that are to be done, with their indexes."""
+        steps = self.plan.steps(leg) if self.plan else ()
+        return [(index, step) for index, step in enumerate(steps) if self.is_needed(leg, index, step)]
+
+    def next_wave(self) -> list[tuple[int, AnyStep]]:
+        """The steps of the next wave of the leg in which any are needed, with their indexes; empty after the last."""
+        steps = self.plan.steps(self.leg) if self.plan else ()
+        begun = self.begun if self.leg == "forward" else self.begun_back
+        found: list[tuple[int, AnyStep]] = []
+        for index in range(bisect_right(steps, begun, key=lambda step: step.wave), len(steps)):
+            step = steps[index]
+            if found and step.wave != found[0][1].wave:
+                break
+            if self.is_needed(self.leg, index, step):
+                found.append((index, step))
+        return found
 
     def binding(self, target: str, component: str) -> Binding | None:
         """The roles of a component at a place."""
-        return next((b for b in self.bindings if (b.target, b.component) == (target, component)), None)
+        return self.bindings.get((target, component))
 
 
 def evolve(state: Deployment, event: DeploymentEvent) -> Deployment:
@@ -186,7 +195,7 @@ def evolve(state: Deployment, event: DeploymentEvent) -> Deployment:
         case DeploymentQueued(deadline=deadline):
             return replace(state, phase=Phase.QUEUED, deadline=deadline)
         case DeploymentStarted(bindings=bindings):
-            return replace(state, phase=Phase.PROGRESSING, bindings=bindings, deadline=None)
+            return replace(state, phase=Phase.PROGRESSING, bindings=by_place(bindings), deadline=None)
         case DeploymentStepStarted():
             step = StepState(StepStatus.STARTED, event.attempt, event.deadline)
             return _begin(state, event.leg, event.step, event.wave, step)
@@ -209,9 +218,10 @@ def evolve(state: Deployment, event: DeploymentEvent) -> Deployment:
             return replace(state, phase=Phase.PROGRESSING if leg == "forward" else state.phase)
         case DeploymentFastForwarded(skipped=skipped):
             phase = Phase.PROGRESSING if state.phase is Phase.PAUSED else state.phase
-            return replace(state, skipped=state.skipped | frozenset(skipped), phase=phase)
+            opened = state.open if state.leg == "rollback" else state.open.difference(skipped)
+            return replace(state, skipped=state.skipped | frozenset(skipped), open=opened, phase=phase)
         case DeploymentAborting():
-            return replace(state, phase=Phase.ABORTING, leg="rollback")
+            return replace(state, phase=Phase.ABORTING, leg="rollback", open=frozenset())
         case DeploymentSucceeded():
             return replace(state, phase=Phase.SUCCEEDED)
         case DeploymentRolledBack():
@@ -237,12 +247,18 @@ def _waits(state: Deployment, phase: Phase) -> Phase:
 
 
 def _begin(state: Deployment, leg: Leg, index: int, wave: int, step: StepState) -> Deployment:
-    begun = max(state.begun, wave) if leg == "forward" else state.begun
-    return replace(_with_step(state, leg, index, step), begun=begun)
+    state = _with_step(state, leg, index, step)
+    if leg == "forward":
+        return state if wave <= state.begun else replace(state, begun=wave)
+    return state if wave <= state.begun_back else replace(state, begun_back=wave)
 
 
 def _with_step(state: Deployment, leg: Leg, index: int, step: StepState) -> Deployment:
-    return replace(state, steps={**state.steps, (leg, index): step})
+    steps = StepStates(state.steps) if not isinstance(state.steps, StepStates) else state.steps
+    opened = state.open
+    if leg == state.leg:
+        opened = opened - {index} if step.status is StepStatus.DONE else opened | {index}
+    return replace(state, steps=steps.having(leg, index, step), open=opened)
 
 
 def _promoted(state: Deployment, event: DeploymentStepSucceeded) -> bool:
@@ -262,9 +278,9 @@ def step_at(state: Deployment, leg: Leg, index: int) -> AnyStep:
 
 def waiting_at(state: Deployment) -> tuple[int, StepState] | None:
     """The pause that it waits in now."""
-    for (leg, index), step in state.steps.items():
-        skipped = leg == "forward" and index in state.skipped
-        if leg == state.leg and step.status is StepStatus.WAITING and not skipped:
+    for index in state.open:
+        step = state.steps[state.leg, index]
+        if step.status is StepStatus.WAITING:
             return index, step
     return None
 

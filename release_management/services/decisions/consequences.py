@@ -143,7 +143,7 @@ def _stand(desk: Desk, state: Deployment, fact: DeploymentStepSucceeded, fence: 
 def _succeed(desk: Desk, state: Deployment) -> None:
     """The release has succeeded here; where what it reverts had succeeded, that no longer counts."""
     brought: dict[str, dict[str, str]] = {target: {} for target in state.targets}
-    for binding in state.bindings:
+    for binding in state.bindings.values():
         if binding.candidate is not None:
             occupant = Occupant(binding.candidate, binding.replicas, binding.configuration)
             brought[binding.target][binding.component] = occupant.digest

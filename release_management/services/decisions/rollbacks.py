@@ -36,7 +36,7 @@ def rollback(command: Rollback, desk: Desk) -> None:
         return
     returns: list[Return] = []
     releases: list[str] = []
-    for binding in state.bindings:
+    for binding in state.bindings.values():
         if state.phase is Phase.SUCCEEDED:
             _check_newest(desk, state, binding)
         success = _success_before(desk, state, binding)
@@ -90,7 +90,7 @@ def _back_already(desk: Desk, state: Deployment) -> str | None:
     """The deployment that has gone back in its stead, or does; None where something is left to be set right."""
     unsettled = False
     gone_back: list[str] = []
-    for binding in state.bindings:
+    for binding in state.bindings.values():
         place = desk.place(state.environment, state.application, binding.target)
         if place.lock is not None:
             if desk.deployment(place.lock).reverts == state.id:

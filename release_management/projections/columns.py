@@ -21,9 +21,9 @@ def text(name: str, *, index: bool = False) -> Column[str]:
     return Column(name, _TEXT, index=index)
 
 
-def number(name: str) -> Column[int]:
-    """An integer, or none."""
-    return Column(name, Integer)
+def number(name: str, *, primary_key: bool = False) -> Column[int]:
+    """An integer; or none, unless it is part of the primary key."""
+    return Column(name, Integer, primary_key=primary_key, autoincrement=False)
 
 
 def position(name: str = "position", *, primary_key: bool = False, index: bool = False) -> Column[int]:

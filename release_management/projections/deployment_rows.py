@@ -30,24 +30,28 @@ from release_management.domain.deployment.events import (
 from release_management.domain.deployment.state import Phase
 from release_management.domain.deployment.steps import StepStatus
 from release_management.projections.columns import plain
-from release_management.projections.projection import Row
-from release_management.projections.steps import PENDING, SKIPPED, listed, moved, shares
+from release_management.projections.projection import Row, Rows
+from release_management.projections.steps import SKIPPED, back_counts, back_total, move
 
 _AT_WORK: dict[str, Any] = {"paused_until": None, "paused_reason": None, "deadline": None, "awaits_person": False}
 _FRESH: Row = {
     **_AT_WORK,
     "leg": "forward",
     "begun": -1,
+    "done": 0,
     "queued_behind": [],
     "weights": {},
     "requested_by": None,
     "ended": None,
 }
-_ABSENT: Row = {"phase": Phase.ABSENT.value, "steps": [], "rollback": [], **_FRESH}
+_ABSENT: Row = {"phase": Phase.ABSENT.value, "back": {}, **_FRESH}
 
 
-def changed(fact: DeploymentEvent, row: Row, time: str, position: int) -> dict[str, Any]:
-    """The columns that the event sets; `row` is what stands there."""
+def changed(fact: DeploymentEvent, row: Row, rows: Rows, id: str, time: str, position: int) -> dict[str, Any]:
+    """The columns that the event sets in the row of the deployment `id`, as which `row` stands there.
+
+    Its steps have `rows` of their own, which are moved as well.
+    """
     row = {**_ABSENT, **row}
     match fact:
         case DeploymentPlanned():
@@ -98,7 +102,7 @@ def changed(fact: DeploymentEvent, row: Row, time: str, position: int) -> dict[s
         case DeploymentSuperseded(successor=successor):
             return {**_ended(Phase.SUPERSEDED, time), "successor": successor}
         case _:
-            return _walked(fact, row)
+            return _walked(fact, row, rows, id, position)
 
 
 _Walking = (
@@ -113,30 +117,8 @@ _Walking = (
 )
 
 
-def _walked(fact: _Walking, row: Row) -> dict[str, Any]:
+def _walked(fact: _Walking, row: Row, rows: Rows, id: str, at: int) -> dict[str, Any]:
     match fact:
-        case DeploymentStepStarted():
-            return _step(row, fact, StepStatus.STARTED, attempt=fact.attempt, deadline=fact.deadline)
-        case DeploymentStepSucceeded():
-            done = _step(row, fact, StepStatus.DONE, attempt=fact.attempt)
-            weights = {**row["weights"], **shares(row[_legs(fact.leg)], fact.step)}
-            return {**done, "weights": weights, "weight": max(weights.values(), default=None)}
-        case DeploymentStepFailed():
-            return _step(row, fact, StepStatus.FAILED, attempt=fact.attempt, reason=fact.reason)
-        case DeploymentStepErrored():
-            return _step(
-                row, fact, StepStatus.ERRORED, attempt=fact.attempt, reason=fact.reason, retry_at=fact.retry_at
-            )
-        case DeploymentPaused():
-            return {**_step(row, fact, StepStatus.WAITING, attempt=1), **_paused(fact)}
-        case DeploymentResumed():
-            return {**_step(row, fact, StepStatus.DONE), **_AT_WORK, **_progressing(fact.leg)}
-        case DeploymentFastForwarded(skipped=skipped):
-            steps = row["steps"]
-            for index in skipped:
-                steps = moved(steps, index, SKIPPED)
-            over = {**_AT_WORK, **_progressing("forward")} if row["phase"] == Phase.PAUSED.value else {}
-            return {"steps": steps, **over}
         case DeploymentAborting(reason=reason, note=note):
             return {
                 **_AT_WORK,
@@ -145,13 +127,75 @@ def _walked(fact: _Walking, row: Row) -> dict[str, Any]:
                 "note": plain(note) if note else None,
                 "leg": "rollback",
                 "step": None,
-                "total": sum(_needed(step, row["begun"]) for step in row["rollback"]),
-                "rollback": [
-                    step if _needed(step, row["begun"]) else {**step, "status": SKIPPED} for step in row["rollback"]
-                ],
+                "done": 0,
+                "total": back_total(row["back"], row["begun"]),
             }
+        case DeploymentFastForwarded(skipped=skipped):
+            for step in skipped:
+                move(rows, id, "forward", step, SKIPPED, at)
+            return {**_AT_WORK, **_progressing("forward")} if row["phase"] == Phase.PAUSED.value else {}
+        case _:
+            return _stepped(fact, row, rows, id, at)
+
+
+_Stepping = (
+    DeploymentStepStarted
+    | DeploymentStepSucceeded
+    | DeploymentStepFailed
+    | DeploymentStepErrored
+    | DeploymentPaused
+    | DeploymentResumed
+)
+
+
+def _stepped(fact: _Stepping, row: Row, rows: Rows, id: str, at: int) -> dict[str, Any]:
+    status, details = _stands(fact)
+    before = move(rows, id, fact.leg, fact.step, status.value, at, **details)
+    columns: dict[str, Any] = {}
+    if fact.leg == row["leg"]:
+        columns["step"] = fact.step
+        if status is StepStatus.DONE and before is not None and before["status"] != status.value:
+            columns["done"] = row["done"] + 1
+    wave = getattr(fact, "wave", None)
+    if fact.leg == "forward" and wave is not None:
+        columns["begun"] = max(row["begun"], wave)
+    match fact:
+        case DeploymentStepSucceeded():
+            weights = {**row["weights"], **_share(before)}
+            return {**columns, "weights": weights, "weight": max(weights.values(), default=None)}
+        case DeploymentPaused():
+            return {**columns, **_paused(fact)}
+        case DeploymentResumed():
+            return {**columns, **_AT_WORK, **_progressing(fact.leg)}
+        case _:
+            return columns
+
+
+def _stands(fact: _Stepping) -> tuple[StepStatus, dict[str, Any]]:
+    """Where the step stands now, and what is said of that."""
+    match fact:
+        case DeploymentStepStarted():
+            return StepStatus.STARTED, {"attempt": fact.attempt, "deadline": fact.deadline}
+        case DeploymentStepSucceeded():
+            return StepStatus.DONE, {"attempt": fact.attempt}
+        case DeploymentStepFailed():
+            return StepStatus.FAILED, {"attempt": fact.attempt, "reason": fact.reason}
+        case DeploymentStepErrored():
+            why = {"attempt": fact.attempt, "reason": fact.reason, "retry_at": fact.retry_at}
+            return StepStatus.ERRORED, why
+        case DeploymentPaused():
+            return StepStatus.WAITING, {"attempt": 1}
+        case DeploymentResumed():
+            return StepStatus.DONE, {}
         case _:
             assert_never(fact)
+
+
+def _share(step: Row | None) -> dict[str, int]:
+    """The candidate's share per `target/component` once the step is done; empty where it is no route."""
+    if step is None or step["candidate"] is None:
+        return {}
+    return {f"{step['target']}/{step['component']}": step["candidate"]}
 
 
 def _planned(fact: DeploymentPlanned | DeploymentReplanned) -> dict[str, Any]:
@@ -160,36 +204,11 @@ def _planned(fact: DeploymentPlanned | DeploymentReplanned) -> dict[str, Any]:
         "strategy": fact.strategy,
         "options": fact.options,
         "digest": fact.digest,
-        "steps": listed(fact.plan, "forward"),
-        "rollback": listed(fact.plan, "rollback"),
+        "back": back_counts(fact.plan),
         "step": None,
+        "done": 0,
         "total": len(fact.plan.forward),
     }
-
-
-def _legs(leg: str) -> str:
-    return "steps" if leg == "forward" else "rollback"
-
-
-def _step(
-    row: Row,
-    fact: DeploymentStepStarted
-    | DeploymentStepSucceeded
-    | DeploymentStepFailed
-    | DeploymentStepErrored
-    | DeploymentPaused
-    | DeploymentResumed,
-    status: StepStatus,
-    **details: Any,
-) -> dict[str, Any]:
-    column = _legs(fact.leg)
-    columns: dict[str, Any] = {column: moved(row[column], fact.step, status.value, **details)}
-    if fact.leg == row["leg"]:
-        columns["step"] = fact.step
-    wave = getattr(fact, "wave", None)
-    if fact.leg == "forward" and wave is not None:
-        columns["begun"] = max(row["begun"], wave)
-    return columns
 
 
 def _paused(fact: DeploymentPaused) -> dict[str, Any]:
@@ -216,7 +235,3 @@ def _undone(reason: str | None, empty: bool) -> str | None:
     """Why it went back, and what it went back to where that is nothing."""
     nothing = "nothing had served here before, and nothing serves now" if empty else None
     return "; ".join(said for said in (reason, nothing) if said) or None
-
-
-def _needed(step: Row, begun: int) -> bool:
-    return step["status"] != PENDING or step["since"] is None or step["since"] <= begun

@@ -1,17 +1,24 @@
 """The deployments: where each stands, step by step."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from sqlalchemy import MetaData, Select, Table, select
 
-from release_management.domain.deployment.events import DeploymentEvent, DeploymentPlanned, DeploymentReplanned
+from release_management.domain.deployment.events import (
+    DeploymentEvent,
+    DeploymentFastForwarded,
+    DeploymentPlanned,
+    DeploymentReplanned,
+)
 from release_management.domain.deployment.state import ACTIVE, WAITING
 from release_management.domain.record import Event
+from release_management.projections import steps
 from release_management.projections.columns import document, flag, index, key, number, plain, position, tail, text
 from release_management.projections.deployment_rows import changed
-from release_management.projections.projection import Key, Projection, Rows, named
+from release_management.projections.projection import Key, Projection, Row, Rows, named
 
+Ask = Callable[[Select[Any]], Sequence[Row]]
 METADATA = MetaData()
 
 deployments = Table(
@@ -29,9 +36,9 @@ deployments = Table(
     document("note"),
     text("leg"),
     number("step"),
+    number("done"),
     number("total"),
-    document("steps"),
-    document("rollback"),
+    document("back"),
     document("weights"),
     number("weight"),
     text("by"),
@@ -58,30 +65,45 @@ deployments = Table(
 )
 
 plans = Table("deployments_plans", METADATA, key("id"), document("plan"))
-"""Apart from the rest: a plan is long, and a step's progress need not write it again."""
+"""What a plan says beside its steps."""
 
 _NOT_ENDED = sorted(phase.value for phase in WAITING | ACTIVE)
-_BULKY = frozenset({"steps", "rollback", "options", "begun"})
+_INNER = frozenset({"back", "begun"})
+_DETAILED = frozenset({"options", "weights"})
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
-    """The deployment's row, and its plan's where there is a new one."""
-    id = (tail(event.stream),)
-    yield deployments, id
-    if isinstance(event.fact, DeploymentPlanned | DeploymentReplanned):
-        yield plans, id
+    """The deployment's row, those of its steps that move, and its plan's where there is a new one."""
+    id, fact = tail(event.stream), event.fact
+    yield deployments, (id,)
+    match fact:
+        case DeploymentPlanned() | DeploymentReplanned():
+            yield plans, (id,)
+            for step in steps.keys(id, fact.plan):
+                yield steps.steps, step
+        case DeploymentFastForwarded(skipped=skipped):
+            for index in skipped:
+                yield steps.steps, (id, "forward", index)
+        case _ if isinstance(step_ := getattr(fact, "step", None), int):
+            yield steps.steps, (id, fact.leg, step_)  # type: ignore[attr-defined] # every fact of a step has its leg
+        case _:
+            pass
 
 
 def fold(event: Event, rows: Rows) -> None:
     """Take in one event."""
-    id = (tail(event.stream),)
+    id = tail(event.stream)
     fact = cast(DeploymentEvent, event.fact)
     if isinstance(fact, DeploymentPlanned | DeploymentReplanned):
-        rows.put(plans, id, plan=plain(fact.plan))
-    rows.put(deployments, id, **changed(fact, rows.get(deployments, id) or {}, event.envelope.time, event.position))
+        rows.put(plans, (id,), plan=plain(fact.plan.model_copy(update={"forward": (), "rollback": ()})))
+        steps.write(rows, id, fact.plan, event.position)
+    row = rows.get(deployments, (id,)) or {}
+    rows.put(deployments, (id,), **changed(fact, row, rows, id, event.envelope.time, event.position))
 
 
-PROJECTION = Projection("deployments", 2, (deployments, plans), named(DeploymentEvent), keys, fold, local=True)
+PROJECTION = Projection(
+    "deployments", 3, (deployments, plans, steps.steps), named(DeploymentEvent), keys, fold, local=True
+)
 
 
 def newest(
@@ -97,7 +119,7 @@ def newest(
     at = deployments.c
     wanted = {at.environment: environment, at.application: application, at.release: release, at.phase: phase}
     query = (
-        select(*(column for column in at if column.name not in _BULKY))
+        select(*(column for column in at if column.name not in _INNER | _DETAILED))
         .where(*(column == value for column, value in wanted.items() if value is not None))
         .order_by(at.position.desc())
         .limit(limit)
@@ -107,10 +129,32 @@ def newest(
     return query.where(at.phase.in_(_NOT_ENDED) if active else at.ended.is_not(None))
 
 
-def one(id: str) -> Select[Any]:
-    """One deployment with its steps and its plan."""
-    return (
-        select(*(column for column in deployments.c if column.name != "begun"), plans.c.plan)
-        .join_from(deployments, plans, deployments.c.id == plans.c.id, isouter=True)
-        .where(deployments.c.id == id)
-    )
+COLUMNS = (*(str(column.name) for column in deployments.c if column.name not in _INNER), "plan", "steps", "rollback")
+
+
+def one(id: str, ask: Ask, *, with_steps: bool = True) -> list[dict[str, Any]]:
+    """One deployment, its plan and its steps; without its steps where they are not wanted."""
+    heads = ask(select(deployments).where(deployments.c.id == id))
+    planned = ask(select(plans).where(plans.c.id == id))
+    if not heads:
+        return []
+    head = heads[0]
+    row = {name: value for name, value in head.items() if name not in _INNER}
+    if not with_steps:
+        return [row]
+    found = steps.by_leg(ask(steps.of(id)))
+    legs = {"steps": found["forward"], "rollback": found["rollback"]}
+    plan = steps.whole_plan(planned[0], found) if planned else None
+    return [row | {"plan": plan} | {name: [steps.shown(it, head) for it in leg] for name, leg in legs.items()}]
+
+
+STEP_COLUMNS = (*steps.SHOWN, *steps.WHERE_KNOWN, "leg", "position")
+
+
+def some_steps(
+    id: str, ask: Ask, *, leg: str | None, after: int, changed_after: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """Some steps of a deployment, in order: the way forward before the way back."""
+    heads = ask(select(deployments).where(deployments.c.id == id))
+    found = ask(steps.of(id, leg=leg, after=after, changed_after=changed_after, limit=limit)) if heads else ()
+    return [{**steps.shown(row, heads[0]), "leg": row["leg"], "position": row["position"]} for row in found]

@@ -29,6 +29,10 @@ class Rows(Protocol):
         """Remove the row if it exists."""
         ...
 
+    def clear(self, table: Table, first: Any) -> None:
+        """Remove all rows whose key begins with this value, whether they were named or not."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Projection:

@@ -9,6 +9,7 @@ from sqlalchemy import Select
 
 from release_management.domain.deployment.state import Phase
 from release_management.domain.names import GivenName, GivenRef
+from release_management.domain.orders import Leg
 from release_management.domain.words import ActorId, Line, Value
 from release_management.projections import (
     approvals,
@@ -73,9 +74,23 @@ class DeploymentsParams(Value):
 
 
 class DeploymentParams(Value):
-    """Which deployment."""
+    """Which deployment. `steps` False: without its plan and its steps, which may be thousands."""
 
     id: Line
+    steps: bool = True
+
+
+class StepsParams(Value):
+    """Which steps of a deployment: of one leg or both, those behind the step `after`, those that have moved since.
+
+    `changed_after`: only those that a record after this position has moved.
+    """
+
+    deployment: Line
+    leg: Leg | None = None
+    after: Annotated[int, Field(ge=-1)] = -1
+    changed_after: Position | None = None
+    limit: Annotated[int, Field(ge=1, le=5000)] = 1000
 
 
 class ApprovalsParams(Value):
@@ -176,7 +191,27 @@ _ALL: tuple[AnyQuery, ...] = (
     ),
     Query("release", ReleaseParams, (releases.PROJECTION,), lambda asked: releases.one(asked.ref)),
     Query("deployments", DeploymentsParams, (deployments.PROJECTION,), lambda asked: deployments.newest(**dict(asked))),
-    Query("deployment", DeploymentParams, (deployments.PROJECTION,), lambda asked: deployments.one(asked.id)),
+    Calculation(
+        "deployment",
+        DeploymentParams,
+        (deployments.PROJECTION,),
+        lambda asked, ask: deployments.one(asked.id, ask, with_steps=asked.steps),
+        deployments.COLUMNS,
+    ),
+    Calculation(
+        "steps",
+        StepsParams,
+        (deployments.PROJECTION,),
+        lambda asked, ask: deployments.some_steps(
+            asked.deployment,
+            ask,
+            leg=asked.leg,
+            after=asked.after,
+            changed_after=asked.changed_after,
+            limit=asked.limit,
+        ),
+        deployments.STEP_COLUMNS,
+    ),
     Query("approvals", ApprovalsParams, (approvals.PROJECTION,), lambda asked: approvals.newest(**dict(asked))),
     Query("incidents", IncidentsParams, (incidents.PROJECTION,), lambda asked: incidents.newest(**dict(asked))),
     Query("incident", IncidentParams, (incidents.PROJECTION,), lambda asked: incidents.one(asked.id)),

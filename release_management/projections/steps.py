@@ -1,49 +1,142 @@
-"""The steps of a plan as rows show them."""
+"""The steps of a plan as rows show them: one row for each, so that a step's progress writes one row."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+from sqlalchemy import MetaData, Select, Table, select
 
 from release_management.domain.orders import Leg
 from release_management.domain.plan import PlaceStep, Plan, Route, describe
+from release_management.projections.columns import document, index, key, number, plain, position, text
+from release_management.projections.projection import Key, Row, Rows
 
 PENDING = "pending"
 SKIPPED = "skipped"
+LEGS: tuple[Leg, ...] = ("forward", "rollback")
 
-StepRow = dict[str, Any]
+steps = Table(
+    "deployments_steps",
+    MetaData(),
+    key("deployment"),
+    key("leg"),
+    number("step", primary_key=True),
+    number("wave"),
+    number("since"),
+    text("verb"),
+    text("target"),
+    text("component"),
+    number("candidate"),
+    text("description"),
+    text("status"),
+    number("attempt"),
+    text("reason"),
+    text("deadline"),
+    text("retry_at"),
+    document("compiled"),
+    position(),
+    index("deployment", "position"),
+)
+"""`candidate` is the share in percent that a route gives the candidate; `compiled` is the step as the plan has it."""
 
-
-def listed(plan: Plan, leg: Leg) -> list[StepRow]:
-    """A leg's steps, none of them begun. `candidate` is the share in percent that a route gives the candidate."""
-    rows = []
-    for index, step in enumerate(plan.steps(leg)):
-        row: StepRow = {
-            "step": index,
-            "wave": step.wave,
-            "since": step.since,
-            "verb": step.verb,
-            "description": describe(step),
-            "status": PENDING,
-            "attempt": 0,
-        }
-        if isinstance(step, PlaceStep):
-            row |= {"target": step.target, "component": step.component}
-        if isinstance(step, Route):
-            row["candidate"] = step.weights.get("candidate", 0)
-        rows.append(row)
-    return rows
-
-
-def moved(steps: list[StepRow], index: int, status: str, **details: Any) -> list[StepRow]:
-    """The steps with one of them in another status; an index beyond the plan changes nothing."""
-    if not 0 <= index < len(steps):
-        return steps
-    kept = {name: value for name, value in steps[index].items() if name not in ("reason", "deadline", "retry_at")}
-    said = {name: value for name, value in details.items() if value is not None}
-    return [*steps[:index], {**kept, **said, "status": status}, *steps[index + 1 :]]
+_PASSING = ("reason", "deadline", "retry_at")
+SHOWN = ("step", "wave", "since", "verb", "description", "status", "attempt")
+WHERE_KNOWN = ("target", "component", "candidate", *_PASSING)
 
 
-def shares(steps: list[StepRow], index: int) -> dict[str, int]:
-    """The candidate's share per `target/component` once the step is done; empty where it is no route."""
-    if not 0 <= index < len(steps) or "candidate" not in steps[index]:
-        return {}
-    step = steps[index]
-    return {f"{step['target']}/{step['component']}": step["candidate"]}
+def keys(deployment: str, plan: Plan) -> Iterator[Key]:
+    """The rows of a plan's steps."""
+    for leg in LEGS:
+        for at in range(len(plan.steps(leg))):
+            yield deployment, leg, at
+
+
+def write(rows: Rows, deployment: str, plan: Plan, at: int) -> None:
+    """In place of what was planned before, the steps of a plan, none of them begun. `at` is the record's position."""
+    rows.clear(steps, deployment)
+    for leg in LEGS:
+        for number_, step in enumerate(plan.steps(leg)):
+            place = {"target": step.target, "component": step.component} if isinstance(step, PlaceStep) else {}
+            share = {"candidate": step.weights.get("candidate", 0)} if isinstance(step, Route) else {}
+            rows.put(
+                steps,
+                (deployment, leg, number_),
+                wave=step.wave,
+                since=step.since,
+                verb=step.verb,
+                description=describe(step),
+                status=PENDING,
+                attempt=0,
+                compiled=plain(step),
+                position=at,
+                **place,
+                **share,
+            )
+
+
+def move(rows: Rows, deployment: str, leg: str, step: int, status: str, at: int, **details: Any) -> Row | None:
+    """Have a step in another status; the row as it was, None where the plan has no such step."""
+    row = rows.get(steps, (deployment, leg, step))
+    if row is None:
+        return None
+    before = dict(row)
+    told = {name: value for name, value in details.items() if value is not None}
+    rows.put(steps, (deployment, leg, step), **{**dict.fromkeys(_PASSING), **told, "status": status, "position": at})
+    return before
+
+
+def back_counts(plan: Plan) -> dict[str, int]:
+    """How many steps of the way back are needed once the forward leg has begun a wave; "" for those always needed."""
+    counts: dict[str, int] = {}
+    for step in plan.rollback:
+        since = "" if step.since is None else str(step.since)
+        counts[since] = counts.get(since, 0) + 1
+    return counts
+
+
+def back_total(counts: dict[str, int], begun: int) -> int:
+    """How many steps of the way back are needed where this wave was the last that was begun."""
+    return sum(count for since, count in counts.items() if since == "" or int(since) <= begun)
+
+
+def of(
+    deployment: str,
+    *,
+    leg: str | None = None,
+    after: int = -1,
+    changed_after: int | None = None,
+    limit: int | None = None,
+) -> Select[Any]:
+    """The steps of a deployment in order. `changed_after`: only those that a record after this position has moved."""
+    at = steps.c
+    query = select(steps).where(at.deployment == deployment, at.step > after).order_by(at.leg, at.step)
+    if leg is not None:
+        query = query.where(at.leg == leg)
+    if changed_after is not None:
+        query = query.where(at.position > changed_after)
+    return query if limit is None else query.limit(limit)
+
+
+def shown(row: Row, head: Row) -> dict[str, Any]:
+    """A step for people; `head` is its deployment's row."""
+    known = {name: row[name] for name in WHERE_KNOWN if row[name] is not None}
+    return {name: row[name] for name in SHOWN} | known | {"status": _status(row, head)}
+
+
+def _status(row: Row, head: Row) -> str:
+    """Where the way back does not need a step, it is skipped once that way was begun."""
+    back = row["leg"] == "rollback" and head["leg"] == "rollback"
+    unneeded = back and row["since"] is not None and row["since"] > head["begun"]
+    return SKIPPED if unneeded and row["status"] == PENDING else str(row["status"])
+
+
+def by_leg(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Rows of both legs, apart."""
+    found: dict[str, list[Row]] = {leg: [] for leg in LEGS}
+    for row in rows:
+        found[row["leg"]].append(row)
+    return found
+
+
+def whole_plan(plan: Row, found: dict[str, list[Row]]) -> dict[str, Any]:
+    """The plan as it was compiled, of its row and those of its steps."""
+    return {**plan["plan"], **{leg: [row["compiled"] for row in rows] for leg, rows in found.items()}}

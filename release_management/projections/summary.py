@@ -1,21 +1,16 @@
 """One plain English line per fact, for a person who reads the trail. Names of people never stand in it."""
 
-from collections.abc import Sequence
-
 from release_management.domain import approval, environment, estate, incident, pipeline, place, policy, release
 from release_management.domain.deployment import events as deployment
 from release_management.domain.registry import CommandRefused
 from release_management.domain.words import Fact
 
-Lines = dict[str, Sequence[str]]
-"""The described steps of a deployment's plan, per leg."""
 
-
-def summarize(fact: Fact, lines: Lines) -> str:
-    """What happened. `lines` are the described steps of the deployment that the fact is of."""
+def summarize(fact: Fact, line: str | None = None) -> str:
+    """What happened. `line` is the described step that the fact is of, if it is of one that the plan has."""
     aggregate = fact.NAME.partition(".")[0]
     if aggregate == "deployment":
-        return _deployment(fact, lines)
+        return _deployment(fact, line)
     if aggregate == "place":
         return _place(fact)
     if aggregate == "release":
@@ -27,16 +22,16 @@ def summarize(fact: Fact, lines: Lines) -> str:
     return _configured(fact)
 
 
-def _deployment(fact: Fact, lines: Lines) -> str:
+def _deployment(fact: Fact, line: str | None) -> str:
     match fact:
         case deployment.DeploymentStepStarted(attempt=attempt):
-            return f"{_step(fact, lines)}{f' (attempt {attempt})' if attempt > 1 else ''}"
+            return f"{_step(fact, line)}{f' (attempt {attempt})' if attempt > 1 else ''}"
         case deployment.DeploymentStepSucceeded():
-            return f"done: {_step(fact, lines)}"
+            return f"done: {_step(fact, line)}"
         case deployment.DeploymentStepFailed(reason=reason):
-            return f"failed: {_step(fact, lines)}: {reason}"
+            return f"failed: {_step(fact, line)}: {reason}"
         case deployment.DeploymentStepErrored(reason=reason, retry_at=again):
-            return f"errored: {_step(fact, lines)}: {reason}{f'; again at {again}' if again else ''}"
+            return f"errored: {_step(fact, line)}: {reason}{f'; again at {again}' if again else ''}"
         case deployment.DeploymentPlanned():
             count = len(fact.plan.forward)
             what = f"{fact.release} to {fact.environment}: {fact.strategy}, {count} steps"
@@ -90,9 +85,8 @@ _Step = (
 )
 
 
-def _step(fact: _Step, lines: Lines) -> str:
-    known = lines.get(fact.leg, ())
-    what = f": {known[fact.step]}" if 0 <= fact.step < len(known) else ""
+def _step(fact: _Step, line: str | None) -> str:
+    what = f": {line}" if line else ""
     return f"{'rollback step' if fact.leg == 'rollback' else 'step'} {fact.step + 1}{what}"
 
 

@@ -1,6 +1,6 @@
 """The audit trail: one row per record. Timelines of a release or a deployment are selections of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, Literal, get_args
 
@@ -9,12 +9,14 @@ from sqlalchemy import MetaData, Select, Table, or_, select
 from release_management.domain.approval import ApprovalRequested
 from release_management.domain.deployment.events import DeploymentPlanned, DeploymentReplanned
 from release_management.domain.incident import IncidentAttributed, IncidentOpened
-from release_management.domain.plan import describe
+from release_management.domain.orders import Leg
+from release_management.domain.plan import Plan, describe
 from release_management.domain.record import Event
 from release_management.domain.registry import CommandRefused
 from release_management.domain.words import Fact, Personal
-from release_management.projections.columns import document, flag, index, key, plain, position, text
+from release_management.projections.columns import document, flag, index, key, number, plain, position, text
 from release_management.projections.projection import Key, Projection, Rows
+from release_management.projections.steps import LEGS
 from release_management.projections.summary import summarize
 
 METADATA = MetaData()
@@ -55,18 +57,26 @@ context = Table(
     text("release"),
     text("environment"),
     text("deployment"),
-    document("lines"),
 )
 """What a deployment, an approval or an incident is about; its later facts do not say it again."""
+
+lines = Table("trail_lines", METADATA, key("stream"), key("leg"), number("step", primary_key=True), text("line"))
+"""The described steps of a deployment's plan."""
 
 _ABOUT = ("application", "release", "environment", "deployment")
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
-    """The record's row, and the context of its deployment, approval or incident."""
+    """The record's row, the context of its deployment, approval or incident, and the lines of the steps."""
+    fact = event.fact
     yield trail, (event.position,)
     if (stream := _context_of(event)) is not None:
         yield context, (stream,)
+    if isinstance(fact, DeploymentPlanned | DeploymentReplanned):
+        for leg, step, _ in _described(fact.plan):
+            yield lines, (event.stream, leg, step)
+    elif (step_of := _step(fact)) is not None:
+        yield lines, (event.stream, *step_of)
 
 
 def _context_of(event: Event) -> str | None:
@@ -82,8 +92,14 @@ def fold(event: Event, rows: Rows) -> None:
     stream, fact, position = _context_of(event), event.fact, (event.position,)
     if stream is not None and (said := _said(fact)):
         rows.put(context, (stream,), **said)
+    if isinstance(fact, DeploymentPlanned | DeploymentReplanned):
+        rows.clear(lines, event.stream)
+        for leg, step, line in _described(fact.plan):
+            rows.put(lines, (event.stream, leg, step), line=line)
     known = (rows.get(context, (stream,)) if stream is not None else None) or {}
-    summary = summarize(fact, known.get("lines") or {})
+    step_of = _step(fact)
+    described = rows.get(lines, (event.stream, *step_of)) if step_of is not None else None
+    summary = summarize(fact, described["line"] if described is not None else None)
     earlier = rows.get(trail, position)
     if earlier is not None:
         # An upcast may make several events of one record; the trail keeps one row for what was recorded once.
@@ -115,10 +131,7 @@ def _said(fact: Fact) -> dict[str, Any]:
     """What is to be remembered of a deployment, an approval or an incident."""
     match fact:
         case DeploymentPlanned():
-            about = {name: getattr(fact, name) for name in _ABOUT}
-            return {**about, "lines": _lines(fact)}
-        case DeploymentReplanned():
-            return {"lines": _lines(fact)}
+            return {name: getattr(fact, name) for name in _ABOUT}
         case ApprovalRequested():
             about = {name: getattr(fact, name) for name in ("release", "environment", "deployment")}
             return {**about, "application": fact.release.partition("@")[0]}
@@ -130,12 +143,16 @@ def _said(fact: Fact) -> dict[str, Any]:
             return {}
 
 
-def _lines(fact: DeploymentPlanned | DeploymentReplanned) -> dict[str, list[str]]:
-    plan = fact.plan
-    return {
-        "forward": [describe(step) for step in plan.forward],
-        "rollback": [describe(step) for step in plan.rollback],
-    }
+def _described(plan: Plan) -> Iterator[tuple[Leg, int, str]]:
+    for leg in LEGS:
+        for at, step in enumerate(plan.steps(leg)):
+            yield leg, at, describe(step)
+
+
+def _step(fact: Fact) -> tuple[str, int] | None:
+    """The leg and the index of the step that a fact is about."""
+    leg, step = getattr(fact, "leg", None), getattr(fact, "step", None)
+    return (leg, step) if leg is not None and step is not None else None
 
 
 def _stated(event: Event) -> dict[str, Any]:
@@ -185,7 +202,7 @@ def _mentions(annotation: object, kind: type) -> bool:
     return annotation is kind or any(_mentions(part, kind) for part in get_args(annotation))
 
 
-PROJECTION = Projection("trail", 3, (trail, context), None, keys, fold)
+PROJECTION = Projection("trail", 4, (trail, context, lines), None, keys, fold)
 
 
 def found(

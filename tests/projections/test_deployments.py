@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Table
 
 from release_management import views
 from release_management.domain.deployment.events import (
@@ -29,6 +30,7 @@ from release_management.domain.deployment.events import (
 )
 from release_management.domain.deployment.state import Deployment, evolve
 from release_management.projections.deployment_rows import changed
+from release_management.projections.projection import Key, Row
 from tests.projections.conftest import Ask
 from tests.projections.story import ANN, BEN, Story, at, compiled, planned, sealed
 
@@ -209,6 +211,32 @@ def test_deployments_are_found_by_what_they_are_and_where_they_stand(story: Stor
     assert ids(limit=1) == ["d-3"]
 
 
+def test_the_steps_are_read_page_by_page_and_by_what_has_moved(story: Story, ask: Ask) -> None:
+    story.planned("d-1")
+    story.started("d-1")
+    story.reported("d-1")
+    story.reported("d-1")
+    whole = one(ask)
+
+    (head,) = ask("deployment", id="d-1", steps=False)
+    assert "plan" not in head
+    assert "steps" not in head
+    assert {name: whole[name] for name in head} == head
+    assert (head["done"], head["total"]) == (2, len(whole["steps"]))
+    assert head["options"] == whole["options"]
+    first = ask("steps", deployment="d-1", leg="forward", limit=3)
+    rest = ask("steps", deployment="d-1", leg="forward", after=first[-1]["step"])
+    assert [step["step"] for step in [*first, *rest]] == list(range(len(whole["steps"])))
+    inner = {"leg", "position"}
+    assert [{k: v for k, v in step.items() if k not in inner} for step in [*first, *rest]] == whole["steps"]
+
+    since = max(step["position"] for step in [*first, *rest])
+    assert ask("steps", deployment="d-1", changed_after=since) == []
+    story.reported("d-1")
+    assert {step["step"] for step in ask("steps", deployment="d-1", changed_after=since)} == {2, 3}
+    assert ask("steps", deployment="d-9") == []
+
+
 PAUSE = {"leg": "forward", "step": 3, "wave": 3, "reason": "canary step"}
 ANY: list[DeploymentEvent] = [
     planned("d-1"),
@@ -230,12 +258,25 @@ ANY: list[DeploymentEvent] = [
 ]
 
 
+class NoSteps:
+    """`Rows` of a deployment whose steps nobody looks at."""
+
+    def get(self, table: Table, key: Key) -> Row | None:
+        return None
+
+    def put(self, table: Table, key: Key, **columns: Any) -> None: ...
+
+    def delete(self, table: Table, key: Key) -> None: ...
+
+    def clear(self, table: Table, first: Any) -> None: ...
+
+
 @given(st.lists(st.sampled_from(ANY), max_size=12))
 def test_a_row_is_in_the_phase_that_the_aggregate_is_in(facts: list[DeploymentEvent]) -> None:
     state = Deployment()
     row: dict[str, Any] = {}
     for position, fact in enumerate(facts, 1):
         state = evolve(state, fact)
-        row = {**row, **changed(fact, row, at(position), position)}
+        row = {**row, **changed(fact, row, NoSteps(), "d-1", at(position), position)}
 
     assert row.get("phase", "Absent") == state.phase

@@ -89,8 +89,8 @@ def test_every_fact_has_a_summary_of_its_own() -> None:
 
     assert {fact.NAME for fact in SAMPLES} == FACTS.keys()
     for fact in SAMPLES:
-        assert summarize(fact, {}) != plain(fact)
-        assert "sealed:" not in summarize(fact, {})
+        assert summarize(fact) != plain(fact)
+        assert "sealed:" not in summarize(fact)
 
 
 def test_what_configures_is_found_under_what_it_configures(story: Story, ask: Ask) -> None:

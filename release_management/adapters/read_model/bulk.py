@@ -30,6 +30,10 @@ class Bulk(Protocol):
         """Remove the rows of these primary keys."""
         ...
 
+    def clear(self, connection: Connection, beginnings: Sequence[Any]) -> None:
+        """Remove the rows whose primary key begins with one of these values."""
+        ...
+
 
 @cache
 def bulk(table: Table, dialect: str) -> Bulk:
@@ -73,6 +77,7 @@ class _OnSQLite:
         marks = ", ".join("?" * len(it.names))
         self._upsert = f"INSERT INTO {it.name} ({it.listed}) VALUES ({marks}) {it.or_overwrite}"
         self._delete = f"DELETE FROM {it.name} WHERE " + " AND ".join(f'"{column.name}" = ?' for column in it.keys)
+        self._clear = f'DELETE FROM {it.name} WHERE "{it.keys[0].name}" = ?'
 
     def load(self, connection: Connection, keys: Sequence[Key]) -> Iterator[tuple[Key, Stored]]:
         it = self._table
@@ -103,6 +108,9 @@ class _OnSQLite:
 
     def delete(self, connection: Connection, keys: Sequence[Key]) -> None:
         connection.exec_driver_sql(self._delete, list(keys))
+
+    def clear(self, connection: Connection, beginnings: Sequence[Any]) -> None:
+        connection.exec_driver_sql(self._clear, [(first,) for first in beginnings])
 
 
 _TYPES: Sequence[tuple[type[Any], str]] = (
@@ -137,6 +145,11 @@ class _OnPostgreSQL:
             f"SELECT json_agg(json_build_array({listed})) FROM json_array_elements(%s) k JOIN {it.name} t ON {same}"
         )
         self._delete = f"DELETE FROM {it.name} t USING json_array_elements(%s) k WHERE {same}"
+        first = it.keys[0]
+        self._clear = (
+            f"DELETE FROM {it.name} t USING json_array_elements_text(%s) k "
+            f'WHERE t."{first.name}" = k.value::{_type(first)}'
+        )
 
     def load(self, connection: Connection, keys: Sequence[Key]) -> Iterator[tuple[Key, Stored]]:
         it = self._table
@@ -148,6 +161,9 @@ class _OnPostgreSQL:
 
     def delete(self, connection: Connection, keys: Sequence[Key]) -> None:
         connection.exec_driver_sql(self._delete, (_json(keys),))
+
+    def clear(self, connection: Connection, beginnings: Sequence[Any]) -> None:
+        connection.exec_driver_sql(self._clear, (_json(beginnings),))
 
 
 def _json(value: object) -> str:

@@ -22,6 +22,7 @@ class PageRows:
         self._physical = physical
         self._rows: dict[Table, dict[Key, Stored | None]] = {}
         self._touched: dict[Table, dict[Key, None]] = {}
+        self._cleared: dict[Table, dict[Any, None]] = {}
 
     def load(self, table: Table, keys: Iterable[Key]) -> None:
         """Read the rows of these keys, as many as exist."""
@@ -52,8 +53,18 @@ class PageRows:
             self._rows[table][key] = None
             self._touched[table][key] = None
 
+    def clear(self, table: Table, first: Any) -> None:
+        """Remove all rows whose key begins with this value, whether they were named or not."""
+        for key, row in self._rows.get(table, {}).items():
+            if key[0] == first and row is not None:
+                self._rows[table][key] = None
+                self._touched[table].pop(key, None)
+        self._cleared.setdefault(table, {})[first] = None
+
     def write(self) -> None:
         """Store every row that was touched."""
+        for table, beginnings in self._cleared.items():
+            bulk(self._physical[table], self._connection.dialect.name).clear(self._connection, list(beginnings))
         for table, touched in self._touched.items():
             if not touched:
                 continue

@@ -1,14 +1,14 @@
-"""What is still to be done: orders that are out, commands that fall due. One row per deployment or approval.
+"""What is still to be done: orders that are out, commands that fall due. One row for each.
 
 The orchestrator and the timers act on it and keep no state of their own: an item is gone once the log holds the fact
 that answers it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
-from sqlalchemy import JSON, Column, MetaData, Select, String, Table, select
+from sqlalchemy import JSON, BigInteger, Column, MetaData, Select, String, Table, select, tuple_
 
 from release_management.domain.approval import (
     ApprovalCompleted,
@@ -48,14 +48,18 @@ from release_management.domain.deployment.events import (
 from release_management.domain.orders import Order
 from release_management.domain.place import PlaceUnlocked, PlaceUnqueued
 from release_management.domain.record import Event, timestamp
+from release_management.domain.words import Fact
 from release_management.projections.projection import Key, Projection, Rows, named
 
 AGENDA = Table(
     "agenda",
     MetaData(),
     Column("subject", String, primary_key=True),
+    Column("item", String, primary_key=True),
     Column("todo", JSON, nullable=False),
+    Column("position", BigInteger, nullable=False),
 )
+"""`item` says what it is, such as `order/forward/3`; `position` is that of the record that put it there."""
 REPORT_GRACE = timedelta(seconds=10)
 ENDS = (
     DeploymentSucceeded,
@@ -67,105 +71,129 @@ ENDS = (
     DeploymentCancelled,
     DeploymentSuperseded,
 )
-Items = dict[str, dict[str, Any]]
+_OF_WHOLE = ("proceed", "expire", "lapse")
+"""What a deployment has as a whole: any of its facts may answer it."""
+_Cleared = (DeploymentAborting, *ENDS, ApprovalCompleted, ApprovalDenied, ApprovalExpired, ApprovalVoided)
+_OF_STEP: Mapping[type[Fact], tuple[str, ...]] = {
+    DeploymentStepStarted: ("order", "deadline", "retry"),
+    DeploymentStepSucceeded: ("order", "deadline"),
+    DeploymentStepFailed: ("order", "deadline"),
+    DeploymentStepErrored: ("order", "deadline", "retry"),
+    DeploymentPaused: ("pause",),
+    DeploymentResumed: ("pause",),
+}
 
 
 def all_items() -> Select[Any]:
-    """Every row of the agenda: (subject, todo)."""
-    return select(AGENDA.c.subject, AGENDA.c.todo)
+    """Every row of the agenda: (subject, item, todo), the oldest first."""
+    return select(AGENDA.c.subject, AGENDA.c.item, AGENDA.c.todo).order_by(AGENDA.c.position, AGENDA.c.item)
+
+
+def items_of(subject: str) -> Select[Any]:
+    """The rows of one deployment or approval."""
+    return all_items().where(AGENDA.c.subject == subject)
+
+
+def these_items(wanted: Sequence[Key]) -> Select[Any]:
+    """The rows of these keys, as many as there are."""
+    return all_items().where(tuple_(AGENDA.c.subject, AGENDA.c.item).in_(list(wanted)))
+
+
+def clears(event: Event) -> bool:
+    """Whether nothing that was to be done for the event's subject is to be done any more."""
+    return isinstance(event.fact, _Cleared)
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
-    """The rows that an event touches."""
+    """The rows that an event touches, besides those that it clears."""
     fact = event.fact
-    if event.stream.startswith(("deployment:", "approval:")):
-        yield AGENDA, (event.stream,)
+    if event.stream.startswith("approval:"):
+        yield AGENDA, (event.stream, "expire")
+    elif event.stream.startswith("deployment:"):
+        for item in _OF_WHOLE:
+            yield AGENDA, (event.stream, item)
+        for kind in _OF_STEP.get(type(fact), ()):
+            yield AGENDA, (event.stream, _key(kind, fact))  # type: ignore[arg-type] # it is one of a step
+        if isinstance(fact, DeploymentFastForwarded):
+            for step in fact.skipped:
+                yield AGENDA, (event.stream, f"pause/forward/{step}")
     if isinstance(fact, PlaceUnlocked | PlaceUnqueued) and fact.next is not None:
-        yield AGENDA, (f"deployment:{fact.next}",)
+        yield AGENDA, (f"deployment:{fact.next}", "proceed")
 
 
 def fold(event: Event, rows: Rows) -> None:
     """Add what the event asks for, remove what it answers."""
     fact = event.fact
+    if clears(event):
+        rows.clear(AGENDA, event.stream)
+        return
     match fact:
         case ApprovalRequested() | ApprovalRuleChanged():
-            data = {"approval": fact.approval}
-            due = {"expire": _command(event, "approval.expire", data, fact.expires_at)}
-            rows.put(AGENDA, (event.stream,), todo=due)
-        case ApprovalCompleted() | ApprovalDenied() | ApprovalExpired() | ApprovalVoided():
-            rows.delete(AGENDA, (event.stream,))
+            due = _command(event, "approval.expire", {"approval": fact.approval}, fact.expires_at)
+            _put(event, rows, "expire", due)
         case PlaceUnlocked(next=str(waiting)) | PlaceUnqueued(next=str(waiting)):
-            _proceed(event, waiting, rows)
+            proceed = _command(event, commands.Proceed.NAME, {"deployment": waiting})
+            rows.put(AGENDA, (f"deployment:{waiting}", "proceed"), todo=proceed, position=event.position)
         case _ if event.stream.startswith("deployment:"):
             _fold_deployment(event, fact, rows)  # type: ignore[arg-type] # its streams hold its events only
         case _:
             pass
 
 
-def _proceed(event: Event, deployment: str, rows: Rows) -> None:
-    subject = f"deployment:{deployment}"
-    items = _items(rows, subject)
-    items["proceed"] = _command(event, commands.Proceed.NAME, {"deployment": deployment})
-    rows.put(AGENDA, (subject,), todo=items)
-
-
 def _fold_deployment(event: Event, fact: DeploymentEvent, rows: Rows) -> None:
-    if isinstance(fact, ENDS):
-        rows.delete(AGENDA, (event.stream,))
-        return
     id = event.stream.removeprefix("deployment:")
-    items = _items(rows, event.stream)
+    if isinstance(fact, ENDS):
+        return  # its rows are cleared
     match fact:
         case DeploymentStepStarted():
-            items.pop(_key("retry", fact), None)
-            items[_key("order", fact)] = _order(event, id, fact)
+            _drop(event, rows, _key("retry", fact))
+            _put(event, rows, _key("order", fact), _order(event, id, fact))
             due = timestamp(datetime.fromisoformat(fact.deadline) + REPORT_GRACE)
-            items[_key("deadline", fact)] = _command(event, commands.ExpireStep.NAME, _attempt(id, fact), due)
+            expiry = _command(event, commands.ExpireStep.NAME, _attempt(id, fact), due)
+            _put(event, rows, _key("deadline", fact), expiry)
         case DeploymentStepSucceeded() | DeploymentStepFailed():
-            items.pop(_key("order", fact), None)
-            items.pop(_key("deadline", fact), None)
+            _drop(event, rows, _key("order", fact), _key("deadline", fact))
         case DeploymentStepErrored():
-            items.pop(_key("order", fact), None)
-            items.pop(_key("deadline", fact), None)
+            _drop(event, rows, _key("order", fact), _key("deadline", fact))
             if fact.retry_at is not None:
                 retry = _command(event, commands.RetryStep.NAME, _attempt(id, fact), fact.retry_at)
-                items[_key("retry", fact)] = retry
+                _put(event, rows, _key("retry", fact), retry)
         case DeploymentPaused(until=str(until)):
             data = {"deployment": id, "leg": fact.leg, "step": fact.step}
-            items[_key("pause", fact)] = _command(event, commands.Resume.NAME, data, until)
+            _put(event, rows, _key("pause", fact), _command(event, commands.Resume.NAME, data, until))
         case DeploymentPlanned(deadline=str(deadline)):
-            items["lapse"] = _command(event, commands.Expire.NAME, {"deployment": id}, deadline)
+            _put(event, rows, "lapse", _command(event, commands.Expire.NAME, {"deployment": id}, deadline))
         case DeploymentQueued(deadline=deadline):
-            items.pop("proceed", None)
-            items["expire"] = _command(event, commands.Expire.NAME, {"deployment": id}, deadline)
+            _drop(event, rows, "proceed")
+            _put(event, rows, "expire", _command(event, commands.Expire.NAME, {"deployment": id}, deadline))
         case DeploymentPaused(deadline=str(deadline)):
-            items["expire"] = _command(event, commands.Expire.NAME, {"deployment": id}, deadline)
+            _put(event, rows, "expire", _command(event, commands.Expire.NAME, {"deployment": id}, deadline))
         case DeploymentResumed():
-            items.pop(_key("pause", fact), None)
-            items.pop("expire", None)
+            _drop(event, rows, _key("pause", fact), "expire")
         case DeploymentFastForwarded(skipped=skipped):
-            items.pop("expire", None)
-            for step in skipped:
-                items.pop(f"pause/forward/{step}", None)
-        case DeploymentAborting():
-            items = {}
+            _drop(event, rows, "expire", *(f"pause/forward/{step}" for step in skipped))
         case DeploymentReplanned():
-            items.pop("proceed", None)  # it waits as before
+            _drop(event, rows, "proceed")  # it waits as before
+        case DeploymentAborting():
+            pass  # its rows are cleared
         case DeploymentApprovalAwaited():
-            items.pop("proceed", None)
-            items.pop("expire", None)  # the approval has a deadline of its own; a plan that is not wanted yet keeps its
+            # The approval has a deadline of its own; a plan that is not wanted yet keeps its own.
+            _drop(event, rows, "proceed", "expire")
         case DeploymentRequested() | DeploymentStarted():
-            items.pop("proceed", None)
-            items.pop("expire", None)
-            items.pop("lapse", None)
+            _drop(event, rows, "proceed", "expire", "lapse")
         case DeploymentPlanned() | DeploymentPaused():
             pass  # without a deadline nothing falls due
         case _:
             assert_never(fact)
-    if items:
-        rows.put(AGENDA, (event.stream,), todo=items)
-    else:
-        rows.delete(AGENDA, (event.stream,))
+
+
+def _put(event: Event, rows: Rows, item: str, todo: dict[str, Any]) -> None:
+    rows.put(AGENDA, (event.stream, item), todo=todo, position=event.position)
+
+
+def _drop(event: Event, rows: Rows, *items: str) -> None:
+    for item in items:
+        rows.delete(AGENDA, (event.stream, item))
 
 
 StepFact = (
@@ -184,11 +212,6 @@ def _key(kind: str, fact: StepFact) -> str:
 
 def _attempt(id: str, fact: DeploymentStepStarted | DeploymentStepErrored) -> dict[str, Any]:
     return {"deployment": id, "leg": fact.leg, "step": fact.step, "attempt": fact.attempt}
-
-
-def _items(rows: Rows, subject: str) -> Items:
-    row = rows.get(AGENDA, (subject,))
-    return dict(row["todo"]) if row else {}
 
 
 def _command(event: Event, name: str, data: Mapping[str, Any], due: str = "") -> dict[str, Any]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Protocol
 from uuid import UUID, uuid5
 
@@ -179,18 +180,19 @@ class Orchestrator:
     async def _carry_out(self, subject: str, item: Item) -> bool:
         """Whether that is done, as far as it can be now; False where the gateway was too busy."""
         if item["kind"] == "order":
-            await self._send(Order.model_validate(item["order"], strict=False))
+            await self._send(item["order"])
         elif self._deadlines_armed or item["command"] not in DEADLINES:
             return await self._command(subject, item)
         return True
 
-    async def _send(self, order: Order) -> None:
-        again, at = self._sent.get(order.fence, (-1, 0.0))
+    async def _send(self, stated: dict[str, Any]) -> None:
+        fence = stated["fence"]
+        again, at = self._sent.get(fence, (-1, 0.0))
         if again >= 0 and time.monotonic() - at < SENT_AGAIN_AFTER:
             return
-        await self._orders.send(order, again + 1)
+        await self._orders.send(Order.model_validate(stated, strict=False), again + 1)
         measures.ORDERS_SENT.inc()
-        self._sent[order.fence] = (again + 1, time.monotonic())
+        self._sent[fence] = (again + 1, time.monotonic())
 
     async def _command(self, subject: str, item: Item) -> bool:
         id = _command_id(subject, item)
@@ -249,7 +251,12 @@ def _key(subject: str, item: Item) -> str:
 
 
 def _command_id(subject: str, item: Item) -> str:
-    return str(uuid5(NAMESPACE, f"{item['cause']}/{item['command']}/{subject}"))
+    return _id_of(item["cause"], item["command"], subject)
+
+
+@lru_cache(maxsize=100_000)  # each look at the agenda asks for all that are open
+def _id_of(cause: str, command: str, subject: str) -> str:
+    return str(uuid5(NAMESPACE, f"{cause}/{command}/{subject}"))
 
 
 def _seconds(now: str, due: str) -> float:

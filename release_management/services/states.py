@@ -14,11 +14,13 @@ from release_management.domain.record import Recorded
 from release_management.domain.registry import Registry
 from release_management.domain.streams import fold
 from release_management.services import snapshots
-from release_management.services.ports import EventLog, NewRecord
+from release_management.services.ports import EventLog, NewRecord, Snapshot
 
 CACHED_STREAMS = 10_000
 SNAPSHOT_EVERY = 100
-"""Versions of a stream from one snapshot to the next: reading it cold folds less than this."""
+"""Versions of a stream from one snapshot to the next, at least: reading it cold folds about as many."""
+SNAPSHOT_BYTES = 500
+"""A larger snapshot is due less often: for so many of its bytes there is one version more to the next."""
 log = structlog.get_logger()
 
 Folded = tuple[int, Any]
@@ -32,7 +34,8 @@ class States:
         self._log = event_log
         self._registry = registry
         self._cache: OrderedDict[str, Folded] = OrderedDict()
-        self._kept: dict[str, int] = {}
+        self._due: dict[str, int] = {}
+        """The version at which a stream's next snapshot is due."""
 
     def load(self, stream: str) -> Folded:
         """The stream's version and state. Raises `LogUnavailableError`."""
@@ -48,7 +51,7 @@ class States:
             self._cache.move_to_end(stream)
         while len(self._cache) > CACHED_STREAMS:
             stream, _ = self._cache.popitem(last=False)
-            self._kept.pop(stream, None)
+            self._due.pop(stream, None)
 
     def forget(self, streams: Collection[str]) -> None:
         """Read these anew."""
@@ -58,16 +61,19 @@ class States:
     def clear(self) -> None:
         """Read everything anew."""
         self._cache.clear()
-        self._kept.clear()
+        self._due.clear()
 
     def keep_snapshots(self, stored: Iterable[NewRecord]) -> None:
         """Keep a snapshot of the remembered streams that grew long with these records. Never raises."""
         for stream, record in {record.stream: record for record in stored}.items():
             version, state = self._cache.get(stream, (0, None))
-            if version != record.version or version - self._kept.get(stream, 0) < SNAPSHOT_EVERY:
+            if version != record.version or version < self._due.get(stream, SNAPSHOT_EVERY):
                 continue
+            self._due[stream] = version + SNAPSHOT_EVERY
             try:
-                self._log.keep_snapshot(stream, snapshots.take(stream, version, state, record.record))
+                taken = snapshots.take(stream, version, state, record.record)
+                self._due[stream] = _next_due(taken)
+                self._log.keep_snapshot(stream, taken)
             except Exception as error:
                 log.warning(
                     f"a snapshot could not be kept; the next is due {SNAPSHOT_EVERY} versions later",
@@ -75,7 +81,6 @@ class States:
                     version=version,
                     error=str(error),
                 )
-            self._kept[stream] = version
 
     def _read(self, stream: str) -> Folded:
         snapshot = self._log.snapshot(stream, snapshots.shape())
@@ -84,7 +89,7 @@ class States:
             try:
                 if recorded and hashlib.sha256(recorded[0].record).hexdigest() == snapshot.record:
                     state = snapshots.restore(stream, snapshot)
-                    self._kept[stream] = snapshot.version
+                    self._due[stream] = _next_due(snapshot)
                     return recorded[-1].version, self._fold(stream, recorded[1:], state)
             except ValueError as error:
                 log.warning("a snapshot cannot be read", stream=stream, error=str(error))
@@ -94,3 +99,8 @@ class States:
     def _fold(self, stream: str, recorded: list[Recorded], state: Any = None) -> Any:
         facts = (event.fact for one in recorded for event in self._registry.read(one, self._log.content))
         return fold(stream, facts, state)
+
+
+def _next_due(snapshot: Snapshot) -> int:
+    """So that snapshots of a long plan's states do not cost more than the steps between them."""
+    return snapshot.version + max(SNAPSHOT_EVERY, len(snapshot.state) // SNAPSHOT_BYTES)

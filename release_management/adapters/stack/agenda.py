@@ -62,14 +62,14 @@ class ProjectedAgenda:
     def catch_up(self) -> int:
         """Take in what the log has; returns the position reached."""
         if self._seen < 0:
-            return self._fold(None)
+            self._fold(None)
         while records := self._log.read(self._seen):
             concerning = [record for record in records if record.name in self._concerned]
-            if concerning:
-                return self._fold(concerning)
-            self._seen = records[-1].position
-            if self._seen - self._kept >= KEPT_EVERY:
-                return self._fold([])
+            end = records[-1].position
+            if concerning or end - self._kept >= KEPT_EVERY:
+                self._fold(concerning, end)
+            else:
+                self._seen = end
         return self._seen
 
     def items(self) -> list[tuple[str, dict[str, Any]]]:
@@ -86,8 +86,11 @@ class ProjectedAgenda:
         self._store.close()
         self._projector.close()
 
-    def _fold(self, records: Sequence[Recorded] | None) -> int:
-        """Take in the log; `records` are those that concern the agenda since the last time, None where that is new."""
+    def _fold(self, records: Sequence[Recorded] | None, end: int = 0) -> None:
+        """Take in the log up to `end`.
+
+        `records` are those that concern the agenda since the last time; None where nothing was read before.
+        """
         self._projector.catch_up()
         position = self._store.position()
         parked = self._store.ask("parked")
@@ -96,11 +99,10 @@ class ProjectedAgenda:
             self._take(self._store.ask("agenda"))
         else:
             self._refresh(records)
-            position = records[-1].position if records else self._seen
+            position = end
         measures.PROJECTION_PARKED.labels(agenda.PROJECTION.name).set(sum(row["events"] for row in parked))
         self._trouble = _said(parked) if parked else None
         self._seen = self._kept = position
-        return position
 
     def _refresh(self, records: Sequence[Recorded]) -> None:
         """Read again what these records have touched."""

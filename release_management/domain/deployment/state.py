@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated, Any, assert_never
 
-from pydantic import BeforeValidator, JsonValue, PlainSerializer
+from pydantic import BeforeValidator, JsonValue, PlainSerializer, TypeAdapter
+from pydantic_core import to_json
 
 from release_management.domain.deployment.events import (
     Binding,
@@ -67,12 +68,15 @@ MOVING = frozenset({Phase.PROGRESSING, Phase.PAUSED, Phase.BAKING})
 ACTIVE = MOVING | {Phase.ABORTING}
 
 
+_LIST = TypeAdapter(list[Binding])
+
+
 def _bindings_listed(bindings: Mapping[tuple[str, str], Binding]) -> list[Binding]:
     return list(bindings.values())
 
 
 def _bindings_keyed(bindings: Any) -> Any:
-    return by_place([Binding.model_validate(each) for each in bindings]) if isinstance(bindings, list) else bindings
+    return by_place(_LIST.validate_json(to_json(bindings))) if isinstance(bindings, list) else bindings
 
 
 def by_place(bindings: Iterable[Binding]) -> dict[tuple[str, str], Binding]:

@@ -55,6 +55,10 @@ from release_management.views import (
 V = TypeVar("V", bound=View)
 POLL_SECONDS = 0.1
 DRILL_PAGE = 200
+MOVED = 2_000
+"""Steps that are read at once; where more have moved, all are read."""
+PASSING = ("reason", "deadline", "retry_at")
+"""What is said of a step for a time only."""
 Time = str | date | datetime
 """RFC 3339, a date, or so long ago, such as `30d`."""
 
@@ -315,11 +319,8 @@ class ReleaseManager:
         """What `deploy` would do now: a deployment of phase "Preview", with its plan and verdicts. Records nothing."""
         given = _options("preview_deployment", options)
         wanted = self._wanted(release, target_environment, strategy, given)
-        result: dict[str, Any] = self.send("deployment.preview", wanted).result
+        result, steps = self._preview(wanted)
         application, _, version = str(wanted["release"]).partition("@")
-        steps = [
-            {**step, "description": said} for step, said in zip(result["plan"]["forward"], result["steps"], strict=True)
-        ]
         return Deployment(
             id="",
             release=wanted["release"],
@@ -385,9 +386,9 @@ class ReleaseManager:
         deadline = time.monotonic() + timeout
         while True:
             self._backend.start_road()
-            now = self.deployment(deployment)
+            now = self._standing(_id(deployment))
             if now.ended is not None or now.awaits_person or now.phase == "Planned":
-                return now
+                return self.deployment(deployment)
             if time.monotonic() > deadline:
                 raise NotFinishedError(f"deployment {now.id} is {now.phase} after {timeout:g} s")
             time.sleep(POLL_SECONDS)
@@ -418,6 +419,27 @@ class ReleaseManager:
         id = _id(deployment)
         row = self._row("deployment", {"id": id}, f"deployment {id} does not exist")
         return Deployment.of(row)
+
+    def refreshed(self, deployment: Deployment) -> Deployment:
+        """The same deployment as it is now; where its phase is the same, only the steps that have moved are read."""
+        now = self._standing(deployment.id)
+        known = deployment.plan
+        if known is None or (now.phase, now.digest) != (deployment.phase, deployment.digest):
+            return self.deployment(deployment)
+        legs = {"forward": list(known.steps), "rollback": list(known.rollback)}
+        seen = max((step.get("position", 0) for leg in legs.values() for step in leg), default=0)
+        moved = self._query("steps", deployment=deployment.id, changed_after=seen, limit=MOVED)
+        if len(moved) == MOVED:
+            return self.deployment(deployment)
+        for step in moved:
+            leg = legs[step["leg"]]
+            leg[step["step"]] = {**leg[step["step"]], **dict.fromkeys(PASSING), **step}
+        plan = known.model_copy(update={"steps": tuple(legs["forward"]), "rollback": tuple(legs["rollback"])})
+        return now.model_copy(update={"plan": plan})
+
+    def _standing(self, id: str) -> Deployment:
+        """A deployment without its steps."""
+        return Deployment.of(self._row("deployment", {"id": id, "steps": False}, f"deployment {id} does not exist"))
 
     def deployments(self, environment: str | None = None, active: bool | None = None) -> tuple[Deployment, ...]:
         """The application's deployments, newest first. `active`: only those that have not ended."""
@@ -637,6 +659,20 @@ class ReleaseManager:
         found = self.deployment(str(outcome.result["deployment"]))
         verdicts = outcome.result.get("verdicts", [])
         return found.model_validate({**dict(found), "verdicts": verdicts})
+
+    def _preview(self, wanted: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The answer to a preview, and all steps of the way forward; asked again where the plan changes meanwhile."""
+        steps: list[dict[str, Any]] = []
+        digest: str | None = None
+        while True:
+            result: dict[str, Any] = self.send("deployment.preview", {**wanted, "after": len(steps)}).result
+            if digest not in (None, result["digest"]):
+                steps, digest = [], None
+                continue
+            digest, part = result["digest"], result["plan"]["forward"]
+            steps += [{**step, "description": text} for step, text in zip(part, result["steps"], strict=True)]
+            if len(steps) >= result["total"]:
+                return result, steps
 
     def _approval(self, command: str, data: Mapping[str, Any]) -> Approval:
         result = self.send(command, data).result

@@ -11,9 +11,12 @@ from rich.text import Text
 
 from release_management.domain.orders import ATTEMPTS, Leg
 from release_management.domain.words import Verdict
+from release_management.summaries import MANY, groups, some
 
 WIDTH = 110
 LISTED = 10
+NOTES = 10
+"""So many notes, and steps that went wrong, of a long plan are shown."""
 MARKS = {"done": "✔", "started": "…", "waiting": "…", "failed": "✗", "errored": "✗"}
 
 
@@ -68,8 +71,8 @@ class Environment(View):
     retired: str | None = None
     running: tuple["Running", ...] = ()
 
-    def render(self) -> RenderableType:
-        """One line, then what runs."""
+    def render(self, *, whole: bool = False) -> RenderableType:
+        """One line, then what runs; each of many places where the `whole` is wanted."""
         need = self.approval.get("required", 0)
         tier = told_tier(self.tier, self.tier_source)
         head = f"{self.name} ({self.label}, {tier})" + (f", {need} approval(s)" if need else "")
@@ -80,6 +83,8 @@ class Environment(View):
         head += "".join(f"\ntarget {name} is being retired" for name in self.leaving)
         if not self.running:
             return Text(f"{head}\nnothing runs here yet")
+        if len(self.running) > MANY and not whole:
+            return Group(Text(head), running_summary(self.running))
         return Group(Text(head), running_table(self.running))
 
 
@@ -137,6 +142,28 @@ def running_table(rows: Iterable[Running]) -> Table:
             for row in rows
         ),
     )
+
+
+def running_summary(rows: Iterable[Running]) -> RenderableType:
+    """How often what runs; alike components of many places are one line."""
+    alike: dict[tuple[object, ...], int] = {}
+    total = 0
+    for row in rows:
+        share = (row.version, row.role, row.intended, row.observed)
+        kind: tuple[object, ...] = (f"{row.application}/{row.component}", *share)
+        alike[kind] = alike.get(kind, 0) + 1
+        total += 1
+    if len(alike) > MANY:
+        by_version: dict[tuple[object, ...], int] = {}
+        for kind, count in alike.items():
+            by_version[kind[1:]] = by_version.get(kind[1:], 0) + count
+        lines = [(f"{count:,} components", *kind) for kind, count in by_version.items()]
+    else:
+        lines = [
+            (f"{kind[0]} on {count:,} targets" if count > 1 else kind[0], *kind[1:]) for kind, count in alike.items()
+        ]
+    made = table("component", "version", "role", "want %", "seen %", rows=lines)
+    return Group(made, Text(f"{total:,} components at places; see each with --all"))
 
 
 class Pipeline(View):
@@ -208,6 +235,7 @@ class Release(View):
     def render(self) -> RenderableType:
         """One line, the components, where it has succeeded."""
         state = "blocked" if self.blocked else "published" if self.published else "draft"
+<<<<<<< HEAD
         parts = ", ".join(f"{called(part['name'], part.get('label'))} {part['version']}" for part in self.components)
         written = "" if self.label in (None, self.application) else f" of {self.label}"
         lines = [f"{self.ref}{written} ({state}) by {self.author}", f"  components: {parts}"]
@@ -219,6 +247,11 @@ class Release(View):
             for gate, said in self.attestations.items()
         ]
         return Text("\n".join([*lines, f"  succeeded in: {', '.join(self.succeeded_in) or 'nowhere yet'}"]))
+=======
+        parts = some(f"{part['name']} {part['version']}" for part in self.components)
+        succeeded = ", ".join(self.succeeded_in) or "nowhere yet"
+        return Text(f"{self.ref} ({state}) by {self.author}\n  components: {parts}\n  succeeded in: {succeeded}")
+>>>>>>> 7b33587 (Sum up long plans, releases and environments on screens, with --all to see each; preview plans in parts)
 
 
 class Plan(View):
@@ -230,15 +263,34 @@ class Plan(View):
     rollback: tuple[dict[str, Any], ...] = ()
     reversible: bool = True
 
-    def render(self) -> RenderableType:
-        """The steps as a table."""
+    def render(self, *, whole: bool = False) -> RenderableType:
+        """The steps as a table; alike ones together where there are many, unless the `whole` is wanted."""
+        many = len(self.steps) > MANY and not whole
+        shown: list[RenderableType] = [self._summed_up() if many else self._each_step()]
+        notes = self.notes if whole or len(self.notes) <= NOTES else self.notes[:NOTES]
+        shown += [Text(f"note: {note}") for note in notes]
+        if len(notes) < len(self.notes):
+            shown.append(Text(f"and {len(self.notes) - len(notes):,} more notes"))
+        return Group(*shown) if self.steps else Group(Text("nothing to do: it runs already"), *shown[1:])
+
+    def _each_step(self) -> Table:
         rows = [
             (index + 1, MARKS.get(step.get("status") or "", "·"), said_of(step, "forward"))
             for index, step in enumerate(self.steps)
         ]
-        shown: list[RenderableType] = [table("step", "", self.strategy, rows=rows)]
-        shown += [Text(f"note: {note}") for note in self.notes]
-        return Group(*shown) if self.steps else Group(Text("nothing to do: it runs already"), *shown[1:])
+        return table("step", "", self.strategy, rows=rows)
+
+    def _summed_up(self) -> RenderableType:
+        found = list(groups(self.steps))
+        rows = [(each.numbers, "✔" if each.is_done else "·", each.text, each.progress) for each in found]
+        bad = [
+            Text(f"✗ {index + 1} {said_of(step, 'forward')}")
+            for index, step in enumerate(self.steps)
+            if step.get("status") in ("failed", "errored")
+        ]
+        left = [Text(f"and {len(bad) - NOTES:,} more went wrong")] if len(bad) > NOTES else []
+        made = table("steps", "", self.strategy, "done", rows=rows)
+        return Group(made, *bad[:NOTES], *left, Text(f"{len(self.steps):,} steps; see each with --all"))
 
 
 def said_of(step: dict[str, Any], leg: Leg) -> str:
@@ -260,9 +312,11 @@ class Deployment(View):
     environment: str
     strategy: str
     phase: str
+    digest: str | None = None
     reason: str | None = None
     weight: int | None = None
     step: int | None = None
+    done: int | None = None
     total: int | None = None
     by: str | None = None
     requested_by: str | None = None
@@ -306,8 +360,8 @@ class Deployment(View):
         then = back if self.phase == "Paused" else "it expires"
         return f"waits until {short_time(self.deadline)}, then {then}"
 
-    def render(self) -> RenderableType:
-        """One line, the plan, what would stop it."""
+    def render(self, *, whole: bool = False) -> RenderableType:
+        """One line, the plan, what would stop it; each step of a long plan where the `whole` is wanted."""
         line = f"{self.release} → {self.environment}   {self.strategy}   {self.phase}"
         if self.weight is not None and self.phase in ("Progressing", "Paused"):
             line += f" at {self.weight} %"
@@ -319,7 +373,7 @@ class Deployment(View):
         if self.patience:
             shown.append(Text(self.patience))
         if self.plan is not None:
-            shown.append(self.plan.render())
+            shown.append(self.plan.render(whole=whole))
         stops = [verdict for verdict in self.verdicts if verdict.says != "allow" or "NOT ARMED" in verdict.reason]
         shown += [Text(f"{verdict.says if verdict.says != 'allow' else 'note'}: {verdict.reason}") for verdict in stops]
         return Group(*shown)

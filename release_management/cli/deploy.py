@@ -6,7 +6,7 @@ import typer
 
 from release_management.cli.command import command
 from release_management.cli.follow import conclude, follow
-from release_management.cli.output import say, show
+from release_management.cli.output import All, say, show
 from release_management.cli.release import Ref
 from release_management.cli.session import application_of, session
 from release_management.services.strict_json import KeyTwiceError, read_json
@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
         wait: Annotated[
             bool, typer.Option("--wait", help="Print each step; wait until it ends or needs a person.")
         ] = False,
+        everything: All = False,
         supersede: Annotated[
             bool, typer.Option("--supersede", help="What holds or awaits the same places goes back first.")
         ] = False,
@@ -52,7 +53,7 @@ def register(app: typer.Typer) -> None:
         with session(application_of(release)) as opened:
             if dry_run:
                 planned = opened.manager.preview_deployment(release, environment, strategy, given)
-                show(planned, planned.render())
+                show(planned, planned.render(whole=everything))
                 stops = [verdict for verdict in planned.verdicts if verdict.says == "deny"]
                 say("it may not be deployed now" if stops else f"next: relman deploy {release} {environment}")
                 return

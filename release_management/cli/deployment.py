@@ -7,7 +7,7 @@ import typer
 from release_management.cli.command import command
 from release_management.cli.follow import conclude
 from release_management.cli.next_step import next_step
-from release_management.cli.output import listing, say, show
+from release_management.cli.output import All, listing, say, show
 from release_management.cli.release import Application, Limit
 from release_management.cli.session import session
 
@@ -52,11 +52,11 @@ def _looking(group: typer.Typer) -> None:
         show(found, listing(*columns, rows=rows, empty=empty))
 
     @command(group, "show", example=f"relman deployment show {_ID}")
-    def show_(id: Id) -> None:
+    def show_(id: Id, everything: All = False) -> None:
         """Show a deployment: its plan, where each step stands, and what could be done next."""
         with session() as opened:
             found = opened.manager.deployment(id)
-        show(found, found.render())
+        show(found, found.render(whole=everything))
         say(f"next: {next_step(found)}")
 
 

@@ -1,12 +1,14 @@
 """`relman env`."""
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from release_management.cli.command import command
-from release_management.cli.output import listing, say, show
+from release_management.cli.output import All, listing, say, show
 from release_management.cli.session import session
+from release_management.summaries import MANY, some
 
 if TYPE_CHECKING:
     from release_management.views import Environment
@@ -35,7 +37,7 @@ def register(app: typer.Typer) -> None:
         show(found, listing(*columns, rows=rows, empty="there is no environment yet; begin with: relman init"))
 
     @command(group, "show", example="relman env show production")
-    def show_(name: Name) -> None:
+    def show_(name: Name, everything: All = False) -> None:
         """Show an environment: its rules, its targets, and what runs there, intended beside observed traffic."""
         with session() as opened:
             found = opened.manager.environment(name)
@@ -45,7 +47,11 @@ def register(app: typer.Typer) -> None:
             for component, settings in target["components"].items()
         ]
         columns = ("target", "executor", "component", "port", "command")
-        show(found, found.render(), listing(*columns, rows=components, empty="no target has a component yet"))
+        made = listing(*columns, rows=components, empty="no target has a component yet")
+        if len(components) > MANY and not everything:
+            names = some(sorted({component for _, _, component, _, _ in components}))
+            made = f"{len(found.targets):,} targets; components: {names}"
+        show(found, found.render(whole=everything), made)
 
     @command(
         group,
@@ -89,10 +95,12 @@ def register(app: typer.Typer) -> None:
 
 def targets(environment: "Environment") -> str:
     """The targets' names."""
-    return ", ".join(target["name"] for target in environment.targets)
+    return some(target["name"] for target in environment.targets)
 
 
 def runs(environment: "Environment") -> str:
     """Each component's stable version."""
     stable = [slot for slot in environment.running if slot.role == "stable"]
-    return ", ".join(f"{slot.application}/{slot.component} {slot.version}" for slot in stable) or "nothing yet"
+    versions = Counter(f"{slot.application}/{slot.component} {slot.version}" for slot in stable)
+    said = (f"{what}{f' on {count:,} targets' if count > 1 else ''}" for what, count in versions.items())
+    return some(said) or "nothing yet"

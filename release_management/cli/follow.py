@@ -12,6 +12,8 @@ from release_management.cli.output import plain, printable, say, show
 from release_management.cli.settings import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.status import Status
     from rich.text import Text
 
@@ -39,7 +41,7 @@ def follow(manager: "ReleaseManager", deployment: "Deployment", timeout: float) 
             if status is not None:
                 status.update(_line(_at_work(deployment, time.monotonic() - began)))
             time.sleep(LOOK_SECONDS)
-            deployment = manager.deployment(deployment)
+            deployment = manager.refreshed(deployment)
     conclude(deployment, time.monotonic() - began)
 
 
@@ -64,6 +66,7 @@ class _Told:
     def __init__(self) -> None:
         self._phase: str | None = None
         self._steps: dict[tuple[str, int], tuple[Any, Any]] = {}
+        self._groups: set[tuple[str, int]] = set()
 
     def tell(self, deployment: "Deployment") -> None:
         """Print what is new."""
@@ -72,10 +75,26 @@ class _Told:
         self._phase = deployment.phase
         if deployment.plan is None:
             return
-        for index, step in enumerate(deployment.plan.steps):
-            self._step("forward", index, len(deployment.plan.steps), step)
-        for index, step in enumerate(deployment.plan.rollback):
-            self._step("rollback", index, len(deployment.plan.rollback), step)
+        self._leg("forward", deployment.plan.steps)
+        self._leg("rollback", deployment.plan.rollback)
+
+    def _leg(self, leg: "Leg", steps: "Sequence[dict[str, Any]]") -> None:
+        """Tell of each step; of a long plan only of those that went wrong, and of groups that are done."""
+        from release_management.summaries import MANY, groups
+
+        if len(steps) <= MANY:
+            for index, step in enumerate(steps):
+                self._step(leg, index, len(steps), step)
+            return
+        for group in groups(steps):
+            if group.count("failed", "errored"):
+                for index, step in enumerate(group.steps, group.first):
+                    if step.get("status") in ("failed", "errored"):
+                        self._step(leg, index, len(steps), step)
+            if group.is_done and group.count("done") and (leg, group.first) not in self._groups:
+                self._groups.add((leg, group.first))
+                back = "back " if leg == "rollback" else ""
+                say(f"  {MARKS['done']} {back}{group.numbers}/{len(steps)} {group.text}")
 
     def _step(self, leg: "Leg", index: int, total: int, step: dict[str, Any]) -> None:
         from release_management.views import said_of
@@ -117,4 +136,6 @@ def _at_work(deployment: "Deployment", seconds: float) -> str:
     steps = () if plan is None else plan.rollback if leg == "rollback" else plan.steps
     running = [said_of(step, leg) for step in steps if step.get("status") in ("started", "waiting")]
     until = f" until {deployment.paused_until[11:19]}" if deployment.paused_until else ""
-    return f"{deployment.phase}{until} {seconds:.0f} s   {running[0] if running else ''}"
+    done = sum(step.get("status") == "done" for step in steps)
+    first = f"{running[0]}{f' and {len(running) - 1:,} more' if len(running) > 1 else ''}" if running else ""
+    return f"{deployment.phase}{until} {seconds:.0f} s   {done:,}/{len(steps):,}   {first}"

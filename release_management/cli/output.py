@@ -3,7 +3,9 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from release_management.cli.settings import settings
 
@@ -16,6 +18,9 @@ WIDE = 240
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters except tab and newline, and what turns the direction of writing round."""
 _IDS = frozenset({"deployment", "approval", "id", "position", "time", "created", "requested"})
+
+
+All = Annotated[bool, typer.Option("--all", help="Show each of many, instead of summing them up.")]
 
 
 def show(document: object, *shown: "RenderableType") -> None:

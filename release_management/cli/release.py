@@ -8,8 +8,9 @@ import typer
 
 from release_management.cli.command import command
 from release_management.cli.notes import notes
-from release_management.cli.output import listing, say, show
+from release_management.cli.output import All, listing, say, show
 from release_management.cli.session import application_of, parse_ref, session
+from release_management.summaries import MANY
 
 if TYPE_CHECKING:
     from release_management.views import Release
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 Ref = Annotated[str, typer.Argument(metavar="APP@VERSION", help="A release, such as shop@1.0.0.")]
 Application = Annotated[str | None, typer.Option("--application", metavar="APP", help="Only of this application.")]
 Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="At most so many.")]
+
+
+SOME = 20
 
 
 class Result(StrEnum):
@@ -87,14 +91,14 @@ def _making(group: typer.Typer) -> None:
 
 def _looking(group: typer.Typer) -> None:
     @command(group, "show", example="relman release show shop@1.1.0")
-    def show_(release: Ref) -> None:
+    def show_(release: Ref, everything: All = False) -> None:
         """Show a release.
 
         Its parts, its changes, its attestations, and where it has succeeded.
         """
         with session(application_of(release)) as opened:
             found = opened.manager.release(release)
-        show(found, found.render(), *_details(found))
+        show(found, found.render(), *_details(found, whole=everything))
 
     @command(group, "list", example="relman release list --application shop")
     def list_(application: Application = None, limit: Limit = 50) -> None:
@@ -162,10 +166,17 @@ def where(release: "Release") -> str:
     return ", ".join(release.succeeded_in)
 
 
-def _details(release: "Release") -> Sequence[str]:
-    lines = [f"  {part['name']}: {part['artifact']}" for part in release.components if part.get("artifact")]
-    lines += [f"  commit {change['commit']} of {change['committed_at']}" for change in release.changes]
-    return lines
+def _details(release: "Release", *, whole: bool) -> Sequence[str]:
+    parts = [f"  {part['name']}: {part['artifact']}" for part in release.components if part.get("artifact")]
+    commits = [f"  commit {change['commit']} of {change['committed_at']}" for change in release.changes]
+    return [*parts, *commits] if whole else [*_first(parts, "artifacts"), *_first(commits, "commits")]
+
+
+def _first(lines: list[str], what: str) -> list[str]:
+    """All lines where they are few, else the first of them and how many more there are."""
+    if len(lines) <= MANY:
+        return lines
+    return [*lines[:SOME], f"  and {len(lines) - SOME:,} more {what}; see each with --all"]
 
 
 def _change(text: str) -> dict[str, str]:

@@ -248,5 +248,5 @@ def _order(event: Event, id: str, fact: DeploymentStepStarted) -> dict[str, Any]
 
 
 PROJECTION = Projection(
-    "agenda", 3, (AGENDA,), named(DeploymentEvent, ApprovalEvent, PlaceUnlocked, PlaceUnqueued), keys, fold
+    "agenda", 4, (AGENDA,), named(DeploymentEvent, ApprovalEvent, PlaceUnlocked, PlaceUnqueued), keys, fold
 )

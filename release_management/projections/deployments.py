@@ -148,7 +148,7 @@ def one(id: str, ask: Ask, *, with_steps: bool = True) -> list[dict[str, Any]]:
     return [row | {"plan": plan} | {name: [steps.shown(it, head) for it in leg] for name, leg in legs.items()}]
 
 
-STEP_COLUMNS = (*steps.SHOWN, *steps.WHERE_KNOWN, "leg", "position")
+STEP_COLUMNS = (*steps.SHOWN, *steps.WHERE_KNOWN, "leg")
 
 
 def some_steps(
@@ -157,4 +157,4 @@ def some_steps(
     """Some steps of a deployment, in order: the way forward before the way back."""
     heads = ask(select(deployments).where(deployments.c.id == id))
     found = ask(steps.of(id, leg=leg, after=after, changed_after=changed_after, limit=limit)) if heads else ()
-    return [{**steps.shown(row, heads[0]), "leg": row["leg"], "position": row["position"]} for row in found]
+    return [{**steps.shown(row, heads[0]), "leg": row["leg"]} for row in found]

@@ -39,7 +39,7 @@ steps = Table(
 """`candidate` is the share in percent that a route gives the candidate; `compiled` is the step as the plan has it."""
 
 _PASSING = ("reason", "deadline", "retry_at")
-SHOWN = ("step", "wave", "since", "verb", "description", "status", "attempt")
+SHOWN = ("step", "wave", "since", "verb", "description", "status", "attempt", "position")
 WHERE_KNOWN = ("target", "component", "candidate", *_PASSING)
 
 

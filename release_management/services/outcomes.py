@@ -15,7 +15,7 @@ _FOR_PEOPLE = re.compile(rb'usr_|svc_|"sealed"')
 OPEN = frozenset(
     {
         *("approval", "deployment", "deployments", "environment", "incident", "phase", "pipeline", "plan", "policy"),
-        *("release", "resolved", "state", "steps", "strategy", "verdicts"),
+        *("digest", "release", "resolved", "state", "steps", "strategy", "total", "verdicts"),
     }
 )
 """What a result may say unsealed: ids, names of ours, versions, phases and what the rules say, which name no person."""

@@ -24,13 +24,18 @@ class PlanDeployment(Command):
 
 
 class PreviewDeployment(Command):
-    """Show the plan and what every rule says of it; nothing is recorded."""
+    """Show the plan and what every rule says of it; nothing is recorded.
+
+    A plan with more than `limit` steps is shown in parts: `after` leaves out so many steps of each leg.
+    """
 
     NAME: ClassVar[str] = "deployment.preview"
     release: ReleaseRef
     environment: GivenName
     strategy: StrategyName | None = None
     options: Options = {}
+    after: Annotated[int, Field(ge=0)] = 0
+    limit: Annotated[int, Field(ge=1, le=500)] = 500
 
 
 class Deploy(Command):

@@ -64,10 +64,15 @@ def preview(command: PreviewDeployment, desk: Desk) -> None:
         digest=compiled.plan.digest,
     )
     said = verdicts(situation(desk, state))
+    shown = slice(command.after, command.after + command.limit)
+    legs = {"forward": compiled.plan.forward[shown], "rollback": compiled.plan.rollback[shown]}
+    part = compiled.plan.model_copy(update=legs)
     desk.result.update(
         strategy=compiled.strategy,
-        plan=compiled.plan.model_dump(mode="json"),
-        steps=[describe(step) for step in compiled.plan.forward],
+        plan=part.model_dump(mode="json"),
+        steps=[describe(step) for step in part.forward],
+        total=len(compiled.plan.forward),
+        digest=compiled.plan.digest,
         verdicts=[verdict.model_dump(exclude_none=True) for verdict in said],
     )
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from release_management.adapters.nats.client import NotReachableError
 from release_management.adapters.stack.backends import Backend, connect
+from release_management.batches import adding_changes, configuring_environment, creating_release, in_batches
 from release_management.domain.names import ref_of
 from release_management.domain.words import Refused, explain
 from release_management.given import (
@@ -170,7 +171,8 @@ class ReleaseManager:
             for name, order in reordered(known, list(written)).items():
                 data.setdefault(name, {"name": name})["order"] = order
         for given in data.values():
-            self.send("environment.configure", given)
+            for command, part in configuring_environment(given):
+                self.send(command, part)
         return tuple(self.environment(name) for name in written)
 
     def retire_environment(
@@ -266,15 +268,25 @@ class ReleaseManager:
             "version": version,
             "components": [{"name": part} if isinstance(part, str) else dict(part) for part in parts],
             "changelog": lines,
-            "changes": [
-                {key: it.isoformat() if isinstance(it, datetime) else it for key, it in change.items()}
-                for change in commits
-            ],
+            "changes": _changes(commits),
             "draft": draft,
             "partial": partial,
         }
-        self.send("release.create", data)
+        for command, part in creating_release(data):
+            self.send(command, part)
         return self.release(version)
+
+    def add_changes(self, release: Release | str, changes: Sequence[Mapping[str, Any]]) -> Release:
+        """Add changes `{commit, committed_at, author, message}` to a release; those that it has already stay.
+
+        They may be added at any time, and the audit trail says when. An approval that was given before is asked for
+        again, unless the deployment has begun.
+        """
+        ref = self._ref(release)
+        commits = _changes(listed("add_changes: changes", changes, "[{'commit': 'abcd1234'}]", Mapping))
+        for command, part in adding_changes(ref, list(in_batches(commits))):
+            self.send(command, part)
+        return self.release(ref)
 
     def publish(self, release: Release | str) -> Release:
         """Let a draft be deployed."""
@@ -720,6 +732,10 @@ os.register_at_fork(after_in_child=_open.clear)
 
 def _options(where: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
     return {} if given is None else mapped(f"{where}: options", given, "{'interval': '5m'}")
+
+
+def _changes(given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: it.isoformat() if isinstance(it, datetime) else it for key, it in change.items()} for change in given]
 
 
 def _canary_walk(deployments: Iterable[Deployment]) -> tuple[tuple[int, ...], float | None]:

@@ -227,6 +227,7 @@ class Release(View):
     blocked: str | None = None
     components: tuple[dict[str, Any], ...] = ()
     changes: tuple[dict[str, Any], ...] = ()
+    change_count: int = 0
     changelog: tuple[Any, ...] = ()
     attestations: Any = {}
     succeeded_in: Any = {}
@@ -235,10 +236,10 @@ class Release(View):
     def render(self) -> RenderableType:
         """One line, the components, where it has succeeded."""
         state = "blocked" if self.blocked else "published" if self.published else "draft"
-<<<<<<< HEAD
-        parts = ", ".join(f"{called(part['name'], part.get('label'))} {part['version']}" for part in self.components)
+        parts = some(f"{called(part['name'], part.get('label'))} {part['version']}" for part in self.components)
         written = "" if self.label in (None, self.application) else f" of {self.label}"
         lines = [f"{self.ref}{written} ({state}) by {self.author}", f"  components: {parts}"]
+        lines += [f"  changes: {self.change_count:,}"] if self.change_count else []
         lines += [f"  new: {line}" for line in self.changelog[:LISTED]]
         if len(self.changelog) > LISTED:
             lines.append(f"  and {len(self.changelog) - LISTED} more lines of the changelog")
@@ -247,11 +248,6 @@ class Release(View):
             for gate, said in self.attestations.items()
         ]
         return Text("\n".join([*lines, f"  succeeded in: {', '.join(self.succeeded_in) or 'nowhere yet'}"]))
-=======
-        parts = some(f"{part['name']} {part['version']}" for part in self.components)
-        succeeded = ", ".join(self.succeeded_in) or "nowhere yet"
-        return Text(f"{self.ref} ({state}) by {self.author}\n  components: {parts}\n  succeeded in: {succeeded}")
->>>>>>> 7b33587 (Sum up long plans, releases and environments on screens, with --all to see each; preview plans in parts)
 
 
 class Plan(View):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,19 @@ Application = Annotated[str | None, typer.Option("--application", metavar="APP",
 Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="At most so many.")]
 
 
+Commits = Annotated[
+    list[str] | None,
+    typer.Option("--commit", metavar="SHA,COMMITTED_AT", help="A commit that it brings, with its RFC 3339 time."),
+]
+FromGit = Annotated[
+    str | None,
+    typer.Option(
+        "--from-git", metavar="RANGE", help="The commits of a range, such as v1.0.0..v1.1.0, as git has them."
+    ),
+]
+Repository = Annotated[
+    Path, typer.Option("--repository", metavar="FOLDER", help="Where git looks; the working directory by default.")
+]
 SOME = 20
 
 
@@ -53,12 +67,9 @@ def _making(group: typer.Typer) -> None:
         changelog: Annotated[
             list[str] | None, typer.Option("--changelog", metavar="TEXT", help="A line of it.")
         ] = None,
-        commit: Annotated[
-            list[str] | None,
-            typer.Option(
-                "--commit", metavar="SHA,COMMITTED_AT", help="A commit that it brings, with its RFC 3339 time."
-            ),
-        ] = None,
+        commit: Commits = None,
+        from_git: FromGit = None,
+        repository: Repository = Path(),
         draft: Annotated[bool, typer.Option("--draft", help="Not to be deployed before it is published.")] = False,
         partial: Annotated[
             bool,
@@ -71,7 +82,7 @@ def _making(group: typer.Typer) -> None:
             {"name": name} | ({"artifact": artifact} if equals else {})
             for name, equals, artifact in (each.partition("=") for each in component)
         ]
-        changes = [_change(each) for each in commit or ()]
+        changes = _given_changes(commit, from_git, repository)
         with session(application, creates=True) as opened:
             made = opened.manager.create_release(version, components, changelog or (), changes, draft, partial)
         show(made)
@@ -79,6 +90,21 @@ def _making(group: typer.Typer) -> None:
             say(f"✔ {made.ref} is there, as a draft\n  next: relman release publish {made.ref}")
         else:
             say(f"✔ {made.ref} is published\n  next: relman deploy {made.ref} ENV")
+
+    @command(
+        group, "add-changes", example="relman release add-changes shop@1.1.0 --commit 4f9a1c2,2026-11-20T14:03:00Z"
+    )
+    def add_changes(
+        release: Ref, commit: Commits = None, from_git: FromGit = None, repository: Repository = Path()
+    ) -> None:
+        """Add commits to a release. Those that it has already stay as they are; the audit trail says when they came."""
+        changes = _given_changes(commit, from_git, repository)
+        if not changes:
+            raise typer.BadParameter("name the commits with --commit or --from-git")
+        with session(application_of(release)) as opened:
+            made = opened.manager.add_changes(release, changes)
+        show(made)
+        say(f"✔ {made.ref} has {made.change_count:,} changes\n  next: relman release notes {made.ref}")
 
     @command(group, "publish", example="relman release publish shop@1.1.0")
     def publish(release: Ref) -> None:
@@ -177,6 +203,13 @@ def _first(lines: list[str], what: str) -> list[str]:
     if len(lines) <= MANY:
         return lines
     return [*lines[:SOME], f"  and {len(lines) - SOME:,} more {what}; see each with --all"]
+
+
+def _given_changes(commits: list[str] | None, commit_range: str | None, repository: Path) -> list[dict[str, str]]:
+    from release_management.cli.git_log import changes_of
+
+    named = [_change(each) for each in commits or ()]
+    return named if commit_range is None else [*named, *changes_of(commit_range, repository)]
 
 
 def _change(text: str) -> dict[str, str]:

@@ -163,7 +163,7 @@ class ConfigureEnvironment(Command, Labelled):
     order: Annotated[int, Field(ge=0, le=10_000)] | None = None
     approval: ApprovalWish | None = None
     variables: dict[str, str] | None = None
-    targets: Annotated[tuple[Target, ...], Field(max_length=200)] = ()
+    targets: Annotated[tuple[Target, ...], Field(max_length=MAX_TARGETS)] = ()
 
 
 class RetireEnvironment(Command):

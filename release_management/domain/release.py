@@ -1,6 +1,6 @@
 """Release: `application@SemVer`, a snapshot of components, changes and pipeline. Stream `release:<app>@<version>`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar, Literal, Self, assert_never
 
@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from release_management.domain.component import Component
 from release_management.domain.names import GivenName, Labelled, Written, id_of, identified
 from release_management.domain.pipeline import Stage
+from release_management.domain.plan import digest_of
 from release_management.domain.words import (
     ActorId,
     Command,
@@ -43,6 +44,10 @@ class Change(Value):
 
 MAX_GATES = 200
 """The gates that may be attested for one release."""
+MAX_COMPONENTS = 1_000
+"""The components of one release."""
+MAX_CHANGES = 10_000
+"""The changes of one release."""
 
 # Events
 
@@ -69,6 +74,14 @@ class ReleaseCreated(Fact):
     complete: Literal[True] | None = None
     label: Line | None = None
     component_labels: dict[Name, Line] | None = None
+
+
+class ReleaseChangesAdded(Fact):
+    """The release brings these changes as well, in this order behind those that it had."""
+
+    NAME: ClassVar[str] = "release.changes_added"
+    changes: Annotated[tuple[Change, ...], Field(min_length=1)]
+    by: ActorId
 
 
 class ReleasePublished(Fact):
@@ -133,6 +146,7 @@ class ReleaseWithdrawn(Fact):
 
 ReleaseEvent = (
     ReleaseCreated
+    | ReleaseChangesAdded
     | ReleasePublished
     | ReleaseAttested
     | ReleaseBlocked
@@ -176,8 +190,8 @@ class CreateRelease(Command):
     application: Written = "default"
     label: Line | None = None
     version: SemVer
-    components: Annotated[tuple[ComponentWish, ...], Field(min_length=1, max_length=50)]
-    changes: Annotated[tuple[ChangeWish, ...], Field(max_length=100)] = ()
+    components: Annotated[tuple[ComponentWish, ...], Field(min_length=1, max_length=MAX_COMPONENTS)]
+    changes: Annotated[tuple[ChangeWish, ...], Field(max_length=MAX_CHANGES)] = ()
     changelog: Annotated[tuple[Note, ...], Field(max_length=100)] = ()
     draft: bool = False
     partial: bool = False
@@ -195,6 +209,14 @@ def _release_ref(value: str) -> str:
 
 
 ReleaseRef = Annotated[str, StringConstraints(max_length=200), AfterValidator(_release_ref)]
+
+
+class AddChanges(Command):
+    """Add changes to a release, at any time; those that it has already stay as they are."""
+
+    NAME: ClassVar[str] = "release.add_changes"
+    release: ReleaseRef
+    changes: Annotated[tuple[ChangeWish, ...], Field(min_length=1, max_length=MAX_CHANGES)]
 
 
 class PublishRelease(Command):
@@ -247,6 +269,7 @@ ReleaseCommand = PublishRelease | AttestRelease | BlockRelease | UnblockRelease
 class Release:
     """What is known of a release; `version` is empty while it does not exist.
 
+    `commits` are those of its changes, and `added` is a digest of the changes that came after it was created.
     `planned` and `succeeded` map environments to deployments.
     """
 
@@ -258,6 +281,8 @@ class Release:
     pipeline: str | None = None
     stages: tuple[Stage, ...] = ()
     complete: bool = False
+    commits: frozenset[str] = frozenset()
+    added: str = ""
     published: bool = False
     blocked: bool = False
     initial_traffic: int | None = None
@@ -284,7 +309,12 @@ def evolve(state: Release, event: ReleaseEvent) -> Release:
                 pipeline=event.pipeline,
                 stages=event.stages,
                 complete=event.complete is True,
+                commits=frozenset(change.commit for change in event.changes),
             )
+        case ReleaseChangesAdded(changes=changes):
+            commits = [change.commit for change in changes]
+            added = digest_of([state.added, *commits])
+            return replace(state, commits=state.commits.union(commits), added=added)
         case ReleasePublished():
             return replace(state, published=True)
         case ReleaseAttested(gate=gate, result=result):
@@ -321,6 +351,23 @@ def create(created: ReleaseCreated, draft: bool, state: Release) -> list[Release
             )
         return []
     return [created] if draft else [created, ReleasePublished()]
+
+
+def add_changes(release: str, changes: Sequence[Change], state: Release, actor: str) -> list[ReleaseChangesAdded]:
+    """Add the changes that are not there yet, each once."""
+    if not state.version:
+        raise Refused(unknown_release(release))
+    fresh: dict[str, Change] = {}
+    for change in changes:
+        if change.commit not in state.commits:
+            fresh.setdefault(change.commit, change)
+    total = len(state.commits) + len(fresh)
+    if total > MAX_CHANGES:
+        raise Refused(
+            f"release {state.ref} would have {total:,} changes and may have {MAX_CHANGES:,}; "
+            "sum some up in its changelog"
+        )
+    return [ReleaseChangesAdded(changes=tuple(fresh.values()), by=actor)] if fresh else []
 
 
 def decide(command: ReleaseCommand, state: Release, actor: str) -> list[ReleaseEvent]:

@@ -29,7 +29,7 @@ from release_management.domain.deployment.state import Phase
 from release_management.domain.moment import utc
 from release_management.domain.precedence import order_key
 from release_management.domain.record import Event, timestamp
-from release_management.domain.release import Change, ReleaseCreated, ReleaseSucceeded
+from release_management.domain.release import Change, ReleaseChangesAdded, ReleaseCreated, ReleaseSucceeded
 from release_management.domain.words import Fact
 from release_management.projections.columns import tail
 from release_management.projections.containing import (
@@ -78,6 +78,12 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
         for change in fact.changes:
             yield changes, (tail(event.stream), change.commit)
             yield commits, (fact.application, change.commit)
+    elif isinstance(fact, ReleaseChangesAdded):
+        release = tail(event.stream)
+        yield releases, (release,)
+        for change in fact.changes:
+            yield changes, (release, change.commit)
+            yield commits, (_application(release), change.commit)
     elif isinstance(fact, ReleaseSucceeded):
         release = tail(event.stream)
         yield releases, (release,)
@@ -99,6 +105,9 @@ def fold(event: Event, rows: Rows) -> None:
     fact = event.fact
     if isinstance(fact, ReleaseCreated):
         _create(event, fact, rows)
+        return
+    if isinstance(fact, ReleaseChangesAdded):
+        _add(tail(event.stream), fact, rows)
         return
     if isinstance(fact, ReleaseSucceeded):
         _succeed(tail(event.stream), fact, rows)
@@ -141,6 +150,14 @@ def _create(event: Event, fact: ReleaseCreated, rows: Rows) -> None:
     )
     for change in fact.changes:
         _state(release, fact.application, change, rows)
+
+
+def _add(release: str, fact: ReleaseChangesAdded, rows: Rows) -> None:
+    """The release states more commits, as if it had stated them when it was created."""
+    row = rows.get(releases, (release,))
+    if row is not None:
+        for change in fact.changes:
+            _state(contents(row["contents"]), _application(release), change, rows)
 
 
 def _state(release: Contents, application: str, change: Change, rows: Rows) -> None:
@@ -259,9 +276,9 @@ def _utc(time: str) -> str | None:
 
 PROJECTION = Projection(
     "delivery",
-    3,
+    4,
     (deliveries, releases, changes, commits, brought, reach, clock),
-    named(ReleaseCreated, ReleaseSucceeded, *_MOVES, *_ENDS),
+    named(ReleaseCreated, ReleaseChangesAdded, ReleaseSucceeded, *_MOVES, *_ENDS),
     keys,
     fold,
 )

@@ -189,7 +189,13 @@ _ALL: tuple[AnyQuery, ...] = (
         (releases.PROJECTION,),
         lambda asked: releases.newest(asked.application, asked.limit),
     ),
-    Query("release", ReleaseParams, (releases.PROJECTION,), lambda asked: releases.one(asked.ref)),
+    Calculation(
+        "release",
+        ReleaseParams,
+        (releases.PROJECTION,),
+        lambda asked, ask: releases.one(asked.ref, ask),
+        releases.COLUMNS,
+    ),
     Query("deployments", DeploymentsParams, (deployments.PROJECTION,), lambda asked: deployments.newest(**dict(asked))),
     Calculation(
         "deployment",

@@ -1,15 +1,17 @@
 """The releases, with everything that is known of each."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, assert_never, cast
 
 from sqlalchemy import MetaData, Select, Table, select
 
 from release_management.domain.record import Event
 from release_management.domain.release import (
+    Change,
     ReleaseAttested,
     ReleaseBlocked,
     ReleaseCanaryConfigured,
+    ReleaseChangesAdded,
     ReleaseCreated,
     ReleaseDeploymentPlanned,
     ReleaseEvent,
@@ -21,9 +23,12 @@ from release_management.domain.release import (
 from release_management.projections.columns import document, key, number, plain, position, tail, text
 from release_management.projections.projection import Key, Projection, Row, Rows, named
 
+Ask = Callable[[Select[Any]], Sequence[Row]]
+METADATA = MetaData()
+
 releases = Table(
     "releases",
-    MetaData(),
+    METADATA,
     key("ref"),
     text("application", index=True),
     text("label"),
@@ -34,7 +39,7 @@ releases = Table(
     text("blocked"),
     document("block_reason"),
     document("components"),
-    document("changes"),
+    number("change_count"),
     document("changelog"),
     text("pipeline"),
     document("stages"),
@@ -46,12 +51,29 @@ releases = Table(
     position(index=True),
 )
 
+changes = Table(
+    "releases_changes",
+    METADATA,
+    key("ref"),
+    key("commit"),
+    text("committed_at"),
+    document("author"),
+    document("message"),
+    position(),
+    number("number"),
+)
+"""One row for each change, in the order of `position` and `number`."""
+
 _EMPTY: Row = {"attestations": {}, "planned": {}, "succeeded_in": {}}
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
-    """The release's row."""
-    yield releases, (tail(event.stream),)
+    """The release's row, and those of its new changes."""
+    ref = tail(event.stream)
+    yield releases, (ref,)
+    if isinstance(event.fact, ReleaseCreated | ReleaseChangesAdded):
+        for change in event.fact.changes:
+            yield changes, (ref, change.commit)
 
 
 def fold(event: Event, rows: Rows) -> None:
@@ -61,7 +83,22 @@ def fold(event: Event, rows: Rows) -> None:
     if row is None:
         row = _EMPTY
         rows.put(releases, ref, **_EMPTY)
-    rows.put(releases, ref, **_changed(cast(ReleaseEvent, event.fact), row, event))
+    fact = cast(ReleaseEvent, event.fact)
+    if isinstance(fact, ReleaseCreated | ReleaseChangesAdded):
+        rows.put(releases, ref, change_count=(row.get("change_count") or 0) + _add(rows, ref[0], fact.changes, event))
+    rows.put(releases, ref, **_changed(fact, row, event))
+
+
+def _add(rows: Rows, ref: str, added: Sequence[Change], event: Event) -> int:
+    """Write changes that are not there yet; how many."""
+    count = 0
+    for at, change in enumerate(added):
+        if rows.get(changes, (ref, change.commit)) is None:
+            stated = {"author": None, "message": None, **plain(change)}
+            stated.pop("commit")
+            rows.put(changes, (ref, change.commit), position=event.position, number=at, **stated)
+            count += 1
+    return count
 
 
 def _changed(fact: ReleaseEvent, row: Row, event: Event) -> dict[str, Any]:
@@ -75,13 +112,14 @@ def _changed(fact: ReleaseEvent, row: Row, event: Event) -> dict[str, Any]:
                 "author": fact.author,
                 "created": time,
                 "components": [_labelled(plain(component), fact) for component in fact.components],
-                "changes": [plain(change) for change in fact.changes],
                 "changelog": [plain(line) for line in fact.changelog],
                 "pipeline": fact.pipeline,
                 "stages": [plain(stage) for stage in fact.stages],
                 "content": fact.content,
                 "position": event.position,
             }
+        case ReleaseChangesAdded():
+            return {}
         case ReleasePublished():
             return {"published": time}
         case ReleaseAttested(gate=gate):
@@ -109,7 +147,7 @@ def _labelled(component: dict[str, Any], fact: ReleaseCreated) -> dict[str, Any]
     return component | ({} if label is None else {"label": label})
 
 
-PROJECTION = Projection("releases", 2, (releases,), named(ReleaseEvent), keys, fold, local=True)
+PROJECTION = Projection("releases", 3, (releases, changes), named(ReleaseEvent), keys, fold, local=True)
 
 
 def newest(application: str | None = None, limit: int = 100) -> Select[Any]:
@@ -118,6 +156,19 @@ def newest(application: str | None = None, limit: int = 100) -> Select[Any]:
     return query if application is None else query.where(releases.c.application == application)
 
 
-def one(ref: str) -> Select[Any]:
-    """The release `application@version`."""
-    return select(releases).where(releases.c.ref == ref)
+COLUMNS = (*(str(column.name) for column in releases.c), "changes")
+
+
+def one(ref: str, ask: Ask) -> list[dict[str, Any]]:
+    """The release `application@version`, with its changes."""
+    found = ask(select(releases).where(releases.c.ref == ref))
+    if not found:
+        return []
+    order = (changes.c.position, changes.c.number)
+    rows = ask(select(changes).where(changes.c.ref == ref).order_by(*order))
+    return [{**found[0], "changes": [_shown(row) for row in rows]}]
+
+
+def _shown(row: Row) -> dict[str, Any]:
+    names = ("commit", "committed_at", "author", "message")
+    return {name: row[name] for name in names if row[name] is not None}

@@ -5,6 +5,9 @@ from release_management.domain.deployment import events as deployment
 from release_management.domain.registry import CommandRefused
 from release_management.domain.words import Fact
 
+NAMED = 20
+"""So many components are named."""
+
 
 def summarize(fact: Fact, line: str | None = None) -> str:
     """What happened. `line` is the described step that the fact is of, if it is of one that the plan has."""
@@ -129,8 +132,12 @@ def _shares(weights: dict[str, int]) -> str:
 def _release(fact: Fact) -> str:
     match fact:
         case release.ReleaseCreated():
-            parts = ", ".join(f"{component.name} {component.version}" for component in fact.components)
+            first = ", ".join(f"{component.name} {component.version}" for component in fact.components[:NAMED])
+            more = len(fact.components) - NAMED
+            parts = f"{first} and {more:,} more" if more > 0 else first
             return f"created {fact.application}@{fact.version}: {parts}; {len(fact.changes)} changes"
+        case release.ReleaseChangesAdded(changes=changes, by=by):
+            return f"{len(changes):,} changes added by {by}"
         case release.ReleasePublished():
             return "published"
         case release.ReleaseAttested(gate=gate, result=result, by=by):

@@ -81,6 +81,7 @@ from release_management.domain.release import (
     ReleaseAttested,
     ReleaseBlocked,
     ReleaseCanaryConfigured,
+    ReleaseChangesAdded,
     ReleaseCreated,
     ReleaseDeploymentPlanned,
     ReleasePublished,
@@ -191,6 +192,13 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
             content=DIGEST,
             label="Shop",
             component_labels={"api": "The API"},
+        ),
+    ),
+    (
+        "release:shop@2.0.0",
+        ReleaseChangesAdded(
+            changes=(Change(commit="c0ffee12", committed_at="2026-11-22T08:00:00Z", author=SEALED, message=SEALED),),
+            by=BEN,
         ),
     ),
     ("release:shop@2.0.0", ReleasePublished()),

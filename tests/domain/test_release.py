@@ -3,14 +3,17 @@
 import pytest
 
 from release_management.domain.release import (
+    MAX_CHANGES,
     MAX_GATES,
     AttestRelease,
     BlockRelease,
+    Change,
     PublishRelease,
     Release,
     ReleaseAttested,
     ReleaseBlocked,
     ReleaseCanaryConfigured,
+    ReleaseChangesAdded,
     ReleaseCommand,
     ReleaseCreated,
     ReleaseDeploymentPlanned,
@@ -20,6 +23,7 @@ from release_management.domain.release import (
     ReleaseUnblocked,
     ReleaseWithdrawn,
     UnblockRelease,
+    add_changes,
     create,
     decide,
     evolve,
@@ -140,3 +144,46 @@ def test_it_knows_where_it_is_planned_and_where_it_succeeded() -> None:
     assert state.planned == {"staging": DEPLOYMENT}
     assert state.succeeded == {"staging": DEPLOYMENT}
     assert state.initial_traffic == 20
+
+
+# Changes that come later
+
+
+def change(number: int) -> Change:
+    return Change(commit=f"c{number:06d}", committed_at="2026-11-20T14:03:00Z")
+
+
+def with_changes(*numbers: int) -> Release:
+    first = created().model_copy(update={"changes": tuple(change(number) for number in numbers)})
+    return evolve(Release(), first)
+
+
+def test_changes_that_are_added_stand_behind_the_others_each_once() -> None:
+    state = with_changes(1, 2)
+
+    (added,) = add_changes("shop@2.0.0", [change(2), change(4), change(3), change(4)], state, BEN)
+
+    assert added == ReleaseChangesAdded(changes=(change(4), change(3)), by=BEN)
+    assert add_changes("shop@2.0.0", [change(3), change(1)], evolve(state, added), BEN) == []
+
+
+def test_changes_that_are_added_make_it_another_release_to_approve() -> None:
+    state = with_changes(1)
+    (added,) = add_changes("shop@2.0.0", [change(2)], state, BEN)
+
+    assert state.added == ""
+    assert evolve(state, added).added != ""
+    assert evolve(state, added).content == state.content
+
+
+def test_a_release_has_ten_thousand_changes_and_no_more() -> None:
+    full = with_changes(*range(MAX_CHANGES))
+    assert add_changes("shop@2.0.0", [change(5)], full, BEN) == []
+
+    with pytest.raises(Refused, match="would have 10,001 changes and may have 10,000; sum some up in its changelog"):
+        add_changes("shop@2.0.0", [change(MAX_CHANGES)], full, BEN)
+
+
+def test_changes_of_a_release_that_is_not_there_are_refused() -> None:
+    with pytest.raises(Refused, match=r"release shop@9\.0\.0 does not exist"):
+        add_changes("shop@9.0.0", [change(1)], Release(), BEN)

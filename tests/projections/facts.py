@@ -37,6 +37,9 @@ SAMPLES: tuple[Fact, ...] = (
     ),
     policy.PolicyGatesConfigured(gates={"tests": policy.Gate()}),
     policy.PolicyPipelineChosen(pipeline="main"),
+    release.ReleaseChangesAdded(
+        changes=(release.Change(commit="c0ffee12", committed_at="2026-11-22T08:00:00Z"),), by=ANN
+    ),
     release.ReleaseAttested(gate="tests", result="passed", by=ANN, note=sealed("x")),
     release.ReleaseBlocked(reason=sealed("x")),
     release.ReleaseUnblocked(),

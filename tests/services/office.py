@@ -124,9 +124,9 @@ class Office:
 
     def facts(self, deployment: str, name: str) -> list[dict[str, Any]]:
         stream = self.log.read_stream(f"deployment:{deployment}")
-        return [self._data(one.record) for one in stream if one.name == f"deployment.{name}"]
+        return [self.data_of(one.record) for one in stream if one.name == f"deployment.{name}"]
 
-    def _data(self, record: bytes) -> dict[str, Any]:
+    def data_of(self, record: bytes) -> dict[str, Any]:
         document = json.loads(record)
         beside = "dataref" in document
         data: dict[str, Any] = json.loads(self.log.content(document["dataref"])) if beside else document["data"]

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
+from release_management.batches import adding_changes, creating_release, in_batches
 from release_management.cli.manifest.change import Asks, Change, Row, differences
 from release_management.cli.manifest.models import Manifest, ReleasePart
 from release_management.cli.manifest.yaml_file import YamlFile
 from release_management.services.sealing import ERASED
+from release_management.summaries import some
 
 
 def changed_releases(manifest: Manifest, file: YamlFile, ask: Asks) -> Iterator[Change]:
@@ -23,12 +25,17 @@ def changed_releases(manifest: Manifest, file: YamlFile, ask: Asks) -> Iterator[
         found = ask("release", ref=part.ref)
         if not found:
             data = {**part.model_dump(mode="json", exclude_none=True), "components": _components(part)}
-            yield Change("+", "release", part.ref, (", ".join(names),), (("release.create", data),))
+            yield Change("+", "release", part.ref, (some(names),), tuple(creating_release(data)))
             continue
         stated = _stated(part)
         if details := differences(_standing(found[0], stated), stated):
             reason = f"release {part.ref} exists with other content ({details[0]}); state a new version"
             raise file.refusal(place, reason)
+        there = {change["commit"] for change in found[0].get("changes") or []}
+        missing = [change for change in stated["changes"] if change["commit"] not in there]
+        if missing:
+            added = tuple(adding_changes(part.ref, list(in_batches(missing))))
+            yield Change("~", "release", part.ref, (f"{len(missing):,} changes added",), added)
         if found[0]["published"] is None and not part.draft:
             publish = ("release.publish", {"release": part.ref})
             yield Change("~", "release", part.ref, ("published",), (publish,))
@@ -64,5 +71,11 @@ def _standing(row: Row, stated: dict[str, Any]) -> dict[str, Any]:
     return {
         "components": components,
         "changelog": stated["changelog"] if erased else changelog,
-        "changes": row.get("changes") or [],
+        "changes": _same_changes(row.get("changes") or [], stated["changes"]),
     }
+
+
+def _same_changes(there: list[dict[str, Any]], stated: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The stated changes as they are there; those that are not there yet can be added, and so are no difference."""
+    known = {change["commit"]: change for change in there}
+    return [known.get(change["commit"], change) for change in stated]

@@ -184,4 +184,5 @@ def situation(desk: Desk, state: Deployment) -> Situation:
 
 def approval_digest(release: Release, state: Deployment) -> str:
     """What an approval is bound to: the release's content, the plan, and the evidence."""
-    return digest_of([release.content, state.digest, sorted(release.attestations.items())])
+    content = [release.content, release.added] if release.added else release.content
+    return digest_of([content, state.digest, sorted(release.attestations.items())])

@@ -8,6 +8,7 @@ from release_management.domain.component import Component
 from release_management.domain.deployment.state import Phase
 from release_management.domain.plan import digest_of
 from release_management.domain.release import (
+    AddChanges,
     AttestRelease,
     BlockRelease,
     Change,
@@ -71,6 +72,14 @@ def _change(wish: ChangeWish, desk: Desk) -> Change:
     return Change(commit=wish.commit, committed_at=wish.committed_at, author=author or None, message=message)
 
 
+def add_changes(command: AddChanges, desk: Desk) -> None:
+    """Add changes that are not there yet."""
+    stream = f"release:{command.release}"
+    changes = [_change(wish, desk) for wish in command.changes]
+    desk.write(stream, releases.add_changes(command.release, changes, desk.read(stream), desk.actor))
+    desk.result["release"] = command.release
+
+
 def decide(command: ReleaseCommand, desk: Desk) -> None:
     """Publish, attest, block, unblock."""
     stream = f"release:{command.release}"
@@ -101,6 +110,7 @@ def configure_canary(command: ConfigureCanary, desk: Desk) -> None:
 
 HANDLERS: Mapping[type[Command], Callable[[Any, Desk], None]] = {
     CreateRelease: create,
+    AddChanges: add_changes,
     PublishRelease: decide,
     AttestRelease: decide,
     BlockRelease: decide,

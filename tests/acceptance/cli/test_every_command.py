@@ -18,8 +18,8 @@ deploy, deployment abort, deployment list, deployment promote, deployment retry,
 down, env keep, env list, env rename, env retire, env show, events tail, health, incident attribute, incident list,
 incident open, incident resolve,
 incident show, init, metrics dora, nats-config, projections list, projections rebuild, projections unpark,
-release attest, release block, release create, release list, release notes, release publish, release show,
-release unblock, serve, up
+release add-changes, release attest, release block, release create, release list, release notes, release publish,
+release show, release unblock, serve, up
 """
 ID = "01a2096b-9f69-771d-80c3-d7cadc8f1a2e"
 ARGUMENTS = {
@@ -44,6 +44,7 @@ ARGUMENTS = {
     "relman incident resolve": (ID,),
     "relman incident show": (ID,),
     "relman projections unpark": ("releases",),
+    "relman release add-changes": ("shop@1.0.0", "--commit", "4f9a1c2,2026-11-20T14:03:00Z"),
     "relman release attest": ("shop@1.0.0", "--gate", "scan", "--result", "passed"),
     "relman release block": ("shop@1.0.0", "--reason", "bad"),
     "relman release create": ("shop@x", "--component", "web"),

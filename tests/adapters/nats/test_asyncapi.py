@@ -48,6 +48,10 @@ DATA: dict[str, dict[str, Any]] = {
         "components": [{"name": "web"}, {"name": "api", "version": "2.0.0"}],
         "changes": [{"commit": "8f14e45f", "committed_at": "2026-11-20T16:05:00+01:00"}],
     },
+    "release.add_changes": {
+        "release": "shop@1.0.0",
+        "changes": [{"commit": "8f14e45f", "committed_at": "2026-11-20T16:05:00+01:00"}],
+    },
     "release.publish": {"release": "shop@1.0.0"},
     "release.attest": {"release": "shop@1.0.0", "gate": "tests", "result": "passed"},
     "release.block": {"release": "shop@1.0.0", "reason": "a leak"},

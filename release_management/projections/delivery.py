@@ -24,6 +24,7 @@ from release_management.domain.deployment.events import (
     DeploymentStepSucceeded,
     DeploymentSucceeded,
     DeploymentSuperseded,
+    gives_up,
 )
 from release_management.domain.deployment.state import Phase
 from release_management.domain.moment import utc
@@ -114,9 +115,13 @@ def fold(event: Event, rows: Rows) -> None:
         return
     now = _advanced(rows, event.envelope.time)
     id = (tail(event.stream),)
-    match fact:
-        case DeploymentPlanned():
+    if isinstance(fact, DeploymentPlanned):
+        if not gives_up(fact.returns):
             _plan(id, fact, now, rows)
+        return
+    if rows.get(deliveries, id) is None:
+        return  # a deployment that only stops what runs delivers nothing
+    match fact:
         case DeploymentReplanned():
             rows.put(
                 deliveries,
@@ -276,7 +281,7 @@ def _utc(time: str) -> str | None:
 
 PROJECTION = Projection(
     "delivery",
-    4,
+    5,
     (deliveries, releases, changes, commits, brought, reach, clock),
     named(ReleaseCreated, ReleaseChangesAdded, ReleaseSucceeded, *_MOVES, *_ENDS),
     keys,

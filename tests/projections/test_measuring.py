@@ -107,6 +107,20 @@ def test_a_commit_at_the_very_instant_of_its_deployment_took_no_time(timeline: T
     assert numbers(measure(2)["change_lead_time"]) == (0, 1, 1)
 
 
+def test_a_deployment_that_only_stops_what_runs_delivers_nothing(timeline: Timeline, measure: Measures) -> None:
+    timeline.release("1.0.0", {"aaaa": 1})
+    timeline.deploy("d-1", 2)
+    before = measure(1)
+    timeline.deploy("d-2", 3, gives_up=True)
+    timeline.deploy("d-3", 4, outcome="RolledBack", gives_up=True)
+
+    after = measure(1)
+
+    assert {name: row["value"] for name, row in after.items()} == {name: row["value"] for name, row in before.items()}
+    assert after["deployment_frequency"]["numerator"] == 1
+    assert after["change_fail_rate"]["denominator"] == 1
+
+
 def test_offsets_of_commits_are_understood(timeline: Timeline, measure: Measures) -> None:
     timeline.release("1.0.0")
     timeline.release("1.1.0", {"aaaa": "2026-11-07T02:00:00+02:00"})

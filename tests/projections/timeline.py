@@ -97,13 +97,15 @@ class Timeline:
         reverts: str | None = None,
         retries: str | None = None,
         to: str | None = None,
+        gives_up: bool = False,
         plan: Plan | None = None,
     ) -> str:
         """A deployment that ends at a time, or (`outcome` None) is still under way. Its id.
 
         `began`: when it did all its steps, so that users met it. `failing`: it began to go back then, for `cause`; the
         old version had all traffic again at `back`, and not before it ended unless said. `plan`: another than the
-        canary's, and all of it is done. `to`: the deployment to which a rollback goes back.
+        canary's, and all of it is done. `to`: the deployment to which a rollback goes back. `gives_up`: it only
+        stops what runs.
         """
         stream = f"deployment:{id}"
         began = at if began is None else began
@@ -120,7 +122,7 @@ class Timeline:
             by=ANN,
             reverts=reverts,
             retries=retries,
-            returns=None if to is None else (Return(target="main", component="web", to=to),),
+            returns=(Return(target="main", component="web", to=to),) if to or gives_up else None,
         )
         self.tell(began, stream, planned, DeploymentStarted(bindings=(binding(version),)))
         for step in range(len(plan.forward) if plan else ROUTE + 1 if reached else ROUTE):
@@ -135,7 +137,7 @@ class Timeline:
                 self.tell(back, stream, done)
         if outcome is not None:
             self.tell(at, stream, ENDS[outcome])
-        if outcome == "Succeeded":
+        if outcome == "Succeeded" and not gives_up:
             succeeded = ReleaseSucceeded(environment=environment, deployment=id)
             self.tell(at, f"release:{application}@{version}", succeeded)
         return id

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from io import StringIO
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console, Group, RenderableType
@@ -24,23 +24,24 @@ class View(BaseModel):
     """An immutable answer. `print(view)` shows it; `view.model_dump()` gives plain data."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+    COLUMNS: ClassVar[int] = WIDTH
 
     def render(self) -> RenderableType:
         """What is printed."""
         return Text(super().__repr__())
 
     def __str__(self) -> str:
-        return rendered(self.render())
+        return rendered(self.render(), self.COLUMNS)
 
     def __repr__(self) -> str:
         head = str(self).partition("\n")[0]
         return head if head.startswith(f"{type(self).__name__}(") else f"<{type(self).__name__} {head}>"
 
 
-def rendered(renderable: RenderableType) -> str:
+def rendered(renderable: RenderableType, width: int = WIDTH) -> str:
     """Plain text, without colours."""
     out = StringIO()
-    Console(file=out, width=WIDTH, no_color=True, highlight=False).print(renderable)
+    Console(file=out, width=width, no_color=True, highlight=False).print(renderable)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()).rstrip("\n")
 
 
@@ -225,6 +226,7 @@ class Release(View):
     created: str | None = None
     published: str | None = None
     blocked: str | None = None
+    block_reason: str | None = None
     components: tuple[dict[str, Any], ...] = ()
     changes: tuple[dict[str, Any], ...] = ()
     change_count: int = 0
@@ -239,14 +241,15 @@ class Release(View):
         parts = some(f"{called(part['name'], part.get('label'))} {part['version']}" for part in self.components)
         written = "" if self.label in (None, self.application) else f" of {self.label}"
         lines = [f"{self.ref}{written} ({state}) by {self.author}", f"  components: {parts}"]
+        if self.blocked and self.block_reason:
+            lines.append(f"  blocked {short_time(self.blocked)}: {self.block_reason}")
         lines += [f"  changes: {self.change_count:,}"] if self.change_count else []
         lines += [f"  new: {line}" for line in self.changelog[:LISTED]]
         if len(self.changelog) > LISTED:
             lines.append(f"  and {len(self.changelog) - LISTED} more lines of the changelog")
-        lines += [
-            f"  gate {gate}: {said['result']} by {said['by']}, a manual attestation"
-            for gate, said in self.attestations.items()
-        ]
+        for gate, said in self.attestations.items():
+            noted = f": {said['note']}" if said.get("note") else ""
+            lines.append(f"  gate {gate}: {said['result']} by {said['by']}, a manual attestation{noted}")
         return Text("\n".join([*lines, f"  succeeded in: {', '.join(self.succeeded_in) or 'nowhere yet'}"]))
 
 
@@ -310,6 +313,7 @@ class Deployment(View):
     phase: str
     digest: str | None = None
     reason: str | None = None
+    note: str | None = None
     weight: int | None = None
     step: int | None = None
     done: int | None = None
@@ -366,6 +370,10 @@ class Deployment(View):
         shown: list[RenderableType] = [Text(line)]
         if self.id:
             shown.append(Text(f"deployment {self.id}"))
+        if self.reverts:
+            shown.append(Text(f"goes back from deployment {self.reverts}"))
+        if self.note:
+            shown.append(Text(f"{self.requested_by or self.by} said: {self.note}"))
         if self.patience:
             shown.append(Text(self.patience))
         if self.plan is not None:
@@ -406,17 +414,20 @@ class Approval(View):
     phase: str
     rule: dict[str, Any] = {}
     signatures: tuple[Any, ...] = ()
+    denial: dict[str, Any] | None = None
     requested: str | None = None
     by: str | None = None
     expires_at: str | None = None
 
     def render(self) -> RenderableType:
-        """One line."""
+        """One line, and what those who decided said."""
         need = self.rule.get("required", 1)
-        return Text(
-            f"approval {self.id}: {self.phase}, {len(self.signatures)} of {need}, "
-            f"for {self.release} → {self.environment}"
-        )
+        about = f"for {self.release} → {self.environment}"
+        lines = [f"approval {self.id}: {self.phase}, {len(self.signatures)} of {need}, {about}"]
+        lines += [f"  {each['by']} agreed: {each['note']}" for each in self.signatures if each.get("note")]
+        if self.denial is not None and self.denial.get("note"):
+            lines.append(f"  {self.denial['by']} refused: {self.denial['note']}")
+        return Text("\n".join(lines))
 
 
 class Incident(View):
@@ -625,8 +636,21 @@ class Entry(View):
     release: str | None = None
     environment: str | None = None
     deployment: str | None = None
+    onbehalfof: str | None = None
+    requested_by: str | None = None
     texts: Any = None
     refused: bool = False
+
+    @property
+    def who(self) -> str:
+        """Who did it, and for whom where that is somebody else."""
+        person = self.onbehalfof or self.requested_by
+        return self.actor if person in (None, self.actor) else f"{self.actor} for {person}"
+
+    @property
+    def about(self) -> str:
+        """The release, or its application, and where it goes."""
+        return " → ".join(part for part in (self.release or self.application, self.environment) if part)
 
     @property
     def told(self) -> str:
@@ -646,6 +670,7 @@ def _texts(value: Any) -> Iterable[str]:
 class History(View):
     """A part of the audit trail, oldest first."""
 
+    COLUMNS: ClassVar[int] = 180
     entries: tuple[Entry, ...] = ()
 
     def __repr__(self) -> str:
@@ -659,10 +684,11 @@ class History(View):
         return table(
             "position",
             "time",
-            "actor",
+            "who",
             "event",
+            "about",
             "what",
-            rows=((e.position, short_time(e.time), e.actor, e.type, e.told) for e in self.entries),
+            rows=((e.position, short_time(e.time), e.who, e.type, e.about, e.told) for e in self.entries),
         )
 
 

@@ -41,16 +41,22 @@ def register(app: typer.Typer) -> None:
             typer.Option("--type", metavar="EVENT", help="Only this event, such as deployment.started, or deployment."),
         ] = None,
         actor: Annotated[str | None, typer.Option("--actor", metavar="NAME", help="Only by this actor.")] = None,
+        person: Annotated[
+            str | None, typer.Option("--for", metavar="NAME", help="Only on behalf of this person.")
+        ] = None,
         limit: Limit = 50,
     ) -> None:
-        """Show the newest part of the trail, oldest first."""
+        """Show the newest part of the trail, oldest first.
+
+        The machinery acts on behalf of who asked for the deployment. What people said is shown with what they did.
+        """
         from release_management.views import Entry, short_time
 
         asked = {"release": release, "environment": environment, "deployment": deployment, "type": type}
         with session() as opened:
-            found = [Entry(**row) for row in _newest(opened, asked, actor, limit)]
-        rows = ((each.position, short_time(each.time), each.actor, each.type, each.summary) for each in found)
-        columns = ("position", "time", "actor", "event", "what")
+            found = [Entry(**row) for row in _newest(opened, asked, {"actor": actor, "for": person}, limit)]
+        rows = ((each.position, short_time(each.time), each.who, each.type, each.about, each.told) for each in found)
+        columns = ("position", "time", "who", "event", "about", "what")
         show(found, listing(*columns, rows=rows, empty="nothing of that kind has happened"))
 
     @command(
@@ -85,14 +91,20 @@ def register(app: typer.Typer) -> None:
         say(f"✔ {count} records up to position {last} written to {output}")
 
 
-def _newest(opened: Session, asked: dict[str, Any], actor: str | None, limit: int) -> list[dict[str, Any]]:
+def _newest(opened: Session, asked: dict[str, Any], people: dict[str, str | None], limit: int) -> list[dict[str, Any]]:
     """The newest entries, oldest first. Names are kept outside the log, so that a name is looked for here."""
+    actor, person = people["actor"], people["for"]
+    anybody = actor is None and person is None
     found: list[dict[str, Any]] = []
     before: int | None = None
     while len(found) < limit:
-        page = opened.query("trail", **asked, before=before, limit=limit if actor is None else PAGE)
-        found += [row for row in page if actor is None or row["actor"] == actor]
-        if actor is None or len(page) < PAGE:
+        page = opened.query("trail", **asked, before=before, limit=limit if anybody else PAGE)
+        found += [
+            row
+            for row in page
+            if actor in (None, row["actor"]) and person in (None, row["onbehalfof"], row["requested_by"])
+        ]
+        if anybody or len(page) < PAGE:
             break
         before = page[-1]["position"]
     return found[:limit][::-1]

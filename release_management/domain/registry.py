@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from release_management.domain import approval, environment, estate, incident, pipeline, place, policy, release
 from release_management.domain.deployment import events as deployment
 from release_management.domain.record import DATA, Envelope, Event, Recorded, UnreadableRecordError
-from release_management.domain.words import ActorId, Fact, Line, Personal, explain
+from release_management.domain.words import ActorId, Fact, Id, Line, Name, Personal, explain
 
 Contents = Callable[[str], bytes]
 """Gives a content that stands beside a record, by the record's `dataref`."""
@@ -21,13 +21,20 @@ Upcaster = Callable[[dict[str, Any]], Iterable[tuple[str, dict[str, Any]]]]
 
 
 class CommandRefused(Fact):
-    """Somebody wished something that a rule forbids. Stream `refusal:<new id>`."""
+    """Somebody wished something that a rule forbids. Stream `refusal:<new id>`.
+
+    What it was about stands there as far as the wish named it; older records do not say.
+    """
 
     NAME: ClassVar[str] = "command.refused"
     command: Line
     sender: Line
     by: ActorId
     reason: Personal
+    application: Name | None = None
+    release: Line | None = None
+    environment: Name | None = None
+    deployment: Id | None = None
 
 
 def _members(union: object) -> tuple[type[Fact], ...]:

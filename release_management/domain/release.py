@@ -378,14 +378,14 @@ def decide(command: ReleaseCommand, state: Release, actor: str) -> list[ReleaseE
         case PublishRelease():
             return [] if state.published else [ReleasePublished()]
         case AttestRelease(gate=gate, result=result, note=note):
-            if state.attestations.get(gate) == result:
+            if state.attestations.get(gate) == result and note is None:
                 return []
             if gate not in state.attestations and len(state.attestations) >= MAX_GATES:
                 raise Refused(f"release {state.ref} has {MAX_GATES} attested gates already; {gate!r} would be one more")
             text = None if note is None else Unsealed(subject=actor, text=note)
             return [ReleaseAttested(gate=gate, result=result, by=actor, note=text)]
         case BlockRelease(reason=reason):
-            return [] if state.blocked else [ReleaseBlocked(reason=Unsealed(subject=actor, text=reason))]
+            return [ReleaseBlocked(reason=Unsealed(subject=actor, text=reason))]
         case UnblockRelease():
             return [ReleaseUnblocked()] if state.blocked else []
         case _:

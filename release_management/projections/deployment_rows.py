@@ -72,8 +72,8 @@ def changed(fact: DeploymentEvent, row: Row, rows: Rows, id: str, time: str, pos
             }
         case DeploymentReplanned():
             return {**_planned(fact), "reason": fact.reason}
-        case DeploymentRequested(by=by):
-            return {"requested_by": by, "requested": time}
+        case DeploymentRequested(by=by, note=note):
+            return {"requested_by": by, "requested": time, "note": plain(note) if note else None}
         case DeploymentApprovalAwaited(approval=approval):
             if not row["requested_by"]:
                 return {"approval": approval}
@@ -124,7 +124,7 @@ def _walked(fact: _Walking, row: Row, rows: Rows, id: str, at: int) -> dict[str,
                 **_AT_WORK,
                 "phase": Phase.ABORTING.value,
                 "reason": reason,
-                "note": plain(note) if note else None,
+                **({"note": plain(note)} if note else {}),
                 "leg": "rollback",
                 "step": None,
                 "done": 0,

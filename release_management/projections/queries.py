@@ -127,6 +127,7 @@ class TrailParams(Value):
     release: GivenRef | None = None
     deployment: Line | None = None
     actor: ActorId | None = None
+    requested_by: ActorId | None = None
     type: Line | None = None
     refused: bool | None = None
     after: Position = 0

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from sqlalchemy import MetaData, Select, Table, or_, select
 
 from release_management.domain.approval import ApprovalRequested
-from release_management.domain.deployment.events import DeploymentPlanned, DeploymentReplanned
+from release_management.domain.deployment.events import DeploymentPlanned, DeploymentReplanned, DeploymentRequested
 from release_management.domain.incident import IncidentAttributed, IncidentOpened
 from release_management.domain.orders import Leg
 from release_management.domain.plan import Plan, describe
@@ -37,6 +37,7 @@ trail = Table(
     text("release", index=True),
     text("environment"),
     text("deployment", index=True),
+    text("requested_by"),
     text("summary"),
     document("texts"),
     flag("refused"),
@@ -44,6 +45,7 @@ trail = Table(
     text("correlationid"),
     text("causationid"),
     index("actor", "position"),
+    index("requested_by", "position"),
     index("application", "position"),
     index("environment", "position"),
     index("refused", "position"),
@@ -57,6 +59,7 @@ context = Table(
     text("release"),
     text("environment"),
     text("deployment"),
+    text("requested_by"),
 )
 """What a deployment, an approval or an incident is about; its later facts do not say it again."""
 
@@ -123,6 +126,7 @@ def fold(event: Event, rows: Rows) -> None:
         commandid=envelope.commandid,
         correlationid=envelope.correlationid,
         causationid=envelope.causationid,
+        requested_by=known.get("requested_by"),
         **{name: known.get(name) for name in _ABOUT} | _stated(event),
     )
 
@@ -131,7 +135,9 @@ def _said(fact: Fact) -> dict[str, Any]:
     """What is to be remembered of a deployment, an approval or an incident."""
     match fact:
         case DeploymentPlanned():
-            return {name: getattr(fact, name) for name in _ABOUT}
+            return {**{name: getattr(fact, name) for name in _ABOUT}, "requested_by": fact.by}
+        case DeploymentRequested(by=by):
+            return {"requested_by": by}
         case ApprovalRequested():
             about = {name: getattr(fact, name) for name in ("release", "environment", "deployment")}
             return {**about, "application": fact.release.partition("@")[0]}
@@ -158,7 +164,8 @@ def _step(fact: Fact) -> tuple[str, int] | None:
 def _stated(event: Event) -> dict[str, Any]:
     """What the stream's name, or the fact itself, says that it is about."""
     kind, _, about = event.stream.partition(":")
-    stated = {name: getattr(event.fact, name) for name in _about(type(event.fact))}
+    said = {name: getattr(event.fact, name) for name in _about(type(event.fact))}
+    stated = {name: value for name, value in said.items() if value is not None}
     match kind:
         case "place":
             environment, application, _ = about.split("/")
@@ -202,7 +209,7 @@ def _mentions(annotation: object, kind: type) -> bool:
     return annotation is kind or any(_mentions(part, kind) for part in get_args(annotation))
 
 
-PROJECTION = Projection("trail", 4, (trail, context, lines), None, keys, fold)
+PROJECTION = Projection("trail", 5, (trail, context, lines), None, keys, fold)
 
 
 def found(
@@ -212,6 +219,7 @@ def found(
     release: str | None = None,
     deployment: str | None = None,
     actor: str | None = None,
+    requested_by: str | None = None,
     type: str | None = None,
     refused: bool | None = None,
     after: int = 0,
@@ -227,6 +235,7 @@ def found(
         at.release: release,
         at.deployment: deployment,
         at.actor: actor,
+        at.requested_by: requested_by,
         at.refused: refused,
     }
     query = select(trail).where(*(column == value for column, value in wanted.items() if value is not None))

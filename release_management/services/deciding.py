@@ -14,6 +14,7 @@ from pydantic_core import to_json
 
 from release_management.domain.record import timestamp
 from release_management.domain.words import Command, Refused, explain
+from release_management.services.about import about
 from release_management.services.bus import OlderThanSenderError
 from release_management.services.decisions import COMMANDS
 from release_management.services.desk import Desk, SettingsCheck
@@ -104,7 +105,10 @@ class Decider:
             records, states = self._scribe.records(wish, actor, moment, desk, ground.carried)
             said["result"] = {key: value for key, value in desk.result.items() if value is not None}
         except Refused as refused:
-            records, states = (self._scribe.refusal(wish, actor, moment, refused.reason),), {}
+            refusal = self._scribe.refusal(
+                wish, actor, moment, refused.reason, about(wish.command, wish.data, ground.state)
+            )
+            records, states = (refusal,), {}
             said |= {"status": "refused", "refused": True, "reason": refused.reason, "verdicts": refused.verdicts}
         expects = {stream: Expectation(ground.base[stream], ground.carried[stream][0]) for stream in desk.reads}
         for record in records:

@@ -48,14 +48,21 @@ class Scribe:
             states[stream] = (version, state)
         return tuple(records), states
 
-    def refusal(self, wish: Wish, actor: str, moment: str, reason: str) -> NewRecord:
-        """A refusal is a fact too, on a stream of its own, so that the population of attempts is complete."""
+    def refusal(self, wish: Wish, actor: str, moment: str, reason: str, about: Mapping[str, str]) -> NewRecord:
+        """A refusal is a fact too, on a stream of its own, so that the population of attempts is complete.
+
+        `about` are the application, release, environment and deployment, as far as they are known.
+        """
         stream = f"refusal:{self._new_id()}"
         fact = CommandRefused(
             command=wish.command,
             sender=wish.sender,
             by=actor,
             reason=Unsealed(subject=actor, text=reason[:4000]),
+            application=about.get("application"),
+            release=about.get("release"),
+            environment=about.get("environment"),
+            deployment=about.get("deployment"),
         )
         envelope = self._envelope(wish, actor, moment, stream, 1, fact)
         return NewRecord(stream, 1, fact.NAME, encode(envelope, seal(fact, self._keyring)))

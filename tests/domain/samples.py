@@ -311,7 +311,7 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
             reason="what stands at its places, or a policy, has changed",
         ),
     ),
-    (f"deployment:{DEPLOYMENT}", DeploymentRequested(by=ANN)),
+    (f"deployment:{DEPLOYMENT}", DeploymentRequested(by=ANN, note=SEALED)),
     (f"deployment:{DEPLOYMENT}", DeploymentApprovalAwaited(approval="0193a5c2-7d7e-7000-8000-0000000000aa")),
     (f"deployment:{DEPLOYMENT}", DeploymentQueued(behind=(OTHER, THIRD), deadline="2026-11-24T09:30:00.000000Z")),
     (f"deployment:{DEPLOYMENT}", DeploymentStarted(bindings=(binding("api"), binding("web", serving=False)))),
@@ -406,6 +406,15 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
     (f"incident:{INCIDENT}", IncidentResolved(resolved_at=LATER, remedy=OTHER, note=SEALED)),
     (
         "refusals:production",
-        CommandRefused(command="deployment.deploy", sender="cli", by=ANN, reason=SEALED),
+        CommandRefused(
+            command="deployment.deploy",
+            sender="cli",
+            by=ANN,
+            reason=SEALED,
+            application="shop",
+            release="shop@2.0.0",
+            environment="production",
+            deployment=DEPLOYMENT,
+        ),
     ),
 )

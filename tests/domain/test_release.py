@@ -102,7 +102,8 @@ def test_an_attestation_is_recorded_with_who_made_it_and_the_newest_counts() -> 
         ReleaseAttested(gate="scan", result="passed", by=BEN, note=Unsealed(subject=BEN, text="clean")),
     ]
     state = evolve(state, facts[0])
-    assert decide(passed, state, BEN) == []
+    assert decide(passed.model_copy(update={"note": None}), state, BEN) == []
+    assert decide(passed, state, BEN) == facts, "what somebody says of it is kept"
     failed = decide(AttestRelease(release=REF, gate="scan", result="failed"), state, BEN)
     assert evolve(state, failed[0]).attestations == {"scan": "failed"}
 
@@ -125,7 +126,7 @@ def test_a_block_is_recorded_with_its_reason_and_lifted_once() -> None:
     assert facts == [ReleaseBlocked(reason=Unsealed(subject=BEN, text="it leaks"))]
     blocked = evolve(state, facts[0])
     assert blocked.blocked
-    assert decide(block, blocked, BEN) == []
+    assert decide(block, blocked, BEN) == facts, "another reason is kept"
     assert decide(unblock, blocked, BEN) == [ReleaseUnblocked()]
     assert decide(unblock, state, BEN) == []
 

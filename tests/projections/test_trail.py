@@ -103,3 +103,41 @@ def test_what_configures_is_found_under_what_it_configures(story: Story, ask: As
 
     assert [row["position"] for row in ask("trail", environment="dev", order="oldest")] == [1, 2, 3, 5]
     assert [row["position"] for row in ask("trail", application="shop", order="oldest")] == [3, 4, 5]
+
+
+def test_every_event_of_a_deployment_says_which_release_where_and_for_whom(story: Story, ask: Ask) -> None:
+    story.planned("d-1")
+    story.requested("d-1", by=BEN)
+    story.started("d-1")
+    story.finished("d-1")
+
+    rows = ask("trail", deployment="d-1", type="deployment", order="oldest", limit=1000)
+
+    (end,) = [row for row in rows if row["type"] == "deployment.succeeded"]
+    assert (end["release"], end["application"], end["environment"]) == ("shop@1.0.0", "shop", "production")
+    assert end["requested_by"] == BEN
+    assert {row["requested_by"] for row in rows if row["type"] != "deployment.planned"} == {BEN}
+    assert end in ask("trail", requested_by=BEN, limit=1000)
+    assert end in ask("trail", environment="production", release="shop@1.0.0", type="deployment.succeeded")
+    assert ask("trail", requested_by=ANN, type="deployment.succeeded") == []
+
+
+def test_each_kind_of_event_is_found_under_the_deployment_that_it_is_about(story: Story, ask: Ask) -> None:
+    story.planned("d-1")
+    told = [fact for fact in SAMPLES if fact.NAME.startswith("deployment.") and fact.NAME != "deployment.planned"]
+    for fact in told:
+        story.tell("deployment:d-1", fact)
+
+    rows = ask("trail", deployment="d-1", release="shop@1.0.0", limit=1000)
+
+    assert {row["type"] for row in rows} >= {fact.NAME for fact in told}
+    assert {row["application"] for row in rows} == {"shop"}
+    assert all(row["requested_by"] and row["environment"] for row in rows)
+
+
+def test_a_refusal_is_found_under_what_it_was_about(story: Story, ask: Ask) -> None:
+    about = {"application": "shop", "release": "shop@1.0.0", "environment": "dev"}
+    story.tell("refusal:1", CommandRefused(command="x", sender="cli", by=ANN, reason=sealed("no"), **about))
+
+    for name, value in about.items():
+        assert [row["type"] for row in ask("trail", **{name: value})] == ["command.refused"]

@@ -113,10 +113,11 @@ class DeploymentReplanned(Fact):
 
 
 class DeploymentRequested(Fact):
-    """Somebody wants it carried out, as soon as the rules allow."""
+    """Somebody wants it carried out, as soon as the rules allow. `note`: why, where they said."""
 
     NAME: ClassVar[str] = "deployment.requested"
     by: ActorId
+    note: Personal | None = None
 
 
 class DeploymentApprovalAwaited(Fact):

@@ -26,7 +26,7 @@ from release_management.domain.deployment.state import WAITING, Deployment, Phas
 from release_management.domain.plan import describe
 from release_management.domain.rules import Situation, denials, verdicts
 from release_management.domain.strategies import StrategyName
-from release_management.domain.words import Command, Refused, Verdict
+from release_management.domain.words import Command, Refused, Unsealed, Verdict
 from release_management.services.decisions.consequences import record, write_approval
 from release_management.services.decisions.planning import (
     Wanted,
@@ -92,7 +92,14 @@ def _planned(desk: Desk, wanted: Wanted) -> Deployment | None:
     return known if known.phase is Phase.PLANNED else None
 
 
-def request(desk: Desk, state: Deployment, strategy: StrategyName | None, *, superseding: bool = False) -> None:
+def request(
+    desk: Desk,
+    state: Deployment,
+    strategy: StrategyName | None,
+    *,
+    superseding: bool = False,
+    note: str | None = None,
+) -> None:
     """Begin what is planned, as soon as the rules allow; what has begun already stays as it is."""
     if state.phase is not Phase.PLANNED:
         if strategy is not None and strategy != state.strategy and not state.ended:
@@ -102,7 +109,8 @@ def request(desk: Desk, state: Deployment, strategy: StrategyName | None, *, sup
             )
         answer(desk, state.id)
         return
-    record(desk, state.id, [DeploymentRequested(by=desk.actor)])
+    text = None if note is None else Unsealed(subject=desk.actor, text=note)
+    record(desk, state.id, [DeploymentRequested(by=desk.actor, note=text)])
     _go_on(desk, state.id, first=True)
     if superseding and desk.deployment(state.id).phase is Phase.QUEUED:
         _clear_the_way(desk, state)

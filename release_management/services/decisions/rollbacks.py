@@ -56,7 +56,7 @@ def rollback(command: Rollback, desk: Desk) -> None:
         reverts=state.id,
         returns=tuple(returns),
     )
-    request(desk, plan(desk, wanted), None)
+    request(desk, plan(desk, wanted), None, note=command.reason)
 
 
 def _check_newest(desk: Desk, state: Deployment, binding: Binding) -> None:

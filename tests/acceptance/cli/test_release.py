@@ -55,3 +55,20 @@ def test_the_log_finds_what_an_actor_did(relman: Types) -> None:
     assert [(entry["actor"], entry["type"]) for entry in entries] == [("bob", "release.blocked")]
     assert relman("audit", "log", "--type", "release.created", "--json").json[0]["actor"] == "ann"
     assert relman("audit", "log", "--release", "shop@9.9.9").out == "nothing of that kind has happened\n"
+
+
+def test_the_log_shows_what_was_said_and_what_a_refusal_was_about(relman: Types) -> None:
+    assert relman("init").code == 0
+    assert relman("apply", "relman.yaml").code == 0
+    assert relman("release", "block", "shop@1.0.0", "--reason", "loses carts", "--as", "bob").code == 0
+    assert relman("deploy", "shop@9.9.9", "staging", "--dry-run").code == 1
+
+    (refused,) = relman("audit", "log", "--environment", "Staging", "--type", "command", "--json").json
+    assert (refused["release"], refused["application"], refused["refused"]) == ("shop@9.9.9", "shop", True)
+    shown = relman("audit", "log", "--release", "shop@1.0.0").out
+    assert "blocked: loses carts" in shown
+    refusals = relman("audit", "log", "--release", "shop@9.9.9").out
+    assert "shop@9.9.9 → staging" in refusals
+    assert "release shop@9.9.9 does not exist" in refusals
+    assert "loses carts" in relman("release", "show", "shop@1.0.0").out
+    assert relman("audit", "log", "--for", "carol").out == "nothing of that kind has happened\n"

@@ -1,0 +1,149 @@
+"""What the log keeps of a wish: why somebody wanted it, and what a refused one was about."""
+
+from typing import Any
+
+import pytest
+
+from release_management.services.sealing import reveal
+from tests.services.office import Office
+
+
+def opened(office: Office, sealed: dict[str, Any]) -> Any:
+    return reveal(sealed, office.keyring)
+
+
+def succeeded(office: Office, version: str = "1.0.0") -> str:
+    id = office.deploy(office.release(version))
+    office.carry_out(id)
+    return id
+
+
+def refusals(office: Office) -> list[dict[str, Any]]:
+    return [record["data"] for record in office.records("command.refused")]
+
+
+# Why
+
+
+def test_the_reason_of_a_rollback_after_a_success_is_kept_and_sealed(office: Office) -> None:
+    office.environment()
+    succeeded(office)
+    newer = succeeded(office, "1.1.0")
+
+    back = str(office.do("deployment.rollback", {"deployment": newer, "reason": "loses carts"})["deployment"])
+
+    (requested,) = office.facts(back, "requested")
+    assert opened(office, requested["note"]) == "loses carts"
+    assert b"loses carts" not in office.on_disk()
+
+
+def test_the_reason_of_a_rollback_before_the_end_is_kept_too(office: Office) -> None:
+    office.environment()
+    under_way = office.deploy(office.release("1.0.0"))
+
+    office.do("deployment.rollback", {"deployment": under_way, "reason": "the wrong build"})
+
+    (aborting,) = office.facts(under_way, "aborting")
+    assert opened(office, aborting["note"]) == "the wrong build"
+
+
+def test_what_is_said_again_with_another_reason_is_kept_again(office: Office) -> None:
+    ref = office.release("1.0.0")
+    for note in ("first report", "second report"):
+        office.do("release.attest", {"release": ref, "gate": "tests", "result": "passed", "note": note})
+    for reason in ("leaks", "loses carts"):
+        office.do("release.block", {"release": ref, "reason": reason})
+
+    notes = [opened(office, record["data"]["note"]) for record in office.records("release.attested")]
+    reasons = [opened(office, record["data"]["reason"]) for record in office.records("release.blocked")]
+    assert notes == ["first report", "second report"]
+    assert reasons == ["leaks", "loses carts"]
+
+
+def test_what_is_attested_again_without_a_word_is_already_so(office: Office) -> None:
+    ref = office.release("1.0.0")
+    for _ in range(2):
+        office.do("release.attest", {"release": ref, "gate": "tests", "result": "passed"})
+
+    assert len(office.records("release.attested")) == 1
+
+
+# What a refused wish was about
+
+
+@pytest.mark.parametrize(
+    ("command", "data", "about"),
+    [
+        (
+            "deployment.deploy",
+            {"release": "shop@9.9.9", "environment": "Staging"},
+            {"application": "shop", "release": "shop@9.9.9", "environment": "staging"},
+        ),
+        (
+            "deployment.plan",
+            {"release": "shop@1.0.0", "environment": "staging", "strategy": "yolo"},
+            {"application": "shop", "release": "shop@1.0.0", "environment": "staging"},
+        ),
+        ("release.attest", {"release": "shop@1.0.0", "gate": "x"}, {"application": "shop", "release": "shop@1.0.0"}),
+        (
+            "release.create",
+            {"application": "Shop", "version": "1.0.0", "components": [{"name": "other"}]},
+            {"application": "shop", "release": "shop@1.0.0"},
+        ),
+        ("environment.configure", {"name": "STAGING", "tier": "lunar"}, {"environment": "staging"}),
+        (
+            "policy.configure_gates",
+            {"application": "shop", "environment": "staging", "gates": {"": {}}},
+            {"application": "shop", "environment": "staging"},
+        ),
+        ("pipeline.configure", {"name": "main", "application": "shop", "stages": ["x"]}, {"application": "shop"}),
+        (
+            "incident.open",
+            {"application": "shop", "environment": "staging", "title": ""},
+            {"application": "shop", "environment": "staging"},
+        ),
+    ],
+)
+def test_a_refusal_says_what_it_was_about(
+    office: Office, command: str, data: dict[str, object], about: dict[str, str]
+) -> None:
+    office.environment()
+    office.release("1.0.0")
+
+    assert office.ask(command, data).status == "refused"
+
+    (refused,) = refusals(office)
+    assert {key: refused[key] for key in refused if key not in ("command", "sender", "by", "reason")} == about
+
+
+def test_a_refusal_about_a_deployment_names_its_release_and_environment(office: Office) -> None:
+    office.environment("production", approval={"required": 1})
+    id = office.deploy(office.release("1.0.0"), "production")
+    about = {"application": "shop", "release": "shop@1.0.0", "environment": "production", "deployment": id}
+    [approval] = [record["data"]["approval"] for record in office.records("approval.requested")]
+
+    for command, data in (
+        ("deployment.promote", {"deployment": id}),
+        ("approval.grant", {"approval": approval}),
+        ("approval.grant", {"approval": id}),
+    ):
+        assert office.ask(command, data).status == "refused"
+
+    assert [{key: refused.get(key) for key in about} for refused in refusals(office)] == [about] * 3
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"release": "Zaphod was here", "environment": "behind the canteen"},
+        {"deployment": "Zaphod", "environment": ["behind"], "release": {"the": "canteen"}},
+        {"deployment": 7, "approval": None, "incident": "x" * 5000},
+    ],
+)
+def test_what_names_nothing_of_ours_stays_sealed(office: Office, data: dict[str, object]) -> None:
+    office.environment()
+
+    assert office.ask("deployment.deploy", data).status == "refused"
+
+    (refused,) = refusals(office)
+    assert set(refused) == {"command", "sender", "by", "reason"}

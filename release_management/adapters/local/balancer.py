@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 
 from release_management.adapters.local.claims import Claim, claim, holder, is_lesser, lesser, name
-from release_management.adapters.local.haproxy import BalancerError, ask, shape, write_config
-from release_management.adapters.local.settings import ComponentSettings
+from release_management.adapters.local.haproxy import BalancerError, ask, write_config
+from release_management.adapters.local.layout import Layout, layout
 from release_management.adapters.local.state import Balancer, ComponentState, Folder
 from release_management.adapters.targets import processes
 from release_management.adapters.targets.lock import LockHeld
@@ -55,34 +55,38 @@ def running(balancer: Balancer | None) -> Process | None:
         return None
 
 
-def ensure(folder: Folder, state: ComponentState, settings: ComponentSettings) -> str:
+def ensure(folder: Folder, state: ComponentState) -> str:
     """See to it that HAProxy runs and is recorded; returns the path of its admin socket.
 
     Adopts one that answers, also where somebody else started it from our configuration; replaces one whose shape is
     outdated; ends one that does not answer. Raises `BalancerError`, `OSError`.
     """
     answering = running(state.balancer)
-    if state.balancer is not None and answering is not None and state.balancer.shape == shape(settings):
+    laid_out = layout(state)
+    if state.balancer is not None and answering is not None and state.balancer.shape == laid_out.shape:
         if answering != state.balancer.process:
             state.balancer.process = answering
             folder.save(state)
         return state.balancer.socket
     if state.balancer is not None and answering is None:
         processes.end_leftovers(state.balancer.process)
-    for other in lesser(folder, state, settings.port):
-        _evict(other, settings.port, claim(folder, state))
-    return _start(folder, state, settings, answering)
+    for port in laid_out.ports:
+        for other in lesser(folder, state, port):
+            _evict(other, port, claim(folder, state, port))
+    return _start(folder, state, laid_out, answering)
 
 
-def _start(folder: Folder, state: ComponentState, settings: ComponentSettings, replaces: Process | None) -> str:
+def _start(folder: Folder, state: ComponentState, laid_out: Layout, replaces: Process | None) -> str:
     previous = state.balancer
     # One token for all of a component's HAProxies: whatever a crash leaves behind is found by it.
     token = previous.process.token if previous is not None else processes.new_token()
     path = _socket_path(folder)
-    state.balancer = Balancer(process=Process(token=token), socket=path, shape=shape(settings))
-    argv = [binary(), "-f", str(write_config(folder, state, settings, path)), "-db"]
+    state.balancer = Balancer(process=Process(token=token), socket=path, shape=laid_out.shape, hands_over=True)
+    argv = [binary(), "-f", str(write_config(folder, state, laid_out, path)), "-db"]
     if replaces is not None:
         argv += ["-sf", str(replaces.pid)]
+        if previous is not None and previous.hands_over:
+            argv += ["-x", previous.socket]
     folder.save(state)
     process, begins = processes.start(token, argv, processes.inherited(), folder.log("haproxy"))
     give_up = time.monotonic() + START_SECONDS
@@ -93,7 +97,7 @@ def _start(folder: Folder, state: ComponentState, settings: ComponentSettings, r
             if replaces is not None:
                 state.balancer = previous
             folder.save(state)
-            raise BalancerError(_why_not(folder, settings, begins))
+            raise BalancerError(_why_not(folder, begins))
         time.sleep(0.01)
     state.balancer.process = process
     folder.save(state)
@@ -107,7 +111,7 @@ def _evict(other: Folder, port: int, ours: Claim) -> None:
     try:
         with other.locked():
             state = other.load()
-            if state.settings is None or state.settings.port != port or not is_lesser(claim(other, state), ours):
+            if port not in state.listens or not is_lesser(claim(other, state, port), ours):
                 return
             end(state)
             other.save(state)
@@ -138,12 +142,13 @@ def _socket_path(folder: Folder) -> str:
     return str(Path(tempfile.mkdtemp(prefix="relman-")) / "haproxy.sock")
 
 
-def _why_not(folder: Folder, settings: ComponentSettings, begins: int) -> str:
+def _why_not(folder: Folder, begins: int) -> str:
     try:
         text = folder.log("haproxy").read_bytes()[begins:].decode(errors="replace")
     except OSError:
         text = ""
-    if "Address already in use" in text:
-        return f"HAProxy cannot listen: port {settings.port} of 127.0.0.1 is taken by {holder(folder, settings.port)}"
+    if taken := re.search(r"Address already in use.*127\.0\.0\.1:(\d+)", text):
+        port = int(taken[1])
+        return f"HAProxy cannot listen: port {port} of 127.0.0.1 is taken by {holder(folder, port)}"
     alerts = [line.split(" : ", 1)[-1] for line in text.splitlines() if line.startswith("[ALERT]")]
     return f"HAProxy does not start: {alerts[0] if alerts else 'it does not answer on its socket'}"

@@ -13,9 +13,13 @@ Claim = tuple[int, float, str]
 """The lower, the better: what serves comes before what shall run, and that before what was given up."""
 
 
-def claim(folder: Folder, state: ComponentState) -> Claim:
-    """How good a component's claim to its port is. Of two that serve the one that began earlier has the better one."""
-    rank = 2 if state.is_empty else 0 if state.serves else 1
+def claim(folder: Folder, state: ComponentState, port: int | None = None) -> Claim:
+    """How good a component's claim to a port is; without one: to the port on which it serves.
+
+    Of two that serve the one that began earlier has the better claim.
+    """
+    serves = state.serves if port is None else state.serves_on(port)
+    rank = 2 if state.is_empty else 0 if serves else 1
     return rank, inf if state.serving_since is None else state.serving_since, str(folder.path)
 
 
@@ -24,11 +28,11 @@ def lesser(folder: Folder, state: ComponentState, port: int) -> list[Folder]:
 
     Raises `BalancerError` where one that serves has the better claim, whether it listens now or not.
     """
-    ours = claim(folder, state)
+    ours = claim(folder, state, port)
     found = []
     for other, its in _rivals(folder, port):
-        theirs = claim(other, its)
-        if theirs < ours and its.serves:
+        theirs = claim(other, its, port)
+        if theirs < ours and its.serves_on(port):
             raise BalancerError(f"port {port} of 127.0.0.1 is that of {name(other)}, which serves")
         if is_lesser(theirs, ours) and its.balancer is not None:
             found.append(other)
@@ -72,5 +76,5 @@ def _rivals(folder: Folder, port: int) -> Iterator[tuple[Folder, ComponentState]
             continue
         with suppress(OSError, ValueError):
             state = other.load()
-            if state.settings is not None and state.settings.port == port:
+            if port in state.listens:
                 yield other, state

@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from release_management.adapters.local import balancer, haproxy
+from release_management.adapters.local.layout import layout
 from release_management.adapters.local.ports import NoFreePort, free_port, port_is_free
-from release_management.adapters.local.settings import ComponentSettings, fill_in, server_name
+from release_management.adapters.local.settings import fill_in, server_name
 from release_management.adapters.local.state import ComponentState, Folder, Instance, Phase, Setback, SlotState
 from release_management.adapters.logfiles import bound
 from release_management.adapters.targets import processes
@@ -48,22 +49,24 @@ def converge(folder: Folder, clock: Clock) -> Progress:
         state = folder.load()
         if state.settings is None:
             return Progress(fence=state.fence)
-        return _Pass(folder, state, state.settings, clock.now().timestamp()).run()
+        return _Pass(folder, state, clock.now().timestamp()).run()
 
 
 class _Pass:
-    def __init__(self, folder: Folder, state: ComponentState, settings: ComponentSettings, now: float) -> None:
+    def __init__(self, folder: Folder, state: ComponentState, now: float) -> None:
         self.folder = folder
         self.state = state
-        self.settings = settings
         self.now = now
         self.dirty = False
         self.progress = Progress(fence=state.fence)
 
     def run(self) -> Progress:
         for stand in self.state.slots.values():
-            for instance in stand.instances:
+            for instance in list(stand.instances):
                 self._look_after(stand, instance)
+                if instance.process is None and not stand.keeps(instance):
+                    stand.instances.remove(instance)
+                    self.dirty = True
         self._allocate_ports()
         servers = self._servers()
         for slot, stand in self._busiest_first():
@@ -131,9 +134,9 @@ class _Pass:
         return server_name(slot, instance.index)
 
     def _allocate_ports(self) -> None:
-        for slot in self.settings.slots:
+        for slot, room in layout(self.state).rooms.items():
             ports = self.state.ports.setdefault(slot, [])
-            while len(ports) < self.settings.max_replicas:
+            while len(ports) < room:
                 ports.append(free_port(self._taken()))
                 self.dirty = True
 
@@ -147,7 +150,7 @@ class _Pass:
             with suppress(OSError, ValueError):
                 states.append(folder.load())
         taken = {port for state in states for ports in state.ports.values() for port in ports}
-        return taken | {state.settings.port for state in states if state.settings is not None}
+        return taken.union(*(state.listens for state in states))
 
     def _busiest_first(self) -> list[tuple[str, SlotState]]:
         return sorted(self.state.slots.items(), key=lambda slot: -self.state.weights.get(slot[0], 0))
@@ -164,7 +167,7 @@ class _Pass:
             self.progress.balancer = setback.reason
             return {}
         try:
-            servers = haproxy.table(balancer.ensure(self.folder, self.state, self.settings))
+            servers = haproxy.table(balancer.ensure(self.folder, self.state))
         except (haproxy.BalancerError, OSError) as error:
             self.progress.balancer = str(error)
             tries = setback.tries if setback is not None else 0
@@ -193,11 +196,8 @@ class _Pass:
     def _end(self, slot: str, stand: SlotState, instance: Instance, servers: dict[str, haproxy.Server]) -> None:
         """Bring an instance that should not be there one phase nearer to its end."""
         process = instance.process
-        if process is None:
-            stand.instances.remove(instance)
-            self.dirty = True
-            return
-        late = self.now - instance.since >= self.settings.stop_grace
+        assert process is not None, "what does not run was forgotten before"
+        late = self.now - instance.since >= stand.settings.stop_grace
         if instance.phase == "serving":
             self._enter(instance, "draining")
         elif instance.phase == "draining":
@@ -251,10 +251,11 @@ class _Pass:
         assert self.state.balancer is not None
         path = self.state.balancer.socket
         try:
-            if haproxy.apply(path, servers, haproxy.wanted(self.state, self.settings)):
-                haproxy.write_config(self.folder, self.state, self.settings, path)
+            laid_out = layout(self.state)
+            if haproxy.apply(path, servers, haproxy.wanted(self.state, laid_out)):
+                haproxy.write_config(self.folder, self.state, laid_out, path)
                 servers = haproxy.table(path)
-            self.progress.observed = haproxy.shares(self.settings, servers)
+            self.progress.observed = haproxy.shares(laid_out, servers)
             if self.state.serving_since is None and any(self.progress.observed.values()):
                 self.state.serving_since = self.now
                 self.dirty = True

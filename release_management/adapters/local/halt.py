@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from release_management.adapters.local import balancer
+from release_management.adapters.local.layout import layout
 from release_management.adapters.local.state import Folder
 from release_management.adapters.targets import processes
 from release_management.adapters.targets.executor import line, plain
@@ -33,7 +34,7 @@ async def _trouble(folder: Folder) -> str | None:
 async def halt(folder: Folder) -> None:
     """End a component's HAProxy and then its instances, each killed where it takes longer than `stop_grace`."""
     state = await asyncio.to_thread(folder.load)
-    grace = state.settings.stop_grace if state.settings is not None else 0.0
+    grace = layout(state).stop_grace if state.settings is not None else 0.0
     await _gone(await asyncio.to_thread(_tell_balancer, folder), grace)
     await _gone(await asyncio.to_thread(_tell_instances, folder), grace)
     await asyncio.to_thread(_record, folder)

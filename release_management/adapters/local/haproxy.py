@@ -5,7 +5,6 @@ run time vanish on a reload. It is written anew whenever weights change, with th
 are intended: whoever starts HAProxy from it, after a crash or by hand, gets the shares as they should be at once.
 """
 
-import hashlib
 import re
 import socket
 from collections.abc import Iterable, Mapping
@@ -13,17 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from release_management.adapters.local.settings import ComponentSettings, server_name
+from release_management.adapters.local.layout import Layout
+from release_management.adapters.local.settings import server_name
 from release_management.adapters.local.state import ComponentState, Folder
 from release_management.adapters.local.weights import server_weights, stated_shares
 
 Mode = Literal["ready", "drain", "maint"]
 _MAINT, _DRAIN = 0x01 | 0x02 | 0x20, 0x08
 _BATCH = 40
+_HEALTH = "health.map"
 
 _CONFIG = """\
 global
-  stats socket {socket} mode 600 level admin
+  default-path config
+  stats socket {socket} mode 600 level admin expose-fd listeners
   maxconn 2000
   nbthread 1
   noreuseport
@@ -40,12 +42,12 @@ defaults
   option redispatch 1
   option http-server-close
 frontend clients
-  bind 127.0.0.1:{port}
+{binds}
   default_backend be
 backend be
   balance roundrobin
   option httpchk
-  http-check send meth GET uri {health} ver HTTP/1.1 hdr Host 127.0.0.1 hdr Connection close
+  http-check send meth GET uri-lf %[srv_name,map({health})] ver HTTP/1.1 hdr Host 127.0.0.1 hdr Connection close
   default-server check inter 200ms fall 2 rise 1
 """
 
@@ -113,16 +115,16 @@ def _server(stands: Mapping[str, str], seen: Mapping[str, str]) -> Server:
     )
 
 
-def wanted(state: ComponentState, settings: ComponentSettings) -> dict[str, Wanted]:
+def wanted(state: ComponentState, laid_out: Layout) -> dict[str, Wanted]:
     """How every server line should stand, by name. Instances that do not run are in maintenance, with weight 0."""
-    serving = {slot: [each.index for each in state.serving(slot)] for slot in settings.slots}
+    serving = {slot: [each.index for each in state.serving(slot)] for slot in laid_out.rooms}
     weights = server_weights(state.weights, {slot: len(indexes) for slot, indexes in serving.items()})
     servers = {}
-    for slot in settings.slots:
+    for slot, room in laid_out.rooms.items():
         stand = state.slots.get(slot)
         instances = {each.index: each for each in stand.instances} if stand is not None else {}
         by_index = dict(zip(serving[slot], weights.get(slot, ()), strict=True))
-        for index in range(1, settings.max_replicas + 1):
+        for index in range(1, room + 1):
             instance = instances.get(index)
             phase = instance.phase if instance is not None else None
             mode: Mode = "ready" if phase == "serving" else "drain" if phase == "draining" else "maint"
@@ -131,34 +133,39 @@ def wanted(state: ComponentState, settings: ComponentSettings) -> dict[str, Want
     return servers
 
 
-def shares(settings: ComponentSettings, servers: Mapping[str, Server]) -> dict[str, int]:
+def shares(laid_out: Layout, servers: Mapping[str, Server]) -> dict[str, int]:
     """The share in percent of each slot by the weights that HAProxy states."""
-    totals = dict.fromkeys(settings.slots, 0)
-    for slot in settings.slots:
-        for index in range(1, settings.max_replicas + 1):
+    totals = dict.fromkeys(laid_out.rooms, 0)
+    for slot, room in laid_out.rooms.items():
+        for index in range(1, room + 1):
             server = servers.get(server_name(slot, index))
             if server is not None and server.mode == "ready":
                 totals[slot] += server.weight
     return stated_shares(totals)
 
 
-def shape(settings: ComponentSettings) -> str:
-    """A digest of what only a restart can change."""
-    parts = (settings.port, settings.health, settings.slots, settings.max_replicas)
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-
-def write_config(folder: Folder, state: ComponentState, settings: ComponentSettings, socket_path: str) -> Path:
-    """Write the configuration that HAProxy would start with now."""
+def write_config(folder: Folder, state: ComponentState, laid_out: Layout, socket_path: str) -> Path:
+    """Write the configuration that HAProxy would start with now, and the file of health paths that it names."""
     lines = [
         f"  server {name} 127.0.0.1:{server.port} weight {server.weight}{' disabled' * (server.mode != 'ready')}"
-        for name, server in wanted(state, settings).items()
+        for name, server in wanted(state, laid_out).items()
     ]
-    grace = max(1000, round(settings.stop_grace * 1000))
-    head = _CONFIG.format(socket=socket_path, grace=grace, port=settings.port, health=settings.health)
-    path = folder.path / "haproxy.cfg"
-    path.with_suffix(".new").write_text(head + "\n".join(lines) + "\n")
-    path.with_suffix(".new").replace(path)
+    grace = max(1000, round(laid_out.stop_grace * 1000))
+    binds = "\n".join(f"  bind 127.0.0.1:{port}" for port in laid_out.ports)
+    head = _CONFIG.format(socket=socket_path, grace=grace, binds=binds, health=_HEALTH)
+    health = [
+        f"{server_name(slot, index)} {laid_out.health[slot]}"
+        for slot, room in laid_out.rooms.items()
+        for index in range(1, room + 1)
+    ]
+    _replace(folder.path / _HEALTH, health)
+    return _replace(folder.path / "haproxy.cfg", [head + "\n".join(lines)])
+
+
+def _replace(path: Path, lines: list[str]) -> Path:
+    fresh = path.with_suffix(".new")
+    fresh.write_text("\n".join(lines) + "\n")
+    fresh.replace(path)
     return path
 
 

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from release_management.adapters.local.settings import check_settings
+from release_management.adapters.local.settings import ComponentSettings, check_settings
 from release_management.adapters.local.state import ComponentState, SlotState
 from release_management.adapters.targets.variables import check_environment
 from release_management.domain.orders import AwaitSlotHealthy, Order, ProvisionSlot, RetireSlot, RouteSlots
@@ -14,7 +14,7 @@ def intend(state: ComponentState, order: Order) -> str | None:
         case ProvisionSlot() as action:
             return _provision(state, order, action)
         case RouteSlots() as action:
-            return _route(state, action)
+            return _route(state, order, action)
         case RetireSlot() as action:
             if action.slot in state.slots:
                 state.slots[action.slot].replicas = 0
@@ -27,16 +27,16 @@ def intend(state: ComponentState, order: Order) -> str | None:
 
 
 def _provision(state: ComponentState, order: Order, action: ProvisionSlot) -> str | None:
-    try:
-        settings = check_settings(order.settings)
-        check_environment({**action.config, **order.variables})
-    except ValueError as error:
-        return f"the settings of {order.component} cannot be used: {error}"
+    settings = _settings(order)
+    if isinstance(settings, str):
+        return settings
     if action.slot not in settings.slots:
         return f"there is no slot {action.slot}; the settings name {', '.join(settings.slots)}"
     if action.replicas > settings.max_replicas:
         return f"{action.replicas} replicas are asked for; the settings allow {settings.max_replicas} (max_replicas)"
-    state.settings, state.setback = settings, None
+    if not any(state.weights.values()):
+        state.settings = settings
+    state.setback = None
     present = state.slots.get(action.slot)
     stand = SlotState(
         version=action.version,
@@ -53,14 +53,30 @@ def _provision(state: ComponentState, order: Order, action: ProvisionSlot) -> st
         instance.last_exit, instance.watched, instance.trouble = None, False, None
     state.slots[action.slot] = stand
     for slot, each in state.slots.items():
-        each.replicas = min(each.replicas, settings.max_replicas) if slot in settings.slots else 0
+        if slot not in settings.slots:
+            each.replicas = 0
     return None
 
 
-def _route(state: ComponentState, action: RouteSlots) -> str | None:
+def _route(state: ComponentState, order: Order, action: RouteSlots) -> str | None:
     for slot, share in action.weights.items():
         if share and (slot not in state.slots or not state.slots[slot].replicas):
             return f"nothing is provisioned in {slot}, so that it cannot get {share} % of the traffic"
+    if any(action.weights.values()):
+        settings = _settings(order)
+        if isinstance(settings, str):
+            return settings
+        state.settings = settings
     state.weights = {slot: share for slot, share in action.weights.items() if share}
     state.setback = None
     return None
+
+
+def _settings(order: Order) -> ComponentSettings | str:
+    """The settings that the order carries; or what is wrong with them, or with the variables."""
+    try:
+        config = order.action.config if isinstance(order.action, ProvisionSlot) else {}
+        check_environment({**config, **order.variables})
+        return check_settings(order.settings)
+    except ValueError as error:
+        return f"the settings of {order.component} cannot be used: {error}"

@@ -63,11 +63,15 @@ class SlotState(Kept):
 
 
 class Balancer(Kept):
-    """The component's HAProxy: its process, its admin socket, and the digest of what only a restart can change."""
+    """The component's HAProxy: its process, its admin socket, and the digest of what only a restart can change.
+
+    `hands_over`: it gives its listening sockets to the one that replaces it, so that no connection is refused.
+    """
 
     process: Process
     socket: str
     shape: str
+    hands_over: bool = False
 
 
 class Setback(Kept):
@@ -79,7 +83,7 @@ class Setback(Kept):
 
 
 class ComponentState(TargetState):
-    """All of it. `settings` is None until something has been provisioned.
+    """All of it. `settings` are those of the version to which the traffic goes; None until something was provisioned.
 
     `serving_since` is when HAProxy was first seen to give instances a share (Unix seconds), for as long as anything
     shall run; `empty_since` is when nothing should run any more.
@@ -97,6 +101,14 @@ class ComponentState(TargetState):
     empty_since: float | None = None
 
     @property
+    def listens(self) -> tuple[int, ...]:
+        """The ports of 127.0.0.1 on which HAProxy is to listen: those of all versions that stand; the last one's."""
+        if self.settings is None:
+            return ()
+        stands = [stand for stand in self.slots.values() if stand.replicas or stand.instances]
+        return tuple(sorted({stand.settings.port for stand in stands})) or (self.settings.port,)
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing shall run, and nothing has to end."""
         return not any(stand.replicas or stand.instances for stand in self.slots.values())
@@ -105,6 +117,12 @@ class ComponentState(TargetState):
     def serves(self) -> bool:
         """Whether it serves, or would if its processes ran: what only was provisioned does not."""
         return not self.is_empty and (self.serving_since is not None or any(self.weights.values()))
+
+    def serves_on(self, port: int) -> bool:
+        """Whether it serves, or would, for a version that has the port; another may only be about to come."""
+        assert self.settings is not None
+        routed = {stand.settings.port for slot, stand in self.slots.items() if self.weights.get(slot)}
+        return self.serves and port in (routed or {self.settings.port})
 
     def serving(self, slot: str) -> list[Instance]:
         """The slot's instances that have been started and shall stay."""

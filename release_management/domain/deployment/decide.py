@@ -319,7 +319,7 @@ def _begin(state: Deployment, leg: Leg, index: int, step: AnyStep, now: str, att
             component=step.component,
             executor=binding.executor,
             action=_action(step, binding),
-            settings={**configuration.settings, "slots": list(binding.slots)},
+            settings={**configuration.settings, "slots": list(binding.stands)},
             variables=dict(configuration.variables),
             deadline=later(now, seconds),
         )
@@ -327,9 +327,14 @@ def _begin(state: Deployment, leg: Leg, index: int, step: AnyStep, now: str, att
 
 
 def _role_configured(leg: Leg, step: PlaceStep) -> Role:
-    """The role whose configuration an order carries; one about traffic carries that of the version to which it goes."""
+    """The role whose configuration an order carries.
+
+    One about traffic carries that of the version to which it goes over: the candidate's as soon as it gets a share.
+    """
     if isinstance(step, Provision | AwaitHealthy | Promote | Retire):
         return step.role
+    if isinstance(step, Route) and not step.weights.get("candidate"):
+        return "stable"
     return "candidate" if leg == "forward" else "stable"
 
 

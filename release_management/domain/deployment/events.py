@@ -43,6 +43,12 @@ class Binding(Value):
     stable_slot: Slot | None = None
     stable_configuration: Configuration | None = None
 
+    @property
+    def stands(self) -> tuple[Slot, ...]:
+        """The slots of the target, and those in which something stands though the target has them no more."""
+        bound = (self.candidate_slot, *(() if self.stable_slot is None else (self.stable_slot,)))
+        return tuple(dict.fromkeys((*self.slots, *bound)))
+
     def slot(self, role: Role) -> Slot:
         """The slot of a role; the candidate's where there is no stable version."""
         return self.candidate_slot if role == "candidate" or self.stable_slot is None else self.stable_slot

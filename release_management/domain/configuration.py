@@ -3,10 +3,9 @@
 It is resolved when a deployment is planned, recorded with it, rolled out and rolled back with the version.
 """
 
-from collections.abc import Mapping
-
 from pydantic import JsonValue
 
+from release_management.domain.difference import Difference, differences
 from release_management.domain.environment import Environment, Target
 from release_management.domain.plan import digest_of
 from release_management.domain.words import Value
@@ -47,12 +46,11 @@ def _without_none(value: JsonValue) -> JsonValue:
     return [_without_none(item) for item in value] if isinstance(value, list) else value
 
 
-def differences(before: Configuration | None, after: Configuration | None) -> tuple[str, ...]:
-    """The names of the settings and variables that differ, sorted. An unknown configuration differs in nothing."""
+def changed(before: Configuration | None, after: Configuration | None) -> tuple[Difference, ...]:
+    """The settings and then the variables that differ, by name. An unknown configuration differs in nothing."""
     if before is None or after is None:
         return ()
-    return (*_changed(before.settings, after.settings), *_changed(before.variables, after.variables))
-
-
-def _changed(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]) -> tuple[str, ...]:
-    return tuple(sorted(name for name in {*before, *after} if before.get(name) != after.get(name)))
+    return (
+        *differences(before.settings, after.settings),
+        *differences(dict(before.variables), dict(after.variables)),
+    )

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from release_management.domain.difference import Difference
 from release_management.domain.words import Digest, Line, Name, Percent, Refused, Seconds, SemVer, Value
 
 Role = Literal["stable", "candidate"]
@@ -96,7 +97,7 @@ class PlannedChange(Value):
     """What a plan changes of one component at one place: from the version that is stable to the one that comes.
 
     `candidate` None: the component is given up here. `artifact` and `configuration` are digests of what comes;
-    `differs` names the settings and variables that have other values than those of the stable version.
+    `differs` are the settings and variables that have other values than those of the stable version.
     """
 
     target: Name
@@ -105,14 +106,15 @@ class PlannedChange(Value):
     candidate: SemVer | None = None
     artifact: Digest | None = None
     configuration: Digest | None = None
-    differs: tuple[Line, ...] = ()
+    differs: tuple[Difference, ...] = ()
 
     def __str__(self) -> str:
         """One line for a person."""
         where = f"{self.component} on {self.target}"
         if self.candidate is None:
             return f"{where}: {self.stable or 'what is there'} is given up, and is stopped"
-        differs = f"; configuration differs: {', '.join(self.differs)}" if self.differs else ""
+        names = ", ".join(dict.fromkeys(difference.name for difference in self.differs))
+        differs = f"; configuration differs: {names}" if names else ""
         if self.stable is None:
             return f"{where}: {self.candidate}, the first one there"
         if self.stable == self.candidate:

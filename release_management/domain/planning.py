@@ -7,8 +7,9 @@ from pydantic import JsonValue
 
 from release_management.domain.compiler import compile_plan
 from release_management.domain.component import Component
-from release_management.domain.configuration import Configuration, differences, resolve
+from release_management.domain.configuration import Configuration, changed, resolve
 from release_management.domain.deployment.events import Binding
+from release_management.domain.difference import Difference, differences
 from release_management.domain.environment import Environment, Target
 from release_management.domain.place import Occupant, Place, Standing
 from release_management.domain.plan import Plan, PlannedChange
@@ -172,14 +173,15 @@ def _change(wanted: Desired, seating: Seating, occupant: Occupant | None) -> Pla
     )
 
 
-def _differs(serving: Occupant | None, occupant: Occupant) -> tuple[str, ...]:
-    """The names of the settings, variables and release configuration that differ from the stable version's."""
+def _differs(serving: Occupant | None, occupant: Occupant) -> tuple[Difference, ...]:
+    """The settings, variables and release configuration that differ from the stable version's."""
     if serving is None:
         return ()
-    before, after = serving.content.config, occupant.content.config
-    own = {name for name in {*before, *after} if before.get(name) != after.get(name)}
-    number = ("replicas",) if serving.replicas != occupant.replicas else ()
-    return (*sorted(own), *differences(serving.configuration, occupant.configuration), *number)
+    return (
+        *differences(dict(serving.content.config), dict(occupant.content.config)),
+        *changed(serving.configuration, occupant.configuration),
+        *differences({"replicas": serving.replicas}, {"replicas": occupant.replicas}),
+    )
 
 
 def _stand(target: Target, component: str, seating: Seating, occupant: Occupant | None) -> Stand:

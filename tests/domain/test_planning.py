@@ -8,7 +8,7 @@ from pydantic import JsonValue, ValidationError
 from release_management.domain.configuration import Configuration, resolve
 from release_management.domain.deployment.events import DeploymentStepStarted
 from release_management.domain.environment import Target
-from release_management.domain.orders import Report, RouteSlots
+from release_management.domain.orders import Report, RetireSlot, RouteSlots
 from release_management.domain.place import Occupant, Place, Standing
 from release_management.domain.plan import Provision, describe
 from release_management.domain.planning import choose, draft
@@ -210,7 +210,10 @@ def test_a_changed_variable_or_setting_is_another_plan_that_names_what_differs()
     drafted = draft(release(), greeting, running_configured(), "rolling", {})
 
     assert drafted.plan.changes is not None
-    assert drafted.plan.changes[0].differs == ("port", "GREETING")
+    assert [str(each) for each in drafted.plan.changes[0].differs] == [
+        "port: 8080 → 9090",
+        "GREETING: hello → good morning",
+    ]
     assert str(drafted.plan.changes[0]) == "api on main: 2.0.0 again; configuration differs: port, GREETING"
     [binding] = drafted.bindings
     assert binding.configured("stable").variables == {"GREETING": "hello"}
@@ -274,3 +277,41 @@ def test_a_component_that_its_target_has_no_more_is_given_up_there() -> None:
     drafted = draft(release(), where, places, "recreate", {})
 
     assert [(b.target, b.candidate is None) for b in drafted.bindings] == [("main", False), ("eu", True)]
+
+
+def ordered_settings(where: Target) -> list[tuple[object, dict[str, JsonValue]]]:
+    """Every order of a rolling deployment over `CONFIGURED` by its action, and the settings that it carries."""
+    greeting = replace(environment(where), variables={"GREETING": "good morning"})
+    world = World(release(), greeting, running_configured(), {})
+    world.begin(DEPLOYMENT, "rolling", {"max_surge": 2})
+    world.finish("honest")
+    return [(fact.action, fact.settings) for fact in world.log if isinstance(fact, DeploymentStepStarted)]
+
+
+def test_traffic_that_goes_to_the_stable_version_alone_is_ordered_with_its_configuration() -> None:
+    broken = Standing(
+        slots={"blue": CONFIGURED, "green": replace(CONFIGURED, content=component(version="1.5.0"))},
+        stable="blue",
+        intended={"blue": 50, "green": 50},
+        certain=False,
+    )
+    greeting = environment(configured_target(port=9090))
+    world = World(release(), greeting, {"main": Place(components={"api": broken})}, {})
+    world.begin(DEPLOYMENT, "blue-green", {})
+    world.finish("honest")
+
+    routes = [
+        (dict(fact.action.weights), fact.settings["port"])
+        for fact in world.log
+        if isinstance(fact, DeploymentStepStarted) and isinstance(fact.action, RouteSlots)
+    ]
+    assert routes == [({"blue": 100, "green": 0}, 8080), ({"blue": 0, "green": 100}, 9090)]
+
+
+def test_orders_name_the_slot_in_which_the_old_version_stands_though_the_target_has_it_no_more() -> None:
+    renamed = Target(name="main", slots=("a", "b"), components={"api": {"replicas": 4, "port": 8080}})
+
+    ordered = ordered_settings(renamed)
+
+    assert {str(settings["slots"]) for _, settings in ordered} == {"['a', 'b', 'blue']"}
+    assert ordered[-1][0] == RetireSlot(slot="blue")

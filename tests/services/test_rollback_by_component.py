@@ -79,7 +79,9 @@ def test_a_rollback_returns_to_the_configuration_that_ran(office: Office) -> Non
     configure(office, variables={"GREETING": "good morning"})
     again = succeed(office, "1.0.0", "web")
     [planned] = office.facts(again, "planned")
-    assert planned["plan"]["changes"][0]["differs"] == ["GREETING"]
+    assert planned["plan"]["changes"][0]["differs"] == [
+        {"name": "GREETING", "before": "hello", "after": "good morning"}
+    ]
 
     back = go_back(office, again)
 

@@ -327,11 +327,12 @@ class ReleaseManager:
         target_environment: str,
         strategy: str | None = None,
         options: Mapping[str, Any] | None = None,
+        redeploy: bool = False,
     ) -> Deployment:
         """What `deploy` would do now: a deployment of phase "Preview", with its plan and verdicts. Records nothing."""
         given = _options("preview_deployment", options)
         wanted = self._wanted(release, target_environment, strategy, given)
-        result, steps = self._preview(wanted)
+        result, steps = self._preview(wanted | {"redeploy": redeploy})
         application, _, version = str(wanted["release"]).partition("@")
         return Deployment(
             id="",
@@ -346,6 +347,7 @@ class ReleaseManager:
                 notes=tuple(result["plan"]["notes"]),
                 steps=tuple(steps),
                 reversible=result["plan"]["reversible"],
+                changes=tuple(result["plan"]["changes"]),
             ),
             verdicts=tuple(result["verdicts"]),
         )
@@ -380,10 +382,12 @@ class ReleaseManager:
         strategy: str | None = None,
         options: Mapping[str, Any] | None = None,
         supersede: bool = False,
+        redeploy: bool = False,
     ) -> Deployment:
         """Carry a release out, as soon as the rules allow. A planned deployment may be given instead of a release.
 
-        `supersede`: what holds or awaits the same places goes back first, instead of being waited for.
+        `supersede`: what holds or awaits the same places goes back first, instead of being waited for. `redeploy`: what
+        runs already is brought again, to repair it; else such a deployment is answered with `already_so`.
         """
         if isinstance(release, Deployment):
             wanted = {"release": release.release, "environment": release.environment}
@@ -391,7 +395,7 @@ class ReleaseManager:
             raise Refused("deploy needs target_environment, the name of an environment")
         else:
             wanted = self._wanted(release, target_environment, strategy, _options("deploy", options))
-        return self._deployment("deployment.deploy", {**wanted, "supersede": supersede})
+        return self._deployment("deployment.deploy", {**wanted, "supersede": supersede, "redeploy": redeploy})
 
     def wait(self, deployment: Deployment | str, timeout: float = 600.0) -> Deployment:
         """Wait until it has ended, or waits for a person. Raises `NotFinishedError` after `timeout` seconds."""
@@ -669,8 +673,8 @@ class ReleaseManager:
     def _deployment(self, command: str, data: Mapping[str, Any]) -> Deployment:
         outcome = self.send(command, data)
         found = self.deployment(str(outcome.result["deployment"]))
-        verdicts = outcome.result.get("verdicts", [])
-        return found.model_validate({**dict(found), "verdicts": verdicts})
+        said = {"verdicts": outcome.result.get("verdicts", []), "already_so": bool(outcome.result.get("already_so"))}
+        return found.model_validate(dict(found) | said)
 
     def _preview(self, wanted: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """The answer to a preview, and all steps of the way forward; asked again where the plan changes meanwhile."""

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from release_management.domain.orders import ATTEMPTS, Leg
+from release_management.domain.plan import PlannedChange
 from release_management.domain.words import Verdict
 from release_management.summaries import MANY, groups, some
 
@@ -17,6 +18,7 @@ WIDTH = 110
 LISTED = 10
 NOTES = 10
 """So many notes, and steps that went wrong, of a long plan are shown."""
+CHANGES_SHOWN = 20
 MARKS = {"done": "✔", "started": "…", "waiting": "…", "failed": "✗", "errored": "✗"}
 
 
@@ -261,12 +263,14 @@ class Plan(View):
     steps: tuple[dict[str, Any], ...] = ()
     rollback: tuple[dict[str, Any], ...] = ()
     reversible: bool = True
+    changes: tuple[PlannedChange, ...] = ()
 
     def render(self, *, whole: bool = False) -> RenderableType:
-        """The steps as a table; alike ones together where there are many, unless the `whole` is wanted."""
+        """The steps as a table, and what they change; alike ones together where there are many, unless the `whole` is wanted."""
         many = len(self.steps) > MANY and not whole
         shown: list[RenderableType] = [self._summed_up() if many else self._each_step()]
         notes = self.notes if whole or len(self.notes) <= NOTES else self.notes[:NOTES]
+        shown += [Text(line) for line in _changed_lines(self.changes, len(self.changes) if whole else CHANGES_SHOWN)]
         shown += [Text(f"note: {note}") for note in notes]
         if len(notes) < len(self.notes):
             shown.append(Text(f"and {len(self.notes) - len(notes):,} more notes"))
@@ -290,6 +294,16 @@ class Plan(View):
         left = [Text(f"and {len(bad) - NOTES:,} more went wrong")] if len(bad) > NOTES else []
         made = table("steps", "", self.strategy, "done", rows=rows)
         return Group(made, *bad[:NOTES], *left, Text(f"{len(self.steps):,} steps; see each with --all"))
+
+
+def _changed_lines(changes: Iterable[PlannedChange], most: int) -> list[str]:
+    """What a plan changes: a line for each component at a place, and one for each setting that differs there."""
+    changed = list(changes)
+    lines = []
+    for change in changed[:most]:
+        lines += [f"change: {change}", *(f"  {difference}" for difference in change.differs)]
+    more = len(changed) - most
+    return [*lines, f"and {more:,} more changes; see each with --all"] if more > 0 else lines
 
 
 def said_of(step: dict[str, Any], leg: Leg) -> str:
@@ -332,6 +346,7 @@ class Deployment(View):
     retries: str | None = None
     plan: Plan | None = None
     verdicts: tuple[Verdict, ...] = ()
+    already_so: bool = False
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> "Deployment":
@@ -343,6 +358,7 @@ class Deployment(View):
             steps=_with_progress(compiled.get("forward"), row.get("steps")),
             rollback=_with_progress(compiled.get("rollback"), row.get("rollback")),
             reversible=compiled.get("reversible", True),
+            changes=tuple(compiled.get("changes") or ()),
         )
         return cls(**{**row, "plan": plan if "steps" in row else None})
 

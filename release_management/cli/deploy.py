@@ -42,24 +42,29 @@ def register(app: typer.Typer) -> None:
         supersede: Annotated[
             bool, typer.Option("--supersede", help="What holds or awaits the same places goes back first.")
         ] = False,
+        redeploy: Annotated[
+            bool, typer.Option("--redeploy", help="Bring again what runs already, to repair it.")
+        ] = False,
         timeout: Annotated[float, typer.Option("--timeout", min=0, metavar="SECONDS", help="How long to wait.")] = 600,
     ) -> None:
         """Carry a release out in an environment.
 
-        It begins as soon as the rules allow. What runs already, or is on its way, is not deployed twice. With --wait
-        the exit code is 0 when it succeeded or waits for a person, else 1.
+        It begins as soon as the rules allow. What runs already with the same configuration, or is on its way, is not
+        deployed twice; --redeploy brings it again. With --wait the exit code is 0 when it succeeded or waits for a
+        person, else 1.
         """
         given = dict(_option(each) for each in options or ())
         with session(application_of(release)) as opened:
             if dry_run:
-                planned = opened.manager.preview_deployment(release, environment, strategy, given)
+                planned = opened.manager.preview_deployment(release, environment, strategy, given, redeploy)
                 show(planned, planned.render(whole=everything))
                 stops = [verdict for verdict in planned.verdicts if verdict.says == "deny"]
-                say("it may not be deployed now" if stops else f"next: relman deploy {release} {environment}")
+                again = " --redeploy" if redeploy else ""
+                say("it may not be deployed now" if stops else f"next: relman deploy {release} {environment}{again}")
                 return
             opened.backend.start_road()
-            deployment = opened.manager.deploy(release, environment, strategy, given, supersede)
-            if wait:
+            deployment = opened.manager.deploy(release, environment, strategy, given, supersede, redeploy)
+            if wait and not deployment.already_so:
                 follow(opened.manager, deployment, timeout)
             else:
                 conclude(deployment)

@@ -55,6 +55,11 @@ def conclude(deployment: "Deployment", seconds: float | None = None, *, back: bo
         said = f"{deployment.release} did not succeed in {deployment.environment}: {deployment.phase}: {reason}"
         raise Failed(f"{said}; next: {next_step(deployment)}", deployment=plain(deployment))
     show(deployment)
+    if deployment.already_so:
+        what = f"{deployment.release} runs in {deployment.environment} with the configuration that is declared"
+        again = f"relman deploy {deployment.release} {deployment.environment} --redeploy"
+        say(f"✔ already so: {what}; nothing was done\n  deployment {deployment.id}\n  to bring it again: {again}")
+        return
     took = "" if seconds is None else f"   {seconds:.1f} s"
     waits = f"\n  {deployment.patience}" if deployment.patience else ""
     say(f"{standing(deployment)}{took}\n  deployment {deployment.id}{waits}\n  next: {next_step(deployment)}")

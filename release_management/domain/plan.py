@@ -106,7 +106,7 @@ class PlannedChange(Value):
     candidate: SemVer | None = None
     artifact: Digest | None = None
     configuration: Digest | None = None
-    differs: tuple[Difference, ...] = ()
+    differs: Annotated[tuple[Difference, ...], Field(strict=False)] = ()
 
     def __str__(self) -> str:
         """One line for a person."""

@@ -103,12 +103,15 @@ def draft(
     strategy: StrategyName,
     options: dict[str, JsonValue],
     returns: Sequence[Desired] | None = None,
+    *,
+    redeploys: bool = False,
 ) -> Draft:
     """Compile the plan. `places` maps every target of the environment to the application's place there.
 
     Components that no target can run yet are planned as if one could, and a note says so.
 
-    `returns` is what a rollback wants; without it the release says what is wanted.
+    `returns` is what a rollback wants; without it the release says what is wanted. With `redeploys` what runs already
+    is brought again.
     """
     parsed = parse_options(strategy, options)
     stands: list[Stand] = []
@@ -126,8 +129,10 @@ def draft(
         seating = seat(standing, target.slots, held=place.lock is not None, reversible=target.reversible)
         occupant = _occupant(wanted, environment, target, seating, parsed.replicas)
         if occupant is not None and not seating.unsettled and seating.serving and seating.serving.same(occupant):
-            notes.append(f"{wanted.component} {occupant.content.version} on {target.name} is unchanged")
-            continue
+            again = "the same, and is brought again" if redeploys else "unchanged"
+            notes.append(f"{wanted.component} {occupant.content.version} on {target.name} is {again}"[:500])
+            if not redeploys:
+                continue
         stand = _stand(target, wanted.component, seating, occupant)
         if seating.unsettled:
             recreate = strategy == "recreate"

@@ -24,7 +24,7 @@ class PlanDeployment(Command):
 
 
 class PreviewDeployment(Command):
-    """Show the plan and what every rule says of it; nothing is recorded.
+    """Show the plan and what every rule says of it; nothing is recorded. `redeploy`: as `deployment.deploy` has it.
 
     A plan with more than `limit` steps is shown in parts: `after` leaves out so many steps of each leg.
     """
@@ -34,6 +34,7 @@ class PreviewDeployment(Command):
     environment: GivenName
     strategy: StrategyName | None = None
     options: Options = {}
+    redeploy: bool = False
     after: Annotated[int, Field(ge=0)] = 0
     limit: Annotated[int, Field(ge=1, le=500)] = 500
 
@@ -43,6 +44,8 @@ class Deploy(Command):
 
     `supersede`: what holds or awaits its places goes back to the stable version first, which stays the base (a hotfix
     that cannot wait for a canary); otherwise it waits for its turn.
+
+    `redeploy`: what runs already in the same version with the same configuration is brought again, to repair it.
     """
 
     NAME: ClassVar[str] = "deployment.deploy"
@@ -51,6 +54,7 @@ class Deploy(Command):
     strategy: StrategyName | None = None
     options: Options = {}
     supersede: bool = False
+    redeploy: bool = False
 
 
 class Promote(Command):

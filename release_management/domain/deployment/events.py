@@ -84,6 +84,8 @@ class DeploymentPlanned(Fact):
     `returns` of a rollback says what each component goes back to, where that is not simply the release.
 
     It expires at `deadline` unless somebody deploys it before; plans of version 1 had none.
+
+    `redeploys`: somebody forced it to bring again what runs there already.
     """
 
     NAME: ClassVar[str] = "deployment.planned"
@@ -104,6 +106,7 @@ class DeploymentPlanned(Fact):
     retries: str | None = None
     returns: tuple[Return, ...] | None = None
     deadline: str | None = None
+    redeploys: bool | None = None
 
 
 class DeploymentReplanned(Fact):

@@ -125,6 +125,7 @@ class Deployment:
     reverts: str | None = None
     retries: str | None = None
     returns: tuple[Return, ...] | None = None
+    redeploys: bool = False
 
     @property
     def ended(self) -> bool:
@@ -181,6 +182,7 @@ def evolve(state: Deployment, event: DeploymentEvent) -> Deployment:
                 reverts=event.reverts,
                 retries=event.retries,
                 returns=event.returns,
+                redeploys=bool(event.redeploys),
                 deadline=event.deadline,
             )
         case DeploymentReplanned():

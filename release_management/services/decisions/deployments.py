@@ -36,6 +36,7 @@ from release_management.services.decisions.planning import (
     plan,
     replanned,
     situation,
+    why_replanned,
 )
 from release_management.services.desk import Desk
 
@@ -51,11 +52,13 @@ def plan_deployment(command: PlanDeployment, desk: Desk) -> None:
 def preview(command: PreviewDeployment, desk: Desk) -> None:
     """What `deployment.deploy` would do: the plan and the verdicts. Nothing is recorded."""
     release = desk.release(command.release)
-    planned = _planned(desk, Wanted(command.release, command.environment, command.strategy, command.options))
+    planned = _planned(desk, _wanted(command))
     if planned is not None:
         compiled = compile_again(desk, planned)
     else:
-        compiled = compile_now(desk, release, command.environment, command.strategy, command.options)
+        compiled = compile_now(
+            desk, release, command.environment, command.strategy, command.options, redeploys=command.redeploy
+        )
     state = Deployment(
         release=release.ref,
         application=release.application,
@@ -79,8 +82,14 @@ def preview(command: PreviewDeployment, desk: Desk) -> None:
 
 def deploy(command: Deploy, desk: Desk) -> None:
     """Plan unless it is planned, and begin. What runs already, or is on its way, is already so."""
-    wanted = Wanted(command.release, command.environment, command.strategy, command.options)
-    request(desk, _planned(desk, wanted) or plan(desk, wanted), command.strategy, superseding=command.supersede)
+    wanted = _wanted(command)
+    state = _planned(desk, wanted) or plan(desk, wanted)
+    request(desk, state, command.strategy, superseding=command.supersede)
+    desk.result["already_so"] = state.phase is Phase.SUCCEEDED or None
+
+
+def _wanted(command: Deploy | PreviewDeployment) -> Wanted:
+    return Wanted(command.release, command.environment, command.strategy, command.options, redeploys=command.redeploy)
 
 
 def _planned(desk: Desk, wanted: Wanted) -> Deployment | None:
@@ -89,7 +98,7 @@ def _planned(desk: Desk, wanted: Wanted) -> Deployment | None:
     if id is None or wanted.strategy is not None or wanted.options:
         return None
     known = desk.deployment(id)
-    return known if known.phase is Phase.PLANNED else None
+    return known if known.phase is Phase.PLANNED and known.redeploys == wanted.redeploys else None
 
 
 def request(
@@ -138,8 +147,10 @@ def _go_on(desk: Desk, id: str, *, first: bool) -> None:
     """Compile again, ask the rules, and start, wait, or end."""
     state = desk.deployment(id)
     compiled = compile_again(desk, state)
+    why = None
     if compiled.plan.digest != state.digest:
-        record(desk, id, [replanned(state, compiled, "what stands at its places, or a policy, has changed")])
+        why = why_replanned(state.plan, compiled.plan)
+        record(desk, id, [replanned(state, compiled, why)])
         for target in _to_leave(state.targets, compiled.targets):
             place = desk.place(state.environment, state.application, target)
             desk.write(places.stream(state.environment, state.application, target), places.release(place, id))
@@ -157,7 +168,7 @@ def _go_on(desk: Desk, id: str, *, first: bool) -> None:
         return
     waits = {verdict.rule for verdict in said if verdict.says == "wait"}
     if "approval" in waits:
-        _await_approval(desk, state, asked)
+        _await_approval(desk, state, asked, why or "the plan or the evidence has changed")
     elif "place" in waits:
         _queue(desk, state)
     else:
@@ -195,7 +206,7 @@ def _first_line(reason: str) -> str:
     return reason.splitlines()[0][:500]
 
 
-def _await_approval(desk: Desk, state: Deployment, asked: Situation) -> None:
+def _await_approval(desk: Desk, state: Deployment, asked: Situation, why: str) -> None:
     """Wait for a person; whoever stands behind it in a queue need not wait for that person too."""
     for target in state.targets:
         place = desk.place(state.environment, state.application, target)
@@ -203,8 +214,7 @@ def _await_approval(desk: Desk, state: Deployment, asked: Situation) -> None:
         desk.write(stream, places.release(place, state.id))
     given = asked.approval
     if given.phase in (approvals.Phase.WAITING, approvals.Phase.GRANTED) and given.digest != asked.digest:
-        reason = "the plan or the evidence has changed since approval was asked for"
-        write_approval(desk, given.id, approvals.void(given, reason))
+        write_approval(desk, given.id, approvals.void(given, f"{why} since approval was asked for"))
         given = desk.approval(given.id)
     if given.phase is approvals.Phase.WAITING:
         if state.phase is not Phase.AWAITING_APPROVAL:

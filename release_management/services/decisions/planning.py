@@ -17,12 +17,13 @@ from release_management.domain.deployment.state import WAITING, Deployment, Phas
 from release_management.domain.environment import ApplicationEntered, Environment
 from release_management.domain.pipeline import Pipeline, walked
 from release_management.domain.place import Place
-from release_management.domain.plan import digest_of
+from release_management.domain.plan import Plan, digest_of
 from release_management.domain.planning import Desired, Draft, choose, draft
 from release_management.domain.policy import Gate, TriggerCondition
 from release_management.domain.release import Release, ReleaseDeploymentPlanned
 from release_management.domain.rules import Situation
 from release_management.domain.strategies import StrategyName, parse_options
+from release_management.domain.words import Refused
 from release_management.services.decisions.consequences import record
 from release_management.services.desk import Desk
 
@@ -38,6 +39,7 @@ class Wanted:
     reverts: str | None = None
     retries: str | None = None
     returns: tuple[Return, ...] | None = None
+    redeploys: bool = False
 
 
 def plan(desk: Desk, wanted: Wanted) -> Deployment:
@@ -46,8 +48,21 @@ def plan(desk: Desk, wanted: Wanted) -> Deployment:
     known = desk.deployment(release.planned[wanted.environment]) if wanted.environment in release.planned else None
     same = known is not None and (known.reverts, known.returns) == (wanted.reverts, wanted.returns)
     if known is not None and same and not known.ended and known.phase is not Phase.PLANNED:
+        if wanted.redeploys and not known.redeploys:
+            raise Refused(
+                f"deployment {known.id} of {known.release} to {known.environment} is {known.phase}; "
+                "let it end, or abort it, before you redeploy"
+            )
         return known
-    compiled = compile_now(desk, release, wanted.environment, wanted.strategy, wanted.options or {}, wanted.returns)
+    compiled = compile_now(
+        desk,
+        release,
+        wanted.environment,
+        wanted.strategy,
+        wanted.options or {},
+        wanted.returns,
+        redeploys=wanted.redeploys,
+    )
     if known is not None and _still_so(desk, known, compiled, wanted):
         return known
     id = desk.new_id()
@@ -67,6 +82,7 @@ def plan(desk: Desk, wanted: Wanted) -> Deployment:
         reverts=wanted.reverts,
         retries=wanted.retries,
         returns=wanted.returns,
+        redeploys=wanted.redeploys or None,
         deadline=later(desk.now, _patience(compiled.strategy, compiled.options)),
     )
     record(desk, id, [planned])
@@ -88,13 +104,15 @@ def _still_so(desk: Desk, known: Deployment, compiled: Draft, wanted: Wanted) ->
     """The plan that is asked for is there, unchanged; or it succeeded and everything it brought still runs."""
     if wanted.retries is not None or (wanted.reverts, wanted.returns) != (known.reverts, known.returns):
         return False
+    if wanted.redeploys != known.redeploys and (wanted.redeploys or known.phase is Phase.PLANNED):
+        return False
     if known.phase is Phase.PLANNED:
         policies = desk.policies(known.application, known.environment)
         as_known = choose(desk.release(known.release), policies, known.strategy, known.options)
         return known.digest == compiled.plan.digest and _patience(*as_known) == _patience(
             compiled.strategy, compiled.options
         )
-    return known.phase is Phase.SUCCEEDED and not compiled.plan.forward
+    return known.phase is Phase.SUCCEEDED and not wanted.redeploys and not compiled.plan.forward
 
 
 def compile_now(
@@ -104,6 +122,8 @@ def compile_now(
     strategy: StrategyName | None,
     options: Mapping[str, JsonValue],
     returns: Sequence[Return] | None = None,
+    *,
+    redeploys: bool = False,
 ) -> Draft:
     """Compile against what stands at the places now; `returns` says what a rollback goes back to."""
     where = desk.environment(environment)
@@ -111,7 +131,8 @@ def compile_now(
         where = where.staying
     chosen, merged = choose(release, desk.policies(release.application, environment), strategy, options)
     desired = None if returns is None else [_desired(desk, each) for each in returns]
-    return draft(release, where, places(desk, where, release.application), chosen, merged, desired)
+    standing = places(desk, where, release.application)
+    return draft(release, where, standing, chosen, merged, desired, redeploys=redeploys)
 
 
 def _desired(desk: Desk, returning: Return) -> Desired:
@@ -133,7 +154,15 @@ def compile_again(desk: Desk, deployment: Deployment) -> Draft:
     """Compile a deployment's plan as it would be now."""
     strategy = deployment.strategy if deployment.chosen else None
     release = desk.release(deployment.release)
-    return compile_now(desk, release, deployment.environment, strategy, deployment.options, deployment.returns)
+    return compile_now(
+        desk,
+        release,
+        deployment.environment,
+        strategy,
+        deployment.options,
+        deployment.returns,
+        redeploys=deployment.redeploys,
+    )
 
 
 def replan(desk: Desk, id: str, reason: str) -> str:
@@ -143,6 +172,21 @@ def replan(desk: Desk, id: str, reason: str) -> str:
     if compiled.plan.digest != state.digest:
         record(desk, id, [replanned(state, compiled, reason)])
     return id
+
+
+def why_replanned(before: Plan | None, after: Plan) -> str:
+    """Why a plan that is compiled again is another one, as far as the plans tell."""
+    was = {(change.target, change.component): change for change in (before.changes if before else None) or ()}
+    reasons = []
+    for change in after.changes or ():
+        known = was.get((change.target, change.component))
+        if known is None or None in (known.configuration, change.configuration):
+            continue
+        if known.configuration != change.configuration:
+            names = sorted({difference.name for difference in {*known.differs} ^ {*change.differs}})
+            named = f" ({', '.join(names)})" if names else ""
+            reasons.append(f"the configuration of {change.component} on {change.target} has changed{named}")
+    return "; ".join(reasons)[:400] or "what stands at its places, or a policy, has changed"
 
 
 def replanned(state: Deployment, compiled: Draft, reason: str) -> DeploymentReplanned:

@@ -137,6 +137,7 @@ def retry(command: Retry, desk: Desk) -> None:
         retries=state.id,
         reverts=state.reverts,
         returns=state.returns,
+        redeploys=state.redeploys,
     )
     request(desk, plan(desk, wanted), None)
 

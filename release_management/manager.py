@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from release_management.adapters.nats.client import NotReachableError
 from release_management.adapters.stack.backends import Backend, connect
 from release_management.batches import adding_changes, configuring_environment, creating_release, in_batches
+from release_management.declared import Row, outdated, said_of
 from release_management.domain.names import ref_of
 from release_management.domain.words import Refused, explain
 from release_management.given import (
@@ -576,16 +577,16 @@ class ReleaseManager:
     def environment(self, name: str) -> Environment:
         """An environment, with what runs there."""
         row = self._row("environment", {"name": name}, f"environment {name!r} does not exist")
-        running = self._query("running", environment=row["name"])
-        return Environment(**row, running=tuple(Running(**slot) for slot in running))
+        return self._with_running(row, self._query("running", environment=row["name"]), self._query("policies"))
 
     def environments(self) -> tuple[Environment, ...]:
         """Every environment in order, with what runs there."""
-        running = [Running(**slot) for slot in self._query("running")]
-        return tuple(
-            Environment(**row, running=tuple(slot for slot in running if slot.environment == row["name"]))
-            for row in self._query("environments")
-        )
+        running, policies = self._query("running"), self._query("policies")
+        return tuple(self._with_running(row, running, policies) for row in self._query("environments"))
+
+    def _with_running(self, row: Row, running: list[dict[str, Any]], policies: list[dict[str, Any]]) -> Environment:
+        here = tuple(Running(**slot) for slot in running if slot["environment"] == row["name"])
+        return Environment(**row, running=here, outdated=tuple(said_of(outdated(row, running, policies))))
 
     def history(
         self,

@@ -73,9 +73,10 @@ class Environment(View):
     retiring: str | None = None
     retired: str | None = None
     running: tuple["Running", ...] = ()
+    outdated: tuple[str, ...] = ()
 
     def render(self, *, whole: bool = False) -> RenderableType:
-        """One line, then what runs; each of many places where the `whole` is wanted."""
+        """One line, what runs, and what runs otherwise than declared; each of many places where the `whole` is wanted."""
         need = self.approval.get("required", 0)
         tier = told_tier(self.tier, self.tier_source)
         head = f"{self.name} ({self.label}, {tier})" + (f", {need} approval(s)" if need else "")
@@ -86,9 +87,8 @@ class Environment(View):
         head += "".join(f"\ntarget {name} is being retired" for name in self.leaving)
         if not self.running:
             return Text(f"{head}\nnothing runs here yet")
-        if len(self.running) > MANY and not whole:
-            return Group(Text(head), running_summary(self.running))
-        return Group(Text(head), running_table(self.running))
+        shown = running_summary(self.running) if len(self.running) > MANY and not whole else running_table(self.running)
+        return Group(Text(head), shown, *(Text(line) for line in self.outdated))
 
 
 def told_tier(tier: str, source: str | None) -> str:
@@ -99,7 +99,10 @@ def told_tier(tier: str, source: str | None) -> str:
 
 
 class Running(View):
-    """A version in a slot of a component at a place. Traffic is in percent."""
+    """A version in a slot of a component at a place. Traffic is in percent.
+
+    `configuration` is the digest of the settings and variables with which it runs; None where that was not recorded.
+    """
 
     environment: str
     application: str
@@ -108,6 +111,7 @@ class Running(View):
     slot: str
     role: str
     version: str | None = None
+    configuration: str | None = None
     replicas: int = 0
     intended: int | None = None
     observed: int | None = None
@@ -124,6 +128,7 @@ def running_table(rows: Iterable[Running]) -> Table:
         "component",
         "slot",
         "version",
+        "config",
         "role",
         "want %",
         "seen %",
@@ -136,6 +141,7 @@ def running_table(rows: Iterable[Running]) -> Table:
                 f"{row.application}/{row.component}",
                 row.slot,
                 row.version,
+                (row.configuration or "")[:8],
                 row.role,
                 row.intended,
                 row.observed,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origi
 from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 
-from release_management.domain import condition, incident, moment, names, orders, plan, release, words
+from release_management.domain import condition, difference, incident, moment, names, orders, plan, release, words
 from release_management.domain.component import Component
 from release_management.domain.configuration import Configuration
 from release_management.domain.deployment.events import Binding, Return
@@ -71,6 +71,7 @@ SHAPES: tuple[type[BaseModel], ...] = (
     SetScale,
     plan.Plan,
     plan.PlannedChange,
+    difference.Difference,
     plan.Provision,
     plan.AwaitHealthy,
     plan.Route,

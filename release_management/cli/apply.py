@@ -52,14 +52,16 @@ def register(app: typer.Typer) -> None:
             raise typer.BadParameter(f"there is no file {file!r}", param_hint="FILE")
         manifest, read = read_manifest(file)
         if dry_run and is_empty(settings().data):
-            changes = compare(manifest, read, _nothing)
+            changes, outdated = compare(manifest, read, _nothing), []
         else:
             with session(creates=not dry_run) as opened:
                 changes = compare(manifest, read, opened.query)
                 if not dry_run:
                     send(changes, opened)
-        show({"file": read.name, "dry_run": dry_run, "changes": [change.document() for change in changes]})
-        for line in summary(changes, manifest, read, dry_run):
+                outdated = not_rolled_out(manifest, changes, opened, dry_run)
+        document = {"file": read.name, "dry_run": dry_run, "changes": [change.document() for change in changes]}
+        show(document | {"outdated": outdated})
+        for line in [*summary(changes, manifest, read, dry_run), *outdated]:
             say(line)
 
 
@@ -71,7 +73,20 @@ def apply_file(path: Path) -> "tuple[list[Change], list[str]]":
     with session() as opened:
         changes = compare(manifest, read, opened.query)
         send(changes, opened)
-    return changes, summary(changes, manifest, read, dry_run=False)
+        outdated = not_rolled_out(manifest, changes, opened, dry_run=False)
+    return changes, [*summary(changes, manifest, read, dry_run=False), *outdated]
+
+
+def not_rolled_out(manifest: "Manifest", changes: "Sequence[Change]", opened: Session, dry_run: bool) -> list[str]:
+    """What runs otherwise than is declared, or would be with the changes, and how to roll that out."""
+    from release_management.cli.manifest import after
+    from release_management.declared import outdated, said_of
+
+    rows = [row for row in opened.query("environments") if row["name"] in manifest.environments]
+    wanted = (after(row, changes if dry_run else ()) for row in rows)
+    running, policies = opened.query("running"), opened.query("policies")
+    found = (slot for row in wanted for slot in outdated(row, running, policies))
+    return said_of(found, would=dry_run and bool(changes))
 
 
 def send(changes: "Sequence[Change]", opened: Session) -> None:

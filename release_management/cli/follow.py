@@ -56,9 +56,9 @@ def conclude(deployment: "Deployment", seconds: float | None = None, *, back: bo
         raise Failed(f"{said}; next: {next_step(deployment)}", deployment=plain(deployment))
     show(deployment)
     if deployment.already_so:
-        what = f"{deployment.release} runs in {deployment.environment} with the configuration that is declared"
         again = f"relman deploy {deployment.release} {deployment.environment} --redeploy"
-        say(f"✔ already so: {what}; nothing was done\n  deployment {deployment.id}\n  to bring it again: {again}")
+        already = "already so: it runs there with the configuration that is declared; nothing was done"
+        say(f"{standing(deployment)}\n  {already}\n  deployment {deployment.id}\n  to bring it again: {again}")
         return
     took = "" if seconds is None else f"   {seconds:.1f} s"
     waits = f"\n  {deployment.patience}" if deployment.patience else ""

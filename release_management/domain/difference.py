@@ -53,19 +53,22 @@ def _leaves(value: Mapping[str, JsonValue], path: str = "") -> Iterator[tuple[st
             yield f"{path}{name}", item
 
 
+def discreet(name: str, value: object, text: str) -> str:
+    """The text of a value without what may be a secret; a reference to one is shown."""
+    if isinstance(value, str) and value.startswith(_REFERENCES):
+        return text
+    return _HIDDEN if _SECRET.search(name) else _ARGUMENT.sub(r"\1***", _USERINFO.sub("***", text))
+
+
 def _shown(name: str, value: JsonValue) -> str | None:
     """A value for a screen: short, on one line, and without what may be a secret."""
     if value is None:
         return None
-    if isinstance(value, str) and value.startswith(_REFERENCES):
-        return _line(value)
-    if _SECRET.search(name):
-        return _HIDDEN
     if isinstance(value, list) and all(isinstance(word, str) for word in value):
         text = " ".join(str(word) for word in value)
     else:
         text = value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
-    return _line(_ARGUMENT.sub(r"\1***", _USERINFO.sub("***", text)))
+    return _line(discreet(name, value, text))
 
 
 def _line(text: str) -> str:

@@ -124,6 +124,7 @@ def _occupy(fact: PlaceSlotProvisioned, before: Row | None, time: str, rows: Row
         "version": content.version,
         "artifact_digest": content.artifact_digest,
         "config_digest": content.config_digest,
+        "configuration": None if fact.configuration is None else fact.configuration.digest,
     }
     if before is not None and all(before[name] == value for name, value in what.items()):
         return {**before, "replicas": fact.replicas}
@@ -139,7 +140,7 @@ def _occupy(fact: PlaceSlotProvisioned, before: Row | None, time: str, rows: Row
 
 
 PROJECTION = Projection(
-    "running", 2, (running, behind), named(_Standing, DeploymentPlanned, DeploymentRequested), keys, fold
+    "running", 3, (running, behind), named(_Standing, DeploymentPlanned, DeploymentRequested), keys, fold
 )
 
 

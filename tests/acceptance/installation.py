@@ -18,6 +18,7 @@ import psutil
 from release_management import ReleaseManager
 from release_management.adapters.event_store import SQLiteEventLog
 from release_management.adapters.local import haproxy
+from release_management.adapters.local.layout import layout
 from release_management.adapters.local.ports import free_port
 from release_management.adapters.local.state import Folder
 from release_management.adapters.nats.urls import read_url
@@ -265,8 +266,7 @@ class Installation:
         """The traffic shares in percent per version, as HAProxy itself states them."""
         state = self.component(environment, application, component).load()
         assert state.balancer is not None
-        assert state.settings is not None
-        slots = haproxy.shares(state.settings, haproxy.table(state.balancer.socket))
+        slots = haproxy.shares(layout(state), haproxy.table(state.balancer.socket))
         return {state.slots[slot].version: share for slot, share in slots.items() if share}
 
     def intended(

@@ -127,7 +127,7 @@ def test_the_retry_of_a_redeploy_redeploys(office: Office) -> None:
 # Nothing comes in unannounced
 
 
-APPROVED = {"approval": {"required": 1}}
+APPROVED: dict[str, Any] = {"approval": {"required": 1}}
 
 
 @on_both_stores

@@ -34,7 +34,7 @@ def _provision(state: ComponentState, order: Order, action: ProvisionSlot) -> st
         return f"there is no slot {action.slot}; the settings name {', '.join(settings.slots)}"
     if action.replicas > settings.max_replicas:
         return f"{action.replicas} replicas are asked for; the settings allow {settings.max_replicas} (max_replicas)"
-    if not any(state.weights.values()):
+    if state.settings is None or not any(state.weights.values()):
         state.settings = settings
     state.setback = None
     present = state.slots.get(action.slot)

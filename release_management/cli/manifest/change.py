@@ -1,9 +1,11 @@
 """One difference between a file and what is there, with the commands that remove it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
+
+from release_management.domain.difference import discreet
 
 Row = Mapping[str, Any]
 Sent = tuple[str, dict[str, Any]]
@@ -39,17 +41,30 @@ class Change:
         return {"sign": self.sign, "kind": self.kind, "name": self.name, "details": list(self.details)}
 
 
+def after(row: Row, changes: Iterable[Change]) -> Row:
+    """An environment's row as it will be once the changes are made."""
+    row = dict(row)
+    for name, data in (command for change in changes for command in change.commands):
+        if name == "environment.configure" and data["name"] == row["name"]:
+            targets = {target["name"]: target for target in [*row["targets"], *data.get("targets", ())]}
+            row |= {"variables": data.get("variables", row["variables"]), "targets": list(targets.values())}
+    return row
+
+
 def differences(before: Any, after: Any, path: str = "") -> tuple[str, ...]:
-    """`path old → new` for every value that differs, `path new` where there was none."""
+    """`path old → new` for every value that differs, `path new` where there was none; without what may be a secret."""
+    if before is None and isinstance(after, Mapping) and after:
+        before = {}
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         keys = dict.fromkeys([*after, *before])
         inner = {key: f"{path}.{key}" if path else str(key) for key in keys}
         return tuple(said for key in keys for said in differences(before.get(key), after.get(key), inner[key]))
     if before == after:
         return ()
-    return (f"{path} {_short(after)}" if before is None else f"{path} {_short(before)} → {_short(after)}",)
+    new = _short(path, after)
+    return (f"{path} {new}" if before is None else f"{path} {_short(path, before)} → {new}",)
 
 
-def _short(value: object) -> str:
-    text = "none" if value is None else json.dumps(value, ensure_ascii=False)
+def _short(path: str, value: object) -> str:
+    text = "none" if value is None else discreet(path, value, json.dumps(value, ensure_ascii=False))
     return text if len(text) <= LONG else text[: LONG - 1] + "…"

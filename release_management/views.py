@@ -128,12 +128,12 @@ def running_table(rows: Iterable[Running]) -> Table:
         "component",
         "slot",
         "version",
-        "config",
         "role",
         "want %",
         "seen %",
         "since",
         "by",
+        "config",
         rows=(
             (
                 row.environment,
@@ -141,12 +141,12 @@ def running_table(rows: Iterable[Running]) -> Table:
                 f"{row.application}/{row.component}",
                 row.slot,
                 row.version,
-                (row.configuration or "")[:8],
                 row.role,
                 row.intended,
                 row.observed,
                 short_time(row.since),
                 row.by,
+                (row.configuration or "")[:8],
             )
             for row in rows
         ),

@@ -15,6 +15,9 @@ from release_management.domain.strategies import StrategyName
 from release_management.domain.tiers import Tier
 from release_management.domain.words import Line, Name, Note, Percent, Refused, SemVer, Value
 
+FOR_ANCHORS = "x-"
+"""At the top of the file, keys that begin so are not read; they hold what anchors name."""
+
 
 class TargetPart(Value):
     """A target of an environment, without its name, which is the key."""
@@ -111,8 +114,9 @@ def read_manifest(path: str) -> tuple[Manifest, YamlFile]:
     file = read_yaml(path)
     if not isinstance(file.content, dict):
         raise Refused(f"{file.name} is no mapping; it begins with one of {', '.join(Manifest.model_fields)}")
+    content = {key: value for key, value in file.content.items() if not key.startswith(FOR_ANCHORS)}
     try:
-        return Manifest.model_validate_json(json.dumps(file.content)), file
+        return Manifest.model_validate_json(json.dumps(content)), file
     except ValidationError as error:
         problems = [str(file.refusal(*problem)) for problem in _problems(error, file)]
         raise Refused("; ".join(problems[:3])) from None

@@ -1,7 +1,8 @@
 """YAML as data, with the line of everything in it.
 
 Plain scalars are read as YAML 1.2 reads them (`on` and `1:30` are texts); a key that stands twice, a tag, an alias that
-contains itself and a file that is or becomes too large are refused.
+contains itself and a file that is or becomes too large are refused. `<<: *name` merges a mapping into another one; what
+is merged is said to stand where the anchor has it.
 """
 
 import re
@@ -20,6 +21,7 @@ from release_management.domain.words import Refused
 MAX_BYTES = 1_000_000
 MAX_VALUES = 50_000
 MAX_DEPTH = 60
+MERGE = "<<"
 Place = tuple[str | int, ...]
 
 
@@ -106,6 +108,7 @@ class _Reader:
     def __init__(self, file: YamlFile) -> None:
         self._file = file
         self._values = 0
+        self._merging: list[Node] = []
         self._scalars = _Loader("")
 
     def value(self, node: Node, place: Place) -> Any:
@@ -128,10 +131,14 @@ class _Reader:
 
     def _mapping(self, node: MappingNode, place: Place) -> dict[str, Any]:
         found: dict[str, Any] = {}
+        merged: list[tuple[int, Node]] = []
         for key, item in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, ScalarNode):
                 raise Refused(f"{self._file.name}, line {line}: a key must be a text")
+            if key.value == MERGE and key.style is None:
+                merged.append((line, item))
+                continue
             inner = (*place, key.value)
             if key.value in found:
                 first = self._file.lines[inner]
@@ -141,7 +148,32 @@ class _Reader:
                 )
             self._file.lines[inner] = line
             found[key.value] = self.value(item, inner)
+        for line, item in merged:
+            self._merge(item, line, found, place)
         return found
+
+    def _merge(self, node: Node, line: int, found: dict[str, Any], place: Place) -> None:
+        """Add what the mapping, or each of the mappings, has and is not there yet; of those the first one wins."""
+        nodes = node.value if isinstance(node, SequenceNode) else [node]
+        for each in nodes:
+            if not isinstance(each, MappingNode):
+                where = ".".join(map(str, (*place, MERGE)))
+                raise Refused(
+                    f"{self._file.name}, line {line}: {where}: this merges a mapping, or a list of mappings, into this "
+                    "one; write <<: *name, where &name stands before a mapping"
+                )
+            if each in self._merging:
+                raise Refused(f"{self._file.name}, line {line}: a mapping is merged into itself; leave that away")
+            self._merging.append(each)
+            lines, self._file.lines = self._file.lines, {}
+            try:
+                values = self.value(each, place)
+            finally:
+                inner, self._file.lines = self._file.lines, lines
+                self._merging.pop()
+            for key in values.keys() - found.keys():
+                lines |= {at: on for at, on in inner.items() if at[: len(place) + 1] == (*place, key)}
+            found |= {key: value for key, value in values.items() if key not in found}
 
     def _scalar(self, node: ScalarNode, place: Place, kind: str) -> Any:
         try:

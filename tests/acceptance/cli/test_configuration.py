@@ -1,26 +1,25 @@
 """A changed variable: announced by `apply`, shown by `--dry-run`, rolled out by `deploy`, taken back by a rollback."""
 
-import re
 import threading
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-import psutil
 import pytest
+import structlog
 import yaml
 
-from tests.acceptance.cli.desk import Desk
+from tests.acceptance.cli.conftest import Types, typist
+from tests.acceptance.cli.desk import Answer, Desk, until
 
 OUTDATED = "1 component (web) runs with another configuration than declared: relman deploy shop@1.0.0 staging"
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Desk]:
-    """`shop@1.0.0` serves in staging with `GREETING=hello`, two processes of it, one after the other replaced."""
-    desk = Desk(tmp_path)
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """`shop@1.0.0` serves in staging with `GREETING=hello`, two processes of it. The tests below follow one another."""
+    desk = Desk(tmp_path_factory.mktemp("shop"))
     try:
         desk.init()
         declare(desk, GREETING="hello", DB_PASSWORD="hunter2")
@@ -32,11 +31,27 @@ def shop(tmp_path: Path) -> Iterator[Desk]:
         desk.end_everything()
 
 
+@pytest.fixture
+def here(shop: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Types]:
+    """`relman` beside the one that runs, in this process; it must succeed."""
+    typed = typist(shop.folder, monkeypatch, capsys)
+
+    def done(*arguments: str) -> Answer:
+        answer = typed(*arguments)
+        assert answer.code == 0, (arguments, answer)
+        return answer
+
+    yield done
+    structlog.reset_defaults()
+
+
 def declare(desk: Desk, **variables: str) -> None:
     file = desk.folder / "relman.yaml"
     stated = yaml.safe_load(file.read_text())
     stated["environments"]["staging"]["variables"] = variables
     stated["environments"]["staging"]["targets"]["main"]["components"]["web"]["replicas"] = 2
+    at_once = {"scale_down_delay": 0}
+    stated["policies"]["shop"] = {"strategy": "rolling", "strategies": {"rolling": at_once, "blue-green": at_once}}
     file.write_text(yaml.safe_dump(stated))
 
 
@@ -81,69 +96,85 @@ def asked(desk: Desk) -> Iterator[Counter[str]]:
             thread.join()
 
 
-def test_a_changed_variable_is_announced_shown_rolled_out_and_taken_back(shop: Desk) -> None:
-    assert OUTDATED not in shop.done("apply", "relman.yaml").out
-    assert greetings(shop) == [("hello", "hunter2")] * 2
-
+def test_a_changed_variable_is_announced(shop: Desk, here: Types) -> None:
+    assert OUTDATED not in here("apply", "relman.yaml").out
     declare(shop, GREETING="good morning", DB_PASSWORD="hunter3")
-    would = shop.done("apply", "relman.yaml", "--dry-run").out
+
+    would = here("apply", "relman.yaml", "--dry-run").out
+    applied = here("apply", "relman.yaml").out
+
     assert 'variables.GREETING "hello" → "good morning"' in would
     assert OUTDATED.replace("runs", "would run") in would
-    applied = shop.done("apply", "relman.yaml")
-    assert OUTDATED in applied.out
-    assert "hunter" not in would + applied.out
-    assert shop.done("apply", "relman.yaml", "--json").json["outdated"] == [OUTDATED]
-    shown = shop.done("env", "show", "staging")
-    assert OUTDATED in " ".join(shown.out.split())
+    assert OUTDATED in applied
+    assert "hunter" not in would + applied
+    assert here("apply", "relman.yaml", "--json").json["outdated"] == [OUTDATED]
+    assert here("env", "show", "staging", "--json").json["outdated"] == [OUTDATED]
     assert greetings(shop) == [("hello", "hunter2")] * 2, "nothing comes in unannounced"
 
-    dry = shop.done("deploy", "shop@1.0.0", "staging", "--dry-run").out
+
+def test_a_dry_run_shows_old_and_new_values(here: Types) -> None:
+    dry = here("deploy", "shop@1.0.0", "staging", "--dry-run").out
+
     assert "change: web on main: 1.0.0 again; configuration differs: DB_PASSWORD, GREETING\n" in dry
     assert "  GREETING: hello → good morning\n" in dry
     assert "  DB_PASSWORD: another value (not shown)\n" in dry
 
+
+def test_a_deploy_of_the_same_release_rolls_it_out_without_a_failed_request(shop: Desk, here: Types) -> None:
+    before = config(here)
+
     with asked(shop) as answers:
-        deployed = shop.done("deploy", "shop@1.0.0", "staging", "--wait", "--json").json
+        deployed = here("deploy", "shop@1.0.0", "staging", "--wait", "--json")
+
     assert set(answers) == {"200"}
     assert greetings(shop) == [("good morning", "hunter3")] * 2
-    told = shop.done("deployment", "show", deployed["id"]).out
+    told = here("deployment", "show", deployed.json["id"]).out
     assert "  GREETING: hello → good morning\n" in told
-    [change] = deployed["plan"]["changes"]
+    [change] = deployed.json["plan"]["changes"]
     assert change["differs"][1] == {"name": "GREETING", "before": "hello", "after": "good morning"}
-    assert "hunter" not in told + str(deployed) + dry
-    before, after = config(shown.out), config(shop.done("env", "show", "staging").out)
-    assert before != after
+    assert "hunter" not in told + deployed.out
+    assert config(here) != before
+    assert "another configuration than declared" not in here("env", "show", "staging").out
 
-    again = shop.done("deploy", "shop@1.0.0", "staging", "--wait").out
+
+def test_a_second_deploy_says_that_it_is_already_so(here: Types) -> None:
+    again = here("deploy", "shop@1.0.0", "staging", "--wait").out
+
     assert "already so: it runs there with the configuration that is declared; nothing was done\n" in again
     assert "to bring it again: relman deploy shop@1.0.0 staging --redeploy\n" in again
 
+
+def test_a_redeploy_brings_new_processes_of_the_same(shop: Desk, here: Types) -> None:
+    before = pids(shop)
+
     with asked(shop) as answers:
-        back = shop.done("deployment", "rollback", deployed["id"], "--json").json
-        shop.done("deploy", "shop@1.0.0", "staging", "--wait", "--timeout", "60")  # follows what is under way
-    assert set(answers) == {"200"}
-    assert back["reverts"] == deployed["id"]
-    assert greetings(shop) == [("hello", "hunter2")] * 2
-    assert config(shop.done("env", "show", "staging").out) == before
-    assert OUTDATED in shop.done("apply", "relman.yaml").out
+        out = here("deploy", "shop@1.0.0", "staging", "--redeploy", "--wait").out
 
-
-def config(shown: str) -> str:
-    """The digest of web's configuration in the table that `env show` prints."""
-    found = re.search(r"\b1\.0\.0 +([0-9a-f]{8})\b", shown)
-    assert found is not None, shown
-    return found[1]
-
-
-def test_a_redeploy_brings_new_processes_of_the_same(shop: Desk) -> None:
-    def pids() -> set[int]:
-        return {each.pid for each in shop.children() if "release_management.sample" in each.cmdline()}
-
-    before = pids()
-    with asked(shop) as answers:
-        out = shop.done("deploy", "shop@1.0.0", "staging", "--redeploy", "--wait").out
     assert "Succeeded" in out
     assert set(answers) == {"200"}
-    assert len(pids()) == 2
-    assert not pids() & before
-    assert all(psutil.Process(pid).is_running() for pid in pids())
+    assert len(pids(shop)) == 2
+    assert not pids(shop) & before
+
+
+def test_a_rollback_returns_to_the_configuration_that_ran(shop: Desk, here: Types) -> None:
+    [newest, *_] = here("deployment", "list", "--limit", "1", "--json").json
+
+    with asked(shop) as answers:
+        back = here("deployment", "rollback", newest["id"], "--json").json
+        until(lambda: here("deployment", "show", back["id"], "--json").json["phase"] == "Succeeded")
+
+    assert set(answers) == {"200"}
+    assert back["reverts"] == newest["id"]
+    assert greetings(shop) == [("hello", "hunter2")] * 2
+    assert OUTDATED in here("apply", "relman.yaml").out
+
+
+def config(here: Types) -> str:
+    """The digest of web's configuration, the beginning of which stands in the table too."""
+    [running] = here("env", "show", "staging", "--json").json["running"]
+    assert running["configuration"][:8] in here("env", "show", "staging").out
+    return str(running["configuration"])
+
+
+def pids(desk: Desk) -> set[int]:
+    return {each.pid for each in desk.children() if "release_management.sample" in each.cmdline()}

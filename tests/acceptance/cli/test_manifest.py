@@ -68,6 +68,65 @@ def test_one_sentence_says_what_and_where(text: str | bytes, sentence: str, tmp_
     assert "\n" not in said
 
 
+MERGED = """\
+x-web: &web
+  command: [run, --port, "{port}"]
+  health: /health
+  port: 18080
+x-more: &more {health: /more, replicas: 2}
+environments:
+  staging:
+    targets:
+      main:
+        components:
+          web: {<<: *web, port: 18081}
+          api:
+            port: 18082
+            <<: [*more, *web]
+"""
+
+
+def test_anchors_and_merge_keys_are_read_and_what_stands_there_wins(tmp_path: Path) -> None:
+    file = tmp_path / "relman.yaml"
+    file.write_text(MERGED)
+    manifest, _ = read_manifest(str(file))
+    components = manifest.environments["staging"].targets["main"].components
+    command = ["run", "--port", "{port}"]
+    assert components["web"] == {"command": command, "health": "/health", "port": 18081}
+    assert components["api"] == {"command": command, "health": "/more", "port": 18082, "replicas": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a: &a [1]\nb: {<<: *a}\n", "FILE, line 2: b.<<: this merges a mapping, or a list of mappings, into this one"),
+        ("b:\n  <<: text\n", "FILE, line 2: b.<<: this merges a mapping"),
+        ("a: &a\n  <<: *a\n", "FILE, line 2: a mapping is merged into itself"),
+        (
+            "x-a: &a {order: 1,\n  tiers: dev}\nenvironments:\n  staging:\n    name: Staging\n    <<: *a\n",
+            "FILE, line 2: environments.staging.tiers: there is no such key",
+        ),
+        (
+            "x-a: &a {tiers: dev}\nenvironments:\n  staging:\n    <<: *a\n    tiers: qa\n",
+            "FILE, line 5: environments.staging.tiers: there is no such key",
+        ),
+        ("environments:\n  staging: {x-a: 1}\n", "line 2: environments.staging.x-a: there is no such key"),
+    ],
+)
+def test_what_is_wrong_with_a_merged_key_is_said_where_it_stands(text: str, sentence: str, tmp_path: Path) -> None:
+    assert sentence in refusal(text, tmp_path)
+
+
+def test_a_merge_key_in_quotes_is_a_key(tmp_path: Path) -> None:
+    assert "<<: there is no such key" in refusal("environments:\n  staging: {'<<': {}}\n", tmp_path)
+
+
+def test_merges_count_against_an_alias_bomb(tmp_path: Path) -> None:
+    lines = ["x-0: &a0 {" + ", ".join(f"k{n}: [{', '.join('x' * 90)}]" for n in range(90)) + "}"]
+    lines += [f"x-{n}: {{<<: *a0}}" for n in range(1, 9)]
+    assert "more than 50,000 values" in refusal("\n".join(lines), tmp_path)
+
+
 def test_an_alias_bomb_is_refused(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]

@@ -19,10 +19,10 @@ def is_outdated(environment: Environment, slot: Row, scales: bool) -> bool:
     target = environment.targets.get(slot["target"])
     if slot["role"] != "stable" or slot["configuration"] is None or target is None:
         return False
-    configuration = resolve(environment, target, slot["component"])
+    configuration = resolve(environment, target, slot["application"], slot["component"])
     if configuration is None:
         return False
-    replicas = target.components[slot["component"]].get("replicas")
+    replicas = (target.settings_of(slot["application"], slot["component"]) or {}).get("replicas")
     return configuration.digest != slot["configuration"] or (
         not scales and replicas is not None and replicas != slot["replicas"]
     )

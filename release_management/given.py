@@ -11,12 +11,14 @@ from zoneinfo import ZoneInfo
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from release_management.domain.environment import ConfigureEnvironment
+from release_management.domain.layers import ApplicationLayer, Applications, flattened
 from release_management.domain.moment import time_zone, utc
-from release_management.domain.names import id_of
+from release_management.domain.names import ByName, id_of
 from release_management.domain.record import timestamp
 from release_management.domain.words import Refused, explain, seconds
 
 _JSON = TypeAdapter(dict[str, JsonValue])
+_LAYER: TypeAdapter[Applications] = TypeAdapter(ByName[ApplicationLayer])
 
 
 def text(where: str, given: object) -> str:
@@ -128,22 +130,37 @@ def _got(given: object) -> str:
     return f"(got {repr(given)[:80]})"
 
 
-def environment_data(name: str, given: object) -> dict[str, Any]:
+def application_layer(where: str, given: object) -> Applications:
+    """What is said of applications' components: `{"shop": {"components": {"web": {"port": 8080}}}}`."""
+    such_as = "{'shop': {'components': {'web': {'port': 8080}}}}"
+    stated = {} if given is None else mapped(f"{where}: applications", given, such_as)
+    try:
+        return _LAYER.validate_json(json.dumps(plain(stated), allow_nan=False))
+    except ValidationError as error:
+        raise Refused(f"{where}: applications: {explain(error)}") from None
+    except (TypeError, ValueError):
+        raise Refused(f"{where}: applications: JSON could not have this; write it as in {such_as}") from None
+
+
+def environment_data(name: str, given: object, defaults: Applications | None = None) -> dict[str, Any]:
     """`environment.configure`'s data from what people write: `name` is the label, targets are a mapping.
+
+    `defaults` are what applications say of their components for every target.
 
     Refused here, before anything is sent, where it is no such command.
     """
     given = mapped(f"environment {name}", given, "{'tier': 'staging', 'order': 1}")
-    known = {"name", "label", "tier", "order", "approval", "variables", "targets"}
+    known = {"name", "label", "tier", "order", "approval", "variables", "applications", "targets"}
     unknown = [key for key in given if key not in known]
     if unknown:
         raise Refused(f"environment {name}: there is no {unknown[0]!r}; there are {', '.join(sorted(known))}")
-    data = {key: value for key, value in given.items() if key not in ("name", "targets")}
+    data = {key: value for key, value in given.items() if key not in ("name", "applications", "targets")}
+    layers = [defaults or {}, application_layer(f"environment {name}", given.get("applications"))]
     if "name" in given:
         data["label"] = given["name"]
     such_as = "{'main': {'executor': 'local'}}"
     targets = {} if given.get("targets") is None else mapped(f"environment {name}: targets", given["targets"], such_as)
-    data["targets"] = [_target(name, key, target) for key, target in targets.items()]
+    data["targets"] = [_target(name, key, target, layers) for key, target in targets.items()]
     data["name"] = name
     try:
         data = _JSON.validate_python(plain(data))
@@ -155,10 +172,19 @@ def environment_data(name: str, given: object) -> dict[str, Any]:
     return data
 
 
-def _target(environment: str, name: str, given: object) -> dict[str, Any]:
+def _target(environment: str, name: str, given: object, wider: Sequence[Applications]) -> dict[str, Any]:
     """A target from what people write: its key is its name, `name` in it is the label."""
-    target = mapped(f"environment {environment}: target {name}", given, "{'executor': 'local'}")
+    where = f"environment {environment}: target {name}"
+    target = mapped(where, given, "{'executor': 'local'}")
     label = target.pop("name", None)
+    own = application_layer(where, target.pop("applications", None))
+    beside = target.get("components")
+    try:
+        applications = flattened([*wider, own], beside if isinstance(beside, Mapping) else ())
+    except ValueError as error:
+        raise Refused(f"{where}: {error}") from None
+    if applications:
+        target["applications"] = {each: {"components": components} for each, components in applications.items()}
     return {"name": name} | ({} if label is None else {"label": label}) | target
 
 

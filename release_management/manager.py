@@ -21,6 +21,7 @@ from release_management.declared import Row, outdated, said_of
 from release_management.domain.names import ref_of
 from release_management.domain.words import Refused, explain
 from release_management.given import (
+    application_layer,
     by_names,
     data_address,
     environment_data,
@@ -157,16 +158,22 @@ class ReleaseManager:
 
     # Configure
 
-    def configure_environments(self, environments: Mapping[str, Mapping[str, Any]]) -> tuple[Environment, ...]:
+    def configure_environments(
+        self,
+        environments: Mapping[str, Mapping[str, Any]],
+        applications: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> tuple[Environment, ...]:
         """Create or change environments; what is not named stays.
 
-        Each value may have `name` (the label), `tier`, `order`, `approval`, `variables` and `targets`; the order is
-        the mapping's unless given, the tier follows from the key unless given. A key is the environment's id, or a name
-        that its id is derived from.
+        Each value may have `name` (the label), `tier`, `order`, `approval`, `variables`, `applications` and `targets`;
+        the order is the mapping's unless given, the tier follows from the key unless given. A key is the environment's
+        id, or a name that its id is derived from. `applications` holds the defaults of applications' components for
+        every target that is named here; what the environment or the target says of them goes over it.
         """
         environments = mapped("configure_environments: environments", environments, "{'staging': {}}")
         written = by_names("configure_environments", environments)
-        data = {id: environment_data(name, environments[name]) for id, name in written.items()}
+        defaults = application_layer("configure_environments", applications)
+        data = {id: environment_data(name, environments[name], defaults) for id, name in written.items()}
         if not any("order" in given for given in environments.values()):
             known = [str(row["name"]) for row in self._query("environments")]
             for name, order in reordered(known, list(written)).items():

@@ -1,7 +1,8 @@
 """`relman env`."""
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -44,7 +45,7 @@ def register(app: typer.Typer) -> None:
         components = [
             (target["name"], target["executor"], component, settings.get("port"), " ".join(settings.get("command", [])))
             for target in found.targets
-            for component, settings in target["components"].items()
+            for component, settings in _declared(target)
         ]
         columns = ("target", "executor", "component", "port", "command")
         made = listing(*columns, rows=components, empty="no target has a component yet")
@@ -104,3 +105,11 @@ def runs(environment: "Environment") -> str:
     versions = Counter(f"{slot.application}/{slot.component} {slot.version}" for slot in stable)
     said = (f"{what}{f' on {count:,} targets' if count > 1 else ''}" for what, count in versions.items())
     return some(said) or "nothing yet"
+
+
+def _declared(target: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each component that is declared, named with its application where it is one's own, and its settings."""
+    yield from target["components"].items()
+    for application, own in (target.get("applications") or {}).items():
+        for component, settings in own["components"].items():
+            yield f"{application}/{component}", settings

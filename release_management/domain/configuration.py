@@ -27,9 +27,9 @@ class Configuration(Value):
         return digest_of([self.settings, self.variables])
 
 
-def resolve(environment: Environment, target: Target, component: str) -> Configuration | None:
-    """The configuration that is declared for a component on a target now; None where none is declared."""
-    declared = target.components.get(component)
+def resolve(environment: Environment, target: Target, application: str, component: str) -> Configuration | None:
+    """The configuration that is declared for an application's component on a target now; None where none is."""
+    declared = target.settings_of(application, component)
     if declared is None:
         return None
     settings = {name: _without_none(value) for name, value in declared.items() if name != "replicas"}

@@ -1,6 +1,6 @@
 """Environment: where releases go. Stream `environment:<name>`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar, Literal, Self, assert_never
 
@@ -36,10 +36,17 @@ class ApprovalRule(Value):
     allow_self: bool = False
 
 
+class ApplicationComponents(Value):
+    """One application's components on a target, with their settings for the executor."""
+
+    components: ByName[dict[str, JsonValue]] = {}
+
+
 class Target(Labelled):
     """Where components run in an environment.
 
-    `components` holds each component's settings for the executor. `routes` says which traffic shares it can set:
+    `components` holds each component's settings for the executor, of whichever application; `applications` holds those
+    of one application's components, which come first. `routes` says which traffic shares it can set:
     any percentage, the listed ones, or none at all. `slots` are the physical stands that a version can occupy.
     """
 
@@ -50,6 +57,22 @@ class Target(Labelled):
     reversible: bool = True
     labels: ByName[Line] = {}
     components: ByName[dict[str, JsonValue]] = {}
+    applications: ByName[ApplicationComponents] | None = None
+
+    def settings_of(self, application: str, component: str) -> Mapping[str, JsonValue] | None:
+        """The settings that are declared for an application's component; None where the target does not run it."""
+        own = (self.applications or {}).get(application)
+        if own is not None and component in own.components:
+            return own.components[component]
+        return self.components.get(component)
+
+    def declared(self) -> Iterator[tuple[str | None, str, Mapping[str, JsonValue]]]:
+        """Every application, component and settings that are declared; the application is None where it is any."""
+        for component, settings in self.components.items():
+            yield None, component, settings
+        for application, own in (self.applications or {}).items():
+            for component, settings in own.components.items():
+                yield application, component, settings
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:

@@ -87,7 +87,7 @@ def desired_by(release: Release, environment: Environment, places: Mapping[str, 
     for target in environment.targets.values():
         runs = [name for name, standing in places.get(target.name, Place()).components.items() if standing.at_work]
         for component in release.components:
-            if component.name in target.components:
+            if target.settings_of(release.application, component.name) is not None:
                 wanted.append(Desired(target.name, component.name, component))
             elif component.name in runs:
                 wanted.append(Desired(target.name, component.name))
@@ -127,7 +127,7 @@ def draft(
         where = f"{wanted.component} on {target.name}"
         standing = place.components.get(wanted.component, Standing())
         seating = seat(standing, target.slots, held=place.lock is not None, reversible=target.reversible)
-        occupant = _occupant(wanted, environment, target, seating, parsed.replicas)
+        occupant = _occupant(wanted, release.application, environment, target, seating, parsed.replicas)
         if occupant is not None and not seating.unsettled and seating.serving and seating.serving.same(occupant):
             again = "the same, and is brought again" if redeploys else "unchanged"
             notes.append(f"{wanted.component} {occupant.content.version} on {target.name} is {again}"[:500])
@@ -147,13 +147,18 @@ def draft(
 
 
 def _occupant(
-    wanted: Desired, environment: Environment, target: Target, seating: Seating, replicas: int | None
+    wanted: Desired,
+    application: str,
+    environment: Environment,
+    target: Target,
+    seating: Seating,
+    replicas: int | None,
 ) -> Occupant | None:
     """What is to run in the end, with its configuration; None where the component is given up."""
     if wanted.content is None:
         return None
-    declared = target.components.get(wanted.component, {})
-    configuration = wanted.configuration or resolve(environment, target, wanted.component)
+    declared = target.settings_of(application, wanted.component) or {}
+    configuration = wanted.configuration or resolve(environment, target, application, wanted.component)
     if configuration is None and seating.serving is not None:
         configuration = seating.serving.configuration
     where = f"{wanted.component} on target {target.name}"

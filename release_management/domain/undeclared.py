@@ -13,8 +13,12 @@ SPELLED_OUT = 20
 
 def without_target(release: Release, environment: Environment) -> tuple[str, ...]:
     """The components that no target of the environment can run."""
-    able = {name for target in environment.targets.values() for name in target.components}
-    return tuple(component.name for component in release.components if component.name not in able)
+    targets = environment.targets.values()
+    return tuple(
+        component.name
+        for component in release.components
+        if all(target.settings_of(release.application, component.name) is None for target in targets)
+    )
 
 
 def as_if_declared(environment: Environment, components: Sequence[str]) -> Environment:

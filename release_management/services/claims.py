@@ -16,6 +16,7 @@ class Claim:
 
     environment: str
     target: str
+    application: str | None
     component: str
     executor: str
     thing: str
@@ -23,7 +24,8 @@ class Claim:
     @property
     def where(self) -> str:
         """Whose it is, for a person."""
-        return f"component {self.component} on target {self.target} of environment {self.environment}"
+        of = "" if self.application is None else f" of {self.application}"
+        return f"component {self.component}{of} on target {self.target} of environment {self.environment}"
 
 
 def collision(
@@ -47,10 +49,10 @@ def claims(placed: Iterable[Placed], executors: Mapping[str, SettingsCheck]) -> 
     """What the targets' components claim."""
     for environment, target in placed:
         check = executors.get(target.executor)
-        for component, settings in target.components.items():
+        for application, component, settings in target.declared():
             try:
                 things = check({**settings, "slots": list(target.slots)}, target.routes != "none") if check else ()
             except ValueError:
                 continue  # what was taken in once, and would not be today, runs nothing
             for thing in things:
-                yield Claim(environment, target.name, component, target.executor, thing)
+                yield Claim(environment, target.name, application, component, target.executor, thing)

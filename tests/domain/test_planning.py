@@ -244,7 +244,7 @@ def test_each_role_is_ordered_with_its_own_configuration_and_traffic_with_that_o
 def test_a_setting_of_none_is_no_setting() -> None:
     none = environment(Target(name="main", components={"api": {"replicas": 4, "cwd": None, "env": {"A": None}}}))
 
-    assert resolve(none, none.targets["main"], "api") == Configuration(settings={"env": {}})
+    assert resolve(none, none.targets["main"], "shop", "api") == Configuration(settings={"env": {}})
 
 
 def test_a_component_that_a_complete_release_does_not_name_is_given_up_after_the_bake() -> None:

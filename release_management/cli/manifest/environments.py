@@ -22,7 +22,7 @@ def changed_environments(manifest: Manifest, file: YamlFile, there: Mapping[str,
     """New and different environments, each followed by its targets, save those that wait for what another frees."""
     before = {(name, target.name): target for name, row in there.items() for target in _targets(row).values()}
     stated = {
-        (name, target): _target(target, body, file, ("environments", name, "targets", target))
+        (name, target): _target(target, body, (manifest, part), file, ("environments", name, "targets", target))
         for name, part in manifest.environments.items()
         for target, body in part.targets.items()
     }
@@ -38,7 +38,7 @@ def _changes(
     for name, part in manifest.environments.items():
         row = there.get(name)
         _check_approval(name, part, file)
-        given = part.model_dump(mode="json", exclude_none=True, exclude={"targets", "name"})
+        given = part.model_dump(mode="json", exclude_none=True, exclude={"targets", "name", "applications"})
         if part.name is not None:
             given["label"] = part.name
         commands = ((COMMAND, {"name": name, **given}),)
@@ -78,21 +78,35 @@ def _check_claims(before: Targets, changed: Targets, file: YamlFile) -> None:
     others = [(where[0], target) for where, target in before.items() if where not in changed]
     if found := collision(stated, others, EXECUTORS):
         claim, reason = found
-        place = ("environments", claim.environment, "targets", claim.target, "components", claim.component)
-        raise file.refusal(place, reason)
+        target = ("environments", claim.environment, "targets", claim.target)
+        raise file.refusal(place_of(target, claim.application, claim.component, file), reason)
 
 
-def _target(name: str, body: TargetPart, file: YamlFile, place: Place) -> Target:
-    target = body.named(name)
+def _target(
+    name: str, body: TargetPart, around: tuple[Manifest, EnvironmentPart], file: YamlFile, place: Place
+) -> Target:
+    try:
+        target = body.named(name, [part.applications for part in around])
+    except ValueError as error:
+        raise file.refusal((*place, "components"), str(error)) from None
     if target.executor not in EXECUTORS:
         known = ", ".join(sorted(EXECUTORS))
         raise file.refusal((*place, "executor"), f"there is no executor {target.executor!r}; there is {known}")
-    for component, settings in target.components.items():
+    for application, component, settings in target.declared():
         try:
             EXECUTORS[target.executor]({**settings, "slots": list(target.slots)}, target.routes != "none")
         except ValueError as error:
-            raise file.refusal((*place, "components", component), str(error)) from None
+            raise file.refusal(place_of(place, application, component, file), str(error)) from None
     return target
+
+
+def place_of(target: Place, application: str | None, component: str, file: YamlFile) -> Place:
+    """Where the settings of a target's component stand; of several layers the nearest that has some."""
+    if application is None:
+        return (*target, "components", component)
+    path = ("applications", application, "components", component)
+    layers = ((*target, *path), (*target[:2], *path), path)
+    return next((layer for layer in layers if layer in file.lines), layers[0])
 
 
 def _with_its_label(target: Target, before: Target | None) -> Target:
@@ -106,7 +120,8 @@ def _changed_target(environment: str, target: Target, before: Target | None) -> 
     name = f"{environment}/{target.name}"
     commands = ((COMMAND, {"name": environment, "targets": [stated]}),)
     if before is None:
-        runs = ", ".join(target.components) or "no component yet"
+        names = (f"{own}/{component}" if own else component for own, component, _ in target.declared())
+        runs = ", ".join(names) or "no component yet"
         return Change("+", "target", name, (f"{target.executor} runs {runs}",), commands)
     return Change("~", "target", name, differences(before.model_dump(mode="json"), stated), commands)
 

@@ -75,7 +75,7 @@ def _exchanged(
     assert found is not None
     claim, (environment, target) = found
     return file.refusal(
-        ("environments", where[0], "targets", where[1], "components", claim.component),
+        ("environments", where[0], "targets", where[1]),
         f"{claim.thing} is still that of target {target} of environment {environment}, which waits for what this one "
         "has; apply twice: first with something here that nobody has, then with this",
     )

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationError, model_validator
 
 from release_management.cli.manifest.yaml_file import Place, YamlFile, read_yaml
-from release_management.domain.environment import ApprovalWish, Target
+from release_management.domain.environment import ApplicationComponents, ApprovalWish, Target
+from release_management.domain.layers import ApplicationLayer, Applications, flattened
 from release_management.domain.names import ByName, GivenName, Written, by_id, id_of, identified
 from release_management.domain.policy import Gate, TriggerCondition
 from release_management.domain.release import ChangeWish, ComponentWish
@@ -29,10 +30,13 @@ class TargetPart(Value):
     reversible: bool = True
     labels: ByName[Line] = {}
     components: ByName[dict[str, JsonValue]] = {}
+    applications: ByName[ApplicationLayer] = {}
 
-    def named(self, name: str) -> Target:
-        """The target itself."""
-        return Target(name=name, **dict(self))
+    def named(self, name: str, wider: Sequence[Applications] = ()) -> Target:
+        """The target itself, with what `wider` layers say of applications. Raises `ValueError`."""
+        own = flattened([*wider, self.applications], self.components)
+        applications = {each: ApplicationComponents(components=components) for each, components in own.items()}
+        return Target(name=name, **{**dict(self), "applications": applications or None})
 
 
 class EnvironmentPart(Value):
@@ -44,6 +48,7 @@ class EnvironmentPart(Value):
     order: Annotated[int, Field(ge=0, le=10_000)] | None = None
     approval: ApprovalWish | None = None
     variables: dict[str, str] | None = None
+    applications: ByName[ApplicationLayer] = {}
     targets: ByName[TargetPart] = {}
 
 
@@ -101,8 +106,9 @@ def _scope_of(written: str) -> str:
 
 
 class Manifest(Value):
-    """The whole file."""
+    """The whole file. `applications` holds the defaults of their components, for every target in it."""
 
+    applications: ByName[ApplicationLayer] = {}
     environments: ByName[EnvironmentPart] = {}
     pipelines: ByName[PipelinePart] = {}
     policies: Annotated[dict[str, PolicyPart], AfterValidator(lambda given: by_id(given, _scope_of))] = {}

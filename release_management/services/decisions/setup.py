@@ -43,11 +43,12 @@ def _check(environment: str, target: Target, desk: Desk) -> None:
     if target.executor not in desk.executors:
         known = ", ".join(sorted(desk.executors))
         raise Refused(f"{where}: there is no executor {target.executor!r}; there is {known}")
-    for name, settings in target.components.items():
+    for application, name, settings in target.declared():
+        of = "" if application is None else f" of {application}"
         try:
             desk.executors[target.executor]({**settings, "slots": list(target.slots)}, target.routes != "none")
         except ValueError as error:
-            raise Refused(f"{where}, component {name}: {error}") from None
+            raise Refused(f"{where}, component {name}{of}: {error}") from None
 
 
 def _check_claims(command: ConfigureEnvironment, state: Environment, desk: Desk) -> None:
@@ -62,7 +63,8 @@ def _check_claims(command: ConfigureEnvironment, state: Environment, desk: Desk)
             others += [(name, target) for target in desk.environment(name).targets.values()]
     if found := collision(stated, others, desk.executors):
         claim, reason = found
-        where = f"environment {command.name}, target {claim.target}, component {claim.component}"
+        of = "" if claim.application is None else f" of {claim.application}"
+        where = f"environment {command.name}, target {claim.target}, component {claim.component}{of}"
         raise Refused(f"{where}: {reason}")
 
 

@@ -31,7 +31,7 @@ def refusal(text: str | bytes, folder: Path) -> str:
     ("text", "sentence"),
     [
         ("", "FILE is empty; see what belongs there with: relman init"),
-        ("[]", "FILE is no mapping; it begins with one of environments, pipelines, policies, releases"),
+        ("[]", "FILE is no mapping; it begins with one of applications, environments, pipelines"),
         ("a: [", "FILE, line 1: this is not YAML"),
         ("a: 1\n---\nb: 2\n", "FILE, line 2: this is not YAML: expected a single document"),
         ("environments:\n  staging: {}\n  staging: {}\n", "line 3: environments.staging stands twice, first in line 2"),
@@ -39,7 +39,10 @@ def refusal(text: str | bytes, folder: Path) -> str:
             "environments:\n  staging:\n    tiers: x\n",
             "line 3: environments.staging.tiers: there is no such key; there are name, label, tier",
         ),
-        ("environmens: {}", "line 1: environmens: there is no such key; there are environments, pipelines, policies"),
+        (
+            "environmens: {}",
+            "line 1: environmens: there is no such key; there are applications, environments, pipelines",
+        ),
         ("environments:\n  '!': {}\n", "line 2: environments.!: '!' is no name"),
         ("environments:\n  A: {}\n  a: {}\n", "'A' and 'a' are one name, a; name each once"),
         (
@@ -125,6 +128,101 @@ def test_merges_count_against_an_alias_bomb(tmp_path: Path) -> None:
     lines = ["x-0: &a0 {" + ", ".join(f"k{n}: [{', '.join('x' * 90)}]" for n in range(90)) + "}"]
     lines += [f"x-{n}: {{<<: *a0}}" for n in range(1, 9)]
     assert "more than 50,000 values" in refusal("\n".join(lines), tmp_path)
+
+
+APPLICATIONS = """\
+applications:
+  shop:
+    components:
+      web: {command: [run, -p, "{port}"], port: 18080, env: {LEVEL: info, REGION: none}}
+      api: {command: [run], port: 18081}
+environments:
+  staging:
+    targets:
+      main: {}
+  production:
+    applications:
+      shop:
+        components:
+          web: {port: 18090, env: {REGION: eu}}
+          api: {port: 18091}
+    targets:
+      main: {}
+      edge:
+        applications:
+          shop:
+            components:
+              web: {port: 18092}
+              api: null
+"""
+
+
+def test_settings_of_an_application_are_given_once_and_differ_by_environment_and_target(
+    relman: Types, tmp_path: Path
+) -> None:
+    file = tmp_path / "relman.yaml"
+    file.write_text(APPLICATIONS)
+    assert "+ target production/edge: local runs shop/web" in relman("apply", "relman.yaml").out
+
+    found = {
+        (environment["name"], target["name"]): target["applications"]["shop"]["components"]
+        for environment in relman("env", "list", "--json").json
+        for target in environment["targets"]
+    }
+    assert found["staging", "main"]["web"] == {
+        "command": ["run", "-p", "{port}"],
+        "port": 18080,
+        "env": {"LEVEL": "info", "REGION": "none"},
+    }
+    assert found["production", "main"]["web"]["port"] == 18090
+    assert found["production", "main"]["web"]["env"] == {"LEVEL": "info", "REGION": "eu"}
+    assert (found["production", "edge"].keys(), found["production", "edge"]["web"]["port"]) == ({"web"}, 18092)
+    assert "shop/web" in relman("env", "show", "production").out
+    assert "unchanged" in relman("apply", "relman.yaml").out
+
+    file.write_text(APPLICATIONS.replace("LEVEL: info", "LEVEL: debug"))
+    changed = relman("apply", "relman.yaml", "--dry-run").out
+    assert '~ target production/edge: applications.shop.components.web.env.LEVEL "info" → "debug"' in changed
+    assert changed.count("~ target") == 3
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "sentence"),
+    [
+        ("port: 18080", "port: 99999", "line 4: applications.shop.components.web: port:"),
+        (
+            "port: 18092",
+            "port: 0",
+            "line 21: environments.production.targets.edge.applications.shop.components.web: port:",
+        ),
+        ("port: 18091", "port: x", "line 14: environments.production.applications.shop.components.api: port:"),
+        (
+            "port: 18090",
+            "port: 18080",
+            "line 13: environments.production.applications.shop.components.web: port 18080 is",
+        ),
+        (
+            "components:\n      web",
+            "component:\n      web",
+            "line 3: applications.shop.component: there is no such key",
+        ),
+        (
+            "      main: {}\n  production",
+            "      main:\n        components: {web: {}}\n  production",
+            "environments.staging.targets.main.components: web stands under components, and application",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_layer_is_said_where_it_stands(
+    before: str, now: str, sentence: str, relman: Types, tmp_path: Path
+) -> None:
+    assert before in APPLICATIONS
+    (tmp_path / "relman.yaml").write_text(APPLICATIONS.replace(before, now, 1))
+
+    refused = relman("apply", "relman.yaml", "--dry-run")
+
+    assert refused.code == 1
+    assert sentence in refused.err
 
 
 def test_an_alias_bomb_is_refused(tmp_path: Path) -> None:

@@ -11,12 +11,23 @@ from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origi
 from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 
-from release_management.domain import condition, difference, incident, moment, names, orders, plan, release, words
+from release_management.domain import (
+    condition,
+    difference,
+    incident,
+    layers,
+    moment,
+    names,
+    orders,
+    plan,
+    release,
+    words,
+)
 from release_management.domain.component import Component
 from release_management.domain.configuration import Configuration
 from release_management.domain.deployment.events import Binding, Return
 from release_management.domain.deployment.state import Phase
-from release_management.domain.environment import ApprovalRule, ApprovalWish, Target
+from release_management.domain.environment import ApplicationComponents, ApprovalRule, ApprovalWish, Target
 from release_management.domain.pipeline import Stage
 from release_management.domain.policy import Gate, TriggerCondition
 from release_management.domain.strategies import CanaryStep, PauseOption, Portion, SetScale
@@ -59,6 +70,8 @@ SHAPES: tuple[type[BaseModel], ...] = (
     ApprovalRule,
     ApprovalWish,
     Target,
+    ApplicationComponents,
+    layers.ApplicationLayer,
     Stage,
     TriggerCondition,
     Gate,

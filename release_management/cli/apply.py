@@ -31,10 +31,14 @@ def register(app: typer.Typer) -> None:
         Everything in it is checked before anything is changed.
 
         \b
+        applications:            # defaults, for every target that the file names
+          APP: {components: {NAME: settings of the executor}}
         environments:            # name: what is given here
           NAME: {name, tier, order, approval: {required, approvers, allow_self},
-                 variables, targets: {NAME: {executor, routes, slots, reversible,
-                 labels, components: {NAME: settings of the executor}}}}
+                 variables, applications: what differs here,
+                 targets: {NAME: {executor, routes, slots, reversible, labels,
+                 applications: what differs here,
+                 components: {NAME: settings, whichever the application}}}}
         pipelines:
           NAME: {application, stages: [ENVIRONMENT, ...]}
         policies:                # of an application, or of one in an environment

@@ -53,8 +53,6 @@ def after(row: Row, changes: Iterable[Change]) -> Row:
 
 def differences(before: Any, after: Any, path: str = "") -> tuple[str, ...]:
     """`path old → new` for every value that differs, `path new` where there was none; without what may be a secret."""
-    if before is None and isinstance(after, Mapping) and after:
-        before = {}
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         keys = dict.fromkeys([*after, *before])
         inner = {key: f"{path}.{key}" if path else str(key) for key in keys}
@@ -66,5 +64,14 @@ def differences(before: Any, after: Any, path: str = "") -> tuple[str, ...]:
 
 
 def _short(path: str, value: object) -> str:
-    text = "none" if value is None else discreet(path, value, json.dumps(value, ensure_ascii=False))
+    text = "none" if value is None else json.dumps(_discreet(path, value), ensure_ascii=False)
     return text if len(text) <= LONG else text[: LONG - 1] + "…"
+
+
+def _discreet(path: str, value: object) -> object:
+    """A value without what may be a secret, at every depth."""
+    if isinstance(value, Mapping):
+        return {key: _discreet(f"{path}.{key}", item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_discreet(path, item) for item in value]
+    return discreet(path, value, value) if isinstance(value, str) else value

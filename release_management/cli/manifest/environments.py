@@ -6,7 +6,7 @@ from typing import get_args
 
 from release_management.adapters.executors import EXECUTORS
 from release_management.cli.manifest.change import Change, Row, differences
-from release_management.cli.manifest.in_turn import Targets, Where, in_turn
+from release_management.cli.manifest.in_turn import Targets, Where, in_turn, place_of
 from release_management.cli.manifest.models import EnvironmentPart, Manifest, TargetPart
 from release_management.cli.manifest.yaml_file import Place, YamlFile
 from release_management.domain import environment as environments
@@ -98,15 +98,6 @@ def _target(
         except ValueError as error:
             raise file.refusal(place_of(place, application, component, file), str(error)) from None
     return target
-
-
-def place_of(target: Place, application: str | None, component: str, file: YamlFile) -> Place:
-    """Where the settings of a target's component stand; of several layers the nearest that has some."""
-    if application is None:
-        return (*target, "components", component)
-    path = ("applications", application, "components", component)
-    layers = ((*target, *path), (*target[:2], *path), path)
-    return next((layer for layer in layers if layer in file.lines), layers[0])
 
 
 def _with_its_label(target: Target, before: Target | None) -> Target:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from release_management.adapters.executors import EXECUTORS
 from release_management.cli.manifest.change import Change
-from release_management.cli.manifest.yaml_file import YamlFile
+from release_management.cli.manifest.yaml_file import Place, YamlFile
 from release_management.domain.environment import Target
 from release_management.services.claims import Claim, claims
 
@@ -75,7 +75,16 @@ def _exchanged(
     assert found is not None
     claim, (environment, target) = found
     return file.refusal(
-        ("environments", where[0], "targets", where[1]),
+        place_of(("environments", where[0], "targets", where[1]), claim.application, claim.component, file),
         f"{claim.thing} is still that of target {target} of environment {environment}, which waits for what this one "
         "has; apply twice: first with something here that nobody has, then with this",
     )
+
+
+def place_of(target: Place, application: str | None, component: str, file: YamlFile) -> Place:
+    """Where the settings of a target's component stand; of several layers the nearest that has some."""
+    if application is None:
+        return (*target, "components", component)
+    path = ("applications", application, "components", component)
+    layers = ((*target, *path), (*target[:2], *path), path)
+    return next((layer for layer in layers if layer in file.lines), layers[0])

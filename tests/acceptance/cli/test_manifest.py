@@ -193,13 +193,13 @@ def test_settings_of_an_application_are_given_once_and_differ_by_environment_and
         (
             "port: 18092",
             "port: 0",
-            "line 21: environments.production.targets.edge.applications.shop.components.web: port:",
+            "line 22: environments.production.targets.edge.applications.shop.components.web: port:",
         ),
-        ("port: 18091", "port: x", "line 14: environments.production.applications.shop.components.api: port:"),
+        ("port: 18091", "port: x", "line 15: environments.production.applications.shop.components.api: port:"),
         (
             "port: 18090",
             "port: 18080",
-            "line 13: environments.production.applications.shop.components.web: port 18080 is",
+            "line 14: environments.production.applications.shop.components.web: port 18080 is",
         ),
         (
             "components:\n      web",

@@ -76,7 +76,7 @@ class Environment(View):
     outdated: tuple[str, ...] = ()
 
     def render(self, *, whole: bool = False) -> RenderableType:
-        """One line, what runs, and what runs otherwise than declared; each of many places where the `whole` is wanted."""
+        """One line, what runs, and what runs otherwise than declared; each of many places with `whole`."""
         need = self.approval.get("required", 0)
         tier = told_tier(self.tier, self.tier_source)
         head = f"{self.name} ({self.label}, {tier})" + (f", {need} approval(s)" if need else "")
@@ -272,7 +272,7 @@ class Plan(View):
     changes: tuple[PlannedChange, ...] = ()
 
     def render(self, *, whole: bool = False) -> RenderableType:
-        """The steps as a table, and what they change; alike ones together where there are many, unless the `whole` is wanted."""
+        """The steps as a table, and what they change; alike ones together where there are many, but for `whole`."""
         many = len(self.steps) > MANY and not whole
         shown: list[RenderableType] = [self._summed_up() if many else self._each_step()]
         notes = self.notes if whole or len(self.notes) <= NOTES else self.notes[:NOTES]

@@ -34,6 +34,7 @@ from release_management.given import (
     text,
     window,
 )
+from release_management.named import refuse_unknown
 from release_management.services.bus import QueryNotUnderstood
 from release_management.services.wishes import NotUnderstood, Outcome, Wish
 from release_management.views import (
@@ -468,6 +469,8 @@ class ReleaseManager:
     def deployments(self, environment: str | None = None, active: bool | None = None) -> tuple[Deployment, ...]:
         """The application's deployments, newest first. `active`: only those that have not ended."""
         rows = self._query("deployments", application=self.application, environment=environment, active=active)
+        if not rows:
+            refuse_unknown(self._query, environment=environment)
         return tuple(Deployment.of(row) for row in rows)
 
     # Approvals
@@ -510,6 +513,7 @@ class ReleaseManager:
             "detected_at": None if detected_at is None else moment("detected_at", detected_at),
             "deployment": None if deployment is None else _id(deployment),
         }
+        refuse_unknown(self._query, application=self.application)
         return self._incident("incident.open", data)
 
     def attribute_incident(self, incident: Incident | str, deployment: Deployment | str) -> Incident:
@@ -540,6 +544,8 @@ class ReleaseManager:
     def incidents(self, environment: str | None = None, open: bool | None = None) -> tuple[Incident, ...]:
         """The application's incidents, the last opened first. `open`: only those that are not over."""
         rows = self._query("incidents", application=self.application, environment=environment, open=open)
+        if not rows:
+            refuse_unknown(self._query, environment=environment)
         return tuple(Incident(**row) for row in rows)
 
     def metrics(
@@ -608,6 +614,9 @@ class ReleaseManager:
         elif subject is not None:
             params["deployment"] = _id(subject)
         rows = self._query("trail", **params)
+        if not rows:
+            params.pop("limit")
+            refuse_unknown(self._query, **params)
         return History(entries=tuple(Entry(**row) for row in reversed(rows)))
 
     # The road in and the road out

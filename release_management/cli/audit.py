@@ -50,11 +50,14 @@ def register(app: typer.Typer) -> None:
 
         The machinery acts on behalf of who asked for the deployment. What people said is shown with what they did.
         """
+        from release_management.domain.words import Refused
         from release_management.views import Entry, short_time
 
         asked = {"release": release, "environment": environment, "deployment": deployment, "type": type}
         with session() as opened:
             found = [Entry(**row) for row in _newest(opened, asked, {"actor": actor, "for": person}, limit)]
+            if not found and actor is not None and person is None and not any(asked.values()):
+                raise Refused(f"nobody of the name {actor!r} has done anything; relman audit log shows who has")
         rows = ((each.position, short_time(each.time), each.who, each.type, each.about, each.told) for each in found)
         columns = ("position", "time", "who", "event", "about", "what")
         show(found, listing(*columns, rows=rows, empty="nothing of that kind has happened"))
@@ -98,7 +101,8 @@ def _newest(opened: Session, asked: dict[str, Any], people: dict[str, str | None
     found: list[dict[str, Any]] = []
     before: int | None = None
     while len(found) < limit:
-        page = opened.query("trail", **asked, before=before, limit=limit if anybody else PAGE)
+        ask = opened.found if before is None else opened.query
+        page = ask("trail", **asked, before=before, limit=limit if anybody else PAGE)
         found += [
             row
             for row in page

@@ -39,9 +39,9 @@ def _looking(group: typer.Typer) -> None:
         """List deployments, newest first."""
         from release_management.views import Deployment, short_time
 
-        asked = {"environment": environment, "application": application, "limit": limit, "active": active or None}
+        asked = {"environment": environment, "application": application, "active": active or None}
         with session() as opened:
-            found = [Deployment(**row) for row in opened.query("deployments", **asked)]
+            found = [Deployment(**row) for row in opened.found("deployments", limit, **asked)]
         rows = (
             (each.id, each.release, each.environment, each.strategy, each.phase, each.requested_by or each.by,
              short_time(each.created))

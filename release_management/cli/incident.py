@@ -112,7 +112,7 @@ def _looking(group: typer.Typer) -> None:
 
         asked = {"application": application, "environment": environment, "open": True if open_only else None}
         with session() as opened:
-            found = [Incident(**row) for row in opened.query("incidents", **asked, limit=limit)]
+            found = [Incident(**row) for row in opened.found("incidents", limit, **asked)]
         rows = (
             (
                 each.id,

@@ -149,6 +149,7 @@ def _create(event: Event, fact: ReleaseCreated, rows: Rows) -> None:
     rows.put(
         releases,
         (release.release,),
+        application=fact.application,
         contents=stored(release),
         made=made(fact.application, event.position),
         highest=highest(fact.application, max(orders)) if orders else None,
@@ -281,7 +282,7 @@ def _utc(time: str) -> str | None:
 
 PROJECTION = Projection(
     "delivery",
-    5,
+    6,
     (deliveries, releases, changes, commits, brought, reach, clock),
     named(ReleaseCreated, ReleaseChangesAdded, ReleaseSucceeded, *_MOVES, *_ENDS),
     keys,

@@ -53,6 +53,7 @@ releases = Table(
     "delivery_releases",
     METADATA,
     key("release"),
+    text("application"),
     document("contents"),
     text("made", index=True),
     text("highest", index=True),

@@ -11,13 +11,14 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal,
 from release_management.domain.deployment.state import Phase
 from release_management.domain.moment import Moment, Zone
 from release_management.domain.names import GivenName
+from release_management.domain.nearness import does_not_exist
 from release_management.domain.tiers import Tier
 from release_management.domain.words import Value
 from release_management.projections.arriving import TooManyChangesError, arrivals
 from release_management.projections.blaming import suspected
 from release_management.projections.bookkeeping import every_build
 from release_management.projections.delivery import PROJECTION as DELIVERY
-from release_management.projections.delivery_tables import deliveries
+from release_management.projections.delivery_tables import deliveries, made, releases
 from release_management.projections.dora import (
     Delivery,
     Facts,
@@ -45,7 +46,7 @@ _DELIVERY = [column for column in deliveries.c if column.name in {*Delivery.__da
 
 
 class UnanswerableError(Exception):
-    """The question is about more than can be answered at once, or about an environment that does not exist."""
+    """The question is about more than can be answered at once, or about something that does not exist."""
 
 
 class WindowParams(Value):
@@ -100,7 +101,7 @@ def drilled(asked: DrillParams, ask: Ask) -> list[dict[str, Any]]:
 
 def gather(asked: WindowParams, ask: Ask) -> Facts:
     """The window's facts, at most 20,000 deployments and 200,000 changes. Raises `UnanswerableError`."""
-    _known(asked.environment, ask)
+    _refuse_unknown(asked, ask)
     scope = _Scope(asked, ask)
     rows = scope.limited(scope.deliveries(), "deployments", MAX_DEPLOYMENTS)
     try:
@@ -131,10 +132,23 @@ def _too_much(what: str, limit: int) -> UnanswerableError:
     )
 
 
-def _known(environment: str | None, ask: Ask) -> None:
-    names = [str(row["name"]) for row in ask(every())] if environment is not None else []
-    if environment is not None and environment not in names:
-        raise UnanswerableError(f"environment {environment!r} does not exist; known: {', '.join(names) or 'none yet'}")
+def _refuse_unknown(asked: WindowParams, ask: Ask) -> None:
+    """Raise `UnanswerableError` for an environment that does not exist, or an application that has no release.
+
+    Where no application has one, none is refused.
+    """
+    if asked.environment is not None:
+        names = [str(row["name"]) for row in ask(every())]
+        if asked.environment not in names:
+            raise UnanswerableError(does_not_exist("environment", asked.environment, names))
+    if asked.application is not None:
+        at = releases.c
+        first = select(at.release).where(at.made >= made(asked.application, 0), at.made < f"{asked.application}0")
+        if not ask(first.limit(1)):
+            known = ask(select(at.application).distinct().order_by(at.application))
+            names = [str(row["application"]) for row in known]
+            if names:
+                raise UnanswerableError(does_not_exist("application", asked.application, names))
 
 
 class _Scope:

@@ -12,6 +12,7 @@ from release_management.domain.names import GivenName, GivenRef
 from release_management.domain.orders import Leg
 from release_management.domain.words import ActorId, Line, Value
 from release_management.projections import (
+    applications,
     approvals,
     bookkeeping,
     deployments,
@@ -221,6 +222,12 @@ _ALL: tuple[AnyQuery, ...] = (
     ),
     Query("approvals", ApprovalsParams, (approvals.PROJECTION,), lambda asked: approvals.newest(**dict(asked))),
     Query("incidents", IncidentsParams, (incidents.PROJECTION,), lambda asked: incidents.newest(**dict(asked))),
+    Query(
+        "applications",
+        Nothing,
+        (releases.PROJECTION, policies.PROJECTION, incidents.PROJECTION),
+        lambda asked: applications.every(),
+    ),
     Query("incident", IncidentParams, (incidents.PROJECTION,), lambda asked: incidents.one(asked.id)),
     Calculation(
         "metrics_dora",

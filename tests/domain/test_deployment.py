@@ -109,7 +109,7 @@ def test_it_starts_with_the_first_wave_in_the_executors_words() -> None:
 
     ordered = facts[1]
     assert isinstance(ordered, DeploymentStepStarted)
-    assert facts[0] == DeploymentStarted(bindings=(binding(),))
+    assert facts[0] == DeploymentStarted(bindings=(binding(),), at=NOW)
     new = component()
     assert ordered.action == ProvisionSlot(
         slot="green",

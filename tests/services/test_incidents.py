@@ -96,3 +96,35 @@ def test_what_cannot_be_is_refused(
 
     assert outcome.reason is not None
     assert said in outcome.reason
+
+
+def test_a_cause_that_is_younger_than_its_incident_is_refused(office: Office, deployed: str) -> None:
+    long_ago = "2026-01-01T00:00:00Z"
+    at_opening = office.ask(
+        "incident.open",
+        {"application": "shop", "environment": "production", "title": TITLE, "deployment": deployed}
+        | {"detected_at": long_ago},
+    )
+    id = opened(office, detected_at=long_ago)
+    afterwards = office.ask("incident.attribute", {"incident": id, "deployment": deployed})
+
+    for outcome in (at_opening, afterwards):
+        assert outcome.status == "refused"
+        assert "after the incident was detected at 2026-01-01T00:00:00.000000Z, and cannot have caused it" in str(
+            outcome.reason
+        )
+
+
+def test_a_cause_that_had_begun_is_taken(office: Office, deployed: str) -> None:
+    assert opened(office, deployment=deployed)
+
+
+def test_what_began_after_an_incident_was_over_did_not_end_it(office: Office, deployed: str) -> None:
+    id = opened(office, detected_at="2026-01-01T00:00:00Z")
+    wished = {"incident": id, "deployment": deployed, "resolved_at": "2026-01-02T00:00:00Z"}
+
+    outcome = office.ask("incident.resolve", wished)
+
+    assert outcome.status == "refused"
+    assert "after the incident was over at 2026-01-02T00:00:00.000000Z, and cannot have ended it" in str(outcome.reason)
+    assert office.do("incident.resolve", {"incident": id, "deployment": deployed})["resolved"]

@@ -79,7 +79,7 @@ def start(state: Deployment, bindings: tuple[Binding, ...], now: str) -> list[De
     for step in (*state.plan.forward, *state.plan.rollback):
         if isinstance(step, PlaceStep) and (step.target, step.component) not in bound:
             raise Refused(f"deployment {state.id}: {step.component} on {step.target} has no slot; plan it again")
-    return _then_advance(state, [DeploymentStarted(bindings=bindings)], now)
+    return _then_advance(state, [DeploymentStarted(bindings=bindings, at=now)], now)
 
 
 def report(state: Deployment, said: Report, now: str) -> list[DeploymentEvent]:

@@ -145,11 +145,12 @@ class DeploymentQueued(Fact):
 
 
 class DeploymentStarted(Fact):
-    """It holds its places, and its roles are bound to slots."""
+    """It holds its places, and its roles are bound to slots. Older records do not say at what time."""
 
     NAME: ClassVar[str] = "deployment.started"
     VERSION: ClassVar[int] = 2
     bindings: tuple[Binding, ...]
+    at: str | None = None
 
 
 class DeploymentStepStarted(Fact):

@@ -124,6 +124,7 @@ class Deployment:
     promoted: bool = False
     reverts: str | None = None
     retries: str | None = None
+    started_at: str | None = None
     returns: tuple[Return, ...] | None = None
     redeploys: bool = False
 
@@ -200,8 +201,8 @@ def evolve(state: Deployment, event: DeploymentEvent) -> Deployment:
             return replace(state, approval=approval, phase=_waits(state, Phase.AWAITING_APPROVAL))
         case DeploymentQueued(deadline=deadline):
             return replace(state, phase=Phase.QUEUED, deadline=deadline)
-        case DeploymentStarted(bindings=bindings):
-            return replace(state, phase=Phase.PROGRESSING, bindings=by_place(bindings), deadline=None)
+        case DeploymentStarted(bindings=bindings, at=at):
+            return replace(state, phase=Phase.PROGRESSING, bindings=by_place(bindings), deadline=None, started_at=at)
         case DeploymentStepStarted():
             step = StepState(StepStatus.STARTED, event.attempt, event.deadline)
             return _begin(state, event.leg, event.step, event.wave, step)

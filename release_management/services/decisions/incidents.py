@@ -24,14 +24,15 @@ def open_incident(command: OpenIncident, desk: Desk) -> None:
     """Open one under a new id."""
     desk.environment(command.environment)
     id = desk.new_id()
+    detected_at = command.detected_at or desk.now
     opened = IncidentOpened(
         incident=id,
         application=command.application,
         environment=command.environment,
         severity=command.severity,
         title=Unsealed(subject=desk.actor, text=command.title),
-        detected_at=command.detected_at or desk.now,
-        cause=_cause(desk, command.deployment, command.application, command.environment),
+        detected_at=detected_at,
+        cause=_cause(desk, command.deployment, command.application, command.environment, detected_at),
         attribution="inferred" if command.deployment is None else "explicit",
     )
     desk.write(f"incident:{id}", incidents.open_(opened, desk.read(f"incident:{id}"), desk.now))
@@ -41,7 +42,7 @@ def open_incident(command: OpenIncident, desk: Desk) -> None:
 def attribute(command: AttributeIncident, desk: Desk) -> None:
     """Say what caused it."""
     state = _find(command.incident, desk)
-    cause = _cause(desk, command.deployment, state.application, state.environment)
+    cause = _cause(desk, command.deployment, state.application, state.environment, state.detected_at)
     desk.write(f"incident:{state.id}", incidents.attribute(cause, state))
     _answer(desk, state.id)
 
@@ -49,7 +50,7 @@ def attribute(command: AttributeIncident, desk: Desk) -> None:
 def resolve(command: ResolveIncident, desk: Desk) -> None:
     """End it."""
     state = _find(command.incident, desk)
-    _cause(desk, command.deployment, state.application, state.environment)
+    _check_remedy(desk, command, state)
     desk.write(f"incident:{state.id}", incidents.resolve(command, state, desk.actor, desk.now))
     _answer(desk, state.id)
 
@@ -61,10 +62,34 @@ def _find(id: str, desk: Desk) -> Incident:
     return state
 
 
-def _cause(desk: Desk, id: str | None, application: str, environment: str) -> str | None:
-    """The deployment, which has begun and is of this application in this environment."""
+def _cause(desk: Desk, id: str | None, application: str, environment: str, detected_at: str) -> str | None:
+    """The deployment, which had begun when the incident was detected."""
     if id is None or id == NO_DEPLOYMENT:
         return None
+    state = _begun(desk, id, application, environment)
+    if state.started_at is not None and state.started_at > detected_at:
+        raise Refused(
+            f"deployment {id} began at {state.started_at}, after the incident was detected at {detected_at}, and "
+            f"cannot have caused it; name a deployment that had begun by then, or {NO_DEPLOYMENT}"
+        )
+    return id
+
+
+def _check_remedy(desk: Desk, command: ResolveIncident, incident: Incident) -> None:
+    """What ended it had begun when it was over."""
+    if command.deployment is None:
+        return
+    state = _begun(desk, command.deployment, incident.application, incident.environment)
+    over = command.resolved_at
+    if over is not None and state.started_at is not None and state.started_at > over:
+        raise Refused(
+            f"deployment {state.id} began at {state.started_at}, after the incident was over at {over}, and cannot "
+            "have ended it; name a deployment that had begun by then, or leave it out"
+        )
+
+
+def _begun(desk: Desk, id: str, application: str, environment: str) -> Deployment:
+    """The deployment, which has begun and is of this application in this environment."""
     state: Deployment = desk.deployment(id)
     if (state.application, state.environment) != (application, environment):
         raise Refused(
@@ -76,7 +101,7 @@ def _cause(desk: Desk, id: str | None, application: str, environment: str) -> st
             f"deployment {id} is {state.phase} and has not begun, so that no user has met it; "
             f"relman deployment list --environment {environment} shows those that have"
         )
-    return id
+    return state
 
 
 def _answer(desk: Desk, id: str) -> None:

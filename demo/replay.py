@@ -12,7 +12,7 @@ from typing import Any
 
 from release_management.adapters.read_model import Projector, ReadStore
 from release_management.adapters.stack.logs import log_errors
-from release_management.domain.record import Recorded
+from release_management.domain.record import Recorded, dataref_of
 from release_management.domain.registry import Registry
 from release_management.projections.queries import QUERIES
 from release_management.services.ports import Append, CommandKey, Lease, Snapshot, Status, StoredOutcome
@@ -22,12 +22,22 @@ QUESTIONS = ("running", "environments", "policies", "pipelines", "releases", "de
 
 
 class ExportedLog:
-    """An export as a log that can only be read: line n is the record at position n."""
+    """An export as a log that can only be read. A record without its data is followed by a line that is its data."""
 
     store_id = "export"
 
     def __init__(self, path: Path) -> None:
-        self._lines = path.read_bytes().splitlines()
+        self._lines: list[bytes] = []
+        self._contents: dict[str, bytes] = {}
+        lines = iter(path.read_bytes().splitlines())
+        for line in lines:
+            self._lines.append(line)
+            if (dataref := dataref_of(line)) is not None:
+                self._contents[dataref] = next(lines)
+
+    def content(self, dataref: str) -> bytes:
+        """The data that stand behind a record."""
+        return self._contents[dataref]
 
     def read(self, after: int, limit: int = 500) -> list[Recorded]:
         """The records behind a position."""

@@ -251,6 +251,10 @@ class ReleaseManager:
         data = {"gates": {name: mapped(f"{where}: {name}", gate, such_as) for name, gate in named.items()}}
         return self._policy("policy.configure_gates", data, environment)
 
+    def configure_versions(self, versions: str) -> Policy:
+        """State how the application numbers its releases: `semver`, `calendar`, or `any`, ordered by creation."""
+        return self._policy("policy.configure_versions", {"versions": versions}, None)
+
     # Releases
 
     def create_release(

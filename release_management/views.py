@@ -202,10 +202,13 @@ class Policy(View):
     strategies: dict[str, Any] = {}
     triggers: tuple[dict[str, Any], ...] = ()
     gates: dict[str, Any] = {}
+    versions: str | None = None
 
     def render(self) -> RenderableType:
         """A line for each thing that is configured."""
         lines = [f"policy of {self.scope}"]
+        if self.versions is not None:
+            lines.append(f"  versions: {self.versions}")
         for name, options in self.strategies.items():
             said = ", ".join(f"{key}={value}" for key, value in options.items())
             default = " (default)" if name == self.default else ""

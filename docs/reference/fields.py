@@ -44,7 +44,11 @@ WORDS: tuple[tuple[str, Any, str], ...] = (
         "`main_pipeline` are `main-pipeline`, see [Names](../discussions/concepts.md#names)",
     ),
     ("label", names.Written, ""),
-    ("version", words.SemVer, "a semantic version: `1.4.0`, `2.0.0-rc.1`"),
+    (
+        "version",
+        words.Version,
+        "`1.4.0`, `2.0.0-rc.1`; others where the application [takes them](commands.md#policyconfigure_versions)",
+    ),
     ("release", release.ReleaseRef, "`application@version`"),
     ("release", names.GivenRef, ""),
     ("line", words.Line, "1 to 500 characters on one line"),

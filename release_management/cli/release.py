@@ -37,6 +37,14 @@ Repository = Annotated[
 SOME = 20
 
 
+class Numbering(StrEnum):
+    """How an application numbers its releases."""
+
+    semver = "semver"
+    calendar = "calendar"
+    any = "any"
+
+
 class Result(StrEnum):
     """What a gate's evaluation said."""
 
@@ -49,6 +57,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Releases: create, look at, publish, attest, block.", no_args_is_help=True)
     app.add_typer(group, name="release")
     _making(group)
+    _numbering(group)
     _looking(group)
     _judging(group)
 
@@ -113,6 +122,24 @@ def _making(group: typer.Typer) -> None:
             made = opened.manager.publish(release)
         show(made)
         say(f"✔ {made.ref} is published\n  next: relman deploy {made.ref} ENV")
+
+
+def _numbering(group: typer.Typer) -> None:
+    @command(group, "versions", example="relman release versions shop calendar")
+    def versions_(
+        application: Annotated[str, typer.Argument(metavar="APP", help="An application.")],
+        scheme: Annotated[
+            Numbering, typer.Argument(metavar="semver|calendar|any", help="How it numbers its releases.")
+        ],
+    ) -> None:
+        """State how an application numbers its releases.
+
+        semver: as 1.4.0, the default. calendar: a year first, as 2026.11 or 24.04.1. any: ordered by creation.
+        """
+        with session(application, creates=True) as opened:
+            made = opened.manager.configure_versions(scheme.value)
+        show(made)
+        say(f"✔ {application} numbers its releases: {scheme.value}")
 
 
 def _looking(group: typer.Typer) -> None:

@@ -1,6 +1,6 @@
 """Component: a deployable part of an application, as a release fixes it and a slot runs it."""
 
-from release_management.domain.words import Digest, Line, Name, SemVer, Value
+from release_management.domain.words import Digest, Line, Name, Value, Version
 
 
 class Component(Value):
@@ -11,7 +11,7 @@ class Component(Value):
     """
 
     name: Name
-    version: SemVer
+    version: Version
     artifact: Line | None = None
     artifact_digest: Digest
     config: dict[str, str] = {}

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from release_management.domain.moment import Moment
 from release_management.domain.orders import Slot
-from release_management.domain.words import Line, Name, Percent, SemVer, Value
+from release_management.domain.words import Line, Name, Percent, Value, Version
 
 Condition = Literal["well", "drifted", "degraded", "down", "unknown"]
 """*well*: as intended, and it serves. *drifted*: it serves, but not as recorded. *degraded*: a part does not serve.
@@ -27,7 +27,7 @@ class SeenSlot(Value):
     """
 
     slot: Slot
-    version: SemVer | None = None
+    version: Version | None = None
     condition: Condition
     reason: Line | None = None
     wanted: Count

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from release_management.domain.moment import Moment
-from release_management.domain.words import Digest, Line, Name, Percent, Seconds, SemVer, Value
+from release_management.domain.words import Digest, Line, Name, Percent, Seconds, Value, Version
 
 Leg = Literal["forward", "rollback"]
 Slot = Name
@@ -19,7 +19,7 @@ class ProvisionSlot(Value):
 
     verb: Literal["provision"] = "provision"
     slot: Slot
-    version: SemVer
+    version: Version
     artifact: str | None = None
     artifact_digest: Digest | None = None
     config: dict[str, str] = {}

@@ -12,7 +12,7 @@ from release_management.domain.condition import Condition, SlotCondition
 from release_management.domain.configuration import Configuration
 from release_management.domain.orders import Slot
 from release_management.domain.plan import digest_of
-from release_management.domain.words import Digest, Fact, Line, Name, Percent, Refused, SemVer
+from release_management.domain.words import Digest, Fact, Line, Name, Percent, Refused, Version
 
 V = TypeVar("V")
 REMEMBERED = 50
@@ -143,7 +143,7 @@ class PlaceVersionSucceeded(Fact):
 
     NAME: ClassVar[str] = "place.version_succeeded"
     deployment: str
-    version: SemVer
+    version: Version
     components: dict[Name, Digest] | None = None
     at: str | None = None
 
@@ -156,7 +156,7 @@ class PlaceVersionWithdrawn(Fact):
 
     NAME: ClassVar[str] = "place.version_withdrawn"
     deployment: str
-    version: SemVer
+    version: Version
     withdrawn: str | None = None
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from release_management.domain.difference import Difference
-from release_management.domain.words import Digest, Line, Name, Percent, Refused, Seconds, SemVer, Value
+from release_management.domain.words import Digest, Line, Name, Percent, Refused, Seconds, Value, Version
 
 Role = Literal["stable", "candidate"]
 MAX_STEPS = 20_000
@@ -102,8 +102,8 @@ class PlannedChange(Value):
 
     target: Name
     component: Name
-    stable: SemVer | None = None
-    candidate: SemVer | None = None
+    stable: Version | None = None
+    candidate: Version | None = None
     artifact: Digest | None = None
     configuration: Digest | None = None
     differs: Annotated[tuple[Difference, ...], Field(strict=False)] = ()
@@ -130,7 +130,7 @@ class Plan(Value):
     """
 
     strategy: Name
-    version: SemVer
+    version: Version
     forward: tuple[AnyStep, ...]
     rollback: tuple[AnyStep, ...] = ()
     reversible: bool = True

@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue
 
 from release_management.domain.names import ByName, GivenName
 from release_management.domain.strategies import StrategyName, parse_options
+from release_management.domain.versions import DEFAULT, Scheme
 from release_management.domain.words import Command, Fact, Line, Name, Seconds, Value
 
 
@@ -63,7 +64,20 @@ class PolicyPipelineChosen(Fact):
     pipeline: Name
 
 
-PolicyEvent = PolicyStrategyConfigured | PolicyTriggersConfigured | PolicyGatesConfigured | PolicyPipelineChosen
+class PolicyVersionsConfigured(Fact):
+    """The application numbers its releases so from now on."""
+
+    NAME: ClassVar[str] = "policy.versions_configured"
+    versions: Scheme
+
+
+PolicyEvent = (
+    PolicyVersionsConfigured
+    | PolicyStrategyConfigured
+    | PolicyTriggersConfigured
+    | PolicyGatesConfigured
+    | PolicyPipelineChosen
+)
 
 
 # Commands
@@ -97,7 +111,19 @@ class ConfigureGates(Command):
     gates: Annotated[ByName[Gate], Field(max_length=50)]
 
 
-PolicyCommand = ConfigureStrategy | ConfigureTriggers | ConfigureGates
+class ConfigureVersions(Command):
+    """State how an application numbers its releases: `semver`, `calendar`, or `any`, which are ordered by creation.
+
+    Releases that there are stay as they are.
+    """
+
+    NAME: ClassVar[str] = "policy.configure_versions"
+    application: GivenName = "default"
+    environment: None = None
+    versions: Scheme
+
+
+PolicyCommand = ConfigureVersions | ConfigureStrategy | ConfigureTriggers | ConfigureGates
 
 
 # State
@@ -112,11 +138,14 @@ class Policy:
     triggers: tuple[TriggerCondition, ...] = ()
     gates: Mapping[str, Gate] = field(default_factory=dict)
     pipeline: str | None = None
+    versions: Scheme = DEFAULT
 
 
 def evolve(state: Policy, event: PolicyEvent) -> Policy:
     """Apply one fact."""
     match event:
+        case PolicyVersionsConfigured(versions=versions):
+            return replace(state, versions=versions)
         case PolicyStrategyConfigured(strategy=strategy, options=options):
             return replace(state, default=strategy, strategies={**state.strategies, strategy: options})
         case PolicyTriggersConfigured(conditions=conditions):
@@ -136,6 +165,8 @@ def decide(command: PolicyCommand, state: Policy) -> list[PolicyEvent]:
     """Decide on one scope."""
     event: PolicyEvent
     match command:
+        case ConfigureVersions(versions=versions):
+            event = PolicyVersionsConfigured(versions=versions)
         case ConfigureStrategy(strategy=strategy, options=options):
             parse_options(strategy, options)
             event = PolicyStrategyConfigured(strategy=strategy, options=options)

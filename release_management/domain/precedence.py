@@ -2,20 +2,26 @@
 
 from semver import Version
 
+from release_management.domain.versions import DEFAULT, Scheme, calendar_key, without_v
+
 _END = " "
 """Sorts before everything that stands in a version."""
 _NO_PRERELEASE = "~"
 """Sorts after everything that stands in a version: a release comes after its own pre-releases."""
 
 
-def order_key(version: str) -> str | None:
-    """A text that sorts as SemVer 2 §11 orders versions; None for what is no semantic version.
+def order_key(version: str, scheme: Scheme = DEFAULT) -> str | None:
+    """A text that sorts as the scheme orders versions; None for what is ordered by creation alone.
 
-    Build metadata do not count.
+    A leading `v` does not count. Semantic versions are ordered as SemVer 2 §11 says, without build metadata.
     """
-    if not Version.is_valid(version):
+    number = without_v(version)
+    if scheme == "calendar" and (key := calendar_key(number)) is not None:
+        parts, modifier = key
+        return "".join(_number(str(part)) for part in parts) + _END + modifier
+    if scheme != "semver" or not Version.is_valid(number):
         return None
-    parsed = Version.parse(version)
+    parsed = Version.parse(number)
     numbers = "".join(_number(str(number)) for number in (parsed.major, parsed.minor, parsed.patch))
     if parsed.prerelease is None:
         return numbers + _NO_PRERELEASE

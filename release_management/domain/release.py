@@ -1,4 +1,4 @@
-"""Release: `application@SemVer`, a snapshot of components, changes and pipeline. Stream `release:<app>@<version>`."""
+"""Release: `application@version`, a snapshot of components, changes and pipeline. Stream `release:<app>@<version>`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +10,7 @@ from release_management.domain.component import Component
 from release_management.domain.names import GivenName, Labelled, Written, id_of, identified
 from release_management.domain.pipeline import Stage
 from release_management.domain.plan import digest_of
+from release_management.domain.versions import Scheme, twin
 from release_management.domain.words import (
     ActorId,
     Command,
@@ -21,10 +22,10 @@ from release_management.domain.words import (
     Percent,
     Personal,
     Refused,
-    SemVer,
     Unsealed,
     Value,
-    semantic_version,
+    Version,
+    plain_version,
 )
 
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z._/-]{4,80}$")]
@@ -56,14 +57,13 @@ class ReleaseCreated(Fact):
     """The release exists. `content` is a keyed digest of everything that its creation said.
 
     `complete`: it names every component of the application, and what it does not name is given up. Older records do
-    not say so, and neither does a partial release: what those do not name stays as it is.
-
-    `label` and `component_labels`: how its creator wrote the application's and the components' names.
+    not say so, and neither does a partial release: what those do not name stays as it is. `versions` is how the
+    application numbered its releases then, where that was not semantically.
     """
 
     NAME: ClassVar[str] = "release.created"
     application: Name
-    version: SemVer
+    version: Version
     author: ActorId
     components: Annotated[tuple[Component, ...], Field(min_length=1)]
     changes: tuple[Change, ...] = ()
@@ -72,6 +72,7 @@ class ReleaseCreated(Fact):
     stages: tuple[Stage, ...] = ()
     content: Digest
     complete: Literal[True] | None = None
+    versions: Scheme | None = None
     label: Line | None = None
     component_labels: dict[Name, Line] | None = None
 
@@ -164,7 +165,7 @@ ReleaseEvent = (
 class ComponentWish(Labelled):
     """A component as people write it; the version is the release's unless given."""
 
-    version: SemVer | None = None
+    version: Version | None = None
     artifact: Line | None = None
     digest: Digest | None = None
     config: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")], str] = {}
@@ -189,7 +190,7 @@ class CreateRelease(Command):
     NAME: ClassVar[str] = "release.create"
     application: Written = "default"
     label: Line | None = None
-    version: SemVer
+    version: Version
     components: Annotated[tuple[ComponentWish, ...], Field(min_length=1, max_length=MAX_COMPONENTS)]
     changes: Annotated[tuple[ChangeWish, ...], Field(max_length=MAX_CHANGES)] = ()
     changelog: Annotated[tuple[Note, ...], Field(max_length=100)] = ()
@@ -205,7 +206,7 @@ def _release_ref(value: str) -> str:
     application, separator, version = value.partition("@")
     if not separator:
         raise ValueError(f"{value!r} names no release; write APPLICATION@VERSION, such as shop@1.4.0")
-    return f"{id_of(application)}@{semantic_version(version)}"
+    return f"{id_of(application)}@{plain_version(version)}"
 
 
 ReleaseRef = Annotated[str, StringConstraints(max_length=200), AfterValidator(_release_ref)]
@@ -390,6 +391,12 @@ def decide(command: ReleaseCommand, state: Release, actor: str) -> list[ReleaseE
             return [ReleaseUnblocked()] if state.blocked else []
         case _:
             assert_never(command)
+
+
+def same_version(application: str, version: str) -> str | None:
+    """The release whose version is the same, written otherwise: `shop@v1.0.0` for `shop@1.0.0`; None where none is."""
+    other = twin(version)
+    return None if other is None else f"{application}@{other}"
 
 
 def unknown_release(ref: str) -> str:

@@ -15,7 +15,6 @@ from pydantic import (
     Field,
     StringConstraints,
 )
-from semver import Version
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -48,10 +47,12 @@ def seconds(value: object) -> object:
 
 
 @_known
-def semantic_version(value: str) -> str:
-    """The version as it is. Raises `ValueError` where it is not SemVer 2."""
-    if not Version.is_valid(value):
-        raise ValueError(f"{value[:80]!r} is no semantic version; write MAJOR.MINOR.PATCH, such as 1.4.0 or 2.0.0-rc.1")
+def plain_version(value: str) -> str:
+    """The version as it is. Raises `ValueError` where no application could have it."""
+    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,127}", value):
+        raise ValueError(
+            f"{value[:80]!r} is no version; write at most 128 letters, digits and . + _ -, such as 1.4.0 or 2026.11"
+        )
     return value
 
 
@@ -73,7 +74,8 @@ def _id(value: str) -> str:
 
 Id = Annotated[str, AfterValidator(_id)]
 Name = Annotated[str, AfterValidator(plain_name)]
-SemVer = Annotated[str, StringConstraints(max_length=128), AfterValidator(semantic_version)]
+Version = Annotated[str, AfterValidator(plain_version)]
+"""What it must look like beyond this is up to its application, see `versions`."""
 Percent = Annotated[int, Field(ge=0, le=100)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]

@@ -31,6 +31,7 @@ from release_management.domain.moment import utc
 from release_management.domain.precedence import order_key
 from release_management.domain.record import Event, timestamp
 from release_management.domain.release import Change, ReleaseChangesAdded, ReleaseCreated, ReleaseSucceeded
+from release_management.domain.versions import DEFAULT
 from release_management.domain.words import Fact
 from release_management.projections.columns import tail
 from release_management.projections.containing import (
@@ -143,7 +144,8 @@ def fold(event: Event, rows: Rows) -> None:
 
 
 def _create(event: Event, fact: ReleaseCreated, rows: Rows) -> None:
-    parts = {component.name: order_key(component.version) for component in fact.components}
+    scheme = fact.versions or DEFAULT
+    parts = {component.name: order_key(component.version, scheme) for component in fact.components}
     release = Contents(tail(event.stream), event.position, parts, bool(fact.complete))
     orders = [order for order in parts.values() if order is not None]
     rows.put(

@@ -12,6 +12,7 @@ from release_management.domain.policy import (
     PolicyPipelineChosen,
     PolicyStrategyConfigured,
     PolicyTriggersConfigured,
+    PolicyVersionsConfigured,
 )
 from release_management.domain.record import Event
 from release_management.projections.columns import document, key, plain, tail, text
@@ -30,6 +31,7 @@ policies = Table(
     document("triggers"),
     document("gates"),
     text("pipeline"),
+    text("versions"),
     text("configured"),
 )
 
@@ -89,12 +91,14 @@ def _changed(fact: PolicyEvent, row: Row) -> dict[str, Any]:
             return {"triggers": [plain(condition) for condition in fact.conditions]}
         case PolicyGatesConfigured():
             return {"gates": {name: plain(gate) for name, gate in fact.gates.items()}}
+        case PolicyVersionsConfigured(versions=versions):
+            return {"versions": versions}
         case PolicyPipelineChosen():
             return {"pipeline": fact.pipeline}
 
 
 PROJECTION = Projection(
-    "policies", 2, (policies, pipelines), named(PolicyEvent, PipelineConfigured), keys, fold, local=True
+    "policies", 3, (policies, pipelines), named(PolicyEvent, PipelineConfigured), keys, fold, local=True
 )
 
 

@@ -230,6 +230,8 @@ def _configured(fact: Fact) -> str:
             return f"triggers: {said or 'none'}"
         case policy.PolicyGatesConfigured(gates=gates):
             return f"gates: {', '.join(sorted(gates)) or 'none'}"
+        case policy.PolicyVersionsConfigured(versions=versions):
+            return f"numbers its releases: {versions}"
         case policy.PolicyPipelineChosen(pipeline=name):
             return f"releases walk pipeline {name}"
         case CommandRefused(command=command, sender=sender, by=by):

@@ -11,7 +11,7 @@ from release_management.domain.pipeline import Pipeline
 from release_management.domain.place import Place
 from release_management.domain.place import stream as place_stream
 from release_management.domain.policy import Policy
-from release_management.domain.release import Release, unknown_release
+from release_management.domain.release import Release, same_version, unknown_release
 from release_management.domain.streams import fold
 from release_management.domain.words import Fact, Refused
 
@@ -86,6 +86,9 @@ class Desk:
         """A release that exists. Raises `Refused`."""
         state = cast(Release, self.read(f"release:{ref}"))
         if not state.version:
+            other = same_version(*ref.split("@"))
+            if other is not None and self.read(f"release:{other}").version:
+                raise Refused(f"release {ref} does not exist; {other} does, and is the same version: name that one")
             raise Refused(unknown_release(ref))
         return state
 

@@ -73,6 +73,7 @@ from release_management.domain.policy import (
     PolicyPipelineChosen,
     PolicyStrategyConfigured,
     PolicyTriggersConfigured,
+    PolicyVersionsConfigured,
     TriggerCondition,
 )
 from release_management.domain.registry import CommandRefused
@@ -176,6 +177,7 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
     ),
     ("policy:shop", PolicyGatesConfigured(gates={"load": Gate(required=True, pass_threshold=7.5), "scan": TEXTUAL})),
     ("policy:shop", PolicyPipelineChosen(pipeline="main")),
+    ("policy:shop", PolicyVersionsConfigured(versions="calendar")),
     (
         "release:shop@2.0.0",
         ReleaseCreated(

@@ -37,6 +37,7 @@ SAMPLES: tuple[Fact, ...] = (
     ),
     policy.PolicyGatesConfigured(gates={"tests": policy.Gate()}),
     policy.PolicyPipelineChosen(pipeline="main"),
+    policy.PolicyVersionsConfigured(versions="any"),
     release.ReleaseChangesAdded(
         changes=(release.Change(commit="c0ffee12", committed_at="2026-11-22T08:00:00Z"),), by=ANN
     ),

@@ -11,10 +11,11 @@ from release_management.domain.environment import ApplicationComponents, Approva
 from release_management.domain.layers import ApplicationLayer, Applications, flattened
 from release_management.domain.names import ByName, GivenName, Written, by_id, id_of, identified
 from release_management.domain.policy import Gate, TriggerCondition
-from release_management.domain.release import ChangeWish, ComponentWish
+from release_management.domain.release import MAX_CHANGES, MAX_COMPONENTS, ChangeWish, ComponentWish
 from release_management.domain.strategies import StrategyName
 from release_management.domain.tiers import Tier
-from release_management.domain.words import Line, Name, Note, Percent, Refused, SemVer, Value
+from release_management.domain.versions import Scheme
+from release_management.domain.words import Line, Name, Note, Percent, Refused, Value, Version
 
 FOR_ANCHORS = "x-"
 """At the top of the file, keys that begin so are not read; they hold what anchors name."""
@@ -70,6 +71,7 @@ class PolicyPart(Value):
     options: dict[str, JsonValue] | None = None
     strategies: dict[StrategyName, dict[str, JsonValue]] = {}
     triggers: Annotated[tuple[TriggerCondition, ...], Field(max_length=50)] | None = None
+    versions: Scheme | None = None
     gates: Annotated[ByName[Gate], Field(max_length=50)] | None = None
 
 
@@ -78,10 +80,10 @@ class ReleasePart(Value):
 
     application: Written
     label: Line | None = None
-    version: SemVer
-    components: Annotated[tuple[Written | ComponentWish, ...], Field(min_length=1, max_length=50)]
+    version: Version
+    components: Annotated[tuple[Written | ComponentWish, ...], Field(min_length=1, max_length=MAX_COMPONENTS)]
     changelog: Annotated[tuple[Note, ...], Field(max_length=100)] = ()
-    changes: Annotated[tuple[ChangeWish, ...], Field(max_length=100)] = ()
+    changes: Annotated[tuple[ChangeWish, ...], Field(max_length=MAX_CHANGES)] = ()
     draft: bool = False
     partial: bool = False
 

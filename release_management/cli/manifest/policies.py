@@ -7,6 +7,7 @@ from release_management.cli.manifest.change import Change, Row, Sent, difference
 from release_management.cli.manifest.models import Manifest, PolicyPart
 from release_management.cli.manifest.yaml_file import Place, YamlFile
 from release_management.domain.strategies import StrategyName, parse_options
+from release_management.domain.versions import DEFAULT
 from release_management.domain.words import Refused
 
 Options = Mapping[StrategyName, dict[str, Any]]
@@ -31,6 +32,14 @@ def changed_policies(
             for name in _to_send(row, default, options)
         ]
         stated = part.model_dump(mode="json", exclude_none=True)
+        if "versions" in stated:
+            if slash:
+                raise file.refusal((*place, "versions"), "they are the application's everywhere; state them there")
+            if found := differences({"versions": row.get("versions") or DEFAULT}, {"versions": stated["versions"]}):
+                details += found
+                commands.append(
+                    ("policy.configure_versions", {"application": application, "versions": stated["versions"]})
+                )
         if "triggers" in stated and (found := differences(row.get("triggers", []), stated["triggers"], "triggers")):
             details += found
             commands.append(("policy.configure_triggers", {**about, "conditions": stated["triggers"]}))

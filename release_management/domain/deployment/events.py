@@ -17,8 +17,8 @@ from release_management.domain.words import (
     Name,
     Percent,
     Personal,
-    SemVer,
     Value,
+    Version,
 )
 
 
@@ -93,7 +93,7 @@ class DeploymentPlanned(Fact):
     deployment: str
     release: str
     application: Name
-    version: SemVer
+    version: Version
     environment: Name
     targets: tuple[Name, ...]
     strategy: StrategyName

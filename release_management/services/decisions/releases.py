@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from release_management.domain import release as releases
+from release_management.domain import versions
 from release_management.domain.component import Component
 from release_management.domain.deployment.state import Phase
 from release_management.domain.plan import digest_of
@@ -17,11 +18,13 @@ from release_management.domain.release import (
     ConfigureCanary,
     CreateRelease,
     PublishRelease,
+    Release,
     ReleaseCanaryConfigured,
     ReleaseCommand,
     ReleaseCreated,
     UnblockRelease,
 )
+from release_management.domain.versions import DEFAULT, Scheme
 from release_management.domain.words import Command, Refused, Unsealed
 from release_management.services.decisions.planning import replan
 from release_management.services.desk import Desk
@@ -45,13 +48,33 @@ def create(command: CreateRelease, desk: Desk) -> None:
         stages=stages,
         content=desk.keyed_digest(said),
         complete=None if command.partial else True,
+        versions=None if policy.versions == DEFAULT else policy.versions,
         label=command.label,
         component_labels=labels or None,
     )
     ref = f"{command.application}@{command.version}"
     stream = f"release:{ref}"
-    desk.write(stream, releases.create(created, command.draft, desk.read(stream)))
+    state: Release = desk.read(stream)
+    if not state.version:
+        _check_version(command, policy.versions, desk)
+    desk.write(stream, releases.create(created, command.draft, state))
     desk.result["release"] = ref
+
+
+def _check_version(command: CreateRelease, scheme: Scheme, desk: Desk) -> None:
+    """Refuse a version that is none of the application's scheme, or that is there already in another spelling."""
+    ref = f"{command.application}@{command.version}"
+    try:
+        for version in (command.version, *(wish.version for wish in command.components if wish.version is not None)):
+            versions.check(scheme, version)
+    except ValueError as error:
+        raise Refused(f"release {ref}: {error}") from None
+    other = releases.same_version(command.application, command.version)
+    if other is not None and desk.read(f"release:{other}").version:
+        raise Refused(
+            f"release {ref} would be the same version as {other}, which exists: a leading v makes no other version; "
+            "create a new one"
+        )
 
 
 def _component(wish: ComponentWish, version: str) -> Component:

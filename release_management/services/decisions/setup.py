@@ -9,7 +9,13 @@ from release_management.domain import pipeline as pipelines
 from release_management.domain import policy as policies
 from release_management.domain.environment import ApprovalRule, ConfigureEnvironment, Environment, Target
 from release_management.domain.pipeline import ConfigurePipeline
-from release_management.domain.policy import ConfigureGates, ConfigureStrategy, ConfigureTriggers, PolicyCommand
+from release_management.domain.policy import (
+    ConfigureGates,
+    ConfigureStrategy,
+    ConfigureTriggers,
+    ConfigureVersions,
+    PolicyCommand,
+)
 from release_management.domain.words import Command, Refused
 from release_management.services.claims import collision
 from release_management.services.decisions.deployments import review_approvals
@@ -91,6 +97,7 @@ def configure_policy(command: PolicyCommand, desk: Desk) -> None:
 HANDLERS: Mapping[type[Command], Callable[[Any, Desk], None]] = {
     ConfigureEnvironment: configure_environment,
     ConfigurePipeline: configure_pipeline,
+    ConfigureVersions: configure_policy,
     ConfigureStrategy: configure_policy,
     ConfigureTriggers: configure_policy,
     ConfigureGates: configure_policy,

@@ -19,7 +19,7 @@ down, env keep, env list, env rename, env retire, env show, events tail, health,
 incident open, incident resolve,
 incident show, init, metrics dora, nats-config, projections list, projections rebuild, projections unpark,
 release add-changes, release attest, release block, release create, release list, release notes, release publish,
-release show, release unblock, serve, up
+release show, release unblock, release versions, serve, up
 """
 ID = "01a2096b-9f69-771d-80c3-d7cadc8f1a2e"
 ARGUMENTS = {
@@ -52,6 +52,7 @@ ARGUMENTS = {
     "relman release publish": ("shop@1.0.0",),
     "relman release show": ("shop@1.0.0",),
     "relman release unblock": ("shop@1.0.0",),
+    "relman release versions": ("shop", "calendar"),
 }
 WITHOUT_INSTALLATION = ("relman asyncapi", "relman init", "relman nats-config", "relman serve", "relman up")
 CODES = {"relman apply": 2, "relman down": 1, "relman release create": 1}

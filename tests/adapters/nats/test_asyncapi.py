@@ -39,6 +39,7 @@ STEP = {"deployment": ID, "leg": "forward", "step": 0}
 DATA: dict[str, dict[str, Any]] = {
     "environment.configure": {"name": "staging", "targets": [{"name": "main", "components": {}}], "approval": None},
     "pipeline.configure": {"name": "main", "application": "shop", "stages": None},
+    "policy.configure_versions": {"application": "shop", "versions": "calendar"},
     "policy.configure_strategy": {"strategy": "canary", "options": {"steps": [{"pause": {"duration": "5m"}}]}},
     "policy.configure_triggers": {"application": "shop", "conditions": []},
     "policy.configure_gates": {"application": "shop", "gates": {}},

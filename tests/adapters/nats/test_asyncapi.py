@@ -38,6 +38,8 @@ ID = "0193a5c2-7d7e-7000-8000-0000000000aa"
 STEP = {"deployment": ID, "leg": "forward", "step": 0}
 DATA: dict[str, dict[str, Any]] = {
     "environment.configure": {"name": "staging", "targets": [{"name": "main", "components": {}}], "approval": None},
+    "environment.retire": {"name": "staging", "target": "eu", "applications": ["shop"], "reason": "moved"},
+    "environment.keep": {"name": "staging", "target": "eu"},
     "pipeline.configure": {"name": "main", "application": "shop", "stages": None},
     "policy.configure_versions": {"application": "shop", "versions": "calendar"},
     "policy.configure_strategy": {"strategy": "canary", "options": {"steps": [{"pause": {"duration": "5m"}}]}},

@@ -193,7 +193,7 @@ def test_up_in_the_foreground_stops_on_a_signal_and_is_back(desk: Desk, tmp_path
     assert out.endswith("✔ stopped; nothing is left running\n")
     assert err == (
         "relman: relman.yaml was not applied: relman.yaml, line 2: environments.staging.tiers: there is no such key; "
-        "there are name, tier, order, approval, variables, targets\n"
+        "there are name, label, tier, order, approval, variables, applications, targets\n"
     )
     assert desk.children() == []
     assert desk.done("projections", "rebuild", "--json").json["rebuilt"] == "all"

@@ -8,14 +8,16 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from release_management.adapters.nats.client import NotReachableError
+from release_management.adapters.nats.client import NotReachableError, UnavailableError
 from release_management.adapters.stack.backends import Backend, connect
+from release_management.adapters.stack.patient import ANSWER_SECONDS, Patient
 from release_management.batches import adding_changes, configuring_environment, creating_release, in_batches
 from release_management.declared import Row, outdated, said_of
 from release_management.domain.names import ref_of
@@ -68,7 +70,14 @@ Time = str | date | datetime
 
 
 class NotFinishedError(TimeoutError):
-    """The deployment has neither ended nor come to wait for a person in time."""
+    """The deployment has neither ended nor come to wait for a person in time. It goes on.
+
+    `last` is the deployment as it was last seen; None where it was not seen at all.
+    """
+
+    def __init__(self, reason: str, last: Deployment | None = None) -> None:
+        super().__init__(reason)
+        self.last = last
 
 
 class ReleaseManager:
@@ -82,8 +91,9 @@ class ReleaseManager:
     those that are forked from that.
 
     Every method raises `Refused` with a sentence that says what, where, and what would be right, and
-    `NotReachableError` where nobody answers. While its PostgreSQL server is away, commands are refused and questions
-    not answered, with that reason; afterwards it goes on by itself.
+    `NotReachableError` where nobody answers. What passes by itself, such as a PostgreSQL server that is away, a restart
+    of `relman up`, or read models that are still being built, is waited for: each command and each question is tried
+    for `timeout` seconds, then `NotReachableError` says why there was no answer.
     """
 
     def __init__(
@@ -93,13 +103,15 @@ class ReleaseManager:
         *,
         actor: str | None = None,
         store: str | None = None,
+        timeout: float = ANSWER_SECONDS,
     ) -> None:
         self.application, self._written = named("application", application), application
         self._actor = None if actor is None else text("actor", actor)
         address = data_address(data)
         self._temporary = tempfile.mkdtemp(prefix="relman-") if address == ":memory:" else None
         try:
-            self._opened: Backend | None = connect(self._temporary or address, may_start=True, store=store)
+            backend = connect(self._temporary or address, may_start=True, store=store)
+            self._opened: Patient | None = Patient(backend, timeout)
         except BaseException:
             if self._temporary is not None:
                 shutil.rmtree(self._temporary, ignore_errors=True)
@@ -117,7 +129,7 @@ class ReleaseManager:
         """A manager on a backend that the caller opened and closes; `sender` is the program that its records name."""
         manager = cls.__new__(cls)
         manager.application, manager._written = named("application", application), application
-        manager._opened = backend
+        manager._opened = backend if isinstance(backend, Patient) else Patient(backend)
         manager._actor = None if actor is None else text("actor", actor)
         manager._owns, manager._temporary, manager._last = False, None, 0
         manager._sender, manager._process = sender, os.getpid()
@@ -148,7 +160,7 @@ class ReleaseManager:
         self.close()
 
     @property
-    def _backend(self) -> Backend:
+    def _backend(self) -> Patient:
         if self._opened is None:
             raise RuntimeError("this ReleaseManager was closed; make another one")
         if self._process != os.getpid():
@@ -412,15 +424,33 @@ class ReleaseManager:
 
     def wait(self, deployment: Deployment | str, timeout: float = 600.0) -> Deployment:
         """Wait until it has ended, or waits for a person. Raises `NotFinishedError` after `timeout` seconds."""
+        deque(self.watch(deployment, timeout), maxlen=0)
+        return self.deployment(deployment)
+
+    def watch(
+        self, deployment: Deployment | str, timeout: float = 600.0, every: float = POLL_SECONDS
+    ) -> Iterator[Deployment]:
+        """The deployment as it is now, and again every so many seconds, until it has ended or waits for a person.
+
+        What keeps everybody from answering is waited out. Raises `NotFinishedError` after `timeout` seconds.
+        """
         deadline = time.monotonic() + timeout
+        last = deployment if isinstance(deployment, Deployment) else None
         while True:
-            self._backend.start_road()
-            now = self._standing(_id(deployment))
-            if now.ended is not None or now.awaits_person or now.phase == "Planned":
-                return self.deployment(deployment)
+            try:
+                with self._backend.until(deadline):
+                    self._backend.start_road()
+                    last = self.deployment(deployment) if last is None else self.refreshed(last)
+            except UnavailableError as error:
+                known = "" if last is None else f"; it was {last.phase} when it was last seen"
+                reason = f"deployment {_id(deployment)} goes on, and nobody could say how it is{known}: {error}"
+                raise NotFinishedError(reason, last) from error
+            yield last
+            if last.ended is not None or last.awaits_person or last.phase == "Planned":
+                return
             if time.monotonic() > deadline:
-                raise NotFinishedError(f"deployment {now.id} is {now.phase} after {timeout:g} s")
-            time.sleep(POLL_SECONDS)
+                raise NotFinishedError(f"deployment {last.id} is {last.phase} after {timeout:.2g} s; it goes on", last)
+            time.sleep(every)
 
     def promote(self, deployment: Deployment | str, full: bool = False) -> Deployment:
         """End the pause that the deployment is in; `full` skips all that are left."""
@@ -647,7 +677,7 @@ class ReleaseManager:
             outcome = self._backend.ask(wish)
         except NotUnderstood as error:
             raise Refused(f"{command}: {error}") from None
-        if outcome.refused or outcome.status in ("refused", "busy"):
+        if outcome.refused or outcome.status == "refused":
             raise Refused(outcome.reason or f"{command} was refused", outcome.verdicts)
         self._last = max(self._last, outcome.last)
         return outcome

@@ -115,7 +115,8 @@ def _relman(
     """Plan, approve, deploy, watch, roll back and prove releases.
 
     --data, --as and --json may stand before or after the command. Exit codes: 0 done, 1 refused (the reason is on
-    stderr), 2 usage, 3 not reachable.
+    stderr), 2 usage, 3 not reachable, 4 not finished in time. What passes by itself, such as a restart, is waited for,
+    30 seconds unless a command says otherwise; what is waited for is said on stderr.
     """
     refine(data, actor, json)
 

@@ -1,16 +1,19 @@
 """`relman deploy`."""
 
+import time
 from typing import Annotated, Any
 
 import typer
 
 from release_management.cli.command import command
+from release_management.cli.errors import TimedOut
 from release_management.cli.follow import conclude, follow
 from release_management.cli.output import All, say, show
 from release_management.cli.release import Ref
 from release_management.cli.session import application_of, session
 from release_management.services.strict_json import KeyTwiceError, read_json
 
+WAIT_SECONDS = 600.0
 _EXAMPLE = """relman deploy shop@1.0.0 staging --wait
 relman deploy shop@1.1.0 production --strategy canary --set initial_traffic=5 --set interval=30s --dry-run"""
 
@@ -45,14 +48,19 @@ def register(app: typer.Typer) -> None:
         redeploy: Annotated[
             bool, typer.Option("--redeploy", help="Bring again what runs already, to repair it.")
         ] = False,
-        timeout: Annotated[float, typer.Option("--timeout", min=0, metavar="SECONDS", help="How long to wait.")] = 600,
+        timeout: Annotated[
+            float | None,
+            typer.Option("--timeout", min=0, metavar="SECONDS", help="How long to wait, with --wait.  [default: 600]"),
+        ] = None,
     ) -> None:
         """Carry a release out in an environment.
 
         It begins as soon as the rules allow. What runs already with the same configuration, or is on its way, is not
         deployed twice; --redeploy brings it again. With --wait the exit code is 0 when it succeeded or waits for a
-        person, else 1.
+        person, 4 when the time is over, which the deployment does not mind, else 1.
         """
+        _refuse_what_has_no_effect(dry_run, wait=wait, supersede=supersede, timeout=timeout)
+        seconds = WAIT_SECONDS if timeout is None else timeout
         given = dict(_option(each) for each in options or ())
         with session(application_of(release)) as opened:
             if dry_run:
@@ -63,11 +71,30 @@ def register(app: typer.Typer) -> None:
                 say("it may not be deployed now" if stops else f"next: relman deploy {release} {environment}{again}")
                 return
             opened.backend.start_road()
-            deployment = opened.manager.deploy(release, environment, strategy, given, supersede, redeploy)
-            if wait and not deployment.already_so:
-                follow(opened.manager, deployment, timeout)
-            else:
+            if not wait:
+                conclude(opened.manager.deploy(release, environment, strategy, given, supersede, redeploy))
+                return
+            from release_management.adapters.nats.client import UnavailableError
+
+            began = time.monotonic()
+            try:
+                with opened.backend.until(began + seconds):
+                    deployment = opened.manager.deploy(release, environment, strategy, given, supersede, redeploy)
+            except UnavailableError as error:
+                again = "relman deployment list tells; the same command again deploys nothing twice"
+                raise TimedOut(f"it is not known whether the deployment was taken in ({again}): {error}") from error
+            if deployment.already_so:
                 conclude(deployment)
+            else:
+                follow(opened.manager, deployment, max(0.0, began + seconds - time.monotonic()))
+
+
+def _refuse_what_has_no_effect(dry_run: bool, *, wait: bool, supersede: bool, timeout: float | None) -> None:
+    if timeout is not None and not wait:
+        raise typer.BadParameter("it says how long --wait waits; add --wait, or leave it out", param_hint="--timeout")
+    for given, name in ((wait, "--wait"), (supersede, "--supersede")):
+        if dry_run and given:
+            raise typer.BadParameter("--dry-run records nothing, so that this has no effect", param_hint=name)
 
 
 def _option(text: str) -> tuple[str, Any]:

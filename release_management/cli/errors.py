@@ -1,4 +1,4 @@
-"""What went wrong, as one sentence and an exit code: 1 refused, 2 usage, 3 not reachable."""
+"""What went wrong, as one sentence and an exit code: 1 refused, 2 usage, 3 not reachable, 4 not finished in time."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import typer
 from release_management.cli.output import printable
 from release_management.cli.settings import settings
 
-REFUSED, USAGE, UNREACHABLE, INTERRUPTED, PIPE_CLOSED = 1, 2, 3, 130, 141
+REFUSED, USAGE, UNREACHABLE, TIMED_OUT, INTERRUPTED, PIPE_CLOSED = 1, 2, 3, 4, 130, 141
 
 
 class Failed(Exception):
@@ -22,6 +22,10 @@ class Failed(Exception):
         """`reason` is one sentence for a person."""
         super().__init__(reason)
         self.details = details
+
+
+class TimedOut(Failed):
+    """What was waited for did not happen in time, and may still happen."""
 
 
 @contextmanager
@@ -45,7 +49,7 @@ def answered() -> Iterator[None]:
 
 
 def exit_code(error: Exception) -> int | None:
-    """1 or 3 for an error that can be expected; None for a mistake of ours, and for those that typer reports."""
+    """1, 3 or 4 for an error that can be expected; None for a mistake of ours, and for those that typer reports."""
     from sqlalchemy.exc import DBAPIError
 
     from release_management.adapters.event_store import EventStoreError
@@ -62,6 +66,8 @@ def exit_code(error: Exception) -> int | None:
 
     if isinstance(error, NotReachableError | BusAwayError | ConnectionError):
         return UNREACHABLE
+    if isinstance(error, TimedOut | NotFinishedError):
+        return TIMED_OUT
     refusals = (
         Failed,
         Refused,
@@ -73,7 +79,6 @@ def exit_code(error: Exception) -> int | None:
         ReadModelError,
         NatsServerError,
         NotStartedError,
-        NotFinishedError,
         BusError,
         BusUnfitError,
         DBAPIError,
@@ -98,9 +103,14 @@ def report(reason: str, code: int, *, json_too: bool, **details: Any) -> None:
     """Say it on stderr, and as a JSON object on stdout where JSON is wanted."""
     print(printable(f"relman: {reason}"), file=sys.stderr)
     if json_too:
-        kind = {USAGE: "usage", UNREACHABLE: "unreachable"}.get(code, "refused")
+        kind = {USAGE: "usage", UNREACHABLE: "unreachable", TIMED_OUT: "timeout"}.get(code, "refused")
         error = {"kind": kind, "reason": reason, "exit": code, **details}
         print(json.dumps({"error": error}, ensure_ascii=False, indent=2), flush=True)
+
+
+def notice(text: str) -> None:
+    """Say on stderr what is going on."""
+    print(printable(f"relman: {text}"), file=sys.stderr, flush=True)
 
 
 def _details(error: Exception) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from release_management.cli.errors import Failed
+from release_management.cli.errors import Failed, TimedOut
 from release_management.cli.next_step import next_step, standing
 from release_management.cli.output import plain, printable, say, show
 from release_management.cli.settings import settings
@@ -27,21 +27,24 @@ MARKS = {"done": "✔", "failed": "✗", "errored": "✗", "waiting": "…", "sk
 
 
 def follow(manager: "ReleaseManager", deployment: "Deployment", timeout: float) -> None:
-    """Print every step as it happens, then how it stands. Raises `Failed` where it did not end well, or not in time."""
+    """Print every step as it happens, then how it stands. Raises `Failed` where it did not end well.
+
+    Raises `TimedOut` where it has not ended in time.
+    """
+    from release_management.manager import NotFinishedError
+
     began = time.monotonic()
     told = _Told()
     with _progress() as status:
-        while True:
-            told.tell(deployment)
-            if deployment.ended is not None or deployment.awaits_person:
-                break
-            if time.monotonic() - began > timeout:
-                reason = f"deployment {deployment.id} is {deployment.phase} after {timeout:g} s; it goes on"
-                raise Failed(f"{reason}; see: {next_step(deployment)}", deployment=plain(deployment))
-            if status is not None:
-                status.update(_line(_at_work(deployment, time.monotonic() - began)))
-            time.sleep(LOOK_SECONDS)
-            deployment = manager.refreshed(deployment)
+        told.tell(deployment)
+        try:
+            for seen in manager.watch(deployment, timeout, LOOK_SECONDS):
+                deployment = seen
+                told.tell(deployment)
+                if status is not None:
+                    status.update(_line(_at_work(deployment, time.monotonic() - began)))
+        except NotFinishedError as error:
+            raise TimedOut(f"{error}; see: {next_step(deployment)}", deployment=plain(deployment)) from error
     conclude(deployment, time.monotonic() - began)
 
 

@@ -1,7 +1,6 @@
 """The way from a command to an installation: a client where one runs, else the folder itself."""
 
 import socket
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,15 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from release_management.cli.errors import notice
 from release_management.cli.settings import settings
 
 if TYPE_CHECKING:
     from release_management.adapters.nats.client import NotReachableError
     from release_management.adapters.stack.backends import Backend
+    from release_management.adapters.stack.patient import Patient
     from release_management.manager import ReleaseManager
 
-BUSY_SECONDS = 10.0
-LOOK_SECONDS = 0.05
+BUSY_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Session:
     """An installation: `manager` for its use cases, `backend` for what has none."""
 
     manager: "ReleaseManager"
-    backend: "Backend"
+    backend: "Patient"
 
     def query(self, name: str, **params: Any) -> list[dict[str, Any]]:
         """A query's rows; parameters that are None are left out."""
@@ -48,9 +48,10 @@ def session(application: str = "default", *, creates: bool = False) -> Iterator[
 
     Raises `NotReachableError`.
     """
+    from release_management.adapters.stack.patient import Patient
     from release_management.manager import ReleaseManager
 
-    backend = _open(settings().data, creates)
+    backend = Patient(_open(settings().data, creates), tell=notice)
     try:
         yield Session(ReleaseManager.on(backend, application, actor=settings().actor, sender="relman"), backend)
     finally:
@@ -90,30 +91,31 @@ def bus_url(folder: Path) -> str | None:
 
 
 def _open(data: str, creates: bool) -> "Backend":
-    """A backend that answers. A folder that another command holds for a moment is waited for."""
-    from release_management.adapters.nats.client import NotReachableError
+    """A backend that answers, once no other command holds the folder and the store is there."""
+    from release_management.adapters.nats.client import NotReachableError, UnavailableError
     from release_management.adapters.stack.backends import connect
     from release_management.adapters.stack.client import Client
+    from release_management.adapters.stack.patient import ANSWER_SECONDS, Waiting
+    from release_management.services.ports import LogUnavailableError
 
     if not creates and is_empty(data):
         raise nothing_there(data)
-    deadline = time.monotonic() + BUSY_SECONDS
+    waiting = Waiting(notice)
     while True:
         try:
             backend = connect(data, may_start=False)
-        except NotReachableError:
-            if time.monotonic() > deadline:
-                raise
-        else:
             if not isinstance(backend, Client) or "://" in data or _listens(bus_url(Path(data))):
+                waiting.is_over()
                 return backend
             backend.close()
-            if time.monotonic() > deadline:
-                pid = holder(Path(data)) or "another program"
-                raise NotReachableError(
-                    f"the folder {data} is in use by process {pid}, which answers nobody; end it, or start relman up"
-                )
-        time.sleep(LOOK_SECONDS)
+            pid = holder(Path(data)) or "another program"
+            raise UnavailableError(
+                f"the folder {data} is in use by process {pid}, which answers nobody; end it, or start relman up"
+            )
+        except LogUnavailableError as error:
+            waiting.goes_on(UnavailableError(str(error)), waiting.began + ANSWER_SECONDS)
+        except NotReachableError as error:
+            waiting.goes_on(error, waiting.began + BUSY_SECONDS)
 
 
 def _listens(url: str | None) -> bool:

@@ -40,6 +40,10 @@ class QueryNotUnderstood(Exception):
     """A query that does not exist, or whose parameters are wrong. The text goes to the caller."""
 
 
+class NotAnsweredNow(Exception):
+    """A query that cannot be answered at this moment. The text, which says why, goes to the caller, who asks again."""
+
+
 class Gateway(Protocol):
     """The one writer: a wish goes in, its outcome comes out."""
 

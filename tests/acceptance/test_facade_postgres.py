@@ -1,5 +1,6 @@
 """`ReleaseManager` that owns its folder and keeps its events in PostgreSQL: the server goes away and comes back."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -9,7 +10,7 @@ import psutil
 import psycopg
 import pytest
 
-from release_management import NotReachableError, Refused, ReleaseManager
+from release_management import NotFinishedError, NotReachableError, Refused, ReleaseManager
 from release_management.adapters.event_store.postgres import PostgresEventLog
 from release_management.domain.registry import Registry
 from release_management.services.ports import Lease
@@ -63,12 +64,12 @@ def labels(store: str) -> list[str]:
 def test_a_server_that_was_away_is_used_again_without_a_hand(
     tmp_path: Path, store: str, server: PostgresServer
 ) -> None:
-    with ReleaseManager("shop", data=tmp_path / "data", store=store) as shop:
+    with ReleaseManager("shop", data=tmp_path / "data", store=store, timeout=0.5) as shop:
         label(shop, "before")
         server.stop()
         for _ in range(3):
             began = time.monotonic()
-            with pytest.raises(Refused, match="cannot be used now"):
+            with pytest.raises(NotReachableError, match="cannot be used now"):
                 label(shop, "away")
             with pytest.raises(NotReachableError, match="cannot be used now"):
                 shop.environments()
@@ -80,6 +81,41 @@ def test_a_server_that_was_away_is_used_again_without_a_hand(
 
         assert [one.label for one in shop.environments()] == ["after"]
         assert labels(store) == ["before", "after"]
+
+
+def test_a_command_a_question_and_a_wait_last_through_a_restart(
+    site: Installation, store: str, server: PostgresServer
+) -> None:
+    with ReleaseManager("shop", data=site.folder, store=store) as shop:
+        shop.configure_environments({"staging": site.target("web")})
+        deployment = shop.deploy(shop.create_release("1.0.0", ["web"]), "staging")
+        coming = threading.Timer(3.0, server.start)
+        server.stop()
+        coming.start()
+        try:
+            label(shop, "meanwhile")
+            assert [one.label for one in shop.environments()] == ["meanwhile"]
+            assert shop.wait(deployment, 60).succeeded
+        finally:
+            coming.join()
+
+
+def test_a_wait_that_is_over_while_nobody_answers_says_what_was_seen_last(
+    site: Installation, store: str, server: PostgresServer
+) -> None:
+    with ReleaseManager("shop", data=site.folder, store=store) as shop:
+        shop.configure_environments({"staging": site.target("web")})
+        shop.configure_deployment_strategy("canary", canary(25, pause=2))
+        shop.wait(shop.deploy(shop.create_release("1.0.0", ["web"]), "staging"), 60)
+        deployment = shop.deploy(shop.create_release("1.1.0", ["web"]), "staging")
+        server.stop()
+        with pytest.raises(NotFinishedError, match=rf"{deployment.id} goes on.*when it was last seen") as over:
+            shop.wait(deployment, 1.0)
+        assert over.value.last is not None
+        assert over.value.last.ended is None
+
+        server.start()
+        assert shop.wait(deployment, 60).succeeded
 
 
 def test_a_restart_that_nobody_notices_costs_nothing(tmp_path: Path, store: str, server: PostgresServer) -> None:
@@ -97,7 +133,7 @@ def test_a_restart_that_nobody_notices_costs_nothing(tmp_path: Path, store: str,
 def test_a_deployment_stands_still_while_the_server_is_away_and_goes_on(
     site: Installation, store: str, server: PostgresServer
 ) -> None:
-    with ReleaseManager("shop", data=site.folder, store=store) as shop:
+    with ReleaseManager("shop", data=site.folder, store=store, timeout=3.0) as shop:
         shop.configure_environments({"staging": site.target("web")})
         shop.configure_deployment_strategy("canary", canary(25, pause=None))
         assert shop.wait(shop.deploy(shop.create_release("1.0.0", ["web"]), "staging", strategy="recreate")).succeeded
@@ -108,7 +144,7 @@ def test_a_deployment_stands_still_while_the_server_is_away_and_goes_on(
         server.stop()
         time.sleep(3)  # long enough for everything to notice
         began = time.monotonic()
-        with pytest.raises(Refused, match="cannot be used now"):
+        with pytest.raises(NotReachableError, match="cannot be used now"):
             shop.send("deployment.promote", {"deployment": going.id})
         assert time.monotonic() - began < 5
         assert sorted(site.deployed()) == serving, "what was deployed serves on"
@@ -126,7 +162,7 @@ def test_who_was_followed_says_so_and_takes_over_again_when_the_other_has_gone(
     tmp_path: Path, store: str, server: PostgresServer
 ) -> None:
     with (
-        ReleaseManager("shop", data=tmp_path / "data", store=store) as shop,
+        ReleaseManager("shop", data=tmp_path / "data", store=store, timeout=1.0) as shop,
         closing(PostgresEventLog.open(store, Registry().knows)) as elsewhere,
     ):
         label(shop, "before")
@@ -153,7 +189,7 @@ def follow(log: PostgresEventLog, store: str) -> Lease:
 
 
 def is_told(shop: ReleaseManager, reason: str) -> bool:
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(NotReachableError) as refusal:
         label(shop, "not decided here")
     return reason in str(refusal.value)
 

@@ -101,7 +101,7 @@ CHANNELS = (
         ("client",),
         tuple(f"query.{name}" for name in QUERIES),
         _named("query", QUERIES, "The query's name."),
-        answers=("rows", "part", "failed"),
+        answers=("rows", "part", "failed", "notNow"),
         group=GROUP,
     ),
     Channel(
@@ -458,6 +458,9 @@ def _small() -> dict[str, Json]:
         "unknown": _object({"status": {"const": "unknown"}}),
         "notUnderstood": _object({"status": {"const": "not_understood"}, "reason": text}),
         "failed": _object({"error": text}),
+        "notNow": _object(
+            {"error": text, "retry": {"const": True, "description": "The same query will be answered later."}}
+        ),
         "rows": _object({"answer": {"type": "array", "items": {"type": "object"}}}),
         "part": _object(
             {

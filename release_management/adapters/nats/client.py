@@ -17,7 +17,7 @@ from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, R
 from release_management.adapters.nats.parts import whole
 from release_management.adapters.nats.publishing import publish_patiently
 from release_management.adapters.nats.pulling import Puller
-from release_management.adapters.nats.questions import actor_header, ask, cloudevent, read_outcome
+from release_management.adapters.nats.questions import actor_header, ask, ask_once, cloudevent, read_outcome
 from release_management.domain.record import Recorded
 from release_management.domain.record import dataref as named
 from release_management.services.bus import BusAwayError, BusError, QueryNotUnderstood
@@ -34,13 +34,22 @@ class NotReachableError(Exception):
     """Nobody answered in time. What was asked may or may not have happened; ask again with the same id."""
 
 
+class UnavailableError(NotReachableError):
+    """Nobody can answer at this moment; the text says why. It passes: the same, asked again, will be answered."""
+
+
+class NoConnectionError(UnavailableError):
+    """There is no connection to the bus, and there was none before."""
+
+
 class BusClient:
     """One caller's connection to the bus, opened at the first use and kept.
 
-    `timeout` is how long a question is tried, in seconds, across lost connections and restarts of what answers it.
+    `timeout` is how long a question is tried, in seconds, across lost connections and restarts of what answers it;
+    None: it is tried once, and who asks tries again.
     """
 
-    def __init__(self, url: str, *, name: str = "relman client", timeout: float = 10.0) -> None:
+    def __init__(self, url: str, *, name: str = "relman client", timeout: float | None = 10.0) -> None:
         self._url = url
         self._name = name
         self._timeout = timeout
@@ -71,7 +80,7 @@ class BusClient:
         connection = await self._connected()
         try:
             subject = f"{streams.COMMAND_SUBJECTS}.{wish.command}"
-            await publish_patiently(connection, subject, cloudevent(wish), headers, self._timeout)
+            await publish_patiently(connection, subject, cloudevent(wish), headers, self._timeout or PATIENCE_SECONDS)
         except BusAwayError as error:
             raise NotReachableError(f"the command was not queued: {error}") from error
 
@@ -156,6 +165,15 @@ class BusClient:
                 if (record := recorded(message)) is not None:
                     yield record
 
+    async def connect(self) -> None:
+        """Connect now rather than at the first use. Raises `NotReachableError`."""
+        await self._connected()
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the connection is lost, or was never there."""
+        return self._connection is None or not self._connection.is_connected
+
     async def close(self) -> None:
         """Close the connection, also where it is lost. Safe to repeat."""
         connection, self._connection = self._connection, None
@@ -175,9 +193,12 @@ class BusClient:
         async with self._connecting:
             if self._connection is None or self._connection.is_closed:
                 try:
-                    self._connection = await connect(self._url, self._name, min(self._timeout, CONNECT_SECONDS))
+                    patience = CONNECT_SECONDS if self._timeout is None else min(self._timeout, CONNECT_SECONDS)
+                    self._connection = await connect(self._url, self._name, patience)
                 except BusAwayError as error:
-                    raise NotReachableError(f"{error}; is `relman up` running?") from error
+                    if "Authorization" in str(error):
+                        raise NotReachableError("the bus is there, and does not take this user and password") from None
+                    raise NoConnectionError(f"{error}; is `relman up` running?") from error
             return self._connection
 
     async def _request(
@@ -185,9 +206,11 @@ class BusClient:
     ) -> dict[str, Any]:
         connection = await self._connected()
         try:
+            if self._timeout is None:
+                return await ask_once(connection, subject, payload, headers, patience=patience)
             return await ask(connection, subject, payload, headers, timeout=self._timeout, patience=patience)
         except BusAwayError as error:
-            raise NotReachableError(f"{error}; is `relman up` running?") from error
+            raise UnavailableError(f"{error}; is `relman up` running?") from error
 
 
 def _unless_misunderstood(reply: dict[str, Any]) -> dict[str, Any]:
@@ -197,6 +220,8 @@ def _unless_misunderstood(reply: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unless_error(reply: dict[str, Any]) -> dict[str, Any]:
+    if reply.get("retry"):
+        raise UnavailableError(reply["error"])
     if "error" in reply:
         raise QueryNotUnderstood(reply["error"])
     return reply

@@ -15,7 +15,7 @@ from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.parts import PART, part
 from release_management.domain.words import Value, explain
 from release_management.services import measures
-from release_management.services.bus import QueryNotUnderstood
+from release_management.services.bus import NotAnsweredNow, QueryNotUnderstood
 
 GROUP = "projectors"
 
@@ -36,9 +36,12 @@ class Question(Value):
 class QueryService:
     """Serves `relman.ask.query.<name>`: `{"answer": …}`, or `{"error": "what is wrong"}`. Several share the queries.
 
+    Where `"retry": true` stands beside the error the query is right, and the same one will be answered later.
+
     Who asks with an `offset` is given a long answer in parts.
 
-    `answer` gets the name, the parameters and the position; it raises `QueryNotUnderstood` with a text for the caller.
+    `answer` gets the name, the parameters and the position; it raises `QueryNotUnderstood` or `NotAnsweredNow` with a
+    text for the caller.
     """
 
     def __init__(
@@ -66,11 +69,13 @@ class QueryService:
             return _error(f"the query is not understood: {explain(error)}")
         except QueryNotUnderstood as error:
             return _error(str(error))
+        except NotAnsweredNow as error:
+            return _error(str(error), retry=True)
         except Exception:
             measures.QUERIES.labels(name, "failed").inc()
             _log.exception("query failed", name=name)
             return _error(f"the query {name!r} failed; the log says why")
 
 
-def _error(text: str) -> bytes:
-    return json.dumps({"error": text}).encode()
+def _error(text: str, *, retry: bool = False) -> bytes:
+    return json.dumps({"error": text} | ({"retry": True} if retry else {})).encode()

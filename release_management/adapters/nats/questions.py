@@ -25,27 +25,46 @@ async def ask(
     timeout: float,
     patience: float,
 ) -> dict[str, Any]:
-    """The answer to a question, asked again where `patience` seconds bring none, or nobody listens.
+    """The answer to a question, asked again where `patience` seconds bring none, nobody listens, or it says "retry".
 
     Raises `BusAwayError` after `timeout` seconds, and `NotUnderstood` where the message is too long for the bus.
     """
     deadline = time.monotonic() + timeout
     while True:
+        left = max(deadline - time.monotonic(), 0.001)
+        is_last = time.monotonic() + RETRY_SECONDS >= deadline
         try:
-            left = max(deadline - time.monotonic(), 0.001)
-            reply = await connection.request(
-                subject, payload, timeout=min(left, patience), headers=None if headers is None else dict(headers)
-            )
-        except nats.errors.MaxPayloadError:
-            raise NotUnderstood(f"the message has {len(payload):,} bytes, which is more than the bus carries") from None
-        except AWAY as error:
+            answer = await ask_once(connection, subject, payload, headers, patience=min(left, patience))
+        except BusAwayError as error:
             if time.monotonic() + RETRY_SECONDS >= deadline:
-                silence = "nobody listens" if isinstance(error, nats.errors.NoRespondersError) else "no answer"
-                raise BusAwayError(f"{silence} on {subject} within {timeout:g} s") from error
-            await asyncio.sleep(RETRY_SECONDS)
+                raise BusAwayError(f"{error} within {timeout:g} s") from error
         else:
-            answer: dict[str, Any] = json.loads(reply.data)
-            return answer
+            if not answer.get("retry") or is_last:
+                return answer
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def ask_once(
+    connection: Connection,
+    subject: str,
+    payload: bytes,
+    headers: Mapping[str, str] | None = None,
+    *,
+    patience: float,
+) -> dict[str, Any]:
+    """The answer to a question that is asked once. Raises `BusAwayError`, and `NotUnderstood` as `ask` does."""
+    try:
+        if not connection.is_connected:
+            raise BusAwayError(f"the connection to the bus is lost, and no answer on {subject}")
+        carried = None if headers is None else dict(headers)
+        reply = await connection.request(subject, payload, timeout=patience, headers=carried)
+    except nats.errors.MaxPayloadError:
+        raise NotUnderstood(f"the message has {len(payload):,} bytes, which is more than the bus carries") from None
+    except AWAY as error:
+        silence = "nobody listens" if isinstance(error, nats.errors.NoRespondersError) else "no answer"
+        raise BusAwayError(f"{silence} on {subject}") from error
+    answer: dict[str, Any] = json.loads(reply.data)
+    return answer
 
 
 def read_outcome(reply: dict[str, Any]) -> Outcome:

@@ -8,15 +8,17 @@ from pydantic import JsonValue
 
 from release_management.adapters.home import Home
 from release_management.adapters.nats.queries import QueryService
-from release_management.adapters.read_model import ReadModelError
+from release_management.adapters.read_model import TROUBLE, ReadModelError
 from release_management.adapters.roles.bus import on_bus
 from release_management.adapters.roles.health import Health
+from release_management.adapters.roles.passing import line
 from release_management.adapters.roles.store import on_store
 from release_management.adapters.stack.reading import Reading
 from release_management.adapters.stack.waiting import PatientReading
 from release_management.domain.registry import Registry
 from release_management.services import measures
-from release_management.services.ports import EventLog
+from release_management.services.bus import NotAnsweredNow
+from release_management.services.ports import EventLog, LogUnavailableError
 from release_management.services.threads import in_thread
 
 LOOK_SECONDS = 1.0
@@ -70,7 +72,10 @@ class Answering:
 
     async def _answer(self, name: str, params: dict[str, Any], after: int) -> JsonValue:
         with measures.QUERY_SECONDS.time():
-            return cast(JsonValue, await self._patient.ask(name, params, after))
+            try:
+                return cast(JsonValue, await self._patient.ask(name, params, after))
+            except (LogUnavailableError, *TROUBLE) as error:
+                raise NotAnsweredNow(f"the store cannot be used now ({line(str(error))})") from error
 
 
 def _look(reading: Reading, log: EventLog, health: Health) -> None:

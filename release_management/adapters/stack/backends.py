@@ -30,7 +30,7 @@ class Backend(Protocol):
         ...
 
     def query(self, name: str, params: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
-        """A query's rows, once the log was taken in up to `after`. Raises `QueryNotUnderstood`."""
+        """A query's rows, once the log was taken in up to `after`. Raises `QueryNotUnderstood`, `NotReachableError`."""
         ...
 
     def start_road(self) -> None:

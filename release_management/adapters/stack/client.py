@@ -2,19 +2,24 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from release_management.adapters.nats.client import BusClient, NotReachableError
+from release_management.adapters.nats.client import BusClient, NotReachableError, UnavailableError
 from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
+from release_management.adapters.nats.urls import read_url
 from release_management.adapters.stack.loop import LoopThread
 from release_management.domain.record import Recorded
 from release_management.services.bus import BusError
+from release_management.services.ports import LogUnavailableError
 from release_management.services.wishes import Outcome, Wish
 
 PROGRESS_SECONDS = 30.0
 """For how long the bus may bring none of the records that it should have."""
+LOOK_SECONDS = 1.0
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from release_management.adapters.read_model import Progress, Unparked
@@ -26,56 +31,89 @@ class MissingRecordsError(BusError):
 
 
 class Client:
-    """A client over the bus of an installation that runs elsewhere."""
+    """A client over the bus of an installation that runs elsewhere. It asks everything once: see `Patient`."""
 
     verifies_user = False
 
     def __init__(self, url: str, folder: Path | None = None) -> None:
         """`folder`: where the installation keeps its data, if that is on this machine."""
         self._loop = LoopThread("bus client")
-        self._bus = BusClient(url)
+        self._url = url
+        self._bus = BusClient(url, timeout=None)
         self._folder = folder
         self._last = 0
 
     def ask(self, wish: Wish) -> Outcome:
         """Ask over the bus."""
-        outcome = self._loop.run(self._bus.ask(wish))
+        outcome = self._run(lambda bus: bus.ask(wish))
         self._last = max(self._last, outcome.last)
         return outcome
 
     def query(self, name: str, params: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
         """Ask over the bus; the answer has taken in whatever was asked for through this client."""
-        return cast(list[dict[str, Any]], self._loop.run(self._bus.query(name, params, max(after, self._last))))
+        position = max(after, self._last)
+        return cast(list[dict[str, Any]], self._run(lambda bus: bus.query(name, params, position)))
 
     def start_road(self) -> None:
         """It runs there."""
 
     def dead_letters(self, limit: int) -> list[DeadLetter]:
         """Ask over the bus."""
-        return self._loop.run(self._bus.dead_letters(limit))
+        return self._run(lambda bus: bus.dead_letters(limit))
 
     def dead_letter(self, id: int) -> OpenedLetter | None:
         """Ask over the bus."""
-        return self._loop.run(self._bus.dead_letter(id))
+        return self._run(lambda bus: bus.dead_letter(id))
 
     def replay_dead_letters(self, ids: Sequence[int]) -> list[Replay]:
         """Ask over the bus."""
-        return self._loop.run(self._bus.replay_dead_letters(ids))
+        return self._run(lambda bus: bus.replay_dead_letters(ids))
 
     def records(self, after: int, *, follow: bool) -> Iterator[Recorded]:
         """The published events with `follow`; else the log itself where it is at hand, or all that the bus has of it.
 
         Without `follow` raises `MissingRecordsError` where the bus does not have all of it any more, and
-        `NotReachableError` where it brings nothing more.
+        `NotReachableError` where it brings nothing more. Raises `UnavailableError` where the bus or the log is away.
         """
         if follow:
-            events = self._bus.events(after)
-            while True:
-                yield self._loop.run(anext(events))
+            yield from self._followed(after)
         elif self._folder is not None:
             yield from _read_here(self._folder, after)
         else:
             yield from self._published(after, self._position())
+
+    def _followed(self, after: int) -> Iterator[Recorded]:
+        self._run(BusClient.connect)
+        events = self._bus.events(after)
+        pending = self._loop.start(_next(events))
+        try:
+            while True:
+                try:
+                    recorded = pending.result(LOOK_SECONDS)
+                except TimeoutError:
+                    if self._bus.is_away:
+                        raise UnavailableError("the connection to the bus is lost; is `relman up` running?") from None
+                else:
+                    pending = self._loop.start(_next(events))
+                    yield recorded
+        finally:
+            pending.cancel()
+            with contextlib.suppress(RuntimeError):  # it has not noticed yet; it ends with us
+                self._loop.run(events.aclose())
+
+    def _run(self, question: Callable[[BusClient], Coroutine[Any, Any, T]]) -> T:
+        """Ask once, at the bus's address as it is now."""
+        self._look_for_the_bus()
+        return self._loop.run(question(self._bus))
+
+    def _look_for_the_bus(self) -> None:
+        """A `relman up` that was started again may have found its port taken, and have another one."""
+        if self._folder is None or not self._bus.is_away:
+            return
+        url = read_url(self._folder)
+        if url is not None and url != self._url:
+            self._loop.run(self._bus.close())
+            self._url, self._bus = url, BusClient(url, timeout=None)
 
     def _published(self, after: int, last: int) -> Iterator[Recorded]:
         """All published events above `after` up to `last`, without a gap."""
@@ -106,9 +144,12 @@ class Client:
     def content(self, dataref: str) -> bytes:
         """Read it beside the log where that is at hand, else ask over the bus."""
         if self._folder is None:
-            return self._loop.run(self._bus.content(dataref))
-        with _log_here(self._folder) as log:
-            return log.content(dataref)
+            return self._run(lambda bus: bus.content(dataref))
+        try:
+            with _log_here(self._folder) as log:
+                return log.content(dataref)
+        except LogUnavailableError as error:
+            raise UnavailableError(str(error)) from error
 
     def rebuild(self, projection: str | None, progress: "Progress | None" = None) -> None:
         """Beside the running projector, which takes it over should this process die; only where its folder is."""
@@ -136,11 +177,18 @@ class Client:
         self._loop.close()
 
 
+async def _next(events: AsyncGenerator[Recorded, None]) -> Recorded:
+    return await anext(events)
+
+
 def _read_here(folder: Path, after: int) -> Iterator[Recorded]:
     from release_management.adapters.stack.records import read_log
 
-    with _log_here(folder) as log:
-        yield from read_log(log, after, follow=False)
+    try:
+        with _log_here(folder) as log:
+            yield from read_log(log, after, follow=False)
+    except LogUnavailableError as error:
+        raise UnavailableError(str(error)) from error
 
 
 def _log_here(folder: Path) -> "contextlib.closing[EventLog]":

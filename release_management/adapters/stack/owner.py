@@ -10,7 +10,7 @@ from typing import Any
 
 from release_management.adapters.folder import FolderLock
 from release_management.adapters.home import Home
-from release_management.adapters.nats.client import NotReachableError
+from release_management.adapters.nats.client import NotReachableError, UnavailableError
 from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
 from release_management.adapters.nats.server import NatsServer
 from release_management.adapters.read_model import TROUBLE, Progress, Unparked
@@ -24,6 +24,7 @@ from release_management.adapters.stack.reading import Reading
 from release_management.adapters.stack.records import read_log
 from release_management.adapters.stack.road import Road
 from release_management.domain.record import Recorded
+from release_management.services.bus import NotAnsweredNow
 from release_management.services.ports import LogUnavailableError
 from release_management.services.wishes import Outcome, Wish
 
@@ -80,16 +81,16 @@ class Owner:
     def query(self, name: str, params: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
         """Ask the projections here, once they have taken in what was there when the folder was opened, too.
 
-        Raises `NotReachableError` where the store cannot be used now.
+        Raises `UnavailableError` where the store cannot be used now.
         """
         self._refuse_in_fork()
         try:
             self._reading.projector.catch_up()
             return self._reading.ask(name, params, after)
-        except LogUnavailableError as error:
-            raise NotReachableError(str(error)) from error
+        except (LogUnavailableError, NotAnsweredNow) as error:
+            raise UnavailableError(str(error)) from error
         except TROUBLE as error:
-            raise NotReachableError(f"the read models cannot be used now ({error.orig}); try again later") from error
+            raise UnavailableError(f"the read models cannot be used now ({error.orig}); try again later") from error
 
     def start_road(self) -> None:
         """Start bus, relay, orchestrator, timers and executor in this process, or see that they still run.
@@ -179,7 +180,10 @@ class Owner:
 
     def records(self, after: int, *, follow: bool) -> Iterator[Recorded]:
         """Read the log."""
-        return read_log(self._core.log, after, follow=follow)
+        try:
+            yield from read_log(self._core.log, after, follow=follow)
+        except LogUnavailableError as error:
+            raise UnavailableError(str(error)) from error
 
     def content(self, dataref: str) -> bytes:
         """Read it beside the log."""

@@ -4,17 +4,23 @@ import threading
 from typing import Any, cast
 
 from release_management.adapters.home import Home
-from release_management.adapters.read_model import NotCaughtUpError, Projector, ReadModelError, ReadStore
+from release_management.adapters.read_model import (
+    NotAnsweringError,
+    NotCaughtUpError,
+    Projector,
+    ReadModelError,
+    ReadStore,
+)
 from release_management.domain.registry import Registry
 from release_management.projections.bookkeeping import Standing
-from release_management.services.bus import QueryNotUnderstood
+from release_management.services.bus import NotAnsweredNow, QueryNotUnderstood
 from release_management.services.ports import EventLog, Keyring
 from release_management.services.sealing import reveal
 
 WAIT_SECONDS = 10.0
 
 
-class NotThereYet(QueryNotUnderstood):
+class NotThereYet(NotAnsweredNow):
     """The projections have not taken in the position within the time that was given."""
 
 
@@ -47,6 +53,8 @@ class Reading:
             rows = self._store.ask(name, params, after, timeout)
         except NotCaughtUpError as error:
             raise NotThereYet(str(error)) from None
+        except NotAnsweringError as error:
+            raise NotAnsweredNow(str(error)) from None
         except ReadModelError as error:
             raise QueryNotUnderstood(str(error)) from None
         if name == "projections":

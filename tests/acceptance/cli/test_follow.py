@@ -6,10 +6,11 @@ from typing import Any, cast
 import pytest
 
 from release_management.cli import follow as following
+from release_management.cli.errors import TimedOut
 from release_management.cli.follow import follow
 from release_management.cli.next_step import next_step
 from release_management.cli.settings import Settings, begin
-from release_management.manager import ReleaseManager
+from release_management.manager import NotFinishedError, ReleaseManager
 from release_management.views import Deployment, Plan
 
 ROUTE = "route web on main: 100 % candidate"
@@ -36,8 +37,12 @@ class Looks:
     def __init__(self, *later: Deployment) -> None:
         self._later: Iterator[Deployment] = iter(later)
 
-    def deployment(self, _: Deployment) -> Deployment:
-        return next(self._later)
+    def watch(self, first: Deployment, timeout: float, every: float) -> Iterator[Deployment]:
+        last = first
+        for last in self._later:
+            yield last
+        if last.ended is None:
+            raise NotFinishedError(f"deployment {last.id} is {last.phase} after {timeout:g} s; it goes on", last)
 
 
 def told(capsys: pytest.CaptureFixture[str], first: Deployment, *later: Deployment) -> list[str]:
@@ -88,7 +93,7 @@ def test_a_step_that_is_done_at_once_says_nothing_of_tries(capsys: pytest.Captur
 def test_the_way_back_is_tried_more_often(capsys: pytest.CaptureFixture[str]) -> None:
     back = seen("Aborting", status="failed", attempt=1, reason="ill", back={"status": "started", "attempt": 5})
 
-    with pytest.raises(StopIteration):
+    with pytest.raises(TimedOut, match="d is Aborting after 60 s; it goes on; see: relman deployment show d"):
         told(capsys, back)
 
     assert capsys.readouterr().out.splitlines()[-2:] == [f"  ✗ 1/1 {ROUTE}: ill", f"  … back 1/1 {ROUTE} (try 5 of 6)"]

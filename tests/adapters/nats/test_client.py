@@ -14,7 +14,7 @@ import pytest
 from pydantic import JsonValue
 
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.client import BusClient, NotReachableError
+from release_management.adapters.nats.client import BusClient, NotReachableError, UnavailableError
 from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.configuration import MAX_PAYLOAD_BYTES
 from release_management.adapters.nats.events import NatsEventStream
@@ -22,7 +22,7 @@ from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.queries import QueryService
 from release_management.adapters.nats.server import NatsServer
 from release_management.domain.record import dataref
-from release_management.services.bus import BusError, BusFullError, QueryNotUnderstood
+from release_management.services.bus import BusError, BusFullError, NotAnsweredNow, QueryNotUnderstood
 from release_management.services.wishes import MAX_MESSAGE_BYTES, NotUnderstood
 from tests.adapters.nats.fakes import FakeLog, connected, record, running, serving, wish
 
@@ -123,6 +123,41 @@ async def test_queries_are_answered_or_say_what_is_wrong(server: NatsServer) -> 
             for wrong in (-1, True, "1"):
                 with pytest.raises(QueryNotUnderstood, match="after"):
                     await client.query("echo", after=wrong)  # type: ignore[arg-type]  # wrong on purpose
+
+
+async def test_a_query_that_cannot_be_answered_now_is_asked_again(server: NatsServer) -> None:
+    said = ["the read models are still being built"] * 3
+
+    async def later(name: str, params: dict[str, Any], after: int) -> JsonValue:
+        if name == "never" or said:
+            raise NotAnsweredNow(said.pop() if said else "they are not there")
+        return "there"
+
+    async with connected(server) as bus, BusClient(server.url, timeout=2.0) as client:
+        service = QueryService(bus.connection, later)
+        async with running(service.run(), service.ready):
+            assert await client.query("anything") == "there"
+            with pytest.raises(UnavailableError, match="they are not there"):
+                await client.query("never")
+            raw = await bus.connection.request(f"{streams.ASK_QUERY}.never", b"{}")
+            assert json.loads(raw.data) == {"error": "they are not there", "retry": True}
+
+
+async def test_who_asks_himself_again_is_told_of_a_silence_at_once(server: NatsServer) -> None:
+    async with BusClient(server.url, timeout=None) as client:
+        with pytest.raises(UnavailableError, match="nobody listens on relman"):
+            await client.query("anything")
+        server.stop()
+        await asyncio.sleep(0.2)
+        with pytest.raises(UnavailableError, match="the connection to the bus is lost"):
+            await client.query("anything")
+
+
+async def test_a_wrong_password_is_no_silence(server: NatsServer) -> None:
+    user, _, rest = server.url.partition("@")
+    async with BusClient(f"{user}x@{rest}") as client:
+        with pytest.raises(NotReachableError, match="does not take this user and password"):
+            await client.query("anything")
 
 
 async def test_an_answer_that_is_longer_than_a_message_comes_in_parts(server: NatsServer) -> None:

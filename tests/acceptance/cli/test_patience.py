@@ -1,0 +1,175 @@
+"""Whoever follows or asks is patient while something restarts, and says once what he waits for."""
+
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from tests.acceptance.cli.desk import Answer, Desk, until
+from tests.servers.postgres import PostgresServer
+
+CANARY = 'steps=[{"set_weight": 50}, {"pause": {"duration": 10}}]'
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    with PostgresServer() as server:
+        yield server
+
+
+def deploying(desk: Desk, *arguments: str) -> "subprocess.Popen[str]":
+    """A canary of ten seconds that somebody waits for, when its first share has been set."""
+    desk.done("deploy", "shop@1.0.0", "staging", "--wait")
+    desk.done("release", "create", "shop@7.0.0", "--component", "web")
+    steps = ("--strategy", "canary", "--set", CANARY, "--set", "scale_down_delay=0")
+    waiting = desk.start("deploy", "shop@7.0.0", "staging", *steps, "--wait", *arguments)
+    if "--json" in arguments:
+        until(lambda: "Paused" in desk.relman("deployment", "list", "--active").out)
+        return waiting
+    assert waiting.stdout is not None
+    for line in waiting.stdout:
+        if "50 % candidate" in line:
+            return waiting
+    raise AssertionError(answer(waiting))
+
+
+def answer(waiting: "subprocess.Popen[str]") -> Answer:
+    out, err = waiting.communicate(timeout=90)
+    return Answer(waiting.returncode, out, err)
+
+
+def part(desk: Desk, *words: str) -> psutil.Process:
+    """The process of `up` in whose command line all the words stand."""
+    [found] = [each for each in desk.children() if all(any(word in said for said in each.cmdline()) for word in words)]
+    return found
+
+
+def waits_until(desk: Desk, is_back: Callable[[], object]) -> None:
+    """Let what was ended be away for three seconds."""
+    time.sleep(3)
+    is_back()
+
+
+def test_a_deployment_is_followed_through_a_restart_of_postgresql(desk: Desk, server: PostgresServer) -> None:
+    desk.init()
+    desk.done("up", "--detach", "--store", server.new_database())
+    waiting = deploying(desk)
+    server.stop()
+    waits_until(desk, server.start)
+
+    done = answer(waiting)
+
+    assert (done.code, "Succeeded" in done.out) == (0, True), done
+    assert done.err.count("relman: waiting: ") == 1, done
+    assert "relman: answered again after " in done.err
+
+
+def test_what_is_asked_waits_for_postgresql(desk: Desk, server: PostgresServer) -> None:
+    """Also where nothing but the question runs."""
+    desk.init()
+    desk.done("up", "--detach", "--store", server.new_database())
+    for stop in (lambda: None, lambda: desk.done("down")):
+        stop()
+        server.stop()
+        asking = [
+            desk.start(*words.split())
+            for words in ("env list", "audit export", "release create shop@8.0.0 --component web")
+        ]
+        waits_until(desk, server.start)
+        for each in asking:
+            done = answer(each)
+            assert done.code == 0, done
+            assert done.err.count("relman: waiting: ") <= 1
+
+
+def test_a_deployment_is_followed_through_the_death_of_the_only_projector(desk: Desk) -> None:
+    desk.init()
+    desk.done("up", "--detach", "--apart")
+    waiting = deploying(desk, "--json")
+    part(desk, "process", "projector").send_signal(signal.SIGSTOP)
+    time.sleep(6)
+    part(desk, "process", "projector").kill()
+
+    done = answer(waiting)
+
+    assert done.code == 0, done
+    assert done.json["phase"] == "Succeeded"
+    assert done.err.count("relman: waiting: no answer on relman.ask.query.deployment") == 1, done
+
+
+def test_a_deployment_is_followed_through_a_restart_of_everything(desk: Desk) -> None:
+    desk.init()
+    desk.done("up", "--detach")
+    tailing = desk.start("events", "tail", "--after", "0", "--json")
+    waiting = deploying(desk)
+    up = psutil.Process(int((desk.data / "lock").read_text()))
+    up.terminate()
+    up.wait(30)
+    waits_until(desk, lambda: desk.done("up", "--detach"))
+
+    done = answer(waiting)
+    tailing.send_signal(signal.SIGINT)
+    seen = answer(tailing)
+
+    assert (done.code, "Succeeded" in done.out) == (0, True), done
+    assert done.err.count("relman: waiting: ") == 1, done
+    assert "the connection to the bus is lost" in done.err
+    assert '"type":"deployment.succeeded"' in seen.out.replace(" ", "")
+    assert seen.err.count("relman: waiting: the connection to the bus is lost") == 1
+
+
+def test_when_the_time_is_over_it_says_what_was_seen_last_and_that_it_goes_on(desk: Desk) -> None:
+    desk.init()
+    desk.done("up", "--detach")
+    waiting = deploying(desk, "--timeout", "12", "--json")
+    desk.done("down")
+
+    over = answer(waiting)
+
+    error = over.json["error"]
+    assert (over.code, error["exit"], error["kind"]) == (4, 4, "timeout"), over
+    assert "goes on, and nobody could say how it is; it was Paused when it was last seen: " in error["reason"]
+    assert error["deployment"]["release"] == "shop@7.0.0"
+    desk.done("up", "--detach")
+
+
+def test_a_deployment_that_takes_longer_than_its_waiter_has_time_has_an_exit_code_of_its_own(desk: Desk) -> None:
+    desk.init()
+    desk.done("up", "--detach")
+
+    over = answer(deploying(desk, "--timeout", "1"))
+
+    assert over.code == 4
+    assert re.search(r"is Paused after [01][.0-9]* s; it goes on; see: relman deployment show ", over.err), over
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--timeout", "5"), "--timeout: it says how long --wait waits; add --wait"),
+        (("--dry-run", "--wait"), "--wait: --dry-run records nothing"),
+        (("--dry-run", "--supersede"), "--supersede: --dry-run records nothing"),
+    ],
+)
+def test_an_option_that_would_have_no_effect_is_refused(desk: Desk, words: tuple[str, ...], said: str) -> None:
+    refused = desk.relman("deploy", "shop@1.0.0", "staging", *words)
+
+    assert refused.code == 2
+    assert said in refused.err, refused
+
+
+def test_what_does_not_pass_is_said_at_once(desk: Desk) -> None:
+    desk.init()
+    desk.done("up", "--detach")
+    began = time.monotonic()
+
+    nothing = desk.relman("deployment", "show", "0199b2f4-6d3a-7c51-9a40-1f2e3d4c5b6a")
+    unknown = desk.relman("deploy", "shop@9.9.9", "staging", "--wait")
+
+    assert (nothing.code, unknown.code) == (1, 1)
+    assert "waiting" not in nothing.err + unknown.err
+    assert time.monotonic() - began < 15

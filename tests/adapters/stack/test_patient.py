@@ -1,0 +1,131 @@
+"""Who asks waits out what passes, until his time is over, and says once what he waits for."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import pytest
+
+from release_management.adapters.nats.client import NoConnectionError, NotReachableError, UnavailableError
+from release_management.adapters.stack import patient as patience
+from release_management.adapters.stack.backends import Backend
+from release_management.adapters.stack.patient import Patient
+from release_management.domain.record import Recorded
+from release_management.services.bus import QueryNotUnderstood
+from release_management.services.wishes import Outcome, Wish
+
+WISH = Wish(sender="s", id="1", command="release.create", data={}, actor="alice", actorkind="person", actorauth="os")
+AWAY = UnavailableError("the store is away")
+
+
+class Troubled:
+    """A backend whose answers are said beforehand; the last one again and again."""
+
+    def __init__(self, *answers: object) -> None:
+        self.asked: list[str] = []
+        self._answers: Iterator[object] = itertools.chain(answers, itertools.repeat(answers[-1]))
+
+    def ask(self, wish: Wish) -> Outcome:
+        self.asked.append(wish.id)
+        status = self._next()
+        about: dict[str, Any] = {"sender": wish.sender, "id": wish.id, "command": wish.command, "refused": False}
+        return Outcome(status=cast(Any, status), reason="the gateway is being closed", **about)
+
+    def query(self, name: str, params: dict[str, Any], after: int) -> list[dict[str, Any]]:
+        self.asked.append(name)
+        return cast(list[dict[str, Any]], self._next())
+
+    def records(self, after: int, *, follow: bool) -> Iterator[Recorded]:
+        for position in range(after + 1, 10):
+            if position % 3 == 0 and not self.asked.count(str(position)):
+                self.asked.append(str(position))
+                raise AWAY
+            yield Recorded(position, "s", position, "n", b"{}")
+
+    def _next(self) -> object:
+        answer = next(self._answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def patient(told: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Patient]:
+    """A patient caller whose clocks run fast."""
+    for name, seconds in (("SAY", 0.05), ("FIRST", 0.2), ("FIRST_PAUSE", 0.01), ("LONGEST_PAUSE", 0.02)):
+        monkeypatch.setattr(patience, f"{name}_SECONDS", seconds)
+    return lambda backend, seconds=5.0: Patient(cast(Backend, backend), seconds, told.append)
+
+
+def test_a_busy_gateway_is_asked_again_under_the_same_id(patient: Callable[..., Patient]) -> None:
+    troubled = Troubled("busy", "busy", "accepted")
+
+    assert patient(troubled).ask(WISH).status == "accepted"
+    assert troubled.asked == ["1", "1", "1"]
+
+
+def test_what_is_waited_for_is_said_once_and_so_is_its_end(patient: Callable[..., Patient], told: list[str]) -> None:
+    troubled = Troubled(*[AWAY] * 20, [{"position": 1}])
+
+    assert patient(troubled).query("position", {}) == [{"position": 1}]
+    assert told == ["waiting: the store is away", "answered again after 0 s"]
+
+
+def test_of_a_short_trouble_nothing_is_said(patient: Callable[..., Patient], told: list[str]) -> None:
+    assert patient(Troubled(AWAY, [])).query("position", {}) == []
+    assert told == []
+
+
+@pytest.mark.parametrize("error", [QueryNotUnderstood("there is no query x"), NotReachableError("nothing runs here")])
+def test_what_does_not_pass_is_said_at_once(error: Exception, patient: Callable[..., Patient]) -> None:
+    troubled = Troubled(error)
+
+    with pytest.raises(type(error), match=str(error)):
+        patient(troubled).query("x", {})
+    assert len(troubled.asked) == 1
+
+
+def test_when_the_time_is_over_the_last_reason_is_given(patient: Callable[..., Patient]) -> None:
+    began = time.monotonic()
+
+    with pytest.raises(UnavailableError, match=r"the store is away \(waited 0 s\)"):
+        patient(Troubled(AWAY), 0.3).query("position", {})
+    with pytest.raises(UnavailableError, match="the gateway is being closed"):
+        patient(Troubled("busy"), 0.3).ask(WISH)
+    assert 0.5 < time.monotonic() - began < 3
+
+
+def test_several_questions_share_the_time_that_their_asker_has(patient: Callable[..., Patient]) -> None:
+    asking = patient(Troubled(AWAY), 60.0)
+    began = time.monotonic()
+
+    with asking.until(began + 0.2):
+        for _ in range(3):
+            with pytest.raises(UnavailableError):
+                asking.query("position", {})
+    assert time.monotonic() - began < 2
+
+
+def test_where_there_never_was_a_connection_the_address_may_be_wrong(patient: Callable[..., Patient]) -> None:
+    nobody = NoConnectionError("no connection to the bus")
+    began = time.monotonic()
+
+    with pytest.raises(UnavailableError, match="no connection"):
+        patient(Troubled(nobody), 60.0).query("position", {})
+    assert time.monotonic() - began < 3
+    met = patient(Troubled([], *[nobody] * 30, [{}]), 60.0)
+    met.query("position", {})
+    assert met.query("position", {}) == [{}]
+
+
+@pytest.mark.parametrize("follow", [True, False])
+def test_records_go_on_after_the_last_one(follow: bool, patient: Callable[..., Patient]) -> None:
+    records = patient(Troubled(None)).records(0, follow=follow)
+
+    assert [each.position for each in records] == list(range(1, 10))

@@ -6,11 +6,12 @@ import select
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from release_management.cli.errors import Failed, explained
+from release_management.cli.errors import Failed, explained, notice
 from release_management.cli.settings import settings
 
 READY_SECONDS = 60.0
@@ -23,6 +24,12 @@ class Announcement:
         self._descriptor = descriptor
         if descriptor is not None:
             os.set_inheritable(descriptor, False)
+
+    def waits(self, text: str) -> None:
+        """It does not serve yet, for this reason."""
+        if self._descriptor is not None:
+            with suppress(BrokenPipeError):
+                os.write(self._descriptor, json.dumps({"waits": text}).encode() + b"\n")
 
     def ready(self, told: dict[str, Any]) -> None:
         """It serves."""
@@ -88,7 +95,7 @@ def launch(folder: Path, store: str | None, *, apart: bool) -> dict[str, Any]:
 
 
 def _message(descriptor: int) -> dict[str, Any]:
-    """What the other end says before it closes the pipe; empty where it says nothing."""
+    """What the other end says before it closes the pipe; empty where it says nothing. Tells what it waits for."""
     deadline = time.monotonic() + READY_SECONDS
     said = b""
     while True:
@@ -98,4 +105,6 @@ def _message(descriptor: int) -> dict[str, Any]:
         piece = os.read(descriptor, 65536)
         if not piece:
             return json.loads(said) if said else {}
-        said += piece
+        *lines, said = (said + piece).split(b"\n")
+        for line in lines:
+            notice(json.loads(line)["waits"])

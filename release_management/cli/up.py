@@ -13,7 +13,7 @@ import typer
 from release_management.cli.apply import apply_file
 from release_management.cli.background import Announcement, launch
 from release_management.cli.command import command
-from release_management.cli.errors import Failed, exit_code, explained
+from release_management.cli.errors import Failed, exit_code, explained, notice
 from release_management.cli.init import FILE
 from release_management.cli.output import printable, say, show
 from release_management.cli.session import bus_url, holder
@@ -87,8 +87,9 @@ def _serve(folder: Path, store: str | None, apart: bool, announcement: Announcem
     from release_management.adapters.home import Home
     from release_management.adapters.stack.supervisor import APART, TOGETHER, Supervisor
 
+    is_new = not (folder / "store.url").exists()
     home = Home.at(folder, store)
-    if store is not None:
+    if store is not None and is_new:
         _see_that_it_opens(home)
     supervisor = Supervisor(home, APART if apart or home.store is not None else TOGETHER)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -104,7 +105,11 @@ def _serve(folder: Path, store: str | None, apart: bool, announcement: Announcem
         _print(told)
         sys.stdout.flush()
 
-    supervisor.tell = lambda what: print(printable(f"relman: {what}"), file=sys.stderr, flush=True)
+    def tell(what: str) -> None:
+        notice(what)
+        announcement.waits(what)
+
+    supervisor.tell = tell
     supervisor.run(ready)
     if supervisor.left:
         raise Failed(f"stopped, but not everything could be ended: {'; '.join(supervisor.left)}")

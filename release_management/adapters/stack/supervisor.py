@@ -146,8 +146,12 @@ class Supervisor:
 
     def _await_ready(self, name: str) -> None:
         """Wait for a part. One that was killed meanwhile is started again; one that gave up is not."""
-        deadline = time.monotonic() + READY_SECONDS
+        began = time.monotonic()
+        deadline, told = began + READY_SECONDS, False
         while time.monotonic() < deadline and not self.stop.is_set():
+            if not told and time.monotonic() - began > SAY_SECONDS and (trouble := self._trouble(name)) is not None:
+                self.tell(f"waiting: {name} is not ready yet: {trouble}")
+                told = True
             child = self._children[name]
             assert child.stdout is not None
             os.set_blocking(child.stdout.fileno(), False)
@@ -250,6 +254,18 @@ class Supervisor:
 
     def _log_file(self, name: str) -> Path:
         return self._home.logs / f"{name}.log"
+
+    def _trouble(self, name: str) -> str | None:
+        """What its log has complained of last since its last start."""
+        with open(self._log_file(name), "rb") as log:
+            log.seek(self._begins[name])
+            lines = log.read().decode(errors="replace").splitlines()
+        for line in reversed(lines):
+            with contextlib.suppress(ValueError, AttributeError):
+                entry = json.loads(line)
+                if entry.get("level") in ("warning", "error"):
+                    return str(entry.get("says") or entry.get("error") or entry.get("event"))[:500]
+        return None
 
     def _last_words(self, name: str) -> str:
         """The sentence that it gave up with since its last start, else its last line."""

@@ -86,6 +86,24 @@ def test_what_is_asked_waits_for_postgresql(desk: Desk, server: PostgresServer) 
             assert done.err.count("relman: waiting: ") <= 1
 
 
+def test_a_start_waits_for_postgresql_and_says_so(desk: Desk, server: PostgresServer) -> None:
+    desk.init()
+    store = server.new_database()
+    desk.done("up", "--detach", "--store", store)
+    desk.done("down")
+    server.stop()
+    starting = desk.start("up", "--detach", "--store", store)
+    assert starting.stderr is not None
+    said = starting.stderr.readline()
+    server.start()
+
+    started = answer(starting)
+
+    assert (started.code, "relman is up" in started.out) == (0, True), started
+    assert said.startswith("relman: waiting: gateway is not ready yet: ")
+    assert "cannot be used now" in said, said
+
+
 def test_a_deployment_is_followed_through_the_death_of_the_only_projector(desk: Desk) -> None:
     desk.init()
     desk.done("up", "--detach", "--apart")

@@ -222,8 +222,6 @@ def test_the_executor_says_what_it_cannot_keep_running(serving: Stand) -> None:
         assert trouble.part == f"prod/shop/main/{serving.component}"
         assert trouble.hurts
         assert f"port {serving.port} of 127.0.0.1 is taken by process" in trouble.says
-    asyncio.run(executor.reconcile())
-    assert executor.troubles()
     serving.route(blue=100)
     asyncio.run(executor.reconcile())
     assert executor.troubles() == []

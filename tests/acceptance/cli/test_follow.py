@@ -110,7 +110,7 @@ def test_while_it_goes_back_the_step_at_work_is_one_of_the_way_back() -> None:
 
     line = following._at_work(seen("Aborting", status="started", attempt=1, back=back), 3.0)
 
-    assert line == "Aborting 3 s   route web on main: 100 % stable"
+    assert line == "Aborting 3 s   0/1   route web on main: 100 % stable"
 
 
 def test_of_a_plan_with_an_approval_nobody_is_told_to_grant_what_may_be_decided_already() -> None:

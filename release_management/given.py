@@ -16,6 +16,7 @@ from release_management.domain.moment import time_zone, utc
 from release_management.domain.names import ByName, id_of
 from release_management.domain.record import timestamp
 from release_management.domain.words import Refused, explain, seconds
+from release_management.services.redaction import redacted
 
 _JSON = TypeAdapter(dict[str, JsonValue])
 _LAYER: TypeAdapter[Applications] = TypeAdapter(ByName[ApplicationLayer])
@@ -127,7 +128,7 @@ def window(since: object, until: object, zone: str) -> dict[str, str]:
 
 
 def _got(given: object) -> str:
-    return f"(got {repr(given)[:80]})"
+    return f"(got {redacted(repr(given))[:80]})"
 
 
 def application_layer(where: str, given: object) -> Applications:

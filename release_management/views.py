@@ -12,6 +12,7 @@ from rich.text import Text
 from release_management.domain.orders import ATTEMPTS, Leg
 from release_management.domain.plan import PlannedChange
 from release_management.domain.words import Verdict
+from release_management.services.redaction import redacted
 from release_management.summaries import MANY, groups, some
 
 WIDTH = 110
@@ -51,7 +52,7 @@ def table(*columns: str, rows: Iterable[Iterable[object]], title: str | None = N
     """A table without frames; None shows as nothing."""
     made = Table(*columns, box=None, title=title, title_justify="left", header_style="bold", pad_edge=False)
     for row in rows:
-        made.add_row(*("" if cell is None else str(cell) for cell in row))
+        made.add_row(*("" if cell is None else redacted(str(cell)) for cell in row))
     return made
 
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from types import TracebackType
 
 __all__ = ["main"]
 
@@ -10,6 +11,11 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `relman` with these arguments, by default the process's own, and exit."""
     _open_missing_streams()
+    if arguments is None:
+        from release_management.cli.secret_arguments import hide
+
+        hide(sys.orig_argv)
+        sys.excepthook = _without_passwords
     try:
         from release_management.cli.app import run
 
@@ -17,6 +23,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
+
+
+def _without_passwords(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the traceback of a fault of ours; libraries write addresses into their messages."""
+    import traceback
+
+    from release_management.services.redaction import redacted
+
+    print(redacted("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
 
 
 def _open_missing_streams() -> None:

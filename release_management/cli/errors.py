@@ -11,6 +11,7 @@ import typer
 
 from release_management.cli.output import printable
 from release_management.cli.settings import settings
+from release_management.services.redaction import redacted_data
 
 REFUSED, USAGE, UNREACHABLE, TIMED_OUT, INTERRUPTED, PIPE_CLOSED = 1, 2, 3, 4, 130, 141
 
@@ -105,7 +106,7 @@ def report(reason: str, code: int, *, json_too: bool, **details: Any) -> None:
     if json_too:
         kind = {USAGE: "usage", UNREACHABLE: "unreachable", TIMED_OUT: "timeout"}.get(code, "refused")
         error = {"kind": kind, "reason": reason, "exit": code, **details}
-        print(json.dumps({"error": error}, ensure_ascii=False, indent=2), flush=True)
+        print(json.dumps({"error": redacted_data(error)}, ensure_ascii=False, indent=2), flush=True)
 
 
 def notice(text: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from release_management.cli.settings import settings
+from release_management.services.redaction import redacted, redacted_data
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -26,7 +27,7 @@ All = Annotated[bool, typer.Option("--all", help="Show each of many, instead of 
 def show(document: object, *shown: "RenderableType") -> None:
     """Print `document` where JSON is wanted, else what is `shown`."""
     if settings().json:
-        print(json.dumps(plain(document), ensure_ascii=False, indent=2))
+        print(json.dumps(redacted_data(plain(document)), ensure_ascii=False, indent=2))
         return
     for renderable in shown:
         _print(renderable)
@@ -47,8 +48,11 @@ def say(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """What a terminal would obey instead of show becomes a visible sign; others have written much of what we print."""
-    return _UNPRINTABLE.sub("\ufffd", text)
+    """What a terminal would obey instead of show becomes a visible sign; others have written much of what we print.
+
+    Passwords of addresses are not shown.
+    """
+    return redacted(_UNPRINTABLE.sub("\ufffd", text))
 
 
 def plain(value: object) -> Any:

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import typer
 
+from release_management.services.redaction import redacted_address
+
 DEFAULT_DATA = ".relman"
 
 DataOption = Annotated[
@@ -97,5 +99,6 @@ def local_folder() -> Path:
     """The data folder, for what works on this machine only."""
     data = settings().data
     if "://" in data:
-        raise typer.BadParameter(f"this needs a folder of this machine, not {data}", param_hint="--data")
+        shown = redacted_address(data)
+        raise typer.BadParameter(f"this needs a folder of this machine, not {shown}", param_hint="--data")
     return Path(data).resolve()

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from release_management.adapters.roles.health import Health
+from release_management.services.redaction import redacted_data
 
 DEFAULT_ADDRESS = "127.0.0.1:0"
 
@@ -88,4 +89,4 @@ class HealthServer:
 
 
 def _encoded(health: Health) -> bytes:
-    return json.dumps(health.document(), ensure_ascii=False).encode() + b"\n"
+    return json.dumps(redacted_data(health.document()), ensure_ascii=False).encode() + b"\n"

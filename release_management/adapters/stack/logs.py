@@ -2,9 +2,12 @@
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
+
+from release_management.services.redaction import redacted
 
 
 def log_everything(**always: str) -> None:
@@ -20,12 +23,18 @@ def log_everything(**always: str) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
+            _hide_passwords,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
     logging.captureWarnings(True)
     logging.basicConfig(handlers=[_Passed()], level=logging.WARNING, force=True)
+
+
+def _hide_passwords(_: WrappedLogger, __: str, line: Any) -> str:
+    """The line as it is written, without the passwords of addresses, which libraries write into their errors."""
+    return redacted(str(line))
 
 
 class _Passed(logging.Handler):
@@ -51,6 +60,7 @@ def log_errors() -> None:
                 structlog.dev.ConsoleRenderer(
                     colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
                 ),
+                _hide_passwords,
             ],
             wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
             logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),

@@ -1,6 +1,7 @@
 """`make chaos`: 200 kills, and what came of them."""
 
 import argparse
+import contextlib
 import random
 import shutil
 import sys
@@ -13,7 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from chaos.act import REPEATED, Act, Result, Told
 from chaos.plan import BUS, DATABASE, EVERY_ROLE, EVERYTHING, ONE_OF_EACH, TWO_OF_EACH, TWO_OF_SOME, Roles
+from chaos.seen import law
 from release_management.adapters.stack.logs import log_errors
+from tests.servers.postgres import PostgresServer
 
 KILLS = 200
 MOST_IN_CANARY = 0.4
@@ -26,9 +29,12 @@ def main(arguments: list[str]) -> int:
     """Kill, judge, report; 0 where nothing was found."""
     asked = options(arguments)
     seed = asked.seed if asked.seed is not None else random.randrange(1_000_000)
-    print(f"seed {seed}; the same blows again: make chaos ARGS='--seed {seed} --kills {asked.kills}'", flush=True)
+    again = f"{'--seen ' * asked.seen}--seed {seed} --kills {asked.kills}"
+    print(f"seed {seed}; the same blows again: make chaos ARGS='{again}'", flush=True)
     log_errors()
     folder = Path(tempfile.mkdtemp(prefix="relman-chaos-"))
+    if asked.seen:
+        return compare(folder, seed, asked.kills, asked.store == "postgres")
     began = time.monotonic()
     with progress() as bar:
         results = play(folder, seed, asked.kills, asked.store == "postgres", not asked.no_cluster, bar)
@@ -50,6 +56,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="draws what is killed, and when; else one at random")
     parser.add_argument("--store", choices=("postgres", "sqlite"), default="postgres", help="(%(default)s)")
     parser.add_argument("--no-cluster", action="store_true", help="without the act on three nats-servers")
+    parser.add_argument("--seen", action="store_true", help="compare what env show says with what really runs instead")
     parser.add_argument("--keep", action="store_true", help="keep the folder with logs and journals")
     return parser.parse_args(arguments)
 
@@ -84,6 +91,24 @@ def play(folder: Path, seed: int, kills: int, postgres: bool, cluster: bool, bar
     if cluster:
         results.append(act("on a cluster", on_cluster=True).stream(last, told(so_far())))
     return results
+
+
+def compare(folder: Path, seed: int, blows: int, postgres: bool) -> int:
+    """The law of `env show`; 0 where nothing was found."""
+    began = time.monotonic()
+    with progress() as bar, contextlib.ExitStack() as stack:
+        task = bar.add_task("blows", total=blows)
+        store = stack.enter_context(PostgresServer()).new_database() if postgres else None
+        world = law(folder, seed, blows, store, lambda done: bar.update(task, completed=done))
+    print(", ".join(f"{name} {count}" for name, count in sorted(world.done.items())))
+    for fault in world.faults:
+        print(f"✗ {fault}")
+    mark = "✗" if world.faults else "✔"
+    seconds = time.monotonic() - began
+    print(f"{mark} {world.done.total()} blows, {len(world.faults)} times the screen was wrong ({seconds:.0f} s)")
+    if not world.faults:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 1 if world.faults else 0
 
 
 def progress() -> Progress:

@@ -21,6 +21,8 @@ from typing import Any
 import psutil
 
 from demo import replay
+from demo.crash import crash
+from demo.telling import NotObserved, check, say
 from demo.traffic import Traffic, share
 from release_management import Deployment, NotReachableError, Refused, ReleaseManager
 from release_management.adapters.read_model import ReadStore
@@ -31,21 +33,6 @@ RATE = 400
 PER_WEIGHT = 2_000
 WEIGHTS = (5, 25, 50, 100)
 TOLERANCE = 1.5
-
-
-class NotObserved(Exception):
-    """A part of the story did not happen as it should."""
-
-
-def check(observed: bool, claim: str) -> None:
-    """Go on only with what was observed."""
-    if not observed:
-        raise NotObserved(claim)
-
-
-def say(line: str) -> None:
-    """Tell it."""
-    print(line, flush=True)
 
 
 class Installation:
@@ -182,6 +169,7 @@ def tell(installation: Installation, folder: Path) -> None:
         canary(installation, traffic)
         abort(installation, traffic)
         survive_kill(installation, traffic)
+    crash(installation)
     show(installation)
     prove(installation, folder)
 

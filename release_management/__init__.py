@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from release_management.views import (
         Approval,
         CanaryPlan,
+        ComponentCondition,
         Deployment,
         Entry,
         Environment,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Approval",
     "CanaryPlan",
+    "ComponentCondition",
     "Deployment",
     "Entry",
     "Environment",

@@ -42,6 +42,7 @@ from release_management.services.wishes import NotUnderstood, Outcome, Wish
 from release_management.views import (
     Approval,
     CanaryPlan,
+    ComponentCondition,
     Deployment,
     Entry,
     Environment,
@@ -622,18 +623,30 @@ class ReleaseManager:
     # What is, and what was
 
     def environment(self, name: str) -> Environment:
-        """An environment, with what runs there."""
+        """An environment, with what runs there and how it was seen last."""
         row = self._row("environment", {"name": name}, f"environment {name!r} does not exist")
-        return self._with_running(row, self._query("running", environment=row["name"]), self._query("policies"))
+        at = row["name"]
+        running, conditions = self._query("running", environment=at), self._query("conditions", environment=at)
+        return self._with_running(row, running, conditions, self._query("policies"))
 
     def environments(self) -> tuple[Environment, ...]:
-        """Every environment in order, with what runs there."""
-        running, policies = self._query("running"), self._query("policies")
-        return tuple(self._with_running(row, running, policies) for row in self._query("environments"))
+        """Every environment in order, with what runs there and how it was seen last."""
+        found = self._query("running"), self._query("conditions"), self._query("policies")
+        return tuple(self._with_running(row, *found) for row in self._query("environments"))
 
-    def _with_running(self, row: Row, running: list[dict[str, Any]], policies: list[dict[str, Any]]) -> Environment:
-        here = tuple(Running(**slot) for slot in running if slot["environment"] == row["name"])
-        return Environment(**row, running=here, outdated=tuple(said_of(outdated(row, running, policies))))
+    def _with_running(
+        self,
+        row: Row,
+        running: list[dict[str, Any]],
+        conditions: list[dict[str, Any]],
+        policies: list[dict[str, Any]],
+    ) -> Environment:
+        return Environment(
+            **row,
+            running=tuple(Running(**slot) for slot in running if slot["environment"] == row["name"]),
+            conditions=tuple(ComponentCondition(**each) for each in conditions if each["environment"] == row["name"]),
+            outdated=tuple(said_of(outdated(row, running, policies))),
+        )
 
     def history(
         self,

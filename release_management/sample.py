@@ -1,7 +1,8 @@
 """A tiny HTTP component, for `relman init`, demos and tests.
 
-Every GET is answered with `{"component", "version", "pid"}`; `/health` with 200, or 503 with `--fail`. With
-`--journal` a line is appended when it starts and when it stops: `start <component> <version> <pid> <instance>`.
+Every GET is answered with `{"component", "version", "pid"}`, or 503 with `--errors`; `/health` with 200, or 503 with
+`--fail`. With `--journal` a line is appended when it starts and when it stops: `start <component> <version> <pid>
+<instance>`.
 SIGTERM: it finishes the requests that it has, then ends.
 """
 
@@ -24,10 +25,11 @@ class Sample(asyncio.Protocol):
     busy: ClassVar[set["Sample"]] = set()
     stopping = False
 
-    def __init__(self, answer: bytes, delay: float, fail: bool) -> None:
+    def __init__(self, answer: bytes, delay: float, fail: bool, errors: bool = False) -> None:
         self.answer = answer
         self.delay = delay
         self.fail = fail
+        self.errors = errors
         self.received = b""
         self.transport: asyncio.Transport | None = None
 
@@ -65,7 +67,7 @@ class Sample(asyncio.Protocol):
             return
         line, *headers = head.split(b"\r\n")
         method, path, protocol = [*line.split(b" "), b"", b""][:3]
-        failing = self.fail and path.partition(b"?")[0] == b"/health"
+        failing = self.fail if path.partition(b"?")[0] == b"/health" else self.errors
         status = 405 if method not in (b"GET", b"HEAD") else 503 if failing else 200
         close = self.stopping or protocol != b"HTTP/1.1" or any(_closes(each) for each in headers)
         start = (
@@ -89,6 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--journal", help="append a line to this file at start and stop")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--fail", action="store_true", help="answer /health with 503")
+    parser.add_argument("--errors", action="store_true", help="answer everything but /health with 503")
     asyncio.run(_serve(parser.parse_args(arguments)))
 
 
@@ -98,7 +101,7 @@ async def _serve(options: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop.set)
     answer = json.dumps({"component": options.component, "version": options.version, "pid": os.getpid()}).encode()
-    make = partial(Sample, answer, options.delay, options.fail)
+    make = partial(Sample, answer, options.delay, options.fail, options.errors)
     server = await loop.create_server(make, "127.0.0.1", options.port, backlog=1024)
     _note(options, "start")
     await told_to_stop.wait()

@@ -16,6 +16,8 @@ from release_management.services.redaction import redacted
 from release_management.summaries import MANY, groups, some
 
 WIDTH = 110
+MANY_ILL = 20
+"""So many components that are not well are named where all of an environment would be too much to read."""
 LISTED = 10
 NOTES = 10
 """So many notes, and steps that went wrong, of a long plan are shown."""
@@ -75,9 +77,15 @@ class Environment(View):
     retired: str | None = None
     running: tuple["Running", ...] = ()
     outdated: tuple[str, ...] = ()
+    conditions: tuple["ComponentCondition", ...] = ()
+
+    @property
+    def well(self) -> bool:
+        """Whether all that should run here was seen well, and lately."""
+        return all(each.well for each in self.conditions)
 
     def render(self, *, whole: bool = False) -> RenderableType:
-        """One line, what runs, and what runs otherwise than declared; each of many places with `whole`."""
+        """One line, what runs, what is not well, and what is not as declared; each of many places with `whole`."""
         need = self.approval.get("required", 0)
         tier = told_tier(self.tier, self.tier_source)
         head = f"{self.name} ({self.label}, {tier})" + (f", {need} approval(s)" if need else "")
@@ -88,8 +96,47 @@ class Environment(View):
         head += "".join(f"\ntarget {name} is being retired" for name in self.leaving)
         if not self.running:
             return Text(f"{head}\nnothing runs here yet")
-        shown = running_summary(self.running) if len(self.running) > MANY and not whole else running_table(self.running)
-        return Group(Text(head), shown, *(Text(line) for line in self.outdated))
+        ill = [Text(str(each)) for each in self.conditions if not each.well]
+        brief = len(self.running) > MANY and not whole
+        if brief and len(ill) > MANY_ILL:
+            ill = [*ill[:MANY_ILL], Text(f"{len(ill) - MANY_ILL:,} more are not well")]
+        shown = running_summary(self.running) if brief else running_table(self.running)
+        return Group(Text(head), shown, *ill, *(Text(line) for line in self.outdated))
+
+
+class ComponentCondition(View):
+    """How a component at a place was seen last.
+
+    `condition` is well, drifted (it serves, but not as recorded), degraded (a part does not serve), down, or unknown:
+    nobody has looked for a while. `age` is the seconds since the look; counts that are not known are None.
+    """
+
+    environment: str
+    application: str
+    target: str
+    component: str
+    condition: str
+    reason: str | None = None
+    condition_since: str | None = None
+    wanted: int | None = None
+    running: int | None = None
+    healthy: int | None = None
+    restarts: int | None = None
+    looked_at: str | None = None
+    looked_by: str | None = None
+    age: float | None = None
+
+    @property
+    def well(self) -> bool:
+        """Whether it was seen well, and lately."""
+        return self.condition == "well"
+
+    def render(self) -> RenderableType:
+        """One line."""
+        since = f" since {short_time(self.condition_since)}" if self.condition_since else ""
+        where = "" if self.target == "main" else f" on {self.target}"
+        reason = f": {self.reason}" if self.reason else ""
+        return Text(f"{self.application}/{self.component}{where} is {self.condition}{since}{reason}")
 
 
 def told_tier(tier: str, source: str | None) -> str:
@@ -100,9 +147,11 @@ def told_tier(tier: str, source: str | None) -> str:
 
 
 class Running(View):
-    """A version in a slot of a component at a place. Traffic is in percent.
+    """A version in a slot of a component at a place, as it was seen last. Traffic is in percent.
 
-    `configuration` is the digest of the settings and variables with which it runs; None where that was not recorded.
+    `intended` is the wanted share, `observed` the one that was seen; `replicas` should run, `healthy` of them answered
+    well. `condition` is as that of the component; `age` is the seconds since the look. `configuration` is the digest of
+    the settings and variables with which it runs; None where that was not recorded.
     """
 
     environment: str
@@ -119,6 +168,22 @@ class Running(View):
     since: str | None = None
     by: str | None = None
     deployment: str | None = None
+    condition: str = "unknown"
+    reason: str | None = None
+    running: int | None = None
+    healthy: int | None = None
+    restarts: int | None = None
+    looked_at: str | None = None
+    age: float | None = None
+
+
+def short_age(seconds: float | None) -> str:
+    """How long ago, in words."""
+    if seconds is None:
+        return "never"
+    if seconds < 120:
+        return f"{seconds:.0f} s ago"
+    return f"{seconds / 60:.0f} min ago" if seconds < 7200 else f"{seconds / 3600:.0f} h ago"
 
 
 def running_table(rows: Iterable[Running]) -> Table:
@@ -132,6 +197,9 @@ def running_table(rows: Iterable[Running]) -> Table:
         "role",
         "want %",
         "seen %",
+        "well",
+        "is",
+        "looked",
         "since",
         "by",
         "config",
@@ -145,6 +213,9 @@ def running_table(rows: Iterable[Running]) -> Table:
                 row.role,
                 row.intended,
                 row.observed,
+                f"{'?' if row.healthy is None else row.healthy}/{row.replicas}",
+                row.condition,
+                short_age(row.age),
                 short_time(row.since),
                 row.by,
                 (row.configuration or "")[:8],

@@ -22,6 +22,7 @@ import release_management
 from docs.reference.fields import SHAPES, WORDS, Meanings, default_of, doc, fields_table, row, type_of
 from release_management.adapters.command.answer import Answer
 from release_management.adapters.command.environment import ORDER_VARIABLES
+from release_management.adapters.command.observing import Observed, ObservedSlot
 from release_management.adapters.command.settings import CommandSettings
 from release_management.adapters.local.settings import PLACEHOLDERS, ComponentSettings
 from release_management.adapters.nats import asyncapi, permissions, streams
@@ -169,6 +170,10 @@ def settings() -> str:
             yield row(f"`RELMAN_{name.upper()}`", Meanings.of("placeholders", "program", name))
         yield from ("", "### What a program answers", "", *doc(Answer).splitlines(), "")
         yield from fields_table(Answer, "fields", "Answer")
+        yield from ("", "### What `observe` answers", "", *doc(Observed).splitlines(), "")
+        yield from fields_table(Observed, "fields", "Observed")
+        yield from ("", "### ObservedSlot", "", *doc(ObservedSlot).splitlines(), "")
+        yield from fields_table(ObservedSlot, "fields", "ObservedSlot")
         yield from ("## A target", "", *fields_table(Target, "fields", "target"))
         yield from ("## Tiers", "", "An environment's tier follows from its name unless it is given.", "")
         yield from ("| a word in the name | tier |", "|---|---|")
@@ -250,12 +255,14 @@ def columns(query: AnyQuery) -> list[str]:
     """The names in a row of the answer."""
     if isinstance(query, Calculation):
         return list(query.columns)
+    if query.name == "conditions":
+        return list(running.CONDITION_COLUMNS)
     if query.name == "running":
         occupant = dict.fromkeys(
             ("version", "artifact_digest", "config_digest", "replicas", "since", "by", "release", "deployment")
         )
         empty: dict[str, Any] = dict.fromkeys(column.name for column in running.running.columns)
-        [shown] = running.slots([{**empty, "slots": {"blue": occupant}}])
+        [shown] = running.slots([{**empty, "held_by": None, "slots": {"blue": occupant}}])
         return list(shown)
     samples = {name: "x" for name, field in query.params.model_fields.items() if field.is_required()}
     return list(query.select(query.params(**samples)).selected_columns.keys())
@@ -277,6 +284,7 @@ def bus() -> str:
             f"{streams.EVENT_SUBJECTS}.<name>",
             f"{streams.ORDER_SUBJECTS}.<executor>.<environment>",
             f"{streams.REPORT_SUBJECTS}.<executor>",
+            f"{streams.LOOK_SUBJECTS}.<executor>",
             f"{streams.SYSTEM_SUBJECTS}.<name>",
             streams.DEAD_LETTER,
             f"{streams.DEAD_ORDERS}.<executor>",

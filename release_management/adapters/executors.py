@@ -1,11 +1,13 @@
 """The executors by name: how each checks a component's settings, and how it is made."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from release_management.adapters import command, local
 from release_management.adapters.targets.executor import Trouble
+from release_management.adapters.targets.look import Look
+from release_management.domain.orders import Order
 from release_management.services.desk import SettingsCheck
 from release_management.services.ports import Clock, Executor
 
@@ -19,6 +21,10 @@ class RunningExecutor(Executor, Protocol):
 
     def troubles(self) -> list[Trouble]:
         """What it looks after and cannot keep as intended now."""
+        ...
+
+    async def look(self, order: Order | None = None) -> Sequence[Look]:
+        """Look at every component that it looks after; or only at that of an order."""
         ...
 
     async def stop(self, keep: bool = False) -> None:

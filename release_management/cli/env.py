@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from release_management.cli.command import command
+from release_management.cli.errors import REFUSED
 from release_management.cli.output import All, listing, say, show
 from release_management.cli.session import session
 from release_management.summaries import MANY, some
@@ -27,19 +28,25 @@ def register(app: typer.Typer) -> None:
 
     @command(group, "list", example="relman env list\nrelman env list --json")
     def list_() -> None:
-        """List the environments in order, with what runs in each."""
+        """List the environments in order, with what runs in each and how it was seen last."""
         with session() as opened:
             found = opened.manager.environments()
         rows = (
-            (each.name, each.label, each.tier, each.order, each.approval.get("required", 0), targets(each), runs(each))
+            (
+                *(each.name, each.label, each.tier, each.order, each.approval.get("required", 0)),
+                *(targets(each), runs(each), health(each)),
+            )
             for each in found
         )
-        columns = ("environment", "label", "tier", "order", "approvals", "targets", "runs")
+        columns = ("environment", "label", "tier", "order", "approvals", "targets", "runs", "is")
         show(found, listing(*columns, rows=rows, empty="there is no environment yet; begin with: relman init"))
 
     @command(group, "show", example="relman env show production")
     def show_(name: Name, everything: All = False) -> None:
-        """Show an environment: its rules, its targets, and what runs there, intended beside observed traffic."""
+        """Show an environment: its rules, its targets, and what runs there as it was seen last.
+
+        Exit code 1 where something that should run there was not seen well during the last seconds.
+        """
         with session() as opened:
             found = opened.manager.environment(name)
         components = [
@@ -53,6 +60,8 @@ def register(app: typer.Typer) -> None:
             names = some(sorted({component for _, _, component, _, _ in components}))
             made = f"{len(found.targets):,} targets; components: {names}"
         show(found, found.render(whole=everything), made)
+        if not found.well:
+            raise typer.Exit(REFUSED)
 
     @command(
         group,
@@ -97,6 +106,12 @@ def register(app: typer.Typer) -> None:
 def targets(environment: "Environment") -> str:
     """The targets' names."""
     return some(target["name"] for target in environment.targets)
+
+
+def health(environment: "Environment") -> str:
+    """The conditions that are not well, by component; else well."""
+    ill = [f"{each.application}/{each.component} {each.condition}" for each in environment.conditions if not each.well]
+    return some(ill) or ("well" if environment.conditions else "")
 
 
 def runs(environment: "Environment") -> str:

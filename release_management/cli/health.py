@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,9 +32,10 @@ def register(app: typer.Typer) -> None:
             typer.Option("--address", metavar="HOST:PORT", help="Where a role answers; else those of this folder."),
         ] = None,
     ) -> None:
-        """Ask the roles that run on this machine how they are. Exit code 1 where one is not well.
+        """Ask the roles that run on this machine how they are. Exit code 1 where one, or a component, is not well.
 
-        A trouble keeps a role from its work; a warning wants to be looked at.
+        A trouble keeps a role from its work; a warning wants to be looked at. What executors look after and do not see
+        well is a warning of theirs: they work, the component does not.
         """
         found = [_ask(address, {})] if address else list(_of(local_folder(), role))
         if not found:
@@ -57,13 +58,19 @@ def register(app: typer.Typer) -> None:
             for each in found
         ]
         shown = listing("role", "process", "well", "standing", "says", rows=rows, empty="")
-        ill = [each["role"] for each in found if not each["healthy"]]
+        ill = [each["role"] for each in found if not each["healthy"]] + sorted(_ill_components(found))
         if not ill:
             show(found, shown)
             return
         if not settings().json:
             show(found, shown)
         raise Failed(f"not well: {', '.join(ill)}", roles=found)
+
+
+def _ill_components(roles: Iterable[dict[str, Any]]) -> set[str]:
+    """The components that an executor does not see well."""
+    seen = [each for role in roles for looks in role["details"].get("components", {}).values() for each in looks]
+    return {f"{each['component']} ({each['condition']})" for each in seen if each["condition"] != "well"}
 
 
 def _of(folder: Path, role: str | None) -> Iterator[dict[str, Any]]:

@@ -22,8 +22,9 @@ Count = Annotated[int, Field(ge=0, le=1_000_000)]
 class SeenSlot(Value):
     """What an executor saw of one slot.
 
-    `wanted` instances should run, `running` do, `healthy` of them answer well. `restarts` counts the instances that
-    ended and were started again during the last minute. `share` is the slot's real share of the traffic in percent.
+    `wanted` instances should run, `running` do, `healthy` of them answer well, as far as is known. `restarts` counts
+    the instances that ended and were started again during the last minute. `share` is the slot's real share of the
+    traffic in percent.
     """
 
     slot: Slot
@@ -31,8 +32,8 @@ class SeenSlot(Value):
     condition: Condition
     reason: Line | None = None
     wanted: Count
-    running: Count
-    healthy: Count
+    running: Count | None = None
+    healthy: Count | None = None
     restarts: Count = 0
     share: Percent | None = None
 
@@ -47,7 +48,7 @@ class Observation(Value):
     """One look of an executor at one component.
 
     `fence` is the highest fence of an order that the component had seen when the look began: it says which steps the
-    look came after. `observedat` is when the look ended, by the executor's clock.
+    look came after. `observedat` is when the look began, by the executor's clock.
     """
 
     environment: Name
@@ -72,6 +73,8 @@ def compare(recorded: Mapping[str, str], seen: Observation) -> tuple[Condition, 
     `recorded` is the version per slot that should run something. What runs and is not recorded, or the other way
     round, is drift; nothing at all where something should run is down.
     """
+    if seen.condition == "unknown":
+        return seen.condition, seen.reason
     running = {each.slot: each.version for each in seen.slots if each.wanted}
     differences = []
     for slot, version in recorded.items():

@@ -181,6 +181,13 @@ _ALL: tuple[AnyQuery, ...] = (
         lambda asked: running.components(asked.environment, asked.application),
         running.slots,
     ),
+    Query(
+        "conditions",
+        RunningParams,
+        (running.PROJECTION,),
+        lambda asked: running.components(asked.environment, asked.application),
+        running.slots,
+    ),
     Query("environments", Nothing, (environments.PROJECTION,), lambda asked: environments.every()),
     Query("environment", EnvironmentParams, (environments.PROJECTION,), lambda asked: environments.every(asked.name)),
     Query("policies", Nothing, (policies.PROJECTION,), lambda asked: policies.every()),

@@ -8,11 +8,13 @@ from sqlalchemy import MetaData, Select, Table, select
 from release_management.domain.deployment.events import DeploymentPlanned, DeploymentRequested
 from release_management.domain.place import (
     PlaceConditionChanged,
+    PlaceLocked,
     PlacePromoted,
     PlaceSlotProvisioned,
     PlaceSlotRetired,
     PlaceTrafficIntended,
     PlaceTrafficObserved,
+    PlaceUnlocked,
 )
 from release_management.domain.record import Event
 from release_management.projections.columns import document, key, plain, position, tail, text
@@ -41,6 +43,9 @@ running = Table(
     position("fence"),
 )
 
+held = Table("running_held", METADATA, key("environment"), key("application"), key("target"), text("deployment"))
+"""The places that a deployment holds: what runs there changes."""
+
 behind = Table("running_deployments", METADATA, key("deployment"), text("release"), text("by"))
 """Who wants a deployment: its requester, until then its planner. A place's own facts are recorded by the machinery."""
 
@@ -58,8 +63,10 @@ _EMPTY: Row = {
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
-    """The component's row and its deployment's."""
-    if event.fact.NAME in _NAMES:
+    """The component's row, its place's and its deployment's."""
+    if isinstance(event.fact, PlaceLocked | PlaceUnlocked):
+        yield held, _place(event)
+    elif event.fact.NAME in _NAMES:
         fact = cast(_Standing, event.fact)
         yield running, _component(event, fact)
         if not isinstance(fact, PlaceConditionChanged):
@@ -75,6 +82,10 @@ def fold(event: Event, rows: Rows) -> None:
             rows.put(behind, (tail(event.stream),), release=release, by=by)
         case DeploymentRequested(by=by):
             rows.put(behind, (tail(event.stream),), by=by)
+        case PlaceLocked(deployment=deployment):
+            rows.put(held, _place(event), deployment=deployment)
+        case PlaceUnlocked():
+            rows.delete(held, _place(event))
         case _ if event.fact.NAME in _NAMES:
             fact = cast(_Standing, event.fact)
             place = _component(event, fact)
@@ -84,9 +95,13 @@ def fold(event: Event, rows: Rows) -> None:
             pass
 
 
-def _component(event: Event, fact: _Standing) -> Key:
+def _place(event: Event) -> Key:
     environment, application, target = tail(event.stream).split("/")
-    return environment, application, target, fact.component
+    return environment, application, target
+
+
+def _component(event: Event, fact: _Standing) -> Key:
+    return *_place(event), fact.component
 
 
 def _stand(fact: _Standing, row: Row, time: str, rows: Rows) -> dict[str, Any]:
@@ -140,21 +155,32 @@ def _occupy(fact: PlaceSlotProvisioned, before: Row | None, time: str, rows: Row
 
 
 PROJECTION = Projection(
-    "running", 3, (running, behind), named(_Standing, DeploymentPlanned, DeploymentRequested), keys, fold
+    "running",
+    4,
+    (running, held, behind),
+    named(_Standing, PlaceLocked, PlaceUnlocked, DeploymentPlanned, DeploymentRequested),
+    keys,
+    fold,
 )
 
 
 def components(environment: str | None = None, application: str | None = None) -> Select[Any]:
     """The components of all places, or of one environment's or application's."""
-    at = running.c
-    query = select(running).order_by(at.environment, at.application, at.target, at.component)
+    at, by = running.c, held.c
+    same = (by.environment == at.environment) & (by.application == at.application) & (by.target == at.target)
+    query = select(running, by.deployment.label("held_by")).select_from(running.outerjoin(held, same))
+    query = query.order_by(at.environment, at.application, at.target, at.component)
     if environment is not None:
         query = query.where(at.environment == environment)
     return query if application is None else query.where(at.application == application)
 
 
 def slots(found: Sequence[Row]) -> list[dict[str, Any]]:
-    """One row per slot that runs something. A share is None while none was ever wanted, or observed."""
+    """One row per slot that runs something. A share is None while none was ever wanted, or observed.
+
+    What the log holds is how a slot should be, and which change of its condition was seen last. How it is now is
+    unknown here: whoever shows it adds the newest look.
+    """
     return [
         {
             **{name: row[name] for name in ("environment", "application", "target", "component")},
@@ -164,7 +190,25 @@ def slots(found: Sequence[Row]) -> list[dict[str, Any]]:
             "intended": row["intended"].get(slot, 0) if row["intended"] else None,
             "observed": row["observed"].get(slot, 0) if row["observed"] else None,
             "observed_at": row["observed_at"],
+            **_UNSEEN,
+            "recorded_condition": row["condition"],
+            "recorded_since": row["condition_since"],
+            "recorded_at": row["seen_at"],
+            "recorded_by": row["seen_by"],
+            "fence": row["fence"],
+            "held_by": row["held_by"],
         }
         for row in found
         for slot, occupant in sorted(row["slots"].items())
     ]
+
+
+_UNSEEN: Row = {
+    "condition": "unknown",
+    **dict.fromkeys(("reason", "wanted", "running", "healthy", "restarts", "looked_at", "looked_by", "age")),
+}
+CONDITION_COLUMNS = (
+    *("environment", "application", "target", "component", "condition", "reason", "condition_since"),
+    *("wanted", "running", "healthy", "restarts", "looked_at", "looked_by", "age"),
+)
+"""A row per component, where the newest look is added."""

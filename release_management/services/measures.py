@@ -18,6 +18,21 @@ BUS_BACKLOG = Gauge(
 )
 BUS_CONNECTED = Gauge("relman_bus_connected", "1 while every connection of this process to the message bus stands")
 CLOCK_JUMPS = Counter("relman_clock_jumps_total", "Times that the clock jumped by more than an hour, ahead or back")
+COMPONENT_CONDITION = Gauge(
+    "relman_component_condition",
+    "1 for the condition in which the executor of this process sees the component, 0 for the others",
+    ["environment", "application", "target", "component", "condition"],
+)
+COMPONENT_INSTANCES = Gauge(
+    "relman_component_instances",
+    "Instances of a slot, by kind: wanted, running, healthy; what is not known has no sample",
+    ["environment", "application", "target", "component", "slot", "kind"],
+)
+COMPONENT_LOOK_SECONDS = Gauge(
+    "relman_component_look_age_seconds",
+    "Seconds since the executor of this process looked at the component",
+    ["environment", "application", "target", "component"],
+)
 COMMANDS = Counter(
     "relman_commands_total", "Commands by their end; deposed: another gateway is to be asked", ["command", "status"]
 )

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from demo import story
-from demo.story import NotObserved, main
+from demo.story import main
+from demo.telling import NotObserved
 
 
 @pytest.fixture

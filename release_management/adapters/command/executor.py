@@ -14,10 +14,12 @@ import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from release_management.adapters.command.answer import verdict
 from release_management.adapters.command.environment import environment
+from release_management.adapters.command.observing import observe
 from release_management.adapters.command.output import Output
 from release_management.adapters.command.program import CannotStart, Program
 from release_management.adapters.command.settings import CommandSettings, check_settings
@@ -25,16 +27,27 @@ from release_management.adapters.command.state import CommandState, Folder
 from release_management.adapters.targets import processes
 from release_management.adapters.targets.executor import FencedExecutor, Verdict, plain
 from release_management.adapters.targets.lock import LockHeld, exclusive, turn
+from release_management.adapters.targets.look import Look
 from release_management.adapters.targets.processes import Process
 from release_management.adapters.targets.variables import SecretMissing, check_environment, without_secrets
 from release_management.domain.orders import AwaitSlotHealthy, Order, ProvisionSlot, Report, RouteSlots
+from release_management.services.ports import Clock
 
 OVERTAKEN_POLL_SECONDS = 0.2
+FIRST_LOOK_SECONDS = 1.0
+LOOKS_AT_ONCE = 16
 _TURN = "turn.lock"
 
 
 class CommandExecutor(FencedExecutor[Folder]):
     """Carries out orders by programs. Several executors may share a folder."""
+
+    def __init__(self, data: Path, clock: Clock) -> None:
+        super().__init__(data, clock)
+        self._looks: dict[Path, Look] = {}
+        self._looking: dict[Path, asyncio.Task[None]] = {}
+        self._looked: dict[Path, float] = {}
+        self._observing = asyncio.Semaphore(LOOKS_AT_ONCE)
 
     async def run(self) -> None:
         """End what programs of executors that died have left behind; then nothing is to be done until `stop`."""
@@ -49,6 +62,45 @@ class CommandExecutor(FencedExecutor[Folder]):
         Afterwards this executor does nothing more.
         """
         await self.give_up()
+        looking = list(self._looking.values())
+        for task in looking:
+            task.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
+
+    async def look(self, order: Order | None = None) -> list[Look]:
+        """The newest look at every component; only at that of an order, the look after it.
+
+        The programs that look run in the background: one that hangs holds up no other, and what it saw last grows old.
+        """
+        if order is not None:
+            folder = self._folder(order)
+            if (under_way := self._looking.get(folder.path)) is not None:
+                await asyncio.shield(under_way)
+            await asyncio.shield(self._begin_look(folder))
+            return [self._looks[folder.path]] if folder.path in self._looks else []
+        folders = await self._blocking(Folder.all, self._data)
+        for folder in folders:
+            if folder.path not in self._looking and time.monotonic() >= self._looked.get(folder.path, 0.0):
+                self._begin_look(folder)
+        if self._looking and any(folder.path not in self._looked for folder in folders):
+            await asyncio.wait(list(self._looking.values()), timeout=FIRST_LOOK_SECONDS)
+        paths = {folder.path for folder in folders}
+        self._looks = {path: look for path, look in self._looks.items() if path in paths}
+        return list(self._looks.values())
+
+    def _begin_look(self, folder: Folder) -> "asyncio.Task[None]":
+        task = self._looking[folder.path] = asyncio.create_task(self._look(folder))
+        task.add_done_callback(lambda _: self._looking.pop(folder.path, None))
+        return task
+
+    async def _look(self, folder: Folder) -> None:
+        if self._stopping.is_set():
+            return
+        async with self._observing:
+            look, pause = await observe(folder, self._clock)
+        self._looked[folder.path] = time.monotonic() + pause
+        if look is not None:
+            self._looks[folder.path] = look
 
     def _folder(self, order: Order) -> Folder:
         return Folder.of(self._data, order)
@@ -60,6 +112,7 @@ class CommandExecutor(FencedExecutor[Folder]):
             check_environment({**config, **order.variables})
         except ValueError as error:
             return f"the settings of {order.component} cannot be used: {error}"
+        state.intend(order)
         return None
 
     def _forget(self, state: CommandState) -> None:

@@ -11,7 +11,8 @@ from release_management.adapters.targets.variables import check_environment
 from release_management.domain.deployment.decide import ORDER_SECONDS
 from release_management.domain.words import Name, Replicas, Seconds, Value, explain
 
-Verb = Literal["provision", "await_healthy", "route", "retire"]
+Verb = Literal["provision", "await_healthy", "route", "retire", "observe"]
+MAX_OBSERVE_SECONDS = 8.0
 
 
 def _no_line(value: object) -> object:
@@ -43,12 +44,15 @@ class CommandSettings(Value):
 
     `commands` holds a program with its arguments per verb, without a shell; `route` is needed only where the target
     shifts traffic. A program that has not ended after `timeout` is ended, with all that it has started: SIGTERM, and
-    SIGKILL after `stop_grace`. `cwd` defaults to the executor's own.
+    SIGKILL after `stop_grace`. `cwd` defaults to the executor's own. `observe`, where there is one, is run every
+    `observe_interval` to say how the component is, and may take `observe_timeout`; without it that is unknown.
     """
 
     commands: dict[Verb, Argv]
     timeout: Seconds = 300.0
     stop_grace: Seconds = 5.0
+    observe_timeout: Annotated[Seconds, Field(gt=0, le=MAX_OBSERVE_SECONDS)] = 5.0
+    observe_interval: Annotated[Seconds, Field(gt=0, le=MAX_OBSERVE_SECONDS)] = 3.0
     slots: Annotated[list[Name], Field(min_length=1, max_length=8)] = ["blue", "green"]
     replicas: Replicas = 1
     env: Annotated[dict[str, str], AfterValidator(_environment)] = {}

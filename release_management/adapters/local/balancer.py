@@ -6,12 +6,13 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
 
 from release_management.adapters.local.claims import Claim, claim, holder, is_lesser, lesser, name
-from release_management.adapters.local.haproxy import BalancerError, ask, write_config
+from release_management.adapters.local.haproxy import BalancerError, ask, is_open, write_config
 from release_management.adapters.local.layout import Layout, layout
 from release_management.adapters.local.state import Balancer, ComponentState, Folder
 from release_management.adapters.targets import processes
@@ -55,15 +56,37 @@ def running(balancer: Balancer | None) -> Process | None:
         return None
 
 
+def serves(state: ComponentState) -> bool:
+    """Whether the component's HAProxy answers, and takes connections on its ports."""
+    process = running(state.balancer)
+    if state.balancer is None or process is None:
+        return False
+    try:
+        return is_open(state.balancer.socket) and not closed(process, state.listens)
+    except (BalancerError, OSError):
+        return False
+
+
+def closed(process: Process, ports: Iterable[int]) -> list[int]:
+    """The ports of 127.0.0.1 on which the process itself does not listen."""
+    try:
+        found = psutil.Process(process.pid).net_connections(kind="tcp4")
+    except psutil.Error:
+        return list(ports)
+    listening = {each.laddr.port for each in found if each.status == psutil.CONN_LISTEN}
+    return [port for port in ports if port not in listening]
+
+
 def ensure(folder: Folder, state: ComponentState) -> str:
     """See to it that HAProxy runs and is recorded; returns the path of its admin socket.
 
     Adopts one that answers, also where somebody else started it from our configuration; replaces one whose shape is
-    outdated; ends one that does not answer. Raises `BalancerError`, `OSError`.
+    outdated, or that no longer listens; ends one that does not answer. Raises `BalancerError`, `OSError`.
     """
     answering = running(state.balancer)
     laid_out = layout(state)
-    if state.balancer is not None and answering is not None and state.balancer.shape == laid_out.shape:
+    current = state.balancer is not None and state.balancer.shape == laid_out.shape
+    if state.balancer is not None and answering is not None and current and serves(state):
         if answering != state.balancer.process:
             state.balancer.process = answering
             folder.save(state)

@@ -6,6 +6,7 @@ the next pass looks for a process that carries the token before it starts anothe
 """
 
 import signal
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ from release_management.adapters.targets.processes import Process
 from release_management.adapters.targets.variables import SecretMissing, resolve, without_secrets
 from release_management.services.ports import Clock
 
+REMEMBERED_ENDS = 60
 LONGEST_BACKOFF = 30.0
 """Seconds. An instance that lived longer than this before it ended begins again at one second."""
 EMPTY_SECONDS = 10.0
@@ -33,6 +35,7 @@ class Progress:
     `pending` are slots where something is still to be started or to end; `troubles` says per slot why an instance
     cannot be started, `balancer` why HAProxy does not do as intended; `observed` are the shares that it states.
     `hurts` says that this concerns what should serve.
+    `servers` is how HAProxy was left, and `repaired` what it had become since the pass before, by no doing of ours.
     """
 
     fence: int = 0
@@ -41,19 +44,25 @@ class Progress:
     balancer: str | None = None
     observed: dict[str, int] = field(default_factory=dict)
     hurts: bool = False
+    servers: Mapping[str, haproxy.Wanted] = field(default_factory=dict)
+    repaired: str | None = None
 
 
-def converge(folder: Folder, clock: Clock) -> Progress:
-    """One pass. Raises `LockHeld`, `OSError` and `ValueError` where the state cannot be read or written."""
+def converge(folder: Folder, clock: Clock, before: Progress | None = None) -> Progress:
+    """One pass; `before` is what the one before it said.
+
+    Raises `LockHeld`, `OSError` and `ValueError` where the state cannot be read or written.
+    """
     with folder.locked():
         state = folder.load()
         if state.settings is None:
             return Progress(fence=state.fence)
-        return _Pass(folder, state, clock.now().timestamp()).run()
+        return _Pass(folder, state, clock.now().timestamp(), before).run()
 
 
 class _Pass:
-    def __init__(self, folder: Folder, state: ComponentState, now: float) -> None:
+    def __init__(self, folder: Folder, state: ComponentState, now: float, before: Progress | None) -> None:
+        self.before = before
         self.folder = folder
         self.state = state
         self.now = now
@@ -118,6 +127,7 @@ class _Pass:
         said = without_secrets(line, stand.variables) if line else None
         instance.last_exit = processes.describe_exit(code, said, lived)
         instance.watched = code is not None
+        instance.ended = [*instance.ended, self.now][-REMEMBERED_ENDS:]
         self._back_off(instance, 0 if lived > LONGEST_BACKOFF else instance.exits)
 
     def _back_off(self, instance: Instance, exits: int) -> None:
@@ -163,7 +173,8 @@ class _Pass:
             self.state.empty_since = None
             self.dirty = True
         setback = self.state.setback
-        if setback is not None and self.now < setback.not_before and balancer.running(self.state.balancer) is None:
+        waits = setback is not None and self.now < setback.not_before
+        if setback is not None and waits and not balancer.serves(self.state):
             self.progress.balancer = setback.reason
             return {}
         try:
@@ -232,6 +243,7 @@ class _Pass:
             }
             argv = fill_in(stand.settings.command, values)
             ours = {f"RELMAN_{name.upper()}": value for name, value in values.items() if name != "instance"}
+            ours["RELMAN_DIGEST"] = instance.digest
             own = {**stand.settings.env, **stand.config, **resolve(stand.variables)}
             env = {**processes.inherited(), "PORT": str(instance.port), **own, **ours}
             instance.process = Process(token=processes.new_token())
@@ -252,13 +264,17 @@ class _Pass:
         path = self.state.balancer.socket
         try:
             laid_out = layout(self.state)
-            if haproxy.apply(path, servers, haproxy.wanted(self.state, laid_out)):
+            wanted = haproxy.wanted(self.state, laid_out)
+            if self.before is not None and self.before.servers == wanted:
+                self.progress.repaired = haproxy.difference(servers, wanted)
+            if haproxy.apply(path, servers, wanted):
                 haproxy.write_config(self.folder, self.state, laid_out, path)
                 servers = haproxy.table(path)
             self.progress.observed = haproxy.shares(laid_out, servers)
             if self.state.serving_since is None and any(self.progress.observed.values()):
                 self.state.serving_since = self.now
                 self.dirty = True
+            self.progress.servers = wanted
         except (haproxy.BalancerError, OSError) as error:
             self.progress.balancer = str(error)
 

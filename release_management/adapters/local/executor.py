@@ -18,14 +18,17 @@ from release_management.adapters.local.converge import Progress, converge
 from release_management.adapters.local.halt import halt_all
 from release_management.adapters.local.health import look
 from release_management.adapters.local.intent import intend
+from release_management.adapters.local.observing import Observer
 from release_management.adapters.local.settings import server_name
 from release_management.adapters.local.state import ComponentState, Folder
 from release_management.adapters.targets import processes
 from release_management.adapters.targets.executor import FencedExecutor, Trouble, Verdict, line, plain
+from release_management.adapters.targets.look import Look
 from release_management.domain.orders import AwaitSlotHealthy, Order, ProvisionSlot, RetireSlot, RouteSlots
 from release_management.services.ports import Clock
 
 RECONCILE_SECONDS = 1.0
+LOOKS_AT_ONCE = 16
 _POLL = 0.05
 _HEALTH_POLL = 0.1
 _ROUTE_PATIENCE = 5.0
@@ -43,6 +46,9 @@ class LocalExecutor(FencedExecutor[Folder]):
         self._reconciling = asyncio.Lock()
         self._troubles: dict[Path, Trouble] = {}
         self._restored = False
+        self._passes: dict[Path, Progress] = {}
+        self._observers: dict[Path, Observer] = {}
+        self._observing = asyncio.Semaphore(LOOKS_AT_ONCE)
 
     async def reconcile(self) -> None:
         """Make everything as intended, once: restart what died, adopt what survived, set weights that drifted.
@@ -58,7 +64,11 @@ class LocalExecutor(FencedExecutor[Folder]):
                 if self._stopping.is_set():
                     return
                 try:
-                    progress = await self._blocking(converge, folder, self._clock)
+                    before = self._passes.get(folder.path)
+                    progress = await self._blocking(converge, folder, self._clock, before)
+                    if before is not None and progress.repaired is None:
+                        progress.repaired = before.repaired  # until somebody looks
+                    self._passes[folder.path] = progress
                     says = "; ".join(filter(None, [progress.balancer, *progress.troubles.values()]))
                     self._note(folder, says, progress.hurts)
                 except Exception as error:
@@ -71,6 +81,21 @@ class LocalExecutor(FencedExecutor[Folder]):
             await self.reconcile()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), RECONCILE_SECONDS)
+
+    async def look(self, order: Order | None = None) -> list[Look]:
+        """Look at every component that this executor looks after; or only at that of an order."""
+        folders = await self._blocking(Folder.all, self._data) if order is None else [self._folder(order)]
+        looks = await asyncio.gather(*(self._look(folder) for folder in folders))
+        return [each for each in looks if each is not None]
+
+    async def _look(self, folder: Folder) -> Look | None:
+        async with self._observing:
+            observer = self._observers.setdefault(folder.path, Observer(folder))
+            progress = self._passes.get(folder.path)
+            repaired = progress.repaired if progress is not None else None
+            if progress is not None:
+                progress.repaired = None
+            return await self._blocking(observer.look, self._clock, repaired)
 
     async def stop(self, keep: bool = False) -> None:
         """End all processes and HAProxies, gracefully; the next executor's `reconcile` restores them.

@@ -21,6 +21,7 @@ Mode = Literal["ready", "drain", "maint"]
 _MAINT, _DRAIN = 0x01 | 0x02 | 0x20, 0x08
 _BATCH = 40
 _HEALTH = "health.map"
+_ANSWERS = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
 
 _CONFIG = """\
 global
@@ -67,7 +68,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """How a server line stands, as HAProxy states it. `status` is UP, DOWN, MAINT, …; `check` its last finding."""
+    """How a server line stands, as HAProxy states it. `status` is UP, DOWN, MAINT, …; `check` its last finding.
+
+    `answers` and `errors` (5xx) count what it has answered since HAProxy began.
+    """
 
     mode: Mode
     weight: int
@@ -75,6 +79,8 @@ class Server:
     status: str
     sessions: int
     check: str
+    answers: int = 0
+    errors: int = 0
 
 
 def ask(path: str, command: str, timeout: float = 2.0) -> str:
@@ -112,7 +118,19 @@ def _server(stands: Mapping[str, str], seen: Mapping[str, str]) -> Server:
         status=seen["status"],
         sessions=int(seen["scur"] or 0),
         check=" ".join(part for part in (seen["check_status"], seen["check_code"], seen["last_chk"]) if part),
+        answers=sum(int(seen[f"hrsp_{kind}"] or 0) for kind in _ANSWERS),
+        errors=int(seen["hrsp_5xx"] or 0),
     )
+
+
+def is_open(path: str) -> bool:
+    """Whether HAProxy takes connections of clients. Raises `OSError`, `BalancerError`."""
+    answer = ask(path, "show stat clients 1 -1")
+    try:
+        header, row = answer.removeprefix("# ").strip().splitlines()
+        return dict(zip(header.split(","), row.split(","), strict=False))["status"] == "OPEN"
+    except (KeyError, ValueError):
+        raise BalancerError(f"HAProxy gives an unexpected answer: {answer.strip()[:100]}") from None
 
 
 def wanted(state: ComponentState, laid_out: Layout) -> dict[str, Wanted]:
@@ -131,6 +149,17 @@ def wanted(state: ComponentState, laid_out: Layout) -> dict[str, Wanted]:
             port = instance.port if instance is not None else state.ports[slot][index - 1]
             servers[server_name(slot, index)] = Wanted(mode, by_index.get(index, 0), port)
     return servers
+
+
+def difference(servers: Mapping[str, Server], targets: Mapping[str, Wanted]) -> str | None:
+    """How the server lines stand otherwise than they should; None where they do not."""
+    found = [
+        f"{name} had {kind} {getattr(servers[name], kind)} instead of {getattr(target, kind)}"
+        for name, target in targets.items()
+        for kind in ("mode", "weight", "port")
+        if name in servers and getattr(servers[name], kind) != getattr(target, kind)
+    ]
+    return f"HAProxy was changed by somebody else: {', '.join(found)}; it was set back" if found else None
 
 
 def shares(laid_out: Layout, servers: Mapping[str, Server]) -> dict[str, int]:

@@ -42,18 +42,18 @@ def look(folder: Folder, slot: str, replicas: int) -> Look:
         if each.process is not None and processes.alive(each.process):
             living[each.index] = each.process.token
             continue
-        ended[each.index], watched = _end(folder, slot, stand, each)
+        ended[each.index], watched = end_of(folder, slot, stand, each)
         crashed = crashed or (ended[each.index] if watched else None)
-    ill = next(iter(ended.values()), None)
+    trouble = next(iter(ended.values()), None)
     if len(instances) < replicas:
-        ill = f"{len(instances)} of {replicas} instances of {slot} are provisioned"
-    elif ill is None:
-        ill = next((text for each in instances if (text := _ill(slot, stand, each))), None)
-        ill = ill or _unseen(state, slot, instances)
-    return Look(state.fence, living, ended, crashed, ill)
+        trouble = f"{len(instances)} of {replicas} instances of {slot} are provisioned"
+    elif trouble is None:
+        trouble = next((text for each in instances if (text := ill(slot, stand, each))), None)
+        trouble = trouble or _unseen(state, slot, instances)
+    return Look(state.fence, living, ended, crashed, trouble)
 
 
-def _end(folder: Folder, slot: str, stand: SlotState, instance: Instance) -> tuple[str, bool]:
+def end_of(folder: Folder, slot: str, stand: SlotState, instance: Instance) -> tuple[str, bool]:
     """How an instance that does not run ended, and whether that was under our eyes."""
     name = server_name(slot, instance.index)
     if instance.process is None:
@@ -64,7 +64,8 @@ def _end(folder: Folder, slot: str, stand: SlotState, instance: Instance) -> tup
     return f"{name} {processes.describe_exit(code, said)}", code is not None
 
 
-def _ill(slot: str, stand: SlotState, instance: Instance) -> str | None:
+def ill(slot: str, stand: SlotState, instance: Instance) -> str | None:
+    """Ask an instance how it is; what is wrong, None where it answers well."""
     name = server_name(slot, instance.index)
     connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=_TIMEOUT)
     try:

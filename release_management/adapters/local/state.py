@@ -21,7 +21,8 @@ class Instance(Kept):
 
     *starting*: not running, to be started; *serving*: started, gets its share; *draining*: finishes its requests;
     *terminating*: was told to end. `exits` counts the exits in a row; `watched` says that the last one came under our
-    eyes (its code is known), not while nobody looked. `trouble` says why it could not be started.
+    eyes (its code is known), not while nobody looked. `ended` are the times of its last ends. `trouble` says why it
+    could not be started.
     """
 
     index: int
@@ -35,6 +36,7 @@ class Instance(Kept):
     not_before: float = 0.0
     last_exit: str | None = None
     watched: bool = False
+    ended: list[float] = []
     trouble: str | None = None
 
 

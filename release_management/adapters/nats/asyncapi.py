@@ -24,6 +24,7 @@ from release_management.domain.record import Envelope
 from release_management.domain.registry import FACTS
 from release_management.projections.queries import QUERIES
 from release_management.services.decisions import COMMANDS
+from release_management.services.looks import Looks
 from release_management.services.wishes import MACHINERY, MAX_MESSAGE_BYTES, REPORTS, SYSTEM_SENDERS, Outcome
 
 SCHEMAS = "#/components/schemas"
@@ -151,6 +152,15 @@ CHANNELS = (
         tuple(f"report.{name}" for name in sorted(REPORTS)),
         _ANY_EXECUTOR,
         stream=streams.COMMANDS,
+    ),
+    Channel(
+        "looks",
+        f"{streams.LOOK_SUBJECTS}.{{executor}}",
+        "What an executor sees of the components that it looks after, once a second. Only the newest look counts.",
+        True,
+        (EXECUTOR,),
+        ("looks",),
+        _ANY_EXECUTOR,
     ),
     Channel(
         "events",
@@ -335,6 +345,7 @@ def _schemas() -> dict[str, Json]:
         "Envelope": Envelope,
         "Question": Question,
         "order": Order,
+        "looks": Looks,
         "outcome": Outcome,
         "outcomeQuestion": OutcomeQuestion,
         "contentQuestion": ContentQuestion,

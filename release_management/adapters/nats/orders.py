@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import uuid
+from collections.abc import Awaitable, Callable
 
 import structlog
 from nats.aio.msg import Msg
@@ -56,6 +57,10 @@ class NatsOrderChannel:
         )
 
 
+async def _nothing(_: Order) -> None:
+    return None
+
+
 class ExecutorService:
     """Takes the orders of one executor, has them carried out, and reports.
 
@@ -72,10 +77,13 @@ class ExecutorService:
         connection: Connection,
         name: str,
         executor: Executor,
+        carried_out: Callable[[Order], Awaitable[None]] = _nothing,
     ) -> None:
+        """`carried_out` is called for every order before its report."""
         self._connection = connection
         self._name = name
         self._executor = executor
+        self._carried_out = carried_out
         self._ticker = Ticker(TICK_SECONDS)
         self._held: set[int] = set()
         self._under_way: set[str] = set()
@@ -164,6 +172,7 @@ class ExecutorService:
         try:
             with measures.ORDERS_RUNNING.track_inprogress(), measures.ORDER_SECONDS.labels(verb).time():
                 report = await self._executor.carry_out(order)
+                await self._carried_out(order)
                 await self._report(report)
             measures.ORDERS.labels(verb, report.result).inc()
             await settle(self._connection, message)

@@ -126,7 +126,7 @@ USERS: Mapping[str, Permissions] = {
     ),
     "projector": Permissions(
         publish=_ABOUT,
-        subscribe=(_inbox("projector"), f"{streams.ASK_QUERY}.>"),
+        subscribe=(_inbox("projector"), f"{streams.ASK_QUERY}.>", f"{streams.LOOK_SUBJECTS}.*"),
         responds=True,
     ),
     "orchestrator": Permissions(
@@ -160,6 +160,7 @@ def executor(name: str) -> Permissions:
             *_stream_info(streams.ORDERS),
             *_consumer(streams.ORDERS, name, f"{orders}.*"),
             f"{streams.REPORT_SUBJECTS}.{name}",
+            f"{streams.LOOK_SUBJECTS}.{name}",
             f"{streams.DEAD_ORDERS}.{name}",
         ),
         subscribe=(_inbox(f"{EXECUTOR}{name}"),),

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Annotated, Any
 
 import structlog
@@ -18,6 +19,8 @@ from release_management.services import measures
 from release_management.services.bus import NotAnsweredNow, QueryNotUnderstood
 
 GROUP = "projectors"
+KEPT_SECONDS = 10.0
+MOST_KEPT = 32
 
 _log = structlog.get_logger(__name__)
 
@@ -31,6 +34,26 @@ class Question(Value):
     params: Annotated[dict[str, JsonValue], Field(default_factory=dict)]
     after: int = Field(default=0, ge=0)
     offset: int | None = Field(default=None, ge=0)
+
+
+class LongAnswers:
+    """The long answers whose parts are being read: what runs is seen anew every second, and a part fits its whole."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._kept: dict[Hashable, tuple[float, str]] = {}
+
+    def keep(self, asked: Hashable, text: str) -> None:
+        """Keep an answer for as long as its parts may be read."""
+        now = self._monotonic()
+        self._kept = {key: kept for key, kept in self._kept.items() if now - kept[0] < KEPT_SECONDS and key != asked}
+        if len(self._kept) < MOST_KEPT:
+            self._kept[asked] = now, text
+
+    def find(self, asked: Hashable) -> str | None:
+        """The answer that was given a moment ago."""
+        kept = self._kept.get(asked)
+        return kept[1] if kept is not None and self._monotonic() - kept[0] < KEPT_SECONDS else None
 
 
 class QueryService:
@@ -48,6 +71,7 @@ class QueryService:
         self, connection: Connection, answer: Callable[[str, dict[str, Any], int], Awaitable[JsonValue]]
     ) -> None:
         self._answer = answer
+        self._long = LongAnswers()
         self._answering = Answering(connection, {f"{streams.ASK_QUERY}.>": self._reply}, GROUP)
         self.ready: asyncio.Event = self._answering.ready
 
@@ -59,10 +83,14 @@ class QueryService:
         name = message.subject.removeprefix(f"{streams.ASK_QUERY}.")
         try:
             question = Question.model_validate_json(message.data or b"{}")
+            asked = name, json.dumps(question.params, sort_keys=True), question.after
+            if question.offset and (known := self._long.find(asked)) is not None:
+                return part(known, question.offset)
             answer = await self._answer(name, question.params, question.after)
             measures.QUERIES.labels(name, "answered").inc()
             text = json.dumps(answer, ensure_ascii=False, allow_nan=False)
             if question.offset is not None and (question.offset or len(text) > PART):
+                self._long.keep(asked, text)
                 return part(text, question.offset)
             return f'{{"answer": {text}}}'.encode()
         except ValidationError as error:

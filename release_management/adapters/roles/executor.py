@@ -7,9 +7,11 @@ from release_management.adapters.executors import RunningExecutor, make_executor
 from release_management.adapters.home import Home
 from release_management.adapters.nats.orders import ExecutorService
 from release_management.adapters.nats.streams import ORDERS
+from release_management.adapters.nats.watching import Watcher
 from release_management.adapters.roles.backlog import watch_backlog
 from release_management.adapters.roles.bus import on_bus
 from release_management.adapters.roles.clocks import watch_clock
+from release_management.adapters.roles.conditions import show_components
 from release_management.adapters.roles.health import Health
 
 LOOK_SECONDS = 0.5
@@ -32,8 +34,11 @@ class ExecutorRole:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(executor.run())
                     tasks.create_task(watch_clock(self._clock, self._health))
-                    service = ExecutorService(connection, self._name, executor)
+                    watcher = Watcher(connection, self._name, executor, self._clock)
+                    service = ExecutorService(connection, self._name, executor, watcher.look_at)
                     tasks.create_task(service.run())
+                    tasks.create_task(watcher.run())
+                    tasks.create_task(show_components(watcher, self._name, self._clock, self._health))
                     tasks.create_task(look_at_orders(service, self._name, self._health))
                     tasks.create_task(look_at_deployed(executor, self._health))
                     tasks.create_task(watch_backlog(connection, ORDERS, self._name, self._health))

@@ -7,6 +7,7 @@ from typing import Any, cast
 from pydantic import JsonValue
 
 from release_management.adapters.home import Home
+from release_management.adapters.nats.looks import LookService
 from release_management.adapters.nats.queries import QueryService
 from release_management.adapters.read_model import TROUBLE, ReadModelError
 from release_management.adapters.roles.bus import on_bus
@@ -63,7 +64,10 @@ class Answering:
             service = QueryService(connection, self._answer)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(service.run())
+                looks = LookService(connection, reading.looks)
+                tasks.create_task(looks.run())
                 await service.ready.wait()
+                await looks.ready.wait()
                 self._health.stand("active")
                 while reading.failure is None:
                     await in_thread(_look, reading, self._log, self._health)

@@ -1,8 +1,11 @@
 """The reading side: projections kept up with the log, and questions answered from them."""
 
 import threading
+import time
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
+from release_management.adapters.clock import SystemClock
 from release_management.adapters.home import Home
 from release_management.adapters.read_model import (
     NotAnsweringError,
@@ -13,11 +16,19 @@ from release_management.adapters.read_model import (
 )
 from release_management.domain.registry import Registry
 from release_management.projections.bookkeeping import Standing
+from release_management.services import shown
 from release_management.services.bus import NotAnsweredNow, QueryNotUnderstood
+from release_management.services.looks import NewestLooks
 from release_management.services.ports import EventLog, Keyring
 from release_management.services.sealing import reveal
 
 WAIT_SECONDS = 10.0
+LOOK_SECONDS = 0.05
+Row = dict[str, Any]
+
+
+_SEEN = {"running": shown.slots, "conditions": shown.components}
+"""The queries whose answers say how things are now."""
 
 
 class NotThereYet(NotAnsweredNow):
@@ -32,6 +43,8 @@ class Reading:
         self._store = ReadStore(home.read_models)
         self._log = log
         self._keyring = keyring
+        self.looks = NewestLooks(SystemClock())
+        """Empty where nobody takes them in: what runs is unknown then."""
         self._stop = threading.Event()
         self.failure: Exception | None = None
         self._thread = threading.Thread(target=self._fold, name="projector", daemon=True)
@@ -60,7 +73,17 @@ class Reading:
         if name == "projections":
             end = self._log.last_position()
             rows = [{**row, "lag": max(0, end - row["position"])} for row in rows]
+        elif name in _SEEN:
+            rows = self._seen(_SEEN[name], rows)
         return cast(list[dict[str, Any]], reveal(rows, self._keyring))
+
+    def _seen(self, show: Callable[[Iterable[Row], NewestLooks], list[Row]], rows: list[Row]) -> list[Row]:
+        """The rows with the newest looks. Just after a start the first look is waited for."""
+        shown_now = show(rows, self.looks)
+        while self.looks.is_new and any(row["condition"] == "unknown" for row in shown_now):
+            time.sleep(LOOK_SECONDS)
+            shown_now = show(rows, self.looks)
+        return shown_now
 
     def standing(self) -> list[Standing]:
         """How far each projection has come."""

@@ -14,10 +14,12 @@ from release_management.adapters.nats.connection import AWAY, Connection
 from release_management.adapters.nats.dead_letters import DeadLetters
 from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
+from release_management.adapters.nats.watching import Watcher
 from release_management.adapters.roles.agenda import look_after
 from release_management.adapters.roles.backlog import watch_backlog
 from release_management.adapters.roles.bus import on_bus, with_streams
 from release_management.adapters.roles.clocks import look_at_clock
+from release_management.adapters.roles.conditions import show_components
 from release_management.adapters.roles.executor import look_at_deployed, look_at_orders
 from release_management.adapters.roles.gateway import look_at
 from release_management.adapters.roles.health import Health
@@ -58,8 +60,11 @@ class Road:
                 executor = make_executor(name, self._core.home.folder, self._core.clock)
                 stack.push_async_callback(executor.stop)
                 tasks.create_task(executor.run())
-                service = ExecutorService(executing, name, executor)
+                watcher = Watcher(executing, name, executor, self._core.clock)
+                service = ExecutorService(executing, name, executor, watcher.look_at)
                 tasks.create_task(service.run())
+                tasks.create_task(watcher.run())
+                tasks.create_task(show_components(watcher, name, self._core.clock, self._health))
                 tasks.create_task(look_at_orders(service, name, self._health))
                 tasks.create_task(look_at_deployed(executor, self._health))
                 tasks.create_task(watch_backlog(executing, streams.ORDERS, name, self._health))

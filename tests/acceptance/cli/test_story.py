@@ -172,9 +172,9 @@ def test_a_closed_pipe_is_no_error(shop: Desk) -> None:
 
 def test_dead_letters_are_listed_and_projections_rebuilt_beside_the_running_ones(here: Types) -> None:
     assert done(here("dead-letters", "list")).out == "there is no dead letter\n"
-    before = done(here("env", "list", "--json")).out
+    before = done(here("deployment", "list", "--json")).out
     assert done(here("projections", "rebuild")).out.startswith("✔ every projection was rebuilt from the log")
-    assert done(here("env", "list", "--json")).out == before
+    assert done(here("deployment", "list", "--json")).out == before
 
 
 def test_up_in_the_foreground_stops_on_a_signal_and_is_back(desk: Desk, tmp_path: Path) -> None:

@@ -33,8 +33,11 @@ class CommandStand(Component):
         for verb in VERBS:
             self.program(verb, ":")
 
+    def path(self, verb: str) -> Path:
+        return self._programs / verb
+
     def program(self, verb: str, body: str) -> None:
-        path = self._programs / verb
+        path = self.path(verb)
         path.write_text(PROGRAM.format(body=body, journal=shlex.quote(str(self.journal))))
         path.chmod(0o755)
 

@@ -185,6 +185,7 @@ def test_everything_that_goes_over_the_bus_is_in_it() -> None:
         streams.SYSTEM_SUBJECTS,
         streams.COMMAND_SUBJECTS,
         streams.REPORT_SUBJECTS,
+        streams.LOOK_SUBJECTS,
         streams.EVENT_SUBJECTS,
         streams.ORDER_SUBJECTS,
         streams.DEAD_LETTER,

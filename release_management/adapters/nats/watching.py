@@ -1,0 +1,118 @@
+"""The looks of an executor on their way: each to whoever shows it, and what changed to the gateway."""
+
+import asyncio
+import contextlib
+import json
+import secrets
+import uuid
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+
+from release_management.adapters.nats import streams
+from release_management.adapters.nats.connection import AWAY, Connection
+from release_management.adapters.nats.publishing import publish
+from release_management.adapters.targets.look import Look
+from release_management.domain.orders import Order
+from release_management.domain.record import timestamp
+from release_management.domain.seeing import ReportCondition
+from release_management.services.alarms import Alarms
+from release_management.services.bus import BusError
+from release_management.services.looks import ComponentLook, Key, key_of, rounds
+from release_management.services.ports import Clock
+
+NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:relman:condition")
+LOOK_SECONDS = 1.0
+LOOK_PATIENCE = 2.0
+"""For so long an order's report waits for the look after it."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Looking(Protocol):
+    """What can look."""
+
+    async def look(self, order: Order | None = None) -> Sequence[Look]:
+        """Look at every component, or only at that of an order."""
+        ...
+
+
+class Watcher:
+    """Has an executor look at everything once a second, and after every order at its component.
+
+    A look is published and forgotten; a condition that changed is reported. A report that the bus does not take is
+    made anew from the next look. `shown` is what was seen last.
+    """
+
+    def __init__(self, connection: Connection, name: str, executor: Looking, clock: Clock) -> None:
+        self._connection = connection
+        self._name = name
+        self._executor = executor
+        self._clock = clock
+        self._instance = secrets.token_hex(8)
+        self._round = 0
+        self._alarms = Alarms()
+        self._taking = asyncio.Lock()
+        self.shown: dict[Key, ComponentLook] = {}
+        self._taken: dict[Key, int] = {}
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            try:
+                self._round = number = self._round + 1
+                await self._take(number, await self._executor.look(), whole=True)
+            except Exception:
+                _log.exception("the looks of this round are lost", executor=self._name)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def look_at(self, order: Order) -> None:
+        """Look at what an order has changed, so that no older look is shown after its report."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_PATIENCE):
+                self._round = number = self._round + 1
+                await self._take(number, await self._executor.look(order), whole=False)
+
+    async def _take(self, number: int, looks: Sequence[Look], *, whole: bool) -> None:
+        """Take in a round; of a component that was looked at later already, nothing."""
+        async with self._taking:
+            keys = {key_of(look.seen) for look in looks}
+            fresh = [look for look in looks if self._taken.get(key_of(look.seen), 0) < number]
+            self._taken = {key: each for key, each in self._taken.items() if key in keys or not whole}
+            self._taken |= {key_of(look.seen): number for look in fresh}
+            seen = [(self._alarms.take(look.seen), look.settles) for look in fresh]
+            self.shown |= {look.key: look for look, _ in seen}
+            if whole:
+                self._alarms.forget(keys)
+                self.shown = {key: look for key, look in self.shown.items() if key in keys}
+            await self._publish(number, list(self.shown.values()) if whole else [look for look, _ in seen], whole)
+            for look, settles in seen:
+                if not settles and self._alarms.news(look):
+                    await self._report(look)
+
+    async def _publish(self, number: int, looks: Sequence[ComponentLook], whole: bool) -> None:
+        observedat = timestamp(self._clock.now())
+        for part in rounds(self._name, self._instance, number, observedat, looks, whole=whole):
+            payload = part.model_dump_json(exclude_none=True).encode()
+            with contextlib.suppress(*AWAY):
+                await self._connection.publish(f"{streams.LOOK_SUBJECTS}.{self._name}", payload)
+
+    async def _report(self, look: ComponentLook) -> None:
+        said = ReportCondition.model_validate({**look.model_dump(exclude={"since"}), "by": self._name})
+        about = "/".join((*look.key, look.observedat))
+        event = {
+            "specversion": "1.0",
+            "id": str(uuid.uuid5(NAMESPACE, f"{self._instance}/{about}")),
+            "source": f"executor:{self._name}",
+            "type": ReportCondition.NAME,
+            "datacontenttype": "application/json",
+            "data": said.model_dump(mode="json", exclude_none=True),
+        }
+        payload = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+        headers = {streams.CONTENT_TYPE: streams.CLOUDEVENT}
+        try:
+            await publish(self._connection, f"{streams.REPORT_SUBJECTS}.{self._name}", payload, headers)
+            self._alarms.was_reported(look)
+        except BusError as error:
+            _log.warning("a condition waits for the bus", component="/".join(look.key), reason=str(error))

@@ -1,0 +1,121 @@
+"""The program for `observe` says how a component is; where it does not, that is unknown."""
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from release_management.adapters.command.executor import CommandExecutor
+from release_management.domain.condition import Observation
+from release_management.domain.orders import ProvisionSlot, RetireSlot, RouteSlots
+from tests.adapters.command.stand import CommandStand
+from tests.adapters.component import SystemClock
+
+
+def look(stand: CommandStand, body: str | None) -> Observation:
+    """What is seen where `observe` is this shell script; None: there is no such program."""
+    if body is not None:
+        stand.program("observe", body)
+        stand.settings["commands"] = {**stand.all_settings()["commands"], "observe": [str(stand.path("observe"))]}  # type: ignore[dict-item] # it is a map
+    stand.do(ProvisionSlot(slot="blue", version="1.0.0", replicas=2))
+    stand.do(RouteSlots(weights={"blue": 100}))
+
+    async def once() -> Observation:
+        executor = CommandExecutor(stand.data, SystemClock())
+        try:
+            async with asyncio.timeout(20):
+                while not (looks := await executor.look()):
+                    await asyncio.sleep(0.05)
+            return looks[0].seen
+        finally:
+            await executor.stop()
+
+    return asyncio.run(once())
+
+
+def says(document: object) -> str:
+    return f"echo '{json.dumps(document)}'"
+
+
+def test_without_a_program_it_is_unknown(stand: CommandStand) -> None:
+    seen = look(stand, None)
+
+    assert (seen.condition, seen.slots) == ("unknown", ())
+    assert seen.reason == "nobody can look: its settings have no program for observe"
+
+
+@pytest.mark.parametrize(
+    ("healthy", "condition", "whole"), [(2, "well", "well"), (1, "degraded", "degraded"), (0, "down", "down")]
+)
+def test_the_counts_say_how_it_is(stand: CommandStand, healthy: int, condition: str, whole: str) -> None:
+    seen = look(stand, says({"slots": {"blue": {"running": 2, "healthy": healthy, "share": 100}}}))
+
+    [slot] = seen.slots
+    assert (slot.slot, slot.version, slot.wanted, slot.running, slot.healthy) == ("blue", "1.0.0", 2, 2, healthy)
+    assert (slot.condition, slot.share, seen.condition) == (condition, 100, whole)
+    assert seen.fence == stand.fence
+
+
+def test_the_programs_own_word_and_reason_count(stand: CommandStand) -> None:
+    seen = look(stand, says({"condition": "degraded", "reason": "the queue is long"}))
+
+    assert (seen.condition, seen.reason) == ("degraded", "the queue is long")
+    assert [(slot.condition, slot.running) for slot in seen.slots] == [("degraded", None)]
+
+
+def test_it_is_told_what_should_run_and_where(stand: CommandStand) -> None:
+    asked, named = stand.journal.with_name("asked"), stand.journal.with_name("named")
+
+    look(stand, f'cat > {asked}; echo "$RELMAN_VERB $RELMAN_COMPONENT" > {named}; {says({"condition": "well"})}')
+
+    place = {"environment": "prod", "application": "shop", "target": "main", "component": stand.component}
+    slots = {"blue": {"version": "1.0.0", "replicas": 2}}
+    assert json.loads(asked.read_text()) == {**place, "slots": slots, "weights": {"blue": 100}}
+    assert named.read_text().split() == ["observe", stand.component]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("exit 3", "observe exited with code 3; it wrote nothing"),
+        ("echo no; exit 1", 'observe exited with code 1; its last line was "no"'),
+        ("true", "what observe says cannot be used"),
+        ("echo '{\"altitude\": 7}'", "what observe says cannot be used: altitude"),
+        ('echo \'{"condition": "well", "condition": "down"}\'', "what observe says cannot be used"),
+    ],
+)
+def test_a_program_that_does_not_say_how_it_is_leaves_it_unknown(stand: CommandStand, body: str, reason: str) -> None:
+    seen = look(stand, body)
+
+    assert seen.condition == "unknown"
+    assert seen.reason is not None
+    assert seen.reason.startswith(reason)
+
+
+def test_a_program_that_takes_too_long_is_ended_and_leaves_it_unknown(stand: CommandStand) -> None:
+    stand.settings["observe_timeout"] = 0.3
+    began = time.monotonic()
+
+    seen = look(stand, "sleep 600")
+
+    assert seen.condition == "unknown"
+    assert seen.reason == "observe took longer than 0.3 s and was ended"
+    assert time.monotonic() - began < 20
+
+
+def test_what_was_retired_is_no_longer_asked_for(stand: CommandStand) -> None:
+    look(stand, says({"condition": "well"}))
+    stand.do(RetireSlot(slot="blue"))
+
+    assert stand.folder.load().slots == {}
+
+
+def test_a_settings_check_names_an_unusable_time(stand: CommandStand) -> None:
+    stand.settings["observe_timeout"] = 60
+
+    report = stand.ask(stand.order(ProvisionSlot(slot="blue", version="1.0.0", replicas=1)))
+
+    assert report.result == "errored"
+    assert report.reason is not None
+    assert "observe_timeout" in report.reason

@@ -1,0 +1,238 @@
+"""The executor says of a component what is so: by the process table, by requests, by HAProxy and by the kernel."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+
+from release_management.adapters.local import haproxy
+from release_management.adapters.local.executor import LocalExecutor
+from release_management.adapters.targets.look import Look
+from release_management.domain.orders import ProvisionSlot
+from tests.adapters.component import until
+from tests.adapters.local.stand import Stand
+
+
+def look(stand: Stand, executor: LocalExecutor | None = None) -> Look:
+    [found] = asyncio.run((executor or stand.local()).look())
+    return found
+
+
+def settled(stand: Stand, executor: LocalExecutor, wanted: Callable[[Look], bool]) -> Look:
+    """Look and reconcile, as in the executor's life, until what is wanted is seen."""
+
+    async def live() -> Look:
+        give_up = time.monotonic() + 20
+        while True:
+            [seen] = await executor.look()
+            if wanted(seen) or time.monotonic() > give_up:
+                return seen
+            await executor.reconcile()
+            await asyncio.sleep(0.05)
+
+    return asyncio.run(live())
+
+
+@pytest.fixture
+def serving(stand: Stand) -> Stand:
+    stand.run_in("blue", "1.0.0")
+    stand.route(blue=100)
+    return stand
+
+
+def test_what_serves_is_well_with_its_instances_and_its_real_share(stand: Stand) -> None:
+    stand.run_in("blue", "1.0.0", replicas=2)
+    stand.run_in("green", "2.0.0")
+    stand.route(blue=75, green=25)
+
+    seen = look(stand).seen
+
+    assert (seen.environment, seen.application, seen.target, seen.component) == (
+        *("prod", "shop", "main"),
+        stand.component,
+    )
+    assert (seen.condition, seen.reason, seen.fence) == ("well", None, stand.fence)
+    assert [
+        (each.slot, each.version, each.condition, each.wanted, each.running, each.healthy) for each in seen.slots
+    ] == [
+        ("blue", "1.0.0", "well", 2, 2, 2),
+        ("green", "2.0.0", "well", 1, 1, 1),
+    ]
+    assert {each.slot: each.share for each in seen.slots} == {"blue": 75, "green": 25}
+
+
+def test_a_killed_process_is_down_at_the_next_look(serving: Stand) -> None:
+    [pid] = serving.instance_pids()
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not serving.instance_pids())
+
+    found = look(serving)
+
+    assert (found.seen.condition, found.seen.slots[0].running) == ("down", 0)
+    assert found.seen.reason is not None
+    assert "blue1 exited" in found.seen.reason
+    assert not found.settles
+
+
+def test_one_of_two_instances_that_is_gone_degrades(stand: Stand) -> None:
+    stand.run_in("blue", replicas=2)
+    stand.route(blue=100)
+    os.kill(stand.instance_pids()[0], signal.SIGKILL)
+    until(lambda: len(stand.instance_pids()) == 1)
+
+    seen = look(stand).seen
+
+    assert (seen.condition, seen.slots[0].running, seen.slots[0].wanted) == ("degraded", 1, 2)
+
+
+def test_a_process_that_hangs_is_down_though_it_lives(serving: Stand) -> None:
+    [pid] = serving.instance_pids()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        seen = look(serving).seen
+        assert (seen.condition, seen.slots[0].running, seen.slots[0].healthy) == ("down", 1, 0)
+        assert seen.reason is not None
+        assert "does not answer GET /health" in seen.reason
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_what_ends_again_and_again_says_how_often_and_why(serving: Stand) -> None:
+    executor = serving.local()
+    for ends in (1, 2, 3):
+        os.kill(serving.instance_pids()[0], signal.SIGKILL)
+        settled(serving, executor, lambda found, ends=ends: found.seen.slots[0].restarts == ends)  # type: ignore[misc] # bound at once
+        settled(serving, executor, lambda found: found.seen.slots[0].running == 1)
+    os.kill(serving.instance_pids()[0], signal.SIGKILL)
+
+    seen = settled(serving, executor, lambda found: found.seen.slots[0].restarts == 4).seen
+
+    assert seen.condition == "down"
+    assert seen.reason is not None
+    assert seen.reason.startswith("restarted 4 times in 60 s; blue1 exited by signal 9 after")
+    asyncio.run(executor.stop(keep=True))
+
+
+def test_a_version_that_answers_only_errors_is_down_though_its_health_is_well(stand: Stand) -> None:
+    stand.arguments = ["--errors"]
+    stand.run_in("blue")
+    stand.route(blue=100)
+    executor = stand.local()
+    assert look(stand, executor).seen.condition == "well", "nobody has asked it anything"
+    assert stand.versions(20) == {"503": 20}
+
+    seen = look(stand, executor).seen
+
+    assert (seen.condition, seen.slots[0].healthy) == ("down", 1)
+    assert seen.reason is not None
+    assert seen.reason.startswith("blue answered 20 of 20 requests with errors")
+
+
+def test_a_balancer_that_was_killed_is_down_until_it_is_started_again(serving: Stand) -> None:
+    executor = serving.local()
+    os.kill(serving.balancer_pid(), signal.SIGKILL)
+    until(lambda: not serving.haproxy_pids())
+
+    assert look(serving, executor).seen.condition == "down"
+    assert settled(serving, executor, lambda found: found.seen.condition == "well").seen.condition == "well"
+    assert serving.request() == "1.0.0"
+
+
+def test_a_balancer_that_lost_its_port_is_down_and_is_replaced(serving: Stand) -> None:
+    executor = serving.local()
+    haproxy.ask(serving.socket(), "shutdown frontend clients")
+
+    seen = look(serving, executor).seen
+
+    assert (seen.condition, seen.slots[0].condition) == ("down", "well")
+    assert seen.reason == f"HAProxy has closed port {serving.port}"
+    assert settled(serving, executor, lambda found: found.seen.condition == "well").seen.condition == "well"
+    until(lambda: serving.request() == "1.0.0")
+
+
+def test_a_port_that_another_program_has_taken_is_not_ours(serving: Stand) -> None:
+    executor = serving.local()
+    os.kill(serving.balancer_pid(), signal.SIGKILL)
+    until(lambda: not serving.haproxy_pids())
+    with closing(socket.socket()) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", serving.port))
+        other.listen()
+        asyncio.run(executor.reconcile())
+
+        assert look(serving, executor).seen.condition == "down"
+
+
+def test_weights_that_somebody_else_set_are_drift_though_they_are_set_back(stand: Stand) -> None:
+    stand.run_in("blue", "1.0.0")
+    stand.run_in("green", "2.0.0")
+    stand.route(blue=100)
+    executor = stand.local()
+    asyncio.run(executor.reconcile())
+    haproxy.ask(stand.socket(), "set server be/green1 weight 256")
+    asyncio.run(executor.reconcile())
+
+    seen = look(stand, executor).seen
+
+    assert (seen.condition, {each.slot: each.share for each in seen.slots}) == ("drifted", {"blue": 100, "green": 0})
+    assert seen.reason == "HAProxy was changed by somebody else: green1 had weight 256 instead of 0; it was set back"
+    assert look(stand, executor).seen.condition == "well"
+
+
+def test_shares_that_somebody_else_set_are_drift_before_they_are_set_back(stand: Stand) -> None:
+    stand.run_in("blue", "1.0.0")
+    stand.run_in("green", "2.0.0")
+    stand.route(blue=100)
+    haproxy.ask(stand.socket(), "set server be/green1 weight 1")
+
+    seen = look(stand).seen
+
+    assert (seen.condition, {each.slot: each.share for each in seen.slots}) == ("drifted", {"blue": 50, "green": 50})
+
+
+def test_a_restored_folder_with_nothing_listening_is_down_at_once(serving: Stand) -> None:
+    backup = serving.data.with_name("backup")
+    shutil.copytree(serving.data, backup)
+    serving.end_everything()
+    shutil.rmtree(serving.data)
+    backup.rename(serving.data)
+
+    assert look(serving).seen.condition == "down"
+
+
+def test_a_state_that_cannot_be_read_is_unknown(serving: Stand) -> None:
+    kept = (serving.place / "state.json").read_bytes()
+    (serving.place / "state.json").write_text('{"altitude": 7}')
+
+    seen = look(serving).seen
+
+    assert seen.condition == "unknown"
+    assert seen.reason is not None
+    assert "cannot be read" in seen.reason
+    (serving.place / "state.json").write_bytes(kept)
+
+
+def test_what_starts_for_the_first_time_is_no_news_yet(stand: Stand) -> None:
+    stand.never_healthy()
+    executor = stand.local()
+    stand.do(ProvisionSlot(slot="blue", version="1.0.0", replicas=1))
+
+    found = look(stand, executor)
+
+    assert found.settles
+    assert found.seen.condition != "well"
+
+
+def test_a_component_of_which_nothing_should_run_is_well_without_slots(serving: Stand) -> None:
+    serving.route()
+    serving.retire("blue")
+
+    seen = look(serving).seen
+
+    assert (seen.condition, seen.slots) == ("well", ())

@@ -136,7 +136,7 @@ def _numbering(group: typer.Typer) -> None:
 
         semver: as 1.4.0, the default. calendar: a year first, as 2026.11 or 24.04.1. any: ordered by creation.
         """
-        with session(application, creates=True) as opened:
+        with session(application) as opened:
             made = opened.manager.configure_versions(scheme.value)
         show(made)
         say(f"✔ {application} numbers its releases: {scheme.value}")

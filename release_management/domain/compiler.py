@@ -132,6 +132,7 @@ def _recreate(sheet: Sheet) -> None:
     sheet.retire("stable")
     sheet.beside(lambda stand: stand.replicas)
     sheet.route(lambda stand: shares_of(stand, 100))
+    sheet.ask_again()
     sheet.promote()
     sheet.clear()
     sheet.give_up()

@@ -26,20 +26,33 @@ class ProvisionSlot(Value):
     replicas: Annotated[int, Field(ge=0, le=100)]
 
 
+Healthy = Annotated[dict[Slot, Annotated[int, Field(ge=1, le=100)]], Field(exclude_if=lambda slots: not slots)]
+"""How many instances of which slots must be well before the order is begun. Absent from JSON where none must."""
+
+
 class AwaitSlotHealthy(Value):
-    """All `replicas` instances of `slot` have been healthy for `min_ready` seconds without a break."""
+    """All `replicas` instances of `slot` have been healthy for `min_ready` seconds without a break.
+
+    `again` (absent where false): they were found healthy before. Nothing is waited for beyond a moment, and an instance
+    that has ended since then is not well, though another runs in its place.
+    """
 
     verb: Literal["await_healthy"] = "await_healthy"
     slot: Slot
     replicas: Annotated[int, Field(ge=0, le=100)]
     min_ready: Seconds = 0.0
+    again: Annotated[bool, Field(exclude_if=lambda again: not again)] = False
 
 
 class RouteSlots(Value):
-    """Traffic shares in percent per slot; a slot that is not named gets 0. They sum to 100, or are all 0."""
+    """Traffic shares in percent per slot; a slot that is not named gets 0. They sum to 100, or are all 0.
+
+    Where a slot of `healthy` is not well, nothing is done, and the report is `unwell`.
+    """
 
     verb: Literal["route"] = "route"
     weights: dict[Slot, Percent]
+    healthy: Healthy = {}
 
     @model_validator(mode="after")
     def _whole(self) -> "RouteSlots":
@@ -49,10 +62,14 @@ class RouteSlots(Value):
 
 
 class RetireSlot(Value):
-    """Nothing runs in `slot` any more. Requests in flight are finished first."""
+    """Nothing runs in `slot` any more. Requests in flight are finished first.
+
+    Where a slot of `healthy` is not well, nothing is done, and the report is `unwell`.
+    """
 
     verb: Literal["retire"] = "retire"
     slot: Slot
+    healthy: Healthy = {}
 
 
 Action = Annotated[ProvisionSlot | AwaitSlotHealthy | RouteSlots | RetireSlot, Field(discriminator="verb")]
@@ -82,11 +99,12 @@ class Order(Value):
     deadline: str
 
 
-Result = Literal["succeeded", "failed", "errored", "stale"]
+Result = Literal["succeeded", "failed", "errored", "stale", "unwell"]
 
 
 class Report(Value):
-    """What became of an order. *failed*: the release is bad; *errored*: the machinery broke; *stale*: fenced off.
+    """What became of an order. *failed*: the release is bad; *errored*: the machinery broke; *stale*: fenced off;
+    *unwell*: what had to be healthy is not, and nothing was done.
 
     `observed` is the traffic share in percent per slot that the load balancer itself states, where the order was one
     that can change it.

@@ -40,14 +40,22 @@ class Provision(PlaceStep):
     replicas: Annotated[int, Field(ge=0, le=100)]
 
 
+Healthy = Annotated[dict[Role, Annotated[int, Field(ge=1, le=100)]], Field(exclude_if=lambda roles: not roles)]
+"""How many instances of which roles must be well before the step is begun; else the deployment goes back."""
+
+
 class AwaitHealthy(PlaceStep):
-    """Healthy for `min_ready` without a break, before `deadline` seconds have passed."""
+    """Healthy for `min_ready` without a break, before `deadline` seconds have passed.
+
+    `again`: it was healthy before, and is asked whether it still is, and has been since.
+    """
 
     verb: Literal["await_healthy"] = "await_healthy"
     role: Role
     replicas: Annotated[int, Field(ge=0, le=100)]
     min_ready: Seconds = 0.0
     deadline: Seconds
+    again: Annotated[bool, Field(exclude_if=lambda again: not again)] = False
 
 
 class Route(PlaceStep):
@@ -55,6 +63,7 @@ class Route(PlaceStep):
 
     verb: Literal["route"] = "route"
     weights: dict[Role, Percent]
+    healthy: Healthy = {}
 
     @model_validator(mode="after")
     def _whole(self) -> "Route":
@@ -85,6 +94,7 @@ class Retire(PlaceStep):
 
     verb: Literal["retire"] = "retire"
     role: Role
+    healthy: Healthy = {}
 
 
 AnyStep = Annotated[
@@ -178,6 +188,8 @@ def describe(step: AnyStep) -> str:
     match step:
         case Provision():
             return f"run {step.replicas} of the {step.role} version of {step.component} on {step.target}"
+        case AwaitHealthy(again=True):
+            return f"ask again whether {step.replicas} of {step.component} ({step.role}) on {step.target} are healthy"
         case AwaitHealthy():
             held = f" for {step.min_ready:g} s" if step.min_ready else ""
             return (

@@ -14,17 +14,22 @@ class ReportCondition(Observation, Command):
     by: Name
 
 
-def report_condition(state: Place, report: ReportCondition) -> list[PlaceConditionChanged]:
-    """Record the condition where it differs from the one before.
-
-    A look counts for nothing where it came before the newest step that was carried out, or before the look that is
-    recorded. While a deployment holds the place the slots change, and are not compared with what is recorded.
-    """
+def counts(state: Place, report: ReportCondition) -> bool:
+    """Whether a look came after the newest step that was carried out, and after the look that is recorded."""
     standing = state.components.get(report.component)
     if standing is None or report.fence < standing.fence:
+        return False
+    return standing.seen is None or report.observedat > standing.seen.observedat
+
+
+def report_condition(state: Place, report: ReportCondition) -> list[PlaceConditionChanged]:
+    """Record the condition where the look counts and it differs from the one before.
+
+    While a deployment holds the place the slots change, and are not compared with what is recorded.
+    """
+    if not counts(state, report):
         return []
-    if standing.seen is not None and report.observedat <= standing.seen.observedat:
-        return []
+    standing = state.components[report.component]
     if state.lock is None:
         recorded = {slot: each.content.version for slot, each in standing.slots.items() if each.replicas}
         condition, reason = compare(recorded, report)

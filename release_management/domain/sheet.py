@@ -58,7 +58,8 @@ Count = Callable[[Stand], int]
 class Sheet:
     """Steps while they are written, wave by wave. What gives no step begins no wave.
 
-    Steps are written for `stands`; `leaving` are those that are given up, whose turn comes at the end.
+    Steps are written for `stands`; `leaving` are those that are given up, whose turn comes at the end. `running` counts
+    the candidate's replicas so far, all of which must be well before it gets traffic, and before the old version goes.
 
     `since` is given on the way back only: a stand whose number is -1 is left out.
     """
@@ -68,6 +69,7 @@ class Sheet:
         self.leaving: Sequence[Stand] = ()
         self.options = options
         self.steps: list[AnyStep] = []
+        self.running: dict[tuple[str, str], int] = {}
 
     @property
     def wave(self) -> int:
@@ -80,6 +82,8 @@ class Sheet:
 
     def provision(self, count: Count, role: Role = "candidate", since: Count | None = None) -> None:
         """Run so many replicas of the role, where more than none are asked for."""
+        if role == "candidate":
+            self.running |= {(s.target, s.component): count(s) for s in self.stands if count(s)}
         self._each(
             lambda s, at: Provision(**at, role=role, replicas=count(s)) if count(s) else None,
             since,
@@ -99,11 +103,19 @@ class Sheet:
         self.await_healthy(count)
 
     def route(self, weights: Callable[[Stand], dict[Role, int] | None], since: Count | None = None) -> None:
-        """Set traffic shares where the target can; None leaves a stand out."""
+        """Set traffic shares where the target can; None leaves a stand out.
+
+        The candidate gets a share only while it is well, and the stable version all traffic while a part of it is.
+        """
 
         def step(stand: Stand, at: dict[str, Any]) -> AnyStep | None:
             shares = None if stand.routes == "none" else weights(stand)
-            return None if shares is None else Route(**at, weights=shares)
+            if shares is None:
+                return None
+            healthy: dict[Role, int] = self._candidate(stand) if shares.get("candidate") else {}
+            if shares.get("stable") == 100:
+                healthy = {"stable": 1}
+            return Route(**at, weights=shares, healthy=healthy)
 
         self._each(step, since)
 
@@ -112,8 +124,40 @@ class Sheet:
         self._each(lambda s, at: Promote(**at, role=role) if role == "candidate" or s.serving else None, since)
 
     def retire(self, role: Role, since: Count | None = None) -> None:
-        """Stop the role's version; for stable, only where there was one."""
-        self._each(lambda s, at: Retire(**at, role=role) if role == "candidate" or s.serving else None, since)
+        """Stop the role's version; for stable, only where there was one, and while a candidate beside it is well."""
+
+        def step(stand: Stand, at: dict[str, Any]) -> AnyStep | None:
+            if role == "stable" and not stand.serving:
+                return None
+            return Retire(**at, role=role, healthy=self._candidate(stand) if role == "stable" else {})
+
+        self._each(step, since)
+
+    def ask_again(self) -> None:
+        """Ask whether the candidate is still well, unless that was asked just before.
+
+        A promotion takes no time; where several walk in lockstep, the others' steps before it may have taken some.
+        """
+        done = [step for step in self.steps if len(self.stands) > 1 or not isinstance(step, Promote)]
+        asked = {
+            (step.target, step.component)
+            for step in done
+            if step.wave == done[-1].wave
+            and (isinstance(step, AwaitHealthy) or (isinstance(step, Route) and step.healthy))
+        }
+        deadline = self.options.healthy_deadline
+
+        def step(stand: Stand, at: dict[str, Any]) -> AnyStep | None:
+            count = self.running.get((stand.target, stand.component))
+            if count is None or (stand.target, stand.component) in asked:
+                return None
+            return AwaitHealthy(**at, role="candidate", replicas=count, deadline=deadline, again=True)
+
+        self._each(step, None)
+
+    def _candidate(self, stand: Stand) -> dict[Role, int]:
+        count = self.running.get((stand.target, stand.component))
+        return {} if count is None else {"candidate": count}
 
     def pause(
         self,
@@ -132,9 +176,11 @@ class Sheet:
     def finish(self) -> None:
         """All traffic to the candidate; it is stable; after a delay the old one goes."""
         self.route(lambda stand: shares_of(stand, 100))
+        self.ask_again()
         self.promote()
         if any(stand.serving for stand in (*self.stands, *self.leaving)):
             self.pause("before the old version is stopped", self.options.scale_down_delay, baking=True)
+            self.ask_again()
         self.give_up(beside=self.stands)
         self.clear()
 

@@ -138,5 +138,15 @@ def said(
     attempt: int = 1,
     at: str = NOW,
     deployment: str = DEPLOYMENT,
+    reason: str | None = None,
 ) -> Report:
-    return Report(deployment=deployment, leg=leg, step=step, attempt=attempt, fence=1, result=result, observedat=at)
+    return Report(
+        deployment=deployment,
+        leg=leg,
+        step=step,
+        attempt=attempt,
+        fence=1,
+        result=result,
+        reason=reason,
+        observedat=at,
+    )

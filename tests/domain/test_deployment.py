@@ -1,7 +1,7 @@
 """Deployment: given how far it is, when somebody or something wishes, then these facts or this refusal.
 
 The plan is a canary over 50 %: 0 candidate, 1 await, 2 route 50, 3 pause until promoted, 4 route 100, 5 promote,
-6 bake 30 s, 7 retire the old version; and back: 0 route, 1 promote, 2 pause 30 s, 3 retire.
+6 bake 30 s, 7 ask again, 8 retire the old version; and back: 0 route, 1 promote, 2 pause 30 s, 3 retire.
 """
 
 from collections.abc import Callable
@@ -43,9 +43,9 @@ from release_management.domain.deployment.events import (
     DeploymentSucceeded,
     DeploymentSuperseded,
 )
-from release_management.domain.deployment.state import Deployment, Phase
+from release_management.domain.deployment.state import Deployment, Phase, doubted
 from release_management.domain.orders import ATTEMPTS, AwaitSlotHealthy, ProvisionSlot, RetireSlot, RouteSlots
-from release_management.domain.plan import Plan
+from release_management.domain.plan import Pause, Plan, Promote
 from release_management.domain.words import NotYet, Refused, Unsealed
 from tests.domain.build import (
     BEN,
@@ -63,7 +63,7 @@ from tests.domain.build import (
 )
 
 CANARY = plan("canary", {"steps": [{"set_weight": 50}, {"pause": {}}], "pause_deadline": "1h"})
-ROUTED, PAUSED, WIDE, BAKING, RETIRED = 2, 3, 4, 6, 7
+ROUTED, PAUSED, WIDE, BAKING, ASKED, RETIRED = 2, 3, 4, 6, 7, 8
 MUCH_LATER = later(NOW, 30 * 86_400)
 
 
@@ -221,7 +221,7 @@ def test_a_bad_release_goes_back_at_once() -> None:
     assert isinstance(facts[1], DeploymentAborting)
     assert (facts[1].cause, facts[1].reason) == ("failed", "step 3 failed: the executor answered failed")
     assert isinstance(facts[2], DeploymentStepStarted)
-    assert facts[2].action == RouteSlots(weights={"blue": 100, "green": 0})
+    assert facts[2].action == RouteSlots(weights={"blue": 100, "green": 0}, healthy={"blue": 1})
 
 
 @pytest.mark.parametrize("result", ["errored", "stale"])
@@ -362,7 +362,7 @@ def test_promoted_in_full_it_skips_pauses_and_traffic_steps_but_the_last_and_sti
     assert promote(state, None, True, BEN, NOW) == []
     after = report(state, said(2), NOW)
     assert [fact.action for fact in after if isinstance(fact, DeploymentStepStarted)] == [
-        RouteSlots(weights={"blue": 0, "green": 100})
+        RouteSlots(weights={"blue": 0, "green": 100}, healthy={"green": 4})
     ]
     state = given(after, state)
     assert given(report(state, said(7), NOW), state).phase is Phase.BAKING
@@ -450,7 +450,45 @@ def test_an_old_version_that_cannot_be_stopped_halts_it() -> None:
 
     assert names(facts) == ["step_failed", "halted"]
     assert isinstance(facts[1], DeploymentHalted)
-    assert facts[1].reason.startswith("the new version serves; the old one could not be stopped: step 8 failed")
+    assert facts[1].reason.startswith("the new version serves; the old one could not be stopped: step 9 failed")
+
+
+def test_a_candidate_that_is_not_well_gets_no_larger_share_and_it_goes_back() -> None:
+    facts = report(walked(WIDE), said(WIDE, "unwell", reason="green1 exited"), NOW)
+
+    assert names(facts) == ["step_failed", "aborting", "step_started"]
+    assert isinstance(facts[0], DeploymentStepFailed)
+    assert facts[0].untouched
+    assert isinstance(facts[1], DeploymentAborting)
+    assert (facts[1].cause, facts[1].reason) == ("failed", "step 5 failed: green1 exited")
+
+
+def test_the_old_version_is_stopped_only_while_the_new_one_is_well_and_else_takes_the_traffic_back() -> None:
+    [_, ordered] = report(walked(ASKED), said(ASKED), NOW)
+    assert isinstance(ordered, DeploymentStepStarted)
+    assert ordered.action == RetireSlot(slot="blue", healthy={"green": 4})
+    state = walked(RETIRED)
+
+    facts = report(state, said(RETIRED, "unwell"), NOW)
+
+    assert names(facts) == ["step_failed", "aborting", "step_started"]
+    state = given(facts, state)
+    for index, step in enumerate(CANARY.rollback):
+        if isinstance(step, Pause):
+            state = given(resume(state, "rollback", index, MUCH_LATER), state)
+        elif not isinstance(step, Promote):
+            state = given(report(state, said(index, leg="rollback"), NOW), state)
+    assert state.phase is Phase.ROLLED_BACK
+    assert doubted(state) == ()
+
+
+def test_a_stable_version_that_is_not_well_is_asked_again_before_it_gets_the_traffic_back() -> None:
+    state = aborted(PAUSED)
+
+    (errored,) = report(state, said(0, "unwell", leg="rollback", reason="blue1 does not answer"), NOW)
+
+    assert isinstance(errored, DeploymentStepErrored)
+    assert (errored.reason, errored.retry_at) == ("blue1 does not answer", later(NOW, 1))
 
 
 def test_while_it_bakes_it_can_still_be_aborted() -> None:

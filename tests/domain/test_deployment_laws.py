@@ -4,6 +4,7 @@ from itertools import cycle
 from random import Random
 from typing import cast
 
+import pytest
 from hypothesis import HealthCheck, assume, event, given, reject, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -14,7 +15,8 @@ from release_management.domain.strategies import StrategyName
 from release_management.domain.words import Refused
 from tests.domain.build import DEPLOYMENT, OTHER, THIRD, release, said
 from tests.domain.scenarios import rolling_options, strategies, worlds
-from tests.domain.world import FATES, Fate, World
+from tests.domain.seat import FATES, Fate
+from tests.domain.world import World
 from tests.profiles import times
 
 How = tuple[StrategyName, dict[str, JsonValue]]
@@ -73,6 +75,14 @@ class DeploymentMachine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 50))
     def a_report_is_lost(self, which: int) -> None:
         self.world.reports.pop(which % len(self.world.reports))
+
+    @rule()
+    def executors_look(self) -> None:
+        self.world.look()
+
+    @rule(which=st.integers(0, 7))
+    def a_slot_falls_ill_or_is_well_again(self, which: int) -> None:
+        self.world.fall_ill(which)
 
     @rule(seconds=st.sampled_from([0.5, 10, 60, 300]))
     def time_passes(self, seconds: float) -> None:
@@ -138,6 +148,7 @@ class DeploymentMachine(RuleBasedStateMachine):
         world.check()
 
 
+pytestmark = pytest.mark.timeout(600)  # they only compute: beside other runs, for longer than it takes alone
 TestDeploymentMachine = DeploymentMachine.TestCase
 TestDeploymentMachine.settings = settings(
     max_examples=times(200),
@@ -188,6 +199,45 @@ def test_after_a_failed_way_back_nothing_is_replaced_while_it_has_traffic(
     assert world.state.phase in (Phase.SUCCEEDED, Phase.ROLLED_BACK), "nobody promotes: a pause may end it"
     world.check_end()
     world.deliver_leftovers()
+
+
+@settings(max_examples=times(200), suppress_health_check=list(HealthCheck))
+@given(world=worlds(), how=strategies, moment=st.integers(0, 25), which=st.integers(0, 3))
+def test_a_candidate_that_is_not_well_when_it_is_asked_again_never_succeeds_and_the_old_version_serves_again(
+    world: World, how: How, moment: int, which: int
+) -> None:
+    """Found healthy or not yet, at any moment; `World` asserts that it gets no larger share from then on."""
+    try:
+        world.begin(DEPLOYMENT, *how)
+    except Refused:
+        reject()
+    for _ in range(moment):
+        if world.state.ended:
+            reject()
+        if world.orders:
+            world.deliver_order(0, "done", keep=False)
+        elif world.reports:
+            world.deliver_report(0, keep=False)
+        else:
+            world.promote(None, full=False)
+    candidates = [b for b in world.bindings if b.candidate and b.candidate_slot != b.stable_slot]
+    if not candidates or world.state.ended:
+        reject()
+    bound = candidates[which % len(candidates)]
+    seat = world.seats[bound.target, bound.component]
+    assume(seat.replicas(bound.candidate_slot) > 0 and seat.weights.get(bound.candidate_slot) != 100)
+    seat.ill.add(bound.candidate_slot)
+    questions = world.questions
+
+    world.finish("honest")
+
+    event(f"end {world.state.phase}")
+    if world.state.phase is Phase.SUCCEEDED:
+        assert world.questions == questions, "the last question was answered before it fell ill"
+        return
+    reversible = world.state.plan is None or world.state.plan.reversible
+    assert world.state.phase is (Phase.ROLLED_BACK if reversible else Phase.HALTED)
+    world.check_end()
 
 
 Wrong = st.sampled_from(["abort", "promote", "promote in full", *FATES])

@@ -260,8 +260,9 @@ def test_a_component_that_a_complete_release_does_not_name_is_given_up_after_the
         ("api", "2.0.0"),
         ("web", None),
     ]
-    assert [describe(step) for step in drafted.plan.forward][-3:] == [
+    assert [describe(step) for step in drafted.plan.forward][-4:] == [
         "bake 30 s (before the old version is stopped)",
+        "ask again whether 4 of api (candidate) on main are healthy",
         "route web on main: 0 % stable",
         "stop the stable version of web on main",
     ]

@@ -39,6 +39,8 @@ def short(step: AnyStep) -> str:
     match step:
         case Provision():
             return f"{step.role} {step.replicas}"
+        case AwaitHealthy(again=True):
+            return f"ask again {step.replicas}"
         case AwaitHealthy():
             return f"await {step.role} {step.replicas}"
         case Route():
@@ -170,6 +172,7 @@ def test_blue_green_switches_all_traffic_at_once() -> None:
         "route 0/100",
         "promote candidate",
         "pause 30",
+        "ask again 4",
         "retire stable",
     ]
     assert [step.baking for step in pauses(compiled)] == [True]
@@ -219,7 +222,13 @@ def test_a_canary_rises_from_its_initial_traffic_by_its_increment() -> None:
     assert weight_sequence(compiled) == (5, 15, 25, 35, 45, 55, 65, 75, 85, 95, 100)
     assert [step.duration for step in pauses(compiled)] == [60.0] * 10 + [30.0]
     assert told(compiled.forward)[:4] == ["candidate 4", "await candidate 4", "route 95/5", "pause 60"]
-    assert told(compiled.forward)[-4:] == ["route 0/100", "promote candidate", "pause 30", "retire stable"]
+    assert told(compiled.forward)[-5:] == [
+        "route 0/100",
+        "promote candidate",
+        "pause 30",
+        "ask again 4",
+        "retire stable",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -245,6 +254,7 @@ def test_a_canary_walks_its_explicit_steps() -> None:
         "route 0/100",
         "promote candidate",
         "pause 30",
+        "ask again 4",
         "retire stable",
     ]
     assert pauses(compiled)[0].deadline == 7200
@@ -414,6 +424,7 @@ def test_a_step_is_described_in_one_line() -> None:
         "route api on main: 0 % stable, 100 % candidate",
         "the candidate version of api on main is stable now",
         "bake 30 s (before the old version is stopped)",
+        "ask again whether 4 of api (candidate) on main are healthy",
         "stop the stable version of api on main",
     ]
 

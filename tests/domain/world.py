@@ -3,14 +3,15 @@
 Each component at a place is a `Seat`: what runs in its slots, its traffic, and the highest fence that it has seen.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import JsonValue
 
+from release_management.domain.condition import SeenSlot
 from release_management.domain.deployment import decide
 from release_management.domain.deployment.events import (
     Binding,
@@ -29,10 +30,7 @@ from release_management.domain.orders import (
     AwaitSlotHealthy,
     Leg,
     Order,
-    ProvisionSlot,
     Report,
-    Result,
-    RetireSlot,
     RouteSlots,
 )
 from release_management.domain.place import (
@@ -54,90 +52,11 @@ from release_management.domain.release import Release
 from release_management.domain.strategies import StrategyName
 from release_management.domain.words import NotYet, Refused
 from tests.domain.build import ANN, BEN, NOW
+from tests.domain.seat import Fate, Seat, must_be_well
 
-Fate = Literal["done", "failed", "errored before", "errored midway", "errored after"]
-FATES: tuple[Fate, ...] = ("done", "failed", "errored before", "errored midway", "errored after")
 SeatKey = tuple[str, str]
 MAX_TURNS = 3000
 START = datetime.fromisoformat(NOW)
-
-
-@dataclass
-class Seat:
-    """A component at a place, as the executor keeps it. `states`: it says what has traffic once that was set."""
-
-    running: dict[str, tuple[str, int]] = field(default_factory=dict)
-    weights: dict[str, int] = field(default_factory=dict)
-    fence: int = 0
-    answer: Report | None = None
-    states: bool = True
-
-    def check(self) -> None:
-        """Traffic goes only where something runs, and all of it goes somewhere or none does."""
-        assert sum(self.weights.values()) in (0, 100), f"weights {self.weights}"
-        for slot, share in self.weights.items():
-            assert share == 0 or self.replicas(slot) > 0, f"{share} % goes to {slot}, where nothing runs: {self}"
-
-    def replicas(self, slot: str) -> int:
-        return self.running[slot][1] if slot in self.running else 0
-
-    def version(self, slot: str) -> str | None:
-        return self.running[slot][0] if slot in self.running else None
-
-    def execute(self, order: Order, fate: Fate, at: str) -> Report:
-        """Compare the fence, then do the order as its fate has it."""
-        if order.fence < self.fence:
-            before = repr(self)
-            report = _report(order, "stale", at)
-            assert repr(self) == before
-            return report
-        if order.fence == self.fence and self.answer is not None:
-            return self.answer
-        self.fence = order.fence
-        self.answer = None
-        if fate == "errored before":
-            return _report(order, "errored", at)
-        healthy = self._do(order, midway=fate == "errored midway")
-        self.check()
-        if fate in ("errored midway", "errored after"):
-            return _report(order, "errored", at)
-        said = _report(order, "succeeded" if fate == "done" and healthy else "failed", at)
-        seen = dict(self.weights) if isinstance(order.action, RouteSlots) and self.states else None
-        self.answer = said.model_copy(update={"observed": seen})
-        return self.answer
-
-    def _do(self, order: Order, midway: bool) -> bool:
-        match order.action:
-            case ProvisionSlot(slot=slot, version=version, replicas=replicas):
-                there = self.replicas(slot) if self.version(slot) == version else 0
-                if there == 0:
-                    assert self.weights.get(slot, 0) == 0, f"{slot} is replaced while it has traffic: {self}"
-                count = (there + replicas + 1) // 2 if midway else replicas
-                self.running.pop(slot, None)
-                if count:
-                    self.running[slot] = (version, count)
-            case AwaitSlotHealthy(slot=slot, replicas=replicas):
-                return self.replicas(slot) >= replicas
-            case RouteSlots(weights=weights):
-                if not midway:
-                    self.weights = dict(weights)
-            case RetireSlot(slot=slot):
-                assert self.weights.get(slot, 0) == 0, f"{slot} is stopped while it has traffic: {self}"
-                if not midway:
-                    self.running.pop(slot, None)
-        return True
-
-
-def _report(order: Order, result: Result, at: str) -> Report:
-    return Report(
-        deployment=order.deployment,
-        leg=order.leg,
-        step=order.step,
-        attempt=order.attempt,
-        fence=order.fence,
-        result=result,
-        observedat=at,
-    )
 
 
 @dataclass
@@ -159,6 +78,8 @@ class World:
     stood: dict[SeatKey, int] = field(default_factory=dict)
     states: bool = True
     wanted: dict[SeatKey, int] = field(default_factory=dict)
+    found: dict[tuple[str, str, str], bool] = field(default_factory=dict)
+    questions: int = 0
 
     @property
     def now(self) -> str:
@@ -183,6 +104,7 @@ class World:
         self.stays = {(binding.target, binding.component) for binding in drafted.bindings} - brought
         self.state = Deployment()
         self.log = []
+        self.found = {}
         for binding in drafted.bindings:
             key = (binding.target, binding.component)
             standing = self.places[binding.target].components.get(binding.component, Standing())
@@ -248,11 +170,21 @@ class World:
                     wanted = PlaceTrafficIntended(deployment=self.state.id, component=fact.component, weights=weights)
                     self.places[fact.target] = stand(self.places[fact.target], wanted)
             elif isinstance(fact, DeploymentStepSucceeded):
+                step = step_at(self.state, fact.leg, fact.step)
+                if isinstance(step, Promote) and step.role == "candidate":
+                    self._check_found_well()
                 self._stand(fact)
             elif self.state.ended:
                 for target, component, slot in doubted(self.state):
                     doubt = PlaceSlotDoubted(deployment=self.state.id, component=component, slot=slot)
                     self.places[target] = stand(self.places[target], doubt)
+
+    def _check_found_well(self) -> None:
+        """Every candidate that runs was well when it was asked last."""
+        for (target, component, slot), well in self.found.items():
+            binding = self.state.binding(target, component)
+            if binding is not None and binding.candidate_slot == slot:
+                assert well, f"{component} on {target} was not well when it was asked last"
 
     def _stand(self, fact: DeploymentStepSucceeded) -> None:
         """The place is as the step wanted it."""
@@ -308,8 +240,60 @@ class World:
     def deliver_order(self, index: int, fate: Fate, keep: bool) -> None:
         """An executor takes an order; `keep`: it comes again later."""
         order = self.orders[index] if keep else self.orders.pop(index)
-        report = self.seats[order.target, order.component].execute(order, fate, self.now)
+        seat = self.seats[order.target, order.component]
+        fresh, before = order.fence > seat.fence, (dict(seat.weights), dict(seat.running))
+        report = seat.execute(order, fate, self.now)
+        if fresh:
+            self._note_what_was_asked(order, report)
+        if before != (seat.weights, seat.running):
+            self._check_effect(order, seat, *before)
         self.reports.append(report)
+
+    def _note_what_was_asked(self, order: Order, report: Report) -> None:
+        asked = {order.action.slot} if isinstance(order.action, AwaitSlotHealthy) else set(must_be_well(order))
+        self.questions += len(asked)
+        for slot in asked:
+            self.found[order.target, order.component, slot] = report.result == "succeeded"
+
+    def _check_effect(self, order: Order, seat: Seat, weights: Mapping[str, int], running: Mapping[str, Any]) -> None:
+        """What is not well gets no larger share, if it is the candidate, nor all of it; nor is it left alone."""
+        binding = self.state.binding(order.target, order.component)
+        if binding is None or order.deployment != self.state.id:
+            return
+        candidate = binding.candidate_slot
+        for slot, share in seat.weights.items():
+            if share > weights.get(slot, 0) and (share == 100 or slot == candidate):
+                assert slot not in seat.ill, f"{slot} gets {share} % and is not well: {seat}"
+        gone = set(running) - set(seat.running)
+        if self.state.promoted and order.leg == "forward" and binding.candidate and binding.stable:
+            assert binding.stable_slot not in gone or candidate not in seat.ill, f"only the ill one is left: {seat}"
+
+    def look(self) -> None:
+        """The executors look at everything; a candidate that was found healthy and is not well is gone back from."""
+        for (target, component), seat in self.seats.items():
+            slots = [
+                SeenSlot(
+                    slot=slot,
+                    version=version,
+                    condition="down" if slot in seat.ill else "well",
+                    wanted=replicas,
+                    running=replicas,
+                    healthy=0 if slot in seat.ill else replicas,
+                )
+                for slot, (version, replicas) in seat.running.items()
+            ]
+            self.wish(partial(decide.notice, self.state, target, component, slots, self.now))
+        if self.state.phase in (Phase.PAUSED, Phase.BAKING):
+            for bound in self.bindings:
+                ill = self.seats[bound.target, bound.component].ill
+                assert bound.candidate is None or bound.candidate_slot not in ill, "it waits beside what is not well"
+
+    def fall_ill(self, which: int) -> None:
+        """What runs in a slot is not well any more, or is well again."""
+        stands = [(seat, slot) for seat in self.seats.values() for slot in seat.running]
+        if stands:
+            seat, slot = stands[which % len(stands)]
+            seat.ill ^= {slot}
 
     def deliver_report(self, index: int, keep: bool) -> None:
         """A report arrives; `keep`: it comes again later."""
@@ -420,6 +404,8 @@ class World:
 
     def check_end(self) -> None:
         """What an end promises of the world."""
+        if self.state.phase is Phase.SUCCEEDED:
+            self._check_found_well()
         for binding in self.bindings:
             key = (binding.target, binding.component)
             seat = self.seats[key]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.services.office import Office, on_both_stores
 
 LOOK: dict[str, Any] = {
@@ -52,3 +54,95 @@ def test_a_step_that_was_carried_out_outdates_every_look_from_before_it(office: 
     look(office, fence=0, condition="down")
 
     assert changes(office) == []
+
+
+# A deployment under way
+
+CANARY: dict[str, Any] = {"strategy": "canary", "options": {"steps": [{"set_weight": 25}, {"pause": {}}]}}
+GREEN: dict[str, Any] = {"slot": "green", "version": "1.1.0", "condition": "well", "wanted": 1}
+STABLE: dict[str, Any] = {**GREEN, "slot": "blue", "version": "1.0.0", "running": 1, "healthy": 1}
+DOWN = {**GREEN, "condition": "down", "reason": "green1 exited with code 3", "running": 0, "healthy": 0}
+
+
+def under_way(office: Office, steps: int) -> str:
+    """A canary of 1.1.0, of which so many steps were reported: it is provisioned, healthy, and gets 25 %."""
+    office.environment()
+    office.carry_out(office.deploy(office.release("1.0.0")))
+    canary = office.deploy(office.release("1.1.0"), **CANARY)
+    for step in range(steps):
+        office.report(canary, step, fence=step + 2, observed={"blue": 75, "green": 25} if step == 2 else None)
+    return canary
+
+
+def phase(office: Office, deployment: str) -> str:
+    return str(office.log.read_stream(f"deployment:{deployment}")[-1].name)
+
+
+@on_both_stores
+def test_a_candidate_that_is_not_well_during_a_pause_goes_back_with_the_look_that_says_so(office: Office) -> None:
+    canary = under_way(office, 3)
+    assert phase(office, canary) == "deployment.paused"
+
+    look(office, fence=4, condition="degraded", slots=[STABLE, DOWN])
+
+    [aborting] = office.facts(canary, "aborting")
+    assert aborting["cause"] == "unwell"
+    assert aborting["reason"] == ("web 1.1.0 on main is not well any more: green is down: green1 exited with code 3")
+    [changed] = office.records("place.condition_changed")
+    [record] = office.records("deployment.aborting")
+    assert record["commandid"] == changed["commandid"]
+    started = office.facts(canary, "step_started")[-1]
+    assert started["action"] == {"verb": "route", "weights": {"blue": 100, "green": 0}, "healthy": {"blue": 1}}
+
+
+@pytest.mark.parametrize(
+    ("steps", "fence", "slots"),
+    [
+        (3, 4, [{**STABLE, "condition": "down", "running": 0, "healthy": 0}, {**GREEN, "running": 1, "healthy": 1}]),
+        (3, 4, [STABLE, {**GREEN, "condition": "unknown", "running": 0, "healthy": 0}]),
+        (3, 4, [STABLE, {**GREEN, "condition": "drifted", "running": 1, "healthy": 1}]),
+        (3, 4, [STABLE, {**GREEN, "condition": "degraded", "running": 1, "healthy": 1}]),
+        (3, 3, [STABLE, DOWN]),
+        (1, 2, [STABLE, DOWN]),
+    ],
+    ids=["the stable one", "nobody could look", "it drifts", "it has just passed", "before the newest step", "awaited"],
+)
+def test_it_goes_on_where_it_is_not_the_candidate_that_is_known_to_be_ill(
+    office: Office, steps: int, fence: int, slots: list[dict[str, Any]]
+) -> None:
+    canary = under_way(office, steps)
+
+    look(office, fence=fence, condition="degraded", slots=slots)
+
+    assert office.facts(canary, "aborting") == []
+
+
+def test_what_was_seen_just_before_a_pause_counts_when_it_begins(office: Office) -> None:
+    canary = under_way(office, 1)
+    look(office, fence=4, condition="degraded", slots=[STABLE, DOWN])
+    assert office.facts(canary, "aborting") == []
+
+    office.report(canary, 1, fence=3)
+    office.report(canary, 2, fence=4, observed={"blue": 75, "green": 25})
+
+    assert [fact["cause"] for fact in office.facts(canary, "aborting")] == ["unwell"]
+
+
+def test_while_it_bakes_a_candidate_that_is_not_well_goes_back_and_the_old_version_is_stable_again(
+    office: Office,
+) -> None:
+    canary = under_way(office, 3)
+    office.do("deployment.promote", {"deployment": canary})
+    office.report(canary, 4, fence=5)
+    assert office.facts(canary, "paused")[-1]["baking"]
+
+    look(office, fence=5, condition="down", slots=[STABLE, DOWN])
+
+    assert [fact["cause"] for fact in office.facts(canary, "aborting")] == ["unwell"]
+    while not office.facts(canary, "rolled_back"):
+        if waiting := [fact for fact in office.facts(canary, "paused") if fact["leg"] == "rollback"]:
+            office.clock.advance(60)
+            office.do("deployment.resume", {"deployment": canary, "leg": "rollback", "step": waiting[0]["step"]})
+        started = office.facts(canary, "step_started")[-1]
+        office.report(canary, started["step"], leg=started["leg"], attempt=started["attempt"], fence=9)
+    assert office.records("place.promoted")[-1]["data"]["slot"] == "blue"

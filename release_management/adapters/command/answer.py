@@ -1,13 +1,13 @@
 """What a program says: its exit code, and perhaps a JSON object, to a verdict."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
 from release_management.adapters.command.output import Output
 from release_management.adapters.targets.executor import Verdict
 from release_management.adapters.targets.processes import describe_exit
-from release_management.domain.orders import Order, Result, RouteSlots, Slot
+from release_management.domain.orders import Order, RouteSlots, Slot
 from release_management.domain.words import Percent, Value, explain
 from release_management.services.strict_json import read_json
 
@@ -22,7 +22,7 @@ class Answer(Value):
     traffic itself states.
     """
 
-    result: Result | None = None
+    result: Literal["succeeded", "failed", "errored", "stale"] | None = None
     reason: str | None = None
     observed: Annotated[dict[Slot, Percent], Field(max_length=8)] | None = None
 

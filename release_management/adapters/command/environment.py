@@ -18,6 +18,7 @@ ORDER_VARIABLES: Mapping[str, Callable[[Order], object]] = {
     "version": lambda order: getattr(order.action, "version", None),
     "artifact": lambda order: getattr(order.action, "artifact", None),
     "replicas": lambda order: getattr(order.action, "replicas", None),
+    "again": lambda order: "1" if getattr(order.action, "again", False) else None,
     "weights": lambda order: _weights(order),
     "leg": lambda order: order.leg,
     "step": lambda order: order.step,

@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,13 @@ from release_management.adapters.command.program import CannotStart, Program
 from release_management.adapters.command.settings import CommandSettings, check_settings
 from release_management.adapters.command.state import CommandState, Folder
 from release_management.adapters.targets import processes
-from release_management.adapters.targets.executor import FencedExecutor, Verdict, plain
+from release_management.adapters.targets.executor import AGAIN_SECONDS, FencedExecutor, Verdict, plain
 from release_management.adapters.targets.lock import LockHeld, exclusive, turn
 from release_management.adapters.targets.look import Look
 from release_management.adapters.targets.processes import Process
 from release_management.adapters.targets.variables import SecretMissing, check_environment, without_secrets
 from release_management.domain.orders import AwaitSlotHealthy, Order, ProvisionSlot, Report, RouteSlots
+from release_management.domain.record import timestamp
 from release_management.services.ports import Clock
 
 OVERTAKEN_POLL_SECONDS = 0.2
@@ -127,7 +128,24 @@ class CommandExecutor(FencedExecutor[Folder]):
                 return await self._blocking(self._finish, folder, order, ("errored", reason, None))
             return await super()._complete(folder, order)
 
+    async def _ask(self, folder: Folder, order: Order, slot: str, count: int) -> Verdict | None:
+        """Run the program for `await_healthy`."""
+        question = AwaitSlotHealthy(slot=slot, replicas=count, again=True)
+        asked = order.model_copy(update={"action": question})
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(turn(folder.path / _TURN, self._left(order)))
+            except LockHeld as held:
+                return "errored", f"await_healthy had no turn before its deadline: {held}", None
+            result, reason, _ = await self._effect(folder, asked)
+        if result == "succeeded":
+            return None
+        return ("unwell" if result == "failed" else result), reason, None
+
     async def _effect(self, folder: Folder, order: Order) -> Verdict:
+        if isinstance(order.action, AwaitSlotHealthy) and order.action.again and self._left(order) > AGAIN_SECONDS:
+            soon = timestamp(self._clock.now() + timedelta(seconds=AGAIN_SECONDS))
+            order = order.model_copy(update={"deadline": soon})
         settings = check_settings(order.settings, routes=False)
         seconds = self._seconds(order, settings)
         if seconds <= 0:

@@ -128,6 +128,8 @@ class _Pass:
         instance.last_exit = processes.describe_exit(code, said, lived)
         instance.watched = code is not None
         instance.ended = [*instance.ended, self.now][-REMEMBERED_ENDS:]
+        if instance.lapses is not None:
+            instance.lapses, instance.lapsed = instance.lapses + 1, instance.last_exit
         self._back_off(instance, 0 if lived > LONGEST_BACKOFF else instance.exits)
 
     def _back_off(self, instance: Instance, exits: int) -> None:

@@ -13,6 +13,7 @@ from typing import assert_never
 
 import structlog
 
+from release_management.adapters.local.asking import ask, lapse, note_healthy
 from release_management.adapters.local.claims import in_order
 from release_management.adapters.local.converge import Progress, converge
 from release_management.adapters.local.halt import halt_all
@@ -22,7 +23,7 @@ from release_management.adapters.local.observing import Observer
 from release_management.adapters.local.settings import server_name
 from release_management.adapters.local.state import ComponentState, Folder
 from release_management.adapters.targets import processes
-from release_management.adapters.targets.executor import FencedExecutor, Trouble, Verdict, line, plain
+from release_management.adapters.targets.executor import AGAIN_SECONDS, FencedExecutor, Trouble, Verdict, line, plain
 from release_management.adapters.targets.look import Look
 from release_management.domain.orders import AwaitSlotHealthy, Order, ProvisionSlot, RetireSlot, RouteSlots
 from release_management.services.ports import Clock
@@ -124,6 +125,8 @@ class LocalExecutor(FencedExecutor[Folder]):
                 return await self._settle(folder, order, action.slot, needs_balancer=False)
             case RouteSlots() as action:
                 return await self._route(folder, order, action)
+            case AwaitSlotHealthy(again=True, slot=slot, replicas=replicas):
+                return await self._ask(folder, order, slot, replicas) or ("succeeded", None, None)
             case AwaitSlotHealthy() as action:
                 return await self._await_healthy(folder, order, action)
             case _:
@@ -156,6 +159,20 @@ class LocalExecutor(FencedExecutor[Folder]):
                 return "errored", _not_routed(action, progress), progress.observed or None
             await asyncio.sleep(_POLL)
 
+    async def _ask(self, folder: Folder, order: Order, slot: str, count: int) -> Verdict | None:
+        give_up = time.monotonic() + AGAIN_SECONDS
+        returning = order.leg == "rollback"
+        while True:
+            now = self._clock.now().timestamp()
+            seen = await self._blocking(ask, folder, slot, count, now, returning=returning)
+            if seen.fence > order.fence:
+                return "stale", None, None
+            if seen.trouble is None:
+                return None
+            if seen.lasts or time.monotonic() >= give_up:
+                return "unwell", seen.trouble, None
+            await asyncio.sleep(_HEALTH_POLL)
+
     async def _await_healthy(self, folder: Folder, order: Order, action: AwaitSlotHealthy) -> Verdict:
         deadline = datetime.fromisoformat(order.deadline)
         deadline = deadline if deadline.tzinfo is not None else deadline.replace(tzinfo=UTC)
@@ -172,6 +189,8 @@ class LocalExecutor(FencedExecutor[Folder]):
                 return "stale", None, None
             if seen.crashed is not None:
                 return "failed", seen.crashed, None
+            if (lapsed := await self._blocking(lapse, folder, action.slot)) is not None:
+                return "failed", lapsed, None
             if gone is not None:
                 again = f"{server_name(action.slot, gone)} ended, and was started again"
                 return "failed", seen.ended.get(gone, again), None
@@ -181,6 +200,7 @@ class LocalExecutor(FencedExecutor[Folder]):
             if self._clock.now() >= deadline:
                 return "failed", f"not healthy by {order.deadline}: {seen.ill or 'not for long enough'}", None
             if healthy_since is not None and time.monotonic() - healthy_since >= action.min_ready:
+                await self._blocking(note_healthy, folder, action.slot, seen.living)
                 return "succeeded", None, None
             await asyncio.sleep(_HEALTH_POLL)
 

@@ -49,7 +49,7 @@ def look(folder: Folder, slot: str, replicas: int) -> Look:
         trouble = f"{len(instances)} of {replicas} instances of {slot} are provisioned"
     elif trouble is None:
         trouble = next((text for each in instances if (text := ill(slot, stand, each))), None)
-        trouble = trouble or _unseen(state, slot, instances)
+        trouble = trouble or unseen(state, slot, instances)
     return Look(state.fence, living, ended, crashed, trouble)
 
 
@@ -78,7 +78,8 @@ def ill(slot: str, stand: SlotState, instance: Instance) -> str | None:
     return None if 200 <= status < 400 else f"{name} answers GET {stand.settings.health} with {status}"
 
 
-def _unseen(state: ComponentState, slot: str, instances: list[Instance]) -> str | None:
+def unseen(state: ComponentState, slot: str, instances: list[Instance]) -> str | None:
+    """What HAProxy sees otherwise than up, of some instances; None where there is no such thing."""
     if not instances:
         return None
     if state.balancer is None:

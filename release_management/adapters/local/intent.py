@@ -47,10 +47,13 @@ def _provision(state: ComponentState, order: Order, action: ProvisionSlot) -> st
         settings=settings,
         replicas=action.replicas,
         instances=present.instances if present is not None else [],
+        asked=f"{order.deployment}/{order.leg}",
     )
     for instance in stand.instances:
         instance.exits, instance.not_before = 0, 0.0
         instance.last_exit, instance.watched, instance.trouble = None, False, None
+        if present is None or present.asked != stand.asked:
+            instance.lapses = None
     state.slots[action.slot] = stand
     for slot, each in state.slots.items():
         if slot not in settings.slots:

@@ -22,7 +22,8 @@ class Instance(Kept):
     *starting*: not running, to be started; *serving*: started, gets its share; *draining*: finishes its requests;
     *terminating*: was told to end. `exits` counts the exits in a row; `watched` says that the last one came under our
     eyes (its code is known), not while nobody looked. `ended` are the times of its last ends. `trouble` says why it
-    could not be started.
+    could not be started. `lapses` counts its exits since it was found healthy, None before that; `lapsed` is how the last
+    of those was.
     """
 
     index: int
@@ -38,10 +39,15 @@ class Instance(Kept):
     watched: bool = False
     ended: list[float] = []
     trouble: str | None = None
+    lapses: int | None = None
+    lapsed: str | None = None
 
 
 class SlotState(Kept):
-    """What should run in a slot, and what does. A slot with 0 replicas is retired."""
+    """What should run in a slot, and what does. A slot with 0 replicas is retired.
+
+    `asked` names who provisioned it last: the deployment and its leg.
+    """
 
     version: str
     artifact: str | None
@@ -51,6 +57,7 @@ class SlotState(Kept):
     settings: ComponentSettings
     replicas: int
     instances: list[Instance] = []
+    asked: str = ""
 
     def digest(self) -> str:
         """Names what an instance is: another digest means that it must be replaced."""

@@ -1,7 +1,8 @@
 """What every executor does with an order: admit it, carry it out, keep the report before it is given.
 
 An order is admitted in one critical section: its fence is compared and recorded, together with what it intends. The
-report is stored beside the target before it is given.
+report is stored beside the target before it is given. Where slots must be well before an order is begun, its fence is
+recorded first, so that nothing older comes in between, then they are looked at, and then it is admitted.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from release_management.adapters.targets.folder import TargetFolder, TargetState
-from release_management.domain.orders import Order, Report, Result
+from release_management.domain.orders import Order, Report, Result, RetireSlot, RouteSlots
 from release_management.domain.record import timestamp
 from release_management.services.ports import Clock
 
@@ -22,6 +23,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 F = TypeVar("F", bound=TargetFolder[Any])
 THREADS = 64
+AGAIN_SECONDS = 15.0
+"""What was found healthy before and is asked again has so long to answer well."""
 Verdict = tuple[Result, str | None, dict[str, int] | None]
 """A report's result, reason and observed shares."""
 
@@ -87,6 +90,13 @@ class FencedExecutor(ABC, Generic[F]):
     async def _effect(self, folder: F, order: Order) -> Verdict:
         """Do what was intended."""
 
+    @abstractmethod
+    async def _ask(self, folder: F, order: Order, slot: str, count: int) -> Verdict | None:
+        """Whether so many instances of a slot are well, and have been since they were found healthy.
+
+        None where they are; else `unwell` with the reason, or what kept us from asking.
+        """
+
     def _forget(self, state: Any) -> None:
         """Drop from the state what is over once the order has its report."""
 
@@ -103,6 +113,8 @@ class FencedExecutor(ABC, Generic[F]):
     async def _answer(self, order: Order) -> Report:
         try:
             folder = await self._blocking(self._folder, order)
+            if (refused := await self._look_first(folder, order)) is not None:
+                return refused
             admitted = await self._blocking(self._admit, folder, order)
             if isinstance(admitted, Report):
                 return admitted
@@ -111,6 +123,35 @@ class FencedExecutor(ABC, Generic[F]):
             return await self._complete(folder, order)
         except Exception as error:
             return self._report(order, ("errored", plain(error), None))
+
+    async def _look_first(self, folder: F, order: Order) -> Report | None:
+        """Look at what must be well before the order is begun; its report where it cannot be, or has one.
+
+        An order that was begun before, by an executor that died, is finished.
+        """
+        action = order.action
+        healthy = action.healthy if isinstance(action, RouteSlots | RetireSlot) else {}
+        if not healthy:
+            return None
+        claimed = await self._blocking(self._claim, folder, order)
+        if isinstance(claimed, Report):
+            return claimed
+        for slot, count in healthy.items() if claimed else ():
+            verdict = await self._ask(folder, order, slot, count)
+            if verdict is not None:
+                return await self._blocking(self._finish, folder, order, verdict)
+        return None
+
+    def _claim(self, folder: F, order: Order) -> Report | bool:
+        """Record the fence, so that nothing older is admitted. Gives the report, or whether the order is to begin."""
+        with folder.locked():
+            state = folder.load()
+            answered = self._answered(state, order)
+            if answered is not None:
+                return answered
+            state.fence = order.fence
+            folder.save(state)
+            return bool(state.begun < order.fence)
 
     def _admit(self, folder: F, order: Order) -> Report | str | None:
         """Record the fence and the intent. Gives the report where there is one, or why the order cannot be done."""
@@ -121,6 +162,8 @@ class FencedExecutor(ABC, Generic[F]):
                 return answered
             state.fence = order.fence
             refusal = self._intend(state, order)
+            if refusal is None:
+                state.begun = order.fence
             folder.save(state)
             return refusal
 

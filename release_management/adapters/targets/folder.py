@@ -49,9 +49,13 @@ class Answer(Kept):
 
 
 class TargetState(Kept):
-    """The highest fence that the component has seen, and the reports that were given last."""
+    """The highest fence that the component has seen, and the reports that were given last.
+
+    `begun` is the highest fence of an order that was begun: what had to be well for it was, and it may have had effect.
+    """
 
     fence: int = 0
+    begun: int = 0
     answers: list[Answer] = []
 
     def report_of(self, order: Order) -> Report | None:

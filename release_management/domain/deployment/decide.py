@@ -3,8 +3,10 @@
 `now` is RFC 3339 text in UTC with microseconds; such texts compare as times.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from release_management.domain.condition import SeenSlot
 from release_management.domain.deployment.events import (
     Binding,
     DeploymentAborting,
@@ -32,6 +34,7 @@ from release_management.domain.deployment.state import (
     Deployment,
     Phase,
     evolve,
+    found_healthy,
     settled,
     skippable,
     step_at,
@@ -101,8 +104,8 @@ def report(state: Deployment, said: Report, now: str) -> list[DeploymentEvent]:
             observedat=said.observedat,
         )
         return _then_advance(state, [done], now)
-    if said.result == "failed":
-        return _failed(state, said.leg, said.step, reason, now)
+    if said.result in ("failed", "unwell"):
+        return _failed(state, said.leg, said.step, reason, now, untouched=said.result == "unwell")
     return _errored(state, said.leg, said.step, reason, now)
 
 
@@ -204,6 +207,31 @@ def supersede(state: Deployment, by: str, successor: str, now: str) -> list[Depl
     return _abort(state, "superseded", f"superseded by {by}", now)
 
 
+def notice(
+    state: Deployment, target: str, component: str, slots: Sequence[SeenSlot], now: str
+) -> list[DeploymentEvent]:
+    """Take in what an executor saw: a candidate that was found healthy, and is not well any more, goes back.
+
+    Nothing follows while it is being provisioned or awaited, nor once the old version has begun to go.
+    """
+    binding = state.binding(target, component)
+    if state.phase not in MOVING or binding is None or binding.candidate is None:
+        return []
+    seen = next((slot for slot in slots if slot.slot == binding.candidate_slot and not _well(slot)), None)
+    if seen is None or settled(state) or not found_healthy(state, target, component):
+        return []
+    version = f"{component} {binding.candidate.version} on {target}"
+    reason = f"{version} is not well any more: {seen.slot} is {seen.condition}"
+    return _abort(state, "unwell", f"{reason}: {seen.reason}" if seen.reason else reason, now)
+
+
+def _well(seen: SeenSlot) -> bool:
+    """Nothing is wrong, or is known; or what was wrong has just passed, and the condition only does not say so yet."""
+    if seen.condition == "degraded":
+        return (seen.healthy or 0) >= seen.wanted and not seen.restarts
+    return seen.condition != "down"
+
+
 def _wait_until(due: str, now: str) -> None:
     """An answer is kept for ever and a timer asks under one id: `[]` before the time would be its end."""
     if now < due:
@@ -231,11 +259,13 @@ def _overdue(state: Deployment, leg: Leg, index: int, reason: str, now: str) -> 
     return _errored(state, leg, index, reason, now)
 
 
-def _failed(state: Deployment, leg: Leg, index: int, reason: str, now: str) -> list[DeploymentEvent]:
+def _failed(
+    state: Deployment, leg: Leg, index: int, reason: str, now: str, *, untouched: bool = False
+) -> list[DeploymentEvent]:
     if leg == "rollback":
         return _errored(state, leg, index, reason, now)
     attempt = state.steps[leg, index].attempt
-    failed = DeploymentStepFailed(leg=leg, step=index, attempt=attempt, reason=reason)
+    failed = DeploymentStepFailed(leg=leg, step=index, attempt=attempt, reason=reason, untouched=untouched)
     return [failed, *_give_up(evolve(state, failed), "failed", leg, index, reason, now)]
 
 
@@ -351,15 +381,19 @@ def _action(step: PlaceStep, binding: Binding) -> Action:
                 config=content.config,
                 replicas=replicas,
             )
-        case AwaitHealthy(role=role, replicas=replicas, min_ready=min_ready):
-            return AwaitSlotHealthy(slot=binding.slot(role), replicas=replicas, min_ready=min_ready)
+        case AwaitHealthy(role=role, replicas=replicas, min_ready=min_ready, again=again):
+            return AwaitSlotHealthy(slot=binding.slot(role), replicas=replicas, min_ready=min_ready, again=again)
         case Route(weights=weights):
             shares: dict[str, int] = {}
             for role, share in weights.items():
                 slot = binding.slot(role)
                 shares[slot] = shares.get(slot, 0) + share
-            return RouteSlots(weights=shares)
+            return RouteSlots(weights=shares, healthy=_slots(step, binding))
         case Retire(role=role):
-            return RetireSlot(slot=binding.slot(role))
+            return RetireSlot(slot=binding.slot(role), healthy=_slots(step, binding))
         case _:
             raise TypeError(f"{type(step).__name__} is never ordered")
+
+
+def _slots(step: Route | Retire, binding: Binding) -> dict[str, int]:
+    return {binding.slot(role): count for role, count in step.healthy.items()}

@@ -1,8 +1,8 @@
 """What happens to a deployment."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from release_management.domain.component import Component
 from release_management.domain.configuration import Configuration
@@ -185,13 +185,14 @@ class DeploymentStepSucceeded(Fact):
 
 
 class DeploymentStepFailed(Fact):
-    """The release is bad."""
+    """The release is bad. `untouched` (absent where false): nothing was done, since what had to be well was not."""
 
     NAME: ClassVar[str] = "deployment.step_failed"
     leg: Leg
     step: int
     attempt: int
     reason: Line
+    untouched: Annotated[bool, Field(exclude_if=lambda untouched: not untouched)] = False
 
 
 class DeploymentStepErrored(Fact):
@@ -239,7 +240,7 @@ class DeploymentAborting(Fact):
     """It goes back. `cause` says what made it."""
 
     NAME: ClassVar[str] = "deployment.aborting"
-    cause: Literal["person", "failed", "errored", "deadline", "superseded"]
+    cause: Literal["person", "failed", "errored", "deadline", "superseded", "unwell"]
     reason: Line
     by: ActorId | None = None
     note: Personal | None = None

@@ -38,7 +38,7 @@ from release_management.domain.deployment.events import (
 )
 from release_management.domain.deployment.steps import Steps, StepState, StepStates, StepStatus
 from release_management.domain.orders import Leg
-from release_management.domain.plan import AnyStep, Pause, Plan, Promote, Provision, Retire, Route
+from release_management.domain.plan import AnyStep, AwaitHealthy, Pause, Plan, Promote, Provision, Retire, Route
 from release_management.domain.strategies import StrategyName
 
 
@@ -211,7 +211,8 @@ def evolve(state: Deployment, event: DeploymentEvent) -> Deployment:
             state = _begin(state, event.leg, event.step, event.wave, done)
             return replace(state, promoted=_promoted(state, event))
         case DeploymentStepFailed():
-            return _with_step(state, event.leg, event.step, StepState(StepStatus.FAILED, event.attempt))
+            step = StepState(StepStatus.FAILED, event.attempt, untouched=event.untouched)
+            return _with_step(state, event.leg, event.step, step)
         case DeploymentStepErrored():
             step = StepState(StepStatus.ERRORED, event.attempt, event.retry_at)
             return _with_step(state, event.leg, event.step, step)
@@ -294,8 +295,20 @@ def waiting_at(state: Deployment) -> tuple[int, StepState] | None:
 
 def settled(state: Deployment) -> bool:
     """Whether the new version is stable and the old one has begun to go: the point of no return."""
-    begun = [step_at(state, leg, index) for leg, index in state.steps if leg == "forward"]
+    begun = [step_at(state, *key) for key, known in state.steps.items() if key[0] == "forward" and not known.untouched]
     return state.promoted and any(isinstance(step, Retire) and step.role == "stable" for step in begun)
+
+
+def found_healthy(state: Deployment, target: str, component: str) -> bool:
+    """Whether the candidate was awaited and found healthy, and no more of it is being provisioned or awaited now."""
+    begun = [
+        (step, known.status)
+        for (leg, index), known in state.steps.items()
+        if leg == "forward" and isinstance(step := step_at(state, leg, index), Provision | AwaitHealthy)
+        if step.role == "candidate" and (step.target, step.component) == (target, component)
+    ]
+    awaited = any(isinstance(step, AwaitHealthy) for step, _ in begun)
+    return awaited and all(status is StepStatus.DONE for _, status in begun)
 
 
 def doubted(state: Deployment) -> tuple[tuple[str, str, str], ...]:
@@ -305,7 +318,7 @@ def doubted(state: Deployment) -> tuple[tuple[str, str, str], ...]:
     for leg in legs:
         for index, step in enumerate(state.plan.steps(leg) if state.plan else ()):
             known = state.steps.get((leg, index))
-            if known is None or not isinstance(step, Provision | Retire):
+            if known is None or known.untouched or not isinstance(step, Provision | Retire):
                 continue
             if binding := state.binding(step.target, step.component):
                 last[step.target, step.component, binding.slot(step.role)] = known.status

@@ -26,12 +26,16 @@ class StepStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepState:
-    """A step that was begun. `due` ends the attempt, the waiting, or the time before the next attempt."""
+    """A step that was begun. `due` ends the attempt, the waiting, or the time before the next attempt.
+
+    `untouched`: it failed before anything was done, since what had to be well was not.
+    """
 
     status: StepStatus
     attempt: int = 1
     due: str | None = None
     timed: bool = False
+    untouched: bool = False
 
 
 class StepStates(Mapping[StepKey, StepState]):

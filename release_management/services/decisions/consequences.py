@@ -6,8 +6,10 @@ from release_management.domain import approval as approvals
 from release_management.domain import estate as estates
 from release_management.domain import place as places
 from release_management.domain.approval import ApprovalEvent
+from release_management.domain.deployment import decide
 from release_management.domain.deployment.events import (
     DeploymentEvent,
+    DeploymentPaused,
     DeploymentStepStarted,
     DeploymentStepSucceeded,
     DeploymentSucceeded,
@@ -27,6 +29,7 @@ from release_management.domain.place import (
     PlaceTrafficObserved,
     PlaceVersionSucceeded,
     PlaceVersionWithdrawn,
+    Standing,
 )
 from release_management.domain.plan import Promote, Provision, Retire, Route
 from release_management.domain.release import ReleaseSucceeded, ReleaseWithdrawn
@@ -66,6 +69,21 @@ def record(desk: Desk, id: str, facts: Sequence[DeploymentEvent], fence: int | N
         if state.phase in _NEVER_BEGUN and state.approval is not None:
             given = desk.approval(state.approval)
             write_approval(desk, given.id, approvals.void(given, _NEVER_BEGUN[state.phase]))
+    if any(isinstance(fact, DeploymentPaused) for fact in facts):
+        _notice(desk, id)
+
+
+def _notice(desk: Desk, id: str) -> None:
+    """A pause begins: what was seen since the newest step may say already that the candidate is not well."""
+    state = desk.deployment(id)
+    for binding in state.bindings.values():
+        place = desk.place(state.environment, state.application, binding.target)
+        standing = place.components.get(binding.component, Standing())
+        if standing.seen is not None and standing.seen.fence >= standing.fence:
+            facts = decide.notice(state, binding.target, binding.component, standing.seen.slots, desk.now)
+            if facts:
+                record(desk, id, facts)
+                return
 
 
 def write_approval(desk: Desk, id: str, facts: Sequence[ApprovalEvent]) -> None:

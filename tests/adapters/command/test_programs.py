@@ -31,6 +31,7 @@ def test_the_order_comes_as_json_and_as_variables(stand: CommandStand, tmp_path:
     assert Order.model_validate_json((tmp_path / "stdin").read_bytes()) == order
     env = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines())
     assert {name: value for name, value in env.items() if name.startswith("RELMAN_")} == {
+        "RELMAN_AGAIN": "",
         "RELMAN_APPLICATION": "shop",
         "RELMAN_ARTIFACT": "shop.tar",
         "RELMAN_ATTEMPT": "1",

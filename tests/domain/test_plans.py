@@ -392,7 +392,7 @@ def test_the_default_canary_of_hundreds_of_components_is_one_plan(count: int) ->
 
     compiled = plan("canary", {"initial_traffic": 5, "increment": 10}, *stands)
 
-    assert len(compiled.forward) == 15 * count + 11
+    assert len(compiled.forward) == 16 * count + 11
     assert weight_sequence(compiled) == (*range(5, 100, 10), 100)
 
 
@@ -403,7 +403,7 @@ def test_a_plan_that_is_too_long_is_refused_with_the_ways_out() -> None:
         plan("canary", {"initial_traffic": 5, "increment": 10}, *stands)
 
     assert str(refusal.value) == (
-        "the plan has 21,011 steps and may have 20,000: deploy fewer components or targets at once, or use fewer "
+        "the plan has 22,411 steps and may have 20,000: deploy fewer components or targets at once, or use fewer "
         "traffic steps"
     )
 

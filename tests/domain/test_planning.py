@@ -315,4 +315,4 @@ def test_orders_name_the_slot_in_which_the_old_version_stands_though_the_target_
     ordered = ordered_settings(renamed)
 
     assert {str(settings["slots"]) for _, settings in ordered} == {"['a', 'b', 'blue']"}
-    assert ordered[-1][0] == RetireSlot(slot="blue")
+    assert ordered[-1][0] == RetireSlot(slot="blue", healthy={"a": 4})

@@ -22,8 +22,8 @@ class Instance(Kept):
     *starting*: not running, to be started; *serving*: started, gets its share; *draining*: finishes its requests;
     *terminating*: was told to end. `exits` counts the exits in a row; `watched` says that the last one came under our
     eyes (its code is known), not while nobody looked. `ended` are the times of its last ends. `trouble` says why it
-    could not be started. `lapses` counts its exits since it was found healthy, None before that; `lapsed` is how the last
-    of those was.
+    could not be started. `lapses` counts its exits since it was found healthy, None before that; `lapsed` is how the
+    last of those was.
     """
 
     index: int

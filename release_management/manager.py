@@ -246,6 +246,10 @@ class ReleaseManager:
         data = {"strategy": strategy, "options": _options("configure_deployment_strategy", options)}
         return self._policy("policy.configure_strategy", data, environment)
 
+    def configure_rollback_window(self, window: str | float, environment: str | None = None) -> Policy:
+        """State for how long after its success a version may be gone back to without approval: `"7d"`, or seconds."""
+        return self._policy("policy.configure_rollback_window", {"window": window}, environment)
+
     def configure_rollback_strategy(
         self, trigger_conditions: Sequence[Mapping[str, Any]], environment: str | None = None
     ) -> Policy:
@@ -354,11 +358,14 @@ class ReleaseManager:
         strategy: str | None = None,
         options: Mapping[str, Any] | None = None,
         redeploy: bool = False,
+        supersede: bool = False,
+        downgrade: bool = False,
     ) -> Deployment:
         """What `deploy` would do now: a deployment of phase "Preview", with its plan and verdicts. Records nothing."""
         given = _options("preview_deployment", options)
         wanted = self._wanted(release, target_environment, strategy, given)
-        result, steps = self._preview(wanted | {"redeploy": redeploy})
+        insisted = {"redeploy": redeploy, "supersede": supersede, "downgrade": downgrade}
+        result, steps = self._preview(wanted | insisted)
         application, _, version = str(wanted["release"]).partition("@")
         return Deployment(
             id="",
@@ -409,19 +416,27 @@ class ReleaseManager:
         options: Mapping[str, Any] | None = None,
         supersede: bool = False,
         redeploy: bool = False,
+        downgrade: bool = False,
     ) -> Deployment:
         """Carry a release out, as soon as the rules allow. A planned deployment may be given instead of a release.
 
-        `supersede`: what holds or awaits the same places goes back first, instead of being waited for. `redeploy`: what
-        runs already is brought again, to repair it; else such a deployment is answered with `already_so`.
+        `supersede`: what holds or awaits the same places goes back first, instead of being waited for. `downgrade`: it
+        may bring an older version than runs there. Both may be said of one that waits already. `redeploy`: what runs
+        already is brought again, to repair it; else such a deployment is answered with `already_so`.
         """
         if isinstance(release, Deployment):
+            if target_environment not in (None, release.environment) or strategy is not None or options:
+                raise Refused(
+                    f"deployment {release.id} is planned for {release.environment} with its strategy and options; "
+                    "deploy it as it is, or name its release to plan another one"
+                )
             wanted = {"release": release.release, "environment": release.environment}
         elif target_environment is None:
             raise Refused("deploy needs target_environment, the name of an environment")
         else:
             wanted = self._wanted(release, target_environment, strategy, _options("deploy", options))
-        return self._deployment("deployment.deploy", {**wanted, "supersede": supersede, "redeploy": redeploy})
+        insisted = {"supersede": supersede, "redeploy": redeploy, "downgrade": downgrade}
+        return self._deployment("deployment.deploy", {**wanted, **insisted})
 
     def wait(self, deployment: Deployment | str, timeout: float = 600.0) -> Deployment:
         """Wait until it has ended, or waits for a person. Raises `NotFinishedError` after `timeout` seconds."""
@@ -453,22 +468,47 @@ class ReleaseManager:
                 raise NotFinishedError(f"deployment {last.id} is {last.phase} after {timeout:.2g} s; it goes on", last)
             time.sleep(every)
 
-    def promote(self, deployment: Deployment | str, full: bool = False) -> Deployment:
-        """End the pause that the deployment is in; `full` skips all that are left."""
+    def promote(self, deployment: Deployment | str, full: bool = False, step: int | None = None) -> Deployment:
+        """End the pause that was seen: that of the deployment as it is given, or `step`, its number as it is shown.
+
+        `full` skips all that are left. An id alone does for what pauses only once.
+        """
         data: dict[str, Any] = {"deployment": _id(deployment), "full": full}
-        seen = self._paused_step(deployment)
-        return self._deployment("deployment.promote", data | ({} if seen is None or full else {"step": seen}))
+        if step is not None:
+            data["step"] = step - 1
+        elif isinstance(deployment, Deployment) and not full:
+            if deployment.paused_step is None and deployment.ended is None:
+                raise Refused(
+                    f"deployment {deployment.id} was {deployment.phase} when you looked, and waited for nobody; "
+                    "look at it again, or promote it in full"
+                )
+            data["step"] = None if deployment.paused_step is None else deployment.paused_step - 1
+        return self._deployment("deployment.promote", data)
 
     def abort(self, deployment: Deployment | str, reason: str | None = None) -> Deployment:
         """Go back to the stable version; before the start: cancel."""
         return self._deployment("deployment.abort", {"deployment": _id(deployment), "reason": reason})
 
-    def rollback(self, deployment: Deployment | str, reason: str | None = None) -> Deployment:
+    def rollback(
+        self,
+        deployment: Deployment | str | None = None,
+        reason: str | None = None,
+        *,
+        environment: str | None = None,
+        to: str | None = None,
+    ) -> Deployment:
         """Abort while it runs; afterwards, or where it could not go back, deploy the version before it.
 
-        Returns that deployment.
+        Instead of a deployment, an `environment` may be given: what is under way there, or else what succeeded there
+        last. `to` is then an earlier version that succeeded there, to go back to in one step. Returns the deployment
+        that goes back.
         """
-        return self._deployment("deployment.rollback", {"deployment": _id(deployment), "reason": reason})
+        data: dict[str, Any] = {"reason": reason, "environment": environment, "to": to}
+        if deployment is not None:
+            data["deployment"] = _id(deployment)
+        else:
+            data["application"] = self.application
+        return self._deployment("deployment.rollback", data)
 
     def retry(self, deployment: Deployment | str) -> Deployment:
         """Deploy again what did not succeed, and return that deployment."""
@@ -766,11 +806,6 @@ class ReleaseManager:
         about = {"application": self.application, "environment": environment}
         scope = self.send(command, {**data, **about}).result["policy"]
         return next(Policy(**row) for row in self._query("policies") if row["scope"] == scope)
-
-    def _paused_step(self, deployment: Deployment | str) -> int | None:
-        seen = deployment if isinstance(deployment, Deployment) else self.deployment(deployment)
-        steps = seen.plan.steps if seen.plan is not None else ()
-        return next((index for index, step in enumerate(steps) if step.get("status") == "waiting"), None)
 
     def _canary_policy(self, initial: int) -> tuple[tuple[int, ...], float | None]:
         """The shares and the interval that a canary of this application would have, where none is planned yet."""

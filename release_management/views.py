@@ -275,6 +275,7 @@ class Policy(View):
     triggers: tuple[dict[str, Any], ...] = ()
     gates: dict[str, Any] = {}
     versions: str | None = None
+    rollback_window: float | None = None
 
     def render(self) -> RenderableType:
         """A line for each thing that is configured."""
@@ -290,6 +291,8 @@ class Policy(View):
                 f"  roll back when {trigger['metric']} > {trigger['threshold']:g} for "
                 f"{trigger['duration_seconds']:g} s: NOT ARMED, nothing measures it yet"
             )
+        if self.rollback_window is not None:
+            lines.append(f"  rollback window: {self.rollback_window:g} s, without approval and gates")
         for name, gate in self.gates.items():
             need = "required" if gate.get("required", True) else "optional"
             passes = gate.get("pass_threshold")
@@ -447,6 +450,12 @@ class Deployment(View):
     def succeeded(self) -> bool:
         """Whether it has ended well."""
         return self.phase == "Succeeded"
+
+    @property
+    def paused_step(self) -> int | None:
+        """The number, as it is shown, of the pause that it waits in."""
+        steps = self.plan.steps if self.plan is not None else ()
+        return next((number for number, step in enumerate(steps, 1) if step.get("status") == "waiting"), None)
 
     @property
     def patience(self) -> str | None:

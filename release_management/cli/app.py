@@ -25,6 +25,7 @@ from release_management.cli import (
     nats_config,
     projections,
     release,
+    rollback,
     serve,
     up,
 )
@@ -58,6 +59,7 @@ def build() -> typer.Typer:
         env,
         release,
         deploy,
+        rollback,
         deployment,
         approval,
         incident,

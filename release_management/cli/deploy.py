@@ -48,6 +48,9 @@ def register(app: typer.Typer) -> None:
         redeploy: Annotated[
             bool, typer.Option("--redeploy", help="Bring again what runs already, to repair it.")
         ] = False,
+        downgrade: Annotated[
+            bool, typer.Option("--downgrade", help="It may bring an older version than runs there, or is on its way.")
+        ] = False,
         timeout: Annotated[
             float | None,
             typer.Option("--timeout", min=0, metavar="SECONDS", help="How long to wait, with --wait.  [default: 600]"),
@@ -59,12 +62,14 @@ def register(app: typer.Typer) -> None:
         deployed twice; --redeploy brings it again. With --wait the exit code is 0 when it succeeded or waits for a
         person, 4 when the time is over, which the deployment does not mind, else 1.
         """
-        _refuse_what_has_no_effect(dry_run, wait=wait, supersede=supersede, timeout=timeout)
+        _refuse_what_has_no_effect(dry_run, wait=wait, timeout=timeout)
         seconds = WAIT_SECONDS if timeout is None else timeout
         given = dict(_option(each) for each in options or ())
         with session(application_of(release)) as opened:
             if dry_run:
-                planned = opened.manager.preview_deployment(release, environment, strategy, given, redeploy)
+                planned = opened.manager.preview_deployment(
+                    release, environment, strategy, given, redeploy, supersede, downgrade
+                )
                 show(planned, planned.render(whole=everything))
                 stops = [verdict for verdict in planned.verdicts if verdict.says == "deny"]
                 again = " --redeploy" if redeploy else ""
@@ -72,14 +77,16 @@ def register(app: typer.Typer) -> None:
                 return
             opened.backend.start_road()
             if not wait:
-                conclude(opened.manager.deploy(release, environment, strategy, given, supersede, redeploy))
+                conclude(opened.manager.deploy(release, environment, strategy, given, supersede, redeploy, downgrade))
                 return
             from release_management.adapters.nats.client import UnavailableError
 
             began = time.monotonic()
             try:
                 with opened.backend.until(began + seconds):
-                    deployment = opened.manager.deploy(release, environment, strategy, given, supersede, redeploy)
+                    deployment = opened.manager.deploy(
+                        release, environment, strategy, given, supersede, redeploy, downgrade
+                    )
             except UnavailableError as error:
                 again = "relman deployment list tells; the same command again deploys nothing twice"
                 raise TimedOut(f"it is not known whether the deployment was taken in ({again}): {error}") from error
@@ -89,12 +96,11 @@ def register(app: typer.Typer) -> None:
                 follow(opened.manager, deployment, max(0.0, began + seconds - time.monotonic()))
 
 
-def _refuse_what_has_no_effect(dry_run: bool, *, wait: bool, supersede: bool, timeout: float | None) -> None:
+def _refuse_what_has_no_effect(dry_run: bool, *, wait: bool, timeout: float | None) -> None:
     if timeout is not None and not wait:
         raise typer.BadParameter("it says how long --wait waits; add --wait, or leave it out", param_hint="--timeout")
-    for given, name in ((wait, "--wait"), (supersede, "--supersede")):
-        if dry_run and given:
-            raise typer.BadParameter("--dry-run records nothing, so that this has no effect", param_hint=name)
+    if dry_run and wait:
+        raise typer.BadParameter("--dry-run records nothing, so that this has no effect", param_hint="--wait")
 
 
 def _option(text: str) -> tuple[str, Any]:

@@ -61,14 +61,21 @@ def _looking(group: typer.Typer) -> None:
 
 
 def _going_on(group: typer.Typer) -> None:
-    @command(group, "promote", example=f"relman deployment promote {_ID}\nrelman deployment promote {_ID} --full")
+    @command(
+        group, "promote", example=f"relman deployment promote {_ID} --step 4\nrelman deployment promote {_ID} --full"
+    )
     def promote(
-        id: Id, full: Annotated[bool, typer.Option("--full", help="Skip all the pauses that are left, too.")] = False
+        id: Id,
+        step: Annotated[
+            int | None,
+            typer.Option("--step", min=1, metavar="N", help="The pause that you saw; what pauses once needs none."),
+        ] = None,
+        full: Annotated[bool, typer.Option("--full", help="Skip all the pauses that are left, too.")] = False,
     ) -> None:
-        """End the pause that a deployment is in."""
+        """End the pause that a deployment is in, if it is still the one that you saw."""
         with session() as opened:
             opened.backend.start_road()
-            found = opened.manager.promote(id, full)
+            found = opened.manager.promote(id, full, step)
         conclude(found)
 
     @command(group, "retry", example=f"relman deployment retry {_ID}")

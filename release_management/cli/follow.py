@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from release_management.views import Deployment
 
 LOOK_SECONDS = 0.2
+WAIT_SECONDS = 600.0
+"""How long is waited unless somebody says otherwise."""
 GONE_BACK = frozenset({"Cancelled", "RolledBack", "Superseded"})
 MARKS = {"done": "✔", "failed": "✗", "errored": "✗", "waiting": "…", "skipped": "-"}
 

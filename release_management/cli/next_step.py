@@ -28,7 +28,8 @@ def next_step(deployment: "Deployment") -> str:
         case "AwaitingApproval":
             return f"relman approval grant {deployment.approval} (somebody else), or: relman deployment abort {id}"
         case "Paused" if deployment.awaits_person:
-            return f"relman deployment promote {id}, or: relman deployment abort {id}"
+            step = f" --step {deployment.paused_step}" if deployment.paused_step else ""
+            return f"relman deployment promote {id}{step}, or: relman deployment abort {id}"
         case "Succeeded":
             return f"relman env show {deployment.environment}"
         case "RollbackFailed":

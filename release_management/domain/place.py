@@ -152,12 +152,14 @@ class PlaceVersionWithdrawn(Fact):
     """The release was rolled back here by `deployment`; it is no version to return to.
 
     `withdrawn` is the deployment that was rolled back; records without it mean every deployment of the version.
+    `components` are those that went back; records without it mean all of them.
     """
 
     NAME: ClassVar[str] = "place.version_withdrawn"
     deployment: str
     version: Version
     withdrawn: str | None = None
+    components: tuple[Name, ...] | None = None
 
 
 PlaceEvent = (
@@ -293,7 +295,7 @@ def evolve(state: Place, event: PlaceEvent) -> Place:
             return replace(state, succeeded=_remember(state, event))
         case PlaceVersionWithdrawn():
             kept = {
-                component: tuple(each for each in successes if not _withdrawn(each, event))
+                component: tuple(each for each in successes if not _withdrawn(component, each, event))
                 for component, successes in state.succeeded.items()
             }
             return replace(state, succeeded=kept)
@@ -315,7 +317,9 @@ def _remember(state: Place, event: PlaceVersionSucceeded) -> dict[str, tuple[Suc
     return succeeded
 
 
-def _withdrawn(success: Success, event: PlaceVersionWithdrawn) -> bool:
+def _withdrawn(component: str, success: Success, event: PlaceVersionWithdrawn) -> bool:
+    if event.components is not None and component not in event.components:
+        return False
     if event.withdrawn is None:
         return success.version == event.version
     return success.deployment == event.withdrawn
@@ -423,6 +427,12 @@ def free_for(state: Place, deployment: str) -> bool:
     if state.lock is not None:
         return state.lock == deployment
     return not state.queue or state.queue[0] == deployment
+
+
+def newest(state: Place, component: str) -> Success | None:
+    """The newest success of a component here."""
+    successes = state.succeeded.get(component, ())
+    return successes[-1] if successes else None
 
 
 def earlier(state: Place, component: str, leaving: str) -> tuple[Success, ...]:

@@ -127,6 +127,9 @@ def draft(
         where = f"{wanted.component} on {target.name}"
         standing = place.components.get(wanted.component, Standing())
         seating = seat(standing, target.slots, held=place.lock is not None, reversible=target.reversible)
+        if wanted.content is None and not standing.at_work and not seating.unsettled:
+            notes.append(f"{where} does not run, as before")
+            continue
         occupant = _occupant(wanted, release.application, environment, target, seating, parsed.replicas)
         if occupant is not None and not seating.unsettled and seating.serving and seating.serving.same(occupant):
             again = "the same, and is brought again" if redeploys else "unchanged"

@@ -14,6 +14,9 @@ from release_management.domain.strategies import StrategyName, parse_options
 from release_management.domain.versions import DEFAULT, Scheme
 from release_management.domain.words import Command, Fact, Line, Name, Seconds, Value
 
+ROLLBACK_WINDOW = 7 * 86_400.0
+"""Seconds, where no policy says otherwise."""
+
 
 class TriggerCondition(Value):
     """Roll back when `metric` stays beyond `threshold` for `duration_seconds`."""
@@ -71,12 +74,20 @@ class PolicyVersionsConfigured(Fact):
     versions: Scheme
 
 
+class PolicyRollbackWindowConfigured(Fact):
+    """Going back to what succeeded within so many seconds asks for neither approval nor gates again."""
+
+    NAME: ClassVar[str] = "policy.rollback_window_configured"
+    seconds: Seconds
+
+
 PolicyEvent = (
     PolicyVersionsConfigured
     | PolicyStrategyConfigured
     | PolicyTriggersConfigured
     | PolicyGatesConfigured
     | PolicyPipelineChosen
+    | PolicyRollbackWindowConfigured
 )
 
 
@@ -123,7 +134,19 @@ class ConfigureVersions(Command):
     versions: Scheme
 
 
-PolicyCommand = ConfigureVersions | ConfigureStrategy | ConfigureTriggers | ConfigureGates
+class ConfigureRollbackWindow(Command):
+    """State for how long after its success a version may be gone back to without approval and gates; 7 days by default.
+
+    The version that ran directly before asks for neither, however old it is.
+    """
+
+    NAME: ClassVar[str] = "policy.configure_rollback_window"
+    application: GivenName = "default"
+    environment: GivenName | None = None
+    window: Seconds
+
+
+PolicyCommand = ConfigureVersions | ConfigureStrategy | ConfigureTriggers | ConfigureGates | ConfigureRollbackWindow
 
 
 # State
@@ -131,7 +154,7 @@ PolicyCommand = ConfigureVersions | ConfigureStrategy | ConfigureTriggers | Conf
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is known of one scope. `strategies` holds each configured strategy's options."""
+    """What is known of one scope. `strategies` holds each configured strategy's options; the window is in seconds."""
 
     default: StrategyName | None = None
     strategies: Mapping[StrategyName, Mapping[str, JsonValue]] = field(default_factory=dict)
@@ -139,6 +162,7 @@ class Policy:
     gates: Mapping[str, Gate] = field(default_factory=dict)
     pipeline: str | None = None
     versions: Scheme = DEFAULT
+    rollback_window: float | None = None
 
 
 def evolve(state: Policy, event: PolicyEvent) -> Policy:
@@ -154,6 +178,8 @@ def evolve(state: Policy, event: PolicyEvent) -> Policy:
             return replace(state, gates=gates)
         case PolicyPipelineChosen(pipeline=pipeline):
             return replace(state, pipeline=pipeline)
+        case PolicyRollbackWindowConfigured(seconds=seconds):
+            return replace(state, rollback_window=seconds)
         case _:
             assert_never(event)
 
@@ -175,6 +201,8 @@ def decide(command: PolicyCommand, state: Policy) -> list[PolicyEvent]:
         case ConfigureGates(gates=gates):
             named = {name: _with_its_label(gate, state.gates.get(name)) for name, gate in gates.items()}
             event = PolicyGatesConfigured(gates={**state.gates, **named})
+        case ConfigureRollbackWindow(window=window):
+            event = PolicyRollbackWindowConfigured(seconds=window)
         case _:
             assert_never(command)
     return [] if evolve(state, event) == state else [event]

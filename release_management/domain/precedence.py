@@ -28,6 +28,12 @@ def order_key(version: str, scheme: Scheme = DEFAULT) -> str | None:
     return numbers + "".join(_identifier(text) for text in parsed.prerelease.split(".")) + _END
 
 
+def older(version: str, than: str, scheme: Scheme = DEFAULT) -> bool:
+    """Whether the one comes before the other, as far as the versions themselves tell."""
+    one, other = order_key(version, scheme), order_key(than, scheme)
+    return one is not None and other is not None and one < other
+
+
 def _identifier(text: str) -> str:
     """Numbers come before words; a shorter word comes before what it begins."""
     return f"0{_number(text)}" if text.isdigit() else f"1{text}!"

@@ -122,11 +122,15 @@ class ReleaseCanaryConfigured(Fact):
 
 
 class ReleaseDeploymentPlanned(Fact):
-    """A deployment of this release to the environment was planned; an earlier plan for it is superseded."""
+    """A deployment of this release to the environment was planned; an earlier plan for it is superseded.
+
+    `reverts`: it goes back to this release from what that deployment brought, and supersedes nothing.
+    """
 
     NAME: ClassVar[str] = "release.deployment_planned"
     environment: Name
     deployment: str
+    reverts: str | None = None
 
 
 class ReleaseSucceeded(Fact):
@@ -271,7 +275,7 @@ class Release:
     """What is known of a release; `version` is empty while it does not exist.
 
     `commits` are those of its changes, and `added` is a digest of the changes that came after it was created.
-    `planned` and `succeeded` map environments to deployments.
+    `planned` and `succeeded` map environments to deployments; `returning` has the rollbacks that go back to it.
     """
 
     application: str = ""
@@ -289,6 +293,7 @@ class Release:
     initial_traffic: int | None = None
     attestations: Mapping[str, str] = field(default_factory=dict)
     planned: Mapping[str, str] = field(default_factory=dict)
+    returning: Mapping[str, str] = field(default_factory=dict)
     succeeded: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -326,7 +331,9 @@ def evolve(state: Release, event: ReleaseEvent) -> Release:
             return replace(state, blocked=False)
         case ReleaseCanaryConfigured(initial_traffic=share):
             return replace(state, initial_traffic=share)
-        case ReleaseDeploymentPlanned(environment=environment, deployment=deployment):
+        case ReleaseDeploymentPlanned(environment=environment, deployment=deployment, reverts=reverts):
+            if reverts is not None:
+                return replace(state, returning={**state.returning, environment: deployment})
             return replace(state, planned={**state.planned, environment: deployment})
         case ReleaseSucceeded(environment=environment, deployment=deployment):
             return replace(state, succeeded={**state.succeeded, environment: deployment})

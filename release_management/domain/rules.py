@@ -22,7 +22,10 @@ class Situation:
     """Everything that the rules look at. `digest` is what an approval must be bound to.
 
     `stages` are those that the release walks today. `reverts`: the deployment goes back to a version that succeeded at
-    its places. `gives_up`: it brings nothing, and only stops what runs.
+    its places. `gives_up`: it brings nothing, and only stops what runs. `recent`: what it goes back to succeeded lately
+    enough to be trusted without gates and approval. `newer` says which newer version it would overtake, `blocked` names
+    the blocked releases that it brings something of, and `replaced` says where a rollback would take back something
+    else than it was planned for.
     """
 
     deployment: str
@@ -36,6 +39,10 @@ class Situation:
     stages: tuple[Stage, ...] = ()
     reverts: bool = False
     gives_up: bool = False
+    recent: bool = True
+    newer: str | None = None
+    blocked: tuple[str, ...] = ()
+    replaced: str | None = None
 
 
 def verdicts(situation: Situation) -> tuple[Verdict, ...]:
@@ -72,12 +79,34 @@ def release_is_published(situation: Situation) -> Verdict:
 
 def release_is_not_blocked(situation: Situation) -> Verdict:
     """A blocked release is not deployed."""
-    ref = situation.release.ref
     if situation.gives_up:
         return _allow("block", "it only stops what runs")
-    if not situation.release.blocked:
-        return _allow("block", f"{ref} is not blocked")
-    return _deny("block", f"{ref} is blocked; lift the block, or deploy another version")
+    if not situation.blocked:
+        return _allow("block", f"{situation.release.ref} is not blocked")
+    refs = " and ".join(situation.blocked)
+    return _deny("block", f"{refs} {_are(situation.blocked)} blocked; lift the block, or deploy another version")
+
+
+def what_is_left_still_runs(situation: Situation) -> Verdict:
+    """A rollback takes back what it was planned for, or nothing."""
+    if situation.replaced is not None:
+        return _deny("rollback", f"what it goes back from does not run any more: {situation.replaced}")
+    if situation.reverts:
+        return _allow("rollback", "what it goes back from still runs")
+    return _allow("rollback", "it is no rollback")
+
+
+def no_newer_version_is_overtaken(situation: Situation) -> Verdict:
+    """An older version follows a newer one only where somebody says so."""
+    if situation.newer is None:
+        return _allow("version", "it overtakes no newer version")
+    release, where = situation.release, situation.environment.name
+    return _deny(
+        "version",
+        f"{situation.newer}; to go back to {release.version} where it succeeded before: "
+        f"relman rollback {release.application} {where} --to {release.version}; to bring it all the same: "
+        f"relman deploy {release.ref} {where} --downgrade",
+    )
 
 
 def stages_before_succeeded(situation: Situation) -> Verdict:
@@ -106,8 +135,8 @@ def stages_before_succeeded(situation: Situation) -> Verdict:
 def gates_have_passed(situation: Situation) -> Verdict:
     """Every required gate was attested as passed; "not evaluated" is never "passed"."""
     required = [name for name, gate in situation.gates.items() if gate.required]
-    if situation.reverts:
-        return _allow("gates", "not asked again: it goes back to a version that succeeded here")
+    if situation.reverts and situation.recent:
+        return _allow("gates", "not asked again: it goes back to a version that succeeded here lately")
     if situation.gives_up:
         return _allow("gates", "it only stops what runs")
     if not required:
@@ -130,8 +159,8 @@ def approval_is_granted(situation: Situation) -> Verdict:
     rule = situation.environment.approval
     if rule.required == 0:
         return _allow("approval", f"{situation.environment.name} asks for none")
-    if situation.reverts:
-        return _allow("approval", "not asked for: it goes back to a version that succeeded here")
+    if situation.reverts and situation.recent:
+        return _allow("approval", "not asked for: it goes back to a version that succeeded here lately")
     given = situation.approval
     if given.phase is approvals.Phase.DENIED:
         return _deny("approval", "the approval was refused")
@@ -182,6 +211,8 @@ RULES = (
     environment_is_kept,
     release_is_published,
     release_is_not_blocked,
+    what_is_left_still_runs,
+    no_newer_version_is_overtaken,
     stages_before_succeeded,
     gates_have_passed,
     approval_is_granted,
@@ -189,6 +220,10 @@ RULES = (
     triggers_are_armed,
     targets_are_declared,
 )
+
+
+def _are(things: Sequence[str]) -> str:
+    return "is" if len(things) == 1 else "are"
 
 
 def _allow(rule: str, reason: str) -> Verdict:

@@ -28,6 +28,7 @@ from release_management.domain.deployment.events import (
     DeploymentExpired,
     DeploymentFastForwarded,
     DeploymentHalted,
+    DeploymentInsisted,
     DeploymentPaused,
     DeploymentPlanned,
     DeploymentQueued,
@@ -181,6 +182,8 @@ def _fold_deployment(event: Event, fact: DeploymentEvent, rows: Rows) -> None:
             _drop(event, rows, "proceed", "expire")
         case DeploymentRequested() | DeploymentStarted():
             _drop(event, rows, "proceed", "expire", "lapse")
+        case DeploymentInsisted():
+            pass  # it waits as before
         case DeploymentPlanned() | DeploymentPaused():
             pass  # without a deadline nothing falls due
         case _:

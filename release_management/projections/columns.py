@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, Integer, Text
 
 from release_management.domain.words import Fact, Value
 
@@ -24,6 +24,11 @@ def text(name: str, *, index: bool = False) -> Column[str]:
 def number(name: str, *, primary_key: bool = False) -> Column[int]:
     """An integer; or none, unless it is part of the primary key."""
     return Column(name, Integer, primary_key=primary_key, autoincrement=False)
+
+
+def decimal(name: str) -> Column[float]:
+    """A number that need not be whole, or none."""
+    return Column(name, Float)
 
 
 def position(name: str = "position", *, primary_key: bool = False, index: bool = False) -> Column[int]:

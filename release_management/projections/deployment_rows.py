@@ -10,6 +10,7 @@ from release_management.domain.deployment.events import (
     DeploymentExpired,
     DeploymentFastForwarded,
     DeploymentHalted,
+    DeploymentInsisted,
     DeploymentPaused,
     DeploymentPlanned,
     DeploymentQueued,
@@ -74,6 +75,8 @@ def changed(fact: DeploymentEvent, row: Row, rows: Rows, id: str, time: str, pos
             return {**_planned(fact), "reason": fact.reason}
         case DeploymentRequested(by=by, note=note):
             return {"requested_by": by, "requested": time, "note": plain(note) if note else None}
+        case DeploymentInsisted():
+            return {"phase": row["phase"]}
         case DeploymentApprovalAwaited(approval=approval):
             if not row["requested_by"]:
                 return {"approval": approval}

@@ -102,7 +102,7 @@ def fold(event: Event, rows: Rows) -> None:
 
 
 PROJECTION = Projection(
-    "deployments", 4, (deployments, plans, steps.steps), named(DeploymentEvent), keys, fold, local=True
+    "deployments", 5, (deployments, plans, steps.steps), named(DeploymentEvent), keys, fold, local=True
 )
 
 

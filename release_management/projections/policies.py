@@ -10,12 +10,13 @@ from release_management.domain.policy import (
     PolicyEvent,
     PolicyGatesConfigured,
     PolicyPipelineChosen,
+    PolicyRollbackWindowConfigured,
     PolicyStrategyConfigured,
     PolicyTriggersConfigured,
     PolicyVersionsConfigured,
 )
 from release_management.domain.record import Event
-from release_management.projections.columns import document, key, plain, tail, text
+from release_management.projections.columns import decimal, document, key, plain, tail, text
 from release_management.projections.projection import Key, Projection, Row, Rows, named
 
 METADATA = MetaData()
@@ -32,6 +33,7 @@ policies = Table(
     document("gates"),
     text("pipeline"),
     text("versions"),
+    decimal("rollback_window"),
     text("configured"),
 )
 
@@ -95,6 +97,8 @@ def _changed(fact: PolicyEvent, row: Row) -> dict[str, Any]:
             return {"versions": versions}
         case PolicyPipelineChosen():
             return {"pipeline": fact.pipeline}
+        case PolicyRollbackWindowConfigured():
+            return {"rollback_window": fact.seconds}
 
 
 PROJECTION = Projection(

@@ -60,6 +60,9 @@ def _deployment(fact: Fact, line: str | None) -> str:
             return f"promoted in full by {by}; skipped steps {', '.join(str(index + 1) for index in skipped)}"
         case deployment.DeploymentAborting(reason=reason, cause=cause):
             return f"aborting ({cause}): {reason}"
+        case deployment.DeploymentInsisted(by=by, supersede=supersede, downgrade=downgrade):
+            words = [word for word, said in (("supersede", supersede), ("downgrade", downgrade)) if said]
+            return f"{by} insists: {', '.join(words)}"
         case deployment.DeploymentSucceeded():
             return "succeeded"
         case deployment.DeploymentRolledBack(empty=empty):
@@ -148,8 +151,9 @@ def _release(fact: Fact) -> str:
             return "unblocked"
         case release.ReleaseCanaryConfigured(initial_traffic=share):
             return f"canaries begin with {share} % of the traffic"
-        case release.ReleaseDeploymentPlanned(environment=name, deployment=id):
-            return f"planned for {name} by {id}"
+        case release.ReleaseDeploymentPlanned(environment=name, deployment=id, reverts=reverts):
+            back = "" if reverts is None else f", which goes back from {reverts}"
+            return f"planned for {name} by {id}{back}"
         case release.ReleaseSucceeded(environment=name):
             return f"succeeded in {name}"
         case release.ReleaseWithdrawn(environment=name):
@@ -232,6 +236,8 @@ def _configured(fact: Fact) -> str:
             return f"gates: {', '.join(sorted(gates)) or 'none'}"
         case policy.PolicyVersionsConfigured(versions=versions):
             return f"numbers its releases: {versions}"
+        case policy.PolicyRollbackWindowConfigured(seconds=seconds):
+            return f"going back asks for no approval for {seconds:g} s after a success"
         case policy.PolicyPipelineChosen(pipeline=name):
             return f"releases walk pipeline {name}"
         case CommandRefused(command=command, sender=sender, by=by):

@@ -19,6 +19,7 @@ from release_management.domain.deployment.events import (
     DeploymentExpired,
     DeploymentFastForwarded,
     DeploymentHalted,
+    DeploymentInsisted,
     DeploymentPaused,
     DeploymentPlanned,
     DeploymentQueued,
@@ -71,6 +72,7 @@ from release_management.domain.policy import (
     Gate,
     PolicyGatesConfigured,
     PolicyPipelineChosen,
+    PolicyRollbackWindowConfigured,
     PolicyStrategyConfigured,
     PolicyTriggersConfigured,
     PolicyVersionsConfigured,
@@ -178,6 +180,7 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
     ("policy:shop", PolicyGatesConfigured(gates={"load": Gate(required=True, pass_threshold=7.5), "scan": TEXTUAL})),
     ("policy:shop", PolicyPipelineChosen(pipeline="main")),
     ("policy:shop", PolicyVersionsConfigured(versions="calendar")),
+    ("policy:shop", PolicyRollbackWindowConfigured(seconds=86_400.0)),
     (
         "release:shop@2.0.0",
         ReleaseCreated(
@@ -314,6 +317,7 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
         ),
     ),
     (f"deployment:{DEPLOYMENT}", DeploymentRequested(by=ANN, note=SEALED)),
+    (f"deployment:{DEPLOYMENT}", DeploymentInsisted(by=ANN, supersede=True)),
     (f"deployment:{DEPLOYMENT}", DeploymentApprovalAwaited(approval="0193a5c2-7d7e-7000-8000-0000000000aa")),
     (f"deployment:{DEPLOYMENT}", DeploymentQueued(behind=(OTHER, THIRD), deadline="2026-11-24T09:30:00.000000Z")),
     (f"deployment:{DEPLOYMENT}", DeploymentStarted(bindings=(binding("api"), binding("web", serving=False)))),

@@ -344,6 +344,40 @@ def test_what_does_not_wait_cannot_be_promoted() -> None:
     )
 
 
+TWICE = plan("canary", {"steps": [{"set_weight": 50}, {"pause": {}}, {"set_weight": 75}, {"pause": {}}]})
+
+
+def test_what_pauses_once_is_promoted_without_naming_the_pause() -> None:
+    assert names(promote(walked(PAUSED), None, False, BEN, NOW)) == ["resumed", "step_started"]
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_what_pauses_more_than_once_is_promoted_only_by_the_pause_that_was_seen(full: bool) -> None:
+    state = walked(PAUSED, TWICE)
+    with pytest.raises(Refused) as unnamed:
+        promote(state, None, False, BEN, NOW)
+    assert str(unnamed.value) == (
+        f"deployment {DEPLOYMENT} waits at step 4 and may pause more than once; look at it, and name the pause that "
+        f"you saw: relman deployment promote {DEPLOYMENT} --step 4"
+    )
+    later_on = given(promote(state, PAUSED, False, BEN, NOW), state)
+    later_on = given(report(later_on, said(PAUSED + 1), NOW), later_on)
+    assert later_on.phase is Phase.PAUSED
+
+    assert promote(later_on, PAUSED, full, BEN, NOW) == []
+    with pytest.raises(Refused) as other:
+        promote(state, PAUSED + 2, full, BEN, NOW)
+    assert str(other.value).startswith(f"deployment {DEPLOYMENT} does not wait at step 6, but at step 4; look at it")
+
+
+def test_a_bake_is_ended_only_by_who_names_it() -> None:
+    state = walked(BAKING)
+
+    with pytest.raises(Refused, match="waits at step 7 and may pause more than once"):
+        promote(state, None, False, BEN, NOW)
+    assert names(promote(state, BAKING, False, BEN, NOW)) == ["resumed", "step_started"]
+
+
 @pytest.mark.parametrize("state", [given(planned(CANARY)), aborted(PAUSED)], ids=["planned", "aborting"])
 def test_what_does_not_run_cannot_be_promoted(state: Deployment) -> None:
     with pytest.raises(Refused, match=f"deployment {DEPLOYMENT} is {state.phase}; only a running one can be promoted"):

@@ -18,6 +18,7 @@ from release_management.domain.rules import (
     denials,
     environment_is_kept,
     gates_have_passed,
+    no_newer_version_is_overtaken,
     places_are_free,
     release_is_not_blocked,
     release_is_published,
@@ -25,6 +26,7 @@ from release_management.domain.rules import (
     targets_are_declared,
     triggers_are_armed,
     verdicts,
+    what_is_left_still_runs,
 )
 from release_management.domain.words import Verdict
 from tests.domain.build import BEN, DEPLOYMENT, DIGEST, OTHER, OTHER_DIGEST, environment, release
@@ -65,7 +67,7 @@ def approved(phase: ApprovalPhase, digest: str = DIGEST) -> Situation:
         (release_is_not_blocked, USUAL, "allow", "shop@2.0.0 is not blocked"),
         (
             release_is_not_blocked,
-            replace(USUAL, release=replace(release(), blocked=True)),
+            replace(USUAL, blocked=("shop@2.0.0",)),
             "deny",
             "shop@2.0.0 is blocked; lift the block, or deploy another version",
         ),
@@ -80,6 +82,23 @@ def approved(phase: ApprovalPhase, digest: str = DIGEST) -> Situation:
         (stages_before_succeeded, replace(USUAL, gives_up=True), "allow", "it only stops what runs"),
         (gates_have_passed, replace(GATED, gives_up=True), "allow", "it only stops what runs"),
         (targets_are_declared, replace(LEAVING, gives_up=True), "allow", "it only stops what runs"),
+        (what_is_left_still_runs, USUAL, "allow", "it is no rollback"),
+        (what_is_left_still_runs, replace(USUAL, reverts=True), "allow", "what it goes back from still runs"),
+        (
+            what_is_left_still_runs,
+            replace(USUAL, reverts=True, replaced="web on eu was brought by deployment d-2 (1.1.0) since"),
+            "deny",
+            "what it goes back from does not run any more: web on eu was brought by deployment d-2 (1.1.0) since",
+        ),
+        (no_newer_version_is_overtaken, USUAL, "allow", "it overtakes no newer version"),
+        (
+            no_newer_version_is_overtaken,
+            replace(USUAL, newer="2.1.0 runs as web on eu in production, and is newer"),
+            "deny",
+            "2.1.0 runs as web on eu in production, and is newer; to go back to 2.0.0 where it succeeded before: "
+            "relman rollback shop production --to 2.0.0; to bring it all the same: "
+            "relman deploy shop@2.0.0 production --downgrade",
+        ),
         (stages_before_succeeded, USUAL, "allow", "shop@2.0.0 walks no pipeline"),
         (
             stages_before_succeeded,
@@ -125,8 +144,9 @@ def approved(phase: ApprovalPhase, digest: str = DIGEST) -> Situation:
             gates_have_passed,
             replace(GATED, reverts=True),
             "allow",
-            "not asked again: it goes back to a version that succeeded here",
+            "not asked again: it goes back to a version that succeeded here lately",
         ),
+        (gates_have_passed, replace(GATED, reverts=True, recent=False), "deny", "gate scan of shop@2.0.0 is not"),
         (approval_is_granted, USUAL, "allow", "production asks for none"),
         (approval_is_granted, ASKED, "wait", "production asks for 2 approval(s), by somebody else"),
         (approval_is_granted, approved(ApprovalPhase.WAITING), "wait", "production asks for 2 approval(s)"),
@@ -136,6 +156,7 @@ def approved(phase: ApprovalPhase, digest: str = DIGEST) -> Situation:
         (approval_is_granted, approved(ApprovalPhase.DENIED), "deny", "the approval was refused"),
         (approval_is_granted, approved(ApprovalPhase.EXPIRED), "deny", "nobody decided on the approval in time"),
         (approval_is_granted, replace(ASKED, reverts=True), "allow", "not asked for: it goes back to a version"),
+        (approval_is_granted, replace(ASKED, reverts=True, recent=False), "wait", "production asks for 2 approval(s)"),
         (places_are_free, USUAL, "allow", "nobody else holds the places"),
         (
             places_are_free,
@@ -148,15 +169,15 @@ def approved(phase: ApprovalPhase, digest: str = DIGEST) -> Situation:
         (targets_are_declared, USUAL, "allow", "every component has a target here"),
         (
             targets_are_declared,
-            replace(USUAL, release=release(components=("api", "web")), reverts=True),
-            "allow",
-            "it goes back to what ran here",
-        ),
-        (
-            targets_are_declared,
             replace(USUAL, release=release(components=("api", "web"))),
             "deny",
             "component web has no target in production; add this to relman.yaml",
+        ),
+        (
+            targets_are_declared,
+            replace(USUAL, release=release(components=("api", "web")), reverts=True),
+            "allow",
+            "it goes back to what ran here",
         ),
         (triggers_are_armed, USUAL, "allow", "no rollback trigger is configured"),
         (
@@ -177,7 +198,7 @@ def test_a_rule_says_what_and_why(
 
 
 def test_every_rule_is_asked_and_the_denials_are_all_shown() -> None:
-    situation = replace(USUAL, release=replace(release(), published=False, blocked=True))
+    situation = replace(USUAL, release=replace(release(), published=False), blocked=("shop@2.0.0",))
 
     said = verdicts(situation)
 
@@ -185,6 +206,8 @@ def test_every_rule_is_asked_and_the_denials_are_all_shown() -> None:
         "environment",
         "release",
         "block",
+        "rollback",
+        "version",
         "order",
         "gates",
         "approval",

@@ -38,6 +38,7 @@ SAMPLES: tuple[Fact, ...] = (
     policy.PolicyGatesConfigured(gates={"tests": policy.Gate()}),
     policy.PolicyPipelineChosen(pipeline="main"),
     policy.PolicyVersionsConfigured(versions="any"),
+    policy.PolicyRollbackWindowConfigured(seconds=60.0),
     release.ReleaseChangesAdded(
         changes=(release.Change(commit="c0ffee12", committed_at="2026-11-22T08:00:00Z"),), by=ANN
     ),
@@ -74,6 +75,7 @@ SAMPLES: tuple[Fact, ...] = (
         strategy="canary", targets=("main",), plan=_PLAN, digest=_PLAN.digest, reason="changed"
     ),
     deployment.DeploymentRequested(by=ANN),
+    deployment.DeploymentInsisted(by=ANN, downgrade=True),
     deployment.DeploymentApprovalAwaited(approval="a-1"),
     deployment.DeploymentQueued(behind=("d-0",), deadline=at(9)),
     deployment.DeploymentStarted(bindings=(binding(),)),

@@ -424,7 +424,9 @@ def test_two_gateways_that_decide_about_one_place_at_once_give_it_to_one(office:
         office.release(version)
     for round in range(10):
         wishes = [
-            office.wish("deployment.deploy", {"release": f"shop@{version}", "environment": "staging"})
+            office.wish(
+                "deployment.deploy", {"release": f"shop@{version}", "environment": "staging", "downgrade": True}
+            )
             for version in ("1.0.0", "2.0.0")
         ]
         futures = [gateway.ask(wish) for gateway, wish in zip((office.gateway, other), wishes, strict=True)]

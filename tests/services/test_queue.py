@@ -33,8 +33,10 @@ def test_who_waits_for_approval_again_does_not_hold_up_the_queue(office: Office)
     assert granted["phase"] == "Granted"
     assert office.facts(str(third["deployment"]), "started")
     assert office.facts(str(second["deployment"]), "started") == []
+    older = {"release": "shop@1.2.0", "environment": "production"}
+    assert office.do("deployment.deploy", older | {"downgrade": True})["phase"] == "AwaitingApproval"
     office.do("approval.grant", {"approval": second["deployment"]}, actor="bob")
-    assert office.do("deployment.deploy", {"release": "shop@1.2.0", "environment": "production"})["phase"] == "Queued"
+    assert office.do("deployment.deploy", older)["phase"] == "Queued"
 
 
 def test_who_is_cancelled_leaves_the_queue_to_the_next(office: Office) -> None:
@@ -54,7 +56,8 @@ def test_two_that_wait_do_not_wait_for_each_other_when_one_gets_another_place(of
         return [{"name": name, "components": {"web": web | {"port": 8100 + i}}} for i, name in enumerate(names)]
 
     office.do("environment.configure", {"name": "staging", "targets": targets("east")})
-    holding, first = (office.deploy(office.release(version)) for version in ("1.0.0", "1.1.0"))
+    holding = office.deploy(office.release("1.0.0"))
+    first = office.deploy(office.release("1.1.0"), downgrade=True)
     office.do("environment.configure", {"name": "staging", "targets": targets("east", "west")})
     second = office.deploy(office.release("1.2.0"))
     assert office.facts(second, "queued")[0]["behind"] == [holding, first]

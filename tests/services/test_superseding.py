@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.services.office import Office
+from tests.services.office import Office, on_both_stores
 
 CANARY: dict[str, Any] = {
     "strategy": "canary",
@@ -108,3 +108,98 @@ def test_a_plan_that_is_to_wait_for_another_time_is_another_plan(office: Office)
     deadlines = [office.facts(str(id), "planned")[0]["deadline"] for id in (first, longer, usual)]
     assert deadlines == sorted(deadlines)
     assert office.facts(str(longer), "superseded") == [{"successor": usual}]
+
+
+def canary_under_way(office: Office) -> str:
+    office.environment()
+    office.carry_out(office.deploy(office.release("1.0.0")))
+    canary = office.deploy(office.release("1.1.0"), **CANARY)
+    for step in range(3):
+        office.report(canary, step)
+    return canary
+
+
+@on_both_stores
+def test_what_is_queued_already_clears_the_way_when_it_is_deployed_again_with_supersede(office: Office) -> None:
+    canary = canary_under_way(office)
+    hotfix = office.deploy(office.release("1.1.1"))
+    assert not office.facts(canary, "aborting")
+
+    assert office.deploy("shop@1.1.1", supersede=True) == hotfix
+
+    assert office.facts(canary, "aborting")[0]["cause"] == "superseded"
+
+
+@on_both_stores
+def test_supersede_is_kept_until_the_approval_is_given(office: Office) -> None:
+    canary = canary_under_way(office)
+    office.do("environment.configure", {"name": "staging", "approval": {"required": 1}})
+    hotfix = office.deploy(office.release("1.1.1"), supersede=True)
+    assert office.facts(hotfix, "approval_awaited")
+    assert not office.facts(canary, "aborting")
+
+    office.do("approval.grant", {"approval": hotfix}, actor="bob")
+
+    assert office.facts(canary, "aborting")[0]["reason"] == "superseded by shop@1.1.1"
+    assert office.facts(hotfix, "insisted") == [
+        {"by": office.facts(hotfix, "requested")[0]["by"], "supersede": True, "downgrade": False}
+    ]
+
+
+def test_supersede_said_while_approval_is_awaited_is_kept_and_the_asker_stays_who_asked(office: Office) -> None:
+    canary = canary_under_way(office)
+    office.do("environment.configure", {"name": "staging", "approval": {"required": 1}})
+    hotfix = office.deploy(office.release("1.1.1"))
+
+    office.do(
+        "deployment.deploy", {"release": "shop@1.1.1", "environment": "staging", "supersede": True}, actor="carol"
+    )
+    by_who_asked = office.ask("approval.grant", {"approval": hotfix})
+
+    assert "somebody else must" in str(by_who_asked.reason)
+    office.do("approval.grant", {"approval": hotfix}, actor="bob")
+    assert office.facts(canary, "aborting")
+
+
+def test_those_that_wait_behind_it_stay_where_they_are(office: Office) -> None:
+    canary_under_way(office)
+    hotfix = office.deploy(office.release("1.1.1"))
+    behind = office.deploy(office.release("1.2.0"))
+
+    office.deploy("shop@1.1.1", supersede=True)
+
+    assert office.facts(behind, "superseded") == []
+    assert office.facts(hotfix, "rejected") == []
+
+
+def test_retried_it_still_supersedes(office: Office) -> None:
+    canary = canary_under_way(office)
+    hotfix = office.deploy(office.release("1.1.1"), supersede=True)
+    office.do("deployment.abort", {"deployment": hotfix})
+
+    again = str(office.do("deployment.retry", {"deployment": hotfix})["deployment"])
+
+    assert office.facts(canary, "aborting")
+    assert office.facts(again, "insisted")[0]["supersede"] is True
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ({"strategy": "recreate"}, "abort it before deploying with recreate"),
+        ({"options": {"steps": [{"set_weight": 50}, {"pause": {}}]}}, "abort it before deploying with other options"),
+        ({"strategy": "canary", "options": {"interval": "5s"}}, "abort it before deploying with other options"),
+    ],
+    ids=["strategy", "options", "both"],
+)
+@pytest.mark.parametrize("command", ["deployment.deploy", "deployment.plan"])
+def test_another_strategy_or_other_options_of_what_is_under_way_are_refused(
+    office: Office, command: str, asked: dict[str, Any], reason: str
+) -> None:
+    canary = canary_under_way(office)
+
+    refused = office.ask(command, {"release": "shop@1.1.0", "environment": "staging", **asked})
+
+    assert reason in str(refused.reason)
+    assert f"deployment {canary} of shop@1.1.0 to staging is Paused with canary" in str(refused.reason)
+    assert office.deploy("shop@1.1.0", **CANARY) == canary

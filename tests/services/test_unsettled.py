@@ -108,7 +108,7 @@ def test_while_another_is_at_work_there_it_is_not_rolled_back(office: Office, fa
     )
 
 
-def test_a_first_deployment_that_could_not_be_undone_has_nothing_to_go_back_to(office: Office) -> None:
+def test_what_a_first_deployment_that_could_not_be_undone_left_is_stopped_by_its_rollback(office: Office) -> None:
     office.environment()
     first = office.deploy(office.release("1.0.0"))
     office.report(first, 0)
@@ -116,9 +116,14 @@ def test_a_first_deployment_that_could_not_be_undone_has_nothing_to_go_back_to(o
     give_up(office, first)
     assert office.facts(first, "rollback_failed")
 
-    refused = office.ask("deployment.rollback", {"deployment": first})
+    back = office.do("deployment.rollback", {"deployment": first})["deployment"]
 
-    assert str(refused.reason).startswith("nothing of what shop@1.0.0 brought to staging had succeeded there before")
+    office.carry_out(str(back))
+    assert [order["action"]["verb"] for order in office.facts(str(back), "step_started")] == ["retire"]
+    assert office.facts(str(back), "succeeded")
+    assert office.records("release.succeeded") == []
+    again = office.ask("deployment.rollback", {"deployment": first})
+    assert str(again.reason).startswith(f"nothing is left of deployment {first} in staging")
 
 
 def test_where_nothing_serves_after_the_way_back_there_is_something_to_go_back_to(office: Office) -> None:

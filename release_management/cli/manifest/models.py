@@ -15,7 +15,7 @@ from release_management.domain.release import MAX_CHANGES, MAX_COMPONENTS, Chang
 from release_management.domain.strategies import StrategyName
 from release_management.domain.tiers import Tier
 from release_management.domain.versions import Scheme
-from release_management.domain.words import Line, Name, Note, Percent, Refused, Value, Version
+from release_management.domain.words import Line, Name, Note, Percent, Refused, Seconds, Value, Version
 
 FOR_ANCHORS = "x-"
 """At the top of the file, keys that begin so are not read; they hold what anchors name."""
@@ -64,7 +64,8 @@ class PipelinePart(Value):
 class PolicyPart(Value):
     """The policy of an application (`shop`), or of one in an environment (`shop/production`).
 
-    `strategy` is the default, with its `options`; `strategies` holds several strategies' options.
+    `strategy` is the default, with its `options`; `strategies` holds several strategies' options. Going back to what
+    succeeded within the `rollback_window` asks for neither approval nor gates; it is 7 days unless stated.
     """
 
     strategy: StrategyName | None = None
@@ -73,6 +74,7 @@ class PolicyPart(Value):
     triggers: Annotated[tuple[TriggerCondition, ...], Field(max_length=50)] | None = None
     versions: Scheme | None = None
     gates: Annotated[ByName[Gate], Field(max_length=50)] | None = None
+    rollback_window: Seconds | None = None
 
 
 class ReleasePart(Value):

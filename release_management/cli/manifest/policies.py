@@ -52,6 +52,10 @@ def changed_policies(
         if found := differences({"gates": standing}, {"gates": gates}):
             details += found
             commands.append(("policy.configure_gates", {**about, "gates": gates}))
+        window = {key: stated[key] for key in ("rollback_window",) if key in stated}
+        if found := differences({key: row.get(key) for key in window}, window):
+            details += found
+            commands.append(("policy.configure_rollback_window", {**about, "window": stated["rollback_window"]}))
         if commands:
             yield Change("~" if scope in there else "+", "policy", scope, tuple(details), tuple(commands))
 

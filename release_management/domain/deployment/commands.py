@@ -1,14 +1,14 @@
 """What can be wished of a deployment."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from release_management.domain.names import GivenName
 from release_management.domain.orders import Leg, Report
 from release_management.domain.release import ReleaseRef
 from release_management.domain.strategies import StrategyName
-from release_management.domain.words import Command, Id, Note
+from release_management.domain.words import Command, Id, Note, Version
 
 Options = Annotated[dict[str, JsonValue], Field(max_length=50)]
 
@@ -37,13 +37,16 @@ class PreviewDeployment(Command):
     redeploy: bool = False
     after: Annotated[int, Field(ge=0)] = 0
     limit: Annotated[int, Field(ge=1, le=500)] = 500
+    supersede: bool = False
+    downgrade: bool = False
 
 
 class Deploy(Command):
     """Plan unless it is planned already, and carry it out as soon as the rules allow.
 
     `supersede`: what holds or awaits its places goes back to the stable version first, which stays the base (a hotfix
-    that cannot wait for a canary); otherwise it waits for its turn.
+    that cannot wait for a canary); otherwise it waits for its turn. `downgrade`: it may bring an older version than
+    runs there, or is on its way. Both hold until it begins, and may be said of one that waits already.
 
     `redeploy`: what runs already in the same version with the same configuration is brought again, to repair it.
     """
@@ -55,10 +58,14 @@ class Deploy(Command):
     options: Options = {}
     supersede: bool = False
     redeploy: bool = False
+    downgrade: bool = False
 
 
 class Promote(Command):
-    """End the pause at `step` (default: whichever); `full` skips what is left of pauses and traffic steps too."""
+    """End the pause at `step`, the one that was seen; `full` skips what is left of pauses and traffic steps too.
+
+    Without `step` only a deployment that pauses once is promoted, or one in full.
+    """
 
     NAME: ClassVar[str] = "deployment.promote"
     deployment: Id
@@ -77,12 +84,27 @@ class Abort(Command):
 class Rollback(Command):
     """Abort while it runs. Afterwards: a new deployment of the version before it, which says what it reverts.
 
-    Also where it could not go back by itself: then that sets right what was left.
+    Also where it could not go back by itself: then that sets right what was left. Instead of the `deployment`, an
+    `application` and an `environment` may be given: what is under way there, else what succeeded there last. Then `to`
+    may name any earlier version that succeeded there: each component goes back to what it was in that version, and what
+    is under way there goes back first.
     """
 
     NAME: ClassVar[str] = "deployment.rollback"
-    deployment: Id
+    deployment: Id | None = None
+    application: GivenName | None = None
+    environment: GivenName | None = None
+    to: Version | None = None
     reason: Note | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        somewhere = (self.application, self.environment, self.to)
+        if self.deployment is not None and somewhere != (None, None, None):
+            raise ValueError("give either a deployment, or an application and an environment")
+        if self.deployment is None and (self.application is None or self.environment is None):
+            raise ValueError("give a deployment, or an application and an environment")
+        return self
 
 
 class Retry(Command):

@@ -160,25 +160,51 @@ def expire(state: Deployment, now: str) -> list[DeploymentEvent]:
 
 
 def promote(state: Deployment, step: int | None, full: bool, actor: str, now: str) -> list[DeploymentEvent]:
-    """End a pause; `full` skips the remaining pauses and the traffic steps before the last."""
+    """End a pause; `full` skips the remaining pauses and the traffic steps before the last.
+
+    `step` is the pause that was seen. Without it only what pauses once is promoted: else the pause that was seen may be
+    over, and this may be another one.
+    """
     waiting = waiting_at(state)
     if state.phase is Phase.SUCCEEDED:
         return []
     if state.phase not in MOVING:
         raise Refused(f"deployment {state.id} is {state.phase}; only a running one can be promoted")
-    if full:
+    if step is not None and (done := state.steps.get(("forward", step))) and done.status is StepStatus.DONE:
+        return []
+    if full and step is None:
         skipped = skippable(state)
         if not skipped:
             return []
         return _then_advance(state, [DeploymentFastForwarded(skipped=skipped, by=actor)], now)
-    if step is not None and (done := state.steps.get(("forward", step))) and done.status is StepStatus.DONE:
-        return []
     if waiting is None or (step is not None and waiting[0] != step):
+        if waiting is None or step is None:
+            raise Refused(
+                f"deployment {state.id} is {state.phase} and waits for nobody; "
+                "promote it when it is Paused, or promote it in full"
+            )
         raise Refused(
-            f"deployment {state.id} is {state.phase} and waits for nobody; "
-            "promote it when it is Paused, or promote it in full"
+            f"deployment {state.id} does not wait at step {step + 1}, but at step {waiting[0] + 1}; {_name_step(state)}"
         )
+    if step is None and _pauses(state) != [waiting[0]]:
+        raise Refused(
+            f"deployment {state.id} waits at step {waiting[0] + 1} and may pause more than once; {_name_step(state)}"
+        )
+    if full:
+        return _then_advance(state, [DeploymentFastForwarded(skipped=skippable(state), by=actor)], now)
     return _then_advance(state, [DeploymentResumed(leg="forward", step=waiting[0], by=actor)], now)
+
+
+def _pauses(state: Deployment) -> list[int]:
+    """The forward pauses of its plan, but for the bake."""
+    steps = () if state.plan is None else state.plan.forward
+    return [index for index, step in enumerate(steps) if isinstance(step, Pause) and not step.baking]
+
+
+def _name_step(state: Deployment) -> str:
+    waiting = waiting_at(state)
+    number = "N" if waiting is None else waiting[0] + 1
+    return f"look at it, and name the pause that you saw: relman deployment promote {state.id} --step {number}"
 
 
 def abort(state: Deployment, actor: str, note: str | None, now: str) -> list[DeploymentEvent]:

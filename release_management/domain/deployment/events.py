@@ -66,11 +66,17 @@ class Binding(Value):
 
 
 class Return(Value):
-    """What one component goes back to at one place: what the deployment `to` brought there; None: to nothing."""
+    """What one component goes back to at one place: what the deployment `to` brought there; None: to nothing.
+
+    `version` is that of the release which brought it. `leaves` is the newest deployment that had succeeded there when
+    this was planned; once another has, there is nothing to go back from any more.
+    """
 
     target: Name
     component: Name
     to: str | None = None
+    version: Version | None = None
+    leaves: str | None = None
 
 
 def gives_up(returns: tuple[Return, ...] | None) -> bool:
@@ -127,6 +133,18 @@ class DeploymentRequested(Fact):
     NAME: ClassVar[str] = "deployment.requested"
     by: ActorId
     note: Personal | None = None
+
+
+class DeploymentInsisted(Fact):
+    """Somebody insists on it, until it begins.
+
+    `supersede`: what holds or awaits its places gives way. `downgrade`: it may bring an older version than is there.
+    """
+
+    NAME: ClassVar[str] = "deployment.insisted"
+    by: ActorId
+    supersede: bool = False
+    downgrade: bool = False
 
 
 class DeploymentApprovalAwaited(Fact):
@@ -309,6 +327,7 @@ DeploymentEvent = (
     DeploymentPlanned
     | DeploymentReplanned
     | DeploymentRequested
+    | DeploymentInsisted
     | DeploymentApprovalAwaited
     | DeploymentQueued
     | DeploymentStarted

@@ -18,6 +18,7 @@ from release_management.domain.deployment.events import (
     DeploymentExpired,
     DeploymentFastForwarded,
     DeploymentHalted,
+    DeploymentInsisted,
     DeploymentPaused,
     DeploymentPlanned,
     DeploymentQueued,
@@ -127,6 +128,8 @@ class Deployment:
     started_at: str | None = None
     returns: tuple[Return, ...] | None = None
     redeploys: bool = False
+    supersede: bool = False
+    downgrade: bool = False
 
     @property
     def ended(self) -> bool:
@@ -197,6 +200,8 @@ def evolve(state: Deployment, event: DeploymentEvent) -> Deployment:
             )
         case DeploymentRequested(by=by):
             return replace(state, requested_by=by)
+        case DeploymentInsisted(supersede=supersede, downgrade=downgrade):
+            return replace(state, supersede=state.supersede or supersede, downgrade=state.downgrade or downgrade)
         case DeploymentApprovalAwaited(approval=approval):
             return replace(state, approval=approval, phase=_waits(state, Phase.AWAITING_APPROVAL))
         case DeploymentQueued(deadline=deadline):

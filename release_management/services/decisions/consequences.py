@@ -159,25 +159,42 @@ def _stand(desk: Desk, state: Deployment, fact: DeploymentStepSucceeded, fence: 
 
 
 def _succeed(desk: Desk, state: Deployment) -> None:
-    """The release has succeeded here; where what it reverts had succeeded, that no longer counts."""
-    brought: dict[str, dict[str, str]] = {target: {} for target in state.targets}
+    """The release has succeeded here; where what it reverts had succeeded, that no longer counts.
+
+    What a rollback brings counts as a success of the release that it is from.
+    """
+    from_release = {(each.target, each.component): each.version for each in state.returns or ()}
+    brought: dict[tuple[str, str], dict[str, str]] = {}
     for binding in state.bindings.values():
         if binding.candidate is not None:
+            version = from_release.get((binding.target, binding.component)) or state.version
             occupant = Occupant(binding.candidate, binding.replicas, binding.configuration)
-            brought[binding.target][binding.component] = occupant.digest
-    for target, components in brought.items():
-        success = PlaceVersionSucceeded(deployment=state.id, version=state.version, components=components, at=desk.now)
+            brought.setdefault((binding.target, version), {})[binding.component] = occupant.digest
+    for (target, version), components in brought.items():
+        success = PlaceVersionSucceeded(deployment=state.id, version=version, components=components, at=desk.now)
         _write(desk, state, target, [success])
-    if any(brought.values()) or not state.bindings:
+    if brought or not state.bindings:
         succeeded = ReleaseSucceeded(environment=state.environment, deployment=state.id)
         desk.write(f"release:{state.release}", [succeeded])
-    if state.reverts is None:
-        return
-    left = desk.deployment(state.reverts)
+    if state.reverts is not None:
+        _withdraw(desk, state, desk.deployment(state.reverts))
+
+
+def _withdraw(desk: Desk, state: Deployment, left: Deployment) -> None:
+    """What was rolled back is no success any more, where it went back."""
     if left.phase is not Phase.SUCCEEDED:
         return
-    for target in left.targets:
-        withdrawn = PlaceVersionWithdrawn(deployment=state.id, version=left.version, withdrawn=left.id)
+    gone: dict[str, list[str]] = {}
+    for each in state.returns or ():
+        if each.leaves == left.id != each.to:
+            gone.setdefault(each.target, []).append(each.component)
+    for target in left.targets if state.returns is None else gone:
+        withdrawn = PlaceVersionWithdrawn(
+            deployment=state.id,
+            version=left.version,
+            withdrawn=left.id,
+            components=None if state.returns is None else tuple(gone[target]),
+        )
         _write(desk, left, target, [withdrawn])
     if left.release != state.release:
         desk.write(f"release:{left.release}", [ReleaseWithdrawn(environment=left.environment, deployment=state.id)])

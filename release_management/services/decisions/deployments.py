@@ -1,6 +1,7 @@
 """Planning, deploying, promoting, aborting, rolling back, retrying; and whether a waiting deployment may start."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from release_management.domain import approval as approvals
@@ -18,29 +19,38 @@ from release_management.domain.deployment.decide import QUEUE_SECONDS, abort, la
 from release_management.domain.deployment.events import (
     DeploymentApprovalAwaited,
     DeploymentExpired,
+    DeploymentInsisted,
     DeploymentQueued,
     DeploymentRejected,
     DeploymentRequested,
+    DeploymentSuperseded,
 )
 from release_management.domain.deployment.state import WAITING, Deployment, Phase
 from release_management.domain.plan import describe
 from release_management.domain.rules import Situation, denials, verdicts
-from release_management.domain.strategies import StrategyName
 from release_management.domain.words import Command, Refused, Unsealed, Verdict
 from release_management.services.decisions.consequences import record, write_approval
 from release_management.services.decisions.planning import (
     Wanted,
-    approval_digest,
     compile_again,
     compile_now,
+    keep,
     plan,
     replanned,
-    situation,
     why_replanned,
 )
+from release_management.services.decisions.situations import approval_digest, before, situation, taking_away
 from release_management.services.desk import Desk
 
 APPROVAL_SECONDS = 30 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Insists:
+    """What somebody insists on who deploys: see `DeploymentInsisted`."""
+
+    supersede: bool = False
+    downgrade: bool = False
 
 
 def plan_deployment(command: PlanDeployment, desk: Desk) -> None:
@@ -65,6 +75,8 @@ def preview(command: PreviewDeployment, desk: Desk) -> None:
         environment=command.environment,
         targets=compiled.targets,
         digest=compiled.plan.digest,
+        supersede=command.supersede,
+        downgrade=command.downgrade,
     )
     said = verdicts(situation(desk, state))
     shown = slice(command.after, command.after + command.limit)
@@ -83,9 +95,36 @@ def preview(command: PreviewDeployment, desk: Desk) -> None:
 def deploy(command: Deploy, desk: Desk) -> None:
     """Plan unless it is planned, and begin. What runs already, or is on its way, is already so."""
     wanted = _wanted(command)
+    insists = Insists(supersede=command.supersede, downgrade=command.downgrade)
     state = _planned(desk, wanted) or plan(desk, wanted)
-    request(desk, state, command.strategy, superseding=command.supersede)
+    if state.phase is Phase.SUCCEEDED or (state.plan is not None and not state.plan.forward):
+        state = _stay(desk, wanted, state, insists)
+    request(desk, state, insists)
     desk.result["already_so"] = state.phase is Phase.SUCCEEDED or None
+
+
+def _stay(desk: Desk, wanted: Wanted, state: Deployment, insists: Insists) -> Deployment:
+    """What is wanted runs already: so it is to stay, although another is on its way there. That one gives way first.
+
+    Raises `Refused` where it was not said that it is to give way.
+    """
+    others = taking_away(desk, state)
+    if not others:
+        return state
+    if not insists.supersede:
+        other = desk.deployment(others[0])
+        raise Refused(
+            f"{state.release} runs in {state.environment}, and deployment {other.id} is {other.phase} there with "
+            f"{other.release}; to keep {state.version}, take that back: relman deployment abort {other.id}, or deploy "
+            "with --supersede"
+        )
+    release = desk.release(state.release)
+    compiled = compile_now(desk, release, state.environment, wanted.strategy, wanted.options or {})
+    targets = dict.fromkeys(target for other in others for target in desk.deployment(other).targets)
+    kept = keep(desk, wanted, replace(compiled, targets=tuple(targets)))
+    if state.phase is Phase.PLANNED:
+        record(desk, state.id, [DeploymentSuperseded(successor=kept.id)])
+    return kept
 
 
 def _wanted(command: Deploy | PreviewDeployment) -> Wanted:
@@ -101,28 +140,20 @@ def _planned(desk: Desk, wanted: Wanted) -> Deployment | None:
     return known if known.phase is Phase.PLANNED and known.redeploys == wanted.redeploys else None
 
 
-def request(
-    desk: Desk,
-    state: Deployment,
-    strategy: StrategyName | None,
-    *,
-    superseding: bool = False,
-    note: str | None = None,
-) -> None:
+def request(desk: Desk, state: Deployment, insists: Insists, note: str | None = None) -> None:
     """Begin what is planned, as soon as the rules allow; what has begun already stays as it is."""
-    if state.phase is not Phase.PLANNED:
-        if strategy is not None and strategy != state.strategy and not state.ended:
-            raise Refused(
-                f"deployment {state.id} of {state.release} to {state.environment} is {state.phase} with "
-                f"{state.strategy}; abort it before deploying with {strategy}"
-            )
-        answer(desk, state.id)
-        return
-    text = None if note is None else Unsealed(subject=desk.actor, text=note)
-    record(desk, state.id, [DeploymentRequested(by=desk.actor, note=text)])
-    _go_on(desk, state.id, first=True)
-    if superseding and desk.deployment(state.id).phase is Phase.QUEUED:
-        _clear_the_way(desk, state)
+    first = state.phase is Phase.PLANNED
+    if first:
+        text = None if note is None else Unsealed(subject=desk.actor, text=note)
+        record(desk, state.id, [DeploymentRequested(by=desk.actor, note=text)])
+    said_now = Insists(insists.supersede and not state.supersede, insists.downgrade and not state.downgrade)
+    if state.phase in WAITING and (said_now.supersede or said_now.downgrade):
+        insisted = DeploymentInsisted(by=desk.actor, supersede=said_now.supersede, downgrade=said_now.downgrade)
+        record(desk, state.id, [insisted])
+        if not first:
+            go_on(desk, state.id)
+    if first:
+        _go_on(desk, state.id, first=True)
     answer(desk, state.id)
 
 
@@ -171,6 +202,8 @@ def _go_on(desk: Desk, id: str, *, first: bool) -> None:
         _await_approval(desk, state, asked, why or "the plan or the evidence has changed")
     elif "place" in waits:
         _queue(desk, state)
+        if state.supersede and _clear_the_way(desk, state):
+            _go_on(desk, id, first=first)
     else:
         for target in state.targets:
             stream = places.stream(state.environment, state.application, target)
@@ -186,15 +219,18 @@ def _to_leave(before: Sequence[str], now: Sequence[str]) -> list[str]:
     return [target for target in before if set(now) - set(before) or target not in now]
 
 
-def _clear_the_way(desk: Desk, state: Deployment) -> None:
-    """Have whatever holds or awaits the deployment's places give way to it."""
+def _clear_the_way(desk: Desk, state: Deployment) -> bool:
+    """Have whatever holds the deployment's places, or awaits them before it, give way; whether anything does."""
+    gave_way = False
     ahead: list[str] = []
     for target in state.targets:
         place = desk.place(state.environment, state.application, target)
-        ahead += [other for other in (*place.queue, place.lock) if other is not None and other != state.id]
+        ahead += [other for other in (*before(place, state.id), place.lock) if other not in (None, state.id)]
     for other in dict.fromkeys(ahead):
-        record(desk, other, supersede(desk.deployment(other), state.release, state.id, desk.now))
-    go_on(desk, state.id)
+        facts = supersede(desk.deployment(other), state.release, state.id, desk.now)
+        record(desk, other, facts)
+        gave_way |= bool(facts)
+    return gave_way
 
 
 def _why_not(state: Deployment, said: tuple[Verdict, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Plans, compiled from what stands now, and the rules asked about them."""
+"""Plans, compiled from what stands now."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,17 +11,13 @@ from release_management.domain.deployment.events import (
     DeploymentReplanned,
     DeploymentSuperseded,
     Return,
-    gives_up,
 )
 from release_management.domain.deployment.state import WAITING, Deployment, Phase
 from release_management.domain.environment import ApplicationEntered, Environment
-from release_management.domain.pipeline import Pipeline, walked
 from release_management.domain.place import Place
-from release_management.domain.plan import Plan, digest_of
+from release_management.domain.plan import Plan
 from release_management.domain.planning import Desired, Draft, choose, draft
-from release_management.domain.policy import Gate, TriggerCondition
 from release_management.domain.release import Release, ReleaseDeploymentPlanned
-from release_management.domain.rules import Situation
 from release_management.domain.strategies import StrategyName, parse_options
 from release_management.domain.words import Refused
 from release_management.services.decisions.consequences import record
@@ -53,6 +49,7 @@ def plan(desk: Desk, wanted: Wanted) -> Deployment:
                 f"deployment {known.id} of {known.release} to {known.environment} is {known.phase}; "
                 "let it end, or abort it, before you redeploy"
             )
+        _check_same(desk, known, wanted)
         return known
     compiled = compile_now(
         desk,
@@ -65,6 +62,15 @@ def plan(desk: Desk, wanted: Wanted) -> Deployment:
     )
     if known is not None and _still_so(desk, known, compiled, wanted):
         return known
+    planned = keep(desk, wanted, compiled)
+    if known is not None and known.phase in WAITING and (same or known.phase is Phase.PLANNED):
+        record(desk, known.id, [DeploymentSuperseded(successor=planned.id)])
+    return planned
+
+
+def keep(desk: Desk, wanted: Wanted, compiled: Draft) -> Deployment:
+    """Record a compiled plan as a new deployment."""
+    release = desk.release(wanted.release)
     id = desk.new_id()
     planned = DeploymentPlanned(
         deployment=id,
@@ -88,11 +94,26 @@ def plan(desk: Desk, wanted: Wanted) -> Deployment:
     record(desk, id, [planned])
     if release.application not in desk.environment(wanted.environment).applications:
         desk.write(f"environment:{wanted.environment}", [ApplicationEntered(application=release.application)])
-    event = ReleaseDeploymentPlanned(environment=wanted.environment, deployment=id)
+    event = ReleaseDeploymentPlanned(environment=wanted.environment, deployment=id, reverts=wanted.reverts)
     desk.write(f"release:{release.ref}", [event])
-    if known is not None and known.phase in WAITING and (same or known.phase is Phase.PLANNED):
-        record(desk, known.id, [DeploymentSuperseded(successor=id)])
     return desk.deployment(id)
+
+
+def _check_same(desk: Desk, known: Deployment, wanted: Wanted) -> None:
+    """Refuse another strategy, or other options, than those with which the release is on its way."""
+    if wanted.strategy is None and not wanted.options:
+        return
+    policies = desk.policies(known.application, known.environment)
+    release = desk.release(known.release)
+    going, has = choose(release, policies, known.strategy, known.options)
+    strategy, options = choose(release, policies, wanted.strategy or known.strategy, wanted.options or {})
+    if strategy == going and (not wanted.options or parse_options(strategy, options) == parse_options(going, has)):
+        return
+    differs = strategy if strategy != going else f"other options ({', '.join(sorted(wanted.options or {}))})"
+    raise Refused(
+        f"deployment {known.id} of {known.release} to {known.environment} is {known.phase} with {known.strategy}; "
+        f"abort it before deploying with {differs}: relman deployment abort {known.id}"
+    )
 
 
 def _patience(strategy: StrategyName, options: dict[str, JsonValue]) -> float:
@@ -125,12 +146,16 @@ def compile_now(
     *,
     redeploys: bool = False,
 ) -> Draft:
-    """Compile against what stands at the places now; `returns` says what a rollback goes back to."""
+    """Compile against what stands at the places now; `returns` says what a rollback goes back to.
+
+    What it would go back to on a target that is there no more is left out.
+    """
     where = desk.environment(environment)
     if returns is None:
         where = where.staying
     chosen, merged = choose(release, desk.policies(release.application, environment), strategy, options)
-    desired = None if returns is None else [_desired(desk, each) for each in returns]
+    there = [each for each in returns or () if each.target in where.targets]
+    desired = None if returns is None else [_desired(desk, each) for each in there]
     standing = places(desk, where, release.application)
     return draft(release, where, standing, chosen, merged, desired, redeploys=redeploys)
 
@@ -199,34 +224,3 @@ def replanned(state: Deployment, compiled: Draft, reason: str) -> DeploymentRepl
         digest=compiled.plan.digest,
         reason=reason,
     )
-
-
-def situation(desk: Desk, state: Deployment) -> Situation:
-    """Everything that the rules look at."""
-    release = desk.release(state.release)
-    environment = desk.environment(state.environment)
-    pipeline = desk.pipeline(release.pipeline) if release.pipeline else Pipeline()
-    gates: dict[str, Gate] = {}
-    triggers: tuple[TriggerCondition, ...] = ()
-    for policy in desk.policies(state.application, state.environment):
-        gates.update(policy.gates)
-        triggers = policy.triggers or triggers
-    return Situation(
-        deployment=state.id,
-        release=release,
-        environment=environment if gives_up(state.returns) else environment.staying,
-        places={name: desk.place(state.environment, state.application, name) for name in state.targets},
-        gates=gates,
-        triggers=triggers,
-        approval=desk.approval(state.approval),
-        digest=approval_digest(release, state),
-        stages=walked(release.stages, pipeline, desk.estate().environments),
-        reverts=state.reverts is not None,
-        gives_up=gives_up(state.returns),
-    )
-
-
-def approval_digest(release: Release, state: Deployment) -> str:
-    """What an approval is bound to: the release's content, the plan, and the evidence."""
-    content = [release.content, release.added] if release.added else release.content
-    return digest_of([content, state.digest, sorted(release.attestations.items())])

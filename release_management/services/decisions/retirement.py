@@ -14,7 +14,7 @@ from release_management.domain.environment import (
 )
 from release_management.domain.words import Command, Refused
 from release_management.services.decisions.consequences import retire_what_is_empty
-from release_management.services.decisions.deployments import request, review_approvals
+from release_management.services.decisions.deployments import Insists, request, review_approvals
 from release_management.services.decisions.planning import Wanted, plan
 from release_management.services.desk import Desk
 
@@ -72,7 +72,7 @@ def _give_up(desk: Desk, environment: Environment, application: str, target: str
         )
     wanted = Wanted(release, environment.name, "recreate", returns=tuple(returns))
     state = plan(desk, wanted)
-    request(desk, state, None)
+    request(desk, state, Insists())
     return state.id
 
 

@@ -4,119 +4,114 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from release_management.domain import place as places
 from release_management.domain.deployment.commands import Abort, Retry, Rollback
-from release_management.domain.deployment.events import Binding, Return
+from release_management.domain.deployment.events import Return
 from release_management.domain.deployment.state import ACTIVE, WAITING, Deployment, Phase
-from release_management.domain.place import Standing, Success
-from release_management.domain.slots import settled
 from release_management.domain.strategies import StrategyName
 from release_management.domain.words import Command, Refused
-from release_management.services.decisions.deployments import abort_deployment, answer, request
-from release_management.services.decisions.planning import Wanted, plan
+from release_management.services.decisions import returning
+from release_management.services.decisions.deployments import Insists, abort_deployment, answer, request
+from release_management.services.decisions.planning import Wanted, compile_now, keep, plan
 from release_management.services.desk import Desk
 
 
 def rollback(command: Rollback, desk: Desk) -> None:
-    """Abort what runs. Leave what has succeeded, or could not go back, by a new deployment of what was there before.
-
-    Each component goes back on each target to what succeeded there before it.
-    """
-    state = desk.deployment(command.deployment)
+    """Abort what runs. Leave what has succeeded, or could not go back, by a new deployment of what was there before."""
+    if command.application is not None and command.environment is not None:
+        if command.to is not None:
+            _to_version(desk, command.application, command.environment, command.to, command.reason)
+            return
+        environment = desk.environment(command.environment)
+        id = returning.newest_there(desk, command.application, environment)
+    else:
+        id = command.deployment or ""
+    state = desk.deployment(id)
     if state.phase in ACTIVE or state.phase in WAITING:
         abort_deployment(Abort(deployment=state.id, reason=command.reason), desk)
-        return
-    if state.phase is Phase.ROLLBACK_FAILED:
-        done = _back_already(desk, state)
-        if done is not None:
-            answer(desk, done)
-            return
-    elif state.phase is not Phase.SUCCEEDED:
+    elif state.phase is Phase.HALTED and state.plan is not None and not state.plan.reversible:
+        raise Refused(f"deployment {state.id} halted where there is no way back; deploy a newer version")
+    elif state.phase in (Phase.SUCCEEDED, Phase.ROLLBACK_FAILED, Phase.HALTED):
+        _leave(desk, state, command.reason)
+    else:
         answer(desk, state.id)
+
+
+def _leave(desk: Desk, state: Deployment, note: str | None) -> None:
+    """Bring what was there before the deployment, unless somebody does or has done so already."""
+    done = returning.under_way(desk, state)
+    if done is None and state.phase is Phase.SUCCEEDED:
+        returning.check_newest(desk, state)
+    elif done is None:
+        done = _set_right(desk, state, returning.gone_back(desk, state))
+    if done is not None:
+        answer(desk, done)
         return
-    returns: list[Return] = []
-    releases: list[str] = []
-    for binding in state.bindings.values():
-        if state.phase is Phase.SUCCEEDED:
-            _check_newest(desk, state, binding)
-        success = _success_before(desk, state, binding)
-        to = None if success is None else success.deployment
-        returns.append(Return(target=binding.target, component=binding.component, to=to))
-        releases += [] if success is None else [success.version]
-    if not releases:
+    returns = returning.from_deployment(desk, state)
+    if state.phase is Phase.SUCCEEDED and all(each.to is None for each in returns):
         raise Refused(
             f"nothing of what {state.release} brought to {state.environment} had succeeded there before; "
             "deploy the version that you want"
         )
-    release = Counter(releases).most_common(1)[0][0]
-    wanted = Wanted(
-        f"{state.application}@{release}",
-        state.environment,
-        _fastest(desk, state),
-        reverts=state.id,
-        returns=tuple(returns),
-    )
-    request(desk, plan(desk, wanted), None, note=command.reason)
+    wanted = _wanted(desk, state.application, state.environment, returns, state.release, state.id)
+    _go_back(desk, wanted, note=note)
 
 
-def _check_newest(desk: Desk, state: Deployment, binding: Binding) -> None:
-    """Refuse to go back from what does not run any more."""
-    place = desk.place(state.environment, state.application, binding.target)
-    if binding.candidate is None:
-        standing = place.components.get(binding.component, Standing())
-        newest = state.id if standing.serving is None else None
-    else:
-        successes = place.succeeded.get(binding.component, ())
-        newest = successes[-1].deployment if successes else None
-    if newest != state.id:
-        raise Refused(
-            f"{binding.component} of deployment {state.id} is not what runs on {binding.target} in "
-            f"{state.environment} any more; roll back the newest one"
-        )
-
-
-def _success_before(desk: Desk, state: Deployment, binding: Binding) -> Success | None:
-    """What the component goes back to: the newest success before, past those of blocked releases."""
-    place = desk.place(state.environment, state.application, binding.target)
-    for success in places.earlier(place, binding.component, state.id):
-        bound = desk.deployment(success.deployment).binding(binding.target, binding.component)
-        release = desk.release(f"{state.application}@{success.version}")
-        if bound is not None and bound.candidate is not None and not release.blocked:
-            return success
+def _set_right(desk: Desk, state: Deployment, done: str | None) -> str | None:
+    """The deployment that has gone back in its stead; None where something is left to be set right."""
+    try:
+        returning.check_unsettled(desk, state)
+    except Refused:
+        if done is None:
+            raise
+        return done
     return None
 
 
-def _back_already(desk: Desk, state: Deployment) -> str | None:
-    """The deployment that has gone back in its stead, or does; None where something is left to be set right."""
-    unsettled = False
-    gone_back: list[str] = []
-    for binding in state.bindings.values():
-        place = desk.place(state.environment, state.application, binding.target)
-        if place.lock is not None:
-            if desk.deployment(place.lock).reverts == state.id:
-                return place.lock
-            raise Refused(
-                f"deployment {place.lock} is at work where {state.id} could not go back; let it end, or abort it first"
-            )
-        target = desk.environment(state.environment).targets[binding.target]
-        standing = place.components.get(binding.component, Standing())
-        unsettled |= standing.serving is None or not settled(standing, target.slots)
-        successes = place.succeeded.get(binding.component, ())
-        gone_back += [each.deployment for each in successes if desk.deployment(each.deployment).reverts == state.id]
-    if unsettled:
-        return None
-    if not gone_back:
-        raise Refused(
-            f"nothing is left of deployment {state.id} in {state.environment} that could be taken back: "
-            "another has set it right; roll back the newest one, or deploy the version that you want"
-        )
-    return gone_back[-1]
+def _to_version(desk: Desk, application: str, environment: str, version: str, note: str | None) -> None:
+    """Bring what each component was in an earlier version; what is under way there goes back first."""
+    release = desk.release(f"{application}@{version}")
+    returns = returning.from_version(desk, application, desk.environment(environment), version)
+    going = release.returning.get(environment)
+    if going is not None and not desk.deployment(going).ended and desk.deployment(going).returns == returns:
+        answer(desk, going)
+        return
+    successes = [
+        (success.at or "", success.deployment)
+        for each in returns
+        for success in desk.place(environment, application, each.target).succeeded.get(each.component, ())
+        if success.deployment == each.leaves
+    ]
+    left = [each.leaves for each in returns if each.to != each.leaves]
+    _, newest = max(success for success in successes if not any(left) or success[1] in left)
+    wanted = _wanted(desk, application, environment, returns, release.ref, newest)
+    _go_back(desk, wanted, Insists(supersede=True), note)
 
 
-def _fastest(desk: Desk, state: Deployment) -> StrategyName:
+def _wanted(
+    desk: Desk, application: str, environment: str, returns: tuple[Return, ...], release: str, reverts: str
+) -> Wanted:
+    """The rollback is of the release that most of it goes back to; of `release` where it goes back to nothing."""
+    versions = Counter(each.version for each in returns if each.version is not None)
+    brings = f"{application}@{versions.most_common(1)[0][0]}" if versions else release
+    targets = [each.target for each in returns]
+    return Wanted(brings, environment, _fastest(desk, environment, targets), reverts=reverts, returns=returns)
+
+
+def _go_back(desk: Desk, wanted: Wanted, insists: Insists | None = None, note: str | None = None) -> None:
+    """Plan and begin a rollback. Raises `Refused` where nothing would change."""
+    release = desk.release(wanted.release)
+    compiled = compile_now(desk, release, wanted.environment, wanted.strategy, wanted.options or {}, wanted.returns)
+    if not compiled.plan.forward:
+        stands = "; ".join(compiled.plan.notes) or "nothing of it has a target there any more"
+        raise Refused(f"there is nothing to take back in {wanted.environment}: {stands}")
+    request(desk, keep(desk, wanted, compiled), insists or Insists(), note)
+
+
+def _fastest(desk: Desk, environment: str, returning: list[str]) -> StrategyName:
     """The fastest way that the targets can go: all traffic at once where they can, else recreate."""
-    targets = desk.environment(state.environment).targets
-    able = all(len(targets[name].slots) > 1 and targets[name].routes != "none" for name in state.targets)
+    targets = desk.environment(environment).targets
+    there = [targets[name] for name in returning if name in targets]
+    able = all(len(target.slots) > 1 and target.routes != "none" for target in there)
     return "blue-green" if able else "recreate"
 
 
@@ -128,18 +123,25 @@ def retry(command: Retry, desk: Desk) -> None:
     if state.phase is Phase.SUCCEEDED:
         answer(desk, state.id)
         return
-    strategy = state.strategy if state.chosen else None
     wanted = Wanted(
         state.release,
         state.environment,
-        strategy,
+        state.strategy if state.chosen else None,
         state.options,
         retries=state.id,
         reverts=state.reverts,
         returns=state.returns,
         redeploys=state.redeploys,
     )
-    request(desk, plan(desk, wanted), None)
+    insists = Insists(supersede=state.supersede, downgrade=state.downgrade)
+    if state.reverts is None or state.returns is None:
+        request(desk, plan(desk, wanted), insists)
+        return
+    going = returning.under_way(desk, desk.deployment(state.reverts))
+    if going is not None:
+        answer(desk, going)
+        return
+    _go_back(desk, wanted, insists)
 
 
 HANDLERS: Mapping[type[Command], Callable[[Any, Desk], None]] = {

@@ -11,6 +11,7 @@ from release_management.domain.environment import ApprovalRule, ConfigureEnviron
 from release_management.domain.pipeline import ConfigurePipeline
 from release_management.domain.policy import (
     ConfigureGates,
+    ConfigureRollbackWindow,
     ConfigureStrategy,
     ConfigureTriggers,
     ConfigureVersions,
@@ -101,4 +102,5 @@ HANDLERS: Mapping[type[Command], Callable[[Any, Desk], None]] = {
     ConfigureStrategy: configure_policy,
     ConfigureTriggers: configure_policy,
     ConfigureGates: configure_policy,
+    ConfigureRollbackWindow: configure_policy,
 }

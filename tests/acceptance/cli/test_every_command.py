@@ -19,7 +19,7 @@ down, env keep, env list, env rename, env retire, env show, events tail, health,
 incident open, incident resolve,
 incident show, init, metrics dora, nats-config, projections list, projections rebuild, projections unpark,
 release add-changes, release attest, release block, release create, release list, release notes, release publish,
-release show, release unblock, release versions, serve, up
+release show, release unblock, release versions, rollback, serve, up
 """
 ID = "01a2096b-9f69-771d-80c3-d7cadc8f1a2e"
 ARGUMENTS = {
@@ -45,6 +45,7 @@ ARGUMENTS = {
     "relman incident show": (ID,),
     "relman projections unpark": ("releases",),
     "relman release add-changes": ("shop@1.0.0", "--commit", "4f9a1c2,2026-11-20T14:03:00Z"),
+    "relman rollback": ("shop", "staging"),
     "relman release attest": ("shop@1.0.0", "--gate", "scan", "--result", "passed"),
     "relman release block": ("shop@1.0.0", "--reason", "bad"),
     "relman release create": ("shop@x", "--component", "web"),

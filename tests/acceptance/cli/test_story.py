@@ -97,7 +97,8 @@ def test_a_canary_waits_for_a_person_and_goes_on_or_back(here: Types) -> None:
              "--set", "abort_scale_down_delay=0")  # fmt: skip
     paused = done(here("deploy", "shop@1.1.0", "staging", *steps, "--wait"))
     [active] = done(here("deployment", "list", "--active", "--json")).json
-    assert f"next: relman deployment promote {active['id']}, or: relman deployment abort {active['id']}" in paused.out
+    promote = f"next: relman deployment promote {active['id']} --step 4, or: relman deployment abort {active['id']}"
+    assert promote in paused.out
     assert "at 25 %" in done(here("deployment", "show", active["id"])).out
     assert done(here("deployment", "abort", active["id"], "--reason", "too slow", "--json")).json["phase"] == "Aborting"
     until(lambda: done(here("deployment", "show", active["id"], "--json")).json["phase"] == "RolledBack")

@@ -1,0 +1,129 @@
+"""What the rules are asked about: a deployment, with everything that they look at."""
+
+from collections.abc import Collection
+
+from release_management.domain.deployment.events import gives_up
+from release_management.domain.deployment.state import Deployment, Phase
+from release_management.domain.pipeline import Pipeline, walked
+from release_management.domain.place import Place
+from release_management.domain.place import newest as newest_success
+from release_management.domain.plan import digest_of
+from release_management.domain.policy import Gate, TriggerCondition
+from release_management.domain.precedence import older
+from release_management.domain.release import Release
+from release_management.domain.rules import Situation
+from release_management.services.decisions.returning import goes_freely
+from release_management.services.desk import Desk
+
+
+def situation(desk: Desk, state: Deployment) -> Situation:
+    """Everything that the rules look at."""
+    release = desk.release(state.release)
+    environment = desk.environment(state.environment)
+    pipeline = desk.pipeline(release.pipeline) if release.pipeline else Pipeline()
+    gates: dict[str, Gate] = {}
+    triggers: tuple[TriggerCondition, ...] = ()
+    for policy in desk.policies(state.application, state.environment):
+        gates.update(policy.gates)
+        triggers = policy.triggers or triggers
+    return Situation(
+        deployment=state.id,
+        release=release,
+        environment=environment if gives_up(state.returns) else environment.staying,
+        places={name: desk.place(state.environment, state.application, name) for name in state.targets},
+        gates=gates,
+        triggers=triggers,
+        approval=desk.approval(state.approval),
+        digest=approval_digest(release, state),
+        stages=walked(release.stages, pipeline, desk.estate().environments),
+        reverts=state.reverts is not None,
+        gives_up=gives_up(state.returns),
+        recent=goes_freely(desk, state),
+        newer=None if state.returns is not None or state.reverts or state.downgrade else _newer(desk, state, release),
+        blocked=_blocked(desk, state),
+        replaced=_replaced(desk, state),
+    )
+
+
+def _blocked(desk: Desk, state: Deployment) -> tuple[str, ...]:
+    """The blocked releases that the deployment brings something of."""
+    if state.returns is None:
+        brought = [state.release]
+    else:
+        versions = [each.version for each in state.returns if each.version is not None]
+        brought = [f"{state.application}@{version}" for version in dict.fromkeys(versions)]
+    return tuple(ref for ref in brought if desk.release(ref).blocked)
+
+
+def before(place: Place, id: str) -> tuple[str, ...]:
+    """Those that wait for the place before this deployment; all, where it does not wait there."""
+    return place.queue[: place.queue.index(id)] if id in place.queue else place.queue
+
+
+def taking_away(desk: Desk, state: Deployment) -> list[str]:
+    """The deployments that hold or await the places where the release runs, and bring something else there."""
+    found: list[str] = []
+    release = desk.release(state.release)
+    for target, place in _where(desk, state):
+        names = {component.name for component in release.components if component.name in place.components}
+        for other in (*((place.lock,) if place.lock else ()), *place.queue):
+            known = desk.deployment(other)
+            if other != state.id and known.phase is not Phase.ABORTING and _touches(known, target, names):
+                found.append(other)
+    return list(dict.fromkeys(found))
+
+
+def _newer(desk: Desk, state: Deployment, release: Release) -> str | None:
+    """What is newer than the release, and runs where it is to run or is on its way there before it."""
+    names = {component.name for component in release.components}
+    scheme = desk.policies(state.application)[0].versions
+    for target, place in _where(desk, state):
+        for name in sorted(names & set(place.components)):
+            success = newest_success(place, name)
+            if (
+                success is not None
+                and place.components[name].at_work
+                and older(release.version, success.version, scheme)
+            ):
+                return f"{success.version} runs as {name} on {target} in {state.environment}, and is newer"
+        ahead = () if state.supersede else (*((place.lock,) if place.lock else ()), *before(place, state.id))
+        for other in ahead:
+            known = desk.deployment(other)
+            going = known.phase is not Phase.ABORTING and _touches(known, target, names)
+            if other != state.id and going and older(release.version, known.version, scheme):
+                return f"{known.version} is on its way to {target} in {state.environment} ({other}), and is newer"
+    return None
+
+
+def _where(desk: Desk, state: Deployment) -> list[tuple[str, Place]]:
+    names = desk.environment(state.environment).targets
+    return [(name, desk.place(state.environment, state.application, name)) for name in names]
+
+
+def _touches(deployment: Deployment, target: str, components: Collection[str]) -> bool:
+    """Whether the deployment changes one of the components there; older plans do not say which they change."""
+    changes = None if deployment.plan is None else deployment.plan.changes
+    if changes is None:
+        return target in deployment.targets
+    return any(change.target == target and change.component in components for change in changes)
+
+
+def _replaced(desk: Desk, state: Deployment) -> str | None:
+    """Where another deployment has succeeded since the rollback was planned, so that it would take back that one."""
+    targets = desk.environment(state.environment).targets
+    for each in state.returns or () if state.reverts is not None else ():
+        if each.target not in targets:
+            continue
+        newest = newest_success(desk.place(state.environment, state.application, each.target), each.component)
+        if newest is not None and newest.deployment != each.leaves:
+            return (
+                f"{each.component} on {each.target} in {state.environment} was brought by deployment "
+                f"{newest.deployment} ({newest.version}) since; roll that back, or deploy the version that you want"
+            )
+    return None
+
+
+def approval_digest(release: Release, state: Deployment) -> str:
+    """What an approval is bound to: the release's content, the plan, and the evidence."""
+    content = [release.content, release.added] if release.added else release.content
+    return digest_of([content, state.digest, sorted(release.attestations.items())])

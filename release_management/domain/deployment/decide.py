@@ -233,6 +233,16 @@ def supersede(state: Deployment, by: str, successor: str, now: str) -> list[Depl
     return _abort(state, "superseded", f"superseded by {by}", now)
 
 
+def stop_blocked(state: Deployment, now: str) -> list[DeploymentEvent]:
+    """Go back from a release that is blocked, where the deployment waits in a pause or a bake.
+
+    A rollback goes on, and so does what has begun to stop the old version.
+    """
+    if state.phase not in (Phase.PAUSED, Phase.BAKING) or state.reverts is not None or settled(state):
+        return []
+    return _abort(state, "blocked", f"{state.release} is blocked", now)
+
+
 def notice(
     state: Deployment, target: str, component: str, slots: Sequence[SeenSlot], now: str
 ) -> list[DeploymentEvent]:

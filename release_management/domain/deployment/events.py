@@ -258,7 +258,7 @@ class DeploymentAborting(Fact):
     """It goes back. `cause` says what made it."""
 
     NAME: ClassVar[str] = "deployment.aborting"
-    cause: Literal["person", "failed", "errored", "deadline", "superseded", "unwell"]
+    cause: Literal["person", "failed", "errored", "deadline", "superseded", "unwell", "blocked"]
     reason: Line
     by: ActorId | None = None
     note: Personal | None = None

@@ -71,6 +71,14 @@ def record(desk: Desk, id: str, facts: Sequence[DeploymentEvent], fence: int | N
             write_approval(desk, given.id, approvals.void(given, _NEVER_BEGUN[state.phase]))
     if any(isinstance(fact, DeploymentPaused) for fact in facts):
         _notice(desk, id)
+        stop_where_blocked(desk, id)
+
+
+def stop_where_blocked(desk: Desk, id: str) -> None:
+    """A pause of a blocked release's deployment is its end: it goes back."""
+    state = desk.deployment(id)
+    if desk.release(state.release).blocked and (facts := decide.stop_blocked(state, desk.now)):
+        record(desk, id, facts)
 
 
 def _notice(desk: Desk, id: str) -> None:

@@ -26,6 +26,7 @@ from release_management.domain.release import (
 )
 from release_management.domain.versions import DEFAULT, Scheme
 from release_management.domain.words import Command, Refused, Unsealed
+from release_management.services.decisions.consequences import stop_where_blocked
 from release_management.services.decisions.planning import replan
 from release_management.services.desk import Desk
 
@@ -104,9 +105,12 @@ def add_changes(command: AddChanges, desk: Desk) -> None:
 
 
 def decide(command: ReleaseCommand, desk: Desk) -> None:
-    """Publish, attest, block, unblock."""
+    """Publish, attest, block, unblock. A block stops what waits in a pause at once, and the rest at its next pause."""
     stream = f"release:{command.release}"
     desk.write(stream, releases.decide(command, desk.read(stream), desk.actor))
+    if isinstance(command, BlockRelease):
+        for id in desk.release(command.release).planned.values():
+            stop_where_blocked(desk, id)
     desk.result["release"] = command.release
 
 

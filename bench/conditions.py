@@ -24,6 +24,7 @@ class Scale:
     deployments: int
     asked: int
     backlog: int
+    components: int
 
 
 FULL = Scale(
@@ -35,6 +36,7 @@ FULL = Scale(
     deployments=10_000,
     asked=400,
     backlog=100_000,
+    components=500,
 )
 QUICK = Scale(
     rounds=1,
@@ -45,6 +47,7 @@ QUICK = Scale(
     deployments=100,
     asked=20,
     backlog=2_000,
+    components=40,
 )
 
 

@@ -129,6 +129,15 @@ def test_bus_and_memory_are_measured_the_bus_with_what_was_left_of_the_backlog()
     assert all("records behind before it" in row["notes"][1] for row in rows[:4])
 
 
+def test_a_step_of_many_components_is_measured_against_one_of_few() -> None:
+    rows = json.loads(bench("--only", "steps", "--json"))
+
+    assert [(row["measure"], row["against"]) for row in rows] == [("step of 40 components", "10 components")] * len(
+        rows
+    )
+    assert all(row["ratio"]["value"] > 0 and row["at_most"] == 2.0 for row in rows)
+
+
 @pytest.mark.parametrize(
     ("value", "bounds", "reached"),
     [

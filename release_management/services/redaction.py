@@ -4,6 +4,8 @@ import re
 from typing import Any
 
 HIDDEN = "***"
+PLACEHOLDER = "PASSWORD"
+"""How our own sentences say where a password is to be written."""
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
 _ADDRESS = re.compile(rf"({_SCHEME})((?:(?![,;]?{_SCHEME})\S)*)@")
 """Up to the last @ of what is written in one piece: a password may have one, too."""
@@ -46,7 +48,9 @@ def is_secret(text: str) -> bool:
 
 def _without_password(found: re.Match[str]) -> str:
     scheme, user = found[1], found[2]
-    name, colon, _ = user.partition(":")
+    name, colon, password = user.partition(":")
+    if password == PLACEHOLDER:
+        return found[0]
     if _HOST_FIRST.match(user) and not scheme.startswith(_TOKENS):
         return found[0]
     if colon:

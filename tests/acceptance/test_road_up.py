@@ -70,8 +70,9 @@ def test_a_clean_stop_in_mid_canary_ends_everything_and_the_next_start_restores_
 
     until(lambda: len(installation.deployed()) == 2)
     until(lambda: installation.shares() == {"1.0.0": 75, "1.1.0": 25})
-    assert shop.deployment(going).phase == "Paused"
-    shop.promote(going)
+    paused = shop.deployment(going)
+    assert paused.phase == "Paused"
+    shop.promote(paused)
     assert installation.ended(going.id) == "succeeded"
     assert installation.shares() == {"1.1.0": 100}
 

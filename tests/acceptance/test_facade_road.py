@@ -60,7 +60,7 @@ def test_a_release_walks_to_production_and_back_in_memory(site: Installation) ->
         assert (back.release, back.reverts) == ("shop@1.0.0", going.id)
         bob.promote(back, full=True)
         until(lambda: alice.environment("staging").running[0].version is not None)
-        assert "the numbers are wrong" not in str(alice.history())
+        assert "by alice: the numbers are wrong" in str(alice.history())
     assert {each.pid for each in psutil.Process().children(recursive=True)} == before
 
 

@@ -170,7 +170,6 @@ def test_a_deployment_that_takes_longer_than_its_waiter_has_time_has_an_exit_cod
     [
         (("--timeout", "5"), "--timeout: it says how long --wait waits; add --wait"),
         (("--dry-run", "--wait"), "--wait: --dry-run records nothing"),
-        (("--dry-run", "--supersede"), "--supersede: --dry-run records nothing"),
     ],
 )
 def test_an_option_that_would_have_no_effect_is_refused(desk: Desk, words: tuple[str, ...], said: str) -> None:

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from release_management.adapters.nats import client
+from release_management.adapters.stack import patient
 from release_management.cli.secret_arguments import without_secrets
 from tests.acceptance.cli.conftest import Types
 from tests.acceptance.cli.desk import Desk
@@ -26,6 +27,7 @@ ADDRESSES = (
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "relman events tail"])
 def test_no_command_prints_the_password_of_its_bus(name: str, relman: Types, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(patient, "FIRST_SECONDS", 0.1)
     for address in ADDRESSES:
         answer = relman(*name.split()[1:], *ARGUMENTS.get(name, ()), "--json", "--data", address)
         assert SECRET not in answer.out + answer.err

@@ -182,6 +182,8 @@ def world(
         faults += [f"{place}: {fault}" for fault in (*_effects(lines), *_in_turn(lines, executors))]
         for line in (line for line in lines if line["what"] == "effect"):
             said = ordered.get(line["fence"])
+            if said is not None and line.get("verb") == "await_healthy" != said["data"]["action"]["verb"]:
+                continue  # health was asked ahead of the order
             if said is None or _asked(said["data"]) != _asked(line):
                 faults.append(f"{place}: the effect with fence {line['fence']} was not ordered by that record")
             done.add((line["deployment"], *_step(line)))
@@ -195,15 +197,21 @@ def world(
 
 def repeated(found: Mapping[str, Sequence[Line]]) -> int:
     """How often a program was begun that had been begun before, for the same order."""
-    begun = [(place, line["fence"]) for place, lines in found.items() for line in lines if line["what"] == "begin"]
+    begun = [
+        (place, line["fence"], line.get("verb"))
+        for place, lines in found.items()
+        for line in lines
+        if line["what"] == "begin"
+    ]
     return len(begun) - len(set(begun))
 
 
 def _effects(lines: Sequence[Line]) -> list[str]:
-    done = Counter((line["deployment"], *_step(line)) for line in lines if line["what"] == "effect")
+    effects = [line for line in lines if line["what"] == "effect"]
+    done = Counter((line["deployment"], *_step(line), line.get("verb")) for line in effects)
     return [
         f"attempt {attempt} of step {step} {leg} of deployment {deployment} has {times} effects"
-        for (deployment, leg, step, attempt), times in done.items()
+        for (deployment, leg, step, attempt, _), times in done.items()
         if times > 1
     ]
 
@@ -214,7 +222,8 @@ def _in_turn(lines: Sequence[Line], executors: Mapping[int, float]) -> list[str]
     for earlier, later in pairwise(begun):
         if later["fence"] < earlier["fence"]:
             faults.append(f"fence {later['fence']} began after {earlier['fence']}")
-        if later["fence"] == earlier["fence"] and not _died(earlier, later["at"], executors):
+        same = (later["fence"], later.get("verb")) == (earlier["fence"], earlier.get("verb"))
+        if same and not _died(earlier, later["at"], executors):
             faults.append(f"fence {later['fence']} began twice, and the executor of the first lived")
     last = None
     for line in lines:
@@ -241,7 +250,7 @@ def _step(line: Line) -> tuple[Any, ...]:
 
 
 def running(found: Mapping[str, Sequence[Line]], rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """What the world runs, and how its traffic is shared, is what the read model says."""
+    """What the world runs, and how its traffic is shared, is what the read model wants; nobody observes this world."""
     real: dict[str, dict[str, tuple[str, int]]] = {}
     for place, lines in found.items():
         slots: dict[str, str] = {}
@@ -257,7 +266,7 @@ def running(found: Mapping[str, Sequence[Line]], rows: Iterable[Mapping[str, Any
     said: dict[str, dict[str, tuple[str, int]]] = {place: {} for place in real}
     for row in rows:
         place = f"{row['environment']}-{row['application']}-{row['target']}-{row['component']}"
-        said.setdefault(place, {})[row["slot"]] = (row["version"], row["observed"] or 0)
+        said.setdefault(place, {})[row["slot"]] = (row["version"], row["intended"] or 0)
     return [
         f"{place} runs {real.get(place)}, and the read model says {slots}"
         for place, slots in said.items()

@@ -3,7 +3,8 @@
 It stands for whatever a deployment changes, and shares no code with what is tested. Every place and component has a
 journal, to which each line is appended and flushed: that a program has begun, its effect, that it has ended. The
 effects are the world: what runs in a slot, and the traffic shares, is what the journal's last effects say. A program
-that finds the effect of its own fence in the journal has none, and says so: it was begun again.
+that finds the effect of its own fence and verb in the journal has none, and says so: it was begun again. Health is
+asked under the fence of a route or a retire, ahead of it.
 
 Versions whose patch number ends in 9 never become healthy; those that end in 4 cannot be provisioned at the first try.
 """
@@ -30,7 +31,7 @@ def main(folder: str) -> int:
     write(journal, {"what": "begin", **about})
     time.sleep(LONGEST_SECONDS * (order["fence"] * 7 % 10) / 10)
     effects = [line for line in read(journal) if line["what"] == "effect"]
-    if any(line["fence"] == order["fence"] for line in effects):
+    if any((line["fence"], line["verb"]) == (order["fence"], action["verb"]) for line in effects):
         write(journal, {"what": "again", **about})
     else:
         if action["verb"] == "provision" and action["version"].endswith("4") and order["attempt"] == 1:

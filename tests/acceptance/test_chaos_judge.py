@@ -274,7 +274,7 @@ ROW = {
     "component": "web",
     "slot": "green",
     "version": "1.0.1",
-    "observed": 100,
+    "intended": 100,
 }
 
 
@@ -285,7 +285,7 @@ ROW = {
         (WORLD[:-1], [ROW], False),  # both versions run
         ([*WORLD, effect(verb="provision", slot="blue", version="1.0.1")], [ROW], False),  # it runs twice
         (WORLD, [{**ROW, "version": "1.0.0"}], False),
-        (WORLD, [{**ROW, "observed": 50}], False),
+        (WORLD, [{**ROW, "intended": 50}], False),
         (WORLD, [ROW, {**ROW, "slot": "blue"}], False),
         (WORLD, [], False),
         ([], [ROW], False),

@@ -187,8 +187,8 @@ def short_age(seconds: float | None) -> str:
 
 
 def running_table(rows: Iterable[Running]) -> Table:
-    """What runs where."""
-    return table(
+    """What runs where; the names stay whole where the screen is narrow, and the time since when breaks first."""
+    made = table(
         "environment",
         "target",
         "component",
@@ -223,6 +223,9 @@ def running_table(rows: Iterable[Running]) -> Table:
             for row in rows
         ),
     )
+    for column in made.columns:
+        column.no_wrap = column.header != "since"
+    return made
 
 
 def running_summary(rows: Iterable[Running]) -> RenderableType:

@@ -125,7 +125,7 @@ def test_queries_and_their_parameters_are_checked(backend: Backend, story: Story
     backend.projector(story, where).catch_up()
     store = backend.store(where)
 
-    with pytest.raises(UnknownQueryError, match="there is no query 'runing'; there are approvals, "):
+    with pytest.raises(UnknownQueryError, match="there is no query 'runing'; there are applications, approvals, "):
         store.ask("runing")
     with pytest.raises(BadQueryError, match=r"query trail: limit: .*1000"):
         store.ask("trail", {"limit": 1001})

@@ -45,6 +45,7 @@ DATA: dict[str, dict[str, Any]] = {
     "policy.configure_strategy": {"strategy": "canary", "options": {"steps": [{"pause": {"duration": "5m"}}]}},
     "policy.configure_triggers": {"application": "shop", "conditions": []},
     "policy.configure_gates": {"application": "shop", "gates": {}},
+    "policy.configure_rollback_window": {"application": "shop", "environment": "production", "window": "14d"},
     "release.create": {
         "application": "shop",
         "version": "1.0.0-rc.1",

@@ -172,7 +172,7 @@ async def test_an_answer_that_is_longer_than_a_message_comes_in_parts(server: Na
             assert len(first.data) <= MAX_MESSAGE_BYTES
 
 
-async def test_an_answer_that_changes_while_its_parts_are_read_is_read_again(server: NatsServer) -> None:
+async def test_an_answer_that_changes_while_its_parts_are_read_is_given_as_it_was_at_first(server: NatsServer) -> None:
     asked: list[int] = []
 
     async def changing(name: str, params: dict[str, Any], after: int) -> JsonValue:
@@ -182,8 +182,9 @@ async def test_an_answer_that_changes_while_its_parts_are_read_is_read_again(ser
     async with connected(server) as bus, BusClient(server.url) as client:
         service = QueryService(bus.connection, changing)
         async with running(service.run(), service.ready):
+            assert await client.query("anything") == "a" * 100_000
             assert await client.query("anything") == "b" * 100_000
-    assert len(asked) == 4
+    assert len(asked) == 2
 
 
 async def test_the_data_beside_a_record_are_read_in_parts_and_checked(server: NatsServer) -> None:

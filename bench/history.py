@@ -64,7 +64,7 @@ def _begin(store: Store, configured: int, deployed: int, others: int) -> int:
         target = {"name": "main", "components": {"web": {"command": COMMAND, "port": 8080}}}
         data = {"name": "staging", "tier": "staging", "targets": [target]}
         accepted(core.gateway.answer(wish("environment.configure", data)))
-        for version in ("1.0.0", "1.0.1", "2.0.0"):
+        for version in ("0.9.0", "1.0.0", "1.0.1"):
             data = {"application": "shop", "version": version, "components": [{"name": "web"}]}
             accepted(core.gateway.answer(wish("release.create", data)))
         source = f"urn:uuid:{core.log.store_id}"
@@ -84,7 +84,7 @@ def _begin(store: Store, configured: int, deployed: int, others: int) -> int:
 
 def _warm(core: Core) -> None:
     """Somebody holds the place, and everything was read once."""
-    held = {"release": "shop@2.0.0", "environment": "staging", "strategy": "recreate"}
+    held = {"release": "shop@0.9.0", "environment": "staging", "strategy": "recreate"}
     accepted(core.gateway.answer(wish("deployment.deploy", held)))
     for command in (configure, deploy):
         for _ in range(3):

@@ -16,6 +16,10 @@ class BusAwayError(BusError):
     """The bus does not answer. Nothing is known of what was sent; send it again under the same id."""
 
 
+class BusDeniedError(BusAwayError):
+    """The bus is there, and does not take the user or the password."""
+
+
 class BusFullError(BusError):
     """The bus takes no more of this kind just now. Nothing was stored; try again later."""
 

@@ -27,7 +27,7 @@ def shop(running: Installation) -> Installation:
 
 
 def deploy_data(version: str = "1.0.0") -> dict[str, Any]:
-    return {"release": f"bus@{version}", "environment": "staging"}
+    return {"release": f"bus@{version}", "environment": "staging", "downgrade": True}  # whichever test came first
 
 
 def ask(shop: Installation, payload: bytes, subject: str = DEPLOY, **headers: str) -> dict[str, Any]:

@@ -91,7 +91,9 @@ def test_what_has_succeeded_is_rolled_back_by_a_new_deployment(running: Installa
     assert shop.shares() == {"1.0.0": 100}
     with pytest.raises(Refused, match="is not what runs on main in staging-rollback any more; roll back the newest"):
         shop.manager.rollback(second)
-    with pytest.raises(Refused, match="had succeeded there before"):
+    with pytest.raises(
+        Refused, match=f"no version from before deployment {back.id} is left to go back to; each was rolled"
+    ):
         shop.manager.rollback(back)
 
 

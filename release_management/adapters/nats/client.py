@@ -20,7 +20,7 @@ from release_management.adapters.nats.pulling import Puller
 from release_management.adapters.nats.questions import actor_header, ask, ask_once, cloudevent, read_outcome
 from release_management.domain.record import Recorded
 from release_management.domain.record import dataref as named
-from release_management.services.bus import BusAwayError, BusError, QueryNotUnderstood
+from release_management.services.bus import BusAwayError, BusDeniedError, BusError, QueryNotUnderstood
 from release_management.services.wishes import Outcome, Wish
 
 CONNECT_SECONDS = 5.0
@@ -195,9 +195,9 @@ class BusClient:
                 try:
                     patience = CONNECT_SECONDS if self._timeout is None else min(self._timeout, CONNECT_SECONDS)
                     self._connection = await connect(self._url, self._name, patience)
+                except BusDeniedError as error:
+                    raise NotReachableError(str(error)) from None
                 except BusAwayError as error:
-                    if "Authorization" in str(error):
-                        raise NotReachableError("the bus is there, and does not take this user and password") from None
                     raise NoConnectionError(f"{error}; is `relman up` running?") from error
             return self._connection
 

@@ -11,7 +11,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from release_management.services.bus import BusAwayError
+from release_management.services.bus import BusAwayError, BusDeniedError
 
 CONNECT_SECONDS = 5.0
 RECONNECT_WAIT_SECONDS = 0.2
@@ -76,7 +76,9 @@ def inbox_prefix(user: str | None) -> str:
 
 
 async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Connection:
-    """Connect, and stay connected: lost connections are tried again for ever. Raises `BusAwayError`.
+    """Connect, and stay connected: lost connections are tried again for ever.
+
+    Raises `BusDeniedError` where the user or the password is wrong, and else `BusAwayError`.
 
     `url` is one server's, or those of several, with commas between them; the first one's user and password count for
     all of them, those too that they name themselves.
@@ -86,6 +88,7 @@ async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Conn
     known = urlsplit(servers[0])
     user = unquote(known.username) if known.username is not None else None
     last_trouble = "no answer"
+    denied = False
 
     async def lost() -> None:
         for call in list(connection.lost):
@@ -99,8 +102,9 @@ async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Conn
             call()
 
     async def failed(error: Exception) -> None:
-        nonlocal last_trouble
+        nonlocal last_trouble, denied
         trouble = str(error) or type(error).__name__
+        denied = denied or "authorization violation" in trouble.lower()  # it may be followed by a reset
         if trouble != last_trouble:  # a lost connection is tried several times a second
             _log.warning("bus trouble", name=name, error=f"{type(error).__name__}: {error}")
         last_trouble = trouble
@@ -131,6 +135,8 @@ async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Conn
         connecting.result()
     except BaseException as error:
         await _give_up(connection, connecting)
+        if isinstance(error, AWAY) and denied:
+            raise BusDeniedError("the bus is there, and does not take this user and password") from error
         if isinstance(error, AWAY):
             raise BusAwayError(f"no connection to the bus within {timeout:g} s ({last_trouble})") from error
         raise

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from tests.profiles import TIMES
 
 MANY = 10
@@ -29,8 +31,11 @@ def main(given: list[str]) -> int:
     while True:
         print(f"--- seed {seed}: {asked.times} times the usual examples", flush=True)
         code = _round(seed, asked.times, asked.arguments)
-        if code != 0:
+        if code == pytest.ExitCode.TESTS_FAILED:
             print(f"--- seed {seed} found something; once more: make laws SEED={seed}", flush=True)
+        elif code != 0:
+            print(f"--- seed {seed}: the round did not run to its end (pytest's exit code {code})", flush=True)
+        if code != 0:
             return code
         minutes = (time.monotonic() - began) / 60
         if minutes >= asked.minutes:

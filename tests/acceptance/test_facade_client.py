@@ -2,12 +2,15 @@
 
 import getpass
 import socket
+import time
+from collections.abc import Callable
 
 import psutil
 import pytest
 
 from release_management import NotReachableError, Refused, ReleaseManager
 from release_management.adapters.nats import client as client_module
+from release_management.adapters.stack import patient
 from tests.acceptance.installation import Installation, canary, until
 
 
@@ -68,15 +71,19 @@ def test_what_was_just_written_is_what_is_read(running: Installation) -> None:
         assert other.releases()[0].version == f"1.0.{number}"
 
 
-def test_nobody_there_is_said_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ask", [ReleaseManager.releases, lambda manager: manager.deploy("1.0.0", "staging")])
+def test_nobody_there_is_said_in_time(ask: Callable[[ReleaseManager], object], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(patient, "FIRST_SECONDS", 1.0)
+    began = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with (
         ReleaseManager(data=f"nats://127.0.0.1:{port}") as manager,
         pytest.raises(NotReachableError, match="is `relman up` running"),
     ):
-        manager.releases()
+        ask(manager)
+    assert time.monotonic() - began < patient.ANSWER_SECONDS / 2, "an address where nobody ever was is given up early"
 
 
 def test_a_client_survives_a_restart_of_the_bus(running: Installation) -> None:

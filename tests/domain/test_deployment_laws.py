@@ -148,7 +148,7 @@ class DeploymentMachine(RuleBasedStateMachine):
         world.check()
 
 
-pytestmark = pytest.mark.timeout(600)  # they only compute: beside other runs, for longer than it takes alone
+pytestmark = pytest.mark.timeout(times(600))  # they only compute: beside other runs, for longer than it takes alone
 TestDeploymentMachine = DeploymentMachine.TestCase
 TestDeploymentMachine.settings = settings(
     max_examples=times(200),

@@ -55,7 +55,8 @@ class Client:
         return cast(list[dict[str, Any]], self._run(lambda bus: bus.query(name, params, position)))
 
     def start_road(self) -> None:
-        """It runs there."""
+        """It runs there; see that it can be reached."""
+        self._run(BusClient.connect)
 
     def dead_letters(self, limit: int) -> list[DeadLetter]:
         """Ask over the bus."""

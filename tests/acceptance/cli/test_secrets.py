@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
@@ -101,3 +102,24 @@ def test_a_fault_in_a_log_is_told_without_the_password() -> None:
 
     assert SECRET not in done.stdout + done.stderr
     assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == ["a fault", "nats://u:***@h is away"]
+
+
+@pytest.mark.parametrize(
+    "error", [f"ValueError('postgresql://u:{SECRET}@db/x')", f"BusAwayError('nats://u:{SECRET}@h is away')"]
+)
+def test_a_role_that_ends_says_why_without_the_password(error: str, tmp_path: Path) -> None:
+    program = (
+        "from pathlib import Path\n"
+        "from release_management.adapters.home import Home\n"
+        "from release_management.adapters.roles.process import ROLES, run\n"
+        "from release_management.services.bus import BusAwayError\n"
+        "def breaks(*given):\n"
+        f"    raise {error}\n"
+        "ROLES['relay'] = breaks\n"
+        f"print(run('relay', Home(Path({str(tmp_path)!r}))))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+
+    assert done.stdout == "1\n"
+    assert ":***@" in done.stderr
+    assert SECRET not in done.stderr

@@ -52,6 +52,13 @@ def test_a_trouble_makes_it_ill_until_it_is_cleared_and_a_warning_does_not(healt
     assert well(health)
 
 
+def test_no_probe_is_told_the_password_in_an_address(health: Health, server: HealthServer) -> None:
+    health.trouble("store", "postgresql://relman:hunter22@db/relman does not answer")
+
+    assert "postgresql://relman:***@db/relman" in ask(server, "/health").text
+    assert "hunter22" not in ask(server, "/health").text + ask(server, "/metrics").text
+
+
 def test_a_part_has_one_thing_wrong_at_most_and_remembers_since_when(health: Health) -> None:
     health.stand("active")
     health.warn("lag", "12 records behind")

@@ -52,7 +52,9 @@ def measure(store: Store, scale: Scale) -> Iterator[Row]:
         )
         target = TARGETS[store.name]
         measured = f"commands/s, {MANY} coroutines"
-        yield against(measured, store.name, *sides, LIBRARY, at_least=target, notes=(ABOUT, CACHES, COROUTINES))
+        yield against(
+            measured, store.name, sides[0], sides[1], LIBRARY, at_least=target, notes=(ABOUT, CACHES, COROUTINES)
+        )
     finally:
         caching.close()
         library.close()

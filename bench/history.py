@@ -92,7 +92,7 @@ def _warm(core: Core) -> None:
 
 
 def _row(what: str, store: Store, sides: Sequence[Sequence[float]], notes: tuple[str, ...]) -> Row:
-    return against(what, store.name, *sides, EMPTY, unit="ms", at_most=1.2, notes=notes)
+    return against(what, store.name, sides[0], sides[1], EMPTY, unit="ms", at_most=1.2, notes=notes)
 
 
 def _cached(cores: Sequence[Core], command: Command) -> Sequence[Sequence[float]]:

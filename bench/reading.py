@@ -21,7 +21,7 @@ def replay(store: Store, scale: Scale) -> Iterator[Row]:
         progress("  replaying")
         sides = in_turns(scale.rounds, lambda: _rate(ours), lambda: _rate(library))
         about = f"events a second, by one reader: all {scale.events:,} are read from the store, decoded and typed"
-        yield against("replay, events/s", store.name, *sides, LIBRARY, at_least=2.0, notes=(about,))
+        yield against("replay, events/s", store.name, sides[0], sides[1], LIBRARY, at_least=2.0, notes=(about,))
     finally:
         library.close()
         ours.close()
@@ -65,7 +65,7 @@ def projection(store: Store, scale: Scale) -> Iterator[Row]:
             yield Row("projection, events/s", store.name, alone, "does not run", LIBRARY, notes=(ABOUT, note))
         else:
             notes = (ABOUT, f"the library took in the first {few:,} events, ours all {events:,}")
-            yield against("projection, events/s", store.name, *sides, LIBRARY, at_least=20.0, notes=notes)
+            yield against("projection, events/s", store.name, sides[0], sides[1], LIBRARY, at_least=20.0, notes=notes)
     finally:
         library.close()
         ours.close()

@@ -116,7 +116,7 @@ class NewestLooks:
             came = self._monotonic()
             for look in looks.components:
                 known = self._sightings.get(look.key)
-                if known is None or _follows(looks, look.observedat, known):
+                if known is None or _follows(looks, look.observedat, known) or came - known.came > FRESH_SECONDS:
                     self._sightings[look.key] = Sighting(look, looks.executor, looks.instance, looks.round, came)
             self._count(looks, came)
 
@@ -127,7 +127,10 @@ class NewestLooks:
         keys.update(look.key for look in looks.components)
         self._begun[looks.executor] = (looks.instance, looks.round, keys)
         known = self._rounds.get(looks.executor)
-        if looks.last and (known is None or looks.instance == known.instance or looks.observedat > known.observedat):
+        if not looks.last:
+            return
+        newer = known is None or looks.instance == known.instance or looks.observedat > known.observedat
+        if known is None or newer or came - known.came > FRESH_SECONDS:
             self._rounds[looks.executor] = Round(looks.instance, looks.round, looks.observedat, came, frozenset(keys))
 
     def find(self, key: Key) -> tuple[ComponentLook, float] | None:

@@ -63,7 +63,7 @@ def _component(key: Key, rows: list[Row], eyes: Eyes) -> dict[str, Any]:
     if found is not None:
         look, age = found
         row |= {"looked_at": look.observedat, "age": round(age, 1)}
-        if age <= FRESH_SECONDS and look.fence >= (first["fence"] or 0):
+        if age <= FRESH_SECONDS and (look.condition == "unknown" or look.fence >= (first["fence"] or 0)):
             return {"row": row | _seen(rows, look), "look": look}
     row |= _unseen(key, first, found, eyes)
     return {"row": row, "look": None}
@@ -76,10 +76,21 @@ def _seen(rows: list[Row], look: ComponentLook) -> Row:
         recorded = {row["slot"]: row["version"] for row in rows if row["replicas"]}
         condition, reason = compare(recorded, look)
     lasts = condition == first["recorded_condition"]
-    return {
+    seen = {
         "condition": condition,
         "reason": reason,
         "condition_since": first["recorded_since"] if lasts else look.since,
+    }
+    return seen if _blind(look) else seen | _counts(look)
+
+
+def _blind(look: ComponentLook) -> bool:
+    """Whether the executor could not look: that it names no slot does not say that there is none."""
+    return look.condition == "unknown" and not look.slots
+
+
+def _counts(look: ComponentLook) -> Row:
+    return {
         "wanted": sum(slot.wanted for slot in look.slots),
         "running": _sum(slot.running for slot in look.slots),
         "healthy": _sum(slot.healthy for slot in look.slots),
@@ -120,7 +131,7 @@ def _slot(row: Row, whole: dict[str, Any]) -> Row:
         "observed_at": component["looked_at"],
         **dict.fromkeys(("wanted", "running", "healthy", "restarts", "observed")),
     }
-    if look is None:
+    if look is None or _blind(look):
         return shown
     seen = next((slot for slot in look.slots if slot.slot == row["slot"]), None)
     if seen is None:

@@ -97,6 +97,15 @@ def test_a_look_from_before_the_newest_step_counts_for_nothing() -> None:
     assert report_condition(place(*STANDS, provisioned("green", "2.0.0", fence=20)), report("down", fence=19)) == []
 
 
+def test_that_nobody_can_look_is_recorded_though_the_look_saw_no_step() -> None:
+    failed = report("unknown", fence=0, reason="state.json cannot be read").model_copy(update={"slots": ()})
+
+    (changed,) = report_condition(place(*STANDS), failed)
+
+    assert (changed.condition, changed.reason, changed.slots) == ("unknown", "state.json cannot be read", ())
+    assert report_condition(place(*STANDS), report("unknown", fence=0)) == []
+
+
 def test_old_news_of_a_paused_executor_count_for_nothing() -> None:
     state = place(*STANDS, *report_condition(place(*STANDS), report("well", second=30)))
 

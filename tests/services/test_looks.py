@@ -142,6 +142,55 @@ def test_looks_of_one_executor_go_on_after_its_clock_was_set_back(newest: Newest
     assert component(newest)["condition"] == "down"
 
 
+def test_an_executor_that_replaces_another_is_believed_though_its_clock_is_behind(
+    newest: NewestLooks, time: Time
+) -> None:
+    sent(newest, time, look(time, "well", ago=-3600.0), instance="a", number=99)
+    time.pass_by(1)
+    sent(newest, time, look(time, "down"), instance="b")
+    assert component(newest)["condition"] == "well"
+
+    time.pass_by(FRESH_SECONDS)
+    sent(newest, time, look(time, "down"), instance="b", number=2)
+
+    assert component(newest)["condition"] == "down"
+    sent(newest, time, instance="b", number=3)
+    time.pass_by(FRESH_SECONDS + 1)
+    sent(newest, time, instance="b", number=4)
+    assert component(newest)["reason"].startswith("the executor local has nothing of this name")
+
+
+def test_an_executor_that_is_gone_leaves_what_it_looked_after_unknown_after_ten_seconds(
+    newest: NewestLooks, time: Time
+) -> None:
+    sent(newest, time, look(time))
+    seen = []
+    for _ in range(12):
+        time.pass_by(1)
+        seen.append(component(newest)["condition"])
+
+    assert seen == ["well"] * 10 + ["unknown"] * 2
+
+
+def test_a_look_that_failed_says_why_though_it_knows_of_no_step(newest: NewestLooks, time: Time) -> None:
+    failed = look(time, "unknown", fence=0).model_copy(update={"slots": (), "reason": "the state cannot be read"})
+    sent(newest, time, failed)
+
+    found = component(newest)
+
+    assert (found["condition"], found["reason"], found["running"]) == ("unknown", "the state cannot be read", None)
+    [slot] = shown.slots([row()], newest)
+    assert (slot["condition"], slot["reason"], slot["running"]) == ("unknown", "the state cannot be read", None)
+
+
+def test_after_a_restore_older_than_the_last_recorded_change_what_is_seen_now_counts(
+    newest: NewestLooks, time: Time
+) -> None:
+    sent(newest, time, look(time, "down", fence=9))
+
+    assert component(newest, row(fence=3, recorded_at="08:00"))["condition"] == "down"
+
+
 def test_a_look_from_before_the_newest_step_says_nothing_about_now(newest: NewestLooks, time: Time) -> None:
     sent(newest, time, look(time, "well", fence=6))
 

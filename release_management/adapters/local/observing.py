@@ -36,7 +36,7 @@ class Observer:
         self._looking = threading.Lock()
 
     def look(self, clock: Clock, repaired: str | None = None) -> Look | None:
-        """Look; None where nothing was ever provisioned.
+        """Look; None where nothing was ever provisioned, and unknown where the look itself fails.
 
         `repaired` is what was found otherwise than it had been left, and set right, just now. A look is as old as its
         beginning.
@@ -47,13 +47,15 @@ class Observer:
         about = {"environment": environment, "application": application, "target": target, "component": component}
         try:
             state = self._folder.load()
+            if state.settings is None:
+                return None
+            return _Sight(self._folder, state, self._errors, now.timestamp()).look(about, observedat, repaired)
         except (OSError, ValueError) as error:
             reason = line(plain(error))
-            unknown = {**about, "condition": "unknown", "reason": reason, "observedat": observedat}
-            return Look(Observation.model_validate(unknown))
-        if state.settings is None:
-            return None
-        return _Sight(self._folder, state, self._errors, now.timestamp()).look(about, observedat, repaired)
+        except Exception as error:  # a fault in this look must not cost the looks at the other components
+            reason = line(f"the look failed: {type(error).__name__}: {error}")
+        unknown = {**about, "condition": "unknown", "reason": reason, "observedat": observedat}
+        return Look(Observation.model_validate(unknown))
 
 
 class _Sight:

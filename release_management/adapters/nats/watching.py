@@ -69,10 +69,14 @@ class Watcher:
 
     async def look_at(self, order: Order) -> None:
         """Look at what an order has changed, so that no older look is shown after its report."""
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(LOOK_PATIENCE):
                 self._round = number = self._round + 1
                 await self._take(number, await self._executor.look(order), whole=False)
+        except TimeoutError:
+            return
+        except Exception:
+            _log.exception("the look after an order is lost", executor=self._name, component=order.component)
 
     async def _take(self, number: int, looks: Sequence[Look], *, whole: bool) -> None:
         """Take in a round; of a component that was looked at later already, nothing."""
@@ -87,9 +91,7 @@ class Watcher:
                 self._alarms.forget(keys)
                 self.shown = {key: look for key, look in self.shown.items() if key in keys}
             await self._publish(number, list(self.shown.values()) if whole else [look for look, _ in seen], whole)
-            for look, settles in seen:
-                if not settles and self._alarms.news(look):
-                    await self._report(look)
+            await self._report([look for look, settles in seen if not settles and self._alarms.news(look)])
 
     async def _publish(self, number: int, looks: Sequence[ComponentLook], whole: bool) -> None:
         observedat = timestamp(self._clock.now())
@@ -98,7 +100,16 @@ class Watcher:
             with contextlib.suppress(*AWAY):
                 await self._connection.publish(f"{streams.LOOK_SUBJECTS}.{self._name}", payload)
 
-    async def _report(self, look: ComponentLook) -> None:
+    async def _report(self, looks: Sequence[ComponentLook]) -> None:
+        """Report these; where the bus does not take one it would not take the next, and the next look is due."""
+        for look in looks:
+            try:
+                await self._report_one(look)
+            except BusError as error:
+                _log.warning("a condition waits for the bus", component="/".join(look.key), reason=str(error))
+                return
+
+    async def _report_one(self, look: ComponentLook) -> None:
         said = ReportCondition.model_validate({**look.model_dump(exclude={"since"}), "by": self._name})
         about = "/".join((*look.key, look.observedat))
         event = {
@@ -111,8 +122,5 @@ class Watcher:
         }
         payload = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
         headers = {streams.CONTENT_TYPE: streams.CLOUDEVENT}
-        try:
-            await publish(self._connection, f"{streams.REPORT_SUBJECTS}.{self._name}", payload, headers)
-            self._alarms.was_reported(look)
-        except BusError as error:
-            _log.warning("a condition waits for the bus", component="/".join(look.key), reason=str(error))
+        await publish(self._connection, f"{streams.REPORT_SUBJECTS}.{self._name}", payload, headers)
+        self._alarms.was_reported(look)

@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
+import psutil
 import pytest
 
 from release_management.adapters.local import haproxy
+from release_management.adapters.local.answers import ErrorRate
 from release_management.adapters.local.executor import LocalExecutor
 from release_management.adapters.targets.look import Look
 from release_management.domain.orders import ProvisionSlot
@@ -236,3 +238,24 @@ def test_a_component_of_which_nothing_should_run_is_well_without_slots(serving: 
     seen = look(serving).seen
 
     assert (seen.condition, seen.slots) == ("well", ())
+
+
+def test_a_look_that_fails_leaves_one_component_unknown_and_the_others_seen(
+    serving: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = serving.place.with_name("other")
+    other.mkdir()
+    shutil.copy(serving.place / "state.json", other)
+    judge = ErrorRate.judge
+
+    def fail(*_: object) -> None:
+        monkeypatch.setattr(ErrorRate, "judge", judge)
+        raise psutil.AccessDenied(1)
+
+    monkeypatch.setattr(ErrorRate, "judge", fail)
+
+    seen = [each.seen for each in asyncio.run(serving.local().look())]
+
+    assert sorted(each.condition for each in seen) == ["unknown", "well"]
+    assert [each.reason for each in seen if each.condition == "unknown"] == ["the look failed: AccessDenied: (pid=1)"]
+    shutil.rmtree(other)

@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, BeforeValidator, JsonValue
 from pydantic.fields import FieldInfo
 
 from release_management.domain import (
@@ -119,6 +119,8 @@ def type_of(hint: Any) -> str:
         if get_args(hint)[:1] == get_args(alias)[:1] and get_args(hint):
             return f"[{word}](types.md#{word}s)"
     origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated and any(isinstance(part, BeforeValidator) and part.func is words.seconds for part in parts):
+        return f"[duration](types.md#words){limits(parts[1:])}"
     if origin is Annotated:
         return type_of(parts[0]) + limits(parts[1:])
     if origin is Literal:

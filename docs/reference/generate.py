@@ -24,7 +24,7 @@ from release_management.adapters.command.answer import Answer
 from release_management.adapters.command.environment import ORDER_VARIABLES
 from release_management.adapters.command.observing import Observed, ObservedSlot
 from release_management.adapters.command.settings import CommandSettings
-from release_management.adapters.local.settings import PLACEHOLDERS, ComponentSettings
+from release_management.adapters.local.settings import PLACEHOLDERS, Balancing, ComponentSettings, HealthCheck
 from release_management.adapters.nats import asyncapi, permissions, streams
 from release_management.cli.manifest import models as manifest
 from release_management.domain import orders, plan, record, registry
@@ -160,6 +160,10 @@ def settings() -> str:
     def listed() -> Iterator[str]:
         yield from ("## A component of `local`", "", *doc(ComponentSettings).splitlines(), "")
         yield from fields_table(ComponentSettings, "settings", "component", hide=("slots",))
+        yield from ("### Balancing", "", *doc(Balancing).splitlines(), "")
+        yield from fields_table(Balancing, "settings", "balancer")
+        yield from ("### HealthCheck", "", *doc(HealthCheck).splitlines(), "")
+        yield from fields_table(HealthCheck, "settings", "health_check")
         yield from ("### Placeholders of its command", "", "| placeholder | becomes |", "|---|---|")
         for name in PLACEHOLDERS:
             yield row(f"`{{{name}}}`", Meanings.of("placeholders", "command", name))

@@ -39,6 +39,11 @@ def register(app: typer.Typer) -> None:
                  targets: {NAME: {executor, routes, slots, reversible, labels,
                  applications: what differs here,
                  components: {NAME: settings, whichever the application}}}}
+                                 # local: {command, port, health, replicas,
+                 max_replicas, stop_grace, env, cwd, balancer: {connect_timeout,
+                 answer_timeout, stream_timeout, keep_alive}, health_check:
+                 {timeout, interval, rise, fall}}
+                                 # command: {commands, timeout, stop_grace, ...}
         pipelines:
           NAME: {application, stages: [ENVIRONMENT, ...]}
         policies:                # of an application, or of one in an environment

@@ -7,12 +7,13 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 from release_management.adapters.local.claims import Claim, claim, holder, is_lesser, lesser, name
-from release_management.adapters.local.haproxy import BalancerError, ask, is_open, write_config
+from release_management.adapters.local.haproxy import BalancerError, ask, is_open, table, write_config
 from release_management.adapters.local.layout import Layout, layout
 from release_management.adapters.local.state import Balancer, ComponentState, Folder
 from release_management.adapters.targets import processes
@@ -91,8 +92,9 @@ def ensure(folder: Folder, state: ComponentState) -> str:
             state.balancer.process = answering
             folder.save(state)
         return state.balancer.socket
+    let_leave(state)
     if state.balancer is not None and answering is None:
-        processes.end_leftovers(state.balancer.process)
+        processes.end_leftovers(state.balancer.process, spare=state.leaving)
     for port in laid_out.ports:
         for other in lesser(folder, state, port):
             _evict(other, port, claim(folder, state, port))
@@ -104,12 +106,16 @@ def _start(folder: Folder, state: ComponentState, laid_out: Layout, replaces: Pr
     # One token for all of a component's HAProxies: whatever a crash leaves behind is found by it.
     token = previous.process.token if previous is not None else processes.new_token()
     path = _socket_path(folder)
+    down = _down(previous) if previous is not None and replaces is not None else frozenset()
     state.balancer = Balancer(process=Process(token=token), socket=path, shape=laid_out.shape, hands_over=True)
-    argv = [binary(), "-f", str(write_config(folder, state, laid_out, path)), "-db"]
+    argv = [binary(), "-f", str(write_config(folder, state, laid_out, path, down)), "-db"]
     if replaces is not None:
-        argv += ["-sf", str(replaces.pid)]
+        state.leaving.append(replaces)
         if previous is not None and previous.hands_over:
             argv += ["-x", previous.socket]
+    if state.leaving:
+        # Also those that were replaced before: one whose successor a crash prevented has not been told yet.
+        argv += ["-sf", *(str(each.pid) for each in state.leaving)]
     folder.save(state)
     process, begins = processes.start(token, argv, processes.inherited(), folder.log("haproxy"))
     give_up = time.monotonic() + START_SECONDS
@@ -119,6 +125,7 @@ def _start(folder: Folder, state: ComponentState, laid_out: Layout, replaces: Pr
             forget_socket(state.balancer)
             if replaces is not None:
                 state.balancer = previous
+                state.leaving.remove(replaces)
             folder.save(state)
             raise BalancerError(_why_not(folder, begins))
         time.sleep(0.01)
@@ -127,6 +134,37 @@ def _start(folder: Folder, state: ComponentState, laid_out: Layout, replaces: Pr
     if previous is not None:
         forget_socket(previous)
     return path
+
+
+def _down(previous: Balancer) -> frozenset[str]:
+    """The server lines that get no traffic because their instances are not healthy.
+
+    Another HAProxy takes every server for healthy until it has asked, so that these begin in maintenance there. Out of
+    it they come, like all others, as down.
+    """
+    try:
+        servers = table(previous.socket)
+    except (BalancerError, OSError):
+        return frozenset()
+    return frozenset(name for name, each in servers.items() if each.mode == "ready" and each.status.startswith("DOWN"))
+
+
+def let_leave(state: ComponentState) -> bool:
+    """Forget the replaced HAProxies that have ended with their last connection. Says whether there were any."""
+    left = [each for each in state.leaving if processes.alive(each)]
+    changed = left != state.leaving
+    state.leaving = left
+    return changed
+
+
+def connections(leaving: Iterable[Process], port: int) -> int:
+    """How many connections HAProxies that were replaced still have to an instance."""
+    found = 0
+    for each in leaving:
+        with suppress(psutil.Error):
+            lines = psutil.Process(each.pid).net_connections(kind="tcp4")
+            found += sum(1 for line in lines if line.status == psutil.CONN_ESTABLISHED and line.raddr.port == port)
+    return found
 
 
 def _evict(other: Folder, port: int, ours: Claim) -> None:
@@ -147,7 +185,7 @@ def end(state: ComponentState) -> None:
     if state.balancer is not None:
         processes.end_leftovers(state.balancer.process)
         forget_socket(state.balancer)
-        state.balancer = None
+        state.balancer, state.leaving = None, []
 
 
 def forget_socket(balancer: Balancer) -> None:

@@ -34,8 +34,9 @@ class Progress:
 
     `pending` are slots where something is still to be started or to end; `troubles` says per slot why an instance
     cannot be started, `balancer` why HAProxy does not do as intended; `observed` are the shares that it states.
-    `hurts` says that this concerns what should serve.
-    `servers` is how HAProxy was left, and `repaired` what it had become since the pass before, by no doing of ours.
+    `hurts` says that this concerns what should serve; `cut_off` tells which instances ended with connections open.
+    `servers` is how HAProxy was left, the one that answers on `socket`, and `repaired` what it had become since the
+    pass before, by no doing of ours.
     """
 
     fence: int = 0
@@ -44,6 +45,8 @@ class Progress:
     balancer: str | None = None
     observed: dict[str, int] = field(default_factory=dict)
     hurts: bool = False
+    cut_off: list[str] = field(default_factory=list)
+    socket: str = ""
     servers: Mapping[str, haproxy.Wanted] = field(default_factory=dict)
     repaired: str | None = None
 
@@ -76,6 +79,8 @@ class _Pass:
                 if instance.process is None and not stand.keeps(instance):
                     stand.instances.remove(instance)
                     self.dirty = True
+        if balancer.let_leave(self.state):
+            self.dirty = True
         self._allocate_ports()
         servers = self._servers()
         for slot, stand in self._busiest_first():
@@ -215,7 +220,13 @@ class _Pass:
             self._enter(instance, "draining")
         elif instance.phase == "draining":
             server = servers.get(server_name(slot, instance.index))
-            if server is None or server.sessions == 0 or late:
+            busy = server.sessions if server is not None else 0
+            busy += balancer.connections(self.state.leaving, instance.port)
+            if late or not busy:
+                if busy:
+                    name, grace = server_name(slot, instance.index), stand.settings.stop_grace
+                    cut = f"{name} is ended though {busy} of its connections did not end within stop_grace, {grace:g} s"
+                    self.progress.cut_off.append(cut)
                 processes.tell(process, signal.SIGTERM)
                 self._enter(instance, "terminating")
         elif late:
@@ -267,7 +278,7 @@ class _Pass:
         try:
             laid_out = layout(self.state)
             wanted = haproxy.wanted(self.state, laid_out)
-            if self.before is not None and self.before.servers == wanted:
+            if self.before is not None and (self.before.servers, self.before.socket) == (wanted, path):
                 self.progress.repaired = haproxy.difference(servers, wanted)
             if haproxy.apply(path, servers, wanted):
                 haproxy.write_config(self.folder, self.state, laid_out, path)
@@ -276,7 +287,7 @@ class _Pass:
             if self.state.serving_since is None and any(self.progress.observed.values()):
                 self.state.serving_since = self.now
                 self.dirty = True
-            self.progress.servers = wanted
+            self.progress.servers, self.progress.socket = wanted, path
         except (haproxy.BalancerError, OSError) as error:
             self.progress.balancer = str(error)
 

@@ -66,7 +66,7 @@ class LocalExecutor(FencedExecutor[Folder]):
                     return
                 try:
                     before = self._passes.get(folder.path)
-                    progress = await self._blocking(converge, folder, self._clock, before)
+                    progress = await self._converge(folder, before)
                     if before is not None and progress.repaired is None:
                         progress.repaired = before.repaired  # until somebody looks
                     self._passes[folder.path] = progress
@@ -135,7 +135,7 @@ class LocalExecutor(FencedExecutor[Folder]):
     async def _settle(self, folder: Folder, order: Order, slot: str, needs_balancer: bool) -> Verdict:
         """Converge until nothing is left to be started or ended in the slot."""
         while True:
-            progress = await self._blocking(converge, folder, self._clock)
+            progress = await self._converge(folder)
             trouble = progress.troubles.get(slot) or (progress.balancer if needs_balancer else None)
             if progress.fence > order.fence:
                 return "stale", None, None
@@ -148,7 +148,7 @@ class LocalExecutor(FencedExecutor[Folder]):
     async def _route(self, folder: Folder, order: Order, action: RouteSlots) -> Verdict:
         give_up = time.monotonic() + _ROUTE_PATIENCE
         while True:
-            progress = await self._blocking(converge, folder, self._clock)
+            progress = await self._converge(folder)
             if progress.fence > order.fence:
                 return "stale", None, None
             if progress.balancer is None or not any(action.weights.values()):
@@ -203,6 +203,12 @@ class LocalExecutor(FencedExecutor[Folder]):
                 await self._blocking(note_healthy, folder, action.slot, seen.living)
                 return "succeeded", None, None
             await asyncio.sleep(_HEALTH_POLL)
+
+    async def _converge(self, folder: Folder, before: Progress | None = None) -> Progress:
+        progress = await self._blocking(converge, folder, self._clock, before)
+        for each in progress.cut_off:
+            _log.warning("connections cut off", folder=str(folder.path), reason=each)
+        return progress
 
     def troubles(self) -> list[Trouble]:
         """What could not be made as intended the last time."""

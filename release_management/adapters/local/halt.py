@@ -32,20 +32,22 @@ async def _trouble(folder: Folder) -> str | None:
 
 
 async def halt(folder: Folder) -> None:
-    """End a component's HAProxy and then its instances, each killed where it takes longer than `stop_grace`."""
+    """End a component's HAProxies and then its instances, each killed where it takes longer than `stop_grace`."""
     state = await asyncio.to_thread(folder.load)
     grace = layout(state).stop_grace if state.settings is not None else 0.0
-    await _gone(await asyncio.to_thread(_tell_balancer, folder), grace)
+    await _gone(await asyncio.to_thread(_tell_balancers, folder), grace)
     await _gone(await asyncio.to_thread(_tell_instances, folder), grace)
     await asyncio.to_thread(_record, folder)
 
 
-def _tell_balancer(folder: Folder) -> list[Process]:
+def _tell_balancers(folder: Folder) -> list[Process]:
     with folder.locked():
-        process = balancer.running(folder.load().balancer)
-        if process is not None:
-            processes.tell(process, signal.SIGUSR1)
-        return [process] if process is not None else []
+        state = folder.load()
+        process = balancer.running(state.balancer)
+        found = [*state.leaving, *([process] if process is not None else [])]
+        for each in found:
+            processes.tell(each, signal.SIGUSR1)
+        return found
 
 
 def _tell_instances(folder: Folder) -> list[Process]:

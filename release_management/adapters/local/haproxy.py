@@ -7,13 +7,13 @@ are intended: whoever starts HAProxy from it, after a crash or by hand, gets the
 
 import re
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from release_management.adapters.local.layout import Layout
-from release_management.adapters.local.settings import server_name
+from release_management.adapters.local.settings import LONGEST_WAIT, HealthCheck, server_name
 from release_management.adapters.local.state import ComponentState, Folder
 from release_management.adapters.local.weights import server_weights, stated_shares
 
@@ -23,6 +23,15 @@ _BATCH = 40
 _HEALTH = "health.map"
 _ANSWERS = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
 
+HARD_STOP_SECONDS = LONGEST_WAIT
+"""How long an HAProxy that was replaced keeps its connections: as long as the most patient stream may be silent.
+
+It is not `stop_grace`, which is for what ends: HAProxy is replaced over a time-out or a port, and no instance ends for
+that. It is bounded, because a stream that never ends would keep a process for every such change.
+"""
+_SPREAD_MILLISECONDS = 100
+"""Within this time a new HAProxy asks all instances first, however long the interval."""
+
 _CONFIG = """\
 global
   default-path config
@@ -30,15 +39,18 @@ global
   maxconn 2000
   nbthread 1
   noreuseport
-  hard-stop-after {grace}ms
+  hard-stop-after {hard_stop}s
+  max-spread-checks {spread}ms
 defaults
   mode http
-  timeout connect 1s
+  timeout connect {connect}ms
   timeout queue 2s
-  timeout client 30s
-  timeout server 30s
-  timeout check 1s
-  timeout http-keep-alive 5s
+  timeout http-request 10s
+  timeout client {answer}ms
+  timeout server {answer}ms
+  timeout tunnel {stream}ms
+  timeout check {check}ms
+  timeout http-keep-alive {keep_alive}ms
   retries 3
   option redispatch 1
   option http-server-close
@@ -47,9 +59,10 @@ frontend clients
   default_backend be
 backend be
   balance roundrobin
+  http-request set-timeout server {stream}ms if {{ req.hdr(accept) -m sub text/event-stream }}
   option httpchk
   http-check send meth GET uri-lf %[srv_name,map({health})] ver HTTP/1.1 hdr Host 127.0.0.1 hdr Connection close
-  default-server check inter 200ms fall 2 rise 1
+  default-server check
 """
 
 
@@ -173,20 +186,31 @@ def shares(laid_out: Layout, servers: Mapping[str, Server]) -> dict[str, int]:
     return stated_shares(totals)
 
 
-def write_config(folder: Folder, state: ComponentState, laid_out: Layout, socket_path: str) -> Path:
-    """Write the configuration that HAProxy would start with now, and the file of health paths that it names."""
+def write_config(
+    folder: Folder, state: ComponentState, laid_out: Layout, socket_path: str, down: Collection[str] = ()
+) -> Path:
+    """Write the configuration that HAProxy would start with now, and the file of health paths that it names.
+
+    The server lines of `down` begin in maintenance.
+    """
+    slots = {server_name(slot, index): slot for slot, room in laid_out.rooms.items() for index in range(1, room + 1)}
+    health = [f"{name} {laid_out.health[slot]}" for name, slot in slots.items()]
     lines = [
-        f"  server {name} 127.0.0.1:{server.port} weight {server.weight}{' disabled' * (server.mode != 'ready')}"
+        _server_line(name, server, laid_out.checks[slots[name]], disabled=server.mode != "ready" or name in down)
         for name, server in wanted(state, laid_out).items()
     ]
-    grace = max(1000, round(laid_out.stop_grace * 1000))
-    binds = "\n".join(f"  bind 127.0.0.1:{port}" for port in laid_out.ports)
-    head = _CONFIG.format(socket=socket_path, grace=grace, binds=binds, health=_HEALTH)
-    health = [
-        f"{server_name(slot, index)} {laid_out.health[slot]}"
-        for slot, room in laid_out.rooms.items()
-        for index in range(1, room + 1)
-    ]
+    head = _CONFIG.format(
+        socket=socket_path,
+        hard_stop=HARD_STOP_SECONDS,
+        binds="\n".join(f"  bind 127.0.0.1:{port}" for port in laid_out.ports),
+        health=_HEALTH,
+        spread=_SPREAD_MILLISECONDS,
+        connect=_milliseconds(laid_out.waits.connect_timeout),
+        answer=_milliseconds(laid_out.waits.answer_timeout),
+        stream=_milliseconds(laid_out.waits.stream_timeout),
+        keep_alive=_milliseconds(laid_out.waits.keep_alive),
+        check=_milliseconds(laid_out.check_timeout),
+    )
     _replace(folder.path / _HEALTH, health)
     return _replace(folder.path / "haproxy.cfg", [head + "\n".join(lines)])
 
@@ -196,6 +220,15 @@ def _replace(path: Path, lines: list[str]) -> Path:
     fresh.write_text("\n".join(lines) + "\n")
     fresh.replace(path)
     return path
+
+
+def _server_line(name: str, server: Wanted, check: HealthCheck, disabled: bool) -> str:
+    checks = f"inter {_milliseconds(check.interval)}ms fall {check.fall} rise {check.rise}"
+    return f"  server {name} 127.0.0.1:{server.port} weight {server.weight} {checks}{' disabled' * disabled}"
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
 
 
 def apply(path: str, servers: Mapping[str, Server], targets: Mapping[str, Wanted]) -> bool:

@@ -3,14 +3,13 @@
 import http.client
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
 from release_management.adapters.local import haproxy
 from release_management.adapters.local.settings import server_name
 from release_management.adapters.local.state import ComponentState, Folder, Instance, SlotState
 from release_management.adapters.targets import processes
 from release_management.adapters.targets.variables import without_secrets
-
-_TIMEOUT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +63,20 @@ def end_of(folder: Folder, slot: str, stand: SlotState, instance: Instance) -> t
     return f"{name} {processes.describe_exit(code, said)}", code is not None
 
 
-def ill(slot: str, stand: SlotState, instance: Instance) -> str | None:
-    """Ask an instance how it is; what is wrong, None where it answers well."""
+def ill(slot: str, stand: SlotState, instance: Instance, within: float = inf) -> str | None:
+    """Ask an instance how it is; what is wrong, None where it answers well.
+
+    Raises `TimeoutError` where there is no answer `within` so many seconds, and its settings give it longer.
+    """
     name = server_name(slot, instance.index)
-    connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=_TIMEOUT)
+    timeout = stand.settings.health_check.timeout
+    connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=min(timeout, within))
     try:
         connection.request("GET", stand.settings.health, headers={"Connection": "close"})
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, TimeoutError) and within < timeout:
+            raise
         return f"{name} does not answer GET {stand.settings.health}: {str(error) or type(error).__name__}"
     finally:
         connection.close()

@@ -23,6 +23,8 @@ from release_management.domain.record import timestamp
 from release_management.services.ports import Clock
 
 RESTARTS_SECONDS = 60.0
+ASKING_SECONDS = 1.0
+"""A look waits no longer for an instance. Of one that is given longer to answer it takes what HAProxy has found."""
 STARTING_SECONDS = 60.0
 """For so long an instance that has never ended may take to answer, and only starts."""
 
@@ -145,14 +147,19 @@ class _Sight:
         return all(self.now - each.since < STARTING_SECONDS for each in instances if each in living)
 
     def _ill(self, slot: str, stand: SlotState, instance: Instance) -> str | None:
-        if (text := ill(slot, stand, instance)) is not None:
-            return text
-        server = self.servers.get(server_name(slot, instance.index))
-        if server is None or not self.state.weights.get(slot):
+        name = server_name(slot, instance.index)
+        server = self.servers.get(name)
+        try:
+            if (text := ill(slot, stand, instance, within=ASKING_SECONDS)) is not None:
+                return text
+            asked = bool(self.state.weights.get(slot))
+        except TimeoutError:
+            if server is None:
+                return f"{name} does not answer GET {stand.settings.health} within {ASKING_SECONDS:g} s"
+            asked = True
+        if server is None or not asked or (server.mode == "ready" and server.status.startswith("UP")):
             return None
-        if server.mode == "ready" and server.status.startswith("UP"):
-            return None
-        return f"HAProxy sees {server_name(slot, instance.index)} {server.status} ({server.check})"
+        return f"HAProxy sees {name} {server.status} ({server.check})"
 
     def _whole(self, seen: tuple[SeenSlot, ...], repaired: str | None) -> tuple[Condition, str | None]:
         serve = [slot for slot in seen if self.state.weights.get(slot.slot)]

@@ -2,16 +2,43 @@
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Self
 
-from pydantic import Field, JsonValue, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, ValidationError, model_validator
 
 from release_management.adapters.targets.variables import check_environment
-from release_management.domain.words import Name, Seconds, Value, explain
+from release_management.domain.words import Name, Seconds, Value, explain, seconds
 
 PLACEHOLDERS = ("port", "version", "artifact", "component", "slot", "instance", "environment", "python")
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
+
+
+LONGEST_WAIT = 86_400
+
+Wait = Annotated[float, BeforeValidator(seconds), Field(ge=0.01, le=LONGEST_WAIT, allow_inf_nan=False)]
+CheckTimeout = Annotated[float, BeforeValidator(seconds), Field(ge=0.01, le=10, allow_inf_nan=False)]
+"""An executor that is stopped waits for the checks of its own that are under way."""
+CheckInterval = Annotated[float, BeforeValidator(seconds), Field(ge=0.01, le=60, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=10)]
+
+
+class Balancing(Value):
+    """How long, in seconds, HAProxy waits for the instances and the clients of a component."""
+
+    connect_timeout: Wait = 1.0
+    answer_timeout: Wait = 300.0
+    stream_timeout: Wait = 3600.0
+    keep_alive: Wait = 5.0
+
+
+class HealthCheck(Value):
+    """How HAProxy asks an instance whether it is healthy."""
+
+    timeout: CheckTimeout = 1.0
+    interval: CheckInterval = 0.2
+    rise: Count = 1
+    fall: Count = 2
 
 
 class ComponentSettings(Value):
@@ -20,8 +47,9 @@ class ComponentSettings(Value):
     `command` is an argv, without a shell; `{port}`, `{version}`, `{artifact}`, `{component}`, `{slot}`, `{instance}`
     (1, 2, … in the slot), `{environment}` and `{python}` (this interpreter) are filled in. HAProxy listens on
     127.0.0.1:`port`. `health` is the path that answers 2xx or 3xx when an instance is healthy. `stop_grace` is how
-    long requests may take to finish, and how long an instance may take to end, before it is killed. `cwd` defaults to
-    the executor's own.
+    long requests and streams may take to finish, and how long an instance may take to end, before it is killed. `cwd`
+    defaults to the executor's own. `balancer` and `health_check` say how patient HAProxy is; they are changed without
+    cutting a connection.
     """
 
     command: Annotated[list[str], Field(min_length=1)]
@@ -31,6 +59,8 @@ class ComponentSettings(Value):
     replicas: Annotated[int, Field(ge=1, le=32)] = 1
     max_replicas: Annotated[int, Field(ge=1, le=32)] = 4
     stop_grace: Seconds = 10.0
+    balancer: Balancing = Balancing()
+    health_check: HealthCheck = HealthCheck()
     env: dict[str, str] = {}
     cwd: str | None = None
 
@@ -58,6 +88,12 @@ def check_settings(raw: Mapping[str, JsonValue]) -> ComponentSettings:
         return ComponentSettings.model_validate(dict(raw))
     except ValidationError as error:
         raise ValueError(explain(error)) from None
+
+
+def longest(waits: Iterable[Balancing]) -> Balancing:
+    """The longest of each time-out."""
+    found = [each.model_dump() for each in waits]
+    return Balancing(**{name: max(each[name] for each in found) for name in Balancing.model_fields})
 
 
 def server_name(slot: str, index: int) -> str:

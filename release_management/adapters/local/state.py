@@ -95,7 +95,8 @@ class ComponentState(TargetState):
     """All of it. `settings` are those of the version to which the traffic goes; None until something was provisioned.
 
     `serving_since` is when HAProxy was first seen to give instances a share (Unix seconds), for as long as anything
-    shall run; `empty_since` is when nothing should run any more.
+    shall run; `empty_since` is when nothing should run any more. `leaving` are HAProxies that were replaced and still
+    have connections.
     """
 
     environment: str
@@ -105,6 +106,7 @@ class ComponentState(TargetState):
     slots: dict[str, SlotState] = {}
     ports: dict[str, list[int]] = {}
     balancer: Balancer | None = None
+    leaving: list[Process] = []
     setback: Setback | None = None
     serving_since: float | None = None
     empty_since: float | None = None
@@ -114,13 +116,17 @@ class ComponentState(TargetState):
         """The ports of 127.0.0.1 on which HAProxy is to listen: those of all versions that stand; the last one's."""
         if self.settings is None:
             return ()
-        stands = [stand for stand in self.slots.values() if stand.replicas or stand.instances]
-        return tuple(sorted({stand.settings.port for stand in stands})) or (self.settings.port,)
+        return tuple(sorted({stand.settings.port for stand in self.standing})) or (self.settings.port,)
+
+    @property
+    def standing(self) -> list[SlotState]:
+        """The slots where something shall run, or has to end."""
+        return [stand for stand in self.slots.values() if stand.replicas or stand.instances]
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing shall run, and nothing has to end."""
-        return not any(stand.replicas or stand.instances for stand in self.slots.values())
+        return not self.standing
 
     @property
     def serves(self) -> bool:

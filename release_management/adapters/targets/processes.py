@@ -5,7 +5,7 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -124,12 +124,16 @@ def tell(process: Process, number: signal.Signals) -> None:
             (os.killpg if os.getpgid(process.pid) == process.pid else os.kill)(process.pid, number)
 
 
-def end_leftovers(process: Process | None) -> None:
-    """Kill whatever still carries the token (the process itself, and what it left behind); wait until it is gone."""
+def end_leftovers(process: Process | None, spare: Iterable[Process] = ()) -> None:
+    """Kill whatever still carries the token (the process itself, and what it left behind); wait until it is gone.
+
+    The processes of `spare` go on.
+    """
     if process is None:
         return
     give_up = time.monotonic() + _PATIENCE
-    while leftovers := _leftovers(process):
+    kept = {each.pid for each in spare if alive(each)}
+    while leftovers := [each for each in _leftovers(process) if each.pid not in kept]:
         for seen in leftovers:
             with suppress(psutil.NoSuchProcess):
                 seen.kill()

@@ -27,6 +27,22 @@ def test_settings_have_defaults() -> None:
         ({"slots": ["a", "a1"], "max_replicas": 12}, "too alike"),
         ({"env": {"A=B": "1"}}, "no environment variable"),
         ({"colour": "red"}, "colour"),
+        ({"balancer": {"answer_timeout": 0}}, "balancer.answer_timeout: Input should be greater than or equal to 0.01"),
+        (
+            {"balancer": {"stream_timeout": "2d"}},
+            "balancer.stream_timeout: Input should be less than or equal to 86400",
+        ),
+        (
+            {"balancer": {"keep_alive": "long"}},
+            "balancer.keep_alive: 'long' is no duration; write seconds",
+        ),
+        ({"balancer": {"connect_timeout": True}}, "balancer.connect_timeout"),
+        ({"balancer": {"timeout": 5}}, "balancer.timeout"),
+        ({"balancer": 30}, "balancer"),
+        ({"health_check": {"timeout": "11s"}}, "health_check.timeout: Input should be less than or equal to 10"),
+        ({"health_check": {"interval": "2m"}}, "health_check.interval: Input should be less than or equal to 60"),
+        ({"health_check": {"rise": 0}}, "health_check.rise: Input should be greater than or equal to 1"),
+        ({"health_check": {"fall": 11}}, "health_check.fall: Input should be less than or equal to 10"),
     ],
 )
 def test_bad_settings_are_refused(changes: dict[str, JsonValue], words: str) -> None:
@@ -34,6 +50,16 @@ def test_bad_settings_are_refused(changes: dict[str, JsonValue], words: str) -> 
         check_settings({"command": ["run"], "port": 8080, **changes})
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_how_long_is_waited_is_said_in_seconds_or_as_text() -> None:
+    waits: dict[str, JsonValue] = {
+        "balancer": {"answer_timeout": "10m"},
+        "health_check": {"timeout": "500ms", "fall": 3},
+    }
+    settings = check_settings({"command": ["run"], "port": 8080, **waits})
+    assert (settings.balancer.answer_timeout, settings.balancer.stream_timeout) == (600.0, 3600.0)
+    assert (settings.health_check.timeout, settings.health_check.interval, settings.health_check.fall) == (0.5, 0.2, 3)
 
 
 @pytest.mark.parametrize(("blue", "green"), [(1, 1), (3, 1), (4, 3), (1, 4), (32, 31)])

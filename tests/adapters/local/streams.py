@@ -1,0 +1,85 @@
+"""A component that streams, and clients that keep their connections open."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from release_management.adapters.local import haproxy
+from release_management.domain.orders import ProvisionSlot
+from tests.adapters.local.stand import Stand
+
+STREAM = "Accept: text/event-stream\r\n"
+TUNNEL = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+SILENCE = 1.5
+"""Longer than `answer_timeout` here."""
+
+
+class Streaming(Stand):
+    """A component that streams. Where its default is five minutes, it is half a second here."""
+
+    def command(self) -> list[JsonValue]:
+        return ["{python}", str(Path(__file__).with_name("streaming.py")), "{port}", str(self.journal), self.component]
+
+    def fall_ill(self, slot: str, how: str = "") -> None:
+        """What runs in the slot is no longer healthy; with `hang` it does not even say so."""
+        Path(f"{self.journal}.{slot}.ill").write_text(how)
+
+    def status_of(self, server: str) -> str:
+        """What HAProxy has found of an instance."""
+        return haproxy.table(self.socket())[server].status
+
+    def leaving(self) -> list[int | None]:
+        """The HAProxies that were replaced and may still have connections."""
+        return [each.pid for each in self.state().leaving]
+
+
+@contextmanager
+def asked(stand: Stand, path: str, headers: str = "", verb: str = "GET") -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", stand.port), timeout=10) as line:
+        line.sendall(f"{verb} {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode())
+        yield line
+
+
+def events(line: socket.socket, wanted: int) -> int:
+    """How many events came, until there were enough or the stream ended."""
+    got = b""
+    while got.count(b"data: here") < wanted and (chunk := line.recv(1000)):
+        got += chunk
+    return got.count(b"data: here")
+
+
+def is_closed(line: socket.socket) -> bool:
+    try:
+        return line.recv(1000) == b""
+    except ConnectionError:
+        return True
+
+
+@contextmanager
+def open_tunnel(stand: Stand) -> Iterator[socket.socket]:
+    with asked(stand, "/socket", TUNNEL) as line:
+        assert line.recv(1000).startswith(b"HTTP/1.1 101")
+        yield line
+
+
+def lives(line: socket.socket) -> bool:
+    try:
+        line.sendall(b"still there?")
+        return line.recv(100) == b"still there?"
+    except OSError:
+        return False
+
+
+def status(line: socket.socket) -> int:
+    """The status of the answer that comes; 0 where the connection is closed without one."""
+    head = line.recv(1000).split(b" ")
+    return int(head[1]) if len(head) > 1 else 0
+
+
+def change(stand: Stand, slot: str = "blue", version: str = "1.0.0", **balancer: JsonValue) -> None:
+    """Deploy the same again with other settings of the balancer."""
+    stand.settings["balancer"] = balancer
+    stand.do(ProvisionSlot(slot=slot, version=version, replicas=1))

@@ -1,0 +1,126 @@
+"""Slow answers, event streams, tunnels and uploads live as long as the component's settings say."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from release_management.domain.orders import RetireSlot
+from tests.adapters.component import gone_afterwards
+from tests.adapters.local.streams import (
+    SILENCE,
+    STREAM,
+    Streaming,
+    asked,
+    change,
+    events,
+    is_closed,
+    lives,
+    open_tunnel,
+    status,
+)
+
+
+@pytest.fixture
+def stand(tmp_path: Path) -> Iterator[Streaming]:
+    with gone_afterwards(Streaming(tmp_path)) as made:
+        made.settings["balancer"] = {"answer_timeout": 0.5, "stream_timeout": 30}
+        made.run_in("blue")
+        made.route(blue=100)
+        yield made
+
+
+def test_an_answer_may_take_as_long_as_the_component_says(stand: Streaming) -> None:
+    with asked(stand, f"/slow?seconds={SILENCE}") as line:
+        assert status(line) == 504
+    change(stand, answer_timeout=10)
+    with asked(stand, f"/slow?seconds={SILENCE}") as line:
+        assert status(line) == 200
+
+
+def test_an_event_stream_outlives_its_silences(stand: Streaming) -> None:
+    with asked(stand, f"/events?seconds={SILENCE}", STREAM) as line:
+        assert events(line, 3) == 3
+
+
+def test_a_stream_that_was_not_asked_for_as_one_is_an_answer_of_which_only_silence_counts(stand: Streaming) -> None:
+    with asked(stand, "/events?seconds=0.2") as line:
+        assert events(line, 6) >= 6
+    with asked(stand, f"/events?seconds={SILENCE}") as line:
+        assert events(line, 2) == 1
+
+
+def test_a_tunnel_outlives_its_silences(stand: Streaming) -> None:
+    with open_tunnel(stand) as line:
+        time.sleep(SILENCE)
+        assert lives(line)
+
+
+def test_a_silent_stream_and_a_silent_tunnel_end_when_the_component_says_so(stand: Streaming) -> None:
+    change(stand, answer_timeout=5, stream_timeout=0.5)
+    with asked(stand, "/events?seconds=20", STREAM) as line:
+        assert events(line, 2) == 1
+    with open_tunnel(stand) as line:
+        time.sleep(SILENCE)
+        assert not lives(line)
+
+
+def test_a_large_upload_takes_its_time(stand: Streaming) -> None:
+    size, pieces = 20_000_000, 20
+    with asked(stand, "/upload", f"Content-Length: {size}\r\n", "PUT") as line:
+        for _ in range(pieces):
+            line.sendall(b"x" * (size // pieces))
+            time.sleep(0.05)
+        assert line.recv(1000).endswith(b"20000000 bytes")
+
+
+def test_streams_live_while_shares_change(stand: Streaming) -> None:
+    stand.run_in("green", "2.0.0")
+    with open_tunnel(stand) as tunnel, asked(stand, "/events?seconds=0.2", STREAM) as line:
+        for share in (50, 0, 100):
+            stand.route(blue=share, green=100 - share)
+            assert events(line, 3) >= 3
+            assert lives(tunnel)
+
+
+def test_a_drain_waits_for_streams_until_its_grace_is_over_and_says_so(stand: Streaming) -> None:
+    stand.settings["stop_grace"] = 20
+    stand.run_in("green", "2.0.0")
+    with open_tunnel(stand) as tunnel:
+        stand.route(green=100)
+        began = time.monotonic()
+        with capture_logs() as logs:
+            stand.retire("blue")
+
+        assert 3 <= time.monotonic() - began < 8
+        assert is_closed(tunnel)
+    [said] = [each["reason"] for each in logs if each["event"] == "connections cut off"]
+    assert said == "blue1 is ended though 1 of its connections did not end within stop_grace, 3 s"
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_drain_ends_when_the_last_stream_has_ended(stand: Streaming, replaced: bool) -> None:
+    stand.settings["stop_grace"] = 20
+    stand.run_in("green", "2.0.0")
+    if not replaced:
+        change(stand, answer_timeout=10)
+    with open_tunnel(stand) as tunnel:
+        if replaced:
+            change(stand, answer_timeout=10)
+        stand.route(green=100)
+        order = stand.order(RetireSlot(slot="blue"))
+
+        async def retire() -> float:
+            retiring = asyncio.create_task(stand.local().carry_out(order))
+            await asyncio.sleep(1)
+            assert not retiring.done()
+            assert await asyncio.to_thread(lives, tunnel)
+            tunnel.close()
+            closed = time.monotonic()
+            assert (await retiring).result == "succeeded"
+            return time.monotonic() - closed
+
+        assert asyncio.run(retire()) < 10

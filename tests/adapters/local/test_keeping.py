@@ -179,6 +179,7 @@ def test_an_end_while_nobody_looked_is_no_failure(stand: Stand) -> None:
     order = stand.order(ProvisionSlot(slot="blue", version="1.0.0", replicas=1))
     with stand.victim(order, "none") as executor:
         assert executor.wait(20) == 0
+    until(lambda: len(stand.starts()) == 1)
     [pid] = stand.instance_pids()
     os.kill(pid, signal.SIGKILL)
     until(lambda: not stand.instance_pids())

@@ -26,6 +26,7 @@ from release_management.adapters.command.observing import Observed, ObservedSlot
 from release_management.adapters.command.settings import CommandSettings
 from release_management.adapters.local.settings import PLACEHOLDERS, Balancing, ComponentSettings, HealthCheck
 from release_management.adapters.nats import asyncapi, permissions, streams
+from release_management.adapters.targets.claims import Claims
 from release_management.cli.manifest import models as manifest
 from release_management.domain import orders, plan, record, registry
 from release_management.domain.compiler import compile_plan
@@ -178,6 +179,7 @@ def settings() -> str:
         yield from fields_table(Observed, "fields", "Observed")
         yield from ("", "### ObservedSlot", "", *doc(ObservedSlot).splitlines(), "")
         yield from fields_table(ObservedSlot, "fields", "ObservedSlot")
+        yield from ("### Claims", "", *doc(Claims).splitlines(), "", *fields_table(Claims, "fields", "Claims"))
         yield from ("## A target", "", *fields_table(Target, "fields", "target"))
         yield from ("## Tiers", "", "An environment's tier follows from its name unless it is given.", "")
         yield from ("| a word in the name | tier |", "|---|---|")

@@ -33,12 +33,12 @@ class RunningExecutor(Executor, Protocol):
 
 
 def _command(settings: Mapping[str, Any], routes: bool) -> Collection[str]:
-    command.check_settings(settings, routes)
-    return ()
+    return command.check_settings(settings, routes).claims.things
 
 
 def _local(settings: Mapping[str, Any], _: bool) -> Collection[str]:
-    return (f"port {local.check_settings(settings).port}",)
+    checked = local.check_settings(settings)
+    return dict.fromkeys((f"port {checked.port}", *checked.claims.things))
 
 
 EXECUTORS: Mapping[str, SettingsCheck] = {"command": _command, "local": _local}

@@ -63,6 +63,8 @@ def evolve(state: Pipeline, event: PipelineConfigured) -> Pipeline:
 
 def decide(command: ConfigurePipeline, state: Pipeline, environments: tuple[str, ...]) -> list[PipelineConfigured]:
     """Configure; `environments` are all that exist, in order. Each stage asks success in the stage before."""
+    if state.name:
+        check_owner(command.name, command.application, state.application)
     names = environments if command.stages is None else command.stages
     if not names:
         raise Refused(f"pipeline {command.name}: it has no stage; configure an environment first")
@@ -79,6 +81,15 @@ def decide(command: ConfigurePipeline, state: Pipeline, environments: tuple[str,
         name=command.name, application=command.application, stages=stages, label=command.label or state.label
     )
     return [] if evolve(state, event) == state else [event]
+
+
+def check_owner(name: str, application: str, owner: str) -> None:
+    """Refuse an application the pipeline of another one: its releases would walk that one's stages."""
+    if application != owner:
+        raise Refused(
+            f"pipeline {name}: that name is taken by the pipeline of application {owner}; "
+            f"give the one of application {application} another"
+        )
 
 
 def walked(stages: tuple[Stage, ...], pipeline: Pipeline, environments: tuple[str, ...]) -> tuple[Stage, ...]:

@@ -10,7 +10,17 @@ from typing import Any, ClassVar, get_args
 
 from pydantic import ValidationError
 
-from release_management.domain import approval, environment, estate, incident, pipeline, place, policy, release
+from release_management.domain import (
+    approval,
+    environment,
+    estate,
+    holdings,
+    incident,
+    pipeline,
+    place,
+    policy,
+    release,
+)
 from release_management.domain.deployment import events as deployment
 from release_management.domain.record import DATA, Envelope, Event, Recorded, UnreadableRecordError
 from release_management.domain.words import ActorId, Fact, Id, Line, Name, Personal, explain
@@ -46,6 +56,7 @@ FACTS: Mapping[str, type[Fact]] = {
     for union in (
         environment.EnvironmentEvent,
         estate.EstateEvent,
+        holdings.HoldingsChanged,
         pipeline.PipelineConfigured,
         policy.PolicyEvent,
         release.ReleaseEvent,

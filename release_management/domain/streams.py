@@ -3,13 +3,24 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from release_management.domain import approval, environment, estate, incident, pipeline, place, policy, release
+from release_management.domain import (
+    approval,
+    environment,
+    estate,
+    holdings,
+    incident,
+    pipeline,
+    place,
+    policy,
+    release,
+)
 from release_management.domain.deployment import state as deployment
 from release_management.domain.words import Fact
 
 AGGREGATES: Mapping[str, tuple[Callable[[], Any], Callable[[Any, Any], Any]]] = {
     "environment": (environment.Environment, environment.evolve),
     "estate": (estate.Estate, estate.evolve),
+    "holdings": (holdings.Holdings, holdings.evolve),
     "place": (place.Place, place.evolve),
     "pipeline": (pipeline.Pipeline, pipeline.evolve),
     "policy": (policy.Policy, policy.evolve),

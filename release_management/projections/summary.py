@@ -1,6 +1,16 @@
 """One plain English line per fact, for a person who reads the trail. Names of people never stand in it."""
 
-from release_management.domain import approval, environment, estate, incident, pipeline, place, policy, release
+from release_management.domain import (
+    approval,
+    environment,
+    estate,
+    holdings,
+    incident,
+    pipeline,
+    place,
+    policy,
+    release,
+)
 from release_management.domain.deployment import events as deployment
 from release_management.domain.registry import CommandRefused
 from release_management.domain.words import Fact
@@ -225,6 +235,8 @@ def _configured(fact: Fact) -> str:
             return f"environment {name} exists, at place {order}"
         case estate.EnvironmentUnlisted(environment=name):
             return f"environment {name} is retired"
+        case holdings.HoldingsChanged(component=component, application=application, target=target, things=things):
+            return f"{component} of {application} on {target} holds {', '.join(things) or 'nothing any more'}"
         case pipeline.PipelineConfigured(name=name, stages=stages):
             return f"pipeline {name}: {' → '.join(stage.environment for stage in stages)}"
         case policy.PolicyStrategyConfigured(strategy=strategy):

@@ -7,6 +7,8 @@ from release_management.domain.approval import Approval
 from release_management.domain.deployment.state import Deployment
 from release_management.domain.environment import Environment
 from release_management.domain.estate import STREAM, Estate
+from release_management.domain.holdings import STREAM as HOLDINGS
+from release_management.domain.holdings import Holdings
 from release_management.domain.pipeline import Pipeline
 from release_management.domain.place import Place
 from release_management.domain.place import stream as place_stream
@@ -73,6 +75,10 @@ class Desk:
     def estate(self) -> Estate:
         """Which environments exist."""
         return cast(Estate, self.read(STREAM))
+
+    def holdings(self) -> Holdings:
+        """What each component has of what its executor has once."""
+        return cast(Holdings, self.read(HOLDINGS))
 
     def environment(self, name: str) -> Environment:
         """An environment that exists. Raises `Refused`."""

@@ -50,6 +50,7 @@ from release_management.domain.environment import (
     TargetConfigured,
 )
 from release_management.domain.estate import EnvironmentListed, EnvironmentUnlisted
+from release_management.domain.holdings import HoldingsChanged
 from release_management.domain.incident import IncidentAttributed, IncidentOpened, IncidentResolved
 from release_management.domain.orders import ProvisionSlot, RouteSlots
 from release_management.domain.pipeline import PipelineConfigured, Stage
@@ -158,6 +159,17 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
     ("environment:production", Retired(target="eu")),
     ("estate:main", EnvironmentListed(environment="production", order=3)),
     ("estate:main", EnvironmentUnlisted(environment="production")),
+    (
+        "holdings:main",
+        HoldingsChanged(
+            environment="production",
+            application="shop",
+            target="main",
+            component="web",
+            executor="local",
+            things=("port 8080",),
+        ),
+    ),
     (
         "pipeline:main",
         PipelineConfigured(

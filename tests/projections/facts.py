@@ -1,6 +1,16 @@
 """One of each fact."""
 
-from release_management.domain import approval, environment, estate, incident, pipeline, place, policy, release
+from release_management.domain import (
+    approval,
+    environment,
+    estate,
+    holdings,
+    incident,
+    pipeline,
+    place,
+    policy,
+    release,
+)
 from release_management.domain.deployment import events as deployment
 from release_management.domain.orders import RetireSlot
 from release_management.domain.registry import CommandRefused
@@ -30,6 +40,7 @@ SAMPLES: tuple[Fact, ...] = (
     environment.Retired(),
     estate.EnvironmentListed(environment="dev", order=1),
     estate.EnvironmentUnlisted(environment="dev"),
+    holdings.HoldingsChanged(environment="dev", application="shop", target="main", component="web", executor="local"),
     pipeline.PipelineConfigured(name="main", application="shop", stages=(pipeline.Stage(environment="dev"),)),
     policy.PolicyStrategyConfigured(strategy="canary"),
     policy.PolicyTriggersConfigured(

@@ -100,3 +100,18 @@ def test_what_was_declared_for_any_application_is_still_so(office: Office) -> No
 
     assert ports(office, deployment) == {8080}
     assert "applications" not in office.records("environment.target_configured")[0]["data"]["target"]
+
+
+@on_both_stores
+def test_a_pipeline_of_another_application_is_refused_naming_it(office: Office) -> None:
+    configure(office)
+    office.do("pipeline.configure", {"application": "shop", "name": "Main Pipeline", "stages": ["staging"]})
+
+    refused = office.ask("pipeline.configure", {"application": "desk", "name": "main_pipeline", "stages": ["staging"]})
+
+    assert refused.reason == (
+        "pipeline main-pipeline: that name is taken by the pipeline of application shop; give the one of application "
+        "desk another"
+    )
+    office.do("pipeline.configure", {"application": "desk", "name": "desk", "stages": ["staging"]})
+    assert office.do("pipeline.configure", {"application": "shop", "name": "Main Pipeline", "stages": ["staging"]})

@@ -130,7 +130,8 @@ def looked_again(works: Works, office: Office) -> Callable[[], bool]:
 
     def seen() -> bool:
         if not asked:
-            asked.append(office.deploy(office.release("9.0.0", probe)))
+            office.environment(probe)
+            asked.append(office.deploy(office.release("9.0.0", probe), probe))
         # An item that is out is carried out with all the others of the same look.
         return any(order.application == probe for order, _ in works.orders.sent)
 
@@ -353,7 +354,8 @@ def test_a_full_stream_of_orders_stops_no_deadline(office: Office, works: Works)
 
 
 def test_one_question_that_the_gateway_cannot_answer_does_not_hold_up_the_others(office: Office, works: Works) -> None:
-    first, second = office.deploy("shop@1.0.0"), office.deploy(office.release("1.0.0", "blog"))
+    office.environment("blogs")
+    first, second = office.deploy("shop@1.0.0"), office.deploy(office.release("1.0.0", "blog"), "blogs")
     office.clock.advance(3600)
     works.asked.unanswered = first
 
@@ -364,7 +366,8 @@ def test_one_question_that_the_gateway_cannot_answer_does_not_hold_up_the_others
 
 def test_nothing_more_is_tried_in_vain_while_the_bus_is_away(office: Office, works: Works) -> None:
     office.deploy("shop@1.0.0")
-    office.deploy(office.release("1.0.0", "blog"))
+    office.environment("blogs")
+    office.deploy(office.release("1.0.0", "blog"), "blogs")
     works.orders.away = 1
 
     works.during(lambda: works.orders.away == 0)

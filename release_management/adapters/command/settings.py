@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, ValidationError
 
+from release_management.adapters.targets.claims import Claims
 from release_management.adapters.targets.variables import check_environment
 from release_management.domain.deployment.decide import ORDER_SECONDS
 from release_management.domain.words import Name, Replicas, Seconds, Value, explain
@@ -46,6 +47,7 @@ class CommandSettings(Value):
     shifts traffic. A program that has not ended after `timeout` is ended, with all that it has started: SIGTERM, and
     SIGKILL after `stop_grace`. `cwd` defaults to the executor's own. `observe`, where there is one, is run every
     `observe_interval` to say how the component is, and may take `observe_timeout`; without it that is unknown.
+    `claims` is what its programs have for this component alone.
     """
 
     commands: dict[Verb, Argv]
@@ -57,6 +59,7 @@ class CommandSettings(Value):
     replicas: Replicas = 1
     env: Annotated[dict[str, str], AfterValidator(_environment)] = {}
     cwd: str | None = None
+    claims: Claims = Claims()
 
 
 def check_settings(raw: Mapping[str, JsonValue], routes: bool = True) -> CommandSettings:

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, JsonValue, ValidationError, model_validator
 
+from release_management.adapters.targets.claims import Claims
 from release_management.adapters.targets.variables import check_environment
 from release_management.domain.words import Name, Seconds, Value, explain, seconds
 
@@ -49,7 +50,7 @@ class ComponentSettings(Value):
     127.0.0.1:`port`. `health` is the path that answers 2xx or 3xx when an instance is healthy. `stop_grace` is how
     long requests and streams may take to finish, and how long an instance may take to end, before it is killed. `cwd`
     defaults to the executor's own. `balancer` and `health_check` say how patient HAProxy is; they are changed without
-    cutting a connection.
+    cutting a connection. `claims` is what no other component may have; `port` is claimed by itself.
     """
 
     command: Annotated[list[str], Field(min_length=1)]
@@ -63,6 +64,7 @@ class ComponentSettings(Value):
     health_check: HealthCheck = HealthCheck()
     env: dict[str, str] = {}
     cwd: str | None = None
+    claims: Claims = Claims()
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

@@ -24,8 +24,10 @@ def changed_pipelines(
             reason = f"application {part.application} walks the pipeline {other} already; state one for each"
             raise file.refusal(("pipelines", name), reason)
         stages = _stages(name, part, file, environments)
-        commands = (("pipeline.configure", {"name": name, **part.model_dump(mode="json", exclude_none=True)}),)
         row = there.get(name)
+        if row is not None:
+            _check_owner(name, part, file, row)
+        commands = (("pipeline.configure", {"name": name, **part.model_dump(mode="json", exclude_none=True)}),)
         if row is None:
             said = f"{part.application} walks {' → '.join(stages)}"
             yield Change("+", "pipeline", name, (said,), commands)
@@ -39,6 +41,13 @@ def changed_pipelines(
         after = {"label": part.label or row["label"], "application": part.application, "stages": stages, "chosen": name}
         if details := differences(before, after):
             yield Change("~", "pipeline", name, details, commands)
+
+
+def _check_owner(name: str, part: PipelinePart, file: YamlFile, row: Row) -> None:
+    try:
+        pipelines.check_owner(name, part.application, row["application"])
+    except Refused as refused:
+        raise file.refusal(("pipelines", name), refused.reason) from None
 
 
 def _stages(name: str, part: PipelinePart, file: YamlFile, environments: tuple[str, ...]) -> list[str]:

@@ -10,6 +10,7 @@ from release_management.domain.deployment import decide
 from release_management.domain.deployment.events import (
     DeploymentEvent,
     DeploymentPaused,
+    DeploymentStarted,
     DeploymentStepStarted,
     DeploymentStepSucceeded,
     DeploymentSucceeded,
@@ -33,6 +34,7 @@ from release_management.domain.place import (
 )
 from release_management.domain.plan import Promote, Provision, Retire, Route
 from release_management.domain.release import ReleaseSucceeded, ReleaseWithdrawn
+from release_management.services.decisions import holding
 from release_management.services.desk import Desk
 
 _NEVER_BEGUN: Mapping[Phase, str] = {
@@ -59,7 +61,10 @@ def record(desk: Desk, id: str, facts: Sequence[DeploymentEvent], fence: int | N
             _stand(desk, state, fact, fence)
         elif isinstance(fact, DeploymentSucceeded):
             _succeed(desk, state)
+        elif isinstance(fact, DeploymentStarted):
+            holding.begin(desk, state)
         if state.ended:
+            holding.end(desk, state)
             for target, component, slot in doubted(state):
                 _write(desk, state, target, [PlaceSlotDoubted(deployment=id, component=component, slot=slot)])
             for target in state.targets:

@@ -20,6 +20,7 @@ from release_management.domain.planning import Desired, Draft, choose, draft
 from release_management.domain.release import Release, ReleaseDeploymentPlanned
 from release_management.domain.strategies import StrategyName, parse_options
 from release_management.domain.words import Refused
+from release_management.services.decisions import holding
 from release_management.services.decisions.consequences import record
 from release_management.services.desk import Desk
 
@@ -157,7 +158,9 @@ def compile_now(
     there = [each for each in returns or () if each.target in where.targets]
     desired = None if returns is None else [_desired(desk, each) for each in there]
     standing = places(desk, where, release.application)
-    return draft(release, where, standing, chosen, merged, desired, redeploys=redeploys)
+    drafted = draft(release, where, standing, chosen, merged, desired, redeploys=redeploys)
+    holding.check(desk, environment, release.application, drafted.bindings)
+    return drafted
 
 
 def _desired(desk: Desk, returning: Return) -> Desired:

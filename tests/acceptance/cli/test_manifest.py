@@ -516,3 +516,16 @@ def test_applying_says_where_a_tier_comes_from_that_nobody_stated(relman: Types,
     assert shown == {"pre-prod": "name", "prod2": "name", "eu": "default", "live": None}
     assert "pre-prod (pre-prod, staging by its name)" in relman("env", "show", "pre-prod").out
     assert "eu (eu, development, as its name says no tier)" in relman("env", "show", "eu").out
+
+
+def test_a_pipeline_of_another_application_is_not_taken_away(relman: Types, tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text("environments: {staging: {}}\npipelines:\n  main: {application: shop}\n")
+    (tmp_path / "desk.yaml").write_text("pipelines:\n  Main: {application: desk}\n")
+    assert relman("apply", "shop.yaml").code == 0
+
+    for answer in (relman("apply", "desk.yaml", "--dry-run"), relman("apply", "desk.yaml")):
+        assert answer.code == 1
+        assert (
+            "line 2: pipelines.Main: pipeline main: that name is taken by the pipeline of application shop; give the "
+            "one of application desk another"
+        ) in answer.err

@@ -48,6 +48,10 @@ def test_the_other_verbs_are_always_needed(verb: str) -> None:
         ({"replicas": 0}, "replicas"),
         ({"env": {"A=B": "1"}}, "no environment variable"),
         ({"colour": "red"}, "colour"),
+        ({"claims": {"ports": [0]}}, "claims.ports"),
+        ({"claims": {"paths": ["srv/shop"]}}, "begins nowhere; write it from the root, such as /srv/shop"),
+        ({"claims": {"names": [""]}}, "claims.names"),
+        ({"claims": {"hosts": ["a"]}}, "claims.hosts"),
     ],
 )
 def test_bad_settings_are_refused(changes: dict[str, Any], words: str) -> None:

@@ -1,0 +1,102 @@
+"""Holdings: what an executor has only once, such as a port, and which component has it. The one stream `holdings:main`.
+
+A component has it from the start of the deployment that brings it until a deployment has ended that takes it away.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from release_management.domain.words import Fact, Line, Name
+
+STREAM = "holdings:main"
+Holder = str
+"""`environment/application/target/component`."""
+Thing = str
+"""`executor: what it has once`, in words."""
+
+# Events
+
+
+class HoldingsChanged(Fact):
+    """The component has these things of its executor from now on, and no others; none: it holds nothing any more."""
+
+    NAME: ClassVar[str] = "holdings.changed"
+    environment: Name
+    application: Name
+    target: Name
+    component: Name
+    executor: Name
+    things: tuple[Line, ...] = ()
+
+
+# State
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What each component holds."""
+
+    things: Mapping[Holder, frozenset[Thing]] = field(default_factory=dict)
+
+    def held(self, holder: Holder, executor: str) -> frozenset[str]:
+        """What a component has of an executor."""
+        prefix = thing_of(executor, "")
+        return frozenset(
+            thing.removeprefix(prefix) for thing in self.things.get(holder, ()) if thing.startswith(prefix)
+        )
+
+    def holders(self) -> dict[Thing, tuple[Holder, ...]]:
+        """Who has each thing; one, unless something went wrong."""
+        found: dict[Thing, tuple[Holder, ...]] = {}
+        for holder, things in self.things.items():
+            for thing in things:
+                found[thing] = (*found.get(thing, ()), holder)
+        return found
+
+
+def holder_of(environment: str, application: str, target: str, component: str) -> Holder:
+    """A component at its place."""
+    return "/".join((environment, application, target, component))
+
+
+def thing_of(executor: str, thing: str) -> Thing:
+    """Something of an executor."""
+    return f"{executor}: {thing}"
+
+
+def describe(holder: Holder) -> str:
+    """A component at its place, for a person."""
+    environment, application, target, component = holder.split("/")
+    return f"component {component} of {application} on target {target} of environment {environment}"
+
+
+def evolve(state: Holdings, event: HoldingsChanged) -> Holdings:
+    """Apply one fact."""
+    holder = holder_of(event.environment, event.application, event.target, event.component)
+    of_others = {
+        thing for thing in state.things.get(holder, frozenset()) if not thing.startswith(thing_of(event.executor, ""))
+    }
+    held = frozenset(of_others | {thing_of(event.executor, thing) for thing in event.things})
+    things = {each: other for each, other in state.things.items() if each != holder}
+    return replace(state, things={**things, holder: held} if held else things)
+
+
+# Decisions
+
+
+def hold(state: Holdings, holder: Holder, executor: str, things: Collection[str]) -> list[HoldingsChanged]:
+    """Have the component hold exactly these things of the executor."""
+    if state.held(holder, executor) == set(things):
+        return []
+    environment, application, target, component = holder.split("/")
+    return [
+        HoldingsChanged(
+            environment=environment,
+            application=application,
+            target=target,
+            component=component,
+            executor=executor,
+            things=tuple(sorted(things)),
+        )
+    ]

@@ -282,11 +282,14 @@ class World:
                 )
                 for slot, (version, replicas) in seat.running.items()
             ]
-            self.wish(partial(decide.notice, self.state, target, component, slots, self.now))
+            self.wish(partial(self._notice, target, component, slots))
         if self.state.phase in (Phase.PAUSED, Phase.BAKING):
             for bound in self.bindings:
                 ill = self.seats[bound.target, bound.component].ill
                 assert bound.candidate is None or bound.candidate_slot not in ill, "it waits beside what is not well"
+
+    def _notice(self, target: str, component: str, slots: list[SeenSlot]) -> list[DeploymentEvent]:
+        return decide.notice(self.state, target, component, slots, self.now)
 
     def fall_ill(self, which: int) -> None:
         """What runs in a slot is not well any more, or is well again."""

@@ -53,6 +53,7 @@ defaults
   timeout http-keep-alive {keep_alive}ms
   retries 3
   option redispatch 1
+  option abortonclose
   option http-server-close
 frontend clients
 {binds}

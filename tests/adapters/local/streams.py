@@ -31,6 +31,10 @@ class Streaming(Stand):
         """What HAProxy has found of an instance."""
         return haproxy.table(self.socket())[server].status
 
+    def sessions_of(self, server: str) -> int:
+        """How many connections HAProxy has to an instance."""
+        return haproxy.table(self.socket())[server].sessions
+
     def leaving(self) -> list[int | None]:
         """The HAProxies that were replaced and may still have connections."""
         return [each.pid for each in self.state().leaving]

@@ -9,10 +9,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from release_management.domain.orders import RetireSlot
-from tests.adapters.component import gone_afterwards
+from tests.adapters.component import gone_afterwards, until
 from tests.adapters.local.streams import (
     SILENCE,
     STREAM,
+    TUNNEL,
     Streaming,
     asked,
     change,
@@ -66,6 +67,16 @@ def test_a_silent_stream_and_a_silent_tunnel_end_when_the_component_says_so(stan
     with open_tunnel(stand) as line:
         time.sleep(SILENCE)
         assert not lives(line)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"), [("/slow?seconds=20", ""), ("/events?seconds=20", STREAM), ("/socket", TUNNEL)]
+)
+def test_an_instance_is_rid_of_a_client_that_has_left(stand: Streaming, path: str, headers: str) -> None:
+    change(stand, answer_timeout=30, stream_timeout=30)
+    with asked(stand, path, headers):
+        until(lambda: stand.sessions_of("blue1") == 1)
+    until(lambda: stand.sessions_of("blue1") == 0, within=3)
 
 
 def test_a_large_upload_takes_its_time(stand: Streaming) -> None:

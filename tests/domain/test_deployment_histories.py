@@ -54,3 +54,17 @@ def test_what_broke_off_while_it_was_stopped_is_started_before_a_way_back_relies
 
     assert known.state.phase is Phase.ROLLED_BACK
     known.check_end()
+
+
+def test_where_the_old_version_was_not_touched_since_the_new_one_is_not_well_there_is_a_way_back() -> None:
+    known = world({"api": stable("api", "blue")}, Target(slots=SLOTS, routes="none", components={"api": {}}))
+    known.begin(DEPLOYMENT, "rolling", {})
+    known.deliver_order(0, "done", keep=False)
+    known.deliver_report(0, keep=False)
+    known.deliver_order(0, "done", keep=False)
+    known.seats["main", "api"].ill.add("green")
+
+    known.finish("honest")
+
+    assert known.state.phase is Phase.ROLLED_BACK
+    known.check_end()

@@ -146,16 +146,17 @@ class World:
         ended = self.state.ended
         facts = _decided(decision)
         assert not (ended and facts), f"an ended deployment moved: {facts}"
-        was_settled = settled(self.state) if self.state.plan else False
+        state = self.state
         self._record(facts)
         again = _decided(decision)
         assert again == [], f"the same wish again recorded {again}"
         for fact in facts:
             if isinstance(fact, DeploymentHalted):
-                assert self.state.plan is not None
-                assert was_settled or not self.state.plan.reversible, "halted where there was a way back"
+                assert state.plan is not None
+                assert settled(state) or not state.plan.reversible, "halted where there was a way back"
             if isinstance(fact, DeploymentAborting):
-                assert not was_settled, "went back after the old version had begun to go"
+                assert not settled(state), "went back after the old version had begun to go"
+            state = evolve(state, fact)
         return facts
 
     def _record(self, facts: Iterable[DeploymentEvent]) -> None:

@@ -1,5 +1,6 @@
 """`relman init`."""
 
+import re
 import socket
 from importlib.resources import files
 from pathlib import Path
@@ -26,8 +27,8 @@ def register(app: typer.Typer) -> None:
 
         path = Path(FILE)
         text = files("release_management.cli").joinpath("starter.yaml").read_text()
-        for port, free in zip(PORTS, _free_ports(len(PORTS)), strict=True):
-            text = text.replace(str(port), str(free))
+        ports = dict(zip(map(str, PORTS), map(str, _free_ports(len(PORTS))), strict=True))
+        text = re.sub("|".join(ports), lambda found: ports[found[0]], text)
         try:
             with path.open("x") as written:
                 written.write(text)

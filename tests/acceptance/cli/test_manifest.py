@@ -1,5 +1,8 @@
 """The file that `relman apply` takes: what it states, what is refused and where, what it would change."""
 
+import re
+import socket
+from contextlib import suppress
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
@@ -307,6 +310,17 @@ def test_everything_is_checked_before_anything_is_changed(relman: Types, tmp_pat
     assert answer.code == 1
     assert "they belong to no strategy" in answer.json["error"]["reason"]
     assert relman("audit", "log", "--json").json == []
+
+
+def test_a_first_file_has_ports_of_its_own_though_the_usual_ones_are_taken(relman: Types) -> None:
+    with socket.socket() as taken:
+        with suppress(OSError):  # another has it already
+            taken.bind(("127.0.0.1", 18080))
+            taken.listen()
+        assert relman("init").code == 0
+    ports = re.findall(r"\bport: (\d+)", Path("relman.yaml").read_text())
+    assert len(set(ports)) == 2
+    assert "18080" not in ports
 
 
 def test_the_difference_is_shown_and_applied_once(relman: Types, tmp_path: Path) -> None:

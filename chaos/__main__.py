@@ -98,9 +98,10 @@ def compare(folder: Path, seed: int, blows: int, postgres: bool) -> int:
     began = time.monotonic()
     with progress() as bar, contextlib.ExitStack() as stack:
         task = bar.add_task("blows", total=blows)
-        store = stack.enter_context(PostgresServer()).new_database() if postgres else None
-        world = law(folder, seed, blows, store, lambda done: bar.update(task, completed=done))
+        databases = stack.enter_context(PostgresServer()) if postgres else None
+        world = law(folder, seed, blows, databases, lambda done: bar.update(task, completed=done))
     print(", ".join(f"{name} {count}" for name, count in sorted(world.done.items())))
+    print(f"the screen came to say: {', '.join(f'{name} {count}' for name, count in sorted(world.seen.items()))}")
     for fault in world.faults:
         print(f"✗ {fault}")
     mark = "✗" if world.faults else "✔"

@@ -1,131 +1,108 @@
 """`make chaos ARGS=--seen`: what `env show` says is compared with what requests and the process table say.
 
-An installation runs in this process. Blow after blow changes what runs: processes are killed or hang, balancers die or
-lose their port, versions are deployed, the installation is stopped and started, or put back from a backup. After each
-one the screen must agree with the world, and meanwhile it may never call well for longer than five seconds what does
-not serve. Alarms are held for two seconds at most here; that longer ones end as well is a law of
-`tests/domain/test_damping.py`.
+Blow after blow changes what runs: processes are killed or hang, balancers die or lose their port, versions are
+deployed, the installation is stopped, killed and started, or put back from a backup. After each one the screen must
+agree with the world, and meanwhile it may never call well for longer than five seconds what does not serve. Alarms are
+held for two seconds at most here; that longer ones end as well is a law of `tests/domain/test_damping.py`.
 """
 
-import json
 import random
-import shutil
+import socket
 import time
-import urllib.request
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from release_management import ReleaseManager
-from release_management.adapters.local import converge, haproxy
+from chaos.owned import Owned
+from chaos.owner import APPLICATION
+from chaos.screen import Said, Screen, agrees
+from chaos.witness import Truth, Witness
+from release_management.adapters.local import haproxy
 from release_management.adapters.local.ports import free_port
 from release_management.adapters.local.state import Folder
-from release_management.domain import damping
+from tests.servers.postgres import Databases
 
 ENVIRONMENT = "production"
-APPLICATION = "shop"
 REPLICAS: Mapping[str, int] = {"web": 1, "api": 2}
 SCREEN_SECONDS = 5.0
 """For no longer may the screen call well what does not serve."""
 PATIENCE_SECONDS = 40.0
-LONGEST_SECONDS = 2.0
-REQUESTS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """A component by requests to its port and by the process table: the versions that answered, how many live."""
-
-    answers: frozenset[str]
-    living: int
-
-    @property
-    def serves(self) -> bool:
-        """Whether every request was answered."""
-        return bool(self.answers) and "" not in self.answers
+DEPLOY_SECONDS = 120.0
+RECOVERIES = 0.25
+"""After so many of the blows it is waited until all is well again; the others meet what the one before has left."""
+Blow = Callable[["World"], bool]
+"""Whether it hit anything."""
 
 
 class World:
-    """The installation, and what can happen to it. `store` is a database's URL, or None for files."""
+    """The installation, and what can happen to it."""
 
-    def __init__(self, folder: Path, seed: int, store: str | None = None) -> None:
+    def __init__(self, folder: Path, seed: int, databases: Databases | None = None) -> None:
         self.folder = folder
-        self.data = folder / "data"
         self.faults: list[str] = []
         self.done: Counter[str] = Counter()
-        self._store = store
         self._random = random.Random(seed)
         self._ports = {component: free_port(()) for component in REPLICAS}
         self._versions = iter(f"1.{number}.0" for number in range(10_000))
         self._relapse: dict[str, float] = {}
-        self._manager = self._open()
+        self._screen = Screen()
+        self._witness = Witness(folder.name, self._ports)
+        self._installed = Owned(folder, databases)
 
-    def _open(self) -> ReleaseManager:
-        return ReleaseManager(APPLICATION, data=str(self.data), store=self._store, actor="alice")
+    @property
+    def seen(self) -> Counter[str]:
+        """How often the screen came to say which condition."""
+        return self._screen.seen
 
     def begin(self) -> None:
         """Deploy a first version of everything."""
+        self._installed.start()
         components = {component: self._settings(component, replicas) for component, replicas in REPLICAS.items()}
-        target = {"main": {"components": components}}
-        self._manager.configure_environments(
-            {ENVIRONMENT: {"tier": "testing", "targets": target}},
-        )
-        self._manager.configure_deployment_strategy(
+        targets = {"main": {"components": components}}
+        manager = self._installed.manager
+        manager.configure_environments({ENVIRONMENT: {"tier": "testing", "targets": targets}})
+        manager.configure_deployment_strategy(
             "rolling", {"scale_down_delay": 0, "abort_scale_down_delay": 0}, environment=ENVIRONMENT
         )
         self.deploy()
+        self.agree("the first deployment")
 
     def _settings(self, component: str, replicas: int) -> dict[str, Any]:
         command = ["{python}", "-m", "release_management.sample", "--port", "{port}", "--version", "{version}"]
-        marked = [*command, "--component", f"{self.folder.name}-{component}"]
+        marked = [*command, "--component", self._witness.name(component)]
         port = self._ports[component]
         return {"command": marked, "port": port, "health": "/health", "replicas": replicas, "stop_grace": 1}
 
-    # Blows
+    def strike(self, blow: Blow | None = None) -> None:
+        """One blow that hits something, else drawn at random, and the comparison that follows it."""
+        while not (struck := blow or self._draw())(self):
+            time.sleep(0.1)
+        self.done[struck.__name__] += 1
+        self.agree(struck.__name__)
+        if self._random.random() < RECOVERIES:
+            self.agree(f"the recovery from {struck.__name__}", well=True)
 
-    def strike(self) -> str:
-        """One blow, drawn at random; its name."""
-        blows: list[tuple[int, Callable[[], None]]] = [
-            (6, self.kill_an_instance),
-            (2, self.kill_them_all),
-            (2, self.hang),
-            (2, self.kill_the_balancer),
-            (2, self.close_the_port),
-            (2, self.change_weights),
-            (2, self.deploy),
-            (1, self.restart),
-            (1, self.restore),
-        ]
-        blow = self._random.choices([blow for _, blow in blows], [weight for weight, _ in blows])[0]
-        blow()
-        self.done[blow.__name__] += 1
-        return blow.__name__
+    def _draw(self) -> Blow:
+        return self._random.choices(list(BLOWS), list(BLOWS.values()))[0]
 
-    def deploy(self) -> None:
-        """Another version of everything."""
-        version = next(self._versions)
-        release = self._manager.create_release(version, list(REPLICAS))
-        self._manager.wait(self._manager.deploy(release, ENVIRONMENT), 120)
+    # Blows on what runs
 
-    def kill_an_instance(self) -> None:
+    def kill_an_instance(self) -> bool:
         """kill -9 of one process."""
-        for process in self._processes(self._component())[:1]:
-            _kill(process)
+        return self._kill(self._witness.processes(self._component())[:1])
 
-    def kill_them_all(self) -> None:
+    def kill_them_all(self) -> bool:
         """kill -9 of all processes of a component."""
-        for process in self._processes(self._component()):
-            _kill(process)
+        return self._kill(self._witness.processes(self._component()))
 
-    def hang(self) -> None:
+    def hang(self) -> bool:
         """All processes of a component are stopped until the screen has said so."""
         component = self._component()
-        stopped = self._processes(component)
+        stopped = self._witness.processes(component)
         for process in stopped:
             with suppress(psutil.Error):
                 process.suspend()
@@ -135,163 +112,195 @@ class World:
             for process in stopped:
                 with suppress(psutil.Error):
                     process.resume()
+        return bool(stopped)
 
-    def kill_the_balancer(self) -> None:
+    def kill_the_balancer(self) -> bool:
         """kill -9 of a component's HAProxy."""
-        balancer = self._folder(self._component()).load().balancer
-        if balancer is not None and balancer.process.pid is not None:
-            with suppress(psutil.Error):
-                _kill(psutil.Process(balancer.process.pid))
+        return self._kill_balancer(self._component())
 
-    def close_the_port(self) -> None:
+    def close_the_port(self) -> bool:
         """A component's HAProxy lives, but no longer listens."""
-        self._tell_balancer("shutdown frontend clients")
+        return self._tell_balancer("shutdown frontend clients")
 
-    def change_weights(self) -> None:
+    def take_the_port(self) -> bool:
+        """A component's HAProxy dies, and another program has its port until the screen has said so."""
+        component = self._component()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            self._kill_balancer(component)
+            with suppress(OSError), socket.create_server(("127.0.0.1", self._ports[component])):
+                self.agree(f"the loss of the port of {component}")
+                return True
+        return False
+
+    def change_weights(self) -> bool:
         """Somebody takes a server out of a component's HAProxy by hand."""
-        self._tell_balancer("set server be/blue1 state maint; set server be/green1 state maint")
+        return self._tell_balancer("set server be/blue1 state maint; set server be/green1 state maint")
 
-    def restart(self) -> None:
-        """A clean stop, and a start. While it does not run the screen knows nothing."""
-        self._manager.close()
-        self._manager = self._open()
-        self._expect_unknown("before it was started again")
-        self._manager._backend.start_road()
+    # Blows on the installation
 
-    def restore(self) -> None:
-        """The folder is put back as it was; what ran then does not run any more."""
-        self._manager.close()
-        if self._store is None:
-            backup = self.folder / "backup"
-            shutil.copytree(self.data, backup)
-            shutil.rmtree(self.data)
-            backup.rename(self.data)
-        self._manager = self._open()
+    def deploy(self) -> bool:
+        """Another version of everything."""
+        self._await_success(self._begin_deployment())
+        return True
+
+    def restart(self) -> bool:
+        """A clean stop, a backup, and a start. While it does not run the screen knows nothing."""
+        self._installed.stop()
+        self._expect_unknown("while nothing runs")
+        self._installed.back_up()
+        self._start()
+        return True
+
+    def restore(self) -> bool:
+        """It is put back as it was at the last backup; what ran then does not run any more."""
+        self._installed.stop()
+        if not self._installed.has_backup:
+            self._installed.back_up()
+        self._installed.put_back()
         self._expect_unknown("in a restored folder")
-        self._manager._backend.start_road()
+        self._start()
+        return True
+
+    def crash(self) -> bool:
+        """kill -9 of the installation; what it had deployed goes on running."""
+        self._installed.crash()
+        self._expect_unknown("after a crash")
+        self._start()
+        return True
+
+    def crash_while_deploying(self) -> bool:
+        """kill -9 of the installation in the middle of a deployment, which then goes on."""
+        deployment = self._begin_deployment()
+        time.sleep(self._random.uniform(0.0, 2.0))
+        self.crash()
+        self._await_success(deployment)
+        return True
+
+    def _start(self) -> None:
+        self._installed.start()
+        self._relapse.clear()
+
+    def _begin_deployment(self) -> str:
+        manager = self._installed.manager
+        release = manager.create_release(next(self._versions), list(REPLICAS))
+        return manager.deploy(release, ENVIRONMENT).id
+
+    def _await_success(self, deployment: str) -> None:
+        ended = self._installed.manager.wait(deployment, DEPLOY_SECONDS)
+        if ended.phase != "Succeeded":
+            self.faults.append(f"deployment {deployment} is {ended.phase}: {ended.reason}")
 
     def _expect_unknown(self, when: str) -> None:
-        for component, shown in self._shown().items():
-            if shown["condition"] != "unknown":
-                self.faults.append(f"{component} is said to be {shown['condition']} {when}")
+        with self._installed.unattended() as manager:
+            for component, shown in self._screen.read(manager.environment(ENVIRONMENT)).items():
+                if shown["condition"] != "unknown":
+                    self.faults.append(f"{component} is said to be {shown['condition']} {when}")
 
-    def _tell_balancer(self, command: str) -> None:
+    def _kill(self, processes: Iterable[psutil.Process]) -> bool:
+        killed = 0
+        for process in processes:
+            with suppress(psutil.Error):
+                process.kill()
+                process.wait(5)
+                killed += 1
+        return killed > 0
+
+    def _kill_balancer(self, component: str) -> bool:
+        balancer = self._folder(component).load().balancer
+        if balancer is None or balancer.process.pid is None:
+            return False
+        with suppress(psutil.Error):
+            return self._kill([psutil.Process(balancer.process.pid)])
+        return False
+
+    def _tell_balancer(self, command: str) -> bool:
         balancer = self._folder(self._component()).load().balancer
         if balancer is not None:
             with suppress(OSError):
                 haproxy.ask(balancer.socket, command)
+                return True
+        return False
 
     def _component(self) -> str:
         return self._random.choice(sorted(REPLICAS))
 
     def _folder(self, component: str) -> Folder:
-        return Folder(self.data / "targets" / ENVIRONMENT / APPLICATION / "main" / component)
+        return Folder(self._installed.data / "targets" / ENVIRONMENT / APPLICATION / "main" / component)
 
     # The screen and the world
 
-    def agree(self, after: str) -> None:
-        """Wait until the screen says what is; a fault where it does not come to that, or is well for too long."""
+    def agree(self, after: str, *, well: bool = False) -> None:
+        """Wait until the screen says what is, and with `well` that all is; a fault where it does not come to that."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
-            before = {component: self._truth(component) for component in REPLICAS}
-            shown = self._shown()
-            truth = {component: self._truth(component) for component in REPLICAS}
+            before = self._witness.look()
+            shown = self._screen.read(self._installed.manager.environment(ENVIRONMENT))
+            truth = self._witness.look()
             wrong = [
-                f"{component} is said to be {shown[component]} and is {truth[component]}"
-                for component in REPLICAS
-                if before[component] == truth[component] and not _agrees(shown[component], truth[component], component)
+                f"{component} is said to be {shown[component]} and is {truth[component]}, was {before[component]}"
+                for component, replicas in REPLICAS.items()
+                if before[component] != truth[component]
+                or not agrees(shown[component], truth[component], replicas)
+                or (well and shown[component]["condition"] != "well")
             ]
-            wrong += [f"{component} changes" for component in REPLICAS if before[component] != truth[component]]
-            too_long = [
+            false = [
                 component
                 for component in REPLICAS
                 if self._well_for_too_long(component, shown[component], before[component], truth[component])
             ]
-            self.faults += [f"after {after}: {each} is said to be well and does not serve" for each in too_long]
-            if not wrong or too_long:
+            self.faults += [f"after {after}: {each} is said to be well and does not serve" for each in false]
+            if not wrong or false:
                 return
             if time.monotonic() > deadline:
                 self.faults.append(f"after {after}: {'; '.join(wrong)}")
                 return
             time.sleep(0.1)
 
-    def _well_for_too_long(self, component: str, shown: Mapping[str, Any], before: Truth, truth: Truth) -> bool:
+    def _well_for_too_long(self, component: str, shown: Said, before: Truth, truth: Truth) -> bool:
         if shown["condition"] != "well" or before.serves or truth.serves:
             self._relapse.pop(component, None)
             return False
         return time.monotonic() - self._relapse.setdefault(component, time.monotonic()) > SCREEN_SECONDS
 
-    def _shown(self) -> dict[str, dict[str, Any]]:
-        environment = self._manager.environment(ENVIRONMENT)
-        slots = [slot for slot in environment.running if slot.replicas]
-        return {
-            each.component: {
-                "condition": each.condition,
-                "reason": each.reason,
-                "running": each.running,
-                "versions": frozenset(slot.version for slot in slots if slot.component == each.component),
-            }
-            for each in environment.conditions
-        }
-
-    def _truth(self, component: str) -> Truth:
-        answers = frozenset(self._ask(component) for _ in range(REQUESTS))
-        return Truth(answers, len(self._processes(component)))
-
-    def _ask(self, component: str) -> str:
-        """The version that answered; "" where none did."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self._ports[component]}/", headers={"Connection": "close"})
-        try:
-            with urllib.request.urlopen(request, timeout=1.0) as answer:
-                return str(json.load(answer)["version"])
-        except (OSError, ValueError):
-            return ""
-
-    def _processes(self, component: str) -> list[psutil.Process]:
-        """The component's processes that live, by the process table."""
-        found = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                mine = f"{self.folder.name}-{component}" in process.cmdline()
-                if mine and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        return found
-
     def close(self) -> None:
         """End everything."""
-        self._manager.close()
+        self.faults += self._screen.faults
+        self._installed.stop()
 
 
-def _agrees(shown: Mapping[str, Any], truth: Truth, component: str) -> bool:
-    """Whether what is shown of a component is what is."""
-    if shown["running"] != truth.living:
-        return False
-    if not truth.serves:
-        return bool(shown["condition"] == "down")
-    if truth.living < REPLICAS[component]:
-        return bool(shown["condition"] == "degraded")
-    return bool(shown["condition"] == "well" and truth.answers == shown["versions"])
-
-
-def _kill(process: psutil.Process) -> None:
-    with suppress(psutil.Error):
-        process.kill()
-        process.wait(5)
+BLOWS: Mapping[Blow, int] = {
+    World.kill_an_instance: 6,
+    World.kill_them_all: 2,
+    World.hang: 2,
+    World.kill_the_balancer: 2,
+    World.close_the_port: 2,
+    World.take_the_port: 1,
+    World.change_weights: 2,
+    World.deploy: 2,
+    World.restart: 1,
+    World.restore: 1,
+    World.crash: 1,
+    World.crash_while_deploying: 1,
+}
+"""What may happen, and how often it does beside the others."""
 
 
 def law(
-    folder: Path, seed: int, blows: int, store: str | None = None, told: Callable[[int], None] = lambda _: None
+    folder: Path,
+    seed: int,
+    blows: int,
+    databases: Databases | None = None,
+    told: Callable[[int], None] = lambda _: None,
 ) -> World:
     """So many blows, each followed by the comparison. The world says what was found, and is closed."""
-    damping.LONGEST_HOLD = LONGEST_SECONDS
-    converge.LONGEST_BACKOFF = LONGEST_SECONDS
-    world = World(folder, seed, store)
+    world = World(folder, seed, databases)
     try:
         world.begin()
-        world.agree("the first deployment")
         for number in range(blows):
-            world.agree(world.strike())
+            world.strike()
             told(number + 1)
+        world.agree("the last blow", well=True)
     finally:
         world.close()
     return world

@@ -1,0 +1,36 @@
+"""The installation of `make chaos ARGS=--seen`, in a process of its own, so that it can be killed.
+
+`python -m chaos.owner FOLDER [STORE]` serves until its standard input ends.
+"""
+
+import sys
+
+from release_management import ReleaseManager
+from release_management.adapters.local import converge
+from release_management.domain import damping
+
+APPLICATION = "shop"
+LONGEST_SECONDS = 2.0
+"""Alarms are held, and starts are put off, for no longer here."""
+READY = "ready"
+
+
+def open_manager(data: str, store: str | None) -> ReleaseManager:
+    """The installation's owner, or its client where another process owns it."""
+    return ReleaseManager(APPLICATION, data=data, store=store, actor="alice")
+
+
+def main(arguments: list[str]) -> None:
+    """Serve."""
+    damping.LONGEST_HOLD = LONGEST_SECONDS
+    converge.LONGEST_BACKOFF = LONGEST_SECONDS
+    data, *store = arguments
+    manager = open_manager(data, store[0] if store else None)
+    manager._backend.start_road()
+    print(READY, flush=True)
+    sys.stdin.read()
+    manager.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,49 @@
+"""What the screen says of an environment's components, and whether that is what is."""
+
+from collections import Counter
+from typing import Any
+
+from chaos.witness import Truth
+from release_management import Environment
+from release_management.services.looks import FRESH_SECONDS
+
+Said = dict[str, Any]
+
+
+class Screen:
+    """Reads it again and again. `seen` counts how often it came to say which condition, `faults` what cannot be."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[str] = Counter()
+        self.faults: list[str] = []
+        self._last: dict[str, str] = {}
+
+    def read(self, environment: Environment) -> dict[str, Said]:
+        """What it says of each component."""
+        for each in environment.conditions:
+            self.seen[each.condition] += self._last.get(each.component) != each.condition
+            self._last[each.component] = each.condition
+            if each.condition != "unknown" and (each.age is None or each.age > FRESH_SECONDS):
+                self.faults.append(f"{each.component} is said to be {each.condition} by a look of {each.age} s ago")
+        slots = [slot for slot in environment.running if slot.replicas]
+        return {
+            each.component: {
+                "condition": each.condition,
+                "reason": each.reason,
+                "running": each.running,
+                "healthy": each.healthy,
+                "versions": frozenset(slot.version for slot in slots if slot.component == each.component),
+            }
+            for each in environment.conditions
+        }
+
+
+def agrees(said: Said, truth: Truth, replicas: int) -> bool:
+    """Whether what is said of a component is what is."""
+    if (said["running"], said["healthy"]) != (truth.living, truth.healthy):
+        return False
+    if not truth.serves:
+        return bool(said["condition"] == "down")
+    if truth.healthy < replicas:
+        return bool(said["condition"] == "degraded")
+    return bool(said["condition"] == "well" and truth.answers == said["versions"])

@@ -101,7 +101,9 @@ def compare(folder: Path, seed: int, blows: int, postgres: bool) -> int:
         databases = stack.enter_context(PostgresServer()) if postgres else None
         world = law(folder, seed, blows, databases, lambda done: bar.update(task, completed=done))
     print(", ".join(f"{name} {count}" for name, count in sorted(world.done.items())))
-    print(f"the screen came to say: {', '.join(f'{name} {count}' for name, count in sorted(world.seen.items()))}")
+    print(
+        f"the screen came to say: {', '.join(f'{name} {count}' for name, count in sorted(world.screen.seen.items()))}"
+    )
     for fault in world.faults:
         print(f"✗ {fault}")
     mark = "✗" if world.faults else "✔"

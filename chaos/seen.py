@@ -45,18 +45,13 @@ class World:
         self.folder = folder
         self.faults: list[str] = []
         self.done: Counter[str] = Counter()
+        self.screen = Screen()
         self._random = random.Random(seed)
         self._ports = {component: free_port(()) for component in REPLICAS}
         self._versions = iter(f"1.{number}.0" for number in range(10_000))
         self._relapse: dict[str, float] = {}
-        self._screen = Screen()
         self._witness = Witness(folder.name, self._ports)
         self._installed = Owned(folder, databases)
-
-    @property
-    def seen(self) -> Counter[str]:
-        """How often the screen came to say which condition."""
-        return self._screen.seen
 
     def begin(self) -> None:
         """Deploy a first version of everything."""
@@ -193,7 +188,7 @@ class World:
 
     def _expect_unknown(self, when: str) -> None:
         with self._installed.unattended() as manager:
-            for component, shown in self._screen.read(manager.environment(ENVIRONMENT)).items():
+            for component, shown in self.screen.read(manager.environment(ENVIRONMENT)).items():
                 if shown["condition"] != "unknown":
                     self.faults.append(f"{component} is said to be {shown['condition']} {when}")
 
@@ -208,10 +203,8 @@ class World:
 
     def _kill_balancer(self, component: str) -> bool:
         balancer = self._folder(component).load().balancer
-        if balancer is None or balancer.process.pid is None:
-            return False
         with suppress(psutil.Error):
-            return self._kill([psutil.Process(balancer.process.pid)])
+            return balancer is not None and self._kill([psutil.Process(balancer.process.pid)])
         return False
 
     def _tell_balancer(self, command: str) -> bool:
@@ -235,7 +228,7 @@ class World:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             before = self._witness.look()
-            shown = self._screen.read(self._installed.manager.environment(ENVIRONMENT))
+            shown = self.screen.read(self._installed.manager.environment(ENVIRONMENT))
             truth = self._witness.look()
             wrong = [
                 f"{component} is said to be {shown[component]} and is {truth[component]}, was {before[component]}"
@@ -265,7 +258,7 @@ class World:
 
     def close(self) -> None:
         """End everything."""
-        self.faults += self._screen.faults
+        self.faults += self.screen.faults
         self._installed.stop()
 
 

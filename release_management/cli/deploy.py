@@ -1,17 +1,21 @@
 """`relman deploy`."""
 
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from release_management.cli.command import command
 from release_management.cli.errors import TimedOut
-from release_management.cli.follow import conclude, follow
+from release_management.cli.follow import conclude, conclude_already_so, follow
 from release_management.cli.output import All, say, show
 from release_management.cli.release import Ref
 from release_management.cli.session import application_of, session
 from release_management.services.strict_json import KeyTwiceError, read_json
+
+if TYPE_CHECKING:
+    from release_management.manager import ReleaseManager
+    from release_management.views import ComponentCondition, Deployment
 
 WAIT_SECONDS = 600.0
 _EXAMPLE = """relman deploy shop@1.0.0 staging --wait
@@ -60,7 +64,8 @@ def register(app: typer.Typer) -> None:
 
         It begins as soon as the rules allow. What runs already with the same configuration, or is on its way, is not
         deployed twice; --redeploy brings it again. With --wait the exit code is 0 when it succeeded or waits for a
-        person, 4 when the time is over, which the deployment does not mind, else 1.
+        person, 4 when the time is over, which the deployment does not mind, else 1; also 1 where it succeeded before
+        and one of its components is down now.
         """
         _refuse_what_has_no_effect(dry_run, wait=wait, timeout=timeout)
         seconds = WAIT_SECONDS if timeout is None else timeout
@@ -77,7 +82,13 @@ def register(app: typer.Typer) -> None:
                 return
             opened.backend.start_road()
             if not wait:
-                conclude(opened.manager.deploy(release, environment, strategy, given, supersede, redeploy, downgrade))
+                deployment = opened.manager.deploy(
+                    release, environment, strategy, given, supersede, redeploy, downgrade
+                )
+                if deployment.already_so:
+                    conclude_already_so(deployment, _ill(opened.manager, deployment), wait=False)
+                else:
+                    conclude(deployment)
                 return
             from release_management.adapters.nats.client import UnavailableError
 
@@ -91,9 +102,15 @@ def register(app: typer.Typer) -> None:
                 again = "relman deployment list tells; the same command again deploys nothing twice"
                 raise TimedOut(f"it is not known whether the deployment was taken in ({again}): {error}") from error
             if deployment.already_so:
-                conclude(deployment)
+                conclude_already_so(deployment, _ill(opened.manager, deployment), wait=True)
             else:
                 follow(opened.manager, deployment, max(0.0, began + seconds - time.monotonic()))
+
+
+def _ill(manager: "ReleaseManager", deployment: "Deployment") -> list["ComponentCondition"]:
+    """What the application runs there and is not seen well."""
+    conditions = manager.environment(deployment.environment).conditions
+    return [each for each in conditions if each.application == deployment.application and not each.well]
 
 
 def _refuse_what_has_no_effect(dry_run: bool, *, wait: bool, timeout: float | None) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from release_management.domain.orders import Leg
     from release_management.manager import ReleaseManager
-    from release_management.views import Deployment
+    from release_management.views import ComponentCondition, Deployment
 
 LOOK_SECONDS = 0.2
 WAIT_SECONDS = 600.0
@@ -60,14 +60,26 @@ def conclude(deployment: "Deployment", seconds: float | None = None, *, back: bo
         said = f"{deployment.release} did not succeed in {deployment.environment}: {deployment.phase}: {reason}"
         raise Failed(f"{said}; next: {next_step(deployment)}", deployment=plain(deployment))
     show(deployment)
-    if deployment.already_so:
-        again = f"relman deploy {deployment.release} {deployment.environment} --redeploy"
-        already = "already so: it runs there with the configuration that is declared; nothing was done"
-        say(f"{standing(deployment)}\n  {already}\n  deployment {deployment.id}\n  to bring it again: {again}")
-        return
     took = "" if seconds is None else f"   {seconds:.1f} s"
     waits = f"\n  {deployment.patience}" if deployment.patience else ""
     say(f"{standing(deployment)}{took}\n  deployment {deployment.id}{waits}\n  next: {next_step(deployment)}")
+
+
+def conclude_already_so(deployment: "Deployment", ill: "Sequence[ComponentCondition]", *, wait: bool) -> None:
+    """Say that nothing was done, since it succeeded before, and which of its components are not seen well now.
+
+    Raises `Failed` where one is down and it was to be waited for.
+    """
+    from release_management.summaries import some
+
+    again = f"relman deploy {deployment.release} {deployment.environment} --redeploy"
+    if wait and (down := [each for each in ill if each.condition == "down"]):
+        before = f"{deployment.release} was deployed in {deployment.environment} before, and {some(map(str, down))}"
+        raise Failed(f"{before}; to bring it again: {again}", deployment=plain(deployment), conditions=plain(ill))
+    show(deployment)
+    already = "already so: it was deployed there with the configuration that is declared; nothing was done"
+    seen = f"\n  ! {some(map(str, ill))}" if ill else ""
+    say(f"{standing(deployment)}\n  {already}{seen}\n  deployment {deployment.id}\n  to bring it again: {again}")
 
 
 class _Told:

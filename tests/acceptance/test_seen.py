@@ -4,46 +4,75 @@ from pathlib import Path
 
 import pytest
 
-from chaos.seen import Truth, _agrees, law
-from release_management.adapters.local import converge
-from release_management.domain import damping
+from chaos.screen import Said, agrees
+from chaos.seen import BLOWS, World
+from chaos.witness import Truth
 
-BLOWS = 8
-
-
-@pytest.fixture
-def kept_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the law shortens is as before afterwards."""
-    monkeypatch.setattr(damping, "LONGEST_HOLD", damping.LONGEST_HOLD)
-    monkeypatch.setattr(converge, "LONGEST_BACKOFF", converge.LONGEST_BACKOFF)
+EACH = (
+    World.kill_an_instance,
+    World.kill_the_balancer,
+    World.take_the_port,
+    World.hang,
+    World.change_weights,
+    World.crash_while_deploying,
+    World.kill_them_all,
+    World.close_the_port,
+    World.restore,
+)
+INCLUDED = {World.crash, World.deploy, World.restart}
+"""What those do as well."""
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.usefixtures("kept_apart")
-def test_the_screen_says_what_is_through_kills_restarts_restores_and_deployments(tmp_path: Path) -> None:
-    world = law(tmp_path, seed=5, blows=BLOWS)
+def test_the_screen_says_what_is_through_a_blow_of_every_kind(tmp_path: Path) -> None:
+    assert {*EACH, *INCLUDED} == set(BLOWS)
+    world = World(tmp_path, seed=5)
+    try:
+        world.begin()
+        for blow in EACH:
+            world.strike(blow)
+        world.agree("the last blow", well=True)
+    finally:
+        world.close()
 
     assert world.faults == []
-    assert world.done.total() == BLOWS
-    assert len(world.done) > 3
+    assert world.done == {blow.__name__: 1 for blow in EACH}
+    assert {"well", "degraded", "down", "unknown"} <= set(world.screen.seen)
 
 
 @pytest.mark.parametrize(
-    ("condition", "running", "answers", "living", "right"),
+    ("condition", "running", "healthy", "answers", "living", "answering", "right"),
     [
-        ("well", 2, {"1.0.0"}, 2, True),
-        ("well", 2, {"1.0.0"}, 1, False),
-        ("well", 2, {""}, 2, False),
-        ("well", 2, {"2.0.0"}, 2, False),
-        ("down", 0, {""}, 0, True),
-        ("down", 2, {"1.0.0"}, 2, False),
-        ("degraded", 1, {"1.0.0"}, 1, True),
-        ("unknown", None, {"1.0.0"}, 2, False),
+        ("well", 2, 2, {"1.0.0"}, 2, 2, True),
+        ("well", 2, 2, {"1.0.0"}, 1, 1, False),
+        ("well", 2, 2, {"1.0.0"}, 2, 1, False),
+        ("well", 2, 1, {"1.0.0"}, 2, 1, False),
+        ("well", 2, 2, {""}, 2, 2, False),
+        ("well", 2, 2, {"1.0.0", ""}, 2, 2, False),
+        ("well", 2, 2, {"2.0.0"}, 2, 2, False),
+        ("down", 0, 0, {""}, 0, 0, True),
+        ("down", 2, 0, {""}, 2, 0, True),
+        ("down", 2, 2, {"1.0.0"}, 2, 2, False),
+        ("degraded", 1, 1, {"1.0.0"}, 1, 1, True),
+        ("degraded", 2, 1, {"1.0.0"}, 2, 1, True),
+        ("degraded", 2, 2, {"1.0.0"}, 2, 2, False),
+        ("unknown", None, None, {"1.0.0"}, 2, 2, False),
     ],
 )
 def test_the_judge_tells_a_true_screen_from_a_false_one(
-    condition: str, running: int | None, answers: set[str], living: int, right: bool
+    condition: str,
+    running: int | None,
+    healthy: int | None,
+    answers: set[str],
+    living: int,
+    answering: int,
+    right: bool,
 ) -> None:
-    shown = {"condition": condition, "running": running, "versions": frozenset({"1.0.0"})}
+    said: Said = {
+        "condition": condition,
+        "running": running,
+        "healthy": healthy,
+        "versions": frozenset({"1.0.0"}),
+    }
 
-    assert _agrees(shown, Truth(frozenset(answers), living), "api") is right
+    assert agrees(said, Truth(frozenset(answers), living, answering), replicas=2) is right

@@ -140,7 +140,7 @@ def test_a_deploy_of_the_same_release_rolls_it_out_without_a_failed_request(shop
 def test_a_second_deploy_says_that_it_is_already_so(here: Types) -> None:
     again = here("deploy", "shop@1.0.0", "staging", "--wait").out
 
-    assert "already so: it runs there with the configuration that is declared; nothing was done\n" in again
+    assert "already so: it was deployed there with the configuration that is declared; nothing was done\n" in again
     assert "to bring it again: relman deploy shop@1.0.0 staging --redeploy\n" in again
 
 

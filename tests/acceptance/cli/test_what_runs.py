@@ -1,0 +1,177 @@
+"""What `relman` says of what runs is so, with its age, and its exit codes say it to programs."""
+
+import json
+import os
+import signal
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import pytest
+import structlog
+import yaml
+
+from tests.acceptance.cli.conftest import Types, typist
+from tests.acceptance.cli.desk import Answer, Desk, until
+
+WEB = "staging/shop/main/web"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """`shop@1.0.0` serves in staging."""
+    desk = Desk(tmp_path_factory.mktemp("shop"))
+    try:
+        desk.init()
+        desk.done("up", "--detach")
+        desk.done("deploy", "shop@1.0.0", "staging", "--wait")
+        yield desk
+        desk.done("down")
+    finally:
+        desk.end_everything()
+
+
+@pytest.fixture
+def relman(shop: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Types]:
+    """`relman` beside the one that runs, in this process; all is well when the test begins, and when it has ended."""
+    typed = typist(shop.folder, monkeypatch, capsys)
+    until(lambda: typed("env", "show", "staging").code == 0)
+    yield typed
+    until(lambda: typed("env", "show", "staging").code == 0)
+    structlog.reset_defaults()
+
+
+@contextmanager
+def hanging(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def instance(desk: Desk) -> int:
+    """The process that answers for web."""
+    stated = yaml.safe_load((desk.folder / "relman.yaml").read_text())
+    port = stated["environments"]["staging"]["targets"]["main"]["components"]["web"]["port"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+        return int(json.load(answer)["pid"])
+
+
+def role(desk: Desk, name: str) -> dict[str, Any]:
+    """Where a role runs and answers."""
+    notes = (json.loads(note.read_text()) for note in (desk.data / "run").glob("*.json"))
+    return next(note for note in notes if note["role"] == name)
+
+
+def gauges(desk: Desk, name: str) -> dict[str, float]:
+    """Web's samples of a gauge of the road, by their last label."""
+    with urllib.request.urlopen(f"http://{role(desk, 'road')['address']}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    found = [line for line in lines if line.startswith(f"relman_component_{name}{{")]
+    return {line.partition("}")[0]: float(line.rpartition(" ")[2]) for line in found}
+
+
+def condition(desk: Desk) -> list[str]:
+    """What the road's metrics say that web is."""
+    return [name.partition('condition="')[2].partition('"')[0] for name, on in gauges(desk, "condition").items() if on]
+
+
+def shown(answer: Answer) -> dict[str, Any]:
+    """Web, as `env show --json` or one row of `env list --json` has it."""
+    document = answer.json if isinstance(answer.json, dict) else answer.json[0]
+    [found] = document["conditions"]
+    return dict(found)
+
+
+def test_what_is_well_is_said_to_be_with_the_age_of_the_look(shop: Desk, relman: Types) -> None:
+    answer = relman("env", "show", "staging", "--json")
+
+    assert answer.code == 0
+    seen = shown(answer)
+    assert (seen["condition"], seen["running"], seen["healthy"], seen["looked_by"]) == ("well", 1, 1, "local")
+    assert seen["age"] < 10
+    assert (seen["condition_since"] or "") <= seen["looked_at"]
+    [slot] = answer.json["running"]
+    assert (slot["condition"], slot["observed"], slot["age"]) == ("well", 100, seen["age"])
+    assert relman("health").code == 0
+    assert condition(shop) == ["well"]
+    [age] = gauges(shop, "look_age_seconds").values()
+    assert age < 10
+
+
+def test_a_killed_process_is_seen_by_every_command_that_shows_it(shop: Desk, relman: Types) -> None:
+    psutil.Process(instance(shop)).kill()
+
+    until(lambda: relman("env", "show", "staging").code == 1)
+
+    told = relman("audit", "log", "--type", "place.condition_changed", "--limit", "3", "--json").json
+    assert any("down" in row["summary"] for row in told)
+
+
+def test_what_is_down_is_said_by_text_json_exit_codes_health_and_metrics(shop: Desk, relman: Types) -> None:
+    with hanging(instance(shop)):
+        until(lambda: relman("env", "show", "staging").code == 1)
+        until(lambda: relman("health").code == 1)
+
+        text = relman("env", "show", "staging")
+        assert text.code == 1
+        assert "shop/web is down since " in text.out
+        assert "does not answer GET /health" in " ".join(text.out.split())
+        seen = relman("env", "show", "staging", "--json")
+        assert seen.code == 1
+        assert (shown(seen)["condition"], shown(seen)["running"], shown(seen)["healthy"]) == ("down", 1, 0)
+        assert shown(seen)["age"] < 10
+        assert shown(seen)["condition_since"] <= shown(seen)["looked_at"]
+        listed = relman("env", "list")
+        assert (listed.code, "shop/web down" in listed.out) == (0, True)
+        assert shown(relman("env", "list", "--json"))["condition"] == "down"
+        health = relman("health")
+        assert (health.code, f"not well: {WEB} (down)" in health.err) == (1, True)
+        document = relman("health", "--json")
+        assert document.code == 1
+        [row] = [
+            each
+            for found in document.json["error"]["roles"]
+            for each in found["details"].get("components", {}).get("local", [])
+        ]
+        assert (row["component"], row["condition"]) == (WEB, "down")
+        assert row["age"] < 10
+        assert condition(shop) == ["down"]
+
+
+def test_deploying_again_what_is_down_does_not_say_that_it_runs(shop: Desk, relman: Types) -> None:
+    with hanging(instance(shop)):
+        until(lambda: relman("env", "show", "staging").code == 1)
+
+        plain = relman("deploy", "shop@1.0.0", "staging")
+        waiting = relman("deploy", "shop@1.0.0", "staging", "--wait")
+
+    assert plain.code == 0
+    assert "already so: it was deployed there" in plain.out
+    assert "  ! shop/web is down since " in plain.out
+    assert (waiting.code, waiting.out) == (1, "")
+    assert "shop@1.0.0 was deployed in staging before, and shop/web is down since " in waiting.err
+    assert "to bring it again: relman deploy shop@1.0.0 staging --redeploy" in waiting.err
+
+
+def test_what_nobody_can_look_at_is_unknown_after_ten_seconds(shop: Desk, relman: Types) -> None:
+    with hanging(role(shop, "road")["pid"]):
+        began = time.monotonic()
+        until(lambda: relman("env", "show", "staging").code == 1)
+        assert time.monotonic() - began > 5
+
+        answer = relman("env", "show", "staging")
+        seen = shown(relman("env", "show", "staging", "--json"))
+        listed = relman("env", "list").out
+        health = relman("health")
+
+    assert answer.code == 1
+    assert "shop/web is unknown: nobody has looked for " in " ".join(answer.out.split())
+    assert (seen["condition"], seen["running"], seen["healthy"]) == ("unknown", None, None)
+    assert seen["age"] > 10
+    assert "shop/web unknown" in listed
+    assert (health.code, "not well: road" in health.err) == (1, True)

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from chaos.owner import READY, open_manager
 from release_management import ReleaseManager
@@ -72,19 +71,15 @@ class Owned:
         """Keep the folder and the database as they are, instead of an earlier backup. It must not run."""
         shutil.rmtree(self._backup, ignore_errors=True)
         _copy(self.data, self._backup)
-        self._stored = self._copied(self._store)
+        if self._databases is not None and self._store is not None:
+            self._stored = self._databases.copy(self._store)
 
     def put_back(self) -> None:
         """Put the folder and the database back as they were. It must not run."""
         shutil.rmtree(self.data)
         _copy(self._backup, self.data)
-        self._store = self._copied(self._stored)
-
-    def _copied(self, url: str | None) -> str | None:
-        """A copy of a database."""
-        if self._databases is None or url is None:
-            return None
-        return self._databases.new_database(f'TEMPLATE "{urlsplit(url).path[1:]}"')
+        if self._databases is not None and self._store is not None and self._stored is not None:
+            self._databases.put_back(self._store, self._stored)
 
 
 def _copy(folder: Path, to: Path) -> None:

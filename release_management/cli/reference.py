@@ -17,8 +17,8 @@ Every command takes these options; they may stand before or after it.
 COMMON
 
 Exit codes: 0 done; 1 refused, or not well, the reason is on stderr; 2 usage; 3 not reachable; 4 not finished in time;
-130 interrupted; 141 nobody reads the output any more. With `--json` stdout holds one JSON document (`relman events tail`
-and `relman audit export`: one per line), and an error is there too:
+130 interrupted; 141 nobody reads the output any more. With `--json` stdout holds one JSON document
+(`relman events tail` and `relman audit export`: one per line), and an error is there too:
 `{"error": {"kind": "refused", "reason": "…", "exit": 1, "verdicts": []}}`.
 """
 

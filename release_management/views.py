@@ -394,11 +394,11 @@ def _changed_lines(changes: Iterable[PlannedChange], most: int) -> list[str]:
 
 
 def said_of(step: dict[str, Any], leg: Leg) -> str:
-    """What the step does, which try it is where there is more than one, and why it did not."""
+    """What the step does, which try it is where there is more than one, and why it did not, or ended early."""
     attempt, again = step.get("attempt") or 1, step.get("retry_at")
     tries = f" (try {attempt} of {ATTEMPTS[leg]})" if attempt > 1 or again else ""
-    bad = step.get("status") in ("failed", "errored") and step.get("reason")
-    reason = f": {step['reason']}" if bad else ""
+    known = step.get("status") in ("failed", "errored", "done") and step.get("reason")
+    reason = f": {step['reason']}" if known else ""
     return f"{step['description']}{tries}{reason}{'; it is tried again' if again else ''}"
 
 
@@ -468,6 +468,13 @@ class Deployment(View):
         back = "it goes back" if self.plan is None or self.plan.reversible else "it halts: there is no way back"
         then = back if self.phase == "Paused" else "it expires"
         return f"waits until {short_time(self.deadline)}, then {then}"
+
+    @property
+    def waits_for(self) -> str | None:
+        """What keeps it in the queue, where that was asked when it was deployed."""
+        if self.phase != "Queued":
+            return None
+        return "; ".join(verdict.reason for verdict in self.verdicts if verdict.says == "wait") or None
 
     def render(self, *, whole: bool = False) -> RenderableType:
         """One line, the plan, what would stop it; each step of a long plan where the `whole` is wanted."""

@@ -61,7 +61,7 @@ def conclude(deployment: "Deployment", seconds: float | None = None, *, back: bo
         raise Failed(f"{said}; next: {next_step(deployment)}", deployment=plain(deployment))
     show(deployment)
     took = "" if seconds is None else f"   {seconds:.1f} s"
-    waits = f"\n  {deployment.patience}" if deployment.patience else ""
+    waits = "".join(f"\n  {line}" for line in (deployment.waits_for, deployment.patience) if line)
     say(f"{standing(deployment)}{took}\n  deployment {deployment.id}{waits}\n  next: {next_step(deployment)}")
 
 

@@ -53,6 +53,14 @@ class PlaceUnqueued(Fact):
     next: str | None = None
 
 
+class PlaceOffered(Fact):
+    """The deployment that holds the place only keeps the version that goes, for a while; `next` waits longest."""
+
+    NAME: ClassVar[str] = "place.offered"
+    deployment: str
+    next: str
+
+
 class PlaceSlotProvisioned(Fact):
     """The slot runs so many replicas of this version. `configuration`: with what; older records do not say."""
 
@@ -167,6 +175,7 @@ PlaceEvent = (
     | PlaceUnlocked
     | PlaceQueued
     | PlaceUnqueued
+    | PlaceOffered
     | PlaceSlotProvisioned
     | PlaceSlotRetired
     | PlaceSlotDoubted
@@ -291,6 +300,8 @@ def evolve(state: Place, event: PlaceEvent) -> Place:
             return replace(state, queue=(*state.queue, deployment))
         case PlaceUnqueued(deployment=deployment):
             return replace(state, queue=tuple(d for d in state.queue if d != deployment))
+        case PlaceOffered():
+            return state
         case PlaceVersionSucceeded():
             return replace(state, succeeded=_remember(state, event))
         case PlaceVersionWithdrawn():
@@ -420,6 +431,13 @@ def release(state: Place, deployment: str) -> list[PlaceEvent]:
     if deployment in state.queue:
         return [PlaceUnqueued(deployment=deployment, next=turn if state.lock is None else None)]
     return []
+
+
+def offer(state: Place) -> list[PlaceEvent]:
+    """Offer the place to whoever waits longest; the caller knows that its holder would let go."""
+    if state.lock is None or not state.queue:
+        return []
+    return [PlaceOffered(deployment=state.lock, next=state.queue[0])]
 
 
 def free_for(state: Place, deployment: str) -> bool:

@@ -25,7 +25,8 @@ class Situation:
     its places. `gives_up`: it brings nothing, and only stops what runs. `recent`: what it goes back to succeeded lately
     enough to be trusted without gates and approval. `newer` says which newer version it would overtake, `blocked` names
     the blocked releases that it brings something of, and `replaced` says where a rollback would take back something
-    else than it was planned for.
+    else than it was planned for. `yielding` are those that hold its places and let go early, since it waits for nothing
+    else: they only keep the version that goes, for a while.
     """
 
     deployment: str
@@ -43,6 +44,7 @@ class Situation:
     newer: str | None = None
     blocked: tuple[str, ...] = ()
     replaced: str | None = None
+    yielding: tuple[str, ...] = ()
 
 
 def verdicts(situation: Situation) -> tuple[Verdict, ...]:
@@ -183,7 +185,13 @@ def places_are_free(situation: Situation) -> Verdict:
         if not free_for(place, situation.deployment):
             holder = place.lock or place.queue[0]
             where = f"{situation.environment.name}/{situation.release.application}/{target}"
-            return Verdict(rule="place", says="wait", reason=f"deployment {holder} holds or awaits {where}")
+            reason = f"deployment {holder} holds or awaits {where}"
+            if holder in situation.yielding:
+                reason = (
+                    f"deployment {holder} holds {where} only to keep the version that goes for a while; "
+                    "it stops that early for this one, which begins right then"
+                )
+            return Verdict(rule="place", says="wait", reason=reason)
     return _allow("place", "nobody else holds the places")
 
 

@@ -47,7 +47,7 @@ from release_management.domain.deployment.events import (
     DeploymentSuperseded,
 )
 from release_management.domain.orders import Order
-from release_management.domain.place import PlaceUnlocked, PlaceUnqueued
+from release_management.domain.place import PlaceOffered, PlaceUnlocked, PlaceUnqueued
 from release_management.domain.record import Event, timestamp
 from release_management.domain.words import Fact
 from release_management.projections.projection import Key, Projection, Rows, named
@@ -118,7 +118,7 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
         if isinstance(fact, DeploymentFastForwarded):
             for step in fact.skipped:
                 yield AGENDA, (event.stream, f"pause/forward/{step}")
-    if isinstance(fact, PlaceUnlocked | PlaceUnqueued) and fact.next is not None:
+    if isinstance(fact, PlaceUnlocked | PlaceUnqueued | PlaceOffered) and fact.next is not None:
         yield AGENDA, (f"deployment:{fact.next}", "proceed")
 
 
@@ -132,7 +132,7 @@ def fold(event: Event, rows: Rows) -> None:
         case ApprovalRequested() | ApprovalRuleChanged():
             due = _command(event, "approval.expire", {"approval": fact.approval}, fact.expires_at)
             _put(event, rows, "expire", due)
-        case PlaceUnlocked(next=str(waiting)) | PlaceUnqueued(next=str(waiting)):
+        case PlaceUnlocked(next=str(waiting)) | PlaceUnqueued(next=str(waiting)) | PlaceOffered(next=waiting):
             proceed = _command(event, commands.Proceed.NAME, {"deployment": waiting})
             rows.put(AGENDA, (f"deployment:{waiting}", "proceed"), todo=proceed, position=event.position)
         case _ if event.stream.startswith("deployment:"):
@@ -251,5 +251,10 @@ def _order(event: Event, id: str, fact: DeploymentStepStarted) -> dict[str, Any]
 
 
 PROJECTION = Projection(
-    "agenda", 4, (AGENDA,), named(DeploymentEvent, ApprovalEvent, PlaceUnlocked, PlaceUnqueued), keys, fold
+    "agenda",
+    4,
+    (AGENDA,),
+    named(DeploymentEvent, ApprovalEvent, PlaceUnlocked, PlaceUnqueued, PlaceOffered),
+    keys,
+    fold,
 )

@@ -188,6 +188,8 @@ def _stands(fact: _Stepping) -> tuple[StepStatus, dict[str, Any]]:
             return StepStatus.ERRORED, why
         case DeploymentPaused():
             return StepStatus.WAITING, {"attempt": 1}
+        case DeploymentResumed(successor=str(successor)):
+            return StepStatus.DONE, {"reason": f"ended early for deployment {successor}"}
         case DeploymentResumed():
             return StepStatus.DONE, {}
         case _:

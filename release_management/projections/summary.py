@@ -64,6 +64,8 @@ def _deployment(fact: Fact, line: str | None) -> str:
         case deployment.DeploymentPaused(until=until, deadline=deadline, reason=reason):
             end = f"until {until}" if until else f"until promoted, at most until {deadline}"
             return f"{'bakes' if fact.baking else 'paused'} {end} ({reason})"
+        case deployment.DeploymentResumed(step=index, by=by, successor=str(successor)):
+            return f"ended the bake of step {index + 1} early for deployment {successor}, by {by}"
         case deployment.DeploymentResumed(step=index, by=by):
             return f"resumed after step {index + 1} by {by}"
         case deployment.DeploymentFastForwarded(skipped=skipped, by=by):
@@ -116,6 +118,8 @@ def _place(fact: Fact) -> str:
             return f"{fact.deployment} waits"
         case place.PlaceUnqueued():
             return f"{fact.deployment} no longer waits"
+        case place.PlaceOffered(deployment=id, next=following):
+            return f"{id} only keeps the version that goes; next is {following}"
         case place.PlaceSlotProvisioned(content=content, replicas=replicas, slot=slot):
             return f"{slot} runs {replicas} of {content.name} {content.version}"
         case place.PlaceSlotRetired(component=component, slot=slot):

@@ -73,6 +73,28 @@ def test_any_part_may_be_killed_at_any_moment(installation: Installation) -> Non
     nothing_is_left(installation)
 
 
+def test_any_part_may_be_killed_while_a_bake_ends_early_for_the_next_deployment(installation: Installation) -> None:
+    installation.start()
+    shop = installation.manager()
+    shop.configure_environments({"staging": installation.target("web")})
+    assert shop.wait(shop.deploy(shop.create_release("1.0.0", ["web"]), "staging"), 30).succeeded
+    kept = {"scale_down_delay": 600}
+    first = shop.deploy(shop.create_release("1.1.0", ["web"]), "staging", "blue-green", kept).id
+    second = shop.deploy(shop.create_release("1.2.0", ["web"]), "staging", "recreate").id
+    chance = random.Random(3)
+    parts: Iterator[Part] = iter(["road", "nats-server", "road", "projector", "road"])
+
+    killed = after_commits(installation, second, chance, lambda: installation.kill(next(parts)), 5)
+
+    assert killed == 5
+    assert (installation.ended(first), installation.ended(second)) == ("succeeded", "succeeded")
+    assert [data["successor"] for data in installation.data(first, "resumed")] == [second]
+    assert installation.starts() == {("web", "1.0.0"): 1, ("web", "1.1.0"): 1, ("web", "1.2.0"): 1}
+    assert installation.shares() == {"1.2.0": 100}
+    until(lambda: len(installation.deployed()) == 1)
+    nothing_is_left(installation)
+
+
 def test_everything_may_be_killed_after_any_commit_and_while_it_starts(installation: Installation) -> None:
     installation.start()
     deployment = a_canary(installation, *range(10, 100, 10))

@@ -178,6 +178,43 @@ def test_a_second_deployment_queues_behind_the_first_and_starts_after_it(running
     assert ended < told.index((f"deployment:{third.id}", "deployment.started"))
 
 
+def test_the_next_deployment_does_not_wait_while_only_the_old_version_is_kept(running: Installation) -> None:
+    shop = Shop(running, "bake")
+    first = shop.begin("1.1.0", "blue-green", scale_down_delay=600)
+    until(lambda: shop.manager.deployment(first).phase == "Baking")
+    assert sorted(version for version, _ in shop.runs()) == ["1.0.0", "1.1.0"]
+
+    following = shop.begin("1.2.0", "blue-green", scale_down_delay=0)
+
+    assert f"deployment {first.id} holds" in str(following.waits_for)
+    assert "begins right then" in str(following.waits_for)
+    assert running.ended(following.id) == "succeeded"
+    assert running.ended(first.id) == "succeeded"
+    assert shop.shares() == {"1.2.0": 100}
+    (resumed,) = running.data(first.id, "resumed")
+    assert resumed["successor"] == following.id
+    until(lambda: shop.runs() == [("1.2.0", "stable")])
+    told = shop.manager.deployment(first)
+    assert told.phase == "Succeeded"
+    assert told.plan is not None
+    why = f"ended early for deployment {following.id}"
+    assert [step["reason"] for step in told.plan.steps if step.get("reason")] == [why]
+    assert why in " ".join(str(told).split()), "the table may break the line"
+
+
+def test_a_bake_that_begins_while_another_waits_ends_at_once(running: Installation) -> None:
+    shop = Shop(running, "bake-later")
+    first = shop.go("1.1.0", "canary", **canary(25, pause=None, scale_down_delay=600))
+    following = shop.begin("1.2.0")
+    assert following.phase == "Queued"
+
+    shop.manager.promote(first)
+
+    assert running.ended(following.id) == "succeeded"
+    assert running.ended(first.id) == "succeeded"
+    assert shop.shares() == {"1.2.0": 100}
+
+
 def test_a_first_version_that_fails_leaves_nothing_and_one_that_succeeds_has_nothing_before_it(
     running: Installation,
 ) -> None:

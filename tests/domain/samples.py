@@ -57,6 +57,7 @@ from release_management.domain.pipeline import PipelineConfigured, Stage
 from release_management.domain.place import (
     PlaceConditionChanged,
     PlaceLocked,
+    PlaceOffered,
     PlacePromoted,
     PlaceQueued,
     PlaceSlotDoubted,
@@ -230,6 +231,7 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
     ("place:production/shop/main", PlaceUnlocked(deployment=DEPLOYMENT, next=OTHER)),
     ("place:production/shop/main", PlaceQueued(deployment=OTHER)),
     ("place:production/shop/main", PlaceUnqueued(deployment=OTHER, next=THIRD)),
+    ("place:production/shop/main", PlaceOffered(deployment=DEPLOYMENT, next=OTHER)),
     (
         "place:production/shop/main",
         PlaceSlotProvisioned(
@@ -394,6 +396,7 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
         ),
     ),
     (f"deployment:{DEPLOYMENT}", DeploymentResumed(leg="forward", step=3, by="system:timers")),
+    (f"deployment:{DEPLOYMENT}", DeploymentResumed(leg="forward", step=9, by=BEN, successor=OTHER)),
     (f"deployment:{DEPLOYMENT}", DeploymentFastForwarded(skipped=(3, 4, 5), by=BEN)),
     (
         f"deployment:{DEPLOYMENT}",

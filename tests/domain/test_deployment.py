@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from release_management.domain.deployment.decide import (
     ORDER_SECONDS,
     abort,
+    end_bake,
     expire,
     expire_step,
     later,
@@ -43,7 +44,7 @@ from release_management.domain.deployment.events import (
     DeploymentSucceeded,
     DeploymentSuperseded,
 )
-from release_management.domain.deployment.state import Deployment, Phase, doubted
+from release_management.domain.deployment.state import Deployment, Phase, bake, doubted
 from release_management.domain.orders import ATTEMPTS, AwaitSlotHealthy, ProvisionSlot, RetireSlot, RouteSlots
 from release_management.domain.plan import Pause, Plan, Promote
 from release_management.domain.words import NotYet, Refused, Unsealed
@@ -52,6 +53,7 @@ from tests.domain.build import (
     DEPLOYMENT,
     NOW,
     OTHER,
+    THIRD,
     binding,
     component,
     given,
@@ -333,6 +335,41 @@ def test_a_timed_pause_ends_by_its_time_and_not_before() -> None:
     assert names(resume(state, "forward", BAKING, later(NOW, 30))) == ["resumed", "step_started"]
     assert resume(state, "forward", PAUSED, MUCH_LATER) == []
     assert resume(state, "rollback", BAKING, MUCH_LATER) == []
+
+
+def test_a_bake_ends_early_for_another_deployment_and_asks_again_whether_the_new_version_is_well() -> None:
+    state = walked(BAKING)
+
+    facts = end_bake(state, OTHER, BEN, NOW)
+
+    assert facts[0] == DeploymentResumed(leg="forward", step=BAKING, by=BEN, successor=OTHER)
+    assert names(facts) == ["resumed", "step_started"]
+    later_on = given(facts, state)
+    assert (later_on.phase, later_on.successor) == (Phase.PROGRESSING, OTHER)
+    assert end_bake(later_on, THIRD, BEN, NOW) == []
+
+
+def test_the_bake_of_the_way_back_ends_early_too() -> None:
+    state = aborted(BAKING)
+    while state.open and bake(state) is None:
+        [index] = state.open
+        state = given(report(state, said(index, leg="rollback"), NOW), state)
+    assert state.phase is Phase.ABORTING
+
+    facts = end_bake(state, OTHER, BEN, NOW)
+
+    assert names(facts) == ["resumed", "step_started"]
+    assert given(facts, state).phase is Phase.ABORTING
+
+
+@pytest.mark.parametrize("until", [ROUTED, PAUSED, WIDE, ASKED, RETIRED])
+def test_what_is_no_bake_does_not_end_early(until: int) -> None:
+    assert end_bake(walked(until), OTHER, BEN, NOW) == []
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.NAME)
+def test_what_has_ended_in_its_bake_does_not_move_for_another(end: DeploymentEvent) -> None:
+    assert end_bake(given([end], walked(BAKING)), OTHER, BEN, NOW) == []
 
 
 def test_what_does_not_wait_cannot_be_promoted() -> None:

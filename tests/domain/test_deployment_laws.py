@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from pydantic import JsonValue
 
+from release_management.domain.deployment.events import DeploymentPaused
 from release_management.domain.deployment.state import Phase
 from release_management.domain.strategies import StrategyName
 from release_management.domain.words import Refused
@@ -105,6 +106,10 @@ class DeploymentMachine(RuleBasedStateMachine):
     @rule()
     def somebody_promotes_in_full(self) -> None:
         self.world.promote(None, full=True)
+
+    @rule()
+    def the_next_one_waits_for_its_places(self) -> None:
+        self.world.the_next_one_waits()
 
     @precondition(lambda self: not self.world.state.ended)
     @rule(broken=st.lists(st.sampled_from(BROKEN), min_size=1, max_size=4))
@@ -301,3 +306,51 @@ def test_promoted_in_full_at_any_moment_the_traffic_still_leaves_before_the_old_
     world.finish("honest")
     assert world.state.phase is Phase.SUCCEEDED
     world.check_end()
+
+
+@settings(max_examples=times(300), suppress_health_check=list(HealthCheck))
+@given(
+    world=worlds(),
+    how=strategies,
+    ill=st.booleans(),
+    which=st.integers(0, 3),
+    aborted=st.none() | st.integers(0, 12),
+)
+def test_every_bake_ends_early_while_the_next_one_waits_and_the_end_keeps_its_promise(
+    world: World, how: How, ill: bool, which: int, aborted: int | None
+) -> None:
+    """`ill`: a new version falls ill in the bake; then all goes back. `aborted` is the turn in which somebody aborts.
+
+    `World` asserts that the old version has no traffic then, and does not go while the new one is ill.
+    """
+    try:
+        world.begin(DEPLOYMENT, *how)
+    except Refused:
+        reject()
+    early, falls_ill, turn = 0, ill, 0
+    while not world.state.ended:
+        comes = [b for b in world.bindings if b.candidate and (b.target, b.component) not in world.stays]
+        if falls_ill and comes and world.state.phase is Phase.BAKING:
+            bound = comes[which % len(comes)]
+            world.seats[bound.target, bound.component].ill.add(bound.candidate_slot)
+            falls_ill = False
+        early += world.the_next_one_waits()
+        if turn == aborted:
+            world.abort()
+        if world.orders:
+            world.deliver_order(0, "done", keep=False)
+            world.deliver_report(0, keep=False)
+        elif world.state.phase is Phase.PAUSED:
+            world.promote(None, full=False)
+        world.check()
+        turn += 1
+    event(f"end {world.state.phase}, {early} ended early")
+    baked = sum(isinstance(fact, DeploymentPaused) and fact.baking for fact in world.log)
+    assert early == baked or aborted is not None, "nothing waited for the time to pass"
+    fell_ill = ill and not falls_ill
+    if aborted is None:
+        reversible = world.state.plan is None or world.state.plan.reversible
+        back = Phase.ROLLED_BACK if reversible else Phase.HALTED
+        assert world.state.phase is (back if fell_ill else Phase.SUCCEEDED)
+    world.check_end()
+    world.deliver_leftovers()

@@ -12,6 +12,7 @@ from release_management.domain.place import (
     Place,
     PlaceEvent,
     PlaceLocked,
+    PlaceOffered,
     PlacePromoted,
     PlaceQueued,
     PlaceSlotProvisioned,
@@ -27,6 +28,7 @@ from release_management.domain.place import (
     evolve,
     free_for,
     lock,
+    offer,
     release,
     stream,
 )
@@ -191,6 +193,18 @@ def test_who_gives_up_its_turn_at_a_free_place_names_the_next() -> None:
 
 def test_who_neither_holds_it_nor_waits_has_nothing_to_let_go() -> None:
     assert release(given(PlaceLocked(deployment=DEPLOYMENT)), OTHER) == []
+
+
+def test_a_place_is_offered_to_the_one_that_waits_longest() -> None:
+    held = given(PlaceLocked(deployment=DEPLOYMENT), PlaceQueued(deployment=OTHER), PlaceQueued(deployment=THIRD))
+
+    assert offer(held) == [PlaceOffered(deployment=DEPLOYMENT, next=OTHER)]
+    assert evolve(held, PlaceOffered(deployment=DEPLOYMENT, next=OTHER)) == held
+
+
+def test_a_place_that_nobody_holds_or_nobody_waits_for_is_not_offered() -> None:
+    assert offer(given(PlaceLocked(deployment=DEPLOYMENT))) == []
+    assert offer(given(PlaceQueued(deployment=OTHER))) == []
 
 
 DEPLOYMENTS = tuple(f"0193a5c2-7d7e-7000-8000-00000000000{number}" for number in range(6))

@@ -23,7 +23,7 @@ from release_management.domain.deployment.events import (
     DeploymentStepStarted,
     DeploymentStepSucceeded,
 )
-from release_management.domain.deployment.state import Deployment, Phase, doubted, evolve, settled, step_at
+from release_management.domain.deployment.state import Deployment, Phase, bake, doubted, evolve, settled, step_at
 from release_management.domain.deployment.steps import StepStatus
 from release_management.domain.environment import Environment
 from release_management.domain.orders import (
@@ -51,7 +51,7 @@ from release_management.domain.record import timestamp
 from release_management.domain.release import Release
 from release_management.domain.strategies import StrategyName
 from release_management.domain.words import NotYet, Refused
-from tests.domain.build import ANN, BEN, NOW
+from tests.domain.build import ANN, BEN, NOW, OTHER
 from tests.domain.seat import Fate, Seat, must_be_well
 
 SeatKey = tuple[str, str]
@@ -345,6 +345,23 @@ class World:
 
     def abort(self) -> None:
         self.wish(lambda: decide.abort(self.state, BEN, "stop", self.now))
+
+    def the_next_one_waits(self) -> bool:
+        """Another deployment waits for nothing but these places; whether a bake has ended for it."""
+        baking = bake(self.state)
+        if baking is not None and self.state.leg == "forward":
+            self._check_only_kept()
+        facts = self.wish(lambda: decide.end_bake(self.state, OTHER, BEN, self.now))
+        assert bool(facts) == (baking is not None), "nothing but a bake ends early"
+        return bool(facts)
+
+    def _check_only_kept(self) -> None:
+        """In the bake, what is replaced has no traffic any more."""
+        for binding in self.bindings:
+            seat = self.seats[binding.target, binding.component]
+            replaced = binding.stable_slot not in (None, binding.candidate_slot)
+            if binding.candidate is not None and replaced and (binding.target, binding.component) not in self.stays:
+                assert not seat.weights.get(str(binding.stable_slot)), f"it bakes while both have traffic: {seat}"
 
     def promote(self, step: int | None, full: bool) -> None:
         if step is None and not full:

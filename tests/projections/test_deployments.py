@@ -83,6 +83,21 @@ def test_promotion_in_full_skips_what_is_left_out(story: Story, ask: Ask) -> Non
     assert row["ended"] is not None
 
 
+def test_a_pause_that_ended_early_says_for_which_deployment(story: Story, ask: Ask) -> None:
+    story.planned("d-1")
+    story.started("d-1")
+    while story.reported("d-1"):
+        pass
+    story.tell("deployment:d-1", DeploymentResumed(leg="forward", step=3, by=BEN, successor="d-2"))
+
+    row = one(ask)
+
+    assert row["phase"] == "Progressing"
+    assert (row["steps"][3]["status"], row["steps"][3]["reason"]) == ("done", "ended early for deployment d-2")
+    [told] = ask("trail", type="deployment.resumed")
+    assert told["summary"] == f"ended the bake of step 4 early for deployment d-2, by {BEN}"
+
+
 def test_an_aborted_deployment_walks_only_the_way_back_that_it_needs(story: Story, ask: Ask) -> None:
     story.planned("d-1")
     story.started("d-1")
@@ -252,6 +267,7 @@ ANY: list[DeploymentEvent] = [
     DeploymentPaused.model_validate({**PAUSE, "until": at(9), "leg": "rollback"}),
     DeploymentResumed(leg="forward", step=3, by=ANN),
     DeploymentResumed(leg="rollback", step=3, by=ANN),
+    DeploymentResumed(leg="forward", step=3, by=ANN, successor="d-2"),
     DeploymentFastForwarded(skipped=(3, 4), by=ANN),
     *(end for end, _ in ENDS),
 ]

@@ -294,6 +294,29 @@ def test_what_waits_for_a_place_is_asked_to_proceed_when_it_is_free(office: Offi
     assert works.asked.wishes[0].sender == "system:orchestrator"
 
 
+def test_what_waits_for_a_place_is_asked_to_proceed_when_its_holder_only_keeps_an_old_version(
+    office: Office, works: Works
+) -> None:
+    office.carry_out(office.deploy("shop@1.0.0"))
+    office.release("2.0.0")
+    office.release("3.0.0")
+    first = office.deploy("shop@2.0.0", strategy="blue-green")
+    second = office.deploy("shop@3.0.0")
+    for step in range(3):
+        office.report(first, step)
+    assert office.facts(first, "paused")[-1]["baking"]
+
+    works.during(lambda: bool(office.facts(first, "resumed")))
+    again = Works(office, office.folder / "elsewhere")
+    again._folder.mkdir()
+    again.during(looked_again(again, office))
+
+    assert [fact["successor"] for fact in office.facts(first, "resumed")] == [second]
+    assert works.asked.commands == ["deployment.proceed"]
+    assert set(again.asked.commands) <= {"deployment.proceed"}
+    assert office.facts(second, "started") == [], "the old version is to be stopped before"
+
+
 def test_one_item_that_fails_does_not_hold_up_the_others(office: Office, works: Works) -> None:
     first = office.deploy("shop@1.0.0")
     office.release("2.0.0")

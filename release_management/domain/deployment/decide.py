@@ -33,6 +33,7 @@ from release_management.domain.deployment.state import (
     WAITING,
     Deployment,
     Phase,
+    bake,
     evolve,
     found_healthy,
     settled,
@@ -231,6 +232,18 @@ def supersede(state: Deployment, by: str, successor: str, now: str) -> list[Depl
     if state.phase not in MOVING or settled(state):
         return []
     return _abort(state, "superseded", f"superseded by {by}", now)
+
+
+def end_bake(state: Deployment, successor: str, actor: str, now: str) -> list[DeploymentEvent]:
+    """Let the place be free for `successor`, which waits for nothing else: stop the version that is only kept.
+
+    The version that stays is asked first whether it is well, as after the whole bake.
+    """
+    index = bake(state)
+    if index is None:
+        return []
+    resumed = DeploymentResumed(leg=state.leg, step=index, by=actor, successor=successor)
+    return _then_advance(state, [resumed], now)
 
 
 def stop_blocked(state: Deployment, now: str) -> list[DeploymentEvent]:

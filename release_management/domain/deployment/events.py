@@ -238,12 +238,13 @@ class DeploymentPaused(Fact):
 
 
 class DeploymentResumed(Fact):
-    """The waiting is over."""
+    """The waiting is over. `successor` is the deployment for which a bake ended early: it waited for nothing else."""
 
     NAME: ClassVar[str] = "deployment.resumed"
     leg: Leg
     step: int
     by: ActorId
+    successor: str | None = None
 
 
 class DeploymentFastForwarded(Fact):

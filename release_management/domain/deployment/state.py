@@ -96,7 +96,8 @@ class Deployment:
     """What is known of a deployment.
 
     `begun` and `begun_back` are the highest waves of each leg that were begun, -1 before the first. `open` are the
-    steps of the leg that were begun and are neither done nor skipped.
+    steps of the leg that were begun and are neither done nor skipped. `successor` is the deployment for which its bake
+    ended early.
     """
 
     id: str = ""
@@ -130,6 +131,7 @@ class Deployment:
     redeploys: bool = False
     supersede: bool = False
     downgrade: bool = False
+    successor: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -226,8 +228,9 @@ def evolve(state: Deployment, event: DeploymentEvent) -> Deployment:
             state = _begin(state, event.leg, event.step, event.wave, step)
             phase = Phase.BAKING if event.baking else Phase.PAUSED
             return replace(state, phase=phase if event.leg == "forward" else state.phase)
-        case DeploymentResumed(leg=leg, step=index):
+        case DeploymentResumed(leg=leg, step=index, successor=successor):
             state = _with_step(state, leg, index, StepState(StepStatus.DONE))
+            state = replace(state, successor=successor or state.successor)
             return replace(state, phase=Phase.PROGRESSING if leg == "forward" else state.phase)
         case DeploymentFastForwarded(skipped=skipped):
             phase = Phase.PROGRESSING if state.phase is Phase.PAUSED else state.phase
@@ -296,6 +299,15 @@ def waiting_at(state: Deployment) -> tuple[int, StepState] | None:
         if step.status is StepStatus.WAITING:
             return index, step
     return None
+
+
+def bake(state: Deployment) -> int | None:
+    """The pause that it waits in now, where it only keeps the version that goes, for a while; else None."""
+    waiting = waiting_at(state) if state.phase in ACTIVE else None
+    if waiting is None:
+        return None
+    step = step_at(state, state.leg, waiting[0])
+    return waiting[0] if isinstance(step, Pause) and step.baking else None
 
 
 def settled(state: Deployment) -> bool:

@@ -15,7 +15,7 @@ from release_management.domain.deployment.events import (
     DeploymentStepSucceeded,
     DeploymentSucceeded,
 )
-from release_management.domain.deployment.state import Deployment, Phase, doubted
+from release_management.domain.deployment.state import Deployment, Phase, bake, doubted
 from release_management.domain.environment import ApprovalAwaited, ApprovalSettled, Environment, Retired
 from release_management.domain.estate import STREAM
 from release_management.domain.orders import RouteSlots
@@ -68,8 +68,7 @@ def record(desk: Desk, id: str, facts: Sequence[DeploymentEvent], fence: int | N
             for target, component, slot in doubted(state):
                 _write(desk, state, target, [PlaceSlotDoubted(deployment=id, component=component, slot=slot)])
             for target in state.targets:
-                place = desk.place(state.environment, state.application, target)
-                _write(desk, state, target, places.release(place, id))
+                let_go(desk, state, target)
             retire_what_is_empty(desk, state.environment)
         if state.phase in _NEVER_BEGUN and state.approval is not None:
             given = desk.approval(state.approval)
@@ -77,6 +76,18 @@ def record(desk: Desk, id: str, facts: Sequence[DeploymentEvent], fence: int | N
     if any(isinstance(fact, DeploymentPaused) for fact in facts):
         _notice(desk, id)
         stop_where_blocked(desk, id)
+        if bake(state := desk.deployment(id)) is not None:
+            for target in state.targets:
+                _write(desk, state, target, places.offer(desk.place(state.environment, state.application, target)))
+
+
+def let_go(desk: Desk, state: Deployment, target: str) -> None:
+    """Leave a place or its queue. Where another one only keeps an old version there, whose turn it is now may begin."""
+    place = desk.place(state.environment, state.application, target)
+    was_next = place.queue[:1] == (state.id,)
+    _write(desk, state, target, places.release(place, state.id))
+    if was_next and place.lock not in (None, state.id) and bake(desk.deployment(place.lock)) is not None:
+        _write(desk, state, target, places.offer(desk.place(state.environment, state.application, target)))
 
 
 def stop_where_blocked(desk: Desk, id: str) -> None:

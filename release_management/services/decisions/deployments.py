@@ -15,7 +15,7 @@ from release_management.domain.deployment.commands import (
     Proceed,
     Promote,
 )
-from release_management.domain.deployment.decide import QUEUE_SECONDS, abort, later, promote, start, supersede
+from release_management.domain.deployment.decide import QUEUE_SECONDS, abort, end_bake, later, promote, start, supersede
 from release_management.domain.deployment.events import (
     DeploymentApprovalAwaited,
     DeploymentExpired,
@@ -29,7 +29,7 @@ from release_management.domain.deployment.state import WAITING, Deployment, Phas
 from release_management.domain.plan import describe
 from release_management.domain.rules import Situation, denials, verdicts
 from release_management.domain.words import Command, Refused, Unsealed, Verdict
-from release_management.services.decisions.consequences import record, write_approval
+from release_management.services.decisions.consequences import let_go, record, write_approval
 from release_management.services.decisions.planning import (
     Wanted,
     compile_again,
@@ -39,7 +39,7 @@ from release_management.services.decisions.planning import (
     replanned,
     why_replanned,
 )
-from release_management.services.decisions.situations import approval_digest, before, situation, taking_away
+from release_management.services.decisions.situations import approval_digest, before, situation, taking_away, yielding
 from release_management.services.desk import Desk
 
 APPROVAL_SECONDS = 30 * 86_400.0
@@ -183,8 +183,7 @@ def _go_on(desk: Desk, id: str, *, first: bool) -> None:
         why = why_replanned(state.plan, compiled.plan)
         record(desk, id, [replanned(state, compiled, why)])
         for target in _to_leave(state.targets, compiled.targets):
-            place = desk.place(state.environment, state.application, target)
-            desk.write(places.stream(state.environment, state.application, target), places.release(place, id))
+            let_go(desk, state, target)
         state = desk.deployment(id)
     adopt_rule(desk, state)
     asked = situation(desk, state)
@@ -204,6 +203,8 @@ def _go_on(desk: Desk, id: str, *, first: bool) -> None:
         _queue(desk, state)
         if state.supersede and _clear_the_way(desk, state):
             _go_on(desk, id, first=first)
+        else:
+            _end_bakes(desk, id)
     else:
         for target in state.targets:
             stream = places.stream(state.environment, state.application, target)
@@ -233,6 +234,12 @@ def _clear_the_way(desk: Desk, state: Deployment) -> bool:
     return gave_way
 
 
+def _end_bakes(desk: Desk, id: str) -> None:
+    """Where a deployment waits only for others which keep an old version, have them stop that now."""
+    for holder in yielding(desk, desk.deployment(id)):
+        record(desk, holder, end_bake(desk.deployment(holder), id, desk.actor, desk.now))
+
+
 def _why_not(state: Deployment, said: tuple[Verdict, ...]) -> str:
     reasons = "; ".join(verdict.reason for verdict in denials(said))
     return f"{state.release} may not be deployed to {state.environment}: {reasons}"
@@ -245,9 +252,7 @@ def _first_line(reason: str) -> str:
 def _await_approval(desk: Desk, state: Deployment, asked: Situation, why: str) -> None:
     """Wait for a person; whoever stands behind it in a queue need not wait for that person too."""
     for target in state.targets:
-        place = desk.place(state.environment, state.application, target)
-        stream = places.stream(state.environment, state.application, target)
-        desk.write(stream, places.release(place, state.id))
+        let_go(desk, state, target)
     given = asked.approval
     if given.phase in (approvals.Phase.WAITING, approvals.Phase.GRANTED) and given.digest != asked.digest:
         write_approval(desk, given.id, approvals.void(given, f"{why} since approval was asked for"))

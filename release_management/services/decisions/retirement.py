@@ -6,6 +6,7 @@ from typing import Any
 from release_management.domain import environment as environments
 from release_management.domain import estate as estates
 from release_management.domain.deployment.events import Return, gives_up
+from release_management.domain.deployment.state import Deployment, bake
 from release_management.domain.environment import (
     ApplicationEntered,
     Environment,
@@ -51,7 +52,7 @@ def _give_up(desk: Desk, environment: Environment, application: str, target: str
     versions: list[str] = []
     for name in targets:
         place = desk.place(environment.name, application, name)
-        if place.lock is not None and not gives_up(desk.deployment(place.lock).returns):
+        if place.lock is not None and not _lets_go(desk.deployment(place.lock)):
             raise Refused(
                 f"deployment {place.lock} is at work in {environment.name}/{application}/{name}; "
                 "let it end, or abort it first"
@@ -74,6 +75,11 @@ def _give_up(desk: Desk, environment: Environment, application: str, target: str
     state = plan(desk, wanted)
     request(desk, state, Insists())
     return state.id
+
+
+def _lets_go(holder: Deployment) -> bool:
+    """Whether what holds a place stops what runs there as well, or only keeps an old version any more."""
+    return gives_up(holder.returns) or bake(holder) is not None
 
 
 def keep(command: KeepEnvironment, desk: Desk) -> None:

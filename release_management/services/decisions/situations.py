@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from release_management.domain.deployment.events import gives_up
-from release_management.domain.deployment.state import Deployment, Phase
+from release_management.domain.deployment.state import Deployment, Phase, bake
 from release_management.domain.pipeline import Pipeline, walked
 from release_management.domain.place import Place
 from release_management.domain.place import newest as newest_success
@@ -42,6 +42,7 @@ def situation(desk: Desk, state: Deployment) -> Situation:
         newer=None if state.returns is not None or state.reverts or state.downgrade else _newer(desk, state, release),
         blocked=_blocked(desk, state),
         replaced=_replaced(desk, state),
+        yielding=yielding(desk, state),
     )
 
 
@@ -58,6 +59,30 @@ def _blocked(desk: Desk, state: Deployment) -> tuple[str, ...]:
 def before(place: Place, id: str) -> tuple[str, ...]:
     """Those that wait for the place before this deployment; all, where it does not wait there."""
     return place.queue[: place.queue.index(id)] if id in place.queue else place.queue
+
+
+def yielding(desk: Desk, state: Deployment) -> tuple[str, ...]:
+    """The deployments that hold its places and end their bake early for it; none where it waits for more than them."""
+    holders: dict[str, None] = {}
+    for target in state.targets:
+        place = desk.place(state.environment, state.application, target)
+        if before(place, state.id):
+            return ()
+        if place.lock is None or place.lock == state.id:
+            continue
+        holder = desk.deployment(place.lock)
+        baking = bake(holder) is not None and not _would_be_replaced(state, holder)
+        if not baking and (holder.successor is None or holder.successor != state.id):
+            return ()
+        holders[holder.id] = None
+    return tuple(holders)
+
+
+def _would_be_replaced(state: Deployment, holder: Deployment) -> bool:
+    """Whether a rollback has nothing left to take back once the holder has succeeded: it may still go back itself."""
+    if state.reverts is None or holder.phase is Phase.ABORTING:
+        return False
+    return any(_touches(holder, each.target, {each.component}) for each in state.returns or ())
 
 
 def taking_away(desk: Desk, state: Deployment) -> list[str]:

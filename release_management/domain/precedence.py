@@ -28,10 +28,10 @@ def order_key(version: str, scheme: Scheme = DEFAULT) -> str | None:
     return numbers + "".join(_identifier(text) for text in parsed.prerelease.split(".")) + _END
 
 
-def older(version: str, than: str, scheme: Scheme = DEFAULT) -> bool:
-    """Whether the one comes before the other, as far as the versions themselves tell."""
+def older(version: str, than: str, scheme: Scheme = DEFAULT) -> bool | None:
+    """Whether the one comes before the other; None where the versions do not tell, but only when they were created."""
     one, other = order_key(version, scheme), order_key(than, scheme)
-    return one is not None and other is not None and one < other
+    return None if one is None or other is None else one < other
 
 
 def _identifier(text: str) -> str:

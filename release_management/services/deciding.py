@@ -42,15 +42,31 @@ class Ground:
     """What the decisions of one batch rest on.
 
     `base` has the stored version of every stream that was read, `carried` its state after the batch's decisions so far.
+    `first_position` is that of a stored stream's first record; `written` are the batch's streams in their order.
     `actors` are the ids that were looked up. `moment` is the time of all that the batch records: when it was begun,
     which is after all of it had come.
     """
 
     load: Callable[[str], Folded]
+    first_position: Callable[[str], int | None]
     base: dict[str, int] = field(default_factory=dict)
     carried: dict[str, Folded] = field(default_factory=dict)
     actors: dict[tuple[str, str], str] = field(default_factory=dict)
     moment: str = ""
+    written: dict[str, int] = field(default_factory=dict)
+
+    def carry(self, states: Mapping[str, Folded]) -> None:
+        """Have the batch's later decisions rest on what one of them led to."""
+        self.carried.update(states)
+        for stream in states:
+            self.written.setdefault(stream, len(self.written))
+
+    def begun(self, stream: str) -> tuple[int, int] | None:
+        """What sorts streams by their first records: those of the batch come after all that are stored."""
+        stored = self.first_position(stream)
+        if stored is not None:
+            return 0, stored
+        return (1, self.written[stream]) if stream in self.written else None
 
     def state(self, stream: str) -> Any:
         """The stream's state as the batch has it."""
@@ -91,6 +107,7 @@ class Decider:
         moment = ground.moment = ground.moment or timestamp(self._clock.now())
         desk = Desk(
             ground.state,
+            ground.begun,
             now=moment,
             actor=actor,
             new_id=self._new_id,

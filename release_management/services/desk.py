@@ -31,6 +31,7 @@ class Desk:
     def __init__(
         self,
         load: Callable[[str], Any],
+        begun: Callable[[str], tuple[int, int] | None],
         *,
         now: str,
         actor: str,
@@ -39,11 +40,14 @@ class Desk:
         keyed_digest: Callable[[object], str],
         executors: Mapping[str, SettingsCheck],
     ) -> None:
-        """`actor` is the wisher's id; `identify` gives a person's id; `keyed_digest` is an HMAC, in hexadecimal.
+        """`begun` sorts streams by their first records; None: it has none.
+
+        `actor` is the wisher's id; `identify` gives a person's id; `keyed_digest` is an HMAC, in hexadecimal.
 
         `executors` holds each known executor's check of a component's settings.
         """
         self._load = load
+        self._begun = begun
         self.now = now
         self.actor = actor
         self.new_id = new_id
@@ -97,6 +101,11 @@ class Desk:
                 raise Refused(f"release {ref} does not exist; {other} does, and is the same version: name that one")
             raise Refused(unknown_release(ref))
         return state
+
+    def created_before(self, ref: str, than: str) -> bool:
+        """Whether a release was created before another, by their places in the log; where one is unknown it was not."""
+        one, other = self._begun(f"release:{ref}"), self._begun(f"release:{than}")
+        return one is not None and other is not None and one < other
 
     def deployment(self, id: str) -> Deployment:
         """A deployment that exists. Raises `Refused`."""

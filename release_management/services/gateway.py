@@ -262,7 +262,7 @@ class Gateway:
         """One commit. Returns those still to be decided: who lost, and who found no room in it."""
         if self.deposed.is_set():
             raise DeposedError(DEPOSED)
-        ground = Ground(self._states.load)
+        ground = Ground(self._states.load, self._states.first_position)
         decided: list[tuple[Ticket, Decided]] = []
         left: list[Ticket] = []
         size = 0
@@ -274,7 +274,7 @@ class Gateway:
                 left = batch[index:]
                 break
             size += decision.size
-            ground.carried.update(decision.states)
+            ground.carry(decision.states)
             decided.append((ticket, decision))
         if not decided:
             return left

@@ -34,6 +34,7 @@ class States:
         self._log = event_log
         self._registry = registry
         self._cache: OrderedDict[str, Folded] = OrderedDict()
+        self._first: dict[str, int] = {}
         self._due: dict[str, int] = {}
         """The version at which a stream's next snapshot is due."""
 
@@ -43,6 +44,17 @@ class States:
             self._cache.move_to_end(stream)
             return self._cache[stream]
         return self._read(stream)
+
+    def first_position(self, stream: str) -> int | None:
+        """The position of the stream's first record; None where it has none. Raises `LogUnavailableError`."""
+        if stream not in self._first:
+            recorded = self._log.read_stream(stream)
+            if not recorded:
+                return None
+            if len(self._first) >= CACHED_STREAMS:
+                self._first.clear()
+            self._first[stream] = recorded[0].position
+        return self._first[stream]
 
     def remember(self, states: Mapping[str, Folded]) -> None:
         """Keep states that the log agrees with."""
@@ -61,6 +73,7 @@ class States:
     def clear(self) -> None:
         """Read everything anew."""
         self._cache.clear()
+        self._first.clear()
         self._due.clear()
 
     def keep_snapshots(self, stored: Iterable[NewRecord]) -> None:

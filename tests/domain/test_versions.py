@@ -2,7 +2,7 @@
 
 import pytest
 
-from release_management.domain.precedence import order_key
+from release_management.domain.precedence import older, order_key
 from release_management.domain.versions import Scheme, check, twin
 from release_management.domain.words import plain_version
 
@@ -68,3 +68,21 @@ def test_a_leading_v_makes_no_other_version() -> None:
 def test_what_is_ordered_by_creation_has_no_order_of_its_own() -> None:
     assert order_key("2.0.0", "any") is None
     assert order_key("24.04.1") is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "scheme", "known"),
+    [
+        ("1.9.0", "1.10.0", "semver", True),
+        ("1.10.0", "1.9.0", "semver", False),
+        ("v1.0.0", "1.0.0", "semver", False),
+        ("2026.9", "2026.11", "calendar", True),
+        ("1.9.0", "1.10.0", "any", None),
+        ("zebra", "1.0.0", "semver", None),
+        ("1.0.0", "zebra", "calendar", None),
+    ],
+)
+def test_versions_say_which_is_older_or_leave_it_to_their_creation(
+    one: str, other: str, scheme: Scheme, known: bool | None
+) -> None:
+    assert older(one, other, scheme) is known

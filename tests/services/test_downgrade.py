@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.services.office import Office, on_both_stores
+from tests.services.office import PATIENCE, Office, occupied, on_both_stores
 
 
 def deploy(office: Office, version: str, **more: Any) -> Any:
@@ -107,3 +107,78 @@ def test_a_dry_run_says_so_too(office: Office) -> None:
 
     assert denials() == ["version"]
     assert denials(downgrade=True) == []
+
+
+# Versions that are ordered by creation
+
+
+def numbered_freely(office: Office, *versions: str) -> None:
+    office.do("policy.configure_versions", {"application": "shop", "versions": "any"})
+    released(office, *versions)
+
+
+@on_both_stores
+def test_where_versions_are_any_text_the_release_that_was_created_first_is_the_older_one(office: Office) -> None:
+    numbered_freely(office, "zebra", "apple")
+    office.carry_out(office.deploy("shop@apple"))
+
+    assert "apple runs as web on main in staging, and is newer" in str(deploy(office, "zebra").reason)
+    assert deploy(office, "zebra", downgrade=True).result["phase"] == "Progressing"
+
+
+def test_where_versions_are_any_text_what_was_created_later_needs_no_word(office: Office) -> None:
+    numbered_freely(office, "zebra", "apple")
+    office.carry_out(office.deploy("shop@zebra"))
+
+    assert deploy(office, "apple").status == "accepted"
+
+
+def test_where_versions_are_any_text_what_is_on_its_way_is_not_overtaken_either(office: Office) -> None:
+    numbered_freely(office, "zebra", "mango", "apple")
+    office.carry_out(office.deploy("shop@zebra"))
+    newer = office.deploy("shop@apple")
+
+    assert f"apple is on its way to main in staging ({newer}), and is newer" in str(deploy(office, "mango").reason)
+
+
+@on_both_stores
+def test_another_gateway_knows_which_release_was_created_first(office: Office) -> None:
+    numbered_freely(office, "zebra", "apple")
+    office.carry_out(office.deploy("shop@apple"))
+    wish = office.wish("deployment.deploy", {"release": "shop@zebra", "environment": "staging"})
+
+    with_an_empty_memory = office.open_gateway().ask(wish).result(PATIENCE)
+
+    assert "apple runs as web on main in staging, and is newer" in str(with_an_empty_memory.reason)
+
+
+def test_releases_of_one_commit_are_in_the_order_in_which_they_were_created(office: Office) -> None:
+    numbered_freely(office)
+    before = len(office.log.read(0, 10_000))
+    go_on = occupied(office)
+    wishes = [
+        office.wish("release.create", {"application": "shop", "version": version, "components": [{"name": "web"}]})
+        for version in ("zebra", "apple")
+    ]
+    wishes += [
+        office.wish("deployment.deploy", {"release": f"shop@{version}", "environment": "staging"})
+        for version in ("apple", "zebra")
+    ]
+    pending = [office.gateway.ask(wish) for wish in wishes]
+    go_on.set()
+    outcomes = [each.result(PATIENCE) for each in pending]
+
+    assert [outcome.status for outcome in outcomes] == ["accepted", "accepted", "accepted", "refused"]
+    assert "apple is on its way to main in staging" in str(outcomes[-1].reason)
+    times = {record["time"] for record in office.records()[before + 1 :] if record["type"].startswith("release.")}
+    assert len(times) == 1, "they were one commit"
+
+
+def test_a_version_of_another_scheme_is_compared_by_creation(office: Office) -> None:
+    """It was created while the application numbered its releases as it liked."""
+    numbered_freely(office, "zebra")
+    office.do("policy.configure_versions", {"application": "shop", "versions": "semver"})
+    office.release("1.0.0")
+    office.carry_out(office.deploy("shop@1.0.0"))
+
+    assert "1.0.0 runs as web on main in staging, and is newer" in str(deploy(office, "zebra").reason)

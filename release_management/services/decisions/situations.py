@@ -12,6 +12,7 @@ from release_management.domain.policy import Gate, TriggerCondition
 from release_management.domain.precedence import older
 from release_management.domain.release import Release
 from release_management.domain.rules import Situation
+from release_management.domain.versions import Scheme
 from release_management.services.decisions.returning import goes_freely
 from release_management.services.desk import Desk
 
@@ -105,19 +106,22 @@ def _newer(desk: Desk, state: Deployment, release: Release) -> str | None:
     for target, place in _where(desk, state):
         for name in sorted(names & set(place.components)):
             success = newest_success(place, name)
-            if (
-                success is not None
-                and place.components[name].at_work
-                and older(release.version, success.version, scheme)
-            ):
+            at_work = success is not None and place.components[name].at_work
+            if success is not None and at_work and _is_older(desk, release, success.version, scheme):
                 return f"{success.version} runs as {name} on {target} in {state.environment}, and is newer"
         ahead = () if state.supersede else (*((place.lock,) if place.lock else ()), *before(place, state.id))
         for other in ahead:
             known = desk.deployment(other)
             going = known.phase is not Phase.ABORTING and _touches(known, target, names)
-            if other != state.id and going and older(release.version, known.version, scheme):
+            if other != state.id and going and _is_older(desk, release, known.version, scheme):
                 return f"{known.version} is on its way to {target} in {state.environment} ({other}), and is newer"
     return None
+
+
+def _is_older(desk: Desk, release: Release, version: str, scheme: Scheme) -> bool:
+    """Whether the release comes before its application's `version`; by creation where the versions do not tell."""
+    known = older(release.version, version, scheme)
+    return desk.created_before(release.ref, f"{release.application}@{version}") if known is None else known
 
 
 def _where(desk: Desk, state: Deployment) -> list[tuple[str, Place]]:

@@ -388,6 +388,25 @@ def test_a_plan_asked_for_again_unchanged_is_the_same_one(shop: ReleaseManager) 
     assert shop.deployment(first).phase == "Superseded"
 
 
+@pytest.mark.parametrize(
+    "other",
+    [{"strategy": "recreate"}, {"options": {"interval": "5s"}}, {"target_environment": "production"}],
+    ids=["strategy", "options", "environment"],
+)
+def test_a_planned_deployment_is_deployed_as_it_is_or_refused(shop: ReleaseManager, other: dict[str, Any]) -> None:
+    planned = shop.plan_deployment(shop.create_release("1.0.0", ["web"]), "staging", strategy="rolling")
+
+    with pytest.raises(Refused) as refusal:
+        shop.deploy(planned, **other)
+
+    assert str(refusal.value) == (
+        f"deployment {planned.id} is planned for staging with its strategy and options; "
+        "deploy it as it is, or name its release to plan another one"
+    )
+    assert shop.deployment(planned).phase == "Planned", "it was not touched"
+    assert shop.deploy(planned, "staging").id == planned.id
+
+
 def test_a_plan_is_there_before_its_targets_and_says_what_to_declare_until_they_are(shop: ReleaseManager) -> None:
     import yaml
 

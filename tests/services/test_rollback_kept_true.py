@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from release_management.services.wishes import Outcome
 from tests.services.office import Office, on_both_stores
 from tests.services.test_rollback_by_component import WEB, brought, configure, go_back, release, succeed
 
@@ -234,3 +235,111 @@ def test_deploying_what_runs_while_another_component_is_deployed_is_already_so(o
     office.deploy(release(office, "1.1.0", "api"), strategy="recreate")
 
     assert office.do("deployment.deploy", {"release": "shop@1.0.0", "environment": "staging"})["deployment"] == first
+
+
+# What was brought again, and what stopped on its way
+
+
+@on_both_stores
+def test_what_was_brought_again_is_rolled_back_to_the_version_before_and_not_to_itself(office: Office) -> None:
+    configure(office)
+    succeed(office, "1.0.0", "web")
+    first = succeed(office, "1.1.0", "web")
+    again = office.deploy("shop@1.1.0", redeploy=True, strategy="recreate")
+    office.walk(again)
+    assert again != first
+
+    refused = office.ask("deployment.rollback", {"deployment": first})
+    gone_back = go_back(office, again)
+
+    assert "is not what runs on main in staging any more; roll back the newest one" in str(refused.reason)
+    assert brought(office, gone_back) == [("main", "web", "1.0.0")]
+    assert "is no version to go back to in staging" in str(to_version(office, "1.1.0").reason), "it was left twice"
+
+
+def test_what_was_brought_again_as_the_only_version_has_nothing_to_go_back_to(office: Office) -> None:
+    configure(office)
+    succeed(office, "1.0.0", "web")
+    again = office.deploy("shop@1.0.0", redeploy=True, strategy="recreate")
+    office.walk(again)
+
+    refused = office.ask("deployment.rollback", {"deployment": again})
+
+    assert f"no version from before deployment {again} is left to go back to" in str(refused.reason)
+
+
+def test_what_is_brought_again_goes_back_to_what_ran_when_it_fails(office: Office) -> None:
+    configure(office)
+    succeed(office, "1.0.0", "web")
+    again = office.deploy("shop@1.0.0", redeploy=True, strategy="blue-green", options={"abort_scale_down_delay": 0})
+    office.report(again, 0)
+    office.report(again, 1, "failed", reason="not healthy")
+
+    end_backwards(office, again)
+
+    refused = office.ask("deployment.rollback", {"deployment": again})
+    assert office.facts(again, "rolled_back") == [{"empty": False}]
+    assert refused.result["phase"] == "RolledBack", "already so"
+
+
+def to_version(office: Office, version: str) -> Outcome:
+    return office.ask("deployment.rollback", {"application": "shop", "environment": "staging", "to": version})
+
+
+def halted(office: Office, version: str) -> str:
+    """It has all traffic, and the old version could not be stopped."""
+    deployment = office.deploy(release(office, version, "web"), strategy="blue-green", options={"scale_down_delay": 0})
+    while not office.facts(deployment, "halted"):
+        started = office.facts(deployment, "step_started")[-1]
+        if started["action"]["verb"] != "retire":
+            office.report(deployment, started["step"], attempt=started["attempt"])
+            continue
+        office.report(deployment, started["step"], "errored", started["attempt"], reason="no answer")
+        again = office.facts(deployment, "step_errored")[-1]
+        office.clock.advance(60)
+        if again.get("retry_at"):
+            step = {"leg": "forward", "step": started["step"], "attempt": started["attempt"]}
+            office.do("deployment.retry_step", {"deployment": deployment, **step})
+    return deployment
+
+
+@on_both_stores
+def test_a_halted_deployment_is_rolled_back_by_one_that_sets_right_what_it_left(office: Office) -> None:
+    configure(office)
+    succeed(office, "1.0.0", "web")
+    stuck = halted(office, "1.1.0")
+    assert "the old one could not be stopped" in office.facts(stuck, "halted")[0]["reason"]
+
+    gone_back = go_back(office, stuck)
+
+    [planned] = office.facts(gone_back, "planned")
+    assert planned["reverts"] == stuck
+    assert "did not end cleanly" in " ".join(planned["plan"]["notes"])
+    assert brought(office, gone_back) == [("main", "web", "1.0.0")]
+    settled = office.ask("deployment.rollback", {"deployment": stuck})
+    assert settled.result["deployment"] == gone_back, "it was done already"
+
+
+def test_a_halted_deployment_that_another_has_set_right_is_not_rolled_back_any_more(office: Office) -> None:
+    configure(office)
+    succeed(office, "1.0.0", "web")
+    stuck = halted(office, "1.1.0")
+    succeed(office, "1.2.0", "web")
+
+    refused = office.ask("deployment.rollback", {"deployment": stuck})
+
+    assert f"nothing is left of deployment {stuck} in staging that could be taken back" in str(refused.reason)
+
+
+def test_where_there_is_no_way_back_a_halted_deployment_is_not_rolled_back(office: Office) -> None:
+    target = {"name": "main", "components": {"web": WEB}, "reversible": False}
+    office.do("environment.configure", {"name": "staging", "targets": [target]})
+    succeed(office, "1.0.0", "web")
+    stuck = office.deploy(release(office, "1.1.0", "web"), strategy="blue-green")
+    office.report(stuck, 0)
+    office.report(stuck, 1, "failed", reason="not healthy")
+    assert office.facts(stuck, "halted")
+
+    refused = office.ask("deployment.rollback", {"deployment": stuck})
+
+    assert refused.reason == f"deployment {stuck} halted where there is no way back; deploy a newer version"

@@ -378,3 +378,38 @@ def test_an_environment_is_retired_without_waiting_for_the_bake(office: Office) 
     assert ended_early(office, first) == [giving_up]
     report_all(office, first)
     assert phase(office, giving_up) == "Progressing"
+
+
+# The same release again
+
+
+def test_the_same_release_deployed_again_is_the_one_in_its_bake(office: Office) -> None:
+    first = in_its_bake(office)
+
+    assert office.deploy("shop@1.1.0") == first
+    assert ended_early(office, first) == []
+
+
+@on_both_stores
+def test_the_same_release_with_a_changed_configuration_is_the_next_deployment(office: Office) -> None:
+    first = in_its_bake(office)
+    office.do("environment.configure", {"name": "staging", "variables": {"GREETING": "hello"}})
+
+    following = office.deploy("shop@1.1.0")
+
+    assert following != first
+    assert ended_early(office, first) == [following]
+    assert office.deploy("shop@1.1.0") == following
+    report_all(office, first)
+    assert phase(office, following) == "Progressing"
+    [binding] = office.facts(following, "started")[0]["bindings"]
+    assert binding["configuration"]["variables"] == {"GREETING": "hello"}
+
+
+def test_the_same_release_is_brought_again_without_waiting_for_the_bake(office: Office) -> None:
+    first = in_its_bake(office)
+
+    following = office.deploy("shop@1.1.0", redeploy=True)
+
+    assert ended_early(office, first) == [following]
+    assert office.deploy("shop@1.1.0", redeploy=True) == following

@@ -44,7 +44,8 @@ def plan(desk: Desk, wanted: Wanted) -> Deployment:
     release = desk.release(wanted.release)
     known = desk.deployment(release.planned[wanted.environment]) if wanted.environment in release.planned else None
     same = known is not None and (known.reverts, known.returns) == (wanted.reverts, wanted.returns)
-    if known is not None and same and not known.ended and known.phase is not Phase.PLANNED:
+    walks = known is not None and same and not known.ended and known.phase is not Phase.PLANNED
+    if known is not None and walks and not _comes_next(desk, known, wanted):
         if wanted.redeploys and not known.redeploys:
             raise Refused(
                 f"deployment {known.id} of {known.release} to {known.environment} is {known.phase}; "
@@ -67,6 +68,17 @@ def plan(desk: Desk, wanted: Wanted) -> Deployment:
     if known is not None and known.phase in WAITING and (same or known.phase is Phase.PLANNED):
         record(desk, known.id, [DeploymentSuperseded(successor=planned.id)])
     return planned
+
+
+def _comes_next(desk: Desk, known: Deployment, wanted: Wanted) -> bool:
+    """Whether something is to be brought after what only keeps the old version: again, or with other configuration."""
+    if known.phase is not Phase.BAKING:
+        return False
+    if wanted.redeploys:
+        return not known.redeploys
+    release, options = desk.release(wanted.release), wanted.options or {}
+    compiled = compile_now(desk, release, wanted.environment, wanted.strategy, options, wanted.returns)
+    return any(change.candidate is not None for change in compiled.plan.changes or ())
 
 
 def keep(desk: Desk, wanted: Wanted, compiled: Draft) -> Deployment:

@@ -117,3 +117,24 @@ def test_the_window_is_applied_from_the_manifest(here: Types, shop: Desk) -> Non
     changed = done(here("apply", "relman.yaml", "--dry-run")).out
 
     assert "~ policy shop: rollback_window 86400.0 → 172800.0" in changed
+
+
+def test_who_deploys_while_the_old_version_is_kept_is_told_that_it_begins_right_then(here: Types) -> None:
+    kept = ("--strategy", "blue-green", "--set", "scale_down_delay=600")
+    for version in ("1.4.0", "1.5.0"):
+        done(here("release", "create", f"shop@{version}", "--component", "web"))
+    done(here("deploy", "shop@1.4.0", "staging", *kept))
+    [first] = [each["id"] for each in done(here("deployment", "list", "--active", "--json")).json]
+    until(lambda: done(here("deployment", "show", first, "--json")).json["phase"] == "Baking")
+    holds = f"deployment {first} holds staging/shop/main only to keep the version that goes for a while; it stops that"
+
+    shown = done(here("deploy", "shop@1.5.0", "staging", "--strategy", "recreate", "--dry-run"))
+    following = done(here("deploy", "shop@1.5.0", "staging", "--strategy", "recreate"))
+
+    assert f"wait: {holds}" in shown.out
+    assert f"\n  {holds} early for this one, which begins right then\n" in following.out
+    until(lambda: stable(here) == ["1.5.0"])
+    told = " ".join(done(here("deployment", "show", first)).out.split())
+    assert "blue-green Succeeded" in told
+    assert "(before the old version is stopped): ended early for deployment" in told
+    assert "ended the bake of step 5 early for deployment" in done(here("audit", "log", "--deployment", first)).out

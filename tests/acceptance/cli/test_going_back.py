@@ -133,7 +133,8 @@ def test_who_deploys_while_the_old_version_is_kept_is_told_that_it_begins_right_
 
     assert f"wait: {holds}" in shown.out
     assert f"\n  {holds} early for this one, which begins right then\n" in following.out
-    until(lambda: stable(here) == ["1.5.0"])
+    until(lambda: done(here("deployment", "list", "--active", "--json")).json == [])
+    assert stable(here) == ["1.5.0"]
     told = " ".join(done(here("deployment", "show", first)).out.split())
     assert "blue-green Succeeded" in told
     assert "(before the old version is stopped): ended early for deployment" in told

@@ -394,17 +394,19 @@ def test_a_plan_asked_for_again_unchanged_is_the_same_one(shop: ReleaseManager) 
     ids=["strategy", "options", "environment"],
 )
 def test_a_planned_deployment_is_deployed_as_it_is_or_refused(shop: ReleaseManager, other: dict[str, Any]) -> None:
-    planned = shop.plan_deployment(shop.create_release("1.0.0", ["web"]), "staging", strategy="rolling")
+    apart = f"apart-{shop.application}"
+    shop.configure_environments({apart: {"targets": targets(19000 + next(NUMBERS))}})
+    planned = shop.plan_deployment(shop.create_release("1.0.0", ["web"]), apart, strategy="rolling")
 
     with pytest.raises(Refused) as refusal:
         shop.deploy(planned, **other)
 
     assert str(refusal.value) == (
-        f"deployment {planned.id} is planned for staging with its strategy and options; "
+        f"deployment {planned.id} is planned for {apart} with its strategy and options; "
         "deploy it as it is, or name its release to plan another one"
     )
     assert shop.deployment(planned).phase == "Planned", "it was not touched"
-    assert shop.deploy(planned, "staging").id == planned.id
+    assert shop.deploy(planned, apart).id == planned.id
 
 
 def test_a_plan_is_there_before_its_targets_and_says_what_to_declare_until_they_are(shop: ReleaseManager) -> None:

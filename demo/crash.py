@@ -1,65 +1,83 @@
-"""A part of the story: what crashes after the success is seen to, and seen to be well again."""
+"""A part of the story: what crashes after its success is shown as down, and as well again once it stays up."""
 
 import json
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
 import httpx
 import psutil
 
-from demo.telling import check, say
+from demo.telling import NotObserved, check, say
 
 if TYPE_CHECKING:
     from demo.story import Installation
 
 SEEN_SECONDS = 5.0
+BACK_SECONDS = 60.0
 MOST_KILLS = 4
+"""A crash is shown for 5 seconds at least, the next ones for 10 and 20: of so many `env show` meets one."""
+LOOK_SECONDS = 0.1
 
 
 def crash(installation: "Installation") -> None:
-    """The process that serves web is killed after the success, and again when it is back, as in a crash loop."""
+    """Kill the process that serves web after the success, and again when it is back, as in a crash loop."""
     before = len(changes(installation))
-    took = killed_and_seen(installation)
+    took = kill_web(installation)
     kills = 1
-    while (done := installation.relman("env", "show", "production")).returncode == 0 and kills < MOST_KILLS:
-        kills += serving(installation) is not None
-        killed_and_seen(installation)
-    check(done.returncode == 1 and "web is down" in done.stdout, f"env show does not say it: {done.stdout}")
-    if serving(installation) is not None:
-        killed_and_seen(installation)
+    while (shown := env_show(installation)).returncode == 0 and kills < MOST_KILLS:
+        kill_web(installation)
         kills += 1
-    deadline = time.monotonic() + 60
-    while condition(installation) != "well":
-        check(time.monotonic() < deadline, "web was not well again within 60 s")
-        time.sleep(0.2)
-    check(installation.relman("env", "show", "production").returncode == 0, "env show does not say that all is well")
+    check(shown.returncode == 1 and "web is down" in shown.stdout, f"env show does not say it: {shown.stdout}")
+    kill_web(installation)
+    kills += 1
+    await_condition(installation, "well", BACK_SECONDS)
+    check(env_show(installation).returncode == 0, "env show does not say that all is well again")
     told = changes(installation)[before:]
     check(told[:2] == ["down", "well"] and len(told) <= 2 * kills, f"the log tells {told} of {kills} kills")
-    say(f"⚡ kill -9 of web after the success → env show says down in {took:.1f} s; {kills} kills, then well again")
+    say(f"⚡ kill -9 of web after its success → shown as down in {took:.1f} s; {kills} kills, then shown as well again")
 
 
-def killed_and_seen(installation: "Installation") -> float:
-    """kill -9 of the process that serves web, if one does; after how many seconds it is said to be down."""
-    pid = serving(installation)
-    if pid is not None:
+def kill_web(installation: "Installation") -> float:
+    """kill -9 of the process that serves web, as soon as one does; after how many seconds it is shown as down."""
+    deadline = time.monotonic() + BACK_SECONDS
+    while (pid := serving(installation)) is None:
+        check(time.monotonic() < deadline, f"web did not answer within {BACK_SECONDS:g} s")
+        time.sleep(LOOK_SECONDS)
+    try:
         psutil.Process(pid).kill()
+    except psutil.Error as error:
+        raise NotObserved(f"the process {pid} that answered for web cannot be killed: {error}") from error
     killed = time.monotonic()
-    while condition(installation) != "down":
-        late = time.monotonic() - killed >= SEEN_SECONDS
-        check(not late, f"{SEEN_SECONDS:g} s after its process was killed web is {condition(installation)}")
+    await_condition(installation, "down", SEEN_SECONDS)
     return time.monotonic() - killed
 
 
-def condition(installation: "Installation") -> str:
-    """How production's web is said to be."""
+def await_condition(installation: "Installation", wanted: str, seconds: float) -> None:
+    """Wait until web is shown in this condition."""
+    deadline = time.monotonic() + seconds
+    while (shown := condition(installation)) != wanted:
+        check(time.monotonic() < deadline, f"web is shown as {shown} and not as {wanted} after {seconds:g} s")
+        time.sleep(LOOK_SECONDS)
+
+
+def condition(installation: "Installation") -> str | None:
+    """How production's web is shown; None where it is not."""
     found = installation.alice.environment("production").conditions
-    return next(each.condition for each in found if each.component == "web")
+    return next((each.condition for each in found if each.component == "web"), None)
+
+
+def env_show(installation: "Installation") -> "subprocess.CompletedProcess[str]":
+    """What the command line shows of production."""
+    return installation.relman("env", "show", "production")
 
 
 def changes(installation: "Installation") -> list[str]:
     """The conditions of production's web that the log tells of, oldest first."""
     words = ["--type", "place.condition_changed", "--environment", "production", "--limit", "1000", "--json"]
-    rows = json.loads(installation.relman("audit", "log", *words).stdout)
+    done = installation.relman("audit", "log", *words)
+    check(done.returncode == 0, f"the log cannot be read: {done.stderr.strip()}")
+    rows = json.loads(done.stdout)
     told = [row["summary"].split() for row in sorted(rows, key=lambda row: int(row["position"]))]
     return [words[3].rstrip(":") for words in told if words[0] == "web"]
 
@@ -68,6 +86,6 @@ def serving(installation: "Installation") -> int | None:
     """The process that answers for production's web; None where none does."""
     try:
         answer = httpx.get(installation.urls("production")[0], timeout=1, trust_env=False).json()
-    except (httpx.HTTPError, ValueError):
+        return int(answer["pid"])
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return None
-    return int(answer["pid"])

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,6 +140,11 @@ def main(store: str) -> int:
     except (NotObserved, Refused, NotReachableError, TimeoutError, OSError, subprocess.SubprocessError) as error:
         say(f"✗ NOT OBSERVED: {error}")
         say(f"  what was logged is in {folder}")
+        return 1
+    except Exception as error:  # a fault of the demo's own: nothing after it was observed either
+        (folder / "traceback.txt").write_text(traceback.format_exc())
+        say(f"✗ NOT OBSERVED: {type(error).__name__}: {error}")
+        say(f"  what was logged is in {folder}; where it happened, in traceback.txt there")
         return 1
     shutil.rmtree(folder, ignore_errors=True)
     say("Yours: relman init && relman up --detach && relman deploy shop@1.0.0 staging")

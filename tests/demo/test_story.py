@@ -1,14 +1,17 @@
 """What becomes of a part of the demo that is not observed. The whole story is told by `.ci/run`."""
 
+import ast
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from demo import story
+from demo import crash, story
 from demo.story import main
 from demo.telling import NotObserved
 
@@ -37,6 +40,52 @@ def test_what_was_not_observed_is_named_and_what_was_logged_is_kept(
         f"  what was logged is in {folder}",
     ]
     assert folder.exists()
+
+
+def test_a_fault_of_the_demos_own_is_not_observed_either_and_where_it_happened_is_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(story, "Installation", lambda folder, store: StringIO())
+    monkeypatch.setattr(story, "tell", lambda *_: int("web"))
+
+    assert main("sqlite") == 1
+    assert (
+        capsys.readouterr().out.splitlines()[0]
+        == "✗ NOT OBSERVED: ValueError: invalid literal for int() with base 10: 'web'"
+    )
+    assert "Traceback" in (folder / "traceback.txt").read_text()
+
+
+def test_what_answers_no_more_and_cannot_be_killed_is_not_observed(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    monkeypatch.setattr(crash, "serving", lambda _: gone.pid)
+
+    with pytest.raises(NotObserved, match=f"the process {gone.pid} that answered for web cannot be killed"):
+        crash.kill_web(SimpleNamespace())  # type: ignore[arg-type] # it is not asked
+
+
+def told() -> Iterator[re.Pattern[str]]:
+    """Every line that the story tells where all goes well, with anything for what is filled in."""
+    for module in (story, crash):
+        for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say"):
+                continue
+            parts = node.args[0].values if isinstance(node.args[0], ast.JoinedStr) else node.args
+            text = "".join(re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+" for part in parts)
+            if text and not text.startswith(("✗\\ NOT", "\\ \\ what\\ was\\ logged", "\\(", ".+")) and text != "str":
+                yield re.compile(text)
+
+
+def test_the_readme_shows_each_line_that_the_demo_prints_and_no_other() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    block = readme.partition("An example of what it prints:\n\n```text\n")[2].partition("```")[0]
+    lines = block.splitlines()
+    patterns = list(told())
+
+    assert len(patterns) == len(lines) > 5
+    assert [line for line in lines if not any(each.fullmatch(line) for each in patterns)] == []
+    assert [each.pattern for each in patterns if not any(each.fullmatch(line) for line in lines)] == []
 
 
 def test_a_process_that_is_left_behind_is_found(

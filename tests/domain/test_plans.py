@@ -81,6 +81,13 @@ def test_recreate_stops_the_old_version_before_it_starts_the_new_one() -> None:
     ]
 
 
+def test_recreate_does_not_bake_and_min_ready_is_what_a_version_must_last() -> None:
+    compiled = plan("recreate", {"min_ready": 30, "scale_down_delay": 60})
+
+    assert pauses(compiled) == []
+    assert [step.min_ready for step in compiled.forward if isinstance(step, AwaitHealthy)] == [30]
+
+
 def test_recreate_needs_one_slot_only_and_no_routes() -> None:
     compiled = plan("recreate", {}, Stand("main", "api", serving=True, slots=1, routes="none"))
 

@@ -279,3 +279,18 @@ def test_another_version_is_not_held_for_what_the_one_before_did(time: Time) -> 
         time.pass_by(30)
 
     assert alarms.take(observation(time, "well", blue(version="1.0.1"))).condition == "well"
+
+
+def test_what_was_degraded_is_well_again_and_news_once_all_its_instances_stay_healthy(time: Time) -> None:
+    alarms = Alarms(time.monotonic)
+    ill = blue("degraded", wanted=2, running=1, healthy=1)
+    healthy = blue(wanted=2, running=2, healthy=2, restarts=1)
+    alarms.take(observation(time, "well", healthy))
+    alarms.was_reported(alarms.take(observation(time, "degraded", ill)))
+    seen = []
+    for _ in range(8):
+        time.pass_by(1)
+        found = alarms.take(observation(time, "well", healthy))
+        seen.append((found.condition, found.slots[0].condition, alarms.news(found)))
+
+    assert seen == [("degraded", "degraded", False)] * 5 + [("well", "well", True)] * 3

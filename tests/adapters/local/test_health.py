@@ -1,5 +1,8 @@
 """Waiting for health, and what is said of a bad build."""
 
+import os
+import signal
+import threading
 import time
 from pathlib import Path
 
@@ -52,6 +55,20 @@ def test_health_must_last(stand: Stand) -> None:
     assert time.monotonic() - began >= 1.0
     late = stand.ask(stand.order(AwaitSlotHealthy(slot="blue", replicas=2, min_ready=9.0), within=0.5))
     assert (late.result, "not for long enough" in str(late.reason)) == ("failed", True)
+
+
+def test_what_ends_after_it_was_healthy_and_before_min_ready_is_over_fails(stand: Stand) -> None:
+    stand.do(ProvisionSlot(slot="blue", version="1.0.0", replicas=1))
+    stand.do(AwaitSlotHealthy(slot="blue", replicas=1))
+    [pid] = stand.instance_pids()
+    ending = threading.Timer(1.0, os.kill, (pid, signal.SIGKILL))
+    ending.start()
+
+    report = stand.ask(stand.order(AwaitSlotHealthy(slot="blue", replicas=1, min_ready=20.0), within=60.0))
+
+    ending.join()
+    assert report.result == "failed"
+    assert "blue1" in str(report.reason)
 
 
 @pytest.mark.parametrize(

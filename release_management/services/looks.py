@@ -95,7 +95,9 @@ class NewestLooks:
         self._changing = threading.Lock()
         self._sightings: dict[Key, Sighting] = {}
         self._rounds: dict[str, Round] = {}
-        self._begun: dict[str, tuple[str, int, set[Key]]] = {}
+        self._begun: dict[tuple[str, str], tuple[int, set[Key]]] = {}
+        self._first: dict[tuple[str, str], float] = {}
+        """When the first look of each process of an executor came."""
         self._listens: float | None = None
 
     def listen(self) -> None:
@@ -116,19 +118,21 @@ class NewestLooks:
             came = self._monotonic()
             for look in looks.components:
                 known = self._sightings.get(look.key)
-                if known is None or _follows(looks, look.observedat, known) or came - known.came > FRESH_SECONDS:
+                if known is None or came - known.came > FRESH_SECONDS or _follows(looks, look, known):
                     self._sightings[look.key] = Sighting(look, looks.executor, looks.instance, looks.round, came)
             self._count(looks, came)
 
     def _count(self, looks: Looks, came: float) -> None:
-        instance, number, keys = self._begun.get(looks.executor, ("", 0, set()))
-        if (instance, number) != (looks.instance, looks.round):
+        process = looks.executor, looks.instance
+        self._first.setdefault(process, came)
+        number, keys = self._begun.pop(process, (0, set()))
+        if number != looks.round:
             keys = set()
         keys.update(look.key for look in looks.components)
-        self._begun[looks.executor] = (looks.instance, looks.round, keys)
-        known = self._rounds.get(looks.executor)
         if not looks.last:
+            self._begun[process] = looks.round, keys
             return
+        known = self._rounds.get(looks.executor)
         newer = known is None or looks.instance == known.instance or looks.observedat > known.observedat
         if known is None or newer or came - known.came > FRESH_SECONDS:
             self._rounds[looks.executor] = Round(looks.instance, looks.round, looks.observedat, came, frozenset(keys))
@@ -140,20 +144,30 @@ class NewestLooks:
         return None if found is None else (found.look, self._age(found.look.observedat, found.came))
 
     def missed(self, key: Key, executor: str) -> float | None:
-        """The age of the executor's newest round, where the component was not in it; else None."""
+        """The age of the executor's newest round, where the component was not in it; else None.
+
+        None too where another process of that executor looked after it beside the one of the round.
+        """
         with self._changing:
             found = self._rounds.get(executor)
-        return None if found is None or key in found.keys else self._age(found.observedat, found.came)
+            if found is None or key in found.keys:
+                return None
+            known = self._sightings.get(key)
+            other = known is not None and known.instance != found.instance
+            if known is not None and other and self._first[executor, found.instance] <= known.came:
+                return None
+        return self._age(found.observedat, found.came)
 
     def _age(self, observedat: str, came: float) -> float:
         by_clock = (self._clock.now() - datetime.fromisoformat(observedat)).total_seconds()
         return max(0.0, self._monotonic() - came, by_clock)
 
 
-def _follows(looks: Looks, observedat: str, known: Sighting) -> bool:
+def _follows(looks: Looks, look: ComponentLook, known: Sighting) -> bool:
+    """Whether a look is newer; of two processes, the one that knows of the newest step is believed."""
     if looks.instance == known.instance:
-        return looks.round >= known.round or observedat > known.look.observedat
-    return observedat > known.look.observedat
+        return looks.round >= known.round or look.observedat > known.look.observedat
+    return look.fence >= known.look.fence and look.observedat > known.look.observedat
 
 
 def rounds(

@@ -133,6 +133,41 @@ def test_an_older_look_of_another_executor_does_not_overwrite_a_newer_one(newest
     assert component(newest)["condition"] == "down"
 
 
+def test_of_two_executors_that_share_their_orders_the_one_that_took_the_newest_step_is_believed(
+    newest: NewestLooks, time: Time
+) -> None:
+    for number in range(1, 4):
+        sent(newest, time, look(time, "well", fence=7), instance="b", number=number)
+        time.pass_by(0.5)
+        sent(newest, time, look(time, "down", fence=3), instance="a", number=number)
+        time.pass_by(0.5)
+        assert component(newest)["condition"] == "well"
+
+
+def test_what_one_of_two_executors_looked_after_is_unknown_and_not_down_when_that_one_is_gone(
+    newest: NewestLooks, time: Time
+) -> None:
+    conditions = []
+    for number in range(1, 15):
+        sent(newest, time, instance="a", number=number)
+        if number < 3:
+            sent(newest, time, look(time), instance="b", number=number)
+        conditions.append(component(newest)["condition"])
+        time.pass_by(1)
+
+    assert conditions == ["well"] * 12 + ["unknown"] * 2
+
+
+def test_what_a_replaced_executor_has_nothing_of_is_down_where_it_was_looked_after_before(
+    newest: NewestLooks, time: Time
+) -> None:
+    sent(newest, time, look(time), instance="a")
+    time.pass_by(FRESH_SECONDS + 1)
+    sent(newest, time, instance="b")
+
+    assert component(newest)["condition"] == "down"
+
+
 def test_looks_of_one_executor_go_on_after_its_clock_was_set_back(newest: NewestLooks, time: Time) -> None:
     sent(newest, time, look(time, "well"), number=1)
     time.wall -= 3600

@@ -1,7 +1,8 @@
 """Which changes each deployment of a window brought: those that no deployment before it had brought there."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import and_, select
@@ -56,9 +57,11 @@ def arrivals(rows: Sequence[Row], ask: Ask, limit: int) -> list[Change]:
         for each in _at_place(application, [row for row in found if row["release"] in known], known, ask)
     ]
     stated = _stated({one.release for each in brought for one in (each.own, *each.skipped)}, ask, limit)
+    stating = {str(other) for found in stated.values() for row in found for other in row["stated"]}
+    known |= _releases(stating - known.keys(), ask)
     counted = []
     for each in brought:
-        counted += _changes(each, stated)
+        counted += _changes(each, stated, known)
         if len(counted) > limit:
             raise TooManyChangesError
     order = {str(row["id"]): number for number, row in enumerate(rows)}
@@ -108,25 +111,25 @@ def _pending(application: str, reach: Reach, brought: Sequence[Contents], ask: A
     return sorted(missing, key=lambda each: each.position)
 
 
-def _changes(bringing: _Bringing, stated: Mapping[str, Sequence[Row]]) -> list[Change]:
+def _changes(bringing: _Bringing, stated: Mapping[str, Sequence[Row]], known: Mapping[str, Contents]) -> list[Change]:
     """The changes that a release and the skipped ones state, each once; its own also where they came before."""
     found: dict[str, Change] = {}
+
+    @cache
+    def was_there(release: str) -> bool:
+        return release in known and contains(bringing.before, known[release])
+
     for release in (bringing.own, *bringing.skipped):
         own = release is bringing.own
-        there = own and contains(bringing.before, release)
+        there = own and was_there(release.release)
         for row in stated.get(release.release, ()):
             if row["commit"] in found:
                 continue
-            before = there or _came_before(row["stated"], release, bringing.before)
+            before = there or any(was_there(other) for other in row["stated"] if other != release.release)
             if own or not before:
                 change = Change(bringing.deployment, row["commit"], row["committed"], before, release.release)
                 found[change.commit] = change
     return list(found.values())
-
-
-def _came_before(stated: Iterable[Any], release: Contents, before: Reach) -> bool:
-    """Whether another release that states the commit, too, had been brought before."""
-    return any(other[0] != release.release and contains(before, contents(other)) for other in stated)
 
 
 def _stated(names: set[str], ask: Ask, limit: int) -> dict[str, list[Row]]:

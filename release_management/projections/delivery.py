@@ -156,32 +156,39 @@ def _create(event: Event, fact: ReleaseCreated, rows: Rows) -> None:
         made=made(fact.application, event.position),
         highest=highest(fact.application, max(orders)) if orders else None,
     )
-    for change in fact.changes:
-        _state(release, fact.application, change, rows)
+    _state(release, fact.application, fact.changes, rows)
 
 
 def _add(release: str, fact: ReleaseChangesAdded, rows: Rows) -> None:
     """The release states more commits, as if it had stated them when it was created."""
     row = rows.get(releases, (release,))
     if row is not None:
-        for change in fact.changes:
-            _state(contents(row["contents"]), _application(release), change, rows)
+        _state(contents(row["contents"]), _application(release), fact.changes, rows)
 
 
-def _state(release: Contents, application: str, change: Change, rows: Rows) -> None:
-    """A release states a commit. One that contains another that states it, too, is never the first to bring it."""
-    rows.put(
-        changes,
-        (release.release, change.commit),
-        committed=_utc(change.committed_at),
-        application=application,
-    )
-    commit = (application, change.commit)
-    row = rows.get(commits, commit)
-    stated = list(row["stated"]) if row else []
+def _state(release: Contents, application: str, stated: Iterable[Change], rows: Rows) -> None:
+    """A release states commits. One that contains another that states a commit, too, is never the first to bring it."""
     reach = extended({}, release)
-    if not any(contains(reach, contents(each)) for each in stated):
-        rows.put(commits, commit, stated=[*stated, stored(release)])
+    contained: dict[str, bool] = {}
+
+    def is_contained(other: str) -> bool:
+        if other not in contained:
+            row = rows.find(releases, (other,))
+            contained[other] = row is not None and contains(reach, contents(row["contents"]))
+        return contained[other]
+
+    for change in stated:
+        rows.put(
+            changes,
+            (release.release, change.commit),
+            committed=_utc(change.committed_at),
+            application=application,
+        )
+        commit = (application, change.commit)
+        row = rows.get(commits, commit)
+        others = list(row["stated"]) if row else []
+        if not any(is_contained(other) for other in others):
+            rows.put(commits, commit, stated=[*others, release.release])
 
 
 def _succeed(release: str, fact: ReleaseSucceeded, rows: Rows) -> None:
@@ -284,7 +291,7 @@ def _utc(time: str) -> str | None:
 
 PROJECTION = Projection(
     "delivery",
-    6,
+    7,
     (deliveries, releases, changes, commits, brought, reach, clock),
     named(ReleaseCreated, ReleaseChangesAdded, ReleaseSucceeded, *_MOVES, *_ENDS),
     keys,

@@ -71,7 +71,7 @@ changes = Table(
 """`committed` is UTC, or nothing where what was said is no time."""
 
 commits = Table("delivery_commits", METADATA, key("application"), key("commit"), document("stated"))
-"""The releases that state a commit, without those that contain another one of them."""
+"""The names of the releases that state a commit, without those that contain another one of them."""
 
 brought = Table("delivery_brought", METADATA, key("environment"), key("release"), text("deployment"))
 """The newest deployment, no rollback, that brought a release to an environment."""

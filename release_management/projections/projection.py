@@ -21,6 +21,10 @@ class Rows(Protocol):
         """The row as it is after the events before, or None. Not to be kept: the next `put` changes it."""
         ...
 
+    def find(self, table: Table, key: Key) -> Row | None:
+        """The row of a key that another row gave, so that `Projection.keys` could not name it. Only to be read."""
+        ...
+
     def put(self, table: Table, key: Key, **columns: Any) -> None:
         """Set columns of the row, which is made if it does not exist; other columns keep their values."""
         ...

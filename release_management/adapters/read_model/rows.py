@@ -23,6 +23,7 @@ class PageRows:
         self._rows: dict[Table, dict[Key, Stored | None]] = {}
         self._touched: dict[Table, dict[Key, None]] = {}
         self._cleared: dict[Table, dict[Any, None]] = {}
+        self._found: dict[tuple[Table, Key], Stored | None] = {}
 
     def load(self, table: Table, keys: Iterable[Key]) -> None:
         """Read the rows of these keys, as many as exist."""
@@ -34,6 +35,17 @@ class PageRows:
     def get(self, table: Table, key: Key) -> Row | None:
         """The row as it is after the events before, or None. Not to be kept: the next `put` changes it."""
         return self._known(table, key)
+
+    def find(self, table: Table, key: Key) -> Row | None:
+        """The row of a key that was not named, read once a page."""
+        if key in self._rows.get(table, {}):
+            return self._rows[table][key]
+        if key[0] in self._cleared.get(table, {}):
+            return None
+        if (table, key) not in self._found:
+            stored = bulk(self._physical[table], self._connection.dialect.name)
+            self._found[table, key] = dict(stored.load(self._connection, [key])).get(key)
+        return self._found[table, key]
 
     def put(self, table: Table, key: Key, **columns: Any) -> None:
         """Set columns of the row, which is made if it does not exist."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.services.office import Office
+from tests.services.office import Office, on_both_stores
 
 TITLE = "carts are empty, says Ann"
 
@@ -80,6 +80,7 @@ def test_a_deployment_that_has_not_begun_can_be_neither_cause_nor_remedy(office:
 @pytest.mark.parametrize(
     ("command", "data", "said"),
     [
+        ("incident.open", {"application": "shp"}, "has no incidents; did you mean 'shop'? known: shop"),
         ("incident.open", {"environment": "moon"}, "environment 'moon' does not exist; known: production, staging"),
         ("incident.open", {"deployment": "0" * 8 + "-0000-0000-0000-" + "0" * 12}, "does not exist; relman deployment"),
         ("incident.open", {"detected_at": "2030-01-01T00:00:00Z"}, "in the future"),
@@ -128,3 +129,21 @@ def test_what_began_after_an_incident_was_over_did_not_end_it(office: Office, de
     assert outcome.status == "refused"
     assert "after the incident was over at 2026-01-02T00:00:00.000000Z, and cannot have ended it" in str(outcome.reason)
     assert office.do("incident.resolve", {"incident": id, "deployment": deployed})["resolved"]
+
+
+@on_both_stores
+def test_an_application_is_known_once_it_was_planned_anywhere_or_has_a_policy(office: Office) -> None:
+    office.environment("production", approval={"required": 0})
+    office.environment("staging")
+    wished = {"application": "shop", "environment": "production", "title": TITLE}
+    assert opened(office), "no application is known yet"
+    office.do("deployment.plan", {"release": office.release("7.0.0", "desk"), "environment": "staging"})
+
+    assert office.ask("incident.open", wished).reason == (
+        "application 'shop' has no policy and was never planned to be deployed, so that it has no incidents; known: desk"
+    )
+
+    office.do("deployment.plan", {"release": office.release("1.0.0"), "environment": "staging"})
+    office.do("policy.configure_versions", {"application": "till", "versions": "any"})
+    assert opened(office)
+    assert opened(office, application="till")

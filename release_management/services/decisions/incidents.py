@@ -13,6 +13,9 @@ from release_management.domain.incident import (
     OpenIncident,
     ResolveIncident,
 )
+from release_management.domain.nearness import what_there_is
+from release_management.domain.place import Place
+from release_management.domain.policy import Policy
 from release_management.domain.words import Command, Refused, Unsealed
 from release_management.services.desk import Desk
 
@@ -22,7 +25,7 @@ RAN = ACTIVE | {Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.ROLLBACK_FAILED, Phase
 
 def open_incident(command: OpenIncident, desk: Desk) -> None:
     """Open one under a new id."""
-    desk.environment(command.environment)
+    _check_application(desk, command.application, command.environment)
     id = desk.new_id()
     detected_at = command.detected_at or desk.now
     opened = IncidentOpened(
@@ -37,6 +40,23 @@ def open_incident(command: OpenIncident, desk: Desk) -> None:
     )
     desk.write(f"incident:{id}", incidents.open_(opened, desk.read(f"incident:{id}"), desk.now))
     _answer(desk, id)
+
+
+def _check_application(desk: Desk, application: str, environment: str) -> None:
+    """Refuse an application that has no policy and was never planned to be deployed, where another one was."""
+    where = desk.environment(environment)
+    [policy] = desk.policies(application)
+    if application in where.applications or policy != Policy():
+        return
+    known = sorted({name for each in desk.estate().environments for name in desk.environment(each).applications})
+    if not known or application in known:
+        return
+    # Older logs do not say which applications an environment has had.
+    if all(desk.place(environment, application, target) == Place() for target in where.targets):
+        raise Refused(
+            f"application {application!r} has no policy and was never planned to be deployed, so that it has no "
+            f"incidents{what_there_is(application, known)}"
+        )
 
 
 def attribute(command: AttributeIncident, desk: Desk) -> None:

@@ -279,6 +279,9 @@ class NoSteps:
     def get(self, table: Table, key: Key) -> Row | None:
         return None
 
+    def find(self, table: Table, key: Key) -> Row | None:
+        return None
+
     def put(self, table: Table, key: Key, **columns: Any) -> None: ...
 
     def delete(self, table: Table, key: Key) -> None: ...

@@ -140,7 +140,8 @@ def test_an_application_is_known_once_it_was_planned_anywhere_or_has_a_policy(of
     office.do("deployment.plan", {"release": office.release("7.0.0", "desk"), "environment": "staging"})
 
     assert office.ask("incident.open", wished).reason == (
-        "application 'shop' has no policy and was never planned to be deployed, so that it has no incidents; known: desk"
+        "application 'shop' has no policy and was never planned to be deployed, so that it has no incidents; "
+        "known: desk"
     )
 
     office.do("deployment.plan", {"release": office.release("1.0.0"), "environment": "staging"})

@@ -1,6 +1,7 @@
 """Histories that once broke a law of deployments, as a search at random found them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import repeat
 
 from release_management.domain.deployment.state import Phase
@@ -67,4 +68,27 @@ def test_where_the_old_version_was_not_touched_since_the_new_one_is_not_well_the
     known.finish("honest")
 
     assert known.state.phase is Phase.ROLLED_BACK
+    known.check_end()
+
+
+def test_where_something_else_has_begun_to_go_a_person_looks_at_what_is_not_well() -> None:
+    unrouted = Target(slots=SLOTS, routes="none", components={"api": {}})
+    known = World(
+        release=replace(release("2.0.0", ["api"]), complete=True),  # web is given up
+        environment=environment(unrouted, Target(name="eu", slots=SLOTS, components={"web": {}})),
+        places={
+            "main": Place(components={"api": stable("api", "blue")}),
+            "eu": Place(components={"web": stable("web", "blue")}),
+        },
+        seats={},
+    )
+    known.begin(DEPLOYMENT, "rolling", {})
+    known.deliver_order(0, "done", keep=False)
+    known.deliver_report(0, keep=False)
+    known.deliver_order(0, "done", keep=False)
+    known.seats["main", "api"].ill.add("green")
+
+    known.finish("honest")
+
+    assert known.state.phase is Phase.HALTED
     known.check_end()

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from release_management import ReleaseManager
+from release_management.adapters.local.ports import free_port
 from tests.acceptance.installation import Installation, until
 
 
@@ -32,16 +32,23 @@ def answers(port: int) -> str:
         return str(error)
 
 
-def two_with_one_port(site: Installation) -> tuple[ReleaseManager, str]:
-    """`shop` serves. `blog`, whose component has the same name and so the same port, was refused it and went back."""
+def serves_behind_a_port_that_another_had(site: Installation) -> int:
+    """`shop` serves behind a port that `blog`, whose only deployment was never healthy and went back, had before it."""
     site.start()
     shop, blog = site.manager(), site.manager("blog")
-    shop.configure_environments({"staging": site.target("web")})
+    ill, web = site.target("page", arguments=("--fail",)), site.target("web")
+    declared = web["targets"]["main"]["components"] | ill["targets"]["main"]["components"]
+    targets = {"main": {"executor": "local", "components": declared}}
+    shop.configure_environments({"staging": {"targets": targets}})
     assert shop.wait(shop.deploy(shop.create_release("1.0.0", ["web"]), "staging"), 30).succeeded
-    failed = blog.wait(blog.deploy(blog.create_release("9.0.0", ["web"]), "staging"), 30)
-    assert failed.ended
-    assert not failed.succeeded
-    return shop, str(failed.reason)
+    blog.configure_deployment_strategy("rolling", {"healthy_deadline": 1})
+    failed = blog.wait(blog.deploy(blog.create_release("9.0.0", ["page"]), "staging"), 30)
+    assert failed.phase == "RolledBack", failed
+    port: int = declared["page"]["port"]
+    declared["page"]["port"], declared["web"]["port"] = free_port(site.ports), port
+    shop.configure_environments({"staging": {"targets": targets}})
+    assert shop.wait(shop.deploy("1.0.0", "staging"), 30).succeeded
+    return port
 
 
 def troubles(site: Installation) -> list[dict[str, Any]]:
@@ -59,9 +66,7 @@ def said(site: Installation) -> dict[str, str]:
 
 @pytest.mark.parametrize("how", ["down", "power cut", "kill -9 of up"])
 def test_a_deployment_that_never_succeeded_does_not_take_the_port_of_what_serves(site: Installation, how: str) -> None:
-    _, reason = two_with_one_port(site)
-    assert "which serves" in reason
-    [port] = site.ports
+    port = serves_behind_a_port_that_another_had(site)
     for _ in range(2):
         if how == "down":
             site.stop()

@@ -67,11 +67,11 @@ class ShownComponents:
         for seen in look.slots:
             _measure_slot(key, seen)
         component = "/".join(key)
+        part = f"component {component}"
         if look.condition == "well":
-            self._health.clear(_part(key))
+            self._health.clear(part)
         else:
-            says = f"{component} is {look.condition} since {look.since}: {look.reason}"
-            self._health.warn(_part(key), says)
+            self._health.warn(part, f"{component} is {look.condition} since {look.since}: {look.reason}")
         self._shown[key] = look
 
     def _forget(self, key: Key) -> None:
@@ -81,7 +81,7 @@ class ShownComponents:
         measures.COMPONENT_LOOK_SECONDS.remove(*key)
         for slot in _slots(look):
             _forget_slot(key, slot)
-        self._health.clear(_part(key))
+        self._health.clear(f"component {'/'.join(key)}")
 
     def _rows(self) -> Iterator[dict[str, object]]:
         for key, look in self._shown.items():
@@ -96,10 +96,6 @@ class ShownComponents:
 
     def _age(self, observedat: str) -> float:
         return max(0.0, (self._clock.now() - datetime.fromisoformat(observedat)).total_seconds())
-
-
-def _part(key: Key) -> str:
-    return f"component {'/'.join(key)}"
 
 
 def _slots(look: ComponentLook | None) -> set[str]:

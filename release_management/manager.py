@@ -36,7 +36,6 @@ from release_management.given import (
     text,
     window,
 )
-from release_management.named import refuse_unknown
 from release_management.services.bus import QueryNotUnderstood
 from release_management.services.wishes import NotUnderstood, Outcome, Wish
 from release_management.views import (
@@ -333,7 +332,7 @@ class ReleaseManager:
 
     def releases(self) -> tuple[Release, ...]:
         """The application's releases, newest first."""
-        return tuple(Release(**row) for row in self._query("releases", application=self.application))
+        return tuple(Release(**row) for row in self._own("releases"))
 
     # Deployments
 
@@ -543,9 +542,7 @@ class ReleaseManager:
 
     def deployments(self, environment: str | None = None, active: bool | None = None) -> tuple[Deployment, ...]:
         """The application's deployments, newest first. `active`: only those that have not ended."""
-        rows = self._query("deployments", application=self.application, environment=environment, active=active)
-        if not rows:
-            refuse_unknown(self._query, environment=environment)
+        rows = self._own("deployments", environment=environment, active=active)
         return tuple(Deployment.of(row) for row in rows)
 
     # Approvals
@@ -588,7 +585,7 @@ class ReleaseManager:
             "detected_at": None if detected_at is None else moment("detected_at", detected_at),
             "deployment": None if deployment is None else _id(deployment),
         }
-        refuse_unknown(self._query, application=self.application)
+        self._query("incidents", application=self.application, limit=1)  # refuses an unknown application
         return self._incident("incident.open", data)
 
     def attribute_incident(self, incident: Incident | str, deployment: Deployment | str) -> Incident:
@@ -618,9 +615,7 @@ class ReleaseManager:
 
     def incidents(self, environment: str | None = None, open: bool | None = None) -> tuple[Incident, ...]:
         """The application's incidents, the last opened first. `open`: only those that are not over."""
-        rows = self._query("incidents", application=self.application, environment=environment, open=open)
-        if not rows:
-            refuse_unknown(self._query, environment=environment)
+        rows = self._own("incidents", environment=environment, open=open)
         return tuple(Incident(**row) for row in rows)
 
     def metrics(
@@ -701,9 +696,6 @@ class ReleaseManager:
         elif subject is not None:
             params["deployment"] = _id(subject)
         rows = self._query("trail", **params)
-        if not rows:
-            params.pop("limit")
-            refuse_unknown(self._query, **params)
         return History(entries=tuple(Entry(**row) for row in reversed(rows)))
 
     # The road in and the road out
@@ -741,6 +733,16 @@ class ReleaseManager:
             return self._backend.query(query, given, self._last)
         except QueryNotUnderstood as error:
             raise Refused(str(error)) from None
+
+    def _own(self, query: str, /, environment: str | None = None, **params: Any) -> list[dict[str, Any]]:
+        """The rows of the application; none where nothing of it is known yet."""
+        try:
+            return self._query(query, application=self.application, environment=environment, **params)
+        except Refused:
+            if any(row["name"] == self.application for row in self._query("applications")):
+                raise
+            self._query("conditions", environment=environment)  # refuses an unknown environment
+            return []
 
     def _row(self, name: str, params: dict[str, Any], missing: str) -> dict[str, Any]:
         rows = self._query(name, **params)

@@ -50,14 +50,13 @@ def register(app: typer.Typer) -> None:
 
         The machinery acts on behalf of who asked for the deployment. What people said is shown with what they did.
         """
-        from release_management.domain.words import Refused
         from release_management.views import Entry, short_time
 
         asked = {"release": release, "environment": environment, "deployment": deployment, "type": type}
         with session() as opened:
             found = [Entry(**row) for row in _newest(opened, asked, {"actor": actor, "for": person}, limit)]
-            if not found and actor is not None and person is None and not any(asked.values()):
-                raise Refused(f"nobody of the name {actor!r} has done anything; relman audit log shows who has")
+            if not found:
+                _refuse_unknown(opened, actor, person)
         rows = ((each.position, short_time(each.time), each.who, each.type, each.about, each.told) for each in found)
         columns = ("position", "time", "who", "event", "about", "what")
         show(found, listing(*columns, rows=rows, empty="nothing of that kind has happened"))
@@ -94,6 +93,16 @@ def register(app: typer.Typer) -> None:
         say(f"✔ {count} records up to position {last} written to {output}")
 
 
+def _refuse_unknown(opened: Session, actor: str | None, person: str | None) -> None:
+    """Raise `Refused` for a name of nobody who has done anything, or on whose behalf nothing was done."""
+    from release_management.domain.words import Refused
+
+    if actor is not None and not _newest(opened, {}, {"actor": actor, "for": None}, 1):
+        raise Refused(f"nobody of the name {actor!r} has done anything; relman audit log shows who has")
+    if person is not None and not _newest(opened, {}, {"actor": None, "for": person}, 1):
+        raise Refused(f"nothing was done on behalf of anybody of the name {person!r}; relman audit log shows who acts")
+
+
 def _newest(opened: Session, asked: dict[str, Any], people: dict[str, str | None], limit: int) -> list[dict[str, Any]]:
     """The newest entries, oldest first. Names are kept outside the log, so that a name is looked for here."""
     actor, person = people["actor"], people["for"]
@@ -101,8 +110,7 @@ def _newest(opened: Session, asked: dict[str, Any], people: dict[str, str | None
     found: list[dict[str, Any]] = []
     before: int | None = None
     while len(found) < limit:
-        ask = opened.found if before is None else opened.query
-        page = ask("trail", **asked, before=before, limit=limit if anybody else PAGE)
+        page = opened.query("trail", **asked, before=before, limit=limit if anybody else PAGE)
         found += [
             row
             for row in page

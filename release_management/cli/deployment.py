@@ -41,7 +41,7 @@ def _looking(group: typer.Typer) -> None:
 
         asked = {"environment": environment, "application": application, "active": active or None}
         with session() as opened:
-            found = [Deployment(**row) for row in opened.found("deployments", limit, **asked)]
+            found = [Deployment(**row) for row in opened.query("deployments", limit=limit, **asked)]
         rows = (
             (each.id, each.release, each.environment, each.strategy, each.phase, each.requested_by or each.by,
              short_time(each.created))

@@ -112,7 +112,7 @@ def _looking(group: typer.Typer) -> None:
 
         asked = {"application": application, "environment": environment, "open": True if open_only else None}
         with session() as opened:
-            found = [Incident(**row) for row in opened.found("incidents", limit, **asked)]
+            found = [Incident(**row) for row in opened.query("incidents", limit=limit, **asked)]
         rows = (
             (
                 each.id,

@@ -159,7 +159,7 @@ def _looking(group: typer.Typer) -> None:
         from release_management.views import Release, short_time
 
         with session() as opened:
-            found = [Release(**row) for row in opened.found("releases", limit, application=application)]
+            found = [Release(**row) for row in opened.query("releases", limit=limit, application=application)]
         rows = ((each.ref, state(each), each.author, short_time(each.created), where(each)) for each in found)
         empty = "there is no release yet; make one with: relman release create APP@VERSION --component NAME"
         show(found, listing("release", "state", "author", "created", "succeeded in", rows=rows, empty=empty))

@@ -31,16 +31,6 @@ class Session:
         """A query's rows; parameters that are None are left out."""
         return self.backend.query(name, {key: value for key, value in params.items() if value is not None})
 
-    def found(self, name: str, limit: int, **params: Any) -> list[dict[str, Any]]:
-        """A query's rows. Raises `Refused` where there are none because what the parameters name does not exist."""
-        from release_management.named import refuse_unknown
-
-        rows = self.query(name, limit=limit, **params)
-        if not rows:
-            named = ("application", "environment", "release", "deployment", "type")
-            refuse_unknown(self.query, **{key: params.get(key) for key in named})
-        return rows
-
 
 @contextmanager
 def session(application: str = "default", *, creates: bool = False) -> Iterator[Session]:

@@ -48,6 +48,23 @@ def test_a_clients_user_is_asserted_not_known(running: Installation) -> None:
     assert (release.author, entry.actorauth) == (getpass.getuser(), "asserted")
 
 
+def test_a_list_of_an_unknown_application_or_environment_is_refused_over_the_bus(running: Installation) -> None:
+    running.manager("known").create_release("1.0.0", ["web"])
+
+    with ReleaseManager("unheard-of", data=running.url, actor="alice") as remote:
+        for query in ("running", "releases", "deployments", "incidents", "trail"):
+            with pytest.raises(Refused, match="application 'knwon' does not exist"):
+                remote._query(query, application="knwon")
+        for query in ("running", "deployments", "incidents", "trail"):
+            with pytest.raises(Refused, match="environment 'moon' does not exist"):
+                remote._query(query, environment="moon")
+        assert (remote.releases(), remote.deployments(), remote.incidents()) == ((), (), ())
+        with pytest.raises(Refused, match="environment 'moon' does not exist"):
+            remote.deployments("moon")
+        with pytest.raises(Refused, match="application 'unheard-of' does not exist"):
+            remote.open_incident("Carts are empty")
+
+
 def test_refusals_of_a_client_read_the_same(running: Installation) -> None:
     shop = running.manager("refusals")
 

@@ -1,3 +1,4 @@
+from release_management.domain.environment import ApprovalRule, EnvironmentConfigured
 from tests.projections.conftest import Ask
 from tests.projections.story import ANN, BEN, Story, at, compiled
 
@@ -54,6 +55,14 @@ def test_scaling_the_same_version_does_not_change_since_when_it_runs(story: Stor
 
 
 def test_places_of_other_environments_and_applications_are_left_out(story: Story, ask: Ask) -> None:
+    story.tell(
+        "environment:production",
+        EnvironmentConfigured(
+            name="production", label="production", tier="production", order=1, approval=ApprovalRule()
+        ),
+    )
+    story.release()
+    story.release(application="till")
     story.planned("d-1", environment="staging")
     story.started("d-1")
     story.reported("d-1")

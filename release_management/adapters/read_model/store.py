@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ from release_management.projections.catalog import PROJECTIONS
 from release_management.projections.measuring import UnanswerableError
 from release_management.projections.projection import Projection, Row
 from release_management.projections.queries import QUERIES, AnyQuery
+from release_management.projections.unknown import NAMED, NEEDED, UnknownNameError, refuse_unknown
 
 FIRST_LOOK_SECONDS = 0.001
 SLOWEST_LOOK_SECONDS = 0.025
@@ -53,7 +55,8 @@ class ReadStore:
     ) -> list[dict[str, Any]]:
         """The answer to a named query, once its projections have taken in the log up to `after`.
 
-        Rows and their position are of one moment. Raises `UnknownQueryError`, `BadQueryError`, `NotCaughtUpError`
+        Rows and their position are of one moment. There being none because a parameter names what does not exist is a
+        `BadQueryError`. Raises `UnknownQueryError`, `BadQueryError`, `NotCaughtUpError`
         after `timeout` seconds, `ParkedError` where an event up to `after` was set aside, and `NewerVersionError`.
         """
         if query not in self._queries:
@@ -70,7 +73,25 @@ class ReadStore:
             except UnanswerableError as error:
                 raise BadQueryError(f"query {query}: {error}") from None
 
-        return self._once_there(after, asked.projections, answer, timeout)
+        rows = self._once_there(after, asked.projections, answer, timeout)
+        if not rows and any(getattr(values, name, None) is not None for name in NAMED):
+            self._refuse_unknown(values, after, timeout)
+        return rows
+
+    def _refuse_unknown(self, values: Value, after: int, timeout: float) -> None:
+        """Raise `BadQueryError` where there is nothing because what was named does not exist."""
+
+        def check(connection: Connection) -> None:
+            def found(selected: Select[Any]) -> list[dict[str, Any]]:
+                return [dict(row) for row in connection.execute(selected).mappings()]
+
+            try:
+                refuse_unknown(values, found)
+            except UnknownNameError as error:
+                raise BadQueryError(str(error)) from None
+
+        with suppress(ParkedError):  # what was set aside may have named it
+            self._once_there(after, NEEDED, check, timeout)
 
     def position(self, projection: str | None = None) -> int:
         """The position that a projection has taken in, or the lowest of all. 0 while it is not built."""

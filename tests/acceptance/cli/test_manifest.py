@@ -543,3 +543,15 @@ def test_a_pipeline_of_another_application_is_not_taken_away(relman: Types, tmp_
             "line 2: pipelines.Main: pipeline main: that name is taken by the pipeline of application shop; give the "
             "one of application desk another"
         ) in answer.err
+
+
+def test_the_starter_has_two_ports_also_where_the_first_one_is_taken(relman: Types, tmp_path: Path) -> None:
+    with socket.socket() as other:
+        with suppress(OSError):  # somebody else has it, which is as well
+            other.bind(("127.0.0.1", 18080))
+            other.listen()
+        assert relman("init").code == 0
+
+    assert relman("apply", "relman.yaml", "--dry-run").code == 0
+    ports = re.findall(r"^ +port: (\d+)", (tmp_path / "relman.yaml").read_text(), re.MULTILINE)
+    assert len(ports) == len({"18080", *ports}) - 1 == 2

@@ -72,7 +72,9 @@ def test_the_log_shows_what_was_said_and_what_a_refusal_was_about(relman: Types)
     assert "shop@9.9.9 → staging" in refusals
     assert "release shop@9.9.9 does not exist" in refusals
     assert "loses carts" in relman("release", "show", "shop@1.0.0").out
-    assert relman("audit", "log", "--for", "carol").out == "nothing of that kind has happened\n"
+    assert "on behalf of anybody of the name 'carol'" in relman("audit", "log", "--for", "carol").err
+    nothing = relman("audit", "log", "--actor", "bob", "--type", "incident")
+    assert (nothing.code, nothing.out) == (0, "nothing of that kind has happened\n")
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,8 @@ def test_the_log_shows_what_was_said_and_what_a_refusal_was_about(relman: Types)
             "deployment nothing does not exist; relman",
         ),
         (("audit", "log", "--actor", "zoe"), "nobody of the name 'zoe' has done anything"),
+        (("audit", "log", "--actor", "zoe", "--type", "release"), "nobody of the name 'zoe' has done anything"),
+        (("audit", "log", "--for", "zoe"), "nothing was done on behalf of anybody of the name 'zoe'"),
         (("deployment", "list", "--application", "shpo"), "application 'shpo' does not exist; did you mean 'shop'?"),
         (("deployment", "list", "--environment", "moon"), "environment 'moon' does not exist; known: "),
         (("release", "list", "--application", "shpo"), "application 'shpo' does not exist; did you mean 'shop'?"),

@@ -1,0 +1,67 @@
+"""Whether there is what a question names: an answer of nothing does not say that."""
+
+from sqlalchemy import select
+
+from release_management.domain.nearness import does_not_exist
+from release_management.domain.registry import FACTS
+from release_management.domain.words import Value
+from release_management.projections import applications, deployments, environments, incidents, policies, releases, trail
+from release_management.projections.projection import Ask
+
+NAMED = ("environment", "application", "release", "deployment", "type", "actor", "requested_by")
+"""The parameters that name what must exist."""
+NEEDED = (
+    environments.PROJECTION,
+    releases.PROJECTION,
+    policies.PROJECTION,
+    incidents.PROJECTION,
+    deployments.PROJECTION,
+    trail.PROJECTION,
+)
+SHOWN_RELEASES = 1000
+
+
+class UnknownNameError(Exception):
+    """A question names something that does not exist. The text says what may have been meant."""
+
+
+def refuse_unknown(asked: Value, ask: Ask) -> None:
+    """Raise `UnknownNameError` for the first that does not exist. Where no application is known, none is refused.
+
+    The end of what is read in pages names nothing unknown.
+    """
+    if getattr(asked, "before", None) is not None or getattr(asked, "after", 0) > 0:
+        return
+    environment, application, release, deployment, kind, actor, requested_by = (
+        getattr(asked, name, None) for name in NAMED
+    )
+    if environment is not None and not ask(environments.every(environment)):  # a retired one too
+        _check("environment", environment, [str(row["name"]) for row in ask(environments.every())])
+    if application is not None:
+        _check_application(application, ask)
+    if release is not None and not ask(select(releases.releases.c.ref).where(releases.releases.c.ref == release)):
+        owner = release.partition("@")[0]
+        _check_application(owner, ask)
+        _check("release", release, [str(row["ref"]) for row in ask(releases.newest(owner, SHOWN_RELEASES))])
+    if deployment is not None:
+        table = deployments.deployments
+        if not ask(select(table.c.id).where(table.c.id == deployment)):
+            raise UnknownNameError(
+                f"deployment {deployment} does not exist; relman deployment list shows those that do"
+            )
+    if kind is not None:
+        _check("event", kind, sorted({*FACTS, *(name.partition(".")[0] for name in FACTS)}))
+    if actor is not None and not ask(trail.found(actor=actor, limit=1)):
+        raise UnknownNameError(f"nobody of the id {actor!r} has done anything")
+    if requested_by is not None and not ask(trail.found(requested_by=requested_by, limit=1)):
+        raise UnknownNameError(f"nothing was done on behalf of anybody of the id {requested_by!r}")
+
+
+def _check_application(name: str, ask: Ask) -> None:
+    if known := [str(row["name"]) for row in ask(applications.every())]:
+        _check("application", name, known)
+
+
+def _check(kind: str, name: str, known: list[str]) -> None:
+    if name not in known:
+        raise UnknownNameError(does_not_exist(kind, name, known))

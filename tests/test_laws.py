@@ -16,10 +16,12 @@ def test_every_run_of_the_suite_tries_the_same_examples_and_keeps_none() -> None
     assert (ours.derandomize, ours.database, ours.deadline) == (True, None, None)
 
 
-def test_a_search_tries_a_multiple_of_the_usual_number_of_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_may_try_a_multiple_or_a_part_of_the_usual_number_of_examples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TIMES, "10")
 
     assert times(20) == 200
+    monkeypatch.setenv(TIMES, "0.2")
+    assert (times(20), times(1)) == (4, 1)
 
 
 def test_a_search_draws_at_random_and_says_with_which_seed() -> None:

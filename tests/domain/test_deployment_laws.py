@@ -153,7 +153,7 @@ class DeploymentMachine(RuleBasedStateMachine):
         world.check()
 
 
-pytestmark = pytest.mark.timeout(times(600))  # they only compute: beside other runs, for longer than it takes alone
+pytestmark = pytest.mark.timeout(600 + times(600))  # they only compute, and beside other runs for long
 TestDeploymentMachine = DeploymentMachine.TestCase
 TestDeploymentMachine.settings = settings(
     max_examples=times(200),

@@ -204,7 +204,10 @@ class World:
     def _kill_balancer(self, component: str) -> bool:
         balancer = self._folder(component).load().balancer
         with suppress(psutil.Error):
-            return balancer is not None and self._kill([psutil.Process(balancer.process.pid)])
+            if balancer is not None:
+                found = psutil.Process(balancer.process.pid)
+                # What a folder names, an older backup above all, may be another program by now: this one, too.
+                return "haproxy" in found.name() and self._kill([found])
         return False
 
     def _tell_balancer(self, command: str) -> bool:

@@ -61,6 +61,11 @@ class Observation(Value):
     fence: Annotated[int, Field(ge=0)] = 0
     observedat: Moment
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether the executor could not look: that it names no slot does not say that there is none."""
+        return self.condition == "unknown" and not self.slots
+
 
 def worst(*conditions: Condition) -> Condition:
     """The worst of several conditions; well where there is none."""

@@ -17,11 +17,10 @@ class ReportCondition(Observation, Command):
 def counts(state: Place, report: ReportCondition) -> bool:
     """Whether a look came after the newest step that was carried out, and after the look that is recorded.
 
-    A look that failed saw no step either, and counts by its time alone.
+    A blind look saw no step either, and counts by its time alone.
     """
     standing = state.components.get(report.component)
-    failed = report.condition == "unknown" and not report.slots
-    if standing is None or (report.fence < standing.fence and not failed):
+    if standing is None or (report.fence < standing.fence and not report.is_blind):
         return False
     return standing.seen is None or report.observedat > standing.seen.observedat
 

@@ -81,12 +81,7 @@ def _seen(rows: list[Row], look: ComponentLook) -> Row:
         "reason": reason,
         "condition_since": first["recorded_since"] if lasts else look.since,
     }
-    return seen if _blind(look) else seen | _counts(look)
-
-
-def _blind(look: ComponentLook) -> bool:
-    """Whether the executor could not look: that it names no slot does not say that there is none."""
-    return look.condition == "unknown" and not look.slots
+    return seen if look.is_blind else seen | _counts(look)
 
 
 def _counts(look: ComponentLook) -> Row:
@@ -131,7 +126,7 @@ def _slot(row: Row, whole: dict[str, Any]) -> Row:
         "observed_at": component["looked_at"],
         **dict.fromkeys(("wanted", "running", "healthy", "restarts", "observed")),
     }
-    if look is None or _blind(look):
+    if look is None or look.is_blind:
         return shown
     seen = next((slot for slot in look.slots if slot.slot == row["slot"]), None)
     if seen is None:

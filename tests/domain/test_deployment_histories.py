@@ -23,6 +23,14 @@ def stable(name: str, slot: str, version: str = "1.0.0", replicas: int = 1) -> S
     return Standing(slots={slot: Occupant(component(name, version), replicas)}, stable=slot)
 
 
+def fall_ill_once_it_was_healthy(known: World) -> None:
+    """The candidate of api in green is started and found healthy; by the time of the report it is not any more."""
+    known.deliver_order(0, "done", keep=False)
+    known.deliver_report(0, keep=False)
+    known.deliver_order(0, "done", keep=False)
+    known.seats["main", "api"].ill.add("green")
+
+
 def test_what_broke_off_while_it_was_started_is_stopped_by_the_next_way_back_however_early() -> None:
     known = world({"api": Standing(), "web": stable("web", "green")})
     known.begin(DEPLOYMENT, "rolling", {"scale_down_delay": 0})
@@ -60,10 +68,7 @@ def test_what_broke_off_while_it_was_stopped_is_started_before_a_way_back_relies
 def test_where_the_old_version_was_not_touched_since_the_new_one_is_not_well_there_is_a_way_back() -> None:
     known = world({"api": stable("api", "blue")}, Target(slots=SLOTS, routes="none", components={"api": {}}))
     known.begin(DEPLOYMENT, "rolling", {})
-    known.deliver_order(0, "done", keep=False)
-    known.deliver_report(0, keep=False)
-    known.deliver_order(0, "done", keep=False)
-    known.seats["main", "api"].ill.add("green")
+    fall_ill_once_it_was_healthy(known)
 
     known.finish("honest")
 
@@ -83,10 +88,7 @@ def test_where_something_else_has_begun_to_go_a_person_looks_at_what_is_not_well
         seats={},
     )
     known.begin(DEPLOYMENT, "rolling", {})
-    known.deliver_order(0, "done", keep=False)
-    known.deliver_report(0, keep=False)
-    known.deliver_order(0, "done", keep=False)
-    known.seats["main", "api"].ill.add("green")
+    fall_ill_once_it_was_healthy(known)
 
     known.finish("honest")
 

@@ -97,12 +97,20 @@ class World:
     def hang(self) -> bool:
         """All processes of a component are stopped until the screen has said so."""
         component = self._component()
-        stopped = self._witness.processes(component)
+        return self._hang(component, self._witness.processes(component))
+
+    def hang_one_of_several(self) -> bool:
+        """One process of a component that has more is stopped until the screen has said so."""
+        component = max(REPLICAS, key=lambda component: REPLICAS[component])
+        processes = self._witness.processes(component)
+        return len(processes) > 1 and self._hang(component, processes[:1])
+
+    def _hang(self, component: str, stopped: list[psutil.Process]) -> bool:
         for process in stopped:
             with suppress(psutil.Error):
                 process.suspend()
         try:
-            self.agree(f"hang of {component}")
+            self.agree(f"hang of {len(stopped)} of {component}")
         finally:
             for process in stopped:
                 with suppress(psutil.Error):
@@ -268,7 +276,8 @@ class World:
 BLOWS: Mapping[Blow, int] = {
     World.kill_an_instance: 6,
     World.kill_them_all: 2,
-    World.hang: 2,
+    World.hang: 1,
+    World.hang_one_of_several: 1,
     World.kill_the_balancer: 2,
     World.close_the_port: 2,
     World.take_the_port: 1,

@@ -13,6 +13,7 @@ EACH = (
     World.kill_the_balancer,
     World.take_the_port,
     World.hang,
+    World.hang_one_of_several,
     World.change_weights,
     World.crash_while_deploying,
     World.kill_them_all,

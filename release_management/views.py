@@ -11,6 +11,7 @@ from rich.text import Text
 
 from release_management.domain.orders import ATTEMPTS, Leg
 from release_management.domain.plan import PlannedChange
+from release_management.domain.visible import visible
 from release_management.domain.words import Verdict
 from release_management.services.redaction import redacted
 from release_management.summaries import MANY, groups, some
@@ -44,10 +45,10 @@ class View(BaseModel):
 
 
 def rendered(renderable: RenderableType, width: int = WIDTH) -> str:
-    """Plain text, without colours."""
+    """Plain text, without colours, and without what a terminal would obey."""
     out = StringIO()
     Console(file=out, width=width, no_color=True, highlight=False).print(renderable)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()).rstrip("\n")
+    return "\n".join(line.rstrip() for line in visible(out.getvalue()).split("\n")).rstrip("\n")
 
 
 def table(*columns: str, rows: Iterable[Iterable[object]], title: str | None = None) -> Table:

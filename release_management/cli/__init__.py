@@ -29,9 +29,9 @@ def _without_passwords(kind: type[BaseException], error: BaseException, trace: T
     """Print the traceback of a fault of ours; libraries write addresses into their messages."""
     import traceback
 
-    from release_management.services.redaction import redacted
+    from release_management.cli.output import printable
 
-    print(redacted("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
+    print(printable("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
 
 
 def _open_missing_streams() -> None:

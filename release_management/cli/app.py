@@ -31,6 +31,7 @@ from release_management.cli import (
 )
 from release_management.cli.command import examples
 from release_management.cli.errors import INTERRUPTED, PIPE_CLOSED, REFUSED, USAGE, report
+from release_management.cli.output import printable
 from release_management.cli.settings import DEFAULT_DATA, ActorOption, DataOption, JsonOption, Settings, begin, refine
 
 NAME = "relman"
@@ -87,7 +88,7 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except typer.TyperException as error:
         if "--json" not in arguments and type(error).__name__ == "NoArgsIsHelpError":
-            print(error.format_message(), file=sys.stderr)
+            print(printable(error.format_message()), file=sys.stderr)
             return USAGE
         context = getattr(error, "ctx", None)
         hint = f"; see: {context.command_path} --help" if context is not None else ""

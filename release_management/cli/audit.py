@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
@@ -12,6 +12,7 @@ from release_management.cli.deployment import EnvironmentOption
 from release_management.cli.output import listing, say, show
 from release_management.cli.release import Limit
 from release_management.cli.session import Session, session
+from release_management.domain.visible import escaped
 
 if TYPE_CHECKING:
     from release_management.domain.record import Recorded
@@ -74,13 +75,14 @@ def register(app: typer.Typer) -> None:
         """Write every record as it is stored, one JSON document (CloudEvents) per line.
 
         The bytes are those that were recorded, published and hashed; only a line feed follows each. A record with a
-        dataref instead of data is followed by a line with these data, whose SHA-256 the dataref is.
+        dataref instead of data is followed by a line with these data, whose SHA-256 the dataref is. On a terminal,
+        characters that it would obey, or not show, are written as JSON escapes instead.
         """
         with session() as opened:
             records, content = opened.backend.records(after, follow=False), opened.backend.content
             if output is None:
                 sys.stdout.flush()
-                _write(records, content, sys.stdout.buffer)
+                _write(records, content, _Terminal() if sys.stdout.isatty() else sys.stdout.buffer)
                 return
             draft = output.with_name(f"{output.name}.part")
             try:
@@ -122,7 +124,25 @@ def _newest(opened: Session, asked: dict[str, Any], people: dict[str, str | None
     return found[:limit][::-1]
 
 
-def _write(records: "Iterator[Recorded]", content: Callable[[str], bytes], file: BinaryIO) -> tuple[int, int]:
+class _Terminal:
+    """A terminal, which is given nothing that it would obey."""
+
+    def write(self, content: bytes) -> int:
+        """Show some lines of JSON."""
+        return sys.stdout.write(escaped(content.decode(errors="replace")))
+
+    def flush(self) -> None:
+        """Show them now."""
+        sys.stdout.flush()
+
+
+class _Writes(Protocol):
+    def write(self, content: bytes, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+
+def _write(records: "Iterator[Recorded]", content: Callable[[str], bytes], file: _Writes) -> tuple[int, int]:
     from release_management.domain.record import dataref_of
 
     count = last = 0

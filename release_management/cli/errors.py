@@ -1,6 +1,5 @@
 """What went wrong, as one sentence and an exit code: 1 refused, 2 usage, 3 not reachable, 4 not finished in time."""
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -9,7 +8,7 @@ from typing import Any
 
 import typer
 
-from release_management.cli.output import printable
+from release_management.cli.output import json_text, printable
 from release_management.cli.settings import settings
 from release_management.services.redaction import redacted_data
 
@@ -106,7 +105,7 @@ def report(reason: str, code: int, *, json_too: bool, **details: Any) -> None:
     if json_too:
         kind = {USAGE: "usage", UNREACHABLE: "unreachable", TIMED_OUT: "timeout"}.get(code, "refused")
         error = {"kind": kind, "reason": reason, "exit": code, **details}
-        print(json.dumps({"error": redacted_data(error)}, ensure_ascii=False, indent=2), flush=True)
+        print(json_text({"error": redacted_data(error)}, indent=2), flush=True)
 
 
 def notice(text: str) -> None:

@@ -1,13 +1,13 @@
 """Printing: a JSON document for machines, short tables and sentences for people."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from release_management.cli.settings import settings
+from release_management.domain.visible import escaped, visible
 from release_management.services.redaction import redacted, redacted_data
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 WIDE = 240
 """A row that is wider than the terminal goes on in its next line, whole; squeezed columns cannot be read."""
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters except tab and newline, and what turns the direction of writing round."""
 _IDS = frozenset({"deployment", "approval", "id", "position", "time", "created", "requested"})
 
 
@@ -27,7 +25,7 @@ All = Annotated[bool, typer.Option("--all", help="Show each of many, instead of 
 def show(document: object, *shown: "RenderableType") -> None:
     """Print `document` where JSON is wanted, else what is `shown`."""
     if settings().json:
-        print(json.dumps(redacted_data(plain(document)), ensure_ascii=False, indent=2))
+        print(json_text(redacted_data(plain(document)), indent=2))
         return
     for renderable in shown:
         _print(renderable)
@@ -36,7 +34,7 @@ def show(document: object, *shown: "RenderableType") -> None:
 def line(document: object, text: str) -> None:
     """One line, at once: a JSON object where JSON is wanted, else the text."""
     if settings().json:
-        print(json.dumps(plain(document), ensure_ascii=False, separators=(",", ":")), flush=True)
+        print(json_text(plain(document)), flush=True)
     else:
         print(printable(text), flush=True)
 
@@ -47,12 +45,21 @@ def say(text: str) -> None:
         print(printable(text), flush=True)
 
 
+def json_text(data: object, *, indent: int | None = None) -> str:
+    r"""JSON in which letters stand as they are, and what a terminal would obey, or nobody would see, as `\uXXXX`.
+
+    So it is everywhere, not on a terminal alone: what went to a file is shown on one later, and it is the same JSON.
+    """
+    separators = (",", ":") if indent is None else None
+    return escaped(json.dumps(data, ensure_ascii=False, indent=indent, separators=separators))
+
+
 def printable(text: str) -> str:
     """What a terminal would obey instead of show becomes a visible sign; others have written much of what we print.
 
     Passwords of addresses are not shown.
     """
-    return redacted(_UNPRINTABLE.sub("\ufffd", text))
+    return redacted(visible(text))
 
 
 def plain(value: object) -> Any:

@@ -73,7 +73,7 @@ def register(app: typer.Typer) -> None:
             if time.monotonic() - said > SAY_SECONDS:
                 said = time.monotonic()
                 left = ", ".join(_left(folder)) or "what was deployed"
-                print(f"relman: waiting for {left} to stop ({said - began:.0f} s)", file=sys.stderr, flush=True)
+                notice(f"waiting for {left} to stop ({said - began:.0f} s)")
             if time.monotonic() - began > GONE_SECONDS:
                 raise Failed(f"process {pid} has not ended within {GONE_SECONDS:g} s; see {folder / 'logs'}")
             time.sleep(0.05)

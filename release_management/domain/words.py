@@ -16,6 +16,8 @@ from pydantic import (
     StringConstraints,
 )
 
+from release_management.domain.visible import visible
+
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 MAX_SECONDS = 366 * 86400
@@ -139,6 +141,10 @@ class Refused(Exception):
         super().__init__(reason)
         self.reason = reason
         self.verdicts = verdicts
+
+    def __str__(self) -> str:
+        """The reason as it may be shown: it quotes what others have written."""
+        return visible(self.reason)
 
 
 class NotYet(Exception):

@@ -28,6 +28,7 @@ from release_management.adapters.roles.http import DEFAULT_ADDRESS, AddressTaken
 from release_management.adapters.roles.passing import PASSING, causes, damaged, is_damage, keep_serving, line
 from release_management.adapters.stack.logs import log_everything
 from release_management.adapters.stack.words import FINAL, SENTENCE
+from release_management.domain.visible import visible
 from release_management.services.bus import BusUnfitError
 from release_management.services.ports import LogUnavailableError
 from release_management.services.redaction import redacted
@@ -201,10 +202,10 @@ def _last_words(error: Exception, role: str, home: Home) -> int:
     found = list(causes(error))
     known = [(sentence, final) for each in found for sentence, final in _explained(each, role, home)]
     if len(known) < len(found):
-        print(redacted("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+        print(visible(redacted("".join(traceback.format_exception(error)))), end="", file=sys.stderr)
     if not known:
         return 1
-    print(SENTENCE + line(redacted(known[0][0])), file=sys.stderr, flush=True)
+    print(SENTENCE + line(visible(redacted(known[0][0]))), file=sys.stderr, flush=True)
     return FINAL if any(final for _, final in known) else 1
 
 

@@ -2,11 +2,13 @@
 
 import logging
 import sys
-from typing import Any
+from io import StringIO
+from typing import Any, TextIO
 
 import structlog
-from structlog.typing import EventDict, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, WrappedLogger
 
+from release_management.domain.visible import visible
 from release_management.services.redaction import redacted
 
 
@@ -37,6 +39,17 @@ def _hide_passwords(_: WrappedLogger, __: str, line: Any) -> str:
     return redacted(str(line))
 
 
+def _show_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The event without what a terminal would obey; the colours come later, and stay."""
+    return {key: visible(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _traceback(file: TextIO, error: ExcInfo) -> None:
+    shown = StringIO()
+    structlog.dev.plain_traceback(shown, error)
+    file.write(visible(shown.getvalue()))
+
+
 class _Passed(logging.Handler):
     """What libraries log becomes events of ours."""
 
@@ -57,9 +70,8 @@ def log_errors() -> None:
                 structlog.processors.add_log_level,
                 structlog.dev.set_exc_info,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
-                structlog.dev.ConsoleRenderer(
-                    colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-                ),
+                _show_values,
+                structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_traceback),
                 _hide_passwords,
             ],
             wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),

@@ -11,13 +11,17 @@ import time
 from pathlib import Path
 
 import pytest
+import structlog
 
 from release_management.adapters.roles import process
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.http import HealthServer
-from release_management.cli.errors import UNREACHABLE, exit_code, explained
-from release_management.cli.output import listing, printable, show
+from release_management.adapters.stack.logs import log_errors
+from release_management.cli.errors import UNREACHABLE, exit_code, explained, report
+from release_management.cli.output import line, listing, printable, show
 from release_management.cli.settings import Settings, begin
+from release_management.domain.visible import visible
+from release_management.views import Release
 from tests.acceptance.cli.conftest import Types
 from tests.acceptance.cli.desk import ROOT, Desk, until
 
@@ -61,6 +65,59 @@ def test_what_a_terminal_would_obey_is_shown(capsys: pytest.CaptureFixture[str])
         ["x\ufffd[31m", "two", "lines"],
         ["y"],
     ]
+
+
+HOSTILE = "x\x1b[31m\x9b2J\u202e\u2066\u200f\u061c\u2028\u200b\U000e0041\ud800y"
+
+
+def test_json_has_escapes_for_what_a_terminal_would_obey_also_where_it_goes_to_a_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    begin(Settings(json=True))
+    show({"name": HOSTILE})
+    line({"name": HOSTILE}, "")
+    report(f"no environment {HOSTILE}", 1, json_too=True)
+    printed = capsys.readouterr()
+    assert harmless(printed.out)
+    assert harmless(printed.err)
+    assert printed.out.count(r"\u009b2J\u202e\u2066\u200f\u061c\u2028\u200b\udb40\udc41\ud800y") == 3
+
+
+def test_what_python_prints_of_an_answer_has_none_of_it() -> None:
+    release = Release(ref="shop@1.0.0", application="shop", version="1.0.0", label=HOSTILE[:-2], changelog=(HOSTILE,))
+    assert harmless(str(release))
+    assert harmless(repr(release))
+    assert "x\ufffd[31m" in str(release)
+
+
+@pytest.mark.parametrize(
+    "arguments", [(HOSTILE,), ("env", HOSTILE), ("env", "list", f"--{HOSTILE}"), ("env", "list", HOSTILE)]
+)
+def test_a_usage_error_quotes_arguments_without_it(arguments: tuple[str, ...], relman: Types) -> None:
+    for json_too in ((), ("--json",)):
+        answer = relman(*arguments, *json_too)
+        assert answer.code == 2
+        assert harmless(answer.out)
+        assert harmless(answer.err)
+
+
+def test_an_error_that_is_logged_on_a_console_has_none_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    structlog.reset_defaults()
+    log_errors()
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        structlog.get_logger().exception(HOSTILE, subject=HOSTILE)
+    finally:
+        structlog.reset_defaults()
+    said = capsys.readouterr().err
+    assert "ValueError" in said
+    assert harmless(said)
+
+
+def harmless(text: str) -> bool:
+    """Whether a terminal shows all of it."""
+    return visible(text) == text
 
 
 def test_down_ends_everything_though_the_road_is_paused_or_was_killed(desk: Desk) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from nats.js.api import RetentionPolicy
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 
@@ -299,9 +300,12 @@ def bus() -> str:
         yield from ("", "## Headers", "", "| header | meaning |", "|---|---|")
         for header in (streams.ACTOR, streams.REPLY_TO, streams.POSITION, streams.CONTENT_TYPE, "Nats-Msg-Id"):
             yield row(f"`{header}`", Meanings.of("headers", "header", header))
+        yield from ("", "A command with another header that begins with `Relman-`, in any case of letters, with one of")
+        yield "these twice, or with headers that cannot be read, is a dead letter. What a client writes into a header"
+        yield "that the server uses itself (`Status`, `Nats-…`) means nothing to a reader."
         yield from ("", "## Streams", "", "| stream | holds | kept | when full |", "|---|---|---|---|")
         for config in streams.configurations():
-            kept = "until taken" if str(config.retention).lower().endswith("workqueue") else "the newest"
+            kept = "until taken" if config.retention == RetentionPolicy.WORK_QUEUE else "the newest"
             full = "new messages are refused" if str(config.discard).lower().endswith("new") else "the oldest go"
             size = f"{(config.max_bytes or 0) // streams.MEBIBYTE:,} MiB"
             age = f", {config.max_age / streams.DAY:g} days" if config.max_age else ""

@@ -17,6 +17,7 @@ from release_management.adapters.nats import streams
 from release_management.adapters.nats.asking import Answering, takes_answers
 from release_management.adapters.nats.connection import AWAY, Connection, header
 from release_management.adapters.nats.dead_letters import DeadLetters
+from release_management.adapters.nats.headers import fault_of
 from release_management.adapters.nats.parts import part
 from release_management.adapters.nats.pulling import Puller
 from release_management.adapters.nats.settling import BURIED, Ticker, settle
@@ -333,6 +334,7 @@ def _consumer() -> api.ConsumerConfig:
 
 def _read(message: Msg, prefix: str, origin: str = CLIENT) -> Wish:
     """The wish in a message; the subject's end is its type."""
+    _check_headers(message)
     command = message.subject.removeprefix(f"{prefix}.")
     return read_cloudevent(message.data, actor=header(message, streams.ACTOR), expected_type=command, origin=origin)
 
@@ -342,7 +344,13 @@ def _read_queued(message: Msg) -> Wish:
     executor = message.subject.removeprefix(f"{streams.REPORT_SUBJECTS}.")
     if executor == message.subject:
         return _read(message, streams.COMMAND_SUBJECTS)
+    _check_headers(message)
     return read_cloudevent(message.data, actor=header(message, streams.ACTOR), origin=f"executor:{executor}")
+
+
+def _check_headers(message: Msg) -> None:
+    if (fault := fault_of(message.headers, streams.COMMAND_HEADERS)) is not None:
+        raise NotUnderstood(fault)
 
 
 def _busy(wish: Wish, reason: str) -> Outcome:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 from urllib.parse import unquote, urlsplit
@@ -11,12 +12,16 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from release_management.adapters.nats.headers import Headers, read_headers
+from release_management.adapters.nats.protocol import Parser
 from release_management.services.bus import BusAwayError, BusDeniedError
 
 CONNECT_SECONDS = 5.0
 RECONNECT_WAIT_SECONDS = 0.2
 PING_SECONDS = 5
 ANSWER_SECONDS = 5.0
+DISTURBED_SECONDS = 60.0
+SHOWN_BYTES = 200
 ROLES = ("gateway", "projector", "orchestrator", "timers", "relay")
 EXECUTOR = "executor-"
 AWAY = (TimeoutError, OSError, nats.errors.Error)
@@ -31,10 +36,17 @@ class Interrupted(nats.errors.TimeoutError):
 
 
 class Connection(Client):
-    """A NATS client whose requests fail at once when the connection is lost, rather than at their timeout."""
+    """A NATS client whose requests fail at once when the connection is lost, rather than at their timeout.
+
+    No message ends it, whatever its sender wrote: what cannot be read of a message is said in its `headers.fault`.
+    Where one of the tasks that it lives by ends nevertheless it connects again at once, and `disturbed` says so.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self._ps = Parser(self)  # type: ignore[assignment]  # stands in for nats-py's own, with the same two methods
+        self._ending: set[asyncio.Task[None]] = set()
+        self._disturbed: tuple[float, str] | None = None
         self.lost: set[Callable[[], object]] = set()
         """Called when the connection is lost."""
         self.found: set[Callable[[], object]] = set()
@@ -54,6 +66,60 @@ class Connection(Client):
     async def flush(self, timeout: int = 10) -> None:
         """As in the parent class; raises `Interrupted` when the connection is lost meanwhile."""
         await self._answered(super().flush(timeout))
+
+    @property
+    def disturbed(self) -> str | None:
+        """What ended a task of the connection in the last minute, by a fault of ours; it was begun again."""
+        if self._disturbed is None or time.monotonic() - self._disturbed[0] > DISTURBED_SECONDS:
+            return None
+        return self._disturbed[1]
+
+    async def _process_headers(self, headers: bytes) -> Headers | None:
+        return read_headers(headers) if headers else None
+
+    def _build_message(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
+    ) -> Msg:
+        """As in the parent class, which cannot read a subject that is no UTF-8: a client may write any bytes there."""
+        readable = subject.decode(errors="backslashreplace"), reply.decode(errors="backslashreplace")
+        return Msg(_client=self, subject=readable[0], reply=readable[1], data=data, headers=headers, _sid=sid)
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        try:
+            await super()._process_msg(sid, subject, reply, data, headers)
+        except Exception as error:
+            self._disturb(f"a message on {subject[:SHOWN_BYTES]!r} could not be taken in", error)
+
+    async def _process_connect_init(self) -> None:
+        await super()._process_connect_init()
+        for task in (self._reading_task, self._flusher_task, self._ping_interval_task):
+            if task is not None:
+                task.add_done_callback(self._connect_again)
+
+    def _connect_again(self, ended: asyncio.Task[None]) -> None:
+        """Connect again where a task of a connection has ended that is thought to be there."""
+        current = ended in (self._reading_task, self._flusher_task, self._ping_interval_task)
+        if not current or not self.is_connected or asyncio.get_running_loop().is_closed():
+            return
+        error = None if ended.cancelled() else ended.exception()
+        self._disturb(f"the connection's {getattr(ended.get_coro(), '__name__', 'task')} ended", error)
+        again = asyncio.create_task(self._process_op_err(nats.errors.Error("a task of the connection ended")))
+        self._ending.add(again)
+        again.add_done_callback(self._ending.discard)
+
+    async def _attempt_reconnect(self) -> None:
+        """As in the parent class, which gives up for good at an error that it does not expect."""
+        while True:
+            try:
+                return await super()._attempt_reconnect()
+            except Exception as error:
+                self._disturb("connecting again failed", error)
+                await asyncio.sleep(RECONNECT_WAIT_SECONDS)
+
+    def _disturb(self, what: str, error: BaseException | None) -> None:
+        why = "" if error is None else f" ({type(error).__name__}: {str(error)[:SHOWN_BYTES]})"
+        self._disturbed = time.monotonic(), f"{what}{why}, by a fault of ours; the log says more"
+        _log.error("the connection was disturbed", what=what, exc_info=error)
 
     async def _answered(self, question: Coroutine[Any, Any, T]) -> T:
         # Waited for, not awaited: before Python 3.12 the wait_for inside can swallow a cancellation of its caller.

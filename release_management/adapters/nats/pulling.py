@@ -27,6 +27,9 @@ class Puller:
     lost connection: what was delivered but not settled then comes again at once and in its old order, not one by one
     after its `ack_wait`, overtaken by what came later. At most `batch` messages are on their way here at a time.
 
+    What a message is the server says by its reply subject: one from the stream has one, that it is settled on, and a
+    status of the server's has none. Headers say nothing: who sent a message can have written any into it.
+
     nats-py's own `fetch` is not used: across a server restart it waits out its whole timeout.
     """
 
@@ -90,9 +93,11 @@ class Puller:
                     owed = 0
                     if self._fresh:
                         self._consumer = None
-                elif (status := header(message, api.Header.STATUS)) is None:
+                elif message.reply:
                     owed -= 1
                     yield message
+                elif (status := header(message, api.Header.STATUS)) is None:
+                    _log.warning("neither a message nor a status, passed over", stream=self._stream)
                 elif status == api.StatusCode.CONTROL_MESSAGE:
                     continue
                 else:

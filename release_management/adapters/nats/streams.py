@@ -45,6 +45,8 @@ ADVISORY_KINDS = ("MAX_DELIVERIES", "MSG_TERMINATED")
 
 ACTOR = "Relman-Actor"
 REPLY_TO = "Relman-Reply-To"
+COMMAND_HEADERS = frozenset((ACTOR, REPLY_TO))
+"""The headers of ours that a command can have."""
 POSITION = "Relman-Position"
 CONTENT_TYPE = "content-type"
 CLOUDEVENT = "application/cloudevents+json"

@@ -54,7 +54,12 @@ async def _watch(connection: Connection, user: str, health: Health) -> None:
     part = f"bus {user}"
     while not connection.is_closed:
         _measure()
-        health.show(part, None if connection.is_connected else "the message bus does not answer; connecting again")
+        if not connection.is_connected:
+            health.trouble(part, "the message bus does not answer; connecting again")
+        elif connection.disturbed is not None:
+            health.warn(part, connection.disturbed)
+        else:
+            health.clear(part)
         await asyncio.sleep(LOOK_SECONDS)
     raise BusAwayError("the bus has closed our connection for good; what it said stands before this in the log")
 

@@ -1,0 +1,151 @@
+"""A connection lives on: whatever ends one of the tasks that nats-py works with, it connects again at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from nats.errors import ProtocolError
+
+from release_management.adapters.home import Home
+from release_management.adapters.nats.client import BusClient
+from release_management.adapters.nats.connection import Connection
+from release_management.adapters.nats.protocol import Parser
+from release_management.adapters.nats.server import NatsServer
+from release_management.adapters.roles.bus import on_bus
+from release_management.adapters.roles.health import Health
+from tests.adapters.nats.fakes import connected, serving, wish
+
+TASKS = ("_reading_task", "_flusher_task", "_ping_interval_task")
+SOON = 3.0  # a silent connection is noticed after 15 s, by its pings
+
+
+class Received:
+    """What a parser handed on."""
+
+    def __init__(self) -> None:
+        self.all: list[object] = []
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        self.all.append((sid, subject, reply, data, headers))
+
+    async def _process_err(self, err_msg: str) -> None:
+        self.all.append(err_msg)
+
+    async def _process_ping(self) -> None:
+        self.all.append("ping")
+
+    async def _process_pong(self) -> None:
+        self.all.append("pong")
+
+    async def _process_info(self, info: dict[str, object], initial_connection: bool = False) -> None:
+        self.all.append(info)
+
+
+STREAM = (
+    b'INFO {"max_payload":1}\r\nPING\r\nPONG\r\n+OK\r\nMSG a.b 1 5\r\nhello\r\nMSG a\x0bb 2 r.\xff 2\r\n\r\n\r\n'
+    b"HMSG \xff 3 12 14\r\nNATS/1.0\r\n\r\nhi\r\nHMSG a 4 r 12 12\r\nNATS/1.0\r\n\r\n\r\n"
+    b"-ERR 'Permissions Violation for \"A\xff\"'\r\n"
+)
+EVERYTHING = [
+    {"max_payload": 1},
+    "ping",
+    "pong",
+    (1, b"a.b", b"", b"hello", b""),
+    (2, b"a\x0bb", b"r.\xff", b"\r\n", b""),
+    (3, b"\xff", b"", b"hi", b"NATS/1.0\r\n\r\n"),
+    (4, b"a", b"r", b"", b"NATS/1.0\r\n\r\n"),
+    "'permissions violation for \"a\ufffd\"'",
+]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+async def test_what_a_server_sends_is_read_in_pieces_of_any_size(size: int) -> None:
+    received = Received()
+    parser = Parser(received)
+    for start in range(0, len(STREAM), size):
+        await parser.parse(STREAM[start : start + size])
+    assert received.all == EVERYTHING
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"HELLO", b"MSG", b"MSG a 1", b"MSG a b 1", b"MSG a 1 x", b"MSG a 1 b 2 3", b"HMSG a 1 9 3", b"MSG a 1 -1", b""],
+)
+async def test_what_no_server_sends_is_an_error(line: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        await Parser(Received()).parse(line + b"\r\n")
+
+
+@pytest.mark.parametrize("task", TASKS)
+async def test_a_task_that_ends_is_begun_again_at_once_and_said(server: NatsServer, task: str) -> None:
+    async with serving(server) as bus, BusClient(server.url) as client:
+        found = asyncio.Event()
+        bus.connection.found.add(found.set)
+        began = time.monotonic()
+        getattr(bus.connection, task).cancel()
+
+        async with asyncio.timeout(10):
+            await found.wait()
+            assert (await client.ask(wish("1"))).status == "accepted"
+
+        assert time.monotonic() - began < SOON
+        assert "by a fault of ours" in (bus.connection.disturbed or "")
+
+
+async def test_a_message_that_cannot_be_taken_in_ends_nothing(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(server) as bus:
+        plain = bus.connection._build_message
+
+        def fail(sid: int, subject: bytes, *rest: object) -> object:
+            if subject == b"poison":
+                raise RuntimeError("a fault of ours")
+            return plain(sid, subject, *rest)  # type: ignore[arg-type]  # as they came
+
+        subscription = await bus.connection.subscribe(">")
+        await bus.connection.flush()
+        monkeypatch.setattr(bus.connection, "_build_message", fail)
+        await bus.events.flush()
+        for subject in ("poison", "next"):
+            await bus.connection.publish(subject, b"")
+
+        assert (await subscription.next_msg(timeout=5)).subject == "next"
+        assert "b'poison' could not be taken in (RuntimeError: a fault of ours)" in (bus.connection.disturbed or "")
+        assert bus.connection.stats["reconnects"] == 0
+
+
+async def test_an_error_that_nobody_expects_does_not_end_connecting_again(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(server) as bus, BusClient(server.url) as client:
+        plain, failures = Connection._process_connect_init, [EOFError("half a line"), ValueError("no JSON")]
+
+        async def fail_twice(connection: Connection) -> None:
+            if connection is bus.connection and failures:
+                raise failures.pop()
+            await plain(connection)
+
+        monkeypatch.setattr(Connection, "_process_connect_init", fail_twice)
+        await bus.connection.force_reconnect()
+        async with asyncio.timeout(10):
+            assert (await client.ask(wish("1"))).status == "accepted"
+        assert not failures
+
+
+async def test_the_health_says_that_a_connection_was_disturbed_though_it_is_there_again(
+    server: NatsServer, tmp_path: Path
+) -> None:
+    home = Home(folder=tmp_path, bus=server.urls["gateway"])
+    health = Health("gateway")
+    async with on_bus(home, "gateway", health) as connection:
+        assert connection._reading_task is not None
+        connection._reading_task.cancel()
+        async with asyncio.timeout(10):
+            while not (warnings := health.document()["warnings"]):
+                await asyncio.sleep(0.01)
+        assert warnings[0]["part"] == "bus gateway"
+        assert "_read_loop ended" in warnings[0]["says"]

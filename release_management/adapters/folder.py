@@ -1,11 +1,15 @@
-"""One owner per folder."""
+"""One owner per folder, and nobody else who may look into it."""
 
+import errno
 import fcntl
 import os
 import weakref
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+OURS = frozenset({"lock", "log.db", "store.url", "targets", "logs"})
+"""By any of these names in it a folder is known as ours."""
 
 
 class FolderBusyError(Exception):
@@ -21,6 +25,35 @@ class FolderBusyError(Exception):
         self.pid = pid
 
 
+class FolderOpenError(Exception):
+    """An existing folder can be read or written by others, and is not ours to close."""
+
+    def __init__(self, folder: Path, why: str) -> None:
+        """`why` it is not closed."""
+        super().__init__(
+            f"the folder {folder} is open to others ({folder.stat().st_mode & 0o777:04o}) and would hold passwords: "
+            f"{why}; name a folder of its own, such as {folder / 'relman'}, or close it yourself: chmod 700 {folder}"
+        )
+
+
+def make_private(folder: Path) -> None:
+    """Make the folder, for its owner only. One that is there, and is empty or ours, is closed.
+
+    Raises `FolderOpenError` where it cannot be, or holds what is not ours: others may need to get at that.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not folder.stat().st_mode & 0o077:
+        return
+    names = {each.name for each in folder.iterdir()}
+    if names and not names & OURS:
+        raise FolderOpenError(folder, f"it holds other things, {min(names)} among them")
+    try:
+        folder.chmod(0o700)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise FolderOpenError(folder, f"it cannot be closed ({error.strerror})") from None
+
+
 class FolderLock:
     """The exclusive ownership of a folder, by a lock on the file `lock` in it that holds the owner's pid.
 
@@ -33,8 +66,8 @@ class FolderLock:
         self._file: int | None = None
 
     def acquire(self) -> None:
-        """Take the folder, making it if need be, or raise `FolderBusyError` at once."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Take the folder, making it if need be, or raise `FolderBusyError` or `FolderOpenError` at once."""
+        make_private(self._folder)
         file = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from release_management.adapters.event_store import EventStoreError, LostLogError, SQLiteEventLog
+from release_management.adapters.folder import make_private
 from release_management.adapters.keyring import SQLiteKeyring
 from release_management.adapters.nats.urls import read_url
 from release_management.domain.registry import Registry
@@ -74,8 +75,8 @@ class Home:
         return self.folder / "run"
 
     def prepare(self) -> None:
-        """Make the folder, readable by the owner only."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the folder, readable by the owner only. Raises `FolderOpenError`."""
+        make_private(self.folder)
 
     def open_log(self, registry: Registry) -> EventLog:
         """The event log, made where there is none. Once it was opened, the folder remembers where it is.

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from release_management.adapters.folder import make_private
 from release_management.cli.errors import Failed, explained, notice
 from release_management.cli.settings import settings
 
@@ -58,8 +59,8 @@ class Announcement:
 def launch(folder: Path, store: str | None, *, apart: bool) -> dict[str, Any]:
     """Start `relman up` in the background and wait until it is ready. Raises `Failed` with its reason."""
     logs = folder / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    make_private(folder)
+    logs.mkdir(exist_ok=True)
     reading, writing = os.pipe()
     actor = settings().actor
     command = [sys.executable, "-m", "release_management.cli", "up", "--data", str(folder), "--ready-fd", str(writing)]

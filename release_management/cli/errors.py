@@ -53,7 +53,7 @@ def exit_code(error: Exception) -> int | None:
     from sqlalchemy.exc import DBAPIError
 
     from release_management.adapters.event_store import EventStoreError
-    from release_management.adapters.folder import FolderBusyError
+    from release_management.adapters.folder import FolderBusyError, FolderOpenError
     from release_management.adapters.keyring import KeyringError
     from release_management.adapters.nats.client import NotReachableError
     from release_management.adapters.nats.server import NatsServerError
@@ -74,6 +74,7 @@ def exit_code(error: Exception) -> int | None:
         NotUnderstood,
         QueryNotUnderstood,
         FolderBusyError,
+        FolderOpenError,
         EventStoreError,
         KeyringError,
         ReadModelError,

@@ -1,8 +1,10 @@
 """Commits of a range, as `git log` has them."""
 
+import os
 import subprocess
 from pathlib import Path
 
+from release_management.adapters.environment import inherited
 from release_management.domain.words import Refused
 
 _FORMAT = "%H%x1f%cI%x1f%an%x1f%s%x1e"
@@ -13,7 +15,8 @@ def changes_of(commits: str, repository: Path) -> list[dict[str, str]]:
     """The commits of a range such as `v1.0.0..v1.1.0`, the oldest first. Raises `Refused` where git has no such."""
     asked = ["git", "-C", str(repository), "log", "--reverse", f"--format={_FORMAT}", "--end-of-options", commits, "--"]
     try:
-        answer = subprocess.run(asked, capture_output=True, check=False)
+        own = {name: value for name, value in os.environ.items() if name.startswith("GIT_")}
+        answer = subprocess.run(asked, env=inherited() | own, capture_output=True, check=False)
     except OSError as error:
         raise Refused(
             f"git cannot be started ({error.strerror}); install it, or name each commit with --commit"

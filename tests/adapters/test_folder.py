@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from release_management.adapters.folder import FolderBusyError, FolderLock
+from release_management.adapters.folder import FolderBusyError, FolderLock, FolderOpenError, make_private
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
@@ -130,3 +130,30 @@ def test_a_child_that_outlives_its_parent_does_not_hold_the_folder(tmp_path: Pat
         time.sleep(0.01)
     end(holder)
     assert freed
+
+
+@pytest.mark.parametrize("names", [(), ("lock",), ("log.db", "more"), ("store.url",), ("targets", "notes.txt")])
+def test_an_existing_folder_that_is_empty_or_ours_is_closed(tmp_path: Path, names: tuple[str, ...]) -> None:
+    folder = tmp_path / ".relman"
+    folder.mkdir()
+    folder.chmod(0o777)
+    for name in names:
+        (folder / name).touch()
+
+    make_private(folder)
+
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_of_others_is_left_open_and_refused_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").touch()
+    tmp_path.chmod(0o755)
+
+    with pytest.raises(FolderOpenError, match=r"is open to others \(0755\).*thesis.txt.*chmod 700"):
+        FolderLock(tmp_path).acquire()
+
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+    assert not (tmp_path / "lock").exists()
+    tmp_path.chmod(0o700)
+    with FolderLock(tmp_path):
+        assert (tmp_path / "lock").exists()

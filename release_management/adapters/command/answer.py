@@ -33,7 +33,7 @@ def verdict(order: Order, code: int, output: Output) -> Verdict:
     if code not in (0, FAILED):
         return "errored", ended, None
     try:
-        answer = _answer(output.stdout.text(), whole=not output.stdout.lost)
+        answer = output.answer(lambda text: _answer(text, whole=not output.stdout.lost))
     except ValidationError as error:
         return "errored", f"the program's answer cannot be used: {explain(error)}", None
     except ValueError as error:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from release_management.adapters.command.settings import CommandSettings
-from release_management.adapters.targets import processes
+from release_management.adapters.command.state import Folder
+from release_management.adapters.environment import inherited
 from release_management.adapters.targets.variables import resolve
 from release_management.domain.orders import Order, ProvisionSlot, RouteSlots
 
@@ -29,7 +30,7 @@ ORDER_VARIABLES: Mapping[str, Callable[[Order], object]] = {
 """The order, for programs that do not read JSON: `RELMAN_VERB` and so on. What the verb does not have is empty."""
 
 
-def environment(order: Order, settings: CommandSettings) -> dict[str, str]:
+def environment(order: Order, settings: CommandSettings, folder: Folder) -> dict[str, str]:
     """Ours as far as it is harmless, the component's, the environment's variables, and the order as `RELMAN_…`.
 
     Raises `SecretMissing`.
@@ -37,7 +38,7 @@ def environment(order: Order, settings: CommandSettings) -> dict[str, str]:
     config = order.action.config if isinstance(order.action, ProvisionSlot) else {}
     said = {f"RELMAN_{name.upper()}": of(order) for name, of in ORDER_VARIABLES.items()}
     ours = {name: "" if value is None else str(value) for name, value in said.items()}
-    return {**processes.inherited(), **settings.env, **config, **resolve(order.variables), **ours}
+    return {**inherited(), **settings.env, **config, **resolve(order.variables, folder), **ours}
 
 
 def _weights(order: Order) -> str | None:

@@ -29,7 +29,7 @@ from release_management.adapters.targets.executor import AGAIN_SECONDS, FencedEx
 from release_management.adapters.targets.lock import LockHeld, exclusive, turn
 from release_management.adapters.targets.look import Look
 from release_management.adapters.targets.processes import Process
-from release_management.adapters.targets.variables import SecretMissing, check_environment, without_secrets
+from release_management.adapters.targets.variables import SecretMissing, blotter, check_environment
 from release_management.domain.orders import AwaitSlotHealthy, Order, ProvisionSlot, Report, RouteSlots
 from release_management.domain.record import timestamp
 from release_management.services.ports import Clock
@@ -159,7 +159,7 @@ class CommandExecutor(FencedExecutor[Folder]):
             if not started:
                 return "stale", None, None
             result, reason, observed = await self._outcome(folder, order, started[0], seconds, settings.stop_grace)
-            return result, reason and without_secrets(reason, order.variables), observed
+            return result, reason and started[0].output.blotter.text(reason), observed
         finally:
             # Also where we are told to stop meanwhile, and told again: no program goes on without us.
             await _undisturbed(_end(beginning, started, settings.stop_grace))
@@ -209,7 +209,7 @@ class CommandExecutor(FencedExecutor[Folder]):
 
 
 def _start(folder: Folder, order: Order, settings: CommandSettings, token: str) -> Program:
-    env = environment(order, settings)
+    env = environment(order, settings, folder)
     stdin = folder.path / "order.json"
     with open(os.open(stdin, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(order.model_dump_json().encode() + b"\n")
@@ -217,7 +217,7 @@ def _start(folder: Folder, order: Order, settings: CommandSettings, token: str) 
     try:
         heading = f"{order.action.verb}, fence {order.fence}, attempt {order.attempt}"
         argv = settings.commands[order.action.verb]
-        return Program(token, argv, env, settings.cwd, stdin, Output(log, heading))
+        return Program(token, argv, env, settings.cwd, stdin, Output(log, heading, blotter(order.variables, folder)))
     except BaseException:
         log.close()
         raise

@@ -12,11 +12,13 @@ from release_management.adapters.command.output import Output
 from release_management.adapters.command.program import CannotStart, Program
 from release_management.adapters.command.settings import CommandSettings, Verb, check_settings
 from release_management.adapters.command.state import CommandState, Folder
+from release_management.adapters.environment import inherited
 from release_management.adapters.targets import processes
+from release_management.adapters.targets.blotting import Blotter
 from release_management.adapters.targets.executor import line, plain
 from release_management.adapters.targets.look import Look
 from release_management.adapters.targets.processes import describe_exit
-from release_management.adapters.targets.variables import SecretMissing, resolve, without_secrets
+from release_management.adapters.targets.variables import SecretMissing, blotter, resolve
 from release_management.domain.condition import Condition, Count, Observation, worst
 from release_management.domain.orders import Slot
 from release_management.domain.record import timestamp
@@ -85,8 +87,8 @@ async def _ask(folder: Folder, state: CommandState, settings: CommandSettings, a
     with open(os.open(stdin, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump({**about, "slots": wanted, "weights": state.weights}, file)
     named = {f"RELMAN_{name.upper()}": value for name, value in {**about, "verb": VERB}.items()}
-    env = {**processes.inherited(), **settings.env, **resolve(state.variables), **named}
-    output = Output(open(os.devnull, "ab"), VERB)  # noqa: SIM115 # the output closes it
+    env = {**inherited(), **settings.env, **resolve(state.variables, folder), **named}
+    output = Output(open(os.devnull, "ab"), VERB, blotter(state.variables, folder))  # noqa: SIM115 # the output closes it
     program = Program(processes.new_token(), argv, env, settings.cwd, stdin, output)
     program.watch()
     code, give_up = None, time.monotonic() + settings.observe_timeout
@@ -98,8 +100,8 @@ async def _ask(folder: Folder, state: CommandState, settings: CommandSettings, a
     if code is None:
         raise Unseen(f"observe took longer than {settings.observe_timeout:g} s and was ended")
     if code != 0:
-        raise Unseen(without_secrets(f"observe {describe_exit(code, output.last_line)}", state.variables))
-    return _read(output.stdout.text())
+        raise Unseen(f"observe {describe_exit(code, output.last_line)}")
+    return _without_secrets(output.answer(_read), output.blotter)
 
 
 def _read(text: str) -> Observed:
@@ -111,10 +113,24 @@ def _read(text: str) -> Observed:
         observed = Observed.model_validate_json(said or "null")
         read_json(said)
     except ValidationError as error:
-        raise Unseen(f"what observe says cannot be used: {explain(error)}") from None
+        raise ValueError(f"what observe says cannot be used: {explain(error)}") from None
     except ValueError as error:
-        raise Unseen(f"what observe says cannot be used: {error}") from None
+        raise ValueError(f"what observe says cannot be used: {error}") from None
     return observed
+
+
+def _without_secrets(observed: Observed, blotter: Blotter) -> Observed:
+    """A version with a secret in it is none."""
+    slots = {
+        name: slot.model_copy(
+            update={
+                "reason": slot.reason and blotter.text(slot.reason),
+                "version": None if slot.version and blotter.text(slot.version) != slot.version else slot.version,
+            }
+        )
+        for name, slot in observed.slots.items()
+    }
+    return observed.model_copy(update={"reason": observed.reason and blotter.text(observed.reason), "slots": slots})
 
 
 def _judge(state: CommandState, observed: Observed) -> dict[str, Any]:

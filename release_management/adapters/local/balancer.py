@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from release_management.adapters.environment import inherited
 from release_management.adapters.local.claims import Claim, claim, holder, is_lesser, lesser, name
 from release_management.adapters.local.haproxy import BalancerError, ask, is_open, table, write_config
 from release_management.adapters.local.layout import Layout, layout
@@ -117,7 +118,7 @@ def _start(folder: Folder, state: ComponentState, laid_out: Layout, replaces: Pr
         # Also those that were replaced before: one whose successor a crash prevented has not been told yet.
         argv += ["-sf", *(str(each.pid) for each in state.leaving)]
     folder.save(state)
-    process, begins = processes.start(token, argv, processes.inherited(), folder.log("haproxy"))
+    process, begins = processes.start(token, argv, inherited(), folder.log("haproxy"))
     give_up = time.monotonic() + START_SECONDS
     while (answering := running(state.balancer)) is None or answering.pid != process.pid:
         if not processes.alive(process) or time.monotonic() > give_up:

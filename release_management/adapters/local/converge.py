@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from release_management.adapters.environment import inherited
 from release_management.adapters.local import balancer, haproxy
 from release_management.adapters.local.layout import layout
 from release_management.adapters.local.ports import NoFreePort, free_port, port_is_free
@@ -18,7 +19,7 @@ from release_management.adapters.local.state import ComponentState, Folder, Inst
 from release_management.adapters.logfiles import bound
 from release_management.adapters.targets import processes
 from release_management.adapters.targets.processes import Process
-from release_management.adapters.targets.variables import SecretMissing, resolve, without_secrets
+from release_management.adapters.targets.variables import SecretMissing, blotter, learn, resolve
 from release_management.services.ports import Clock
 
 REMEMBERED_ENDS = 60
@@ -73,6 +74,8 @@ class _Pass:
         self.progress = Progress(fence=state.fence)
 
     def run(self) -> Progress:
+        if self.before is None:
+            self._learn_secrets()
         for stand in self.state.slots.values():
             for instance in list(stand.instances):
                 self._look_after(stand, instance)
@@ -98,6 +101,13 @@ class _Pass:
             self.folder.save(self.state)
         self._report()
         return self.progress
+
+    def _learn_secrets(self) -> None:
+        """Processes that another executor started may have secrets that nobody can read any more."""
+        for stand in self.state.slots.values():
+            for instance in stand.instances:
+                if instance.process is not None:
+                    learn(self.folder, processes.environment(instance.process))
 
     def _look_after(self, stand: SlotState, instance: Instance) -> None:
         """Find out which processes run: adopt what a crash left unrecorded, take note of what has ended."""
@@ -128,8 +138,8 @@ class _Pass:
     def _note_exit(self, stand: SlotState, instance: Instance, process: Process) -> None:
         lived = self.now - instance.since
         code = processes.exit_code(process)
-        line = processes.last_line(self.folder.log(self._name(stand, instance)), instance.log_from)
-        said = without_secrets(line, stand.variables) if line else None
+        log = self.folder.log(self._name(stand, instance))
+        said = processes.last_line(log, instance.log_from, blotter(stand.variables, self.folder))
         instance.last_exit = processes.describe_exit(code, said, lived)
         instance.watched = code is not None
         instance.ended = [*instance.ended, self.now][-REMEMBERED_ENDS:]
@@ -257,8 +267,8 @@ class _Pass:
             argv = fill_in(stand.settings.command, values)
             ours = {f"RELMAN_{name.upper()}": value for name, value in values.items() if name != "instance"}
             ours["RELMAN_DIGEST"] = instance.digest
-            own = {**stand.settings.env, **stand.config, **resolve(stand.variables)}
-            env = {**processes.inherited(), "PORT": str(instance.port), **own, **ours}
+            own = {**stand.settings.env, **stand.config, **resolve(stand.variables, self.folder)}
+            env = {**inherited(), "PORT": str(instance.port), **own, **ours}
             instance.process = Process(token=processes.new_token())
             self.folder.save(self.state)
             log = self.folder.log(server_name(slot, instance.index))

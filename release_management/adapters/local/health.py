@@ -9,7 +9,7 @@ from release_management.adapters.local import haproxy
 from release_management.adapters.local.settings import server_name
 from release_management.adapters.local.state import ComponentState, Folder, Instance, SlotState
 from release_management.adapters.targets import processes
-from release_management.adapters.targets.variables import without_secrets
+from release_management.adapters.targets.variables import blotter
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ def look(folder: Folder, slot: str, replicas: int) -> Look:
     elif trouble is None:
         trouble = next((text for each in instances if (text := ill(slot, stand, each))), None)
         trouble = trouble or unseen(state, slot, instances)
+    if trouble is not None:
+        trouble = blotter(stand.variables, folder).text(trouble)
     return Look(state.fence, living, ended, crashed, trouble)
 
 
@@ -58,8 +60,7 @@ def end_of(folder: Folder, slot: str, stand: SlotState, instance: Instance) -> t
     if instance.process is None:
         return f"{name} {instance.trouble or instance.last_exit or 'is not started yet'}", instance.watched
     code = processes.exit_code(instance.process)
-    line = processes.last_line(folder.log(name), instance.log_from)
-    said = without_secrets(line, stand.variables) if line else None
+    said = processes.last_line(folder.log(name), instance.log_from, blotter(stand.variables, folder))
     return f"{name} {processes.describe_exit(code, said)}", code is not None
 
 

@@ -18,6 +18,7 @@ from release_management.adapters.local.state import ComponentState, Folder, Inst
 from release_management.adapters.targets import processes
 from release_management.adapters.targets.executor import line, plain
 from release_management.adapters.targets.look import Look
+from release_management.adapters.targets.variables import blotter
 from release_management.domain.condition import Condition, Observation, SeenSlot, worst
 from release_management.domain.record import timestamp
 from release_management.services.ports import Clock
@@ -126,6 +127,8 @@ class _Sight:
         if condition == "well":
             reason = next((text for each in living if (text := _other(stand, each)) is not None), None)
             condition = "well" if reason is None else "drifted"
+        if reason is not None:
+            reason = blotter(stand.variables, self.folder).text(reason)
         return SeenSlot(
             slot=slot,
             version=stand.version,

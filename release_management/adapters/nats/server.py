@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from release_management.adapters.environment import inherited
 from release_management.adapters.nats import guard
 from release_management.adapters.nats.accounts import accounts, document
 from release_management.adapters.nats.configuration import MAX_PAYLOAD_BYTES, MAX_STORE_BYTES, PING_INTERVAL
@@ -206,7 +207,12 @@ class NatsServer:
             try:
                 with (self._room / "server.log").open("ab") as log:
                     process = subprocess.Popen(
-                        command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+                        command,
+                        env=inherited(),
+                        stdin=subprocess.PIPE,
+                        stdout=log,
+                        stderr=log,
+                        start_new_session=True,
                     )
             except OSError as error:
                 result.append(error)

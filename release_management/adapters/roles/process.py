@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from release_management.adapters.event_store import EventStoreError
+from release_management.adapters.folder import FolderOpenError
 from release_management.adapters.garbage import collect_rarely
 from release_management.adapters.home import Home
 from release_management.adapters.keyring import KeyringError
@@ -38,12 +39,15 @@ EXPECTED = (
     AddressTakenError,
     BusUnfitError,
     EventStoreError,
+    FolderOpenError,
     KeyringError,
     NatsServerError,
     ReadModelError,
     RelayMismatchError,
 )
 """What is said in one sentence; anything else is a mistake of ours, and shown with its traceback."""
+FINALLY = (BusUnfitError, EventStoreError, FolderOpenError)
+"""Where a new start does not help."""
 PROJECTOR_NICE = 5
 """On one machine a projector with much to do gives way to the road, which people and services wait for."""
 LEAVE_SECONDS = 1.0
@@ -216,7 +220,7 @@ def _explained(error: BaseException, role: str, home: Home) -> Iterator[tuple[st
         made = home.read_models if role == "projector" else home.agenda
         yield damaged(made), True
     elif isinstance(error, (*EXPECTED, *PASSING)):
-        final = isinstance(error, EventStoreError | BusUnfitError) and not isinstance(error, LogUnavailableError)
+        final = isinstance(error, FINALLY) and not isinstance(error, LogUnavailableError)
         yield str(error), final
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from release_management.adapters.environment import of_executor, of_role
 from release_management.adapters.executors import EXECUTORS
 from release_management.adapters.folder import FolderLock
 from release_management.adapters.home import Home
@@ -43,6 +44,8 @@ class Part:
     executor: str = "-"
 
 
+EXECUTING = ("executor", "road")
+"""The roles that deploy."""
 TOGETHER = {"road": Part("road"), "projector": Part("projector")}
 """The least processes that serve one machine well: a busy projector must not keep the road waiting."""
 APART = {
@@ -138,6 +141,7 @@ class Supervisor:
                     *(sys.executable, "-m", "release_management.adapters.roles.process"),
                     *(part.role, str(self._home.folder), part.executor),
                 ],
+                env=of_executor() if part.role in EXECUTING else of_role(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -13,11 +13,12 @@ from typing import BinaryIO
 import psutil
 
 from release_management.adapters.logfiles import bound
+from release_management.adapters.targets.blotting import BlottedStream, Blotter
 from release_management.adapters.targets.folder import Kept
 
 TOKEN = "RELMAN_INSTANCE"
-_INHERITED = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"}
-_INHERITED |= {"PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
+LAST_BYTES = 16 * 1024
+"""Of a log that are read for its last line."""
 _CLOCK_SLACK = 0.05
 _PATIENCE = 2.0
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -34,11 +35,6 @@ class Process(Kept):
 def new_token() -> str:
     """A name for a process that is about to be started."""
     return secrets.token_hex(12)
-
-
-def inherited() -> dict[str, str]:
-    """The part of our own environment that every process gets: none of our secrets."""
-    return {name: os.environ[name] for name in sorted(_INHERITED) if name in os.environ}
 
 
 def start(
@@ -91,6 +87,14 @@ def alive(process: Process | None) -> bool:
         return seen.environ().get(TOKEN) == process.token
     except psutil.Error:
         return False
+
+
+def environment(process: Process) -> dict[str, str]:
+    """What a process that runs was started with; nothing where that cannot be seen."""
+    try:
+        return psutil.Process(process.pid).environ() if alive(process) else {}
+    except psutil.Error:
+        return {}
 
 
 def exit_code(process: Process) -> int | None:
@@ -160,14 +164,17 @@ def reap() -> None:
         child.poll()
 
 
-def last_line(log: Path, begins: int) -> str | None:
-    """The last line that was written to a log from byte `begins` on."""
+def last_line(log: Path, begins: int, blotter: Blotter) -> str | None:
+    """The last line that was written to a log from byte `begins` on, without secrets."""
     try:
         with log.open("rb") as file:
-            file.seek(max(begins, file.seek(0, os.SEEK_END) - 4096))
-            lines = file.read().decode(errors="replace").strip().splitlines()
+            begin = max(begins, file.seek(0, os.SEEK_END) - LAST_BYTES)
+            file.seek(begin)
+            stream = BlottedStream(blotter, cut=begin > begins)
+            written = stream.add(file.read()) + stream.end()
     except OSError:
         return None
+    lines = written.decode(errors="replace").strip().splitlines()
     return lines[-1].strip() if lines else None
 
 

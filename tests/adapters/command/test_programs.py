@@ -43,6 +43,7 @@ def test_the_order_comes_as_json_and_as_variables(stand: CommandStand, tmp_path:
         "RELMAN_INSTANCE": env["RELMAN_INSTANCE"],
         "RELMAN_LEG": "forward",
         "RELMAN_REPLICAS": "3",
+        "RELMAN_SECRETS": "PASSWORD",
         "RELMAN_SLOT": "blue",
         "RELMAN_STEP": "1",
         "RELMAN_TARGET": "main",
@@ -165,10 +166,10 @@ def test_bad_settings_are_errored(stand: CommandStand, changes: dict[str, str], 
 
 
 def test_a_missing_secret_is_errored(stand: CommandStand) -> None:
-    stand.variables = {"KEY": "env:RELMAN_NO_SUCH"}
+    stand.variables = {"KEY": "env:NO_SUCH"}
     report = stand.ask(stand.order(PROVISION))
     assert report.result == "errored"
-    assert "the variable KEY refers to env:RELMAN_NO_SUCH" in str(report.reason)
+    assert "the variable KEY refers to env:NO_SUCH" in str(report.reason)
 
 
 def test_a_working_folder_is_where_a_program_runs(stand: CommandStand, tmp_path: Path) -> None:

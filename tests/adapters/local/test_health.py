@@ -1,5 +1,6 @@
 """Waiting for health, and what is said of a bad build."""
 
+import asyncio
 import os
 import signal
 import threading
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from release_management.adapters.targets import variables
 from release_management.domain.orders import AwaitSlotHealthy, ProvisionSlot
+from tests.adapters.component import until
 from tests.adapters.local.stand import Stand
 
 
@@ -74,7 +77,7 @@ def test_what_ends_after_it_was_healthy_and_before_min_ready_is_over_fails(stand
 @pytest.mark.parametrize(
     ("variables", "command", "reason"),
     [
-        ({"KEY": "env:RELMAN_NO_SUCH"}, None, "the variable KEY refers to env:RELMAN_NO_SUCH"),
+        ({"KEY": "env:NO_SUCH"}, None, "the variable KEY refers to env:NO_SUCH"),
         ({}, ["/no/such/program"], "No such file or directory: '/no/such/program'"),
         ({}, ["run", "{prot}"], "unknown placeholder {prot}"),
     ],
@@ -90,3 +93,34 @@ def test_what_cannot_be_started_is_errored(
     assert report.result == "errored"
     assert reason in str(report.reason)
     assert not stand.instance_pids()
+
+
+def test_an_old_secret_is_blotted_out_by_an_executor_that_never_read_it(stand: Stand, tmp_path: Path) -> None:
+    old = "ghp_Ab3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3z"
+    secret = tmp_path / "secret"
+    secret.write_text(old)
+    stand.variables = {"TOKEN": f"file:{secret}"}
+    code = (
+        "import os, sys, time, pathlib\n"
+        f"while not pathlib.Path({str(tmp_path / 'go')!r}).exists(): time.sleep(0.02)\n"
+        "sys.exit('x' * 180 + ' no more: ' + os.environ['TOKEN'] + ', sorry')"
+    )
+    order = stand.order(ProvisionSlot(slot="blue", version="1.0.0", replicas=1))
+    order = order.model_copy(update={"settings": {**order.settings, "command": ["{python}", "-c", code]}})
+    assert stand.ask(order).result == "succeeded"
+    secret.write_text("another-value-of-today")
+    variables._remembered.clear()  # as in a process of its own, begun after the change
+    executor = stand.local()
+    asyncio.run(executor.reconcile())
+
+    (tmp_path / "go").touch()
+
+    def ended() -> str | None:
+        asyncio.run(executor.reconcile())
+        return stand.state().slots["blue"].instances[0].last_exit
+
+    until(lambda: ended() is not None)
+
+    said = str(ended())
+    assert "no more: ***" in said
+    assert not {old[at : at + 5] for at in range(len(old) - 4)} & {said[at : at + 5] for at in range(len(said) - 4)}

@@ -298,7 +298,8 @@ def bus() -> str:
         ):
             yield row(f"`{subject}`", Meanings.of("subjects", "subject", subject))
         yield from ("", "## Headers", "", "| header | meaning |", "|---|---|")
-        for header in (streams.ACTOR, streams.REPLY_TO, streams.POSITION, streams.CONTENT_TYPE, "Nats-Msg-Id"):
+        ours_and_theirs = (streams.ACTOR, streams.PATIENCE, streams.REPLY_TO, streams.POSITION, streams.CONTENT_TYPE)
+        for header in (*ours_and_theirs, "Nats-Msg-Id"):
             yield row(f"`{header}`", Meanings.of("headers", "header", header))
         yield from ("", "A command with another header that begins with `Relman-`, in any case of letters, with one of")
         yield "these twice, or with headers that cannot be read, is a dead letter. What a client writes into a header"

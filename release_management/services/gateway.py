@@ -35,13 +35,15 @@ from release_management.services.ports import (
     StoredOutcome,
 )
 from release_management.services.states import States
-from release_management.services.threads import in_thread
+from release_management.services.threads import Threads
 from release_management.services.tickets import Bell, Ticket
 from release_management.services.wishes import Outcome, Wish
 
 BATCH_COMMANDS = 256
 BATCH_BYTES = 256 * 1024
 WAITING = 4_096
+READING = 2
+"""Threads for those who ask for outcomes and contents."""
 TRIES = 20
 COMPANY_STEP_SECONDS = 0.000_2
 COMPANY_SECONDS = 10 * COMPANY_STEP_SECONDS
@@ -89,6 +91,7 @@ class Gateway:
         self._deciding = threading.Lock()
         self._wake = threading.Event()
         self._bell: Bell | None = None
+        self._reading = Threads("gateway-reading", READING)
         self._thread = threading.Thread(target=self._work, name="gateway", daemon=True)
         self._thread.start()
 
@@ -144,12 +147,12 @@ class Gateway:
     async def outcome(self, sender: str, id: str) -> Outcome | None:
         """What became of a wish that was decided before; None where it is unknown. Raises `LogUnavailableError`."""
         key = (sender, id)
-        stored = (await in_thread(self._log.outcomes, [key])).get(key)
+        stored = (await self._reading.run(self._log.outcomes, [key])).get(key)
         return None if stored is None else self._answers.repeat(_as_repeated(stored))
 
     async def content(self, dataref: str) -> bytes:
         """The data beside the records with this `dataref`. Raises `LogUnavailableError` and `LogDamagedError`."""
-        return await in_thread(self._log.content, dataref)
+        return await self._reading.run(self._log.content, dataref)
 
     def close(self) -> None:
         """Decide what waits, then stop. What is asked later is answered busy."""
@@ -157,6 +160,7 @@ class Gateway:
             self._closing = True
         self._wake.set()
         self._thread.join()
+        self._reading.close()
         with self._deciding:
             pass  # a caller who decides himself is done, too
 

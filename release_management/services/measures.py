@@ -71,6 +71,11 @@ QUERIES = Counter("relman_queries_total", "Queries that were answered", ["query"
 QUERY_SECONDS = Histogram("relman_query_seconds", "From a query's arrival to its answer", buckets=SECONDS)
 QUEUE_LENGTH = Gauge("relman_queue_length", "Commands that wait for the gateway")
 RELAY_POSITION = Gauge("relman_relay_position", "The position of the newest published record")
+REQUESTS_DROPPED = Counter(
+    "relman_requests_dropped_total",
+    "Requests that were dropped unanswered: expired, older than their asker's patience; full, more than may wait",
+    ["lane", "why"],
+)
 ROLE_HEALTHY = Gauge("relman_role_healthy", "1 while the role is well", ["role"])
 STORE_SECONDS = Histogram(
     "relman_store_seconds", "From asking the event store for its newest position to the answer", buckets=SECONDS

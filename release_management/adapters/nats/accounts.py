@@ -30,13 +30,17 @@ class Account:
     users: Mapping[str, Permissions]
     jetstream: bool = False
     asks: Ways = field(default_factory=dict)
+    tells: frozenset[str] = frozenset()
+    """The accounts that are told on which connection somebody asks."""
     hears: Ways = field(default_factory=dict)
 
     def imports(self) -> Iterator[dict[str, Any]]:
         """As the server's configuration has them."""
-        for kind, ways in (("service", self.asks), ("stream", self.hears)):
-            for account, subjects in ways.items():
-                yield from ({kind: {"account": account, "subject": subject}} for subject in subjects)
+        for account, subjects in self.asks.items():
+            told = {"share": True} if account in self.tells else {}
+            yield from ({"service": {"account": account, "subject": subject}} | told for subject in subjects)
+        for account, subjects in self.hears.items():
+            yield from ({"stream": {"account": account, "subject": subject}} for subject in subjects)
 
 
 def accounts(executors: Iterable[str] = EXECUTORS) -> Mapping[str, Account]:
@@ -49,6 +53,7 @@ def accounts(executors: Iterable[str] = EXECUTORS) -> Mapping[str, Account]:
         CLIENTS: Account(
             {CLIENT: users[CLIENT]},
             asks={RELMAN: permissions.ASKS, EVENTS: permissions.READS_EVENTS},
+            tells=frozenset({RELMAN}),
             hears={RELMAN: (inbox, *streams.ANSWERS), EVENTS: (inbox, f"{streams.EVENT_SUBJECTS}.>")},
         ),
         **{f"EXECUTOR_{name}": _executor(name) for name in executors},

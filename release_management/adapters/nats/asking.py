@@ -1,17 +1,24 @@
-"""Request and reply: each request is answered in a task of its own, in the order of their arrival."""
+"""Request and reply: each request is answered in a task of its own, as soon as its turn comes in its lane."""
 
 import asyncio
 import contextlib
 import json
+import math
+import time
 from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 from nats.aio.msg import Msg
 
-from release_management.adapters.nats.connection import AWAY, Connection
+from release_management.adapters.nats import streams
+from release_management.adapters.nats.connection import AWAY, Connection, header
+from release_management.adapters.nats.lanes import Asker, Lane, Request
 
 MAX_ASKING = 1024
 GRACE_SECONDS = 0.5
+PATIENCE_SECONDS = 5.0
+"""How long somebody waits who does not say how long."""
+LONGEST_PATIENCE_SECONDS = 60.0
 MAX_REPLY_SUBJECT = 200
 RESERVED = ("relman.", "$")
 
@@ -41,44 +48,71 @@ def takes_answers(subject: str) -> bool:
     return first == "_INBOX" or rest.split(".")[0] == "answers"
 
 
+def patience(message: Msg) -> float:
+    """How many seconds the sender of a request waits for its answer."""
+    try:
+        seconds = float(header(message, streams.PATIENCE) or PATIENCE_SECONDS)
+    except ValueError:
+        return PATIENCE_SECONDS
+    return min(seconds, LONGEST_PATIENCE_SECONDS) if math.isfinite(seconds) and seconds > 0 else PATIENCE_SECONDS
+
+
+def asker(message: Msg) -> Asker:
+    """Who sent a request: on which connection, as the server has written into it, where it does."""
+    try:
+        told = json.loads(header(message, streams.REQUEST_INFO) or "{}")
+        return Asker(connection=f"{told.get('server', '')} {told.get('id', '')}")
+    except (ValueError, AttributeError, RecursionError):
+        return Asker()
+
+
+def _size(message: Msg) -> int:
+    headers = sum(len(name) + len(value) for name, value in (message.headers or {}).items())
+    return len(message.subject) + len(message.data) + headers
+
+
 class Answering:
     """Answers requests on the given subjects. `ready` is set once the server has the subscriptions.
 
-    Those that name the same `group` share the requests; without one, everybody gets all of them. At most 1,024 are
-    worked on at a time; more wait in line.
+    Those that name the same `group` share the requests; without one, everybody gets all of them. `lanes` says for a
+    subject in which lane its requests wait; those of all other subjects share one of 1,024 slots.
     """
 
-    def __init__(self, connection: Connection, answers: Mapping[str, Answer], group: str = "") -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        answers: Mapping[str, Answer],
+        group: str = "",
+        lanes: Mapping[str, Lane] | None = None,
+    ) -> None:
         self.ready = asyncio.Event()
         self._group = group
         self._connection = connection
         self._answers = answers
-        self._slots = asyncio.Semaphore(MAX_ASKING)
+        common = Lane("other", MAX_ASKING)
+        self._lanes = {subject: (lanes or {}).get(subject, common) for subject in answers}
+
+    @property
+    def pressure(self) -> Mapping[str, str | None]:
+        """What each lane says of requests that it has dropped lately; None where it has not."""
+        return {lane.name: lane.pressure for lane in self._lanes.values()}
 
     async def run(self) -> None:
         """Answer until cancelled. What is being answered then has a moment to be done."""
-        working: set[asyncio.Task[None]] = set()
         try:
             async with contextlib.AsyncExitStack() as stack:
                 for subject, answer in self._answers.items():
-                    await self._serve(stack, working, subject, answer)
+                    await self._serve(stack, subject, answer, self._lanes[subject])
                 await self._connection.flush()
                 self.ready.set()
                 await asyncio.Event().wait()
         finally:
-            if working:
-                await asyncio.wait(working, timeout=GRACE_SECONDS)
-            for task in working:
-                task.cancel()
+            await asyncio.gather(*(lane.close(GRACE_SECONDS) for lane in set(self._lanes.values())))
 
-    async def _serve(
-        self, stack: contextlib.AsyncExitStack, working: set[asyncio.Task[None]], subject: str, answer: Answer
-    ) -> None:
+    async def _serve(self, stack: contextlib.AsyncExitStack, subject: str, answer: Answer, lane: Lane) -> None:
         async def take(message: Msg) -> None:
-            await self._slots.acquire()
-            task = asyncio.create_task(self._reply(message, answer))
-            working.add(task)
-            task.add_done_callback(working.discard)
+            expires = time.monotonic() + patience(message)
+            lane.take(Request(asker(message), _size(message), expires, lambda: self._reply(message, answer)))
 
         subscription = await self._connection.subscribe(subject, self._group, cb=take)
 
@@ -105,8 +139,6 @@ class Answering:
             if message.reply and not is_refused_reply(message.reply):
                 with contextlib.suppress(*AWAY):
                     await self._connection.publish(message.reply, FAILED)
-        finally:
-            self._slots.release()
 
 
 def _too_big(size: int, limit: int) -> bytes:

@@ -450,6 +450,7 @@ def _small() -> dict[str, Json]:
         "CommandHeaders": _object(
             {
                 streams.ACTOR: {**text, "description": "The person on whose wish the sender acts."},
+                streams.PATIENCE: {**text, "description": "How many seconds the sender of a request waits; else 5."},
                 streams.REPLY_TO: {**text, "description": "Where the outcome of a queued command goes."},
                 "Nats-Msg-Id": {
                     **text,

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Annotated
 
@@ -18,15 +18,20 @@ from release_management.adapters.nats.asking import Answering, takes_answers
 from release_management.adapters.nats.connection import AWAY, Connection, header
 from release_management.adapters.nats.dead_letters import DeadLetters
 from release_management.adapters.nats.headers import fault_of
+from release_management.adapters.nats.lanes import Lane
 from release_management.adapters.nats.parts import part
 from release_management.adapters.nats.pulling import Puller
 from release_management.adapters.nats.settling import BURIED, Ticker, settle
 from release_management.domain.words import Value, explain
 from release_management.services.bus import BusError, LineGateway, OlderThanSenderError
+from release_management.services.gateway import BATCH_COMMANDS
 from release_management.services.ports import DeposedError, LogDamagedError, LogUnavailableError
 from release_management.services.wishes import CLIENT, SYSTEM, NotUnderstood, Outcome, Wish, read_cloudevent
 
 CONSUMER = streams.GATEWAY
+COMMANDS_AT_ONCE = 2 * BATCH_COMMANDS
+READ_AT_ONCE = 16
+LETTERS_AT_ONCE = 2
 WINDOW = 64
 ACK_WAIT_SECONDS = 30.0
 TICK_SECONDS = 10.0
@@ -95,6 +100,9 @@ class CommandService:
         self._ticker = Ticker(TICK_SECONDS)
         self._puller = Puller(connection, streams.COMMANDS, _consumer, batch=WINDOW, fresh=True)
         self._slots = asyncio.Semaphore(WINDOW)
+        commands = Lane("commands", COMMANDS_AT_ONCE, of_connection=BATCH_COMMANDS)
+        reading = Lane("reading", READ_AT_ONCE, of_connection=READ_AT_ONCE // 4, reads=True)
+        letters = Lane("letters", LETTERS_AT_ONCE, of_connection=1, reads=True)
         self._answering = Answering(
             connection,
             {
@@ -105,6 +113,14 @@ class CommandService:
                 streams.ASK_DEAD_LETTERS: self._answer_dead_letters,
                 streams.REPLAY_DEAD_LETTERS: self._answer_replay,
             },
+            lanes={
+                f"{streams.ASK_COMMAND}.>": commands,
+                f"{streams.SYSTEM_SUBJECTS}.>": Lane("machinery", COMMANDS_AT_ONCE),
+                streams.ASK_OUTCOME: reading,
+                streams.ASK_CONTENT: reading,
+                streams.ASK_DEAD_LETTERS: letters,
+                streams.REPLAY_DEAD_LETTERS: Lane("replays", 1),
+            },
         )
         self.ready = self._answering.ready
 
@@ -112,6 +128,11 @@ class CommandService:
     def trouble(self) -> str | None:
         """Why no queued commands can be taken at the moment, or what is none cannot be kept."""
         return self._puller.trouble or self._unburied
+
+    @property
+    def pressure(self) -> Mapping[str, str | None]:
+        """What is said of requests that were dropped lately, by lane."""
+        return self._answering.pressure
 
     @property
     def older(self) -> str | None:

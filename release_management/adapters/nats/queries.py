@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Annotated, Any
 
 import structlog
@@ -13,12 +13,14 @@ from pydantic import Field, JsonValue, ValidationError
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.asking import Answering
 from release_management.adapters.nats.connection import Connection
+from release_management.adapters.nats.lanes import Lane
 from release_management.adapters.nats.parts import PART, part
 from release_management.domain.words import Value, explain
 from release_management.services import measures
 from release_management.services.bus import NotAnsweredNow, QueryNotUnderstood
 
 GROUP = "projectors"
+AT_ONCE = 32
 KEPT_SECONDS = 10.0
 MOST_KEPT = 32
 
@@ -72,8 +74,15 @@ class QueryService:
     ) -> None:
         self._answer = answer
         self._long = LongAnswers()
-        self._answering = Answering(connection, {f"{streams.ASK_QUERY}.>": self._reply}, GROUP)
+        subject = f"{streams.ASK_QUERY}.>"
+        queries = Lane("queries", AT_ONCE, of_connection=AT_ONCE // 4, reads=True)
+        self._answering = Answering(connection, {subject: self._reply}, GROUP, {subject: queries})
         self.ready: asyncio.Event = self._answering.ready
+
+    @property
+    def pressure(self) -> Mapping[str, str | None]:
+        """What is said of questions that were dropped lately, by lane."""
+        return self._answering.pressure
 
     async def run(self) -> None:
         """Serve until cancelled."""

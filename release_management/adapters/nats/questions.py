@@ -56,7 +56,7 @@ async def ask_once(
     try:
         if not connection.is_connected:
             raise BusAwayError(f"the connection to the bus is lost, and no answer on {subject}")
-        carried = None if headers is None else dict(headers)
+        carried = {**(headers or {}), streams.PATIENCE: f"{patience:.3f}"}
         reply = await connection.request(subject, payload, timeout=patience, headers=carried)
     except nats.errors.MaxPayloadError:
         raise NotUnderstood(f"the message has {len(payload):,} bytes, which is more than the bus carries") from None

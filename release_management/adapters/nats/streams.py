@@ -45,7 +45,11 @@ ADVISORY_KINDS = ("MAX_DELIVERIES", "MSG_TERMINATED")
 
 ACTOR = "Relman-Actor"
 REPLY_TO = "Relman-Reply-To"
-COMMAND_HEADERS = frozenset((ACTOR, REPLY_TO))
+PATIENCE = "Relman-Patience"
+"""How many seconds, from its arrival on, the sender of a request waits for the answer."""
+REQUEST_INFO = "Nats-Request-Info"
+"""Who asks: the server writes it into every message that comes from another account, over what its sender wrote."""
+COMMAND_HEADERS = frozenset((ACTOR, PATIENCE, REPLY_TO))
 """The headers of ours that a command can have."""
 POSITION = "Relman-Position"
 CONTENT_TYPE = "content-type"

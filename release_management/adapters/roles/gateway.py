@@ -14,6 +14,7 @@ from release_management.adapters.roles.backlog import watch_backlog
 from release_management.adapters.roles.bus import on_bus, with_streams
 from release_management.adapters.roles.clocks import look_at_clock
 from release_management.adapters.roles.health import Health
+from release_management.adapters.roles.lanes import look_at_lanes
 from release_management.adapters.roles.lease import serve_in_turn
 from release_management.adapters.roles.store import on_store
 from release_management.domain.registry import Registry
@@ -22,7 +23,7 @@ from release_management.services.gateway import WAITING, Gateway
 from release_management.services.ports import EventLog, Keyring, Lease
 
 LOOK_SECONDS = 0.5
-ACTIVE = ("appends", "clock", "commands", "queue", "store", "version")
+ACTIVE = ("appends", "clock", "commands", "queue", "requests", "store", "version")
 """The parts that only the active one has."""
 
 
@@ -93,6 +94,7 @@ def look_at(gateway: Gateway, commands: CommandService, health: Health) -> None:
         health.clear("appends")
     health.show("store", gateway.trouble)
     health.show("commands", commands.trouble)
+    look_at_lanes(commands.pressure, health)
     if commands.older is not None:
         health.warn("version", commands.older)
     else:

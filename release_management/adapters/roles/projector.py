@@ -12,6 +12,7 @@ from release_management.adapters.nats.queries import QueryService
 from release_management.adapters.read_model import TROUBLE, ReadModelError
 from release_management.adapters.roles.bus import on_bus
 from release_management.adapters.roles.health import Health
+from release_management.adapters.roles.lanes import look_at_lanes
 from release_management.adapters.roles.passing import line
 from release_management.adapters.roles.store import on_store
 from release_management.adapters.stack.reading import Reading
@@ -71,6 +72,7 @@ class Answering:
                 self._health.stand("active")
                 while reading.failure is None:
                     await in_thread(_look, reading, self._log, self._health)
+                    look_at_lanes(service.pressure, self._health)
                     await asyncio.sleep(LOOK_SECONDS)
                 raise reading.failure
 

@@ -9,10 +9,12 @@ from release_management.adapters.stack.reading import WAIT_SECONDS, NotThereYet,
 from release_management.projections.queries import QUERIES
 from release_management.services.bus import QueryNotUnderstood
 from release_management.services.ports import EventLog
-from release_management.services.threads import in_thread
+from release_management.services.threads import Threads, in_thread
 
 FIRST_LOOK_SECONDS = 0.001
 SLOWEST_LOOK_SECONDS = 0.025
+QUERIES_AT_ONCE = 4
+"""Threads for queries: one that reads much keeps one of them, and the rest of the process goes on."""
 
 
 class PatientReading:
@@ -23,6 +25,7 @@ class PatientReading:
         self._reading = reading
         self._log = log
         self._seconds = seconds
+        self._threads = Threads("queries", QUERIES_AT_ONCE)
         self._looking: asyncio.Task[dict[str, int]] | None = None
 
     async def ask(self, name: str, params: dict[str, Any], after: int) -> list[dict[str, Any]]:
@@ -36,7 +39,7 @@ class PatientReading:
         first = True
         while True:
             try:
-                return await in_thread(self._reading.ask, name, params, after, 0)
+                return await self._threads.run(self._reading.ask, name, params, after, 0)
             except NotThereYet:
                 if first and after > (end := await in_thread(self._log.last_position)):
                     raise QueryNotUnderstood(

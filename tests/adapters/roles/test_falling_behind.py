@@ -39,7 +39,7 @@ def log_of(count: int) -> EventLog:
 
 
 def look_at_gateway(health: Health, waiting: int) -> None:
-    asked: Any = SimpleNamespace(waiting=waiting, trouble=None, older=None, appends=Appends())
+    asked: Any = SimpleNamespace(waiting=waiting, trouble=None, older=None, appends=Appends(), pressure={})
     gateway.look_at(asked, asked, health)
 
 

@@ -1,0 +1,100 @@
+"""A flood of small questions stops no command, not the machinery, and not the questions of others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from pydantic import JsonValue
+
+from release_management.adapters.nats import streams
+from release_management.adapters.nats.asking import PATIENCE_SECONDS, patience
+from release_management.adapters.nats.client import BusClient
+from release_management.adapters.nats.connection import Connection, connect
+from release_management.adapters.nats.gateway import BusGateway
+from release_management.adapters.nats.queries import QueryService
+from release_management.adapters.nats.server import NatsServer
+from tests.adapters.nats.fakes import connected, running, serving, wish
+from tests.adapters.nats.test_origins import machine_wish
+
+FLOOD = 1_500
+
+
+@contextlib.asynccontextmanager
+async def attacking(server: NatsServer) -> AsyncIterator[Connection]:
+    connection = await connect(server.url, "attacker")
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def flood(connection: Connection, subject: str, question: Callable[[int], bytes], **headers: str) -> list[Msg]:
+    """Ask so many questions that nobody waits for one by one; the answers, as they come."""
+    answers: list[Msg] = []
+
+    async def take(message: Msg) -> None:
+        answers.append(message)
+
+    inbox = connection.new_inbox()
+    await connection.subscribe(inbox, cb=take)
+    for n in range(FLOOD):
+        await connection.publish(subject, question(n), reply=inbox, headers=headers or None)
+    await connection.flush()
+    return answers
+
+
+async def test_commands_and_the_machinery_go_on_while_dead_letters_are_asked_for(server: NatsServer) -> None:
+    async with serving(server) as bus, BusClient(server.url, timeout=3.0) as honest, attacking(server) as attacker:
+        for n in range(60):
+            await bus.dead_letters.store("relman.commands.x", b"{}" * 500, None, f"reason {n}")
+        await flood(attacker, streams.ASK_DEAD_LETTERS, lambda n: b'{"limit": 1000}')
+
+        begun = time.monotonic()
+        for n in range(20):
+            assert (await honest.ask(wish(f"{n}"))).status == "accepted"
+            assert (await BusGateway(bus.connection, timeout=3.0).submit(machine_wish(f"{n}"))).status == "accepted"
+            assert await honest.outcome("ci", f"{n}") is not None
+        assert time.monotonic() - begun < 10
+
+
+async def test_a_flood_of_queries_leaves_others_theirs_and_is_dropped_when_it_is_stale(server: NatsServer) -> None:
+    asked: list[str] = []
+
+    async def slow(name: str, params: dict[str, Any], after: int) -> JsonValue:
+        asked.append(name)
+        await asyncio.sleep(0.2 if name == "big" else 0)
+        return name
+
+    async with connected(server) as bus, BusClient(server.url, timeout=5.0) as honest, attacking(server) as attacker:
+        service = QueryService(bus.connection, slow)
+        async with running(service.run(), service.ready):
+            answers = await flood(
+                attacker, f"{streams.ASK_QUERY}.big", lambda n: b'{"params": {"n": %d}}' % n, **{streams.PATIENCE: "1"}
+            )
+            for n in range(20):
+                assert await honest.query("small", {"n": n}) == "small"
+            while asked.count("big") < 8:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(1.5)
+            assert await honest.query("small") == "small"
+            assert len(answers) < 400, "those that nobody waits for any more are not answered"
+            assert asked.count("big") < 400, "nor worked on"
+            assert "were dropped unanswered" in str(service.pressure["queries"])
+            again = await attacker.request(f"{streams.ASK_QUERY}.small", b"{}")
+            assert json.loads(again.data) == {"answer": "small"}
+
+
+def test_who_says_no_patience_has_a_usual_one() -> None:
+    def said(text: str | None) -> float:
+        return patience(Msg(Client(), headers=None if text is None else {streams.PATIENCE: text}))
+
+    assert said("2.5") == 2.5
+    assert said("1e9") == 60.0
+    assert {said(text) for text in (None, "", "soon", "nan", "inf", "-1", "0")} == {PATIENCE_SECONDS}

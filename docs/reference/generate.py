@@ -221,8 +221,8 @@ def manifest_page() -> str:
         "relman.yaml",
         """
         What `relman apply FILE` reads. Everything is optional; what the file does not name stays as it is. An unknown
-        key is refused with its line. Components' settings are in [Settings](settings.md), options in
-        [Strategies](strategies.md).
+        key is refused with its line. At most 1,000,000 bytes, 50,000 values (what aliases repeat counts again) and 60
+        levels are read. Components' settings are in [Settings](settings.md), options in [Strategies](strategies.md).
         """,
         listed(),
     )

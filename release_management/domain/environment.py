@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from release_management.domain.names import ByName, GivenName, Labelled, Written
 from release_management.domain.tiers import DEFAULT_TIER, Tier, said_tier
+from release_management.domain.variables import Variables
 from release_management.domain.words import (
     ActorId,
     Command,
@@ -185,7 +186,7 @@ class ConfigureEnvironment(Command, Labelled):
     tier: Tier | None = None
     order: Annotated[int, Field(ge=0, le=10_000)] | None = None
     approval: ApprovalWish | None = None
-    variables: dict[str, str] | None = None
+    variables: Variables | None = None
     targets: Annotated[tuple[Target, ...], Field(max_length=MAX_TARGETS)] = ()
 
 

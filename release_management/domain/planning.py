@@ -19,6 +19,7 @@ from release_management.domain.sheet import Stand
 from release_management.domain.slots import Seating, said_of, seat
 from release_management.domain.strategies import StrategyName, parse_options
 from release_management.domain.undeclared import as_if_declared, assumption, without_target
+from release_management.domain.variables import fault_of_variables
 from release_management.domain.words import Refused
 
 DEFAULT_STRATEGY: StrategyName = "rolling"
@@ -161,7 +162,12 @@ def _occupant(
     if wanted.content is None:
         return None
     declared = target.settings_of(application, wanted.component) or {}
-    configuration = wanted.configuration or resolve(environment, target, application, wanted.component)
+    configuration = wanted.configuration
+    if configuration is None:
+        configuration = resolve(environment, target, application, wanted.component)
+        fault = None if configuration is None else fault_of_variables(configuration.variables)
+        if fault is not None:
+            raise Refused(f"the variables of environment {environment.name} cannot be used: {fault}")
     if configuration is None and seating.serving is not None:
         configuration = seating.serving.configuration
     where = f"{wanted.component} on target {target.name}"

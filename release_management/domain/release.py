@@ -10,6 +10,7 @@ from release_management.domain.component import Component
 from release_management.domain.names import GivenName, Labelled, Written, id_of, identified
 from release_management.domain.pipeline import Stage
 from release_management.domain.plan import digest_of
+from release_management.domain.variables import Variables
 from release_management.domain.versions import Scheme, twin
 from release_management.domain.words import (
     ActorId,
@@ -172,7 +173,7 @@ class ComponentWish(Labelled):
     version: Version | None = None
     artifact: Line | None = None
     digest: Digest | None = None
-    config: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")], str] = {}
+    config: Variables = {}
 
 
 class ChangeWish(Value):

@@ -3,6 +3,25 @@
 import json
 from typing import Any
 
+MAX_DEPTH = 100
+"""Levels of objects and lists, one in another. Much deeper ones would end a recursion somewhere."""
+
+
+def check_texts(value: Any) -> None:
+    """Raise ValueError where data is nested too deeply, or a text in it holds a NUL, which PostgreSQL cannot keep."""
+    left = [(value, 1)]
+    while left:
+        item, depth = left.pop()
+        if isinstance(item, str):
+            if "\0" in item:
+                raise ValueError("a text holds a NUL character; leave it away")
+        elif isinstance(item, dict | list):
+            if depth > MAX_DEPTH:
+                raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels; write it flatter")
+            if isinstance(item, dict):
+                left += [(key, depth) for key in item]
+            left += [(each, depth + 1) for each in (item.values() if isinstance(item, dict) else item)]
+
 
 class KeyTwiceError(ValueError):
     """A key stands twice in one object. Readers differ in which value they take, so none of them is taken."""

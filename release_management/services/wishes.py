@@ -7,7 +7,7 @@ from pydantic import JsonValue, StringConstraints, ValidationError, field_valida
 
 from release_management.domain.record import ActorAuth, ActorKind
 from release_management.domain.words import Value, Verdict, explain
-from release_management.services.strict_json import KeyTwiceError, read_json
+from release_management.services.strict_json import KeyTwiceError, check_texts, read_json
 
 MAX_MESSAGE_BYTES = 256 * 1024
 CLIENT = "client"
@@ -62,6 +62,12 @@ class Wish(Value):
         if name is not None and name.startswith(RESERVED):
             raise ValueError(f"{name[:80]!r} begins with what is reserved for our own; name a person")
         return name
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _storable(cls, data: object) -> object:
+        check_texts(data)
+        return data
 
     @field_validator("data")
     @classmethod

@@ -141,3 +141,23 @@ def test_the_estate_lists_environments_in_order() -> None:
     assert estate.next_order == 2
     assert enlist("production", 0, estate) == []
     assert enlist("production", 9, estate) == [EnvironmentListed(environment="production", order=9)]
+
+
+@pytest.mark.parametrize(
+    ("variables", "why"),
+    [
+        ({"A": "x\0y"}, "the value of A holds a NUL"),
+        ({"A=B": "1"}, "'A=B' is no variable; write letters, digits and _"),
+        ({"A\0": "1"}, "is no variable"),
+        ({"": "1"}, "'' is no variable"),
+        ({"1A": "1"}, "'1A' is no variable"),
+        ({"A-B": "1"}, "'A-B' is no variable"),
+        ({"A": "ä" * 50_001}, "the value of A is longer than 100,000 bytes; write it into a file"),
+        ({f"A{n}": "x" * 99_000 for n in range(11)}, "together they have 1,0"),
+    ],
+)
+def test_variables_that_no_process_can_have_are_refused(variables: dict[str, str], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        ConfigureEnvironment(name="staging", variables=variables)
+
+    ConfigureEnvironment(name="staging", variables={"A_1": "ä" * 50_000, "_b": ""})

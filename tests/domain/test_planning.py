@@ -222,6 +222,16 @@ def test_a_changed_variable_or_setting_is_another_plan_that_names_what_differs()
     assert draft(release(), other, running_configured(), "rolling", {}).plan.digest != drafted.plan.digest
 
 
+@pytest.mark.parametrize("variables", [{"A=B": "1"}, {"A": "\0"}, {"A": "x" * 100_001}])
+def test_variables_that_were_recorded_and_that_no_process_can_have_are_refused_when_planned(
+    variables: dict[str, str],
+) -> None:
+    bad = replace(environment(configured_target(port=9090)), variables=variables)
+
+    with pytest.raises(Refused, match="the variables of environment production cannot be used: "):
+        draft(release(), bad, running_configured(), "rolling", {})
+
+
 def test_each_role_is_ordered_with_its_own_configuration_and_traffic_with_that_of_where_it_goes() -> None:
     greeting = replace(environment(configured_target(port=9090)), variables={"GREETING": "good morning"})
     drafted = draft(release(), greeting, running_configured(), "rolling", {"max_surge": 0, "max_unavailable": 2})

@@ -7,12 +7,14 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from pydantic import ValidationError
 
 from release_management.services import recording
 from release_management.services.bus import OlderThanSenderError
 from release_management.services.gateway import WAITING
 from release_management.services.ports import ClockJumpedError
 from release_management.services.sealing import ERASED
+from release_management.services.strict_json import MAX_DEPTH
 from tests.services.office import PATIENCE, Office, occupied, on_both_stores
 
 SECRET = "Zaphod signed it off behind the canteen"
@@ -272,7 +274,7 @@ def test_what_is_too_long_to_stand_beside_a_record_is_refused_and_nothing_is_hal
 
 
 def test_content_nested_ever_so_deeply_is_answered_and_the_gateway_lives(office: Office) -> None:
-    for depth in (100, 200, 230, 240):
+    for depth in (50, MAX_DEPTH - 2):
         deep: object = 1
         for _ in range(depth):
             deep = [deep]
@@ -280,6 +282,22 @@ def test_content_nested_ever_so_deeply_is_answered_and_the_gateway_lives(office:
         assert outcome.status == "refused", depth
         assert outcome.reason is not None
     assert office.release("1.0.0") == "shop@1.0.0"
+
+
+@on_both_stores
+@pytest.mark.parametrize("key", [True, False])
+def test_content_as_deep_as_the_limit_is_decided_and_deeper_content_is_no_wish(office: Office, key: bool) -> None:
+    def content(levels: int) -> dict[str, Any]:
+        deep: Any = 1
+        for _ in range(levels - 2):
+            deep = {"x": deep} if key else [deep]
+        return {"release": "a@1.0.0", "environment": "qa", "options": {"x": deep} if levels > 1 else {}}
+
+    for levels in range(MAX_DEPTH - 3, MAX_DEPTH + 1):
+        assert office.ask("deployment.deploy", content(levels)).status == "refused", levels
+    for levels in (MAX_DEPTH + 1, 127, 128, 199, 200, 201, 253, 254, 255, 256, 500):
+        with pytest.raises(ValidationError, match="nested deeper than 100 levels; write it flatter"):
+            office.wish("deployment.deploy", content(levels))
 
 
 # Batches

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from release_management.services.strict_json import KeyTwiceError, read_json
+from release_management.services.decisions import COMMANDS
+from release_management.services.strict_json import MAX_DEPTH, KeyTwiceError, read_json
 from release_management.services.wishes import MAX_MESSAGE_BYTES, NotUnderstood, read_cloudevent
 
 EVENT = '{"specversion":"1.0","id":"1","source":"ci","type":"release.create","data":{"version":"1.0.0"}}'
@@ -52,3 +53,36 @@ def test_the_same_key_in_other_objects_is_something_else() -> None:
     assert read_json('{"a":{"a":1},"b":[{"a":2},{"a":3}]}') == {"a": {"a": 1}, "b": [{"a": 2}, {"a": 3}]}
     with pytest.raises(KeyTwiceError):
         read_json('[{"a":1,"b":2,"a":3}]')
+
+
+def event(data: object, **attributes: object) -> bytes:
+    return json.dumps({**json.loads(EVENT), **attributes, "data": data}).encode()
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_a_text_with_a_nul_or_half_a_character_is_not_understood_wherever_it_stands(command: str) -> None:
+    for name in COMMANDS[command][0].model_fields:
+        for odd in ("\0", "\ud800"):
+            for value in (f"a{odd}b", ["a", {f"b{odd}": 1}], {"x": {"y": odd}}):
+                with pytest.raises(NotUnderstood, match="the message is no command: data: a text holds"):
+                    read_cloudevent(event({name: value}, type="release.create"), actor=None)
+
+
+@pytest.mark.parametrize("name", ["id", "source", "type", "onbehalfof", "correlationid", "causationid", "specversion"])
+def test_neither_is_an_attribute_with_one(name: str) -> None:
+    for odd in ("\0", "\ud800", "\udfff", "\x7f"):
+        with pytest.raises(NotUnderstood) as refusal:
+            read_cloudevent(event({}, **{name: f"a{odd}"}), actor=None)
+        assert str(refusal.value).encode()
+
+
+def test_content_may_be_as_deep_as_the_limit_and_no_deeper() -> None:
+    for levels in (MAX_DEPTH, MAX_DEPTH + 1, 200, 255, 256, 900):
+        deep: object = 1
+        for _ in range(levels - 1):
+            deep = {"x": deep}
+        if levels == MAX_DEPTH:
+            assert read_cloudevent(event({"x": deep}), actor=None).data == {"x": deep}
+        else:
+            with pytest.raises(NotUnderstood, match="nested deeper than 100 levels; write it flatter"):
+                read_cloudevent(event({"x": deep}), actor=None)

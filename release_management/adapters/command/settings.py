@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, ValidationError
 
 from release_management.adapters.targets.claims import Claims
-from release_management.adapters.targets.variables import check_environment
+from release_management.adapters.targets.variables import check_arguments, check_environment
 from release_management.domain.deployment.decide import ORDER_SECONDS
 from release_management.domain.words import Name, Replicas, Seconds, Value, explain
 
@@ -27,8 +27,9 @@ def _no_line(value: object) -> object:
 
 
 def _program(words: list[str]) -> list[str]:
-    if not words[0] or any("\0" in word for word in words):
-        raise ValueError("the first word is empty, or a word holds a NUL; write a program and its arguments")
+    if not words[0]:
+        raise ValueError("the first word is empty; write a program and its arguments")
+    check_arguments(words)
     return words
 
 

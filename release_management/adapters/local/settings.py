@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, JsonValue, ValidationError, model_validator
 
 from release_management.adapters.targets.claims import Claims
-from release_management.adapters.targets.variables import check_environment
+from release_management.adapters.targets.variables import check_arguments, check_environment
 from release_management.domain.words import Name, Seconds, Value, explain, seconds
 
 PLACEHOLDERS = ("port", "version", "artifact", "component", "slot", "instance", "environment", "python")
@@ -73,8 +73,9 @@ class ComponentSettings(Value):
                 if name not in PLACEHOLDERS:
                     known = ", ".join("{" + each + "}" for each in PLACEHOLDERS)
                     raise ValueError(f"the command has the unknown placeholder {{{name}}}; known are {known}")
-        if not self.command[0] or any("\0" in word for word in self.command):
-            raise ValueError("the command's first word is empty, or a word holds a NUL; write a program's argv")
+        if not self.command[0]:
+            raise ValueError("the command's first word is empty; write a program's argv")
+        check_arguments(self.command)
         if self.replicas > self.max_replicas:
             raise ValueError(f"replicas is {self.replicas}; it must not exceed max_replicas, {self.max_replicas}")
         check_environment(self.env)

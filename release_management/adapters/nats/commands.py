@@ -26,7 +26,7 @@ from release_management.domain.words import Value, explain
 from release_management.services.bus import BusError, LineGateway, OlderThanSenderError
 from release_management.services.gateway import BATCH_COMMANDS
 from release_management.services.ports import DeposedError, LogDamagedError, LogUnavailableError
-from release_management.services.wishes import CLIENT, SYSTEM, NotUnderstood, Outcome, Wish, read_cloudevent
+from release_management.services.wishes import CLIENT, SYSTEM, NotUnderstood, Outcome, Token, Wish, read_cloudevent
 
 CONSUMER = streams.GATEWAY
 COMMANDS_AT_ONCE = 2 * BATCH_COMMANDS
@@ -59,8 +59,8 @@ class ReplayQuestion(Value):
 class OutcomeQuestion(Value):
     """Whose command, and which, the outcome is asked of."""
 
-    sender: str
-    id: str
+    sender: Token
+    id: Token
 
 
 class ContentQuestion(Value):
@@ -184,7 +184,9 @@ class CommandService:
         try:
             question = OutcomeQuestion.model_validate_json(message.data)
         except ValidationError:
-            return _not_understood('ask with {"sender": "…", "id": "…"}')
+            return _not_understood(
+                'ask with {"sender": "…", "id": "…"}, each of 1 to 200 characters, none of them a control'
+            )
         outcome = await self._gateway.outcome(question.sender, question.id)
         return b'{"status":"unknown"}' if outcome is None else _encode(outcome)
 

@@ -3,22 +3,33 @@
 import json
 import re
 import socket
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from release_management.adapters.roles.health import Health
 from release_management.services.redaction import redacted_data
 
 DEFAULT_ADDRESS = "127.0.0.1:0"
+_log = structlog.get_logger(__name__)
 
 
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]*):(?P<port>[0-9]{1,5})")
 
 
-class _Server6(ThreadingHTTPServer):
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A probe that hangs up, or asks too slowly, is gone: nobody need know. What else goes wrong is ours."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            _log.error("a probe was not answered", exc_info=error)
+
+
+class _Server6(_Server):
     address_family = socket.AF_INET6
 
 
@@ -65,7 +76,7 @@ class HealthServer:
                 """Probes come every second; they are not worth a line."""
 
         try:
-            self._server = (_Server6 if ":" in host else ThreadingHTTPServer)((host, int(found["port"])), Handler)
+            self._server = (_Server6 if ":" in host else _Server)((host, int(found["port"])), Handler)
         except (OSError, OverflowError, UnicodeError) as error:
             raise AddressTakenError(
                 f"{address} cannot be listened on for probes ({error}); name a free HOST:PORT, or port 0"

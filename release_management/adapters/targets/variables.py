@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Protocol
 
 from release_management.adapters.targets.blotting import Blotter
+from release_management.domain.variables import LONGEST_VALUE
 
 SECRETS = "RELMAN_SECRETS"
 """Names the variables of a process whose values are secrets, with commas between them."""
-LONGEST_VALUE = 100_000
-"""Bytes. Linux takes 131,072 for a variable with its name."""
 REMEMBERED = 200
 _SCHEMES = ("env:", "file:")
 _OURS = "RELMAN_"
@@ -46,6 +45,15 @@ def check_environment(env: Mapping[str, str]) -> None:
             raise ValueError(f"the value of {name} holds a NUL, which an environment cannot carry")
         if len(value.encode(errors="surrogatepass")) > LONGEST_VALUE:
             raise ValueError(f"the value of {name} is longer than {LONGEST_VALUE:,} bytes; write it into a file")
+
+
+def check_arguments(words: Iterable[str]) -> None:
+    """Raise `ValueError` where a word cannot be an argument of a program."""
+    for word in words:
+        if "\0" in word:
+            raise ValueError("a word holds a NUL, which no program can be given; leave it away")
+        if len(word.encode(errors="surrogatepass")) > LONGEST_VALUE:
+            raise ValueError(f"a word is longer than {LONGEST_VALUE:,} bytes; write it into a file")
 
 
 def resolve(variables: Mapping[str, str], component: Component) -> dict[str, str]:

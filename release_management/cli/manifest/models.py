@@ -14,6 +14,7 @@ from release_management.domain.policy import Gate, TriggerCondition
 from release_management.domain.release import MAX_CHANGES, MAX_COMPONENTS, ChangeWish, ComponentWish
 from release_management.domain.strategies import StrategyName
 from release_management.domain.tiers import Tier
+from release_management.domain.variables import Variables
 from release_management.domain.versions import Scheme
 from release_management.domain.words import Line, Name, Note, Percent, Refused, Seconds, Value, Version
 
@@ -48,7 +49,7 @@ class EnvironmentPart(Value):
     tier: Tier | None = None
     order: Annotated[int, Field(ge=0, le=10_000)] | None = None
     approval: ApprovalWish | None = None
-    variables: dict[str, str] | None = None
+    variables: Variables | None = None
     applications: ByName[ApplicationLayer] = {}
     targets: ByName[TargetPart] = {}
 

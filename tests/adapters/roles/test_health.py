@@ -1,6 +1,9 @@
 """What a role says of itself, and how probes and Prometheus hear it."""
 
 import json
+import socket
+import struct
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -151,3 +154,20 @@ def test_an_address_that_cannot_be_listened_on_is_refused_in_words(health: Healt
 def test_a_taken_address_is_refused_in_words(health: Health, server: HealthServer) -> None:
     with pytest.raises(AddressTakenError, match="name a free HOST:PORT, or port 0"):
         HealthServer(health, server.address)
+
+
+def test_a_probe_that_hangs_up_leaves_no_traceback(
+    server: HealthServer, health: Health, capfd: pytest.CaptureFixture[str]
+) -> None:
+    health.details["padding"] = "x" * 10_000_000
+    host, _, port = server.address.rpartition(":")
+    for asked in (b"GET /health HTTP/1.1\r\n\r\n", b"GET /metr", b"\xff\xfe\r\n\r\n", b""):
+        with socket.create_connection((host, int(port)), timeout=5) as probe:
+            # Hang up with a reset, while the answer is still being written.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            probe.sendall(asked)
+            time.sleep(0.1)
+    health.details.clear()
+
+    assert ask(server, "/live").status_code == 200
+    assert "Traceback" not in "".join(capfd.readouterr())

@@ -10,12 +10,13 @@ from typing import Any, Protocol, TypeVar
 import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js import JetStreamContext
+from nats.js import JetStreamContext, api
 
 from release_management.adapters.nats.connection import inbox_prefix
 from release_management.adapters.nats.urls import credentials
 
 T = TypeVar("T")
+CONSUMER = "client-1"
 
 
 class OnBus(Protocol):
@@ -57,12 +58,23 @@ def published(installation: OnBus, count: int) -> list[bytes]:
         # A consumer of a server that is started again takes ten seconds to notice.
         while await stored(js) < count:
             await asyncio.sleep(0.1)
-        subscription = await js.subscribe("relman.events.>", ordered_consumer=True)
-        messages = [await subscription.next_msg(timeout=10) for _ in range(count)]
+        messages = await first(js, count)
         assert [message.metadata.sequence.stream for message in messages] == list(range(1, count + 1))
         return [message.data for message in messages]
 
     return talk(installation, read)
+
+
+async def first(js: JetStreamContext, count: int) -> list[Msg]:
+    """The first so many messages of the stream of events, read with a consumer that is removed afterwards."""
+    config = api.ConsumerConfig(name=CONSUMER, ack_policy=api.AckPolicy.NONE)
+    await js.add_consumer("RELMAN_EVENTS", config)
+    subscription = await js.pull_subscribe_bind(consumer=CONSUMER, stream="RELMAN_EVENTS")
+    messages: list[Msg] = []
+    while len(messages) < count:
+        messages += await subscription.fetch(min(count - len(messages), 100), timeout=10)
+    await js.delete_consumer("RELMAN_EVENTS", CONSUMER)
+    return messages
 
 
 async def stored(js: JetStreamContext) -> int:

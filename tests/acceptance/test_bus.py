@@ -10,7 +10,7 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from tests.acceptance.bus import event, published, said, talk
+from tests.acceptance.bus import event, first, published, said, talk
 from tests.acceptance.installation import Installation, until
 
 DEPLOY = "deployment.deploy"
@@ -148,9 +148,7 @@ def test_events_are_the_logs_bytes_in_the_logs_order(shop: Installation) -> None
     assert published(shop, len(records)) == [one.record for one in records]
 
     async def look(client: Client) -> list[tuple[str, dict[str, str]]]:
-        subscription = await client.jetstream().subscribe("relman.events.>", ordered_consumer=True)
-        messages = [await subscription.next_msg(timeout=10) for _ in range(20)]
-        return [(message.subject, message.headers or {}) for message in messages]
+        return [(message.subject, message.headers or {}) for message in await first(client.jetstream(), 20)]
 
     for record, (subject, headers) in zip(records, talk(shop, look), strict=False):
         assert subject == f"relman.events.{record.name}"

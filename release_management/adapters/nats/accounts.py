@@ -17,7 +17,8 @@ from release_management.adapters.nats.permissions import CLIENT, EXECUTORS, RELA
 RELMAN = "RELMAN"
 EVENTS = "EVENTS"
 CLIENTS = "CLIENTS"
-_PULLS = ".CONSUMER.MSG.NEXT."
+_MANY = (".CONSUMER.MSG.NEXT.", ".DIRECT.GET.")
+"""What is answered with several messages."""
 
 Ways = Mapping[str, tuple[str, ...]]
 """Subjects, by the account that they lead to or come from."""
@@ -52,9 +53,9 @@ def accounts(executors: Iterable[str] = EXECUTORS) -> Mapping[str, Account]:
         EVENTS: Account({RELAY: users[RELAY]}, jetstream=True),
         CLIENTS: Account(
             {CLIENT: users[CLIENT]},
-            asks={RELMAN: permissions.ASKS, EVENTS: permissions.READS_EVENTS},
+            asks={RELMAN: permissions.ASKS, EVENTS: permissions.reads_events(CLIENT)},
             tells=frozenset({RELMAN}),
-            hears={RELMAN: (inbox, *streams.ANSWERS), EVENTS: (inbox, f"{streams.EVENT_SUBJECTS}.>")},
+            hears={RELMAN: (inbox, *streams.ANSWERS), EVENTS: (f"{streams.EVENT_SUBJECTS}.>",)},
         ),
         **{f"EXECUTOR_{name}": _executor(name) for name in executors},
     }
@@ -74,7 +75,7 @@ def exports(name: str, everybody: Mapping[str, Account]) -> Iterator[dict[str, A
                 taken.setdefault(subject, []).append(other)
         for subject, others in taken.items():
             export: dict[str, Any] = {kind: subject, "accounts": others}
-            yield export | {"response_type": "stream"} if _PULLS in subject else export
+            yield export | {"response_type": "stream"} if any(each in subject for each in _MANY) else export
 
 
 def document(everybody: Mapping[str, Account], passwords: Mapping[str, str]) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from pydantic import JsonValue
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import AWAY, Connection, connect
 from release_management.adapters.nats.events import recorded
+from release_management.adapters.nats.following import follow
 from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
 from release_management.adapters.nats.parts import whole
 from release_management.adapters.nats.publishing import publish_patiently
-from release_management.adapters.nats.pulling import Puller
 from release_management.adapters.nats.questions import actor_header, ask, ask_once, cloudevent, read_outcome
 from release_management.domain.record import Recorded
 from release_management.domain.record import dataref as named
@@ -26,8 +26,6 @@ from release_management.services.wishes import Outcome, Wish
 CONNECT_SECONDS = 5.0
 PATIENCE_SECONDS = 5.0
 COMMAND_PATIENCE_SECONDS = 2.0  # the gateway that was asked may be gone, and another one there
-EVENTS_AT_ONCE = 256
-IDLE_CONSUMER_SECONDS = 30.0
 
 
 class NotReachableError(Exception):
@@ -143,26 +141,9 @@ class BusClient:
         Goes on after a lost connection. Records that have aged out of the stream are passed over; the log has them.
         What is no record of ours is passed over as well, with a warning.
         """
-        position = after
-        connection = await self._connected()
-
-        def config() -> api.ConsumerConfig:
-            return api.ConsumerConfig(
-                deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
-                opt_start_seq=position + 1,
-                ack_policy=api.AckPolicy.NONE,
-                mem_storage=True,
-                inactive_threshold=IDLE_CONSUMER_SECONDS,
-            )
-
-        puller = Puller(connection, streams.EVENTS, config, batch=EVENTS_AT_ONCE, fresh=True)
-        async with contextlib.aclosing(puller.messages()) as messages:
-            async for message in messages:
-                sequence = message.metadata.sequence.stream
-                if sequence <= position:
-                    continue
-                position = sequence
-                if (record := recorded(message)) is not None:
+        async with contextlib.aclosing(follow(await self._connected(), after)) as messages:
+            async for position, message in messages:
+                if (record := recorded(message, position)) is not None:
                     yield record
 
     async def connect(self) -> None:

@@ -22,9 +22,8 @@ FEW = 8  # a batch costs the server 4 ms, a message alone 0.5 ms
 _log = structlog.get_logger(__name__)
 
 
-def recorded(message: Msg) -> Recorded | None:
-    """The record in a message of the stream; None where that is no record of ours, which a warning then names."""
-    position = message.metadata.sequence.stream
+def recorded(message: Msg, position: int) -> Recorded | None:
+    """The record in the stream's message of this number; None where it is none of ours, which a warning then names."""
     try:
         if header(message, streams.POSITION) != str(position):
             raise ValueError(f"its header {streams.POSITION} is not {position}")
@@ -32,7 +31,10 @@ def recorded(message: Msg) -> Recorded | None:
         return Recorded(position, event["subject"], event["streamversion"], event["type"], message.data)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         _log.warning(
-            "no record among the events, passed over", position=position, subject=message.subject, why=str(error)
+            "no record among the events, passed over",
+            position=position,
+            subject=header(message, "Nats-Subject"),
+            why=str(error),
         )
         return None
 

@@ -63,21 +63,34 @@ def _consumer(stream: str, name: str, *filters: str) -> tuple[str, ...]:
     )
 
 
-READS_EVENTS = (
-    *_ABOUT,
-    f"{_API}.STREAM.NAMES",
-    *_stream_info(streams.EVENTS),
-    f"{_API}.STREAM.MSG.GET.{streams.EVENTS}",
-    f"{_API}.CONSUMER.CREATE.{streams.EVENTS}",
-    f"{_API}.CONSUMER.CREATE.{streams.EVENTS}.>",
-    f"{_API}.CONSUMER.DURABLE.CREATE.{streams.EVENTS}.*",
-    f"{_API}.CONSUMER.DELETE.{streams.EVENTS}.*",
-    f"{_API}.CONSUMER.INFO.{streams.EVENTS}.*",
-    f"{_API}.CONSUMER.MSG.NEXT.{streams.EVENTS}.*",
-    f"$JS.ACK.{streams.EVENTS}.>",
-    f"$JS.FC.{streams.EVENTS}.>",
-)
-"""To follow the events with consumers of one's own."""
+def event_consumers(user: str) -> tuple[str, ...]:
+    """The names of the consumers of the events that a client can have."""
+    return tuple(f"{user}-{number}" for number in range(1, streams.EVENT_CONSUMERS + 1))
+
+
+def reads_events(user: str) -> tuple[str, ...]:
+    """To follow the events: to read them by their numbers, and to use a few consumers of one's own, by their names.
+
+    A server counts neither consumers nor requests of a user. A name is a subject's part, so it can be given to one.
+    """
+    return (
+        *_ABOUT,
+        f"{_API}.STREAM.NAMES",
+        *_stream_info(streams.EVENTS),
+        f"{_API}.STREAM.MSG.GET.{streams.EVENTS}",
+        f"{_API}.DIRECT.GET.{streams.EVENTS}",
+        *(
+            subject
+            for name in event_consumers(user)
+            for subject in (
+                *_consumer(streams.EVENTS, name),
+                f"{_API}.CONSUMER.CREATE.{streams.EVENTS}.{name}.>",
+                f"{_API}.CONSUMER.DURABLE.CREATE.{streams.EVENTS}.{name}",
+            )
+        ),
+    )
+
+
 ASKS = (
     f"{streams.ASK_COMMAND}.>",
     streams.ASK_OUTCOME,
@@ -97,7 +110,7 @@ _GIVES_SYSTEM_COMMANDS = (
 
 USERS: Mapping[str, Permissions] = {
     CLIENT: Permissions(
-        publish=(*ASKS, *READS_EVENTS),
+        publish=(*ASKS, *reads_events(CLIENT)),
         subscribe=(_inbox(CLIENT), *streams.ANSWERS, f"{streams.EVENT_SUBJECTS}.>"),
     ),
     "gateway": Permissions(
@@ -144,6 +157,8 @@ USERS: Mapping[str, Permissions] = {
             *_ABOUT,
             *_keeps_streams(streams.EVENTS),
             f"{_API}.STREAM.MSG.GET.{streams.EVENTS}",
+            f"{_API}.CONSUMER.LIST.{streams.EVENTS}",
+            f"{_API}.CONSUMER.DELETE.{streams.EVENTS}.*",
             f"{streams.EVENT_SUBJECTS}.>",
         ),
         subscribe=(_inbox(RELAY),),

@@ -1,12 +1,13 @@
 """The streams: their names, what they capture, and how much they hold."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection
 
 import structlog
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamConsumerLimits
 from nats.js.errors import BadRequestError, NotFoundError
 
 from release_management.adapters.nats.connection import AWAY
@@ -40,6 +41,10 @@ GATEWAY = "gateway"
 """The durable consumer of the commands."""
 ANSWERS = ("*.answers", "*.answers.>")
 """Where a client that does not wait can have an outcome sent to, besides an inbox."""
+EVENT_CONSUMERS = 4
+"""How many consumers of the events a client can have, by the names `<user>-1`, `<user>-2`, …"""
+CONSUMER_IDLE_SECONDS = 7 * 86_400.0
+"""A consumer of the events that nobody uses for so long is gone, whatever its maker wished."""
 ADVISORIES = "$JS.EVENT.ADVISORY.CONSUMER"
 ADVISORY_KINDS = ("MAX_DELIVERIES", "MSG_TERMINATED")
 
@@ -87,6 +92,8 @@ def configurations(replicas: int = 1) -> tuple[StreamConfig, ...]:
             name=EVENTS,
             description="Every record of the log; the sequence is the position",
             allow_atomic=True,
+            allow_direct=True,
+            consumer_limits=StreamConsumerLimits(inactive_threshold=CONSUMER_IDLE_SECONDS),
             subjects=[f"{EVENT_SUBJECTS}.>"],
             retention=RetentionPolicy.LIMITS,
             discard=DiscardPolicy.OLD,
@@ -165,9 +172,24 @@ async def _ensure(js: JetStreamContext, config: StreamConfig) -> None:
     except BadRequestError as error:
         if error.err_code != WRONG_CONFIGURATION:
             raise
+        if config.consumer_limits is not None:
+            await _remove_boundless_consumers(js, config.name)
         made = await js.update_stream(config)
     if config.allow_atomic and not made.config.allow_atomic:
         raise BusUnfitError("this nats-server is too old; relman needs 2.12 or newer")
+
+
+async def _remove_boundless_consumers(js: JetStreamContext, stream: str | None) -> None:
+    """Remove the consumers from before there were limits: they would never go, and may be as many as a server takes."""
+    assert stream is not None
+    limits = (await js.stream_info(stream)).config.consumer_limits
+    if limits is not None and limits.inactive_threshold:
+        return
+    while found := await js.consumers_info(stream):
+        for consumer in found:
+            with contextlib.suppress(NotFoundError):
+                await js.delete_consumer(stream, consumer.name)
+        _log.warning("removed consumers that were made before there were limits", stream=stream, count=len(found))
 
 
 async def _patiently(attempt: Callable[[], Awaitable[None]], patience: float, doing: str) -> None:

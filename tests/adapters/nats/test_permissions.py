@@ -74,12 +74,21 @@ MAY_PUBLISH = {
     f"{API}.STREAM.CREATE.OTHER": set(),
     **{f"{API}.STREAM.{verb}.{name}": set() for verb in ("DELETE", "PURGE") for name in (streams.EVENTS, streams.DEAD)},
     f"{API}.STREAM.MSG.GET.RELMAN_EVENTS": {"client", "relay"},
+    f"{API}.DIRECT.GET.RELMAN_EVENTS": {"client"},
     f"{API}.STREAM.MSG.GET.RELMAN_COMMANDS": {"gateway"},
     f"{API}.STREAM.MSG.GET.RELMAN_ORDERS": {"gateway"},
     f"{API}.STREAM.MSG.GET.RELMAN_DEAD": {"gateway"},
     f"{API}.STREAM.MSG.DELETE.RELMAN_EVENTS": set(),
     f"{API}.STREAM.MSG.DELETE.RELMAN_DEAD": {"gateway"},
-    f"{API}.CONSUMER.CREATE.RELMAN_EVENTS.mine": {"client"},
+    f"{API}.CONSUMER.CREATE.RELMAN_EVENTS": set(),
+    f"{API}.CONSUMER.CREATE.RELMAN_EVENTS.mine": set(),
+    f"{API}.CONSUMER.CREATE.RELMAN_EVENTS.client-1": {"client"},
+    f"{API}.CONSUMER.CREATE.RELMAN_EVENTS.client-4.relman.events.>": {"client"},
+    f"{API}.CONSUMER.CREATE.RELMAN_EVENTS.client-5": set(),
+    f"{API}.CONSUMER.DURABLE.CREATE.RELMAN_EVENTS.mine": set(),
+    f"{API}.CONSUMER.LIST.RELMAN_EVENTS": {"relay"},
+    f"{API}.CONSUMER.DELETE.RELMAN_EVENTS.mine": {"relay"},
+    f"{API}.CONSUMER.DELETE.RELMAN_EVENTS.client-1": {"client", "relay"},
     f"{API}.CONSUMER.CREATE.RELMAN_COMMANDS.gateway": {"gateway"},
     f"{API}.CONSUMER.CREATE.RELMAN_COMMANDS.other": set(),
     f"{API}.CONSUMER.CREATE.RELMAN_DEAD.mine": set(),
@@ -199,8 +208,11 @@ async def test_every_role_does_its_work_as_its_own_user(server: NatsServer) -> N
         assert (await stream.last_position(), await stream.event_at(20)) == (20, "event-20")
         async with contextlib.aclosing(client.events()) as events:
             assert [(await anext(events)).position for _ in range(20)] == list(range(1, 21))
-        pushed = await foreign.jetstream().subscribe("relman.events.>", ordered_consumer=True)
-        assert [(await pushed.next_msg(timeout=5)).metadata.sequence.stream for _ in range(20)] == list(range(1, 21))
+        pulled = await foreign.jetstream().pull_subscribe("relman.events.>", "client-1", stream=streams.EVENTS)
+        fetched = await pulled.fetch(20, timeout=5)
+        assert [message.metadata.sequence.stream for message in fetched] == list(range(1, 21))
+        for message in fetched:
+            await message.ack_sync()
 
         await foreign.jetstream().publish("relman.commands.release.create", b"no command")
         while not (found := await client.dead_letters()):
@@ -227,11 +239,11 @@ async def test_nobody_has_an_answer_sent_to_where_he_may_not_publish(tmp_path: P
             ours = await watch(bus, "relman.system.>")
             stream = NatsEventStream(bus.events, "store")
             await stream.publish([record(1)])
-            config = api.ConsumerConfig(durable_name="mine", ack_policy=api.AckPolicy.NONE)
+            config = api.ConsumerConfig(durable_name="client-1", ack_policy=api.AckPolicy.NONE)
             await bus.events.jetstream().add_consumer(streams.EVENTS, config)
             asked = [subject for subject in users(EXECUTORS)[user].publish if not subject.startswith(f"{API}.CONSUMER")]
             questions = [subject.replace("*", "mine").replace(">", "mine") for subject in asked]
-            questions.append(f"{API}.CONSUMER.MSG.NEXT.{streams.EVENTS}.mine" if user == "client" else questions[0])
+            questions.append(f"{API}.CONSUMER.MSG.NEXT.{streams.EVENTS}.client-1" if user == "client" else questions[0])
 
             for reply in STREAM_SUBJECTS:
                 for question in questions:
@@ -260,7 +272,7 @@ async def test_what_a_client_has_delivered_to_him_cannot_reach_a_stream(server: 
     async with connected(server) as bus, user_of(server, "client") as (attacker, _):
         await NatsEventStream(bus.events, "store").publish([record(1)])
         for goal in STREAM_SUBJECTS:
-            pushed = api.ConsumerConfig(deliver_subject=goal, ack_policy=api.AckPolicy.NONE)
+            pushed = api.ConsumerConfig(name="client-1", deliver_subject=goal, ack_policy=api.AckPolicy.NONE)
             with contextlib.suppress(BadRequestError):
                 await attacker.jetstream().add_consumer(streams.EVENTS, pushed)
         await asyncio.sleep(0.2)

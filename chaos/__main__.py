@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from chaos.act import REPEATED, Act, Result, Told
+from chaos.hostile.command import main as attack
 from chaos.plan import BUS, DATABASE, EVERY_ROLE, EVERYTHING, ONE_OF_EACH, TWO_OF_EACH, TWO_OF_SOME, Roles
 from chaos.seen import law
 from release_management.adapters.stack.logs import log_errors
@@ -27,6 +28,8 @@ ELECTION_SECONDS = 8.0
 
 def main(arguments: list[str]) -> int:
     """Kill, judge, report; 0 where nothing was found."""
+    if arguments[:1] == ["hostile"]:
+        return attack(arguments[1:])
     asked = options(arguments)
     seed = asked.seed if asked.seed is not None else random.randrange(1_000_000)
     again = f"{'--seen ' * asked.seen}--seed {seed} --kills {asked.kills}"

@@ -1,0 +1,1 @@
+"""One client that does its worst, and an honest one beside it."""

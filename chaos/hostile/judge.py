@@ -1,0 +1,103 @@
+"""What the honest client must be told while somebody does his worst, and what the installation must not do."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from chaos.hostile.attacker import Sent
+from chaos.hostile.honest import Heard
+
+TIMES = 10.0
+"""An answer, and a deployment, may take so many times what it takes in calm."""
+LEAST_SECONDS = 0.25
+"""So long an answer may take anyhow: calm is a few milliseconds, and the attacker has the same machine."""
+LEAST_DEPLOYMENT_SECONDS = 30.0
+ASKED = ("command", "query", "outcome")
+"""What is asked, and answered at once. What is queued stands in a line with all that was queued before."""
+SILENT_SECONDS = 15.0
+"""Who waits for so long is told by the health that something is wrong."""
+MORE_MEBIBYTES = 400
+"""All processes together may be larger by so much afterwards."""
+MOST_LETTERS = 10_000
+MOST_LETTER_BYTES = 256 * 2**20
+
+
+@dataclass(slots=True)
+class Phase:
+    """What was seen in one phase: of the honest client, the processes, their logs, their health and their memory.
+
+    `ill` is what the health said while somebody waited, and `silent` what waited while the health said nothing. `mute`
+    are roles whose health did not answer. `troubles` are what the health said at the end.
+    """
+
+    name: str
+    heard: Heard = field(default_factory=Heard)
+    restarts: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    lines: int = 0
+    ill: Counter[str] = field(default_factory=Counter)
+    silent: list[str] = field(default_factory=list)
+    mute: Counter[str] = field(default_factory=Counter)
+    troubles: list[str] = field(default_factory=list)
+    before: Mapping[str, int] = field(default_factory=dict)
+    after: Mapping[str, int] = field(default_factory=dict)
+    peak: int = 0
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    letters: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def faults(calm: Phase, others: list[Phase], sent: Sent) -> list[str]:
+    """Every rule that was broken."""
+    return [*_of_calm(calm), *_of_answers(sent), *(fault for phase in others for fault in _of(calm, phase))]
+
+
+def _of_calm(calm: Phase) -> Iterator[str]:
+    """A measure that is none is no measure for others."""
+    for kind in ASKED:
+        if not calm.heard.seconds.get(kind):
+            yield f"in calm no {kind} was answered"
+    if not calm.heard.deployments:
+        yield "in calm no deployment was finished"
+    yield from (f"in calm: {wrong}" for wrong in calm.heard.wrong)
+
+
+def _of_answers(sent: Sent) -> Iterator[str]:
+    yield from (f"the attacker was answered {count} times: {text}" for text, count in sent.ours.items())
+    if sent.overheard:
+        yield f"the attacker overheard {sent.overheard} answers to the honest client"
+
+
+def _of(calm: Phase, phase: Phase) -> Iterator[str]:
+    yield from (f"{phase.name}: {text}" for text in _of_one(calm, phase))
+
+
+def _of_one(calm: Phase, phase: Phase) -> Iterator[str]:
+    yield from phase.heard.wrong
+    for kind in ASKED:
+        took, bound = phase.heard.percentile(0.99, (kind,)), limit(calm.heard.percentile(0.99, (kind,)), LEAST_SECONDS)
+        if math.isnan(took):
+            yield f"no {kind} was answered"
+        elif took > bound:
+            yield f"the slowest hundredth of {kind} answers took {took:.2f} s or more; {bound:.2f} s are right"
+    bound = limit(max(calm.heard.deployments, default=0.0), LEAST_DEPLOYMENT_SECONDS)
+    if not phase.heard.deployments:
+        yield "no deployment was finished"
+    elif (longest := max(phase.heard.deployments)) > bound:
+        yield f"a canary took {longest:.1f} s; {bound:.1f} s are right"
+    yield from (f"{name} was begun again {count} times" for name, count in phase.restarts.items())
+    yield from (f"the log says {count} times: {text}" for text, count in phase.errors.items())
+    yield from (f"the health of {name} did not answer {count} times" for name, count in phase.mute.items())
+    yield from (f"all were well, and {waits}" for waits in phase.silent)
+    yield from (f"the health says at the end: {trouble}" for trouble in phase.troubles)
+    if (more := sum(phase.after.values()) - sum(phase.before.values())) > MORE_MEBIBYTES:
+        yield f"{more} MiB more are in memory than before: {dict(phase.before)} and {dict(phase.after)}"
+    if phase.letters.get("messages", 0) > MOST_LETTERS or phase.letters.get("bytes", 0) > MOST_LETTER_BYTES:
+        yield f"the dead letters are without bounds: {dict(phase.letters)}"
+
+
+def limit(calm: float, least: float) -> float:
+    """How long something may take of which this was seen in calm."""
+    return max(TIMES * calm, least) if not math.isnan(calm) else least

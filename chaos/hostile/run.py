@@ -1,0 +1,108 @@
+"""One run: calm, fire, calm again, a restart, and the verdict."""
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from chaos.hostile.attacked import Attacked
+from chaos.hostile.attacker import Order, Sent
+from chaos.hostile.honest import Honest
+from chaos.hostile.judge import Phase, faults
+from chaos.hostile.watch import Watch
+from chaos.installation import ROOT
+
+CALM_SECONDS = 15.0
+Told = Callable[[Sent], None]
+"""Told now and then what was sent."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of a run: the phases, calm first, what was sent, and every rule that was broken."""
+
+    phases: list[Phase] = field(default_factory=list)
+    sent: Sent = field(default_factory=Sent)
+    faults: list[str] = field(default_factory=list)
+
+
+class Run:
+    """An installation in `folder`, which is made. `calm` is how many seconds each phase without an attacker takes."""
+
+    def __init__(self, folder: Path, store: str | None, calm: float = CALM_SECONDS) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        journals = folder / "world"
+        journals.mkdir()
+        self._attacked = Attacked(folder, store)
+        self._honest = Honest(lambda: self._attacked.url, journals)
+        self._calm = calm
+        self.result = Result()
+
+    def play(self, order: Order, told: Told = lambda _: None) -> Result:
+        """Have the order carried out; `url` and `probes` of the order are those of this installation."""
+        try:
+            self._attacked.start()
+            self._phase("calm", self._rest)
+            self._phase("under fire", lambda: self._fire(order, told))
+            self._phase("afterwards", self._rest)
+            self._restart(self._attacked.stop)
+            self._phase("after a restart", self._rest)
+            self._restart(self._attacked.kill)
+            self._phase("after kill -9", self._rest)
+        except Exception as error:
+            self.result.faults.append(f"the run ended: {error!r}")
+        finally:
+            self._honest.end()
+            self._attacked.stop()
+        calm, *others = self.result.phases
+        self.result.faults += faults(calm, others, self.result.sent)
+        return self.result
+
+    def _phase(self, name: str, happening: Callable[[], None]) -> None:
+        phase = Phase(name)
+        phase.heard = self._honest.begin()
+        self.result.phases.append(phase)
+        watch = Watch(self._attacked, phase)
+        try:
+            happening()
+        finally:
+            self._honest.end()
+            watch.end()
+        if not self._attacked.is_alive:
+            raise RuntimeError(f"relman up has ended {name}")
+
+    def _rest(self) -> None:
+        time.sleep(self._calm)
+
+    def _fire(self, order: Order, told: Told) -> None:
+        """An attacker that dies is a fault of the test, and is said."""
+        where = {"url": self._attacked.url, "probes": self._attacked.probes()}
+        attacker = subprocess.Popen(
+            [sys.executable, "-m", "chaos.hostile.attacker"], cwd=ROOT, stdin=-1, stdout=-1, text=True
+        )
+        assert attacker.stdin is not None
+        assert attacker.stdout is not None
+        with attacker:
+            attacker.stdin.write(json.dumps({**asdict(order), **where}))
+            attacker.stdin.close()
+            for line in attacker.stdout:
+                self.result.sent = _sent(line)
+                told(self.result.sent)
+        if attacker.returncode or not self.result.sent.over:
+            raise RuntimeError(f"the attacker ended with code {attacker.returncode}")
+
+    def _restart(self, end: Callable[[], int | None]) -> None:
+        if code := end():
+            self.result.faults.append(f"relman up was told to stop and ended with code {code}")
+        self._attacked.start()
+
+
+def _sent(line: str) -> Sent:
+    sent = Sent(**json.loads(line))
+    for name in ("by_kind", "acts", "refused", "ours"):
+        setattr(sent, name, Counter(getattr(sent, name)))
+    return sent

@@ -65,6 +65,7 @@ class Honest:
     def __init__(self, url: Callable[[], str], journals: Path) -> None:
         self._url = url
         self._journals = journals
+        journals.mkdir()
         self._versions = iter(range(1, 10**9))
         self._over = threading.Event()
         self._thread: threading.Thread | None = None

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +11,6 @@ from chaos.hostile.honest import Heard
 
 TIMES = 10.0
 """An answer, and a deployment, may take so many times what it takes in calm."""
-LEAST_SECONDS = 0.25
-"""So long an answer may take anyhow: calm is a few milliseconds, and the attacker has the same machine."""
-LEAST_DEPLOYMENT_SECONDS = 30.0
 ASKED = ("command", "query", "outcome")
 """What is asked, and answered at once. What is queued stands in a line with all that was queued before."""
 SILENT_SECONDS = 15.0
@@ -22,6 +19,20 @@ MORE_MEBIBYTES = 400
 """All processes together may be larger by so much afterwards."""
 MOST_LETTERS = 10_000
 MOST_LETTER_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long an answer and a deployment may take anyhow, in seconds.
+
+    Calm is a few milliseconds, and the attacker has the same machine.
+    """
+
+    answer: float = 0.25
+    deployment: float = 30.0
+
+
+STRICT = Limits()
 
 
 @dataclass(slots=True)
@@ -49,9 +60,9 @@ class Phase:
     seconds: float = 0.0
 
 
-def faults(calm: Phase, others: list[Phase], sent: Sent) -> list[str]:
+def faults(calm: Phase, others: Iterable[Phase], sent: Sent, limits: Limits) -> list[str]:
     """Every rule that was broken."""
-    return [*_of_calm(calm), *_of_answers(sent), *(fault for phase in others for fault in _of(calm, phase))]
+    return [*_of_calm(calm), *_of_answers(sent), *(fault for phase in others for fault in _of(calm, phase, limits))]
 
 
 def _of_calm(calm: Phase) -> Iterator[str]:
@@ -70,19 +81,20 @@ def _of_answers(sent: Sent) -> Iterator[str]:
         yield f"the attacker overheard {sent.overheard} answers to the honest client"
 
 
-def _of(calm: Phase, phase: Phase) -> Iterator[str]:
-    yield from (f"{phase.name}: {text}" for text in _of_one(calm, phase))
+def _of(calm: Phase, phase: Phase, limits: Limits) -> Iterator[str]:
+    yield from (f"{phase.name}: {text}" for text in _of_one(calm, phase, limits))
 
 
-def _of_one(calm: Phase, phase: Phase) -> Iterator[str]:
+def _of_one(calm: Phase, phase: Phase, limits: Limits) -> Iterator[str]:
     yield from phase.heard.wrong
     for kind in ASKED:
-        took, bound = phase.heard.percentile(0.99, (kind,)), limit(calm.heard.percentile(0.99, (kind,)), LEAST_SECONDS)
+        took = phase.heard.percentile(0.99, (kind,))
+        bound = limit(calm.heard.percentile(0.99, (kind,)), limits.answer)
         if math.isnan(took):
             yield f"no {kind} was answered"
         elif took > bound:
             yield f"the slowest hundredth of {kind} answers took {took:.2f} s or more; {bound:.2f} s are right"
-    bound = limit(max(calm.heard.deployments, default=0.0), LEAST_DEPLOYMENT_SECONDS)
+    bound = limit(max(calm.heard.deployments, default=0.0), limits.deployment)
     if not phase.heard.deployments:
         yield "no deployment was finished"
     elif (longest := max(phase.heard.deployments)) > bound:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from chaos.hostile.attacked import Attacked
+from chaos.hostile.attacked import Attacked, NotStarted
 from chaos.hostile.attacker import Order, Sent
 from chaos.hostile.honest import Honest
-from chaos.hostile.judge import Phase, faults
+from chaos.hostile.judge import STRICT, Limits, Phase, faults
 from chaos.hostile.watch import Watch
 from chaos.installation import ROOT
 
@@ -33,19 +33,19 @@ class Result:
 class Run:
     """An installation in `folder`, which is made. `calm` is how many seconds each phase without an attacker takes."""
 
-    def __init__(self, folder: Path, store: str | None, calm: float = CALM_SECONDS) -> None:
+    def __init__(self, folder: Path, store: str | None, calm: float = CALM_SECONDS, limits: Limits = STRICT) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        journals = folder / "world"
-        journals.mkdir()
+        self._folder = folder
         self._attacked = Attacked(folder, store)
-        self._honest = Honest(lambda: self._attacked.url, journals)
+        self._honest = Honest(lambda: self._attacked.url, folder / "world")
         self._calm = calm
+        self._limits = limits
         self.result = Result()
 
-    def play(self, order: Order, told: Told = lambda _: None) -> Result:
-        """Have the order carried out; `url` and `probes` of the order are those of this installation."""
-        try:
-            self._attacked.start()
+    def whole(self, order: Order, told: Told = lambda _: None) -> Result:
+        """Calm, the order, calm again, a clean restart and one after kill -9: what of it was not as it should be."""
+
+        def play() -> None:
             self._phase("calm", self._rest)
             self._phase("under fire", lambda: self._fire(order, told))
             self._phase("afterwards", self._rest)
@@ -53,13 +53,32 @@ class Run:
             self._phase("after a restart", self._rest)
             self._restart(self._attacked.kill)
             self._phase("after kill -9", self._rest)
-        except Exception as error:
-            self.result.faults.append(f"the run ended: {error!r}")
+
+        return self._judged(play)
+
+    def brief(self, order: Order) -> Result:
+        """Calm, the order, and a clean restart."""
+
+        def play() -> None:
+            self._phase("calm", self._rest)
+            self._phase("under fire", lambda: self._fire(order, lambda _: None))
+            self._restart(self._attacked.stop)
+            self._phase("after a restart", self._rest)
+
+        return self._judged(play)
+
+    def _judged(self, play: Callable[[], None]) -> Result:
+        try:
+            self._attacked.start()
+            play()
+        except (RuntimeError, NotStarted) as error:
+            self.result.faults.append(f"the run ended: {error}")
         finally:
             self._honest.end()
             self._attacked.stop()
-        calm, *others = self.result.phases
-        self.result.faults += faults(calm, others, self.result.sent)
+        if self.result.phases:
+            calm, *others = self.result.phases
+            self.result.faults += faults(calm, others, self.result.sent, self._limits)
         return self.result
 
     def _phase(self, name: str, happening: Callable[[], None]) -> None:

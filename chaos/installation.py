@@ -28,7 +28,8 @@ _libc = ctypes.CDLL(None)
 T = TypeVar("T")
 
 
-def _die_with_us() -> None:
+def die_with_us() -> None:
+    """For a child, before it becomes its program: be killed when who started it ends."""
     if sys.platform == "linux":
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -174,7 +175,7 @@ class Installation:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_us,
+                preexec_fn=die_with_us,
             )
         if role == "executor":
             self.executors[self._parts[part].pid] = math.inf

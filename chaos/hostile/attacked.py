@@ -15,7 +15,7 @@ import httpx
 import psutil
 
 from chaos.hostile.logs import Logs
-from chaos.installation import ROOT
+from chaos.installation import ROOT, die_with_us
 from release_management.adapters.nats.urls import read_url
 
 STOP_SECONDS = 100.0
@@ -53,6 +53,7 @@ class Attacked:
                 stderr=log,
                 text=True,
                 start_new_session=True,
+                preexec_fn=die_with_us,
             )
         assert self._up.stdout is not None
         if not self._up.stdout.readline():

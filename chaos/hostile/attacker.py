@@ -11,8 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
 
 from chaos.hostile.acts import ACTS, Attack
 from chaos.hostile.mail import INBOX, message
@@ -156,9 +155,18 @@ class Attacker:
                 self.sent.ours[payload[:200].decode(errors="replace")] += 1
 
 
-def document(sent: Sent) -> dict[str, Any]:
-    """As JSON."""
-    return asdict(sent)
+def written(sent: Sent) -> str:
+    """As a line of JSON."""
+    return json.dumps({each.name: getattr(sent, each.name) for each in fields(sent)})
+
+
+def read(line: str) -> Sent:
+    """What such a line says."""
+    sent = Sent(**json.loads(line))
+    for each in fields(sent):
+        if each.default_factory is Counter:
+            setattr(sent, each.name, Counter(getattr(sent, each.name)))
+    return sent
 
 
 def main() -> int:
@@ -167,7 +175,7 @@ def main() -> int:
     os.nice(NICENESS)
     attacker = Attacker(Order(**{**asked, "probes": tuple(asked["probes"])}))
     for sent in attacker.run():
-        print(json.dumps(document(sent)), flush=True)
+        print(written(sent), flush=True)
     return 0
 
 

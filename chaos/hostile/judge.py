@@ -60,7 +60,7 @@ class Phase:
     seconds: float = 0.0
 
 
-def faults(calm: Phase, others: Iterable[Phase], sent: Sent, limits: Limits) -> list[str]:
+def faults(calm: Phase, others: Iterable[Phase], sent: Sent, limits: Limits = STRICT) -> list[str]:
     """Every rule that was broken."""
     return [*_of_calm(calm), *_of_answers(sent), *(fault for phase in others for fault in _of(calm, phase, limits))]
 

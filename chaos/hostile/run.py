@@ -4,13 +4,12 @@ import json
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from chaos.hostile.attacked import Attacked, NotStarted
-from chaos.hostile.attacker import Order, Sent
+from chaos.hostile.attacker import Order, Sent, read
 from chaos.hostile.honest import Honest
 from chaos.hostile.judge import STRICT, Limits, Phase, faults
 from chaos.hostile.watch import Watch
@@ -109,7 +108,7 @@ class Run:
             attacker.stdin.write(json.dumps({**asdict(order), **where}))
             attacker.stdin.close()
             for line in attacker.stdout:
-                self.result.sent = _sent(line)
+                self.result.sent = read(line)
                 told(self.result.sent)
         if attacker.returncode or not self.result.sent.over:
             raise RuntimeError(f"the attacker ended with code {attacker.returncode}")
@@ -118,10 +117,3 @@ class Run:
         if code := end():
             self.result.faults.append(f"relman up was told to stop and ended with code {code}")
         self._attacked.start()
-
-
-def _sent(line: str) -> Sent:
-    sent = Sent(**json.loads(line))
-    for name in ("by_kind", "acts", "refused", "ours"):
-        setattr(sent, name, Counter(getattr(sent, name)))
-    return sent

@@ -8,9 +8,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
-from chaos.hostile.attacker import Order, Sent
+from chaos.hostile.attacker import Order
 from chaos.hostile.judge import ASKED, Phase
 from chaos.hostile.mail import message
 from chaos.hostile.run import Result, Run
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
     with contextlib.ExitStack() as stack:
         databases = stack.enter_context(PostgresServer()) if asked.store == "postgres" else None
         store = databases.new_database() if databases is not None else None
-        result = Run(folder, store, asked.calm).whole(order, Told())
+        result = Run(folder, store, asked.calm, told=told).whole(order)
     report(result, time.monotonic() - began)
     if result.faults or asked.keep:
         print(f"What was left is in {folder}")
@@ -66,18 +67,9 @@ def ordered(asked: argparse.Namespace, seed: int) -> Order:
     return Order("", seed, asked.first, asked.first + asked.messages, rounds=max(1, asked.messages // EACH_ROUND))
 
 
-class Told:
-    """Says now and then how far it is."""
-
-    def __init__(self, every: float = 30.0) -> None:
-        self._every = every
-        self._next = every
-
-    def __call__(self, sent: Sent) -> None:
-        """A line, where it is time for one."""
-        if sent.seconds >= self._next:
-            self._next = sent.seconds + self._every
-            print(f"  {sent.messages:,} messages in {sent.seconds:.0f} s", file=sys.stderr, flush=True)
+def told(said: str) -> None:
+    """How far it is."""
+    print(f"{datetime.now():%H:%M:%S} {said}", file=sys.stderr, flush=True)
 
 
 def report(result: Result, seconds: float) -> None:
@@ -90,6 +82,7 @@ def report(result: Result, seconds: float) -> None:
     print(f"  refused     {_counts(sent.refused)}; {sent.cut_off} times the server hung up")
     print(f"  answered    {sent.answers:,}, of which own up to a fault {sum(sent.ours.values())}")
     print(f"  overheard   {sent.overheard} answers to the honest client")
+    print(f"  typed       {result.typed} command lines, with files that they apply")
     for phase in result.phases:
         _report(phase)
     for fault in result.faults:

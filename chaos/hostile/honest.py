@@ -26,6 +26,7 @@ PAUSE_SECONDS = 0.2
 """Between two of its questions of a kind: people are not in a hurry."""
 PATIENCE_SECONDS = 60.0
 QUEUED_SECONDS = 600.0
+"""What is queued stands behind all that others have queued."""
 DEPLOY_SECONDS = 600.0
 STEPS = [step for share in (25, 50) for step in ({"set_weight": share}, {"pause": {"duration": 0.2}})]
 

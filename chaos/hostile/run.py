@@ -1,52 +1,60 @@
 """One run: calm, fire, calm again, a restart, and the verdict."""
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chaos.hostile.attacked import Attacked, NotStarted
-from chaos.hostile.attacker import Order, Sent, read
+from chaos.hostile.attacker import Order, Sent
+from chaos.hostile.fire import Told, fire
 from chaos.hostile.honest import Honest
 from chaos.hostile.judge import STRICT, Limits, Phase, faults
 from chaos.hostile.watch import Watch
-from chaos.installation import ROOT
 
 CALM_SECONDS = 15.0
-Told = Callable[[Sent], None]
-"""Told now and then what was sent."""
+LINES_A_MESSAGE = 1 / 400
+FILES_A_MESSAGE = 1 / 1_000
+MESSAGES_A_SECOND = 500
+"""How many command lines are typed and files are applied beside the messages."""
 
 
 @dataclass(slots=True)
 class Result:
-    """What came of a run: the phases, calm first, what was sent, and every rule that was broken."""
+    """What came of a run: the phases, calm first, what was sent and typed, and every rule that was broken."""
 
     phases: list[Phase] = field(default_factory=list)
     sent: Sent = field(default_factory=Sent)
+    typed: int = 0
     faults: list[str] = field(default_factory=list)
 
 
 class Run:
     """An installation in `folder`, which is made. `calm` is how many seconds each phase without an attacker takes."""
 
-    def __init__(self, folder: Path, store: str | None, calm: float = CALM_SECONDS, limits: Limits = STRICT) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: str | None,
+        calm: float = CALM_SECONDS,
+        limits: Limits = STRICT,
+        told: Told = lambda _: None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._attacked = Attacked(folder, store)
         self._honest = Honest(lambda: self._attacked.url, folder / "world")
         self._calm = calm
         self._limits = limits
+        self._told = told
         self.result = Result()
 
-    def whole(self, order: Order, told: Told = lambda _: None) -> Result:
+    def whole(self, order: Order) -> Result:
         """Calm, the order, calm again, a clean restart and one after kill -9: what of it was not as it should be."""
 
         def play() -> None:
             self._phase("calm", self._rest)
-            self._phase("under fire", lambda: self._fire(order, told))
+            self._phase("under fire", lambda: self._fire(order))
             self._phase("afterwards", self._rest)
             self._restart(self._attacked.stop)
             self._phase("after a restart", self._rest)
@@ -60,7 +68,7 @@ class Run:
 
         def play() -> None:
             self._phase("calm", self._rest)
-            self._phase("under fire", lambda: self._fire(order, lambda _: None))
+            self._phase("under fire", lambda: self._fire(order))
             self._restart(self._attacked.stop)
             self._phase("after a restart", self._rest)
 
@@ -81,6 +89,7 @@ class Run:
         return self.result
 
     def _phase(self, name: str, happening: Callable[[], None]) -> None:
+        self._told(name)
         phase = Phase(name)
         phase.heard = self._honest.begin()
         self.result.phases.append(phase)
@@ -96,22 +105,18 @@ class Run:
     def _rest(self) -> None:
         time.sleep(self._calm)
 
-    def _fire(self, order: Order, told: Told) -> None:
-        """An attacker that dies is a fault of the test, and is said."""
-        where = {"url": self._attacked.url, "probes": self._attacked.probes()}
-        attacker = subprocess.Popen(
-            [sys.executable, "-m", "chaos.hostile.attacker"], cwd=ROOT, stdin=-1, stdout=-1, text=True
+    def _fire(self, order: Order) -> None:
+        where = replace(order, url=self._attacked.url, probes=self._attacked.probes())
+        messages = order.last - order.first if order.last is not None else (order.seconds or 0.0) * MESSAGES_A_SECOND
+        fired = fire(
+            where,
+            self._folder / "typist",
+            self._told,
+            lines=int(messages * LINES_A_MESSAGE),
+            files=int(messages * FILES_A_MESSAGE),
         )
-        assert attacker.stdin is not None
-        assert attacker.stdout is not None
-        with attacker:
-            attacker.stdin.write(json.dumps({**asdict(order), **where}))
-            attacker.stdin.close()
-            for line in attacker.stdout:
-                self.result.sent = read(line)
-                told(self.result.sent)
-        if attacker.returncode or not self.result.sent.over:
-            raise RuntimeError(f"the attacker ended with code {attacker.returncode}")
+        self.result.sent, self.result.typed = fired.sent, fired.typed
+        self.result.faults += fired.faults
 
     def _restart(self, end: Callable[[], int | None]) -> None:
         if code := end():

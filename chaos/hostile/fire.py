@@ -1,0 +1,83 @@
+"""The attacker and the typist, each in a process of its own, as somebody on another machine would be."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from chaos.hostile.attacker import Order, Sent, read
+from chaos.installation import ROOT, die_with_us
+
+SAY_SECONDS = 30.0
+Told = Callable[[str], None]
+"""Told now and then how far it is."""
+
+
+@dataclass(slots=True)
+class Fired:
+    """What came of it: what was sent, how many command lines were typed, and what was wrong with those or with us."""
+
+    sent: Sent = field(default_factory=Sent)
+    typed: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def fire(order: Order, folder: Path, told: Told, lines: int = 0, files: int = 0) -> Fired:
+    """Carry out the order, and type so many hostile command lines, and apply files, meanwhile, in the folder."""
+    folder.mkdir()
+    fired = Fired()
+    typist = _typist(order, folder, lines, files)
+    try:
+        fired.sent = _attack(order, told, fired.faults)
+        printed, _ = typist.communicate()
+    finally:
+        typist.kill()
+    for line in printed.splitlines():
+        said = json.loads(line)
+        fired.typed += said.get("typed", 0)
+        if "wrong" in said:
+            fired.faults.append(f"{said['what']} {said['words']}: {said['wrong']}")
+    if typist.returncode or fired.typed != lines + files:
+        fired.faults.append(f"the command line has ended its program, with code {typist.returncode}, or hangs")
+    return fired
+
+
+def _attack(order: Order, told: Told, faults: list[str]) -> Sent:
+    """An attacker that dies is a fault of the test, and is said."""
+    sent, say = Sent(), SAY_SECONDS
+    with subprocess.Popen(
+        [sys.executable, "-m", "chaos.hostile.attacker"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=die_with_us,
+    ) as attacker:
+        assert attacker.stdin is not None
+        assert attacker.stdout is not None
+        attacker.stdin.write(json.dumps(asdict(order)))
+        attacker.stdin.close()
+        for line in attacker.stdout:
+            sent = read(line)
+            if sent.seconds >= say:
+                say = sent.seconds + SAY_SECONDS
+                told(f"  {sent.messages:,} messages in {sent.seconds:.0f} s")
+    if attacker.returncode or not sent.over:
+        faults.append(f"the attacker ended with code {attacker.returncode}, after {sent.messages:,} messages")
+    return sent
+
+
+def _typist(order: Order, folder: Path, lines: int, files: int) -> "subprocess.Popen[str]":
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("RELMAN_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "chaos.hostile.typist", str(order.seed), str(lines), str(files)],
+        cwd=folder,
+        env={**variables, "RELMAN_DATA": order.url, "RELMAN_AS": "mallory", "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=die_with_us,
+    )

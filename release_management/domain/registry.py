@@ -6,9 +6,9 @@ before: it takes the old `data` and gives the new `(name, data)` pairs, none or 
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from release_management.domain import (
     approval,
@@ -33,7 +33,8 @@ Upcaster = Callable[[dict[str, Any]], Iterable[tuple[str, dict[str, Any]]]]
 class CommandRefused(Fact):
     """Somebody wished something that a rule forbids. Stream `refusal:<new id>`.
 
-    What it was about stands there as far as the wish named it; older records do not say.
+    What it was about stands there as far as the wish named it; older records do not say. `unkept` is how many refusals
+    of the same sender before this one were answered and are not in the log, since there were too many.
     """
 
     NAME: ClassVar[str] = "command.refused"
@@ -45,6 +46,7 @@ class CommandRefused(Fact):
     release: Line | None = None
     environment: Name | None = None
     deployment: Id | None = None
+    unkept: Annotated[int, Field(ge=1)] | None = None
 
 
 def _members(union: object) -> tuple[type[Fact], ...]:

@@ -257,7 +257,8 @@ def _configured(fact: Fact) -> str:
         case policy.PolicyPipelineChosen(pipeline=name):
             return f"releases walk pipeline {name}"
         case CommandRefused(command=command, sender=sender, by=by):
-            return f"refused: {command}, wished by {by} through {sender}"
+            before = f" (and {fact.unkept:,} others of this sender before it)" if fact.unkept else ""
+            return f"refused: {command}, wished by {by} through {sender}{before}"
         case _:
             return _unknown(fact)
 

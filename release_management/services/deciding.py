@@ -21,6 +21,7 @@ from release_management.services.desk import Desk, SettingsCheck
 from release_management.services.outcomes import Answers
 from release_management.services.ports import Append, Clock, Expectation, Keyring
 from release_management.services.recording import Scribe
+from release_management.services.refusals import Refusals
 from release_management.services.states import Folded
 from release_management.services.wishes import RESERVED, Wish
 
@@ -29,12 +30,17 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A decision, with the states that follow from it and the size of its records in bytes."""
+    """A decision, with the states that follow from it and the size of its records in bytes.
+
+    A refusal says how many before it only are counted, `unkept`; where it `keeps` nothing, so is this one.
+    """
 
     append: Append
     said: dict[str, Any]
     states: dict[str, Folded]
     size: int
+    unkept: int = 0
+    keeps: bool = True
 
 
 @dataclass(slots=True)
@@ -86,7 +92,9 @@ class Decider:
         clock: Clock,
         new_id: Callable[[], str],
         executors: Mapping[str, SettingsCheck],
+        refusals: Refusals,
     ) -> None:
+        self._refusals = refusals
         self._keyring = keyring
         self._clock = clock
         self._new_id = new_id
@@ -116,14 +124,18 @@ class Decider:
             executors=self._executors,
         )
         said: dict[str, Any] = {"status": "accepted", "sender": wish.sender, "id": wish.id, "command": wish.command}
+        unkept: int | None = None
+        keeps = True
         try:
             command, handler = _understand(wish)
             handler(command, desk)
             records, states = self._scribe.records(wish, actor, moment, desk, ground.carried)
             said["result"] = {key: value for key, value in desk.result.items() if value is not None}
         except Refused as refused:
+            unkept = self._refusals.keep(wish.sender)
+            keeps = unkept is not None
             refusal = self._scribe.refusal(
-                wish, actor, moment, refused.reason, about(wish.command, wish.data, ground.state)
+                wish, actor, moment, refused.reason, about(wish.command, wish.data, ground.state), unkept or 0
             )
             records, states = (refusal,), {}
             said |= {"status": "refused", "refused": True, "reason": refused.reason, "verdicts": refused.verdicts}
@@ -139,7 +151,8 @@ class Decider:
             records=records,
             outcome=self._answers.stored(said, actor),
         )
-        return Decided(append, said, states, sum(record.size for record in records))
+        size = sum(record.size for record in records)
+        return Decided(append, said, states, size, unkept or 0, keeps)
 
     def _actor(self, wish: Wish, ground: Ground) -> str:
         key = (wish.actor, wish.actorkind)

@@ -34,6 +34,7 @@ from release_management.services.ports import (
     Status,
     StoredOutcome,
 )
+from release_management.services.refusals import Refusals
 from release_management.services.states import States
 from release_management.services.threads import Threads
 from release_management.services.tickets import Bell, Ticket
@@ -48,6 +49,7 @@ TRIES = 20
 COMPANY_STEP_SECONDS = 0.000_2
 COMPANY_SECONDS = 10 * COMPANY_STEP_SECONDS
 """How long a batch waits for those who were answered just before, so that few commits serve many callers."""
+TELL_SECONDS = 60.0
 DEPOSED = "another gateway is active now; ask again"
 BEHIND = "one that came before it could not be decided; try again after that one"
 log = structlog.get_logger()
@@ -72,6 +74,7 @@ class Gateway:
         new_id: Callable[[], str],
         executors: Mapping[str, SettingsCheck],
         lease: Lease | None = None,
+        refusals: Refusals | None = None,
     ) -> None:
         self.deposed = threading.Event()
         self.trouble: str | None = None
@@ -82,7 +85,9 @@ class Gateway:
         self._log = event_log
         self._lease = lease
         self._states = States(event_log, registry)
-        self._decider = Decider(event_log.store_id, keyring, clock, new_id, executors)
+        self._refusals = refusals or Refusals()
+        self._tells_again = 0.0
+        self._decider = Decider(event_log.store_id, keyring, clock, new_id, executors, self._refusals)
         self._answers = Answers(keyring)
         self._queue: deque[Ticket] = deque()
         self._closing = False
@@ -234,8 +239,9 @@ class Gateway:
                 break
             except (LogUnavailableError, LogDamagedError) as error:
                 self._states.clear()
+                if self.trouble is None:
+                    log.warning("the log cannot be used now", wishes=len(left), error=str(error))
                 self.trouble = str(error)
-                log.warning("the log cannot be used now", wishes=len(left), error=str(error))
                 self._put_all_off(left, f"the log cannot be used now; try again later ({error})")
                 break
             except Exception as error:
@@ -250,6 +256,11 @@ class Gateway:
     def _put_all_off(self, tickets: Iterable[Ticket], reason: str) -> None:
         for ticket in tickets:
             self._put_off(ticket, busy(ticket.wish, reason))
+
+    def _is_well(self) -> None:
+        if self.trouble is not None:
+            log.info("the log can be used again", was=self.trouble)
+        self.trouble = None
 
     def _find_culprit(self, wishes: list[Ticket], error: Exception) -> None:
         """One of these wishes cannot be stored, and keeps the others from it: try each half by itself."""
@@ -272,7 +283,7 @@ class Gateway:
         size = 0
         for index, ticket in enumerate(batch):
             decision = self._decide(ticket, ground)
-            if decision is None:
+            if decision is None or (not decision.keeps and self._answer_unkept(ticket, decision, decided)):
                 continue
             if decided and size + decision.size > BATCH_BYTES:
                 left = batch[index:]
@@ -282,9 +293,14 @@ class Gateway:
             decided.append((ticket, decision))
         if not decided:
             return left
-        with self.appends.timed():
-            statuses = self._log.append([decision.append for _, decision in decided], self._lease)
-        self.trouble = None
+        try:
+            with self.appends.timed():
+                statuses = self._log.append([decision.append for _, decision in decided], self._lease)
+        except BaseException:
+            for ticket, decision in decided:
+                self._refusals.count(ticket.wish.sender, decision.unkept)
+            raise
+        self._is_well()
         measures.BATCH_SIZE.observe(len(decided))
         stored = [isinstance(status, Appended) for status in statuses]
         if all(stored):
@@ -328,6 +344,22 @@ class Gateway:
             ticket.settle(before)
         return None
 
+    def _answer_unkept(self, ticket: Ticket, refusal: Decided, decided: Iterable[tuple[Ticket, Decided]]) -> bool:
+        """Answer a refusal that is not to be stored; False where it may be a repetition, which the log will know."""
+        wish = ticket.wish
+        if any((each.wish.sender, each.wish.id) == (wish.sender, wish.id) for each, _ in decided):
+            return False
+        before = self._decided_before(wish)
+        if before is None:
+            measures.REFUSALS_UNKEPT.inc()
+            unkept = self._refusals.count(wish.sender)
+            if time.monotonic() >= self._tells_again:
+                self._tells_again = time.monotonic() + TELL_SECONDS
+                log.warning("too many are refused; some are only counted", sender=wish.sender, unkept=unkept)
+            before = self._answers.first(refusal.said, 0, 0)
+        ticket.settle(before)
+        return True
+
     def _decided_before(self, wish: Wish) -> Outcome | None:
         """The first outcome of a wish that is stored already."""
         key = (wish.sender, wish.id)
@@ -340,6 +372,8 @@ class Gateway:
 
     def _answer(self, ticket: Ticket, decision: Decided, status: Status) -> bool:
         """Tell the caller what became of it; False where it must be decided again."""
+        if not isinstance(status, Appended):
+            self._refusals.count(ticket.wish.sender, decision.unkept)
         try:
             match status:
                 case Appended(first=first, last=last):

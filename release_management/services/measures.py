@@ -80,6 +80,9 @@ ROLE_HEALTHY = Gauge("relman_role_healthy", "1 while the role is well", ["role"]
 STORE_SECONDS = Histogram(
     "relman_store_seconds", "From asking the event store for its newest position to the answer", buckets=SECONDS
 )
+REFUSALS_UNKEPT = Counter(
+    "relman_refusals_unkept_total", "Refusals that were answered and counted, and not stored, since there were too many"
+)
 TROUBLE = Gauge(
     "relman_trouble",
     "1 while the role's health says this of a part, by kind: trouble or warning",

@@ -48,10 +48,13 @@ class Scribe:
             states[stream] = (version, state)
         return tuple(records), states
 
-    def refusal(self, wish: Wish, actor: str, moment: str, reason: str, about: Mapping[str, str]) -> NewRecord:
+    def refusal(
+        self, wish: Wish, actor: str, moment: str, reason: str, about: Mapping[str, str], unkept: int
+    ) -> NewRecord:
         """A refusal is a fact too, on a stream of its own, so that the population of attempts is complete.
 
-        `about` are the application, release, environment and deployment, as far as they are known.
+        `about` are the application, release, environment and deployment, as far as they are known. `unkept` is how many
+        refusals before it only are counted.
         """
         stream = f"refusal:{self._new_id()}"
         fact = CommandRefused(
@@ -63,6 +66,7 @@ class Scribe:
             release=about.get("release"),
             environment=about.get("environment"),
             deployment=about.get("deployment"),
+            unkept=unkept or None,
         )
         envelope = self._envelope(wish, actor, moment, stream, 1, fact)
         return NewRecord(stream, 1, fact.NAME, encode(envelope, seal(fact, self._keyring)))

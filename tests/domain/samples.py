@@ -436,6 +436,7 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
             release="shop@2.0.0",
             environment="production",
             deployment=DEPLOYMENT,
+            unkept=17,
         ),
     ),
 )

@@ -141,7 +141,10 @@ def test_each_kind_of_event_is_found_under_the_deployment_that_it_is_about(story
 
 def test_a_refusal_is_found_under_what_it_was_about(story: Story, ask: Ask) -> None:
     about = {"application": "shop", "release": "shop@1.0.0", "environment": "dev"}
-    story.tell("refusal:1", CommandRefused(command="x", sender="cli", by=ANN, reason=sealed("no"), **about))
+    story.tell(
+        "refusal:1",
+        CommandRefused.model_validate({"command": "x", "sender": "cli", "by": ANN, "reason": sealed("no"), **about}),
+    )
 
     for name, value in about.items():
         assert [row["type"] for row in ask("trail", **{name: value})] == ["command.refused"]

@@ -1,0 +1,113 @@
+"""Refusals beyond a rate are answered and counted, and fill no log; what was decided before keeps its outcome."""
+
+from typing import Any
+
+import pytest
+
+from release_management.adapters.clock import new_id
+from release_management.adapters.executors import EXECUTORS
+from release_management.services.gateway import Gateway
+from release_management.services.refusals import Rate, Refusals
+from release_management.services.wishes import Outcome
+from tests.services.office import PATIENCE, REGISTRY, Office, on_both_stores
+
+NONSENSE = {"release": "shop@9.9.9", "environment": "nowhere"}
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def gateway(office: Office, time: Time) -> Gateway:
+    """Another gateway of the office: a sender may be refused 3 times at once, all together 5 times."""
+    refusals = Refusals(time, Rate(3, 0.1), Rate(5, 0.1))
+    made = Gateway(office.log, REGISTRY, office.keyring, office.clock, new_id, EXECUTORS, None, refusals)
+    office._gateways.append(made)
+    return made
+
+
+def ask(office: Office, gateway: Gateway, sender: str = "ci", **attributes: Any) -> Outcome:
+    wish = office.wish("deployment.deploy", NONSENSE, sender=sender, **attributes)
+    return gateway.ask(wish).result(PATIENCE)
+
+
+@on_both_stores
+def test_beyond_the_rate_they_are_answered_and_counted_and_the_next_one_that_is_kept_says_how_many(
+    office: Office, gateway: Gateway, time: Time
+) -> None:
+    answers = [ask(office, gateway) for _ in range(20)]
+
+    assert {(each.status, each.reason) for each in answers} == {("refused", answers[0].reason)}
+    assert [each.first > 0 for each in answers] == [True] * 3 + [False] * 17
+    assert [record["type"] for record in office.records()] == ["command.refused"] * 3
+    time.now += 10
+    assert ask(office, gateway).first == 4
+    assert [record["data"].get("unkept") for record in office.records()] == [None, None, None, 17]
+    time.now += 10
+    assert ask(office, gateway).first == 5
+    assert office.records()[-1]["data"].get("unkept") is None
+
+
+@on_both_stores
+def test_whatever_they_call_themselves_all_senders_together_have_a_rate(office: Office, gateway: Gateway) -> None:
+    for number in range(30):
+        assert ask(office, gateway, sender=f"sender-{number}").status == "refused"
+
+    assert len(office.records()) == 5
+
+
+@on_both_stores
+def test_an_unkept_refusal_is_decided_anew_and_a_kept_one_is_repeated(office: Office, gateway: Gateway) -> None:
+    kept = ask(office, gateway, id="first")
+    for number in range(2):
+        ask(office, gateway, id=f"other-{number}")
+    unkept = ask(office, gateway, id="last")
+    assert (kept.first, unkept.first) == (1, 0)
+
+    again = ask(office, gateway, id="first")
+    anew = ask(office, gateway, id="last")
+
+    assert (again.status, again.refused, again.first) == ("repeated", True, 1)
+    assert (anew.status, anew.first) == ("refused", 0)
+    assert office.log.outcomes([("ci", "last")]) == {}
+
+
+@on_both_stores
+def test_what_was_accepted_is_answered_so_for_ever_however_much_was_refused(office: Office, gateway: Gateway) -> None:
+    office.environment()
+    release = office.wish("release.create", {"version": "1.0.0", "components": [{"name": "web"}]}, sender="ci", id="a")
+    accepted = gateway.ask(release).result(PATIENCE)
+    other = office.wish("release.create", {"version": "1.0.0", "components": [{"name": "api"}]}, sender="ci", id="b")
+    for _ in range(5):
+        ask(office, gateway)
+
+    assert gateway.ask(release).result(PATIENCE).status == "repeated"
+    assert gateway.ask(release).result(PATIENCE).first == accepted.first
+    assert gateway.ask(other).result(PATIENCE).status == "refused"
+
+
+def test_what_our_own_roles_are_refused_is_always_kept(time: Time) -> None:
+    refusals = Refusals(time, Rate(1, 0.0), Rate(1, 0.0))
+
+    assert [refusals.keep("ci") for _ in range(3)] == [0, None, None]
+    assert [refusals.keep("executor:local") for _ in range(3)] == [0, 0, 0]
+    assert [refusals.keep("system:timers") for _ in range(3)] == [0, 0, 0]
+
+
+def test_senders_without_number_take_no_memory_without_end(time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("release_management.services.refusals.SENDERS", 10)
+    refusals = Refusals(time, Rate(1, 0.0), Rate(1000, 0.0))
+    for number in range(100):
+        refusals.keep(f"sender-{number}")
+
+    assert len(refusals._senders) == 10

@@ -1,6 +1,15 @@
-"""Python's garbage collector, in processes of ours that serve for long."""
+"""Python's garbage collector, in processes of ours."""
 
 import gc
+
+
+def collect_not_yet() -> None:
+    """Have the collector leave a process of our own alone while it loads its code, and is set up.
+
+    Nearly all of what loading creates stays: looking through it again and again is a seventh
+    of the time that a process takes to start.
+    """
+    gc.set_threshold(100_000, 20, 20)
 
 
 def collect_rarely() -> None:

@@ -12,8 +12,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run `relman` with these arguments, by default the process's own, and exit."""
     _open_missing_streams()
     if arguments is None:
+        from release_management.adapters.garbage import collect_not_yet
         from release_management.cli.secret_arguments import hide
 
+        collect_not_yet()
         hide(sys.orig_argv)
         sys.excepthook = _without_passwords
     try:

@@ -326,7 +326,7 @@ def _plays(process: psutil.Process, part: Part) -> bool:
         words = process.cmdline()
         if part == "nats-server":
             return bool(words) and words[0].endswith("nats-server")
-        return "release_management.adapters.roles.process" in words and part in words
+        return "release_management.adapters.roles" in words and part in words
     return False
 
 

@@ -86,7 +86,7 @@ def roads(installation: Installation, server: NatsServer) -> Iterator[list["subp
 
 
 def add_road(installation: Installation, started: list["subprocess.Popen[bytes]"]) -> int:
-    command = [sys.executable, "-m", "release_management.adapters.roles.process", "road", str(installation.folder), "-"]
+    command = [sys.executable, "-m", "release_management.adapters.roles", "road", str(installation.folder), "-"]
     with (installation.root / "roads.log").open("ab") as log:
         road = subprocess.Popen(
             command,
@@ -108,7 +108,7 @@ def test_a_stopped_road_that_works_on_when_it_wakes_up_beside_its_successor(inst
     server.start()
     with roads(installation, server) as started:
         first = add_road(installation, started)
-        projector = [sys.executable, "-m", "release_management.adapters.roles.process", "projector"]
+        projector = [sys.executable, "-m", "release_management.adapters.roles", "projector"]
         reading = subprocess.Popen(
             [*projector, str(installation.folder), "-"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )

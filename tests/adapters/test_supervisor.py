@@ -45,7 +45,7 @@ def test_the_last_line_of_a_part_that_gives_up_is_its_sentence(part: str, tmp_pa
     held, ours = os.pipe()
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", process.__name__, part, str(tmp_path), "-"],
+            [sys.executable, "-m", "release_management.adapters.roles", part, str(tmp_path), "-"],
             stdin=held,
             capture_output=True,
             text=True,

@@ -14,7 +14,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 from release_management.adapters.event_store import EventStoreError
@@ -229,15 +228,3 @@ def _die_with_parent() -> None:
     while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    sys.exit(
-        run(
-            sys.argv[1],
-            Home.at(Path(sys.argv[2])),
-            executor=sys.argv[3],
-            on_ready=lambda _: print("ready", flush=True),
-            with_parent=True,
-        )
-    )

@@ -138,7 +138,7 @@ class Supervisor:
             self._begins[name] = log.tell()
             self._children[name] = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "release_management.adapters.roles.process"),
+                    *(sys.executable, "-m", "release_management.adapters.roles"),
                     *(part.role, str(self._home.folder), part.executor),
                 ],
                 env=of_executor() if part.role in EXECUTING else of_role(),

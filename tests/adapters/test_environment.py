@@ -97,7 +97,7 @@ def test_no_part_of_up_gets_the_store(tmp_path: Path, role: str) -> None:
     child = psutil.Process(supervisor._children["part"].pid)
     try:
         give_up = time.monotonic() + 30
-        while child.cmdline() and "release_management.adapters.roles.process" not in child.cmdline():
+        while child.cmdline() and "release_management.adapters.roles" not in child.cmdline():
             assert time.monotonic() < give_up
             time.sleep(0.01)
         environment = child.environ()

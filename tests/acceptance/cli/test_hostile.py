@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import structlog
 
-from release_management.adapters.roles import process
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.http import HealthServer
 from release_management.adapters.stack.logs import log_errors
@@ -139,7 +138,8 @@ def test_down_ends_everything_though_the_road_is_paused_or_was_killed(desk: Desk
 
 
 def road(desk: Desk) -> int:
-    [pid] = [each.pid for each in desk.children() if each.cmdline()[2:4] == [process.__name__, "road"]]
+    words = ["release_management.adapters.roles", "road"]
+    [pid] = [each.pid for each in desk.children() if each.cmdline()[2:4] == words]
     return pid
 
 

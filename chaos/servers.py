@@ -17,7 +17,7 @@ from release_management.adapters.nats.server import NatsServer
 from tests.servers.nats_cluster import NODES, NatsCluster
 from tests.servers.postgres import PostgresServer
 
-STREAMS = ("RELMAN_COMMANDS", "RELMAN_EVENTS", "RELMAN_ORDERS")
+STREAMS = ("RELMAN_COMMANDS", "RELMAN_REPORTS", "RELMAN_EVENTS", "RELMAN_ORDERS")
 
 
 class Server(Protocol):

@@ -151,7 +151,7 @@ CHANNELS = (
         (EXECUTOR,),
         tuple(f"report.{name}" for name in sorted(REPORTS)),
         _ANY_EXECUTOR,
-        stream=streams.COMMANDS,
+        stream=streams.REPORTS,
     ),
     Channel(
         "looks",

@@ -1,42 +1,33 @@
 """Commands from the bus: asked with an answer, or queued by callers that do not wait."""
 
 import asyncio
-import contextlib
 import json
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated
 
 import structlog
 from nats.aio.msg import Msg
-from nats.js import api
 from pydantic import Field, ValidationError
 
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.asking import Answering, takes_answers
-from release_management.adapters.nats.connection import AWAY, Connection, header
+from release_management.adapters.nats.connection import Connection, header
 from release_management.adapters.nats.dead_letters import DeadLetters
 from release_management.adapters.nats.headers import fault_of
 from release_management.adapters.nats.lanes import Lane
+from release_management.adapters.nats.lines import Line
 from release_management.adapters.nats.parts import part
-from release_management.adapters.nats.pulling import Puller
-from release_management.adapters.nats.settling import BURIED, Ticker, settle
+from release_management.adapters.nats.submitting import Submitter, busy, encode
 from release_management.domain.words import Value, explain
 from release_management.services.bus import BusError, LineGateway, OlderThanSenderError
 from release_management.services.gateway import BATCH_COMMANDS
 from release_management.services.ports import DeposedError, LogDamagedError, LogUnavailableError
-from release_management.services.wishes import CLIENT, SYSTEM, NotUnderstood, Outcome, Token, Wish, read_cloudevent
+from release_management.services.wishes import CLIENT, SYSTEM, NotUnderstood, Token, Wish, read_cloudevent
 
-CONSUMER = streams.GATEWAY
 COMMANDS_AT_ONCE = 2 * BATCH_COMMANDS
 READ_AT_ONCE = 16
 LETTERS_AT_ONCE = 2
-WINDOW = 64
-ACK_WAIT_SECONDS = 30.0
-TICK_SECONDS = 10.0
-OLDER_SECONDS = 15.0
-MAX_OLDER = 20  # as often as an executor leaves an order to a newer one, which is for more than three minutes
 MAX_LETTERS = 1000
 MAX_REPLAYED = 50
 
@@ -73,10 +64,9 @@ class ContentQuestion(Value):
 class CommandService:
     """Brings the commands of the bus to the gateway, and the outcomes back.
 
-    Queued commands are submitted in their order, up to 64 at a time. One that the gateway is too busy for is tried
-    again every `retry_seconds`, and nothing overtakes it. One at which the gateway itself fails `attempts` times
-    goes to the dead letters. The report of a newer executor is left to a newer gateway for a while. `ready` is set once
-    it serves.
+    Queued commands and the reports of executors are two lines: none waits for the other, however many queued commands
+    there are. Reports that an older version had queued among the commands are decided there. `ready` is set once it
+    serves.
     """
 
     def __init__(
@@ -91,15 +81,19 @@ class CommandService:
         self._connection = connection
         self._gateway = gateway
         self._dead_letters = dead_letters
-        self._attempts = attempts
-        self._retry_seconds = retry_seconds
-        self._troubled = 0
-        self._setbacks = gateway.setbacks
-        self._older: tuple[float, str] | None = None
-        self._unburied: str | None = None
-        self._ticker = Ticker(TICK_SECONDS)
-        self._puller = Puller(connection, streams.COMMANDS, _consumer, batch=WINDOW, fresh=True)
-        self._slots = asyncio.Semaphore(WINDOW)
+        self._submitter = Submitter(gateway)
+        self._commands, self._reports = (
+            Line(
+                connection,
+                stream,
+                _read_queued,
+                self._submitter,
+                dead_letters,
+                attempts=attempts,
+                retry_seconds=retry_seconds,
+            )
+            for stream in (streams.COMMANDS, streams.REPORTS)
+        )
         commands = Lane("commands", COMMANDS_AT_ONCE, of_connection=BATCH_COMMANDS)
         reading = Lane("reading", READ_AT_ONCE, of_connection=READ_AT_ONCE // 4, reads=True)
         letters = Lane("letters", LETTERS_AT_ONCE, of_connection=1, reads=True)
@@ -127,7 +121,12 @@ class CommandService:
     @property
     def trouble(self) -> str | None:
         """Why no queued commands can be taken at the moment, or what is none cannot be kept."""
-        return self._puller.trouble or self._unburied
+        return self._commands.trouble
+
+    @property
+    def reports_trouble(self) -> str | None:
+        """The same of the executors' reports."""
+        return self._reports.trouble
 
     @property
     def pressure(self) -> Mapping[str, str | None]:
@@ -137,16 +136,14 @@ class CommandService:
     @property
     def older(self) -> str | None:
         """Which role of a newer version this gateway did not understand lately."""
-        if self._older is None or time.monotonic() - self._older[0] > 2 * OLDER_SECONDS:
-            return None
-        return self._older[1]
+        return self._submitter.older
 
     async def run(self) -> None:
         """Serve until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._answering.run())
-            tasks.create_task(self._ticker.run())
-            tasks.create_task(self._consume(tasks))
+            tasks.create_task(self._reports.run())
+            tasks.create_task(self._commands.run())
 
     async def _answer_command(self, message: Msg) -> bytes | None:
         try:
@@ -171,14 +168,14 @@ class CommandService:
 
     async def _answer_wish(self, wish: Wish) -> bytes | None:
         try:
-            outcome = await self._submit(wish)
+            outcome = await self._submitter.submit(wish)
         except DeposedError:
             return None
         except OlderThanSenderError as error:
-            outcome = _busy(wish, str(error))
+            outcome = busy(wish, str(error))
         if outcome is None:
-            outcome = _busy(wish, "the gateway failed; ask again with the same id")
-        return _encode(outcome)
+            outcome = busy(wish, "the gateway failed; ask again with the same id")
+        return encode(outcome)
 
     async def _answer_outcome(self, message: Msg) -> bytes:
         try:
@@ -188,7 +185,7 @@ class CommandService:
                 'ask with {"sender": "…", "id": "…"}, each of 1 to 200 characters, none of them a control'
             )
         outcome = await self._gateway.outcome(question.sender, question.id)
-        return b'{"status":"unknown"}' if outcome is None else _encode(outcome)
+        return b'{"status":"unknown"}' if outcome is None else encode(outcome)
 
     async def _answer_content(self, message: Msg) -> bytes:
         try:
@@ -227,133 +224,6 @@ class CommandService:
             return json.dumps({"error": f"{error}; what was not sent is still there"}).encode()
         return json.dumps({"replays": [asdict(replay) for replay in replays]}).encode()
 
-    async def _consume(self, tasks: asyncio.TaskGroup) -> None:
-        previous = asyncio.Event()
-        previous.set()
-        async with contextlib.aclosing(self._puller.messages()) as messages:
-            async for message in messages:
-                await self._slots.acquire()
-                done = asyncio.Event()
-                tasks.create_task(self._take(message, previous, done))
-                previous = done
-
-    async def _take(self, message: Msg, previous: asyncio.Event, done: asyncio.Event) -> None:
-        try:
-            with self._ticker.working(message):
-                await self._process(message, previous)
-        except DeposedError:
-            _log.info("not decided here: another gateway is the active one", subject=message.subject)
-        except Exception:
-            _log.exception("command not processed; it will come again", subject=message.subject)
-        finally:
-            done.set()
-            self._slots.release()
-
-    async def _process(self, message: Msg, previous: asyncio.Event) -> None:
-        try:
-            wish = _read_queued(message)
-            reply_to = header(message, streams.REPLY_TO)
-            if reply_to is not None and not takes_answers(reply_to):
-                raise NotUnderstood(
-                    f"the header {streams.REPLY_TO} is {reply_to[:200]!r}; it must be an inbox (_INBOX.…), or "
-                    "<name>.answers, or begin with that and a dot"
-                )
-        except NotUnderstood as error:
-            await self._bury(message, str(error))
-            return
-        try:
-            outcome = await self._decide(wish, previous)
-        except OlderThanSenderError as error:
-            await self._leave(message, str(error))
-            return
-        if outcome is None:
-            await self._bury(message, f"the gateway failed {self._attempts} times; its log says why")
-            return
-        if reply_to is not None:
-            with contextlib.suppress(*AWAY):
-                await self._connection.publish(reply_to, _encode(outcome))
-        await settle(self._connection, message)
-
-    async def _decide(self, wish: Wish, previous: asyncio.Event) -> Outcome | None:
-        """The outcome, however long the gateway is busy; None where it failed too often."""
-        failures = 0
-        if not self._troubled:
-            outcome = await self._submit(wish, self._setbacks)
-            if outcome is not None and outcome.status != "busy":
-                return outcome
-            failures += outcome is None
-        with self._in_line():
-            await previous.wait()
-            while failures < self._attempts:
-                outcome = await self._submit(wish)
-                if outcome is not None and outcome.status != "busy":
-                    return outcome
-                failures += outcome is None
-                await asyncio.sleep(self._retry_seconds)
-        return None
-
-    @contextlib.contextmanager
-    def _in_line(self) -> Iterator[None]:
-        """While inside, commands that arrive are submitted one by one, each after the one before."""
-        self._troubled += 1
-        try:
-            yield
-        finally:
-            self._troubled -= 1
-            if not self._troubled:
-                self._setbacks = self._gateway.setbacks
-
-    async def _submit(self, wish: Wish, setbacks: int | None = None) -> Outcome | None:
-        """The outcome; None where the gateway failed.
-
-        Raises `DeposedError`: another gateway will answer; and `OlderThanSenderError`: a newer one will.
-        """
-        try:
-            return await self._gateway.submit(wish, setbacks)
-        except DeposedError:
-            raise
-        except OlderThanSenderError as error:
-            self._older = (time.monotonic(), str(error))
-            raise
-        except LogUnavailableError as error:
-            return _busy(wish, f"the log does not answer; try again later ({error})")
-        except Exception:
-            _log.exception("the gateway failed", sender=wish.sender, id=wish.id, command=wish.command)
-            return None
-
-    async def _leave(self, message: Msg, reason: str) -> None:
-        """Let a newer gateway have a report; at its last delivery there was none for long enough."""
-        deliveries = message.metadata.num_delivered
-        if deliveries >= MAX_OLDER:
-            await self._bury(message, f"{reason} (delivered {deliveries} times; no newer gateway took it)")
-        else:
-            delay = int(min(deliveries, OLDER_SECONDS) * 1_000_000_000)
-            await settle(self._connection, message, b'-NAK {"delay": %d}' % delay)
-
-    async def _bury(self, message: Msg, reason: str) -> None:
-        """Keep a dead letter, and only then have the message forgotten."""
-        origin = f"{streams.COMMANDS}:{message.metadata.sequence.stream}"
-        while True:
-            try:
-                await self._dead_letters.store(message.subject, message.data, message.headers, reason, origin)
-                self._unburied = None
-                break
-            except BusError as error:
-                self._unburied = str(error)
-                _log.warning("dead letter not kept yet", subject=message.subject, reason=str(error))
-                await asyncio.sleep(self._retry_seconds)
-        await settle(self._connection, message, BURIED)
-
-
-def _consumer() -> api.ConsumerConfig:
-    return api.ConsumerConfig(
-        durable_name=CONSUMER,
-        name=CONSUMER,
-        ack_policy=api.AckPolicy.EXPLICIT,
-        ack_wait=ACK_WAIT_SECONDS,
-        max_ack_pending=WINDOW,
-    )
-
 
 def _read(message: Msg, prefix: str, origin: str = CLIENT) -> Wish:
     """The wish in a message; the subject's end is its type."""
@@ -363,7 +233,13 @@ def _read(message: Msg, prefix: str, origin: str = CLIENT) -> Wish:
 
 
 def _read_queued(message: Msg) -> Wish:
-    """The wish in a message of the queue: a client's, or an executor's report, whose sender the subject's end is."""
+    """The wish in a queued message: a client's, or an executor's report, whose sender the subject's end is."""
+    reply_to = header(message, streams.REPLY_TO)
+    if reply_to is not None and not takes_answers(reply_to):
+        raise NotUnderstood(
+            f"the header {streams.REPLY_TO} is {reply_to[:200]!r}; it must be an inbox (_INBOX.…), or "
+            "<name>.answers, or begin with that and a dot"
+        )
     executor = message.subject.removeprefix(f"{streams.REPORT_SUBJECTS}.")
     if executor == message.subject:
         return _read(message, streams.COMMAND_SUBJECTS)
@@ -374,14 +250,6 @@ def _read_queued(message: Msg) -> Wish:
 def _check_headers(message: Msg) -> None:
     if (fault := fault_of(message.headers, streams.COMMAND_HEADERS)) is not None:
         raise NotUnderstood(fault)
-
-
-def _busy(wish: Wish, reason: str) -> Outcome:
-    return Outcome(status="busy", sender=wish.sender, id=wish.id, command=wish.command, reason=reason)
-
-
-def _encode(outcome: Outcome) -> bytes:
-    return outcome.model_dump_json().encode()
 
 
 def _not_understood(reason: NotUnderstood | str) -> bytes:

@@ -104,8 +104,9 @@ ASKS = (
 _GIVES_SYSTEM_COMMANDS = (
     f"{streams.SYSTEM_SUBJECTS}.>",
     streams.ASK_OUTCOME,
-    *_stream_info(streams.COMMANDS),
-    f"{_API}.CONSUMER.INFO.{streams.COMMANDS}.{streams.GATEWAY}",
+    *_stream_info(streams.COMMANDS, streams.REPORTS),
+    f"{_API}.CONSUMER.INFO.{streams.REPORTS}.{streams.GATEWAY}",
+    f"{_API}.CONSUMER.INFO.{streams.COMMANDS}.{streams.GATEWAY}",  # an older version looks for reports there
 )
 
 USERS: Mapping[str, Permissions] = {
@@ -118,6 +119,7 @@ USERS: Mapping[str, Permissions] = {
             *_ABOUT,
             *_keeps_streams(*streams.WORK),
             *_consumer(streams.COMMANDS, streams.GATEWAY),
+            *_consumer(streams.REPORTS, streams.GATEWAY),
             *(f"{_API}.STREAM.MSG.{verb}.{name}" for verb in ("GET", "DELETE") for name in streams.WORK),
             streams.DEAD_LETTER,
             f"{streams.COMMAND_SUBJECTS}.>",

@@ -25,7 +25,7 @@ class Puller:
 
     `config` is asked each time that the consumer is created. `fresh` creates it anew at the start and after every
     lost connection: what was delivered but not settled then comes again at once and in its old order, not one by one
-    after its `ack_wait`, overtaken by what came later. At most `batch` messages are on their way here at a time.
+    after its `ack_wait`, overtaken by what came later. At most `batch()` messages are on their way here at a time.
 
     What a message is the server says by its reply subject: one from the stream has one, that it is settled on, and a
     status of the server's has none. Headers say nothing: who sent a message can have written any into it.
@@ -39,7 +39,7 @@ class Puller:
         stream: str,
         config: Callable[[], api.ConsumerConfig],
         *,
-        batch: int = 1,
+        batch: Callable[[], int] = lambda: 1,
         fresh: bool = False,
     ) -> None:
         self._connection = connection
@@ -75,8 +75,7 @@ class Puller:
                         self._consumer = await self._create()
                         owed = 0
                     if owed == 0:
-                        await self._ask(self._consumer)
-                        owed, expires = self._batch, time.monotonic() + PULL_SECONDS + 0.5
+                        owed, expires = await self._ask(self._consumer), time.monotonic() + PULL_SECONDS + 0.5
                         self.trouble = None
                 except AWAY as error:
                     _log.info("cannot pull", stream=self._stream, error=f"{type(error).__name__}: {error}")
@@ -120,13 +119,14 @@ class Puller:
         self.ready.set()
         return str(made.name)
 
-    async def _ask(self, consumer: str) -> None:
-        nanoseconds = int(PULL_SECONDS * 1e9)
+    async def _ask(self, consumer: str) -> int:
+        nanoseconds, batch = int(PULL_SECONDS * 1e9), self._batch()
         await self._connection.publish(
             f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{consumer}",
-            b'{"batch":%d,"expires":%d}' % (self._batch, nanoseconds),
+            b'{"batch":%d,"expires":%d}' % (batch, nanoseconds),
             self._inbox,
         )
+        return batch
 
     async def _is_harmless(self, status: str, message: Msg) -> bool:
         """Whether a status only says that the pull has ended, with the consumer still there."""

@@ -15,10 +15,11 @@ from release_management.adapters.nats.meaning import understood
 from release_management.services.bus import BusAwayError, BusError, BusUnfitError
 
 COMMANDS = "RELMAN_COMMANDS"
+REPORTS = "RELMAN_REPORTS"
 EVENTS = "RELMAN_EVENTS"
 ORDERS = "RELMAN_ORDERS"
 DEAD = "RELMAN_DEAD"
-WORK = (COMMANDS, ORDERS, DEAD)
+WORK = (COMMANDS, REPORTS, ORDERS, DEAD)
 """What the gateway makes; the relay makes that of the events, in an account that nobody else is in."""
 
 ASK_COMMAND = "relman.ask.command"
@@ -38,7 +39,7 @@ DEAD_SUBJECTS = "relman.dead"
 DEAD_LETTER = f"{DEAD_SUBJECTS}.letter"
 DEAD_ORDERS = f"{DEAD_SUBJECTS}.orders"
 GATEWAY = "gateway"
-"""The durable consumer of the commands."""
+"""The durable consumer of the commands, and that of the reports."""
 ANSWERS = ("*.answers", "*.answers.>")
 """Where a client that does not wait can have an outcome sent to, besides an inbox."""
 EVENT_CONSUMERS = 4
@@ -70,16 +71,28 @@ _log = structlog.get_logger(__name__)
 
 
 def configurations(replicas: int = 1) -> tuple[StreamConfig, ...]:
-    """All streams.
+    """All streams, in the order in which they are made: a subject leaves one before another takes it.
 
-    Commands and orders refuse what is too much: the sender is told "busy". Events and dead letters let their oldest
-    go: the log holds every event, and a flood of dead letters may not stop the letters that follow.
+    Commands, reports and orders refuse what is too much: the sender is told "busy". Events and dead letters let their
+    oldest go: the log holds every event, and a flood of dead letters may not stop the letters that follow.
     """
     return (
         StreamConfig(
             name=COMMANDS,
-            description="Commands of callers that do not wait, and reports of executors",
-            subjects=[f"{COMMAND_SUBJECTS}.>", f"{REPORT_SUBJECTS}.*"],
+            description="Commands of callers that do not wait",
+            subjects=[f"{COMMAND_SUBJECTS}.>"],
+            retention=RetentionPolicy.WORK_QUEUE,
+            discard=DiscardPolicy.NEW,
+            max_msgs=50_000,
+            max_bytes=256 * MEBIBYTE,
+            storage=StorageType.FILE,
+            num_replicas=replicas,
+            duplicate_window=120.0,
+        ),
+        StreamConfig(
+            name=REPORTS,
+            description="Reports of executors; no client can fill it",
+            subjects=[f"{REPORT_SUBJECTS}.*"],
             retention=RetentionPolicy.WORK_QUEUE,
             discard=DiscardPolicy.NEW,
             max_msgs=50_000,
@@ -121,7 +134,7 @@ def configurations(replicas: int = 1) -> tuple[StreamConfig, ...]:
             description="What could not be understood or delivered",
             subjects=[
                 f"{DEAD_SUBJECTS}.>",
-                *(f"{ADVISORIES}.{kind}.{name}.*" for kind in ADVISORY_KINDS for name in (COMMANDS, ORDERS)),
+                *(f"{ADVISORIES}.{kind}.{name}.*" for kind in ADVISORY_KINDS for name in (COMMANDS, REPORTS, ORDERS)),
             ],
             retention=RetentionPolicy.LIMITS,
             discard=DiscardPolicy.OLD,
@@ -149,7 +162,9 @@ async def ensure_streams(
     """
 
     async def ensure() -> None:
-        await asyncio.gather(*(_ensure(js, each) for each in configurations(replicas) if each.name in names))
+        for config in configurations(replicas):
+            if config.name in names:
+                await _ensure(js, config)
 
     await _patiently(ensure, patience, "the bus makes no streams yet")
 

@@ -24,7 +24,7 @@ async def watch_backlog(connection: Connection, stream: str, consumer: str, heal
                 info = await connection.jetstream().consumer_info(stream, consumer)
                 waiting = (info.num_pending or 0) + (info.num_ack_pending or 0)
                 measures.BUS_BACKLOG.labels(stream, consumer).set(waiting)
-                health.details[f"waiting for {consumer} on the bus"] = waiting
+                health.details[f"waiting in {stream} for {consumer}"] = waiting
             await asyncio.sleep(LOOK_SECONDS)
     finally:
         measures.BUS_BACKLOG.labels(stream, consumer).set(0)

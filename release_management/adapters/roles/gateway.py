@@ -6,10 +6,10 @@ import contextlib
 from release_management.adapters.clock import RecordingClock, new_id
 from release_management.adapters.executors import EXECUTORS
 from release_management.adapters.home import Home
-from release_management.adapters.nats.commands import CONSUMER, CommandService
+from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.dead_letters import DeadLetters
-from release_management.adapters.nats.streams import COMMANDS, WORK
+from release_management.adapters.nats.streams import COMMANDS, GATEWAY, REPORTS, WORK
 from release_management.adapters.roles.backlog import watch_backlog
 from release_management.adapters.roles.bus import on_bus, with_streams
 from release_management.adapters.roles.clocks import look_at_clock
@@ -23,7 +23,7 @@ from release_management.services.gateway import WAITING, Gateway
 from release_management.services.ports import EventLog, Keyring, Lease
 
 LOOK_SECONDS = 0.5
-ACTIVE = ("appends", "clock", "commands", "queue", "requests", "store", "version")
+ACTIVE = ("appends", "clock", "commands", "queue", "reports gateway", "requests", "store", "version")
 """The parts that only the active one has."""
 
 
@@ -63,7 +63,8 @@ class GatewayRole:
             async with asyncio.TaskGroup() as tasks:
                 serving = [
                     tasks.create_task(commands.run()),
-                    tasks.create_task(watch_backlog(connection, COMMANDS, CONSUMER, self._health)),
+                    tasks.create_task(watch_backlog(connection, COMMANDS, GATEWAY, self._health)),
+                    tasks.create_task(watch_backlog(connection, REPORTS, GATEWAY, self._health)),
                 ]
                 await commands.ready.wait()
                 self._health.stand("active")
@@ -95,6 +96,7 @@ def look_at(gateway: Gateway, commands: CommandService, health: Health) -> None:
     health.show("store", gateway.trouble)
     health.show("commands", commands.trouble)
     look_at_lanes(commands.pressure, health)
+    health.show("reports gateway", commands.reports_trouble)
     if commands.older is not None:
         health.warn("version", commands.older)
     else:

@@ -9,7 +9,7 @@ from release_management.adapters.clock import RecordingClock
 from release_management.adapters.executors import EXECUTORS, make_executor
 from release_management.adapters.home import Home
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.commands import CONSUMER, CommandService
+from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.connection import AWAY, Connection
 from release_management.adapters.nats.dead_letters import DeadLetters
 from release_management.adapters.nats.events import NatsEventStream
@@ -98,7 +98,8 @@ class Road:
             relay = Relay(core.log, NatsEventStream(publishing, core.log.store_id))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(commands.run())
-                tasks.create_task(watch_backlog(deciding, streams.COMMANDS, CONSUMER, health))
+                tasks.create_task(watch_backlog(deciding, streams.COMMANDS, streams.GATEWAY, health))
+                tasks.create_task(watch_backlog(deciding, streams.REPORTS, streams.GATEWAY, health))
                 tasks.create_task(publish_while_it_can(relay, core.log, health))
                 tasks.create_task(orchestrator.run())
                 tasks.create_task(look_after(orchestrator, core.log, health))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from release_management.adapters.nats import commands as module
+from release_management.adapters.nats import lines as module
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient
 from release_management.adapters.nats.commands import CommandService
@@ -20,7 +20,7 @@ from release_management.services.bus import OlderThanSenderError
 from release_management.services.wishes import MAX_MESSAGE_BYTES, NotUnderstood
 from tests.adapters.nats.fakes import Bus, connected, running, serving, watch, wish
 
-ACKS = "$JS.ACK.RELMAN_COMMANDS.gateway.>"
+ACKS = "$JS.ACK.*.gateway.>"
 
 
 def event(**changes: Any) -> bytes:

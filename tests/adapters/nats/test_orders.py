@@ -316,9 +316,9 @@ async def test_a_report_waits_for_room_and_the_order_for_its_report(server: Nats
     executor = FakeExecutor()
     async with connected(server) as bus:
         js = bus.connection.jetstream()
-        config = next(each for each in streams.configurations() if each.name == streams.COMMANDS)
+        config = next(each for each in streams.configurations() if each.name == streams.REPORTS)
         await js.update_stream(config.evolve(max_msgs=1))
-        await publish(bus.connection, "relman.commands.a.b", b"in the way", {})
+        await publish(bus.connection, "relman.reports.other", b"in the way", {})
         settled = await watch(bus, ACKS)
         refused = await watch(bus, REPORTS)
         serving = service(bus, executor)
@@ -328,8 +328,8 @@ async def test_a_report_waits_for_room_and_the_order_for_its_report(server: Nats
             await refused.next_msg(timeout=5)
             assert settled.pending_msgs == 0
             assert str(serving.reports_trouble).startswith("reports that wait for the bus: 1; ")
-            await js.purge_stream(streams.COMMANDS)
+            await js.purge_stream(streams.REPORTS)
             assert (await settled.next_msg(timeout=5)).data == b"+ACK"
             assert serving.reports_trouble is None
-        kept = await js.get_msg(streams.COMMANDS, 2)
+        kept = await js.get_msg(streams.REPORTS, 2)
         assert json.loads(kept.data or b"")["type"] == "deployment.report_step"

@@ -102,6 +102,11 @@ MAY_PUBLISH = {
     f"{API}.CONSUMER.MSG.NEXT.RELMAN_ORDERS.edge": {"executor-edge"},
     f"{API}.CONSUMER.MSG.NEXT.RELMAN_COMMANDS.gateway": {"gateway"},
     f"{API}.CONSUMER.DELETE.RELMAN_COMMANDS.gateway": {"gateway"},
+    f"{API}.CONSUMER.MSG.NEXT.RELMAN_REPORTS.gateway": {"gateway"},
+    f"{API}.CONSUMER.INFO.RELMAN_REPORTS.gateway": {"gateway", "orchestrator", "timers"},
+    f"{API}.STREAM.INFO.RELMAN_REPORTS": {"gateway", "orchestrator", "timers"},
+    f"{API}.STREAM.UPDATE.RELMAN_REPORTS": {"gateway"},
+    f"{API}.STREAM.PURGE.RELMAN_REPORTS": set(),
     "$JS.ACK.RELMAN_ORDERS.local.1.1.1.1.0": {"executor-local"},
     "$JS.ACK.RELMAN_COMMANDS.gateway.1.1.1.1.0": {"gateway"},
 }
@@ -249,7 +254,8 @@ async def test_nobody_has_an_answer_sent_to_where_he_may_not_publish(tmp_path: P
                 for question in questions:
                     await attacker.publish(question, b'{"seq":1}' if "MSG.GET" in question else b"", reply=reply)
             await attacker.flush()
-            while (await state(bus.connection, streams.COMMANDS)).messages < len(STREAM_SUBJECTS):
+            queue = streams.COMMANDS if user == "client" else streams.REPORTS
+            while (await state(bus.connection, queue)).messages < len(STREAM_SUBJECTS):
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.2)
 
@@ -257,7 +263,8 @@ async def test_nobody_has_an_answer_sent_to_where_he_may_not_publish(tmp_path: P
                 name: list((await state(bus.connection, name, subjects=True)).subjects or {}) for name in streams.WORK
             }
             assert stored == {
-                streams.COMMANDS: ["relman.commands.mine" if user == "client" else "relman.reports.local"],
+                streams.COMMANDS: ["relman.commands.mine"] if user == "client" else [],
+                streams.REPORTS: [] if user == "client" else ["relman.reports.local"],
                 streams.ORDERS: [],
                 streams.DEAD: [] if user == "client" else ["relman.dead.orders.local"],
             }

@@ -45,7 +45,7 @@ def relay(bus: Bus, log: FakeLog) -> Relay:
 async def until(bus: Bus, position: int) -> list[Msg]:
     """What the stream holds, once it holds the given position."""
     everything = api.ConsumerConfig(ack_policy=api.AckPolicy.NONE, mem_storage=True)
-    puller = Puller(bus.events, streams.EVENTS, lambda: everything, batch=256, fresh=True)
+    puller = Puller(bus.events, streams.EVENTS, lambda: everything, batch=lambda: 256, fresh=True)
     seen: list[Msg] = []
     async with contextlib.aclosing(puller.messages()) as messages:
         async for message in messages:

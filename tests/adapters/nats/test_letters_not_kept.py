@@ -1,0 +1,103 @@
+"""What fails, or cannot be kept as a dead letter, is said, stands in nobody's way and comes to an end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from nats.aio.msg import Msg
+
+from release_management.adapters.nats import lines as module
+from release_management.adapters.nats import streams
+from release_management.adapters.nats.client import BusClient
+from release_management.adapters.nats.commands import CommandService
+from release_management.adapters.nats.lines import WINDOW
+from release_management.adapters.nats.publishing import publish
+from release_management.adapters.nats.server import NatsServer
+from release_management.services.bus import BusFullError
+from tests.adapters.nats.fakes import Bus, connected, running, wish
+
+
+class FullOfLetters:
+    """Dead letters that the bus takes none of, until `room`."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.room = asyncio.Event()
+        self._letters = bus.dead_letters
+
+    async def store(self, *letter: object) -> None:
+        if not self.room.is_set():
+            raise BusFullError("busy: the bus has no room left")
+        await self._letters.store(*letter)  # type: ignore[arg-type]  # as they came
+
+
+def service(bus: Bus, letters: FullOfLetters) -> CommandService:
+    return CommandService(bus.connection, bus.gateway, letters, retry_seconds=0.01)  # type: ignore[arg-type]  # so far
+
+
+async def test_more_letters_than_places_that_cannot_be_kept_stop_no_command_and_are_kept_once_there_is_room(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEEP_SECONDS", 0.05)
+    monkeypatch.setattr(module, "ASIDE_SECONDS", 0.5)
+    count = WINDOW + 20
+    async with connected(server) as bus, BusClient(server.url) as client:
+        for _ in range(count):
+            await publish(bus.connection, "relman.commands.release.create", b"garbage", {})
+        await client.send(wish("honest"))
+        letters = FullOfLetters(bus)
+        serving = service(bus, letters)
+        async with running(serving.run(), serving.ready), asyncio.timeout(20):
+            assert await bus.gateway.calls.get() == "honest"
+            while f"dead letters that wait to be kept: {count}; busy: " not in (serving.trouble or ""):
+                await asyncio.sleep(0.01)
+
+            letters.room.set()
+            while serving.trouble is not None:
+                await asyncio.sleep(0.01)
+            js = bus.connection.jetstream()
+            while (await js.stream_info(streams.COMMANDS)).state.messages:
+                await asyncio.sleep(0.01)
+        assert len(await bus.dead_letters.newest(1000)) == count
+
+
+async def test_a_letter_that_can_never_be_kept_is_given_up_and_the_server_s_word_is_a_letter(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEEP_SECONDS", 0.02)
+    monkeypatch.setattr(module, "ASIDE_SECONDS", 0.02)
+    monkeypatch.setattr(module, "MAX_DELIVERIES", 3)
+    async with connected(server) as bus:
+        await publish(bus.connection, "relman.commands.release.create", b"garbage", {})
+        serving = service(bus, FullOfLetters(bus))
+        async with running(serving.run(), serving.ready), asyncio.timeout(10):
+            while not (letters := await bus.dead_letters.newest()):
+                await asyncio.sleep(0.05)
+        assert letters[0].reason == "given up by gateway after 3 deliveries without an answer"
+        assert letters[0].excerpt == "garbage"
+
+
+async def test_what_cannot_be_processed_by_a_fault_of_ours_is_a_letter_in_the_end(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, seen = module.Line.__dict__["_process"], 0
+
+    async def fail(line: module.Line, message: Msg, previous: asyncio.Event) -> None:
+        nonlocal seen
+        if b"poison" in message.data:
+            seen += 1
+            raise RuntimeError("a fault of ours")
+        await read(line, message, previous)
+
+    monkeypatch.setattr(module.Line, "_process", fail)
+    monkeypatch.setattr(module, "FAILED_SECONDS", 0.01)
+    async with connected(server) as bus, BusClient(server.url) as client:
+        await client.send(wish("poison"))
+        await client.send(wish("honest"))
+        serving = CommandService(bus.connection, bus.gateway, bus.dead_letters, attempts=3)
+        async with running(serving.run(), serving.ready), asyncio.timeout(10):
+            assert await bus.gateway.calls.get() == "honest"
+            while not (letters := await bus.dead_letters.newest()):
+                await asyncio.sleep(0.01)
+        assert letters[0].reason == "processing it failed 3 times; the gateway's log says why"
+        assert seen == 3

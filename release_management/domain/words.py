@@ -25,6 +25,10 @@ MAX_DURATION_TEXT = 40
 """Characters; what is longer is not looked into."""
 LOOKED_AT = 50
 """So many of what is wrong with a message are looked at: what is sent may have a mistake in every byte."""
+QUOTED = 80
+"""Characters of what came from outside that a sentence about it shows."""
+DEEPEST = 12
+LONGEST_SENTENCE = 1_000
 _known = lru_cache(maxsize=4096)
 """Reading history meets the same names and versions again and again."""
 
@@ -156,6 +160,12 @@ class NotYet(Exception):
         self.retry_at = retry_at
 
 
+def quoted(value: object) -> str:
+    """A value from outside as it stands in a sentence: at most 80 characters of it."""
+    shown = repr(value[:QUOTED] if isinstance(value, str | bytes) else value)
+    return shown if len(shown) <= QUOTED else f"{shown[: QUOTED - 1]}…"
+
+
 def explain(error: Any) -> str:
     """Turn a pydantic `ValidationError` into one sentence: where, what is wrong, what came in."""
     parts = []
@@ -163,8 +173,8 @@ def explain(error: Any) -> str:
     places = [item["loc"] for item in found]
     causes = [i for i in found if not any(len(p) > len(i["loc"]) and p[: len(i["loc"])] == i["loc"] for p in places)]
     for item in causes[:3]:
-        where = ".".join(str(piece) for piece in item["loc"]) or "the value"
-        message = item["msg"].removeprefix("Value error, ")
+        where = ".".join(str(piece)[:QUOTED] for piece in item["loc"][:DEEPEST]) or "the value"
+        message = item["msg"].removeprefix("Value error, ")[:LONGEST_SENTENCE]
         shown = repr(item["input"])
         got = "" if shown in message or item["type"] == "missing" else f" (got {shown[:80]})"
         parts.append(f"{where}: {message}{got}")

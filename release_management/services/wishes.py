@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import JsonValue, StringConstraints, ValidationError, field_validator
 
 from release_management.domain.record import ActorAuth, ActorKind
-from release_management.domain.words import Value, Verdict, explain
+from release_management.domain.words import Value, Verdict, explain, quoted
 from release_management.services.strict_json import KeyTwiceError, check_texts, read_json
 
 MAX_MESSAGE_BYTES = 256 * 1024
@@ -130,9 +130,10 @@ def read_cloudevent(
             f"the CloudEvents attribute {missing[0]!r} is missing; a command has specversion, id, source, type and data"
         )
     if document["specversion"] != "1.0":
-        raise NotUnderstood(f"specversion is {document['specversion']!r}; it must be '1.0'")
+        raise NotUnderstood(f"specversion is {quoted(document['specversion'])}; it must be '1.0'")
     if expected_type is not None and document["type"] != expected_type:
-        raise NotUnderstood(f"the type {document['type']!r} is not the subject's {expected_type!r}; they must agree")
+        kinds = quoted(document["type"]), quoted(expected_type)
+        raise NotUnderstood(f"the type {kinds[0]} is not the subject's {kinds[1]}; they must agree")
     _check_origin(origin, str(document["source"]), str(document["type"]), actor)
     machinery = origin == SYSTEM
     try:
@@ -168,9 +169,9 @@ def _check_origin(origin: str, source: str, command: str, actor: str | None) -> 
         raise NotUnderstood("a report and a command of the machinery have no actor; they are their sender's own")
     if origin == SYSTEM:
         if source not in SYSTEM_SENDERS:
-            raise NotUnderstood(f"the source is {source!r}; here it must be one of {', '.join(SYSTEM_SENDERS)}")
+            raise NotUnderstood(f"the source is {quoted(source)}; here it must be one of {', '.join(SYSTEM_SENDERS)}")
         return
     if source != origin:
-        raise NotUnderstood(f"the source is {source!r}; on this subject it must be {origin!r}")
+        raise NotUnderstood(f"the source is {quoted(source)}; on this subject it must be {quoted(origin)}")
     if command not in REPORTS:
-        raise NotUnderstood(f"{command} is no report; executors send {', '.join(sorted(REPORTS))}")
+        raise NotUnderstood(f"{command[:80]} is no report; executors send {', '.join(sorted(REPORTS))}")

@@ -134,6 +134,11 @@ class CommandService:
         return self._answering.pressure
 
     @property
+    def letters_warning(self) -> str | None:
+        """That so many dead letters come that they are only counted."""
+        return self._dead_letters.warning
+
+    @property
     def older(self) -> str | None:
         """Which role of a newer version this gateway did not understand lately."""
         return self._submitter.older

@@ -6,12 +6,11 @@ which names nobody, and is not: an executor has no keys. That is why only orders
 
 import asyncio
 import base64
-import hashlib
+import contextlib
 import json
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -22,19 +21,21 @@ from nats.js.errors import APIError, NotFoundError
 
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import AWAY, Connection
+from release_management.adapters.nats.headers import Headers, fault_of, read_headers
+from release_management.adapters.nats.letter_content import contents, cut, envelope, fits
+from release_management.adapters.nats.letter_rate import Allowance, Counted
 from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
 from release_management.adapters.nats.meaning import understood
 from release_management.adapters.nats.publishing import publish_patiently
 from release_management.adapters.nats.settling import IS_A_LETTER
-from release_management.domain.record import timestamp
 from release_management.services import measures
 from release_management.services.ports import Keyring
-from release_management.services.wishes import MAX_MESSAGE_BYTES
 
 KEY = "system:dead-letters"
 KEEP_SECONDS = 10.0
 GONE = (10037, 10043, 10057)  # what a server says of a message that was removed before
 EXCERPT_CHARACTERS = 200
+SHOWN_SUBJECT = 200
 REMEMBERED = 10_000
 """How many replayed letters are remembered, for those who ask again."""
 KEPT_HEADERS = (streams.ACTOR, streams.REPLY_TO, streams.CONTENT_TYPE)
@@ -95,6 +96,14 @@ class DeadLetters:
         self._keyring = keyring
         self._replaying = asyncio.Lock()
         self._replayed: dict[int, str] = {}
+        self._allowances = {own: Allowance() for own in (False, True)}
+        """For what executors have sent, and for what anybody else has."""
+        self._counted = Counted(self._keep_count, self._forget)
+
+    @property
+    def warning(self) -> str | None:
+        """That so many letters come that they are only counted."""
+        return self._counted.warning
 
     async def store(
         self,
@@ -103,15 +112,46 @@ class DeadLetters:
         headers: Mapping[str, str] | None,
         reason: str,
         origin: str | None = None,
-    ) -> None:
+    ) -> bool:
         """Keep a message durably, sealed: its first 256 KiB, its full size and its SHA-256. Raises `BusError`.
 
-        `origin` is `<stream>:<sequence>` of a message that came from a stream; the same one is kept once.
+        Where that is more than the bus takes, of the message itself only size and SHA-256 are kept. `origin` is
+        `<stream>:<sequence>` of a message that came from a stream; the same one is kept once. False: so many came that
+        it is only counted.
         """
-        content = json.dumps(_content(payload, headers, reason))
-        sealed = await asyncio.to_thread(self._keyring.seal, KEY, content)
-        letter = _envelope(subject, len(payload), origin) | {"sealed": sealed}
-        await _keep(self._connection, streams.DEAD_LETTER, letter, origin)
+        allowance = self._allowances[subject.startswith(f"{streams.REPORT_SUBJECTS}.")]
+        if not allowance.take(len(payload)):
+            await self._counted.add(subject, len(payload), reason)
+            measures.DEAD_LETTERS.inc()
+            return False
+        try:
+            await self._keep_one(subject, payload, headers, reason, origin)
+        except BaseException:
+            allowance.give_back(len(payload))
+            raise
+        return True
+
+    async def _keep_one(
+        self, subject: str, payload: bytes, headers: Mapping[str, str] | None, reason: str, origin: str | None
+    ) -> None:
+        about = envelope(subject, len(payload), origin)
+        for content in contents(payload, headers, reason):
+            sealed = await asyncio.to_thread(self._keyring.seal, KEY, json.dumps(content))
+            letter = json.dumps(about | {"sealed": sealed}).encode()
+            if fits(letter, self._connection.max_payload):
+                break
+        await _keep(self._connection, streams.DEAD_LETTER, letter, about)
+
+    async def _keep_count(self, subject: str, size: int, content: dict[str, Any]) -> int:
+        sealed = await asyncio.to_thread(self._keyring.seal, KEY, json.dumps(content))
+        letter = json.dumps(envelope(cut(subject, SHOWN_SUBJECT), size, None) | {"sealed": sealed}).encode()
+        headers = {api.Header.MSG_ID.value: secrets.token_hex(16)}
+        return await publish_patiently(self._connection, streams.DEAD_LETTER, letter, headers, KEEP_SECONDS)
+
+    async def _forget(self, id: int) -> None:
+        """Remove a letter. Where that does not succeed it stands there beside the one that counts more."""
+        with contextlib.suppress(*AWAY):
+            await self._delete(streams.DEAD, id)
 
     async def newest(self, limit: int = 100) -> tuple[DeadLetter, ...]:
         """The newest letters, newest first; those that the server gave up delivering are among them.
@@ -221,6 +261,8 @@ class DeadLetters:
             reason = f"terminated by {body['consumer']}: {body.get('reason') or 'no reason given'}"
         subject = f"{stream} {sequence}" if kept is None else kept.subject or ""
         payload = b"" if kept is None else kept.data or b""
+        headers = read_headers(base64.b64decode(kept.hdrs)) if kept is not None and kept.hdrs else Headers()
+        gone = "the message itself is not kept any more" if kept is None else None
         return _Letter(
             id=id,
             time=body["timestamp"],
@@ -228,46 +270,36 @@ class DeadLetters:
             reason=reason,
             size=len(payload),
             payload=payload,
-            headers={} if kept is None else dict(kept.headers or {}),
+            headers=dict(headers),
             origin=f"{stream}:{sequence}",
             advisory=True,
-            obstacle="the message itself is not kept any more" if kept is None else _no_way_back(subject),
+            obstacle=gone or fault_of(headers, streams.COMMAND_HEADERS) or _no_way_back(subject),
         )
 
 
 async def bury_order(connection: Connection, executor: str, message: Msg, reason: str) -> None:
     """Keep an order that an executor cannot carry out, durably and once. Raises `BusError`."""
     origin = f"{streams.ORDERS}:{message.metadata.sequence.stream}"
-    letter = _envelope(message.subject, len(message.data), origin)
-    letter |= {"open": _content(message.data, message.headers, reason)}
-    await _keep(connection, f"{streams.DEAD_ORDERS}.{executor}", letter, origin)
+    about = envelope(message.subject, len(message.data), origin)
+    for content in contents(message.data, message.headers, reason):
+        letter = json.dumps(about | {"open": content}).encode()
+        if fits(letter, connection.max_payload):
+            break
+    await _keep(connection, f"{streams.DEAD_ORDERS}.{executor}", letter, about)
 
 
-async def _keep(connection: Connection, subject: str, letter: dict[str, Any], origin: str | None) -> None:
+async def _keep(connection: Connection, subject: str, letter: bytes, about: dict[str, Any]) -> None:
+    origin = about.get("origin")
     identity = secrets.token_hex(16) if origin is None else f"{subject} {origin}"
-    headers = {api.Header.MSG_ID.value: identity}
-    await publish_patiently(connection, subject, json.dumps(letter).encode(), headers, KEEP_SECONDS)
+    await publish_patiently(connection, subject, letter, {api.Header.MSG_ID.value: identity}, KEEP_SECONDS)
     measures.DEAD_LETTERS.inc()
-    _log.warning("dead letter", subject=letter["subject"], size=letter["size"], origin=origin)
-
-
-def _envelope(subject: str, size: int, origin: str | None) -> dict[str, Any]:
-    letter: dict[str, Any] = {"time": timestamp(datetime.now(UTC)), "subject": subject, "size": size}
-    return letter if origin is None else letter | {"origin": origin}
-
-
-def _content(payload: bytes, headers: Mapping[str, str] | None, reason: str) -> dict[str, Any]:
-    return {
-        "reason": reason,
-        "headers": dict(headers or {}),
-        "payload": base64.b64encode(payload[:MAX_MESSAGE_BYTES]).decode(),
-        "sha256": hashlib.sha256(payload).hexdigest(),
-    }
+    _log.warning("dead letter", subject=cut(about["subject"], SHOWN_SUBJECT), size=about["size"], origin=origin)
 
 
 def _read(id: int, body: dict[str, Any], content: dict[str, Any], obstacle: str | None) -> _Letter:
     payload = base64.b64decode(content.get("payload", ""))
-    subject, size = body["subject"], body["size"]
+    subject, size, headers = body["subject"], body["size"], content.get("headers", {})
+    obstacle = obstacle or content.get("obstacle") or fault_of(headers, streams.COMMAND_HEADERS)
     if len(payload) < size and obstacle is None:
         obstacle = f"its message has {size:,} bytes, of which {len(payload):,} are kept; more are never taken"
     return _Letter(
@@ -277,7 +309,7 @@ def _read(id: int, body: dict[str, Any], content: dict[str, Any], obstacle: str 
         reason=content["reason"],
         size=size,
         payload=payload,
-        headers=content.get("headers", {}),
+        headers=headers,
         origin=body.get("origin"),
         obstacle=obstacle or _no_way_back(subject),
     )

@@ -203,16 +203,17 @@ class Line:
         origin = f"{self._stream}:{sequence}"
         try:
             async with asyncio.timeout(KEEP_SECONDS):
-                await self._keep(message, reason, origin, sequence)
+                kept = await self._keep(message, reason, origin, sequence)
         except TimeoutError:
             reason = self._unburied.setdefault(sequence, "the bus does not answer")
             _log.error("dead letter not kept; its message is set aside", origin=origin, reason=reason)
             await self._come_again(message, ASIDE_SECONDS)
             return
         self._unburied.pop(sequence, None)
-        await settle(self._connection, message, BURIED)
+        await settle(self._connection, message, BURIED if kept else b"+ACK")  # the server's word would be a letter more
 
-    async def _keep(self, message: Msg, reason: str, origin: str, sequence: int) -> None:
+    async def _keep(self, message: Msg, reason: str, origin: str, sequence: int) -> bool:
+        """As `DeadLetters.store`, however long it takes."""
         while True:
             try:
                 return await self._dead_letters.store(message.subject, message.data, message.headers, reason, origin)

@@ -23,7 +23,7 @@ from release_management.services.gateway import WAITING, Gateway
 from release_management.services.ports import EventLog, Keyring, Lease
 
 LOOK_SECONDS = 0.5
-ACTIVE = ("appends", "clock", "commands", "queue", "reports gateway", "requests", "store", "version")
+ACTIVE = ("appends", "clock", "commands", "letters", "queue", "reports gateway", "requests", "store", "version")
 """The parts that only the active one has."""
 
 
@@ -97,6 +97,10 @@ def look_at(gateway: Gateway, commands: CommandService, health: Health) -> None:
     health.show("commands", commands.trouble)
     look_at_lanes(commands.pressure, health)
     health.show("reports gateway", commands.reports_trouble)
+    if (counted := commands.letters_warning) is not None:
+        health.warn("letters", counted)
+    else:
+        health.clear("letters")
     if commands.older is not None:
         health.warn("version", commands.older)
     else:

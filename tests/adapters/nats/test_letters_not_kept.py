@@ -25,10 +25,12 @@ class FullOfLetters:
         self.room = asyncio.Event()
         self._letters = bus.dead_letters
 
-    async def store(self, *letter: object) -> None:
+    warning = None
+
+    async def store(self, *letter: object) -> bool:
         if not self.room.is_set():
             raise BusFullError("busy: the bus has no room left")
-        await self._letters.store(*letter)  # type: ignore[arg-type]  # as they came
+        return await self._letters.store(*letter)  # type: ignore[arg-type]  # as they came
 
 
 def service(bus: Bus, letters: FullOfLetters) -> CommandService:

@@ -192,6 +192,15 @@ class Gateway:
         ticket.settle(answer)
 
     def _work(self) -> None:
+        while True:
+            try:
+                return self._decide_all()
+            except Exception as error:  # without this thread every wish would wait for ever
+                self.trouble = f"deciding broke off, by a fault of ours, and goes on ({error!r})"
+                log.exception("deciding broke off; it goes on")
+                self._wake.set()
+
+    def _decide_all(self) -> None:
         answered = 0
         while not self._closing or self._queue:
             self._wake.wait()

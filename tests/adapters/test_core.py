@@ -10,7 +10,8 @@ from prometheus_client import REGISTRY
 from release_management.adapters.home import Home
 from release_management.adapters.stack import core as module
 from release_management.adapters.stack.core import Core
-from release_management.services.ports import DeposedError, LogUnavailableError
+from release_management.services.gateway import Gateway
+from release_management.services.ports import DeposedError, Lease, LogUnavailableError
 from release_management.services.wishes import Wish
 
 
@@ -41,6 +42,24 @@ def test_who_keeps_the_lease_goes_on_asking_whatever_happens(
     while core.gateway is first and time.monotonic() < deadline:
         time.sleep(0.01)
     assert (core.gateway is first, core.trouble) == (False, None)
+
+
+def test_a_role_that_cannot_be_taken_again_by_a_fault_of_ours_is_taken_later(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, begin, failures = core.gateway, core._begin, [ValueError("a fault of ours"), KeyError("another")]
+
+    def fail_twice(lease: Lease) -> Gateway:
+        if failures:
+            raise failures.pop()
+        return begin(lease)
+
+    monkeypatch.setattr(core, "_begin", fail_twice)
+    first.deposed.set()
+    deadline = time.monotonic() + 10
+    while (core.gateway is first or core.trouble) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert (core.gateway is first, core.trouble, failures) == (False, None, [])
 
 
 def test_what_is_handed_over_to_another_gateway_has_not_failed(tmp_path: Path) -> None:

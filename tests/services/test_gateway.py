@@ -9,6 +9,7 @@ from unittest.mock import patch
 import pytest
 from pydantic import ValidationError
 
+from release_management.services import gateway as module
 from release_management.services import recording
 from release_management.services.bus import OlderThanSenderError
 from release_management.services.gateway import WAITING
@@ -402,6 +403,22 @@ def test_a_log_that_cannot_be_written_is_busy_and_nothing_is_lost(office: Office
         outcome = office.gateway.ask(wish).result(PATIENCE)
     assert outcome.status == "busy"
     assert office.gateway.ask(wish).result(PATIENCE).status == "accepted"
+
+
+def test_the_thread_that_decides_goes_on_after_a_fault_of_ours_and_says_so(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [RuntimeError("a fault of ours")]
+
+    def fail_once(batch: object) -> None:
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(module, "_measure", fail_once)
+    first, second = (office.wish("environment.configure", {"name": name}) for name in ("qa", "uat"))
+    assert office.gateway.ask(first).result(PATIENCE).status == "accepted"
+    assert office.gateway.ask(second).result(PATIENCE).status == "accepted"
+    assert failures == []
 
 
 # Planned, then deployed

@@ -17,6 +17,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from release_management.adapters.command.answer import verdict
 from release_management.adapters.command.environment import environment
 from release_management.adapters.command.observing import observe
@@ -38,6 +40,8 @@ OVERTAKEN_POLL_SECONDS = 0.2
 FIRST_LOOK_SECONDS = 1.0
 LOOKS_AT_ONCE = 16
 _TURN = "turn.lock"
+
+_log = structlog.get_logger(__name__)
 
 
 class CommandExecutor(FencedExecutor[Folder]):
@@ -92,6 +96,7 @@ class CommandExecutor(FencedExecutor[Folder]):
     def _begin_look(self, folder: Folder) -> "asyncio.Task[None]":
         task = self._looking[folder.path] = asyncio.create_task(self._look(folder))
         task.add_done_callback(lambda _: self._looking.pop(folder.path, None))
+        task.add_done_callback(_say_failure)
         return task
 
     async def _look(self, folder: Folder) -> None:
@@ -221,6 +226,12 @@ def _start(folder: Folder, order: Order, settings: CommandSettings, token: str) 
     except BaseException:
         log.close()
         raise
+
+
+def _say_failure(look: "asyncio.Task[None]") -> None:
+    """Log why a look failed; the component becomes *unknown* where the next ones do too."""
+    if not look.cancelled() and (error := look.exception()) is not None:
+        _log.error("a component could not be looked at", exc_info=error)
 
 
 async def _end(beginning: asyncio.Future[str | None], started: list[Program], grace: float) -> None:

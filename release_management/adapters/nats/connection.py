@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
@@ -11,6 +11,7 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import DEFAULT_SUB_PENDING_BYTES_LIMIT, DEFAULT_SUB_PENDING_MSGS_LIMIT, Subscription
 
 from release_management.adapters.nats.headers import Headers, read_headers
 from release_management.adapters.nats.protocol import Parser
@@ -67,6 +68,36 @@ class Connection(Client):
         """As in the parent class; raises `Interrupted` when the connection is lost meanwhile."""
         await self._answered(super().flush(timeout))
 
+    async def subscribe(
+        self,
+        subject: str,
+        queue: str = "",
+        cb: Callable[[Msg], Awaitable[None]] | None = None,
+        future: asyncio.Future[Msg] | None = None,
+        max_msgs: int = 0,
+        pending_msgs_limit: int = DEFAULT_SUB_PENDING_MSGS_LIMIT,
+        pending_bytes_limit: int = DEFAULT_SUB_PENDING_BYTES_LIMIT,
+    ) -> Subscription:
+        """As in the parent class; a callback is called for every message, whatever became of the one before."""
+        limits = max_msgs, pending_msgs_limit, pending_bytes_limit
+        subscription = await super().subscribe(subject, queue, cb, future, *limits)
+        if cb is not None:
+            self._watch(subscription)
+        return subscription
+
+    def _watch(self, subscription: Subscription) -> None:
+        task = cast("asyncio.Task[None] | None", subscription._wait_for_msgs_task)
+        if task is not None:
+            task.add_done_callback(lambda ended: self._call_on(subscription, ended))
+
+    def _call_on(self, subscription: Subscription, ended: asyncio.Task[None]) -> None:
+        """Go on calling back where the task that does has ended, though nobody has ended it."""
+        if ended.cancelling() or subscription._closed or self.is_closed:
+            return
+        self._disturb(f"the task of the subscription to {subscription.subject} ended", None)
+        subscription._start(self._error_cb)  # type: ignore[no-untyped-call]  # nats-py names no types there
+        self._watch(subscription)
+
     @property
     def disturbed(self) -> str | None:
         """What ended a task of the connection in the last minute, by a fault of ours; it was begun again."""
@@ -97,11 +128,11 @@ class Connection(Client):
                 task.add_done_callback(self._connect_again)
 
     def _connect_again(self, ended: asyncio.Task[None]) -> None:
-        """Connect again where a task of a connection has ended that is thought to be there."""
+        """Connect again where a task of a connection has ended, though nobody has ended it, nor the connection."""
         current = ended in (self._reading_task, self._flusher_task, self._ping_interval_task)
-        if not current or not self.is_connected or asyncio.get_running_loop().is_closed():
-            return
         error = None if ended.cancelled() else ended.exception()
+        if ended.cancelling() or not current or not self.is_connected:
+            return
         self._disturb(f"the connection's {getattr(ended.get_coro(), '__name__', 'task')} ended", error)
         again = asyncio.create_task(self._process_op_err(nats.errors.Error("a task of the connection ended")))
         self._ending.add(again)

@@ -201,7 +201,7 @@ class NatsServer:
         command += [str(self._room / "lock"), str(self._lock_seconds), str(os.getpid())]
         command += [str(binary), "--config", str(self._room / "server.conf")]
         started = threading.Event()
-        result: list[subprocess.Popen[bytes] | OSError] = []
+        result: list[subprocess.Popen[bytes] | Exception] = []
 
         def keep() -> None:
             try:
@@ -214,7 +214,7 @@ class NatsServer:
                         stderr=log,
                         start_new_session=True,
                     )
-            except OSError as error:
+            except Exception as error:  # who started it waits for a word
                 result.append(error)
                 started.set()
                 return
@@ -224,7 +224,7 @@ class NatsServer:
 
         threading.Thread(target=keep, name="nats-server", daemon=True).start()
         started.wait()
-        if isinstance(result[0], OSError):
+        if isinstance(result[0], Exception):
             raise NatsServerError(f"nats-server cannot be run: {result[0]}") from result[0]
         return result[0]
 

@@ -225,6 +225,8 @@ def _explained(error: BaseException, role: str, home: Home) -> Iterator[tuple[st
 
 def _die_with_parent() -> None:
     """Read until the parent is gone; then be gone too: what was deployed goes on running."""
-    while os.read(0, 1):
-        pass
-    os.kill(os.getpid(), signal.SIGKILL)
+    try:
+        while os.read(0, 1):
+            pass
+    finally:  # also where the pipe cannot be read: a parent that cannot be watched counts as gone
+        os.kill(os.getpid(), signal.SIGKILL)

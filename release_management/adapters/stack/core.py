@@ -114,7 +114,11 @@ class Core:
             except Exception:
                 _log.exception("whether this is still the gateway cannot be asked")
                 continue
-            self._follow()
+            try:
+                self._follow()
+            except Exception as error:  # it is tried again: without this thread nobody would ever decide here
+                self.trouble = f"the gateway's role cannot be taken again yet ({error!r})"
+                _log.exception("the gateway's role cannot be taken again yet")
 
     def _follow(self) -> None:
         """Take the role again, and have another gateway decide. What the one before held is not decided by it."""

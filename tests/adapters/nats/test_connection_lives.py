@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from nats.aio.msg import Msg
 from nats.errors import ProtocolError
 
 from release_management.adapters.home import Home
+from release_management.adapters.nats import connection as module
 from release_management.adapters.nats.client import BusClient
 from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.protocol import Parser
@@ -18,7 +21,6 @@ from release_management.adapters.roles.bus import on_bus
 from release_management.adapters.roles.health import Health
 from tests.adapters.nats.fakes import connected, serving, wish
 
-TASKS = ("_reading_task", "_flusher_task", "_ping_interval_task")
 SOON = 3.0  # a silent connection is noticed after 15 s, by its pings
 
 
@@ -79,13 +81,39 @@ async def test_what_no_server_sends_is_an_error(line: bytes) -> None:
         await Parser(Received()).parse(line + b"\r\n")
 
 
-@pytest.mark.parametrize("task", TASKS)
-async def test_a_task_that_ends_is_begun_again_at_once_and_said(server: NatsServer, task: str) -> None:
+async def end_reading(connection: Connection) -> None:
+    async def fail(data: bytes) -> None:
+        raise RuntimeError("a fault of ours")
+
+    plain = connection._ps
+    connection._ps = type("Broken", (), {"parse": staticmethod(fail), "reset": plain.reset})()
+    await connection.publish("any", b"")
+    connection.lost.add(lambda: setattr(connection, "_ps", plain))
+    connection._transport.write(b"PING\r\n")  # type: ignore[union-attr]  # it is connected
+
+
+async def end_flushing(connection: Connection) -> None:
+    connection._flush_queue.put_nowait(None)  # type: ignore[union-attr,arg-type]  # it is connected, and stumbles
+
+
+async def end_pinging(connection: Connection) -> None:
+    async def fail() -> None:
+        raise RuntimeError("a fault of ours")
+
+    connection._send_ping = fail  # type: ignore[method-assign,assignment]  # until it is connected again
+    connection.lost.add(lambda: connection.__dict__.pop("_send_ping", None))
+
+
+@pytest.mark.parametrize("end", [end_reading, end_flushing, end_pinging])
+async def test_a_task_that_ends_is_begun_again_at_once_and_said(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch, end: Callable[[Connection], Awaitable[None]]
+) -> None:
+    monkeypatch.setattr(module, "PING_SECONDS", 0.1)
     async with serving(server) as bus, BusClient(server.url) as client:
         found = asyncio.Event()
         bus.connection.found.add(found.set)
         began = time.monotonic()
-        getattr(bus.connection, task).cancel()
+        await end(bus.connection)
 
         async with asyncio.timeout(10):
             await found.wait()
@@ -93,6 +121,40 @@ async def test_a_task_that_ends_is_begun_again_at_once_and_said(server: NatsServ
 
         assert time.monotonic() - began < SOON
         assert "by a fault of ours" in (bus.connection.disturbed or "")
+
+
+async def test_a_subscription_whose_task_ended_is_called_back_on(server: NatsServer) -> None:
+    async with connected(server) as bus, asyncio.timeout(10):
+        seen: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def take(message: Msg) -> None:
+            if message.data == b"poison":
+                raise asyncio.CancelledError
+            await seen.put(message.data)
+
+        subscription = await bus.connection.subscribe("a", cb=take)
+        for data in (b"1", b"poison", b"2"):
+            await bus.connection.publish("a", data)
+
+        assert [await seen.get() for _ in range(2)] == [b"1", b"2"]
+        assert "the subscription to a ended" in (bus.connection.disturbed or "")
+        await subscription.unsubscribe()
+
+
+async def _nothing(_: Msg) -> None:
+    return None
+
+
+async def test_tasks_that_are_ended_on_purpose_are_no_disturbance(server: NatsServer) -> None:
+    async with serving(server) as bus:
+        await bus.connection.force_reconnect()
+        async with asyncio.timeout(10):
+            while not bus.connection.is_connected:
+                await asyncio.sleep(0.01)
+        subscription = await bus.connection.subscribe("a", cb=_nothing)
+        await subscription.unsubscribe()
+        await asyncio.sleep(0.05)
+        assert bus.connection.disturbed is None
 
 
 async def test_a_message_that_cannot_be_taken_in_ends_nothing(
@@ -142,8 +204,7 @@ async def test_the_health_says_that_a_connection_was_disturbed_though_it_is_ther
     home = Home(folder=tmp_path, bus=server.urls["gateway"])
     health = Health("gateway")
     async with on_bus(home, "gateway", health) as connection:
-        assert connection._reading_task is not None
-        connection._reading_task.cancel()
+        await end_reading(connection)
         async with asyncio.timeout(10):
             while not (warnings := health.document()["warnings"]):
                 await asyncio.sleep(0.01)

@@ -39,7 +39,15 @@ def log_of(count: int) -> EventLog:
 
 
 def look_at_gateway(health: Health, waiting: int) -> None:
-    asked: Any = SimpleNamespace(waiting=waiting, trouble=None, older=None, appends=Appends(), pressure={})
+    asked: Any = SimpleNamespace(
+        waiting=waiting,
+        trouble=None,
+        older=None,
+        appends=Appends(),
+        pressure={},
+        reports_trouble=None,
+        letters_warning=None,
+    )
     gateway.look_at(asked, asked, health)
 
 

@@ -312,11 +312,18 @@ def bus() -> str:
             age = f", {config.max_age / streams.DAY:g} days" if config.max_age else ""
             yield row(f"`{config.name}`", f"{config.description}", f"{kept}, at most {size}{age}", full)
         yield from ("", "## Users", "")
-        yield "Every role has a user of its own, and clients share one. What is not named here is forbidden."
-        yield "Clients, and every executor, have an account of their own, which the answers that they get do not leave."
+        yield "Every role has a user of its own, and so has every client to whom `relman up --client NAME` or"
+        yield "`relman nats-config --client NAME` gave one; all other clients share one. What is not named here is"
+        yield "forbidden. Every executor and every client with a name has an account of its own. Those who share the"
+        yield "user `client` have one together; the answers that they get do not leave it. What a client with a name"
+        yield "sends comes to the roles on `relman.from.<name>.…`."
         yield "`relman nats-config` prints all of it, with the server's own subjects (`$JS…`), for a server of yours."
         yield from ("", "| user | may publish | may subscribe |", "|---|---|---|")
-        for user, allowed in {**permissions.USERS, "executor-<name>": permissions.executor("<name>")}.items():
+        named = {
+            "client-<name>": permissions.client("client-<name>"),
+            "executor-<name>": permissions.executor("<name>"),
+        }
+        for user, allowed in {**permissions.USERS, **named}.items():
             yield row(f"`{user}`", *(ours(subjects) for subjects in (allowed.publish, allowed.subscribe)))
         yield from ("", "## An order", "", *doc(orders.Order).splitlines(), "")
         yield from fields_table(orders.Order, "fields", "order")

@@ -6,6 +6,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -56,7 +57,7 @@ class Announcement:
             return
 
 
-def launch(folder: Path, store: str | None, *, apart: bool) -> dict[str, Any]:
+def launch(folder: Path, store: str | None, *, apart: bool, clients: Sequence[str] = ()) -> dict[str, Any]:
     """Start `relman up` in the background and wait until it is ready. Raises `Failed` with its reason."""
     logs = folder / "logs"
     make_private(folder)
@@ -66,6 +67,7 @@ def launch(folder: Path, store: str | None, *, apart: bool) -> dict[str, Any]:
     command = [sys.executable, "-m", "release_management.cli", "up", "--data", str(folder), "--ready-fd", str(writing)]
     command += [] if actor is None else ["--as", actor]
     command += ["--apart"] if apart else []
+    command += [f"--client={name}" for name in clients]
     try:
         with (logs / "up.log").open("ab") as log:
             child = subprocess.Popen(

@@ -17,6 +17,10 @@ def register(app: typer.Typer) -> None:
             list[str] | None,
             typer.Option(metavar="NAME", help="An executor that gets a user. Without any: command, local."),
         ] = None,
+        client: Annotated[
+            list[str] | None,
+            typer.Option(metavar="NAME", help="A client that gets a user of its own; all others share one."),
+        ] = None,
         cluster: Annotated[bool, typer.Option("--cluster", help="For servers that replicate the streams.")] = False,
     ) -> None:
         """Print a configuration for a nats-server of your own: users that may no more than they need.
@@ -28,11 +32,13 @@ def register(app: typer.Typer) -> None:
         from release_management.domain.words import plain_name
 
         executors = executor or list(EXECUTORS)
-        for each in executors:
-            try:
-                plain_name(each)
-            except ValueError as error:
-                raise typer.BadParameter(str(error), param_hint="--executor") from None
-        text = configuration(executors, cluster=cluster)
-        show({"configuration": text, "variables": [variable(user) for user in users(executors)]})
+        clients = client or []
+        for option, names in (("--executor", executors), ("--client", clients)):
+            for each in names:
+                try:
+                    plain_name(each)
+                except ValueError as error:
+                    raise typer.BadParameter(str(error), param_hint=option) from None
+        text = configuration(executors, clients, cluster=cluster)
+        show({"configuration": text, "variables": [variable(user) for user in users(executors, clients)]})
         say(text.rstrip())

@@ -39,6 +39,10 @@ def register(app: typer.Typer) -> None:
         apart: Annotated[
             bool, typer.Option("--apart", help="Every role in a process of its own; so it is with PostgreSQL.")
         ] = False,
+        client: Annotated[
+            list[str] | None,
+            typer.Option(metavar="NAME", help="A client of the bus that gets a user of its own, from now on."),
+        ] = None,
         ready_fd: Annotated[int | None, typer.Option("--ready-fd", hidden=True)] = None,
     ) -> None:
         """Run everything on this machine.
@@ -50,11 +54,12 @@ def register(app: typer.Typer) -> None:
         cleanly, with the processes that it deployed; the next relman up restores those.
         """
         folder = local_folder()
+        clients = _checked(client or [])
         if detach:
-            told = launch(folder, store_of(store), apart=apart)
+            told = launch(folder, store_of(store), apart=apart, clients=clients)
         else:
             with Announcement(ready_fd) as announcement:
-                _serve(folder, store_of(store), apart, announcement)
+                _serve(folder, store_of(store), apart, clients, announcement)
             return
         show(told)
         _print(told)
@@ -82,7 +87,18 @@ def register(app: typer.Typer) -> None:
         say(f"✔ stopped process {pid} of {folder} in {seconds:.1f} s\n  next: relman up")
 
 
-def _serve(folder: Path, store: str | None, apart: bool, announcement: Announcement) -> None:
+def _checked(clients: list[str]) -> list[str]:
+    from release_management.domain.words import plain_name
+
+    for name in clients:
+        try:
+            plain_name(name)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--client") from None
+    return clients
+
+
+def _serve(folder: Path, store: str | None, apart: bool, clients: list[str], announcement: Announcement) -> None:
     began = time.monotonic()
     from release_management.adapters.home import Home
     from release_management.adapters.stack.supervisor import APART, TOGETHER, Supervisor
@@ -91,7 +107,7 @@ def _serve(folder: Path, store: str | None, apart: bool, announcement: Announcem
     home = Home.at(folder, store)
     if store is not None and is_new:
         _see_that_it_opens(home)
-    supervisor = Supervisor(home, APART if apart or home.store is not None else TOGETHER)
+    supervisor = Supervisor(home, APART if apart or home.store is not None else TOGETHER, clients)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: supervisor.stop.set())

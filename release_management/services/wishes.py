@@ -13,7 +13,9 @@ MAX_MESSAGE_BYTES = 256 * 1024
 CLIENT = "client"
 SYSTEM = "system"
 SYSTEM_SENDERS = ("system:orchestrator", "system:timers")
-RESERVED = ("system:", "executor:")
+NAMED = "client:"
+"""How the sender begins of what a client sent that has a name on the bus; that name follows."""
+RESERVED = ("system:", "executor:", NAMED)
 """What the name of a client may not begin with."""
 REPORTS = frozenset({"deployment.report_step", "place.report_condition"})
 """The commands that only executors give."""
@@ -111,8 +113,9 @@ def read_cloudevent(
 
     `source` is the sender, `id` the command id, `type` the command, `data` its content; the extension attributes
     `correlationid` and `causationid` are kept. `actor` is the bus header; without it the sender acts as a service.
-    `origin` is who can have sent it, by the way that it came: `CLIENT`, `SYSTEM`, or `executor:<name>`; a `source` that
-    this one may not use, or a command that it may not give, is not understood. Raises `NotUnderstood`.
+    `origin` is who can have sent it, by the way that it came: `CLIENT`, `client:<name>`, `SYSTEM`, or
+    `executor:<name>`; a `source` that this one may not use, or a command that it may not give, is not understood.
+    `client:<name>` and a colon are put before the `source` of a client with a name. Raises `NotUnderstood`.
     """
     if len(payload) > MAX_MESSAGE_BYTES:
         raise NotUnderstood(f"the message has {len(payload):,} bytes; at most {MAX_MESSAGE_BYTES:,} are taken")
@@ -136,13 +139,15 @@ def read_cloudevent(
         raise NotUnderstood(f"the type {kinds[0]} is not the subject's {kinds[1]}; they must agree")
     _check_origin(origin, str(document["source"]), str(document["type"]), actor)
     machinery = origin == SYSTEM
+    source = document["source"]
+    sender = sender_of(origin, source) if isinstance(source, str) else source
     try:
         return Wish(
-            sender=document["source"],
+            sender=sender,
             id=document["id"],
             command=document["type"],
             data=document["data"],
-            actor=actor or document["source"],
+            actor=actor or sender,
             actorkind="system" if machinery else "person" if actor else "service",
             actorauth="system" if machinery else "asserted",
             onbehalfof=document.get("onbehalfof"),
@@ -153,9 +158,18 @@ def read_cloudevent(
         raise NotUnderstood(f"the message is no command: {explain(error)}") from None
 
 
+def sender_of(origin: str, source: str) -> str:
+    """Whose ids the ids of a `source` are: those of a client with a name are his own, whatever he calls himself."""
+    if not origin.startswith(NAMED) or source.startswith(f"{origin}:"):
+        return source
+    return f"{origin}:{source}"
+
+
 def _check_origin(origin: str, source: str, command: str, actor: str | None) -> None:
     """Raise `NotUnderstood` where who sent this may not call itself so, or may not give this command."""
-    if origin == CLIENT:
+    if origin == CLIENT or origin.startswith(NAMED):
+        if origin != CLIENT:
+            source = source.removeprefix(f"{origin}:")
         for name, value in (("source", source), ("actor", actor or "")):
             for prefix in RESERVED:
                 if value.startswith(prefix):

@@ -13,6 +13,7 @@ from typing import Any
 from release_management.adapters.nats import permissions, streams
 from release_management.adapters.nats.connection import EXECUTOR, inbox_prefix
 from release_management.adapters.nats.permissions import CLIENT, EXECUTORS, RELAY, Permissions
+from release_management.adapters.nats.senders import as_sent_by, only_to, sent_by
 
 RELMAN = "RELMAN"
 EVENTS = "EVENTS"
@@ -34,18 +35,24 @@ class Account:
     tells: frozenset[str] = frozenset()
     """The accounts that are told on which connection somebody asks."""
     hears: Ways = field(default_factory=dict)
+    client: str = ""
+    """The name of the client whose account it is, if he has one: his subjects have it on our side."""
 
     def imports(self) -> Iterator[dict[str, Any]]:
         """As the server's configuration has them."""
         for account, subjects in self.asks.items():
             told = {"share": True} if account in self.tells else {}
-            yield from ({"service": {"account": account, "subject": subject}} | told for subject in subjects)
+            for subject in subjects:
+                name, sent = sent_by(subject)
+                yield {"service": {"account": account, "subject": subject}} | ({"to": sent} if name else {}) | told
         for account, subjects in self.hears.items():
-            yield from ({"stream": {"account": account, "subject": subject}} for subject in subjects)
+            for subject in subjects:
+                led = {"to": ">"} if subject == only_to(self.client, ">") else {}
+                yield {"stream": {"account": account, "subject": subject}} | led
 
 
-def accounts(executors: Iterable[str] = EXECUTORS) -> Mapping[str, Account]:
-    """All of them by name, with the executors of these names."""
+def accounts(executors: Iterable[str] = EXECUTORS, clients: Iterable[str] = ()) -> Mapping[str, Account]:
+    """All of them by name, with the executors and the clients of these names."""
     users = permissions.USERS
     inbox = f"{inbox_prefix(CLIENT)}.>"
     return {
@@ -58,7 +65,22 @@ def accounts(executors: Iterable[str] = EXECUTORS) -> Mapping[str, Account]:
             hears={RELMAN: (inbox, *streams.ANSWERS), EVENTS: (f"{streams.EVENT_SUBJECTS}.>",)},
         ),
         **{f"EXECUTOR_{name}": _executor(name) for name in executors},
+        **{f"CLIENT_{name}": _client(name) for name in clients},
     }
+
+
+def _client(name: str) -> Account:
+    user = permissions.named(name)
+    return Account(
+        {user: permissions.client(user)},
+        asks={
+            RELMAN: tuple(as_sent_by(name, subject) for subject in permissions.ASKS),
+            EVENTS: permissions.reads_events(user),
+        },
+        tells=frozenset({RELMAN}),
+        hears={RELMAN: (only_to(name, ">"),), EVENTS: (f"{streams.EVENT_SUBJECTS}.>",)},
+        client=name,
+    )
 
 
 def _executor(name: str) -> Account:

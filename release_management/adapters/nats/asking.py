@@ -13,6 +13,7 @@ from nats.aio.msg import Msg
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import AWAY, Connection, header
 from release_management.adapters.nats.lanes import Asker, Lane, Request
+from release_management.adapters.nats.senders import ASK, from_everybody, sent_by
 
 MAX_ASKING = 1024
 GRACE_SECONDS = 0.5
@@ -58,12 +59,13 @@ def patience(message: Msg) -> float:
 
 
 def asker(message: Msg) -> Asker:
-    """Who sent a request: on which connection, as the server has written into it, where it does."""
+    """Who sent a request, and on which connection, as the server has written into it, where it does."""
+    name, _ = sent_by(message.subject)
     try:
         told = json.loads(header(message, streams.REQUEST_INFO) or "{}")
-        return Asker(connection=f"{told.get('server', '')} {told.get('id', '')}")
+        return Asker(name, f"{told.get('server', '')} {told.get('id', '')}")
     except (ValueError, AttributeError, RecursionError):
-        return Asker()
+        return Asker(name)
 
 
 def _size(message: Msg) -> int:
@@ -102,7 +104,8 @@ class Answering:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 for subject, answer in self._answers.items():
-                    await self._serve(stack, subject, answer, self._lanes[subject])
+                    for each in from_everybody(subject) if subject.startswith(ASK) else (subject,):
+                        await self._serve(stack, each, answer, self._lanes[subject])
                 await self._connection.flush()
                 self.ready.set()
                 await asyncio.Event().wait()

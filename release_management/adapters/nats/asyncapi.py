@@ -455,7 +455,7 @@ def _small() -> dict[str, Json]:
                 "Nats-Msg-Id": {
                     **text,
                     "description": "A second message with the same one, whoever sends it, is dropped for 2 minutes: "
-                    "write `<source> <id>`.",
+                    "write none, or one that nobody can guess.",
                 },
             },
             (),

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from nats.js import api
 from pydantic import JsonValue
 
 from release_management.adapters.nats import streams
@@ -69,10 +68,8 @@ class BusClient:
 
         Raises `BusFullError` where the queue takes no more, and `NotReachableError`.
         """
-        headers = actor_header(wish) | {
-            streams.CONTENT_TYPE: streams.CLOUDEVENT,
-            api.Header.MSG_ID.value: f"{wish.sender} {wish.id}",
-        }
+        # No message id: another client that wrote the same one before would have the server drop this command.
+        headers = actor_header(wish) | {streams.CONTENT_TYPE: streams.CLOUDEVENT}
         if reply_to is not None:
             headers[streams.REPLY_TO] = reply_to
         connection = await self._connected()

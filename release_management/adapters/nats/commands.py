@@ -18,12 +18,22 @@ from release_management.adapters.nats.headers import fault_of
 from release_management.adapters.nats.lanes import Lane
 from release_management.adapters.nats.lines import Line
 from release_management.adapters.nats.parts import part
+from release_management.adapters.nats.senders import sent_by
 from release_management.adapters.nats.submitting import Submitter, busy, encode
 from release_management.domain.words import Value, explain
 from release_management.services.bus import BusError, LineGateway, OlderThanSenderError
 from release_management.services.gateway import BATCH_COMMANDS
 from release_management.services.ports import DeposedError, LogDamagedError, LogUnavailableError
-from release_management.services.wishes import CLIENT, SYSTEM, NotUnderstood, Token, Wish, read_cloudevent
+from release_management.services.wishes import (
+    CLIENT,
+    NAMED,
+    SYSTEM,
+    NotUnderstood,
+    Token,
+    Wish,
+    read_cloudevent,
+    sender_of,
+)
 
 COMMANDS_AT_ONCE = 2 * BATCH_COMMANDS
 READ_AT_ONCE = 16
@@ -152,7 +162,7 @@ class CommandService:
 
     async def _answer_command(self, message: Msg) -> bytes | None:
         try:
-            wish = _read(message, streams.ASK_COMMAND)
+            wish = _read(message, streams.ASK_COMMAND, _origin(message))
         except NotUnderstood as error:
             return await self._answer_letter(message, error)
         return await self._answer_wish(wish)
@@ -189,7 +199,7 @@ class CommandService:
             return _not_understood(
                 'ask with {"sender": "…", "id": "…"}, each of 1 to 200 characters, none of them a control'
             )
-        outcome = await self._gateway.outcome(question.sender, question.id)
+        outcome = await self._gateway.outcome(sender_of(_origin(message), question.sender), question.id)
         return b'{"status":"unknown"}' if outcome is None else encode(outcome)
 
     async def _answer_content(self, message: Msg) -> bytes:
@@ -230,10 +240,17 @@ class CommandService:
         return json.dumps({"replays": [asdict(replay) for replay in replays]}).encode()
 
 
-def _read(message: Msg, prefix: str, origin: str = CLIENT) -> Wish:
+def _origin(message: Msg) -> str:
+    """Which client sent a message."""
+    name, _ = sent_by(message.subject)
+    return f"{NAMED}{name}" if name else CLIENT
+
+
+def _read(message: Msg, prefix: str, origin: str) -> Wish:
     """The wish in a message; the subject's end is its type."""
     _check_headers(message)
-    command = message.subject.removeprefix(f"{prefix}.")
+    _, subject = sent_by(message.subject)
+    command = subject.removeprefix(f"{prefix}.")
     return read_cloudevent(message.data, actor=header(message, streams.ACTOR), expected_type=command, origin=origin)
 
 
@@ -247,7 +264,7 @@ def _read_queued(message: Msg) -> Wish:
         )
     executor = message.subject.removeprefix(f"{streams.REPORT_SUBJECTS}.")
     if executor == message.subject:
-        return _read(message, streams.COMMAND_SUBJECTS)
+        return _read(message, streams.COMMAND_SUBJECTS, _origin(message))
     _check_headers(message)
     return read_cloudevent(message.data, actor=header(message, streams.ACTOR), origin=f"executor:{executor}")
 

@@ -32,12 +32,12 @@ def variable(user: str) -> str:
     return f"RELMAN_NATS_{user.upper().replace('-', '_')}"
 
 
-def configuration(executors: Iterable[str] = EXECUTORS, *, cluster: bool = False) -> str:
-    """The file. `executors`: their names; `cluster`: for servers that replicate the streams."""
-    return "\n".join(_lines(executors, cluster)) + "\n"
+def configuration(executors: Iterable[str] = EXECUTORS, clients: Iterable[str] = (), *, cluster: bool = False) -> str:
+    """The file. `executors`, `clients`: the names of those who have users; `cluster`: the servers replicate."""
+    return "\n".join(_lines(executors, clients, cluster)) + "\n"
 
 
-def _lines(executors: Iterable[str], cluster: bool) -> Iterator[str]:
+def _lines(executors: Iterable[str], clients: Iterable[str], cluster: bool) -> Iterator[str]:
     yield _HEAD + (_CLUSTER_HEAD if cluster else "")
     if cluster:
         yield "server_name: $RELMAN_NATS_SERVER"
@@ -63,7 +63,7 @@ def _lines(executors: Iterable[str], cluster: bool) -> Iterator[str]:
         yield "}"
         yield ""
     yield "accounts {"
-    everybody = accounts(executors)
+    everybody = accounts(executors, clients)
     for name, account in everybody.items():
         yield f"  {json.dumps(name)}: {{"
         yield from _account(account, list(exports(name, everybody)))

@@ -27,6 +27,7 @@ from release_management.adapters.nats.letter_rate import Allowance, Counted
 from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
 from release_management.adapters.nats.meaning import understood
 from release_management.adapters.nats.publishing import publish_patiently
+from release_management.adapters.nats.senders import as_sent_by, sent_by
 from release_management.adapters.nats.settling import IS_A_LETTER
 from release_management.services import measures
 from release_management.services.ports import Keyring
@@ -330,14 +331,16 @@ def _foreign(id: int, message: RawStreamMsg) -> _Letter:
 def _destination(subject: str) -> str:
     """Where a message goes when it is replayed: an asked command is queued, since nobody waits for its answer now."""
     asked = f"{streams.ASK_COMMAND}."
-    if subject.startswith(asked):
-        return f"{streams.COMMAND_SUBJECTS}.{subject.removeprefix(asked)}"
+    name, sent = sent_by(subject)
+    if sent.startswith(asked):
+        return as_sent_by(name, f"{streams.COMMAND_SUBJECTS}.{sent.removeprefix(asked)}")
     return subject
 
 
 def _no_way_back(subject: str) -> str | None:
     """Why a message of this subject is not sent again; None where it can be."""
-    if _destination(subject).startswith(WAYS_BACK):
+    _, sent = sent_by(_destination(subject))
+    if sent.startswith(WAYS_BACK):
         return None
     return f"what came on {subject} is not sent again: who sent it asks again by itself"
 

@@ -12,6 +12,7 @@ from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import AWAY, Connection, header
 from release_management.adapters.nats.dead_letters import DeadLetters
 from release_management.adapters.nats.pulling import Puller
+from release_management.adapters.nats.senders import only_to, sent_by
 from release_management.adapters.nats.settling import BURIED, Ticker, settle
 from release_management.adapters.nats.submitting import OLDER_SECONDS, Submitter, encode
 from release_management.services.bus import BusError, OlderThanSenderError
@@ -154,7 +155,8 @@ class Line:
             return
         if (reply_to := header(message, streams.REPLY_TO)) is not None:
             with contextlib.suppress(*AWAY):
-                await self._connection.publish(reply_to, encode(outcome))
+                name, _ = sent_by(message.subject)
+                await self._connection.publish(only_to(name, reply_to), encode(outcome))
         await settle(self._connection, message)
 
     async def _decide(self, wish: Wish, previous: asyncio.Event) -> Outcome | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import EXECUTOR, inbox_prefix
+from release_management.adapters.nats.senders import from_everybody, only_to
 
 CLIENT = "client"
 RELAY = "relay"
@@ -109,11 +110,17 @@ _GIVES_SYSTEM_COMMANDS = (
     f"{_API}.CONSUMER.INFO.{streams.COMMANDS}.{streams.GATEWAY}",  # an older version looks for reports there
 )
 
+
+def client(user: str) -> Permissions:
+    """What everybody may who is no role of ours."""
+    return Permissions(
+        publish=(*ASKS, *reads_events(user)),
+        subscribe=(_inbox(user), *streams.ANSWERS, f"{streams.EVENT_SUBJECTS}.>"),
+    )
+
+
 USERS: Mapping[str, Permissions] = {
-    CLIENT: Permissions(
-        publish=(*ASKS, *reads_events(CLIENT)),
-        subscribe=(_inbox(CLIENT), *streams.ANSWERS, f"{streams.EVENT_SUBJECTS}.>"),
-    ),
+    CLIENT: client(CLIENT),
     "gateway": Permissions(
         publish=(
             *_ABOUT,
@@ -122,26 +129,27 @@ USERS: Mapping[str, Permissions] = {
             *_consumer(streams.REPORTS, streams.GATEWAY),
             *(f"{_API}.STREAM.MSG.{verb}.{name}" for verb in ("GET", "DELETE") for name in streams.WORK),
             streams.DEAD_LETTER,
-            f"{streams.COMMAND_SUBJECTS}.>",
+            *from_everybody(f"{streams.COMMAND_SUBJECTS}.>"),
             f"{streams.REPORT_SUBJECTS}.*",
             f"{streams.ORDER_SUBJECTS}.*.*",
+            only_to("*", ">"),
             _inbox(CLIENT),
             *streams.ANSWERS,
         ),
         subscribe=(
             _inbox("gateway"),
-            f"{streams.ASK_COMMAND}.>",
-            streams.ASK_OUTCOME,
-            streams.ASK_CONTENT,
-            streams.ASK_DEAD_LETTERS,
-            streams.REPLAY_DEAD_LETTERS,
+            *from_everybody(f"{streams.ASK_COMMAND}.>"),
+            *from_everybody(streams.ASK_OUTCOME),
+            *from_everybody(streams.ASK_CONTENT),
+            *from_everybody(streams.ASK_DEAD_LETTERS),
+            *from_everybody(streams.REPLAY_DEAD_LETTERS),
             f"{streams.SYSTEM_SUBJECTS}.>",
         ),
         responds=True,
     ),
     "projector": Permissions(
         publish=_ABOUT,
-        subscribe=(_inbox("projector"), f"{streams.ASK_QUERY}.>", f"{streams.LOOK_SUBJECTS}.*"),
+        subscribe=(_inbox("projector"), *from_everybody(f"{streams.ASK_QUERY}.>"), f"{streams.LOOK_SUBJECTS}.*"),
         responds=True,
     ),
     "orchestrator": Permissions(
@@ -184,6 +192,15 @@ def executor(name: str) -> Permissions:
     )
 
 
-def users(executors: Iterable[str] = EXECUTORS) -> Mapping[str, Permissions]:
-    """Everybody, with the executors of these names."""
-    return {**USERS, **{f"{EXECUTOR}{name}": executor(name) for name in executors}}
+def named(name: str) -> str:
+    """The user that is a client with a name of its own."""
+    return f"{CLIENT}-{name}"
+
+
+def users(executors: Iterable[str] = EXECUTORS, clients: Iterable[str] = ()) -> Mapping[str, Permissions]:
+    """Everybody, with the executors and the clients of these names."""
+    return {
+        **USERS,
+        **{f"{EXECUTOR}{name}": executor(name) for name in executors},
+        **{named(name): client(named(name)) for name in clients},
+    }

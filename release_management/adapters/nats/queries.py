@@ -15,6 +15,7 @@ from release_management.adapters.nats.asking import Answering
 from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.lanes import Lane
 from release_management.adapters.nats.parts import PART, part
+from release_management.adapters.nats.senders import sent_by
 from release_management.domain.words import Value, explain
 from release_management.services import measures
 from release_management.services.bus import NotAnsweredNow, QueryNotUnderstood
@@ -89,10 +90,11 @@ class QueryService:
         await self._answering.run()
 
     async def _reply(self, message: Msg) -> bytes:
-        name = message.subject.removeprefix(f"{streams.ASK_QUERY}.")
+        client, subject = sent_by(message.subject)
+        name = subject.removeprefix(f"{streams.ASK_QUERY}.")
         try:
             question = Question.model_validate_json(message.data or b"{}")
-            asked = name, json.dumps(question.params, sort_keys=True), question.after
+            asked = client, name, json.dumps(question.params, sort_keys=True), question.after
             if question.offset and (known := self._long.find(asked)) is not None:
                 return part(known, question.offset)
             answer = await self._answer(name, question.params, question.after)

@@ -21,7 +21,7 @@ from release_management.adapters.environment import inherited
 from release_management.adapters.nats import guard
 from release_management.adapters.nats.accounts import accounts, document
 from release_management.adapters.nats.configuration import MAX_PAYLOAD_BYTES, MAX_STORE_BYTES, PING_INTERVAL
-from release_management.adapters.nats.permissions import CLIENT, EXECUTORS
+from release_management.adapters.nats.permissions import CLIENT, EXECUTORS, named
 from release_management.adapters.nats.urls import USERS_FILE, read_url, read_urls
 
 HOST = "127.0.0.1"
@@ -57,8 +57,9 @@ def find_binary() -> Path:
 class NatsServer:
     """A nats-server on 127.0.0.1 with its store under `folder`.
 
-    Every role has a user of its own, and so has every one of the `executors`; clients share one. The clients' URL with
-    its random password stands in `<folder>/nats.url`, the others in `<folder>/nats/users.json`, readable by the owner
+    Every role has a user of its own, and so has every one of the `executors`, and of the `clients` that have names; all
+    other clients share one. Clients that this folder's server had before keep theirs. The others' URL with its random
+    password stands in `<folder>/nats.url`, the others in `<folder>/nats/users.json`, readable by the owner
     only. A later start takes the same port and passwords again where it can, so that everybody finds it again.
     `lock_seconds` is how long a start waits for another server on the same folder to end.
     """
@@ -69,10 +70,11 @@ class NatsServer:
         port: int | None = None,
         *,
         executors: Iterable[str] = EXECUTORS,
+        clients: Iterable[str] = (),
         lock_seconds: float = 5.0,
     ) -> None:
-        self._accounts = accounts(executors)
         self._folder = folder.resolve()
+        self._accounts = accounts(executors, sorted({*clients, *self._known_clients()}))
         self._room = self._folder / "nats"
         self._fixed_port = port
         self._lock_seconds = lock_seconds
@@ -93,6 +95,10 @@ class NatsServer:
         if not self._found:
             raise NatsServerError("the nats-server was not started")
         return self._found
+
+    def _known_clients(self) -> set[str]:
+        beginning = named("")
+        return {user.removeprefix(beginning) for user in read_urls(self._folder) if user.startswith(beginning)}
 
     @property
     def pid(self) -> int | None:

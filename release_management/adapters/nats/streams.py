@@ -12,6 +12,7 @@ from nats.js.errors import BadRequestError, NotFoundError
 
 from release_management.adapters.nats.connection import AWAY
 from release_management.adapters.nats.meaning import understood
+from release_management.adapters.nats.senders import from_everybody
 from release_management.services.bus import BusAwayError, BusError, BusUnfitError
 
 COMMANDS = "RELMAN_COMMANDS"
@@ -80,7 +81,7 @@ def configurations(replicas: int = 1) -> tuple[StreamConfig, ...]:
         StreamConfig(
             name=COMMANDS,
             description="Commands of callers that do not wait",
-            subjects=[f"{COMMAND_SUBJECTS}.>"],
+            subjects=[*from_everybody(f"{COMMAND_SUBJECTS}.>")],
             retention=RetentionPolicy.WORK_QUEUE,
             discard=DiscardPolicy.NEW,
             max_msgs=50_000,

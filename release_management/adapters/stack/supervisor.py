@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,11 +86,11 @@ class Supervisor:
     Raises `FolderBusyError` where another one holds the folder.
     """
 
-    def __init__(self, home: Home, parts: Mapping[str, Part] = TOGETHER) -> None:
+    def __init__(self, home: Home, parts: Mapping[str, Part] = TOGETHER, clients: Iterable[str] = ()) -> None:
         self._home = home
         self._parts = parts
         self._lock = FolderLock(home.folder)
-        self._server = NatsServer(home.folder)
+        self._server = NatsServer(home.folder, clients=clients)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._begins: dict[str, int] = {}
         self._deaths: dict[str, list[float]] = {name: [] for name in parts}

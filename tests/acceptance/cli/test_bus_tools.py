@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import nats
 
@@ -24,9 +25,26 @@ def test_a_configuration_has_a_user_and_a_variable_for_everybody(relman: Types) 
     assert "RELMAN_NATS_EXECUTOR_FAR" in told["variables"]
 
 
-def test_an_executor_of_an_impossible_name_is_a_usage_error(relman: Types) -> None:
+def test_an_executor_or_a_client_of_an_impossible_name_is_a_usage_error(relman: Types) -> None:
     for name in ("Edge", "a b", "edge/", "edge/staging", "x.>", ""):
-        assert relman("nats-config", "--executor", name).code == 2
+        for option in ("--executor", "--client"):
+            assert relman("nats-config", option, name).code == 2
+
+
+def test_a_client_with_a_name_has_a_user_and_an_account(relman: Types) -> None:
+    told = relman("nats-config", "--client", "ci", "--json").json
+    assert "RELMAN_NATS_CLIENT_CI" in told["variables"]
+    for line in ('"CLIENT_ci": {', 'user: "client-ci"', '"subject": "relman.from.ci.ask.command.>"'):
+        assert line in told["configuration"]
+
+
+async def _ask(url: str, command: str, data: dict[str, Any]) -> dict[str, Any]:
+    event = {"specversion": "1.0", "id": "1", "source": "build", "type": command, "data": data}
+    client = await nats.connect(url)
+    reply = await client.request(f"relman.ask.command.{command}", json.dumps(event).encode(), timeout=10)
+    await client.close()
+    answer: dict[str, Any] = json.loads(reply.data)
+    return answer
 
 
 def test_everything_on_the_bus_is_described(relman: Types) -> None:
@@ -41,7 +59,10 @@ async def _publish(url: str, payload: bytes) -> None:
 
 
 def test_dead_letters_are_shown_and_replayed(desk: Desk) -> None:
-    desk.done("up", "--detach")
+    desk.done("up", "--detach", "--client", "ci")
+    as_ci = json.loads((desk.data / "nats" / "users.json").read_text())["client-ci"]
+    made = asyncio.run(_ask(as_ci, "release.create", {"version": "7.0.0", "components": [{"name": "web"}]}))
+    assert (made["status"], made["sender"]) == ("accepted", "client:ci:build")
     assert desk.done("dead-letters", "replay", "--all").out == "there is no dead letter\n"
     for number, payload in enumerate((b"no command\x1b[31m", b"{}"), 1):
         asyncio.run(_publish((desk.data / "nats.url").read_text().strip(), payload))

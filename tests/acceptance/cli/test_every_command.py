@@ -111,6 +111,7 @@ def test_the_environment_names_the_folder(relman: Types, monkeypatch: pytest.Mon
         ("env", "list", "--as", "two\nlines"),
         ("env", "list", "--data", ""),
         ("up", "--data", "nats://127.0.0.1:1"),
+        ("up", "--client", "Team A"),
         ("audit", "log", "--limit", "0"),
     ],
 )

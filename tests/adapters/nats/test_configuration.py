@@ -23,9 +23,11 @@ from release_management.adapters.nats.server import find_binary
 from release_management.services.bus import BusAwayError
 from tests.adapters.nats.fakes import FakeGateway, FakeKeyring, running, wish
 
+CLIENTS = ["ci", "mobile-team"]
+
 
 def environment(executors: list[str]) -> dict[str, str]:
-    passwords = {variable(user): f"secret-of-{user}" for user in (*users(executors), "route")}
+    passwords = {variable(user): f"secret-of-{user}" for user in (*users(executors, CLIENTS), "route")}
     routes = "[nats://route:secret-of-route@127.0.0.1:1]"
     return {**os.environ, **passwords, "RELMAN_NATS_SERVER": "one", "RELMAN_NATS_ROUTES": routes}
 
@@ -34,7 +36,7 @@ def environment(executors: list[str]) -> dict[str, str]:
 @pytest.mark.parametrize("executors", [["command", "local"], ["edge", "far-away"]])
 def test_the_server_takes_it(tmp_path: Path, cluster: bool, executors: list[str]) -> None:
     file = tmp_path / "nats-server.conf"
-    file.write_text(configuration(executors, cluster=cluster))
+    file.write_text(configuration(executors, CLIENTS, cluster=cluster))
     told = environment(executors)
 
     check = subprocess.run([find_binary(), "-t", "-c", file], env=told, capture_output=True, text=True, check=False)
@@ -51,7 +53,9 @@ def test_the_server_takes_it(tmp_path: Path, cluster: bool, executors: list[str]
 @contextlib.contextmanager
 def running_server(tmp_path: Path) -> Iterator[int]:
     file = tmp_path / "nats-server.conf"
-    file.write_text(configuration().replace('"/data"', f'"{tmp_path}"').replace("127.0.0.1:8222", "127.0.0.1:-1"))
+    file.write_text(
+        configuration(clients=CLIENTS).replace('"/data"', f'"{tmp_path}"').replace("127.0.0.1:8222", "127.0.0.1:-1")
+    )
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     command = [str(find_binary()), "-c", str(file), "-a", "127.0.0.1", "-p", str(port), "-l", str(tmp_path / "log")]
@@ -76,6 +80,8 @@ async def test_a_server_that_is_configured_so_serves_and_guards(tmp_path: Path) 
         commands = CommandService(gateway, FakeGateway(), DeadLetters(gateway, FakeKeyring()))
         async with running(commands.run(), commands.ready), BusClient(url.format("client")) as client:
             assert (await client.ask(wish())).status == "accepted"
+            async with BusClient(url.format("client-mobile-team")) as named:
+                assert (await named.ask(wish())).sender == "client:mobile-team:ci"
         await gateway.close()
         with pytest.raises(BusAwayError):
             await connect(url.format("client").replace("secret", "wrong"), "test", timeout=0.3)

@@ -21,7 +21,7 @@ BATCH = 200
 BATCH_BYTES = 1 << 20
 REPORT_SECONDS = 1.0
 AGAIN_SECONDS = 0.2
-NICENESS = 19
+NICENESS = 3
 OURS = (b"a fault of ours", b"failed; the log", b"the gateway failed", b"an error of ours")
 """What an answer holds that owns up to a fault."""
 HONEST = b"honest"

@@ -7,12 +7,15 @@ from pathlib import Path
 
 from chaos.hostile.attacked import Attacked, NotStarted
 from chaos.hostile.attacker import Order, Sent
+from chaos.hostile.damage import tried
 from chaos.hostile.fire import Told, fire
 from chaos.hostile.honest import Honest
 from chaos.hostile.judge import STRICT, Limits, Phase, faults
 from chaos.hostile.watch import Watch
 
 CALM_SECONDS = 15.0
+DAMAGES = 12
+"""So many files are damaged, one after the other."""
 LINES_A_MESSAGE = 1 / 400
 FILES_A_MESSAGE = 1 / 1_000
 MESSAGES_A_SECOND = 500
@@ -42,6 +45,7 @@ class Run:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        self._on_files = store is None
         self._attacked = Attacked(folder, store)
         self._honest = Honest(lambda: self._attacked.url, folder / "world")
         self._calm = calm
@@ -50,7 +54,7 @@ class Run:
         self.result = Result()
 
     def whole(self, order: Order) -> Result:
-        """Calm, the order, calm again, a clean restart and one after kill -9: what of it was not as it should be."""
+        """Calm, the order, calm again, a clean restart, one after kill -9, and damaged files; and the verdict."""
 
         def play() -> None:
             self._phase("calm", self._rest)
@@ -60,11 +64,15 @@ class Run:
             self._phase("after a restart", self._rest)
             self._restart(self._attacked.kill)
             self._phase("after kill -9", self._rest)
+            if self._on_files:
+                self._told("damaged files")
+                self._restart(self._attacked.stop, again=False)
+                self.result.faults += tried(self._attacked.data, order.seed, DAMAGES)
 
         return self._judged(play)
 
     def brief(self, order: Order) -> Result:
-        """Calm, the order, and a clean restart."""
+        """Calm, the order, and a clean restart; and the verdict."""
 
         def play() -> None:
             self._phase("calm", self._rest)
@@ -118,7 +126,8 @@ class Run:
         self.result.sent, self.result.typed = fired.sent, fired.typed
         self.result.faults += fired.faults
 
-    def _restart(self, end: Callable[[], int | None]) -> None:
+    def _restart(self, end: Callable[[], int | None], *, again: bool = True) -> None:
         if code := end():
             self.result.faults.append(f"relman up was told to stop and ended with code {code}")
-        self._attacked.start()
+        if again:
+            self._attacked.start()

@@ -26,7 +26,7 @@ CODES = frozenset({0, REFUSED, USAGE, UNREACHABLE, TIMED_OUT, INTERRUPTED, PIPE_
 """The exit codes that there are."""
 SLOW_SECONDS = 25.0
 HANGS_SECONDS = 120
-NICENESS = 19
+NICENESS = 3
 PRINTED = frozenset("\n\t")
 BIDIRECTIONAL = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)))
 

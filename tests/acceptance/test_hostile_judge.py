@@ -12,7 +12,19 @@ from typing import Any
 
 import pytest
 
-from chaos.hostile import arguments, commands, headers, jetstream, logs, mail, manifests, questions, subjects, typist
+from chaos.hostile import (
+    arguments,
+    commands,
+    damage,
+    headers,
+    jetstream,
+    logs,
+    mail,
+    manifests,
+    questions,
+    subjects,
+    typist,
+)
 from chaos.hostile.attacker import Sent, read, written
 from chaos.hostile.command import main, options, ordered
 from chaos.hostile.honest import APPLICATION, ENVIRONMENT, Heard
@@ -329,6 +341,39 @@ def test_logs_are_read_on_and_from_the_beginning_where_they_were_emptied(tmp_pat
 )
 def test_what_a_command_line_should_not_do_is_found(answer: typist.Typed, said: list[str]) -> None:
     assert list(typist.wrong(answer)) == said
+
+
+@pytest.mark.parametrize(
+    ("ready", "said", "found"),
+    [
+        (True, "relman is up", []),
+        (False, "relman: log.db is damaged", []),
+        (False, " \n", ["it gave up and said nothing"]),
+        (False, "Traceback …\nValueError: x", ["it printed a traceback: ValueError: x"]),
+        (None, "waiting", ["it neither serves nor gives up within 60 s: 'waiting'"]),
+    ],
+)
+def test_a_start_on_damaged_files_must_serve_or_say_what_is_wrong(
+    ready: bool | None, said: str, found: list[str]
+) -> None:
+    assert list(damage.judged(ready, said)) == found
+
+
+def test_each_file_that_is_the_truth_is_damaged_in_each_way_and_others_at_random() -> None:
+    planned = list(damage.damages(SEED, 20))
+    assert len(planned) == 20
+    assert planned == list(damage.damages(SEED, 20))
+    for name in damage.TRUTH:
+        assert {how for file, how in planned if file == name} == {damage.emptied, damage.torn, damage.scribbled}
+    assert {file for file, _ in planned} > set(damage.TRUTH)
+
+
+@pytest.mark.parametrize("how", damage.DAMAGES)
+def test_a_damaged_file_is_another_one(how: damage.Damage, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"content" * 100)
+    how(file, random.Random(1))
+    assert file.is_dir() or file.read_bytes() != b"content" * 100
 
 
 def test_help_says_what_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 import json
 import select
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -104,10 +105,11 @@ class Wire:
             self._read()
 
     def listen(self, seconds: float) -> None:
-        """Read what comes until nothing has come for so long. Raises `HungUp`."""
-        self._socket.settimeout(seconds)
+        """Read what comes, for so long. Raises `HungUp`."""
+        give_up = time.monotonic() + seconds
         try:
-            while True:
+            while (left := give_up - time.monotonic()) > 0:
+                self._socket.settimeout(left)
                 self._read()
         except TimeoutError:
             pass

@@ -56,7 +56,8 @@ class Attacked:
                 preexec_fn=die_with_us,
             )
         assert self._up.stdout is not None
-        if not self._up.stdout.readline():
+        said = self._up.stdout.readline()
+        if not said or "pid" not in json.loads(said):
             raise NotStarted(f"relman up did not start: {(self.folder / 'up.log').read_text()[-2000:]}")
 
     def stop(self) -> int:

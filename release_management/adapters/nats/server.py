@@ -28,6 +28,8 @@ HOST = "127.0.0.1"
 LOG_BYTES = 10 * 1024**2
 START_SECONDS = 10.0
 STOP_SECONDS = 10.0
+LEAVING_SECONDS = 30.0
+"""So long the server of an installation that was killed may take to end: with many consumers it has much to write."""
 LOOK_SECONDS = 2.0
 LONGEST_LOOK_SECONDS = 30.0
 ROOM_BYTES = 4 * 1024**2
@@ -71,7 +73,7 @@ class NatsServer:
         *,
         executors: Iterable[str] = EXECUTORS,
         clients: Iterable[str] = (),
-        lock_seconds: float = 5.0,
+        lock_seconds: float = LEAVING_SECONDS,
     ) -> None:
         self._folder = folder.resolve()
         self._accounts = accounts(executors, sorted({*clients, *self._known_clients()}))

@@ -40,7 +40,7 @@ class Attacked:
 
     def start(self) -> None:
         """Start it, and wait until it is ready. Raises `NotStarted`."""
-        words = ["up", "--json", *(["--store", self._store] if self._store is not None else [])]
+        words = ["up", *(["--store", self._store] if self._store is not None else [])]
         variables = {name: value for name, value in os.environ.items() if not name.startswith("RELMAN_")}
         self._seen.clear()
         with (self.folder / "up.log").open("ab") as log:
@@ -56,8 +56,7 @@ class Attacked:
                 preexec_fn=die_with_us,
             )
         assert self._up.stdout is not None
-        said = self._up.stdout.readline()
-        if not said or "pid" not in json.loads(said):
+        if "is up" not in self._up.stdout.readline():
             raise NotStarted(f"relman up did not start: {(self.folder / 'up.log').read_text()[-2000:]}")
 
     def stop(self) -> int:

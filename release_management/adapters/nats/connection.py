@@ -185,6 +185,7 @@ async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Conn
     known = urlsplit(servers[0])
     user = unquote(known.username) if known.username is not None else None
     last_trouble = "no answer"
+    told: set[str] = set()
     denied = False
 
     async def lost() -> None:
@@ -194,6 +195,7 @@ async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Conn
     async def found() -> None:
         nonlocal last_trouble
         last_trouble = "no answer"
+        told.clear()
         _log.info("bus reconnected", name=name)
         for call in list(connection.found):
             call()
@@ -202,7 +204,9 @@ async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Conn
         nonlocal last_trouble, denied
         trouble = str(error) or type(error).__name__
         denied = denied or "authorization violation" in trouble.lower()  # it may be followed by a reset
-        if trouble != last_trouble:  # a lost connection is tried several times a second
+        kind = trouble.partition('"')[0]  # what stands in quotes is a subject, which others may choose
+        if kind not in told:  # a lost connection is tried several times a second
+            told.add(kind)
             _log.warning("bus trouble", name=name, error=f"{type(error).__name__}: {error}")
         last_trouble = trouble
 

@@ -12,6 +12,7 @@ import pytest
 from nats.aio.msg import Msg
 from nats.js import api
 from nats.js.errors import APIError
+from structlog.testing import capture_logs
 
 from release_management.adapters.nats import server as server_module
 from release_management.adapters.nats import streams
@@ -241,3 +242,17 @@ async def test_ensuring_the_streams_twice_changes_nothing_and_repairs_what_drift
         config = (await js.stream_info(streams.COMMANDS)).config
         assert config.max_msgs == commands.max_msgs
         assert config.discard == api.DiscardPolicy.NEW
+
+
+async def test_what_the_server_refuses_is_said_once_whichever_subject_it_was(server: NatsServer) -> None:
+    connection = await connect(server.urls["projector"], "test")
+    try:
+        with capture_logs() as logs:
+            for number in range(20):
+                await connection.publish(f"_R_.somebody.{number}", b"")
+            await connection.flush()
+    finally:
+        await connection.close()
+
+    assert [line["event"] for line in logs] == ["bus trouble"]
+    assert "_r_.somebody.0" in logs[0]["error"].lower()

@@ -78,14 +78,15 @@ def _of(folder: Path, role: str | None) -> Iterator[dict[str, Any]]:
 
     for note in sorted((folder / "run").glob("*.json")):
         try:
-            told = json.loads(note.read_text())
+            told = json.loads(note.read_bytes())
             if told["host"] != socket.gethostname():
                 continue
             alive = psutil.pid_exists(told["pid"])
-        except (OSError, ValueError, KeyError, TypeError):
+            name, address = told["role"], told["address"]
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
-        if alive and (role in (None, told["role"]) or (told["role"] == "road" and role in IN_THE_ROAD)):
-            yield _ask(told["address"], told)
+        if alive and (role in (None, name) or (name == "road" and role in IN_THE_ROAD)):
+            yield _ask(address, told)
         elif not alive:
             note.unlink(missing_ok=True)
 

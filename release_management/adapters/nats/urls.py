@@ -2,16 +2,18 @@
 
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 USERS_FILE = "users.json"
 
 
 def read_url(folder: Path) -> str | None:
-    """The URL for clients that the server of this folder wrote last; None where there was none."""
+    """The URL for clients that the server of this folder wrote last; None where there was none, or it is no URL."""
     try:
-        return (folder / "nats.url").read_text().strip() or None
-    except FileNotFoundError:
+        url = (folder / "nats.url").read_text().strip()
+    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
         return None
+    return url if _is_url(url) else None
 
 
 def credentials(folder: Path, user: str) -> str | None:
@@ -20,9 +22,18 @@ def credentials(folder: Path, user: str) -> str | None:
 
 
 def read_urls(folder: Path) -> dict[str, str]:
-    """The URL of every user that the server of this folder had last."""
+    """The URL of every user that the server of this folder had last; those that are none, by now, are left out."""
     try:
-        urls: dict[str, str] = json.loads((folder / "nats" / USERS_FILE).read_text())
-    except (FileNotFoundError, ValueError):
+        noted = json.loads((folder / "nats" / USERS_FILE).read_bytes())
+    except (FileNotFoundError, IsADirectoryError, ValueError, RecursionError):
         return {}
-    return urls
+    if not isinstance(noted, dict):
+        return {}
+    return {user: url for user, url in noted.items() if isinstance(url, str) and _is_url(url)}
+
+
+def _is_url(text: str) -> bool:
+    try:
+        return text.isprintable() and urlsplit(text.split(",")[0]).port is not None
+    except ValueError:
+        return False

@@ -63,12 +63,12 @@ APART = {
 def running_parts(home: Home) -> list[tuple[str, psutil.Process]]:
     """The parts of the `relman up` of a folder, or of the one before, that still run, by name."""
     try:
-        noted: Any = json.loads(home.children.read_text())
-    except (FileNotFoundError, ValueError):
+        noted: Any = json.loads(home.children.read_bytes())
+    except (FileNotFoundError, ValueError, RecursionError):
         return []
     running = []
     for child in noted if isinstance(noted, list) else ():
-        with contextlib.suppress(psutil.NoSuchProcess, KeyError, TypeError, ValueError):
+        with contextlib.suppress(psutil.NoSuchProcess, KeyError, TypeError, ValueError, OverflowError):
             process = psutil.Process(child["pid"])
             is_it = abs(process.create_time() - child["started"]) < 0.1
             if is_it and process.status() != psutil.STATUS_ZOMBIE:

@@ -119,6 +119,18 @@ def harmless(text: str) -> bool:
     return visible(text) == text
 
 
+@pytest.mark.parametrize(
+    "note", ["0", "[" * 100_000, "{}", '{"host": "HOST", "pid": 1e30}', '{"host": "HOST", "pid": 9}']
+)
+def test_a_note_of_a_role_that_is_none_is_passed_over(note: str, relman: Types, tmp_path: Path) -> None:
+    for number in (10**30, os.getpid()):
+        file = tmp_path / ".relman" / "run" / f"{number}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(note.replace("HOST", socket.gethostname()).replace("1e30", str(number)))
+
+    assert relman("health").code == UNREACHABLE
+
+
 def test_down_ends_everything_though_the_road_is_paused_or_was_killed(desk: Desk) -> None:
     desk.init()
     desk.done("up", "--detach")

@@ -136,12 +136,20 @@ class BusClient:
         """Every published record with a position above `after`, in order, each once, for ever.
 
         Goes on after a lost connection. Records that have aged out of the stream are passed over; the log has them.
-        What is no record of ours is passed over as well, with a warning.
+        What is no record of ours is passed over as well, with a warning. Raises `NotReachableError` where the bus has
+        closed the connection for good and takes no other.
         """
-        async with contextlib.aclosing(follow(await self._connected(), after)) as messages:
-            async for position, message in messages:
-                if (record := recorded(message, position)) is not None:
-                    yield record
+        position = after
+        while True:  # a connection that the bus has closed for good is followed by another one
+            connection = await self._connected()
+            try:
+                async with contextlib.aclosing(follow(connection, position)) as messages:
+                    async for position, message in messages:
+                        if (record := recorded(message, position)) is not None:
+                            yield record
+            except BusAwayError:
+                if not connection.is_closed:
+                    raise
 
     async def connect(self) -> None:
         """Connect now rather than at the first use. Raises `NotReachableError`."""

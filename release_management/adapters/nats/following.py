@@ -10,7 +10,7 @@ from nats.js import api
 
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import AWAY, Connection, Interrupted, header
-from release_management.services.bus import BusError
+from release_management.services.bus import BusAwayError, BusError
 
 AT_ONCE = 256
 AT_ONCE_BYTES = 4 * streams.MEBIBYTE
@@ -28,7 +28,8 @@ _log = structlog.get_logger(__name__)
 async def follow(connection: Connection, after: int) -> AsyncGenerator[tuple[int, Msg], None]:
     """Every message of the stream of events above `after`, with its number: in order, each once, for ever.
 
-    Goes on after a lost connection. What has aged out of the stream is passed over.
+    Goes on after a lost connection. What has aged out of the stream is passed over. Raises `BusAwayError` where the
+    connection is closed for good.
     """
     news = asyncio.Event()
 
@@ -47,6 +48,8 @@ async def follow(connection: Connection, after: int) -> AsyncGenerator[tuple[int
                     async for position, message in batch:
                         yield position, message
             except (BusError, *AWAY) as error:
+                if connection.is_closed:
+                    raise BusAwayError("the bus has closed our connection for good") from error
                 _log.info("cannot read the events", after=position, error=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(RETRY_SECONDS)
                 continue

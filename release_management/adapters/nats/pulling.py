@@ -13,6 +13,7 @@ from nats.js.errors import NotFoundError
 from release_management.adapters.nats.connection import AWAY, Connection, header
 from release_management.adapters.nats.meaning import understood
 from release_management.adapters.nats.publishing import STORED_SECONDS
+from release_management.services.bus import BusAwayError
 
 PULL_SECONDS = 5.0
 RETRY_SECONDS = 0.2
@@ -57,7 +58,10 @@ class Puller:
         """Set once it could pull."""
 
     async def messages(self) -> AsyncGenerator[Msg, None]:
-        """Every message, for ever. Close the iterator (`contextlib.aclosing`) when done."""
+        """Every message, for ever. Close the iterator (`contextlib.aclosing`) when done.
+
+        Raises `BusAwayError` where the connection is closed for good.
+        """
         subscription = None
         self._connection.found.add(self._wake)
         owed = 0
@@ -78,6 +82,8 @@ class Puller:
                         owed, expires = await self._ask(self._consumer), time.monotonic() + PULL_SECONDS + 0.5
                         self.trouble = None
                 except AWAY as error:
+                    if self._connection.is_closed:
+                        raise BusAwayError("the bus has closed our connection for good") from error
                     _log.info("cannot pull", stream=self._stream, error=f"{type(error).__name__}: {error}")
                     self.trouble = f"nothing can be taken from {self._stream}: {understood(error)}"
                     await self._pause()

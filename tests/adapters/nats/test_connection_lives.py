@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import inspect
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import ProtocolError
 
 from release_management.adapters.home import Home
 from release_management.adapters.nats import connection as module
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.connection import Connection
+from release_management.adapters.nats.commands import CommandService
+from release_management.adapters.nats.connection import Connection, connect
+from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.protocol import Parser
 from release_management.adapters.nats.server import NatsServer
 from release_management.adapters.roles.bus import on_bus
 from release_management.adapters.roles.health import Health
-from tests.adapters.nats.fakes import connected, serving, wish
+from release_management.adapters.roles.passing import causes
+from tests.adapters.nats.fakes import connected, record, serving, wish
 
 SOON = 3.0  # a silent connection is noticed after 15 s, by its pings
 
@@ -210,3 +216,39 @@ async def test_the_health_says_that_a_connection_was_disturbed_though_it_is_ther
                 await asyncio.sleep(0.01)
         assert warnings[0]["part"] == "bus gateway"
         assert "_read_loop ended" in warnings[0]["says"]
+
+
+async def test_who_follows_the_events_goes_on_when_the_bus_has_closed_the_connection_for_good(
+    server: NatsServer,
+) -> None:
+    async with connected(server) as bus, BusClient(server.url) as client, asyncio.timeout(10):
+        stream = NatsEventStream(bus.events, "store")
+        await stream.publish([record(1)])
+        async with contextlib.aclosing(client.events()) as events:
+            assert (await anext(events)).position == 1
+            assert client._connection is not None
+            await client._connection._process_err("'maximum connections exceeded'")
+            await stream.publish([record(2)])
+            assert (await anext(events)).position == 2
+
+
+async def test_who_takes_messages_ends_loudly_when_the_bus_has_closed_the_connection_for_good(
+    server: NatsServer,
+) -> None:
+    async with connected(server) as bus, asyncio.timeout(10):
+        connection = await connect(server.urls["tests"], "test")
+        service = CommandService(connection, bus.gateway, bus.dead_letters)
+        serving_ = asyncio.create_task(service.run())
+        await service.ready.wait()
+        await connection.close()
+        with pytest.raises(ExceptionGroup) as ended:
+            await serving_
+        assert {str(each) for each in causes(ended.value)} == {"the bus has closed our connection for good"}
+
+
+def test_nats_py_still_has_what_the_connection_stands_in_for() -> None:
+    private = [name for name in vars(Connection) if name.startswith("_") and name in vars(Client)]
+    assert {"_process_headers", "_build_message", "_process_msg", "_process_connect_init"} <= set(private)
+    for name in ("_process_headers", "_build_message", "_process_msg", "_process_connect_init", "_attempt_reconnect"):
+        ours, theirs = getattr(Connection, name), getattr(Client, name)
+        assert list(inspect.signature(ours).parameters) == list(inspect.signature(theirs).parameters)

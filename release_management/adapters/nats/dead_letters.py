@@ -141,7 +141,9 @@ class DeadLetters:
             letter = json.dumps(about | {"sealed": sealed}).encode()
             if fits(letter, self._connection.max_payload):
                 break
-        await _keep(self._connection, streams.DEAD_LETTER, letter, about)
+        # With a key, for who knows the id of a letter that is to come could have it dropped.
+        known = self._keyring.fingerprint(f"{origin} {content['sha256']}".encode()).hex() if origin else None
+        await _keep(self._connection, streams.DEAD_LETTER, letter, about, known)
 
     async def _keep_count(self, subject: str, size: int, content: dict[str, Any]) -> int:
         sealed = await asyncio.to_thread(self._keyring.seal, KEY, json.dumps(content))
@@ -286,15 +288,17 @@ async def bury_order(connection: Connection, executor: str, message: Msg, reason
         letter = json.dumps(about | {"open": content}).encode()
         if fits(letter, connection.max_payload):
             break
-    await _keep(connection, f"{streams.DEAD_ORDERS}.{executor}", letter, about)
+    await _keep(connection, f"{streams.DEAD_ORDERS}.{executor}", letter, about, f"{executor} {origin}")
 
 
-async def _keep(connection: Connection, subject: str, letter: bytes, about: dict[str, Any]) -> None:
-    origin = about.get("origin")
-    identity = secrets.token_hex(16) if origin is None else f"{subject} {origin}"
-    await publish_patiently(connection, subject, letter, {api.Header.MSG_ID.value: identity}, KEEP_SECONDS)
+async def _keep(connection: Connection, subject: str, letter: bytes, about: dict[str, Any], known: str | None) -> None:
+    """`known` is the same for the same letter, however often it is kept; None: it is kept once only."""
+    headers = {api.Header.MSG_ID.value: known or secrets.token_hex(16)}
+    await publish_patiently(connection, subject, letter, headers, KEEP_SECONDS)
     measures.DEAD_LETTERS.inc()
-    _log.warning("dead letter", subject=cut(about["subject"], SHOWN_SUBJECT), size=about["size"], origin=origin)
+    _log.warning(
+        "dead letter", subject=cut(about["subject"], SHOWN_SUBJECT), size=about["size"], origin=about.get("origin")
+    )
 
 
 def _read(id: int, body: dict[str, Any], content: dict[str, Any], obstacle: str | None) -> _Letter:

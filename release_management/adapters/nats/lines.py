@@ -207,8 +207,8 @@ class Line:
             async with asyncio.timeout(KEEP_SECONDS):
                 kept = await self._keep(message, reason, origin, sequence)
         except TimeoutError:
-            reason = self._unburied.setdefault(sequence, "the bus does not answer")
-            _log.error("dead letter not kept; its message is set aside", origin=origin, reason=reason)
+            self._unburied.setdefault(sequence, "the bus does not answer")
+            _log.info("dead letter not kept; its message is set aside", origin=origin)
             await self._come_again(message, ASIDE_SECONDS)
             return
         self._unburied.pop(sequence, None)
@@ -220,8 +220,9 @@ class Line:
             try:
                 return await self._dead_letters.store(message.subject, message.data, message.headers, reason, origin)
             except BusError as error:
+                if str(error) not in self._unburied.values():  # one line for one trouble, not for each try
+                    _log.warning("dead letter not kept yet", subject=message.subject[:200], reason=str(error))
                 self._unburied[sequence] = str(error)
-                _log.warning("dead letter not kept yet", subject=message.subject[:200], reason=str(error))
                 await asyncio.sleep(self._retry_seconds)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from release_management.adapters.nats import letter_rate, streams
 from release_management.adapters.nats.client import BusClient
+from release_management.adapters.nats.connection import connect
 from release_management.adapters.nats.letter_content import MAX_HEADERS, MAX_REASON, ONLY_DIGEST, contents, fits
 from release_management.adapters.nats.letter_rate import Allowance
 from release_management.adapters.nats.publishing import publish
@@ -168,3 +169,22 @@ def test_an_allowance_is_used_up_by_number_and_by_bytes_and_fills_with_the_time(
     assert not allowance.take(letter_rate.LETTER_BYTES + 1)
     assert allowance.take(letter_rate.LETTER_BYTES)
     assert not allowance.take(1)
+
+
+async def test_who_takes_the_ids_of_letters_beforehand_has_none_dropped(server: NatsServer) -> None:
+    async with serving(server) as bus:
+        executor = await connect(server.urls["executor-local"], "test")
+        for number in range(1, 4):
+            for id in (f"relman.dead.letter RELMAN_COMMANDS:{number}", f"RELMAN_COMMANDS:{number}"):
+                await publish(executor, "relman.dead.orders.local", b"{}", {"Nats-Msg-Id": id})
+        await publish(bus.connection, QUEUE, b"garbage", {})
+        found = await letters_of(bus, 7)
+        assert [letter.excerpt for letter in found].count("garbage") == 1
+        await executor.close()
+
+
+async def test_the_same_letter_is_kept_once_and_another_of_the_same_number_too(server: NatsServer) -> None:
+    async with connected(server) as bus:
+        for payload in (b"one", b"one", b"two"):
+            await bus.dead_letters.store(QUEUE, payload, None, "no", "RELMAN_COMMANDS:1")
+        assert [letter.excerpt for letter in await bus.dead_letters.newest()] == ["two", "one"]

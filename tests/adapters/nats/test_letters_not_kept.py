@@ -34,22 +34,22 @@ class FullOfLetters:
 
 
 def service(bus: Bus, letters: FullOfLetters) -> CommandService:
-    return CommandService(bus.connection, bus.gateway, letters, retry_seconds=0.01)  # type: ignore[arg-type]  # so far
+    return CommandService(bus.connection, bus.gateway, letters, retry_seconds=0.05)  # type: ignore[arg-type]  # so far
 
 
 async def test_more_letters_than_places_that_cannot_be_kept_stop_no_command_and_are_kept_once_there_is_room(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "KEEP_SECONDS", 0.05)
-    monkeypatch.setattr(module, "ASIDE_SECONDS", 0.5)
-    count = WINDOW + 20
+    monkeypatch.setattr(module, "ASIDE_SECONDS", 0.2)
+    count = WINDOW + 4
     async with connected(server) as bus, BusClient(server.url) as client:
         for _ in range(count):
             await publish(bus.connection, "relman.commands.release.create", b"garbage", {})
         await client.send(wish("honest"))
         letters = FullOfLetters(bus)
         serving = service(bus, letters)
-        async with running(serving.run(), serving.ready), asyncio.timeout(20):
+        async with running(serving.run(), serving.ready), asyncio.timeout(14):
             assert await bus.gateway.calls.get() == "honest"
             while f"dead letters that wait to be kept: {count}; busy: " not in (serving.trouble or ""):
                 await asyncio.sleep(0.01)

@@ -11,9 +11,9 @@ from nats.aio.msg import Msg
 from pydantic import Field, JsonValue, ValidationError
 
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.asking import Answering
+from release_management.adapters.nats.asking import Answering, asker
 from release_management.adapters.nats.connection import Connection
-from release_management.adapters.nats.lanes import Lane
+from release_management.adapters.nats.lanes import Asker, Lane
 from release_management.adapters.nats.parts import PART, part
 from release_management.adapters.nats.senders import sent_by
 from release_management.domain.words import Value, explain
@@ -23,7 +23,8 @@ from release_management.services.bus import NotAnsweredNow, QueryNotUnderstood
 GROUP = "projectors"
 AT_ONCE = 32
 KEPT_SECONDS = 10.0
-MOST_KEPT = 32
+MOST_KEPT = 64
+MOST_KEPT_EACH = 4
 
 _log = structlog.get_logger(__name__)
 
@@ -44,18 +45,21 @@ class LongAnswers:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._kept: dict[Hashable, tuple[float, str]] = {}
+        self._kept: dict[tuple[Asker, Hashable], tuple[float, str]] = {}
 
-    def keep(self, asked: Hashable, text: str) -> None:
-        """Keep an answer for as long as its parts may be read."""
-        now = self._monotonic()
-        self._kept = {key: kept for key, kept in self._kept.items() if now - kept[0] < KEPT_SECONDS and key != asked}
+    def keep(self, asker: Asker, asked: Hashable, text: str) -> None:
+        """Keep an answer for as long as its parts may be read; who has too many loses his own oldest."""
+        now, this = self._monotonic(), (asker, asked)
+        self._kept = {key: kept for key, kept in self._kept.items() if now - kept[0] < KEPT_SECONDS and key != this}
+        own = [key for key in self._kept if key[0] == asker]
+        if len(own) >= MOST_KEPT_EACH:
+            del self._kept[own[0]]
         if len(self._kept) < MOST_KEPT:
-            self._kept[asked] = now, text
+            self._kept[this] = now, text
 
-    def find(self, asked: Hashable) -> str | None:
-        """The answer that was given a moment ago."""
-        kept = self._kept.get(asked)
+    def find(self, asker: Asker, asked: Hashable) -> str | None:
+        """The answer that was given to the same one a moment ago."""
+        kept = self._kept.get((asker, asked))
         return kept[1] if kept is not None and self._monotonic() - kept[0] < KEPT_SECONDS else None
 
 
@@ -76,7 +80,7 @@ class QueryService:
         self._answer = answer
         self._long = LongAnswers()
         subject = f"{streams.ASK_QUERY}.>"
-        queries = Lane("queries", AT_ONCE, of_connection=AT_ONCE // 4, reads=True)
+        queries = Lane("queries", AT_ONCE, of_connection=AT_ONCE // 8, reads=True)
         self._answering = Answering(connection, {subject: self._reply}, GROUP, {subject: queries})
         self.ready: asyncio.Event = self._answering.ready
 
@@ -90,18 +94,19 @@ class QueryService:
         await self._answering.run()
 
     async def _reply(self, message: Msg) -> bytes:
-        client, subject = sent_by(message.subject)
+        _, subject = sent_by(message.subject)
+        who = asker(message)
         name = subject.removeprefix(f"{streams.ASK_QUERY}.")
         try:
             question = Question.model_validate_json(message.data or b"{}")
-            asked = client, name, json.dumps(question.params, sort_keys=True), question.after
-            if question.offset and (known := self._long.find(asked)) is not None:
+            asked = name, json.dumps(question.params, sort_keys=True), question.after
+            if question.offset and (known := self._long.find(who, asked)) is not None:
                 return part(known, question.offset)
             answer = await self._answer(name, question.params, question.after)
             measures.QUERIES.labels(name, "answered").inc()
             text = json.dumps(answer, ensure_ascii=False, allow_nan=False)
             if question.offset is not None and (question.offset or len(text) > PART):
-                self._long.keep(asked, text)
+                self._long.keep(who, asked, text)
                 return part(text, question.offset)
             return f'{{"answer": {text}}}'.encode()
         except ValidationError as error:

@@ -9,16 +9,19 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import JsonValue
 
-from release_management.adapters.nats import streams
+from release_management.adapters.nats import commands, streams
 from release_management.adapters.nats.asking import PATIENCE_SECONDS, patience
 from release_management.adapters.nats.client import BusClient
 from release_management.adapters.nats.connection import Connection, connect
 from release_management.adapters.nats.gateway import BusGateway
-from release_management.adapters.nats.queries import QueryService
+from release_management.adapters.nats.lanes import Asker
+from release_management.adapters.nats.queries import LongAnswers, QueryService
+from release_management.adapters.nats.questions import cloudevent
 from release_management.adapters.nats.server import NatsServer
 from tests.adapters.nats.fakes import connected, running, serving, wish
 from tests.adapters.nats.test_origins import machine_wish
@@ -89,6 +92,38 @@ async def test_a_flood_of_queries_leaves_others_theirs_and_is_dropped_when_it_is
             assert "were dropped unanswered" in str(service.pressure["queries"])
             again = await attacker.request(f"{streams.ASK_QUERY}.small", b"{}")
             assert json.loads(again.data) == {"answer": "small"}
+
+
+async def test_a_command_that_its_asker_gave_up_is_not_decided_later(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "COMMANDS_AT_ONCE", 1)
+    async with serving(server) as bus, attacking(server) as impatient, BusClient(server.url) as client:
+        gate = asyncio.Event()
+        bus.gateway.plan = {"first": [gate]}
+        first = asyncio.create_task(client.ask(wish("first")))
+        await bus.gateway.calls.get()
+        late = cloudevent(wish("late"))
+        subject, said = f"{streams.ASK_COMMAND}.release.create", {streams.PATIENCE: "0.2"}
+        await impatient.publish(subject, late, reply=impatient.new_inbox(), headers=said)
+        await impatient.flush()
+        await asyncio.sleep(0.5)
+        gate.set()
+
+        assert (await first).status == "accepted"
+        assert await client.outcome("ci", "late") is None
+        assert (await client.ask(wish("late"))).status == "accepted"
+        assert [each.id for each in bus.gateway.seen] == ["first", "late"]
+
+
+def test_the_long_answers_of_one_do_not_displace_those_of_another() -> None:
+    kept = LongAnswers()
+    kept.keep(Asker("", "honest"), "question", "answer")
+    for n in range(1_000):
+        kept.keep(Asker("", "flood"), n, "long")
+    assert kept.find(Asker("", "honest"), "question") == "answer"
+    assert kept.find(Asker("", "flood"), "question") is None
+    assert kept.find(Asker("", "flood"), 999) == "long"
 
 
 def test_who_says_no_patience_has_a_usual_one() -> None:

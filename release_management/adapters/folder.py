@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from release_management.adapters.naming import naming
+
 OURS = frozenset({"lock", "log.db", "store.url", "targets", "logs"})
 """By any of these names in it a folder is known as ours."""
 
@@ -75,8 +77,9 @@ class FolderLock:
             pid = os.read(file, 20).decode(errors="replace").strip()
             os.close(file)
             raise FolderBusyError(self._folder, int(pid) if pid.isdecimal() else None) from None
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        with naming(self._folder / "lock"):
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         self._file = file
         _held.add(self)
 

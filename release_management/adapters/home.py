@@ -8,6 +8,7 @@ from pathlib import Path
 from release_management.adapters.event_store import EventStoreError, LostLogError, SQLiteEventLog
 from release_management.adapters.folder import make_private
 from release_management.adapters.keyring import SQLiteKeyring
+from release_management.adapters.naming import naming
 from release_management.adapters.nats.urls import read_url
 from release_management.domain.registry import Registry
 from release_management.services.ports import EventLog, Keyring
@@ -103,7 +104,7 @@ class Home:
             return
         self.prepare()
         beside = self.folder / f"{NOTE}.{os.getpid()}"
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        with naming(beside), open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(store + "\n")
         beside.rename(self.folder / NOTE)
 

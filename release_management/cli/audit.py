@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
+from release_management.adapters.naming import naming
 from release_management.cli.command import command
 from release_management.cli.deployment import EnvironmentOption
 from release_management.cli.output import listing, say, show
@@ -86,7 +87,7 @@ def register(app: typer.Typer) -> None:
                 return
             draft = output.with_name(f"{output.name}.part")
             try:
-                with draft.open("wb") as file:
+                with naming(draft), draft.open("wb") as file:
                     count, last = _write(records, content, file)
                 draft.replace(output)
             finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from release_management.adapters.naming import naming
 from release_management.cli.command import command
 from release_management.cli.output import say, show
 
@@ -30,7 +31,7 @@ def register(app: typer.Typer) -> None:
         ports = dict(zip(map(str, PORTS), map(str, _free_ports(len(PORTS))), strict=True))
         text = re.sub("|".join(ports), lambda found: ports[found[0]], text)
         try:
-            with path.open("x") as written:
+            with naming(path), path.open("x") as written:
                 written.write(text)
         except FileExistsError:
             raise Refused(f"{FILE} is there already; edit it, or move it away first") from None

@@ -26,6 +26,7 @@ from release_management.adapters.command.output import Output
 from release_management.adapters.command.program import CannotStart, Program
 from release_management.adapters.command.settings import CommandSettings, check_settings
 from release_management.adapters.command.state import CommandState, Folder
+from release_management.adapters.naming import naming
 from release_management.adapters.targets import processes
 from release_management.adapters.targets.executor import AGAIN_SECONDS, FencedExecutor, Verdict, plain
 from release_management.adapters.targets.lock import LockHeld, exclusive, turn
@@ -216,7 +217,7 @@ class CommandExecutor(FencedExecutor[Folder]):
 def _start(folder: Folder, order: Order, settings: CommandSettings, token: str) -> Program:
     env = environment(order, settings, folder)
     stdin = folder.path / "order.json"
-    with open(os.open(stdin, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with naming(stdin), open(os.open(stdin, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(order.model_dump_json().encode() + b"\n")
     log = processes.open_log(folder.log("command"))
     try:

@@ -13,6 +13,7 @@ from release_management.adapters.command.program import CannotStart, Program
 from release_management.adapters.command.settings import CommandSettings, Verb, check_settings
 from release_management.adapters.command.state import CommandState, Folder
 from release_management.adapters.environment import inherited
+from release_management.adapters.naming import naming
 from release_management.adapters.targets import processes
 from release_management.adapters.targets.blotting import Blotter
 from release_management.adapters.targets.executor import line, plain
@@ -84,7 +85,7 @@ async def _ask(folder: Folder, state: CommandState, settings: CommandSettings, a
         raise Unseen(NO_PROGRAM)
     wanted = {slot: each.model_dump() for slot, each in state.slots.items()}
     stdin = folder.path / "look.json"
-    with open(os.open(stdin, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    with naming(stdin), open(os.open(stdin, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump({**about, "slots": wanted, "weights": state.weights}, file)
     named = {f"RELMAN_{name.upper()}": value for name, value in {**about, "verb": VERB}.items()}
     env = {**inherited(), **settings.env, **resolve(state.variables, folder), **named}

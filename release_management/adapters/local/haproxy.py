@@ -16,6 +16,7 @@ from release_management.adapters.local.layout import Layout
 from release_management.adapters.local.settings import LONGEST_WAIT, HealthCheck, server_name
 from release_management.adapters.local.state import ComponentState, Folder
 from release_management.adapters.local.weights import server_weights, stated_shares
+from release_management.adapters.naming import naming
 
 Mode = Literal["ready", "drain", "maint"]
 _MAINT, _DRAIN = 0x01 | 0x02 | 0x20, 0x08
@@ -218,7 +219,8 @@ def write_config(
 
 def _replace(path: Path, lines: list[str]) -> Path:
     fresh = path.with_suffix(".new")
-    fresh.write_text("\n".join(lines) + "\n")
+    with naming(fresh):
+        fresh.write_text("\n".join(lines) + "\n")
     fresh.replace(path)
     return path
 

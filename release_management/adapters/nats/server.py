@@ -18,6 +18,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from release_management.adapters.environment import inherited
+from release_management.adapters.naming import naming
 from release_management.adapters.nats import guard
 from release_management.adapters.nats.accounts import accounts, document
 from release_management.adapters.nats.configuration import MAX_PAYLOAD_BYTES, MAX_STORE_BYTES, PING_INTERVAL
@@ -331,7 +332,7 @@ def _write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, in one step."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
+    with naming(draft), os.fdopen(descriptor, "w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -21,6 +21,7 @@ from release_management.adapters.folder import FolderOpenError
 from release_management.adapters.garbage import collect_rarely
 from release_management.adapters.home import Home
 from release_management.adapters.keyring import KeyringError
+from release_management.adapters.naming import naming
 from release_management.adapters.nats.server import NatsServerError
 from release_management.adapters.read_model import ReadModelError
 from release_management.adapters.roles.health import Health
@@ -192,7 +193,9 @@ def _noted(home: Home, health: Health, address: str) -> Iterator[None]:
     host = socket.gethostname()
     note = home.run / f"{health.role}-{host}-{os.getpid()}.json"
     beside = note.with_suffix(".new")
-    beside.write_text(json.dumps({"role": health.role, "host": host, "pid": os.getpid(), "address": address}) + "\n")
+    with naming(beside):
+        told = {"role": health.role, "host": host, "pid": os.getpid(), "address": address}
+        beside.write_text(json.dumps(told) + "\n")
     beside.rename(note)
     try:
         yield

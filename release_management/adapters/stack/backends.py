@@ -1,5 +1,6 @@
 """Two ways to reach an installation: as its owner, in this process, or as a client, over the bus."""
 
+import errno
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -73,7 +74,8 @@ class Backend(Protocol):
 def connect(data: str, *, may_start: bool, store: str | None = None) -> Backend:
     """The backend for a folder or a `nats://` address: its owner where nobody else is, else its client.
 
-    `may_start` False: an owner never starts what moves deployments, and says so instead. `store`: see `Home.at`.
+    What a folder has that lies on a read-only disk can be read. `may_start` False: an owner never starts what moves
+    deployments, and says so instead. `store`: see `Home.at`.
     """
     log_errors()
     if data.startswith(("nats://", "tls://")):
@@ -87,6 +89,12 @@ def connect(data: str, *, may_start: bool, store: str | None = None) -> Backend:
         if url is None:
             raise NotReachableError(f"{busy}; it serves nobody else") from None
         return Client(url, folder)
+    except OSError as error:
+        if error.errno != errno.EROFS or not any((folder / name).is_file() for name in ("log.db", "store.url")):
+            raise
+        from release_management.adapters.stack.copied import Copied
+
+        return Copied(folder)
     # A client need not load the stores, the projections and the executor, which take most of a second.
     from release_management.adapters.home import Home
     from release_management.adapters.stack.owner import Owner

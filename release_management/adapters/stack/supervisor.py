@@ -21,6 +21,7 @@ from release_management.adapters.executors import EXECUTORS
 from release_management.adapters.folder import FolderLock
 from release_management.adapters.home import Home
 from release_management.adapters.logfiles import bound
+from release_management.adapters.naming import naming
 from release_management.adapters.nats.server import NatsServer
 from release_management.adapters.stack.words import FINAL, SENTENCE
 
@@ -212,7 +213,8 @@ class Supervisor:
             for name, child in self._children.items()
             if psutil.pid_exists(child.pid)
         ]
-        self._home.children.write_text(json.dumps(noted))
+        with naming(self._home.children):
+            self._home.children.write_text(json.dumps(noted))
 
     def _end(self) -> None:
         for child in self._children.values():

@@ -14,6 +14,7 @@ from typing import ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from release_management.adapters.naming import naming
 from release_management.adapters.targets.lock import exclusive
 from release_management.domain.orders import Order, Report
 from release_management.domain.words import explain
@@ -124,7 +125,7 @@ class TargetFolder(ABC, Generic[S]):
     def save(self, state: S) -> None:
         """Replace the state, durably. The caller holds the lock. Raises `OSError`."""
         fresh = self._state.with_name(f"{self.FILE}.new")
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with naming(fresh), open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(state.model_dump_json().encode())
             file.flush()
             os.fsync(file.fileno())

@@ -40,7 +40,7 @@ async def _ended(running: asyncio.Future[T]) -> T:
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
+        # Also where it is cancelled again meanwhile: nobody reads what becomes of the call.
+        running.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         await asyncio.wait([running])
-        if not running.cancelled():
-            running.exception()
         raise

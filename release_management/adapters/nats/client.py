@@ -61,6 +61,7 @@ class BusClient:
         reply = await self._request(
             f"{streams.ASK_COMMAND}.{wish.command}", cloudevent(wish), actor_header(wish), COMMAND_PATIENCE_SECONDS
         )
+        _raise_away(reply)
         return read_outcome(reply)
 
     async def send(self, wish: Wish, reply_to: str | None = None) -> None:
@@ -82,6 +83,7 @@ class BusClient:
     async def outcome(self, sender: str, id: str) -> Outcome | None:
         """What became of a wish; None where it is unknown. Raises `NotReachableError`."""
         reply = await self._request(streams.ASK_OUTCOME, json.dumps({"sender": sender, "id": id}).encode())
+        _raise_away(reply)
         return None if reply.get("status") == "unknown" else read_outcome(reply)
 
     async def query(self, name: str, params: dict[str, JsonValue] | None = None, after: int = 0) -> JsonValue:
@@ -104,6 +106,7 @@ class BusClient:
         async def ask_part(offset: int) -> dict[str, Any]:
             question = json.dumps({"dataref": dataref, "offset": offset}).encode()
             reply = await self._request(streams.ASK_CONTENT, question)
+            _raise_away(reply)
             if "part" not in reply:
                 raise BusError(reply.get("reason") or reply["error"])
             return reply
@@ -205,9 +208,13 @@ def _unless_misunderstood(reply: dict[str, Any]) -> dict[str, Any]:
     return _unless_error(reply)
 
 
-def _unless_error(reply: dict[str, Any]) -> dict[str, Any]:
+def _raise_away(reply: dict[str, Any]) -> None:
     if reply.get("retry"):
         raise UnavailableError(reply["error"])
+
+
+def _unless_error(reply: dict[str, Any]) -> dict[str, Any]:
+    _raise_away(reply)
     if "error" in reply:
         raise QueryNotUnderstood(reply["error"])
     return reply

@@ -199,7 +199,10 @@ class CommandService:
             return _not_understood(
                 'ask with {"sender": "…", "id": "…"}, each of 1 to 200 characters, none of them a control'
             )
-        outcome = await self._gateway.outcome(sender_of(_origin(message), question.sender), question.id)
+        try:
+            outcome = await self._gateway.outcome(sender_of(_origin(message), question.sender), question.id)
+        except (LogUnavailableError, LogDamagedError) as error:
+            return _not_now(error)
         return b'{"status":"unknown"}' if outcome is None else encode(outcome)
 
     async def _answer_content(self, message: Msg) -> bytes:
@@ -210,7 +213,7 @@ class CommandService:
         try:
             content = await self._gateway.content(question.dataref)
         except (LogUnavailableError, LogDamagedError) as error:
-            return json.dumps({"error": str(error)}).encode()
+            return _not_now(error)
         return part(content.decode(), question.offset)
 
     async def _answer_dead_letters(self, message: Msg) -> bytes:
@@ -272,6 +275,12 @@ def _read_queued(message: Msg) -> Wish:
 def _check_headers(message: Msg) -> None:
     if (fault := fault_of(message.headers, streams.COMMAND_HEADERS)) is not None:
         raise NotUnderstood(fault)
+
+
+def _not_now(error: LogUnavailableError | LogDamagedError) -> bytes:
+    """The question is right; where the store is only away the same one will be answered later."""
+    away = {"retry": True} if isinstance(error, LogUnavailableError) else {}
+    return json.dumps({"error": str(error)} | away).encode()
 
 
 def _not_understood(reason: NotUnderstood | str) -> bytes:

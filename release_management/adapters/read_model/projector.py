@@ -85,21 +85,26 @@ class Projector:
         The trouble of the database and of the log is waited out, loudly; everything else is raised.
         """
         pause = WAIT_SECONDS
+        told: str | None = None
         while not stop.is_set():
             try:
                 self._try_parked_again()
                 if not self._turn():
                     self._events.wait(self._lowest(), WAIT_SECONDS)
-                pause, self.trouble = WAIT_SECONDS, None
+                if told is not None:
+                    _log.info("the read models are kept up again", was=told)
+                pause, self.trouble, told = WAIT_SECONDS, None, None
+                continue
             except LogUnavailableError as error:
-                _log.warning("the log does not answer", error=str(error), again_in=pause)
+                trouble, reason = "the log does not answer", str(error)
             except DBAPIError as error:
                 if not self._writing.may_pass(error):
                     raise
                 self.trouble = " ".join(f"the read models' database takes nothing in: {error.orig}".split())
-                _log.warning("the read models' database does not answer", error=str(error.orig), again_in=pause)
-            else:
-                continue
+                trouble, reason = "the read models' database does not answer", str(error.orig)
+            if trouble != told:
+                _log.warning(trouble, error=reason)
+                told = trouble
             stop.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 

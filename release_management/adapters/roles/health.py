@@ -79,6 +79,11 @@ class Health:
         else:
             self.trouble(part, trouble)
 
+    def trouble_of(self, part: str) -> str | None:
+        """What keeps a part from its work; None where nothing does."""
+        said = self._said.get(part)
+        return said[1] if said is not None and said[0] == "trouble" else None
+
     def document(self) -> dict[str, Any]:
         """All of it, as JSON."""
         said = sorted(self._said.items())

@@ -24,6 +24,7 @@ from release_management.adapters.keyring import KeyringError
 from release_management.adapters.naming import naming
 from release_management.adapters.nats.server import NatsServerError
 from release_management.adapters.read_model import ReadModelError
+from release_management.adapters.roles.away import answering_while_away
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.http import DEFAULT_ADDRESS, AddressTakenError, HealthServer
 from release_management.adapters.roles.passing import PASSING, causes, damaged, is_damage, keep_serving, line
@@ -143,7 +144,7 @@ def run(
         home.prepare()
         serving = {**ROLES, **TOGETHER}[role](home, health, executor)
         with contextlib.closing(HealthServer(health, http)) as server, _noted(home, health, server.address):
-            kept = keep_serving(serving.serve, health)
+            kept = _keep(serving, home, health)
 
             def ready() -> None:
                 collect_rarely()
@@ -159,6 +160,11 @@ def run(
         return 0
     except Exception as error:
         return _last_words(error, role, home)
+
+
+async def _keep(serving: Role, home: Home, health: Health) -> None:
+    async with answering_while_away(home, health):
+        await keep_serving(serving.serve, health)
 
 
 async def _until_told(

@@ -24,6 +24,8 @@ from release_management.services.ports import EventLog, LogUnavailableError
 from release_management.services.threads import in_thread
 
 LOOK_SECONDS = 1.0
+HANG_SECONDS = 0.5
+"""How often a question that has no answer yet looks whether the store answers at all."""
 FAR_BEHIND = 1_000
 """Records between the log's end and a projection that a person should know of."""
 
@@ -78,15 +80,25 @@ class Answering:
 
     async def _answer(self, name: str, params: dict[str, Any], after: int) -> JsonValue:
         with measures.QUERY_SECONDS.time():
+            asking = asyncio.ensure_future(self._patient.ask(name, params, after))
             try:
-                return cast(JsonValue, await self._patient.ask(name, params, after))
+                while not (await asyncio.wait([asking], timeout=HANG_SECONDS))[0]:
+                    if (silence := self._health.trouble_of("log")) is not None:
+                        raise NotAnsweredNow(f"the store cannot be used now ({silence})")
+                return cast(JsonValue, asking.result())
             except (LogUnavailableError, *TROUBLE) as error:
                 raise NotAnsweredNow(f"the store cannot be used now ({line(str(error))})") from error
+            finally:
+                asking.cancel()
+                asking.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
 
 def _look(reading: Reading, log: EventLog, health: Health) -> None:
     health.show("writing", reading.projector.trouble)
-    end = log.last_position()
+    try:
+        end = log.last_position()
+    except LogUnavailableError:
+        return  # whoever watches the store says so, and who asks is told
     measures.LOG_POSITION.set(end)
     try:
         standing = reading.standing()

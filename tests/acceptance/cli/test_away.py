@@ -1,0 +1,98 @@
+"""Away is not absent: while the store does not answer, everybody who is asked says so, at once, and logs it once."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import nats
+import pytest
+
+from release_management.adapters.nats.urls import credentials
+from release_management.adapters.stack.patient import Patient
+from tests.acceptance.bus import event
+from tests.acceptance.cli.conftest import Types
+from tests.acceptance.roles import Roles, until
+from tests.servers.postgres import PostgresServer
+
+QUICK_SECONDS = 10.0
+QUESTIONS = 20
+DATAREF = "sha256:" + "a" * 64
+
+
+async def answers(roles: Roles) -> dict[str, list[dict[str, Any]]]:
+    """What clients are answered, each question asked many times at once, on every subject that needs the store."""
+    url = credentials(roles.home.folder, "client")
+    assert url is not None
+    release = {"application": "shop", "version": "2.0.0", "components": [{"name": "web"}]}
+    asked = {
+        "relman.ask.command.release.create": event("release.create", release, "1"),
+        "relman.ask.query.environments": b"{}",
+        "relman.ask.query.releases": b'{"params": {"application": "shop"}}',
+        "relman.ask.outcome": b'{"sender": "ci", "id": "1"}',
+        "relman.ask.content": json.dumps({"dataref": DATAREF}).encode(),
+    }
+    client = await nats.connect(url)
+    try:
+        replies = {
+            subject: await asyncio.gather(*(client.request(subject, payload, QUICK_SECONDS) for _ in range(QUESTIONS)))
+            for subject, payload in asked.items()
+        }
+    finally:
+        await client.close()
+    return {subject: [json.loads(reply.data) for reply in each] for subject, each in replies.items()}
+
+
+def said_since(roles: Roles, before: dict[Path, int]) -> dict[str, str]:
+    """What each role has logged since then."""
+    return {path.name: path.read_text()[size:] for path, size in before.items()}
+
+
+def test_with_postgresql_away_everybody_is_busy_with_the_reason_and_each_trouble_is_one_line(
+    on_own_server: Roles, own_server: PostgresServer, relman: Types, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roles = on_own_server
+    serving = roles.start_all()
+    roles.manager().configure_environments({"staging": {}})
+    logs = {path: path.stat().st_size for path in roles.root.glob("*.log")}
+
+    own_server.kill()
+    until(lambda: serving["gateway"].status() == 503, 20)
+    until(lambda: bool(serving["gateway"].health()["troubles"]), 20)
+    time.sleep(1.0)  # the role has given up what it held
+    replies = asyncio.run(answers(roles))
+    monkeypatch.setattr(Patient, "_limit", lambda *_: time.monotonic() - 1)  # as when its patience is at an end
+    listed = relman("env", "list", "--data", roles.url, "--json")
+
+    for subject, each in replies.items():
+        for reply in each:
+            reason = str(reply.get("reason") or reply.get("error"))
+            assert "cannot be used now" in reason, (subject, reply)
+            assert "Connection refused" in reason, (subject, reply)
+            assert reply.get("status") == "busy" or reply["retry"] is True, (subject, reply)
+    assert listed.code == 3
+    assert "cannot be used now" in listed.err
+    assert "relman up" not in listed.err
+    own_server.start()
+    for role in serving.values():
+        until(lambda role=role: role.status() == 200, 30)  # type: ignore[misc] # the default binds the loop's value
+    assert relman("env", "list", "--data", roles.url).code == 0
+    for name, text in said_since(roles, logs).items():
+        assert "Traceback" not in text, name
+        lines = [json.loads(line) for line in text.splitlines()]
+        told = Counter((each["event"], each.get("part")) for each in lines if each["level"] in ("warning", "error"))
+        # A role that tries again may lose its lease, or find the store away, a second time while the server starts.
+        assert all(times <= 3 for times in told.values()), (name, told)
+
+
+def test_nothing_that_runs_is_another_answer(on_files: Roles, relman: Types, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_files.bus.start()
+    monkeypatch.setattr(Patient, "_limit", lambda *_: time.monotonic() - 1)
+
+    told = relman("env", "list", "--data", on_files.url)
+
+    assert told.code == 3
+    assert "nobody listens" in told.err
+    assert "cannot be used now" not in told.err

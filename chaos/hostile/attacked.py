@@ -16,11 +16,16 @@ import psutil
 
 from chaos.hostile.logs import Logs
 from chaos.installation import ROOT, die_with_us
-from release_management.adapters.nats.urls import read_url
+from release_management.adapters.nats import permissions
+from release_management.adapters.nats.urls import credentials, read_url
 
 STOP_SECONDS = 100.0
 ANSWER_SECONDS = 5.0
 BUS = "nats-server"
+HONEST = "honest"
+"""The name of the honest client: who does not trust the others shares nothing with them."""
+TYPIST = "typist"
+"""The name of who types command lines."""
 
 
 class NotStarted(Exception):
@@ -40,7 +45,14 @@ class Attacked:
 
     def start(self) -> None:
         """Start it, and wait until it is ready. Raises `NotStarted`."""
-        words = ["up", *(["--store", self._store] if self._store is not None else [])]
+        words = [
+            "up",
+            "--client",
+            HONEST,
+            "--client",
+            TYPIST,
+            *(["--store", self._store] if self._store is not None else []),
+        ]
         variables = {name: value for name, value in os.environ.items() if not name.startswith("RELMAN_")}
         self._seen.clear()
         with (self.folder / "up.log").open("ab") as log:
@@ -74,8 +86,14 @@ class Attacked:
 
     @property
     def url(self) -> str:
-        """The bus, as any client reaches it."""
+        """The bus, as everybody reaches it who has no name of his own: the attacker."""
         found = read_url(self.data)
+        assert found is not None
+        return found
+
+    def url_of(self, client: str) -> str:
+        """The bus, as a client reaches it who has a name."""
+        found = credentials(self.data, permissions.named(client))
         assert found is not None
         return found
 

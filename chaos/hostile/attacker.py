@@ -24,8 +24,8 @@ AGAIN_SECONDS = 0.2
 NICENESS = 3
 OURS = (b"a fault of ours", b"failed; the log", b"the gateway failed", b"an error of ours")
 """What an answer holds that owns up to a fault."""
-HONEST = b"honest"
-"""What every message of the honest client holds, and of its answers."""
+HONEST = (b'"sender":"honest"', b'"sender":"client:honest:honest"')
+"""What the outcomes hold that the honest client is sent, with its name and without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Attacker:
             if self._is_due():
                 name = next(self._acts)
                 self.sent.acts[name] += self._play(name)
-                self.sent.overheard = sum(HONEST in payload for payload in self._attack.overheard)
+                self.sent.overheard = sum(map(is_honest, self._attack.overheard))
             self._send()
             order, now = self._order, time.monotonic()
             self.sent.seconds = now - self._began
@@ -153,6 +153,11 @@ class Attacker:
         for words in OURS:
             if words in payload:
                 self.sent.ours[payload[:200].decode(errors="replace")] += 1
+
+
+def is_honest(payload: bytes) -> bool:
+    """Whether this was sent to the honest client."""
+    return any(words in payload for words in HONEST)
 
 
 def written(sent: Sent) -> str:

@@ -12,7 +12,16 @@ from release_management.services.decisions import COMMANDS
 SOURCE = "hostile"
 NAMES = ("hostile", "hostile-2", "nobody", "evil")
 """What it sets up, and speaks of: nothing of what others have."""
-CLAIMED = ("system:orchestrator", "system:timers", "executor:local", "executor:command", "honest", "relman", "chaos")
+CLAIMED = (
+    "system:orchestrator",
+    "system:timers",
+    "executor:local",
+    "executor:command",
+    "client:honest:honest",
+    "client:",
+    "honest",
+    "relman",
+)
 SCHEMAS: Mapping[str, Any] = {name: model.model_json_schema() for name, (model, _) in COMMANDS.items()}
 ATTRIBUTES = ("specversion", "id", "source", "type", "datacontenttype", "correlationid", "causationid", "data")
 ADDED = (

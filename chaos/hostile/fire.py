@@ -25,11 +25,11 @@ class Fired:
     faults: list[str] = field(default_factory=list)
 
 
-def fire(order: Order, folder: Path, told: Told, lines: int = 0, files: int = 0) -> Fired:
-    """Carry out the order, and type so many hostile command lines, and apply files, meanwhile, in the folder."""
+def fire(order: Order, folder: Path, url: str, told: Told, lines: int = 0, files: int = 0) -> Fired:
+    """Carry out the order. Meanwhile type so many hostile command lines, and apply files, in the folder, on a bus."""
     folder.mkdir()
     fired = Fired()
-    typist = _typist(order, folder, lines, files)
+    typist = _typist(order.seed, folder, url, lines, files)
     try:
         fired.sent = _attack(order, told, fired.faults)
         printed, _ = typist.communicate()
@@ -70,12 +70,12 @@ def _attack(order: Order, told: Told, faults: list[str]) -> Sent:
     return sent
 
 
-def _typist(order: Order, folder: Path, lines: int, files: int) -> "subprocess.Popen[str]":
+def _typist(seed: int, folder: Path, url: str, lines: int, files: int) -> "subprocess.Popen[str]":
     variables = {name: value for name, value in os.environ.items() if not name.startswith("RELMAN_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "chaos.hostile.typist", str(order.seed), str(lines), str(files)],
+        [sys.executable, "-m", "chaos.hostile.typist", str(seed), str(lines), str(files)],
         cwd=folder,
-        env={**variables, "RELMAN_DATA": order.url, "RELMAN_AS": "mallory", "PYTHONPATH": str(ROOT)},
+        env={**variables, "RELMAN_DATA": url, "RELMAN_AS": "mallory", "PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,

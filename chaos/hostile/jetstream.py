@@ -44,7 +44,9 @@ CONFIGURED: tuple[tuple[str, str], ...] = (
 
 def asked(chance: random.Random) -> tuple[str, bytes]:
     """A request about the events' stream, and others: it may be none."""
-    name = chance.choice(("hostile", "gateway", "local", "a" * 300, "é", "x.y", "*", ">"))
+    name = chance.choice(
+        ("hostile", "client-1", "client-honest-1", "gateway", "local", "a" * 300, "é", "x.y", "*", ">")
+    )
     stream = chance.choice((streams.EVENTS, streams.EVENTS, streams.EVENTS, streams.COMMANDS, streams.DEAD))
     verb = chance.choice(
         (
@@ -56,6 +58,7 @@ def asked(chance: random.Random) -> tuple[str, bytes]:
             f"CONSUMER.INFO.{stream}.{name}",
             f"CONSUMER.MSG.NEXT.{stream}.{name}",
             f"STREAM.MSG.GET.{stream}",
+            f"DIRECT.GET.{stream}",
             f"STREAM.INFO.{stream}",
             f"STREAM.PURGE.{stream}",
             f"STREAM.DELETE.{stream}",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from chaos.hostile.attacked import Attacked, NotStarted
+from chaos.hostile.attacked import HONEST, TYPIST, Attacked, NotStarted
 from chaos.hostile.attacker import Order, Sent
 from chaos.hostile.damage import tried
 from chaos.hostile.fire import Told, fire
@@ -47,7 +47,7 @@ class Run:
         self._folder = folder
         self._on_files = store is None
         self._attacked = Attacked(folder, store)
-        self._honest = Honest(lambda: self._attacked.url, folder / "world")
+        self._honest = Honest(lambda: self._attacked.url_of(HONEST), folder / "world")
         self._calm = calm
         self._limits = limits
         self._told = told
@@ -119,6 +119,7 @@ class Run:
         fired = fire(
             where,
             self._folder / "typist",
+            self._attacked.url_of(TYPIST),
             self._told,
             lines=int(messages * LINES_A_MESSAGE),
             files=int(messages * FILES_A_MESSAGE),

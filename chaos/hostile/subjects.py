@@ -49,6 +49,8 @@ REPLIES = (
     "relman.system.deployment.proceed",
     "relman.ask.command.release.create",
     "relman.ask.query.trail",
+    "relman.from.honest.commands.release.create",
+    "relman.to.honest._INBOX.a.b",
     ">",
     "*",
     "a" * 4_000,

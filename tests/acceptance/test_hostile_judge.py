@@ -25,12 +25,13 @@ from chaos.hostile import (
     subjects,
     typist,
 )
-from chaos.hostile.attacker import Sent, read, written
+from chaos.hostile.attacker import Sent, is_honest, read, written
 from chaos.hostile.command import main, options, ordered
 from chaos.hostile.honest import APPLICATION, ENVIRONMENT, Heard
 from chaos.hostile.judge import ASKED, STRICT, Limits, Phase, faults
 from chaos.hostile.wire import HungUp, Message, Wire
 from release_management.services.decisions import COMMANDS
+from release_management.services.wishes import Outcome
 
 SEED = 3
 
@@ -286,6 +287,13 @@ def test_a_calm_that_is_none_and_an_attacker_who_learns_something_are_faults() -
     sent = Sent(ours=Counter({"answering failed, by a fault of ours": 2}), overheard=1)
 
     assert len(faults(calm, [], sent, STRICT)) == 3
+
+
+def test_what_the_attacker_hears_is_the_honest_clients_where_it_is_an_outcome_of_its_commands() -> None:
+    outcome = Outcome(status="accepted", sender="client:honest:honest", id="1", command="release.create")
+    for sender, honest in (("client:honest:honest", True), ("honest", True), ("hostile", False)):
+        assert is_honest(outcome.model_copy(update={"sender": sender}).model_dump_json().encode()) is honest
+    assert not is_honest(b'{"answer": [{"application": "honest"}]}')
 
 
 def test_percentiles_are_of_all_answers() -> None:

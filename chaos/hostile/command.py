@@ -12,7 +12,8 @@ from datetime import datetime
 from pathlib import Path
 
 from chaos.hostile.attacker import Order
-from chaos.hostile.judge import ASKED, Phase
+from chaos.hostile.honest import ASKED
+from chaos.hostile.judge import Phase
 from chaos.hostile.mail import message
 from chaos.hostile.run import Result, Run
 from tests.servers.postgres import PostgresServer

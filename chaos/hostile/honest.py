@@ -20,6 +20,8 @@ from release_management.services.bus import BusFullError
 from release_management.services.wishes import Outcome, Wish
 
 SENDER = "honest"
+ASKED = ("command", "query", "outcome")
+"""What is asked, and answered at once. What is queued stands in a line with all that was queued before."""
 APPLICATION = "honest"
 ENVIRONMENT = "honest"
 PAUSE_SECONDS = 0.2
@@ -56,8 +58,9 @@ class Heard:
         return sum(map(len, self.seconds.values()))
 
     def longest_waiting(self) -> float:
-        """Since how many seconds it waits for an answer."""
-        return max((time.monotonic() - since for since in list(self.waiting.values())), default=0.0)
+        """Since how many seconds it waits for the answer to what it asked."""
+        asked = [since for kind, since in list(self.waiting.items()) if kind in ASKED]
+        return max((time.monotonic() - since for since in asked), default=0.0)
 
 
 class Honest:

@@ -7,14 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chaos.hostile.attacker import Sent
-from chaos.hostile.honest import Heard
+from chaos.hostile.honest import ASKED, Heard
 
 TIMES = 10.0
 """An answer, and a deployment, may take so many times what it takes in calm."""
-ASKED = ("command", "query", "outcome")
-"""What is asked, and answered at once. What is queued stands in a line with all that was queued before."""
-SILENT_SECONDS = 15.0
-"""Who waits for so long is told by the health that something is wrong."""
 MORE_MEBIBYTES = 400
 """All processes together may be larger by so much afterwards."""
 MOST_LETTERS = 10_000
@@ -23,13 +19,14 @@ MOST_LETTER_BYTES = 256 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long an answer and a deployment may take anyhow, in seconds.
+    """How long an answer and a deployment may take anyhow, and who waits may be told nothing by health, in seconds.
 
     Calm is a few milliseconds, and the attacker has the same machine.
     """
 
     answer: float = 0.25
     deployment: float = 30.0
+    silence: float = 15.0
 
 
 STRICT = Limits()
@@ -39,8 +36,8 @@ STRICT = Limits()
 class Phase:
     """What was seen in one phase: of the honest client, the processes, their logs, their health and their memory.
 
-    `ill` is what the health said while somebody waited, and `silent` what waited while the health said nothing. `mute`
-    are roles whose health did not answer. `troubles` are what the health said at the end.
+    `ill` is what the health said, and `silent` since how many seconds somebody waited while all were well. `mute` are
+    roles whose health did not answer. `troubles` are what the health said at the end.
     """
 
     name: str
@@ -49,7 +46,7 @@ class Phase:
     errors: Counter[str] = field(default_factory=Counter)
     lines: int = 0
     ill: Counter[str] = field(default_factory=Counter)
-    silent: list[str] = field(default_factory=list)
+    silent: list[float] = field(default_factory=list)
     mute: Counter[str] = field(default_factory=Counter)
     troubles: list[str] = field(default_factory=list)
     before: Mapping[str, int] = field(default_factory=dict)
@@ -102,7 +99,8 @@ def _of_one(calm: Phase, phase: Phase, limits: Limits) -> Iterator[str]:
     yield from (f"{name} was begun again {count} times" for name, count in phase.restarts.items())
     yield from (f"the log says {count} times: {text}" for text, count in phase.errors.items())
     yield from (f"the health of {name} did not answer {count} times" for name, count in phase.mute.items())
-    yield from (f"all were well, and {waits}" for waits in phase.silent)
+    if (silence := max(phase.silent, default=0.0)) > limits.silence:
+        yield f"all were well, and somebody waited for {silence:.0f} s"
     yield from (f"the health says at the end: {trouble}" for trouble in phase.troubles)
     if (more := sum(phase.after.values()) - sum(phase.before.values())) > MORE_MEBIBYTES:
         yield f"{more} MiB more are in memory than before: {dict(phase.before)} and {dict(phase.after)}"

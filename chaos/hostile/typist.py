@@ -24,7 +24,7 @@ from release_management.cli.errors import INTERRUPTED, PIPE_CLOSED, REFUSED, TIM
 
 CODES = frozenset({0, REFUSED, USAGE, UNREACHABLE, TIMED_OUT, INTERRUPTED, PIPE_CLOSED})
 """The exit codes that there are."""
-SLOW_SECONDS = 25.0
+SLOW_SECONDS = 60.0
 HANGS_SECONDS = 120
 NICENESS = 3
 PRINTED = frozenset("\n\t")

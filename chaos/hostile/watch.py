@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chaos.hostile.attacked import Attacked
-from chaos.hostile.judge import SILENT_SECONDS, Phase
+from chaos.hostile.judge import Phase
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import AWAY, connect
 from release_management.adapters.nats.urls import credentials
@@ -64,15 +64,14 @@ class Watch:
         self._attacked.logs.read()
         phase.peak = max(phase.peak, sum(self._attacked.memory().values()))
         waits = phase.heard.longest_waiting()
-        who = ", ".join(list(phase.heard.waiting))
         health = self._attacked.health()
         for name, said in health.items():
             phase.mute[name.partition(" ")[0]] += said.get("silent", False)
         phase.mute = +phase.mute
         ill = _troubles(health)
         phase.ill.update(ill)
-        if waits > SILENT_SECONDS and not ill and "deployment" not in who:
-            phase.silent.append(f"{who} waited for {waits:.0f} s")
+        if not ill:
+            phase.silent.append(waits)
 
 
 def _troubles(health: Mapping[str, Any]) -> list[str]:

@@ -27,8 +27,8 @@ from chaos.hostile import (
 )
 from chaos.hostile.attacker import Sent, is_honest, read, written
 from chaos.hostile.command import main, options, ordered
-from chaos.hostile.honest import APPLICATION, ENVIRONMENT, Heard
-from chaos.hostile.judge import ASKED, STRICT, Limits, Phase, faults
+from chaos.hostile.honest import APPLICATION, ASKED, ENVIRONMENT, Heard
+from chaos.hostile.judge import STRICT, Limits, Phase, faults
 from chaos.hostile.wire import HungUp, Message, Wire
 from release_management.services.decisions import COMMANDS
 from release_management.services.wishes import Outcome
@@ -225,7 +225,7 @@ def complained(phase: Phase) -> None:
 
 
 def silent(phase: Phase) -> None:
-    phase.silent.append("query waited for 20 s")
+    phase.silent.append(20.0)
 
 
 def mute(phase: Phase) -> None:
@@ -254,7 +254,7 @@ def littered(phase: Phase) -> None:
         (never_deployed, "no deployment was finished"),
         (restarted, "projector was begun again 1 times"),
         (complained, "the log says 3 times: road: answering failed"),
-        (silent, "all were well, and query waited for 20 s"),
+        (silent, "all were well, and somebody waited for 20 s"),
         (mute, "the health of road did not answer 1 times"),
         (ill, "the health says at the end: road: bus: it is away"),
         (grown, "500 MiB more are in memory than before"),
@@ -344,7 +344,7 @@ def test_logs_are_read_on_and_from_the_beginning_where_they_were_emptied(tmp_pat
         (typist.Typed(1, "\n", 0.1), ["it ended with code 1 and said nothing"]),
         (typist.Typed(1, "Traceback (most recent", 0.1), ["it printed a traceback"]),
         (typist.Typed(0, "a\x1b[2J\u202e", 0.1), [r"it printed raw what a terminal obeys: ['\x1b', '\u202e']"]),
-        (typist.Typed(0, "well", 26.0), ["it took 26 s"]),
+        (typist.Typed(0, "well", 61.0), ["it took 61 s"]),
     ],
 )
 def test_what_a_command_line_should_not_do_is_found(answer: typist.Typed, said: list[str]) -> None:

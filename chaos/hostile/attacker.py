@@ -83,20 +83,26 @@ class Attacker:
         """Send all of it; now and then what came of it so far."""
         said = self._began
         while not self.sent.over:
-            if self._is_due():
-                name = next(self._acts)
-                self.sent.acts[name] += self._play(name)
-                self.sent.overheard = sum(map(is_honest, self._attack.overheard))
+            self._act()
             self._send()
             order, now = self._order, time.monotonic()
             self.sent.seconds = now - self._began
             self.sent.over = (order.last is not None and self.sent.next >= order.last) or (
                 order.seconds is not None and self.sent.seconds >= order.seconds
             )
+            if self.sent.over:
+                self._act()
             if now - said > REPORT_SECONDS or self.sent.over:
                 said = now
                 yield self.sent
         self._attack.close()
+
+    def _act(self) -> None:
+        """Play what is due."""
+        while self._is_due():
+            name = next(self._acts)
+            self.sent.acts[name] += self._play(name)
+            self.sent.overheard = sum(map(is_honest, self._attack.overheard))
 
     def _turns(self) -> Iterator[str]:
         while True:

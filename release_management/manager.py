@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, TypeVar
 
@@ -36,7 +36,9 @@ from release_management.given import (
     text,
     window,
 )
+from release_management.listed import Listed
 from release_management.services.bus import QueryNotUnderstood
+from release_management.services.pages import Page, read
 from release_management.services.wishes import NotUnderstood, Outcome, Wish
 from release_management.views import (
     Approval,
@@ -58,11 +60,9 @@ from release_management.views import (
     View,
 )
 
+T = TypeVar("T")
 V = TypeVar("V", bound=View)
 POLL_SECONDS = 0.1
-DRILL_PAGE = 200
-MOVED = 2_000
-"""Steps that are read at once; where more have moved, all are read."""
 PASSING = ("reason", "deadline", "retry_at")
 """What is said of a step for a time only."""
 Time = str | date | datetime
@@ -233,7 +233,7 @@ class ReleaseManager:
         if stages is not None:
             data["stages"] = listed("setup_release_pipeline: stages", stages, "['staging', 'production']", str)
         made = self.send("pipeline.configure", data).result["pipeline"]
-        return next(Pipeline(**row) for row in self._query("pipelines") if row["name"] == made)
+        return next(Pipeline(**row) for row in self._rows("pipelines") if row["name"] == made)
 
     def configure_deployment_strategy(
         self, strategy: str, options: Mapping[str, Any] | None = None, environment: str | None = None
@@ -330,9 +330,9 @@ class ReleaseManager:
         ref = self._ref(release)
         return self._one(Release, "release", {"ref": ref}, f"release {ref} does not exist")
 
-    def releases(self) -> tuple[Release, ...]:
-        """The application's releases, newest first."""
-        return tuple(Release(**row) for row in self._own("releases"))
+    def releases(self) -> Sequence[Release]:
+        """The application's releases, newest first. They are read page by page, as they are looked at."""
+        return self._own(Release.model_validate, "releases")
 
     # Deployments
 
@@ -516,21 +516,31 @@ class ReleaseManager:
     def deployment(self, deployment: Deployment | str) -> Deployment:
         """A deployment as it is now."""
         id = _id(deployment)
-        row = self._row("deployment", {"id": id}, f"deployment {id} does not exist")
-        return Deployment.of(row)
+        pages: list[Page] = []
+        rows = list(read(lambda asked: self._noted(pages, "deployment", asked), {"id": id}))
+        if not rows:
+            raise Refused(f"deployment {id} does not exist")
+        found = Deployment.of(rows[0])
+        return found if len(pages) == 1 else self._moved_since(found, _newest_step(pages[0]))
+
+    def _noted(self, pages: list[Page], query: str, params: dict[str, Any]) -> Page:
+        pages.append(self._page(query, params))
+        return pages[-1]
 
     def refreshed(self, deployment: Deployment) -> Deployment:
         """The same deployment as it is now; where its phase is the same, only the steps that have moved are read."""
+        known = deployment.plan
+        steps = () if known is None else (*known.steps, *known.rollback)
+        return self._moved_since(deployment, max((step.get("position", 0) for step in steps), default=0))
+
+    def _moved_since(self, deployment: Deployment, position: int) -> Deployment:
+        """The same deployment as it is now. `position`: all that had moved up to there is known of its steps."""
         now = self._standing(deployment.id)
         known = deployment.plan
         if known is None or (now.phase, now.digest) != (deployment.phase, deployment.digest):
             return self.deployment(deployment)
         legs = {"forward": list(known.steps), "rollback": list(known.rollback)}
-        seen = max((step.get("position", 0) for leg in legs.values() for step in leg), default=0)
-        moved = self._query("steps", deployment=deployment.id, changed_after=seen, limit=MOVED)
-        if len(moved) == MOVED:
-            return self.deployment(deployment)
-        for step in moved:
+        for step in self._rows("steps", deployment=deployment.id, changed_after=position):
             leg = legs[step["leg"]]
             leg[step["step"]] = {**leg[step["step"]], **dict.fromkeys(PASSING), **step}
         plan = known.model_copy(update={"steps": tuple(legs["forward"]), "rollback": tuple(legs["rollback"])})
@@ -540,10 +550,12 @@ class ReleaseManager:
         """A deployment without its steps."""
         return Deployment.of(self._row("deployment", {"id": id, "steps": False}, f"deployment {id} does not exist"))
 
-    def deployments(self, environment: str | None = None, active: bool | None = None) -> tuple[Deployment, ...]:
-        """The application's deployments, newest first. `active`: only those that have not ended."""
-        rows = self._own("deployments", environment=environment, active=active)
-        return tuple(Deployment.of(row) for row in rows)
+    def deployments(self, environment: str | None = None, active: bool | None = None) -> Sequence[Deployment]:
+        """The application's deployments, newest first. `active`: only those that have not ended.
+
+        They are read page by page, as they are looked at.
+        """
+        return self._own(Deployment.of, "deployments", environment=environment, active=active)
 
     # Approvals
 
@@ -559,9 +571,9 @@ class ReleaseManager:
         """Disagree, which ends the deployment."""
         return self._approval("approval.refuse", {"approval": _id(approval), "note": note})
 
-    def approvals(self, waiting: bool = True) -> tuple[Approval, ...]:
-        """Approvals, newest first."""
-        return tuple(Approval(**row) for row in self._query("approvals", waiting=waiting))
+    def approvals(self, waiting: bool = True) -> Sequence[Approval]:
+        """Approvals, newest first. They are read page by page, as they are looked at."""
+        return Listed(self._rows("approvals", waiting=waiting), Approval.model_validate)
 
     # Incidents, and how delivery goes
 
@@ -613,10 +625,12 @@ class ReleaseManager:
         id = _id(incident)
         return self._one(Incident, "incident", {"id": id}, f"incident {id} does not exist")
 
-    def incidents(self, environment: str | None = None, open: bool | None = None) -> tuple[Incident, ...]:
-        """The application's incidents, the last opened first. `open`: only those that are not over."""
-        rows = self._own("incidents", environment=environment, open=open)
-        return tuple(Incident(**row) for row in rows)
+    def incidents(self, environment: str | None = None, open: bool | None = None) -> Sequence[Incident]:
+        """The application's incidents, the last opened first. `open`: only those that are not over.
+
+        They are read page by page, as they are looked at.
+        """
+        return self._own(Incident.model_validate, "incidents", environment=environment, open=open)
 
     def metrics(
         self,
@@ -643,17 +657,13 @@ class ReleaseManager:
         until: Time | None = None,
         environment: str | None = "production",
         time_zone: str = "UTC",
-    ) -> tuple[Measured, ...]:
-        """What stands behind one of the `metrics`, such as `change_fail_rate`: each deployment, counted or not."""
+    ) -> Sequence[Measured]:
+        """What stands behind one of the `metrics`, such as `change_fail_rate`: each deployment, counted or not.
+
+        It is read page by page, as it is looked at.
+        """
         asked = window(since, until, time_zone) | {"application": self.application, "metric": metric}
-        found: list[Measured] = []
-        while True:
-            page = self._query(
-                "metrics_dora_drill", **asked, environment=environment, offset=len(found), limit=DRILL_PAGE
-            )
-            found += [Measured(**row) for row in page]
-            if len(page) < DRILL_PAGE:
-                return tuple(found)
+        return Listed(self._rows("metrics_dora_drill", **asked, environment=environment), Measured.model_validate)
 
     # What is, and what was
 
@@ -662,26 +672,20 @@ class ReleaseManager:
         row = self._row("environment", {"name": name}, f"environment {name!r} does not exist")
         at = row["name"]
         running, conditions = self._query("running", environment=at), self._query("conditions", environment=at)
-        return self._with_running(row, running, conditions, self._query("policies"))
+        return _with_running(row, running, conditions, self._query("policies"))
 
-    def environments(self) -> tuple[Environment, ...]:
-        """Every environment in order, with what runs there and how it was seen last."""
-        found = self._query("running"), self._query("conditions"), self._query("policies")
-        return tuple(self._with_running(row, *found) for row in self._query("environments"))
+    def environments(self) -> Sequence[Environment]:
+        """Every environment in order, with what runs there and how it was seen last.
 
-    def _with_running(
-        self,
-        row: Row,
-        running: list[dict[str, Any]],
-        conditions: list[dict[str, Any]],
-        policies: list[dict[str, Any]],
-    ) -> Environment:
-        return Environment(
-            **row,
-            running=tuple(Running(**slot) for slot in running if slot["environment"] == row["name"]),
-            conditions=tuple(ComponentCondition(**each) for each in conditions if each["environment"] == row["name"]),
-            outdated=tuple(said_of(outdated(row, running, policies))),
-        )
+        They are read page by page, as they are looked at.
+        """
+        running, conditions = _by_environment(self._rows("running")), _by_environment(self._rows("conditions"))
+        policies = self._query("policies")
+
+        def made(row: Row) -> Environment:
+            return _with_running(row, running.get(row["name"], []), conditions.get(row["name"], []), policies)
+
+        return Listed(self._rows("environments"), made)
 
     def history(
         self,
@@ -727,22 +731,29 @@ class ReleaseManager:
         self._last = max(self._last, outcome.last)
         return outcome
 
-    def _query(self, query: str, /, **params: Any) -> list[dict[str, Any]]:
-        given = {key: value for key, value in params.items() if value is not None}
+    def _page(self, query: str, params: dict[str, Any]) -> Page:
         try:
-            return self._backend.query(query, given, self._last)
+            return self._backend.page(query, params, self._last)
         except QueryNotUnderstood as error:
             raise Refused(str(error)) from None
 
-    def _own(self, query: str, /, environment: str | None = None, **params: Any) -> list[dict[str, Any]]:
-        """The rows of the application; none where nothing of it is known yet."""
+    def _rows(self, query: str, /, **params: Any) -> Iterator[dict[str, Any]]:
+        """A query's rows, or as many as the parameter `limit` says, asked for page by page as they are wanted."""
+        given = {key: value for key, value in params.items() if value is not None}
+        return read(lambda asked: self._page(query, asked), given)
+
+    def _query(self, query: str, /, **params: Any) -> list[dict[str, Any]]:
+        return list(self._rows(query, **params))
+
+    def _own(self, make: Callable[..., T], query: str, /, environment: str | None = None, **params: Any) -> Sequence[T]:
+        """The things of the application; none where nothing of it is known yet."""
         try:
-            return self._query(query, application=self.application, environment=environment, **params)
+            return Listed(self._rows(query, application=self.application, environment=environment, **params), make)
         except Refused:
             if any(row["name"] == self.application for row in self._query("applications")):
                 raise
-            self._query("conditions", environment=environment)  # refuses an unknown environment
-            return []
+            self._query("conditions", environment=environment, limit=1)  # refuses an unknown environment
+            return ()
 
     def _row(self, name: str, params: dict[str, Any], missing: str) -> dict[str, Any]:
         rows = self._query(name, **params)
@@ -807,7 +818,7 @@ class ReleaseManager:
     def _policy(self, command: str, data: dict[str, Any], environment: str | None) -> Policy:
         about = {"application": self.application, "environment": environment}
         scope = self.send(command, {**data, **about}).result["policy"]
-        return next(Policy(**row) for row in self._query("policies") if row["scope"] == scope)
+        return next(Policy(**row) for row in self._rows("policies") if row["scope"] == scope)
 
     def _canary_policy(self, initial: int) -> tuple[tuple[int, ...], float | None]:
         """The shares and the interval that a canary of this application would have, where none is planned yet."""
@@ -819,6 +830,30 @@ class ReleaseManager:
         parsed = parse_options("canary", options | {"initial_traffic": initial})
         assert isinstance(parsed, Canary)
         return (*range(initial, 100, parsed.increment), 100), parsed.interval
+
+
+def _with_running(
+    row: Row, running: list[dict[str, Any]], conditions: list[dict[str, Any]], policies: list[dict[str, Any]]
+) -> Environment:
+    return Environment(
+        **row,
+        running=tuple(Running(**slot) for slot in running),
+        conditions=tuple(ComponentCondition(**each) for each in conditions),
+        outdated=tuple(said_of(outdated(row, running, policies))),
+    )
+
+
+def _by_environment(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["environment"], []).append(row)
+    return found
+
+
+def _newest_step(page: Page) -> int:
+    """The position of the newest record that has moved one of a page's steps."""
+    steps = [step for row in page.rows for leg in ("steps", "rollback") for step in row.get(leg, ())]
+    return max((step["position"] for step in steps), default=0)
 
 
 _open: set[ReleaseManager] = set()

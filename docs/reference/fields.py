@@ -31,7 +31,7 @@ from release_management.domain.environment import ApplicationComponents, Approva
 from release_management.domain.pipeline import Stage
 from release_management.domain.policy import Gate, TriggerCondition
 from release_management.domain.strategies import CanaryStep, PauseOption, Portion, SetScale
-from release_management.projections.queries import Limit
+from release_management.projections.paging import Cursor, Limit
 
 MEANINGS: Mapping[str, Mapping[str, str]] = tomllib.loads(Path(__file__).with_name("meanings.toml").read_text())
 
@@ -66,6 +66,7 @@ WORDS: tuple[tuple[str, Any, str], ...] = (
     ("commit", release.Commit, "4 to 80 of `0-9 A-Z a-z . _ / -`"),
     ("id", words.Id, "a UUID"),
     ("limit", Limit, "a whole number from 1 to 1,000"),
+    ("cursor", Cursor, "a text of ours that says where a page begins; give it as it came"),
     ("json", JsonValue, "any JSON value"),
 )
 SHAPES: tuple[type[BaseModel], ...] = (

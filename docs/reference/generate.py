@@ -249,9 +249,14 @@ def queries() -> str:
         Questions to the read models, by name. On the bus: a request to `relman.ask.query.<name>` with
         `{"params": {…}, "after": 0}`; the answer is `{"answer": [rows]}` or `{"error": "what is wrong"}`. `after` is a
         position: the answer waits until the read model has taken in the log up to it, so you read what you wrote.
-        With `"offset": 0` as well, an answer that is longer than a message comes in parts: `{"part", "of", "next"}`.
-        Ask again with `"offset"` set to `next` until there is none; the parts together are the JSON of the rows, and
-        `of`, its SHA-256, is the same for all of them unless the rows have changed meanwhile: then begin again.
+        An answer is a page: at most `limit` rows, and at most 200 kB of them. Where there are more, `"next_cursor"`
+        stands beside the rows: ask again with the same parameters and that `cursor`, until there is none. A cursor
+        names the last row that was given, so that what is added meanwhile skips and doubles nothing; a row that itself takes
+        another place in the order meanwhile may be told twice, or not at all. A cursor of another query, or of other
+        parameters, is refused.
+        With `"unfinished": true` the last row is longer than the page: the first row of the next page holds what
+        follows in its lists and mappings, to be put behind them. Where such a row was changed meanwhile, the cursor is
+        refused: begin again.
         Rows show people's names and opened texts; columns that hold nothing may be absent or null.
         """,
         listed(),

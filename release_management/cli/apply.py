@@ -111,7 +111,7 @@ def send(changes: "Sequence[Change]", opened: Session) -> None:
             before = f" ({number} of {len(changes)} changes were made before it)" if number else ""
             raise Refused(f"{change.kind} {change.name}: {refused.reason}{before}", refused.verdicts) from None
     for query in ("environments", "pipelines", "policies", "releases"):
-        opened.backend.query(query, {}, last)
+        opened.backend.page(query, {"limit": 1}, last)
 
 
 def summary(changes: "Sequence[Change]", manifest: "Manifest", read: "YamlFile", dry_run: bool) -> list[str]:

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from release_management.cli.command import command
-from release_management.cli.output import listing, say, show
-from release_management.cli.release import Limit
+from release_management.cli.output import Limit, say, show, show_list
 from release_management.cli.session import session
 
 if TYPE_CHECKING:
@@ -29,19 +28,21 @@ def _asking(group: typer.Typer) -> None:
     @command(group, "list", example="relman approval list\nrelman approval list --all")
     def list_(
         every: Annotated[bool, typer.Option("--all", help="Those that were decided on, too.")] = False,
-        limit: Limit = 50,
+        limit: Limit = None,
     ) -> None:
         """List the approvals that wait, newest first."""
         from release_management.views import Approval, short_time
 
         with session() as opened:
-            found = [Approval(**row) for row in opened.query("approvals", waiting=not every, limit=limit)]
-        rows = (
-            (each.id, each.release, each.environment, each.phase, _granted(each), each.by, short_time(each.requested))
-            for each in found
-        )
-        columns = ("approval", "release", "environment", "phase", "granted", "asked by", "requested")
-        show(found, listing(*columns, rows=rows, empty="no approval waits"))
+            show_list(
+                map(Approval.model_validate, opened.rows("approvals", waiting=not every, limit=limit)),
+                *("approval", "release", "environment", "phase", "granted", "asked by", "requested"),
+                cells=lambda each: (
+                    *(each.id, each.release, each.environment, each.phase),
+                    *(_granted(each), each.by, short_time(each.requested)),
+                ),
+                empty="no approval waits",
+            )
 
     @command(group, "request", example="relman approval request 0199b2f4-6d3a-7c51-9a40-1f2e3d4c5b6a")
     def request(

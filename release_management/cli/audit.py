@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -11,14 +12,13 @@ from release_management.adapters.naming import naming
 from release_management.cli.command import command
 from release_management.cli.deployment import EnvironmentOption
 from release_management.cli.output import listing, say, show
-from release_management.cli.release import Limit
 from release_management.cli.session import Session, session
 from release_management.domain.visible import escaped
 
 if TYPE_CHECKING:
     from release_management.domain.record import Recorded
 
-PAGE = 500
+Newest = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many.")]
 AfterOption = Annotated[
     int, typer.Option("--after", min=0, metavar="POSITION", help="Only what follows this position.")
 ]
@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
         person: Annotated[
             str | None, typer.Option("--for", metavar="NAME", help="Only on behalf of this person.")
         ] = None,
-        limit: Limit = 50,
+        limit: Newest = 50,
     ) -> None:
         """Show the newest part of the trail, oldest first.
 
@@ -109,20 +109,14 @@ def _refuse_unknown(opened: Session, actor: str | None, person: str | None) -> N
 def _newest(opened: Session, asked: dict[str, Any], people: dict[str, str | None], limit: int) -> list[dict[str, Any]]:
     """The newest entries, oldest first. Names are kept outside the log, so that a name is looked for here."""
     actor, person = people["actor"], people["for"]
-    anybody = actor is None and person is None
-    found: list[dict[str, Any]] = []
-    before: int | None = None
-    while len(found) < limit:
-        page = opened.query("trail", **asked, before=before, limit=limit if anybody else PAGE)
-        found += [
-            row
-            for row in page
-            if actor in (None, row["actor"]) and person in (None, row["onbehalfof"], row["requested_by"])
-        ]
-        if anybody or len(page) < PAGE:
-            break
-        before = page[-1]["position"]
-    return found[:limit][::-1]
+    if actor is None and person is None:
+        return opened.query("trail", **asked, limit=limit)[::-1]
+    found = (
+        row
+        for row in opened.rows("trail", **asked)
+        if actor in (None, row["actor"]) and person in (None, row["onbehalfof"], row["requested_by"])
+    )
+    return list(islice(found, limit))[::-1]
 
 
 class _Terminal:

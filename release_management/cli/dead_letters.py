@@ -8,8 +8,7 @@ import typer
 
 from release_management.cli.command import command
 from release_management.cli.errors import Failed
-from release_management.cli.output import listing, say, show
-from release_management.cli.release import Limit
+from release_management.cli.output import Limit, listing, say, show
 from release_management.cli.session import session
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def register(app: typer.Typer) -> None:
         from release_management.views import short_time
 
         with session() as opened:
-            found = opened.backend.dead_letters(limit)
+            found = opened.backend.dead_letters(limit or ALL)
         rows = (
             (each.id, short_time(each.time), each.subject, each.size, each.reason, each.excerpt.replace("\n", " ")[:60])
             for each in found

@@ -7,8 +7,8 @@ import typer
 from release_management.cli.command import command
 from release_management.cli.follow import conclude
 from release_management.cli.next_step import next_step
-from release_management.cli.output import All, listing, say, show
-from release_management.cli.release import Application, Limit
+from release_management.cli.output import All, Limit, say, show, show_list
+from release_management.cli.release import Application
 from release_management.cli.session import session
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="A deployment's id.")]
@@ -34,22 +34,22 @@ def _looking(group: typer.Typer) -> None:
         environment: EnvironmentOption = None,
         application: Application = None,
         active: Annotated[bool, typer.Option("--active", help="Only those that have not ended.")] = False,
-        limit: Limit = 20,
+        limit: Limit = None,
     ) -> None:
         """List deployments, newest first."""
         from release_management.views import Deployment, short_time
 
         asked = {"environment": environment, "application": application, "active": active or None}
         with session() as opened:
-            found = [Deployment(**row) for row in opened.query("deployments", limit=limit, **asked)]
-        rows = (
-            (each.id, each.release, each.environment, each.strategy, each.phase, each.requested_by or each.by,
-             short_time(each.created))
-            for each in found
-        )  # fmt: skip
-        columns = ("deployment", "release", "environment", "strategy", "phase", "by", "created")
-        empty = "there is no such deployment; begin one with: relman deploy APP@VERSION ENV"
-        show(found, listing(*columns, rows=rows, empty=empty))
+            show_list(
+                map(Deployment.model_validate, opened.rows("deployments", limit=limit, **asked)),
+                *("deployment", "release", "environment", "strategy", "phase", "by", "created"),
+                cells=lambda each: (
+                    *(each.id, each.release, each.environment, each.strategy, each.phase),
+                    *(each.requested_by or each.by, short_time(each.created)),
+                ),
+                empty="there is no such deployment; begin one with: relman deploy APP@VERSION ENV",
+            )
 
     @command(group, "show", example=f"relman deployment show {_ID}")
     def show_(id: Id, everything: All = False) -> None:

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from release_management.cli.command import command
 from release_management.cli.errors import REFUSED
-from release_management.cli.output import All, listing, say, show
+from release_management.cli.output import All, Limit, listing, say, show, show_list
 from release_management.cli.session import session
 from release_management.summaries import MANY, some
 
@@ -27,19 +28,12 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="env")
 
     @command(group, "list", example="relman env list\nrelman env list --json")
-    def list_() -> None:
+    def list_(limit: Limit = None) -> None:
         """List the environments in order, with what runs in each and how it was seen last."""
         with session() as opened:
-            found = opened.manager.environments()
-        rows = (
-            (
-                *(each.name, each.label, each.tier, each.order, each.approval.get("required", 0)),
-                *(targets(each), runs(each), health(each)),
-            )
-            for each in found
-        )
-        columns = ("environment", "label", "tier", "order", "approvals", "targets", "runs", "is")
-        show(found, listing(*columns, rows=rows, empty="there is no environment yet; begin with: relman init"))
+            found = islice(opened.manager.environments(), limit)
+            columns = ("environment", "label", "tier", "order", "approvals", "targets", "runs", "is")
+            show_list(found, *columns, cells=_cells, empty="there is no environment yet; begin with: relman init")
 
     @command(group, "show", example="relman env show production")
     def show_(name: Name, everything: All = False) -> None:
@@ -101,6 +95,12 @@ def register(app: typer.Typer) -> None:
             found = opened.manager.rename_environment(name, label)
         show(found)
         say(f"✔ {found.name} is called {found.label} now")
+
+
+def _cells(environment: "Environment") -> tuple[object, ...]:
+    it = environment
+    approvals = it.approval.get("required", 0)
+    return it.name, it.label, it.tier, it.order, approvals, targets(it), runs(it), health(it)
 
 
 def targets(environment: "Environment") -> str:

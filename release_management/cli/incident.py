@@ -7,8 +7,8 @@ import typer
 
 from release_management.cli.command import command
 from release_management.cli.deployment import EnvironmentOption
-from release_management.cli.output import listing, say, show
-from release_management.cli.release import Application, Limit
+from release_management.cli.output import Limit, say, show, show_list
+from release_management.cli.release import Application
 from release_management.cli.session import session
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="An incident's id.")]
@@ -105,29 +105,22 @@ def _looking(group: typer.Typer) -> None:
         application: Application = None,
         environment: EnvironmentOption = None,
         open_only: Annotated[bool, typer.Option("--open", help="Only those that are not over.")] = False,
-        limit: Limit = 50,
+        limit: Limit = None,
     ) -> None:
         """List incidents, the last opened first."""
         from release_management.views import Incident, short_time
 
         asked = {"application": application, "environment": environment, "open": True if open_only else None}
         with session() as opened:
-            found = [Incident(**row) for row in opened.query("incidents", limit=limit, **asked)]
-        rows = (
-            (
-                each.id,
-                each.application,
-                each.environment,
-                each.severity,
-                each.title,
-                short_time(each.detected_at),
-                short_time(each.resolved_at) or "open",
-                each.blamed,
+            show_list(
+                map(Incident.model_validate, opened.rows("incidents", limit=limit, **asked)),
+                *("id", "application", "environment", "severity", "title", "detected", "resolved", "cause"),
+                cells=lambda each: (
+                    *(each.id, each.application, each.environment, each.severity, each.title),
+                    *(short_time(each.detected_at), short_time(each.resolved_at) or "open", each.blamed),
+                ),
+                empty="there is no incident",
             )
-            for each in found
-        )
-        columns = ("id", "application", "environment", "severity", "title", "detected", "resolved", "cause")
-        show(found, listing(*columns, rows=rows, empty="there is no incident"))
 
     @command(group, "show", example=f"relman incident show {_ID}")
     def show_(id: Id) -> None:

@@ -1,15 +1,14 @@
 """`relman metrics`."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from release_management.cli.command import command
-from release_management.cli.output import listing, say, show
-from release_management.cli.session import Session, session
-
-PAGE = 200
+from release_management.cli.output import say, show, show_list
+from release_management.cli.session import session
 
 
 class MetricName(StrEnum):
@@ -75,7 +74,7 @@ def register(app: typer.Typer) -> None:
         asked: dict[str, Any] = given | {"application": application, "environment": environment, "by": by.value}
         with session() as opened:
             if drill is not None:
-                _show_items(_items(opened, asked | {"metric": drill.value}))
+                _show_items(opened.rows("metrics_dora_drill", **asked, metric=drill.value))
                 return
             rows = opened.query("metrics_dora", **asked)
         found = Metrics(**asked, metrics=tuple(Metric(**row) for row in rows))
@@ -83,33 +82,17 @@ def register(app: typer.Typer) -> None:
         say("  next: relman metrics dora --drill METRIC")
 
 
-def _items(opened: Session, asked: dict[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while True:
-        page = opened.query("metrics_dora_drill", **asked, offset=len(found), limit=PAGE)
-        found += page
-        if len(page) < PAGE:
-            return found
-
-
-def _show_items(found: list[dict[str, Any]]) -> None:
+def _show_items(found: Iterable[dict[str, Any]]) -> None:
     from release_management.views import Measured, short_time, span
 
-    items = [Measured(**row) for row in found]
-    rows = (
-        (
-            each.deployment,
-            each.release,
-            each.environment,
-            each.outcome,
-            short_time(each.finished),
-            each.excluded.replace("_", " ") if each.excluded else each.counted,
-            each.reasons,
-            None if each.seconds is None else span(each.seconds),
-            each.position,
-            each.event,
-        )
-        for each in items
+    show_list(
+        map(Measured.model_validate, found),
+        *("deployment", "release", "environment", "outcome", "finished", "counted", "why", "took"),
+        *("position", "event"),
+        cells=lambda each: (
+            *(each.deployment, each.release, each.environment, each.outcome, short_time(each.finished)),
+            *(each.excluded.replace("_", " ") if each.excluded else each.counted, each.reasons),
+            *(None if each.seconds is None else span(each.seconds), each.position, each.event),
+        ),
+        empty="nothing finished in that time",
     )
-    columns = ("deployment", "release", "environment", "outcome", "finished", "counted", "why", "took")
-    show(items, listing(*columns, "position", "event", rows=rows, empty="nothing finished in that time"))

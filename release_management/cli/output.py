@@ -1,8 +1,12 @@
 """Printing: a JSON document for machines, short tables and sentences for people."""
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from shutil import copyfileobj
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -20,6 +24,12 @@ _IDS = frozenset({"deployment", "approval", "id", "position", "time", "created",
 
 
 All = Annotated[bool, typer.Option("--all", help="Show each of many, instead of summing them up.")]
+Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="At most so many; else all.")]
+ROWS_AT_ONCE = 500
+"""So many rows share a table, whose columns are as wide as they need."""
+HELD_BYTES = 4_000_000
+"""So much of a long JSON document is held in memory until it is complete."""
+T = TypeVar("T")
 
 
 def show(document: object, *shown: "RenderableType") -> None:
@@ -29,6 +39,32 @@ def show(document: object, *shown: "RenderableType") -> None:
         return
     for renderable in shown:
         _print(renderable)
+
+
+def show_list(found: Iterable[T], *columns: str, cells: Callable[[T], Iterable[object]], empty: str) -> None:
+    """Print a list as it is read: one JSON array, which is complete or not there at all, or tables.
+
+    `empty` is said where there is nothing.
+    """
+    if settings().json:
+        _print_array(found)
+        return
+    rest = iter(found)
+    rows = [cells(each) for each in islice(rest, ROWS_AT_ONCE)]
+    _print(listing(*columns, rows=rows, empty=empty))
+    while rows := [cells(each) for each in islice(rest, ROWS_AT_ONCE)]:
+        _print(listing(*columns, rows=rows, empty=empty))
+
+
+def _print_array(found: Iterable[object]) -> None:
+    with SpooledTemporaryFile(HELD_BYTES, "w+", encoding="utf-8") as document:
+        count = 0
+        for count, each in enumerate(found, 1):
+            text = json_text(redacted_data(plain(each)), indent=2)
+            document.write(("[\n  " if count == 1 else ",\n  ") + text.replace("\n", "\n  "))
+        document.write("\n]\n" if count else "[]\n")
+        document.seek(0)
+        copyfileobj(document, sys.stdout)
 
 
 def line(document: object, text: str) -> None:
@@ -70,7 +106,7 @@ def plain(value: object) -> Any:
         return value.model_dump(mode="json")
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [plain(item) for item in value]
     return value
 

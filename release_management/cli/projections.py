@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from release_management.cli.command import command
-from release_management.cli.output import listing, say, show
+from release_management.cli.output import listing, say, show, show_list
 from release_management.cli.progress import progress
 from release_management.cli.session import Session, session
 
@@ -74,10 +74,12 @@ def _standing(row: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _show_parked(opened: Session) -> None:
-    found = opened.query("parked")
-    columns = ("projection", "stream", "events", "from position", "type", "reason")
-    rows = (
-        (row["projection"], row["stream"], f"{row['events']:,}", row["position"], row["type"], row["reason"])
-        for row in found
+    show_list(
+        opened.rows("parked"),
+        *("projection", "stream", "events", "from position", "type", "reason"),
+        cells=lambda row: (
+            *(row["projection"], row["stream"], f"{row['events']:,}"),
+            *(row["position"], row["type"], row["reason"]),
+        ),
+        empty="nothing is set aside",
     )
-    show(found, listing(*columns, rows=rows, empty="nothing is set aside"))

@@ -9,7 +9,7 @@ import typer
 
 from release_management.cli.command import command
 from release_management.cli.notes import notes
-from release_management.cli.output import All, listing, say, show
+from release_management.cli.output import All, Limit, say, show, show_list
 from release_management.cli.session import application_of, parse_ref, session
 from release_management.summaries import MANY
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 Ref = Annotated[str, typer.Argument(metavar="APP@VERSION", help="A release, such as shop@1.0.0.")]
 Application = Annotated[str | None, typer.Option("--application", metavar="APP", help="Only of this application.")]
-Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="At most so many.")]
 
 
 Commits = Annotated[
@@ -154,15 +153,18 @@ def _looking(group: typer.Typer) -> None:
         show(found, found.render(), *_details(found, whole=everything))
 
     @command(group, "list", example="relman release list --application shop")
-    def list_(application: Application = None, limit: Limit = 50) -> None:
+    def list_(application: Application = None, limit: Limit = None) -> None:
         """List releases, newest first."""
         from release_management.views import Release, short_time
 
         with session() as opened:
-            found = [Release(**row) for row in opened.query("releases", limit=limit, application=application)]
-        rows = ((each.ref, state(each), each.author, short_time(each.created), where(each)) for each in found)
-        empty = "there is no release yet; make one with: relman release create APP@VERSION --component NAME"
-        show(found, listing("release", "state", "author", "created", "succeeded in", rows=rows, empty=empty))
+            found = map(Release.model_validate, opened.rows("releases", limit=limit, application=application))
+            show_list(
+                found,
+                *("release", "state", "author", "created", "succeeded in"),
+                cells=lambda each: (each.ref, state(each), each.author, short_time(each.created), where(each)),
+                empty="there is no release yet; make one with: relman release create APP@VERSION --component NAME",
+            )
 
     @command(group, "notes", example="relman release notes shop@1.1.0 > NOTES.md")
     def notes_(release: Ref) -> None:

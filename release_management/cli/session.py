@@ -27,9 +27,16 @@ class Session:
     manager: "ReleaseManager"
     backend: "Patient"
 
+    def rows(self, name: str, **params: Any) -> Iterator[dict[str, Any]]:
+        """A query's rows, asked for page by page as they are wanted; parameters that are None are left out.
+
+        The parameter `limit` says how many they are at most.
+        """
+        return self.backend.rows(name, {key: value for key, value in params.items() if value is not None})
+
     def query(self, name: str, **params: Any) -> list[dict[str, Any]]:
-        """A query's rows; parameters that are None are left out."""
-        return self.backend.query(name, {key: value for key, value in params.items() if value is not None})
+        """All of a query's rows."""
+        return list(self.rows(name, **params))
 
 
 @contextmanager

@@ -91,9 +91,9 @@ def fold(event: Event, rows: Rows) -> None:
 PROJECTION = Projection("approvals", 2, (approvals,), named(ApprovalEvent), keys, fold, local=True)
 
 
-def newest(*, waiting: bool = False, deployment: str | None = None, limit: int = 100) -> Select[Any]:
-    """Approvals, newest first; those that wait, or those of one deployment."""
-    query = select(approvals).order_by(approvals.c.position.desc()).limit(limit)
+def every(*, waiting: bool = False, deployment: str | None = None) -> Select[Any]:
+    """All approvals, those that wait, or those of one deployment."""
+    query = select(approvals)
     if waiting:
         query = query.where(approvals.c.phase == Phase.WAITING.value)
     return query if deployment is None else query.where(approvals.c.deployment == deployment)

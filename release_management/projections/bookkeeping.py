@@ -122,5 +122,4 @@ def set_aside() -> Select[Any]:
         .join_from(parked, each, first)
         .join(builds, and_(builds.c.projection == parked.c.projection, builds.c.build == parked.c.build))
         .where(builds.c.live)
-        .order_by(parked.c.projection, parked.c.position)
     )

@@ -106,23 +106,19 @@ PROJECTION = Projection(
 )
 
 
-def newest(
+def every(
     *,
     environment: str | None = None,
     application: str | None = None,
     release: str | None = None,
     phase: str | None = None,
     active: bool | None = None,
-    limit: int = 100,
 ) -> Select[Any]:
-    """Deployments without their steps, newest first. `active`: those that have (not) ended."""
+    """Deployments without their steps. `active`: those that have (not) ended."""
     at = deployments.c
     wanted = {at.environment: environment, at.application: application, at.release: release, at.phase: phase}
-    query = (
-        select(*(column for column in at if column.name not in _INNER | _DETAILED))
-        .where(*(column == value for column, value in wanted.items() if value is not None))
-        .order_by(at.position.desc())
-        .limit(limit)
+    query = select(*(column for column in at if column.name not in _INNER | _DETAILED)).where(
+        *(column == value for column, value in wanted.items() if value is not None)
     )
     if active is None:
         return query
@@ -145,16 +141,22 @@ def one(id: str, ask: Ask, *, with_steps: bool = True) -> list[dict[str, Any]]:
     found = steps.by_leg(ask(steps.of(id)))
     legs = {"steps": found["forward"], "rollback": found["rollback"]}
     plan = steps.whole_plan(planned[0], found) if planned else None
-    return [row | {"plan": plan} | {name: [steps.shown(it, head) for it in leg] for name, leg in legs.items()}]
+    return [row | {name: [steps.shown(it, head) for it in leg] for name, leg in legs.items()} | {"plan": plan}]
 
 
+_HEAD_LEG, _HEAD_BEGUN = "deployment_leg", "deployment_begun"
 STEP_COLUMNS = (*steps.SHOWN, *steps.WHERE_KNOWN, "leg")
 
 
-def some_steps(
-    id: str, ask: Ask, *, leg: str | None, after: int, changed_after: int | None, limit: int
-) -> list[dict[str, Any]]:
-    """Some steps of a deployment, in order: the way forward before the way back."""
-    heads = ask(select(deployments).where(deployments.c.id == id))
-    found = ask(steps.of(id, leg=leg, after=after, changed_after=changed_after, limit=limit)) if heads else ()
-    return [{**steps.shown(row, heads[0]), "leg": row["leg"]} for row in found]
+def some_steps(id: str, *, leg: str | None, after: int, changed_after: int | None) -> Select[Any]:
+    """Some steps of a deployment, for `shown_steps`."""
+    at = deployments.c
+    found = steps.of(id, leg=leg, after=after, changed_after=changed_after)
+    return found.join(deployments, at.id == steps.steps.c.deployment).add_columns(
+        at.leg.label(_HEAD_LEG), at.begun.label(_HEAD_BEGUN)
+    )
+
+
+def shown_steps(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The steps for people, with their legs."""
+    return [{**steps.shown(row, {"leg": row[_HEAD_LEG], "begun": row[_HEAD_BEGUN]}), "leg": row["leg"]} for row in rows]

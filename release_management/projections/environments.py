@@ -96,8 +96,8 @@ PROJECTION = Projection("environments", 3, (environments,), _CONCERNED, keys, fo
 
 
 def every(name: str | None = None) -> Select[Any]:
-    """All environments in their order that are not retired, or the one of this name."""
-    query = select(environments).order_by(environments.c.order, environments.c.name)
+    """All environments that are not retired, or the one of this name."""
+    query = select(environments)
     if name is None:
         return query.where(environments.c.retired.is_(None))
     return query.where(environments.c.name == name)

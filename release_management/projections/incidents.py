@@ -84,18 +84,11 @@ def fold(event: Event, rows: Rows) -> None:
 PROJECTION = Projection("incidents", 2, (incidents,), named(IncidentEvent), keys, fold, local=True)
 
 
-def newest(
-    *, application: str | None = None, environment: str | None = None, open: bool | None = None, limit: int = 100
-) -> Select[Any]:
-    """Incidents, the last opened first. `open`: those that are (not) over."""
+def every(*, application: str | None = None, environment: str | None = None, open: bool | None = None) -> Select[Any]:
+    """All incidents. `open`: those that are (not) over."""
     at = incidents.c
     wanted = {at.application: application, at.environment: environment}
-    query = (
-        select(incidents)
-        .where(*(column == value for column, value in wanted.items() if value is not None))
-        .order_by(at.position.desc())
-        .limit(limit)
-    )
+    query = select(incidents).where(*(column == value for column, value in wanted.items() if value is not None))
     if open is None:
         return query
     return query.where(at.resolved_at.is_(None) if open else at.resolved_at.is_not(None))

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
 
 from release_management.domain.deployment.state import Phase
@@ -31,6 +31,7 @@ from release_management.projections.environments import PROJECTION as ENVIRONMEN
 from release_management.projections.environments import environments, every
 from release_management.projections.incidents import PROJECTION as INCIDENTS
 from release_management.projections.incidents import incidents
+from release_management.projections.paging import Paged
 from release_management.projections.projection import Ask, Row
 
 NEEDED = (DELIVERY, INCIDENTS, ENVIRONMENTS)
@@ -78,12 +79,10 @@ class WindowParams(Value):
         return Window(since, until, ZoneInfo(self.time_zone), self.by)
 
 
-class DrillParams(WindowParams):
-    """Which metric's items, and which part of them."""
+class DrillParams(WindowParams, Paged):
+    """Which metric's items."""
 
     metric: Metric
-    offset: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    limit: Annotated[int, Field(ge=1, le=200)] = 100
 
 
 def metrics(asked: WindowParams, ask: Ask) -> list[dict[str, Any]]:
@@ -96,7 +95,7 @@ def metrics(asked: WindowParams, ask: Ask) -> list[dict[str, Any]]:
 
 def drilled(asked: DrillParams, ask: Ask) -> list[dict[str, Any]]:
     """What stands behind one metric's numbers, in the order in which it finished."""
-    return drill(gather(asked, ask), asked.metric)[asked.offset : asked.offset + asked.limit]
+    return drill(gather(asked, ask), asked.metric)
 
 
 def gather(asked: WindowParams, ask: Ask) -> Facts:

@@ -108,9 +108,9 @@ PROJECTION = Projection(
 
 def every() -> Select[Any]:
     """All policies; `default` is the strategy that is taken where none is named."""
-    return select(policies).order_by(policies.c.scope)
+    return select(policies)
 
 
 def every_pipeline() -> Select[Any]:
     """All pipelines."""
-    return select(pipelines).order_by(pipelines.c.name)
+    return select(pipelines)

@@ -1,11 +1,11 @@
 """Every question that can be asked by name, with its parameters."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import ConfigDict, Field
-from sqlalchemy import Select
+from sqlalchemy import ColumnElement, Select, func
 
 from release_management.domain.deployment.state import Phase
 from release_management.domain.names import GivenName, GivenRef
@@ -23,11 +23,22 @@ from release_management.projections import (
     policies,
     releases,
     running,
+    steps,
     trail,
+)
+from release_management.projections.paging import (
+    Continued,
+    CursorError,
+    Group,
+    Paged,
+    Sort,
+    Start,
+    fits,
+    listed,
+    selected,
 )
 from release_management.projections.projection import Ask, Projection, Row
 
-Limit = Annotated[int, Field(ge=1, le=1000)]
 Position = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
@@ -35,33 +46,36 @@ class Nothing(Value):
     """The question takes no parameters."""
 
 
-class RunningParams(Value):
+class EveryParams(Paged):
+    """All of them."""
+
+
+class RunningParams(Paged):
     """Which places."""
 
     environment: GivenName | None = None
     application: GivenName | None = None
 
 
-class EnvironmentParams(Value):
+class EnvironmentParams(Continued):
     """Which environment."""
 
     name: GivenName
 
 
-class ReleasesParams(Value):
+class ReleasesParams(Paged):
     """Which releases."""
 
     application: GivenName | None = None
-    limit: Limit = 100
 
 
-class ReleaseParams(Value):
+class ReleaseParams(Continued):
     """Which release: `application@version`."""
 
     ref: GivenRef
 
 
-class DeploymentsParams(Value):
+class DeploymentsParams(Paged):
     """Which deployments. `active`: only those that have not ended (true), or only those that have (false)."""
 
     model_config = ConfigDict(use_enum_values=True)
@@ -71,57 +85,50 @@ class DeploymentsParams(Value):
     release: GivenRef | None = None
     phase: Phase | None = None
     active: bool | None = None
-    limit: Limit = 100
 
 
-class DeploymentParams(Value):
+class DeploymentParams(Continued):
     """Which deployment. `steps` False: without its plan and its steps, which may be thousands."""
 
     id: Line
     steps: bool = True
 
 
-class StepsParams(Value):
+class StepsParams(Paged):
     """Which steps of a deployment: of one leg or both, those behind the step `after`, those that have moved since.
 
-    `changed_after`: only those that a record after this position has moved.
+    `changed_after`: only those that a record after this position has moved, in the order in which they have.
     """
 
     deployment: Line
     leg: Leg | None = None
     after: Annotated[int, Field(ge=-1)] = -1
     changed_after: Position | None = None
-    limit: Annotated[int, Field(ge=1, le=5000)] = 1000
 
 
-class ApprovalsParams(Value):
+class ApprovalsParams(Paged):
     """Which approvals. `waiting`: only those that still wait."""
 
     waiting: bool = False
     deployment: Line | None = None
-    limit: Limit = 100
 
 
-class IncidentsParams(Value):
+class IncidentsParams(Paged):
     """Which incidents. `open`: only those that are not over (true), or only those that are (false)."""
 
     application: GivenName | None = None
     environment: GivenName | None = None
     open: bool | None = None
-    limit: Limit = 100
 
 
-class IncidentParams(Value):
+class IncidentParams(Continued):
     """Which incident."""
 
     id: Line
 
 
-class TrailParams(Value):
-    """Which part of the trail. `type` is an event's name, such as `deployment.started`, or just `deployment`.
-
-    Page with `after` (oldest first) or `before` (newest first): the last position of the page before.
-    """
+class TrailParams(Paged):
+    """Which part of the trail. `type` is an event's name, such as `deployment.started`, or just `deployment`."""
 
     environment: GivenName | None = None
     application: GivenName | None = None
@@ -134,7 +141,6 @@ class TrailParams(Value):
     after: Position = 0
     before: Position | None = None
     order: Literal["newest", "oldest"] = "newest"
-    limit: Limit = 100
 
 
 P = TypeVar("P", bound=Value)
@@ -146,32 +152,78 @@ def _as_they_are(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Query(Generic[P]):
-    """`select` asks the tables of `projections`; `shape` makes the answer of the rows."""
+    """`select` asks the tables of `projections`; `shape` makes the answer of each row.
+
+    `order` is what the answer is sorted by, for a list in pages; without it the answer comes whole. `stable`: what of a
+    long row must keep the same while its pages are read; None: all that was given of it.
+    """
 
     name: str
     params: type[P]
     projections: tuple[Projection, ...]
     select: Callable[[P], Select[Any]]
     shape: Callable[[Sequence[Row]], list[dict[str, Any]]] = _as_they_are
+    order: Callable[[P], tuple[Sort, ...]] = lambda _: ()
+    stable: Callable[[dict[str, Any]], Any] | None = None
 
-    def answer(self, asked: P, ask: Ask) -> list[dict[str, Any]]:
-        """The rows, as `ask` finds them."""
-        return self.shape(ask(self.select(asked)))
+    def groups(self, asked: P, ask: Ask, start: Start | None) -> Iterator[Group]:
+        """The rows from a place on, as `ask` finds them. Raises `CursorError` for a place that no row can have."""
+        order = self.order(asked)
+        if not order:
+            yield from (Group((), self.shape([row])) for row in ask(self.select(asked)))
+            return
+        if start is not None and not fits(start, [sort.kind for sort in order]):
+            raise CursorError(f"cursor: it names no place in the answer of {self.name}; begin without one")
+        for key, row in selected(self.select(asked), order, ask, start):
+            yield Group(key, self.shape([row]))
 
 
 @dataclass(frozen=True, slots=True)
 class Calculation(Generic[P]):
-    """`answer` computes rows with `columns` from several selects of the tables of `projections`."""
+    """`answer` computes rows with `columns` from several selects of the tables of `projections`.
+
+    The columns `key` tell the rows apart. `stable` is as in `Query`.
+    """
 
     name: str
     params: type[P]
     projections: tuple[Projection, ...]
     answer: Callable[[P, Ask], list[dict[str, Any]]]
     columns: tuple[str, ...]
+    key: tuple[str, ...] = ()
+    stable: Callable[[dict[str, Any]], Any] | None = None
+
+    def groups(self, asked: P, ask: Ask, start: Start | None) -> Iterator[Group]:
+        """The rows from a place on. Raises `CursorError` where it is gone."""
+        yield from listed(self.answer(asked, ask), self.key, start)
 
 
 AnyQuery = Query[Any] | Calculation[Any]
 
+
+def _by(*sorts: Sort) -> Callable[[Any], tuple[Sort, ...]]:
+    return lambda _: sorts
+
+
+def _newest(column: ColumnElement[Any]) -> Callable[[Any], tuple[Sort, ...]]:
+    return _by(Sort(column, int, descending=True))
+
+
+def _steps(asked: StepsParams) -> tuple[Sort, ...]:
+    at = steps.steps.c
+    moved = () if asked.changed_after is None else (Sort(at.position, int),)
+    return *moved, Sort(at.leg, str), Sort(at.step, int)
+
+
+def _content(release: dict[str, Any]) -> Any:
+    """A release never changes what it has, and gets more behind it."""
+    return release["content"]
+
+
+_PLACED = _by(*(Sort(running.running.c[name], str) for name in ("environment", "application", "target", "component")))
+_ENVIRONMENTS = _by(
+    Sort(func.coalesce(environments.environments.c.order, 0), int), Sort(environments.environments.c.name, str)
+)
 
 _ALL: tuple[AnyQuery, ...] = (
     Query(
@@ -180,6 +232,7 @@ _ALL: tuple[AnyQuery, ...] = (
         (running.PROJECTION,),
         lambda asked: running.components(asked.environment, asked.application),
         running.slots,
+        _PLACED,
     ),
     Query(
         "conditions",
@@ -187,16 +240,43 @@ _ALL: tuple[AnyQuery, ...] = (
         (running.PROJECTION,),
         lambda asked: running.components(asked.environment, asked.application),
         running.slots,
+        _PLACED,
     ),
-    Query("environments", Nothing, (environments.PROJECTION,), lambda asked: environments.every()),
-    Query("environment", EnvironmentParams, (environments.PROJECTION,), lambda asked: environments.every(asked.name)),
-    Query("policies", Nothing, (policies.PROJECTION,), lambda asked: policies.every()),
-    Query("pipelines", Nothing, (policies.PROJECTION,), lambda asked: policies.every_pipeline()),
+    Query(
+        "environments",
+        EveryParams,
+        (environments.PROJECTION,),
+        lambda asked: environments.every(),
+        order=_ENVIRONMENTS,
+    ),
+    Query(
+        "environment",
+        EnvironmentParams,
+        (environments.PROJECTION,),
+        lambda asked: environments.every(asked.name),
+        order=_ENVIRONMENTS,
+    ),
+    Query(
+        "policies",
+        EveryParams,
+        (policies.PROJECTION,),
+        lambda asked: policies.every(),
+        order=_by(Sort(policies.policies.c.scope, str)),
+    ),
+    Query(
+        "pipelines",
+        EveryParams,
+        (policies.PROJECTION,),
+        lambda asked: policies.every_pipeline(),
+        order=_by(Sort(policies.pipelines.c.name, str)),
+    ),
     Query(
         "releases",
         ReleasesParams,
         (releases.PROJECTION,),
-        lambda asked: releases.newest(asked.application, asked.limit),
+        lambda asked: releases.every(asked.application),
+        order=_newest(releases.releases.c.position),
+        stable=_content,
     ),
     Calculation(
         "release",
@@ -204,49 +284,84 @@ _ALL: tuple[AnyQuery, ...] = (
         (releases.PROJECTION,),
         lambda asked, ask: releases.one(asked.ref, ask),
         releases.COLUMNS,
+        stable=_content,
     ),
-    Query("deployments", DeploymentsParams, (deployments.PROJECTION,), lambda asked: deployments.newest(**dict(asked))),
+    Query(
+        "deployments",
+        DeploymentsParams,
+        (deployments.PROJECTION,),
+        lambda asked: deployments.every(**_filters(asked)),
+        order=_newest(deployments.deployments.c.position),
+    ),
     Calculation(
         "deployment",
         DeploymentParams,
         (deployments.PROJECTION,),
         lambda asked, ask: deployments.one(asked.id, ask, with_steps=asked.steps),
         deployments.COLUMNS,
+        stable=lambda row: row["digest"],
     ),
-    Calculation(
+    Query(
         "steps",
         StepsParams,
         (deployments.PROJECTION,),
-        lambda asked, ask: deployments.some_steps(
-            asked.deployment,
-            ask,
-            leg=asked.leg,
-            after=asked.after,
-            changed_after=asked.changed_after,
-            limit=asked.limit,
+        lambda asked: deployments.some_steps(
+            asked.deployment, leg=asked.leg, after=asked.after, changed_after=asked.changed_after
         ),
-        deployments.STEP_COLUMNS,
+        deployments.shown_steps,
+        _steps,
     ),
-    Query("approvals", ApprovalsParams, (approvals.PROJECTION,), lambda asked: approvals.newest(**dict(asked))),
-    Query("incidents", IncidentsParams, (incidents.PROJECTION,), lambda asked: incidents.newest(**dict(asked))),
+    Query(
+        "approvals",
+        ApprovalsParams,
+        (approvals.PROJECTION,),
+        lambda asked: approvals.every(**_filters(asked)),
+        order=_newest(approvals.approvals.c.position),
+    ),
+    Query(
+        "incidents",
+        IncidentsParams,
+        (incidents.PROJECTION,),
+        lambda asked: incidents.every(**_filters(asked)),
+        order=_newest(incidents.incidents.c.position),
+    ),
     Query(
         "applications",
-        Nothing,
+        EveryParams,
         (releases.PROJECTION, policies.PROJECTION, incidents.PROJECTION),
         lambda asked: applications.every(),
+        order=_by(Sort(applications.NAME, str)),
     ),
-    Query("incident", IncidentParams, (incidents.PROJECTION,), lambda asked: incidents.one(asked.id)),
+    Query(
+        "incident",
+        IncidentParams,
+        (incidents.PROJECTION,),
+        lambda asked: incidents.one(asked.id),
+        order=_newest(incidents.incidents.c.position),
+    ),
     Calculation(
         "metrics_dora",
         measuring.WindowParams,
         measuring.NEEDED,
         measuring.metrics,
         (*dora_rows.COLUMNS, "position", "parked"),
+        ("metric",),
     ),
     Calculation(
-        "metrics_dora_drill", measuring.DrillParams, measuring.NEEDED, measuring.drilled, dora_rows.DRILL_COLUMNS
+        "metrics_dora_drill",
+        measuring.DrillParams,
+        measuring.NEEDED,
+        measuring.drilled,
+        dora_rows.DRILL_COLUMNS,
+        ("deployment", "commit", "stated_by"),
     ),
-    Query("trail", TrailParams, (trail.PROJECTION,), lambda asked: trail.found(**dict(asked))),
+    Query(
+        "trail",
+        TrailParams,
+        (trail.PROJECTION,),
+        lambda asked: trail.found(**_filters(asked)),
+        order=lambda asked: (Sort(trail.trail.c.position, int, descending=asked.order == "newest"),),
+    ),
     Query("position", Nothing, (), lambda asked: bookkeeping.standing()),
     Calculation(
         "projections",
@@ -254,7 +369,19 @@ _ALL: tuple[AnyQuery, ...] = (
         (),
         lambda asked, ask: bookkeeping.as_rows(ask(bookkeeping.every_build())),
         (*bookkeeping.STANDING_COLUMNS, "lag"),
+        ("name",),
     ),
-    Query("parked", Nothing, (), lambda asked: bookkeeping.set_aside()),
+    Query(
+        "parked",
+        EveryParams,
+        (),
+        lambda asked: bookkeeping.set_aside(),
+        order=_by(Sort(bookkeeping.parked.c.projection, str), Sort(bookkeeping.parked.c.position, int)),
+    ),
 )
 QUERIES: Mapping[str, AnyQuery] = {query.name: query for query in _ALL}
+
+
+def _filters(asked: Paged) -> dict[str, Any]:
+    """The parameters that say which rows, without those that say which page."""
+    return {name: value for name, value in dict(asked).items() if name not in ("cursor", "limit", "order")}

@@ -150,9 +150,9 @@ def _labelled(component: dict[str, Any], fact: ReleaseCreated) -> dict[str, Any]
 PROJECTION = Projection("releases", 3, (releases, changes), named(ReleaseEvent), keys, fold, local=True)
 
 
-def newest(application: str | None = None, limit: int = 100) -> Select[Any]:
-    """Releases, newest first."""
-    query = select(releases).order_by(releases.c.position.desc()).limit(limit)
+def every(application: str | None = None) -> Select[Any]:
+    """All releases, or an application's."""
+    query = select(releases)
     return query if application is None else query.where(releases.c.application == application)
 
 

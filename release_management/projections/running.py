@@ -169,7 +169,6 @@ def components(environment: str | None = None, application: str | None = None) -
     at, by = running.c, held.c
     same = (by.environment == at.environment) & (by.application == at.application) & (by.target == at.target)
     query = select(running, by.deployment.label("held_by")).select_from(running.outerjoin(held, same))
-    query = query.order_by(at.environment, at.application, at.target, at.component)
     if environment is not None:
         query = query.where(at.environment == environment)
     return query if application is None else query.where(at.application == application)

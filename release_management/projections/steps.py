@@ -104,7 +104,6 @@ def of(
     leg: str | None = None,
     after: int = -1,
     changed_after: int | None = None,
-    limit: int | None = None,
 ) -> Select[Any]:
     """The steps of a deployment in order. `changed_after`: only those that a record after this position has moved."""
     at = steps.c
@@ -113,7 +112,7 @@ def of(
         query = query.where(at.leg == leg)
     if changed_after is not None:
         query = query.where(at.position > changed_after)
-    return query if limit is None else query.limit(limit)
+    return query
 
 
 def shown(row: Row, head: Row) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from sqlalchemy import MetaData, Select, Table, or_, select
 
@@ -224,8 +224,6 @@ def found(
     refused: bool | None = None,
     after: int = 0,
     before: int | None = None,
-    order: Literal["newest", "oldest"] = "newest",
-    limit: int = 100,
 ) -> Select[Any]:
     """The rows for which everything given holds. `type` is an event's name, or an aggregate's for all of its events."""
     at = trail.c
@@ -245,4 +243,4 @@ def found(
         query = query.where(at.position > after)
     if before is not None:
         query = query.where(at.position < before)
-    return query.order_by(at.position if order == "oldest" else at.position.desc()).limit(limit)
+    return query

@@ -1,6 +1,8 @@
 """Whether there is what a question names: an answer of nothing does not say that."""
 
-from sqlalchemy import select
+from typing import Any
+
+from sqlalchemy import Select, select
 
 from release_management.domain.nearness import does_not_exist
 from release_management.domain.registry import FACTS
@@ -30,7 +32,8 @@ def refuse_unknown(asked: Value, ask: Ask) -> None:
 
     The end of what is read in pages names nothing unknown.
     """
-    if getattr(asked, "before", None) is not None or getattr(asked, "after", 0) > 0:
+    further = getattr(asked, "cursor", None) is not None or getattr(asked, "before", None) is not None
+    if further or getattr(asked, "after", 0) > 0:
         return
     environment, application, release, deployment, kind, actor, requested_by = (
         getattr(asked, name, None) for name in NAMED
@@ -42,7 +45,7 @@ def refuse_unknown(asked: Value, ask: Ask) -> None:
     if release is not None and not ask(select(releases.releases.c.ref).where(releases.releases.c.ref == release)):
         owner = release.partition("@")[0]
         _check_application(owner, ask)
-        _check("release", release, [str(row["ref"]) for row in ask(releases.newest(owner, SHOWN_RELEASES))])
+        _check("release", release, [str(row["ref"]) for row in ask(_newest_releases(owner))])
     if deployment is not None:
         table = deployments.deployments
         if not ask(select(table.c.id).where(table.c.id == deployment)):
@@ -51,10 +54,16 @@ def refuse_unknown(asked: Value, ask: Ask) -> None:
             )
     if kind is not None:
         _check("event", kind, sorted({*FACTS, *(name.partition(".")[0] for name in FACTS)}))
-    if actor is not None and not ask(trail.found(actor=actor, limit=1)):
+    if actor is not None and not ask(trail.found(actor=actor).limit(1)):
         raise UnknownNameError(f"nobody of the id {actor!r} has done anything")
-    if requested_by is not None and not ask(trail.found(requested_by=requested_by, limit=1)):
+    if requested_by is not None and not ask(trail.found(requested_by=requested_by).limit(1)):
         raise UnknownNameError(f"nothing was done on behalf of anybody of the id {requested_by!r}")
+
+
+def _newest_releases(application: str) -> Select[Any]:
+    table = releases.releases
+    query = select(table.c.ref).where(table.c.application == application)
+    return query.order_by(table.c.position.desc()).limit(SHOWN_RELEASES)
 
 
 def _check_application(name: str, ask: Ask) -> None:

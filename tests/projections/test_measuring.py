@@ -571,15 +571,6 @@ def test_a_number_leads_to_the_records_behind_it(timeline: Timeline, drill: Dril
     assert (item["position"], item["event"]) == (end.position, f"event-{end.position}")
 
 
-def test_items_come_in_parts(timeline: Timeline, drill: Drills) -> None:
-    for number in range(5):
-        timeline.deploy(f"d-{number}", number)
-
-    parts = [drill("deployment_frequency", offset=offset, limit=2) for offset in (0, 2, 4)]
-
-    assert [[item["deployment"] for item in part] for part in parts] == [["d-0", "d-1"], ["d-2", "d-3"], ["d-4"]]
-
-
 def test_an_answer_says_how_many_streams_are_missing_from_it(timeline: Timeline, measure: Measures) -> None:
     timeline.deploy("d-1", 1)
     for id in ("d-2", "d-3"):

@@ -145,5 +145,5 @@ class Answering:
 
 
 def _too_big(size: int, limit: int) -> bytes:
-    text = f"the answer has {size:,} bytes; at most {limit:,} can be sent: ask for less, or with an offset, in parts"
+    text = f"the answer has {size:,} bytes; at most {limit:,} can be sent: ask for less"
     return json.dumps({"error": text}).encode()

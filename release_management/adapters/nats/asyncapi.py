@@ -97,12 +97,12 @@ CHANNELS = (
     Channel(
         "askQuery",
         f"{streams.ASK_QUERY}.{{query}}",
-        "A query, answered with its rows once the log was taken in up to the position `after`.",
+        "A query, answered with a page of its rows once the log was taken in up to the position `after`.",
         True,
         ("client",),
         tuple(f"query.{name}" for name in QUERIES),
         _named("query", QUERIES, "The query's name."),
-        answers=("rows", "part", "failed", "notNow"),
+        answers=("rows", "failed", "notNow"),
         group=GROUP,
     ),
     Channel(
@@ -431,11 +431,6 @@ def _question(name: str) -> Json:
         "properties": {
             "params": _schema(f"Params.{name}"),
             "after": {"type": "integer", "minimum": 0, "default": 0},
-            "offset": {
-                "type": "integer",
-                "minimum": 0,
-                "description": "Where a part of a long answer begins; without it an answer comes whole, or not at all.",
-            },
         },
         "additionalProperties": False,
     }
@@ -473,7 +468,21 @@ def _small() -> dict[str, Json]:
         "notNow": _object(
             {"error": text, "retry": {"const": True, "description": "The same query will be answered later."}}
         ),
-        "rows": _object({"answer": {"type": "array", "items": {"type": "object"}}}),
+        "rows": _object(
+            {
+                "answer": {"type": "array", "items": {"type": "object"}},
+                "next_cursor": {
+                    **text,
+                    "description": "The parameter `cursor` that asks for the rows that follow; absent: there are none.",
+                },
+                "unfinished": {
+                    "const": True,
+                    "description": "The last row goes on in the first one of the next page, which holds what follows "
+                    "in its lists and mappings.",
+                },
+            },
+            ("answer",),
+        ),
         "part": _object(
             {
                 "part": text,

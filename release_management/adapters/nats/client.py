@@ -7,8 +7,6 @@ from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from pydantic import JsonValue
-
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import AWAY, Connection, connect
 from release_management.adapters.nats.events import recorded
@@ -20,6 +18,7 @@ from release_management.adapters.nats.questions import actor_header, ask, ask_on
 from release_management.domain.record import Recorded
 from release_management.domain.record import dataref as named
 from release_management.services.bus import BusAwayError, BusDeniedError, BusError, QueryNotUnderstood
+from release_management.services.pages import Page, Reading, received
 from release_management.services.wishes import Outcome, Wish
 
 CONNECT_SECONDS = 5.0
@@ -86,19 +85,21 @@ class BusClient:
         _raise_away(reply)
         return None if reply.get("status") == "unknown" else read_outcome(reply)
 
-    async def query(self, name: str, params: dict[str, JsonValue] | None = None, after: int = 0) -> JsonValue:
-        """A query's answer that has taken in the log up to `after`.
+    async def page(self, name: str, params: dict[str, Any] | None = None, after: int = 0) -> Page:
+        """A page of a query's answer that has taken in the log up to `after`.
 
         Raises `QueryNotUnderstood` with what is wrong, and `NotReachableError`.
         """
+        question = json.dumps({"params": params or {}, "after": after}).encode()
+        return received(_unless_error(await self._request(f"{streams.ASK_QUERY}.{name}", question)))
 
-        async def ask_part(offset: int) -> dict[str, Any]:
-            question = json.dumps({"params": params or {}, "after": after, "offset": offset}).encode()
-            return _unless_error(await self._request(f"{streams.ASK_QUERY}.{name}", question))
-
-        reply = await ask_part(0)
-        answer: JsonValue = reply["answer"] if "answer" in reply else json.loads(await whole(ask_part, reply))
-        return answer
+    async def query(self, name: str, params: dict[str, Any] | None = None, after: int = 0) -> list[dict[str, Any]]:
+        """All rows of a query's answer, or as many as the parameter `limit` says; asked page by page, see `page`."""
+        rows: list[dict[str, Any]] = []
+        reading = Reading(params or {})
+        while (asked := reading.params) is not None:
+            rows += reading.take(await self.page(name, asked, after))
+        return rows
 
     async def content(self, dataref: str) -> bytes:
         """The data beside the records with this `dataref`. Raises `BusError`, and `NotReachableError`."""

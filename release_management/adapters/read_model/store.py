@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,9 +26,11 @@ from release_management.domain.words import Value, explain
 from release_management.projections.bookkeeping import Standing, builds, every_build, parked, standings
 from release_management.projections.catalog import PROJECTIONS
 from release_management.projections.measuring import UnanswerableError
+from release_management.projections.paging import CursorError, Group, read_cursor, write_cursor
 from release_management.projections.projection import Projection, Row
 from release_management.projections.queries import QUERIES, AnyQuery
 from release_management.projections.unknown import NAMED, NEEDED, UnknownNameError, refuse_unknown
+from release_management.services.cutting import PAGE_BYTES, Found, length
 
 FIRST_LOOK_SECONDS = 0.001
 SLOWEST_LOOK_SECONDS = 0.025
@@ -53,30 +56,52 @@ class ReadStore:
     def ask(
         self, query: str, params: Mapping[str, Any] | None = None, after: int = 0, timeout: float = 10.0
     ) -> list[dict[str, Any]]:
-        """The answer to a named query, once its projections have taken in the log up to `after`.
+        """All rows of a named query's answer, once its projections have taken in the log up to `after`.
 
         Rows and their position are of one moment. There being none because a parameter names what does not exist is a
         `BadQueryError`. Raises `UnknownQueryError`, `BadQueryError`, `NotCaughtUpError`
         after `timeout` seconds, `ParkedError` where an event up to `after` was set aside, and `NewerVersionError`.
         """
+        asked, values = self._asked(query, params)
+        limit = getattr(values, "limit", None) if "limit" in values.model_fields_set else None
+        found = self._found(asked, values, after, timeout, limit, inf)
+        return [row for group in found.groups for row in group.rows]
+
+    def page(self, query: str, params: Mapping[str, Any] | None = None, after: int = 0, timeout: float = 10.0) -> Found:
+        """What a page of an answer is made of; see `ask`.
+
+        A `BadQueryError` is also a cursor that is not of this query and these parameters.
+        """
+        asked, values = self._asked(query, params)
+        return self._found(asked, values, after, timeout, getattr(values, "limit", None), PAGE_BYTES)
+
+    def _asked(self, query: str, params: Mapping[str, Any] | None) -> tuple[AnyQuery, Value]:
         if query not in self._queries:
             raise UnknownQueryError(f"there is no query {query!r}; there are {', '.join(sorted(self._queries))}")
         asked = self._queries[query]
-        values = _understood(asked, params or {})
+        return asked, _understood(asked, params or {})
 
-        def answer(connection: Connection) -> list[dict[str, Any]]:
+    def _found(
+        self, asked: AnyQuery, values: Value, after: int, timeout: float, limit: int | None, most: float
+    ) -> Found:
+        """Rows until there are `limit`, or those that were read have `most` bytes."""
+        query, cursor = asked.name, getattr(values, "cursor", None)
+
+        def answer(connection: Connection) -> Found:
             def found(selected: Select[Any]) -> list[dict[str, Any]]:
                 return [dict(row) for row in connection.execute(selected).mappings()]
 
             try:
-                return asked.answer(values, found)
-            except UnanswerableError as error:
+                start = None if cursor is None else read_cursor(query, values, cursor)
+                groups, more = _some(asked.groups(values, found, start), limit, most)
+            except (UnanswerableError, CursorError) as error:
                 raise BadQueryError(f"query {query}: {error}") from None
+            return Found(groups, more, start, lambda end: write_cursor(query, values, end), asked.stable)
 
-        rows = self._once_there(after, asked.projections, answer, timeout)
-        if not rows and any(getattr(values, name, None) is not None for name in NAMED):
+        found = self._once_there(after, asked.projections, answer, timeout)
+        if not found.groups and any(getattr(values, name, None) is not None for name in NAMED):
             self._refuse_unknown(values, after, timeout)
-        return rows
+        return found
 
     def _refuse_unknown(self, values: Value, after: int, timeout: float) -> None:
         """Raise `BadQueryError` where there is nothing because what was named does not exist."""
@@ -207,6 +232,19 @@ def _require(connection: Connection, projections: Sequence[Projection], position
                 f"projection {projection.name} has set aside stream {first.stream} from position {first.position} on "
                 f"({first.reason}); once the cause is gone, unpark it"
             )
+
+
+def _some(groups: Iterator[Group], limit: int | None, most: float) -> tuple[list[Group], bool]:
+    """The first groups, and whether there are more."""
+    found: list[Group] = []
+    count, size = 0, 0.0
+    for group in groups:
+        if (limit is not None and count >= limit) or size >= most:
+            return found, True
+        found.append(group)
+        count += len(group.rows)
+        size += length(group.rows) if most < inf else 0
+    return found, False
 
 
 def _understood(query: AnyQuery, params: Mapping[str, Any]) -> Value:

@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-from typing import Any, cast
-
-from pydantic import JsonValue
+from typing import Any
 
 from release_management.adapters.home import Home
 from release_management.adapters.nats.looks import LookService
@@ -20,6 +18,7 @@ from release_management.adapters.stack.waiting import PatientReading
 from release_management.domain.registry import Registry
 from release_management.services import measures
 from release_management.services.bus import NotAnsweredNow
+from release_management.services.pages import Page
 from release_management.services.ports import EventLog, LogUnavailableError
 from release_management.services.threads import in_thread
 
@@ -78,14 +77,14 @@ class Answering:
                     await asyncio.sleep(LOOK_SECONDS)
                 raise reading.failure
 
-    async def _answer(self, name: str, params: dict[str, Any], after: int) -> JsonValue:
+    async def _answer(self, name: str, params: dict[str, Any], after: int) -> Page:
         with measures.QUERY_SECONDS.time():
             asking = asyncio.ensure_future(self._patient.ask(name, params, after))
             try:
                 while not (await asyncio.wait([asking], timeout=HANG_SECONDS))[0]:
                     if (silence := self._health.trouble_of("log")) is not None:
                         raise NotAnsweredNow(f"the store cannot be used now ({silence})")
-                return cast(JsonValue, asking.result())
+                return asking.result()
             except (LogUnavailableError, *TROUBLE) as error:
                 raise NotAnsweredNow(f"the store cannot be used now ({line(str(error))})") from error
             finally:

@@ -12,6 +12,7 @@ from release_management.adapters.nats.urls import read_url
 from release_management.adapters.stack.client import Client
 from release_management.adapters.stack.logs import log_errors
 from release_management.domain.record import Recorded
+from release_management.services.pages import Page
 from release_management.services.wishes import Outcome, Wish
 
 if TYPE_CHECKING:
@@ -30,8 +31,11 @@ class Backend(Protocol):
         """Submit a wish and wait for its outcome. Raises `NotReachableError`."""
         ...
 
-    def query(self, name: str, params: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
-        """A query's rows, once the log was taken in up to `after`. Raises `QueryNotUnderstood`, `NotReachableError`."""
+    def page(self, name: str, params: dict[str, Any], after: int = 0) -> Page:
+        """A page of a query's rows, once the log was taken in up to `after`.
+
+        Raises `QueryNotUnderstood` and `NotReachableError`.
+        """
         ...
 
     def start_road(self) -> None:

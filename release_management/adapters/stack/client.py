@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from release_management.adapters.nats.client import BusClient, NotReachableError, UnavailableError
 from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
@@ -12,6 +12,7 @@ from release_management.adapters.nats.urls import read_url
 from release_management.adapters.stack.loop import LoopThread
 from release_management.domain.record import Recorded
 from release_management.services.bus import BusError
+from release_management.services.pages import Page
 from release_management.services.ports import LogUnavailableError
 from release_management.services.wishes import Outcome, Wish
 
@@ -49,10 +50,10 @@ class Client:
         self._last = max(self._last, outcome.last)
         return outcome
 
-    def query(self, name: str, params: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
+    def page(self, name: str, params: dict[str, Any], after: int = 0) -> Page:
         """Ask over the bus; the answer has taken in whatever was asked for through this client."""
         position = max(after, self._last)
-        return cast(list[dict[str, Any]], self._run(lambda bus: bus.query(name, params, position)))
+        return self._run(lambda bus: bus.page(name, params, position))
 
     def start_road(self) -> None:
         """It runs there; see that it can be reached."""
@@ -140,7 +141,7 @@ class Client:
                 self._loop.run(events.aclose())
 
     def _position(self) -> int:
-        return max((int(row["position"]) for row in self.query("position", {})), default=0)
+        return max((int(row["position"]) for row in self.page("position", {}).rows), default=0)
 
     def content(self, dataref: str) -> bytes:
         """Read it beside the log where that is at hand, else ask over the bus."""

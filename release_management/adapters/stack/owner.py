@@ -25,6 +25,7 @@ from release_management.adapters.stack.records import read_log
 from release_management.adapters.stack.road import Road
 from release_management.domain.record import Recorded
 from release_management.services.bus import NotAnsweredNow
+from release_management.services.pages import Page
 from release_management.services.ports import LogUnavailableError
 from release_management.services.wishes import Outcome, Wish
 
@@ -78,7 +79,7 @@ class Owner:
             self.start_road()
         return self._core.answer(wish)
 
-    def query(self, name: str, params: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
+    def page(self, name: str, params: dict[str, Any], after: int = 0) -> Page:
         """Ask the projections here, once they have taken in what was there when the folder was opened, too.
 
         Raises `UnavailableError` where the store cannot be used now.

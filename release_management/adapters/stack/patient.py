@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from release_management.adapters.nats.client import NoConnectionError, NotReachableError, UnavailableError
 from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
 from release_management.domain.record import Recorded
+from release_management.services.pages import Page, read
 from release_management.services.wishes import Outcome, Wish
 
 if TYPE_CHECKING:
@@ -67,9 +68,17 @@ class Patient:
 
         return self._patiently(decided)
 
-    def query(self, name: str, params: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
+    def page(self, name: str, params: dict[str, Any], after: int = 0) -> Page:
         """Ask until there is an answer."""
-        return self._patiently(lambda: self._backend.query(name, params, after))
+        return self._patiently(lambda: self._backend.page(name, params, after))
+
+    def rows(self, name: str, params: dict[str, Any], after: int = 0) -> Iterator[dict[str, Any]]:
+        """A query's rows, or as many as the parameter `limit` says. Each page is asked for when it is wanted."""
+        return read(lambda asked: self.page(name, asked, after), params)
+
+    def query(self, name: str, params: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
+        """The same rows as a list."""
+        return list(self.rows(name, params, after))
 
     def start_road(self) -> None:
         """As the backend does."""

@@ -3,7 +3,8 @@
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 from release_management.adapters.clock import SystemClock
 from release_management.adapters.home import Home
@@ -16,9 +17,12 @@ from release_management.adapters.read_model import (
 )
 from release_management.domain.registry import Registry
 from release_management.projections.bookkeeping import Standing
+from release_management.projections.paging import CursorError, Group
 from release_management.services import shown
 from release_management.services.bus import NotAnsweredNow, QueryNotUnderstood
+from release_management.services.cutting import cut
 from release_management.services.looks import NewestLooks
+from release_management.services.pages import Page
 from release_management.services.ports import EventLog, Keyring
 from release_management.services.sealing import reveal
 
@@ -56,14 +60,14 @@ class Reading:
         except Exception as error:
             self.failure = error
 
-    def ask(self, name: str, params: dict[str, Any], after: int, timeout: float = WAIT_SECONDS) -> list[dict[str, Any]]:
-        """A query's rows once the log was folded up to `after`, for people: names for ids, texts opened.
+    def ask(self, name: str, params: dict[str, Any], after: int, timeout: float = WAIT_SECONDS) -> Page:
+        """A page of a query's rows once the log was folded up to `after`, for people: names for ids, texts opened.
 
         Raises `QueryNotUnderstood` where there is no such answer, with the reason; `NotThereYet` after `timeout`
         seconds.
         """
         try:
-            rows = self._store.ask(name, params, after, timeout)
+            found = self._store.page(name, params, after, timeout)
         except NotCaughtUpError as error:
             raise NotThereYet(str(error)) from None
         except NotAnsweringError as error:
@@ -72,17 +76,21 @@ class Reading:
             raise QueryNotUnderstood(str(error)) from None
         if name == "projections":
             end = self._log.last_position()
-            rows = [{**row, "lag": max(0, end - row["position"])} for row in rows]
+            for row in (row for group in found.groups for row in group.rows):
+                row["lag"] = max(0, end - row["position"])
         elif name in _SEEN:
-            rows = self._seen(_SEEN[name], rows)
-        return cast(list[dict[str, Any]], reveal(rows, self._keyring))
+            found = replace(found, groups=self._seen(_SEEN[name], found.groups))
+        try:
+            return cut(found, lambda value: reveal(value, self._keyring))
+        except CursorError as error:
+            raise QueryNotUnderstood(f"query {name}: {error}") from None
 
-    def _seen(self, show: Callable[[Iterable[Row], NewestLooks], list[Row]], rows: list[Row]) -> list[Row]:
+    def _seen(self, show: Callable[[Iterable[Row], NewestLooks], list[Row]], groups: list[Group]) -> list[Group]:
         """The rows with the newest looks. Just after a start the first look is waited for."""
-        shown_now = show(rows, self.looks)
-        while self.looks.is_new and any(row["condition"] == "unknown" for row in shown_now):
+        shown_now = [Group(group.key, show(group.rows, self.looks)) for group in groups]
+        while self.looks.is_new and any(row["condition"] == "unknown" for group in shown_now for row in group.rows):
             time.sleep(LOOK_SECONDS)
-            shown_now = show(rows, self.looks)
+            shown_now = [Group(group.key, show(group.rows, self.looks)) for group in groups]
         return shown_now
 
     def standing(self) -> list[Standing]:

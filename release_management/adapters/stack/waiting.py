@@ -8,6 +8,7 @@ from release_management.adapters.read_model import ReadModelError
 from release_management.adapters.stack.reading import WAIT_SECONDS, NotThereYet, Reading
 from release_management.projections.queries import QUERIES
 from release_management.services.bus import QueryNotUnderstood
+from release_management.services.pages import Page
 from release_management.services.ports import EventLog
 from release_management.services.threads import Threads, in_thread
 
@@ -28,10 +29,10 @@ class PatientReading:
         self._threads = Threads("queries", QUERIES_AT_ONCE)
         self._looking: asyncio.Task[dict[str, int]] | None = None
 
-    async def ask(self, name: str, params: dict[str, Any], after: int) -> list[dict[str, Any]]:
-        """A query's rows once the log was folded up to `after`. Raises `QueryNotUnderstood` as `Reading.ask` does.
+    async def ask(self, name: str, params: dict[str, Any], after: int) -> Page:
+        """A page of a query's rows once the log was folded up to `after`.
 
-        A position beyond the log's end is refused at once.
+        Raises `QueryNotUnderstood` as `Reading.ask` does. A position beyond the log's end is refused at once.
         """
         now = asyncio.get_running_loop().time
         deadline = now() + self._seconds

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import JsonValue
 
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient, NotReachableError, UnavailableError
@@ -23,6 +22,7 @@ from release_management.adapters.nats.queries import QueryService
 from release_management.adapters.nats.server import NatsServer
 from release_management.domain.record import dataref
 from release_management.services.bus import BusError, BusFullError, NotAnsweredNow, QueryNotUnderstood
+from release_management.services.pages import Page
 from release_management.services.wishes import MAX_MESSAGE_BYTES, NotUnderstood
 from tests.adapters.nats.fakes import FakeLog, connected, record, running, serving, wish
 
@@ -44,11 +44,11 @@ asyncio.run(main())
 """
 
 
-async def answer(name: str, params: dict[str, Any], after: int) -> JsonValue:
+async def answer(name: str, params: dict[str, Any], after: int) -> Page:
     if name == "echo":
-        return {"params": params, "after": after}
+        return Page([{"params": params, "after": after}])
     if name == "big":
-        return "x" * MAX_PAYLOAD_BYTES
+        return Page([{"text": "x" * MAX_PAYLOAD_BYTES}])
     if name == "bug":
         raise RuntimeError("a bug")
     raise QueryNotUnderstood(f"there is no query {name!r}")
@@ -112,8 +112,8 @@ async def test_queries_are_answered_or_say_what_is_wrong(server: NatsServer) -> 
     async with connected(server) as bus, BusClient(server.url) as client:
         service = QueryService(bus.connection, answer)
         async with running(service.run(), service.ready):
-            assert await client.query("echo", {"n": 1}, after=3) == {"params": {"n": 1}, "after": 3}
-            assert await client.query("echo") == {"params": {}, "after": 0}
+            assert await client.query("echo", {"n": 1}, after=3) == [{"params": {"n": 1}, "after": 3}]
+            assert await client.query("echo") == [{"params": {}, "after": 0}]
             for name, reason in {
                 "nothing": "there is no query 'nothing'",
                 "bug": "the query 'bug' failed; the log says why",
@@ -128,15 +128,15 @@ async def test_queries_are_answered_or_say_what_is_wrong(server: NatsServer) -> 
 async def test_a_query_that_cannot_be_answered_now_is_asked_again(server: NatsServer) -> None:
     said = ["the read models are still being built"] * 3
 
-    async def later(name: str, params: dict[str, Any], after: int) -> JsonValue:
+    async def later(name: str, params: dict[str, Any], after: int) -> Page:
         if name == "never" or said:
             raise NotAnsweredNow(said.pop() if said else "they are not there")
-        return "there"
+        return Page([{"is": "there"}])
 
     async with connected(server) as bus, BusClient(server.url, timeout=2.0) as client:
         service = QueryService(bus.connection, later)
         async with running(service.run(), service.ready):
-            assert await client.query("anything") == "there"
+            assert await client.query("anything") == [{"is": "there"}]
             with pytest.raises(UnavailableError, match="they are not there"):
                 await client.query("never")
             raw = await bus.connection.request(f"{streams.ASK_QUERY}.never", b"{}")
@@ -160,31 +160,40 @@ async def test_a_wrong_password_is_no_silence(server: NatsServer) -> None:
             await client.query("anything")
 
 
-async def test_an_answer_that_is_longer_than_a_message_comes_in_parts(server: NatsServer) -> None:
+async def test_an_answer_comes_page_by_page_and_a_row_may_go_on_in_the_next(server: NatsServer) -> None:
+    pages = {
+        None: Page([{"n": 1}, {"n": 2, "of": ["a"]}], "two", unfinished=True),
+        "two": Page([{"of": ["b"], "more": {"c": 1}}, {"n": 3}], "three"),
+        "three": Page([{"n": 4}]),
+    }
+    asked: list[dict[str, Any]] = []
+
+    async def paged(name: str, params: dict[str, Any], after: int) -> Page:
+        asked.append(params)
+        return pages[params.get("cursor")]
+
+    whole = [{"n": 1}, {"n": 2, "of": ["a", "b"], "more": {"c": 1}}, {"n": 3}, {"n": 4}]
+    async with connected(server) as bus, BusClient(server.url) as client:
+        service = QueryService(bus.connection, paged)
+        async with running(service.run(), service.ready):
+            assert await client.query("anything", {"x": 1}) == whole
+            assert asked == [{"x": 1}, {"x": 1, "cursor": "two"}, {"x": 1, "cursor": "three"}]
+            assert await client.query("anything", {"limit": 2}) == whole[:2]
+            assert await client.query("anything", {"limit": 3}) == whole[:3]
+            raw = await bus.connection.request(f"{streams.ASK_QUERY}.anything", b"{}")
+            assert json.loads(raw.data) == {
+                "answer": [{"n": 1}, {"n": 2, "of": ["a"]}],
+                "next_cursor": "two",
+                "unfinished": True,
+            }
+
+
+async def test_an_answer_that_no_message_can_carry_is_said_to_be_too_long(server: NatsServer) -> None:
     async with connected(server) as bus, BusClient(server.url) as client:
         service = QueryService(bus.connection, answer)
         async with running(service.run(), service.ready):
-            assert await client.query("big") == "x" * MAX_PAYLOAD_BYTES
-
-            whole = await bus.connection.request(f"{streams.ASK_QUERY}.big", b"{}")
-            assert "ask for less, or with an offset, in parts" in json.loads(whole.data)["error"]
-            first = await bus.connection.request(f"{streams.ASK_QUERY}.big", b'{"offset": 0}')
-            assert len(first.data) <= MAX_MESSAGE_BYTES
-
-
-async def test_an_answer_that_changes_while_its_parts_are_read_is_given_as_it_was_at_first(server: NatsServer) -> None:
-    asked: list[int] = []
-
-    async def changing(name: str, params: dict[str, Any], after: int) -> JsonValue:
-        asked.append(len(asked))
-        return ("a" if len(asked) < 2 else "b") * 100_000
-
-    async with connected(server) as bus, BusClient(server.url) as client:
-        service = QueryService(bus.connection, changing)
-        async with running(service.run(), service.ready):
-            assert await client.query("anything") == "a" * 100_000
-            assert await client.query("anything") == "b" * 100_000
-    assert len(asked) == 2
+            with pytest.raises(QueryNotUnderstood, match=r"the answer has 1,048,\d+ bytes; at most 1,048,576"):
+                await client.query("big")
 
 
 async def test_the_data_beside_a_record_are_read_in_parts_and_checked(server: NatsServer) -> None:

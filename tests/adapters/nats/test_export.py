@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import JsonValue
 
 from release_management import ReleaseManager
 from release_management.adapters.nats import streams
@@ -20,13 +19,14 @@ from release_management.adapters.nats.server import NatsServer
 from release_management.adapters.stack import client as module
 from release_management.adapters.stack.client import Client, MissingRecordsError
 from release_management.domain.record import Recorded
+from release_management.services.pages import Page
 from tests.adapters.nats.fakes import Bus, FakeLog, connected, running
 
 LOG = FakeLog(6)
 
 
-async def position(_: str, __: dict[str, Any], ___: int) -> JsonValue:
-    return [{"position": 6}]
+async def position(_: str, __: dict[str, Any], ___: int) -> Page:
+    return Page([{"position": 6}])
 
 
 @contextlib.asynccontextmanager

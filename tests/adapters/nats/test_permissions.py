@@ -200,7 +200,7 @@ async def test_every_role_does_its_work_as_its_own_user(server: NatsServer) -> N
         for subscription in (answers, inbox):
             assert json.loads((await subscription.next_msg(timeout=5)).data)["status"] == "accepted"
         assert (await BusGateway(bus["orchestrator"]).submit(machine_wish("given"))).status == "accepted"
-        assert await client.query("echo") == {"params": {}, "after": 0}
+        assert await client.query("echo") == [{"params": {}, "after": 0}]
 
         await NatsOrderChannel(bus["orchestrator"]).send(order(), 0)
         while (seen := await gateway.calls.get()) in ("asked", "given", answers.subject, inbox.subject):

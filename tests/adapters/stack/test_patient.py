@@ -13,6 +13,7 @@ from release_management.adapters.stack.backends import Backend
 from release_management.adapters.stack.patient import Patient
 from release_management.domain.record import Recorded
 from release_management.services.bus import QueryNotUnderstood
+from release_management.services.pages import Page
 from release_management.services.wishes import Outcome, Wish
 
 WISH = Wish(sender="s", id="1", command="release.create", data={}, actor="alice", actorkind="person", actorauth="os")
@@ -32,9 +33,9 @@ class Troubled:
         about: dict[str, Any] = {"sender": wish.sender, "id": wish.id, "command": wish.command, "refused": False}
         return Outcome(status=cast(Any, status), reason="the gateway is being closed", **about)
 
-    def query(self, name: str, params: dict[str, Any], after: int) -> list[dict[str, Any]]:
+    def page(self, name: str, params: dict[str, Any], after: int) -> Page:
         self.asked.append(name)
-        return cast(list[dict[str, Any]], self._next())
+        return Page(cast(list[dict[str, Any]], self._next()))
 
     def records(self, after: int, *, follow: bool) -> Iterator[Recorded]:
         for position in range(after + 1, 10):

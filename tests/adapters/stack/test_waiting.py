@@ -14,6 +14,7 @@ from release_management.adapters.read_model import Projector
 from release_management.adapters.stack.reading import NotThereYet, Reading
 from release_management.adapters.stack.waiting import PatientReading
 from release_management.services.bus import QueryNotUnderstood
+from release_management.services.pages import Page
 from tests.services.office import Office
 
 MANY = 100
@@ -60,12 +61,12 @@ async def test_those_who_wait_keep_nobody_from_being_answered(
     waiting = [asyncio.create_task(patient.ask("releases", {}, end)) for _ in range(MANY)]
     await asyncio.sleep(0.1)
     async with asyncio.timeout(2):
-        assert [row["version"] for row in await patient.ask("releases", {}, 0)] == ["1.0.0"]
+        assert [row["version"] for row in (await patient.ask("releases", {}, 0)).rows] == ["1.0.0"]
     assert not any(each.done() for each in waiting)
 
     go_on.set()
-    for rows in await asyncio.wait_for(asyncio.gather(*waiting), 10):
-        assert {row["version"] for row in rows} == {"1.0.0", "2.0.0"}
+    for page in await asyncio.wait_for(asyncio.gather(*waiting), 10):
+        assert {row["version"] for row in page.rows} == {"1.0.0", "2.0.0"}
 
 
 async def test_a_position_that_the_log_has_not_is_refused_at_once(office: Office, reading: Reading) -> None:
@@ -90,7 +91,7 @@ async def test_a_projection_that_is_still_being_built_is_waited_for(
     """A new build may have taken everything in, and still not be the one that answers."""
     real, built = reading.ask, threading.Event()
 
-    def ask(name: str, params: dict[str, Any], after: int, timeout: float) -> list[dict[str, Any]]:
+    def ask(name: str, params: dict[str, Any], after: int, timeout: float) -> Page:
         if not built.is_set():
             raise NotThereYet("projection releases is still being built")
         return real(name, params, after, timeout)
@@ -100,4 +101,4 @@ async def test_a_projection_that_is_still_being_built_is_waited_for(
     await asyncio.sleep(0.1)
     assert not asked.done()
     built.set()
-    assert [row["version"] for row in await asyncio.wait_for(asked, 10)] == ["1.0.0"]
+    assert [row["version"] for row in (await asyncio.wait_for(asked, 10)).rows] == ["1.0.0"]

@@ -6,7 +6,7 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from chaos import world
 from release_management.adapters.nats.client import BusClient, NotReachableError
@@ -159,7 +159,7 @@ class Driver:
     async def _query(self, name: str, params: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
         while True:
             try:
-                return cast(list[dict[str, Any]], await self._bus.query(name, params, after))
+                return await self._bus.query(name, params, after)
             except (NotReachableError, QueryNotUnderstood):
                 await asyncio.sleep(0.1)
 

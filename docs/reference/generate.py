@@ -251,9 +251,9 @@ def queries() -> str:
         position: the answer waits until the read model has taken in the log up to it, so you read what you wrote.
         An answer is a page: at most `limit` rows, and at most 200 kB of them. Where there are more, `"next_cursor"`
         stands beside the rows: ask again with the same parameters and that `cursor`, until there is none. A cursor
-        names the last row that was given, so that what is added meanwhile skips and doubles nothing; a row that itself takes
-        another place in the order meanwhile may be told twice, or not at all. A cursor of another query, or of other
-        parameters, is refused.
+        names the last row that was given, so that what is added meanwhile skips and doubles nothing; a row that itself
+        takes another place in the order meanwhile may be told twice, or not at all. A cursor of another query, or of
+        other parameters, is refused.
         With `"unfinished": true` the last row is longer than the page: the first row of the next page holds what
         follows in its lists and mappings, to be put behind them. Where such a row was changed meanwhile, the cursor is
         refused: begin again.

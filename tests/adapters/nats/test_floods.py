@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from pydantic import JsonValue
 
 from release_management.adapters.nats import commands, streams
 from release_management.adapters.nats.asking import PATIENCE_SECONDS, patience
@@ -23,6 +22,7 @@ from release_management.adapters.nats.lanes import Asker
 from release_management.adapters.nats.queries import LongAnswers, QueryService
 from release_management.adapters.nats.questions import cloudevent
 from release_management.adapters.nats.server import NatsServer
+from release_management.services.pages import Page
 from tests.adapters.nats.fakes import connected, running, serving, wish
 from tests.adapters.nats.test_origins import machine_wish
 
@@ -70,10 +70,10 @@ async def test_commands_and_the_machinery_go_on_while_dead_letters_are_asked_for
 async def test_a_flood_of_queries_leaves_others_theirs_and_is_dropped_when_it_is_stale(server: NatsServer) -> None:
     asked: list[str] = []
 
-    async def slow(name: str, params: dict[str, Any], after: int) -> JsonValue:
+    async def slow(name: str, params: dict[str, Any], after: int) -> Page:
         asked.append(name)
         await asyncio.sleep(0.2 if name == "big" else 0)
-        return name
+        return Page([{"is": name}])
 
     async with connected(server) as bus, BusClient(server.url, timeout=5.0) as honest, attacking(server) as attacker:
         service = QueryService(bus.connection, slow)
@@ -82,16 +82,16 @@ async def test_a_flood_of_queries_leaves_others_theirs_and_is_dropped_when_it_is
                 attacker, f"{streams.ASK_QUERY}.big", lambda n: b'{"params": {"n": %d}}' % n, **{streams.PATIENCE: "1"}
             )
             for n in range(20):
-                assert await honest.query("small", {"n": n}) == "small"
+                assert await honest.query("small", {"n": n}) == [{"is": "small"}]
             while asked.count("big") < 8:
                 await asyncio.sleep(0.01)
             await asyncio.sleep(1.5)
-            assert await honest.query("small") == "small"
+            assert await honest.query("small") == [{"is": "small"}]
             assert len(answers) < 400, "those that nobody waits for any more are not answered"
             assert asked.count("big") < 400, "nor worked on"
             assert "were dropped unanswered" in str(service.pressure["queries"])
             again = await attacker.request(f"{streams.ASK_QUERY}.small", b"{}")
-            assert json.loads(again.data) == {"answer": "small"}
+            assert json.loads(again.data) == {"answer": [{"is": "small"}]}
 
 
 async def test_a_command_that_its_asker_gave_up_is_not_decided_later(

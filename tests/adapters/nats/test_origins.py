@@ -8,7 +8,6 @@ import re
 from typing import Any
 
 import pytest
-from pydantic import JsonValue
 
 from release_management.adapters.nats.client import BusClient
 from release_management.adapters.nats.commands import CommandService
@@ -19,6 +18,7 @@ from release_management.adapters.nats.server import NatsServer
 from release_management.adapters.nats.settling import BURIED
 from release_management.services.bus import BusAwayError, GatewayFailed, OlderThanSenderError
 from release_management.services.decisions import COMMANDS
+from release_management.services.pages import Page
 from release_management.services.ports import DeposedError, LogUnavailableError
 from release_management.services.wishes import MACHINERY, REPORTS, Wish
 from tests.adapters.nats.fakes import Bus, connected, running, serving, watch, wish
@@ -191,9 +191,9 @@ async def test_several_projectors_share_the_queries(server: NatsServer) -> None:
         answered = [0, 0]
 
         def answering(who: int) -> Any:
-            async def answer(name: str, params: dict[str, Any], after: int) -> JsonValue:
+            async def answer(name: str, params: dict[str, Any], after: int) -> Page:
                 answered[who] += 1
-                return who
+                return Page([{"who": who}])
 
             return answer
 

@@ -242,7 +242,7 @@ async def _end_of(bus: BusClient, deployment: str, after: int) -> str:
         async with asyncio.timeout(DEPLOY_SECONDS):
             while True:
                 rows = await _patiently(lambda: bus.query("deployment", {"id": deployment}, after))
-                [row] = cast(list[dict[str, Any]], rows)
+                [row] = rows
                 phase = str(row.get("phase"))
                 if row.get("ended"):
                     return phase

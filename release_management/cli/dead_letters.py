@@ -8,16 +8,14 @@ import typer
 
 from release_management.cli.command import command
 from release_management.cli.errors import Failed
-from release_management.cli.output import Limit, listing, say, show
+from release_management.cli.output import Limit, say, show, show_list
 from release_management.cli.session import session
 
 if TYPE_CHECKING:
     from release_management.adapters.nats.letters import OpenedLetter, Replay
-    from release_management.adapters.stack.backends import Backend
+    from release_management.adapters.stack.patient import Patient
 
 AT_ONCE = 50
-ALL = 1000
-"""How many the longest list has."""
 Id = Annotated[int, typer.Argument(metavar="ID", min=1, help="Its id, as dead-letters list shows it.")]
 
 
@@ -27,18 +25,20 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="dead-letters")
 
     @command(group, "list", example="relman dead-letters list --limit 5")
-    def list_(limit: Limit = 50) -> None:
+    def list_(limit: Limit = None) -> None:
         """List the newest messages that nobody will act on, with the reason of each."""
         from release_management.views import short_time
 
         with session() as opened:
-            found = opened.backend.dead_letters(limit or ALL)
-        rows = (
-            (each.id, short_time(each.time), each.subject, each.size, each.reason, each.excerpt.replace("\n", " ")[:60])
-            for each in found
-        )
-        columns = ("id", "time", "subject", "bytes", "reason", "begins with")
-        show([asdict(each) for each in found], listing(*columns, rows=rows, empty="there is no dead letter"))
+            show_list(
+                opened.backend.dead_letters(limit),
+                *("id", "time", "subject", "bytes", "reason", "begins with"),
+                cells=lambda each: (
+                    *(each.id, short_time(each.time), each.subject, each.size, each.reason),
+                    each.excerpt.replace("\n", " ")[:60],
+                ),
+                empty="there is no dead letter",
+            )
 
     @command(group, "show", example="relman dead-letters show 17")
     def show_(id: Id) -> None:
@@ -83,9 +83,9 @@ def _say_sent(replays: "Sequence[Replay]") -> None:
             say(f"✔ {each.id} was sent again to {each.subject}")
 
 
-def _replay(backend: "Backend", ids: Sequence[int] | None) -> "list[Replay]":
+def _replay(backend: "Patient", ids: Sequence[int] | None) -> "list[Replay]":
     """What became of those with these ids; without ids, of all."""
-    wanted = sorted(set(ids or (each.id for each in backend.dead_letters(ALL))))
+    wanted = sorted(set(ids or (each.id for each in backend.dead_letters())))
     parts = (wanted[start : start + AT_ONCE] for start in range(0, len(wanted), AT_ONCE))
     return [replay for part in parts for replay in backend.replay_dead_letters(part)]
 

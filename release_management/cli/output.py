@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from itertools import islice
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile
@@ -99,11 +100,13 @@ def printable(text: str) -> str:
 
 
 def plain(value: object) -> Any:
-    """Views and their collections as JSON data."""
+    """Views, letters and their collections as JSON data."""
     from pydantic import BaseModel
 
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):

@@ -14,7 +14,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from release_management.adapters.nats import streams
-from release_management.adapters.nats.commands import ContentQuestion, LettersQuestion, OutcomeQuestion, ReplayQuestion
+from release_management.adapters.nats.commands import ContentQuestion, OutcomeQuestion, ReplayQuestion
+from release_management.adapters.nats.letter_pages import LettersQuestion
 from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
 from release_management.adapters.nats.permissions import USERS
 from release_management.adapters.nats.queries import GROUP, Question
@@ -439,6 +440,17 @@ def _question(name: str) -> Json:
 def _small() -> dict[str, Json]:
     """Those that are too small to have models."""
     text, count = {"type": "string"}, {"type": "integer", "minimum": 0}
+    paged = {
+        "next_cursor": {
+            **text,
+            "description": "The `cursor` that asks for what follows; absent: there is nothing.",
+        },
+        "unfinished": {
+            "const": True,
+            "description": "The last row goes on in the first one of the next page, which holds what follows in its "
+            "lists, its mappings, and a letter's message.",
+        },
+    }
     kept = {"time": text, "subject": text, "size": count, "origin": text}
     return {
         "Token": {"type": "string", "pattern": r"^[^\x00-\x1f\x7f]{1,200}$"},
@@ -468,21 +480,7 @@ def _small() -> dict[str, Json]:
         "notNow": _object(
             {"error": text, "retry": {"const": True, "description": "The same query will be answered later."}}
         ),
-        "rows": _object(
-            {
-                "answer": {"type": "array", "items": {"type": "object"}},
-                "next_cursor": {
-                    **text,
-                    "description": "The parameter `cursor` that asks for the rows that follow; absent: there are none.",
-                },
-                "unfinished": {
-                    "const": True,
-                    "description": "The last row goes on in the first one of the next page, which holds what follows "
-                    "in its lists and mappings.",
-                },
-            },
-            ("answer",),
-        ),
+        "rows": _object({"answer": {"type": "array", "items": {"type": "object"}}, **paged}, ("answer",)),
         "part": _object(
             {
                 "part": text,
@@ -491,8 +489,23 @@ def _small() -> dict[str, Json]:
             },
             ("part", "of"),
         ),
-        "letters": _object({"dead_letters": {"type": "array", "items": _schema("DeadLetter")}}),
-        "letter": _object({"dead_letter": {"anyOf": [_schema("OpenedLetter"), {"type": "null"}]}}),
+        "letters": _object(
+            {"dead_letters": {"type": "array", "items": _schema("DeadLetter")}, "next_cursor": paged["next_cursor"]},
+            ("dead_letters",),
+        ),
+        "letter": _object(
+            {"dead_letter": {"anyOf": [_schema("OpenedLetter"), _schema("RestOfLetter"), {"type": "null"}]}, **paged},
+            ("dead_letter",),
+        ),
+        "RestOfLetter": _object(
+            {
+                "payload": text,
+                "headers": {"type": "object"},
+                "encoding": text,
+                "obstacle": {"type": ["string", "null"]},
+            },
+            ("payload",),
+        ),
         "replays": _object({"replays": {"type": "array", "items": _schema("Replay")}}),
         "sealedLetter": _object({**kept, "sealed": text}, ("time", "subject", "size", "sealed")),
         "openLetter": _object(

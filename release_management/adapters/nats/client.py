@@ -18,7 +18,7 @@ from release_management.adapters.nats.questions import actor_header, ask, ask_on
 from release_management.domain.record import Recorded
 from release_management.domain.record import dataref as named
 from release_management.services.bus import BusAwayError, BusDeniedError, BusError, QueryNotUnderstood
-from release_management.services.pages import Page, Reading, received
+from release_management.services.pages import Page, Reading, merged, received
 from release_management.services.wishes import Outcome, Wish
 
 CONNECT_SECONDS = 5.0
@@ -117,16 +117,33 @@ class BusClient:
             raise BusError(f"what came as the data {dataref} beside a record are other data; read the log itself")
         return content
 
+    async def letters_page(self, params: dict[str, Any]) -> Page:
+        """A page of the dead letters, newest first. Raises `NotReachableError`."""
+        reply = _unless_misunderstood(await self._request(streams.ASK_DEAD_LETTERS, json.dumps(params).encode()))
+        return Page(reply["dead_letters"], reply.get("next_cursor"))
+
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
-        """The newest dead letters, newest first. Raises `NotReachableError`."""
-        reply = await self._request(streams.ASK_DEAD_LETTERS, json.dumps({"limit": limit}).encode())
-        return [DeadLetter(**letter) for letter in _unless_misunderstood(reply)["dead_letters"]]
+        """The newest dead letters, newest first; asked page by page. Raises `NotReachableError`."""
+        letters: list[DeadLetter] = []
+        reading = Reading({"limit": limit})
+        while (asked := reading.params) is not None:
+            letters += [DeadLetter(**letter) for letter in reading.take(await self.letters_page(asked))]
+        return letters
 
     async def dead_letter(self, id: int) -> OpenedLetter | None:
         """All of one dead letter; None where there is none. Raises `NotReachableError`."""
-        reply = await self._request(streams.ASK_DEAD_LETTERS, json.dumps({"id": id}).encode())
-        letter = _unless_misunderstood(reply)["dead_letter"]
-        return None if letter is None else OpenedLetter(**letter)
+        letter: dict[str, Any] = {}
+        payload: list[str] = []
+        asked: dict[str, Any] | None = {"id": id}
+        while asked is not None:
+            reply = _unless_misunderstood(await self._request(streams.ASK_DEAD_LETTERS, json.dumps(asked).encode()))
+            if reply["dead_letter"] is None:
+                return None
+            payload.append(reply["dead_letter"].pop("payload"))
+            letter = merged(letter, reply["dead_letter"])
+            cursor = reply.get("next_cursor")
+            asked = None if cursor is None else {"id": id, "cursor": cursor}
+        return OpenedLetter(**letter, payload="".join(payload))
 
     async def replay_dead_letters(self, ids: Sequence[int]) -> list[Replay]:
         """Have dead letters sent again to where they came from, at most 50 at a time; what became of each.

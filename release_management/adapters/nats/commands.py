@@ -16,11 +16,13 @@ from release_management.adapters.nats.connection import Connection, header
 from release_management.adapters.nats.dead_letters import DeadLetters
 from release_management.adapters.nats.headers import fault_of
 from release_management.adapters.nats.lanes import Lane
+from release_management.adapters.nats.letter_pages import MAX_LETTERS, LettersQuestion, letters_page
 from release_management.adapters.nats.lines import Line
 from release_management.adapters.nats.parts import part
 from release_management.adapters.nats.senders import sent_by
 from release_management.adapters.nats.submitting import Submitter, busy, encode
 from release_management.domain.words import Value, explain
+from release_management.projections.paging import CursorError
 from release_management.services.bus import BusError, LineGateway, OlderThanSenderError
 from release_management.services.gateway import BATCH_COMMANDS
 from release_management.services.ports import DeposedError, LogDamagedError, LogUnavailableError
@@ -38,17 +40,9 @@ from release_management.services.wishes import (
 COMMANDS_AT_ONCE = 2 * BATCH_COMMANDS
 READ_AT_ONCE = 16
 LETTERS_AT_ONCE = 2
-MAX_LETTERS = 1000
 MAX_REPLAYED = 50
 
 _log = structlog.get_logger(__name__)
-
-
-class LettersQuestion(Value):
-    """Which dead letters are asked for: the newest `limit`, or all of the one with this `id`."""
-
-    limit: int = Field(default=100, ge=1, le=MAX_LETTERS)
-    id: int | None = Field(default=None, ge=1)
 
 
 class ReplayQuestion(Value):
@@ -223,13 +217,11 @@ class CommandService:
             known = f'ask with {{"limit": n}}, n from 1 to {MAX_LETTERS:,}, or with {{"id": n}}'
             return _not_understood(f"{known}: {explain(error)}")
         try:
-            if question.id is None:
-                letters = await self._dead_letters.newest(question.limit)
-                return json.dumps({"dead_letters": [asdict(letter) for letter in letters]}).encode()
-            letter = await self._dead_letters.open(question.id)
+            return json.dumps(await letters_page(self._dead_letters, question)).encode()
+        except CursorError as error:
+            return _not_understood(str(error))
         except BusError as error:
             return json.dumps({"error": str(error)}).encode()
-        return json.dumps({"dead_letter": None if letter is None else asdict(letter)}).encode()
 
     async def _answer_replay(self, message: Msg) -> bytes:
         try:

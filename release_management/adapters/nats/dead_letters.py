@@ -9,8 +9,8 @@ import base64
 import contextlib
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import structlog
@@ -37,6 +37,14 @@ KEEP_SECONDS = 10.0
 GONE = (10037, 10043, 10057)  # what a server says of a message that was removed before
 EXCERPT_CHARACTERS = 200
 SHOWN_SUBJECT = 200
+SHOWN_REASON = 1000
+"""Characters of a reason in a list."""
+READ_BYTES = 8_000_000
+"""So much is read for one page: what is older stands in the next."""
+PAGE_BYTES = 200_000
+"""Of the letters of one page, as JSON."""
+LOOKED_AT = 1000
+"""Messages that are looked at for one page: many may be no letters."""
 REMEMBERED = 10_000
 """How many replayed letters are remembered, for those who ask again."""
 KEPT_HEADERS = (streams.ACTOR, streams.REPLY_TO, streams.CONTENT_TYPE)
@@ -67,7 +75,8 @@ class _Letter:
 
     def shown(self) -> DeadLetter:
         """For a list."""
-        return DeadLetter(self.id, self.time, self.subject, self.reason, self.size, _excerpt(self.payload))
+        reason = self.reason if len(self.reason) <= SHOWN_REASON else f"{self.reason[: SHOWN_REASON - 1]}…"
+        return DeadLetter(self.id, self.time, self.subject, reason, self.size, _excerpt(self.payload))
 
     def opened(self) -> OpenedLetter:
         """For a person who wants to see everything."""
@@ -157,14 +166,34 @@ class DeadLetters:
             await self._delete(streams.DEAD, id)
 
     async def newest(self, limit: int = 100) -> tuple[DeadLetter, ...]:
-        """The newest letters, newest first; those that the server gave up delivering are among them.
+        """The first page. Raises `BusError`."""
+        found, _ = await self.page(limit)
+        return tuple(found)
 
-        Raises `BusError`.
+    async def page(self, limit: int, below: int | None = None) -> tuple[list[DeadLetter], int | None]:
+        """The newest letters with ids below one, newest first; and below which id there are more.
+
+        At most `limit`, and fewer where they are long; those that the server gave up delivering are among them. Raises
+        `BusError`.
         """
+        found: list[DeadLetter] = []
+        size = read = looked_at = 0
         try:
-            return tuple([letter.shown() async for letter in self._letters(limit)])
+            state = (await self._js.stream_info(streams.DEAD)).state
+            newest = state.last_seq if below is None else min(below - 1, state.last_seq)
+            for sequence in range(newest, max(state.first_seq, 1) - 1, -1):
+                full = len(found) == limit or size >= PAGE_BYTES
+                if full or read >= READ_BYTES or looked_at == LOOKED_AT:
+                    return found, sequence + 1
+                letter = await self._letter(sequence)
+                looked_at += 1
+                if letter is not None:
+                    found.append(letter.shown())
+                    size += len(json.dumps(asdict(found[-1])))
+                    read += len(letter.payload)
         except AWAY as error:
             raise understood(error) from error
+        return found, None
 
     async def open(self, id: int) -> OpenedLetter | None:
         """All of one letter; None where there is none. Raises `BusError`."""
@@ -213,19 +242,6 @@ class DeadLetters:
         except APIError as error:
             if error.err_code not in GONE:
                 raise
-
-    async def _letters(self, limit: int) -> AsyncIterator[_Letter]:
-        """The newest, newest first."""
-        state = (await self._js.stream_info(streams.DEAD)).state
-        oldest = max(state.first_seq, state.last_seq - 3 * limit, 1)
-        found = 0
-        for sequence in range(state.last_seq, oldest - 1, -1):
-            letter = await self._letter(sequence)
-            if letter is not None:
-                yield letter
-                found += 1
-            if found == limit:
-                break
 
     async def _letter(self, id: int) -> _Letter | None:
         try:

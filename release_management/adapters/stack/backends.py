@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from release_management.adapters.folder import FolderBusyError, FolderLock
 from release_management.adapters.nats.client import NotReachableError
-from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
+from release_management.adapters.nats.letters import OpenedLetter, Replay
 from release_management.adapters.nats.urls import read_url
 from release_management.adapters.stack.client import Client
 from release_management.adapters.stack.logs import log_errors
@@ -42,8 +42,8 @@ class Backend(Protocol):
         """Make sure that deployments move. Raises `NotReachableError`."""
         ...
 
-    def dead_letters(self, limit: int) -> list[DeadLetter]:
-        """The newest messages that could not be understood."""
+    def letters_page(self, params: dict[str, Any]) -> Page:
+        """A page of the messages that could not be understood, newest first."""
         ...
 
     def dead_letter(self, id: int) -> OpenedLetter | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from release_management.adapters.nats.client import BusClient, NotReachableError, UnavailableError
-from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
+from release_management.adapters.nats.letters import OpenedLetter, Replay
 from release_management.adapters.nats.urls import read_url
 from release_management.adapters.stack.loop import LoopThread
 from release_management.domain.record import Recorded
@@ -59,9 +59,9 @@ class Client:
         """It runs there; see that it can be reached."""
         self._run(BusClient.connect)
 
-    def dead_letters(self, limit: int) -> list[DeadLetter]:
+    def letters_page(self, params: dict[str, Any]) -> Page:
         """Ask over the bus."""
-        return self._run(lambda bus: bus.dead_letters(limit))
+        return self._run(lambda bus: bus.letters_page(params))
 
     def dead_letter(self, id: int) -> OpenedLetter | None:
         """Ask over the bus."""

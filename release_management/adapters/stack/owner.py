@@ -11,7 +11,7 @@ from typing import Any
 from release_management.adapters.folder import FolderLock
 from release_management.adapters.home import Home
 from release_management.adapters.nats.client import NotReachableError, UnavailableError
-from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
+from release_management.adapters.nats.letters import OpenedLetter, Replay
 from release_management.adapters.nats.server import NatsServer
 from release_management.adapters.read_model import TROUBLE, Progress, Unparked
 from release_management.adapters.roles.health import Health
@@ -159,10 +159,10 @@ class Owner:
             if future.done():
                 future.result()
 
-    def dead_letters(self, limit: int) -> list[DeadLetter]:
+    def letters_page(self, params: dict[str, Any]) -> Page:
         """Ask the bus, which then must run."""
         with self._own_client() as client:
-            return client.dead_letters(limit)
+            return client.letters_page(params)
 
     def dead_letter(self, id: int) -> OpenedLetter | None:
         """Ask the bus, which then must run."""

@@ -84,9 +84,13 @@ class Patient:
         """As the backend does."""
         self._patiently(self._backend.start_road)
 
-    def dead_letters(self, limit: int) -> list[DeadLetter]:
+    def letters_page(self, params: dict[str, Any]) -> Page:
         """Ask until there is an answer."""
-        return self._patiently(lambda: self._backend.dead_letters(limit))
+        return self._patiently(lambda: self._backend.letters_page(params))
+
+    def dead_letters(self, limit: int | None = None) -> Iterator[DeadLetter]:
+        """The messages that could not be understood, newest first; all, or at most so many."""
+        return (DeadLetter(**row) for row in read(self.letters_page, {} if limit is None else {"limit": limit}))
 
     def dead_letter(self, id: int) -> OpenedLetter | None:
         """Ask until there is an answer."""

@@ -39,7 +39,7 @@ EXCERPT_CHARACTERS = 200
 SHOWN_SUBJECT = 200
 SHOWN_REASON = 1000
 """Characters of a reason in a list."""
-READ_BYTES = 8_000_000
+READ_BYTES = 4_000_000
 """So much is read for one page: what is older stands in the next."""
 PAGE_BYTES = 200_000
 """Of the letters of one page, as JSON."""

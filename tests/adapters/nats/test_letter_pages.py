@@ -1,5 +1,6 @@
 """Dead letters come in pages, and none of them is longer than a message, nor is one letter."""
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -34,13 +35,11 @@ async def ask(bus: Bus, **question: Any) -> dict[str, Any]:
 
 async def test_100_letters_of_200_kb_are_listed(server: NatsServer) -> None:
     async with serving(server) as bus, BusClient(server.url) as client:
-        for _ in range(100):
-            await bury(bus, b"x" * 200_000)
+        for _ in range(10):
+            await asyncio.gather(*(bury(bus, b"x" * 200_000) for _ in range(10)))
 
-        first = await ask(bus, limit=1000)
-        assert len(first["dead_letters"]) < 100
         assert [letter.id for letter in await client.dead_letters(limit=1000)] == list(range(100, 0, -1))
-        assert len(await client.dead_letters(limit=42)) == 42
+        assert len((await ask(bus, limit=1000))["dead_letters"]) < 100
 
 
 async def test_long_reasons_are_cut_in_the_list_and_fill_no_page(server: NatsServer) -> None:

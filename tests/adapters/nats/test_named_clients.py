@@ -54,7 +54,7 @@ async def test_a_client_with_a_name_does_all_that_clients_do(server: NatsServer)
             assert (first.status, first.sender) == ("accepted", "client:ci:ci")
             assert bus.gateway.seen[0].actor == "client:ci:ci"
             assert await ci.outcome("ci", "1") == await ci.outcome("client:ci:ci", "1") == first
-            assert await ci.query("echo", {"n": 1}) == {"params": {"n": 1}, "after": 0}
+            assert await ci.query("echo", {"n": 1}) == [{"params": {"n": 1}, "after": 0}]
             assert await ci.dead_letters() == []
             async with contextlib.aclosing(ci.events()) as events:
                 assert await anext(events) == record(1)

@@ -18,8 +18,7 @@ from release_management.adapters.nats.asking import PATIENCE_SECONDS, patience
 from release_management.adapters.nats.client import BusClient
 from release_management.adapters.nats.connection import Connection, connect
 from release_management.adapters.nats.gateway import BusGateway
-from release_management.adapters.nats.lanes import Asker
-from release_management.adapters.nats.queries import LongAnswers, QueryService
+from release_management.adapters.nats.queries import QueryService
 from release_management.adapters.nats.questions import cloudevent
 from release_management.adapters.nats.server import NatsServer
 from release_management.services.pages import Page
@@ -114,16 +113,6 @@ async def test_a_command_that_its_asker_gave_up_is_not_decided_later(
         assert await client.outcome("ci", "late") is None
         assert (await client.ask(wish("late"))).status == "accepted"
         assert [each.id for each in bus.gateway.seen] == ["first", "late"]
-
-
-def test_the_long_answers_of_one_do_not_displace_those_of_another() -> None:
-    kept = LongAnswers()
-    kept.keep(Asker("", "honest"), "question", "answer")
-    for n in range(1_000):
-        kept.keep(Asker("", "flood"), n, "long")
-    assert kept.find(Asker("", "honest"), "question") == "answer"
-    assert kept.find(Asker("", "flood"), "question") is None
-    assert kept.find(Asker("", "flood"), 999) == "long"
 
 
 def test_who_says_no_patience_has_a_usual_one() -> None:

@@ -95,6 +95,8 @@ class Honest:
     async def _play(self, heard: Heard) -> None:
         bus = BusClient(self._url(), name="honest", timeout=5.0)
         try:
+            if self._last is None:
+                await self._command(bus)  # what the first question and outcome are about
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._deploy(bus, heard))
                 for kind, ask in (
@@ -134,15 +136,15 @@ class Honest:
         return None if not _is_refused(outcome) else f"refused: {outcome.reason}"
 
     async def _query(self, bus: BusClient) -> str | None:
-        if (last := self._last) is None:
-            return None
+        last = self._last
+        assert last is not None
         asked: dict[str, JsonValue] = {"application": APPLICATION, "limit": 5}
         rows = cast(list[dict[str, Any]], await _patiently(lambda: bus.query("releases", asked, last.last)))
         return None if rows and all(row["application"] == APPLICATION for row in rows) else f"{rows}"[:200]
 
     async def _outcome(self, bus: BusClient) -> str | None:
-        if (last := self._last) is None:
-            return None
+        last = self._last
+        assert last is not None
         outcome = await _patiently(lambda: bus.outcome(SENDER, last.id))
         return None if outcome is not None and not _is_refused(outcome) else f"it is {outcome}"
 

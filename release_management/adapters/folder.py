@@ -12,6 +12,8 @@ from release_management.adapters.naming import naming
 
 OURS = frozenset({"lock", "log.db", "store.url", "targets", "logs"})
 """By any of these names in it a folder is known as ours."""
+MOUNTED = frozenset({"nats", "lost+found"})
+"""What may be there before we are: the folder of the bus, on a disk of its own, and what a file system makes."""
 
 
 class FolderBusyError(Exception):
@@ -47,8 +49,8 @@ def make_private(folder: Path) -> None:
     if not folder.stat().st_mode & 0o077:
         return
     names = {each.name for each in folder.iterdir()}
-    if names and not names & OURS:
-        raise FolderOpenError(folder, f"it holds other things, {min(names)} among them")
+    if names - MOUNTED and not names & OURS:
+        raise FolderOpenError(folder, f"it holds other things, {min(names - MOUNTED)} among them")
     try:
         folder.chmod(0o700)
     except OSError as error:

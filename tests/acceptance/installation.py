@@ -306,7 +306,7 @@ class Installation:
             projector.close()
 
 
-def until(condition: Callable[[], bool], within: float = 15.0, why: Callable[[], str] = lambda: "") -> None:
+def until(condition: Callable[[], bool], within: float = 45.0, why: Callable[[], str] = lambda: "") -> None:
     """Look until it is so; fail where it is not in time."""
     give_up = time.monotonic() + within
     while not condition():

@@ -275,7 +275,7 @@ def test_a_client_cannot_send_what_only_our_own_parts_send(shop: Installation) -
         client._error_cb = note
         for subject in (*subjects, "relman.system.deployment.resume", "$JS.API.STREAM.DELETE.RELMAN_EVENTS"):
             await client.publish(subject, b"{}")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(refused) < 6:
                 await asyncio.sleep(0.01)
         return refused

@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 
-TEST_SECONDS = 15.0
+TEST_SECONDS = 45.0
 
 
 @pytest.hookimpl(tryfirst=True)

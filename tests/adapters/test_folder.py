@@ -132,7 +132,9 @@ def test_a_child_that_outlives_its_parent_does_not_hold_the_folder(tmp_path: Pat
     assert freed
 
 
-@pytest.mark.parametrize("names", [(), ("lock",), ("log.db", "more"), ("store.url",), ("targets", "notes.txt")])
+@pytest.mark.parametrize(
+    "names", [(), ("lock",), ("log.db", "more"), ("store.url",), ("targets", "notes.txt"), ("nats", "lost+found")]
+)
 def test_an_existing_folder_that_is_empty_or_ours_is_closed(tmp_path: Path, names: tuple[str, ...]) -> None:
     folder = tmp_path / ".relman"
     folder.mkdir()

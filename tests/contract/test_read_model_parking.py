@@ -326,4 +326,4 @@ def test_the_databases_trouble_is_no_events_fault(
         thread.join()
 
     assert store.parked() == []
-    assert [log["log_level"] for log in logs].count("warning") == 2
+    assert [log["log_level"] for log in logs].count("warning") == 1  # one line for one trouble, however often it is met

@@ -106,7 +106,7 @@ class Works:
         running = asyncio.create_task(made.run())
         try:
             for condition in conditions:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(30):
                     while not condition():
                         assert not running.done()
                         await asyncio.sleep(0.01)

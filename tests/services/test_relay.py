@@ -35,7 +35,7 @@ class SlowStream:
 async def published(count: int) -> SlowStream:
     stream = SlowStream()
     running = asyncio.create_task(Relay(FakeLog(count), stream).run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while stream.stored < count:
             await asyncio.sleep(0.01)
     running.cancel()

@@ -5,6 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import NoReturn
 
+import structlog
+
 from release_management.adapters.home import Home
 from release_management.adapters.nats.away import AwayAnswers
 from release_management.adapters.nats.connection import AWAY, connect
@@ -15,6 +17,8 @@ USERS = {"gateway": "gateway", "road": "gateway", "projector": "projector"}
 """The roles that are asked, and the user of the bus by which each is."""
 LOOK_SECONDS = 0.1
 AGAIN_SECONDS = 1.0
+
+_log = structlog.get_logger(__name__)
 
 
 @contextlib.asynccontextmanager
@@ -37,6 +41,9 @@ async def _answer(home: Home, user: str, health: Health) -> NoReturn:
                 await _answer_until_it_serves(url, user, health)
             except (BusError, *AWAY):
                 await asyncio.sleep(AGAIN_SECONDS)  # the bus is away, too; who asks hears that
+            except Exception:
+                _log.exception("nobody is told that this role is away; it is tried again", role=health.role)
+                await asyncio.sleep(AGAIN_SECONDS)
         await asyncio.sleep(LOOK_SECONDS)
 
 

@@ -112,9 +112,9 @@ def test_a_deployment_is_followed_through_the_death_of_the_only_projector(desk: 
     desk.init()
     desk.done("up", "--detach", "--apart")
     waiting = deploying(desk, "--json")
-    part(desk, "process", "projector").send_signal(signal.SIGSTOP)
+    part(desk, "adapters.roles", "projector").send_signal(signal.SIGSTOP)
     time.sleep(6)
-    part(desk, "process", "projector").kill()
+    part(desk, "adapters.roles", "projector").kill()
 
     done = answer(waiting)
 
@@ -139,7 +139,7 @@ def test_a_deployment_is_followed_through_a_restart_of_everything(desk: Desk) ->
 
     assert (done.code, "Succeeded" in done.out) == (0, True), done
     assert done.err.count("relman: waiting: ") == 1, done
-    assert "the connection to the bus is lost" in done.err
+    assert "the connection to the bus is lost" in done.err or "nobody listens on relman.ask.query" in done.err
     assert '"type":"deployment.succeeded"' in seen.out.replace(" ", "")
     assert seen.err.count("relman: waiting: the connection to the bus is lost") == 1
 
@@ -195,4 +195,4 @@ def test_what_does_not_pass_is_said_at_once(desk: Desk) -> None:
 
     assert (nothing.code, unknown.code) == (1, 1)
     assert "waiting" not in nothing.err + unknown.err
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 45  # less than the patience of both, on a machine that is busy

@@ -31,7 +31,7 @@ class RawClient:
         inbox = b"_INBOX.raw"
         self._writer.write(b"SUB %s 1\r\nUNSUB 1 1\r\n" % inbox)
         await self.publish(subject, payload, block, reply=inbox)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             line = (await self._line()).split()
             assert line[0] in (b"MSG", b"HMSG"), line
             return await self._reader.readexactly(int(line[-1]) + 2)

@@ -133,12 +133,13 @@ async def test_a_query_that_cannot_be_answered_now_is_asked_again(server: NatsSe
             raise NotAnsweredNow(said.pop() if said else "they are not there")
         return Page([{"is": "there"}])
 
-    async with connected(server) as bus, BusClient(server.url, timeout=2.0) as client:
+    patient, hurried = BusClient(server.url, timeout=30.0), BusClient(server.url, timeout=2.0)
+    async with connected(server) as bus, patient, hurried:
         service = QueryService(bus.connection, later)
         async with running(service.run(), service.ready):
-            assert await client.query("anything") == [{"is": "there"}]
+            assert await patient.query("anything") == [{"is": "there"}]
             with pytest.raises(UnavailableError, match="they are not there"):
-                await client.query("never")
+                await hurried.query("never")
             raw = await bus.connection.request(f"{streams.ASK_QUERY}.never", b"{}")
             assert json.loads(raw.data) == {"error": "they are not there", "retry": True}
 

@@ -121,7 +121,7 @@ async def test_a_task_that_ends_is_begun_again_at_once_and_said(
         began = time.monotonic()
         await end(bus.connection)
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await found.wait()
             assert (await client.ask(wish("1"))).status == "accepted"
 
@@ -130,7 +130,7 @@ async def test_a_task_that_ends_is_begun_again_at_once_and_said(
 
 
 async def test_a_subscription_whose_task_ended_is_called_back_on(server: NatsServer) -> None:
-    async with connected(server) as bus, asyncio.timeout(10):
+    async with connected(server) as bus, asyncio.timeout(30):
         seen: asyncio.Queue[bytes] = asyncio.Queue()
 
         async def take(message: Msg) -> None:
@@ -154,7 +154,7 @@ async def _nothing(_: Msg) -> None:
 async def test_tasks_that_are_ended_on_purpose_are_no_disturbance(server: NatsServer) -> None:
     async with serving(server) as bus:
         await bus.connection.force_reconnect()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not bus.connection.is_connected:
                 await asyncio.sleep(0.01)
         subscription = await bus.connection.subscribe("a", cb=_nothing)
@@ -199,7 +199,7 @@ async def test_an_error_that_nobody_expects_does_not_end_connecting_again(
 
         monkeypatch.setattr(Connection, "_process_connect_init", fail_twice)
         await bus.connection.force_reconnect()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert (await client.ask(wish("1"))).status == "accepted"
         assert not failures
 
@@ -211,7 +211,7 @@ async def test_the_health_says_that_a_connection_was_disturbed_though_it_is_ther
     health = Health("gateway")
     async with on_bus(home, "gateway", health) as connection:
         await end_reading(connection)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not (warnings := health.document()["warnings"]):
                 await asyncio.sleep(0.01)
         assert warnings[0]["part"] == "bus gateway"
@@ -221,7 +221,7 @@ async def test_the_health_says_that_a_connection_was_disturbed_though_it_is_ther
 async def test_who_follows_the_events_goes_on_when_the_bus_has_closed_the_connection_for_good(
     server: NatsServer,
 ) -> None:
-    async with connected(server) as bus, BusClient(server.url) as client, asyncio.timeout(10):
+    async with connected(server) as bus, BusClient(server.url) as client, asyncio.timeout(30):
         stream = NatsEventStream(bus.events, "store")
         await stream.publish([record(1)])
         async with contextlib.aclosing(client.events()) as events:
@@ -235,7 +235,7 @@ async def test_who_follows_the_events_goes_on_when_the_bus_has_closed_the_connec
 async def test_who_takes_messages_ends_loudly_when_the_bus_has_closed_the_connection_for_good(
     server: NatsServer,
 ) -> None:
-    async with connected(server) as bus, asyncio.timeout(10):
+    async with connected(server) as bus, asyncio.timeout(30):
         connection = await connect(server.urls["tests"], "test")
         service = CommandService(connection, bus.gateway, bus.dead_letters)
         serving_ = asyncio.create_task(service.run())

@@ -81,7 +81,7 @@ async def test_a_consumer_that_nobody_uses_goes_whatever_its_maker_wished(server
                 await js.add_consumer(streams.EVENTS, config.evolve(inactive_threshold=365 * DAY))
         brief = config.evolve(inactive_threshold=0.2)
         await js.add_consumer(streams.EVENTS, brief)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while (await js.stream_info(streams.EVENTS)).state.consumer_count:
                 await asyncio.sleep(0.05)
 

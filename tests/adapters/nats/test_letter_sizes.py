@@ -40,7 +40,7 @@ HOSTILE: dict[str, dict[str, Any]] = {
 
 
 async def letters_of(bus: Bus, count: int) -> list[Any]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while len(found := await bus.dead_letters.newest(1000)) < count:
             await asyncio.sleep(0.01)
     return list(found)
@@ -127,7 +127,7 @@ async def test_letters_beyond_the_rate_are_counted_in_one_and_those_before_stay(
         for number in range(300):
             await bus.connection.publish(QUEUE, b"garbage %d" % number)
         await client.send(wish("honest"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while await bus.gateway.calls.get() != "honest":
                 pass
             while (await js.stream_info(streams.COMMANDS)).state.messages:

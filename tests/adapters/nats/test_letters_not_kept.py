@@ -49,7 +49,7 @@ async def test_more_letters_than_places_that_cannot_be_kept_stop_no_command_and_
         await client.send(wish("honest"))
         letters = FullOfLetters(bus)
         serving = service(bus, letters)
-        async with running(serving.run(), serving.ready), asyncio.timeout(14):
+        async with running(serving.run(), serving.ready), asyncio.timeout(30):
             assert await bus.gateway.calls.get() == "honest"
             while f"dead letters that wait to be kept: {count}; busy: " not in (serving.trouble or ""):
                 await asyncio.sleep(0.01)
@@ -72,7 +72,7 @@ async def test_a_letter_that_can_never_be_kept_is_given_up_and_the_server_s_word
     async with connected(server) as bus:
         await publish(bus.connection, "relman.commands.release.create", b"garbage", {})
         serving = service(bus, FullOfLetters(bus))
-        async with running(serving.run(), serving.ready), asyncio.timeout(10):
+        async with running(serving.run(), serving.ready), asyncio.timeout(30):
             while not (letters := await bus.dead_letters.newest()):
                 await asyncio.sleep(0.05)
         assert letters[0].reason == "given up by gateway after 3 deliveries without an answer"
@@ -97,7 +97,7 @@ async def test_what_cannot_be_processed_by_a_fault_of_ours_is_a_letter_in_the_en
         await client.send(wish("poison"))
         await client.send(wish("honest"))
         serving = CommandService(bus.connection, bus.gateway, bus.dead_letters, attempts=3)
-        async with running(serving.run(), serving.ready), asyncio.timeout(10):
+        async with running(serving.run(), serving.ready), asyncio.timeout(30):
             assert await bus.gateway.calls.get() == "honest"
             while not (letters := await bus.dead_letters.newest()):
                 await asyncio.sleep(0.01)

@@ -36,7 +36,7 @@ async def messages(js: JetStreamContext, stream: str) -> int:
 
 
 async def until_empty(js: JetStreamContext, stream: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await messages(js, stream):
             await asyncio.sleep(0.01)
 
@@ -62,7 +62,7 @@ async def test_reports_are_decided_while_no_queued_command_is(server: NatsServer
             bus.gateway.plan[str(number)] = [gate]
             await client.send(wish(str(number)))
         async with running(service(bus).run()):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 begun = {await bus.gateway.calls.get() for _ in range(WINDOW)}
                 await publish(bus.connection, "relman.reports.local", report("report"), {})
                 assert await bus.gateway.calls.get() == "report"
@@ -73,7 +73,7 @@ async def test_reports_are_decided_while_no_queued_command_is(server: NatsServer
 
 
 async def test_commands_are_decided_while_no_report_is(server: NatsServer) -> None:
-    async with connected(server) as bus, BusClient(server.url) as client, asyncio.timeout(10):
+    async with connected(server) as bus, BusClient(server.url) as client, asyncio.timeout(30):
         for number in range(WINDOW):
             bus.gateway.plan[str(number)] = [asyncio.Event()]
             await publish(bus.connection, "relman.reports.local", report(str(number)), {})
@@ -104,7 +104,7 @@ async def test_reports_that_an_older_version_has_queued_are_decided(server: Nats
         await publish(bus.connection, "relman.reports.local", report("new report"), {})
         assert [await messages(js, name) for name in (streams.COMMANDS, streams.REPORTS)] == [1, 1]
 
-        async with running(service(bus).run()), asyncio.timeout(10):
+        async with running(service(bus).run()), asyncio.timeout(30):
             assert {await bus.gateway.calls.get() for _ in range(2)} == {"old report", "new report"}
             for name in (streams.COMMANDS, streams.REPORTS):
                 await until_empty(js, name)
@@ -121,7 +121,7 @@ async def test_deadlines_wait_for_every_report_that_was_queued_and_for_no_comman
         assert not await queued.are_decided(), "nobody takes them yet"
 
         await publish(bus.connection, "relman.reports.local", report("new report"), {})
-        async with running(service(bus).run()), asyncio.timeout(10):
+        async with running(service(bus).run()), asyncio.timeout(30):
             await client.send(wish("command"))
             for _ in gates:
                 await bus.gateway.calls.get()

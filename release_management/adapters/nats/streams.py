@@ -78,30 +78,10 @@ def configurations(replicas: int = 1) -> tuple[StreamConfig, ...]:
     oldest go: the log holds every event, and a flood of dead letters may not stop the letters that follow.
     """
     return (
-        StreamConfig(
-            name=COMMANDS,
-            description="Commands of callers that do not wait",
-            subjects=[*from_everybody(f"{COMMAND_SUBJECTS}.>")],
-            retention=RetentionPolicy.WORK_QUEUE,
-            discard=DiscardPolicy.NEW,
-            max_msgs=50_000,
-            max_bytes=256 * MEBIBYTE,
-            storage=StorageType.FILE,
-            num_replicas=replicas,
-            duplicate_window=120.0,
+        _work_queue(
+            COMMANDS, "Commands of callers that do not wait", [*from_everybody(f"{COMMAND_SUBJECTS}.>")], replicas
         ),
-        StreamConfig(
-            name=REPORTS,
-            description="Reports of executors; no client can fill it",
-            subjects=[f"{REPORT_SUBJECTS}.*"],
-            retention=RetentionPolicy.WORK_QUEUE,
-            discard=DiscardPolicy.NEW,
-            max_msgs=50_000,
-            max_bytes=256 * MEBIBYTE,
-            storage=StorageType.FILE,
-            num_replicas=replicas,
-            duplicate_window=120.0,
-        ),
+        _work_queue(REPORTS, "Reports of executors; no client can fill it", [f"{REPORT_SUBJECTS}.*"], replicas),
         StreamConfig(
             name=EVENTS,
             description="Every record of the log; the sequence is the position",
@@ -117,19 +97,7 @@ def configurations(replicas: int = 1) -> tuple[StreamConfig, ...]:
             num_replicas=replicas,
             duplicate_window=120.0,
         ),
-        StreamConfig(
-            name=ORDERS,
-            description="Step orders for the executors",
-            subjects=[f"{ORDER_SUBJECTS}.>"],
-            retention=RetentionPolicy.WORK_QUEUE,
-            discard=DiscardPolicy.NEW,
-            max_msgs=50_000,
-            max_bytes=256 * MEBIBYTE,
-            max_age=DAY,
-            storage=StorageType.FILE,
-            num_replicas=replicas,
-            duplicate_window=120.0,
-        ),
+        _work_queue(ORDERS, "Step orders for the executors", [f"{ORDER_SUBJECTS}.>"], replicas, max_age=DAY),
         StreamConfig(
             name=DEAD,
             description="What could not be understood or delivered",
@@ -146,6 +114,25 @@ def configurations(replicas: int = 1) -> tuple[StreamConfig, ...]:
             num_replicas=replicas,
             duplicate_window=120.0,
         ),
+    )
+
+
+def _work_queue(
+    name: str, description: str, subjects: list[str], replicas: int, max_age: float | None = None
+) -> StreamConfig:
+    """A stream whose messages are each taken once, and which refuses what is too much."""
+    return StreamConfig(
+        name=name,
+        description=description,
+        subjects=subjects,
+        retention=RetentionPolicy.WORK_QUEUE,
+        discard=DiscardPolicy.NEW,
+        max_msgs=50_000,
+        max_bytes=256 * MEBIBYTE,
+        max_age=max_age,
+        storage=StorageType.FILE,
+        num_replicas=replicas,
+        duplicate_window=120.0,
     )
 
 

@@ -57,7 +57,9 @@ class Announcement:
             return
 
 
-def launch(folder: Path, store: str | None, *, apart: bool, clients: Sequence[str] = ()) -> dict[str, Any]:
+def launch(
+    folder: Path, store: str | None, *, apart: bool, clients: Sequence[str] = (), passed: Sequence[str] = ()
+) -> dict[str, Any]:
     """Start `relman up` in the background and wait until it is ready. Raises `Failed` with its reason."""
     logs = folder / "logs"
     make_private(folder)
@@ -68,6 +70,7 @@ def launch(folder: Path, store: str | None, *, apart: bool, clients: Sequence[st
     command += [] if actor is None else ["--as", actor]
     command += ["--apart"] if apart else []
     command += [f"--client={name}" for name in clients]
+    command += [f"--pass-env={name}" for name in passed]
     try:
         with (logs / "up.log").open("ab") as log:
             child = subprocess.Popen(

@@ -43,6 +43,16 @@ def register(app: typer.Typer) -> None:
             list[str] | None,
             typer.Option(metavar="NAME", help="A client of the bus that gets a user of its own, from now on."),
         ] = None,
+        pass_env: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--pass-env",
+                metavar="NAME",
+                envvar="RELMAN_PASS_ENV",
+                help="A variable of this environment, or NAME* for all that begin so, that executors get: env:NAME "
+                "refers to it.",
+            ),
+        ] = None,
         ready_fd: Annotated[int | None, typer.Option("--ready-fd", hidden=True)] = None,
     ) -> None:
         """Run everything on this machine.
@@ -55,11 +65,12 @@ def register(app: typer.Typer) -> None:
         """
         folder = local_folder()
         clients = _checked(client or [])
+        passed = _passed(pass_env or [])
         if detach:
-            told = launch(folder, store_of(store), apart=apart, clients=clients)
+            told = launch(folder, store_of(store), apart=apart, clients=clients, passed=passed)
         else:
             with Announcement(ready_fd) as announcement:
-                _serve(folder, store_of(store), apart, clients, announcement)
+                _serve(folder, store_of(store), apart, clients, passed, announcement)
             return
         show(told)
         _print(told)
@@ -98,7 +109,27 @@ def _checked(clients: list[str]) -> list[str]:
     return clients
 
 
-def _serve(folder: Path, store: str | None, apart: bool, clients: list[str], announcement: Announcement) -> None:
+def _passed(names: list[str]) -> list[str]:
+    from release_management.adapters.environment import check_passed, is_there
+
+    for name in names:
+        try:
+            check_passed(name)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--pass-env") from None
+        if not is_there(name):
+            notice(f"--pass-env {name}: there is no such variable here; executors start without it")
+    return names
+
+
+def _serve(
+    folder: Path,
+    store: str | None,
+    apart: bool,
+    clients: list[str],
+    passed: list[str],
+    announcement: Announcement,
+) -> None:
     began = time.monotonic()
     from release_management.adapters.home import Home
     from release_management.adapters.stack.supervisor import APART, TOGETHER, Supervisor
@@ -107,7 +138,7 @@ def _serve(folder: Path, store: str | None, apart: bool, clients: list[str], ann
     home = Home.at(folder, store)
     if store is not None and is_new:
         _see_that_it_opens(home)
-    supervisor = Supervisor(home, APART if apart or home.store is not None else TOGETHER, clients)
+    supervisor = Supervisor(home, APART if apart or home.store is not None else TOGETHER, clients, passed)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: supervisor.stop.set())

@@ -1,14 +1,17 @@
 """What processes that we start get of our own environment is a list; no secret of ours is on it."""
 
 import ast
+import os
+import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 import release_management
-from release_management.adapters.environment import inherited, of_executor, of_role
+from release_management.adapters.environment import check_passed, inherited, of_executor, of_role
 from release_management.adapters.home import Home
 from release_management.adapters.nats.server import NatsServer
 from release_management.adapters.stack.supervisor import Part, Supervisor
@@ -24,7 +27,15 @@ SECRETS = {
     "RELMAN_STORE": "postgresql://relman:hunter22@h/relman",
     "RELMAN_BUS": "nats://client:hunter22@h",
     "AWS_SECRET_ACCESS_KEY": "hunter22",
+    "DATABASE_URL": "postgresql://app:hunter22@h/app",
+    "SSH_AUTH_SOCK": "/run/hunter22",
+    "HTTPS_PROXY": "http://me:hunter22@proxy",
 }
+EVERYBODY = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_ALL", "LC_TIME", "TZ", "TMPDIR"}
+EVERYBODY |= {"XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+EVERYBODY |= {"PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
+LET_THROUGH = {"SSH_AUTH_SOCK", "AWS_SECRET_ACCESS_KEY"}
+SOME = {"PGPASSFILE", "PGPASSWORD", "PYTHONDEVMODE"}
 
 
 @pytest.fixture
@@ -64,18 +75,35 @@ def test_whatever_starts_a_process_says_what_environment_it_gets() -> None:
 
 
 @pytest.mark.usefixtures("_secrets")
-def test_neither_what_is_deployed_nor_a_role_gets_a_secret_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PGPASSFILE", "/run/pgpass")
+@pytest.mark.parametrize(
+    ("made", "gets"),
+    [
+        (inherited, EVERYBODY),
+        (of_role, EVERYBODY | SOME),
+        (of_executor, EVERYBODY | {"PYTHONDEVMODE"}),
+        (lambda: of_executor(["SSH_AUTH_SOCK", "AWS_*"]), EVERYBODY | {"PYTHONDEVMODE", *LET_THROUGH}),
+    ],
+    ids=["what is deployed", "a role", "an executor", "an executor for which the operator names some"],
+)
+def test_what_each_gets_of_ours_is_a_list(
+    monkeypatch: pytest.MonkeyPatch, made: Callable[[], dict[str, str]], gets: set[str]
+) -> None:
+    for name in os.environ.keys() - SECRETS.keys():
+        monkeypatch.delenv(name)
+    for name in EVERYBODY | SOME:
+        monkeypatch.setenv(name, f"/{name}")
 
-    assert not SECRETS.keys() & inherited().keys()
-    assert not SECRETS.keys() & of_role().keys()
-    assert of_role()["PGPASSFILE"] == "/run/pgpass"
-    assert SECRETS.keys() & of_executor().keys() == {"AWS_SECRET_ACCESS_KEY"}, "an order may refer to it"
-    assert "PGPASSFILE" not in of_executor()
+    assert made().keys() == gets
+
+
+@pytest.mark.parametrize("name", ["RELMAN_STORE", "RELMAN_*", "REL*", "*", "A=B", "", "1A", "A*B", "A B", "A\0"])
+def test_neither_ours_nor_what_is_no_name_can_be_let_through(name: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(repr(name))):
+        check_passed(name)
 
 
 @pytest.mark.usefixtures("_secrets")
-def test_the_bus_server_gets_no_secret_of_ours(tmp_path: Path) -> None:
+def test_the_bus_server_gets_what_is_on_the_list(tmp_path: Path) -> None:
     server = NatsServer(tmp_path)
     server.start()
     try:
@@ -84,20 +112,30 @@ def test_the_bus_server_gets_no_secret_of_ours(tmp_path: Path) -> None:
     finally:
         server.stop()
 
-    assert "hunter22" not in " ".join(environment.values())
+    assert environment == inherited()
     assert "PATH" in environment
 
 
 @pytest.mark.usefixtures("_secrets")
-@pytest.mark.parametrize("role", ["executor", "road", "projector"])
-def test_no_part_of_up_gets_the_store(tmp_path: Path, role: str) -> None:
-    supervisor = Supervisor(Home(tmp_path), {"part": Part(role, "command")})
+@pytest.mark.parametrize(
+    ("role", "passed", "gets"),
+    [
+        ("executor", ["SSH_AUTH_SOCK"], lambda: of_executor(["SSH_AUTH_SOCK"])),
+        ("road", ["SSH_AUTH_SOCK"], lambda: of_executor(["SSH_AUTH_SOCK"])),
+        ("executor", [], of_executor),
+        ("projector", ["SSH_AUTH_SOCK"], of_role),
+    ],
+)
+def test_a_part_of_up_gets_what_is_on_its_list(
+    tmp_path: Path, role: str, passed: list[str], gets: Callable[[], dict[str, str]]
+) -> None:
+    supervisor = Supervisor(Home(tmp_path), {"part": Part(role, "command")}, passed=passed)
     tmp_path.joinpath("logs").mkdir()
     supervisor._start("part")
     child = psutil.Process(supervisor._children["part"].pid)
     try:
         give_up = time.monotonic() + 30
-        while child.cmdline() and "release_management.adapters.roles" not in child.cmdline():
+        while "release_management.adapters.roles" not in child.cmdline():
             assert time.monotonic() < give_up
             time.sleep(0.01)
         environment = child.environ()
@@ -105,4 +143,5 @@ def test_no_part_of_up_gets_the_store(tmp_path: Path, role: str) -> None:
         child.kill()
         supervisor._children["part"].communicate()
 
-    assert not {"RELMAN_STORE", "RELMAN_BUS"} & environment.keys()
+    assert environment == gets()
+    assert ("SSH_AUTH_SOCK" in environment) == (bool(passed) and role != "projector")

@@ -87,8 +87,16 @@ class Supervisor:
     Raises `FolderBusyError` where another one holds the folder.
     """
 
-    def __init__(self, home: Home, parts: Mapping[str, Part] = TOGETHER, clients: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        home: Home,
+        parts: Mapping[str, Part] = TOGETHER,
+        clients: Iterable[str] = (),
+        passed: Iterable[str] = (),
+    ) -> None:
+        """`clients` get users of their own on the bus; `passed` are the variables that executors get besides."""
         self._home = home
+        self._passed = tuple(passed)
         self._parts = parts
         self._lock = FolderLock(home.folder)
         self._server = NatsServer(home.folder, clients=clients)
@@ -142,7 +150,7 @@ class Supervisor:
                     *(sys.executable, "-m", "release_management.adapters.roles"),
                     *(part.role, str(self._home.folder), part.executor),
                 ],
-                env=of_executor() if part.role in EXECUTING else of_role(),
+                env=of_executor(self._passed) if part.role in EXECUTING else of_role(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -101,7 +101,9 @@ def _read(name: str, reference: str, data: Path) -> str:
         if place.startswith(_OURS):
             raise SecretMissing(f"{told} is ours: no process that is deployed gets a {_OURS}… of the executor")
         if place not in os.environ:
-            raise SecretMissing(f"{told} the executor's environment lacks")
+            raise SecretMissing(
+                f"{told} the executor's environment lacks; set it and let it through: relman up --pass-env {place}"
+            )
         value = os.environ[place]
     else:
         value = _content(place, told, data)

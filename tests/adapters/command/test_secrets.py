@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from release_management.adapters.command.output import HALF, Output
+from release_management.adapters.environment import inherited
 from release_management.adapters.targets.blotting import Blotter
 from tests.adapters.command.stand import CommandStand
 from tests.adapters.command.test_programs import PROVISION
@@ -147,11 +148,18 @@ def test_a_program_gets_what_is_on_the_list_and_nothing_else(
 ) -> None:
     for name in ("RELMAN_STORE", "RELMAN_BUS", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "postgresql://relman:pass-word@h/relman")
+    monkeypatch.setenv("DB_PASSWORD", "hunter22")
+    stand.settings["env"] = {"REGION": "eu"}
+    stand.variables = {"PASSWORD": "env:DB_PASSWORD"}
     stand.program("provision", f"env > {tmp_path}/env")
 
     stand.do(PROVISION)
+    variables = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines())
 
-    assert "pass-word" not in (tmp_path / "env").read_text()
+    assert variables["PASSWORD"] == "hunter22"
+    assert "pass-word" not in " ".join(variables.values())
+    others = {name for name in variables if not name.startswith("RELMAN_")} - inherited().keys()
+    assert others - {"PWD", "OLDPWD", "SHLVL", "_"} == {"REGION", "PASSWORD", "MODE"}, "the shell adds the others"
 
 
 def test_what_a_long_output_leaves_out_leaves_no_part_of_a_secret(tmp_path: Path) -> None:

@@ -76,8 +76,13 @@ class LineGateway(Gateway, Protocol):
         """How often a wish of a line was not decided."""
         ...
 
-    async def submit(self, wish: Wish, setbacks: int | None = None) -> Outcome:
-        """Decide a wish; calls are decided in call order.
+    @property
+    def others_come(self) -> bool:
+        """Whether wishes that do not yield came just now."""
+        ...
+
+    async def submit(self, wish: Wish, setbacks: int | None = None, *, yields: bool = False) -> Outcome:
+        """Decide a wish; calls are decided in call order, but all that `yields` behind all that does not.
 
         `setbacks` are those that the line's sender knows of: where there was one since, the wish is `busy`, as the one
         before it was. None: it is in no line.

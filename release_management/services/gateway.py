@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
@@ -37,6 +37,7 @@ from release_management.services.ports import (
 from release_management.services.refusals import Refusals
 from release_management.services.states import States
 from release_management.services.threads import Threads
+from release_management.services.ticket_queue import TicketQueue
 from release_management.services.tickets import Bell, Ticket
 from release_management.services.wishes import Outcome, Wish
 
@@ -57,6 +58,8 @@ log = structlog.get_logger()
 
 class Gateway:
     """Decides wishes one after the other, in the order in which they came, and commits them in batches.
+
+    Those that yield (queued commands) let all others go ahead, as `TicketQueue` says.
 
     A batch is what waits when the one before is stored: at most 256 commands or 256 kB of records. A command with
     larger records goes alone. Who comes alone waits for nobody; where several were answered together, the next batch
@@ -89,7 +92,7 @@ class Gateway:
         self._tells_again = 0.0
         self._decider = Decider(event_log.store_id, keyring, clock, new_id, executors, self._refusals)
         self._answers = Answers(keyring)
-        self._queue: deque[Ticket] = deque()
+        self._queue = TicketQueue()
         self._closing = False
         self._alone = False
         self._intake = threading.Lock()
@@ -100,12 +103,19 @@ class Gateway:
         self._thread = threading.Thread(target=self._work, name="gateway", daemon=True)
         self._thread.start()
 
-    def ask(self, wish: Wish, then: Callable[[], None] | None = None, setbacks: int | None = None) -> Ticket:
+    def ask(
+        self,
+        wish: Wish,
+        then: Callable[[], None] | None = None,
+        setbacks: int | None = None,
+        *,
+        yields: bool = False,
+    ) -> Ticket:
         """Hand in a wish, to be decided on the gateway's own thread. A full queue is `busy` at once.
 
-        `then` is called, on whatever thread, as soon as the outcome is there. `setbacks` is as in `submit`.
+        `then` is called, on whatever thread, as soon as the outcome is there. The rest is as in `submit`.
         """
-        ticket = Ticket(wish, then, setbacks)
+        ticket = Ticket(wish, then, setbacks, yields=yields)
         if self._enqueue(ticket) and not self._wake.is_set():
             self._wake.set()
         return ticket
@@ -129,18 +139,18 @@ class Gateway:
             self._wake.set()
         return ticket.result()
 
-    async def submit(self, wish: Wish, setbacks: int | None = None) -> Outcome:
+    async def submit(self, wish: Wish, setbacks: int | None = None, *, yields: bool = False) -> Outcome:
         """Hand in a wish and wait for its outcome.
 
         Raises `GatewayFailed` for a fault of ours, `OlderThanSenderError`, and `DeposedError`. A wish of a line, where
         none may overtake another, says how many `setbacks` its sender knows of: where there was one since, something
-        before it was not decided, and it is `busy`, too.
+        before it was not decided, and it is `busy`, too. One that `yields` lets those go first that do not.
         """
         loop = asyncio.get_running_loop()
         if self._bell is None or self._bell.loop is not loop:
             self._bell = Bell(loop)
         there = loop.create_future()
-        ticket = self.ask(wish, partial(self._bell.ring, there), setbacks)
+        ticket = self.ask(wish, partial(self._bell.ring, there), setbacks, yields=yields)
         await there
         return ticket.result()
 
@@ -148,6 +158,11 @@ class Gateway:
     def waiting(self) -> int:
         """How many wishes wait to be decided."""
         return len(self._queue)
+
+    @property
+    def others_come(self) -> bool:
+        """Whether wishes that do not yield came just now."""
+        return self._queue.others_come
 
     async def outcome(self, sender: str, id: str) -> Outcome | None:
         """What became of a wish that was decided before; None where it is unknown. Raises `LogUnavailableError`."""
@@ -225,21 +240,22 @@ class Gateway:
     # Under the lock `_deciding`
 
     def _next_batch(self) -> list[Ticket]:
-        batch = [self._queue.popleft() for _ in range(min(BATCH_COMMANDS, len(self._queue)))]
+        batch = self._queue.next_batch(BATCH_COMMANDS)
         self._alone = len(batch) <= 1
         measures.QUEUE_LENGTH.set(len(self._queue))
         return batch
 
     def _settle(self, batch: list[Ticket]) -> None:
-        """Answer every wish of a batch, whatever happens."""
+        """Answer every wish of a batch, whatever happens; those that yield, and found no room, wait again."""
         self._answer_each(batch)
-        _measure(batch)
+        _measure([ticket for ticket in batch if ticket.done()])
 
     def _answer_each(self, batch: list[Ticket]) -> None:
         left = batch
         while left:
             try:
-                left = self._decide_and_append(left)
+                losers, unreached = self._decide_and_append(left)
+                left = losers + self._queue.put_back(unreached)
             except DeposedError:
                 self.deposed.set()
                 log.warning("another gateway is active now; this one stores nothing more", wishes=len(left))
@@ -282,7 +298,7 @@ class Gateway:
         for part in (wishes[:half], wishes[half:]):
             self._answer_each(part)
 
-    def _decide_and_append(self, batch: list[Ticket]) -> list[Ticket]:
+    def _decide_and_append(self, batch: list[Ticket]) -> tuple[list[Ticket], list[Ticket]]:
         """One commit. Returns those still to be decided: who lost, and who found no room in it."""
         if self.deposed.is_set():
             raise DeposedError(DEPOSED)
@@ -301,7 +317,7 @@ class Gateway:
             ground.carry(decision.states)
             decided.append((ticket, decision))
         if not decided:
-            return left
+            return [], left
         try:
             with self.appends.timed():
                 statuses = self._log.append([decision.append for _, decision in decided], self._lease)
@@ -323,7 +339,7 @@ class Gateway:
         ]
         if all(stored):
             self._states.keep_snapshots(record for _, decision in decided for record in decision.append.records)
-        return losers + left
+        return losers, left
 
     def _decide(self, ticket: Ticket, ground: Ground) -> Decided | None:
         """Decide a wish; None where it cannot be decided now, and is answered.

@@ -17,12 +17,20 @@ class Ticket:
     `concurrent.futures.Future` does the same at several times the cost, which shows at thousands of wishes a second.
     """
 
-    __slots__ = ("_fault", "_open", "_outcome", "_then", "arrived", "setbacks", "tries", "wish")
+    __slots__ = ("_fault", "_open", "_outcome", "_then", "arrived", "setbacks", "tries", "wish", "yields")
 
-    def __init__(self, wish: Wish, then: Callable[[], None] | None = None, setbacks: int | None = None) -> None:
-        """`then` is called, on whatever thread, as soon as the outcome is there. `setbacks`: see `Gateway.submit`."""
+    def __init__(
+        self,
+        wish: Wish,
+        then: Callable[[], None] | None = None,
+        setbacks: int | None = None,
+        *,
+        yields: bool = False,
+    ) -> None:
+        """`then` is called, on whatever thread, as soon as the outcome is there. The rest is as in `Gateway.submit`."""
         self.wish = wish
         self.setbacks = setbacks
+        self.yields = yields
         self.arrived = time.monotonic()
         self.tries = 0
         self._outcome: Outcome | None = None

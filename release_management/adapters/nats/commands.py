@@ -95,6 +95,7 @@ class CommandService:
                 dead_letters,
                 attempts=attempts,
                 retry_seconds=retry_seconds,
+                yields=stream == streams.COMMANDS,
             )
             for stream in (streams.COMMANDS, streams.REPORTS)
         )

@@ -17,10 +17,13 @@ from release_management.adapters.nats.settling import BURIED, Ticker, settle
 from release_management.adapters.nats.submitting import OLDER_SECONDS, Submitter, encode
 from release_management.services.bus import BusError, OlderThanSenderError
 from release_management.services.ports import DeposedError
+from release_management.services.ticket_queue import SHARE
 from release_management.services.wishes import NotUnderstood, Outcome, Wish
 
 CONSUMER = streams.GATEWAY
 WINDOW = 64
+YIELDING_WINDOW = SHARE
+"""So many queued commands are worked on while anything else comes: bus, store and process are then free for that."""
 SET_ASIDE = 1_000
 """So many messages may wait for a later try, beside those that are worked on, before nothing more is delivered."""
 ACK_WAIT_SECONDS = 30.0
@@ -55,8 +58,9 @@ class Line:
         *,
         attempts: int,
         retry_seconds: float,
+        yields: bool = False,
     ) -> None:
-        """`read` raises `NotUnderstood`."""
+        """`read` raises `NotUnderstood`. `yields`: the gateway decides whatever else comes before these messages."""
         self._connection = connection
         self._stream = stream
         self._read = read
@@ -64,6 +68,7 @@ class Line:
         self._dead_letters = dead_letters
         self._attempts = attempts
         self._retry_seconds = retry_seconds
+        self._yields = yields
         self._troubled = 0
         self._setbacks = submitter.gateway.setbacks
         self._failures: dict[int, int] = {}
@@ -92,23 +97,23 @@ class Line:
             tasks.create_task(self._consume(tasks))
 
     def _free(self) -> int:
-        return max(WINDOW - self._taken, 1)
+        return max(self._window() - self._taken, 1)
+
+    def _window(self) -> int:
+        return YIELDING_WINDOW if self._yields and self._submitter.gateway.others_come else WINDOW
 
     async def _consume(self, tasks: asyncio.TaskGroup) -> None:
         previous = asyncio.Event()
         previous.set()
         async with contextlib.aclosing(self._puller.messages()) as messages:
             async for message in messages:
-                self._take_place()
+                self._taken += 1
                 done = asyncio.Event()
                 tasks.create_task(self._take(message, previous, done))
                 previous = done
-                await self._room.wait()  # before the next is asked for: what waits here is worked on by nobody
-
-    def _take_place(self) -> None:
-        self._taken += 1
-        if self._taken >= WINDOW:
-            self._room.clear()
+                while self._taken >= self._window():  # before the next is asked for: nobody works on what waits here
+                    self._room.clear()
+                    await self._room.wait()
 
     def _leave_place(self) -> None:
         self._taken -= 1
@@ -163,14 +168,14 @@ class Line:
         """The outcome, however long the gateway is busy; None where it failed too often."""
         failures = 0
         if not self._troubled:
-            outcome = await self._submitter.submit(wish, self._setbacks)
+            outcome = await self._submitter.submit(wish, self._setbacks, yields=self._yields)
             if outcome is not None and outcome.status != "busy":
                 return outcome
             failures += outcome is None
         with self._in_line():
             await previous.wait()
             while failures < self._attempts:
-                outcome = await self._submitter.submit(wish)
+                outcome = await self._submitter.submit(wish, yields=self._yields)
                 if outcome is not None and outcome.status != "busy":
                     return outcome
                 failures += outcome is None

@@ -27,13 +27,13 @@ class Submitter:
             return None
         return self._older[1]
 
-    async def submit(self, wish: Wish, setbacks: int | None = None) -> Outcome | None:
+    async def submit(self, wish: Wish, setbacks: int | None = None, *, yields: bool = False) -> Outcome | None:
         """The outcome; None where the gateway failed.
 
         Raises `DeposedError`: another gateway will answer; and `OlderThanSenderError`: a newer one will.
         """
         try:
-            return await self.gateway.submit(wish, setbacks)
+            return await self.gateway.submit(wish, setbacks, yields=yields)
         except DeposedError:
             raise
         except OlderThanSenderError as error:

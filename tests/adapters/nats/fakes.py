@@ -145,14 +145,19 @@ class FakeGateway:
 
     def __init__(self) -> None:
         self.seen: list[Wish] = []
+        self.yielding: list[str] = []
+        """The ids of those that let others go ahead."""
         self.calls: asyncio.Queue[str] = asyncio.Queue()
         self.plan: dict[str, list[str | Exception | asyncio.Event]] = {}
         self.setbacks = 0
+        self.others_come = False
         self.contents: dict[str, bytes] = {}
         self._outcomes: dict[tuple[str, str], Outcome] = {}
 
-    async def submit(self, wish: Wish, setbacks: int | None = None) -> Outcome:
+    async def submit(self, wish: Wish, setbacks: int | None = None, *, yields: bool = False) -> Outcome:
         self.seen.append(wish)
+        if yields:
+            self.yielding.append(wish.id)
         self.calls.put_nowait(wish.id)
         about: dict[str, Any] = {"sender": wish.sender, "id": wish.id, "command": wish.command}
         if setbacks not in (None, self.setbacks):

@@ -1,0 +1,130 @@
+"""Queued commands yield: what else comes is decided before the rest of their queue, and they still advance."""
+
+import pytest
+
+from release_management.services.gateway import BATCH_COMMANDS
+from release_management.services.ticket_queue import RECENT_SECONDS, SHARE, TicketQueue
+from release_management.services.tickets import Ticket
+from tests.services.office import PATIENCE, Office, occupied, on_both_stores
+from tests.services.test_gateway_batches import configure, watched
+
+
+def queue(office: Office, count: int, **data: object) -> list[Ticket]:
+    """Queued commands; each creates a release."""
+    return [
+        office.gateway.ask(
+            office.wish("release.create", {"version": f"{n}.0.0", "components": [{"name": "web"}]} | data), yields=True
+        )
+        for n in range(count)
+    ]
+
+
+@on_both_stores
+def test_what_comes_behind_a_long_queue_is_decided_before_the_queues_rest(office: Office) -> None:
+    go_on = occupied(office)
+    queued = queue(office, BATCH_COMMANDS)
+    report = configure(office, 1)
+    go_on.set()
+    outcomes = [ticket.result(PATIENCE) for ticket in (report, *queued)]
+
+    assert {outcome.status for outcome in outcomes} == {"accepted"}
+    positions = [outcome.first for outcome in outcomes]
+    assert positions == sorted(positions), "the report is the first, and the queue keeps its order"
+
+
+@on_both_stores
+def test_what_comes_while_a_long_queue_is_decided_waits_for_few_of_it(office: Office) -> None:
+    log = watched(office)
+    go_on = occupied(office)
+    first, queued = configure(office, 1), queue(office, 10 * SHARE)
+    later: list[Ticket] = []
+    store = log.append
+
+    def store_then_report(*args: object) -> object:
+        if len(log.appended) == 2:
+            later.append(configure(office, 2))
+        return store(*args)  # type: ignore[arg-type]
+
+    vars(log)["append"] = store_then_report
+    go_on.set()
+    assert first.result(PATIENCE).status == "accepted"
+    assert {ticket.result(PATIENCE).status for ticket in queued} == {"accepted"}
+    (report,) = later
+    before = [ticket for ticket in queued if ticket.result().first < report.result(PATIENCE).first]
+    assert len(before) <= 3 * SHARE
+
+
+@on_both_stores
+def test_large_queued_commands_have_a_report_wait_for_one_commit_only(office: Office) -> None:
+    log = watched(office)
+    go_on = occupied(office)
+    queued = queue(office, 12, changelog=["x" * 4000] * 20)
+    later: list[Ticket] = []
+    store = log.append
+
+    def store_then_report(*args: object) -> object:
+        if len(log.appended) == 1:
+            later.append(configure(office, 2))
+        return store(*args)  # type: ignore[arg-type]
+
+    vars(log)["append"] = store_then_report
+    go_on.set()
+    positions = [ticket.result(PATIENCE).first for ticket in queued]
+    batches = [[one.id for one in batch] for batch in log.appended]
+
+    assert positions == sorted(positions)
+    assert later[0].result(PATIENCE).status == "accepted"
+    assert [number for number, ids in enumerate(batches) if later[0].wish.id in ids] == [2], "in the next commit"
+
+
+def tickets(office: Office, *, yields: bool, count: int) -> list[Ticket]:
+    return [Ticket(office.wish("release.create", {}), yields=yields) for _ in range(count)]
+
+
+class Time:
+    """A clock that a test sets."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+def test_a_queue_advances_however_much_else_comes(office: Office, time: Time) -> None:
+    waiting = TicketQueue(time)
+    queued = tickets(office, yields=True, count=20)
+    for ticket in [*queued, *tickets(office, yields=False, count=1000)]:
+        waiting.append(ticket)
+    batches = [waiting.next_batch(100) for _ in range(3)]
+
+    assert [ticket for batch in batches for ticket in batch if ticket.yields] == queued[: 3 * SHARE]
+    assert [len(batch) for batch in batches] == [100] * 3
+
+
+def test_a_queue_with_nothing_beside_it_fills_its_batches(office: Office, time: Time) -> None:
+    waiting = TicketQueue(time)
+    other = tickets(office, yields=False, count=1)[0]
+    waiting.append(other)
+    queued = tickets(office, yields=True, count=200)
+    for ticket in queued:
+        waiting.append(ticket)
+    assert waiting.next_batch(100) == [other, *queued[:SHARE]]
+    assert (waiting.others_come, len(waiting.next_batch(100))) == (True, SHARE), "another one is expected"
+    time.now += RECENT_SECONDS
+    assert (waiting.others_come, waiting.next_batch(100)) == (False, queued[2 * SHARE : 2 * SHARE + 100])
+
+
+def test_those_that_found_no_room_are_the_first_of_their_kind_again(office: Office, time: Time) -> None:
+    waiting = TicketQueue(time)
+    queued = tickets(office, yields=True, count=6)
+    for ticket in queued:
+        waiting.append(ticket)
+    batch = waiting.next_batch(4)
+    other = tickets(office, yields=False, count=1)
+    assert waiting.put_back([*other, *batch[1:]]) == other
+    assert waiting.next_batch(100) == queued[1:]

@@ -75,7 +75,7 @@ def _typist(seed: int, folder: Path, url: str, lines: int, files: int) -> "subpr
     return subprocess.Popen(
         [sys.executable, "-m", "chaos.hostile.typist", str(seed), str(lines), str(files)],
         cwd=folder,
-        env={**variables, "RELMAN_DATA": url, "RELMAN_AS": "mallory", "PYTHONPATH": str(ROOT)},
+        env={**variables, "RELMAN_DATA": url, "RELMAN_AS": "mallory", "TERM": "dumb", "PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,

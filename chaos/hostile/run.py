@@ -19,7 +19,9 @@ DAMAGES = 12
 LINES_A_MESSAGE = 1 / 400
 FILES_A_MESSAGE = 1 / 1_000
 MESSAGES_A_SECOND = 500
-"""How many command lines are typed and files are applied beside the messages."""
+MOST_LINES = 400
+MOST_FILES = 100
+"""How many command lines are typed and files are applied beside the messages: each takes a second or two."""
 
 
 @dataclass(slots=True)
@@ -121,8 +123,8 @@ class Run:
             self._folder / "typist",
             self._attacked.url_of(TYPIST),
             self._told,
-            lines=int(messages * LINES_A_MESSAGE),
-            files=int(messages * FILES_A_MESSAGE),
+            lines=min(int(messages * LINES_A_MESSAGE), MOST_LINES),
+            files=min(int(messages * FILES_A_MESSAGE), MOST_FILES),
         )
         self.result.sent, self.result.typed = fired.sent, fired.typed
         self.result.faults += fired.faults

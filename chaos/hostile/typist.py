@@ -25,10 +25,19 @@ from release_management.cli.errors import INTERRUPTED, PIPE_CLOSED, REFUSED, TIM
 CODES = frozenset({0, REFUSED, USAGE, UNREACHABLE, TIMED_OUT, INTERRUPTED, PIPE_CLOSED})
 """The exit codes that there are."""
 SLOW_SECONDS = 60.0
+UNANSWERED_SECONDS = 15.0
+"""Who waits so long and then says that nobody answered was let down: the bus was there all the time."""
 HANGS_SECONDS = 120
 NICENESS = 3
 PRINTED = frozenset("\n\t")
 BIDIRECTIONAL = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)))
+
+
+class _Terminal(io.TextIOWrapper):
+    """Takes what is printed, and says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +51,8 @@ class Typed:
 
 
 def typed(words: list[str]) -> Typed:
-    """Type it in this process."""
-    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="replace", write_through=True)
+    """Type it in this process, on a terminal that only shows letters."""
+    out = _Terminal(io.BytesIO(), encoding="utf-8", errors="replace", write_through=True)
     began = time.monotonic()
     trace = ""
     code: object = None
@@ -70,7 +79,9 @@ def wrong(answer: Typed) -> Iterator[str]:
         yield f"it ended with code {answer.code} and said nothing"
     if raw := sorted(set(filter(obeyed, answer.printed))):
         yield f"it printed raw what a terminal obeys: {raw}"[:200]
-    if answer.seconds > SLOW_SECONDS:
+    if answer.code == UNREACHABLE and answer.seconds > UNANSWERED_SECONDS:
+        yield f"it waited {answer.seconds:.0f} s for an answer in vain: {answer.printed.strip()[-160:]}"
+    elif answer.seconds > SLOW_SECONDS:
         yield f"it took {answer.seconds:.0f} s"
 
 

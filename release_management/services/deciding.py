@@ -23,7 +23,7 @@ from release_management.services.ports import Append, Clock, Expectation, Keyrin
 from release_management.services.recording import Scribe
 from release_management.services.refusals import Refusals
 from release_management.services.states import Folded
-from release_management.services.wishes import RESERVED, Wish
+from release_management.services.wishes import ROLES, Wish
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
@@ -179,7 +179,7 @@ def _understand(wish: Wish) -> tuple[Command, Callable[[Any, Desk], None]]:
         except ValidationError as error:
             raise Refused(f"{wish.command}: {explain(error)}") from None
     except Refused as refused:
-        if wish.sender.startswith(RESERVED):
+        if wish.sender.startswith(ROLES):
             raise OlderThanSenderError(
                 f"this gateway is older than {wish.sender}, which it does not understand ({refused.reason}): "
                 "a newer gateway will"

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from release_management.services.wishes import RESERVED
+from release_management.services.wishes import ROLES
 
 SENDERS = 10_000
 """Of so many senders it is known how often they were refused."""
@@ -59,7 +59,7 @@ class Refusals:
 
     def keep(self, sender: str) -> int | None:
         """One is to be kept: how many were not since the last one; None where this one is too much, either."""
-        if sender.startswith(RESERVED):
+        if sender.startswith(ROLES):
             return 0
         with self._lock:
             now = self._monotonic()

@@ -15,7 +15,9 @@ SYSTEM = "system"
 SYSTEM_SENDERS = ("system:orchestrator", "system:timers")
 NAMED = "client:"
 """How the sender begins of what a client sent that has a name on the bus; that name follows."""
-RESERVED = ("system:", "executor:", NAMED)
+ROLES = ("system:", "executor:")
+"""How the sender begins of what roles of ours sent."""
+RESERVED = (*ROLES, NAMED)
 """What the name of a client may not begin with."""
 REPORTS = frozenset({"deployment.report_step", "place.report_condition"})
 """The commands that only executors give."""

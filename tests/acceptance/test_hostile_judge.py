@@ -345,6 +345,8 @@ def test_logs_are_read_on_and_from_the_beginning_where_they_were_emptied(tmp_pat
         (typist.Typed(1, "Traceback (most recent", 0.1), ["it printed a traceback"]),
         (typist.Typed(0, "a\x1b[2J\u202e", 0.1), [r"it printed raw what a terminal obeys: ['\x1b', '\u202e']"]),
         (typist.Typed(0, "well", 61.0), ["it took 61 s"]),
+        (typist.Typed(3, "relman: nobody there\n", 5.0), []),
+        (typist.Typed(3, "relman: busy\n", 30.4), ["it waited 30 s for an answer in vain: relman: busy"]),
     ],
 )
 def test_what_a_command_line_should_not_do_is_found(answer: typist.Typed, said: list[str]) -> None:

@@ -42,19 +42,20 @@ def ask(office: Office, gateway: Gateway, sender: str = "ci", **attributes: Any)
 
 
 @on_both_stores
+@pytest.mark.parametrize("sender", ["ci", "client:bot:ci"])
 def test_beyond_the_rate_they_are_answered_and_counted_and_the_next_one_that_is_kept_says_how_many(
-    office: Office, gateway: Gateway, time: Time
+    office: Office, gateway: Gateway, time: Time, sender: str
 ) -> None:
-    answers = [ask(office, gateway) for _ in range(20)]
+    answers = [ask(office, gateway, sender) for _ in range(20)]
 
     assert {(each.status, each.reason) for each in answers} == {("refused", answers[0].reason)}
     assert [each.first > 0 for each in answers] == [True] * 3 + [False] * 17
     assert [record["type"] for record in office.records()] == ["command.refused"] * 3
     time.now += 10
-    assert ask(office, gateway).first == 4
+    assert ask(office, gateway, sender).first == 4
     assert [record["data"].get("unkept") for record in office.records()] == [None, None, None, 17]
     time.now += 10
-    assert ask(office, gateway).first == 5
+    assert ask(office, gateway, sender).first == 5
     assert office.records()[-1]["data"].get("unkept") is None
 
 

@@ -310,7 +310,7 @@ def bus() -> str:
         yield "these twice, or with headers that cannot be read, is a dead letter. What a client writes into a header"
         yield "that the server uses itself (`Status`, `Nats-…`) means nothing to a reader."
         yield from ("", "## Streams", "", "| stream | holds | kept | when full |", "|---|---|---|---|")
-        for config in streams.configurations():
+        for config in streams.configurations(clients=("<name>",)):
             kept = "until taken" if config.retention == RetentionPolicy.WORK_QUEUE else "the newest"
             full = "new messages are refused" if str(config.discard).lower().endswith("new") else "the oldest go"
             size = f"{(config.max_bytes or 0) // streams.MEBIBYTE:,} MiB"

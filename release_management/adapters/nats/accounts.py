@@ -53,7 +53,8 @@ class Account:
 
 def accounts(executors: Iterable[str] = EXECUTORS, clients: Iterable[str] = ()) -> Mapping[str, Account]:
     """All of them by name, with the executors and the clients of these names."""
-    users = permissions.USERS
+    clients = tuple(clients)
+    users = {**permissions.USERS, "gateway": permissions.gateway(clients)}
     inbox = f"{inbox_prefix(CLIENT)}.>"
     return {
         RELMAN: Account({name: users[name] for name in users if name not in (CLIENT, RELAY)}, jetstream=True),

@@ -232,7 +232,9 @@ def document(version: str) -> Json:
             "schemas": schemas,
             "securitySchemes": {user: _security(user) for user in _users()},
         },
-        "x-jetstream": {"streams": {str(config.name): _stream(config) for config in streams.configurations()}},
+        "x-jetstream": {
+            "streams": {str(config.name): _stream(config) for config in streams.configurations(clients=("{client}",))}
+        },
     }
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Annotated
 
@@ -68,9 +68,9 @@ class ContentQuestion(Value):
 class CommandService:
     """Brings the commands of the bus to the gateway, and the outcomes back.
 
-    Queued commands and the reports of executors are two lines: none waits for the other, however many queued commands
-    there are. Reports that an older version had queued among the commands are decided there. `ready` is set once it
-    serves.
+    The reports of executors are a line, and so is the queue of each client with a name, and that of all others: none
+    waits for another, however long one is, and the gateway takes them in turns. What an older version had queued among
+    the commands of those without a name, reports too, is decided there. `ready` is set once it serves.
     """
 
     def __init__(
@@ -78,15 +78,17 @@ class CommandService:
         connection: Connection,
         gateway: LineGateway,
         dead_letters: DeadLetters,
+        clients: Collection[str] = (),
         *,
         attempts: int = 5,
         retry_seconds: float = 0.2,
     ) -> None:
+        """`clients` are the names of those that have queues of their own."""
         self._connection = connection
         self._gateway = gateway
         self._dead_letters = dead_letters
         self._submitter = Submitter(gateway)
-        self._commands, self._reports = (
+        self._reports, *self._queues = (
             Line(
                 connection,
                 stream,
@@ -95,9 +97,9 @@ class CommandService:
                 dead_letters,
                 attempts=attempts,
                 retry_seconds=retry_seconds,
-                yields=stream == streams.COMMANDS,
+                yields=stream != streams.REPORTS,
             )
-            for stream in (streams.COMMANDS, streams.REPORTS)
+            for stream in (streams.REPORTS, *streams.queues(clients))
         )
         commands = Lane("commands", COMMANDS_AT_ONCE, of_connection=BATCH_COMMANDS)
         reading = Lane("reading", READ_AT_ONCE, of_connection=READ_AT_ONCE // 4, reads=True)
@@ -126,7 +128,7 @@ class CommandService:
     @property
     def trouble(self) -> str | None:
         """Why no queued commands can be taken at the moment, or what is none cannot be kept."""
-        return self._commands.trouble
+        return next((line.trouble for line in self._queues if line.trouble is not None), None)
 
     @property
     def reports_trouble(self) -> str | None:
@@ -153,7 +155,8 @@ class CommandService:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._answering.run())
             tasks.create_task(self._reports.run())
-            tasks.create_task(self._commands.run())
+            for queue in self._queues:
+                tasks.create_task(queue.run())
 
     async def _answer_command(self, message: Msg) -> bytes | None:
         try:

@@ -6,11 +6,11 @@ from typing import Any
 
 from release_management.adapters.nats.accounts import Account, accounts, exports
 from release_management.adapters.nats.permissions import EXECUTORS, RESPONSE_SECONDS, Permissions
-from release_management.adapters.nats.streams import MEBIBYTE
+from release_management.adapters.nats.streams import CLIENT_QUEUE_MEBIBYTES, MEBIBYTE
 
 CLUSTER = "relman"
 MAX_PAYLOAD_BYTES = MEBIBYTE
-MAX_STORE_BYTES = 8 * 1024 * MEBIBYTE
+_STORE_BYTES = 8 * 1024 * MEBIBYTE
 PING_INTERVAL = "5s"
 """A process that was stopped, but not killed, is then soon passed over where several share requests."""
 
@@ -27,6 +27,11 @@ _CLUSTER_HEAD = """\
 """
 
 
+def store_bytes(clients: int) -> int:
+    """How much the streams may hold, with so many clients that have names."""
+    return _STORE_BYTES + clients * CLIENT_QUEUE_MEBIBYTES * MEBIBYTE
+
+
 def variable(user: str) -> str:
     """The environment variable that a user's password is in."""
     return f"RELMAN_NATS_{user.upper().replace('-', '_')}"
@@ -38,6 +43,7 @@ def configuration(executors: Iterable[str] = EXECUTORS, clients: Iterable[str] =
 
 
 def _lines(executors: Iterable[str], clients: Iterable[str], cluster: bool) -> Iterator[str]:
+    clients = tuple(clients)
     yield _HEAD + (_CLUSTER_HEAD if cluster else "")
     if cluster:
         yield "server_name: $RELMAN_NATS_SERVER"
@@ -49,7 +55,7 @@ def _lines(executors: Iterable[str], clients: Iterable[str], cluster: bool) -> I
     yield ""
     yield "jetstream {"
     yield '  store_dir: "/data"'
-    yield f"  max_file_store: {MAX_STORE_BYTES}"
+    yield f"  max_file_store: {store_bytes(len(clients))}"
     yield "  # What is acknowledged is on the disk."
     yield "  sync_interval: always"
     yield "}"

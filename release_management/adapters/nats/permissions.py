@@ -19,6 +19,8 @@ EXECUTORS = ("command", "local")
 RESPONSE_SECONDS = 60
 _API = "$JS.API"
 _ABOUT = (f"{_API}.INFO",)
+USER_INFO = "$SYS.REQ.USER.INFO"
+"""Who one is and what one may, as the server has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,14 @@ def _stream_info(*names: str) -> tuple[str, ...]:
     return tuple(f"{_API}.STREAM.INFO.{name}" for name in names)
 
 
+def makes_stream(name: str) -> str:
+    """The subject that a stream is made on."""
+    return f"{_API}.STREAM.CREATE.{name}"
+
+
 def _keeps_streams(*names: str) -> tuple[str, ...]:
-    return tuple(f"{_API}.STREAM.{verb}.{name}" for verb in ("CREATE", "UPDATE", "INFO") for name in names)
+    created = tuple(makes_stream(name) for name in names)
+    return created + tuple(f"{_API}.STREAM.{verb}.{name}" for verb in ("UPDATE", "INFO") for name in names)
 
 
 def _consumer(stream: str, name: str, *filters: str) -> tuple[str, ...]:
@@ -119,15 +127,20 @@ def client(user: str) -> Permissions:
     )
 
 
-USERS: Mapping[str, Permissions] = {
-    CLIENT: client(CLIENT),
-    "gateway": Permissions(
+def gateway(clients: Iterable[str] = ()) -> Permissions:
+    """What the gateway may, which takes the commands of the clients of these names from queues of their own."""
+    names = tuple(clients)
+    return Permissions(
         publish=(
             *_ABOUT,
-            *_keeps_streams(*streams.WORK),
-            *_consumer(streams.COMMANDS, streams.GATEWAY),
-            *_consumer(streams.REPORTS, streams.GATEWAY),
-            *(f"{_API}.STREAM.MSG.{verb}.{name}" for verb in ("GET", "DELETE") for name in streams.WORK),
+            USER_INFO,
+            *_keeps_streams(*streams.work(names)),
+            *(
+                subject
+                for stream in (*streams.queues(names), streams.REPORTS)
+                for subject in _consumer(stream, streams.GATEWAY)
+            ),
+            *(f"{_API}.STREAM.MSG.{verb}.{name}" for verb in ("GET", "DELETE") for name in streams.work(names)),
             streams.DEAD_LETTER,
             *from_everybody(f"{streams.COMMAND_SUBJECTS}.>"),
             f"{streams.REPORT_SUBJECTS}.*",
@@ -146,7 +159,12 @@ USERS: Mapping[str, Permissions] = {
             f"{streams.SYSTEM_SUBJECTS}.>",
         ),
         responds=True,
-    ),
+    )
+
+
+USERS: Mapping[str, Permissions] = {
+    CLIENT: client(CLIENT),
+    "gateway": gateway(),
     "projector": Permissions(
         publish=_ABOUT,
         subscribe=(_inbox("projector"), *from_everybody(f"{streams.ASK_QUERY}.>"), f"{streams.LOOK_SUBJECTS}.*"),
@@ -199,8 +217,10 @@ def named(name: str) -> str:
 
 def users(executors: Iterable[str] = EXECUTORS, clients: Iterable[str] = ()) -> Mapping[str, Permissions]:
     """Everybody, with the executors and the clients of these names."""
+    clients = tuple(clients)
     return {
         **USERS,
+        "gateway": gateway(clients),
         **{f"{EXECUTOR}{name}": executor(name) for name in executors},
         **{named(name): client(named(name)) for name in clients},
     }

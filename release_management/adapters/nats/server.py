@@ -21,7 +21,7 @@ from release_management.adapters.environment import inherited
 from release_management.adapters.naming import naming
 from release_management.adapters.nats import guard
 from release_management.adapters.nats.accounts import accounts, document
-from release_management.adapters.nats.configuration import MAX_PAYLOAD_BYTES, MAX_STORE_BYTES, PING_INTERVAL
+from release_management.adapters.nats.configuration import MAX_PAYLOAD_BYTES, PING_INTERVAL, store_bytes
 from release_management.adapters.nats.permissions import CLIENT, EXECUTORS, named
 from release_management.adapters.nats.urls import USERS_FILE, read_url, read_urls
 
@@ -77,7 +77,9 @@ class NatsServer:
         lock_seconds: float = LEAVING_SECONDS,
     ) -> None:
         self._folder = folder.resolve()
-        self._accounts = accounts(executors, sorted({*clients, *self._known_clients()}))
+        names = sorted({*clients, *self._known_clients()})
+        self._accounts = accounts(executors, names)
+        self._store_bytes = store_bytes(len(names))
         self._room = self._folder / "nats"
         self._fixed_port = port
         self._lock_seconds = lock_seconds
@@ -284,7 +286,7 @@ class NatsServer:
             },
             "jetstream": {
                 "store_dir": str(self._room),
-                "max_file_store": MAX_STORE_BYTES,
+                "max_file_store": self._store_bytes,
                 "sync_interval": "always",
             },
         }

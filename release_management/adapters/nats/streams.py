@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 
 import structlog
 from nats.js import JetStreamContext
@@ -12,7 +12,7 @@ from nats.js.errors import BadRequestError, NotFoundError
 
 from release_management.adapters.nats.connection import AWAY
 from release_management.adapters.nats.meaning import understood
-from release_management.adapters.nats.senders import from_everybody
+from release_management.adapters.nats.senders import as_sent_by
 from release_management.services.bus import BusAwayError, BusError, BusUnfitError
 
 COMMANDS = "RELMAN_COMMANDS"
@@ -21,7 +21,7 @@ EVENTS = "RELMAN_EVENTS"
 ORDERS = "RELMAN_ORDERS"
 DEAD = "RELMAN_DEAD"
 WORK = (COMMANDS, REPORTS, ORDERS, DEAD)
-"""What the gateway makes; the relay makes that of the events, in an account that nobody else is in."""
+"""What the gateway makes besides the queues of clients. The relay makes that of the events, in its own account."""
 
 ASK_COMMAND = "relman.ask.command"
 ASK_OUTCOME = "relman.ask.outcome"
@@ -63,6 +63,7 @@ CONTENT_TYPE = "content-type"
 CLOUDEVENT = "application/cloudevents+json"
 
 MEBIBYTE = 1024 * 1024
+CLIENT_QUEUE_MEBIBYTES = 64
 DAY = 86_400.0
 WRONG_CONFIGURATION = 10058
 PATIENCE_SECONDS = 60.0
@@ -71,15 +72,39 @@ RETRY_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
 
 
-def configurations(replicas: int = 1) -> tuple[StreamConfig, ...]:
+def queue_of(client: str) -> str:
+    """The stream of the commands that the client of this name has queued. Nobody else can fill it, or see its ids."""
+    return f"{COMMANDS}_{client}"
+
+
+def queues(clients: Iterable[str] = ()) -> tuple[str, ...]:
+    """The streams of queued commands: that of all who have no name, and one for each who has."""
+    return COMMANDS, *map(queue_of, clients)
+
+
+def work(clients: Iterable[str] = ()) -> tuple[str, ...]:
+    """All that the gateway makes, with the clients of these names."""
+    return *WORK, *map(queue_of, clients)
+
+
+def configurations(replicas: int = 1, clients: Collection[str] = ()) -> tuple[StreamConfig, ...]:
     """All streams, in the order in which they are made: a subject leaves one before another takes it.
 
     Commands, reports and orders refuse what is too much: the sender is told "busy". Events and dead letters let their
     oldest go: the log holds every event, and a flood of dead letters may not stop the letters that follow.
     """
+    taken = (*queues(clients), REPORTS, ORDERS)
     return (
-        _work_queue(
-            COMMANDS, "Commands of callers that do not wait", [*from_everybody(f"{COMMAND_SUBJECTS}.>")], replicas
+        _work_queue(COMMANDS, "Commands of callers that do not wait", [f"{COMMAND_SUBJECTS}.>"], replicas),
+        *(
+            _work_queue(
+                queue_of(client),
+                f"Commands of the client `{client}` when it does not wait",
+                [as_sent_by(client, f"{COMMAND_SUBJECTS}.>")],
+                replicas,
+                mebibytes=CLIENT_QUEUE_MEBIBYTES,
+            )
+            for client in clients
         ),
         _work_queue(REPORTS, "Reports of executors; no client can fill it", [f"{REPORT_SUBJECTS}.*"], replicas),
         StreamConfig(
@@ -103,7 +128,7 @@ def configurations(replicas: int = 1) -> tuple[StreamConfig, ...]:
             description="What could not be understood or delivered",
             subjects=[
                 f"{DEAD_SUBJECTS}.>",
-                *(f"{ADVISORIES}.{kind}.{name}.*" for kind in ADVISORY_KINDS for name in (COMMANDS, REPORTS, ORDERS)),
+                *(f"{ADVISORIES}.{kind}.{name}.*" for kind in ADVISORY_KINDS for name in taken),
             ],
             retention=RetentionPolicy.LIMITS,
             discard=DiscardPolicy.OLD,
@@ -118,7 +143,12 @@ def configurations(replicas: int = 1) -> tuple[StreamConfig, ...]:
 
 
 def _work_queue(
-    name: str, description: str, subjects: list[str], replicas: int, max_age: float | None = None
+    name: str,
+    description: str,
+    subjects: list[str],
+    replicas: int,
+    max_age: float | None = None,
+    mebibytes: int = 256,
 ) -> StreamConfig:
     """A stream whose messages are each taken once, and which refuses what is too much."""
     return StreamConfig(
@@ -128,7 +158,7 @@ def _work_queue(
         retention=RetentionPolicy.WORK_QUEUE,
         discard=DiscardPolicy.NEW,
         max_msgs=50_000,
-        max_bytes=256 * MEBIBYTE,
+        max_bytes=mebibytes * MEBIBYTE,
         max_age=max_age,
         storage=StorageType.FILE,
         num_replicas=replicas,
@@ -149,8 +179,10 @@ async def ensure_streams(
     Raises `BusError`, and `BusUnfitError` where a person has to change the servers.
     """
 
+    clients = [name.removeprefix(queue_of("")) for name in names if name.startswith(queue_of(""))]
+
     async def ensure() -> None:
-        for config in configurations(replicas):
+        for config in configurations(replicas, clients):
             if config.name in names:
                 await _ensure(js, config)
 

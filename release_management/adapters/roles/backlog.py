@@ -2,15 +2,24 @@
 
 import asyncio
 import contextlib
+from collections.abc import Collection
 from typing import NoReturn
 
 from nats.js.errors import NotFoundError
 
+from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import AWAY, Connection
 from release_management.adapters.roles.health import Health
 from release_management.services import measures
 
 LOOK_SECONDS = 1.0
+
+
+async def watch_queues(connection: Connection, clients: Collection[str], health: Health) -> None:
+    """As `watch_backlog`, for all that the gateway takes, with the clients that have queues of their own."""
+    async with asyncio.TaskGroup() as tasks:
+        for stream in (*streams.queues(clients), streams.REPORTS):
+            tasks.create_task(watch_backlog(connection, stream, streams.GATEWAY, health))
 
 
 async def watch_backlog(connection: Connection, stream: str, consumer: str, health: Health) -> NoReturn:

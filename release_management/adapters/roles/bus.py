@@ -5,8 +5,9 @@ import contextlib
 from collections.abc import AsyncIterator, Collection
 
 from release_management.adapters.home import Home
+from release_management.adapters.nats.client_queues import named_clients
 from release_management.adapters.nats.connection import AWAY, Connection, connect
-from release_management.adapters.nats.streams import ensure_streams, missing
+from release_management.adapters.nats.streams import ensure_streams, missing, work
 from release_management.adapters.roles.beside import beside
 from release_management.adapters.roles.health import Health
 from release_management.services import measures
@@ -38,6 +39,14 @@ async def on_bus(home: Home, user: str, health: Health) -> AsyncIterator[Connect
         _measure()
         with contextlib.suppress(*AWAY):
             await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def with_queues(connection: Connection, replicas: int, health: Health) -> AsyncIterator[tuple[str, ...]]:
+    """Make all streams of the gateway's, as `with_streams` does; the names of the clients that have queues there."""
+    clients = await named_clients(connection)
+    async with with_streams(connection, replicas, work(clients), health):
+        yield clients
 
 
 @contextlib.asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Collection
 
 from release_management.adapters.clock import RecordingClock, new_id
 from release_management.adapters.executors import EXECUTORS
@@ -9,9 +10,8 @@ from release_management.adapters.home import Home
 from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.dead_letters import DeadLetters
-from release_management.adapters.nats.streams import COMMANDS, GATEWAY, REPORTS, WORK
-from release_management.adapters.roles.backlog import watch_backlog
-from release_management.adapters.roles.bus import on_bus, with_streams
+from release_management.adapters.roles.backlog import watch_queues
+from release_management.adapters.roles.bus import on_bus, with_queues
 from release_management.adapters.roles.clocks import look_at_clock
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.lanes import look_at_lanes
@@ -46,25 +46,30 @@ class GatewayRole:
             async with (
                 on_store(log, self._health),
                 on_bus(self._home, "gateway", self._health) as connection,
-                with_streams(connection, self._home.replicas, WORK, self._health),
+                with_queues(connection, self._home.replicas, self._health) as clients,
             ):
 
                 async def decide(lease: Lease) -> None:
-                    await self._decide(lease, connection, log, registry, keyring)
+                    await self._decide(lease, connection, clients, log, registry, keyring)
 
                 await serve_in_turn(log, self._health, decide)
 
     async def _decide(
-        self, lease: Lease, connection: Connection, log: EventLog, registry: Registry, keyring: Keyring
+        self,
+        lease: Lease,
+        connection: Connection,
+        clients: Collection[str],
+        log: EventLog,
+        registry: Registry,
+        keyring: Keyring,
     ) -> None:
         gateway = Gateway(log, registry, keyring, self._clock, new_id, EXECUTORS, lease)
-        commands = CommandService(connection, gateway, DeadLetters(connection, keyring))
+        commands = CommandService(connection, gateway, DeadLetters(connection, keyring), clients)
         try:
             async with asyncio.TaskGroup() as tasks:
                 serving = [
                     tasks.create_task(commands.run()),
-                    tasks.create_task(watch_backlog(connection, COMMANDS, GATEWAY, self._health)),
-                    tasks.create_task(watch_backlog(connection, REPORTS, GATEWAY, self._health)),
+                    tasks.create_task(watch_queues(connection, clients, self._health)),
                 ]
                 await commands.ready.wait()
                 self._health.stand("active")

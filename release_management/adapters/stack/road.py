@@ -16,8 +16,8 @@ from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
 from release_management.adapters.nats.watching import Watcher
 from release_management.adapters.roles.agenda import look_after
-from release_management.adapters.roles.backlog import watch_backlog
-from release_management.adapters.roles.bus import on_bus, with_streams
+from release_management.adapters.roles.backlog import watch_backlog, watch_queues
+from release_management.adapters.roles.bus import on_bus, with_queues, with_streams
 from release_management.adapters.roles.clocks import look_at_clock
 from release_management.adapters.roles.conditions import show_components
 from release_management.adapters.roles.executor import look_at_deployed, look_at_orders
@@ -81,12 +81,12 @@ class Road:
             agenda = await asyncio.to_thread(ProjectedAgenda, core.log, core.registry, core.home.agenda)
             stack.callback(agenda.close)
             deciding = await bus("gateway")
-            await stack.enter_async_context(with_streams(deciding, core.home.replicas, streams.WORK, health))
+            clients = await stack.enter_async_context(with_queues(deciding, core.home.replicas, health))
             acting = await bus("orchestrator")
             publishing = await bus("relay")
             await stack.enter_async_context(with_streams(publishing, core.home.replicas, (streams.EVENTS,), health))
             self._streams.set()
-            commands = CommandService(deciding, gateway, DeadLetters(deciding, core.keyring))
+            commands = CommandService(deciding, gateway, DeadLetters(deciding, core.keyring), clients)
             orchestrator = Orchestrator(
                 agenda,
                 gateway,
@@ -98,8 +98,7 @@ class Road:
             relay = Relay(core.log, NatsEventStream(publishing, core.log.store_id))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(commands.run())
-                tasks.create_task(watch_backlog(deciding, streams.COMMANDS, streams.GATEWAY, health))
-                tasks.create_task(watch_backlog(deciding, streams.REPORTS, streams.GATEWAY, health))
+                tasks.create_task(watch_queues(deciding, clients, health))
                 tasks.create_task(publish_while_it_can(relay, core.log, health))
                 tasks.create_task(orchestrator.run())
                 tasks.create_task(look_after(orchestrator, core.log, health))

@@ -17,6 +17,7 @@ from nats.aio.subscription import Subscription
 
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.accounts import EVENTS, RELMAN
+from release_management.adapters.nats.client_queues import named_clients
 from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.connection import Connection, connect
 from release_management.adapters.nats.dead_letters import DeadLetters
@@ -55,7 +56,8 @@ class WatchedServer(NatsServer):
 
     def __init__(self, folder: Path, port: int | None = None, **options: Any) -> None:
         super().__init__(folder, port, **options)
-        everything = Permissions((">",), (">",))
+        gateway = self._accounts[RELMAN].users["gateway"]
+        everything = Permissions((">", *gateway.publish), (">",))  # what the gateway may says which clients there are
         added = {RELMAN: "tests", EVENTS: "tests-events"}
         self._accounts = {
             name: replace(account, users={**account.users, added[name]: everything}) if name in added else account
@@ -223,6 +225,7 @@ class Bus:
     dead_letters: DeadLetters
     gateway: FakeGateway
     keyring: FakeKeyring
+    clients: tuple[str, ...]
 
 
 @contextlib.asynccontextmanager
@@ -232,9 +235,10 @@ async def connected(server: NatsServer) -> AsyncIterator[Bus]:
     events = await connect(server.urls["tests-events"], "test")
     keyring = FakeKeyring()
     try:
-        await streams.ensure_streams(connection.jetstream())
+        clients = await named_clients(connection)
+        await streams.ensure_streams(connection.jetstream(), names=streams.work(clients))
         await streams.ensure_streams(events.jetstream(), names=[streams.EVENTS])
-        yield Bus(connection, events, DeadLetters(connection, keyring), FakeGateway(), keyring)
+        yield Bus(connection, events, DeadLetters(connection, keyring), FakeGateway(), keyring, clients)
     finally:
         await connection.close()
         await events.close()
@@ -261,7 +265,7 @@ async def running(coroutine: Coroutine[Any, Any, Any], ready: asyncio.Event | No
 async def serving(server: NatsServer) -> AsyncIterator[Bus]:
     """The streams are there and the commands are served."""
     async with connected(server) as bus:
-        service = CommandService(bus.connection, bus.gateway, bus.dead_letters, retry_seconds=0.01)
+        service = CommandService(bus.connection, bus.gateway, bus.dead_letters, bus.clients, retry_seconds=0.01)
         async with running(service.run(), service.ready):
             yield bus
 

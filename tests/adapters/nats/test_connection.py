@@ -153,7 +153,7 @@ async def test_a_full_stream_says_busy(server: NatsServer) -> None:
 
 
 async def test_a_bus_without_room_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "MAX_STORE_BYTES", 300 * streams.MEBIBYTE)
+    monkeypatch.setattr(server_module, "store_bytes", lambda _clients: 300 * streams.MEBIBYTE)
     with WatchedServer(tmp_path) as server:
         connection = await connect(server.urls["gateway"], "test")
         with pytest.raises(BusFullError, match=r"no room left \(.*storage.*\); give its JetStream more"):

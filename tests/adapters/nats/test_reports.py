@@ -28,7 +28,7 @@ def report(id: str) -> bytes:
 
 
 def service(bus: Bus) -> CommandService:
-    return CommandService(bus.connection, bus.gateway, bus.dead_letters, retry_seconds=0.01)
+    return CommandService(bus.connection, bus.gateway, bus.dead_letters, bus.clients, retry_seconds=0.01)
 
 
 async def messages(js: JetStreamContext, stream: str) -> int:

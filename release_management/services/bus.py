@@ -24,6 +24,10 @@ class BusFullError(BusError):
     """The bus takes no more of this kind just now. Nothing was stored; try again later."""
 
 
+class BusSilentError(BusAwayError):
+    """Somebody listens, and has not answered in time: busy, or it hangs."""
+
+
 class OutOfStepError(BusError):
     """The event stream is not where the publisher thought it was. Read its position again."""
 

@@ -17,7 +17,7 @@ from release_management.adapters.nats.publishing import publish_patiently
 from release_management.adapters.nats.questions import actor_header, ask, ask_once, cloudevent, read_outcome
 from release_management.domain.record import Recorded
 from release_management.domain.record import dataref as named
-from release_management.services.bus import BusAwayError, BusDeniedError, BusError, QueryNotUnderstood
+from release_management.services.bus import BusAwayError, BusDeniedError, BusError, BusSilentError, QueryNotUnderstood
 from release_management.services.pages import Page, Reading, merged, received
 from release_management.services.wishes import Outcome, Wish
 
@@ -216,6 +216,9 @@ class BusClient:
             if self._timeout is None:
                 return await ask_once(connection, subject, payload, headers, patience=patience)
             return await ask(connection, subject, payload, headers, timeout=self._timeout, patience=patience)
+        except BusSilentError as error:
+            hint = "whoever listens there is busy, or hangs: `relman health` says which"
+            raise UnavailableError(f"{error}; {hint}") from error
         except BusAwayError as error:
             raise UnavailableError(f"{error}; is `relman up` running?") from error
 

@@ -37,9 +37,9 @@ from release_management.services.wishes import (
     sender_of,
 )
 
-COMMANDS_AT_ONCE = 2 * BATCH_COMMANDS
+COMMANDS_AT_ONCE = 3 * BATCH_COMMANDS
 READ_AT_ONCE = 16
-LETTERS_AT_ONCE = 2
+LETTERS_AT_ONCE = 4
 MAX_REPLAYED = 50
 
 _log = structlog.get_logger(__name__)
@@ -101,9 +101,11 @@ class CommandService:
             )
             for stream in (streams.REPORTS, *streams.queues(clients))
         )
-        commands = Lane("commands", COMMANDS_AT_ONCE, of_connection=BATCH_COMMANDS)
-        reading = Lane("reading", READ_AT_ONCE, of_connection=READ_AT_ONCE // 4, reads=True)
-        letters = Lane("letters", LETTERS_AT_ONCE, of_connection=1, reads=True)
+        commands = Lane("commands", COMMANDS_AT_ONCE, of_client=2 * BATCH_COMMANDS, of_connection=BATCH_COMMANDS)
+        reading = Lane(
+            "reading", READ_AT_ONCE, of_client=READ_AT_ONCE // 2, of_connection=READ_AT_ONCE // 4, reads=True
+        )
+        letters = Lane("letters", LETTERS_AT_ONCE, of_client=LETTERS_AT_ONCE // 2, of_connection=1, reads=True)
         self._answering = Answering(
             connection,
             {

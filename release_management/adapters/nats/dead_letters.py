@@ -9,6 +9,7 @@ import base64
 import contextlib
 import json
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -45,6 +46,8 @@ PAGE_BYTES = 200_000
 """Of the letters of one page, as JSON."""
 LOOKED_AT = 1000
 """Messages that are looked at for one page: many may be no letters."""
+PAGE_SECONDS = 1.0
+"""Reading one page takes no longer than a letter more: who asks does not wait for ever, and others want the slot."""
 REMEMBERED = 10_000
 """How many replayed letters are remembered, for those who ask again."""
 KEPT_HEADERS = (streams.ACTOR, streams.REPLY_TO, streams.CONTENT_TYPE)
@@ -173,16 +176,17 @@ class DeadLetters:
     async def page(self, limit: int, below: int | None = None) -> tuple[list[DeadLetter], int | None]:
         """The newest letters with ids below one, newest first; and below which id there are more.
 
-        At most `limit`, and fewer where they are long; those that the server gave up delivering are among them. Raises
-        `BusError`.
+        At most `limit`, and fewer where they are long, or reading them takes long; those that the server gave up
+        delivering are among them. Raises `BusError`.
         """
         found: list[DeadLetter] = []
         size = read = looked_at = 0
+        enough = time.monotonic() + PAGE_SECONDS
         try:
             state = (await self._js.stream_info(streams.DEAD)).state
             newest = state.last_seq if below is None else min(below - 1, state.last_seq)
             for sequence in range(newest, max(state.first_seq, 1) - 1, -1):
-                full = len(found) == limit or size >= PAGE_BYTES
+                full = len(found) == limit or size >= PAGE_BYTES or (looked_at and time.monotonic() >= enough)
                 if full or read >= READ_BYTES or looked_at == LOOKED_AT:
                     return found, sequence + 1
                 letter = await self._letter(sequence)

@@ -45,7 +45,7 @@ class QueryService:
     def __init__(self, connection: Connection, answer: Callable[[str, dict[str, Any], int], Awaitable[Page]]) -> None:
         self._answer = answer
         subject = f"{streams.ASK_QUERY}.>"
-        queries = Lane("queries", AT_ONCE, of_connection=AT_ONCE // 8, reads=True)
+        queries = Lane("queries", AT_ONCE, of_client=AT_ONCE // 2, of_connection=AT_ONCE // 8, reads=True)
         self._answering = Answering(connection, {subject: self._reply}, GROUP, {subject: queries})
         self.ready: asyncio.Event = self._answering.ready
 

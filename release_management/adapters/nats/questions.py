@@ -10,7 +10,7 @@ import nats.errors
 
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import AWAY, Connection
-from release_management.services.bus import BusAwayError, BusError
+from release_management.services.bus import BusAwayError, BusError, BusSilentError
 from release_management.services.wishes import NotUnderstood, Outcome, Wish
 
 RETRY_SECONDS = 0.1
@@ -27,7 +27,8 @@ async def ask(
 ) -> dict[str, Any]:
     """The answer to a question, asked again where `patience` seconds bring none, nobody listens, or it says "retry".
 
-    Raises `BusAwayError` after `timeout` seconds, and `NotUnderstood` where the message is too long for the bus.
+    Raises `BusAwayError` after `timeout` seconds (`BusSilentError`: somebody listens), and `NotUnderstood` where the
+    message is too long for the bus.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -37,7 +38,7 @@ async def ask(
             answer = await ask_once(connection, subject, payload, headers, patience=min(left, patience))
         except BusAwayError as error:
             if time.monotonic() + RETRY_SECONDS >= deadline:
-                raise BusAwayError(f"{error} within {timeout:g} s") from error
+                raise type(error)(f"{error} within {timeout:g} s") from error
         else:
             if not answer.get("retry") or is_last:
                 return answer
@@ -61,8 +62,9 @@ async def ask_once(
     except nats.errors.MaxPayloadError:
         raise NotUnderstood(f"the message has {len(payload):,} bytes, which is more than the bus carries") from None
     except AWAY as error:
-        silence = "nobody listens" if isinstance(error, nats.errors.NoRespondersError) else "no answer"
-        raise BusAwayError(f"{silence} on {subject}") from error
+        if isinstance(error, nats.errors.NoRespondersError):
+            raise BusAwayError(f"nobody listens on {subject}") from error
+        raise BusSilentError(f"no answer on {subject}") from error
     answer: dict[str, Any] = json.loads(reply.data)
     return answer
 

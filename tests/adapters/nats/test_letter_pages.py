@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from release_management.adapters.nats import streams
+from release_management.adapters.nats import dead_letters, streams
 from release_management.adapters.nats.client import BusClient
 from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.server import NatsServer
@@ -50,6 +50,15 @@ async def test_long_reasons_are_cut_in_the_list_and_fill_no_page(server: NatsSer
         listed = await client.dead_letters()
         assert [letter.id for letter in listed] == list(range(50, 0, -1))
         assert {len(letter.reason) for letter in listed} == {1000}
+
+
+async def test_a_page_ends_where_reading_takes_long(server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead_letters, "PAGE_SECONDS", 0.0)
+    async with serving(server) as bus, BusClient(server.url) as client:
+        await bury(bus, b"x", times=5)
+
+        assert [letter["id"] for letter in (await ask(bus, limit=100))["dead_letters"]] == [5]
+        assert [letter.id for letter in await client.dead_letters()] == [5, 4, 3, 2, 1]
 
 
 @pytest.mark.parametrize(

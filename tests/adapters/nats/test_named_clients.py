@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
@@ -15,15 +16,17 @@ from nats.js import api
 
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.asking import asker
-from release_management.adapters.nats.client import BusClient
+from release_management.adapters.nats.client import BusClient, UnavailableError
 from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.dead_letters import DeadLetters
 from release_management.adapters.nats.events import NatsEventStream
+from release_management.adapters.nats.letters import DeadLetter
 from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.queries import QueryService
 from release_management.adapters.nats.server import NatsServer
+from release_management.services.pages import Page
 from release_management.services.wishes import NotUnderstood
-from tests.adapters.nats.fakes import WatchedServer, record, running, serving, wish
+from tests.adapters.nats.fakes import WatchedServer, connected, record, running, serving, wish
 from tests.adapters.nats.test_client import answer
 from tests.adapters.nats.test_consumers import heard
 from tests.adapters.nats.test_permissions import refused, user_of
@@ -168,3 +171,55 @@ def test_a_server_remembers_the_clients_that_it_had(tmp_path: Path) -> None:
     with NatsServer(tmp_path, clients=["bot"]) as server:
         assert server.urls[CI].partition("@")[0] == url.partition("@")[0]
         assert BOT in server.urls
+
+
+async def test_one_client_on_many_connections_leaves_the_others_slots_for_their_questions(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = DeadLetters.page
+
+    async def slow_where_many_are_asked_for(
+        self: DeadLetters, limit: int, below: int | None = None
+    ) -> tuple[list[DeadLetter], int | None]:
+        if limit == 1000:
+            await asyncio.sleep(60)
+        return await whole(self, limit, below)
+
+    async def slow(name: str, params: dict[str, Any], after: int) -> Page:
+        if params.get("many"):
+            await asyncio.sleep(60)
+        return Page([{"is": name}])
+
+    monkeypatch.setattr(DeadLetters, "page", slow_where_many_are_asked_for)
+    many = {
+        streams.ASK_DEAD_LETTERS: b'{"limit": 1000}',
+        f"{streams.ASK_QUERY}.place": b'{"params": {"many": true}}',
+    }
+    async with serving(server) as bus, BusClient(server.urls[CI], timeout=20.0) as ci, contextlib.AsyncExitStack() as s:
+        queries = QueryService(bus.connection, slow)
+        await s.enter_async_context(running(queries.run(), queries.ready))
+        for _ in range(12):
+            crowd, _ = await s.enter_async_context(user_of(server, "client"))
+            for subject, question in many.items():
+                for _ in range(20):
+                    await crowd.publish(subject, question, reply=crowd.new_inbox(), headers={streams.PATIENCE: "60"})
+            await crowd.flush()
+
+        assert await ci.dead_letters(limit=5) == []
+        assert await ci.query("place") == [{"is": "place"}]
+
+
+async def test_who_listens_and_does_not_answer_is_told_from_nobody(server: NatsServer) -> None:
+    async def hangs(name: str, params: dict[str, Any], after: int) -> Page:
+        await asyncio.sleep(60)
+        return Page([])
+
+    async with connected(server) as bus, BusClient(server.urls[CI], timeout=0.3) as ci:
+        with pytest.raises(UnavailableError, match=r"nobody listens on relman.ask.query.place .*`relman up` running"):
+            await ci.query("place")
+        queries = QueryService(bus.connection, hangs)
+        async with running(queries.run(), queries.ready):
+            with pytest.raises(
+                UnavailableError, match=r"no answer on relman.ask.query.place .*busy, or hangs: `relman h"
+            ):
+                await ci.query("place")

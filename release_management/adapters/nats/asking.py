@@ -22,6 +22,7 @@ PATIENCE_SECONDS = 5.0
 LONGEST_PATIENCE_SECONDS = 60.0
 MAX_REPLY_SUBJECT = 200
 RESERVED = ("relman.", "$")
+INBOX = "_INBOX"
 
 FAILED = json.dumps({"error": "answering failed, by a fault of ours; the log of this role says why"}).encode()
 
@@ -34,11 +35,12 @@ _log = structlog.get_logger(__name__)
 def is_refused_reply(subject: str) -> bool:
     """Whether an answer may not be sent there: our own subjects, the server's, wildcards, and what is no subject.
 
-    A caller could otherwise have *us* send something to where it may not, or have the server close our connection.
+    A caller could otherwise have *us* send something to where it may not, or have the server close our connection. The
+    mere beginning of all inboxes is none.
     """
     if subject.startswith(RESERVED) or len(subject) > MAX_REPLY_SUBJECT or not subject.isprintable():
         return True
-    return any(letter in subject for letter in "*> ") or "" in subject.split(".")
+    return subject == INBOX or any(letter in subject for letter in "*> ") or "" in subject.split(".")
 
 
 def takes_answers(subject: str) -> bool:
@@ -46,7 +48,7 @@ def takes_answers(subject: str) -> bool:
     if is_refused_reply(subject):
         return False
     first, _, rest = subject.partition(".")
-    return first == "_INBOX" or rest.split(".")[0] == "answers"
+    return first == INBOX or rest.split(".")[0] == "answers"
 
 
 def patience(message: Msg) -> float:

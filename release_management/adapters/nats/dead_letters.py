@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import structlog
-from nats.aio.msg import Msg
 from nats.js import api
 from nats.js.api import RawStreamMsg
 from nats.js.errors import APIError, NotFoundError
@@ -38,6 +37,9 @@ KEEP_SECONDS = 10.0
 GONE = (10037, 10043, 10057)  # what a server says of a message that was removed before
 EXCERPT_CHARACTERS = 200
 SHOWN_SUBJECT = 200
+SHOWN_LIST_SUBJECT = 1000
+SHOWN_TEXT = 20_000
+"""Characters of a header, a subject or a reason that are shown when one letter is opened; ours are shorter."""
 SHOWN_REASON = 1000
 """Characters of a reason in a list."""
 READ_BYTES = 4_000_000
@@ -78,8 +80,14 @@ class _Letter:
 
     def shown(self) -> DeadLetter:
         """For a list."""
-        reason = self.reason if len(self.reason) <= SHOWN_REASON else f"{self.reason[: SHOWN_REASON - 1]}…"
-        return DeadLetter(self.id, self.time, self.subject, reason, self.size, _excerpt(self.payload))
+        return DeadLetter(
+            self.id,
+            cut(self.time, SHOWN_SUBJECT),
+            cut(self.subject, SHOWN_LIST_SUBJECT),
+            cut(self.reason, SHOWN_REASON),
+            self.size,
+            _excerpt(self.payload),
+        )
 
     def opened(self) -> OpenedLetter:
         """For a person who wants to see everything."""
@@ -89,15 +97,22 @@ class _Letter:
             payload, encoded = base64.b64encode(self.payload).decode(), True
         return OpenedLetter(
             id=self.id,
-            time=self.time,
-            subject=self.subject,
-            reason=self.reason,
+            time=self._cut(self.time),
+            subject=self._cut(self.subject),
+            reason=self._cut(self.reason),
             size=self.size,
-            headers=self.headers,
+            headers={self._cut(name): self._cut(value) for name, value in self.headers.items()},
             payload=payload,
             encoding="base64" if encoded else "text",
             obstacle=self.obstacle,
         )
+
+    def _cut(self, text: str) -> str:
+        """A text that fits into an answer; what was cut off is said, and where it is."""
+        if len(text) <= SHOWN_TEXT:
+            return text
+        whole = f"{len(text):,} characters in all; the whole is message {self.id} of the stream {streams.DEAD}"
+        return f"{text[:SHOWN_TEXT]}… ({whole}, or what that names)"
 
 
 class DeadLetters:
@@ -155,7 +170,7 @@ class DeadLetters:
                 break
         # With a key, for who knows the id of a letter that is to come could have it dropped.
         known = self._keyring.fingerprint(f"{origin} {content['sha256']}".encode()).hex() if origin else None
-        await _keep(self._connection, streams.DEAD_LETTER, letter, about, known)
+        await keep_letter(self._connection, streams.DEAD_LETTER, letter, about, known)
 
     async def _keep_count(self, subject: str, size: int, content: dict[str, Any]) -> int:
         sealed = await asyncio.to_thread(self._keyring.seal, KEY, json.dumps(content))
@@ -300,19 +315,13 @@ class DeadLetters:
         )
 
 
-async def bury_order(connection: Connection, executor: str, message: Msg, reason: str) -> None:
-    """Keep an order that an executor cannot carry out, durably and once. Raises `BusError`."""
-    origin = f"{streams.ORDERS}:{message.metadata.sequence.stream}"
-    about = envelope(message.subject, len(message.data), origin)
-    for content in contents(message.data, message.headers, reason):
-        letter = json.dumps(about | {"open": content}).encode()
-        if fits(letter, connection.max_payload):
-            break
-    await _keep(connection, f"{streams.DEAD_ORDERS}.{executor}", letter, about, f"{executor} {origin}")
+async def keep_letter(
+    connection: Connection, subject: str, letter: bytes, about: dict[str, Any], known: str | None
+) -> None:
+    """Store a letter. `known` is the same for the same letter, however often it is kept; None: it is kept once only.
 
-
-async def _keep(connection: Connection, subject: str, letter: bytes, about: dict[str, Any], known: str | None) -> None:
-    """`known` is the same for the same letter, however often it is kept; None: it is kept once only."""
+    Raises `BusError`.
+    """
     headers = {api.Header.MSG_ID.value: known or secrets.token_hex(16)}
     await publish_patiently(connection, subject, letter, headers, KEEP_SECONDS)
     measures.DEAD_LETTERS.inc()
@@ -324,6 +333,9 @@ async def _keep(connection: Connection, subject: str, letter: bytes, about: dict
 def _read(id: int, body: dict[str, Any], content: dict[str, Any], obstacle: str | None) -> _Letter:
     payload = base64.b64decode(content.get("payload", ""))
     subject, size, headers = body["subject"], body["size"], content.get("headers", {})
+    texts = (subject, body["time"], content["reason"], *headers, *headers.values())
+    if not isinstance(size, int) or not all(isinstance(text, str) for text in texts):
+        raise TypeError("this is no letter that we write")
     obstacle = obstacle or content.get("obstacle") or fault_of(headers, streams.COMMAND_HEADERS)
     if len(payload) < size and obstacle is None:
         obstacle = f"its message has {size:,} bytes, of which {len(payload):,} are kept; more are never taken"

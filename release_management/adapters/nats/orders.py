@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import Connection
-from release_management.adapters.nats.dead_letters import bury_order
+from release_management.adapters.nats.order_letters import OrderLetters
 from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.pulling import Puller
 from release_management.adapters.nats.settling import BURIED, Ticker, settle
@@ -84,6 +84,7 @@ class ExecutorService:
         self._name = name
         self._executor = executor
         self._carried_out = carried_out
+        self._letters = OrderLetters(connection, name)
         self._ticker = Ticker(TICK_SECONDS)
         self._held: set[int] = set()
         self._under_way: set[str] = set()
@@ -226,7 +227,7 @@ class ExecutorService:
 
     async def _bury(self, message: Msg, sequence: int, reason: str) -> None:
         try:
-            await bury_order(self._connection, self._name, message, reason)
+            await self._letters.bury(message, reason)
             await settle(self._connection, message, BURIED)
         except Exception:
             _log.exception("dead letter not kept; the order will come again", subject=message.subject)

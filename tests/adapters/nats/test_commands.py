@@ -136,7 +136,7 @@ async def test_a_queued_command_is_decided_answered_and_settled(server: NatsServ
         assert [seen.id for seen in later.gateway.seen] == ["3"]
 
 
-@pytest.mark.parametrize("reply_to", ["relman.commands.release.create", "$JS.API.STREAM.PURGE.X", "a.>"])
+@pytest.mark.parametrize("reply_to", ["relman.commands.release.create", "$JS.API.STREAM.PURGE.X", "a.>", "_INBOX"])
 async def test_an_answer_is_not_sent_to_where_it_could_do_harm(server: NatsServer, reply_to: str) -> None:
     async with serving(server) as bus, BusClient(server.url) as client:
         acks = await watch(bus, ACKS)

@@ -1,7 +1,8 @@
 """Pages that are no longer than a message may be.
 
 A row that is longer than a page is cut in its lists and mappings: the page ends with its beginning and is `unfinished`,
-and the first row of the next page holds what follows in them.
+and the first row of the next page holds what follows in them. What cannot be taken apart and fits into no message is
+shown by its beginning.
 """
 
 import hashlib
@@ -16,6 +17,10 @@ from release_management.services.pages import Page, Row
 
 PAGE_BYTES = 200_000
 """Of the rows of one page, as JSON."""
+LONGEST_PIECE = 800_000
+"""Bytes of one text, or of one item of a list, as JSON. A message has a million."""
+SHOWN_CHARACTERS = 1_000
+"""Of a longer one, as JSON."""
 AROUND = 8
 """Bytes that stand around each of a row's pieces."""
 Path = tuple[str | int, ...]
@@ -98,7 +103,7 @@ def _part(group: Group, within: Start | None, reveal: Reveal, stable: Callable[[
             if begun and within is not None and within.mark != _mark(row, given.hexdigest(), stable):
                 raise _changed()
             continue
-        shown = reveal(value)
+        shown = _shortened(reveal(value))
         size = length(shown) + AROUND + len(str(path[-1]))
         if part.row and part.size + size > PAGE_BYTES:
             part.end = Start(group.key, last, _mark(row, given.hexdigest(), stable))
@@ -110,6 +115,15 @@ def _part(group: Group, within: Start | None, reveal: Reveal, stable: Callable[[
     if not begun:
         raise _changed()
     return part
+
+
+def _shortened(shown: Any) -> Any:
+    """A piece as it is, or the beginning of one that no message can hold, with its size and where the whole is."""
+    size = length(shown)
+    if size <= LONGEST_PIECE:
+        return shown
+    text = shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False, default=str)
+    return f"{text[:SHOWN_CHARACTERS]}… (cut: it has {size:,} bytes; the events of the log have the whole)"
 
 
 def _changed() -> CursorError:

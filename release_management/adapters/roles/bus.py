@@ -16,6 +16,8 @@ from release_management.services.bus import BusAwayError, BusError
 LOOK_SECONDS = 0.5
 STREAMS_SECONDS = 5.0
 """After how long a stream that is gone is missed."""
+CLIENTS_SECONDS = 30.0
+"""After how long it is seen that the server has other clients."""
 _CONNECTIONS: set[Connection] = set()
 """All of this process: one that runs several roles has one for each."""
 
@@ -43,9 +45,12 @@ async def on_bus(home: Home, user: str, health: Health) -> AsyncIterator[Connect
 
 @contextlib.asynccontextmanager
 async def with_queues(connection: Connection, replicas: int, health: Health) -> AsyncIterator[tuple[str, ...]]:
-    """Make all streams of the gateway's, as `with_streams` does; the names of the clients that have queues there."""
+    """Make all streams of the gateway's, as `with_streams` does; the names of the clients that have queues there.
+
+    Where the server has other clients later, the body is cancelled, and `BusAwayError` raised: to begin again.
+    """
     clients = await named_clients(connection)
-    async with with_streams(connection, replicas, work(clients), health):
+    async with with_streams(connection, replicas, work(clients), health), beside(_see_clients(connection, clients)):
         yield clients
 
 
@@ -57,6 +62,23 @@ async def with_streams(
     await ensure_streams(connection.jetstream(), replicas, names)
     async with beside(_keep(connection, replicas, names, health)):
         yield
+
+
+async def _see_clients(connection: Connection, clients: tuple[str, ...]) -> None:
+    back = asyncio.Event()
+    connection.found.add(back.set)
+    try:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLIENTS_SECONDS):
+                    await back.wait()
+            back.clear()
+            with contextlib.suppress(BusAwayError):
+                if await named_clients(connection) != clients:
+                    break
+    finally:
+        connection.found.discard(back.set)
+    raise BusAwayError("the nats-server has other clients now; serving begins again with their queues")
 
 
 async def _watch(connection: Connection, user: str, health: Health) -> None:
@@ -96,3 +118,4 @@ async def _keep(connection: Connection, replicas: int, names: Collection[str], h
                 health.trouble(part, str(error))
     finally:
         connection.found.discard(back.set)
+        health.clear(part)  # the next streams may be others

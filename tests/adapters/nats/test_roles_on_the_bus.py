@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import sys
 from asyncio.subprocess import PIPE
@@ -14,6 +15,7 @@ from nats.js.api import DiscardPolicy, StreamConfig, StreamInfo
 
 from release_management.adapters.home import Home
 from release_management.adapters.nats import streams
+from release_management.adapters.nats.client import BusClient
 from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.server import NatsServer
 from release_management.adapters.roles import bus as bus_role
@@ -21,12 +23,13 @@ from release_management.adapters.roles.bus import on_bus
 from release_management.adapters.roles.executor import ExecutorRole
 from release_management.adapters.roles.gateway import GatewayRole
 from release_management.adapters.roles.health import Health
+from release_management.adapters.roles.passing import keep_serving
 from release_management.adapters.roles.relay import publish_while_it_can
 from release_management.adapters.stack.words import FINAL, SENTENCE
 from release_management.services import measures
 from release_management.services.bus import BusError, BusUnfitError
 from release_management.services.relay import Relay
-from tests.adapters.nats.fakes import FakeLog, connected, record, running
+from tests.adapters.nats.fakes import FakeLog, WatchedServer, connected, record, running, wish
 
 ROAD = """
 import sys
@@ -87,6 +90,31 @@ async def test_a_gateway_that_can_take_no_queued_commands_is_not_well(
         await until(lambda: "commands" in troubles(health))
         assert "does not have the stream" in troubles(health)["commands"]
         await until(lambda: health.is_well)
+
+
+async def test_a_gateway_makes_the_queue_of_a_client_that_its_server_has_later(tmp_path: Path) -> None:
+    health = Health("gateway")
+    serving = keep_serving(GatewayRole(Home(tmp_path), health).serve, health)
+    with contextlib.ExitStack() as servers:
+        server = servers.enter_context(WatchedServer(tmp_path, clients=["ci"]))
+        async with connected(server) as bus, running(serving), asyncio.timeout(60):
+            await until(lambda: health.is_well)
+            js = bus.connection.jetstream()
+            assert not await streams.missing(js, [streams.queue_of("ci")])
+            assert await streams.missing(js, [streams.queue_of("bot")])
+
+            server.stop()
+            later = servers.enter_context(WatchedServer(tmp_path, clients=["bot"]))
+            there = False
+            while not there:
+                await asyncio.sleep(0.02)
+                with contextlib.suppress(BusError):
+                    there = not await streams.missing(js, streams.queues(("bot", "ci")))
+            await until(lambda: health.is_well)
+            async with BusClient(later.urls["client-bot"]) as bot:
+                await bot.send(wish("queued"))
+                while await bot.outcome("ci", "queued") is None:
+                    await asyncio.sleep(0.02)
 
 
 async def test_an_executor_is_not_active_before_it_can_take_orders(server: NatsServer, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -48,6 +48,8 @@ PAGE_BYTES = 200_000
 """Of the letters of one page, as JSON."""
 LOOKED_AT = 1000
 """Messages that are looked at for one page: many may be no letters."""
+TOGETHER = 16
+"""So many are read at once."""
 PAGE_SECONDS = 1.0
 """Reading one page takes no longer than a letter more: who asks does not wait for ever, and others want the slot."""
 REMEMBERED = 10_000
@@ -200,11 +202,10 @@ class DeadLetters:
         try:
             state = (await self._js.stream_info(streams.DEAD)).state
             newest = state.last_seq if below is None else min(below - 1, state.last_seq)
-            for sequence in range(newest, max(state.first_seq, 1) - 1, -1):
+            async for sequence, letter in self._downwards(newest, max(state.first_seq, 1), min(limit, TOGETHER)):
                 full = len(found) == limit or size >= PAGE_BYTES or (looked_at and time.monotonic() >= enough)
                 if full or read >= READ_BYTES or looked_at == LOOKED_AT:
                     return found, sequence + 1
-                letter = await self._letter(sequence)
                 looked_at += 1
                 if letter is not None:
                     found.append(letter.shown())
@@ -213,6 +214,14 @@ class DeadLetters:
         except AWAY as error:
             raise understood(error) from error
         return found, None
+
+    async def _downwards(self, newest: int, oldest: int, together: int) -> AsyncIterator[tuple[int, _Letter | None]]:
+        """What there is at each sequence; so many are asked for at once."""
+        for top in range(newest, oldest - 1, -together):
+            sequences = range(top, max(top - together, oldest - 1), -1)
+            letters = await asyncio.gather(*map(self._letter, sequences))
+            for sequence, letter in zip(sequences, letters, strict=True):
+                yield sequence, letter
 
     async def open(self, id: int) -> OpenedLetter | None:
         """All of one letter; None where there is none. Raises `BusError`."""

@@ -24,8 +24,8 @@ AGAIN_SECONDS = 0.2
 NICENESS = 3
 OURS = (b"a fault of ours", b"failed; the log", b"the gateway failed", b"an error of ours")
 """What an answer holds that owns up to a fault."""
-HONEST = (b'"sender":"honest"', b'"sender":"client:honest:honest"')
-"""What the outcomes hold that the honest client is sent, with its name and without."""
+HONEST = b'"sender":"client:honest:honest"'
+"""What the outcomes hold that the honest client is sent: nobody else can have that sender."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ class Attacker:
 
 def is_honest(payload: bytes) -> bool:
     """Whether this was sent to the honest client."""
-    return any(words in payload for words in HONEST)
+    return HONEST in payload
 
 
 def written(sent: Sent) -> str:

@@ -291,7 +291,7 @@ def test_a_calm_that_is_none_and_an_attacker_who_learns_something_are_faults() -
 
 def test_what_the_attacker_hears_is_the_honest_clients_where_it_is_an_outcome_of_its_commands() -> None:
     outcome = Outcome(status="accepted", sender="client:honest:honest", id="1", command="release.create")
-    for sender, honest in (("client:honest:honest", True), ("honest", True), ("hostile", False)):
+    for sender, honest in (("client:honest:honest", True), ("honest", False), ("hostile", False)):
         assert is_honest(outcome.model_copy(update={"sender": sender}).model_dump_json().encode()) is honest
     assert not is_honest(b'{"answer": [{"application": "honest"}]}')
 

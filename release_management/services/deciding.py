@@ -18,6 +18,7 @@ from release_management.services.about import about
 from release_management.services.bus import OlderThanSenderError
 from release_management.services.decisions import COMMANDS
 from release_management.services.desk import Desk, SettingsCheck
+from release_management.services.names import Names
 from release_management.services.outcomes import Answers
 from release_management.services.ports import Append, Clock, Expectation, Keyring
 from release_management.services.recording import Scribe
@@ -32,7 +33,7 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 class Decided:
     """A decision, with the states that follow from it and the size of its records in bytes.
 
-    A refusal says how many before it only are counted, `unkept`; where it `keeps` nothing, so is this one.
+    A refusal says how many before it only are counted, `unkept`.
     """
 
     append: Append
@@ -40,7 +41,13 @@ class Decided:
     states: dict[str, Folded]
     size: int
     unkept: int = 0
-    keeps: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Unkept:
+    """A refusal that is only counted: it is answered, and leaves nothing behind."""
+
+    said: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -49,7 +56,7 @@ class Ground:
 
     `base` has the stored version of every stream that was read, `carried` its state after the batch's decisions so far.
     `first_position` is that of a stored stream's first record; `written` are the batch's streams in their order.
-    `actors` are the ids that were looked up. `moment` is the time of all that the batch records: when it was begun,
+    `moment` is the time of all that the batch records: when it was begun,
     which is after all of it had come.
     """
 
@@ -57,7 +64,6 @@ class Ground:
     first_position: Callable[[str], int | None]
     base: dict[str, int] = field(default_factory=dict)
     carried: dict[str, Folded] = field(default_factory=dict)
-    actors: dict[tuple[str, str], str] = field(default_factory=dict)
     moment: str = ""
     written: dict[str, int] = field(default_factory=dict)
 
@@ -106,12 +112,19 @@ class Decider:
         """A keyed digest of what makes two wishes the same."""
         return self._keyring.fingerprint(_canonical([wish.command, wish.data, wish.actor]).encode())
 
-    def decide(self, wish: Wish, ground: Ground) -> Decided:
+    def decide(self, wish: Wish, ground: Ground) -> Decided | Unkept:
         """Decide; a refusal is a decision too.
 
         Raises `NotYet`, `OlderThanSenderError`, and faults of ours, the log's and the clock's.
         """
-        actor = self._actor(wish, ground)
+        while True:
+            decided = self._decide_with(Names(self._keyring), wish, ground)
+            if decided is not None:
+                return decided
+
+    def _decide_with(self, names: Names, wish: Wish, ground: Ground) -> Decided | Unkept | None:
+        """Decide; None where another process has given somebody another id meanwhile."""
+        actor = names.identify(wish.actor, wish.actorkind)
         moment = ground.moment = ground.moment or timestamp(self._clock.now())
         desk = Desk(
             ground.state,
@@ -119,26 +132,30 @@ class Decider:
             now=moment,
             actor=actor,
             new_id=self._new_id,
-            identify=self._identify,
+            identify=names.identify,
             keyed_digest=self._keyed_digest,
             executors=self._executors,
         )
         said: dict[str, Any] = {"status": "accepted", "sender": wish.sender, "id": wish.id, "command": wish.command}
-        unkept: int | None = None
-        keeps = True
+        unkept = 0
         try:
             command, handler = _understand(wish)
             handler(command, desk)
+            if not names.keep():
+                return None
             records, states = self._scribe.records(wish, actor, moment, desk, ground.carried)
             said["result"] = {key: value for key, value in desk.result.items() if value is not None}
         except Refused as refused:
-            unkept = self._refusals.keep(wish.sender)
-            keeps = unkept is not None
-            refusal = self._scribe.refusal(
-                wish, actor, moment, refused.reason, about(wish.command, wish.data, ground.state), unkept or 0
-            )
-            records, states = (refusal,), {}
-            said |= {"status": "refused", "refused": True, "reason": refused.reason, "verdicts": refused.verdicts}
+            reason = names.in_words(refused.reason)
+            said |= {"status": "refused", "refused": True, "reason": reason}
+            said["verdicts"] = names.in_words(refused.verdicts)
+            before = self._refusals.keep(wish.sender)
+            if before is None:
+                return Unkept(said)
+            unkept = before
+            actor = self._keyring.actor_id(wish.actor, wish.actorkind)
+            known = about(wish.command, wish.data, ground.state)
+            records, states = (self._scribe.refusal(wish, actor, moment, reason, known, unkept),), {}
         expects = {stream: Expectation(ground.base[stream], ground.carried[stream][0]) for stream in desk.reads}
         for record in records:
             if record.stream not in expects:
@@ -152,16 +169,7 @@ class Decider:
             outcome=self._answers.stored(said, actor),
         )
         size = sum(record.size for record in records)
-        return Decided(append, said, states, size, unkept or 0, keeps)
-
-    def _actor(self, wish: Wish, ground: Ground) -> str:
-        key = (wish.actor, wish.actorkind)
-        if key not in ground.actors:
-            ground.actors[key] = self._keyring.actor_id(*key)
-        return ground.actors[key]
-
-    def _identify(self, name: str) -> str:
-        return self._keyring.actor_id(name, "person")
+        return Decided(append, said, states, size, unkept)
 
     def _keyed_digest(self, value: object) -> str:
         return self._keyring.fingerprint(_canonical(value).encode()).hex()

@@ -14,7 +14,7 @@ from release_management.domain.words import NotYet
 from release_management.services import measures
 from release_management.services.appends import Appends
 from release_management.services.bus import GatewayFailed, OlderThanSenderError
-from release_management.services.deciding import Decided, Decider, Ground
+from release_management.services.deciding import Decided, Decider, Ground, Unkept
 from release_management.services.decisions import COMMANDS
 from release_management.services.desk import SettingsCheck
 from release_management.services.outcomes import Answers, busy, other_content
@@ -308,7 +308,13 @@ class Gateway:
         size = 0
         for index, ticket in enumerate(batch):
             decision = self._decide(ticket, ground)
-            if decision is None or (not decision.keeps and self._answer_unkept(ticket, decision, decided)):
+            if decision is None:
+                continue
+            if isinstance(decision, Unkept):
+                if any(_key(ticket.wish) == _key(each.wish) for each, _ in decided):
+                    left = batch[index:]  # the log will know what became of the first one
+                    break
+                self._answer_unkept(ticket, decision)
                 continue
             if decided and size + decision.size > BATCH_BYTES:
                 left = batch[index:]
@@ -341,7 +347,7 @@ class Gateway:
             self._states.keep_snapshots(record for _, decision in decided for record in decision.append.records)
         return losers, left
 
-    def _decide(self, ticket: Ticket, ground: Ground) -> Decided | None:
+    def _decide(self, ticket: Ticket, ground: Ground) -> Decided | Unkept | None:
         """Decide a wish; None where it cannot be decided now, and is answered.
 
         Nobody asks here whether it was decided before: the log does, when it is to store it.
@@ -369,11 +375,9 @@ class Gateway:
             ticket.settle(before)
         return None
 
-    def _answer_unkept(self, ticket: Ticket, refusal: Decided, decided: Iterable[tuple[Ticket, Decided]]) -> bool:
-        """Answer a refusal that is not to be stored; False where it may be a repetition, which the log will know."""
+    def _answer_unkept(self, ticket: Ticket, refusal: Unkept) -> None:
+        """Answer a refusal that is not to be stored, and count it; a repetition has its first outcome."""
         wish = ticket.wish
-        if any((each.wish.sender, each.wish.id) == (wish.sender, wish.id) for each, _ in decided):
-            return False
         before = self._decided_before(wish)
         if before is None:
             measures.REFUSALS_UNKEPT.inc()
@@ -383,11 +387,10 @@ class Gateway:
                 log.warning("too many are refused; some are only counted", sender=wish.sender, unkept=unkept)
             before = self._answers.first(refusal.said, 0, 0)
         ticket.settle(before)
-        return True
 
     def _decided_before(self, wish: Wish) -> Outcome | None:
         """The first outcome of a wish that is stored already."""
-        key = (wish.sender, wish.id)
+        key = _key(wish)
         stored = self._log.outcomes([key]).get(key)
         if stored is None:
             return None
@@ -417,6 +420,10 @@ class Gateway:
             reason = f"it is decided, and its outcome cannot be shown now ({type(error).__name__}); ask again"
             ticket.settle(busy(ticket.wish, reason))
         return True
+
+
+def _key(wish: Wish) -> tuple[str, str]:
+    return wish.sender, wish.id
 
 
 def _as_repeated(stored: StoredOutcome) -> Repeated:

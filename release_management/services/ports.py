@@ -235,8 +235,19 @@ class Executor(Protocol):
 class Keyring(Protocol):
     """Names and keys, kept outside the log so that they can be erased while the log stays whole."""
 
-    def actor_id(self, name: str, kind: str = "person") -> str:
-        """The opaque id of an actor (`usr_…`, or `svc_…` for kind "service"), made at first sight."""
+    def actor_id(self, name: str, kind: str = "person", fresh: str | None = None) -> str:
+        """The opaque id of an actor (`usr_…`, or `svc_…` for kind "service"), made at first sight.
+
+        `fresh` becomes it where there is none.
+        """
+        ...
+
+    def find_actor(self, name: str, kind: str) -> str | None:
+        """The id of an actor; None where he has none yet."""
+        ...
+
+    def new_actor(self, kind: str) -> str:
+        """An id that nobody has."""
         ...
 
     def actor_name(self, actor: str) -> str | None:

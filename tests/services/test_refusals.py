@@ -1,7 +1,11 @@
 """Refusals beyond a rate are answered and counted, and fill no log; what was decided before keeps its outcome."""
 
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
+import psycopg
 import pytest
 
 from release_management.adapters.clock import new_id
@@ -95,6 +99,69 @@ def test_what_was_accepted_is_answered_so_for_ever_however_much_was_refused(offi
     assert gateway.ask(release).result(PATIENCE).status == "repeated"
     assert gateway.ask(release).result(PATIENCE).first == accepted.first
     assert gateway.ask(other).result(PATIENCE).status == "refused"
+
+
+def kept_of_people(office: Office) -> tuple[int, int]:
+    """How many names and how many keys the store has."""
+    if office.home.store is None:
+        with closing(sqlite3.connect(office.folder / "private.db")) as file:
+            return rows(file.execute, "")
+    with psycopg.connect(office.home.store) as connection:
+        return rows(connection.execute, "relman_private.")
+
+
+def rows(execute: Callable[[str], Any], schema: str) -> tuple[int, int]:
+    names, keys = (execute(f"SELECT count(*) FROM {schema}{table}").fetchone()[0] for table in ("actors", "keys"))
+    return names, keys
+
+
+@on_both_stores
+def test_what_leaves_no_record_leaves_no_name_and_no_key(office: Office, gateway: Gateway) -> None:
+    office.environment()
+    names, keys = kept_of_people(office)
+
+    for number in range(30):
+        actor, approvers = f"actor-{number}", [f"approver-{number}-{each}" for each in range(3)]
+        data = {"name": "staging", "approval": {"required": 4, "approvers": approvers}}
+        wish = office.wish("environment.configure", data, sender=f"sender-{number}", actor=actor)
+        outcome = gateway.ask(wish).result(PATIENCE)
+        assert outcome.status == "refused"
+
+    kept = len(office.records("command.refused"))
+    assert 1 <= kept <= 6
+    assert kept_of_people(office) == (names + kept, keys + kept), "who was refused, and no approver"
+
+
+def test_an_unkept_refusal_names_whom_it_is_about(office: Office, gateway: Gateway) -> None:
+    office.environment(approval={"required": 1, "approvers": ["ann"], "allow_self": True})
+    release = office.release("1.0.0")
+    office.deploy(release)
+    approval = office.records("approval.requested")[0]["subject"].partition(":")[2]
+    for _ in range(5):
+        ask(office, gateway)
+
+    wish = office.wish("approval.grant", {"approval": approval}, actor="mallory", sender="ci")
+    outcome = gateway.ask(wish).result(PATIENCE)
+
+    assert (outcome.status, outcome.first) == ("refused", 0)
+    assert outcome.reason == "mallory is not among the approvers of this environment; those are ann"
+
+
+def test_somebody_whom_another_process_names_meanwhile_has_one_id(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = office.home.open_keyring()
+    new_actor = office.keyring.new_actor
+
+    def as_another_is_quicker(kind: str) -> str:
+        elsewhere.actor_id("bob", kind)
+        return new_actor(kind)
+
+    monkeypatch.setattr(office.keyring, "new_actor", as_another_is_quicker)
+    assert office.ask("release.create", {"version": "1.0.0", "components": [{"name": "web"}]}, actor="bob").first == 1
+
+    assert office.records()[0]["actor"] == office.records()[0]["data"]["author"] == elsewhere.actor_id("bob")
+    elsewhere.close()
 
 
 def test_what_our_own_roles_are_refused_is_always_kept(time: Time) -> None:

@@ -34,6 +34,10 @@ class Vault(Protocol):
         """The id of a name; `fresh` becomes it where there is none."""
         ...
 
+    def find(self, name: str, kind: str) -> str | None:
+        """The id of a name."""
+        ...
+
     def name(self, actor: str) -> str | None:
         """The name behind an id."""
         ...
@@ -76,11 +80,21 @@ class CachedKeyring:
         self._actors: dict[tuple[str, str], str] = {}
         self._names: dict[str, str] = {}
 
-    def actor_id(self, name: str, kind: str = "person") -> str:
+    def actor_id(self, name: str, kind: str = "person", fresh: str | None = None) -> str:
         """The opaque id of an actor (`usr_…`, or `svc_…` for kind "service"), made at first sight.
 
-        `system:…` names are their own ids. Raises ValueError for a kind or a system name that there is not.
+        `fresh` becomes it where there is none. `system:…` names are their own ids. Raises ValueError for a kind or a
+        system name that there is not.
         """
+        found = self.find_actor(name, kind)
+        if found is not None:
+            return found
+        with self._lock:
+            made = self._vault.actor(name, kind, fresh or self.new_actor(kind))
+            return self._actors.setdefault((name, kind), made)
+
+    def find_actor(self, name: str, kind: str) -> str | None:
+        """The id of an actor; None where he has none yet. Raises as `actor_id`."""
         if name.startswith("system:"):
             if not _SYSTEM.fullmatch(name):
                 raise ValueError(f"{name!r} is no system actor; write system: and 1 to 40 of a-z and '-'")
@@ -90,9 +104,15 @@ class CachedKeyring:
         with self._lock:
             self._notice_others(soon=True)
             if (name, kind) not in self._actors:
-                fresh = _PREFIXES[kind] + base64.b32encode(secrets.token_bytes(16)).decode().lower().rstrip("=")
-                self._actors[name, kind] = self._vault.actor(name, kind, fresh)
+                found = self._vault.find(name, kind)
+                if found is None:
+                    return None
+                self._actors[name, kind] = found
             return self._actors[name, kind]
+
+    def new_actor(self, kind: str) -> str:
+        """An id that nobody has."""
+        return _PREFIXES[kind] + base64.b32encode(secrets.token_bytes(16)).decode().lower().rstrip("=")
 
     def actor_name(self, actor: str) -> str | None:
         """The name behind an id; None where it was erased or never known."""

@@ -77,16 +77,19 @@ class _Schema:
 
     def actor(self, name: str, kind: str, fresh: str) -> str:
         with self._lend() as connection:
-            while True:  # another may erase between the two
-                connection.execute(
-                    "INSERT INTO relman_private.actors VALUES (%s, %s, %s) ON CONFLICT (name, kind) DO NOTHING",
-                    (fresh, name, kind),
-                )
-                row = connection.execute(
-                    "SELECT id FROM relman_private.actors WHERE name = %s AND kind = %s", (name, kind)
-                ).fetchone()
-                if row is not None:
-                    return str(row[0])
+            connection.execute(
+                "INSERT INTO relman_private.actors VALUES (%s, %s, %s) ON CONFLICT (name, kind) DO NOTHING",
+                (fresh, name, kind),
+            )
+        # Another may erase between the two.
+        return self.find(name, kind) or self.actor(name, kind, fresh)
+
+    def find(self, name: str, kind: str) -> str | None:
+        with self._lend() as connection:
+            row = connection.execute(
+                "SELECT id FROM relman_private.actors WHERE name = %s AND kind = %s", (name, kind)
+            ).fetchone()
+        return row[0] if row else None
 
     def name(self, actor: str) -> str | None:
         with self._lend() as connection:

@@ -69,6 +69,11 @@ class _File:
             ).fetchone()
         return actor
 
+    def find(self, name: str, kind: str) -> str | None:
+        with self._explained():
+            row = self._connection.execute("SELECT id FROM actors WHERE name = ? AND kind = ?", (name, kind)).fetchone()
+        return row[0] if row else None
+
     def name(self, actor: str) -> str | None:
         with self._explained():
             row = self._connection.execute("SELECT name FROM actors WHERE id = ?", (actor,)).fetchone()

@@ -120,7 +120,13 @@ class FakeKeyring:
     def __init__(self) -> None:
         self.erased: set[str] = set()
 
-    def actor_id(self, name: str, kind: str = "person") -> str:
+    def actor_id(self, name: str, kind: str = "person", fresh: str | None = None) -> str:
+        raise NotImplementedError
+
+    def find_actor(self, name: str, kind: str) -> str | None:
+        raise NotImplementedError
+
+    def new_actor(self, kind: str) -> str:
         raise NotImplementedError
 
     def actor_name(self, actor: str) -> str | None:

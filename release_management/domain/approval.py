@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import ClassVar, assert_never
 
 from release_management.domain.environment import ApprovalRule
+from release_management.domain.nearness import some
 from release_management.domain.words import (
     ActorId,
     Command,
@@ -259,5 +260,4 @@ def _may_decide(state: Approval, actor: str) -> None:
             f"{actor} made this release or asked for its deployment and may not approve it; somebody else must"
         )
     if state.rule.approvers and actor not in state.rule.approvers:
-        may = ", ".join(state.rule.approvers)
-        raise Refused(f"{actor} is not among the approvers of this environment; those are {may}")
+        raise Refused(f"{actor} is not among the approvers of this environment; those are {some(state.rule.approvers)}")

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self, assert_never
 from pydantic import Field, JsonValue, model_validator
 
 from release_management.domain.names import ByName, GivenName, Labelled, Written
+from release_management.domain.nearness import what_there_is
 from release_management.domain.tiers import DEFAULT_TIER, Tier, said_tier
 from release_management.domain.variables import Variables
 from release_management.domain.words import (
@@ -346,8 +347,8 @@ def begin_retirement(command: RetireEnvironment, state: Environment, actor: str)
     if state.retired or (command.target is None and state.retiring):
         return []
     if command.target is not None and command.target not in state.targets:
-        known = ", ".join(state.targets) or "none"
-        raise Refused(f"environment {state.name} has no target {command.target!r}; it has {known}")
+        known = what_there_is(command.target, state.targets)
+        raise Refused(f"environment {state.name} has no target {command.target!r}{known}")
     if command.target in state.leaving:
         return []
     note = None if command.reason is None else Unsealed(subject=actor, text=command.reason)

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from release_management.domain.names import GivenName, Labelled
+from release_management.domain.nearness import does_not_exist
 from release_management.domain.words import Command, Fact, Line, Name, Refused, Value
 
 
@@ -72,8 +73,7 @@ def decide(command: ConfigurePipeline, state: Pipeline, environments: tuple[str,
         raise Refused(f"pipeline {command.name}: an environment stands twice in {', '.join(names)}; name each once")
     unknown = [name for name in names if name not in environments]
     if unknown:
-        known = ", ".join(environments) or "none yet"
-        raise Refused(f"pipeline {command.name}: environment {unknown[0]!r} does not exist; known: {known}")
+        raise Refused(f"pipeline {command.name}: {does_not_exist('environment', unknown[0], environments)}")
     stages = tuple(
         Stage(environment=name, requires=(names[index - 1],) if index else ()) for index, name in enumerate(names)
     )

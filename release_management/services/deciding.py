@@ -21,7 +21,7 @@ from release_management.services.desk import Desk, SettingsCheck
 from release_management.services.names import Names
 from release_management.services.outcomes import Answers
 from release_management.services.ports import Append, Clock, Expectation, Keyring
-from release_management.services.recording import Scribe
+from release_management.services.recording import LONGEST_REASON, Scribe
 from release_management.services.refusals import Refusals
 from release_management.services.states import Folded
 from release_management.services.wishes import ROLES, Wish
@@ -146,7 +146,7 @@ class Decider:
             records, states = self._scribe.records(wish, actor, moment, desk, ground.carried)
             said["result"] = {key: value for key, value in desk.result.items() if value is not None}
         except Refused as refused:
-            reason = names.in_words(refused.reason)
+            reason = names.in_words(_short(refused.reason))
             said |= {"status": "refused", "refused": True, "reason": reason}
             said["verdicts"] = names.in_words(refused.verdicts)
             before = self._refusals.keep(wish.sender)
@@ -173,6 +173,11 @@ class Decider:
 
     def _keyed_digest(self, value: object) -> str:
         return self._keyring.fingerprint(_canonical(value).encode()).hex()
+
+
+def _short(reason: str) -> str:
+    """A reason as long as a record of it may be; what it quotes may be longer."""
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[: LONGEST_REASON - 1]}…"
 
 
 def _understand(wish: Wish) -> tuple[Command, Callable[[Any, Desk], None]]:

@@ -9,6 +9,7 @@ from release_management.domain.environment import Environment
 from release_management.domain.estate import STREAM, Estate
 from release_management.domain.holdings import STREAM as HOLDINGS
 from release_management.domain.holdings import Holdings
+from release_management.domain.nearness import does_not_exist
 from release_management.domain.pipeline import Pipeline
 from release_management.domain.place import Place
 from release_management.domain.place import stream as place_stream
@@ -88,8 +89,7 @@ class Desk:
         """An environment that exists. Raises `Refused`."""
         state = cast(Environment, self.read(f"environment:{name}"))
         if not state.name:
-            known = ", ".join(self.estate().environments) or "none yet"
-            raise Refused(f"environment {name!r} does not exist; known: {known}")
+            raise Refused(does_not_exist("environment", name, self.estate().environments))
         return state
 
     def release(self, ref: str) -> Release:

@@ -12,6 +12,9 @@ from release_management.services.sealing import seal
 from release_management.services.states import Folded
 from release_management.services.wishes import Wish
 
+LONGEST_REASON = 4000
+"""Characters of a refusal's reason."""
+
 
 class Scribe:
     """Writes the records of one store."""
@@ -61,7 +64,7 @@ class Scribe:
             command=wish.command,
             sender=wish.sender,
             by=actor,
-            reason=Unsealed(subject=actor, text=reason[:4000]),
+            reason=Unsealed(subject=actor, text=reason[:LONGEST_REASON]),
             application=about.get("application"),
             release=about.get("release"),
             environment=about.get("environment"),

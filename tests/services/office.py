@@ -180,15 +180,15 @@ def occupied(office: Office) -> threading.Event:
     """Keep the gateway busy with one wish until the event is set, so that what follows is one batch."""
     go_on = threading.Event()
     inside = threading.Event()
-    real = office.keyring.actor_id
+    real = office.keyring.find_actor
 
-    def slow(name: str, kind: str = "person") -> str:
+    def slow(name: str, kind: str) -> str | None:
         if name == "sloth":
             inside.set()
             assert go_on.wait(PATIENCE)
         return real(name, kind)
 
-    vars(office.keyring)["actor_id"] = slow
+    vars(office.keyring)["find_actor"] = slow
     office.gateway.ask(office.wish("environment.configure", {"name": "slow"}, actor="sloth"))
     assert inside.wait(PATIENCE)
     return go_on

@@ -130,14 +130,14 @@ def test_a_batch_has_at_most_so_many_bytes_and_order_is_kept(office: Office) -> 
 
 def test_a_fault_at_one_wish_does_not_touch_its_neighbours(office: Office) -> None:
     go_on = occupied(office)
-    real = office.keyring.actor_id
+    real = office.keyring.find_actor
 
-    def broken(name: str, kind: str = "person") -> str:
+    def broken(name: str, kind: str) -> str | None:
         if name == "mallory":
             raise RuntimeError("no such thing")
         return real(name, kind)
 
-    vars(office.keyring)["actor_id"] = broken
+    vars(office.keyring)["find_actor"] = broken
     tickets = [configure(office, number, actor="mallory" if number == 1 else "alice") for number in range(3)]
     go_on.set()
 

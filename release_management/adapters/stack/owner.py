@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from sqlalchemy.exc import DatabaseError
+
 from release_management.adapters.folder import FolderLock
 from release_management.adapters.home import Home
 from release_management.adapters.nats.client import NotReachableError, UnavailableError
@@ -82,9 +84,18 @@ class Owner:
     def page(self, name: str, params: dict[str, Any], after: int = 0) -> Page:
         """Ask the projections here, once they have taken in what was there when the folder was opened, too.
 
-        Raises `UnavailableError` where the store cannot be used now.
+        Raises `UnavailableError` where the store cannot be used now, `NotReachableError` where the read models' file is
+        damaged.
         """
         self._refuse_in_fork()
+        try:
+            return self._page(name, params, after)
+        except DatabaseError as error:
+            if is_damage(error):
+                raise NotReachableError(damaged(self._core.home.read_models)) from error
+            raise
+
+    def _page(self, name: str, params: dict[str, Any], after: int) -> Page:
         try:
             self._reading.projector.catch_up()
             return self._reading.ask(name, params, after)

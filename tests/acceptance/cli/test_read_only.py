@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ import pytest
 from release_management import ReleaseManager
 from release_management.adapters.naming import naming
 from tests.acceptance.cli.conftest import Types
+from tests.acceptance.cli.desk import Desk
+from tests.servers.small_disk import SmallDisk
 
 READ_ONLY = "lies on a read-only disk: what it has can be read, and nothing is recorded there"
 
@@ -64,6 +68,40 @@ def test_a_folder_without_a_history_on_such_a_disk_is_named(history: Path, relma
 
     assert answer.code == 3
     assert "nothing is there yet in .relman" in answer.err
+
+
+def test_a_history_on_a_disk_that_is_mounted_read_only_is_listed_and_exported(desk: Desk) -> None:
+    made, history = desk.folder / "made", desk.folder / "disk"
+    with ReleaseManager("shop", data=made) as shop:
+        shop.configure_environments({"staging": {}})
+        shop.create_release("1.0.0", ["web"])
+    with closing(SmallDisk(16)) as disk:
+        disk.make(history)
+        assert disk.is_mounted, "no file system can be mounted here; let this user have namespaces, or be root"
+        for command in (["cp", "-r", made, history / ".relman"], ["mount", "-o", "remount,ro", history]):
+            subprocess.run(disk.within(command), check=True)
+
+        def relman(*arguments: str) -> "subprocess.CompletedProcess[str]":
+            command = [*desk.relman_command(), *arguments, "--data", str(history / ".relman")]
+            return subprocess.run(
+                disk.within(command),
+                cwd=desk.folder,
+                env=desk.environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+
+        listed = relman("env", "list", "--json")
+        exported = relman("audit", "export", "-o", str(desk.folder / "history.jsonl"))
+        created = relman("release", "create", "shop@2.0.0", "--component", "web")
+
+    assert listed.returncode == 0, listed.stderr
+    assert [row["name"] for row in json.loads(listed.stdout)] == ["staging"]
+    assert exported.returncode == 0, exported.stderr
+    assert "release.created" in (desk.folder / "history.jsonl").read_text()
+    assert created.returncode == 3
+    assert READ_ONLY in created.stderr
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:

@@ -25,6 +25,17 @@ def test_a_damaged_read_model_is_named_and_holds_nothing(tmp_path: Path) -> None
         assert [release.version for release in relman.releases()] == ["1.0.0"]
 
 
+def test_a_read_model_that_is_damaged_while_it_is_used_is_named(tmp_path: Path) -> None:
+    with ReleaseManager(data=tmp_path) as relman:
+        relman.create_release("1.0.0", components=["web"])
+        for file in tmp_path.glob("read.db*"):
+            with file.open("r+b") as opened:
+                opened.write(b"no database at all " * 1000)
+
+        with pytest.raises(NotReachableError, match=r"read\.db is damaged: remove it; it is built again"):
+            relman.release("1.0.0")
+
+
 def test_a_start_that_failed_is_tried_again(tmp_path: Path) -> None:
     with ReleaseManager(data=tmp_path) as relman:
         relman.create_release("1.0.0", components=["web"])

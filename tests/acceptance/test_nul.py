@@ -13,7 +13,7 @@ ASKED = {
     "outcome's id": ("relman.ask.outcome", {"sender": "ci", "id": "a\0b"}),
     "outcome's sender": ("relman.ask.outcome", {"sender": "c\0i", "id": "a"}),
     "query's parameter": ("relman.ask.query.releases", {"params": {"application": "sh\0op"}}),
-    "query's filter": ("relman.ask.query.environments", {"params": {"name": "\0"}}),
+    "query's filter": ("relman.ask.query.deployments", {"params": {"environment": "\0"}}),
     "command's text": ("relman.ask.command.release.create", {**RELEASE, "changelog": ["a\0b"]}),
     "variable": ("relman.ask.command.environment.configure", {"name": "staging", "variables": {"A": "x\0y"}}),
     "variable's name": ("relman.ask.command.environment.configure", {"name": "staging", "variables": {"A\0": "x"}}),

@@ -9,7 +9,7 @@ from tests.acceptance.bus import event, talk
 from tests.acceptance.roles import Roles
 
 RELEASE = {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}]}
-ASKED = {
+ASKED: dict[str, tuple[str, dict[str, Any]]] = {
     "outcome's id": ("relman.ask.outcome", {"sender": "ci", "id": "a\0b"}),
     "outcome's sender": ("relman.ask.outcome", {"sender": "c\0i", "id": "a"}),
     "query's parameter": ("relman.ask.query.releases", {"params": {"application": "sh\0op"}}),

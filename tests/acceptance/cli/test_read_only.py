@@ -78,8 +78,8 @@ def test_a_history_on_a_disk_that_is_mounted_read_only_is_listed_and_exported(de
     with closing(SmallDisk(16)) as disk:
         disk.make(history)
         assert disk.is_mounted, "no file system can be mounted here; let this user have namespaces, or be root"
-        for command in (["cp", "-r", made, history / ".relman"], ["mount", "-o", "remount,ro", history]):
-            subprocess.run(disk.within(command), check=True)
+        subprocess.run(disk.within(["cp", "-r", made, history / ".relman"]), check=True)
+        subprocess.run(disk.within(["mount", "-o", "remount,ro", history]), check=True)
 
         def relman(*arguments: str) -> "subprocess.CompletedProcess[str]":
             command = [*desk.relman_command(), *arguments, "--data", str(history / ".relman")]

@@ -185,11 +185,6 @@ class DeadLetters:
         with contextlib.suppress(*AWAY):
             await self._delete(streams.DEAD, id)
 
-    async def newest(self, limit: int = 100) -> tuple[DeadLetter, ...]:
-        """The first page. Raises `BusError`."""
-        found, _ = await self.page(limit)
-        return tuple(found)
-
     async def page(self, limit: int, below: int | None = None) -> tuple[list[DeadLetter], int | None]:
         """The newest letters with ids below one, newest first; and below which id there are more.
 

@@ -21,6 +21,7 @@ from release_management.adapters.nats.client_queues import named_clients
 from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.connection import Connection, connect
 from release_management.adapters.nats.dead_letters import DeadLetters
+from release_management.adapters.nats.letters import DeadLetter
 from release_management.adapters.nats.permissions import Permissions
 from release_management.adapters.nats.server import NatsServer
 from release_management.domain.orders import Order, Report, RouteSlots
@@ -315,3 +316,12 @@ def order(**changes: Any) -> Order:
         "deadline": "2026-11-23T09:35:00.000000Z",
     }
     return Order(**(about | changes))
+
+
+async def all_letters(letters: DeadLetters) -> tuple[DeadLetter, ...]:
+    """The newest first, page by page: on a busy machine a page ends early."""
+    found, below = await letters.page(1000)
+    while below is not None:
+        more, below = await letters.page(1000, below)
+        found += more
+    return tuple(found)

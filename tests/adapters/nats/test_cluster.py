@@ -16,12 +16,21 @@ from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.connection import Connection, connect
 from release_management.adapters.nats.dead_letters import DeadLetters
 from release_management.adapters.nats.events import NatsEventStream
-from release_management.adapters.nats.letters import DeadLetter
 from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
 from release_management.adapters.nats.publishing import publish_patiently
 from release_management.services.bus import BusError
 from release_management.services.relay import Relay
-from tests.adapters.nats.fakes import FakeExecutor, FakeGateway, FakeKeyring, FakeLog, order, record, running, wish
+from tests.adapters.nats.fakes import (
+    FakeExecutor,
+    FakeGateway,
+    FakeKeyring,
+    FakeLog,
+    all_letters,
+    order,
+    record,
+    running,
+    wish,
+)
 from tests.servers.nats_cluster import NatsCluster
 
 STREAMS = (streams.COMMANDS, streams.REPORTS, streams.EVENTS, streams.ORDERS, streams.DEAD)
@@ -182,15 +191,6 @@ async def lose(cluster: NatsCluster, node: str, traffic: Traffic) -> dict[str, f
 
     await until(all_are_healthy, 30.0)
     return went_on
-
-
-async def all_letters(letters: DeadLetters) -> list[DeadLetter]:
-    """Page by page: on a busy machine a page ends early."""
-    found, below = await letters.page(1000)
-    while below is not None:
-        more, below = await letters.page(1000, below)
-        found += more
-    return found
 
 
 async def lose_every_leader(cluster: NatsCluster) -> dict[str, dict[str, float]]:

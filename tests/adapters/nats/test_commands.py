@@ -18,7 +18,7 @@ from release_management.adapters.nats.server import NatsServer
 from release_management.adapters.nats.settling import BURIED
 from release_management.services.bus import OlderThanSenderError
 from release_management.services.wishes import MAX_MESSAGE_BYTES, NotUnderstood
-from tests.adapters.nats.fakes import Bus, connected, running, serving, watch, wish
+from tests.adapters.nats.fakes import Bus, all_letters, connected, running, serving, watch, wish
 
 ACKS = "$JS.ACK.*.gateway.>"
 
@@ -130,7 +130,7 @@ async def test_a_queued_command_is_decided_answered_and_settled(server: NatsServ
         assert [outcome["status"] for outcome in outcomes] == ["accepted", "refused"]
         for _ in range(2):
             await acks.next_msg(timeout=5)
-        assert await bus.dead_letters.newest() == ()
+        assert await all_letters(bus.dead_letters) == ()
     async with serving(server) as later, BusClient(server.url) as client:
         await client.ask(wish("3"))
         assert [seen.id for seen in later.gateway.seen] == ["3"]
@@ -189,7 +189,7 @@ async def test_a_report_that_only_a_newer_gateway_understands_is_left_to_it(serv
 
         assert [(await settled.next_msg(timeout=5)).data for _ in range(2)] == [b"+ACK", b"+ACK"]
         assert [wish.id for wish in bus.gateway.seen] == ["1", "2", "1"], "nobody waits for it"
-        assert await bus.dead_letters.newest() == ()
+        assert await all_letters(bus.dead_letters) == ()
 
 
 async def test_a_report_that_no_gateway_understands_is_a_dead_letter_in_the_end(
@@ -209,7 +209,7 @@ async def test_a_report_that_no_gateway_understands_is_a_dead_letter_in_the_end(
             assert service.older == "this gateway is older than executor:local"
             assert (await settled.next_msg(timeout=5)).data == BURIED
 
-            (letter,) = await bus.dead_letters.newest()
+            (letter,) = await all_letters(bus.dead_letters)
             assert letter.reason.endswith("(delivered 3 times; no newer gateway took it)")
 
 

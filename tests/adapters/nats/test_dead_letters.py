@@ -19,7 +19,7 @@ from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.server import NatsServer
 from release_management.services.bus import QueryNotUnderstood
 from release_management.services.wishes import MAX_MESSAGE_BYTES
-from tests.adapters.nats.fakes import Bus, FakeExecutor, connected, order, running, serving, watch
+from tests.adapters.nats.fakes import Bus, FakeExecutor, all_letters, connected, order, running, serving, watch
 from tests.adapters.nats.test_commands import event
 
 ACKS = "$JS.ACK.>"
@@ -182,7 +182,7 @@ async def test_a_forged_letter_is_not_sent_to_where_its_writer_may_not(
 
 async def letter_of(bus: Bus, subject: str, payload: bytes) -> str:
     await bus.dead_letters.store(subject, payload, None, "a reason")
-    (newest, *_) = await bus.dead_letters.newest()
+    (newest, *_) = await all_letters(bus.dead_letters)
     (replay,) = await bus.dead_letters.replay([newest.id])
     return replay.reason or ""
 

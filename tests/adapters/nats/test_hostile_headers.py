@@ -12,7 +12,7 @@ from release_management.adapters.nats.client import BusClient
 from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.headers import MAX_BLOCK_BYTES, read_headers
 from release_management.adapters.nats.server import NatsServer
-from tests.adapters.nats.fakes import Bus, connected, running, serving, wish
+from tests.adapters.nats.fakes import Bus, all_letters, connected, running, serving, wish
 from tests.adapters.nats.raw import RawClient, raw_client
 
 TYPE = "release.create"
@@ -136,7 +136,7 @@ async def fates(bus: Bus, ids: dict[str, str]) -> dict[str, str]:
             pass
         while (await bus.connection.jetstream().stream_info(streams.COMMANDS)).state.messages:
             await asyncio.sleep(0.01)
-    letters = [letter.excerpt for letter in await bus.dead_letters.newest(500)]
+    letters = [letter.excerpt for letter in await all_letters(bus.dead_letters)]
     decided = [each.id for each in bus.gateway.seen]
     found = {}
     for name, id in ids.items():

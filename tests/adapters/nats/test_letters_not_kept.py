@@ -15,7 +15,7 @@ from release_management.adapters.nats.lines import WINDOW
 from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.server import NatsServer
 from release_management.services.bus import BusFullError
-from tests.adapters.nats.fakes import Bus, connected, running, wish
+from tests.adapters.nats.fakes import Bus, all_letters, connected, running, wish
 
 
 class FullOfLetters:
@@ -60,7 +60,7 @@ async def test_more_letters_than_places_that_cannot_be_kept_stop_no_command_and_
             js = bus.connection.jetstream()
             while (await js.stream_info(streams.COMMANDS)).state.messages:
                 await asyncio.sleep(0.01)
-        assert len(await bus.dead_letters.newest(1000)) == count
+        assert len(await all_letters(bus.dead_letters)) == count
 
 
 async def test_a_letter_that_can_never_be_kept_is_given_up_and_the_server_s_word_is_a_letter(
@@ -73,7 +73,7 @@ async def test_a_letter_that_can_never_be_kept_is_given_up_and_the_server_s_word
         await publish(bus.connection, "relman.commands.release.create", b"garbage", {})
         serving = service(bus, FullOfLetters(bus))
         async with running(serving.run(), serving.ready), asyncio.timeout(30):
-            while not (letters := await bus.dead_letters.newest()):
+            while not (letters := await all_letters(bus.dead_letters)):
                 await asyncio.sleep(0.05)
         assert letters[0].reason == "given up by gateway after 3 deliveries without an answer"
         assert letters[0].excerpt == "garbage"
@@ -99,7 +99,7 @@ async def test_what_cannot_be_processed_by_a_fault_of_ours_is_a_letter_in_the_en
         serving = CommandService(bus.connection, bus.gateway, bus.dead_letters, attempts=3)
         async with running(serving.run(), serving.ready), asyncio.timeout(30):
             assert await bus.gateway.calls.get() == "honest"
-            while not (letters := await bus.dead_letters.newest()):
+            while not (letters := await all_letters(bus.dead_letters)):
                 await asyncio.sleep(0.01)
         assert letters[0].reason == "processing it failed 3 times; the gateway's log says why"
         assert seen == 3

@@ -16,7 +16,7 @@ from release_management.adapters.nats.order_letters import COUNTED, OrderLetters
 from release_management.adapters.nats.orders import ExecutorService
 from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.server import NatsServer
-from tests.adapters.nats.fakes import Bus, FakeExecutor, connected, running, serving
+from tests.adapters.nats.fakes import Bus, FakeExecutor, all_letters, connected, running, serving
 from tests.adapters.nats.test_letter_sizes import letters_of
 
 SUBJECT = "relman.orders.local.staging"
@@ -47,7 +47,7 @@ async def test_the_same_order_is_kept_once_also_by_an_executor_that_was_started_
             for sequence in (1, 2):
                 await OrderLetters(own, "local").bury(delivered(bus, sequence), "no order")
             await own.close()
-        assert [letter.excerpt for letter in await bus.dead_letters.newest()] == ["garbage"] * 2
+        assert [letter.excerpt for letter in await all_letters(bus.dead_letters)] == ["garbage"] * 2
 
 
 async def test_a_flood_of_orders_that_are_none_is_counted_and_not_kept_one_by_one(
@@ -59,18 +59,18 @@ async def test_a_flood_of_orders_that_are_none_is_counted_and_not_kept_one_by_on
         own = OrderLetters(bus.connection, "local", lambda: now)
         for sequence in range(1, 13):
             await own.bury(delivered(bus, sequence), f"no order {sequence}")
-        reasons = [letter.reason for letter in await bus.dead_letters.newest()]
+        reasons = [letter.reason for letter in await all_letters(bus.dead_letters)]
         assert [reason.partition(" orders within")[0] for reason in reasons] == [
             "8", "4", "2", "1", "no order 2", "no order 1",
         ]  # fmt: skip
         assert reasons[0].endswith("the last: no order 10")
-        (newest, *_) = await bus.dead_letters.newest()
+        (newest, *_) = await all_letters(bus.dead_letters)
         (replay,) = await bus.dead_letters.replay([newest.id])
         assert replay.reason == COUNTED
 
         now += letter_rate.REFILL_SECONDS
         await own.bury(delivered(bus, 13), "no order 13")
-        assert (await bus.dead_letters.newest())[0].reason == "no order 13"
+        assert (await all_letters(bus.dead_letters))[0].reason == "no order 13"
 
 
 async def test_a_letter_with_texts_as_large_as_the_bus_takes_is_shown_cut_and_says_where_the_whole_is(

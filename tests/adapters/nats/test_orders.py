@@ -20,7 +20,7 @@ from release_management.adapters.nats.settling import settle as really_settle
 from release_management.domain.orders import Order
 from release_management.services.bus import BusFullError
 from release_management.services.wishes import read_cloudevent
-from tests.adapters.nats.fakes import Bus, FakeExecutor, connected, order, running, serving, watch
+from tests.adapters.nats.fakes import Bus, FakeExecutor, all_letters, connected, order, running, serving, watch
 
 REPORTS = "relman.reports.local"
 ACKS = "$JS.ACK.RELMAN_ORDERS.>"
@@ -219,7 +219,7 @@ async def test_a_malformed_order_is_kept_and_the_next_one_carried_out(
         await NatsOrderChannel(bus.connection).send(order(), 0)
         assert (await settled.next_msg(timeout=5)).data == b"+ACK"
 
-        (letter,) = await bus.dead_letters.newest()
+        (letter,) = await all_letters(bus.dead_letters)
         assert reason in letter.reason
         assert letter.subject == "relman.orders.local.staging"
 
@@ -245,7 +245,7 @@ async def test_an_order_that_only_a_newer_executor_understands_is_left_to_it(
             for _ in range(2):
                 assert (await settled.next_msg(timeout=5)).data.startswith(b"-NAK")
         assert older.done == []
-        assert await bus.dead_letters.newest() == ()
+        assert await all_letters(bus.dead_letters) == ()
         state = (await bus.connection.jetstream().stream_info(streams.ORDERS)).state
         assert state.messages == 1
 
@@ -262,7 +262,7 @@ async def test_an_order_that_no_executor_understands_is_a_dead_letter_in_the_end
         while (answer := (await settled.next_msg(timeout=5)).data) != BURIED:
             assert answer.startswith(b"-NAK")
 
-        (letter,) = await bus.dead_letters.newest()
+        (letter,) = await all_letters(bus.dead_letters)
         assert letter.reason.startswith("this executor does not understand the order: altitude: Extra inputs")
         assert letter.reason.endswith("(delivered 3 times; no newer executor took it)")
 
@@ -281,7 +281,7 @@ async def test_an_order_that_kills_its_worker_again_and_again_is_among_the_dead_
         await NatsOrderChannel(bus.connection).send(order(), 0)
         await given_up.next_msg(timeout=5)
 
-        (letter,) = await bus.dead_letters.newest()
+        (letter,) = await all_letters(bus.dead_letters)
         assert letter.reason == "given up by local after 2 deliveries without an answer"
         assert letter.subject == "relman.orders.local.staging"
         assert letter.excerpt == order().model_dump_json()[:200]
@@ -296,7 +296,7 @@ async def test_a_message_that_somebody_else_terminated_is_among_the_dead_letters
         await message.term()
         await terminated.next_msg(timeout=5)
 
-        (letter,) = await bus.dead_letters.newest()
+        (letter,) = await all_letters(bus.dead_letters)
         assert letter.reason == "terminated by foreign: no reason given"
 
 

@@ -21,7 +21,7 @@ from release_management.services.decisions import COMMANDS
 from release_management.services.pages import Page
 from release_management.services.ports import DeposedError, LogUnavailableError
 from release_management.services.wishes import MACHINERY, REPORTS, Wish
-from tests.adapters.nats.fakes import Bus, connected, running, serving, watch, wish
+from tests.adapters.nats.fakes import Bus, all_letters, connected, running, serving, watch, wish
 
 ACKS = "$JS.ACK.*.gateway.>"
 
@@ -170,7 +170,7 @@ async def test_a_deposed_gateway_leaves_everything_to_its_successor(server: Nats
         async with running(successor.run(), successor.ready):
             assert await bus.gateway.calls.get() == "queued"
             assert (await asking).status == "accepted"
-        assert await bus.dead_letters.newest() == ()
+        assert await all_letters(bus.dead_letters) == ()
 
 
 async def test_a_log_that_does_not_answer_is_busy_and_costs_nothing(server: NatsServer) -> None:
@@ -183,7 +183,7 @@ async def test_a_log_that_does_not_answer_is_busy_and_costs_nothing(server: Nats
         settled = await watch(bus, ACKS)
         await client.send(wish("queued"))
         assert (await settled.next_msg(timeout=5)).data == b"+ACK"
-        assert await bus.dead_letters.newest() == ()
+        assert await all_letters(bus.dead_letters) == ()
 
 
 async def test_several_projectors_share_the_queries(server: NatsServer) -> None:

@@ -19,7 +19,7 @@ from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.questions import cloudevent
 from release_management.adapters.nats.server import NatsServer
 from release_management.services.bus import BusAwayError, BusFullError
-from tests.adapters.nats.fakes import WatchedServer, connected, running, serving, wish
+from tests.adapters.nats.fakes import WatchedServer, all_letters, connected, running, serving, wish
 from tests.adapters.nats.test_origins import machine_wish
 from tests.adapters.nats.test_reports import report, service, until_empty
 
@@ -123,7 +123,7 @@ async def test_what_a_client_had_queued_with_an_older_version_is_decided(named: 
             assert {each.sender for each in bus.gateway.seen} == {"client:ci:ci"}
             for stream in (streams.COMMANDS, streams.queue_of("ci")):
                 await until_empty(bus.connection.jetstream(), stream)
-            assert await bus.dead_letters.newest() == ()
+            assert await all_letters(bus.dead_letters) == ()
 
 
 async def test_the_gateway_learns_from_its_server_which_clients_have_names(named: NatsServer) -> None:

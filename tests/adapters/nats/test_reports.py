@@ -19,7 +19,7 @@ from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.server import NatsServer
 from release_management.adapters.roles.taken_in import QueuedReports
 from release_management.services.bus import BusFullError
-from tests.adapters.nats.fakes import Bus, connected, running, wish
+from tests.adapters.nats.fakes import Bus, all_letters, connected, running, wish
 
 
 def report(id: str) -> bytes:
@@ -108,7 +108,7 @@ async def test_reports_that_an_older_version_has_queued_are_decided(server: Nats
             assert {await bus.gateway.calls.get() for _ in range(2)} == {"old report", "new report"}
             for name in (streams.COMMANDS, streams.REPORTS):
                 await until_empty(js, name)
-        assert await bus.dead_letters.newest() == ()
+        assert await all_letters(bus.dead_letters) == ()
 
 
 async def test_deadlines_wait_for_every_report_that_was_queued_and_for_no_command(server: NatsServer) -> None:

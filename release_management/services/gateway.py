@@ -323,6 +323,7 @@ class Gateway:
             ground.carry(decision.states)
             decided.append((ticket, decision))
         if not decided:
+            self._states.remember(ground.carried)  # it was read, and nothing came of it
             return [], left
         try:
             with self.appends.timed():

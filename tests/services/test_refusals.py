@@ -179,3 +179,32 @@ def test_senders_without_number_take_no_memory_without_end(time: Time, monkeypat
         refusals.keep(f"sender-{number}")
 
     assert len(refusals._senders) == 10
+
+
+@on_both_stores
+def test_what_a_refusal_that_is_only_counted_has_read_is_not_read_again(
+    office: Office, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.environment("staging", approval={"required": 1})
+    office.release("1.0.0")
+    office.deploy("shop@1.0.0")
+    for n in range(20):
+        office.environment(f"qa-{n}")
+    wish = {"application": "bakery", "environment": "qa-1", "severity": "minor", "title": "What?"}
+    kept = [ask(office, gateway).first > 0 for _ in range(4)]
+    assert kept == [True] * 3 + [False]
+    read: list[str] = []
+    reads = office.log.read_stream
+
+    def counted(stream: str, *arguments: Any, **options: Any) -> Any:
+        read.append(stream)
+        return reads(stream, *arguments, **options)
+
+    monkeypatch.setattr(office.log, "read_stream", counted)
+
+    first = gateway.ask(office.wish("incident.open", wish, sender="ci")).result(PATIENCE)
+    assert (first.status, first.first) == ("refused", 0), first
+    assert len(read) > 20, "the applications of all environments are compared"
+    read.clear()
+    assert gateway.ask(office.wish("incident.open", wish, sender="ci")).result(PATIENCE).reason == first.reason
+    assert read == []

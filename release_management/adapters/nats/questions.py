@@ -31,17 +31,21 @@ async def ask(
     message is too long for the bus.
     """
     deadline = time.monotonic() + timeout
+    told: dict[str, Any] | None = None
     while True:
         left = max(deadline - time.monotonic(), 0.001)
         is_last = time.monotonic() + RETRY_SECONDS >= deadline
         try:
-            answer = await ask_once(connection, subject, payload, headers, patience=min(left, patience))
+            told = await ask_once(connection, subject, payload, headers, patience=min(left, patience))
         except BusAwayError as error:
             if time.monotonic() + RETRY_SECONDS >= deadline:
+                if told is not None:  # the time was over too soon for another answer
+                    return told
                 raise type(error)(f"{error} within {timeout:g} s") from error
+            told = None
         else:
-            if not answer.get("retry") or is_last:
-                return answer
+            if not told.get("retry") or is_last:
+                return told
         await asyncio.sleep(RETRY_SECONDS)
 
 

@@ -144,6 +144,24 @@ async def test_a_query_that_cannot_be_answered_now_is_asked_again(server: NatsSe
             assert json.loads(raw.data) == {"error": "they are not there", "retry": True}
 
 
+async def test_the_last_reason_is_told_where_the_time_is_over_before_another_answer(server: NatsServer) -> None:
+    said = ["they are not there"]
+
+    async def once(name: str, params: dict[str, Any], after: int) -> Page:
+        if said:
+            raise NotAnsweredNow(said.pop())
+        await asyncio.sleep(60)
+        return Page([])
+
+    async with connected(server) as bus, BusClient(server.url, timeout=1.0) as hurried:
+        service = QueryService(bus.connection, once)
+        async with running(service.run(), service.ready):
+            with pytest.raises(UnavailableError, match="they are not there"):
+                await hurried.query("anything")
+            with pytest.raises(UnavailableError, match=r"no answer on relman.ask.query.anything within 1 s"):
+                await hurried.query("anything")
+
+
 async def test_who_asks_himself_again_is_told_of_a_silence_at_once(server: NatsServer) -> None:
     async with BusClient(server.url, timeout=None) as client:
         with pytest.raises(UnavailableError, match="nobody listens on relman"):

@@ -53,7 +53,7 @@ def register(app: typer.Typer) -> None:
                 each["instance"],
                 "yes" if each["healthy"] else "NO",
                 each["standing"],
-                "; ".join(said["says"] for said in (*each["troubles"], *each["warnings"])),
+                "; ".join(dict.fromkeys(said["says"] for said in (*each["troubles"], *each["warnings"]))),
             )
             for each in found
         ]

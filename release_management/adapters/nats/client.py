@@ -204,6 +204,9 @@ class BusClient:
                     self._connection = await connect(self._url, self._name, patience)
                 except BusDeniedError as error:
                     raise NotReachableError(str(error)) from None
+                except BusSilentError as error:
+                    hint = "its nats-server hangs, or the way to it is cut off: `relman health` says more"
+                    raise NoConnectionError(f"{error}; {hint}") from error
                 except BusAwayError as error:
                     raise NoConnectionError(f"{error}; is `relman up` running?") from error
             return self._connection

@@ -15,7 +15,7 @@ from nats.aio.subscription import DEFAULT_SUB_PENDING_BYTES_LIMIT, DEFAULT_SUB_P
 
 from release_management.adapters.nats.headers import Headers, read_headers
 from release_management.adapters.nats.protocol import Parser
-from release_management.services.bus import BusAwayError, BusDeniedError
+from release_management.services.bus import BusAwayError, BusDeniedError, BusSilentError
 
 CONNECT_SECONDS = 5.0
 RECONNECT_WAIT_SECONDS = 0.2
@@ -187,6 +187,7 @@ async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Conn
     last_trouble = "no answer"
     told: set[str] = set()
     denied = False
+    silent = True
 
     async def lost() -> None:
         for call in list(connection.lost):
@@ -201,8 +202,9 @@ async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Conn
             call()
 
     async def failed(error: Exception) -> None:
-        nonlocal last_trouble, denied
+        nonlocal last_trouble, denied, silent
         trouble = str(error) or type(error).__name__
+        silent = isinstance(error, TimeoutError)
         denied = denied or "authorization violation" in trouble.lower()  # it may be followed by a reset
         kind = trouble.partition('"')[0]  # what stands in quotes is a subject, which others may choose
         if kind not in told:  # a lost connection is tried several times a second
@@ -239,7 +241,8 @@ async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Conn
         if isinstance(error, AWAY) and denied:
             raise BusDeniedError("the bus is there, and does not take this user and password") from error
         if isinstance(error, AWAY):
-            raise BusAwayError(f"no connection to the bus within {timeout:g} s ({last_trouble})") from error
+            silence = BusSilentError if silent else BusAwayError
+            raise silence(f"no connection to the bus within {timeout:g} s ({last_trouble})") from error
         raise
     return connection
 

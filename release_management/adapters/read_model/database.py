@@ -4,6 +4,7 @@ One transaction at a time writes: on SQLite by its write lock, on PostgreSQL by 
 are not synced one by one: what a power cut takes is made again from the log.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from release_management.adapters import postgres
 
@@ -118,18 +120,33 @@ def exists(engine: Engine) -> bool:
 def _sqlite(url: URL, begin: str, pragmas: Sequence[str]) -> Engine:
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
 
+    @event.listens_for(engine, "checkout")
+    def _see_that_it_is_this_file(_: object, record: ConnectionPoolEntry, __: object) -> None:
+        # A file that was removed still answers whoever has it open, and nobody else.
+        if record.info["file"] != _file(url):
+            raise DisconnectionError("the file is another one, or gone")
+
     @event.listens_for(engine, "connect")
-    def _configure(connection: sqlite3.Connection, _: object) -> None:
+    def _configure(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
         # The driver would begin transactions late and commit before DDL; transactions are begun below instead.
         connection.isolation_level = None
         for pragma in pragmas:
             connection.execute(pragma)
+        record.info["file"] = _file(url)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _file(url: URL) -> tuple[int, int] | None:
+    """What tells the file that is there now from another one at the same path; None where there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        found = Path(url.database or "").stat()
+        return found.st_dev, found.st_ino
+    return None
 
 
 def _postgresql(url: URL, schema: str, settings: dict[str, str], **options: Any) -> Engine:

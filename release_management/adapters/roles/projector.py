@@ -82,8 +82,9 @@ class Answering:
             asking = asyncio.ensure_future(self._patient.ask(name, params, after))
             try:
                 while not (await asyncio.wait([asking], timeout=HANG_SECONDS))[0]:
-                    if (silence := self._health.trouble_of("log")) is not None:
-                        raise NotAnsweredNow(f"the store cannot be used now ({silence})")
+                    for part, name in (("log", "store"), ("read models", "projector")):
+                        if (silence := self._health.trouble_of(part)) is not None:
+                            raise NotAnsweredNow(f"the {name} cannot be used now ({silence})")
                 return asking.result()
             except (LogUnavailableError, *TROUBLE) as error:
                 raise NotAnsweredNow(f"the store cannot be used now ({line(str(error))})") from error

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 import time
 from collections import Counter
 from pathlib import Path
@@ -14,6 +15,7 @@ from release_management.adapters.nats.urls import credentials
 from release_management.adapters.stack.patient import Patient
 from tests.acceptance.bus import event
 from tests.acceptance.cli.conftest import Types
+from tests.acceptance.cli.desk import Desk
 from tests.acceptance.roles import Roles, until
 from tests.servers.postgres import PostgresServer
 
@@ -22,7 +24,7 @@ QUESTIONS = 20
 DATAREF = "sha256:" + "a" * 64
 
 
-async def answers(roles: Roles) -> dict[str, list[dict[str, Any]]]:
+async def answers(roles: Roles, seconds: float = QUICK_SECONDS) -> dict[str, list[dict[str, Any]]]:
     """What clients are answered, each question asked many times at once, on every subject that needs the store."""
     url = credentials(roles.home.folder, "client")
     assert url is not None
@@ -37,7 +39,7 @@ async def answers(roles: Roles) -> dict[str, list[dict[str, Any]]]:
     client = await nats.connect(url)
     try:
         replies = {
-            subject: await asyncio.gather(*(client.request(subject, payload, QUICK_SECONDS) for _ in range(QUESTIONS)))
+            subject: await asyncio.gather(*(client.request(subject, payload, seconds) for _ in range(QUESTIONS)))
             for subject, payload in asked.items()
         }
     finally:
@@ -85,6 +87,63 @@ def test_with_postgresql_away_everybody_is_busy_with_the_reason_and_each_trouble
         told = Counter((each["event"], each.get("part")) for each in lines if each["level"] in ("warning", "error"))
         # A role that tries again may lose its lease, or find the store away, a second time while the server starts.
         assert all(times <= 3 for times in told.values()), (name, told)
+
+
+def test_with_the_log_locked_commands_are_busy_with_the_reason_and_questions_are_answered(on_files: Roles) -> None:
+    roles = on_files
+    gateway = roles.start_all()["gateway"]
+    roles.manager().configure_environments({"staging": {}})
+    logs = {path: path.stat().st_size for path in roles.root.glob("*.log")}
+    lock = sqlite3.connect(roles.home.folder / "log.db", isolation_level=None)
+
+    lock.execute("BEGIN IMMEDIATE")
+    replies = asyncio.run(answers(roles, seconds=60.0))
+    standing = gateway.status()
+    lock.close()
+
+    created = replies.pop("relman.ask.command.release.create")
+    assert {reply["status"] for reply in created} == {"busy"}
+    assert all("log.db cannot be used now (database is locked)" in reply["reason"] for reply in created)
+    assert [row["name"] for row in replies["relman.ask.query.environments"][0]["answer"]] == ["staging"]
+    assert replies["relman.ask.outcome"][0] == {"status": "unknown"}
+    assert standing == 503
+    after = asyncio.run(answers(roles))["relman.ask.command.release.create"]
+    assert {reply["status"] for reply in after} == {"accepted", "repeated"}
+    until(lambda: gateway.status() == 200, 30)
+    said = said_since(roles, logs)
+    assert not [name for name, text in said.items() if "Traceback" in text]
+    lines = [json.loads(line) for text in said.values() for line in text.splitlines()]
+    told = Counter((each["role"], each["event"], each.get("part")) for each in lines if each["level"] != "info")
+    assert max(told.values()) <= 3, told
+
+
+def test_read_models_that_are_removed_while_they_are_read_are_made_again(desk: Desk) -> None:
+    desk.init()
+    desk.done("up", "--detach")
+    before = desk.done("env", "list").out
+    for file in desk.data.glob("read.db*"):
+        file.unlink()
+
+    assert desk.done("env", "list").out == before
+    assert desk.done("health").code == 0
+
+
+def test_a_bus_that_hangs_is_not_taken_for_nobody(desk: Desk) -> None:
+    desk.init()
+    desk.done("up", "--detach")
+    [bus] = [process for process in desk.children() if process.name() == "nats-server"]
+
+    bus.suspend()
+    asked = desk.relman("env", "list")
+    told = desk.relman("health")
+    bus.resume()
+
+    assert asked.code == 3
+    assert "nats-server hangs, or the way to it is cut off: `relman health` says more" in asked.err
+    assert "running?" not in asked.err
+    assert (told.code, told.out.count("the message bus does not answer; connecting again;")) == (1, 1), told
+    bus.kill()
+    until(lambda: desk.relman("env", "list").code == 0, 60)
 
 
 def test_nothing_that_runs_is_another_answer(on_files: Roles, relman: Types, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,8 @@ PATIENCE_SECONDS = 5.0
 """How long somebody waits who does not say how long."""
 LONGEST_PATIENCE_SECONDS = 60.0
 MAX_REPLY_SUBJECT = 200
+TELL_SECONDS = 60.0
+"""So often at most the log says that answers were asked for where they may not go: a client can ask without end."""
 RESERVED = ("relman.", "$")
 INBOX = "_INBOX"
 
@@ -93,6 +95,8 @@ class Answering:
         self._group = group
         self._connection = connection
         self._answers = answers
+        self._refused = 0
+        self._tells_again = 0.0
         common = Lane("other", MAX_ASKING)
         self._lanes = {subject: (lanes or {}).get(subject, common) for subject in answers}
 
@@ -133,7 +137,7 @@ class Answering:
             if reply is None or not message.reply:
                 return
             if is_refused_reply(message.reply):
-                _log.warning("reply refused", subject=message.subject, reply=message.reply)
+                self._refuse_reply(message)
                 return
             if len(reply) > self._connection.max_payload:
                 reply = _too_big(len(reply), self._connection.max_payload)
@@ -144,6 +148,12 @@ class Answering:
             if message.reply and not is_refused_reply(message.reply):
                 with contextlib.suppress(*AWAY):
                     await self._connection.publish(message.reply, FAILED)
+
+    def _refuse_reply(self, message: Msg) -> None:
+        self._refused += 1
+        if time.monotonic() >= self._tells_again:
+            _log.warning("reply refused", subject=message.subject, reply=message.reply, number=self._refused)
+            self._refused, self._tells_again = 0, time.monotonic() + TELL_SECONDS
 
 
 def _too_big(size: int, limit: int) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from structlog.testing import capture_logs
 
 from release_management.adapters.nats import commands, streams
 from release_management.adapters.nats.asking import PATIENCE_SECONDS, patience
@@ -113,6 +114,18 @@ async def test_a_command_that_its_asker_gave_up_is_not_decided_later(
         assert await client.outcome("ci", "late") is None
         assert (await client.ask(wish("late"))).status == "accepted"
         assert [each.id for each in bus.gateway.seen] == ["first", "late"]
+
+
+async def test_the_log_says_once_a_minute_that_answers_may_not_go_where_they_were_asked_for(server: NatsServer) -> None:
+    async with serving(server) as bus, attacking(server) as attacker, BusClient(server.url) as honest:
+        with capture_logs() as logs:
+            for _ in range(30):
+                await attacker.publish(streams.ASK_OUTCOME, b'{"sender": "ci", "id": "1"}', reply="$JS.ACK.")
+            await attacker.flush()
+            assert await honest.outcome("ci", "1") is None
+            await bus.connection.flush()
+
+    assert [(line["reply"], line["number"]) for line in logs if line["event"] == "reply refused"] == [("$JS.ACK.", 1)]
 
 
 def test_who_says_no_patience_has_a_usual_one() -> None:

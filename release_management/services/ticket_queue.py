@@ -1,10 +1,12 @@
 """The wishes that wait for the gateway. Queued commands let everything else go ahead of them, and still advance."""
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from release_management.services.tickets import Ticket
+from release_management.services.wishes import RESERVED
 
 SHARE = 4
 """So many queued commands are in a batch while anything else comes."""
@@ -13,21 +15,27 @@ RECENT_SECONDS = 1.0
 
 
 class TicketQueue:
-    """Tickets in two rows, each in the order of arrival: those that yield, and all others, which go first.
+    """Tickets of two kinds: those that yield, in the order of arrival, and all others, which go first.
+
+    Of the others each role of ours, each client with a name, and all who have none together, have a row of their own,
+    in the order of arrival; the rows take turns, so that nobody waits behind another's flood.
 
     While others come, a batch has at most `SHARE` of those that yield, so that the next one waits for few of them; but
-    so many it always has, however many others there are. One thread takes batches; any may append.
+    so many it always has, however many others there are. Any thread may append and take.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._first: deque[Ticket] = deque()
+        self._rows: dict[str, deque[Ticket]] = {}
+        """By whose they are, the one whose turn is next first."""
+        self._others = 0
         self._yielding: deque[Ticket] = deque()
         self._came = -RECENT_SECONDS
         """When the last one came that does not yield."""
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._first) + len(self._yielding)
+        return self._others + len(self._yielding)
 
     @property
     def others_come(self) -> bool:
@@ -36,20 +44,39 @@ class TicketQueue:
 
     def append(self, ticket: Ticket) -> None:
         """Let a ticket wait."""
-        if ticket.yields:
-            self._yielding.append(ticket)
-        else:
-            self._came = self._monotonic()
-            self._first.append(ticket)
+        with self._lock:
+            if ticket.yields:
+                self._yielding.append(ticket)
+            else:
+                self._came = self._monotonic()
+                self._rows.setdefault(_row_of(ticket.wish.sender), deque()).append(ticket)
+                self._others += 1
 
     def next_batch(self, most: int) -> list[Ticket]:
         """Take out the tickets that are decided next, at most so many."""
-        share = SHARE if self._first or self.others_come else most
-        yielding = min(share, len(self._yielding))
-        batch = [self._first.popleft() for _ in range(min(most - yielding, len(self._first)))]
-        return batch + [self._yielding.popleft() for _ in range(yielding)]
+        with self._lock:
+            share = SHARE if self._others or self.others_come else most
+            yielding = min(share, len(self._yielding))
+            batch = [self._next() for _ in range(min(most - yielding, self._others))]
+            return batch + [self._yielding.popleft() for _ in range(yielding)]
 
     def put_back(self, tickets: Sequence[Ticket]) -> list[Ticket]:
         """Let those that yield wait again, before all others that do; the rest is returned."""
-        self._yielding.extendleft(reversed([ticket for ticket in tickets if ticket.yields]))
+        with self._lock:
+            self._yielding.extendleft(reversed([ticket for ticket in tickets if ticket.yields]))
         return [ticket for ticket in tickets if not ticket.yields]
+
+    def _next(self) -> Ticket:
+        """The one whose turn it is; its row is the last one then."""
+        whose = next(iter(self._rows))
+        row = self._rows.pop(whose)
+        ticket = row.popleft()
+        if row:
+            self._rows[whose] = row
+        self._others -= 1
+        return ticket
+
+
+def _row_of(sender: str) -> str:
+    """`client:ci` of `client:ci:whatever`; those without a name call themselves what they like, and share one row."""
+    return ":".join(sender.split(":", 2)[:2]) if sender.startswith(RESERVED) else ""

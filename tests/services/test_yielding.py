@@ -106,6 +106,24 @@ def test_a_queue_advances_however_much_else_comes(office: Office, time: Time) ->
     assert [len(batch) for batch in batches] == [100] * 3
 
 
+def test_nobody_waits_behind_the_flood_of_another_client(office: Office, time: Time) -> None:
+    def of(sender: str) -> Ticket:
+        return Ticket(office.wish("release.create", {}, sender=sender))
+
+    waiting = TicketQueue(time)
+    flood = [of(f"mallory-{n % 7}") for n in range(200)]
+    others = [of("client:ci:a"), of("client:ci:b"), of("client:bot:a"), of("system:timers"), of("executor:local")]
+    for ticket in [*flood, *others]:
+        waiting.append(ticket)
+
+    first, second, *rest = waiting.next_batch(10), waiting.next_batch(10), waiting.next_batch(200)
+
+    assert set(others) < set(first)
+    assert [ticket for ticket in first if ticket in others[:2]] == others[:2], "each has its own order"
+    assert [ticket for batch in (first, second, *rest) for ticket in batch if ticket in flood] == flood
+    assert len(waiting) == 0
+
+
 def test_a_queue_with_nothing_beside_it_fills_its_batches(office: Office, time: Time) -> None:
     waiting = TicketQueue(time)
     other = tickets(office, yields=False, count=1)[0]

@@ -125,7 +125,7 @@ def test_read_models_that_are_removed_while_they_are_read_are_made_again(desk: D
         file.unlink()
 
     assert desk.done("env", "list").out == before
-    assert desk.done("health").code == 0
+    until(lambda: desk.relman("health").code == 0, 30)
 
 
 def test_a_bus_that_hangs_is_not_taken_for_nobody(desk: Desk) -> None:
@@ -141,7 +141,7 @@ def test_a_bus_that_hangs_is_not_taken_for_nobody(desk: Desk) -> None:
     assert asked.code == 3
     assert "nats-server hangs, or the way to it is cut off: `relman health` says more" in asked.err
     assert "running?" not in asked.err
-    assert (told.code, told.out.count("the message bus does not answer; connecting again;")) == (1, 1), told
+    assert (told.code, "bus does not answer" in told.out) == (1, True), told
     bus.kill()
     until(lambda: desk.relman("env", "list").code == 0, 60)
 

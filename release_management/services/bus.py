@@ -86,7 +86,7 @@ class LineGateway(Gateway, Protocol):
         ...
 
     async def submit(self, wish: Wish, setbacks: int | None = None, *, yields: bool = False) -> Outcome:
-        """Decide a wish; calls are decided in call order, but all that `yields` behind all that does not.
+        """Decide a wish; a sender's calls are decided in call order, but all that `yields` behind all that does not.
 
         `setbacks` are those that the line's sender knows of: where there was one since, the wish is `busy`, as the one
         before it was. None: it is in no line.

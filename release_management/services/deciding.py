@@ -56,8 +56,7 @@ class Ground:
 
     `base` has the stored version of every stream that was read, `carried` its state after the batch's decisions so far.
     `first_position` is that of a stored stream's first record; `written` are the batch's streams in their order.
-    `moment` is the time of all that the batch records: when it was begun,
-    which is after all of it had come.
+    `moment` is the time of all that the batch records: when it was begun, which is after all of it had come.
     """
 
     load: Callable[[str], Folded]

@@ -57,9 +57,10 @@ log = structlog.get_logger()
 
 
 class Gateway:
-    """Decides wishes one after the other, in the order in which they came, and commits them in batches.
+    """Decides wishes one after the other, and commits them in batches.
 
-    Those that yield (queued commands) let all others go ahead, as `TicketQueue` says.
+    Those of one client, or of one role, are decided in the order in which they came; clients and roles take turns, and
+    those that yield (queued commands) let all others go ahead, as `TicketQueue` says.
 
     A batch is what waits when the one before is stored: at most 256 commands or 256 kB of records. A command with
     larger records goes alone. Who comes alone waits for nobody; where several were answered together, the next batch

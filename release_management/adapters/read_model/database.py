@@ -142,8 +142,8 @@ def _sqlite(url: URL, begin: str, pragmas: Sequence[str]) -> Engine:
 
 
 def _file(url: URL) -> tuple[int, int] | None:
-    """What tells the file that is there now from another one at the same path; None where there is none."""
-    with contextlib.suppress(FileNotFoundError):
+    """What tells the file that is there now from another one at the same path; None where none can be seen."""
+    with contextlib.suppress(OSError):
         found = Path(url.database or "").stat()
         return found.st_dev, found.st_ino
     return None

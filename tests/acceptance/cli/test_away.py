@@ -3,8 +3,10 @@
 import asyncio
 import json
 import sqlite3
+import threading
 import time
 from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +146,25 @@ def test_a_bus_that_hangs_is_not_taken_for_nobody(desk: Desk) -> None:
     assert (told.code, "bus does not answer" in told.out) == (1, True), told
     bus.kill()
     until(lambda: desk.relman("env", "list").code == 0, 60)
+
+
+def test_what_several_parts_say_alike_is_shown_once(relman: Types) -> None:
+    troubles = [{"part": part, "says": "the bus hangs"} for part in ("bus gateway", "bus relay", "streams")]
+    role = {"role": "road", "instance": "vm:1", "healthy": False, "standing": "active", "since": None}
+    document = json.dumps(role | {"troubles": troubles, "warnings": [], "details": {}}).encode()
+
+    class Role(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(503)
+            self.end_headers()
+            self.wfile.write(document)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Role) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        told = relman("health", "--address", f"127.0.0.1:{server.server_port}")
+        server.shutdown()
+
+    assert (told.code, told.out.count("the bus hangs")) == (1, 1), told
 
 
 def test_nothing_that_runs_is_another_answer(on_files: Roles, relman: Types, monkeypatch: pytest.MonkeyPatch) -> None:

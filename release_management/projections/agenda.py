@@ -4,20 +4,24 @@ The orchestrator and the timers act on it and keep no state of their own: an ite
 that answers it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
-from sqlalchemy import JSON, BigInteger, Column, MetaData, Select, String, Table, select, tuple_
+from pydantic import JsonValue
+from sqlalchemy import JSON, BigInteger, Column, MetaData, Select, String, Table, select
 
+from release_management.domain.agenda import AgendaItem, DueCommand, OutstandingOrder
 from release_management.domain.approval import (
     ApprovalCompleted,
     ApprovalDenied,
     ApprovalEvent,
     ApprovalExpired,
+    ApprovalGranted,
     ApprovalRequested,
     ApprovalRuleChanged,
     ApprovalVoided,
+    ExpireApproval,
 )
 from release_management.domain.deployment import commands
 from release_management.domain.deployment.events import (
@@ -49,7 +53,7 @@ from release_management.domain.deployment.events import (
 from release_management.domain.orders import Order
 from release_management.domain.place import PlaceOffered, PlaceUnlocked, PlaceUnqueued
 from release_management.domain.record import Event, timestamp
-from release_management.domain.words import Fact
+from release_management.domain.words import Command
 from release_management.projections.projection import Key, Projection, Rows, named
 
 AGENDA = Table(
@@ -62,27 +66,19 @@ AGENDA = Table(
 )
 """`item` says what it is, such as `order/forward/3`; `position` is that of the record that put it there."""
 REPORT_GRACE = timedelta(seconds=10)
-ENDS = (
-    DeploymentSucceeded,
-    DeploymentRolledBack,
-    DeploymentRollbackFailed,
-    DeploymentHalted,
-    DeploymentRejected,
-    DeploymentExpired,
-    DeploymentCancelled,
-    DeploymentSuperseded,
-)
-_OF_WHOLE = ("proceed", "expire", "lapse")
-"""What a deployment has as a whole: any of its facts may answer it."""
-_Cleared = (DeploymentAborting, *ENDS, ApprovalCompleted, ApprovalDenied, ApprovalExpired, ApprovalVoided)
-_OF_STEP: Mapping[type[Fact], tuple[str, ...]] = {
-    DeploymentStepStarted: ("order", "deadline", "retry"),
-    DeploymentStepSucceeded: ("order", "deadline"),
-    DeploymentStepFailed: ("order", "deadline"),
-    DeploymentStepErrored: ("order", "deadline", "retry"),
-    DeploymentPaused: ("pause",),
-    DeploymentResumed: ("pause",),
-}
+Subject = str
+"""The stream that an item belongs to: `deployment:…` or `approval:…`."""
+ItemKey = tuple[Subject, str]
+"""Subject and item."""
+Items = dict[str, AgendaItem | None]
+"""By name, what is put on the agenda for one subject, and what is taken away (None)."""
+
+
+class Changes(NamedTuple):
+    """What an event changes: nothing is left of the subject `cleared`; then items are put, or taken away (None)."""
+
+    items: dict[ItemKey, AgendaItem | None]
+    cleared: Subject | None = None
 
 
 def all_items() -> Select[Any]:
@@ -90,113 +86,117 @@ def all_items() -> Select[Any]:
     return select(AGENDA.c.subject, AGENDA.c.item, AGENDA.c.todo).order_by(AGENDA.c.position, AGENDA.c.item)
 
 
-def items_of(subject: str) -> Select[Any]:
-    """The rows of one deployment or approval."""
-    return all_items().where(AGENDA.c.subject == subject)
-
-
-def these_items(wanted: Sequence[Key]) -> Select[Any]:
-    """The rows of these keys, as many as there are."""
-    return all_items().where(tuple_(AGENDA.c.subject, AGENDA.c.item).in_(list(wanted)))
-
-
-def clears(event: Event) -> bool:
-    """Whether nothing that was to be done for the event's subject is to be done any more."""
-    return isinstance(event.fact, _Cleared)
+def changes(event: Event) -> Changes:
+    """What an event changes; nothing where it does not concern the agenda."""
+    fact = event.fact
+    if isinstance(fact, PlaceUnlocked | PlaceUnqueued | PlaceOffered):
+        if fact.next is None:
+            return Changes({})
+        proceed = _command(event, commands.Proceed, {"deployment": fact.next})
+        return Changes({(f"deployment:{fact.next}", "proceed"): proceed})
+    items: Items | None = {}
+    if event.stream.startswith("approval:"):
+        items = _of_approval(event, fact)  # type: ignore[arg-type] # its streams hold its events only
+    elif event.stream.startswith("deployment:"):
+        items = _of_deployment(event, fact)  # type: ignore[arg-type] # its streams hold its events only
+    if items is None:
+        return Changes({}, event.stream)
+    return Changes({(event.stream, item): todo for item, todo in items.items()})
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
-    """The rows that an event touches, besides those that it clears."""
-    fact = event.fact
-    if event.stream.startswith("approval:"):
-        yield AGENDA, (event.stream, "expire")
-    elif event.stream.startswith("deployment:"):
-        for item in _OF_WHOLE:
-            yield AGENDA, (event.stream, item)
-        for kind in _OF_STEP.get(type(fact), ()):
-            yield AGENDA, (event.stream, _key(kind, fact))  # type: ignore[arg-type] # it is one of a step
-        if isinstance(fact, DeploymentFastForwarded):
-            for step in fact.skipped:
-                yield AGENDA, (event.stream, f"pause/forward/{step}")
-    if isinstance(fact, PlaceUnlocked | PlaceUnqueued | PlaceOffered) and fact.next is not None:
-        yield AGENDA, (f"deployment:{fact.next}", "proceed")
+    """The rows that an event touches, besides those of a subject that it clears."""
+    changed = changes(event)
+    if changed.cleared is not None:
+        yield AGENDA, (changed.cleared, "")  # what names no row is not folded
+    for key in changed.items:
+        yield AGENDA, key
 
 
 def fold(event: Event, rows: Rows) -> None:
     """Add what the event asks for, remove what it answers."""
-    fact = event.fact
-    if clears(event):
-        rows.clear(AGENDA, event.stream)
-        return
+    changed = changes(event)
+    if changed.cleared is not None:
+        rows.clear(AGENDA, changed.cleared)
+    for key, item in changed.items.items():
+        if item is None:
+            rows.delete(AGENDA, key)
+        else:
+            rows.put(AGENDA, key, todo=item.model_dump(mode="json"), position=event.position)
+
+
+def _of_approval(event: Event, fact: ApprovalEvent) -> Items | None:
+    """What it changes for an approval; None: nothing is to be done for it any more."""
     match fact:
         case ApprovalRequested() | ApprovalRuleChanged():
-            due = _command(event, "approval.expire", {"approval": fact.approval}, fact.expires_at)
-            _put(event, rows, "expire", due)
-        case PlaceUnlocked(next=str(waiting)) | PlaceUnqueued(next=str(waiting)) | PlaceOffered(next=waiting):
-            proceed = _command(event, commands.Proceed.NAME, {"deployment": waiting})
-            rows.put(AGENDA, (f"deployment:{waiting}", "proceed"), todo=proceed, position=event.position)
-        case _ if event.stream.startswith("deployment:"):
-            _fold_deployment(event, fact, rows)  # type: ignore[arg-type] # its streams hold its events only
-        case _:
-            pass
-
-
-def _fold_deployment(event: Event, fact: DeploymentEvent, rows: Rows) -> None:
-    id = event.stream.removeprefix("deployment:")
-    if isinstance(fact, ENDS):
-        return  # its rows are cleared
-    match fact:
-        case DeploymentStepStarted():
-            _drop(event, rows, _key("retry", fact))
-            _put(event, rows, _key("order", fact), _order(event, id, fact))
-            due = timestamp(datetime.fromisoformat(fact.deadline) + REPORT_GRACE)
-            expiry = _command(event, commands.ExpireStep.NAME, _attempt(id, fact), due)
-            _put(event, rows, _key("deadline", fact), expiry)
-        case DeploymentStepSucceeded() | DeploymentStepFailed():
-            _drop(event, rows, _key("order", fact), _key("deadline", fact))
-        case DeploymentStepErrored():
-            _drop(event, rows, _key("order", fact), _key("deadline", fact))
-            if fact.retry_at is not None:
-                retry = _command(event, commands.RetryStep.NAME, _attempt(id, fact), fact.retry_at)
-                _put(event, rows, _key("retry", fact), retry)
-        case DeploymentPaused(until=str(until)):
-            data = {"deployment": id, "leg": fact.leg, "step": fact.step}
-            _put(event, rows, _key("pause", fact), _command(event, commands.Resume.NAME, data, until))
-        case DeploymentPlanned(deadline=str(deadline)):
-            _put(event, rows, "lapse", _command(event, commands.Expire.NAME, {"deployment": id}, deadline))
-        case DeploymentQueued(deadline=deadline):
-            _drop(event, rows, "proceed")
-            _put(event, rows, "expire", _command(event, commands.Expire.NAME, {"deployment": id}, deadline))
-        case DeploymentPaused(deadline=str(deadline)):
-            _put(event, rows, "expire", _command(event, commands.Expire.NAME, {"deployment": id}, deadline))
-        case DeploymentResumed():
-            _drop(event, rows, _key("pause", fact), "expire")
-        case DeploymentFastForwarded(skipped=skipped):
-            _drop(event, rows, "expire", *(f"pause/forward/{step}" for step in skipped))
-        case DeploymentReplanned():
-            _drop(event, rows, "proceed")  # it waits as before
-        case DeploymentAborting():
-            pass  # its rows are cleared
-        case DeploymentApprovalAwaited():
-            # The approval has a deadline of its own; a plan that is not wanted yet keeps its own.
-            _drop(event, rows, "proceed", "expire")
-        case DeploymentRequested() | DeploymentStarted():
-            _drop(event, rows, "proceed", "expire", "lapse")
-        case DeploymentInsisted():
-            pass  # it waits as before
-        case DeploymentPlanned() | DeploymentPaused():
-            pass  # without a deadline nothing falls due
+            return {"expire": _command(event, ExpireApproval, {"approval": fact.approval}, fact.expires_at)}
+        case ApprovalGranted():
+            return {}  # it waits for more of them
+        case ApprovalCompleted() | ApprovalDenied() | ApprovalExpired() | ApprovalVoided():
+            return None
         case _:
             assert_never(fact)
 
 
-def _put(event: Event, rows: Rows, item: str, todo: dict[str, Any]) -> None:
-    rows.put(AGENDA, (event.stream, item), todo=todo, position=event.position)
-
-
-def _drop(event: Event, rows: Rows, *items: str) -> None:
-    for item in items:
-        rows.delete(AGENDA, (event.stream, item))
+def _of_deployment(event: Event, fact: DeploymentEvent) -> Items | None:
+    """What it changes for a deployment; None: nothing is to be done for it any more."""
+    id = event.stream.removeprefix("deployment:")
+    match fact:
+        case DeploymentPlanned(deadline=deadline):
+            if deadline is None:
+                return {}  # plans of version 1 wait without end
+            return {"lapse": _command(event, commands.Expire, {"deployment": id}, deadline)}
+        case DeploymentReplanned():
+            return {"proceed": None}  # it waits as before
+        case DeploymentInsisted():
+            return {}  # it waits as before
+        case DeploymentRequested() | DeploymentStarted():
+            return {"proceed": None, "expire": None, "lapse": None}
+        case DeploymentApprovalAwaited():
+            # The approval has a deadline of its own; a plan that is not wanted yet keeps its own.
+            return {"proceed": None, "expire": None}
+        case DeploymentQueued(deadline=deadline):
+            return {"proceed": None, "expire": _command(event, commands.Expire, {"deployment": id}, deadline)}
+        case DeploymentStepStarted():
+            due = timestamp(datetime.fromisoformat(fact.deadline) + REPORT_GRACE)
+            return {
+                _key("retry", fact): None,
+                _key("order", fact): OutstandingOrder(order=_order(event, id, fact), cause=event.envelope.id),
+                _key("deadline", fact): _command(event, commands.ExpireStep, _attempt(id, fact), due),
+            }
+        case DeploymentStepSucceeded() | DeploymentStepFailed():
+            return {_key("order", fact): None, _key("deadline", fact): None}
+        case DeploymentStepErrored(retry_at=retry_at):
+            answered: Items = {_key("order", fact): None, _key("deadline", fact): None}
+            if retry_at is None:
+                return answered
+            retry = _command(event, commands.RetryStep, _attempt(id, fact), retry_at)
+            return {**answered, _key("retry", fact): retry}
+        case DeploymentPaused(until=str(until)):
+            data: dict[str, JsonValue] = {"deployment": id, "leg": fact.leg, "step": fact.step}
+            return {_key("pause", fact): _command(event, commands.Resume, data, until)}
+        case DeploymentPaused(deadline=str(deadline)):
+            return {"expire": _command(event, commands.Expire, {"deployment": id}, deadline)}
+        case DeploymentPaused():
+            return {}  # without a deadline nothing falls due
+        case DeploymentResumed():
+            return {_key("pause", fact): None, "expire": None}
+        case DeploymentFastForwarded(skipped=skipped):
+            return {"expire": None, **{f"pause/forward/{step}": None for step in skipped}}
+        case (
+            DeploymentAborting()
+            | DeploymentSucceeded()
+            | DeploymentRolledBack()
+            | DeploymentRollbackFailed()
+            | DeploymentHalted()
+            | DeploymentRejected()
+            | DeploymentExpired()
+            | DeploymentCancelled()
+            | DeploymentSuperseded()
+        ):
+            return None
+        case _:
+            assert_never(fact)
 
 
 StepFact = (
@@ -213,25 +213,24 @@ def _key(kind: str, fact: StepFact) -> str:
     return f"{kind}/{fact.leg}/{fact.step}"
 
 
-def _attempt(id: str, fact: DeploymentStepStarted | DeploymentStepErrored) -> dict[str, Any]:
+def _attempt(id: str, fact: DeploymentStepStarted | DeploymentStepErrored) -> dict[str, JsonValue]:
     return {"deployment": id, "leg": fact.leg, "step": fact.step, "attempt": fact.attempt}
 
 
-def _command(event: Event, name: str, data: Mapping[str, Any], due: str = "") -> dict[str, Any]:
-    """A command that falls due (at once where `due` is empty), with the event that causes it."""
-    return {
-        "kind": "command",
-        "command": name,
-        "data": dict(data),
-        "due": due,
-        "cause": event.envelope.id,
-        "correlation": event.envelope.correlationid or event.envelope.commandid,
-    }
+def _command(event: Event, command: type[Command], data: dict[str, JsonValue], due: str | None = None) -> DueCommand:
+    envelope = event.envelope
+    return DueCommand(
+        command=command.NAME,
+        data=data,
+        due=due,
+        cause=envelope.id,
+        correlation=envelope.correlationid or envelope.commandid,
+    )
 
 
-def _order(event: Event, id: str, fact: DeploymentStepStarted) -> dict[str, Any]:
+def _order(event: Event, id: str, fact: DeploymentStepStarted) -> Order:
     """The order that the fact is; its position is the fence."""
-    order = Order(
+    return Order(
         deployment=id,
         leg=fact.leg,
         step=fact.step,
@@ -247,12 +246,11 @@ def _order(event: Event, id: str, fact: DeploymentStepStarted) -> dict[str, Any]
         variables=fact.variables,
         deadline=fact.deadline,
     )
-    return {"kind": "order", "order": order.model_dump(mode="json"), "due": "", "cause": event.envelope.id}
 
 
 PROJECTION = Projection(
     "agenda",
-    4,
+    5,
     (AGENDA,),
     named(DeploymentEvent, ApprovalEvent, PlaceUnlocked, PlaceUnqueued, PlaceOffered),
     keys,

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from release_management.adapters.stack.agenda import ProjectedAgenda
+from release_management.domain.agenda import AgendaItem
 from release_management.domain.orders import Order
 from release_management.services import orchestrator
 from release_management.services.bus import BusAwayError, BusError, BusFullError, GatewayFailed
-from release_management.services.orchestrator import FIRST_PAUSE_SECONDS, Orchestrator
+from release_management.services.orchestrator import Orchestrator
 from release_management.services.ports import Clock
+from release_management.services.timetable import FIRST_PAUSE_SECONDS
 from release_management.services.wishes import Outcome, Wish
 from tests.services.office import REGISTRY, Office
 
@@ -417,8 +419,11 @@ def test_who_is_cancelled_still_waits_for_what_reads_the_log(office: Office, dur
                 read()
             return 0
 
-        def items(self) -> list[tuple[str, dict[str, object]]]:
-            return []
+        def items(self) -> dict[tuple[str, str], AgendaItem]:
+            return {}
+
+        def changed(self) -> dict[tuple[str, str], AgendaItem | None]:
+            return {}
 
     def wait(after: int, timeout: float) -> bool:
         read()

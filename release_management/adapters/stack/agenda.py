@@ -1,42 +1,28 @@
 """The agenda as a projection of the road's own."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from release_management.adapters.read_model import Projector, ReadStore
+from release_management.domain.agenda import AgendaItem
 from release_management.domain.record import Recorded
 from release_management.domain.registry import Registry
-from release_management.domain.words import Value
 from release_management.projections import agenda
+from release_management.projections.agenda import Changes, ItemKey
 from release_management.projections.bookkeeping import set_aside
 from release_management.projections.queries import AnyQuery, Nothing, Query
 from release_management.services import measures
 from release_management.services.ports import EventLog
 
 SCHEMA = "relman_agenda"
-AT_ONCE = 500
-"""Rows that are asked for by their keys in one question."""
-
-
-class Subject(Value):
-    """Whose items."""
-
-    subject: str
-
-
-class Keys(Value):
-    """Which items."""
-
-    keys: tuple[tuple[str, str], ...]
-
-
 QUERIES: Mapping[str, AnyQuery] = {
     "agenda": Query("agenda", Nothing, (agenda.PROJECTION,), lambda asked: agenda.all_items()),
-    "items_of": Query("items_of", Subject, (agenda.PROJECTION,), lambda asked: agenda.items_of(asked.subject)),
-    "items": Query("items", Keys, (agenda.PROJECTION,), lambda asked: agenda.these_items(asked.keys)),
     "parked": Query("parked", Nothing, (), lambda asked: set_aside()),
 }
+_ITEM: TypeAdapter[AgendaItem] = TypeAdapter(AgendaItem)
 KEPT_EVERY = 5_000
 """Records that do not concern the agenda are passed over without a word to the database; this many at most."""
 
@@ -44,7 +30,7 @@ KEPT_EVERY = 5_000
 class ProjectedAgenda:
     """Folds the log into the agenda's rows, and keeps up with them. One thread at a time.
 
-    It reads all rows once; then only those that a record has touched, so that a report costs the same whatever is open.
+    It reads all rows once; then it changes what each record changes, so that a report costs the same whatever is open.
 
     `where` is a SQLite file, or the URL of a PostgreSQL database.
     """
@@ -55,7 +41,9 @@ class ProjectedAgenda:
         self._concerned = (agenda.PROJECTION.names or frozenset()) | registry.changed_names
         self._projector = Projector(log, registry, where, [agenda.PROJECTION], schema=SCHEMA)
         self._store = ReadStore(where, [agenda.PROJECTION], QUERIES, schema=SCHEMA)
-        self._items: dict[str, dict[str, dict[str, Any]]] = {}
+        self._items: dict[str, dict[str, AgendaItem]] = {}
+        self._changed: set[ItemKey] = set()
+        self._parked: dict[str, int] = {}
         self._trouble: str | None = None
         self._seen = self._kept = -1
 
@@ -72,9 +60,14 @@ class ProjectedAgenda:
                 self._seen = end
         return self._seen
 
-    def items(self) -> list[tuple[str, dict[str, Any]]]:
-        """Every item with the subject that it belongs to, as of the last `catch_up`."""
-        return [(subject, item) for subject, items in self._items.items() for item in items.values()]
+    def items(self) -> dict[ItemKey, AgendaItem]:
+        """Every item, as of the last `catch_up`."""
+        return {(subject, name): item for subject, items in self._items.items() for name, item in items.items()}
+
+    def changed(self) -> dict[ItemKey, AgendaItem | None]:
+        """The items that came or changed since this was asked last, and those that went (None)."""
+        keys, self._changed = self._changed, set()
+        return {(subject, name): self._items.get(subject, {}).get(name) for subject, name in keys}
 
     @property
     def trouble(self) -> str | None:
@@ -94,35 +87,47 @@ class ProjectedAgenda:
         self._projector.catch_up()
         position = self._store.position()
         parked = self._store.ask("parked")
-        if records is None or parked or self._trouble:
-            self._items = {}
-            self._take(self._store.ask("agenda"))
+        still = {row["stream"]: row["position"] for row in parked}
+        if records is None or self._parked.keys() - still.keys():
+            self._read_all()
         else:
-            self._refresh(records)
+            self._take_in(records, still)
             position = end
         measures.PROJECTION_PARKED.labels(agenda.PROJECTION.name).set(sum(row["events"] for row in parked))
+        self._parked = still
         self._trouble = _said(parked) if parked else None
         self._seen = self._kept = position
 
-    def _refresh(self, records: Sequence[Recorded]) -> None:
-        """Read again what these records have touched."""
-        touched: dict[tuple[str, str], None] = {}
-        for recorded in records:
-            for event in self._registry.read(recorded, self._log.content):
-                touched.update((key, None) for _, key in agenda.keys(event))
-                if agenda.clears(event):
-                    self._items.pop(event.stream, None)
-                    self._take(self._store.ask("items_of", {"subject": event.stream}))
-        for subject, item in touched:
-            self._items.get(subject, {}).pop(item, None)
-        keys = list(touched)
-        for start in range(0, len(keys), AT_ONCE):
-            self._take(self._store.ask("items", {"keys": keys[start : start + AT_ONCE]}))
-        self._items = {subject: items for subject, items in self._items.items() if items}
+    def _read_all(self) -> None:
+        self._changed |= self.items().keys()
+        self._items = {}
+        for row in self._store.ask("agenda"):
+            self._items.setdefault(row["subject"], {})[row["item"]] = _ITEM.validate_python(row["todo"], strict=False)
+        self._changed |= self.items().keys()
 
-    def _take(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        for row in rows:
-            self._items.setdefault(row["subject"], {})[row["item"]] = row["todo"]
+    def _take_in(self, records: Sequence[Recorded], still: Mapping[str, int]) -> None:
+        """Change what these records change, as the projection does in its rows.
+
+        `still` are the streams that are set aside, and the position from which on nothing of each is taken in.
+        """
+        for recorded in records:
+            if recorded.position >= still.get(recorded.stream, recorded.position + 1):
+                continue
+            for event in self._registry.read(recorded, self._log.content):
+                self._apply(agenda.changes(event))
+
+    def _apply(self, changes: Changes) -> None:
+        if changes.cleared is not None:
+            gone = self._items.pop(changes.cleared, {})
+            self._changed |= {(changes.cleared, name) for name in gone}
+        for (subject, name), item in changes.items.items():
+            if item is not None:
+                self._items.setdefault(subject, {})[name] = item
+            elif (items := self._items.get(subject)) is None or items.pop(name, None) is None:
+                continue
+            elif not items:
+                del self._items[subject]
+            self._changed.add((subject, name))
 
 
 def _said(parked: list[dict[str, Any]]) -> str:

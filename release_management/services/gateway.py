@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import structlog
@@ -43,6 +43,9 @@ from release_management.services.wishes import Outcome, Wish
 
 BATCH_COMMANDS = 256
 BATCH_BYTES = 256 * 1024
+BATCH_SECONDS = 0.03
+"""After so long, and `BATCH_LEAST` commands, a batch is stored: what comes meanwhile waits for two batches at most."""
+BATCH_LEAST = 16
 WAITING = 4_096
 READING = 2
 """Threads for those who ask for outcomes and contents."""
@@ -62,11 +65,11 @@ class Gateway:
     Those of one client, or of one role, are decided in the order in which they came; clients and roles take turns, and
     those that yield (queued commands) let all others go ahead, as `TicketQueue` says.
 
-    A batch is what waits when the one before is stored: at most 256 commands or 256 kB of records. A command with
-    larger records goes alone. Who comes alone waits for nobody; where several were answered together, the next batch
-    gives them at most `COMPANY_SECONDS` to come again. With a `lease`, nothing is stored once another gateway has taken
-    it: `deposed` is set then, and every wish ends in `DeposedError`, for the other one to be asked. `close` decides
-    what was asked before it and then stops.
+    A batch is what waits when the one before is stored: at most 256 commands, 256 kB of records, or what can be decided
+    in 30 ms. A command with larger records goes alone. Who comes alone waits for nobody; where several were answered
+    together, the next batch gives them at most `COMPANY_SECONDS` to come again. With a `lease`, nothing is stored once
+    another gateway has taken it: `deposed` is set then, and every wish ends in `DeposedError`, for the other one to be
+    asked. `close` decides what was asked before it and then stops.
     """
 
     def __init__(
@@ -247,7 +250,7 @@ class Gateway:
         return batch
 
     def _settle(self, batch: list[Ticket]) -> None:
-        """Answer every wish of a batch, whatever happens; those that yield, and found no room, wait again."""
+        """Answer every wish of a batch, whatever happens; those that found no room in it wait again."""
         self._answer_each(batch)
         _measure([ticket for ticket in batch if ticket.done()])
 
@@ -255,8 +258,8 @@ class Gateway:
         left = batch
         while left:
             try:
-                losers, unreached = self._decide_and_append(left)
-                left = losers + self._queue.put_back(unreached)
+                left, unreached = self._decide_and_append(left)
+                self._queue.put_back(unreached)
             except DeposedError:
                 self.deposed.set()
                 log.warning("another gateway is active now; this one stores nothing more", wishes=len(left))
@@ -305,9 +308,14 @@ class Gateway:
             raise DeposedError(DEPOSED)
         ground = Ground(self._states.load, self._states.first_position)
         decided: list[tuple[Ticket, Decided]] = []
+        unkept: list[tuple[Ticket, Unkept]] = []
         left: list[Ticket] = []
         size = 0
+        began = time.monotonic()
         for index, ticket in enumerate(batch):
+            if index >= BATCH_LEAST and time.monotonic() - began > BATCH_SECONDS:
+                left = batch[index:]
+                break
             decision = self._decide(ticket, ground)
             if decision is None:
                 continue
@@ -315,7 +323,7 @@ class Gateway:
                 if any(_key(ticket.wish) == _key(each.wish) for each, _ in decided):
                     left = batch[index:]  # the log will know what became of the first one
                     break
-                self._answer_unkept(ticket, decision)
+                unkept.append((ticket, decision))
                 continue
             if decided and size + decision.size > BATCH_BYTES:
                 left = batch[index:]
@@ -323,6 +331,7 @@ class Gateway:
             size += decision.size
             ground.carry(decision.states)
             decided.append((ticket, decision))
+        self._answer_unkept(unkept)
         if not decided:
             self._states.remember(ground.carried)  # it was read, and nothing came of it
             return [], left
@@ -370,30 +379,34 @@ class Gateway:
         except Exception as error:
             log.exception("a wish could not be decided", command=wish.command, id=wish.id)
             answer = _failed(error)
-        before = self._decided_before(wish)
+        (before,) = self._decided_before([wish])
         if before is None:
             self._put_off(ticket, answer)
         else:
             ticket.settle(before)
         return None
 
-    def _answer_unkept(self, ticket: Ticket, refusal: Unkept) -> None:
-        """Answer a refusal that is not to be stored, and count it; a repetition has its first outcome."""
-        wish = ticket.wish
-        before = self._decided_before(wish)
-        if before is None:
+    def _answer_unkept(self, refusals: Sequence[tuple[Ticket, Unkept]]) -> None:
+        """Answer refusals that are not to be stored, and count them; a repetition has its first outcome."""
+        before = self._decided_before([ticket.wish for ticket, _ in refusals])
+        for (ticket, refusal), outcome in zip(refusals, before, strict=True):
+            if outcome is not None:
+                ticket.settle(outcome)
+                continue
             measures.REFUSALS_UNKEPT.inc()
-            unkept = self._refusals.count(wish.sender)
+            sender = ticket.wish.sender
+            unkept = self._refusals.count(sender)
             if time.monotonic() >= self._tells_again:
                 self._tells_again = time.monotonic() + TELL_SECONDS
-                log.warning("too many are refused; some are only counted", sender=wish.sender, unkept=unkept)
-            before = self._answers.first(refusal.said, 0, 0)
-        ticket.settle(before)
+                log.warning("too many are refused; some are only counted", sender=sender, unkept=unkept)
+            ticket.settle(self._answers.first(refusal.said, 0, 0))
 
-    def _decided_before(self, wish: Wish) -> Outcome | None:
-        """The first outcome of a wish that is stored already."""
-        key = _key(wish)
-        stored = self._log.outcomes([key]).get(key)
+    def _decided_before(self, wishes: Sequence[Wish]) -> list[Outcome | None]:
+        """The first outcome of each, where it is stored already."""
+        found = self._log.outcomes([_key(wish) for wish in wishes]) if wishes else {}
+        return [self._outcome_before(wish, found.get(_key(wish))) for wish in wishes]
+
+    def _outcome_before(self, wish: Wish, stored: StoredOutcome | None) -> Outcome | None:
         if stored is None:
             return None
         if stored.fingerprint != self._decider.fingerprint(wish):

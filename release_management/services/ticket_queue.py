@@ -21,7 +21,7 @@ class TicketQueue:
     in the order of arrival; the rows take turns, so that nobody waits behind another's flood.
 
     While others come, a batch has at most `SHARE` of those that yield, so that the next one waits for few of them; but
-    so many it always has, however many others there are. Any thread may append and take.
+    so many it always has, behind the first of each row, however many others there are. Any thread may append and take.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -57,14 +57,19 @@ class TicketQueue:
         with self._lock:
             share = SHARE if self._others or self.others_come else most
             yielding = min(share, len(self._yielding))
+            rows = len(self._rows)
             batch = [self._next() for _ in range(min(most - yielding, self._others))]
-            return batch + [self._yielding.popleft() for _ in range(yielding)]
+            return batch[:rows] + [self._yielding.popleft() for _ in range(yielding)] + batch[rows:]
 
-    def put_back(self, tickets: Sequence[Ticket]) -> list[Ticket]:
-        """Let those that yield wait again, before all others that do; the rest is returned."""
+    def put_back(self, tickets: Sequence[Ticket]) -> None:
+        """Let tickets of a batch that was not decided wait again, each before all that wait in its row."""
         with self._lock:
-            self._yielding.extendleft(reversed([ticket for ticket in tickets if ticket.yields]))
-        return [ticket for ticket in tickets if not ticket.yields]
+            for ticket in reversed(tickets):
+                if ticket.yields:
+                    self._yielding.appendleft(ticket)
+                else:
+                    self._rows.setdefault(_row_of(ticket.wish.sender), deque()).appendleft(ticket)
+                    self._others += 1
 
     def _next(self) -> Ticket:
         """The one whose turn it is; its row is the last one then."""

@@ -101,7 +101,8 @@ def test_what_rests_on_a_repetition_in_its_batch_is_decided_again_without_it(off
     assert (unblock.result(PATIENCE).status, unblock.result(PATIENCE).first) == ("accepted", 0), "it is not blocked"
 
 
-def test_a_batch_has_at_most_so_many_commands(office: Office) -> None:
+def test_a_batch_has_at_most_so_many_commands(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "BATCH_SECONDS", PATIENCE)
     log = watched(office)
     go_on = occupied(office)
     tickets = [configure(office, number) for number in range(BATCH_COMMANDS + 10)]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from release_management.services.gateway import BATCH_COMMANDS
+from release_management.services import gateway
+from release_management.services.gateway import BATCH_COMMANDS, BATCH_LEAST
 from release_management.services.ticket_queue import RECENT_SECONDS, SHARE, TicketQueue
 from release_management.services.tickets import Ticket
 from tests.services.office import PATIENCE, Office, occupied, on_both_stores
@@ -137,12 +138,45 @@ def test_a_queue_with_nothing_beside_it_fills_its_batches(office: Office, time: 
     assert (waiting.others_come, waiting.next_batch(100)) == (False, queued[2 * SHARE : 2 * SHARE + 100])
 
 
-def test_those_that_found_no_room_are_the_first_of_their_kind_again(office: Office, time: Time) -> None:
+def test_those_that_found_no_room_are_the_first_of_their_row_again(office: Office, time: Time) -> None:
     waiting = TicketQueue(time)
     queued = tickets(office, yields=True, count=6)
-    for ticket in queued:
+    others = tickets(office, yields=False, count=4)
+    for ticket in [*others[:3], *queued]:
         waiting.append(ticket)
-    batch = waiting.next_batch(4)
-    other = tickets(office, yields=False, count=1)
-    assert waiting.put_back([*other, *batch[1:]]) == other
-    assert waiting.next_batch(100) == queued[1:]
+    batch = waiting.next_batch(7)
+    assert batch == [others[0], *queued[:SHARE], *others[1:3]]
+    waiting.append(others[3])
+
+    waiting.put_back(batch[2:])
+
+    assert len(waiting) == 2 + 1 + len(queued) - 1
+    assert waiting.next_batch(100) == [others[1], *queued[1 : 1 + SHARE], *others[2:4]]
+
+
+@on_both_stores
+def test_a_batch_that_takes_long_is_stored_before_its_end_and_who_comes_meanwhile_is_in_the_next_one(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "BATCH_SECONDS", 0.0)
+    log = watched(office)
+    go_on = occupied(office)
+    flood = [configure(office, number) for number in range(10 * BATCH_LEAST)]
+    later: list[Ticket] = []
+    store = log.append
+
+    def store_then_ask(*args: object) -> object:
+        if len(log.appended) == 1:
+            wish = office.wish("environment.configure", {"name": "honest"}, sender="client:honest:cli")
+            later.append(office.gateway.ask(wish))
+        return store(*args)  # type: ignore[arg-type]
+
+    vars(log)["append"] = store_then_ask
+    go_on.set()
+    assert {ticket.result(PATIENCE).status for ticket in flood} == {"accepted"}
+    positions = [ticket.result().first for ticket in flood]
+    assert positions == sorted(positions)
+    assert later[0].result(PATIENCE).status == "accepted"
+    batches = [[one.id for one in batch] for batch in log.appended]
+    assert {len(batch) for batch in batches[1:-1]} == {BATCH_LEAST}
+    assert [number for number, ids in enumerate(batches) if later[0].wish.id in ids] == [2], "in the next commit"

@@ -5,7 +5,8 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 
 import structlog
 from nats.aio.msg import Msg
@@ -13,7 +14,7 @@ from nats.aio.msg import Msg
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import AWAY, Connection, header
 from release_management.adapters.nats.lanes import Asker, Lane, Request
-from release_management.adapters.nats.senders import ASK, from_everybody, sent_by
+from release_management.adapters.nats.senders import ASK, as_sent_by, from_everybody, sent_by
 
 MAX_ASKING = 1024
 GRACE_SECONDS = 0.5
@@ -81,7 +82,9 @@ class Answering:
     """Answers requests on the given subjects. `ready` is set once the server has the subscriptions.
 
     Those that name the same `group` share the requests; without one, everybody gets all of them. `lanes` says for a
-    subject in which lane its requests wait; those of all other subjects share one of 1,024 slots.
+    subject in which lane its requests wait; those of all other subjects share one of 1,024 slots. `doors` has for each
+    client (`""`: all who have no name) the connection on which it is heard, so that none waits behind the bytes of
+    another; without doors all are heard on the one connection.
     """
 
     def __init__(
@@ -90,11 +93,13 @@ class Answering:
         answers: Mapping[str, Answer],
         group: str = "",
         lanes: Mapping[str, Lane] | None = None,
+        doors: Mapping[str, Connection] | None = None,
     ) -> None:
         self.ready = asyncio.Event()
         self._group = group
         self._connection = connection
         self._answers = answers
+        self._doors = doors
         self._refused = 0
         self._tells_again = 0.0
         common = Lane("other", MAX_ASKING)
@@ -110,20 +115,33 @@ class Answering:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 for subject, answer in self._answers.items():
-                    for each in from_everybody(subject) if subject.startswith(ASK) else (subject,):
-                        await self._serve(stack, each, answer, self._lanes[subject])
-                await self._connection.flush()
+                    for connection, heard in self._heard(subject):
+                        await self._serve(stack, connection, heard, answer, self._lanes[subject])
+                for connection in {self._connection, *(self._doors or {}).values()}:
+                    await connection.flush()
                 self.ready.set()
                 await asyncio.Event().wait()
         finally:
             await asyncio.gather(*(lane.close(GRACE_SECONDS) for lane in set(self._lanes.values())))
 
-    async def _serve(self, stack: contextlib.AsyncExitStack, subject: str, answer: Answer, lane: Lane) -> None:
+    def _heard(self, subject: str) -> Iterator[tuple[Connection, str]]:
+        """What is listened to for a subject, and where."""
+        if not subject.startswith(ASK):
+            yield self._connection, subject
+        elif self._doors is None:
+            yield from ((self._connection, each) for each in from_everybody(subject))
+        else:
+            yield from ((door, as_sent_by(client, subject)) for client, door in self._doors.items())
+
+    async def _serve(
+        self, stack: contextlib.AsyncExitStack, connection: Connection, subject: str, answer: Answer, lane: Lane
+    ) -> None:
         async def take(message: Msg) -> None:
             expires = time.monotonic() + patience(message)
-            lane.take(Request(asker(message), _size(message), expires, lambda: self._reply(message, answer)))
+            work = partial(self._reply, connection, message, answer)
+            lane.take(Request(asker(message), _size(message), expires, work))
 
-        subscription = await self._connection.subscribe(subject, self._group, cb=take)
+        subscription = await connection.subscribe(subject, self._group, cb=take)
 
         async def leave() -> None:
             with contextlib.suppress(*AWAY):
@@ -131,7 +149,7 @@ class Answering:
 
         stack.push_async_callback(leave)
 
-    async def _reply(self, message: Msg, answer: Answer) -> None:
+    async def _reply(self, connection: Connection, message: Msg, answer: Answer) -> None:
         try:
             reply = await answer(message)
             if reply is None or not message.reply:
@@ -139,15 +157,15 @@ class Answering:
             if is_refused_reply(message.reply):
                 self._refuse_reply(message)
                 return
-            if len(reply) > self._connection.max_payload:
-                reply = _too_big(len(reply), self._connection.max_payload)
+            if len(reply) > connection.max_payload:
+                reply = _too_big(len(reply), connection.max_payload)
             with contextlib.suppress(*AWAY):
-                await self._connection.publish(message.reply, reply)
+                await connection.publish(message.reply, reply)
         except Exception:
             _log.exception("answering failed", subject=message.subject)
             if message.reply and not is_refused_reply(message.reply):
                 with contextlib.suppress(*AWAY):
-                    await self._connection.publish(message.reply, FAILED)
+                    await connection.publish(message.reply, FAILED)
 
     def _refuse_reply(self, message: Msg) -> None:
         self._refused += 1

@@ -24,7 +24,7 @@ from release_management.adapters.nats.submitting import Submitter, busy, encode
 from release_management.domain.words import Value, explain
 from release_management.projections.paging import CursorError
 from release_management.services.bus import BusError, LineGateway, OlderThanSenderError
-from release_management.services.gateway import BATCH_COMMANDS
+from release_management.services.gateway import BATCH_COMMANDS, READING
 from release_management.services.ports import DeposedError, LogDamagedError, LogUnavailableError
 from release_management.services.wishes import (
     CLIENT,
@@ -37,9 +37,10 @@ from release_management.services.wishes import (
     sender_of,
 )
 
-COMMANDS_AT_ONCE = 3 * BATCH_COMMANDS
+COMMANDS_AT_ONCE = BATCH_COMMANDS
+COMMANDS_OF_CLIENT = BATCH_COMMANDS // 4
 READ_AT_ONCE = 16
-LETTERS_AT_ONCE = 4
+LETTERS_AT_ONCE = 2
 MAX_REPLAYED = 50
 
 _log = structlog.get_logger(__name__)
@@ -80,10 +81,11 @@ class CommandService:
         dead_letters: DeadLetters,
         clients: Collection[str] = (),
         *,
+        doors: Mapping[str, Connection] | None = None,
         attempts: int = 5,
         retry_seconds: float = 0.2,
     ) -> None:
-        """`clients` are the names of those that have queues of their own."""
+        """`clients` are the names of those that have queues of their own; `doors` are as in `Answering`."""
         self._connection = connection
         self._gateway = gateway
         self._dead_letters = dead_letters
@@ -101,10 +103,8 @@ class CommandService:
             )
             for stream in (streams.REPORTS, *streams.queues(clients))
         )
-        commands = Lane("commands", COMMANDS_AT_ONCE, of_client=2 * BATCH_COMMANDS, of_connection=BATCH_COMMANDS)
-        reading = Lane(
-            "reading", READ_AT_ONCE, of_client=READ_AT_ONCE // 2, of_connection=READ_AT_ONCE // 4, reads=True
-        )
+        commands = Lane("commands", COMMANDS_AT_ONCE, of_client=COMMANDS_OF_CLIENT)
+        reading = Lane("reading", READ_AT_ONCE, of_client=READING + 1, of_connection=READING, reads=True)
         letters = Lane("letters", LETTERS_AT_ONCE, of_client=LETTERS_AT_ONCE // 2, of_connection=1, reads=True)
         self._answering = Answering(
             connection,
@@ -124,6 +124,7 @@ class CommandService:
                 streams.ASK_DEAD_LETTERS: letters,
                 streams.REPLAY_DEAD_LETTERS: Lane("replays", 1),
             },
+            doors=doors,
         )
         self.ready = self._answering.ready
 

@@ -4,6 +4,7 @@ nats-py splits a line at every kind of white space; a server only at spaces. One
 drop the connection each time that the message came.
 """
 
+import asyncio
 import json
 from typing import Protocol
 
@@ -39,7 +40,11 @@ class Parser:
         """The subject, subscription and reply subject of the message that comes, and its headers' and its size."""
 
     async def parse(self, data: bytes = b"") -> None:
-        """Take in more bytes. Raises `ProtocolError` where they are none of a nats-server's."""
+        """Take in more bytes. Raises `ProtocolError` where they are none of a nats-server's.
+
+        Whatever else waits in the loop comes first: as long as bytes are there, nats-py reads on without a pause.
+        """
+        await asyncio.sleep(0)
         self._buffer.extend(data)
         while True:
             if self._message is not None:

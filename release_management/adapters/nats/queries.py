@@ -21,6 +21,9 @@ from release_management.services.pages import Page, sent
 
 GROUP = "projectors"
 AT_ONCE = 32
+OF_CLIENT = 6
+OF_CONNECTION = 4
+"""Few more of one client than are answered in parallel, so that another's question has few before it."""
 
 _log = structlog.get_logger(__name__)
 
@@ -42,11 +45,17 @@ class QueryService:
     text for the caller.
     """
 
-    def __init__(self, connection: Connection, answer: Callable[[str, dict[str, Any], int], Awaitable[Page]]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        answer: Callable[[str, dict[str, Any], int], Awaitable[Page]],
+        doors: Mapping[str, Connection] | None = None,
+    ) -> None:
+        """`doors` are as in `Answering`."""
         self._answer = answer
         subject = f"{streams.ASK_QUERY}.>"
-        queries = Lane("queries", AT_ONCE, of_client=AT_ONCE // 2, of_connection=AT_ONCE // 8, reads=True)
-        self._answering = Answering(connection, {subject: self._reply}, GROUP, {subject: queries})
+        queries = Lane("queries", AT_ONCE, of_client=OF_CLIENT, of_connection=OF_CONNECTION, reads=True)
+        self._answering = Answering(connection, {subject: self._reply}, GROUP, {subject: queries}, doors)
         self.ready: asyncio.Event = self._answering.ready
 
     @property

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 
 from release_management.adapters.home import Home
 from release_management.adapters.nats.client_queues import named_clients
 from release_management.adapters.nats.connection import AWAY, Connection, connect
+from release_management.adapters.nats.senders import ANYBODY
 from release_management.adapters.nats.streams import ensure_streams, missing, work
 from release_management.adapters.roles.beside import beside
 from release_management.adapters.roles.health import Health
@@ -16,16 +17,17 @@ from release_management.services.bus import BusAwayError, BusError
 LOOK_SECONDS = 0.5
 STREAMS_SECONDS = 5.0
 """After how long a stream that is gone is missed."""
-CLIENTS_SECONDS = 30.0
+CLIENTS_SECONDS = 5.0
 """After how long it is seen that the server has other clients."""
 _CONNECTIONS: set[Connection] = set()
 """All of this process: one that runs several roles has one for each."""
 
 
 @contextlib.asynccontextmanager
-async def on_bus(home: Home, user: str, health: Health) -> AsyncIterator[Connection]:
+async def on_bus(home: Home, user: str, health: Health, purpose: str = "") -> AsyncIterator[Connection]:
     """Connect as a user of the bus, and have the health say how the connection stands.
 
+    `purpose` tells it from others of the same user.
     Raises `BusAwayError`; the body is cancelled, and the error raised, where the bus closes the connection for good.
     """
     url = home.bus_url(user)
@@ -34,7 +36,7 @@ async def on_bus(home: Home, user: str, health: Health) -> AsyncIterator[Connect
     connection = await connect(url, f"relman {health.role}")
     _CONNECTIONS.add(connection)
     try:
-        async with beside(_watch(connection, user, health)):
+        async with beside(_watch(connection, f"bus {user}{purpose}", health)):
             yield connection
     finally:
         _CONNECTIONS.discard(connection)
@@ -52,6 +54,24 @@ async def with_queues(connection: Connection, replicas: int, health: Health) -> 
     clients = await named_clients(connection)
     async with with_streams(connection, replicas, work(clients), health), beside(_see_clients(connection, clients)):
         yield clients
+
+
+@contextlib.asynccontextmanager
+async def with_doors(
+    home: Home, user: str, clients: Collection[str], health: Health
+) -> AsyncIterator[Mapping[str, Connection]]:
+    """A connection for the requests of each client, and one (`""`) for those of all who have no name.
+
+    What one of them floods is read beside what the others ask. `ANYBODY` stands for all who have a name.
+    """
+    whose = {"": "clients without a name", ANYBODY: "clients with a name"}
+    async with contextlib.AsyncExitStack() as stack:
+        yield {
+            name: await stack.enter_async_context(
+                on_bus(home, user, health, f" for {whose.get(name, f'the client {name}')}")
+            )
+            for name in ("", *clients)
+        }
 
 
 @contextlib.asynccontextmanager
@@ -81,8 +101,7 @@ async def _see_clients(connection: Connection, clients: tuple[str, ...]) -> None
     raise BusAwayError("the nats-server has other clients now; serving begins again with their queues")
 
 
-async def _watch(connection: Connection, user: str, health: Health) -> None:
-    part = f"bus {user}"
+async def _watch(connection: Connection, part: str, health: Health) -> None:
     while not connection.is_closed:
         _measure()
         if not connection.is_connected:

@@ -11,7 +11,7 @@ from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.dead_letters import DeadLetters
 from release_management.adapters.roles.backlog import watch_queues
-from release_management.adapters.roles.bus import on_bus, with_queues
+from release_management.adapters.roles.bus import on_bus, with_doors, with_queues
 from release_management.adapters.roles.clocks import look_at_clock
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.lanes import look_at_lanes
@@ -64,9 +64,13 @@ class GatewayRole:
         keyring: Keyring,
     ) -> None:
         gateway = Gateway(log, registry, keyring, self._clock, new_id, EXECUTORS, lease)
-        commands = CommandService(connection, gateway, DeadLetters(connection, keyring), clients)
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with (
+                with_doors(self._home, "gateway", clients, self._health) as doors,
+                asyncio.TaskGroup() as tasks,
+            ):
+                letters = DeadLetters(connection, keyring)
+                commands = CommandService(connection, gateway, letters, clients, doors=doors)
                 serving = [
                     tasks.create_task(commands.run()),
                     tasks.create_task(watch_queues(connection, clients, self._health)),

@@ -51,6 +51,8 @@ FINALLY = (BusUnfitError, EventStoreError, FolderOpenError)
 """Where a new start does not help."""
 PROJECTOR_NICE = 5
 """On one machine a projector with much to do gives way to the road, which people and services wait for."""
+SWITCH_SECONDS = 0.0005
+"""After so long a busy thread lets another go on (Python's own: 5 ms, at each call of the store beside a busy loop)."""
 LEAVE_SECONDS = 1.0
 """How long a role that has ended waits for its helper threads."""
 
@@ -135,6 +137,7 @@ def run(
     that the parent holds open, and this process dies, as suddenly, when the parent does.
     """
     health = Health(role)
+    sys.setswitchinterval(SWITCH_SECONDS)
     log_everything(role=role, instance=health.instance)
     if with_parent:
         if role == "projector":

@@ -7,8 +7,9 @@ from typing import Any
 from release_management.adapters.home import Home
 from release_management.adapters.nats.looks import LookService
 from release_management.adapters.nats.queries import QueryService
+from release_management.adapters.nats.senders import ANYBODY
 from release_management.adapters.read_model import TROUBLE, ReadModelError
-from release_management.adapters.roles.bus import on_bus
+from release_management.adapters.roles.bus import on_bus, with_doors
 from release_management.adapters.roles.health import Health
 from release_management.adapters.roles.lanes import look_at_lanes
 from release_management.adapters.roles.passing import line
@@ -62,8 +63,11 @@ class Answering:
     async def serve(self) -> None:
         """Answer until cancelled. Raises what has ended the folding: who stands still must not go on answering."""
         reading = self._reading
-        async with on_bus(self._home, "projector", self._health) as connection:
-            service = QueryService(connection, self._answer)
+        async with (
+            on_bus(self._home, "projector", self._health) as connection,
+            with_doors(self._home, "projector", (ANYBODY,), self._health) as doors,
+        ):
+            service = QueryService(connection, self._answer, doors)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(service.run())
                 looks = LookService(connection, reading.looks)

@@ -17,7 +17,7 @@ from release_management.adapters.nats.orders import ExecutorService, NatsOrderCh
 from release_management.adapters.nats.watching import Watcher
 from release_management.adapters.roles.agenda import look_after
 from release_management.adapters.roles.backlog import watch_backlog, watch_queues
-from release_management.adapters.roles.bus import on_bus, with_queues, with_streams
+from release_management.adapters.roles.bus import on_bus, with_doors, with_queues, with_streams
 from release_management.adapters.roles.clocks import look_at_clock
 from release_management.adapters.roles.conditions import show_components
 from release_management.adapters.roles.executor import look_at_deployed, look_at_orders
@@ -86,7 +86,9 @@ class Road:
             publishing = await bus("relay")
             await stack.enter_async_context(with_streams(publishing, core.home.replicas, (streams.EVENTS,), health))
             self._streams.set()
-            commands = CommandService(deciding, gateway, DeadLetters(deciding, core.keyring), clients)
+            doors = await stack.enter_async_context(with_doors(core.home, "gateway", clients, health))
+            letters = DeadLetters(deciding, core.keyring)
+            commands = CommandService(deciding, gateway, letters, clients, doors=doors)
             orchestrator = Orchestrator(
                 agenda,
                 gateway,

@@ -18,7 +18,7 @@ from release_management.services.about import about
 from release_management.services.bus import OlderThanSenderError
 from release_management.services.decisions import COMMANDS
 from release_management.services.desk import Desk, SettingsCheck
-from release_management.services.names import Names
+from release_management.services.newcomers import Names, Newcomers
 from release_management.services.outcomes import Answers
 from release_management.services.ports import Append, Clock, Expectation, Keyring
 from release_management.services.recording import LONGEST_REASON, Scribe
@@ -33,10 +33,11 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 class Decided:
     """A decision, with the states that follow from it and the size of its records in bytes.
 
-    A refusal says how many before it only are counted, `unkept`.
+    A refusal says how many before it only are counted, `unkept`. `names` has the ids and keys that it needs.
     """
 
     append: Append
+    names: Names
     said: dict[str, Any]
     states: dict[str, Folded]
     size: int
@@ -57,10 +58,12 @@ class Ground:
     `base` has the stored version of every stream that was read, `carried` its state after the batch's decisions so far.
     `first_position` is that of a stored stream's first record; `written` are the batch's streams in their order.
     `moment` is the time of all that the batch records: when it was begun, which is after all of it had come.
+    `newcomers` are those whom the batch names first.
     """
 
     load: Callable[[str], Folded]
     first_position: Callable[[str], int | None]
+    newcomers: Newcomers
     base: dict[str, int] = field(default_factory=dict)
     carried: dict[str, Folded] = field(default_factory=dict)
     moment: str = ""
@@ -104,7 +107,7 @@ class Decider:
         self._clock = clock
         self._new_id = new_id
         self._executors = executors
-        self._scribe = Scribe(store_id, keyring, new_id)
+        self._scribe = Scribe(store_id, new_id)
         self._answers = Answers(keyring)
 
     def fingerprint(self, wish: Wish) -> bytes:
@@ -116,13 +119,7 @@ class Decider:
 
         Raises `NotYet`, `OlderThanSenderError`, and faults of ours, the log's and the clock's.
         """
-        while True:
-            decided = self._decide_with(Names(self._keyring), wish, ground)
-            if decided is not None:
-                return decided
-
-    def _decide_with(self, names: Names, wish: Wish, ground: Ground) -> Decided | Unkept | None:
-        """Decide; None where another process has given somebody another id meanwhile."""
+        names = Names(ground.newcomers)
         actor = names.identify(wish.actor, wish.actorkind)
         moment = ground.moment = ground.moment or timestamp(self._clock.now())
         desk = Desk(
@@ -140,9 +137,7 @@ class Decider:
         try:
             command, handler = _understand(wish)
             handler(command, desk)
-            if not names.keep():
-                return None
-            records, states = self._scribe.records(wish, actor, moment, desk, ground.carried)
+            records, states = self._scribe.records(wish, names, moment, desk, ground.carried)
             said["result"] = {key: value for key, value in desk.result.items() if value is not None}
         except Refused as refused:
             reason = names.in_words(_short(refused.reason))
@@ -152,9 +147,9 @@ class Decider:
             if before is None:
                 return Unkept(said)
             unkept = before
-            actor = self._keyring.actor_id(wish.actor, wish.actorkind)
+            names = Names(ground.newcomers)  # the refused decision's own names are not needed
             known = about(wish.command, wish.data, ground.state)
-            records, states = (self._scribe.refusal(wish, actor, moment, reason, known, unkept),), {}
+            records, states = (self._scribe.refusal(wish, names, moment, reason, known, unkept),), {}
         expects = {stream: Expectation(ground.base[stream], ground.carried[stream][0]) for stream in desk.reads}
         for record in records:
             if record.stream not in expects:
@@ -165,10 +160,10 @@ class Decider:
             fingerprint=self.fingerprint(wish),
             expects=expects,
             records=records,
-            outcome=self._answers.stored(said, actor),
+            outcome=self._answers.stored(said, actor, names),
         )
         size = sum(record.size for record in records)
-        return Decided(append, said, states, size, unkept)
+        return Decided(append, names, said, states, size, unkept)
 
     def _keyed_digest(self, value: object) -> str:
         return self._keyring.fingerprint(_canonical(value).encode()).hex()

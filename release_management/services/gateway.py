@@ -17,6 +17,7 @@ from release_management.services.bus import GatewayFailed, OlderThanSenderError
 from release_management.services.deciding import Decided, Decider, Ground, Unkept
 from release_management.services.decisions import COMMANDS
 from release_management.services.desk import SettingsCheck
+from release_management.services.newcomers import Newcomers
 from release_management.services.outcomes import Answers, busy, other_content
 from release_management.services.ports import (
     Appended,
@@ -95,6 +96,7 @@ class Gateway:
         self._refusals = refusals or Refusals()
         self._tells_again = 0.0
         self._decider = Decider(event_log.store_id, keyring, clock, new_id, executors, self._refusals)
+        self._keyring = keyring
         self._answers = Answers(keyring)
         self._queue = TicketQueue()
         self._closing = False
@@ -306,7 +308,7 @@ class Gateway:
         """One commit. Returns those still to be decided: who lost, and who found no room in it."""
         if self.deposed.is_set():
             raise DeposedError(DEPOSED)
-        ground = Ground(self._states.load, self._states.first_position)
+        ground = Ground(self._states.load, self._states.first_position, Newcomers(self._keyring))
         decided: list[tuple[Ticket, Decided]] = []
         unkept: list[tuple[Ticket, Unkept]] = []
         left: list[Ticket] = []
@@ -335,13 +337,9 @@ class Gateway:
         if not decided:
             self._states.remember(ground.carried)  # it was read, and nothing came of it
             return [], left
-        try:
-            with self.appends.timed():
-                statuses = self._log.append([decision.append for _, decision in decided], self._lease)
-        except BaseException:
-            for ticket, decision in decided:
-                self._refusals.count(ticket.wish.sender, decision.unkept)
-            raise
+        statuses = self._append(decided, ground)
+        if statuses is None:
+            return [ticket for ticket, _ in decided], left
         self._is_well()
         measures.BATCH_SIZE.observe(len(decided))
         stored = [isinstance(status, Appended) for status in statuses]
@@ -357,6 +355,22 @@ class Gateway:
         if all(stored):
             self._states.keep_snapshots(record for _, decision in decided for record in decision.append.records)
         return losers, left
+
+    def _append(self, decided: list[tuple[Ticket, Decided]], ground: Ground) -> list[Status] | None:
+        """Store the ids and keys that the batch has made, then its records; what became of each.
+
+        None where another process has given one of those ids or keys meanwhile: nothing is stored then.
+        """
+        statuses = None
+        try:
+            if ground.newcomers.keep(decision.names for _, decision in decided):
+                with self.appends.timed():
+                    statuses = self._log.append([decision.append for _, decision in decided], self._lease)
+        finally:
+            if statuses is None:
+                for ticket, decision in decided:
+                    self._refusals.count(ticket.wish.sender, decision.unkept)
+        return statuses
 
     def _decide(self, ticket: Ticket, ground: Ground) -> Decided | Unkept | None:
         """Decide a wish; None where it cannot be decided now, and is answered.

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from release_management.services.ports import Keyring, Repeated
-from release_management.services.sealing import ERASED, reveal
+from release_management.services.sealing import ERASED, Sealer, reveal
 from release_management.services.wishes import Outcome, Standing, Wish
 
 _FOR_PEOPLE = re.compile(rb'usr_|svc_|"sealed"')
@@ -46,15 +46,15 @@ class Answers:
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
 
-    def stored(self, said: Mapping[str, Any], actor: str) -> bytes:
-        """As the log keeps it, sealed where it may name a person.
+    def stored(self, said: Mapping[str, Any], actor: str, sealer: Sealer) -> bytes:
+        """As the log keeps it, sealed under the actor's key where it may name a person.
 
         What was refused is: the reason may repeat such a text. What was accepted is, unless its result is all `OPEN`.
         """
         refused = said["status"] == "refused"
         stored: dict[str, Any] = {"command": said["command"], "refused": refused}
         if refused or not said["result"].keys() <= OPEN:
-            stored |= {"subject": actor, "sealed": self._keyring.seal(actor, to_json(said).decode())}
+            stored |= {"subject": actor, "sealed": sealer.seal(actor, to_json(said).decode())}
         else:
             stored["said"] = said
         return to_json(stored)

@@ -235,11 +235,8 @@ class Executor(Protocol):
 class Keyring(Protocol):
     """Names and keys, kept outside the log so that they can be erased while the log stays whole."""
 
-    def actor_id(self, name: str, kind: str = "person", fresh: str | None = None) -> str:
-        """The opaque id of an actor (`usr_…`, or `svc_…` for kind "service"), made at first sight.
-
-        `fresh` becomes it where there is none.
-        """
+    def actor_id(self, name: str, kind: str = "person") -> str:
+        """The opaque id of an actor (`usr_…`, or `svc_…` for kind "service"), made and stored at first sight."""
         ...
 
     def find_actor(self, name: str, kind: str) -> str | None:
@@ -254,8 +251,15 @@ class Keyring(Protocol):
         """The name behind an id; None where it was erased or never known."""
         ...
 
-    def seal(self, subject: str, text: str) -> str:
-        """Encrypt under the subject's key, made at first use."""
+    def keep(self, actors: Mapping[tuple[str, str], str], keys: Mapping[str, bytes]) -> bool:
+        """Store the ids of actors (by name and kind) and the keys of subjects, in one commit.
+
+        False where one of them has another already: then nothing is stored.
+        """
+        ...
+
+    def seal(self, subject: str, text: str, fresh: dict[str, bytes] | None = None) -> str:
+        """Encrypt under the subject's key. One that has none gets it now: stored, or put into `fresh` for `keep`."""
         ...
 
     def open(self, subject: str, sealed: str) -> str | None:

@@ -7,7 +7,8 @@ from release_management.domain.registry import CommandRefused
 from release_management.domain.streams import fold
 from release_management.domain.words import Fact, Refused, Unsealed
 from release_management.services.desk import Desk
-from release_management.services.ports import Keyring, NewRecord
+from release_management.services.newcomers import Names
+from release_management.services.ports import NewRecord
 from release_management.services.sealing import seal
 from release_management.services.states import Folded
 from release_management.services.wishes import Wish
@@ -19,13 +20,12 @@ LONGEST_REASON = 4000
 class Scribe:
     """Writes the records of one store."""
 
-    def __init__(self, store_id: str, keyring: Keyring, new_id: Callable[[], str]) -> None:
+    def __init__(self, store_id: str, new_id: Callable[[], str]) -> None:
         self._source = f"urn:uuid:{store_id}"
-        self._keyring = keyring
         self._new_id = new_id
 
     def records(
-        self, wish: Wish, actor: str, moment: str, desk: Desk, carried: Mapping[str, Folded]
+        self, wish: Wish, names: Names, moment: str, desk: Desk, carried: Mapping[str, Folded]
     ) -> tuple[tuple[NewRecord, ...], dict[str, Folded]]:
         """The records' bytes, and the states that follow from what is recorded (with texts sealed)."""
         versions: dict[str, int] = {}
@@ -34,11 +34,11 @@ class Scribe:
         records = []
         for stream, fact in desk.writes:
             version = versions[stream] = versions.get(stream, carried[stream][0]) + 1
-            sealed = seal(fact, self._keyring)
+            sealed = seal(fact, names)
             if sealed is not fact:
                 opened.add(stream)
             written.setdefault(stream, []).append(sealed)
-            record, content = write(self._envelope(wish, actor, moment, stream, version, fact), sealed)
+            record, content = write(self._envelope(wish, names, moment, stream, version, fact), sealed)
             if content is not None and len(content) > MAX_CONTENT_BYTES:
                 raise Refused(
                     f"{fact.NAME} would need {len(content):,} bytes in the log and at most {MAX_CONTENT_BYTES:,} are "
@@ -52,7 +52,7 @@ class Scribe:
         return tuple(records), states
 
     def refusal(
-        self, wish: Wish, actor: str, moment: str, reason: str, about: Mapping[str, str], unkept: int
+        self, wish: Wish, names: Names, moment: str, reason: str, about: Mapping[str, str], unkept: int
     ) -> NewRecord:
         """A refusal is a fact too, on a stream of its own, so that the population of attempts is complete.
 
@@ -60,6 +60,7 @@ class Scribe:
         refusals before it only are counted.
         """
         stream = f"refusal:{self._new_id()}"
+        actor = names.identify(wish.actor, wish.actorkind)
         fact = CommandRefused(
             command=wish.command,
             sender=wish.sender,
@@ -71,10 +72,10 @@ class Scribe:
             deployment=about.get("deployment"),
             unkept=unkept or None,
         )
-        envelope = self._envelope(wish, actor, moment, stream, 1, fact)
-        return NewRecord(stream, 1, fact.NAME, encode(envelope, seal(fact, self._keyring)))
+        envelope = self._envelope(wish, names, moment, stream, 1, fact)
+        return NewRecord(stream, 1, fact.NAME, encode(envelope, seal(fact, names)))
 
-    def _envelope(self, wish: Wish, actor: str, moment: str, stream: str, version: int, fact: Fact) -> Envelope:
+    def _envelope(self, wish: Wish, names: Names, moment: str, stream: str, version: int, fact: Fact) -> Envelope:
         return Envelope(
             id=self._new_id(),
             source=self._source,
@@ -83,10 +84,10 @@ class Scribe:
             time=moment,
             streamversion=version,
             schemaversion=fact.VERSION,
-            actor=actor,
+            actor=names.identify(wish.actor, wish.actorkind),
             actorkind=wish.actorkind,
             actorauth=wish.actorauth,
-            onbehalfof=wish.onbehalfof and self._keyring.actor_id(wish.onbehalfof, "person"),
+            onbehalfof=wish.onbehalfof and names.identify(wish.onbehalfof),
             correlationid=wish.correlationid,
             causationid=wish.causationid,
             commandid=wish.id,

@@ -2,7 +2,7 @@
 
 import re
 from functools import cache
-from typing import Any, TypeVar, get_args
+from typing import Any, Protocol, TypeVar, get_args
 
 from pydantic import BaseModel
 
@@ -14,20 +14,28 @@ ERASED = "(erased)"
 _ACTOR = re.compile(r"\b(?:usr|svc)_[0-9a-z]{8,40}\b")
 
 
-def seal(value: T, keyring: Keyring) -> T:
+class Sealer(Protocol):
+    """Who has the keys."""
+
+    def seal(self, subject: str, text: str) -> str:
+        """Encrypt under the subject's key."""
+        ...
+
+
+def seal(value: T, sealer: Sealer) -> T:
     """The same value with every open personal text in it sealed under its subject's key; itself if there is none."""
     sealed: Any = value
     if isinstance(value, Unsealed):
-        sealed = Personal(subject=value.subject, sealed=keyring.seal(value.subject, value.text))
+        sealed = Personal(subject=value.subject, sealed=sealer.seal(value.subject, value.text))
     elif isinstance(value, BaseModel):
         parts = {name: getattr(value, name) for name in _personal_fields(type(value))}
-        changed = {name: new for name, part in parts.items() if (new := seal(part, keyring)) is not part}
+        changed = {name: new for name, part in parts.items() if (new := seal(part, sealer)) is not part}
         sealed = value.model_copy(update=changed) if changed else value
     elif isinstance(value, tuple | list):
-        items = type(value)(seal(item, keyring) for item in value)
+        items = type(value)(seal(item, sealer) for item in value)
         sealed = items if any(new is not old for new, old in zip(items, value, strict=True)) else value
     elif isinstance(value, dict):
-        entries = {key: seal(entry, keyring) for key, entry in value.items()}
+        entries = {key: seal(entry, sealer) for key, entry in value.items()}
         sealed = entries if any(entries[key] is not entry for key, entry in value.items()) else value
     return sealed  # type: ignore[no-any-return] # of the value's own type in every branch
 

@@ -147,6 +147,39 @@ def test_threads_that_see_an_actor_first_at_the_same_time_get_one_id(keyring: Ca
     assert len(set(ids)) == 1
 
 
+@pytest.mark.parametrize("what", ["an id", "a key"])
+def test_ids_and_keys_are_kept_together_or_not_at_all(kept: Kept, keyring: CachedKeyring, what: str) -> None:
+    other = kept.open()
+    fresh: dict[str, bytes] = {}
+    sealed = keyring.seal("usr_ada00000", "a secret", fresh)
+    ids = {("ada", "person"): keyring.new_actor("person"), ("ci", "service"): keyring.new_actor("service")}
+    there = {("ci", "service"): "svc_another0"} if what == "an id" else {}
+    assert other.keep(there, {"usr_ada00000": 32 * b"k"} if what == "a key" else {})
+
+    assert not keyring.keep(ids, fresh)
+
+    assert keyring.find_actor("ada", "person") is None
+    assert keyring.find_actor("ci", "service") == there.get(("ci", "service"))
+    assert keyring.open("usr_ada00000", sealed) is None
+    other.close()
+
+
+def test_what_was_kept_is_there_for_everybody(kept: Kept, keyring: CachedKeyring) -> None:
+    fresh: dict[str, bytes] = {}
+    id = keyring.new_actor("person")
+    sealed = [keyring.seal(id, text, fresh) for text in ("one", "two")]
+    assert len(fresh) == 1
+    assert keyring.open(id, sealed[0]) is None, "its key is nowhere yet"
+
+    assert keyring.keep({("ada", "person"): id}, fresh)
+
+    other = kept.open()
+    for each in (keyring, other):
+        assert each.find_actor("ada", "person") == each.actor_id("ada") == id
+        assert [each.open(id, text) for text in sealed] == ["one", "two"]
+    other.close()
+
+
 # Sealed texts
 
 

@@ -4,16 +4,18 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
+from unittest import mock
 
 import psycopg
 import pytest
 
 from release_management.adapters.clock import new_id
 from release_management.adapters.executors import EXECUTORS
+from release_management.services import gateway as gateways
 from release_management.services.gateway import Gateway
 from release_management.services.refusals import Rate, Refusals
 from release_management.services.wishes import Outcome
-from tests.services.office import PATIENCE, REGISTRY, Office, on_both_stores
+from tests.services.office import PATIENCE, REGISTRY, Office, occupied, on_both_stores
 
 NONSENSE = {"release": "shop@9.9.9", "environment": "nowhere"}
 
@@ -162,6 +164,32 @@ def test_somebody_whom_another_process_names_meanwhile_has_one_id(
 
     assert office.records()[0]["actor"] == office.records()[0]["data"]["author"] == elsewhere.actor_id("bob")
     elsewhere.close()
+
+
+@on_both_stores
+def test_all_whom_a_batch_names_first_are_stored_in_one_commit(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateways, "BATCH_SECONDS", PATIENCE)
+    go_on = occupied(office)
+    with mock.patch.object(office.keyring, "keep", wraps=office.keyring.keep) as keep:
+        tickets = [
+            office.gateway.ask(
+                office.wish(
+                    "release.create", {"version": f"{number}.0.0", "components": [{"name": "web"}]}, actor=f"p{number}"
+                )
+            )
+            for number in range(20)
+        ]
+        wrong = {"release": "shop@9.9.9", "reason": "x"}
+        refused = office.gateway.ask(office.wish("release.block", wrong, actor="eve"))
+        go_on.set()
+        assert {ticket.result(PATIENCE).status for ticket in tickets} == {"accepted"}
+        assert refused.result(PATIENCE).status == "refused"
+
+    (commit,) = [call.args for call in keep.call_args_list if ("p0", "person") in call.args[0]]
+    assert {name for name, _ in commit[0]} == {f"p{number}" for number in range(20)} | {"eve"}
+    authors = [record["actor"] for record in office.records("release.created")]
+    assert [office.keyring.actor_name(author) for author in authors] == [f"p{number}" for number in range(20)]
+    assert office.gateway.ask(refused.wish).result(PATIENCE).reason == refused.result(0).reason
 
 
 def test_what_our_own_roles_are_refused_is_always_kept(time: Time) -> None:

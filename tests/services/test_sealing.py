@@ -41,9 +41,11 @@ def test_a_stored_outcome_is_sealed_unless_all_that_it_says_names_nobody(office:
     actor = office.keyring.actor_id("alice")
     said = {"status": "accepted", "sender": "test", "id": "1", "command": "release.create"}
 
-    assert b"shop@1.0.0" in answers.stored({**said, "result": {"release": "shop@1.0.0"}}, actor)
-    assert b"Bob" not in answers.stored({**said, "result": {"release": "shop@1.0.0", "remark": "ask Bob"}}, actor)
-    assert b"Bob" not in answers.stored({**said, "status": "refused", "reason": "Bob said no"}, actor)
+    assert b"shop@1.0.0" in answers.stored({**said, "result": {"release": "shop@1.0.0"}}, actor, office.keyring)
+    assert b"Bob" not in answers.stored(
+        {**said, "result": {"release": "shop@1.0.0", "remark": "ask Bob"}}, actor, office.keyring
+    )
+    assert b"Bob" not in answers.stored({**said, "status": "refused", "reason": "Bob said no"}, actor, office.keyring)
 
 
 def test_a_personal_text_is_found_in_lists_and_by_name_too(office: Office) -> None:

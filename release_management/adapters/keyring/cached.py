@@ -5,6 +5,7 @@ import hmac
 import re
 import secrets
 import threading
+from collections.abc import Mapping
 from typing import Protocol
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -13,6 +14,10 @@ from release_management.adapters.keyring.sealing import seal, unpack, unseal
 
 _PREFIXES = {"person": "usr_", "service": "svc_"}
 _SYSTEM = re.compile(r"system:[a-z-]{1,40}")
+
+
+Actor = tuple[str, str]
+"""Name and kind."""
 
 
 class Vault(Protocol):
@@ -30,8 +35,8 @@ class Vault(Protocol):
         """
         ...
 
-    def actor(self, name: str, kind: str, fresh: str) -> str:
-        """The id of a name; `fresh` becomes it where there is none."""
+    def keep(self, actors: Mapping[Actor, str], keys: Mapping[str, bytes]) -> bool:
+        """Store ids by name and kind, and keys by subject, in one commit; False where one is there already."""
         ...
 
     def find(self, name: str, kind: str) -> str | None:
@@ -44,10 +49,6 @@ class Vault(Protocol):
 
     def key(self, subject: str) -> bytes | None:
         """A subject's key."""
-        ...
-
-    def make_key(self, subject: str, fresh: bytes) -> bytes:
-        """A subject's key; `fresh` becomes it where there is none."""
         ...
 
     def erase(self, subject: str) -> None:
@@ -66,10 +67,10 @@ LOOK_SECONDS = 0.5
 class CachedKeyring:
     """Keeps what it has seen in memory until the vault says that something may have been erased. For any thread.
 
-    Whatever a method returns rests on keys and names that are already durable. What another process erased is not read
-    any more as soon as the vault notices; for sealing and ids the vault is asked at most every `LOOK_SECONDS`, and a
-    text that was sealed with a destroyed key is as good as erased. Every method raises `KeyringUnavailableError` where
-    the vault cannot be used now.
+    Whatever a method returns rests on keys and names that are already durable, unless the caller is to `keep` them.
+    What another process erased is not read any more as soon as the vault notices; for sealing and ids it is asked
+    at most every `LOOK_SECONDS`, and a text that was sealed with a destroyed key is as good as erased. Every method
+    raises `KeyringUnavailableError` where the vault cannot be used now.
     """
 
     def __init__(self, vault: Vault) -> None:
@@ -77,21 +78,17 @@ class CachedKeyring:
         self._secret = vault.secret
         self._lock = threading.Lock()
         self._keys: dict[str, AESGCM] = {}
-        self._actors: dict[tuple[str, str], str] = {}
+        self._actors: dict[Actor, str] = {}
         self._names: dict[str, str] = {}
 
-    def actor_id(self, name: str, kind: str = "person", fresh: str | None = None) -> str:
+    def actor_id(self, name: str, kind: str = "person") -> str:
         """The opaque id of an actor (`usr_…`, or `svc_…` for kind "service"), made at first sight.
 
-        `fresh` becomes it where there is none. `system:…` names are their own ids. Raises ValueError for a kind or a
-        system name that there is not.
+        `system:…` names are their own ids. Raises ValueError for a kind or a system name that there is not.
         """
-        found = self.find_actor(name, kind)
-        if found is not None:
-            return found
-        with self._lock:
-            made = self._vault.actor(name, kind, fresh or self.new_actor(kind))
-            return self._actors.setdefault((name, kind), made)
+        while (found := self.find_actor(name, kind)) is None:
+            self.keep({(name, kind): self.new_actor(kind)}, {})
+        return found
 
     def find_actor(self, name: str, kind: str) -> str | None:
         """The id of an actor; None where he has none yet. Raises as `actor_id`."""
@@ -127,15 +124,28 @@ class CachedKeyring:
                 self._names[actor] = name
             return self._names[actor]
 
-    def seal(self, subject: str, text: str) -> str:
-        """Encrypt under the subject's key, made at first use: AES-256-GCM, bound to the subject."""
+    def keep(self, actors: Mapping[Actor, str], keys: Mapping[str, bytes]) -> bool:
+        """Store ids and keys in one commit; False where one of them has another already: then nothing is stored."""
         with self._lock:
-            self._notice_others(soon=True)
-            key = self._key(subject)
-            if key is None:
-                made = self._vault.make_key(subject, AESGCM.generate_key(256))
-                key = self._keys[subject] = AESGCM(made)
-        return seal(key, subject, text)
+            if not self._vault.keep(actors, keys):
+                return False
+            self._actors.update(actors)
+            self._keys.update({subject: AESGCM(key) for subject, key in keys.items()})
+            return True
+
+    def seal(self, subject: str, text: str, fresh: dict[str, bytes] | None = None) -> str:
+        """Encrypt under the subject's key: AES-256-GCM, bound to the subject.
+
+        One that has none gets it now. It is put into `fresh`, for `keep` to store before the text is; without `fresh`
+        it is stored at once.
+        """
+        while True:
+            mine: dict[str, bytes] = {} if fresh is None else fresh
+            with self._lock:
+                self._notice_others(soon=True)
+                key = self._key(subject) or AESGCM(mine.setdefault(subject, AESGCM.generate_key(256)))
+            if fresh is not None or not mine or self.keep({}, mine):
+                return seal(key, subject, text)
 
     def open(self, subject: str, sealed: str) -> str | None:
         """Decrypt; None where the key was destroyed, or is another than the text was sealed with.

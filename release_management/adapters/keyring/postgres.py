@@ -2,14 +2,14 @@
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import psycopg
 import structlog
 from psycopg import errors
 
-from release_management.adapters.keyring.cached import LOOK_SECONDS, CachedKeyring
+from release_management.adapters.keyring.cached import LOOK_SECONDS, Actor, CachedKeyring
 from release_management.adapters.keyring.errors import KeyringError, KeyringUnavailableError
 from release_management.adapters.postgres import Connection, Connections, place
 
@@ -75,14 +75,17 @@ class _Schema:
         before, self._erasures = self._erasures, erasures
         return bool(erasures != before)
 
-    def actor(self, name: str, kind: str, fresh: str) -> str:
-        with self._lend() as connection:
-            connection.execute(
-                "INSERT INTO relman_private.actors VALUES (%s, %s, %s) ON CONFLICT (name, kind) DO NOTHING",
-                (fresh, name, kind),
-            )
-        # Another may erase between the two.
-        return self.find(name, kind) or self.actor(name, kind, fresh)
+    def keep(self, actors: Mapping[Actor, str], keys: Mapping[str, bytes]) -> bool:
+        try:
+            with self._lend() as connection, connection.transaction(), connection.cursor() as cursor:
+                cursor.executemany(
+                    "INSERT INTO relman_private.actors VALUES (%s, %s, %s)",
+                    [(id, *actor) for actor, id in actors.items()],
+                )
+                cursor.executemany("INSERT INTO relman_private.keys VALUES (%s, %s)", list(keys.items()))
+        except errors.UniqueViolation:
+            return False
+        return True
 
     def find(self, name: str, kind: str) -> str | None:
         with self._lend() as connection:
@@ -100,13 +103,6 @@ class _Schema:
         with self._lend() as connection:
             row = connection.execute("SELECT key FROM relman_private.keys WHERE subject = %s", (subject,)).fetchone()
         return row[0] if row else None
-
-    def make_key(self, subject: str, fresh: bytes) -> bytes:
-        with self._lend() as connection:
-            connection.execute(
-                "INSERT INTO relman_private.keys VALUES (%s, %s) ON CONFLICT (subject) DO NOTHING", (subject, fresh)
-            )
-        return self.key(subject) or self.make_key(subject, fresh)
 
     def erase(self, subject: str) -> None:
         with self._lend() as connection, connection.transaction():

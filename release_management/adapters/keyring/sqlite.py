@@ -4,11 +4,11 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from release_management.adapters.keyring.cached import LOOK_SECONDS, CachedKeyring
+from release_management.adapters.keyring.cached import LOOK_SECONDS, Actor, CachedKeyring
 from release_management.adapters.keyring.errors import KeyringError, KeyringUnavailableError
 
 _APPLICATION_ID = 0x72656C70  # "relp"
@@ -58,16 +58,16 @@ class _File:
         before, self._data_version = self._data_version, data_version
         return bool(data_version != before)
 
-    def actor(self, name: str, kind: str, fresh: str) -> str:
-        with self._explained(), self._transaction():
-            self._connection.execute(
-                "INSERT INTO actors VALUES (?, ?, ?) ON CONFLICT (name, kind) DO NOTHING", (fresh, name, kind)
-            )
-            actor: str
-            (actor,) = self._connection.execute(
-                "SELECT id FROM actors WHERE name = ? AND kind = ?", (name, kind)
-            ).fetchone()
-        return actor
+    def keep(self, actors: Mapping[Actor, str], keys: Mapping[str, bytes]) -> bool:
+        try:
+            with self._explained(), self._transaction():
+                self._connection.executemany(
+                    "INSERT INTO actors VALUES (?, ?, ?)", [(id, *actor) for actor, id in actors.items()]
+                )
+                self._connection.executemany("INSERT INTO keys VALUES (?, ?)", list(keys.items()))
+        except sqlite3.IntegrityError:
+            return False
+        return True
 
     def find(self, name: str, kind: str) -> str | None:
         with self._explained():
@@ -83,15 +83,6 @@ class _File:
         with self._explained():
             row = self._connection.execute("SELECT key FROM keys WHERE subject = ?", (subject,)).fetchone()
         return row[0] if row else None
-
-    def make_key(self, subject: str, fresh: bytes) -> bytes:
-        with self._explained(), self._transaction():
-            self._connection.execute(
-                "INSERT INTO keys VALUES (?, ?) ON CONFLICT (subject) DO NOTHING", (subject, fresh)
-            )
-            key: bytes
-            (key,) = self._connection.execute("SELECT key FROM keys WHERE subject = ?", (subject,)).fetchone()
-        return key
 
     def erase(self, subject: str) -> None:
         with self._explained(), self._transaction():

@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import json
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,10 @@ class FakeKeyring:
     def __init__(self) -> None:
         self.erased: set[str] = set()
 
-    def actor_id(self, name: str, kind: str = "person", fresh: str | None = None) -> str:
+    def actor_id(self, name: str, kind: str = "person") -> str:
+        raise NotImplementedError
+
+    def keep(self, actors: Mapping[tuple[str, str], str], keys: Mapping[str, bytes]) -> bool:
         raise NotImplementedError
 
     def find_actor(self, name: str, kind: str) -> str | None:
@@ -133,7 +136,7 @@ class FakeKeyring:
     def actor_name(self, actor: str) -> str | None:
         raise NotImplementedError
 
-    def seal(self, subject: str, text: str) -> str:
+    def seal(self, subject: str, text: str, fresh: dict[str, bytes] | None = None) -> str:
         return f"{subject}|{base64.b64encode(text.encode()).decode()}"
 
     def open(self, subject: str, sealed: str) -> str | None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import structlog
 
-from bench import bus, commands, history, memory, reading, steps
+from bench import bus, commands, history, memory, reading, steps, waiting
 from bench.conditions import FULL, QUICK, Scale, Store, Stores, progress
 from bench.library import cores
 from bench.rows import Row, closing, missed, shown
@@ -30,6 +30,7 @@ MEASURES: Mapping[str, Measure] = {
     "bus": bus.measure,
     "memory": memory.measure,
     "steps": steps.measure,
+    "waiting": waiting.measure,
 }
 
 

@@ -25,6 +25,7 @@ class Scale:
     asked: int
     backlog: int
     components: int
+    waiting: int
 
 
 FULL = Scale(
@@ -37,6 +38,7 @@ FULL = Scale(
     asked=400,
     backlog=100_000,
     components=500,
+    waiting=10_000,
 )
 QUICK = Scale(
     rounds=1,
@@ -48,6 +50,7 @@ QUICK = Scale(
     asked=20,
     backlog=2_000,
     components=40,
+    waiting=300,
 )
 
 

@@ -138,6 +138,16 @@ def test_a_step_of_many_components_is_measured_against_one_of_few() -> None:
     assert all(row["ratio"]["value"] > 0 and row["at_most"] == 2.0 for row in rows)
 
 
+def test_deployments_beside_many_that_wait_are_measured_against_an_installation_in_which_nothing_waits() -> None:
+    rows = json.loads(bench("--only", "waiting", "--json"))
+
+    assert [(row["measure"], row["against"], row["at_most"]) for row in rows] == [
+        ("deployment, alone, beside many that wait", EMPTY, 1.2),
+        ("100 deployments at once, beside many that wait", EMPTY, 1.2),
+    ]
+    assert all(row["ratio"]["value"] > 0 for row in rows)
+
+
 @pytest.mark.parametrize(
     ("value", "bounds", "reached"),
     [

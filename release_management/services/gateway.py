@@ -44,7 +44,7 @@ from release_management.services.wishes import Outcome, Wish
 
 BATCH_COMMANDS = 256
 BATCH_BYTES = 256 * 1024
-BATCH_SECONDS = 0.03
+BATCH_SECONDS = 0.02
 """After so long, and `BATCH_LEAST` commands, a batch is stored: what comes meanwhile waits for two batches at most."""
 BATCH_LEAST = 16
 WAITING = 4_096
@@ -67,7 +67,7 @@ class Gateway:
     those that yield (queued commands) let all others go ahead, as `TicketQueue` says.
 
     A batch is what waits when the one before is stored: at most 256 commands, 256 kB of records, or what can be decided
-    in 30 ms. A command with larger records goes alone. Who comes alone waits for nobody; where several were answered
+    in 20 ms. A command with larger records goes alone. Who comes alone waits for nobody; where several were answered
     together, the next batch gives them at most `COMPANY_SECONDS` to come again. With a `lease`, nothing is stored once
     another gateway has taken it: `deposed` is set then, and every wish ends in `DeposedError`, for the other one to be
     asked. `close` decides what was asked before it and then stops.

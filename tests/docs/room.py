@@ -21,6 +21,8 @@ from tests.docs.markdown import ROOT, Block
 
 SECONDS = 60
 GRACE_SECONDS = 5
+ENVIRONMENT = dict(os.environ)
+"""As it was at first: pytest changes it in the tests' thread, while pages run in others."""
 _PORT = re.compile(r"\b18[0-9]{3}\b")
 _INTERPRETER = """
 import contextlib, io, json, sys, traceback
@@ -57,8 +59,8 @@ class Room:
         python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
         for shim in (relman, python):
             shim.chmod(0o755)
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("RELMAN", "PYTEST", "COV"))}
-        path = os.pathsep.join([str(shims), str(Path(sys.executable).parent), os.environ["PATH"]])
+        kept = {key: value for key, value in ENVIRONMENT.items() if not key.startswith(("RELMAN", "PYTEST", "COV"))}
+        path = os.pathsep.join([str(shims), str(Path(sys.executable).parent), ENVIRONMENT["PATH"]])
         mine = {"PATH": path, "PYTHONPATH": str(ROOT), "LOGNAME": "alice", "USER": "alice", "TERM": "dumb"}
         self._environment: Mapping[str, str] = kept | mine
 

@@ -6,7 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
 from release_management.adapters.stack.agenda import ProjectedAgenda
@@ -32,7 +32,8 @@ HOW: list[dict[str, Any]] = [
 ]
 PARTS = {"east": "web", "west": "api"}
 which = st.integers(0, 7)
-results = st.sampled_from(["succeeded"] * 5 + ["failed", "errored", "unwell"])
+results = st.sampled_from(["succeeded"] * 14 + ["failed", "errored", "unwell"])
+work = st.tuples(st.just("work"), which, results, st.integers(2, 9))
 moves = st.one_of(
     st.tuples(
         st.sampled_from(["deploy", "deploy", "plan"]),
@@ -40,13 +41,29 @@ moves = st.one_of(
         st.sampled_from([("web",), ("web", "api")]),
         st.booleans(),
     ),
-    st.tuples(st.just("work"), which, results, st.integers(1, 5)),
-    st.tuples(st.just("work"), which, results, st.integers(1, 5)),
+    work,
+    work,
+    work,
     st.tuples(st.just("give what is due"), st.sampled_from([0, 30, 90, 700, 100_000, 3_000_000])),
-    st.tuples(st.sampled_from(["promote", "promote", "resume", "abort", "rollback", "want", "ask approval"]), which),
+    st.tuples(st.sampled_from(["promote", "resume"]), which),
+    st.tuples(st.sampled_from(["promote", "resume", "abort", "rollback", "want", "ask approval"]), which),
     st.tuples(st.sampled_from(["grant", "refuse"]), which, st.sampled_from(["bob", "carol"])),
-    st.tuples(st.just("rule"), st.integers(0, 2)),
+    st.tuples(st.just("rule"), st.sampled_from([0, 0, 0, 1, 2])),
 )
+WEB, WALKS = ("web",), ("work", 0, "succeeded", 9)
+A_PERSON_PROMOTES = [("deploy", HOW[5], WEB, False), WALKS, ("resume", 0), WALKS]
+A_PAUSE_IS_SKIPPED = [("deploy", HOW[3], WEB, False), WALKS, ("promote", 0), WALKS]
+THE_RULE_CHANGES = [
+    ("rule", 1),
+    ("plan", HOW[0], WEB, False),
+    ("ask approval", 0),
+    ("grant", 0, "bob"),
+    ("rule", 2),
+    ("want", 0),
+    ("grant", 0, "carol"),
+    WALKS,
+]
+TRIED_AGAIN = [("deploy", HOW[0], WEB, False), ("work", 0, "errored", 1), ("give what is due", 90), WALKS]
 numbers, ports = count(1), count(10_000)
 
 
@@ -219,6 +236,10 @@ def _stated(item: AgendaItem) -> object:
 @on_both_stores
 @settings(max_examples=times(25), suppress_health_check=list(HealthCheck))
 @given(made=st.lists(moves, min_size=15, max_size=40))
+@example(A_PERSON_PROMOTES)
+@example(A_PAUSE_IS_SKIPPED)
+@example(THE_RULE_CHANGES)
+@example(TRIED_AGAIN)
 def test_the_items_are_the_deadlines_and_orders_of_what_there_is(
     office: Office, tmp_path: Path, made: list[tuple[Any, ...]]
 ) -> None:

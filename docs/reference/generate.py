@@ -35,17 +35,17 @@ from release_management.domain.environment import Target
 from release_management.domain.sheet import Stand
 from release_management.domain.strategies import STRATEGIES, AnyOptions, StrategyName
 from release_management.domain.tiers import DEFAULT_TIER, NOT, TIERS
+from release_management.domain.words import Giver
 from release_management.manager import ReleaseManager
 from release_management.projections import running
 from release_management.projections.queries import QUERIES, AnyQuery, Calculation
 from release_management.services import measures
-from release_management.services.decisions import COMMANDS
+from release_management.services.decisions import COMMANDS, declaration, given_by
 from release_management.services.wishes import Outcome
 from release_management.views import View
 
 HERE = Path(__file__).resolve().parent
 NOTE = "<!-- Written by docs/reference/generate.py from the code; change it there. -->"
-SENT_BY_US = re.compile(r" \(sent by .*\)\.?$")
 
 
 def page(title: str, intro: str, *parts: Iterable[str]) -> str:
@@ -88,15 +88,17 @@ def commands() -> str:
     """Every command."""
 
     def listed() -> Iterator[str]:
-        public = {name: model for name, (model, _) in COMMANDS.items() if not SENT_BY_US.search(doc(model))}
-        for name, model in public.items():
+        public = given_by(Giver.PEOPLE)
+        for name in public:
+            model = declaration(name)
             yield from (f"## {name}", "", doc(model), "", *fields_table(model, "fields", name))
         yield from ("## Sent by the machinery", "")
         yield "Executors, orchestrator and timers send these. They change nothing where they do not fit what stands."
+        yield "A deadline waits until the reports that were queued before it have been decided."
         yield ""
         for name, (model, _) in COMMANDS.items():
             if name not in public:
-                yield from (f"### {name}", "", doc(model), "", *fields_table(model, "fields", name))
+                yield from (f"### {name}", "", asyncapi.described(model), "", *fields_table(model, "fields", name))
         yield from ("## The outcome", "", *doc(Outcome).splitlines(), "", *fields_table(Outcome, "outcome", "outcome"))
 
     return page(

@@ -60,7 +60,6 @@ def _deciding(group: typer.Typer) -> None:
     def grant(id: Id, note: Note = None) -> None:
         """Agree to exactly the release, plan and evidence that the approval names."""
         with session() as opened:
-            opened.backend.start_road()
             made = opened.manager.approve(id, note)
         show(made, made.render())
         say(f"  next: relman deployment show {made.deployment}")
@@ -69,7 +68,6 @@ def _deciding(group: typer.Typer) -> None:
     def refuse(id: Id, note: Note = None) -> None:
         """Disagree, which ends the deployment."""
         with session() as opened:
-            opened.backend.start_road()
             made = opened.manager.refuse(id, note)
         show(made, made.render())
         say(f"  next: relman deployment show {made.deployment}")

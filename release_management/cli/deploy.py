@@ -80,7 +80,6 @@ def register(app: typer.Typer) -> None:
                 again = " --redeploy" if redeploy else ""
                 say("it may not be deployed now" if stops else f"next: relman deploy {release} {environment}{again}")
                 return
-            opened.backend.start_road()
             if not wait:
                 deployment = opened.manager.deploy(
                     release, environment, strategy, given, supersede, redeploy, downgrade
@@ -92,6 +91,7 @@ def register(app: typer.Typer) -> None:
                 return
             from release_management.adapters.nats.client import UnavailableError
 
+            opened.backend.start_road()  # what cannot be reached has taken nothing in
             began = time.monotonic()
             try:
                 with opened.backend.until(began + seconds):

@@ -74,7 +74,6 @@ def _going_on(group: typer.Typer) -> None:
     ) -> None:
         """End the pause that a deployment is in, if it is still the one that you saw."""
         with session() as opened:
-            opened.backend.start_road()
             found = opened.manager.promote(id, full, step)
         conclude(found)
 
@@ -82,7 +81,6 @@ def _going_on(group: typer.Typer) -> None:
     def retry(id: Id) -> None:
         """Deploy again what has ended without success; that is a deployment of its own."""
         with session() as opened:
-            opened.backend.start_road()
             found = opened.manager.retry(id)
         conclude(found)
 
@@ -92,7 +90,6 @@ def _going_back(group: typer.Typer) -> None:
     def abort(id: Id, reason: Reason = None) -> None:
         """Go back to the stable version; a deployment that has not started is cancelled."""
         with session() as opened:
-            opened.backend.start_road()
             found = opened.manager.abort(id, reason)
         conclude(found, back=True)
 
@@ -100,6 +97,5 @@ def _going_back(group: typer.Typer) -> None:
     def rollback(id: Id, reason: Reason = None) -> None:
         """Abort what runs; leave what has succeeded, or could not go back, by deploying the version before it."""
         with session() as opened:
-            opened.backend.start_road()
             found = opened.manager.rollback(id, reason)
         conclude(found, back=True)

@@ -36,7 +36,6 @@ def register(app: typer.Typer) -> None:
         policy's rollback window, or ran there directly before.
         """
         with session(application) as opened:
-            opened.backend.start_road()
             found = opened.manager.rollback(reason=reason, environment=environment, to=to)
             if wait:
                 follow(opened.manager, found, WAIT_SECONDS)

@@ -11,6 +11,7 @@ from release_management.domain.words import (
     Command,
     Digest,
     Fact,
+    Giver,
     Id,
     Line,
     Name,
@@ -110,6 +111,7 @@ class GrantApproval(Command):
     """Agree. `approval` is its id or the deployment's."""
 
     NAME: ClassVar[str] = "approval.grant"
+    NEEDS_WORKERS: ClassVar[bool] = True
     approval: Id
     note: Note | None = None
 
@@ -118,14 +120,17 @@ class RefuseApproval(Command):
     """Disagree. `approval` is its id or the deployment's."""
 
     NAME: ClassVar[str] = "approval.refuse"
+    NEEDS_WORKERS: ClassVar[bool] = True
     approval: Id
     note: Note | None = None
 
 
 class ExpireApproval(Command):
-    """The time is up (sent by the timers)."""
+    """The time is up."""
 
     NAME: ClassVar[str] = "approval.expire"
+    GIVEN_BY: ClassVar[Giver] = Giver.TIMERS
+    IS_DEADLINE: ClassVar[bool] = True
     approval: Id
 
 

@@ -198,6 +198,7 @@ class RetireEnvironment(Command):
     """
 
     NAME: ClassVar[str] = "environment.retire"
+    NEEDS_WORKERS: ClassVar[bool] = True
     name: GivenName
     target: GivenName | None = None
     applications: Annotated[tuple[GivenName, ...], Field(max_length=1_000)] = ()

@@ -4,13 +4,14 @@ from typing import ClassVar
 
 from release_management.domain.condition import Observation, SlotCondition, compare
 from release_management.domain.place import Place, PlaceConditionChanged, Seen, Standing
-from release_management.domain.words import Command, Name
+from release_management.domain.words import Command, Giver, Name
 
 
 class ReportCondition(Observation, Command):
-    """What an executor sees of a component that it looks after (sent by executors)."""
+    """What an executor sees of a component that it looks after."""
 
     NAME: ClassVar[str] = "place.report_condition"
+    GIVEN_BY: ClassVar[Giver] = Giver.EXECUTORS
     by: Name
 
 

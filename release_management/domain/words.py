@@ -4,6 +4,7 @@ Everything here validates strictly: a boolean is no number, a number is no strin
 """
 
 import re
+from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar
 
@@ -122,10 +123,27 @@ class Fact(Value):
     VERSION: ClassVar[int] = 1
 
 
+class Giver(StrEnum):
+    """Who gives a command: people and their programs, or one role of ours, and then nobody else can."""
+
+    PEOPLE = "people"
+    ORCHESTRATOR = "orchestrator"
+    TIMERS = "timers"
+    EXECUTORS = "executors"
+
+
 class Command(Value):
-    """Something that a caller wishes, in the imperative. `NAME` is its type on the bus."""
+    """Something that a caller wishes, in the imperative. `NAME` is its type on the bus.
+
+    `NEEDS_WORKERS`: it sets something going, so the orchestrator, the timers and the executors are started for it.
+    `IS_DEADLINE`: the timers give it where something has not happened in time; it waits until the reports that were
+    queued before have been decided.
+    """
 
     NAME: ClassVar[str]
+    GIVEN_BY: ClassVar[Giver] = Giver.PEOPLE
+    NEEDS_WORKERS: ClassVar[bool] = False
+    IS_DEADLINE: ClassVar[bool] = False
 
 
 class Verdict(Value):

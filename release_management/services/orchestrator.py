@@ -19,6 +19,7 @@ from release_management.domain.agenda import AgendaItem, DueCommand, Outstanding
 from release_management.domain.record import timestamp
 from release_management.services import measures
 from release_management.services.bus import BusAwayError, BusError, Gateway, OrderChannel
+from release_management.services.decisions import declaration
 from release_management.services.ports import Clock, LogUnavailableError
 from release_management.services.threads import in_thread
 from release_management.services.timetable import Entry, ItemKey, Timetable
@@ -27,7 +28,6 @@ from release_management.services.wishes import Outcome, Wish
 SENT_AGAIN_AFTER = 30.0
 LOOK_SECONDS = 0.25
 """After trouble with the bus, and while deadlines wait for the reports that were queued before we started."""
-DEADLINES = frozenset({"deployment.expire_step", "deployment.expire", "approval.expire"})
 log = structlog.get_logger()
 
 
@@ -183,7 +183,7 @@ class Orchestrator:
             entry.sent += 1
             timetable.settled(key, entry)
             timetable.again_after(key, entry, SENT_AGAIN_AFTER)
-        elif item.command in DEADLINES and not self._deadlines_armed:
+        elif declaration(item.command).IS_DEADLINE and not self._deadlines_armed:
             timetable.again_after(key, entry, LOOK_SECONDS)
         elif await self._give(entry.id, item):
             timetable.settled(key, entry)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import JsonValue, StringConstraints, ValidationError, field_validator
 
 from release_management.domain.record import ActorAuth, ActorKind
-from release_management.domain.words import Value, Verdict, explain, quoted
+from release_management.domain.words import Giver, Value, Verdict, explain, quoted
 from release_management.services.strict_json import KeyTwiceError, check_texts, read_json
 
 MAX_MESSAGE_BYTES = 256 * 1024
@@ -19,19 +19,6 @@ ROLES = ("system:", "executor:")
 """How the sender begins of what roles of ours sent."""
 RESERVED = (*ROLES, NAMED)
 """What the name of a client may not begin with."""
-REPORTS = frozenset({"deployment.report_step", "place.report_condition"})
-"""The commands that only executors give."""
-MACHINERY = frozenset(
-    {
-        "approval.expire",
-        "deployment.expire",
-        "deployment.expire_step",
-        "deployment.proceed",
-        "deployment.resume",
-        "deployment.retry_step",
-    }
-)
-"""The commands that only the orchestrator and the timers give."""
 Token = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
 
 
@@ -169,6 +156,10 @@ def sender_of(origin: str, source: str) -> str:
 
 def _check_origin(origin: str, source: str, command: str, actor: str | None) -> None:
     """Raise `NotUnderstood` where who sent this may not call itself so, or may not give this command."""
+    # A client only writes wishes: it need not load every command.
+    from release_management.services.decisions import declaration, given_by
+
+    giver = declaration(command).GIVEN_BY
     if origin == CLIENT or origin.startswith(NAMED):
         if origin != CLIENT:
             source = source.removeprefix(f"{origin}:")
@@ -176,9 +167,9 @@ def _check_origin(origin: str, source: str, command: str, actor: str | None) -> 
             for prefix in RESERVED:
                 if value.startswith(prefix):
                     raise NotUnderstood(f"the {name} may not begin with {prefix!r}, which is reserved")
-        if command in REPORTS:
+        if giver is Giver.EXECUTORS:
             raise NotUnderstood(f"{command} is what executors report; it is taken on relman.reports.<executor> only")
-        if command in MACHINERY:
+        if giver is not Giver.PEOPLE:
             raise NotUnderstood(f"{command} is given by the orchestrator and the timers only; nobody else can")
         return
     if actor is not None:
@@ -189,5 +180,6 @@ def _check_origin(origin: str, source: str, command: str, actor: str | None) -> 
         return
     if source != origin:
         raise NotUnderstood(f"the source is {quoted(source)}; on this subject it must be {quoted(origin)}")
-    if command not in REPORTS:
-        raise NotUnderstood(f"{command[:80]} is no report; executors send {', '.join(sorted(REPORTS))}")
+    if giver is not Giver.EXECUTORS:
+        reports = ", ".join(sorted(given_by(Giver.EXECUTORS)))
+        raise NotUnderstood(f"{command[:80]} is no report; executors send {reports}")

@@ -4,6 +4,7 @@ It describes relman as the application: what it *receives* others send, what it 
 are JSON Schema draft-07. What AsyncAPI has no words for stands under `x-jetstream`.
 """
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,10 +24,11 @@ from release_management.domain import names, words
 from release_management.domain.orders import Order
 from release_management.domain.record import Envelope
 from release_management.domain.registry import FACTS
+from release_management.domain.words import Giver
 from release_management.projections.queries import QUERIES
-from release_management.services.decisions import COMMANDS
+from release_management.services.decisions import COMMANDS, declaration, given_by
 from release_management.services.looks import Looks
-from release_management.services.wishes import MACHINERY, MAX_MESSAGE_BYTES, REPORTS, SYSTEM_SENDERS, Outcome
+from release_management.services.wishes import MAX_MESSAGE_BYTES, SYSTEM_SENDERS, Outcome
 
 SCHEMAS = "#/components/schemas"
 NAME_PATTERN = "^[a-z0-9][a-z0-9-]{0,62}$"
@@ -54,7 +56,15 @@ class Channel:
 
 _ANY_EXECUTOR = {"executor": {"description": "The executor's name."}}
 _ENVIRONMENT = {"environment": {"description": "The environment's name."}}
-_CLIENT_COMMANDS = tuple(name for name in COMMANDS if name not in REPORTS | MACHINERY)
+_CLIENT_COMMANDS = given_by(Giver.PEOPLE)
+_SYSTEM_COMMANDS = tuple(sorted(given_by(Giver.ORCHESTRATOR, Giver.TIMERS)))
+_REPORTS = tuple(sorted(given_by(Giver.EXECUTORS)))
+_FAMILIES = {
+    Giver.PEOPLE: "command",
+    Giver.ORCHESTRATOR: "system",
+    Giver.TIMERS: "system",
+    Giver.EXECUTORS: "report",
+}
 _DECIDED = ("outcome", "notUnderstood", "failed")
 _ROLES = ("orchestrator", "timers")
 
@@ -140,8 +150,8 @@ CHANNELS = (
         "A command of the orchestrator's or the timers'.",
         True,
         _ROLES,
-        tuple(f"system.{name}" for name in sorted(MACHINERY)),
-        _named("command", MACHINERY, "The command's name, the CloudEvent's type."),
+        tuple(f"system.{name}" for name in _SYSTEM_COMMANDS),
+        _named("command", _SYSTEM_COMMANDS, "The command's name, the CloudEvent's type."),
         answers=_DECIDED,
     ),
     Channel(
@@ -150,7 +160,7 @@ CHANNELS = (
         "What became of an order. The CloudEvent's source is `executor:` and the name in the subject.",
         True,
         (EXECUTOR,),
-        tuple(f"report.{name}" for name in sorted(REPORTS)),
+        tuple(f"report.{name}" for name in _REPORTS),
         _ANY_EXECUTOR,
         stream=streams.REPORTS,
     ),
@@ -375,7 +385,7 @@ def _schemas() -> dict[str, Json]:
     envelope = _resolved(found, direct["Envelope"])
     found |= {f"event.{name}": _record(envelope, name) for name in FACTS}
     for name in COMMANDS:
-        family = "report" if name in REPORTS else "system" if name in MACHINERY else "command"
+        family = _FAMILIES[declaration(name).GIVEN_BY]
         found[f"{family}.{name}"] = _cloudevent(name, family)
     found |= {f"query.{name}": _question(name) for name in QUERIES}
     return dict(sorted((found | _small()).items()))
@@ -404,6 +414,14 @@ def _record(envelope: Json, name: str) -> Json:
     }
 
 
+def described(command: type[words.Command]) -> str:
+    """What a command is for, and which role of ours sends it where people do not."""
+    about = inspect.cleandoc(command.__doc__ or "")
+    if command.GIVEN_BY is Giver.PEOPLE:
+        return about
+    return f"{about} Sent by the {command.GIVEN_BY}{', as a deadline' if command.IS_DEADLINE else ''}."
+
+
 def _cloudevent(name: str, family: str) -> Json:
     sources: dict[str, Json] = {
         "command": {"not": {"pattern": "^(system|executor):"}},
@@ -413,7 +431,7 @@ def _cloudevent(name: str, family: str) -> Json:
     token = _schema("Token")
     return {
         "type": "object",
-        "description": (COMMANDS[name][0].__doc__ or "").strip(),
+        "description": described(declaration(name)),
         "properties": {
             "specversion": {"const": "1.0"},
             "id": token,

@@ -17,6 +17,7 @@ from release_management.adapters.nats.order_letters import OrderLetters
 from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.pulling import Puller
 from release_management.adapters.nats.settling import BURIED, Ticker, settle
+from release_management.domain.deployment.commands import ReportStep
 from release_management.domain.orders import Order, Report
 from release_management.domain.words import explain
 from release_management.services import measures
@@ -24,7 +25,6 @@ from release_management.services.bus import BusError
 from release_management.services.ports import Executor
 from release_management.services.strict_json import read_json
 
-REPORT = "deployment.report_step"
 REPORT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:relman:report")
 AT_ONCE = 64
 ACK_WAIT_SECONDS = 5.0
@@ -191,7 +191,7 @@ class ExecutorService:
             "specversion": "1.0",
             "id": id,
             "source": f"executor:{self._name}",
-            "type": REPORT,
+            "type": ReportStep.NAME,
             "datacontenttype": "application/json",
             "data": report.model_dump(mode="json", exclude_none=True),
         }

@@ -27,22 +27,11 @@ from release_management.adapters.stack.records import read_log
 from release_management.adapters.stack.road import Road
 from release_management.domain.record import Recorded
 from release_management.services.bus import NotAnsweredNow
+from release_management.services.decisions import declaration
 from release_management.services.pages import Page
 from release_management.services.ports import LogUnavailableError
 from release_management.services.wishes import Outcome, Wish
 
-NEEDS_ROAD = frozenset(
-    {
-        "deployment.deploy",
-        "deployment.promote",
-        "deployment.abort",
-        "deployment.rollback",
-        "deployment.retry",
-        "approval.grant",
-        "approval.refuse",
-        "environment.retire",
-    }
-)
 START_SECONDS = 30.0
 
 
@@ -77,7 +66,7 @@ class Owner:
     def ask(self, wish: Wish) -> Outcome:
         """Decide here."""
         self._refuse_in_fork()
-        if wish.command in NEEDS_ROAD:
+        if declaration(wish.command).NEEDS_WORKERS:
             self.start_road()
         return self._core.answer(wish)
 

@@ -8,7 +8,7 @@ from release_management.domain.names import GivenName
 from release_management.domain.orders import Leg, Report
 from release_management.domain.release import ReleaseRef
 from release_management.domain.strategies import StrategyName
-from release_management.domain.words import Command, Id, Note, Version
+from release_management.domain.words import Command, Giver, Id, Note, Version
 
 Options = Annotated[dict[str, JsonValue], Field(max_length=50)]
 
@@ -52,6 +52,7 @@ class Deploy(Command):
     """
 
     NAME: ClassVar[str] = "deployment.deploy"
+    NEEDS_WORKERS: ClassVar[bool] = True
     release: ReleaseRef
     environment: GivenName
     strategy: StrategyName | None = None
@@ -68,6 +69,7 @@ class Promote(Command):
     """
 
     NAME: ClassVar[str] = "deployment.promote"
+    NEEDS_WORKERS: ClassVar[bool] = True
     deployment: Id
     step: int | None = None
     full: bool = False
@@ -77,6 +79,7 @@ class Abort(Command):
     """Go back to the stable version; before the start: cancel."""
 
     NAME: ClassVar[str] = "deployment.abort"
+    NEEDS_WORKERS: ClassVar[bool] = True
     deployment: Id
     reason: Note | None = None
 
@@ -91,6 +94,7 @@ class Rollback(Command):
     """
 
     NAME: ClassVar[str] = "deployment.rollback"
+    NEEDS_WORKERS: ClassVar[bool] = True
     deployment: Id | None = None
     application: GivenName | None = None
     environment: GivenName | None = None
@@ -111,35 +115,40 @@ class Retry(Command):
     """Deploy again what did not succeed, as a new deployment which says what it retries."""
 
     NAME: ClassVar[str] = "deployment.retry"
+    NEEDS_WORKERS: ClassVar[bool] = True
     deployment: Id
 
 
 class ReportStep(Report, Command):
-    """What became of a step order (sent by executors)."""
+    """What became of a step order."""
 
     NAME: ClassVar[str] = "deployment.report_step"
+    GIVEN_BY: ClassVar[Giver] = Giver.EXECUTORS
 
 
 class Proceed(Command):
-    """Look again whether it may start (sent by the orchestrator)."""
+    """Look again whether it may start."""
 
     NAME: ClassVar[str] = "deployment.proceed"
+    GIVEN_BY: ClassVar[Giver] = Giver.ORCHESTRATOR
     deployment: Id
 
 
 class Resume(Command):
-    """The time of a timed pause is over (sent by the timers)."""
+    """The time of a timed pause is over."""
 
     NAME: ClassVar[str] = "deployment.resume"
+    GIVEN_BY: ClassVar[Giver] = Giver.TIMERS
     deployment: Id
     leg: Leg
     step: int
 
 
 class RetryStep(Command):
-    """The time to try a step again has come (sent by the timers)."""
+    """The time to try a step again has come."""
 
     NAME: ClassVar[str] = "deployment.retry_step"
+    GIVEN_BY: ClassVar[Giver] = Giver.TIMERS
     deployment: Id
     leg: Leg
     step: int
@@ -147,9 +156,11 @@ class RetryStep(Command):
 
 
 class ExpireStep(Command):
-    """A step's deadline has passed without a report (sent by the timers)."""
+    """A step's deadline has passed without a report."""
 
     NAME: ClassVar[str] = "deployment.expire_step"
+    GIVEN_BY: ClassVar[Giver] = Giver.TIMERS
+    IS_DEADLINE: ClassVar[bool] = True
     deployment: Id
     leg: Leg
     step: int
@@ -157,7 +168,9 @@ class ExpireStep(Command):
 
 
 class Expire(Command):
-    """The deadline of a waiting phase has passed (sent by the timers)."""
+    """The deadline of a waiting phase has passed."""
 
     NAME: ClassVar[str] = "deployment.expire"
+    GIVEN_BY: ClassVar[Giver] = Giver.TIMERS
+    IS_DEADLINE: ClassVar[bool] = True
     deployment: Id

@@ -20,12 +20,11 @@ from release_management.adapters.nats.asyncapi import CHANNELS, Channel, documen
 from release_management.adapters.nats.permissions import executor, users
 from release_management.cli.app import run
 from release_management.domain.registry import FACTS
+from release_management.domain.words import Giver
 from release_management.projections.queries import QUERIES
-from release_management.services.decisions import COMMANDS
+from release_management.services.decisions import COMMANDS, declaration
 from release_management.services.wishes import (
     CLIENT,
-    MACHINERY,
-    REPORTS,
     SYSTEM,
     NotUnderstood,
     Outcome,
@@ -141,7 +140,8 @@ def resolved(reference: str) -> Any:
 
 
 def family(command: str) -> str:
-    return "report" if command in REPORTS else "system" if command in MACHINERY else "command"
+    giver = declaration(command).GIVEN_BY
+    return "report" if giver is Giver.EXECUTORS else "command" if giver is Giver.PEOPLE else "system"
 
 
 def sender(command: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from typing import Any
 
 import pytest
@@ -16,11 +15,12 @@ from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.queries import QueryService
 from release_management.adapters.nats.server import NatsServer
 from release_management.adapters.nats.settling import BURIED
+from release_management.domain.words import Giver
 from release_management.services.bus import BusAwayError, GatewayFailed, OlderThanSenderError
-from release_management.services.decisions import COMMANDS
+from release_management.services.decisions import given_by
 from release_management.services.pages import Page
 from release_management.services.ports import DeposedError, LogUnavailableError
-from release_management.services.wishes import MACHINERY, REPORTS, Wish
+from release_management.services.wishes import Wish
 from tests.adapters.nats.fakes import Bus, all_letters, connected, running, serving, watch, wish
 
 ACKS = "$JS.ACK.*.gateway.>"
@@ -43,16 +43,6 @@ async def queued(bus: Bus, subject: str, payload: bytes, headers: dict[str, str]
     answer: bytes = (await settled.next_msg(timeout=5)).data
     await settled.unsubscribe()
     return answer
-
-
-def test_every_command_that_only_roles_give_is_known_as_one() -> None:
-    said = {
-        name: re.search(r"\(sent by (the )?(executors|orchestrator|timers)\)", model.__doc__ or "")
-        for name, (model, _) in COMMANDS.items()
-    }
-    by = {name: found[2] for name, found in said.items() if found}
-    assert {name for name, who in by.items() if who == "executors"} == REPORTS
-    assert {name for name, who in by.items() if who != "executors"} == MACHINERY
 
 
 async def test_a_role_submits_over_the_bus_as_the_machinery(server: NatsServer) -> None:
@@ -101,7 +91,7 @@ async def test_what_is_no_command_of_the_machinery_is_a_fault_of_ours(server: Na
         ("system:timers", "release.create", "may not begin with 'system:'"),
         ("executor:local", "release.create", "may not begin with 'executor:'"),
         ("ci", "deployment.report_step", "taken on relman.reports.<executor> only"),
-        *(("ci", command, "nobody else can") for command in sorted(MACHINERY)),
+        *(("ci", command, "nobody else can") for command in sorted(given_by(Giver.ORCHESTRATOR, Giver.TIMERS))),
     ],
 )
 async def test_a_client_cannot_pass_for_a_role(server: NatsServer, source: str, command: str, reason: str) -> None:

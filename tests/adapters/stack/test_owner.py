@@ -1,5 +1,6 @@
 """The owner of a folder, where it cannot be opened or started whole."""
 
+import contextlib
 from pathlib import Path
 from unittest.mock import patch
 
@@ -7,6 +8,9 @@ import pytest
 
 from release_management import NotReachableError, ReleaseManager
 from release_management.adapters.nats.server import NatsServer, NatsServerError
+from release_management.adapters.stack.backends import connect
+from release_management.services.decisions import COMMANDS
+from release_management.services.wishes import Wish
 
 
 def test_a_damaged_read_model_is_named_and_holds_nothing(tmp_path: Path) -> None:
@@ -45,3 +49,16 @@ def test_a_start_that_failed_is_tried_again(tmp_path: Path) -> None:
                     relman.deploy("1.0.0", "staging")
         with pytest.raises(Exception, match="environment 'staging' does not exist"):
             relman.deploy("1.0.0", "staging")
+
+
+def test_just_the_commands_that_say_so_need_the_workers(tmp_path: Path) -> None:
+    with contextlib.closing(connect(str(tmp_path), may_start=False)) as backend:
+        for name, (command, _) in COMMANDS.items():
+            wish = Wish(
+                sender="test", id=name, command=name, data={}, actor="alice", actorkind="person", actorauth="asserted"
+            )
+            if command.NEEDS_WORKERS:
+                with pytest.raises(NotReachableError, match="nothing runs in"):
+                    backend.ask(wish)
+            else:
+                assert "Field required" in str(backend.ask(wish).reason)

@@ -1,0 +1,78 @@
+"""What a command declares on its class: who gives it, whether it needs the workers, whether it is a deadline."""
+
+import importlib
+import json
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+import release_management.domain
+from release_management.domain.agenda import DueCommand
+from release_management.domain.deployment.commands import ReportStep
+from release_management.domain.record import Recorded
+from release_management.domain.registry import Registry
+from release_management.domain.seeing import ReportCondition
+from release_management.domain.words import Command, Giver
+from release_management.projections.agenda import changes
+from release_management.services.decisions import COMMANDS, declaration, gathered, given_by
+
+GOLDEN = Path(__file__).parents[1] / "domain" / "golden" / "records.jsonl"
+
+
+def descendants(command: type[Command]) -> Iterator[type[Command]]:
+    for child in command.__subclasses__():
+        yield child
+        yield from descendants(child)
+
+
+def due_commands() -> Iterator[DueCommand]:
+    """What the agenda asks of the orchestrator and the timers, for one record of every kind."""
+    for position, line in enumerate(GOLDEN.read_bytes().splitlines(), 1):
+        document = json.loads(line)
+        recorded = Recorded(position, document["subject"], document["streamversion"], document["type"], line)
+        for event in Registry().read(recorded):
+            yield from (item for item in changes(event).items.values() if isinstance(item, DueCommand))
+
+
+def test_every_command_of_the_domain_can_be_given() -> None:
+    for module in pkgutil.walk_packages(release_management.domain.__path__, "release_management.domain."):
+        importlib.import_module(module.name)
+    ours = {each for each in descendants(Command) if each.__module__.startswith("release_management.")}
+    assert {each for each in ours if "NAME" in vars(each)} == {model for model, _ in COMMANDS.values()}
+
+
+def test_two_commands_of_one_name_are_refused_at_the_start() -> None:
+    class Hurry(Command):
+        NAME: ClassVar[str] = "deployment.deploy"
+
+    class Hasten(Command):
+        NAME: ClassVar[str] = "deployment.deploy"
+
+    with pytest.raises(ValueError, match=r"Hasten and Hurry are both named deployment\.deploy"):
+        gathered([{Hurry: lambda command, desk: None}, {Hasten: lambda command, desk: None}])
+
+
+def test_an_unknown_command_is_one_of_peoples_and_starts_nothing() -> None:
+    command = declaration("deployment.levitate")
+    assert (command.GIVEN_BY, command.NEEDS_WORKERS, command.IS_DEADLINE) == (Giver.PEOPLE, False, False)
+
+
+def test_what_the_agenda_asks_for_is_given_by_the_orchestrator_at_once_and_by_the_timers_later() -> None:
+    givers: dict[str, set[Giver]] = {}
+    for item in due_commands():
+        givers.setdefault(item.command, set()).add(Giver.ORCHESTRATOR if item.due is None else Giver.TIMERS)
+    assert {name: {declaration(name).GIVEN_BY} for name in givers} == givers
+    assert givers.keys() == set(given_by(Giver.ORCHESTRATOR, Giver.TIMERS))
+
+
+def test_executors_report_steps_and_conditions() -> None:
+    assert set(given_by(Giver.EXECUTORS)) == {ReportStep.NAME, ReportCondition.NAME}
+
+
+def test_only_the_timers_give_deadlines_and_only_people_need_the_workers_to_be_started() -> None:
+    models = [model for model, _ in COMMANDS.values()]
+    assert {model.GIVEN_BY for model in models if model.IS_DEADLINE} == {Giver.TIMERS}
+    assert {model.GIVEN_BY for model in models if model.NEEDS_WORKERS} == {Giver.PEOPLE}

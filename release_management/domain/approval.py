@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar, assert_never
 
+from release_management.domain.aggregate import Aggregate, itself
 from release_management.domain.environment import ApprovalRule
 from release_management.domain.nearness import some
 from release_management.domain.words import (
@@ -266,3 +267,13 @@ def _may_decide(state: Approval, actor: str) -> None:
         )
     if state.rule.approvers and actor not in state.rule.approvers:
         raise Refused(f"{actor} is not among the approvers of this environment; those are {some(state.rule.approvers)}")
+
+
+# Declaration
+
+
+def _missing(id: str) -> str:
+    return f"approval {id} does not exist; relman approval list shows those that wait"
+
+
+APPROVAL = Aggregate("approval", Approval(), ApprovalEvent, evolve, itself, _missing)

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self, assert_never
 
 from pydantic import Field, JsonValue, model_validator
 
+from release_management.domain.aggregate import Aggregate, itself
 from release_management.domain.names import ByName, GivenName, Labelled, Written
 from release_management.domain.nearness import what_there_is
 from release_management.domain.tiers import DEFAULT_TIER, Tier, said_tier
@@ -375,3 +376,9 @@ def _tier(command: ConfigureEnvironment, state: Environment) -> tuple[Tier, Tier
         return state.tier, state.tier_source
     said = said_tier(command.name)
     return (DEFAULT_TIER, "default") if said is None else (said, "name")
+
+
+# Declaration
+
+
+ENVIRONMENT = Aggregate("environment", Environment(), EnvironmentEvent, evolve, itself)

@@ -3,9 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar, assert_never
 
+from release_management.domain.aggregate import Aggregate, single
 from release_management.domain.words import Fact, Name
-
-STREAM = "estate:main"
 
 
 class EnvironmentListed(Fact):
@@ -63,3 +62,9 @@ def enlist(environment: str, order: int, state: Estate) -> list[EnvironmentListe
 def unlist(environment: str, state: Estate) -> list[EnvironmentUnlisted]:
     """Take a retired environment from the list."""
     return [EnvironmentUnlisted(environment=environment)] if environment in state.environments else []
+
+
+# Declaration
+
+
+ESTATE = Aggregate("estate", Estate(), EstateEvent, evolve, single)

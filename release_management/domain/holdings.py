@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from release_management.domain.aggregate import Aggregate, single
 from release_management.domain.words import Fact, Line, Name
 
-STREAM = "holdings:main"
 Holder = str
 """`environment/application/target/component`."""
 Thing = str
@@ -100,3 +100,9 @@ def hold(state: Holdings, holder: Holder, executor: str, things: Collection[str]
             things=tuple(sorted(things)),
         )
     ]
+
+
+# Declaration
+
+
+HOLDINGS = Aggregate("holdings", Holdings(), HoldingsChanged, evolve, single)

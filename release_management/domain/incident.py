@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, assert_never
 
 from pydantic import WrapValidator
 
+from release_management.domain.aggregate import Aggregate, itself
 from release_management.domain.moment import Moment
 from release_management.domain.names import GivenName
 from release_management.domain.words import Command, Fact, Id, Line, Name, Note, Personal, Refused, Unsealed
@@ -187,3 +188,13 @@ def _has_been(at: str, what: str, now: str) -> None:
     ahead = (datetime.fromisoformat(at) - datetime.fromisoformat(now)).total_seconds()
     if ahead > SKEW_SECONDS:
         raise Refused(f"an incident cannot have been {what} at {at}, which is in the future; it is {now}")
+
+
+# Declaration
+
+
+def _missing(id: str) -> str:
+    return f"incident {id} does not exist; relman incident list shows those that do"
+
+
+INCIDENT = Aggregate("incident", Incident(), IncidentEvent, evolve, itself, _missing)

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from release_management.domain.aggregate import Aggregate, itself
 from release_management.domain.names import GivenName, Labelled
 from release_management.domain.nearness import does_not_exist
 from release_management.domain.words import Command, Fact, Line, Name, Refused, Value
@@ -120,3 +121,9 @@ def walked(stages: tuple[Stage, ...], pipeline: Pipeline, environments: tuple[st
         for stage in (*stages, *gained)
         if stage.environment in kept
     )
+
+
+# Declaration
+
+
+PIPELINE = Aggregate("pipeline", Pipeline(), PipelineConfigured, evolve, itself)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, TypeVar, assert_never
 
+from release_management.domain.aggregate import Aggregate
 from release_management.domain.component import Component
 from release_management.domain.condition import Condition, SlotCondition
 from release_management.domain.configuration import Configuration
@@ -284,11 +285,6 @@ class Place:
     succeeded: Mapping[str, tuple[Success, ...]] = field(default_factory=dict)
 
 
-def stream(environment: str, application: str, target: str) -> str:
-    """The place's stream id."""
-    return f"place:{environment}/{application}/{target}"
-
-
 def evolve(state: Place, event: PlaceEvent) -> Place:
     """Apply one fact. Versions beyond `REMEMBERED` are forgotten, so the state does not grow with the place's age."""
     match event:
@@ -469,3 +465,13 @@ def earlier(state: Place, component: str, leaving: str) -> tuple[Success, ...]:
 
 def _same(one: Success, other: Success) -> bool:
     return one.digest is not None and one.digest == other.digest
+
+
+# Declaration
+
+
+def _key(environment: str, application: str, target: str) -> str:
+    return f"{environment}/{application}/{target}"
+
+
+PLACE = Aggregate("place", Place(), PlaceEvent, evolve, _key)

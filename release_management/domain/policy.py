@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, assert_never
 
 from pydantic import Field, JsonValue
 
+from release_management.domain.aggregate import Aggregate
 from release_management.domain.names import ByName, GivenName
 from release_management.domain.strategies import StrategyName, parse_options
 from release_management.domain.versions import DEFAULT, Scheme
@@ -218,3 +219,14 @@ def _with_its_label(gate: Gate, known: Gate | None) -> Gate:
 def choose_pipeline(name: str, state: Policy) -> list[PolicyEvent]:
     """Make a pipeline the application's own."""
     return [] if state.pipeline == name else [PolicyPipelineChosen(pipeline=name)]
+
+
+# Declaration
+
+
+def scope(application: str, environment: str | None = None) -> str:
+    """What a policy is for: an application, or an application in an environment."""
+    return application if environment is None else f"{application}/{environment}"
+
+
+POLICY = Aggregate("policy", Policy(), PolicyEvent, evolve, scope)

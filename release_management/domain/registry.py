@@ -6,23 +6,12 @@ before: it takes the old `data` and gives the new `(name, data)` pairs, none or 
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, ClassVar, get_args
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, ValidationError
 
-from release_management.domain import (
-    approval,
-    environment,
-    estate,
-    holdings,
-    incident,
-    pipeline,
-    place,
-    policy,
-    release,
-)
-from release_management.domain.deployment import events as deployment
 from release_management.domain.record import DATA, Envelope, Event, Recorded, UnreadableRecordError
+from release_management.domain.streams import AGGREGATES
 from release_management.domain.words import ActorId, Fact, Id, Line, Name, Personal, explain
 
 Contents = Callable[[str], bytes]
@@ -49,27 +38,17 @@ class CommandRefused(Fact):
     unkept: Annotated[int, Field(ge=1)] | None = None
 
 
-def _members(union: object) -> tuple[type[Fact], ...]:
-    return get_args(union) or (union,)
+def gathered(facts: Iterable[type[Fact]]) -> Mapping[str, type[Fact]]:
+    """The facts by name. Raises `ValueError` where two have one name."""
+    found: dict[str, type[Fact]] = {}
+    for fact in facts:
+        if fact.NAME in found:
+            raise ValueError(f"{fact.__name__} and {found[fact.NAME].__name__} are both named {fact.NAME}")
+        found[fact.NAME] = fact
+    return found
 
 
-FACTS: Mapping[str, type[Fact]] = {
-    fact.NAME: fact
-    for union in (
-        environment.EnvironmentEvent,
-        estate.EstateEvent,
-        holdings.HoldingsChanged,
-        pipeline.PipelineConfigured,
-        policy.PolicyEvent,
-        release.ReleaseEvent,
-        place.PlaceEvent,
-        approval.ApprovalEvent,
-        incident.IncidentEvent,
-        deployment.DeploymentEvent,
-        CommandRefused,
-    )
-    for fact in _members(union)
-}
+FACTS = gathered((*(fact for each in AGGREGATES.values() for fact in each.facts), CommandRefused))
 
 
 def _started_with_configurations(data: dict[str, Any]) -> dict[str, Any]:

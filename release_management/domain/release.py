@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self, assert_never
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from release_management.domain.aggregate import Aggregate, itself
 from release_management.domain.component import Component
 from release_management.domain.names import GivenName, Labelled, Written, id_of, identified
 from release_management.domain.pipeline import Stage
@@ -410,3 +411,9 @@ def same_version(application: str, version: str) -> str | None:
 def unknown_release(ref: str) -> str:
     """What to say where there is no such release."""
     return f"release {ref} does not exist; create it with: relman release create {ref} --component NAME"
+
+
+# Declaration
+
+
+RELEASE = Aggregate("release", Release(), ReleaseEvent, evolve, itself, unknown_release)

@@ -1,45 +1,41 @@
-"""Which aggregate a stream is, and its state folded from its facts."""
+"""Every aggregate by its name, and the folding of any stream."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from release_management.domain import (
-    approval,
-    environment,
-    estate,
-    holdings,
-    incident,
-    pipeline,
-    place,
-    policy,
-    release,
-)
-from release_management.domain.deployment import state as deployment
+from release_management.domain.aggregate import Aggregate, aggregate_of
+from release_management.domain.approval import APPROVAL
+from release_management.domain.deployment.state import DEPLOYMENT
+from release_management.domain.environment import ENVIRONMENT
+from release_management.domain.estate import ESTATE
+from release_management.domain.holdings import HOLDINGS
+from release_management.domain.incident import INCIDENT
+from release_management.domain.pipeline import PIPELINE
+from release_management.domain.place import PLACE
+from release_management.domain.policy import POLICY
+from release_management.domain.release import RELEASE
 from release_management.domain.words import Fact
 
-AGGREGATES: Mapping[str, tuple[Callable[[], Any], Callable[[Any, Any], Any]]] = {
-    "environment": (environment.Environment, environment.evolve),
-    "estate": (estate.Estate, estate.evolve),
-    "holdings": (holdings.Holdings, holdings.evolve),
-    "place": (place.Place, place.evolve),
-    "pipeline": (pipeline.Pipeline, pipeline.evolve),
-    "policy": (policy.Policy, policy.evolve),
-    "release": (release.Release, release.evolve),
-    "deployment": (deployment.Deployment, deployment.evolve),
-    "approval": (approval.Approval, approval.evolve),
-    "incident": (incident.Incident, incident.evolve),
-}
+AnyAggregate = Aggregate[Any, Any, ...]
 
 
-def aggregate(stream: str) -> str:
-    """The aggregate's name: what stands before the colon."""
-    return stream.partition(":")[0]
+def gathered(aggregates: Iterable[AnyAggregate]) -> Mapping[str, AnyAggregate]:
+    """The aggregates by name. Raises `ValueError` where two have one name."""
+    found: dict[str, AnyAggregate] = {}
+    for each in aggregates:
+        if each.name in found:
+            raise ValueError(f"two aggregates are named {each.name}")
+        found[each.name] = each
+    return found
+
+
+AGGREGATES = gathered((ENVIRONMENT, ESTATE, HOLDINGS, PIPELINE, POLICY, RELEASE, PLACE, APPROVAL, INCIDENT, DEPLOYMENT))
 
 
 def fold(stream: str, facts: Iterable[Fact], state: Any = None) -> Any:
     """The stream's state after the facts, from `state` on, or from the beginning."""
-    initial, evolve = AGGREGATES[aggregate(stream)]
-    state = initial() if state is None else state
+    aggregate = AGGREGATES[aggregate_of(stream)]
+    state = aggregate.initial if state is None else state
     for fact in facts:
-        state = evolve(state, fact)
+        state = aggregate.evolve(state, fact)
     return state

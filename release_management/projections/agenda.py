@@ -12,7 +12,9 @@ from pydantic import JsonValue
 from sqlalchemy import JSON, BigInteger, Column, MetaData, Select, String, Table, select
 
 from release_management.domain.agenda import AgendaItem, DueCommand, OutstandingOrder
+from release_management.domain.aggregate import aggregate_of, key_of
 from release_management.domain.approval import (
+    APPROVAL,
     ApprovalCompleted,
     ApprovalDenied,
     ApprovalEvent,
@@ -50,6 +52,7 @@ from release_management.domain.deployment.events import (
     DeploymentSucceeded,
     DeploymentSuperseded,
 )
+from release_management.domain.deployment.state import DEPLOYMENT
 from release_management.domain.orders import Order
 from release_management.domain.place import PlaceOffered, PlaceUnlocked, PlaceUnqueued
 from release_management.domain.record import Event, timestamp
@@ -93,11 +96,12 @@ def changes(event: Event) -> Changes:
         if fact.next is None:
             return Changes({})
         proceed = _command(event, commands.Proceed, {"deployment": fact.next})
-        return Changes({(f"deployment:{fact.next}", "proceed"): proceed})
+        return Changes({(DEPLOYMENT.stream(fact.next), "proceed"): proceed})
     items: Items | None = {}
-    if event.stream.startswith("approval:"):
+    aggregate = aggregate_of(event.stream)
+    if aggregate == APPROVAL.name:
         items = _of_approval(event, fact)  # type: ignore[arg-type] # its streams hold its events only
-    elif event.stream.startswith("deployment:"):
+    elif aggregate == DEPLOYMENT.name:
         items = _of_deployment(event, fact)  # type: ignore[arg-type] # its streams hold its events only
     if items is None:
         return Changes({}, event.stream)
@@ -140,7 +144,7 @@ def _of_approval(event: Event, fact: ApprovalEvent) -> Items | None:
 
 def _of_deployment(event: Event, fact: DeploymentEvent) -> Items | None:
     """What it changes for a deployment; None: nothing is to be done for it any more."""
-    id = event.stream.removeprefix("deployment:")
+    id = key_of(event.stream)
     match fact:
         case DeploymentPlanned(deadline=deadline):
             if deadline is None:

@@ -5,6 +5,7 @@ from typing import Any, assert_never, cast
 
 from sqlalchemy import MetaData, Select, Table, select
 
+from release_management.domain.aggregate import key_of
 from release_management.domain.approval import (
     ApprovalCompleted,
     ApprovalDenied,
@@ -17,7 +18,7 @@ from release_management.domain.approval import (
     Phase,
 )
 from release_management.domain.record import Event
-from release_management.projections.columns import document, key, plain, position, tail, text
+from release_management.projections.columns import document, key, plain, position, text
 from release_management.projections.projection import Key, Projection, Rows, named
 
 approvals = Table(
@@ -44,12 +45,12 @@ approvals = Table(
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
     """The approval's row."""
-    yield approvals, (tail(event.stream),)
+    yield approvals, (key_of(event.stream),)
 
 
 def fold(event: Event, rows: Rows) -> None:
     """Take in one event."""
-    id = (tail(event.stream),)
+    id = (key_of(event.stream),)
     fact = cast(ApprovalEvent, event.fact)
     time = event.envelope.time
     match fact:

@@ -54,8 +54,3 @@ def index(*columns: str) -> Index:
 def plain(value: Value | Fact) -> dict[str, Any]:
     """A value as JSON has it; personal texts stay sealed, absent fields are left out."""
     return value.model_dump(mode="json", exclude_none=True)
-
-
-def tail(stream: str) -> str:
-    """What stands after the colon of a stream id."""
-    return stream.partition(":")[2]

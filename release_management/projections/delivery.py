@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Table
 
+from release_management.domain.aggregate import key_of
 from release_management.domain.deployment.events import (
     DeploymentAborting,
     DeploymentCancelled,
@@ -33,7 +34,6 @@ from release_management.domain.record import Event, timestamp
 from release_management.domain.release import Change, ReleaseChangesAdded, ReleaseCreated, ReleaseSucceeded
 from release_management.domain.versions import DEFAULT
 from release_management.domain.words import Fact
-from release_management.projections.columns import tail
 from release_management.projections.containing import (
     Contents,
     contains,
@@ -76,25 +76,25 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
     """The rows of the deployment, the release, its changes, and what they are compared with."""
     fact = event.fact
     if isinstance(fact, ReleaseCreated):
-        yield releases, (tail(event.stream),)
+        yield releases, (key_of(event.stream),)
         for change in fact.changes:
-            yield changes, (tail(event.stream), change.commit)
+            yield changes, (key_of(event.stream), change.commit)
             yield commits, (fact.application, change.commit)
     elif isinstance(fact, ReleaseChangesAdded):
-        release = tail(event.stream)
+        release = key_of(event.stream)
         yield releases, (release,)
         for change in fact.changes:
             yield changes, (release, change.commit)
             yield commits, (_application(release), change.commit)
     elif isinstance(fact, ReleaseSucceeded):
-        release = tail(event.stream)
+        release = key_of(event.stream)
         yield releases, (release,)
         yield deliveries, (fact.deployment,)
         yield brought, (fact.environment, release)
         yield reach, (fact.environment, _application(release))
     else:
         yield clock, _NOW
-        yield deliveries, (tail(event.stream),)
+        yield deliveries, (key_of(event.stream),)
         if isinstance(fact, DeploymentPlanned):
             yield brought, (fact.environment, fact.release)
             for other in (fact.retries, *(each.to for each in fact.returns or ())):
@@ -109,13 +109,13 @@ def fold(event: Event, rows: Rows) -> None:
         _create(event, fact, rows)
         return
     if isinstance(fact, ReleaseChangesAdded):
-        _add(tail(event.stream), fact, rows)
+        _add(key_of(event.stream), fact, rows)
         return
     if isinstance(fact, ReleaseSucceeded):
-        _succeed(tail(event.stream), fact, rows)
+        _succeed(key_of(event.stream), fact, rows)
         return
     now = _advanced(rows, event.envelope.time)
-    id = (tail(event.stream),)
+    id = (key_of(event.stream),)
     if isinstance(fact, DeploymentPlanned):
         if not gives_up(fact.returns):
             _plan(id, fact, now, rows)
@@ -146,7 +146,7 @@ def fold(event: Event, rows: Rows) -> None:
 def _create(event: Event, fact: ReleaseCreated, rows: Rows) -> None:
     scheme = fact.versions or DEFAULT
     parts = {component.name: order_key(component.version, scheme) for component in fact.components}
-    release = Contents(tail(event.stream), event.position, parts, bool(fact.complete))
+    release = Contents(key_of(event.stream), event.position, parts, bool(fact.complete))
     orders = [order for order in parts.values() if order is not None]
     rows.put(
         releases,

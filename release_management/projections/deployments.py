@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from sqlalchemy import MetaData, Select, Table, select
 
+from release_management.domain.aggregate import key_of
 from release_management.domain.deployment.events import (
     DeploymentEvent,
     DeploymentFastForwarded,
@@ -14,7 +15,7 @@ from release_management.domain.deployment.events import (
 from release_management.domain.deployment.state import ACTIVE, WAITING
 from release_management.domain.record import Event
 from release_management.projections import steps
-from release_management.projections.columns import document, flag, index, key, number, plain, position, tail, text
+from release_management.projections.columns import document, flag, index, key, number, plain, position, text
 from release_management.projections.deployment_rows import changed
 from release_management.projections.projection import Key, Projection, Row, Rows, named
 
@@ -74,7 +75,7 @@ _DETAILED = frozenset({"options", "weights"})
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
     """The deployment's row, those of its steps that move, and its plan's where there is a new one."""
-    id, fact = tail(event.stream), event.fact
+    id, fact = key_of(event.stream), event.fact
     yield deployments, (id,)
     match fact:
         case DeploymentPlanned() | DeploymentReplanned():
@@ -92,7 +93,7 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
 
 def fold(event: Event, rows: Rows) -> None:
     """Take in one event."""
-    id = tail(event.stream)
+    id = key_of(event.stream)
     fact = cast(DeploymentEvent, event.fact)
     if isinstance(fact, DeploymentPlanned | DeploymentReplanned):
         rows.put(plans, (id,), plan=plain(fact.plan.model_copy(update={"forward": (), "rollback": ()})))

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import MetaData, Select, Table, select
 
+from release_management.domain.aggregate import key_of
 from release_management.domain.environment import (
     EnvironmentConfigured,
     Retired,
@@ -13,7 +14,7 @@ from release_management.domain.environment import (
     TargetConfigured,
 )
 from release_management.domain.record import Event
-from release_management.projections.columns import document, key, number, plain, tail, text
+from release_management.projections.columns import document, key, number, plain, text
 from release_management.projections.projection import Key, Projection, Rows, named
 
 environments = Table(
@@ -37,12 +38,12 @@ environments = Table(
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
     """The environment's row."""
-    yield environments, (tail(event.stream),)
+    yield environments, (key_of(event.stream),)
 
 
 def fold(event: Event, rows: Rows) -> None:
     """Take in one event."""
-    name = (tail(event.stream),)
+    name = (key_of(event.stream),)
     match event.fact:
         case EnvironmentConfigured() as fact:
             known = rows.get(environments, name) or {"targets": []}

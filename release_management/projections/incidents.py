@@ -5,6 +5,7 @@ from typing import Any, assert_never, cast
 
 from sqlalchemy import MetaData, Select, Table, select
 
+from release_management.domain.aggregate import key_of
 from release_management.domain.incident import (
     IncidentAttributed,
     IncidentEvent,
@@ -12,7 +13,7 @@ from release_management.domain.incident import (
     IncidentResolved,
 )
 from release_management.domain.record import Event
-from release_management.projections.columns import document, index, key, plain, position, tail, text
+from release_management.projections.columns import document, index, key, plain, position, text
 from release_management.projections.projection import Key, Projection, Rows, named
 
 incidents = Table(
@@ -41,12 +42,12 @@ incidents = Table(
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
     """The incident's row."""
-    yield incidents, (tail(event.stream),)
+    yield incidents, (key_of(event.stream),)
 
 
 def fold(event: Event, rows: Rows) -> None:
     """Take in one event."""
-    id = (tail(event.stream),)
+    id = (key_of(event.stream),)
     fact = cast(IncidentEvent, event.fact)
     match fact:
         case IncidentOpened():

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from sqlalchemy import MetaData, Select, Table, select
 
+from release_management.domain.aggregate import key_of
 from release_management.domain.pipeline import PipelineConfigured
 from release_management.domain.policy import (
     PolicyEvent,
@@ -16,7 +17,7 @@ from release_management.domain.policy import (
     PolicyVersionsConfigured,
 )
 from release_management.domain.record import Event
-from release_management.projections.columns import decimal, document, key, plain, tail, text
+from release_management.projections.columns import decimal, document, key, plain, text
 from release_management.projections.projection import Key, Projection, Row, Rows, named
 
 METADATA = MetaData()
@@ -53,7 +54,7 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
     if isinstance(event.fact, PipelineConfigured):
         yield pipelines, (event.fact.name,)
     else:
-        yield policies, (tail(event.stream),)
+        yield policies, (key_of(event.stream),)
 
 
 def fold(event: Event, rows: Rows) -> None:
@@ -68,7 +69,7 @@ def fold(event: Event, rows: Rows) -> None:
             configured=event.envelope.time,
         )
         return
-    scope = tail(event.stream)
+    scope = key_of(event.stream)
     row = rows.get(policies, (scope,)) or _fresh(scope)
     changed = _changed(cast(PolicyEvent, event.fact), row)
     rows.put(policies, (scope,), **{**row, **changed, "configured": event.envelope.time})

@@ -5,6 +5,7 @@ from typing import Any, assert_never, cast
 
 from sqlalchemy import MetaData, Select, Table, select
 
+from release_management.domain.aggregate import key_of
 from release_management.domain.record import Event
 from release_management.domain.release import (
     Change,
@@ -20,7 +21,7 @@ from release_management.domain.release import (
     ReleaseUnblocked,
     ReleaseWithdrawn,
 )
-from release_management.projections.columns import document, key, number, plain, position, tail, text
+from release_management.projections.columns import document, key, number, plain, position, text
 from release_management.projections.projection import Key, Projection, Row, Rows, named
 
 Ask = Callable[[Select[Any]], Sequence[Row]]
@@ -69,7 +70,7 @@ _EMPTY: Row = {"attestations": {}, "planned": {}, "succeeded_in": {}}
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
     """The release's row, and those of its new changes."""
-    ref = tail(event.stream)
+    ref = key_of(event.stream)
     yield releases, (ref,)
     if isinstance(event.fact, ReleaseCreated | ReleaseChangesAdded):
         for change in event.fact.changes:
@@ -78,7 +79,7 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
 
 def fold(event: Event, rows: Rows) -> None:
     """Take in one event."""
-    ref = (tail(event.stream),)
+    ref = (key_of(event.stream),)
     row = rows.get(releases, ref)
     if row is None:
         row = _EMPTY

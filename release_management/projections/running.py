@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from sqlalchemy import MetaData, Select, Table, select
 
+from release_management.domain.aggregate import key_of
 from release_management.domain.deployment.events import DeploymentPlanned, DeploymentRequested
 from release_management.domain.place import (
     PlaceConditionChanged,
@@ -17,7 +18,7 @@ from release_management.domain.place import (
     PlaceUnlocked,
 )
 from release_management.domain.record import Event
-from release_management.projections.columns import document, key, plain, position, tail, text
+from release_management.projections.columns import document, key, plain, position, text
 from release_management.projections.projection import Key, Projection, Row, Rows, named
 
 METADATA = MetaData()
@@ -72,16 +73,16 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
         if not isinstance(fact, PlaceConditionChanged):
             yield behind, (fact.deployment,)
     else:
-        yield behind, (tail(event.stream),)
+        yield behind, (key_of(event.stream),)
 
 
 def fold(event: Event, rows: Rows) -> None:
     """Take in one event."""
     match event.fact:
         case DeploymentPlanned(release=release, by=by):
-            rows.put(behind, (tail(event.stream),), release=release, by=by)
+            rows.put(behind, (key_of(event.stream),), release=release, by=by)
         case DeploymentRequested(by=by):
-            rows.put(behind, (tail(event.stream),), by=by)
+            rows.put(behind, (key_of(event.stream),), by=by)
         case PlaceLocked(deployment=deployment):
             rows.put(held, _place(event), deployment=deployment)
         case PlaceUnlocked():
@@ -96,7 +97,7 @@ def fold(event: Event, rows: Rows) -> None:
 
 
 def _place(event: Event) -> Key:
-    environment, application, target = tail(event.stream).split("/")
+    environment, application, target = key_of(event.stream).split("/")
     return environment, application, target
 
 

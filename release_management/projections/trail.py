@@ -6,13 +6,19 @@ from typing import Any, get_args
 
 from sqlalchemy import MetaData, Select, Table, or_, select
 
-from release_management.domain.approval import ApprovalRequested
+from release_management.domain.aggregate import aggregate_of, key_of
+from release_management.domain.approval import APPROVAL, ApprovalRequested
 from release_management.domain.deployment.events import DeploymentPlanned, DeploymentReplanned, DeploymentRequested
-from release_management.domain.incident import IncidentAttributed, IncidentOpened
+from release_management.domain.deployment.state import DEPLOYMENT
+from release_management.domain.environment import ENVIRONMENT
+from release_management.domain.incident import INCIDENT, IncidentAttributed, IncidentOpened
 from release_management.domain.orders import Leg
+from release_management.domain.place import PLACE
 from release_management.domain.plan import Plan, describe
+from release_management.domain.policy import POLICY
 from release_management.domain.record import Event
 from release_management.domain.registry import CommandRefused
+from release_management.domain.release import RELEASE
 from release_management.domain.words import Fact, Personal
 from release_management.projections.columns import document, flag, index, key, number, plain, position, text
 from release_management.projections.projection import Key, Projection, Rows
@@ -84,10 +90,10 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
 
 def _context_of(event: Event) -> str | None:
     stream, fact = event.stream, event.fact
-    if stream.startswith(("deployment:", "approval:", "incident:")):
+    if aggregate_of(stream) in (DEPLOYMENT.name, APPROVAL.name, INCIDENT.name):
         return stream
     deployment = fact.deployment if "deployment" in _about(type(fact)) else None  # type: ignore[attr-defined] # it has
-    return None if deployment is None else f"deployment:{deployment}"
+    return None if deployment is None else DEPLOYMENT.stream(deployment)
 
 
 def fold(event: Event, rows: Rows) -> None:
@@ -163,18 +169,18 @@ def _step(fact: Fact) -> tuple[str, int] | None:
 
 def _stated(event: Event) -> dict[str, Any]:
     """What the stream's name, or the fact itself, says that it is about."""
-    kind, _, about = event.stream.partition(":")
+    about = key_of(event.stream)
     said = {name: getattr(event.fact, name) for name in _about(type(event.fact))}
     stated = {name: value for name, value in said.items() if value is not None}
-    match kind:
-        case "place":
+    match aggregate_of(event.stream):
+        case PLACE.name:
             environment, application, _ = about.split("/")
             return stated | {"environment": environment, "application": application}
-        case "release":
+        case RELEASE.name:
             return stated | {"release": about, "application": about.partition("@")[0]}
-        case "environment":
+        case ENVIRONMENT.name:
             return stated | {"environment": about}
-        case "policy":
+        case POLICY.name:
             application, _, environment = about.partition("/")
             return stated | {"application": application, "environment": environment or None}
         case _:

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
+from release_management.domain.deployment.state import DEPLOYMENT
 from release_management.domain.nearness import does_not_exist
 from release_management.domain.registry import FACTS
 from release_management.domain.words import Value
@@ -49,9 +50,7 @@ def refuse_unknown(asked: Value, ask: Ask) -> None:
     if deployment is not None:
         table = deployments.deployments
         if not ask(select(table.c.id).where(table.c.id == deployment)):
-            raise UnknownNameError(
-                f"deployment {deployment} does not exist; relman deployment list shows those that do"
-            )
+            raise UnknownNameError(DEPLOYMENT.does_not_exist(deployment))
     if kind is not None:
         _check("event", kind, sorted({*FACTS, *(name.partition(".")[0] for name in FACTS)}))
     if actor is not None and not ask(trail.found(actor=actor).limit(1)):

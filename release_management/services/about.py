@@ -5,7 +5,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from release_management.domain import estate
+from release_management.domain.approval import APPROVAL
+from release_management.domain.deployment.state import DEPLOYMENT
+from release_management.domain.estate import ESTATE
+from release_management.domain.incident import INCIDENT
 from release_management.domain.names import id_of
 from release_management.domain.release import ReleaseRef
 from release_management.domain.words import Id
@@ -27,7 +30,7 @@ def about(command: str, data: Mapping[str, Any], state: Callable[[str], Any]) ->
     if release is not None:
         found |= {"release": release, "application": release.partition("@")[0]}
     environment = _name(data.get("name" if command == "environment.configure" else "environment"))
-    if environment in state(estate.STREAM).environments:
+    if environment in state(ESTATE.stream()).environments:
         found["environment"] = str(environment)
     if (application := _name(data.get("application"))) is not None:
         found.setdefault("application", application)
@@ -38,16 +41,16 @@ def _of_a_deployment(data: Mapping[str, Any], state: Callable[[str], Any]) -> di
     """By its own id, or by that of its approval."""
     approval = _valid(_ID, data.get("approval"))
     id = _valid(_ID, data.get("deployment")) or approval
-    if approval is not None and (known := state(f"approval:{approval}")).id:
+    if approval is not None and (known := state(APPROVAL.stream(approval))).id:
         id = known.deployment
-    if id is None or not (deployment := state(f"deployment:{id}")).id:
+    if id is None or not (deployment := state(DEPLOYMENT.stream(id))).id:
         return {}
     return {name: getattr(deployment, name) for name in _ABOUT if name != "deployment"} | {"deployment": id}
 
 
 def _of_an_incident(data: Mapping[str, Any], state: Callable[[str], Any]) -> dict[str, str]:
     id = _valid(_ID, data.get("incident"))
-    if id is None or not (incident := state(f"incident:{id}")).id:
+    if id is None or not (incident := state(INCIDENT.stream(id))).id:
         return {}
     return {"application": incident.application, "environment": incident.environment}
 

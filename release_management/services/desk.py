@@ -3,18 +3,17 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
-from release_management.domain.approval import Approval
-from release_management.domain.deployment.state import Deployment
-from release_management.domain.environment import Environment
-from release_management.domain.estate import STREAM, Estate
-from release_management.domain.holdings import STREAM as HOLDINGS
-from release_management.domain.holdings import Holdings
+from release_management.domain.aggregate import Aggregate, F, K, S
+from release_management.domain.approval import APPROVAL, Approval
+from release_management.domain.deployment.state import DEPLOYMENT, Deployment
+from release_management.domain.environment import ENVIRONMENT, Environment
+from release_management.domain.estate import ESTATE, Estate
+from release_management.domain.holdings import HOLDINGS, Holdings
 from release_management.domain.nearness import does_not_exist
-from release_management.domain.pipeline import Pipeline
-from release_management.domain.place import Place
-from release_management.domain.place import stream as place_stream
-from release_management.domain.policy import Policy
-from release_management.domain.release import Release, same_version, unknown_release
+from release_management.domain.pipeline import PIPELINE, Pipeline
+from release_management.domain.place import PLACE, Place
+from release_management.domain.policy import POLICY, Policy
+from release_management.domain.release import RELEASE, Release, same_version, unknown_release
 from release_management.domain.streams import fold
 from release_management.domain.words import Fact, Refused
 
@@ -77,56 +76,63 @@ class Desk:
         self._written.setdefault(stream, []).extend(facts)
         self.writes += [(stream, fact) for fact in facts]
 
+    def state(self, aggregate: Aggregate[S, F, K], *key: K.args, **named: K.kwargs) -> S:
+        """The state of one of an aggregate's; its initial state where that does not exist."""
+        return cast(S, self.read(aggregate.stream(*key, **named)))
+
+    def existing(self, aggregate: Aggregate[S, F, K], *key: K.args, **named: K.kwargs) -> S:
+        """The state of one that exists. Raises `Refused`."""
+        state = self.state(aggregate, *key, **named)
+        if state == aggregate.initial:
+            raise Refused(aggregate.does_not_exist(aggregate.key(*key, **named)))
+        return state
+
     def estate(self) -> Estate:
         """Which environments exist."""
-        return cast(Estate, self.read(STREAM))
+        return self.state(ESTATE)
 
     def holdings(self) -> Holdings:
         """What each component has of what its executor has once."""
-        return cast(Holdings, self.read(HOLDINGS))
+        return self.state(HOLDINGS)
 
     def environment(self, name: str) -> Environment:
         """An environment that exists. Raises `Refused`."""
-        state = cast(Environment, self.read(f"environment:{name}"))
+        state = self.state(ENVIRONMENT, name)
         if not state.name:
             raise Refused(does_not_exist("environment", name, self.estate().environments))
         return state
 
     def release(self, ref: str) -> Release:
         """A release that exists. Raises `Refused`."""
-        state = cast(Release, self.read(f"release:{ref}"))
+        state = self.state(RELEASE, ref)
         if not state.version:
             other = same_version(*ref.split("@"))
-            if other is not None and self.read(f"release:{other}").version:
+            if other is not None and self.state(RELEASE, other).version:
                 raise Refused(f"release {ref} does not exist; {other} does, and is the same version: name that one")
             raise Refused(unknown_release(ref))
         return state
 
     def created_before(self, ref: str, than: str) -> bool:
         """Whether a release was created before another, by their places in the log; where one is unknown it was not."""
-        one, other = self._begun(f"release:{ref}"), self._begun(f"release:{than}")
+        one, other = self._begun(RELEASE.stream(ref)), self._begun(RELEASE.stream(than))
         return one is not None and other is not None and one < other
 
     def deployment(self, id: str) -> Deployment:
         """A deployment that exists. Raises `Refused`."""
-        state = cast(Deployment, self.read(f"deployment:{id}"))
-        if not state.id:
-            raise Refused(f"deployment {id} does not exist; relman deployment list shows those that do")
-        return state
+        return self.existing(DEPLOYMENT, id)
 
     def approval(self, id: str | None) -> Approval:
         """An approval, which may be absent."""
-        return cast(Approval, self.read(f"approval:{id}")) if id else Approval()
+        return self.state(APPROVAL, id) if id else Approval()
 
     def place(self, environment: str, application: str, target: str) -> Place:
         """A place."""
-        return cast(Place, self.read(place_stream(environment, application, target)))
+        return self.state(PLACE, environment, application, target)
 
     def policies(self, application: str, environment: str | None = None) -> list[Policy]:
         """The policies that apply, the widest scope first."""
-        scopes = [f"policy:{application}"] + ([f"policy:{application}/{environment}"] if environment else [])
-        return [cast(Policy, self.read(scope)) for scope in scopes]
+        return [self.state(POLICY, application, where) for where in ((None, environment) if environment else (None,))]
 
     def pipeline(self, name: str) -> Pipeline:
         """A pipeline, which may be absent."""
-        return cast(Pipeline, self.read(f"pipeline:{name}"))
+        return self.state(PIPELINE, name)

@@ -1,15 +1,15 @@
 """Folded states as bytes, so that a long stream need not be folded from its beginning."""
 
 import hashlib
-from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any, cast
+from typing import Any
 
 from pydantic import TypeAdapter
 
-from release_management.domain.streams import AGGREGATES, aggregate
+from release_management.domain.aggregate import aggregate_of
+from release_management.domain.streams import AGGREGATES
 from release_management.services.ports import Snapshot
 
 
@@ -43,9 +43,9 @@ def restore(stream: str, snapshot: Snapshot) -> Any:
 
 
 def _adapter(stream: str) -> TypeAdapter[Any]:
-    return _adapter_of(AGGREGATES[aggregate(stream)][0])
+    return _adapter_of(aggregate_of(stream))
 
 
 @cache
-def _adapter_of(state: Callable[[], Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(cast(type[Any], state))
+def _adapter_of(aggregate: str) -> TypeAdapter[Any]:
+    return TypeAdapter(type(AGGREGATES[aggregate].initial))

@@ -7,9 +7,10 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
+from release_management.domain.aggregate import aggregate_of
 from release_management.domain.deployment.state import Deployment, Phase, evolve
 from release_management.domain.strategies import StrategyName
-from release_management.domain.streams import AGGREGATES, aggregate, fold
+from release_management.domain.streams import AGGREGATES, fold
 from release_management.domain.words import Fact, Refused
 from tests.domain.build import DEPLOYMENT
 from tests.domain.samples import SAMPLES
@@ -18,7 +19,7 @@ from tests.domain.world import World
 from tests.profiles import times
 
 FACTS: dict[str, list[Fact]] = {
-    name: [fact for stream, fact in SAMPLES if aggregate(stream) == name] for name in AGGREGATES
+    name: [fact for stream, fact in SAMPLES if aggregate_of(stream) == name] for name in AGGREGATES
 }
 
 

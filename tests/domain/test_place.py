@@ -30,7 +30,6 @@ from release_management.domain.place import (
     lock,
     offer,
     release,
-    stream,
 )
 from release_management.domain.words import Refused
 from tests.domain.build import DEPLOYMENT, NOW, OTHER, THIRD, component
@@ -160,10 +159,6 @@ def test_without_an_earlier_version_there_is_no_way_back() -> None:
 
 
 # Who holds it, who waits
-
-
-def test_a_place_is_named_after_where_it_is() -> None:
-    assert stream("production", "shop", "eu") == "place:production/shop/eu"
 
 
 def test_who_holds_it_takes_it_once_and_does_not_wait_for_it() -> None:

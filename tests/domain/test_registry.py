@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 
 import pytest
 
+from release_management.domain.aggregate import aggregate_of
 from release_management.domain.record import Envelope, Recorded, UnreadableRecordError, dataref, encode, write
 from release_management.domain.registry import FACTS, Registry
-from release_management.domain.streams import AGGREGATES, aggregate, fold
+from release_management.domain.streams import AGGREGATES, fold
 from release_management.domain.words import Fact
 from tests.domain.build import DEPLOYMENT
 from tests.domain.samples import SAMPLES
@@ -67,10 +68,10 @@ def test_every_fact_has_a_sample() -> None:
 
 @pytest.mark.parametrize(("stream", "fact"), SAMPLES, ids=[fact.NAME for _, fact in SAMPLES])
 def test_a_fact_changes_the_state_of_its_stream(stream: str, fact: Fact) -> None:
-    if aggregate(stream) in AGGREGATES:
+    if aggregate_of(stream) in AGGREGATES:
         fold(stream, [fact])
     else:
-        assert aggregate(stream) == "refusals"
+        assert aggregate_of(stream) == "refusals"
 
 
 # Golden lines

@@ -15,7 +15,7 @@ from release_management.domain.agenda import AgendaItem, DueCommand
 from release_management.domain.approval import Approval
 from release_management.domain.deployment.state import ACTIVE, Deployment, Phase
 from release_management.domain.deployment.steps import StepStatus
-from release_management.domain.place import Place, free_for, stream
+from release_management.domain.place import PLACE, Place, free_for
 from release_management.domain.record import timestamp
 from release_management.projections.agenda import REPORT_GRACE
 from release_management.services.states import States
@@ -218,7 +218,7 @@ class History:
         return cast(Approval, self._load(f"approval:{id}"))
 
     def place(self, target: str) -> Place:
-        return cast(Place, self._load(stream(self.application, self.application, target)))
+        return cast(Place, self._load(PLACE.stream(self.application, self.application, target)))
 
     def _load(self, name: str) -> Any:
         folded = self.states.load(name)

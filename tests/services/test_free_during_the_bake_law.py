@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from release_management.domain.deployment.state import Deployment, Phase, bake
-from release_management.domain.place import Place, stream
+from release_management.domain.place import PLACE, Place
 from release_management.services.states import States
 from tests.profiles import times
 from tests.services.office import COMMAND, REGISTRY, Office, on_both_stores
@@ -49,7 +49,7 @@ class History:
         return cast(Deployment, self._load(f"deployment:{id}"))
 
     def place(self, target: str) -> Place:
-        return cast(Place, self._load(stream(self.application, self.application, target)))
+        return cast(Place, self._load(PLACE.stream(self.application, self.application, target)))
 
     def _load(self, name: str) -> Any:
         folded = self.states.load(name)

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
+from release_management.domain.aggregate import aggregate_of
 from release_management.domain.record import Recorded
 from release_management.domain.strategies import StrategyName
-from release_management.domain.streams import AGGREGATES, aggregate, fold
+from release_management.domain.streams import AGGREGATES, fold
 from release_management.domain.words import Fact, Refused
 from release_management.services import snapshots
 from release_management.services.ports import EventLog, Snapshot
@@ -27,7 +28,7 @@ from tests.services.office import PATIENCE, Office, on_both_stores
 
 
 def facts_of(name: str) -> list[Fact]:
-    return [fact for stream, fact in SAMPLES if aggregate(stream) == name]
+    return [fact for stream, fact in SAMPLES if aggregate_of(stream) == name]
 
 
 @pytest.mark.hypothesis

@@ -9,6 +9,7 @@ from typing import Annotated, Any, assert_never
 from pydantic import BeforeValidator, JsonValue, PlainSerializer, TypeAdapter
 from pydantic_core import to_json
 
+from release_management.domain.aggregate import Aggregate, itself
 from release_management.domain.deployment.events import (
     Binding,
     DeploymentAborting,
@@ -362,3 +363,13 @@ def skippable(state: Deployment) -> tuple[int, ...]:
         elif isinstance(step, Provision | Retire) and step.role == "stable":
             outdone.discard((step.target, step.component))
     return tuple(reversed(skipped))
+
+
+# Declaration
+
+
+def _missing(id: str) -> str:
+    return f"deployment {id} does not exist; relman deployment list shows those that do"
+
+
+DEPLOYMENT = Aggregate("deployment", Deployment(), DeploymentEvent, evolve, itself, _missing)

@@ -5,6 +5,7 @@ from typing import Any
 
 from release_management.domain import approval as approvals
 from release_management.domain.approval import (
+    APPROVAL,
     Approval,
     ApprovalEvent,
     ExpireApproval,
@@ -12,7 +13,7 @@ from release_management.domain.approval import (
     RefuseApproval,
     RequestApproval,
 )
-from release_management.domain.deployment.state import Deployment, Phase
+from release_management.domain.deployment.state import DEPLOYMENT, Deployment, Phase
 from release_management.domain.words import Command, Refused
 from release_management.services.decisions.consequences import write_approval
 from release_management.services.decisions.deployments import adopt_rule, go_on, request_approval
@@ -65,9 +66,9 @@ def _find(id: str, desk: Desk) -> Approval:
     state = desk.approval(id)
     if state.id:
         return state
-    deployment: Deployment = desk.read(f"deployment:{id}")
+    deployment = desk.state(DEPLOYMENT, id)
     if not deployment.id:
-        raise Refused(f"approval {id} does not exist; relman approval list shows those that wait")
+        raise Refused(APPROVAL.does_not_exist(id))
     if deployment.approval is None:
         ask = f"; ask for one with: relman approval request {id}, or deploy it" if _planned(deployment) else ""
         raise Refused(f"deployment {id} waits for no approval; it is {deployment.phase}{ask}")

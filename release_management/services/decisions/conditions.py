@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from release_management.domain.deployment import decide
-from release_management.domain.place import stream
+from release_management.domain.place import PLACE
 from release_management.domain.seeing import ReportCondition, counts, report_condition
 from release_management.domain.words import Command
 from release_management.services.decisions.consequences import record
@@ -17,7 +17,7 @@ from release_management.services.desk import Desk
 def report(command: ReportCondition, desk: Desk) -> None:
     """Take an executor's look at a component."""
     place = desk.place(command.environment, command.application, command.target)
-    desk.write(stream(command.environment, command.application, command.target), report_condition(place, command))
+    desk.write(PLACE.stream(command.environment, command.application, command.target), report_condition(place, command))
     if place.lock is not None and counts(place, command):
         state = desk.deployment(place.lock)
         record(desk, state.id, decide.notice(state, command.target, command.component, command.slots, desk.now))

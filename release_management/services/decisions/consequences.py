@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from release_management.domain import approval as approvals
 from release_management.domain import estate as estates
 from release_management.domain import place as places
-from release_management.domain.approval import ApprovalEvent
+from release_management.domain.approval import APPROVAL, ApprovalEvent
 from release_management.domain.deployment import decide
 from release_management.domain.deployment.events import (
     DeploymentEvent,
@@ -15,11 +15,12 @@ from release_management.domain.deployment.events import (
     DeploymentStepSucceeded,
     DeploymentSucceeded,
 )
-from release_management.domain.deployment.state import Deployment, Phase, bake, doubted
-from release_management.domain.environment import ApprovalAwaited, ApprovalSettled, Environment, Retired
-from release_management.domain.estate import STREAM
+from release_management.domain.deployment.state import DEPLOYMENT, Deployment, Phase, bake, doubted
+from release_management.domain.environment import ENVIRONMENT, ApprovalAwaited, ApprovalSettled, Environment, Retired
+from release_management.domain.estate import ESTATE
 from release_management.domain.orders import RouteSlots
 from release_management.domain.place import (
+    PLACE,
     Occupant,
     PlaceEvent,
     PlacePromoted,
@@ -33,7 +34,7 @@ from release_management.domain.place import (
     Standing,
 )
 from release_management.domain.plan import Promote, Provision, Retire, Route
-from release_management.domain.release import ReleaseSucceeded, ReleaseWithdrawn
+from release_management.domain.release import RELEASE, ReleaseSucceeded, ReleaseWithdrawn
 from release_management.services.decisions import holding
 from release_management.services.desk import Desk
 
@@ -52,7 +53,7 @@ def record(desk: Desk, id: str, facts: Sequence[DeploymentEvent], fence: int | N
     `fence` is that of the order whose report led to the facts.
     """
     for fact in facts:
-        desk.write(f"deployment:{id}", [fact])
+        desk.write(DEPLOYMENT.stream(id), [fact])
         state = desk.deployment(id)
         if isinstance(fact, DeploymentStepStarted) and isinstance(fact.action, RouteSlots):
             intended = PlaceTrafficIntended(deployment=id, component=fact.component, weights=fact.action.weights)
@@ -112,9 +113,9 @@ def _notice(desk: Desk, id: str) -> None:
 
 def write_approval(desk: Desk, id: str, facts: Sequence[ApprovalEvent]) -> None:
     """Write an approval's facts; its environment knows which deployments wait for approval."""
-    desk.write(f"approval:{id}", facts)
+    desk.write(APPROVAL.stream(id), facts)
     state = desk.approval(id)
-    stream = f"environment:{state.environment}"
+    stream = ENVIRONMENT.stream(state.environment)
     listed = state.deployment in desk.environment(state.environment).awaiting
     if state.phase is approvals.Phase.WAITING and not listed:
         desk.write(stream, [ApprovalAwaited(deployment=state.deployment)])
@@ -125,10 +126,10 @@ def write_approval(desk: Desk, id: str, facts: Sequence[ApprovalEvent]) -> None:
 def retire_what_is_empty(desk: Desk, name: str) -> None:
     """Retire an environment, or targets of it, that are to go and run nothing any more."""
     environment = desk.environment(name)
-    stream = f"environment:{name}"
+    stream = ENVIRONMENT.stream(name)
     if environment.retiring and all(_empty(desk, environment, target) for target in environment.targets):
         desk.write(stream, [Retired()])
-        desk.write(STREAM, estates.unlist(name, desk.estate()))
+        desk.write(ESTATE.stream(), estates.unlist(name, desk.estate()))
         return
     for target in sorted(environment.leaving):
         if _empty(desk, environment, target):
@@ -141,7 +142,7 @@ def _empty(desk: Desk, environment: Environment, target: str) -> bool:
 
 
 def _write(desk: Desk, state: Deployment, target: str, facts: Sequence[PlaceEvent]) -> None:
-    desk.write(places.stream(state.environment, state.application, target), facts)
+    desk.write(PLACE.stream(state.environment, state.application, target), facts)
 
 
 def _stand(desk: Desk, state: Deployment, fact: DeploymentStepSucceeded, fence: int | None) -> None:
@@ -199,7 +200,7 @@ def _succeed(desk: Desk, state: Deployment) -> None:
         _write(desk, state, target, [success])
     if brought or not state.bindings:
         succeeded = ReleaseSucceeded(environment=state.environment, deployment=state.id)
-        desk.write(f"release:{state.release}", [succeeded])
+        desk.write(RELEASE.stream(state.release), [succeeded])
     if state.reverts is not None:
         _withdraw(desk, state, desk.deployment(state.reverts))
 
@@ -221,4 +222,4 @@ def _withdraw(desk: Desk, state: Deployment, left: Deployment) -> None:
         )
         _write(desk, left, target, [withdrawn])
     if left.release != state.release:
-        desk.write(f"release:{left.release}", [ReleaseWithdrawn(environment=left.environment, deployment=state.id)])
+        desk.write(RELEASE.stream(left.release), [ReleaseWithdrawn(environment=left.environment, deployment=state.id)])

@@ -26,6 +26,7 @@ from release_management.domain.deployment.events import (
     DeploymentSuperseded,
 )
 from release_management.domain.deployment.state import WAITING, Deployment, Phase
+from release_management.domain.place import PLACE
 from release_management.domain.plan import describe
 from release_management.domain.rules import Situation, denials, verdicts
 from release_management.domain.words import Command, Refused, Unsealed, Verdict
@@ -207,8 +208,8 @@ def _go_on(desk: Desk, id: str, *, first: bool) -> None:
             _end_bakes(desk, id)
     else:
         for target in state.targets:
-            stream = places.stream(state.environment, state.application, target)
-            desk.write(stream, places.lock(desk.read(stream), id))
+            place = desk.place(state.environment, state.application, target)
+            desk.write(PLACE.stream(state.environment, state.application, target), places.lock(place, id))
         record(desk, id, start(state, compiled.bindings, desk.now))
 
 
@@ -304,10 +305,9 @@ def _queue(desk: Desk, state: Deployment) -> None:
     """Wait for every place; the plan may have changed since it was queued, and with it the places."""
     behind: list[str] = []
     for target in state.targets:
-        stream = places.stream(state.environment, state.application, target)
         place = desk.place(state.environment, state.application, target)
         behind += [other for other in (place.lock, *place.queue) if other is not None and other != state.id]
-        desk.write(stream, places.enqueue(place, state.id))
+        desk.write(PLACE.stream(state.environment, state.application, target), places.enqueue(place, state.id))
     if state.phase is not Phase.QUEUED:
         deadline = later(desk.now, QUEUE_SECONDS)
         record(desk, state.id, [DeploymentQueued(behind=tuple(dict.fromkeys(behind)), deadline=deadline)])

@@ -6,7 +6,7 @@ from release_management.domain import holdings
 from release_management.domain.configuration import Configuration
 from release_management.domain.deployment.events import Binding
 from release_management.domain.deployment.state import Deployment, Phase, doubted
-from release_management.domain.holdings import STREAM, Holder, Thing
+from release_management.domain.holdings import HOLDINGS, Holder, Thing
 from release_management.domain.place import Standing
 from release_management.domain.words import Refused
 from release_management.services.desk import Desk
@@ -66,7 +66,7 @@ def _wanted_next(desk: Desk, state: Deployment, binding: Binding, lock: str | No
 
 
 def _hold(desk: Desk, state: Deployment, binding: Binding, things: set[str] | frozenset[str]) -> None:
-    desk.write(STREAM, holdings.hold(desk.holdings(), _holder(state, binding), binding.executor, things))
+    desk.write(HOLDINGS.stream(), holdings.hold(desk.holdings(), _holder(state, binding), binding.executor, things))
 
 
 def _holder(state: Deployment, binding: Binding) -> Holder:

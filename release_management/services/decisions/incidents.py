@@ -6,6 +6,7 @@ from typing import Any
 from release_management.domain import incident as incidents
 from release_management.domain.deployment.state import ACTIVE, Deployment, Phase
 from release_management.domain.incident import (
+    INCIDENT,
     NO_DEPLOYMENT,
     AttributeIncident,
     Incident,
@@ -38,7 +39,7 @@ def open_incident(command: OpenIncident, desk: Desk) -> None:
         cause=_cause(desk, command.deployment, command.application, command.environment, detected_at),
         attribution="inferred" if command.deployment is None else "explicit",
     )
-    desk.write(f"incident:{id}", incidents.open_(opened, desk.read(f"incident:{id}"), desk.now))
+    desk.write(INCIDENT.stream(id), incidents.open_(opened, desk.state(INCIDENT, id), desk.now))
     _answer(desk, id)
 
 
@@ -61,25 +62,18 @@ def _check_application(desk: Desk, application: str, environment: str) -> None:
 
 def attribute(command: AttributeIncident, desk: Desk) -> None:
     """Say what caused it."""
-    state = _find(command.incident, desk)
+    state = desk.existing(INCIDENT, command.incident)
     cause = _cause(desk, command.deployment, state.application, state.environment, state.detected_at)
-    desk.write(f"incident:{state.id}", incidents.attribute(cause, state))
+    desk.write(INCIDENT.stream(state.id), incidents.attribute(cause, state))
     _answer(desk, state.id)
 
 
 def resolve(command: ResolveIncident, desk: Desk) -> None:
     """End it."""
-    state = _find(command.incident, desk)
+    state = desk.existing(INCIDENT, command.incident)
     _check_remedy(desk, command, state)
-    desk.write(f"incident:{state.id}", incidents.resolve(command, state, desk.actor, desk.now))
+    desk.write(INCIDENT.stream(state.id), incidents.resolve(command, state, desk.actor, desk.now))
     _answer(desk, state.id)
-
-
-def _find(id: str, desk: Desk) -> Incident:
-    state: Incident = desk.read(f"incident:{id}")
-    if not state.id:
-        raise Refused(f"incident {id} does not exist; relman incident list shows those that do")
-    return state
 
 
 def _cause(desk: Desk, id: str | None, application: str, environment: str, detected_at: str) -> str | None:
@@ -125,7 +119,7 @@ def _begun(desk: Desk, id: str, application: str, environment: str) -> Deploymen
 
 
 def _answer(desk: Desk, id: str) -> None:
-    state: Incident = desk.read(f"incident:{id}")
+    state = desk.state(INCIDENT, id)
     desk.result.update(incident=id, resolved=state.resolved_at is not None)
 
 

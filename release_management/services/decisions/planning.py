@@ -13,11 +13,11 @@ from release_management.domain.deployment.events import (
     Return,
 )
 from release_management.domain.deployment.state import WAITING, Deployment, Phase
-from release_management.domain.environment import ApplicationEntered, Environment
+from release_management.domain.environment import ENVIRONMENT, ApplicationEntered, Environment
 from release_management.domain.place import Place
 from release_management.domain.plan import Plan
 from release_management.domain.planning import Desired, Draft, choose, draft
-from release_management.domain.release import Release, ReleaseDeploymentPlanned
+from release_management.domain.release import RELEASE, Release, ReleaseDeploymentPlanned
 from release_management.domain.strategies import StrategyName, parse_options
 from release_management.domain.words import Refused
 from release_management.services.decisions import holding
@@ -106,9 +106,9 @@ def keep(desk: Desk, wanted: Wanted, compiled: Draft) -> Deployment:
     )
     record(desk, id, [planned])
     if release.application not in desk.environment(wanted.environment).applications:
-        desk.write(f"environment:{wanted.environment}", [ApplicationEntered(application=release.application)])
+        desk.write(ENVIRONMENT.stream(wanted.environment), [ApplicationEntered(application=release.application)])
     event = ReleaseDeploymentPlanned(environment=wanted.environment, deployment=id, reverts=wanted.reverts)
-    desk.write(f"release:{release.ref}", [event])
+    desk.write(RELEASE.stream(release.ref), [event])
     return desk.deployment(id)
 
 

@@ -9,6 +9,7 @@ from release_management.domain.component import Component
 from release_management.domain.deployment.state import Phase
 from release_management.domain.plan import digest_of
 from release_management.domain.release import (
+    RELEASE,
     AddChanges,
     AttestRelease,
     BlockRelease,
@@ -18,7 +19,6 @@ from release_management.domain.release import (
     ConfigureCanary,
     CreateRelease,
     PublishRelease,
-    Release,
     ReleaseCanaryConfigured,
     ReleaseCommand,
     ReleaseCreated,
@@ -54,11 +54,10 @@ def create(command: CreateRelease, desk: Desk) -> None:
         component_labels=labels or None,
     )
     ref = f"{command.application}@{command.version}"
-    stream = f"release:{ref}"
-    state: Release = desk.read(stream)
+    state = desk.state(RELEASE, ref)
     if not state.version:
         _check_version(command, policy.versions, desk)
-    desk.write(stream, releases.create(created, command.draft, state))
+    desk.write(RELEASE.stream(ref), releases.create(created, command.draft, state))
     desk.result["release"] = ref
 
 
@@ -71,7 +70,7 @@ def _check_version(command: CreateRelease, scheme: Scheme, desk: Desk) -> None:
     except ValueError as error:
         raise Refused(f"release {ref}: {error}") from None
     other = releases.same_version(command.application, command.version)
-    if other is not None and desk.read(f"release:{other}").version:
+    if other is not None and desk.state(RELEASE, other).version:
         raise Refused(
             f"release {ref} would be the same version as {other}, which exists: a leading v makes no other version; "
             "create a new one"
@@ -98,16 +97,16 @@ def _change(wish: ChangeWish, desk: Desk) -> Change:
 
 def add_changes(command: AddChanges, desk: Desk) -> None:
     """Add changes that are not there yet."""
-    stream = f"release:{command.release}"
     changes = [_change(wish, desk) for wish in command.changes]
-    desk.write(stream, releases.add_changes(command.release, changes, desk.read(stream), desk.actor))
+    state = desk.state(RELEASE, command.release)
+    desk.write(RELEASE.stream(command.release), releases.add_changes(command.release, changes, state, desk.actor))
     desk.result["release"] = command.release
 
 
 def decide(command: ReleaseCommand, desk: Desk) -> None:
     """Publish, attest, block, unblock. A block stops what waits in a pause at once, and the rest at its next pause."""
-    stream = f"release:{command.release}"
-    desk.write(stream, releases.decide(command, desk.read(stream), desk.actor))
+    state = desk.state(RELEASE, command.release)
+    desk.write(RELEASE.stream(command.release), releases.decide(command, state, desk.actor))
     if isinstance(command, BlockRelease):
         for id in desk.release(command.release).planned.values():
             stop_where_blocked(desk, id)
@@ -126,7 +125,7 @@ def configure_canary(command: ConfigureCanary, desk: Desk) -> None:
                     "its traffic can be changed only while it is Planned"
                 )
         event = ReleaseCanaryConfigured(initial_traffic=command.traffic_percentage)
-        desk.write(f"release:{release.ref}", [event])
+        desk.write(RELEASE.stream(release.ref), [event])
     recompiled = [
         replan(desk, deployment.id, f"{release.ref} begins its canary with {command.traffic_percentage} %")
         for deployment in deployments

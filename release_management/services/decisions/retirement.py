@@ -8,11 +8,14 @@ from release_management.domain import estate as estates
 from release_management.domain.deployment.events import Return, gives_up
 from release_management.domain.deployment.state import Deployment, bake
 from release_management.domain.environment import (
+    ENVIRONMENT,
     ApplicationEntered,
     Environment,
     KeepEnvironment,
     RetireEnvironment,
 )
+from release_management.domain.estate import ESTATE
+from release_management.domain.release import RELEASE
 from release_management.domain.words import Command, Refused
 from release_management.services.decisions.consequences import retire_what_is_empty
 from release_management.services.decisions.deployments import Insists, request, review_approvals
@@ -26,7 +29,7 @@ def retire(command: RetireEnvironment, desk: Desk) -> None:
     Asked again, it plans again for what is left.
     """
     state = desk.environment(command.name)
-    stream = f"environment:{state.name}"
+    stream = ENVIRONMENT.stream(state.name)
     new = [name for name in dict.fromkeys(command.applications) if name not in state.applications]
     desk.write(stream, [ApplicationEntered(application=name) for name in new])
     desk.write(stream, environments.begin_retirement(command, state, desk.actor))
@@ -63,7 +66,7 @@ def _give_up(desk: Desk, environment: Environment, application: str, target: str
                 versions += [success.version for success in place.succeeded.get(component, ())[-1:]]
                 versions += [occupant.content.version for occupant in standing.slots.values()]
     releases = (f"{application}@{version}" for version in versions)
-    release = next((ref for ref in releases if desk.read(f"release:{ref}").version), None)
+    release = next((ref for ref in releases if desk.state(RELEASE, ref).version), None)
     if not returns:
         return None
     if release is None:
@@ -85,9 +88,9 @@ def _lets_go(holder: Deployment) -> bool:
 def keep(command: KeepEnvironment, desk: Desk) -> None:
     """Keep what was to go; what was stopped meanwhile stays stopped until it is deployed again."""
     state = desk.environment(command.name)
-    desk.write(f"environment:{state.name}", environments.keep(command, state, desk.actor))
+    desk.write(ENVIRONMENT.stream(state.name), environments.keep(command, state, desk.actor))
     state = desk.environment(command.name)
-    desk.write(estates.STREAM, estates.enlist(state.name, state.order, desk.estate()))
+    desk.write(ESTATE.stream(), estates.enlist(state.name, state.order, desk.estate()))
     _answer(desk, command.name, command.target)
 
 

@@ -7,9 +7,11 @@ from release_management.domain import environment as environments
 from release_management.domain import estate as estates
 from release_management.domain import pipeline as pipelines
 from release_management.domain import policy as policies
-from release_management.domain.environment import ApprovalRule, ConfigureEnvironment, Environment, Target
-from release_management.domain.pipeline import ConfigurePipeline
+from release_management.domain.environment import ENVIRONMENT, ApprovalRule, ConfigureEnvironment, Environment, Target
+from release_management.domain.estate import ESTATE
+from release_management.domain.pipeline import PIPELINE, ConfigurePipeline
 from release_management.domain.policy import (
+    POLICY,
     ConfigureGates,
     ConfigureRollbackWindow,
     ConfigureStrategy,
@@ -25,8 +27,7 @@ from release_management.services.desk import Desk
 
 def configure_environment(command: ConfigureEnvironment, desk: Desk) -> None:
     """Configure, and list it; an environment without an order goes to the end."""
-    stream = f"environment:{command.name}"
-    state = desk.read(stream)
+    state = desk.state(ENVIRONMENT, command.name)
     if command.order is None and not state.name:
         command = command.model_copy(update={"order": desk.estate().next_order})
     rule = None
@@ -37,11 +38,11 @@ def configure_environment(command: ConfigureEnvironment, desk: Desk) -> None:
         _check(command.name, target, desk)
     _check_claims(command, state, desk)
     before = state.approval
-    desk.write(stream, environments.decide(command, state, rule))
+    desk.write(ENVIRONMENT.stream(command.name), environments.decide(command, state, rule))
     if desk.environment(command.name).approval != before:
         review_approvals(desk, command.name)
     order = desk.environment(command.name).order
-    desk.write(estates.STREAM, estates.enlist(command.name, order, desk.estate()))
+    desk.write(ESTATE.stream(), estates.enlist(command.name, order, desk.estate()))
     desk.result["environment"] = command.name
 
 
@@ -78,21 +79,19 @@ def _check_claims(command: ConfigureEnvironment, state: Environment, desk: Desk)
 def configure_pipeline(command: ConfigurePipeline, desk: Desk) -> None:
     """Configure, and make it the application's own."""
     state = desk.pipeline(command.name)
-    desk.write(f"pipeline:{command.name}", pipelines.decide(command, state, desk.estate().environments))
+    desk.write(PIPELINE.stream(command.name), pipelines.decide(command, state, desk.estate().environments))
     [policy] = desk.policies(command.application)
-    desk.write(f"policy:{command.application}", policies.choose_pipeline(command.name, policy))
+    desk.write(POLICY.stream(command.application), policies.choose_pipeline(command.name, policy))
     desk.result["pipeline"] = command.name
 
 
 def configure_policy(command: PolicyCommand, desk: Desk) -> None:
     """Configure one scope."""
-    scope = command.application
     if command.environment is not None:
         desk.environment(command.environment)
-        scope = f"{command.application}/{command.environment}"
-    stream = f"policy:{scope}"
-    desk.write(stream, policies.decide(command, desk.read(stream)))
-    desk.result["policy"] = scope
+    key = command.application, command.environment
+    desk.write(POLICY.stream(*key), policies.decide(command, desk.state(POLICY, *key)))
+    desk.result["policy"] = POLICY.key(*key)
 
 
 HANDLERS: Mapping[type[Command], Callable[[Any, Desk], None]] = {

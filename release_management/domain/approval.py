@@ -39,6 +39,11 @@ class ApprovalRequested(Fact):
     people: tuple[ActorId, ...]
     expires_at: str
 
+    def _summary(self) -> str:
+        return (
+            f"approval of {self.release} for {self.environment} asked of {self.rule.required}, until {self.expires_at}"
+        )
+
 
 class ApprovalGranted(Fact):
     """One person agrees."""
@@ -47,12 +52,18 @@ class ApprovalGranted(Fact):
     by: ActorId
     note: Personal | None = None
 
+    def _summary(self) -> str:
+        return f"granted by {self.by}"
+
 
 class ApprovalCompleted(Fact):
     """Enough have agreed."""
 
     NAME: ClassVar[str] = "approval.completed"
     deployment: str
+
+    def _summary(self) -> str:
+        return "approved"
 
 
 class ApprovalDenied(Fact):
@@ -63,6 +74,9 @@ class ApprovalDenied(Fact):
     deployment: str
     note: Personal | None = None
 
+    def _summary(self) -> str:
+        return f"denied by {self.by}"
+
 
 class ApprovalExpired(Fact):
     """Nobody decided in time."""
@@ -70,12 +84,18 @@ class ApprovalExpired(Fact):
     NAME: ClassVar[str] = "approval.expired"
     deployment: str
 
+    def _summary(self) -> str:
+        return "nobody decided in time"
+
 
 class ApprovalVoided(Fact):
     """What was approved has changed or is gone; `reason` says what."""
 
     NAME: ClassVar[str] = "approval.voided"
     reason: Line
+
+    def _summary(self) -> str:
+        return f"void: {self.reason}"
 
 
 class ApprovalRuleChanged(Fact):
@@ -85,6 +105,9 @@ class ApprovalRuleChanged(Fact):
     approval: str
     rule: ApprovalRule
     expires_at: str
+
+    def _summary(self) -> str:
+        return f"the rule has changed: asked of {self.rule.required}, until {self.expires_at}"
 
 
 ApprovalEvent = (

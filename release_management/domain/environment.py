@@ -84,6 +84,10 @@ class Target(Labelled):
         return self
 
 
+def _part(target: str | None) -> str:
+    return "the environment" if target is None else f"target {target}"
+
+
 # Events
 
 
@@ -102,12 +106,18 @@ class EnvironmentConfigured(Fact):
     variables: dict[str, str] = {}
     tier_source: TierSource | None = None
 
+    def _summary(self) -> str:
+        return f"environment {self.name}: {self.tier}, {self.approval.required} approvals required"
+
 
 class TargetConfigured(Fact):
     """The target is as stated from now on."""
 
     NAME: ClassVar[str] = "environment.target_configured"
     target: Target
+
+    def _summary(self) -> str:
+        return f"target {self.target.name}: executor {self.target.executor}, slots {', '.join(self.target.slots)}"
 
 
 class ApplicationEntered(Fact):
@@ -116,6 +126,9 @@ class ApplicationEntered(Fact):
     NAME: ClassVar[str] = "environment.application_entered"
     application: Name
 
+    def _summary(self) -> str:
+        return f"application {self.application} comes here for the first time"
+
 
 class ApprovalAwaited(Fact):
     """A deployment to the environment waits for approval."""
@@ -123,12 +136,18 @@ class ApprovalAwaited(Fact):
     NAME: ClassVar[str] = "environment.approval_awaited"
     deployment: str
 
+    def _summary(self) -> str:
+        return f"{self.deployment} waits for approval"
+
 
 class ApprovalSettled(Fact):
     """The deployment waits for approval no longer."""
 
     NAME: ClassVar[str] = "environment.approval_settled"
     deployment: str
+
+    def _summary(self) -> str:
+        return f"{self.deployment} waits for approval no longer"
 
 
 class RetirementBegun(Fact):
@@ -139,6 +158,9 @@ class RetirementBegun(Fact):
     by: ActorId
     note: Personal | None = None
 
+    def _summary(self) -> str:
+        return f"{_part(self.target)} is to be retired, says {self.by}"
+
 
 class RetirementCancelled(Fact):
     """The environment, or one target of it, stays after all, or is taken back."""
@@ -147,12 +169,18 @@ class RetirementCancelled(Fact):
     target: Name | None = None
     by: ActorId
 
+    def _summary(self) -> str:
+        return f"{_part(self.target)} stays, says {self.by}"
+
 
 class Retired(Fact):
     """Nothing runs there any more. The history stays."""
 
     NAME: ClassVar[str] = "environment.retired"
     target: Name | None = None
+
+    def _summary(self) -> str:
+        return f"{_part(self.target)} is retired"
 
 
 EnvironmentEvent = (

@@ -14,12 +14,18 @@ class EnvironmentListed(Fact):
     environment: Name
     order: int
 
+    def _summary(self) -> str:
+        return f"environment {self.environment} exists, at place {self.order}"
+
 
 class EnvironmentUnlisted(Fact):
     """The environment is retired."""
 
     NAME: ClassVar[str] = "estate.environment_unlisted"
     environment: Name
+
+    def _summary(self) -> str:
+        return f"environment {self.environment} is retired"
 
 
 EstateEvent = EnvironmentListed | EnvironmentUnlisted

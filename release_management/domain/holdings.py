@@ -29,6 +29,10 @@ class HoldingsChanged(Fact):
     executor: Name
     things: tuple[Line, ...] = ()
 
+    def _summary(self) -> str:
+        holder = f"{self.component} of {self.application} on {self.target}"
+        return f"{holder} holds {', '.join(self.things) or 'nothing any more'}"
+
 
 # State
 

@@ -20,6 +20,11 @@ NO_DEPLOYMENT = "none"
 SKEW_SECONDS = 60.0
 """So far ahead of ours may a caller's clock be."""
 
+
+def _caused_by(deployment: str | None) -> str:
+    return f"caused by deployment {deployment}" if deployment else "no deployment caused it"
+
+
 # Events
 
 
@@ -39,12 +44,19 @@ class IncidentOpened(Fact):
     cause: str | None = None
     attribution: Attribution
 
+    def _summary(self) -> str:
+        cause = "nobody has said yet what caused it" if self.attribution == "inferred" else _caused_by(self.cause)
+        return f"{f'{self.severity} ' if self.severity else ''}incident, detected at {self.detected_at}; {cause}"
+
 
 class IncidentAttributed(Fact):
     """Somebody says what caused it, in place of what was said before. Without a cause: no deployment did."""
 
     NAME: ClassVar[str] = "incident.attributed"
     cause: str | None = None
+
+    def _summary(self) -> str:
+        return _caused_by(self.cause)
 
 
 class IncidentResolved(Fact):
@@ -54,6 +66,9 @@ class IncidentResolved(Fact):
     resolved_at: str
     remedy: str | None = None
     note: Personal | None = None
+
+    def _summary(self) -> str:
+        return f"over at {self.resolved_at}{f', by deployment {self.remedy}' if self.remedy else ''}"
 
 
 IncidentEvent = IncidentOpened | IncidentAttributed | IncidentResolved

@@ -30,6 +30,9 @@ class PipelineConfigured(Fact):
     stages: tuple[Stage, ...]
     label: Line | None = None
 
+    def _summary(self) -> str:
+        return f"pipeline {self.name}: {' → '.join(stage.environment for stage in self.stages)}"
+
 
 # Commands
 

@@ -21,6 +21,11 @@ REMEMBERED = 50
 MAX_WAITING = 500
 """The deployments that may wait for a place at once."""
 
+
+def _percentages(weights: Mapping[str, int]) -> str:
+    return ", ".join(f"{share} % {slot}" for slot, share in sorted(weights.items())) or "none"
+
+
 # Events
 
 
@@ -30,6 +35,9 @@ class PlaceLocked(Fact):
     NAME: ClassVar[str] = "place.locked"
     deployment: str
 
+    def _summary(self) -> str:
+        return f"held by {self.deployment}"
+
 
 class PlaceUnlocked(Fact):
     """The deployment has let go; `next` is the one that waits longest, if any does."""
@@ -38,12 +46,18 @@ class PlaceUnlocked(Fact):
     deployment: str
     next: str | None = None
 
+    def _summary(self) -> str:
+        return f"let go by {self.deployment}{f'; next is {self.next}' if self.next else ''}"
+
 
 class PlaceQueued(Fact):
     """The deployment waits for the place."""
 
     NAME: ClassVar[str] = "place.queued"
     deployment: str
+
+    def _summary(self) -> str:
+        return f"{self.deployment} waits"
 
 
 class PlaceUnqueued(Fact):
@@ -53,6 +67,9 @@ class PlaceUnqueued(Fact):
     deployment: str
     next: str | None = None
 
+    def _summary(self) -> str:
+        return f"{self.deployment} no longer waits"
+
 
 class PlaceOffered(Fact):
     """The deployment that holds the place only keeps the version that goes, for a while; `next` waits longest."""
@@ -60,6 +77,9 @@ class PlaceOffered(Fact):
     NAME: ClassVar[str] = "place.offered"
     deployment: str
     next: str
+
+    def _summary(self) -> str:
+        return f"{self.deployment} only keeps the version that goes; next is {self.next}"
 
 
 class PlaceSlotProvisioned(Fact):
@@ -74,6 +94,9 @@ class PlaceSlotProvisioned(Fact):
     fence: int | None = None
     configuration: Configuration | None = None
 
+    def _summary(self) -> str:
+        return f"{self.slot} runs {self.replicas} of {self.content.name} {self.content.version}"
+
 
 class PlaceSlotRetired(Fact):
     """Nothing runs in the slot any more."""
@@ -83,6 +106,9 @@ class PlaceSlotRetired(Fact):
     component: Name
     slot: Slot
     fence: int | None = None
+
+    def _summary(self) -> str:
+        return f"{self.slot} no longer runs {self.component}"
 
 
 class PlaceSlotDoubted(Fact):
@@ -96,6 +122,9 @@ class PlaceSlotDoubted(Fact):
     component: Name
     slot: Slot
 
+    def _summary(self) -> str:
+        return f"what {self.slot} runs of {self.component} is uncertain: its last order is not known to be done"
+
 
 class PlaceTrafficIntended(Fact):
     """These shares in percent per slot are wanted from now on."""
@@ -104,6 +133,9 @@ class PlaceTrafficIntended(Fact):
     deployment: str
     component: Name
     weights: dict[Slot, Percent]
+
+    def _summary(self) -> str:
+        return f"wanted traffic of {self.component}: {_percentages(self.weights)}"
 
 
 class PlaceTrafficObserved(Fact):
@@ -115,6 +147,9 @@ class PlaceTrafficObserved(Fact):
     weights: dict[Slot, Percent]
     observedat: str
     fence: int | None = None
+
+    def _summary(self) -> str:
+        return f"observed traffic of {self.component}: {_percentages(self.weights)}"
 
 
 class PlaceConditionChanged(Fact):
@@ -133,6 +168,9 @@ class PlaceConditionChanged(Fact):
     fence: int
     observedat: str
 
+    def _summary(self) -> str:
+        return f"{self.component} is seen {self.condition}{f': {self.reason}' if self.reason else ''}"
+
 
 class PlacePromoted(Fact):
     """The slot's version is the stable one now."""
@@ -141,6 +179,9 @@ class PlacePromoted(Fact):
     deployment: str
     component: Name
     slot: Slot
+
+    def _summary(self) -> str:
+        return f"{self.slot} is the stable {self.component}"
 
 
 class PlaceVersionSucceeded(Fact):
@@ -156,6 +197,9 @@ class PlaceVersionSucceeded(Fact):
     components: dict[Name, Digest] | None = None
     at: str | None = None
 
+    def _summary(self) -> str:
+        return f"{self.version} succeeded here"
+
 
 class PlaceVersionWithdrawn(Fact):
     """The release was rolled back here by `deployment`; it is no version to return to.
@@ -169,6 +213,9 @@ class PlaceVersionWithdrawn(Fact):
     version: Version
     withdrawn: str | None = None
     components: tuple[Name, ...] | None = None
+
+    def _summary(self) -> str:
+        return f"{self.version} was rolled back here"
 
 
 PlaceEvent = (

@@ -45,12 +45,21 @@ class PolicyStrategyConfigured(Fact):
     strategy: StrategyName
     options: dict[str, JsonValue] = {}
 
+    def _summary(self) -> str:
+        return f"strategy {self.strategy} is the default"
+
 
 class PolicyTriggersConfigured(Fact):
     """These conditions roll a deployment back, once analysis exists."""
 
     NAME: ClassVar[str] = "policy.triggers_configured"
     conditions: tuple[TriggerCondition, ...]
+
+    def _summary(self) -> str:
+        conditions = [
+            f"{each.metric} beyond {each.threshold:g} for {each.duration_seconds:g} s" for each in self.conditions
+        ]
+        return f"triggers: {', '.join(conditions) or 'none'}"
 
 
 class PolicyGatesConfigured(Fact):
@@ -60,12 +69,18 @@ class PolicyGatesConfigured(Fact):
     VERSION: ClassVar[int] = 2
     gates: dict[Name, Gate]
 
+    def _summary(self) -> str:
+        return f"gates: {', '.join(sorted(self.gates)) or 'none'}"
+
 
 class PolicyPipelineChosen(Fact):
     """Releases of the application walk this pipeline from now on."""
 
     NAME: ClassVar[str] = "policy.pipeline_chosen"
     pipeline: Name
+
+    def _summary(self) -> str:
+        return f"releases walk pipeline {self.pipeline}"
 
 
 class PolicyVersionsConfigured(Fact):
@@ -74,12 +89,18 @@ class PolicyVersionsConfigured(Fact):
     NAME: ClassVar[str] = "policy.versions_configured"
     versions: Scheme
 
+    def _summary(self) -> str:
+        return f"numbers its releases: {self.versions}"
+
 
 class PolicyRollbackWindowConfigured(Fact):
     """Going back to what succeeded within so many seconds asks for neither approval nor gates again."""
 
     NAME: ClassVar[str] = "policy.rollback_window_configured"
     seconds: Seconds
+
+    def _summary(self) -> str:
+        return f"going back asks for no approval for {self.seconds:g} s after a success"
 
 
 PolicyEvent = (

@@ -37,6 +37,10 @@ class CommandRefused(Fact):
     deployment: Id | None = None
     unkept: Annotated[int, Field(ge=1)] | None = None
 
+    def _summary(self) -> str:
+        before = f" (and {self.unkept:,} others of this sender before it)" if self.unkept else ""
+        return f"refused: {self.command}, wished by {self.by} through {self.sender}{before}"
+
 
 def gathered(facts: Iterable[type[Fact]]) -> Mapping[str, type[Fact]]:
     """The facts by name. Raises `ValueError` where two have one name."""

@@ -51,6 +51,8 @@ MAX_COMPONENTS = 1_000
 """The components of one release."""
 MAX_CHANGES = 10_000
 """The changes of one release."""
+COMPONENTS_NAMED = 20
+"""So many components does a summary name."""
 
 # Events
 
@@ -78,6 +80,12 @@ class ReleaseCreated(Fact):
     label: Line | None = None
     component_labels: dict[Name, Line] | None = None
 
+    def _summary(self) -> str:
+        first = ", ".join(f"{component.name} {component.version}" for component in self.components[:COMPONENTS_NAMED])
+        more = len(self.components) - COMPONENTS_NAMED
+        parts = f"{first} and {more:,} more" if more > 0 else first
+        return f"created {self.application}@{self.version}: {parts}; {len(self.changes)} changes"
+
 
 class ReleaseChangesAdded(Fact):
     """The release brings these changes as well, in this order behind those that it had."""
@@ -86,11 +94,17 @@ class ReleaseChangesAdded(Fact):
     changes: Annotated[tuple[Change, ...], Field(min_length=1)]
     by: ActorId
 
+    def _summary(self) -> str:
+        return f"{len(self.changes):,} changes added by {self.by}"
+
 
 class ReleasePublished(Fact):
     """The release may be deployed from now on."""
 
     NAME: ClassVar[str] = "release.published"
+
+    def _summary(self) -> str:
+        return "published"
 
 
 class ReleaseAttested(Fact):
@@ -102,6 +116,9 @@ class ReleaseAttested(Fact):
     by: ActorId
     note: Personal | None = None
 
+    def _summary(self) -> str:
+        return f"gate {self.gate} {self.result}, attested by {self.by}"
+
 
 class ReleaseBlocked(Fact):
     """The release must not be deployed any more."""
@@ -109,11 +126,17 @@ class ReleaseBlocked(Fact):
     NAME: ClassVar[str] = "release.blocked"
     reason: Personal
 
+    def _summary(self) -> str:
+        return "blocked"
+
 
 class ReleaseUnblocked(Fact):
     """The block is lifted."""
 
     NAME: ClassVar[str] = "release.unblocked"
+
+    def _summary(self) -> str:
+        return "unblocked"
 
 
 class ReleaseCanaryConfigured(Fact):
@@ -121,6 +144,9 @@ class ReleaseCanaryConfigured(Fact):
 
     NAME: ClassVar[str] = "release.canary_configured"
     initial_traffic: Percent
+
+    def _summary(self) -> str:
+        return f"canaries begin with {self.initial_traffic} % of the traffic"
 
 
 class ReleaseDeploymentPlanned(Fact):
@@ -134,6 +160,10 @@ class ReleaseDeploymentPlanned(Fact):
     deployment: str
     reverts: str | None = None
 
+    def _summary(self) -> str:
+        back = "" if self.reverts is None else f", which goes back from {self.reverts}"
+        return f"planned for {self.environment} by {self.deployment}{back}"
+
 
 class ReleaseSucceeded(Fact):
     """The release succeeded in the environment."""
@@ -142,6 +172,9 @@ class ReleaseSucceeded(Fact):
     environment: Name
     deployment: str
 
+    def _summary(self) -> str:
+        return f"succeeded in {self.environment}"
+
 
 class ReleaseWithdrawn(Fact):
     """The release was rolled back in the environment; its success there no longer counts."""
@@ -149,6 +182,9 @@ class ReleaseWithdrawn(Fact):
     NAME: ClassVar[str] = "release.withdrawn"
     environment: Name
     deployment: str
+
+    def _summary(self) -> str:
+        return f"rolled back in {self.environment}"
 
 
 ReleaseEvent = (

@@ -122,6 +122,16 @@ class Fact(Value):
     NAME: ClassVar[str]
     VERSION: ClassVar[int] = 1
 
+    def summary(self, described: str | None = None) -> str:
+        """What happened, in one line for a person. Names of people never stand in it.
+
+        `described` is the step that the fact is of, as a person reads it, where it is of one that the plan has.
+        """
+        return self._summary()
+
+    def _summary(self) -> str:
+        return self.NAME.replace(".", " ").replace("_", " ")
+
 
 class Giver(StrEnum):
     """Who gives a command: people and their programs, or one role of ours, and then nobody else can."""

@@ -23,7 +23,6 @@ from release_management.domain.words import Fact, Personal
 from release_management.projections.columns import document, flag, index, key, number, plain, position, text
 from release_management.projections.projection import Key, Projection, Rows
 from release_management.projections.steps import LEGS
-from release_management.projections.summary import summarize
 
 METADATA = MetaData()
 
@@ -108,7 +107,7 @@ def fold(event: Event, rows: Rows) -> None:
     known = (rows.get(context, (stream,)) if stream is not None else None) or {}
     step_of = _step(fact)
     described = rows.get(lines, (event.stream, *step_of)) if step_of is not None else None
-    summary = summarize(fact, described["line"] if described is not None else None)
+    summary = fact.summary(described["line"] if described is not None else None)
     earlier = rows.get(trail, position)
     if earlier is not None:
         # An upcast may make several events of one record; the trail keeps one row for what was recorded once.

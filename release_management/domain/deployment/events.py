@@ -84,6 +84,11 @@ def gives_up(returns: tuple[Return, ...] | None) -> bool:
     return returns is not None and all(each.to is None for each in returns)
 
 
+def _numbered(leg: Leg, index: int, described: str | None) -> str:
+    what = f": {described}" if described else ""
+    return f"{'rollback step' if leg == 'rollback' else 'step'} {index + 1}{what}"
+
+
 class DeploymentPlanned(Fact):
     """A plan exists. `chosen`: the strategy was named by the caller and not taken from a policy.
 
@@ -114,6 +119,13 @@ class DeploymentPlanned(Fact):
     deadline: str | None = None
     redeploys: bool | None = None
 
+    def _summary(self) -> str:
+        count = len(self.plan.forward)
+        what = f"{self.release} to {self.environment}: {self.strategy}, {count} steps"
+        origin = f", reverting {self.reverts}" if self.reverts else ""
+        again = f", retrying {self.retries}" if self.retries else ""
+        return f"planned {what}{origin}{again}{f', until {self.deadline}' if self.deadline else ''}"
+
 
 class DeploymentReplanned(Fact):
     """The plan was compiled again and has changed; `reason` says why."""
@@ -126,6 +138,9 @@ class DeploymentReplanned(Fact):
     digest: Digest
     reason: Line
 
+    def _summary(self) -> str:
+        return f"planned again, {self.strategy}, {len(self.plan.forward)} steps: {self.reason}"
+
 
 class DeploymentRequested(Fact):
     """Somebody wants it carried out, as soon as the rules allow. `note`: why, where they said."""
@@ -133,6 +148,9 @@ class DeploymentRequested(Fact):
     NAME: ClassVar[str] = "deployment.requested"
     by: ActorId
     note: Personal | None = None
+
+    def _summary(self) -> str:
+        return f"requested by {self.by}"
 
 
 class DeploymentInsisted(Fact):
@@ -146,12 +164,19 @@ class DeploymentInsisted(Fact):
     supersede: bool = False
     downgrade: bool = False
 
+    def _summary(self) -> str:
+        insisted = {"supersede": self.supersede, "downgrade": self.downgrade}
+        return f"{self.by} insists: {', '.join(word for word, is_so in insisted.items() if is_so)}"
+
 
 class DeploymentApprovalAwaited(Fact):
     """It may go on once the approval is granted."""
 
     NAME: ClassVar[str] = "deployment.approval_awaited"
     approval: str
+
+    def _summary(self) -> str:
+        return f"waits for approval {self.approval}"
 
 
 class DeploymentQueued(Fact):
@@ -161,6 +186,9 @@ class DeploymentQueued(Fact):
     behind: tuple[str, ...]
     deadline: str
 
+    def _summary(self) -> str:
+        return f"queued behind {', '.join(self.behind)} until {self.deadline}"
+
 
 class DeploymentStarted(Fact):
     """It holds its places, and its roles are bound to slots. Older records do not say at what time."""
@@ -169,6 +197,9 @@ class DeploymentStarted(Fact):
     VERSION: ClassVar[int] = 2
     bindings: tuple[Binding, ...]
     at: str | None = None
+
+    def _summary(self) -> str:
+        return "started"
 
 
 class DeploymentStepStarted(Fact):
@@ -189,6 +220,10 @@ class DeploymentStepStarted(Fact):
     variables: dict[str, str] = {}
     deadline: str
 
+    def summary(self, described: str | None = None) -> str:
+        """What became of the step, which is `described`."""
+        return f"{_numbered(self.leg, self.step, described)}{f' (attempt {self.attempt})' if self.attempt > 1 else ''}"
+
 
 class DeploymentStepSucceeded(Fact):
     """The step is done. `observed`: what the load balancer stated then, in percent per slot."""
@@ -201,6 +236,10 @@ class DeploymentStepSucceeded(Fact):
     observed: dict[Slot, Percent] | None = None
     observedat: str
 
+    def summary(self, described: str | None = None) -> str:
+        """What became of the step, which is `described`."""
+        return f"done: {_numbered(self.leg, self.step, described)}"
+
 
 class DeploymentStepFailed(Fact):
     """The release is bad. `untouched` (absent where false): nothing was done, since what had to be well was not."""
@@ -212,6 +251,10 @@ class DeploymentStepFailed(Fact):
     reason: Line
     untouched: Annotated[bool, Field(exclude_if=lambda untouched: not untouched)] = False
 
+    def summary(self, described: str | None = None) -> str:
+        """What became of the step, which is `described`."""
+        return f"failed: {_numbered(self.leg, self.step, described)}: {self.reason}"
+
 
 class DeploymentStepErrored(Fact):
     """The machinery broke; it is tried again at `retry_at` unless that is absent."""
@@ -222,6 +265,11 @@ class DeploymentStepErrored(Fact):
     attempt: int
     reason: Line
     retry_at: str | None = None
+
+    def summary(self, described: str | None = None) -> str:
+        """What became of the step, which is `described`."""
+        again = f"; again at {self.retry_at}" if self.retry_at else ""
+        return f"errored: {_numbered(self.leg, self.step, described)}: {self.reason}{again}"
 
 
 class DeploymentPaused(Fact):
@@ -236,6 +284,10 @@ class DeploymentPaused(Fact):
     until: str | None = None
     deadline: str | None = None
 
+    def _summary(self) -> str:
+        end = f"until {self.until}" if self.until else f"until promoted, at most until {self.deadline}"
+        return f"{'bakes' if self.baking else 'paused'} {end} ({self.reason})"
+
 
 class DeploymentResumed(Fact):
     """The waiting is over. `successor` is the deployment for which a bake ended early: it waited for nothing else."""
@@ -246,6 +298,11 @@ class DeploymentResumed(Fact):
     by: ActorId
     successor: str | None = None
 
+    def _summary(self) -> str:
+        if self.successor is not None:
+            return f"ended the bake of step {self.step + 1} early for deployment {self.successor}, by {self.by}"
+        return f"resumed after step {self.step + 1} by {self.by}"
+
 
 class DeploymentFastForwarded(Fact):
     """Promoted in full: these forward steps are skipped."""
@@ -253,6 +310,10 @@ class DeploymentFastForwarded(Fact):
     NAME: ClassVar[str] = "deployment.fast_forwarded"
     skipped: tuple[int, ...]
     by: ActorId
+
+    def _summary(self) -> str:
+        steps = ", ".join(str(index + 1) for index in self.skipped)
+        return f"promoted in full by {self.by}; skipped steps {steps}"
 
 
 class DeploymentAborting(Fact):
@@ -264,11 +325,17 @@ class DeploymentAborting(Fact):
     by: ActorId | None = None
     note: Personal | None = None
 
+    def _summary(self) -> str:
+        return f"aborting ({self.cause}): {self.reason}"
+
 
 class DeploymentSucceeded(Fact):
     """All steps are done."""
 
     NAME: ClassVar[str] = "deployment.succeeded"
+
+    def _summary(self) -> str:
+        return "succeeded"
 
 
 class DeploymentRolledBack(Fact):
@@ -277,12 +344,18 @@ class DeploymentRolledBack(Fact):
     NAME: ClassVar[str] = "deployment.rolled_back"
     empty: bool
 
+    def _summary(self) -> str:
+        return "rolled back; nothing had served before and nothing serves now" if self.empty else "rolled back"
+
 
 class DeploymentRollbackFailed(Fact):
     """The way back did not succeed; a person is needed."""
 
     NAME: ClassVar[str] = "deployment.rollback_failed"
     reason: Line
+
+    def _summary(self) -> str:
+        return f"rollback failed, a person is needed: {self.reason}"
 
 
 class DeploymentHalted(Fact):
@@ -291,12 +364,18 @@ class DeploymentHalted(Fact):
     NAME: ClassVar[str] = "deployment.halted"
     reason: Line
 
+    def _summary(self) -> str:
+        return f"halted: {self.reason}"
+
 
 class DeploymentRejected(Fact):
     """Approval was denied, or a rule that allowed it before forbids it now."""
 
     NAME: ClassVar[str] = "deployment.rejected"
     reason: Line
+
+    def _summary(self) -> str:
+        return f"rejected: {self.reason}"
 
 
 class DeploymentExpired(Fact):
@@ -305,6 +384,9 @@ class DeploymentExpired(Fact):
     NAME: ClassVar[str] = "deployment.expired"
     reason: Line
 
+    def _summary(self) -> str:
+        return f"expired: {self.reason}"
+
 
 class DeploymentCancelled(Fact):
     """Somebody withdrew it before it began."""
@@ -312,6 +394,9 @@ class DeploymentCancelled(Fact):
     NAME: ClassVar[str] = "deployment.cancelled"
     by: ActorId
     note: Personal | None = None
+
+    def _summary(self) -> str:
+        return f"cancelled by {self.by}"
 
 
 class DeploymentSuperseded(Fact):
@@ -322,6 +407,9 @@ class DeploymentSuperseded(Fact):
 
     NAME: ClassVar[str] = "deployment.superseded"
     successor: str
+
+    def _summary(self) -> str:
+        return f"superseded by {self.successor}"
 
 
 DeploymentEvent = (

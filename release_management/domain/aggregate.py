@@ -36,6 +36,10 @@ class Aggregate(Generic[S, F, K]):
         """The id of a stream of its."""
         return f"{self.name}:{self.key(*key, **named)}"
 
+    def is_absent(self, state: S) -> bool:
+        """Whether this is the state of one that does not exist: no fact was folded into it."""
+        return state is self.initial
+
     def does_not_exist(self, key: str) -> str:
         """The sentence for whoever names one that does not exist."""
         return self.missing(key) if self.missing else f"{self.name} {key} does not exist"

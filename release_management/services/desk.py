@@ -83,7 +83,7 @@ class Desk:
     def existing(self, aggregate: Aggregate[S, F, K], *key: K.args, **named: K.kwargs) -> S:
         """The state of one that exists. Raises `Refused`."""
         state = self.state(aggregate, *key, **named)
-        if state == aggregate.initial:
+        if aggregate.is_absent(state):
             raise Refused(aggregate.does_not_exist(aggregate.key(*key, **named)))
         return state
 

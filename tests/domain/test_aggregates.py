@@ -18,7 +18,7 @@ from release_management.domain.aggregate import Aggregate, aggregate_of, itself,
 from release_management.domain.approval import APPROVAL
 from release_management.domain.deployment.state import DEPLOYMENT
 from release_management.domain.environment import ENVIRONMENT
-from release_management.domain.estate import ESTATE
+from release_management.domain.estate import ESTATE, EnvironmentListed
 from release_management.domain.holdings import HOLDINGS
 from release_management.domain.incident import INCIDENT
 from release_management.domain.pipeline import PIPELINE
@@ -26,7 +26,7 @@ from release_management.domain.place import PLACE
 from release_management.domain.policy import POLICY
 from release_management.domain.registry import FACTS, CommandRefused, gathered
 from release_management.domain.release import RELEASE
-from release_management.domain.streams import AGGREGATES, AnyAggregate
+from release_management.domain.streams import AGGREGATES, AnyAggregate, fold
 from release_management.domain.streams import gathered as gathered_aggregates
 from release_management.domain.words import Fact
 
@@ -134,6 +134,12 @@ def test_nothing_but_a_declaration_writes_the_name_of_a_stream() -> None:
     written = re.compile(rf'"({"|".join(AGGREGATES)}):[{{"a-z]')
     root = Path(release_management.__file__).parent
     assert [str(file) for file in root.rglob("*.py") if written.search(file.read_text())] == []
+
+
+def test_one_is_absent_until_its_first_fact() -> None:
+    stream = ESTATE.stream()
+    assert ESTATE.is_absent(fold(stream, []))
+    assert not ESTATE.is_absent(fold(stream, [EnvironmentListed(environment="staging", order=1)]))
 
 
 def test_who_names_what_does_not_exist_is_told_where_to_look() -> None:

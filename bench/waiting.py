@@ -137,7 +137,9 @@ class Side:
         version = self._next[application]
         self._next[application] = version + 1
         data = {"release": f"{application}@{version}.0.0", "environment": "fast", "strategy": "recreate"}
-        outcome = accepted(await self._client.ask(wish("deployment.deploy", data)))
+        outcome = await self._client.ask(wish("deployment.deploy", data))
+        if outcome.refused or outcome.status not in ("accepted", "repeated"):
+            raise RuntimeError(f"{application}@{version}.0.0: {outcome.reason}")
         if self._following is None:
             self._following = asyncio.create_task(self._follow(outcome.first - 1))
         stream = f"deployment:{outcome.result['deployment']}"

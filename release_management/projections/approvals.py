@@ -18,7 +18,7 @@ from release_management.domain.approval import (
     Phase,
 )
 from release_management.domain.record import Event
-from release_management.projections.columns import document, key, plain, position, text
+from release_management.projections.columns import document, index, key, plain, position, text
 from release_management.projections.projection import Key, Projection, Rows, named
 
 approvals = Table(
@@ -29,7 +29,7 @@ approvals = Table(
     text("release"),
     text("environment"),
     text("digest"),
-    text("phase", index=True),
+    text("phase"),
     document("rule"),
     document("people"),
     document("signatures"),
@@ -40,6 +40,7 @@ approvals = Table(
     text("expires_at"),
     text("decided"),
     position(),
+    index("phase", "position"),
 )
 
 
@@ -89,7 +90,7 @@ def fold(event: Event, rows: Rows) -> None:
             assert_never(fact)
 
 
-PROJECTION = Projection("approvals", 2, (approvals,), named(ApprovalEvent), keys, fold, local=True)
+PROJECTION = Projection("approvals", 3, (approvals,), named(ApprovalEvent), keys, fold, local=True)
 
 
 def every(*, waiting: bool = False, deployment: str | None = None) -> Select[Any]:

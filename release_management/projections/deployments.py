@@ -63,6 +63,7 @@ deployments = Table(
     position(index=True),
     index("application", "phase"),
     index("environment", "phase"),
+    index("ended", "position"),
 )
 
 plans = Table("deployments_plans", METADATA, key("id"), document("plan"))
@@ -103,7 +104,7 @@ def fold(event: Event, rows: Rows) -> None:
 
 
 PROJECTION = Projection(
-    "deployments", 5, (deployments, plans, steps.steps), named(DeploymentEvent), keys, fold, local=True
+    "deployments", 6, (deployments, plans, steps.steps), named(DeploymentEvent), keys, fold, local=True
 )
 
 
@@ -123,7 +124,7 @@ def every(
     )
     if active is None:
         return query
-    return query.where(at.phase.in_(_NOT_ENDED) if active else at.ended.is_not(None))
+    return query.where(at.phase.in_(_NOT_ENDED), at.ended.is_(None)) if active else query.where(at.ended.is_not(None))
 
 
 COLUMNS = (*(str(column.name) for column in deployments.c if column.name not in _INNER), "plan", "steps", "rollback")

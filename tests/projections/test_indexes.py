@@ -18,7 +18,7 @@ def path(story: Story, tmp_path: Path) -> Path:
     where = tmp_path / "read.db"
     projector = Projector(story.log, REGISTRY, where)
     projector.catch_up()
-    for name in ("deployments", "incidents", "trail"):
+    for name in ("approvals", "deployments", "incidents", "trail"):
         projector.rebuild(name)
     projector.close()
     return where
@@ -37,7 +37,8 @@ def how(path: Path, name: str, **params: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "params", "by"),
     [
-        ("deployments", {"active": True}, "phase=?"),
+        ("deployments", {"active": True}, "ended=?"),
+        ("approvals", {"waiting": True}, "phase=?"),
         ("deployments", {"active": True, "application": "shop"}, "application=? AND phase=?"),
         ("deployments", {"active": True, "environment": "production"}, "environment=? AND phase=?"),
         ("incidents", {"open": True}, "resolved_at=?"),
@@ -54,5 +55,5 @@ def test_an_index_finds_it(path: Path, name: str, params: dict[str, Any], by: st
 
     assert found.startswith(f"SEARCH {name} USING INDEX")
     assert found.endswith(f"({by})")
-    if name == "trail":
+    if name == "trail" or params in ({"active": True}, {"waiting": True}):
         assert rest == [], "rows that are found in order are not sorted"

@@ -7,10 +7,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from release_management.domain.approval import APPROVAL
 from release_management.domain.deployment.state import DEPLOYMENT
+from release_management.domain.environment import ConfigureEnvironment
 from release_management.domain.estate import ESTATE
 from release_management.domain.incident import INCIDENT
 from release_management.domain.names import id_of
-from release_management.domain.release import ReleaseRef
+from release_management.domain.release import CreateRelease, ReleaseRef
 from release_management.domain.words import Id
 
 _ID: TypeAdapter[str] = TypeAdapter(Id)
@@ -25,11 +26,11 @@ def about(command: str, data: Mapping[str, Any], state: Callable[[str], Any]) ->
     """
     found = _of_a_deployment(data, state) or _of_an_incident(data, state)
     release = _valid(_REF, data.get("release"))
-    if release is None and command == "release.create":
+    if release is None and command == CreateRelease.NAME:
         release = _valid(_REF, f"{data.get('application', 'default')}@{data.get('version')}")
     if release is not None:
         found |= {"release": release, "application": release.partition("@")[0]}
-    environment = _name(data.get("name" if command == "environment.configure" else "environment"))
+    environment = _name(data.get("name" if command == ConfigureEnvironment.NAME else "environment"))
     if environment in state(ESTATE.stream()).environments:
         found["environment"] = str(environment)
     if (application := _name(data.get("application"))) is not None:

@@ -3,12 +3,14 @@
 import importlib
 import json
 import pkgutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+import release_management
 import release_management.domain
 from release_management.domain.agenda import DueCommand
 from release_management.domain.deployment.commands import ReportStep
@@ -42,6 +44,13 @@ def test_every_command_of_the_domain_can_be_given() -> None:
         importlib.import_module(module.name)
     ours = {each for each in descendants(Command) if each.__module__.startswith("release_management.")}
     assert {each for each in ours if "NAME" in vars(each)} == {model for model, _ in COMMANDS.values()}
+
+
+@pytest.mark.parametrize("layer", ["projections", "services", "adapters"])
+def test_nothing_but_its_class_says_the_name_of_a_command(layer: str) -> None:
+    names = re.compile("|".join(re.escape(f'"{name}"') for name in COMMANDS))
+    files = (Path(release_management.__file__).parent / layer).rglob("*.py")
+    assert [str(file) for file in files if names.search(file.read_text())] == []
 
 
 def test_two_commands_of_one_name_are_refused_at_the_start() -> None:

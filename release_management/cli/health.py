@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
         A trouble keeps a role from its work; a warning wants to be looked at. What executors look after and do not see
         well is a warning of theirs: they work, the component does not.
         """
-        found = [_ask(address, {})] if address else list(_of(local_folder(), role))
+        found = [_ask(address, {})] if address else [*_of(local_folder(), role), *_gone(local_folder(), role)]
         if not found:
             if is_empty(settings().data):
                 raise nothing_there(settings().data)
@@ -85,10 +85,28 @@ def _of(folder: Path, role: str | None) -> Iterator[dict[str, Any]]:
             name, address = told["role"], told["address"]
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
-        if alive and (role in (None, name) or (name == "road" and role in IN_THE_ROAD)):
+        if alive and _is_asked(role, name):
             yield _ask(address, told)
         elif not alive:
             note.unlink(missing_ok=True)
+
+
+def _gone(folder: Path, role: str | None) -> Iterator[dict[str, Any]]:
+    """The processes of a running `relman up` that have ended: they are begun again, and until then they do not work."""
+    import psutil
+
+    try:
+        started = [(str(each["name"]), int(each["pid"])) for each in json.loads((folder / "up.json").read_bytes())]
+        alive = {name for name, pid in started if psutil.pid_exists(pid)}
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return
+    for name, pid in started if alive else ():
+        if name not in alive and _is_asked(role, name):
+            yield _unknown(name, str(pid), "it has ended; relman up begins it again")
+
+
+def _is_asked(role: str | None, name: str) -> bool:
+    return role in (None, name) or (name == "road" and role in IN_THE_ROAD)
 
 
 def _ask(address: str, told: dict[str, Any]) -> dict[str, Any]:
@@ -99,17 +117,22 @@ def _ask(address: str, told: dict[str, Any]) -> dict[str, Any]:
         document: dict[str, Any] = answer.json()
         return {key: document[key] for key in _KEYS}
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
-        says = {"part": "process", "says": f"{address} does not answer as a role does ({type(error).__name__})"}
-        return {
-            "role": told.get("role", "?"),
-            "instance": str(told.get("pid", address)),
-            "healthy": False,
-            "standing": "unknown",
-            "since": None,
-            "troubles": [says],
-            "warnings": [],
-            "details": {},
-        }
+        says = f"{address} does not answer as a role does ({type(error).__name__})"
+        return _unknown(told.get("role", "?"), str(told.get("pid", address)), says)
+
+
+def _unknown(role: str, instance: str, says: str) -> dict[str, Any]:
+    """What is said of a process that says nothing itself."""
+    return {
+        "role": role,
+        "instance": instance,
+        "healthy": False,
+        "standing": "unknown",
+        "since": None,
+        "troubles": [{"part": "process", "says": says}],
+        "warnings": [],
+        "details": {},
+    }
 
 
 _KEYS = ("role", "instance", "healthy", "standing", "since", "troubles", "warnings", "details")

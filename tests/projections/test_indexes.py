@@ -1,6 +1,7 @@
 """What is asked for all the time is found by an index, however long the history is."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def how(path: Path, name: str, **params: Any) -> list[str]:
     assert isinstance(query, Query)
     selected = query.select(query.params(**params))
     text = str(selected.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}")]
 
 

@@ -36,7 +36,7 @@ async def on_bus(home: Home, user: str, health: Health, purpose: str = "") -> As
     connection = await connect(url, f"relman {health.role}")
     _CONNECTIONS.add(connection)
     try:
-        async with beside(_watch(connection, f"bus {user}{purpose}", health)):
+        async with beside(_watch(connection, f"{user}{purpose}", health)):
             yield connection
     finally:
         _CONNECTIONS.discard(connection)
@@ -101,7 +101,8 @@ async def _see_clients(connection: Connection, clients: tuple[str, ...]) -> None
     raise BusAwayError("the nats-server has other clients now; serving begins again with their queues")
 
 
-async def _watch(connection: Connection, part: str, health: Health) -> None:
+async def _watch(connection: Connection, user: str, health: Health) -> None:
+    part = f"bus {user}"
     while not connection.is_closed:
         _measure()
         if not connection.is_connected:

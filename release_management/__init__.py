@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from release_management.adapters.nats.client import NotReachableError
+    from release_management.domain.errors import ErrorCode, RelmanError
     from release_management.domain.words import Refused, Verdict
     from release_management.manager import NotFinishedError, ReleaseManager
     from release_management.views import (
@@ -33,6 +34,7 @@ __all__ = [
     "Deployment",
     "Entry",
     "Environment",
+    "ErrorCode",
     "History",
     "Incident",
     "Measured",
@@ -46,6 +48,7 @@ __all__ = [
     "Refused",
     "Release",
     "ReleaseManager",
+    "RelmanError",
     "Running",
     "Verdict",
 ]
@@ -54,7 +57,9 @@ _HOMES = {
     "NotFinishedError": "manager",
     "NotReachableError": "adapters.nats.client",
     "Refused": "domain.words",
+    "ErrorCode": "domain.errors",
     "ReleaseManager": "manager",
+    "RelmanError": "domain.errors",
     "Verdict": "domain.words",
 }
 

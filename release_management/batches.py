@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from release_management.domain.errors import ErrorCode
 from release_management.domain.release import MAX_CHANGES
 from release_management.domain.words import Refused
 
@@ -37,7 +38,8 @@ def creating_release(data: Mapping[str, Any]) -> list[Sent]:
     if len(changes) > MAX_CHANGES:
         raise Refused(
             f"release {ref} would have {len(changes):,} changes and may have {MAX_CHANGES:,}; "
-            "sum some up in its changelog"
+            "sum some up in its changelog",
+            code=ErrorCode.INVALID,
         )
     first, *rest = list(in_batches(changes)) or [[]]
     if not rest:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from release_management.domain.environment import ConfigureEnvironment
+from release_management.domain.errors import ErrorCode
 from release_management.domain.layers import ApplicationLayer, Applications, flattened
 from release_management.domain.moment import time_zone, utc
 from release_management.domain.names import ByName, id_of
@@ -25,7 +26,7 @@ _LAYER: TypeAdapter[Applications] = TypeAdapter(ByName[ApplicationLayer])
 def text(where: str, given: object) -> str:
     """The text as it is."""
     if not isinstance(given, str):
-        raise Refused(f"{where} is a text {_got(given)}")
+        raise Refused(f"{where} is a text {_got(given)}", code=ErrorCode.INVALID)
     return given
 
 
@@ -34,7 +35,7 @@ def named(where: str, given: object) -> str:
     try:
         return id_of(text(where, given))
     except ValueError as error:
-        raise Refused(f"{where}: {error}") from None
+        raise Refused(f"{where}: {error}", code=ErrorCode.INVALID) from None
 
 
 def by_names(where: str, given: Mapping[str, Any]) -> dict[str, str]:
@@ -43,7 +44,10 @@ def by_names(where: str, given: Mapping[str, Any]) -> dict[str, str]:
     for each in given:
         first = written.setdefault(named(where, each), each)
         if first != each:
-            raise Refused(f"{where}: {first!r} and {each!r} are one name, {named(where, each)}; name each once")
+            raise Refused(
+                f"{where}: {first!r} and {each!r} are one name, {named(where, each)}; name each once",
+                code=ErrorCode.INVALID,
+            )
     return written
 
 
@@ -51,25 +55,28 @@ def data_address(given: object) -> str:
     """A manager's `data` as text, whether a path or a text was given."""
     address = os.fspath(given) if isinstance(given, os.PathLike) else given
     if not isinstance(address, str) or not address:
-        raise Refused(f"data is a folder such as '.relman', ':memory:', or an address 'nats://…' {_got(given)}")
+        raise Refused(
+            f"data is a folder such as '.relman', ':memory:', or an address 'nats://…' {_got(given)}",
+            code=ErrorCode.INVALID,
+        )
     return address
 
 
 def listed(where: str, given: object, such_as: str, *kinds: type) -> list[Any]:
     """What was given as a list whose elements are of `kinds`. A text is no list of its letters."""
     if isinstance(given, str | bytes | bytearray | Mapping) or not isinstance(given, Iterable):
-        raise Refused(f"{where} is a list, such as {such_as} {_got(given)}")
+        raise Refused(f"{where} is a list, such as {such_as} {_got(given)}", code=ErrorCode.INVALID)
     elements = list(given)
     for index, element in enumerate(elements):
         if not isinstance(element, kinds):
-            raise Refused(f"{where}[{index}] is not as in {such_as} {_got(element)}")
+            raise Refused(f"{where}[{index}] is not as in {such_as} {_got(element)}", code=ErrorCode.INVALID)
     return elements
 
 
 def mapped(where: str, given: object, such_as: str) -> dict[str, Any]:
     """What was given as a mapping with names for keys."""
     if not isinstance(given, Mapping):
-        raise Refused(f"{where} is a mapping, such as {such_as} {_got(given)}")
+        raise Refused(f"{where} is a mapping, such as {such_as} {_got(given)}", code=ErrorCode.INVALID)
     for key in given:
         text(f"{where}: a key", key)
     return dict(given)
@@ -80,7 +87,9 @@ def plain(given: object) -> Any:
     try:
         return _plain(given)
     except RecursionError:
-        raise Refused("what was given contains itself, or is nested too deeply; JSON could not have it") from None
+        raise Refused(
+            "what was given contains itself, or is nested too deeply; JSON could not have it", code=ErrorCode.INVALID
+        ) from None
 
 
 def _plain(given: object) -> Any:
@@ -95,7 +104,9 @@ def moment(where: str, given: object, zone: str = "UTC") -> str:
     """A time in UTC, as records have it: of a `datetime`, RFC 3339, a date in `zone`, or so long ago (`"30d"`)."""
     if isinstance(given, datetime):
         if given.tzinfo is None:
-            raise Refused(f"{where} has no time zone; write datetime(…, tzinfo=UTC) {_got(given)}")
+            raise Refused(
+                f"{where} has no time zone; write datetime(…, tzinfo=UTC) {_got(given)}", code=ErrorCode.INVALID
+            )
         return timestamp(given.astimezone(UTC))
     try:
         if isinstance(given, date):
@@ -107,7 +118,8 @@ def moment(where: str, given: object, zone: str = "UTC") -> str:
         return utc(text(where, given))
     except (ValueError, OverflowError, LookupError):
         raise Refused(
-            f"{where} is a time such as 2026-11-23T09:30:00Z, a date, or how long ago, such as 30d {_got(given)}"
+            f"{where} is a time such as 2026-11-23T09:30:00Z, a date, or how long ago, such as 30d {_got(given)}",
+            code=ErrorCode.INVALID,
         ) from None
 
 
@@ -120,7 +132,7 @@ def window(since: object, until: object, zone: str) -> dict[str, str]:
     try:
         time_zone(zone)
     except ValueError as error:
-        raise Refused(str(error)) from None
+        raise Refused(str(error), code=ErrorCode.INVALID) from None
     end = timestamp(datetime.now(UTC)) if until is None else moment("until", until, zone)
     if since is None:
         return {"since": timestamp(datetime.fromisoformat(end) - timedelta(days=30)), "until": end, "time_zone": zone}
@@ -138,9 +150,11 @@ def application_layer(where: str, given: object) -> Applications:
     try:
         return _LAYER.validate_json(json.dumps(plain(stated), allow_nan=False))
     except ValidationError as error:
-        raise Refused(f"{where}: applications: {explain(error)}") from None
+        raise Refused(f"{where}: applications: {explain(error)}", code=ErrorCode.INVALID) from None
     except (TypeError, ValueError):
-        raise Refused(f"{where}: applications: JSON could not have this; write it as in {such_as}") from None
+        raise Refused(
+            f"{where}: applications: JSON could not have this; write it as in {such_as}", code=ErrorCode.INVALID
+        ) from None
 
 
 def environment_data(name: str, given: object, defaults: Applications | None = None) -> dict[str, Any]:
@@ -154,7 +168,10 @@ def environment_data(name: str, given: object, defaults: Applications | None = N
     known = {"name", "label", "tier", "order", "approval", "variables", "applications", "targets"}
     unknown = [key for key in given if key not in known]
     if unknown:
-        raise Refused(f"environment {name}: there is no {unknown[0]!r}; there are {', '.join(sorted(known))}")
+        raise Refused(
+            f"environment {name}: there is no {unknown[0]!r}; there are {', '.join(sorted(known))}",
+            code=ErrorCode.INVALID,
+        )
     data = {key: value for key, value in given.items() if key not in ("name", "applications", "targets")}
     layers = [defaults or {}, application_layer(f"environment {name}", given.get("applications"))]
     if "name" in given:
@@ -167,9 +184,11 @@ def environment_data(name: str, given: object, defaults: Applications | None = N
         data = _JSON.validate_python(plain(data))
         ConfigureEnvironment.model_validate_json(json.dumps(data, allow_nan=False))
     except ValidationError as error:
-        raise Refused(f"environment {name}: {explain(error)}") from None
+        raise Refused(f"environment {name}: {explain(error)}", code=ErrorCode.INVALID) from None
     except ValueError:
-        raise Refused(f"environment {name}: a number is NaN or infinite, which JSON has not") from None
+        raise Refused(
+            f"environment {name}: a number is NaN or infinite, which JSON has not", code=ErrorCode.INVALID
+        ) from None
     return data
 
 
@@ -183,7 +202,7 @@ def _target(environment: str, name: str, given: object, wider: Sequence[Applicat
     try:
         applications = flattened([*wider, own], beside if isinstance(beside, Mapping) else ())
     except ValueError as error:
-        raise Refused(f"{where}: {error}") from None
+        raise Refused(f"{where}: {error}", code=ErrorCode.INVALID) from None
     if applications:
         target["applications"] = {each: {"components": components} for each, components in applications.items()}
     return {"name": name} | ({} if label is None else {"label": label}) | target

@@ -20,6 +20,7 @@ from release_management.adapters.stack.backends import Backend, connect
 from release_management.adapters.stack.patient import ANSWER_SECONDS, Patient
 from release_management.batches import adding_changes, configuring_environment, creating_release, in_batches
 from release_management.declared import Row, outdated, said_of
+from release_management.domain.errors import ErrorCode, RelmanError
 from release_management.domain.names import ref_of
 from release_management.domain.words import Refused, explain
 from release_management.given import (
@@ -69,11 +70,13 @@ Time = str | date | datetime
 """RFC 3339, a date, or so long ago, such as `30d`."""
 
 
-class NotFinishedError(TimeoutError):
+class NotFinishedError(RelmanError, TimeoutError):
     """The deployment has neither ended nor come to wait for a person in time. It goes on.
 
     `last` is the deployment as it was last seen; None where it was not seen at all.
     """
+
+    code = ErrorCode.TIMEOUT
 
     def __init__(self, reason: str, last: Deployment | None = None) -> None:
         super().__init__(reason)
@@ -427,11 +430,12 @@ class ReleaseManager:
             if target_environment not in (None, release.environment) or strategy is not None or options:
                 raise Refused(
                     f"deployment {release.id} is planned for {release.environment} with its strategy and options; "
-                    "deploy it as it is, or name its release to plan another one"
+                    "deploy it as it is, or name its release to plan another one",
+                    code=ErrorCode.INVALID,
                 )
             wanted = {"release": release.release, "environment": release.environment}
         elif target_environment is None:
-            raise Refused("deploy needs target_environment, the name of an environment")
+            raise Refused("deploy needs target_environment, the name of an environment", code=ErrorCode.INVALID)
         else:
             wanted = self._wanted(release, target_environment, strategy, _options("deploy", options))
         insisted = {"supersede": supersede, "redeploy": redeploy, "downgrade": downgrade}
@@ -479,7 +483,8 @@ class ReleaseManager:
             if deployment.paused_step is None and deployment.ended is None:
                 raise Refused(
                     f"deployment {deployment.id} was {deployment.phase} when you looked, and waited for nobody; "
-                    "look at it again, or promote it in full"
+                    "look at it again, or promote it in full",
+                    code=ErrorCode.CONFLICT,
                 )
             data["step"] = None if deployment.paused_step is None else deployment.paused_step - 1
         return self._deployment("deployment.promote", data)
@@ -519,7 +524,7 @@ class ReleaseManager:
         pages: list[Page] = []
         rows = list(read(lambda asked: self._noted(pages, "deployment", asked), {"id": id}))
         if not rows:
-            raise Refused(f"deployment {id} does not exist")
+            raise Refused(f"deployment {id} does not exist", code=ErrorCode.NOT_FOUND)
         found = Deployment.of(rows[0])
         return found if len(pages) == 1 else self._moved_since(found, _newest_step(pages[0]))
 
@@ -709,7 +714,9 @@ class ReleaseManager:
         asserted = self._actor is not None or not self._backend.verifies_user
         actor = getpass.getuser() if self._actor is None else self._actor
         if actor.startswith("system:"):
-            raise Refused(f"actor: {actor!r} begins with 'system:', which is reserved; name a person")
+            raise Refused(
+                f"actor: {actor!r} begins with 'system:', which is reserved; name a person", code=ErrorCode.DENIED
+            )
         try:
             wish = Wish(
                 sender=self._sender,
@@ -721,13 +728,15 @@ class ReleaseManager:
                 actorauth="asserted" if asserted else "os",
             )
         except ValidationError as error:
-            raise Refused(f"{command}: {explain(error)}") from None
+            raise Refused(f"{command}: {explain(error)}", code=ErrorCode.INVALID) from None
         try:
             outcome = self._backend.ask(wish)
         except NotUnderstood as error:
-            raise Refused(f"{command}: {error}") from None
+            raise Refused(f"{command}: {error}", code=error.code) from None
         if outcome.refused or outcome.status == "refused":
-            raise Refused(outcome.reason or f"{command} was refused", outcome.verdicts)
+            raise Refused(
+                outcome.reason or f"{command} was refused", outcome.verdicts, code=outcome.code or ErrorCode.DENIED
+            )
         self._last = max(self._last, outcome.last)
         return outcome
 
@@ -735,7 +744,7 @@ class ReleaseManager:
         try:
             return self._backend.page(query, params, self._last)
         except QueryNotUnderstood as error:
-            raise Refused(str(error)) from None
+            raise Refused(str(error), code=error.code) from None
 
     def _rows(self, query: str, /, **params: Any) -> Iterator[dict[str, Any]]:
         """A query's rows, or as many as the parameter `limit` says, asked for page by page as they are wanted."""
@@ -749,8 +758,9 @@ class ReleaseManager:
         """The things of the application; none where nothing of it is known yet."""
         try:
             return Listed(self._rows(query, application=self.application, environment=environment, **params), make)
-        except Refused:
-            if any(row["name"] == self.application for row in self._query("applications")):
+        except Refused as refused:
+            known = refused.code is not ErrorCode.NOT_FOUND
+            if known or any(row["name"] == self.application for row in self._query("applications")):
                 raise
             self._query("conditions", environment=environment, limit=1)  # refuses an unknown environment
             return ()
@@ -758,7 +768,7 @@ class ReleaseManager:
     def _row(self, name: str, params: dict[str, Any], missing: str) -> dict[str, Any]:
         rows = self._query(name, **params)
         if not rows:
-            raise Refused(missing)
+            raise Refused(missing, code=ErrorCode.NOT_FOUND)
         return rows[0]
 
     def _one(self, view: type[V], name: str, params: dict[str, Any], missing: str) -> V:
@@ -770,7 +780,7 @@ class ReleaseManager:
         try:
             return ref_of(release) if "@" in release else f"{self.application}@{release}"
         except ValueError as error:
-            raise Refused(f"release: {error}") from None
+            raise Refused(f"release: {error}", code=ErrorCode.INVALID) from None
 
     def _wanted(
         self, release: Release | str, environment: str, strategy: str | None, options: dict[str, Any]

@@ -22,8 +22,8 @@ BATCH_BYTES = 1 << 20
 REPORT_SECONDS = 1.0
 AGAIN_SECONDS = 0.2
 NICENESS = 3
-OURS = (b"a fault of ours", b"failed; the log", b"the gateway failed", b"an error of ours")
-"""What an answer holds that owns up to a fault."""
+OURS = (b'"code": "internal"', b'"code":"internal"')
+"""What an answer holds that owns up to a fault; answers are written with blanks and without."""
 HONEST = b'"sender":"client:honest:honest"'
 """What the outcomes hold that the honest client is sent: nobody else can have that sender."""
 
@@ -156,9 +156,8 @@ class Attacker:
 
     def _heard(self, subject: bytes, payload: bytes) -> None:
         self.sent.answers += 1
-        for words in OURS:
-            if words in payload:
-                self.sent.ours[payload[:200].decode(errors="replace")] += 1
+        if any(code in payload for code in OURS):
+            self.sent.ours[payload[:200].decode(errors="replace")] += 1
 
 
 def is_honest(payload: bytes) -> bool:

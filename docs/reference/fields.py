@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from release_management.domain import (
     condition,
     difference,
+    errors,
     incident,
     layers,
     moment,
@@ -65,6 +66,7 @@ WORDS: tuple[tuple[str, Any, str], ...] = (
     ("cause", incident.Cause, "a deployment's id, or `none`"),
     ("commit", release.Commit, "4 to 80 of `0-9 A-Z a-z . _ / -`"),
     ("id", words.Id, "a UUID"),
+    ("code", errors.KnownCode, "one of [the codes](errors.md) of a refusal or an error"),
     ("limit", Limit, "a whole number from 1 to 1,000"),
     ("cursor", Cursor, "a text of ours that says where a page begins; give it as it came"),
     ("json", JsonValue, "any JSON value"),

@@ -28,10 +28,12 @@ from release_management.adapters.command.settings import CommandSettings
 from release_management.adapters.local.settings import PLACEHOLDERS, Balancing, ComponentSettings, HealthCheck
 from release_management.adapters.nats import asyncapi, permissions, streams
 from release_management.adapters.targets.claims import Claims
+from release_management.cli.errors import REFUSED, TIMED_OUT, UNREACHABLE, USAGE
 from release_management.cli.manifest import models as manifest
 from release_management.domain import orders, plan, record, registry
 from release_management.domain.compiler import compile_plan
 from release_management.domain.environment import Target
+from release_management.domain.errors import ErrorCode
 from release_management.domain.sheet import Stand
 from release_management.domain.strategies import STRATEGIES, AnyOptions, StrategyName
 from release_management.domain.tiers import DEFAULT_TIER, NOT, TIERS
@@ -46,6 +48,16 @@ from release_management.views import View
 
 HERE = Path(__file__).resolve().parent
 NOTE = "<!-- Written by docs/reference/generate.py from the code; change it there. -->"
+EXITS = {
+    ErrorCode.INVALID: f"{REFUSED}, or {USAGE} for the command line itself",
+    ErrorCode.UNAUTHORIZED: f"{UNREACHABLE}",
+    ErrorCode.BUSY: f"{UNREACHABLE}, once waiting for it is over",
+    ErrorCode.UNAVAILABLE: f"{UNREACHABLE}, or {REFUSED} where this process uses the store itself",
+    ErrorCode.TIMEOUT: f"{TIMED_OUT}",
+    ErrorCode.UNUSABLE: f"{REFUSED}, or {UNREACHABLE} where it keeps everybody from answering",
+    ErrorCode.INTERNAL: f"{REFUSED}, or {UNREACHABLE} where nothing was decided",
+}
+"""The exit codes that go with a code, where they are not always 1."""
 
 
 def page(title: str, intro: str, *parts: Iterable[str]) -> str:
@@ -249,7 +261,8 @@ def queries() -> str:
         "Queries",
         """
         Questions to the read models, by name. On the bus: a request to `relman.ask.query.<name>` with
-        `{"params": {…}, "after": 0}`; the answer is `{"answer": [rows]}` or `{"error": "what is wrong"}`. `after` is a
+        `{"params": {…}, "after": 0}`; the answer is `{"answer": [rows]}`, or
+        `{"error": "what is wrong", "code": "invalid"}` with one of [the codes](errors.md). `after` is a
         position: the answer waits until the read model has taken in the log up to it, so you read what you wrote.
         An answer is a page: at most `limit` rows, and at most 200 kB of them. Where there are more, `"next_cursor"`
         stands beside the rows: ask again with the same parameters and that `cursor`, until there is none. A cursor
@@ -352,6 +365,34 @@ def bus() -> str:
 def ours(subjects: Iterable[str]) -> str:
     """The subjects that are not the server's own."""
     return ", ".join(f"`{subject}`" for subject in subjects if not subject.startswith("$")) or "–"
+
+
+def errors_page() -> str:
+    """The codes of what goes wrong."""
+
+    def listed() -> Iterator[str]:
+        yield from ("| code | meaning | exit code |", "|---|---|---|")
+        yield from (row(f"`{code}`", code.meaning, EXITS.get(code, f"{REFUSED}")) for code in ErrorCode)
+        yield ""
+
+    return page(
+        "Errors",
+        """
+        Whatever is refused or goes wrong says one sentence for people, and beside it a code for programs. Sentences may
+        change; the list of codes is closed, and what a code means stays. The code stands in the
+        [outcome](commands.md#the-outcome) of a command (`code`), beside `"error"` and in `not_understood` answers on
+        the bus, in dead letters, in the event [command.refused](events.md#commandrefused), as `error.code` of every
+        `RelmanError` in Python (`Refused`, `NotReachableError` and `NotFinishedError` are some), and with `--json` in
+        `{"error": {"kind": …, "code": …, "reason": …, "exit": …}}`.
+
+        Outcomes, events and dead letters of before there were codes have none: `null`, or no field.
+
+        A command line of `relman` ends with 0 where it is done. It ends with 2 where the command line itself is wrong,
+        with 3 where nobody answered, whatever kept them from it, with 4 where what was waited for has not happened in
+        time, and with 1 for everything else.
+        """,
+        listed(),
+    )
 
 
 def asyncapi_page() -> str:
@@ -492,6 +533,7 @@ PAGES = (
     Written("relman-yaml.md", manifest_page),
     Written("queries.md", queries),
     Written("bus.md", bus),
+    Written("errors.md", errors_page),
     Written("asyncapi.md", asyncapi_page),
     Written("metrics.md", metrics),
     Written("types.md", types_page),

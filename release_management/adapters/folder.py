@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from release_management.adapters.naming import naming
+from release_management.domain.errors import ErrorCode, RelmanError
 
 OURS = frozenset({"lock", "log.db", "store.url", "targets", "logs"})
 """By any of these names in it a folder is known as ours."""
@@ -16,8 +17,10 @@ MOUNTED = frozenset({"nats", "lost+found"})
 """What may be there before we are: the folder of the bus, on a disk of its own, and what a file system makes."""
 
 
-class FolderBusyError(Exception):
+class FolderBusyError(RelmanError):
     """Another process owns the folder. `pid` is that process, None where it is not known."""
+
+    code = ErrorCode.CONFLICT
 
     def __init__(self, folder: Path, pid: int | None) -> None:
         """`folder` is the one that was asked for."""
@@ -29,8 +32,10 @@ class FolderBusyError(Exception):
         self.pid = pid
 
 
-class FolderOpenError(Exception):
+class FolderOpenError(RelmanError):
     """An existing folder can be read or written by others, and is not ours to close."""
+
+    code = ErrorCode.UNUSABLE
 
     def __init__(self, folder: Path, why: str) -> None:
         """`why` it is not closed."""

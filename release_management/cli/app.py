@@ -33,6 +33,7 @@ from release_management.cli.command import examples
 from release_management.cli.errors import INTERRUPTED, PIPE_CLOSED, REFUSED, USAGE, report
 from release_management.cli.output import printable
 from release_management.cli.settings import DEFAULT_DATA, ActorOption, DataOption, JsonOption, Settings, begin, refine
+from release_management.domain.errors import ErrorCode
 
 NAME = "relman"
 _EXAMPLE = """relman init && relman up --detach
@@ -92,7 +93,8 @@ def run(arguments: Sequence[str]) -> int:
             return USAGE
         context = getattr(error, "ctx", None)
         hint = f"; see: {context.command_path} --help" if context is not None else ""
-        report(f"{error.format_message().rstrip('.')}{hint}", USAGE, json_too="--json" in arguments)
+        sentence = f"{error.format_message().rstrip('.')}{hint}"
+        report(sentence, USAGE, ErrorCode.INVALID, json_too="--json" in arguments)
         return USAGE
     except BrokenPipeError:
         return PIPE_CLOSED

@@ -109,7 +109,9 @@ def send(changes: "Sequence[Change]", opened: Session) -> None:
                 last = max(last, opened.manager.send(name, data).last)
         except Refused as refused:
             before = f" ({number} of {len(changes)} changes were made before it)" if number else ""
-            raise Refused(f"{change.kind} {change.name}: {refused.reason}{before}", refused.verdicts) from None
+            raise Refused(
+                f"{change.kind} {change.name}: {refused.reason}{before}", refused.verdicts, code=refused.code
+            ) from None
     for query in ("environments", "pipelines", "policies", "releases"):
         opened.backend.page(query, {"limit": 1}, last)
 

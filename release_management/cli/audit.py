@@ -98,12 +98,18 @@ def register(app: typer.Typer) -> None:
 
 def _refuse_unknown(opened: Session, actor: str | None, person: str | None) -> None:
     """Raise `Refused` for a name of nobody who has done anything, or on whose behalf nothing was done."""
+    from release_management.domain.errors import ErrorCode
     from release_management.domain.words import Refused
 
     if actor is not None and not _newest(opened, {}, {"actor": actor, "for": None}, 1):
-        raise Refused(f"nobody of the name {actor!r} has done anything; relman audit log shows who has")
+        raise Refused(
+            f"nobody of the name {actor!r} has done anything; relman audit log shows who has", code=ErrorCode.NOT_FOUND
+        )
     if person is not None and not _newest(opened, {}, {"actor": None, "for": person}, 1):
-        raise Refused(f"nothing was done on behalf of anybody of the name {person!r}; relman audit log shows who acts")
+        raise Refused(
+            f"nothing was done on behalf of anybody of the name {person!r}; relman audit log shows who acts",
+            code=ErrorCode.NOT_FOUND,
+        )
 
 
 def _newest(opened: Session, asked: dict[str, Any], people: dict[str, str | None], limit: int) -> list[dict[str, Any]]:

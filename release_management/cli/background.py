@@ -13,8 +13,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from release_management.adapters.folder import make_private
-from release_management.cli.errors import Failed, explained, notice
+from release_management.cli.errors import Failed, code_of, explained, notice
 from release_management.cli.settings import settings
+from release_management.domain.errors import known_code
 
 READY_SECONDS = 60.0
 
@@ -44,7 +45,7 @@ class Announcement:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, Exception):
-            self._send({"error": explained(error)})
+            self._send({"error": explained(error), "code": code_of(error)})
 
     def _send(self, message: dict[str, Any]) -> None:
         descriptor, self._descriptor = self._descriptor, None
@@ -94,7 +95,8 @@ def launch(
         os.close(reading)
     if "ready" not in message:
         child.wait()
-        raise Failed(message.get("error", f"it ended with exit code {child.returncode}; see {logs / 'up.log'}"))
+        reason = message.get("error", f"it ended with exit code {child.returncode}; see {logs / 'up.log'}")
+        raise Failed(reason, code=known_code(message.get("code")))
     child.returncode = 0  # it goes on without us; this keeps Popen from warning
     told: dict[str, Any] = message["ready"]
     return told

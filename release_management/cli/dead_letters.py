@@ -10,6 +10,7 @@ from release_management.cli.command import command
 from release_management.cli.errors import Failed
 from release_management.cli.output import Limit, say, show, show_list
 from release_management.cli.session import session
+from release_management.domain.errors import ErrorCode
 
 if TYPE_CHECKING:
     from release_management.adapters.nats.letters import OpenedLetter, Replay
@@ -32,9 +33,9 @@ def register(app: typer.Typer) -> None:
         with session() as opened:
             show_list(
                 opened.backend.dead_letters(limit),
-                *("id", "time", "subject", "bytes", "reason", "begins with"),
+                *("id", "time", "subject", "bytes", "code", "reason", "begins with"),
                 cells=lambda each: (
-                    *(each.id, short_time(each.time), each.subject, each.size, each.reason),
+                    *(each.id, short_time(each.time), each.subject, each.size, each.code or "", each.reason),
                     each.excerpt.replace("\n", " ")[:60],
                 ),
                 empty="there is no dead letter",
@@ -46,7 +47,8 @@ def register(app: typer.Typer) -> None:
         with session() as opened:
             found = opened.backend.dead_letter(id)
         if found is None:
-            raise Failed(f"there is no dead letter {id}; relman dead-letters list shows those that there are")
+            reason = f"there is no dead letter {id}; relman dead-letters list shows those that there are"
+            raise Failed(reason, code=ErrorCode.NOT_FOUND)
         show(asdict(found))
         _print(found)
 
@@ -96,6 +98,7 @@ def _print(letter: "OpenedLetter") -> None:
         "time": letter.time,
         "subject": letter.subject,
         "bytes": letter.size,
+        "code": letter.code or "not known",
         "reason": letter.reason,
         "replay": letter.obstacle or f"relman dead-letters replay {letter.id}",
         **{f"header {name}": value for name, value in letter.headers.items()},

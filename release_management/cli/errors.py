@@ -10,22 +10,27 @@ import typer
 
 from release_management.cli.output import json_text, printable
 from release_management.cli.settings import settings
+from release_management.domain.errors import ErrorCode, RelmanError
 from release_management.services.redaction import redacted_data
 
 REFUSED, USAGE, UNREACHABLE, TIMED_OUT, INTERRUPTED, PIPE_CLOSED = 1, 2, 3, 4, 130, 141
 
 
-class Failed(Exception):
+class Failed(RelmanError):
     """The command was carried out and what it was about did not end well. `details` go into the JSON error."""
 
-    def __init__(self, reason: str, **details: Any) -> None:
+    code = ErrorCode.FAILED
+
+    def __init__(self, reason: str, *, code: ErrorCode | None = None, **details: Any) -> None:
         """`reason` is one sentence for a person."""
-        super().__init__(reason)
+        super().__init__(reason, code=code)
         self.details = details
 
 
 class TimedOut(Failed):
     """What was waited for did not happen in time, and may still happen."""
+
+    code = ErrorCode.TIMEOUT
 
 
 @contextmanager
@@ -41,51 +46,45 @@ def answered() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(PIPE_CLOSED) from None
     except Exception as error:
-        code = exit_code(error)
-        if code is None:
+        ended = exit_code(error)
+        if ended is None:
             raise
-        report(explained(error), code, json_too=settings().json, **_details(error))
-        raise typer.Exit(code) from None
+        report(explained(error), ended, code_of(error), json_too=settings().json, **_details(error))
+        raise typer.Exit(ended) from None
 
 
 def exit_code(error: Exception) -> int | None:
-    """1, 3 or 4 for an error that can be expected; None for a mistake of ours, and for those that typer reports."""
+    """1, 3 or 4 for an error that can be expected; None for a mistake of ours, and for those that typer reports.
+
+    3 says that nobody answered, whatever kept them from it. What this process finds itself ends with 1.
+    """
     from sqlalchemy.exc import DBAPIError
 
-    from release_management.adapters.event_store import EventStoreError
-    from release_management.adapters.folder import FolderBusyError, FolderOpenError
-    from release_management.adapters.keyring import KeyringError
     from release_management.adapters.nats.client import NotReachableError
-    from release_management.adapters.nats.server import NatsServerError
-    from release_management.adapters.read_model import ReadModelError
-    from release_management.adapters.stack.supervisor import NotStartedError
-    from release_management.domain.words import Refused
-    from release_management.manager import NotFinishedError
-    from release_management.services.bus import BusAwayError, BusError, BusUnfitError, QueryNotUnderstood
-    from release_management.services.wishes import NotUnderstood
+    from release_management.services.bus import BusAwayError
 
     if isinstance(error, NotReachableError | BusAwayError | ConnectionError):
         return UNREACHABLE
-    if isinstance(error, TimedOut | NotFinishedError):
+    if isinstance(error, RelmanError) and error.code is ErrorCode.TIMEOUT:
         return TIMED_OUT
-    refusals = (
-        Failed,
-        Refused,
-        NotUnderstood,
-        QueryNotUnderstood,
-        FolderBusyError,
-        FolderOpenError,
-        EventStoreError,
-        KeyringError,
-        ReadModelError,
-        NatsServerError,
-        NotStartedError,
-        BusError,
-        BusUnfitError,
-        DBAPIError,
-        OSError,
-    )
-    return REFUSED if isinstance(error, refusals) else None
+    return REFUSED if isinstance(error, RelmanError | DBAPIError | OSError) else None
+
+
+def code_of(error: Exception) -> ErrorCode:
+    """The code of an error that can be expected, also where the system or the database raised it."""
+    match error:
+        case RelmanError():
+            return error.code
+        case FileNotFoundError():
+            return ErrorCode.NOT_FOUND
+        case PermissionError():
+            return ErrorCode.DENIED
+        case ConnectionError():
+            return ErrorCode.UNAVAILABLE
+        case OSError():
+            return ErrorCode.UNUSABLE
+        case _:  # the database's have the driver's own error in them
+            return ErrorCode.UNAVAILABLE if hasattr(error, "orig") else ErrorCode.INTERNAL
 
 
 def explained(error: Exception) -> str:
@@ -100,12 +99,12 @@ def explained(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def report(reason: str, code: int, *, json_too: bool, **details: Any) -> None:
-    """Say it on stderr, and as a JSON object on stdout where JSON is wanted."""
+def report(reason: str, ended: int, code: ErrorCode, *, json_too: bool, **details: Any) -> None:
+    """Say it on stderr, and as a JSON object on stdout where JSON is wanted. `ended` is the exit code."""
     print(printable(f"relman: {reason}"), file=sys.stderr)
     if json_too:
-        kind = {USAGE: "usage", UNREACHABLE: "unreachable", TIMED_OUT: "timeout"}.get(code, "refused")
-        error = {"kind": kind, "reason": reason, "exit": code, **details}
+        kind = {USAGE: "usage", UNREACHABLE: "unreachable", TIMED_OUT: "timeout"}.get(ended, "refused")
+        error = {"kind": kind, "code": code, "reason": reason, "exit": ended, **details}
         print(json_text({"error": redacted_data(error)}, indent=2), flush=True)
 
 

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from release_management.adapters.environment import inherited
+from release_management.domain.errors import ErrorCode
 from release_management.domain.words import Refused
 
 _FORMAT = "%H%x1f%cI%x1f%an%x1f%s%x1e"
@@ -19,15 +20,19 @@ def changes_of(commits: str, repository: Path) -> list[dict[str, str]]:
         answer = subprocess.run(asked, env=inherited() | own, capture_output=True, check=False)
     except OSError as error:
         raise Refused(
-            f"git cannot be started ({error.strerror}); install it, or name each commit with --commit"
+            f"git cannot be started ({error.strerror}); install it, or name each commit with --commit",
+            code=ErrorCode.UNUSABLE,
         ) from None
     if answer.returncode != 0:
         reason = answer.stderr.decode(errors="replace").strip().partition("\n")[0]
-        raise Refused(f"git log {commits} in {repository.resolve()}: {reason}")
+        raise Refused(f"git log {commits} in {repository.resolve()}: {reason}", code=ErrorCode.INVALID)
     text = answer.stdout.decode(errors="replace")
     found = [_change(entry) for each in text.split("\x1e") if (entry := each.strip("\n"))]
     if not found:
-        raise Refused(f"git log {commits} in {repository.resolve()} has no commit; name a range such as v1.0.0..v1.1.0")
+        raise Refused(
+            f"git log {commits} in {repository.resolve()} has no commit; name a range such as v1.0.0..v1.1.0",
+            code=ErrorCode.INVALID,
+        )
     return found
 
 

@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
 
         Two environments, a pipeline, a sample component, a release; comments say what else there is.
         """
+        from release_management.domain.errors import ErrorCode
         from release_management.domain.words import Refused
 
         path = Path(FILE)
@@ -34,7 +35,7 @@ def register(app: typer.Typer) -> None:
             with naming(path), path.open("x") as written:
                 written.write(text)
         except FileExistsError:
-            raise Refused(f"{FILE} is there already; edit it, or move it away first") from None
+            raise Refused(f"{FILE} is there already; edit it, or move it away first", code=ErrorCode.CONFLICT) from None
         show({"file": str(path.resolve())})
         say(f"✔ {FILE} written: environments staging and production, application shop, release shop@1.0.0")
         say("  next: relman up --detach && relman deploy shop@1.0.0 staging --wait")

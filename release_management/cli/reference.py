@@ -19,7 +19,8 @@ COMMON
 Exit codes: 0 done; 1 refused, or not well, the reason is on stderr; 2 usage; 3 not reachable; 4 not finished in time;
 130 interrupted; 141 nobody reads the output any more. With `--json` stdout holds one JSON document
 (`relman events tail` and `relman audit export`: one per line), and an error is there too:
-`{"error": {"kind": "refused", "reason": "…", "exit": 1, "verdicts": []}}`.
+`{"error": {"kind": "refused", "code": "not_found", "reason": "…", "exit": 1, "verdicts": []}}`, with one of
+[the codes](errors.md).
 """
 
 

@@ -13,11 +13,12 @@ import typer
 from release_management.cli.apply import apply_file
 from release_management.cli.background import Announcement, launch
 from release_management.cli.command import command
-from release_management.cli.errors import Failed, exit_code, explained, notice
+from release_management.cli.errors import Failed, code_of, exit_code, explained, notice
 from release_management.cli.init import FILE
 from release_management.cli.output import printable, say, show
 from release_management.cli.session import bus_url, holder
 from release_management.cli.settings import StoreOption, local_folder, store_of
+from release_management.domain.errors import ErrorCode
 
 if TYPE_CHECKING:
     from release_management.adapters.home import Home
@@ -192,7 +193,7 @@ def _apply() -> dict[str, Any]:
     except Exception as error:
         if exit_code(error) is None:
             raise
-        return {"file": FILE, "error": explained(error)}
+        return {"file": FILE, "error": explained(error), "code": code_of(error)}
     return {"file": FILE, "changes": [change.document() for change in changes], "lines": lines}
 
 
@@ -232,12 +233,13 @@ def _up_process(folder: Path) -> int:
 
     pid = holder(folder)
     if pid is None:
-        raise Failed(f"nothing runs in {folder}; start it with: relman up")
+        raise Failed(f"nothing runs in {folder}; start it with: relman up", code=ErrorCode.CONFLICT)
     try:
         arguments = psutil.Process(pid).cmdline() if pid else []
     except psutil.Error:
         arguments = []
     if "up" not in arguments:
         who = f"process {pid}" if pid else "a process that has not said its id"
-        raise Failed(f"{folder} is in use by {who}, which is no relman up; end it where it was started")
+        reason = f"{folder} is in use by {who}, which is no relman up; end it where it was started"
+        raise Failed(reason, code=ErrorCode.CONFLICT)
     return pid

@@ -6,6 +6,7 @@ from typing import ClassVar, assert_never
 
 from release_management.domain.aggregate import Aggregate, itself
 from release_management.domain.environment import ApprovalRule
+from release_management.domain.errors import ErrorCode
 from release_management.domain.nearness import some
 from release_management.domain.words import (
     ActorId,
@@ -283,13 +284,19 @@ def void(state: Approval, reason: str) -> list[ApprovalEvent]:
 
 def _may_decide(state: Approval, actor: str) -> None:
     if state.phase is not Phase.WAITING:
-        raise Refused(f"approval {state.id} is {state.phase}; only a waiting one can be decided")
+        raise Refused(
+            f"approval {state.id} is {state.phase}; only a waiting one can be decided", code=ErrorCode.CONFLICT
+        )
     if actor in state.people and not state.rule.allow_self:
         raise Refused(
-            f"{actor} made this release or asked for its deployment and may not approve it; somebody else must"
+            f"{actor} made this release or asked for its deployment and may not approve it; somebody else must",
+            code=ErrorCode.DENIED,
         )
     if state.rule.approvers and actor not in state.rule.approvers:
-        raise Refused(f"{actor} is not among the approvers of this environment; those are {some(state.rule.approvers)}")
+        raise Refused(
+            f"{actor} is not among the approvers of this environment; those are {some(state.rule.approvers)}",
+            code=ErrorCode.DENIED,
+        )
 
 
 # Declaration

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 
+from release_management.domain.errors import ErrorCode
 from release_management.domain.plan import Plan, PlannedChange, Provision, Role, Route, bounded
 from release_management.domain.sheet import Count, Sheet, Stand, shares_of
 from release_management.domain.strategies import (
@@ -66,9 +67,13 @@ def compile_plan(
 def _check(strategy: StrategyName, stand: Stand) -> None:
     where = f"{stand.component} on target {stand.target}"
     if strategy != "recreate" and stand.serving and stand.slots < 2:
-        raise Refused(f"{where}: {strategy} needs two slots and there is one; use recreate, or add a slot")
+        raise Refused(
+            f"{where}: {strategy} needs two slots and there is one; use recreate, or add a slot", code=ErrorCode.INVALID
+        )
     if strategy in ("canary", "blue-green") and stand.routes == "none":
-        raise Refused(f"{where}: {strategy} shifts traffic and the target cannot; use recreate or rolling")
+        raise Refused(
+            f"{where}: {strategy} shifts traffic and the target cannot; use recreate or rolling", code=ErrorCode.INVALID
+        )
 
 
 def _check_weights(plan: Plan, stands: Sequence[Stand]) -> None:
@@ -80,7 +85,8 @@ def _check_weights(plan: Plan, stands: Sequence[Stand]) -> None:
             if isinstance(allowed, tuple) and share not in (0, 100, *allowed):
                 shown = ", ".join(str(value) for value in sorted({0, 100, *allowed}))
                 raise Refused(
-                    f"{step.component} on target {step.target}: it cannot route {share} %; it can route {shown} %"
+                    f"{step.component} on target {step.target}: it cannot route {share} %; it can route {shown} %",
+                    code=ErrorCode.INVALID,
                 )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self, assert_never
 from pydantic import Field, JsonValue, model_validator
 
 from release_management.domain.aggregate import Aggregate, itself
+from release_management.domain.errors import ErrorCode
 from release_management.domain.names import ByName, GivenName, Labelled, Written
 from release_management.domain.nearness import what_there_is
 from release_management.domain.tiers import DEFAULT_TIER, Tier, said_tier
@@ -325,23 +326,32 @@ def decide(command: ConfigureEnvironment, state: Environment, approval: Approval
     """
     names = [target.name for target in command.targets]
     if len(set(names)) != len(names):
-        raise Refused(f"environment {command.name}: a target stands twice in {', '.join(names)}; name each once")
+        raise Refused(
+            f"environment {command.name}: a target stands twice in {', '.join(names)}; name each once",
+            code=ErrorCode.INVALID,
+        )
     if len({*names, *state.targets}) > MAX_TARGETS:
         raise Refused(
             f"environment {command.name}: it would have {len({*names, *state.targets})} targets and may have "
-            f"{MAX_TARGETS}; spread them over several environments"
+            f"{MAX_TARGETS}; spread them over several environments",
+            code=ErrorCode.INVALID,
         )
     if approval is not None and approval.approvers and approval.required > len(set(approval.approvers)):
         raise Refused(
             f"environment {command.name}: {approval.required} approvals are required of "
-            f"{len(set(approval.approvers))} approvers; name more approvers or require fewer"
+            f"{len(set(approval.approvers))} approvers; name more approvers or require fewer",
+            code=ErrorCode.INVALID,
         )
     if state.retired or state.retiring:
-        raise Refused(f"environment {command.name} is retired; to take it back: relman env keep {command.name}")
+        raise Refused(
+            f"environment {command.name} is retired; to take it back: relman env keep {command.name}",
+            code=ErrorCode.CONFLICT,
+        )
     if leaving := [name for name in names if name in state.leaving]:
         raise Refused(
             f"environment {command.name}: target {leaving[0]} is being retired; to keep it: "
-            f"relman env keep {command.name} --target {leaving[0]}"
+            f"relman env keep {command.name} --target {leaving[0]}",
+            code=ErrorCode.CONFLICT,
         )
     exists = bool(state.name)
     tier, source = _tier(command, state)
@@ -378,7 +388,7 @@ def begin_retirement(command: RetireEnvironment, state: Environment, actor: str)
         return []
     if command.target is not None and command.target not in state.targets:
         known = what_there_is(command.target, state.targets)
-        raise Refused(f"environment {state.name} has no target {command.target!r}{known}")
+        raise Refused(f"environment {state.name} has no target {command.target!r}{known}", code=ErrorCode.NOT_FOUND)
     if command.target in state.leaving:
         return []
     note = None if command.reason is None else Unsealed(subject=actor, text=command.reason)
@@ -392,7 +402,10 @@ def keep(command: KeepEnvironment, state: Environment, actor: str) -> list[Envir
     elif command.target in state.targets:
         going = command.target in state.leaving
     else:
-        raise Refused(f"environment {state.name} has no target {command.target!r}; configure it to have it again")
+        raise Refused(
+            f"environment {state.name} has no target {command.target!r}; configure it to have it again",
+            code=ErrorCode.NOT_FOUND,
+        )
     return [RetirementCancelled(target=command.target, by=actor)] if going else []
 
 

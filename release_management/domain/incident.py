@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, assert_never
 from pydantic import WrapValidator
 
 from release_management.domain.aggregate import Aggregate, itself
+from release_management.domain.errors import ErrorCode
 from release_management.domain.moment import Moment
 from release_management.domain.names import GivenName
 from release_management.domain.words import Command, Fact, Id, Line, Name, Note, Personal, Refused, Unsealed
@@ -168,7 +169,10 @@ def attribute(cause: str | None, state: Incident) -> list[IncidentEvent]:
     if state.attribution == "explicit" and state.cause == cause:
         return []
     if cause is not None and cause == state.remedy:
-        raise Refused(f"incident {state.id} was ended by deployment {cause}, which cannot have caused it as well")
+        raise Refused(
+            f"incident {state.id} was ended by deployment {cause}, which cannot have caused it as well",
+            code=ErrorCode.CONFLICT,
+        )
     return [IncidentAttributed(cause=cause)]
 
 
@@ -180,7 +184,8 @@ def resolve(command: ResolveIncident, state: Incident, actor: str, now: str) -> 
             by = f"by deployment {state.remedy}" if state.remedy else "without a deployment"
             raise Refused(
                 f"incident {state.id} was resolved at {state.resolved_at} {by}; that stays: open another incident "
-                "for what came after"
+                "for what came after",
+                code=ErrorCode.CONFLICT,
             )
         return []
     at = command.resolved_at or max(now, state.detected_at)
@@ -188,12 +193,14 @@ def resolve(command: ResolveIncident, state: Incident, actor: str, now: str) -> 
         _has_been(at, "resolved", now)
     if at < state.detected_at:
         raise Refused(
-            f"incident {state.id} was detected at {state.detected_at} and cannot have been resolved before, at {at}"
+            f"incident {state.id} was detected at {state.detected_at} and cannot have been resolved before, at {at}",
+            code=ErrorCode.INVALID,
         )
     if command.deployment is not None and command.deployment == state.cause:
         raise Refused(
             f"incident {state.id} was caused by deployment {state.cause}, which cannot have ended it; name the one "
-            "that was deployed because of it, or leave it out"
+            "that was deployed because of it, or leave it out",
+            code=ErrorCode.CONFLICT,
         )
     note = None if command.note is None else Unsealed(subject=actor, text=command.note)
     return [IncidentResolved(resolved_at=at, remedy=command.deployment, note=note)]
@@ -202,7 +209,9 @@ def resolve(command: ResolveIncident, state: Incident, actor: str, now: str) -> 
 def _has_been(at: str, what: str, now: str) -> None:
     ahead = (datetime.fromisoformat(at) - datetime.fromisoformat(now)).total_seconds()
     if ahead > SKEW_SECONDS:
-        raise Refused(f"an incident cannot have been {what} at {at}, which is in the future; it is {now}")
+        raise Refused(
+            f"an incident cannot have been {what} at {at}, which is in the future; it is {now}", code=ErrorCode.INVALID
+        )
 
 
 # Declaration

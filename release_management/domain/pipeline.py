@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from release_management.domain.aggregate import Aggregate, itself
+from release_management.domain.errors import ErrorCode
 from release_management.domain.names import GivenName, Labelled
 from release_management.domain.nearness import does_not_exist
 from release_management.domain.words import Command, Fact, Line, Name, Refused, Value
@@ -72,12 +73,20 @@ def decide(command: ConfigurePipeline, state: Pipeline, environments: tuple[str,
         check_owner(command.name, command.application, state.application)
     names = environments if command.stages is None else command.stages
     if not names:
-        raise Refused(f"pipeline {command.name}: it has no stage; configure an environment first")
+        raise Refused(
+            f"pipeline {command.name}: it has no stage; configure an environment first", code=ErrorCode.INVALID
+        )
     if len(set(names)) != len(names):
-        raise Refused(f"pipeline {command.name}: an environment stands twice in {', '.join(names)}; name each once")
+        raise Refused(
+            f"pipeline {command.name}: an environment stands twice in {', '.join(names)}; name each once",
+            code=ErrorCode.INVALID,
+        )
     unknown = [name for name in names if name not in environments]
     if unknown:
-        raise Refused(f"pipeline {command.name}: {does_not_exist('environment', unknown[0], environments)}")
+        raise Refused(
+            f"pipeline {command.name}: {does_not_exist('environment', unknown[0], environments)}",
+            code=ErrorCode.NOT_FOUND,
+        )
     stages = tuple(
         Stage(environment=name, requires=(names[index - 1],) if index else ()) for index, name in enumerate(names)
     )
@@ -92,7 +101,8 @@ def check_owner(name: str, application: str, owner: str) -> None:
     if application != owner:
         raise Refused(
             f"pipeline {name}: that name is taken by the pipeline of application {owner}; "
-            f"give the one of application {application} another"
+            f"give the one of application {application} another",
+            code=ErrorCode.CONFLICT,
         )
 
 

@@ -11,6 +11,7 @@ from release_management.domain.aggregate import Aggregate
 from release_management.domain.component import Component
 from release_management.domain.condition import Condition, SlotCondition
 from release_management.domain.configuration import Configuration
+from release_management.domain.errors import ErrorCode
 from release_management.domain.orders import Slot
 from release_management.domain.plan import digest_of
 from release_management.domain.words import Digest, Fact, Line, Name, Percent, Refused, Version
@@ -460,7 +461,8 @@ def enqueue(state: Place, deployment: str) -> list[PlaceEvent]:
     if len(state.queue) >= MAX_WAITING:
         raise Refused(
             f"{MAX_WAITING} deployments wait for this place already; abort some, or deploy with supersede, "
-            "which has them give way"
+            "which has them give way",
+            code=ErrorCode.CONFLICT,
         )
     return [PlaceQueued(deployment=deployment)]
 

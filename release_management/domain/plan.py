@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from release_management.domain.difference import Difference
+from release_management.domain.errors import ErrorCode
 from release_management.domain.words import Digest, Line, Name, Percent, Refused, Seconds, Value, Version
 
 Role = Literal["stable", "candidate"]
@@ -169,7 +170,8 @@ def bounded(plan: Plan) -> Plan:
     if longest > MAX_STEPS:
         raise Refused(
             f"the plan has {longest:,} steps and may have {MAX_STEPS:,}: deploy fewer components or targets "
-            "at once, or use fewer traffic steps"
+            "at once, or use fewer traffic steps",
+            code=ErrorCode.INVALID,
         )
     return plan
 

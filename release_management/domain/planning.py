@@ -11,6 +11,7 @@ from release_management.domain.configuration import Configuration, changed, reso
 from release_management.domain.deployment.events import Binding
 from release_management.domain.difference import Difference, differences
 from release_management.domain.environment import Environment, Target
+from release_management.domain.errors import ErrorCode
 from release_management.domain.place import Occupant, Place, Standing
 from release_management.domain.plan import Plan, PlannedChange
 from release_management.domain.policy import Policy
@@ -167,7 +168,9 @@ def _occupant(
         configuration = resolve(environment, target, application, wanted.component)
         fault = None if configuration is None else fault_of_variables(configuration.variables)
         if fault is not None:
-            raise Refused(f"the variables of environment {environment.name} cannot be used: {fault}")
+            raise Refused(
+                f"the variables of environment {environment.name} cannot be used: {fault}", code=ErrorCode.CONFLICT
+            )
     if configuration is None and seating.serving is not None:
         configuration = seating.serving.configuration
     where = f"{wanted.component} on target {target.name}"
@@ -236,7 +239,7 @@ def _stand(target: Target, component: str, seating: Seating, occupant: Occupant 
 def _replicas(settings: Mapping[str, JsonValue], where: str) -> int:
     wanted = settings.get("replicas", 1)
     if isinstance(wanted, bool) or not isinstance(wanted, int) or not 1 <= wanted <= 100:
-        raise Refused(f"{where}: replicas is {wanted!r}; write a whole number from 1 to 100")
+        raise Refused(f"{where}: replicas is {wanted!r}; write a whole number from 1 to 100", code=ErrorCode.CONFLICT)
     return wanted
 
 

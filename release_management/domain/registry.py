@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, ValidationError
 
+from release_management.domain.errors import KnownCode
 from release_management.domain.record import DATA, Envelope, Event, Recorded, UnreadableRecordError
 from release_management.domain.streams import AGGREGATES
 from release_management.domain.words import ActorId, Fact, Id, Line, Name, Personal, explain
@@ -23,7 +24,8 @@ class CommandRefused(Fact):
     """Somebody wished something that a rule forbids. Stream `refusal:<new id>`.
 
     What it was about stands there as far as the wish named it; older records do not say. `unkept` is how many refusals
-    of the same sender before this one were answered and are not in the log, since there were too many.
+    of the same sender before this one were answered and are not in the log, since there were too many. `code` is the
+    kind of the refusal; older records do not say.
     """
 
     NAME: ClassVar[str] = "command.refused"
@@ -36,6 +38,7 @@ class CommandRefused(Fact):
     environment: Name | None = None
     deployment: Id | None = None
     unkept: Annotated[int, Field(ge=1)] | None = None
+    code: KnownCode = None
 
     def _summary(self) -> str:
         before = f" (and {self.unkept:,} others of this sender before it)" if self.unkept else ""

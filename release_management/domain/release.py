@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from release_management.domain.aggregate import Aggregate, itself
 from release_management.domain.component import Component
+from release_management.domain.errors import ErrorCode
 from release_management.domain.names import GivenName, Labelled, Written, id_of, identified
 from release_management.domain.pipeline import Stage
 from release_management.domain.plan import digest_of
@@ -389,11 +390,15 @@ def create(created: ReleaseCreated, draft: bool, state: Release) -> list[Release
     """Create; the same content again gives nothing, other content under the same version is refused."""
     names = [component.name for component in created.components]
     if len(set(names)) != len(names):
-        raise Refused(f"release {created.application}@{created.version}: a component stands twice; name each once")
+        raise Refused(
+            f"release {created.application}@{created.version}: a component stands twice; name each once",
+            code=ErrorCode.INVALID,
+        )
     if state.version:
         if state.content != created.content:
             raise Refused(
-                f"release {state.ref} exists with other content; a version is never reused: create a new version"
+                f"release {state.ref} exists with other content; a version is never reused: create a new version",
+                code=ErrorCode.CONFLICT,
             )
         return []
     return [created] if draft else [created, ReleasePublished()]
@@ -402,7 +407,7 @@ def create(created: ReleaseCreated, draft: bool, state: Release) -> list[Release
 def add_changes(release: str, changes: Sequence[Change], state: Release, actor: str) -> list[ReleaseChangesAdded]:
     """Add the changes that are not there yet, each once."""
     if not state.version:
-        raise Refused(unknown_release(release))
+        raise Refused(unknown_release(release), code=ErrorCode.NOT_FOUND)
     fresh: dict[str, Change] = {}
     for change in changes:
         if change.commit not in state.commits:
@@ -411,7 +416,8 @@ def add_changes(release: str, changes: Sequence[Change], state: Release, actor: 
     if total > MAX_CHANGES:
         raise Refused(
             f"release {state.ref} would have {total:,} changes and may have {MAX_CHANGES:,}; "
-            "sum some up in its changelog"
+            "sum some up in its changelog",
+            code=ErrorCode.INVALID,
         )
     return [ReleaseChangesAdded(changes=tuple(fresh.values()), by=actor)] if fresh else []
 
@@ -419,7 +425,7 @@ def add_changes(release: str, changes: Sequence[Change], state: Release, actor: 
 def decide(command: ReleaseCommand, state: Release, actor: str) -> list[ReleaseEvent]:
     """Decide on one existing release."""
     if not state.version:
-        raise Refused(unknown_release(command.release))
+        raise Refused(unknown_release(command.release), code=ErrorCode.NOT_FOUND)
     match command:
         case PublishRelease():
             return [] if state.published else [ReleasePublished()]
@@ -427,7 +433,10 @@ def decide(command: ReleaseCommand, state: Release, actor: str) -> list[ReleaseE
             if state.attestations.get(gate) == result and note is None:
                 return []
             if gate not in state.attestations and len(state.attestations) >= MAX_GATES:
-                raise Refused(f"release {state.ref} has {MAX_GATES} attested gates already; {gate!r} would be one more")
+                raise Refused(
+                    f"release {state.ref} has {MAX_GATES} attested gates already; {gate!r} would be one more",
+                    code=ErrorCode.CONFLICT,
+                )
             text = None if note is None else Unsealed(subject=actor, text=note)
             return [ReleaseAttested(gate=gate, result=result, by=actor, note=text)]
         case BlockRelease(reason=reason):

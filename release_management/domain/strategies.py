@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, JsonValue, ValidationError, model_validator
 
+from release_management.domain.errors import ErrorCode
 from release_management.domain.words import Percent, Refused, Replicas, Seconds, Value, explain
 
 StrategyName = Literal["recreate", "rolling", "blue-green", "canary"]
@@ -158,10 +159,15 @@ def parse_options(strategy: StrategyName, options: dict[str, JsonValue]) -> AnyO
         unknown = [str(e["loc"][0]) for e in error.errors() if e["type"] == "extra_forbidden" and e["loc"]]
         if unknown and unknown[0] not in model.model_fields:
             known = ", ".join(sorted(model.model_fields))
-            raise Refused(f"strategy {strategy} has no option {unknown[0]!r}; it has {known}") from None
-        raise Refused(f"strategy {strategy}: {explain(error)}") from None
+            raise Refused(
+                f"strategy {strategy} has no option {unknown[0]!r}; it has {known}", code=ErrorCode.INVALID
+            ) from None
+        raise Refused(f"strategy {strategy}: {explain(error)}", code=ErrorCode.INVALID) from None
     if isinstance(parsed, Rolling) and _nothing(parsed.max_surge) and _nothing(parsed.max_unavailable):
-        raise Refused("strategy rolling: max_surge and max_unavailable are both 0, so nothing could ever be replaced")
+        raise Refused(
+            "strategy rolling: max_surge and max_unavailable are both 0, so nothing could ever be replaced",
+            code=ErrorCode.INVALID,
+        )
     return parsed
 
 

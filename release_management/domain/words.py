@@ -17,6 +17,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from release_management.domain.errors import ErrorCode, RelmanError
 from release_management.domain.visible import visible
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
@@ -165,12 +166,12 @@ class Verdict(Value):
     retry_at: str | None = None
 
 
-class Refused(Exception):
-    """A wish that a rule forbids. The text says what, where, and what would be right."""
+class Refused(RelmanError):
+    """A wish that is not fulfilled. The text says what, where, and what would be right; `code` says of which kind."""
 
-    def __init__(self, reason: str, verdicts: tuple[Verdict, ...] = ()) -> None:
+    def __init__(self, reason: str, verdicts: tuple[Verdict, ...] = (), *, code: ErrorCode) -> None:
         """`reason` is one sentence for a person; `verdicts` are all the rules' answers where several were asked."""
-        super().__init__(reason)
+        super().__init__(reason, code=code)
         self.reason = reason
         self.verdicts = verdicts
 

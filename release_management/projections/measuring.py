@@ -9,6 +9,7 @@ from pydantic import model_validator
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
 
 from release_management.domain.deployment.state import Phase
+from release_management.domain.errors import ErrorCode, RelmanError
 from release_management.domain.moment import Moment, Zone
 from release_management.domain.names import GivenName
 from release_management.domain.nearness import does_not_exist
@@ -46,8 +47,10 @@ _NEVER = "9"
 _DELIVERY = [column for column in deliveries.c if column.name in {*Delivery.__dataclass_fields__, "place_time"}]
 
 
-class UnanswerableError(Exception):
+class UnanswerableError(RelmanError):
     """The question is about more than can be answered at once, or about something that does not exist."""
+
+    code = ErrorCode.INVALID
 
 
 class WindowParams(Value):
@@ -139,7 +142,7 @@ def _refuse_unknown(asked: WindowParams, ask: Ask) -> None:
     if asked.environment is not None:
         names = [str(row["name"]) for row in ask(every())]
         if asked.environment not in names:
-            raise UnanswerableError(does_not_exist("environment", asked.environment, names))
+            raise UnanswerableError(does_not_exist("environment", asked.environment, names), code=ErrorCode.NOT_FOUND)
     if asked.application is not None:
         at = releases.c
         first = select(at.release).where(at.made >= made(asked.application, 0), at.made < f"{asked.application}0")
@@ -147,7 +150,9 @@ def _refuse_unknown(asked: WindowParams, ask: Ask) -> None:
             known = ask(select(at.application).distinct().order_by(at.application))
             names = [str(row["application"]) for row in known]
             if names:
-                raise UnanswerableError(does_not_exist("application", asked.application, names))
+                raise UnanswerableError(
+                    does_not_exist("application", asked.application, names), code=ErrorCode.NOT_FOUND
+                )
 
 
 class _Scope:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, StringConstraints
 from sqlalchemy import ColumnElement, Select, and_, or_
 
+from release_management.domain.errors import ErrorCode, RelmanError
 from release_management.domain.words import Value
 from release_management.projections.projection import Ask, Row
 
@@ -33,8 +34,10 @@ _KEY = "page_key_"
 S = TypeVar("S", bound=Select[Any])
 
 
-class CursorError(Exception):
+class CursorError(RelmanError):
     """A cursor that is not ours, or that what it points at has left."""
+
+    code = ErrorCode.INVALID
 
 
 class Continued(Value):
@@ -161,5 +164,7 @@ def listed(rows: Sequence[Mapping[str, Any]], names: Sequence[str], start: Start
         return
     at = next((number for number, group in enumerate(keyed) if group.key == start.key), None)
     if at is None:
-        raise CursorError("cursor: the row at which the last page ended is no more; begin again without one")
+        raise CursorError(
+            "cursor: the row at which the last page ended is no more; begin again without one", code=ErrorCode.CONFLICT
+        )
     yield from keyed[at if start.path else at + 1 :]

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from release_management.domain.deployment.state import DEPLOYMENT
+from release_management.domain.errors import ErrorCode, RelmanError
 from release_management.domain.nearness import does_not_exist
 from release_management.domain.registry import FACTS
 from release_management.domain.words import Value
@@ -24,8 +25,10 @@ NEEDED = (
 SHOWN_RELEASES = 1000
 
 
-class UnknownNameError(Exception):
+class UnknownNameError(RelmanError):
     """A question names something that does not exist. The text says what may have been meant."""
+
+    code = ErrorCode.NOT_FOUND
 
 
 def refuse_unknown(asked: Value, ask: Ask) -> None:

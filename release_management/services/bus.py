@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from release_management.domain.errors import ErrorCode, RelmanError
 from release_management.domain.orders import Order
 from release_management.domain.record import Recorded
 from release_management.services.wishes import Outcome, Wish
 
 
-class BusError(Exception):
+class BusError(RelmanError):
     """The bus did not do what was asked of it."""
+
+    code = ErrorCode.UNAVAILABLE
 
 
 class BusAwayError(BusError):
@@ -19,9 +22,13 @@ class BusAwayError(BusError):
 class BusDeniedError(BusAwayError):
     """The bus is there, and does not take the user or the password."""
 
+    code = ErrorCode.UNAUTHORIZED
+
 
 class BusFullError(BusError):
     """The bus takes no more of this kind just now. Nothing was stored; try again later."""
+
+    code = ErrorCode.BUSY
 
 
 class BusSilentError(BusAwayError):
@@ -31,25 +38,37 @@ class BusSilentError(BusAwayError):
 class OutOfStepError(BusError):
     """The event stream is not where the publisher thought it was. Read its position again."""
 
+    code = ErrorCode.CONFLICT
 
-class BusUnfitError(Exception):
+
+class BusUnfitError(RelmanError):
     """The bus is there and cannot be used as it is. Trying again does not help: a person has to change it."""
 
+    code = ErrorCode.UNUSABLE
 
-class GatewayFailed(Exception):
+
+class GatewayFailed(RelmanError):
     """The gateway failed at one wish: a fault of ours. Nothing was recorded. The text goes to the caller."""
 
+    code = ErrorCode.INTERNAL
 
-class OlderThanSenderError(Exception):
+
+class OlderThanSenderError(RelmanError):
     """A role of a newer version asks for what this gateway does not know. Nothing was recorded: ask a newer gateway."""
 
+    code = ErrorCode.BUSY
 
-class QueryNotUnderstood(Exception):
+
+class QueryNotUnderstood(RelmanError):
     """A query that does not exist, or whose parameters are wrong. The text goes to the caller."""
 
+    code = ErrorCode.INVALID
 
-class NotAnsweredNow(Exception):
+
+class NotAnsweredNow(RelmanError):
     """A query that cannot be answered at this moment. The text, which says why, goes to the caller, who asks again."""
+
+    code = ErrorCode.UNAVAILABLE
 
 
 class Gateway(Protocol):

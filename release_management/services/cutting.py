@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from release_management.domain.errors import ErrorCode
 from release_management.projections.paging import CursorError, Group, Start
 from release_management.services.pages import Page, Row
 
@@ -127,7 +128,8 @@ def _shortened(shown: Any) -> Any:
 
 
 def _changed() -> CursorError:
-    return CursorError("cursor: what is longer than a page has changed since its first page; begin again without one")
+    reason = "cursor: what is longer than a page has changed since its first page; begin again without one"
+    return CursorError(reason, code=ErrorCode.CONFLICT)
 
 
 def _mark(row: Row, given: str, stable: Callable[[Row], Any] | None) -> str:

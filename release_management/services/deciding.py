@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import to_json
 
+from release_management.domain.errors import ErrorCode
 from release_management.domain.record import timestamp
 from release_management.domain.words import Command, Refused, explain
 from release_management.services.about import about
@@ -141,7 +142,7 @@ class Decider:
             said["result"] = {key: value for key, value in desk.result.items() if value is not None}
         except Refused as refused:
             reason = names.in_words(_short(refused.reason))
-            said |= {"status": "refused", "refused": True, "reason": reason}
+            said |= {"status": "refused", "refused": True, "code": refused.code, "reason": reason}
             said["verdicts"] = names.in_words(refused.verdicts)
             before = self._refusals.keep(wish.sender)
             if before is None:
@@ -149,7 +150,7 @@ class Decider:
             unkept = before
             names = Names(ground.newcomers)  # the refused decision's own names are not needed
             known = about(wish.command, wish.data, ground.state)
-            records, states = (self._scribe.refusal(wish, names, moment, reason, known, unkept),), {}
+            records, states = (self._scribe.refusal(wish, names, moment, said, known, unkept),), {}
         expects = {stream: Expectation(ground.base[stream], ground.carried[stream][0]) for stream in desk.reads}
         for record in records:
             if record.stream not in expects:
@@ -179,12 +180,12 @@ def _understand(wish: Wish) -> tuple[Command, Callable[[Any, Desk], None]]:
     try:
         if wish.command not in COMMANDS:
             known = ", ".join(sorted(COMMANDS))
-            raise Refused(f"there is no command {wish.command!r}; there are {known}")
+            raise Refused(f"there is no command {wish.command!r}; there are {known}", code=ErrorCode.NOT_FOUND)
         model, handler = COMMANDS[wish.command]
         try:
             return model.model_validate_json(to_json(wish.data)), handler
         except ValidationError as error:
-            raise Refused(f"{wish.command}: {explain(error)}") from None
+            raise Refused(f"{wish.command}: {explain(error)}", code=ErrorCode.INVALID) from None
     except Refused as refused:
         if wish.sender.startswith(ROLES):
             raise OlderThanSenderError(

@@ -7,6 +7,7 @@ from release_management.domain.aggregate import Aggregate, F, K, S
 from release_management.domain.approval import APPROVAL, Approval
 from release_management.domain.deployment.state import DEPLOYMENT, Deployment
 from release_management.domain.environment import ENVIRONMENT, Environment
+from release_management.domain.errors import ErrorCode
 from release_management.domain.estate import ESTATE, Estate
 from release_management.domain.holdings import HOLDINGS, Holdings
 from release_management.domain.nearness import does_not_exist
@@ -84,7 +85,7 @@ class Desk:
         """The state of one that exists. Raises `Refused`."""
         state = self.state(aggregate, *key, **named)
         if aggregate.is_absent(state):
-            raise Refused(aggregate.does_not_exist(aggregate.key(*key, **named)))
+            raise Refused(aggregate.does_not_exist(aggregate.key(*key, **named)), code=ErrorCode.NOT_FOUND)
         return state
 
     def estate(self) -> Estate:
@@ -99,7 +100,7 @@ class Desk:
         """An environment that exists. Raises `Refused`."""
         state = self.state(ENVIRONMENT, name)
         if not state.name:
-            raise Refused(does_not_exist("environment", name, self.estate().environments))
+            raise Refused(does_not_exist("environment", name, self.estate().environments), code=ErrorCode.NOT_FOUND)
         return state
 
     def release(self, ref: str) -> Release:
@@ -108,8 +109,11 @@ class Desk:
         if not state.version:
             other = same_version(*ref.split("@"))
             if other is not None and self.state(RELEASE, other).version:
-                raise Refused(f"release {ref} does not exist; {other} does, and is the same version: name that one")
-            raise Refused(unknown_release(ref))
+                raise Refused(
+                    f"release {ref} does not exist; {other} does, and is the same version: name that one",
+                    code=ErrorCode.NOT_FOUND,
+                )
+            raise Refused(unknown_release(ref), code=ErrorCode.NOT_FOUND)
         return state
 
     def created_before(self, ref: str, than: str) -> bool:

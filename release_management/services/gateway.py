@@ -9,6 +9,7 @@ from functools import partial
 
 import structlog
 
+from release_management.domain.errors import ErrorCode
 from release_management.domain.registry import Registry
 from release_management.domain.words import NotYet
 from release_management.services import measures
@@ -273,7 +274,7 @@ class Gateway:
                 if self.trouble is None:
                     log.warning("the log cannot be used now", wishes=len(left), error=str(error))
                 self.trouble = str(error)
-                self._put_all_off(left, f"the log cannot be used now; try again later ({error})")
+                self._put_all_off(left, f"the log cannot be used now; try again later ({error})", error.code)
                 break
             except Exception as error:
                 self._states.clear()
@@ -281,12 +282,12 @@ class Gateway:
                 break
             except BaseException as error:
                 self._states.clear()
-                self._put_all_off(left, f"it could not be stored: {error}")
+                self._put_all_off(left, f"it could not be stored: {error}", ErrorCode.INTERNAL)
                 raise  # a caller who decides himself was interrupted
 
-    def _put_all_off(self, tickets: Iterable[Ticket], reason: str) -> None:
+    def _put_all_off(self, tickets: Iterable[Ticket], reason: str, code: ErrorCode) -> None:
         for ticket in tickets:
-            self._put_off(ticket, busy(ticket.wish, reason))
+            self._put_off(ticket, busy(ticket.wish, reason, code))
 
     def _is_well(self) -> None:
         if self.trouble is not None:
@@ -385,8 +386,10 @@ class Gateway:
             return self._decider.decide(wish, ground)
         except LogUnavailableError:
             raise
-        except (NotYet, ClockJumpedError) as later:
-            answer: Outcome | Exception = busy(wish, str(later))
+        except NotYet as early:
+            answer: Outcome | Exception = busy(wish, str(early))
+        except ClockJumpedError as jumped:
+            answer = busy(wish, str(jumped), jumped.code)
         except OlderThanSenderError as error:
             log.warning("a role of a newer version is not understood", sender=wish.sender, command=wish.command)
             answer = error
@@ -447,7 +450,7 @@ class Gateway:
         except Exception as error:
             log.exception("an outcome could not be shown", command=ticket.wish.command, id=ticket.wish.id)
             reason = f"it is decided, and its outcome cannot be shown now ({type(error).__name__}); ask again"
-            ticket.settle(busy(ticket.wish, reason))
+            ticket.settle(busy(ticket.wish, reason, ErrorCode.INTERNAL))
         return True
 
 

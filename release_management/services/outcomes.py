@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from release_management.domain.errors import ErrorCode
 from release_management.services.ports import Keyring, Repeated
 from release_management.services.sealing import ERASED, Sealer, reveal
 from release_management.services.wishes import Outcome, Standing, Wish
@@ -21,26 +22,33 @@ OPEN = frozenset(
 """What a result may say unsealed: ids, names of ours, versions, phases and what the rules say, which name no person."""
 
 
-def busy(wish: Wish, reason: str) -> Outcome:
-    """Not decided; try again."""
-    return _outcome(wish, "busy", reason)
+def busy(wish: Wish, reason: str, code: ErrorCode = ErrorCode.BUSY) -> Outcome:
+    """Not decided; try again. `code` says why where that is not that too much was asked, or too early."""
+    return _outcome(wish, "busy", reason, code)
 
 
 def other_content(wish: Wish) -> Outcome:
     """The answer to an id that was used before, for something else."""
     reason = f"the id {wish.id!r} was used before by {wish.sender!r} for another content; a new wish needs a new id"
-    return _outcome(wish, "refused", reason)
+    return _outcome(wish, "refused", reason, ErrorCode.CONFLICT)
 
 
-def _outcome(wish: Wish, status: Standing, reason: str) -> Outcome:
-    refused = status == "refused"
-    return Outcome(status=status, sender=wish.sender, id=wish.id, command=wish.command, refused=refused, reason=reason)
+def _outcome(wish: Wish, status: Standing, reason: str, code: ErrorCode) -> Outcome:
+    return Outcome(
+        status=status,
+        sender=wish.sender,
+        id=wish.id,
+        command=wish.command,
+        refused=status == "refused",
+        code=code,
+        reason=reason,
+    )
 
 
 class Answers:
     """Outcomes on their way into the log, out of it, and to people.
 
-    On their way they are JSON: `status`, `reason`, `verdicts`, `result`, and which wish it was.
+    On their way they are JSON: `status`, `code`, `reason`, `verdicts`, `result`, and which wish it was.
     """
 
     def __init__(self, keyring: Keyring) -> None:

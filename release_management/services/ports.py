@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from release_management.domain.errors import ErrorCode, RelmanError
 from release_management.domain.orders import Order, Report
 from release_management.domain.record import Recorded
 
@@ -113,20 +114,28 @@ class Snapshot:
     state: bytes
 
 
-class LogUnavailableError(Exception):
+class LogUnavailableError(RelmanError):
     """The log cannot be read or written now. Trying again may help."""
 
+    code = ErrorCode.UNAVAILABLE
 
-class LogDamagedError(Exception):
+
+class LogDamagedError(RelmanError):
     """The log is damaged, whatever is asked of it. Trying again does not help; a person must restore it."""
 
+    code = ErrorCode.UNUSABLE
 
-class ClockJumpedError(Exception):
+
+class ClockJumpedError(RelmanError):
     """The clock has jumped so far ahead that nothing may be recorded by it. A person must look."""
 
+    code = ErrorCode.UNUSABLE
 
-class DeposedError(Exception):
+
+class DeposedError(RelmanError):
     """Another process holds the role now. Nothing was written."""
+
+    code = ErrorCode.BUSY
 
 
 class Lease(Protocol):

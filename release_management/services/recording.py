@@ -1,7 +1,9 @@
 """From a decision to records: personal texts sealed, envelopes filled in, sizes bounded."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
+from release_management.domain.errors import ErrorCode
 from release_management.domain.record import MAX_CONTENT_BYTES, Envelope, encode, write
 from release_management.domain.registry import CommandRefused
 from release_management.domain.streams import fold
@@ -42,7 +44,8 @@ class Scribe:
             if content is not None and len(content) > MAX_CONTENT_BYTES:
                 raise Refused(
                     f"{fact.NAME} would need {len(content):,} bytes in the log and at most {MAX_CONTENT_BYTES:,} are "
-                    "kept; say less at once"
+                    "kept; say less at once",
+                    code=ErrorCode.INVALID,
                 )
             records.append(NewRecord(stream, version, fact.NAME, record, content))
         states: dict[str, Folded] = {}
@@ -52,12 +55,18 @@ class Scribe:
         return tuple(records), states
 
     def refusal(
-        self, wish: Wish, names: Names, moment: str, reason: str, about: Mapping[str, str], unkept: int
+        self,
+        wish: Wish,
+        names: Names,
+        moment: str,
+        said: Mapping[str, Any],
+        about: Mapping[str, str],
+        unkept: int,
     ) -> NewRecord:
         """A refusal is a fact too, on a stream of its own, so that the population of attempts is complete.
 
-        `about` are the application, release, environment and deployment, as far as they are known. `unkept` is how many
-        refusals before it only are counted.
+        `said` is the outcome, with its reason and code. `about` are the application, release, environment and
+        deployment, as far as they are known. `unkept` is how many refusals before it only are counted.
         """
         stream = f"refusal:{self._new_id()}"
         actor = names.identify(wish.actor, wish.actorkind)
@@ -65,12 +74,13 @@ class Scribe:
             command=wish.command,
             sender=wish.sender,
             by=actor,
-            reason=Unsealed(subject=actor, text=reason[:LONGEST_REASON]),
+            reason=Unsealed(subject=actor, text=said["reason"][:LONGEST_REASON]),
             application=about.get("application"),
             release=about.get("release"),
             environment=about.get("environment"),
             deployment=about.get("deployment"),
             unkept=unkept or None,
+            code=said["code"],
         )
         envelope = self._envelope(wish, names, moment, stream, 1, fact)
         return NewRecord(stream, 1, fact.NAME, encode(envelope, seal(fact, names)))

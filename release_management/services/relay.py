@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import structlog
 
+from release_management.domain.errors import ErrorCode, RelmanError
 from release_management.domain.record import Recorded
 from release_management.services import measures
 from release_management.services.bus import BusError, EventStream, OutOfStepError
@@ -21,8 +22,10 @@ LAST_RETRY_SECONDS = 2.0
 _log = structlog.get_logger(__name__)
 
 
-class RelayMismatchError(Exception):
+class RelayMismatchError(RelmanError):
     """The event stream does not hold what the log holds: another history, or what is no record at all."""
+
+    code = ErrorCode.UNUSABLE
 
 
 class Relay:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import JsonValue, StringConstraints, ValidationError, field_validator
 
+from release_management.domain.errors import ErrorCode, KnownCode, RelmanError
 from release_management.domain.record import ActorAuth, ActorKind
 from release_management.domain.words import Giver, Value, Verdict, explain, quoted
 from release_management.services.strict_json import KeyTwiceError, check_texts, read_json
@@ -25,8 +26,10 @@ Token = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
 _plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
-class NotUnderstood(Exception):
+class NotUnderstood(RelmanError):
     """A message that is no wish: what is wrong, where, and what would be right. It belongs to the dead letters."""
+
+    code = ErrorCode.INVALID
 
 
 class Wish(Value):
@@ -80,7 +83,8 @@ class Outcome(Value):
 
     *accepted*: recorded at positions `first` to `last` (both 0 where it was already so). *repeated*: the same wish had
     been decided before, this is its first outcome; `refused` says whether that was a refusal. *refused*: a rule
-    forbids it, `reason` says which and what would be right. *busy*: not decided, try again later.
+    forbids it, `reason` says which and what would be right. *busy*: not decided, try again later. `code` is the kind
+    of a refusal, or why it was not decided; outcomes of before there were codes have none.
     """
 
     status: Standing
@@ -88,6 +92,7 @@ class Outcome(Value):
     id: str
     command: str
     refused: bool = False
+    code: KnownCode = None
     reason: str | None = None
     verdicts: tuple[Verdict, ...] = ()
     result: dict[str, JsonValue] = {}
@@ -166,20 +171,24 @@ def _check_origin(origin: str, source: str, command: str, actor: str | None) -> 
         for name, value in (("source", source), ("actor", actor or "")):
             for prefix in RESERVED:
                 if value.startswith(prefix):
-                    raise NotUnderstood(f"the {name} may not begin with {prefix!r}, which is reserved")
+                    raise _denied(f"the {name} may not begin with {prefix!r}, which is reserved")
         if giver is Giver.EXECUTORS:
-            raise NotUnderstood(f"{command} is what executors report; it is taken on relman.reports.<executor> only")
+            raise _denied(f"{command} is what executors report; it is taken on relman.reports.<executor> only")
         if giver is not Giver.PEOPLE:
-            raise NotUnderstood(f"{command} is given by the orchestrator and the timers only; nobody else can")
+            raise _denied(f"{command} is given by the orchestrator and the timers only; nobody else can")
         return
     if actor is not None:
-        raise NotUnderstood("a report and a command of the machinery have no actor; they are their sender's own")
+        raise _denied("a report and a command of the machinery have no actor; they are their sender's own")
     if origin == SYSTEM:
         if source not in SYSTEM_SENDERS:
-            raise NotUnderstood(f"the source is {quoted(source)}; here it must be one of {', '.join(SYSTEM_SENDERS)}")
+            raise _denied(f"the source is {quoted(source)}; here it must be one of {', '.join(SYSTEM_SENDERS)}")
         return
     if source != origin:
-        raise NotUnderstood(f"the source is {quoted(source)}; on this subject it must be {quoted(origin)}")
+        raise _denied(f"the source is {quoted(source)}; on this subject it must be {quoted(origin)}")
     if giver is not Giver.EXECUTORS:
         reports = ", ".join(sorted(given_by(Giver.EXECUTORS)))
-        raise NotUnderstood(f"{command[:80]} is no report; executors send {reports}")
+        raise _denied(f"{command[:80]} is no report; executors send {reports}")
+
+
+def _denied(reason: str) -> NotUnderstood:
+    return NotUnderstood(reason, code=ErrorCode.DENIED)

@@ -49,6 +49,7 @@ from release_management.domain.environment import (
     Target,
     TargetConfigured,
 )
+from release_management.domain.errors import ErrorCode
 from release_management.domain.estate import EnvironmentListed, EnvironmentUnlisted
 from release_management.domain.holdings import HoldingsChanged
 from release_management.domain.incident import IncidentAttributed, IncidentOpened, IncidentResolved
@@ -438,5 +439,9 @@ SAMPLES: tuple[tuple[str, Fact], ...] = (
             deployment=DEPLOYMENT,
             unkept=17,
         ),
+    ),
+    (
+        "refusals:production",
+        CommandRefused(command="deployment.deploy", sender="cli", by=ANN, reason=SEALED, code=ErrorCode.NOT_FOUND),
     ),
 )

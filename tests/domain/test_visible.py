@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from release_management.domain.errors import ErrorCode
 from release_management.domain.visible import REPLACEMENT, escaped, visible
 from release_management.domain.words import Refused
 
@@ -52,6 +53,6 @@ def test_the_escaped_json_says_the_same(text: str) -> None:
 
 
 def test_a_refusal_is_shown_without_them_and_keeps_what_was_said() -> None:
-    refused = Refused("environment 'x\u202e\x9b31m' does not exist")
+    refused = Refused("environment 'x\u202e\x9b31m' does not exist", code=ErrorCode.NOT_FOUND)
     assert str(refused) == "environment 'x\ufffd\ufffd31m' does not exist"
     assert refused.reason == "environment 'x\u202e\x9b31m' does not exist"

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from release_management.domain.errors import ErrorCode
 from release_management.domain.release import ReleaseBlocked
 from release_management.domain.words import (
     MAX_SECONDS,
@@ -153,7 +154,7 @@ def test_a_value_never_changes_and_takes_no_unknown_field() -> None:
 
 def test_a_refusal_says_its_reason_and_shows_the_rules_that_were_asked() -> None:
     denied = Verdict(rule="block", says="deny", reason="shop@1.0.0 is blocked")
-    refusal = Refused("not now", (denied,))
+    refusal = Refused("not now", (denied,), code=ErrorCode.DENIED)
 
     assert str(refusal) == refusal.reason == "not now"
     assert refusal.verdicts == (denied,)

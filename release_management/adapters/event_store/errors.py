@@ -1,14 +1,19 @@
 """What can be wrong with a store."""
 
+from release_management.domain.errors import ErrorCode, RelmanError
 from release_management.services.ports import LogDamagedError, LogUnavailableError
 
 
-class EventStoreError(Exception):
+class EventStoreError(RelmanError):
     """The store cannot do what was asked. The text says what, where, and what would be right."""
+
+    code = ErrorCode.UNUSABLE
 
 
 class StoreUnavailableError(EventStoreError, LogUnavailableError):
     """The store cannot be reached, read or written, or is locked for too long. Trying again may help."""
+
+    code = ErrorCode.UNAVAILABLE
 
 
 class ForeignStoreError(EventStoreError):

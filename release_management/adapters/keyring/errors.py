@@ -1,10 +1,13 @@
 """What can be wrong with a keyring."""
 
+from release_management.domain.errors import ErrorCode, RelmanError
 from release_management.services.ports import LogUnavailableError
 
 
-class KeyringError(Exception):
+class KeyringError(RelmanError):
     """The names and keys cannot be used. The text says where they are, and what would be right."""
+
+    code = ErrorCode.UNUSABLE
 
 
 class KeyringUnavailableError(KeyringError, LogUnavailableError):
@@ -12,3 +15,5 @@ class KeyringUnavailableError(KeyringError, LogUnavailableError):
 
     To the services it is as if the log was away: nothing can be decided without names and keys.
     """
+
+    code = ErrorCode.UNAVAILABLE

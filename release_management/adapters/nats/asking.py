@@ -14,7 +14,9 @@ from nats.aio.msg import Msg
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import AWAY, Connection, header
 from release_management.adapters.nats.lanes import Asker, Lane, Request
+from release_management.adapters.nats.replies import error_reply
 from release_management.adapters.nats.senders import ASK, as_sent_by, from_everybody, sent_by
+from release_management.domain.errors import ErrorCode
 
 MAX_ASKING = 1024
 GRACE_SECONDS = 0.5
@@ -27,7 +29,7 @@ TELL_SECONDS = 60.0
 RESERVED = ("relman.", "$")
 INBOX = "_INBOX"
 
-FAILED = json.dumps({"error": "answering failed, by a fault of ours; the log of this role says why"}).encode()
+FAILED = error_reply("answering failed, by a fault of ours; the log of this role says why", ErrorCode.INTERNAL)
 
 Answer = Callable[[Msg], Awaitable[bytes | None]]
 """Answers a request; None where somebody else will."""
@@ -176,4 +178,4 @@ class Answering:
 
 def _too_big(size: int, limit: int) -> bytes:
     text = f"the answer has {size:,} bytes; at most {limit:,} can be sent: ask for less"
-    return json.dumps({"error": text}).encode()
+    return error_reply(text, ErrorCode.INVALID)

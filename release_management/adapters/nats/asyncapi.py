@@ -459,7 +459,7 @@ def _question(name: str) -> Json:
 
 def _small() -> dict[str, Json]:
     """Those that are too small to have models."""
-    text, count = {"type": "string"}, {"type": "integer", "minimum": 0}
+    text, count, code = {"type": "string"}, {"type": "integer", "minimum": 0}, _schema("ErrorCode")
     paged = {
         "next_cursor": {
             **text,
@@ -495,10 +495,14 @@ def _small() -> dict[str, Json]:
             (streams.POSITION, streams.CONTENT_TYPE),
         ),
         "unknown": _object({"status": {"const": "unknown"}}),
-        "notUnderstood": _object({"status": {"const": "not_understood"}, "reason": text}),
-        "failed": _object({"error": text}),
+        "notUnderstood": _object({"status": {"const": "not_understood"}, "reason": text, "code": code}),
+        "failed": _object({"error": text, "code": code}),
         "notNow": _object(
-            {"error": text, "retry": {"const": True, "description": "The same query will be answered later."}}
+            {
+                "error": text,
+                "code": code,
+                "retry": {"const": True, "description": "The same query will be answered later."},
+            }
         ),
         "rows": _object({"answer": {"type": "array", "items": {"type": "object"}}, **paged}, ("answer",)),
         "part": _object(
@@ -534,10 +538,12 @@ def _small() -> dict[str, Json]:
                 "open": _object(
                     {
                         "reason": text,
+                        "code": code,
                         "headers": {"type": "object", "additionalProperties": text},
                         "payload": {**text, "contentEncoding": "base64"},
                         "sha256": {**text, "pattern": "^[0-9a-f]{64}$"},
-                    }
+                    },
+                    ("reason", "headers", "payload", "sha256"),
                 ),
             },
             ("time", "subject", "size", "open"),

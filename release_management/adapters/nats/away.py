@@ -1,7 +1,6 @@
 """What a role says while what it needs is away: busy, and why, so that nobody takes it for one that does not run."""
 
 import asyncio
-import json
 from collections.abc import Callable
 
 from nats.aio.msg import Msg
@@ -9,6 +8,9 @@ from nats.aio.msg import Msg
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.asking import Answer, Answering
 from release_management.adapters.nats.connection import Connection
+from release_management.adapters.nats.replies import error_reply
+from release_management.adapters.nats.submitting import encode
+from release_management.domain.errors import ErrorCode
 from release_management.services.strict_json import read_json
 from release_management.services.wishes import Outcome
 
@@ -43,8 +45,8 @@ class AwayAnswers:
             sender, id, command = (str(document[name]) for name in ("source", "id", "type"))
         except (ValueError, LookupError, TypeError, RecursionError):
             return _away(reason)
-        busy = Outcome(status="busy", sender=sender, id=id, command=command, reason=reason)
-        return busy.model_dump_json().encode()
+        code = ErrorCode.UNAVAILABLE
+        return encode(Outcome(status="busy", sender=sender, id=id, command=command, code=code, reason=reason))
 
     async def _answer_question(self, _: Msg) -> bytes | None:
         reason = await self._reason_now()
@@ -56,4 +58,4 @@ class AwayAnswers:
 
 
 def _away(reason: str) -> bytes:
-    return json.dumps({"error": reason, "retry": True}).encode()
+    return error_reply(reason, ErrorCode.UNAVAILABLE, retry=True)

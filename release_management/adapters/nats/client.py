@@ -15,6 +15,8 @@ from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, R
 from release_management.adapters.nats.parts import whole
 from release_management.adapters.nats.publishing import publish_patiently
 from release_management.adapters.nats.questions import actor_header, ask, ask_once, cloudevent, read_outcome
+from release_management.adapters.nats.replies import code_in
+from release_management.domain.errors import ErrorCode, RelmanError
 from release_management.domain.record import Recorded
 from release_management.domain.record import dataref as named
 from release_management.services.bus import BusAwayError, BusDeniedError, BusError, BusSilentError, QueryNotUnderstood
@@ -26,8 +28,10 @@ PATIENCE_SECONDS = 5.0
 COMMAND_PATIENCE_SECONDS = 2.0  # the gateway that was asked may be gone, and another one there
 
 
-class NotReachableError(Exception):
+class NotReachableError(RelmanError):
     """Nobody answered in time. What was asked may or may not have happened; ask again with the same id."""
+
+    code = ErrorCode.UNAVAILABLE
 
 
 class UnavailableError(NotReachableError):
@@ -77,7 +81,7 @@ class BusClient:
             subject = f"{streams.COMMAND_SUBJECTS}.{wish.command}"
             await publish_patiently(connection, subject, cloudevent(wish), headers, self._timeout or PATIENCE_SECONDS)
         except BusAwayError as error:
-            raise NotReachableError(f"the command was not queued: {error}") from error
+            raise NotReachableError(f"the command was not queued: {error}", code=error.code) from error
 
     async def outcome(self, sender: str, id: str) -> Outcome | None:
         """What became of a wish; None where it is unknown. Raises `NotReachableError`."""
@@ -109,12 +113,13 @@ class BusClient:
             reply = await self._request(streams.ASK_CONTENT, question)
             _raise_away(reply)
             if "part" not in reply:
-                raise BusError(reply.get("reason") or reply["error"])
+                raise BusError(reply.get("reason") or reply["error"], code=code_in(reply))
             return reply
 
         content = (await whole(ask_part)).encode()
         if named(content) != dataref:
-            raise BusError(f"what came as the data {dataref} beside a record are other data; read the log itself")
+            reason = f"what came as the data {dataref} beside a record are other data; read the log itself"
+            raise BusError(reason, code=ErrorCode.UNUSABLE)
         return content
 
     async def letters_page(self, params: dict[str, Any]) -> Page:
@@ -127,7 +132,7 @@ class BusClient:
         letters: list[DeadLetter] = []
         reading = Reading({"limit": limit})
         while (asked := reading.params) is not None:
-            letters += [DeadLetter(**letter) for letter in reading.take(await self.letters_page(asked))]
+            letters += [DeadLetter.of(letter) for letter in reading.take(await self.letters_page(asked))]
         return letters
 
     async def dead_letter(self, id: int) -> OpenedLetter | None:
@@ -143,7 +148,7 @@ class BusClient:
             letter = merged(letter, reply["dead_letter"])
             cursor = reply.get("next_cursor")
             asked = None if cursor is None else {"id": id, "cursor": cursor}
-        return OpenedLetter(**letter, payload="".join(payload))
+        return OpenedLetter.of({**letter, "payload": "".join(payload)})
 
     async def replay_dead_letters(self, ids: Sequence[int]) -> list[Replay]:
         """Have dead letters sent again to where they came from, at most 50 at a time; what became of each.
@@ -203,7 +208,7 @@ class BusClient:
                     patience = CONNECT_SECONDS if self._timeout is None else min(self._timeout, CONNECT_SECONDS)
                     self._connection = await connect(self._url, self._name, patience)
                 except BusDeniedError as error:
-                    raise NotReachableError(str(error)) from None
+                    raise NotReachableError(str(error), code=error.code) from None
                 except BusSilentError as error:
                     hint = "its nats-server hangs, or the way to it is cut off: `relman health` says more"
                     raise NoConnectionError(f"{error}; {hint}") from error
@@ -228,17 +233,17 @@ class BusClient:
 
 def _unless_misunderstood(reply: dict[str, Any]) -> dict[str, Any]:
     if "reason" in reply:
-        raise ValueError(reply["reason"])
+        raise QueryNotUnderstood(reply["reason"], code=code_in(reply))
     return _unless_error(reply)
 
 
 def _raise_away(reply: dict[str, Any]) -> None:
     if reply.get("retry"):
-        raise UnavailableError(reply["error"])
+        raise UnavailableError(reply["error"], code=code_in(reply))
 
 
 def _unless_error(reply: dict[str, Any]) -> dict[str, Any]:
     _raise_away(reply)
     if "error" in reply:
-        raise QueryNotUnderstood(reply["error"])
+        raise QueryNotUnderstood(reply["error"], code=code_in(reply))
     return reply

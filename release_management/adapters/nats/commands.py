@@ -19,12 +19,15 @@ from release_management.adapters.nats.lanes import Lane
 from release_management.adapters.nats.letter_pages import MAX_LETTERS, LettersQuestion, letters_page
 from release_management.adapters.nats.lines import Line
 from release_management.adapters.nats.parts import part
+from release_management.adapters.nats.replies import error_reply, not_understood
 from release_management.adapters.nats.senders import sent_by
-from release_management.adapters.nats.submitting import Submitter, busy, encode
+from release_management.adapters.nats.submitting import Submitter, encode
+from release_management.domain.errors import ErrorCode
 from release_management.domain.words import Value, explain
 from release_management.projections.paging import CursorError
 from release_management.services.bus import BusError, LineGateway, OlderThanSenderError
 from release_management.services.gateway import BATCH_COMMANDS, READING
+from release_management.services.outcomes import busy
 from release_management.services.ports import DeposedError, LogDamagedError, LogUnavailableError
 from release_management.services.wishes import (
     CLIENT,
@@ -177,10 +180,10 @@ class CommandService:
 
     async def _answer_letter(self, message: Msg, error: NotUnderstood) -> bytes:
         try:
-            await self._dead_letters.store(message.subject, message.data, message.headers, str(error))
+            await self._dead_letters.store(message.subject, message.data, message.headers, str(error), code=error.code)
         except BusError as trouble:
             _log.error("dead letter lost", subject=message.subject, reason=str(trouble))
-        return _not_understood(error)
+        return not_understood(str(error), error.code)
 
     async def _answer_wish(self, wish: Wish) -> bytes | None:
         try:
@@ -188,16 +191,16 @@ class CommandService:
         except DeposedError:
             return None
         except OlderThanSenderError as error:
-            outcome = busy(wish, str(error))
+            outcome = busy(wish, str(error), error.code)
         if outcome is None:
-            outcome = busy(wish, "the gateway failed; ask again with the same id")
+            outcome = busy(wish, "the gateway failed; ask again with the same id", ErrorCode.INTERNAL)
         return encode(outcome)
 
     async def _answer_outcome(self, message: Msg) -> bytes:
         try:
             question = OutcomeQuestion.model_validate_json(message.data)
         except ValidationError:
-            return _not_understood(
+            return not_understood(
                 'ask with {"sender": "…", "id": "…"}, each of 1 to 200 characters, none of them a control'
             )
         try:
@@ -210,7 +213,7 @@ class CommandService:
         try:
             question = ContentQuestion.model_validate_json(message.data or b"{}")
         except ValidationError as error:
-            return _not_understood(f'ask with {{"dataref": "sha256:…", "offset": n}}: {explain(error)}')
+            return not_understood(f'ask with {{"dataref": "sha256:…", "offset": n}}: {explain(error)}')
         try:
             content = await self._gateway.content(question.dataref)
         except (LogUnavailableError, LogDamagedError) as error:
@@ -222,23 +225,23 @@ class CommandService:
             question = LettersQuestion.model_validate_json(message.data or b"{}")
         except ValidationError as error:
             known = f'ask with {{"limit": n}}, n from 1 to {MAX_LETTERS:,}, or with {{"id": n}}'
-            return _not_understood(f"{known}: {explain(error)}")
+            return not_understood(f"{known}: {explain(error)}")
         try:
             return json.dumps(await letters_page(self._dead_letters, question)).encode()
         except CursorError as error:
-            return _not_understood(str(error))
+            return not_understood(str(error), error.code)
         except BusError as error:
-            return json.dumps({"error": str(error)}).encode()
+            return error_reply(str(error), error.code)
 
     async def _answer_replay(self, message: Msg) -> bytes:
         try:
             question = ReplayQuestion.model_validate_json(message.data)
         except ValidationError as error:
-            return _not_understood(f'ask with {{"ids": [n, …]}}, at most {MAX_REPLAYED}: {explain(error)}')
+            return not_understood(f'ask with {{"ids": [n, …]}}, at most {MAX_REPLAYED}: {explain(error)}')
         try:
             replays = await self._dead_letters.replay(question.ids)
         except BusError as error:
-            return json.dumps({"error": f"{error}; what was not sent is still there"}).encode()
+            return error_reply(f"{error}; what was not sent is still there", error.code)
         return json.dumps({"replays": [asdict(replay) for replay in replays]}).encode()
 
 
@@ -278,9 +281,4 @@ def _check_headers(message: Msg) -> None:
 
 def _not_now(error: LogUnavailableError | LogDamagedError) -> bytes:
     """The question is right; where the store is only away the same one will be answered later."""
-    away = {"retry": True} if isinstance(error, LogUnavailableError) else {}
-    return json.dumps({"error": str(error)} | away).encode()
-
-
-def _not_understood(reason: NotUnderstood | str) -> bytes:
-    return json.dumps({"status": "not_understood", "reason": str(reason)}).encode()
+    return error_reply(str(error), error.code, retry=isinstance(error, LogUnavailableError))

@@ -29,6 +29,7 @@ from release_management.adapters.nats.meaning import understood
 from release_management.adapters.nats.publishing import publish_patiently
 from release_management.adapters.nats.senders import as_sent_by, sent_by
 from release_management.adapters.nats.settling import IS_A_LETTER
+from release_management.domain.errors import ErrorCode, known_code
 from release_management.services import measures
 from release_management.services.ports import Keyring
 
@@ -67,12 +68,16 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Letter:
-    """A message of the stream of dead letters, read. `origin` is `<stream>:<sequence>` of the message it is about."""
+    """A message of the stream of dead letters, read. `origin` is `<stream>:<sequence>` of the message it is about.
+
+    Letters of before there were codes have none.
+    """
 
     id: int
     time: str
     subject: str
     reason: str
+    code: ErrorCode | None
     size: int = 0
     payload: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -87,6 +92,7 @@ class _Letter:
             cut(self.time, SHOWN_SUBJECT),
             cut(self.subject, SHOWN_LIST_SUBJECT),
             cut(self.reason, SHOWN_REASON),
+            self.code,
             self.size,
             _excerpt(self.payload),
         )
@@ -102,6 +108,7 @@ class _Letter:
             time=self._cut(self.time),
             subject=self._cut(self.subject),
             reason=self._cut(self.reason),
+            code=self.code,
             size=self.size,
             headers={self._cut(name): self._cut(value) for name, value in self.headers.items()},
             payload=payload,
@@ -142,30 +149,37 @@ class DeadLetters:
         headers: Mapping[str, str] | None,
         reason: str,
         origin: str | None = None,
+        code: ErrorCode = ErrorCode.INVALID,
     ) -> bool:
         """Keep a message durably, sealed: its first 256 KiB, its full size and its SHA-256. Raises `BusError`.
 
         Where that is more than the bus takes, of the message itself only size and SHA-256 are kept. `origin` is
         `<stream>:<sequence>` of a message that came from a stream; the same one is kept once. False: so many came that
-        it is only counted.
+        it is only counted. `code` is another one where the message is understood and yet nobody acts on it.
         """
         allowance = self._allowances[subject.startswith(f"{streams.REPORT_SUBJECTS}.")]
         if not allowance.take(len(payload)):
-            await self._counted.add(subject, len(payload), reason)
+            await self._counted.add(subject, len(payload), reason, code)
             measures.DEAD_LETTERS.inc()
             return False
         try:
-            await self._keep_one(subject, payload, headers, reason, origin)
+            await self._keep_one(subject, payload, headers, reason, origin, code)
         except BaseException:
             allowance.give_back(len(payload))
             raise
         return True
 
     async def _keep_one(
-        self, subject: str, payload: bytes, headers: Mapping[str, str] | None, reason: str, origin: str | None
+        self,
+        subject: str,
+        payload: bytes,
+        headers: Mapping[str, str] | None,
+        reason: str,
+        origin: str | None,
+        code: ErrorCode,
     ) -> None:
         about = envelope(subject, len(payload), origin)
-        for content in contents(payload, headers, reason):
+        for content in contents(payload, headers, reason, code):
             sealed = await asyncio.to_thread(self._keyring.seal, KEY, json.dumps(content))
             letter = json.dumps(about | {"sealed": sealed}).encode()
             if fits(letter, self._connection.max_payload):
@@ -298,8 +312,10 @@ class DeadLetters:
         except NotFoundError:
             kept = None
         if body["type"].endswith("max_deliver"):
+            code = ErrorCode.INTERNAL
             reason = f"given up by {body['consumer']} after {body['deliveries']} deliveries without an answer"
         else:
+            code = ErrorCode.INVALID
             reason = f"terminated by {body['consumer']}: {body.get('reason') or 'no reason given'}"
         subject = f"{stream} {sequence}" if kept is None else kept.subject or ""
         payload = b"" if kept is None else kept.data or b""
@@ -310,6 +326,7 @@ class DeadLetters:
             time=body["timestamp"],
             subject=subject,
             reason=reason,
+            code=code,
             size=len(payload),
             payload=payload,
             headers=dict(headers),
@@ -348,6 +365,7 @@ def _read(id: int, body: dict[str, Any], content: dict[str, Any], obstacle: str 
         time=body["time"],
         subject=subject,
         reason=content["reason"],
+        code=known_code(content.get("code")),
         size=size,
         payload=payload,
         headers=headers,
@@ -365,7 +383,7 @@ def _foreign(id: int, message: RawStreamMsg) -> _Letter:
     """What stands among the dead letters and was not put there by us."""
     payload = message.data or b""
     reason = "this is no dead letter of ours: somebody else published it here"
-    return _Letter(id, "", message.subject or "", reason, len(payload), payload, obstacle=reason)
+    return _Letter(id, "", message.subject or "", reason, ErrorCode.INVALID, len(payload), payload, obstacle=reason)
 
 
 def _destination(subject: str) -> str:

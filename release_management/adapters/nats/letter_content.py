@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from release_management.adapters.nats.headers import Headers
+from release_management.domain.errors import ErrorCode
 from release_management.domain.record import timestamp
 from release_management.services.wishes import MAX_MESSAGE_BYTES
 
@@ -27,10 +28,16 @@ def envelope(subject: str, size: int, origin: str | None) -> dict[str, Any]:
     return letter if origin is None else letter | {"origin": origin}
 
 
-def contents(payload: bytes, headers: Mapping[str, str] | None, reason: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def contents(
+    payload: bytes, headers: Mapping[str, str] | None, reason: str, code: ErrorCode
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The content of a letter, and the one that takes its place where it is too large."""
     kept = _kept_headers(headers or {})
-    about: dict[str, Any] = {"reason": cut(reason, MAX_REASON), "sha256": hashlib.sha256(payload).hexdigest()}
+    about: dict[str, Any] = {
+        "reason": cut(reason, MAX_REASON),
+        "code": code,
+        "sha256": hashlib.sha256(payload).hexdigest(),
+    }
     whole = about | {"headers": kept, "payload": base64.b64encode(payload[:MAX_MESSAGE_BYTES]).decode()}
     fault = headers.fault if isinstance(headers, Headers) else None
     if fault is not None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from release_management.adapters.nats.letter_content import cut
+from release_management.domain.errors import ErrorCode
 from release_management.domain.record import timestamp
 
 LETTERS = 1_000
@@ -49,12 +50,13 @@ class Allowance:
 
 @dataclass
 class _Window:
-    """What was counted in an hour."""
+    """What was counted in an hour. `code` is that of the last one."""
 
     began: float
     since: str
     letters: int = 0
     bytes: int = 0
+    code: ErrorCode = ErrorCode.INVALID
     reasons: Counter[str] = field(default_factory=Counter)
     kept: int = 0
     kept_as: int | None = None
@@ -87,11 +89,12 @@ class Counted:
             return None
         return f"{window.letters:,} dead letters since {window.since} are only counted, so many came"
 
-    async def add(self, subject: str, size: int, reason: str) -> None:
+    async def add(self, subject: str, size: int, reason: str, code: ErrorCode) -> None:
         """Count one. Raises `BusError`; it is then not counted."""
         window = self._current()
         window.letters += 1
         window.bytes += size
+        window.code = code
         about = cut(reason, SHOWN)
         if about in window.reasons or len(window.reasons) < REASONS:
             window.reasons[about] += 1
@@ -116,6 +119,7 @@ class Counted:
         why = "; ".join(f"{number:,} ×: {reason}" for reason, number in window.reasons.most_common())
         content = {
             "reason": f"{count:,} messages since {window.since}, counted and not kept, so many came: {why}",
+            "code": window.code,
             "headers": {},
             "payload": "",
             "obstacle": "these messages were counted, not kept",

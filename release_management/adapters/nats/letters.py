@@ -2,19 +2,30 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from release_management.domain.errors import KnownCode, known_code
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that nobody will act on: why, and how it begins. `size` is in bytes."""
+    """A message that nobody will act on: why, and how it begins. `size` is in bytes.
+
+    `code` is the kind of the reason; letters of before there were codes have none.
+    """
 
     id: int
     time: str
     subject: str
     reason: str
+    code: KnownCode
     size: int
     excerpt: str
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "DeadLetter":
+        """A letter as it came over the bus."""
+        return cls(**{**row, "code": known_code(row.get("code"))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +39,17 @@ class OpenedLetter:
     time: str
     subject: str
     reason: str
+    code: KnownCode
     size: int
     headers: Mapping[str, str]
     payload: str
     encoding: Literal["text", "base64"]
     obstacle: str | None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "OpenedLetter":
+        """A letter as it came over the bus."""
+        return cls(**{**row, "code": known_code(row.get("code"))})
 
 
 @dataclass(frozen=True, slots=True)

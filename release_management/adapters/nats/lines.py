@@ -15,6 +15,7 @@ from release_management.adapters.nats.pulling import Puller
 from release_management.adapters.nats.senders import only_to, sent_by
 from release_management.adapters.nats.settling import BURIED, Ticker, settle
 from release_management.adapters.nats.submitting import OLDER_SECONDS, Submitter, encode
+from release_management.domain.errors import ErrorCode
 from release_management.services.bus import BusError, OlderThanSenderError
 from release_management.services.ports import DeposedError
 from release_management.services.ticket_queue import SHARE
@@ -141,14 +142,15 @@ class Line:
             if failures < self._attempts:
                 await self._come_again(message, FAILED_SECONDS)
             else:
-                await self._bury(message, f"processing it failed {failures} times; the gateway's log says why")
+                reason = f"processing it failed {failures} times; the gateway's log says why"
+                await self._bury(message, reason, ErrorCode.INTERNAL)
                 self._failures.pop(sequence, None)
 
     async def _process(self, message: Msg, previous: asyncio.Event) -> None:
         try:
             wish = self._read(message)
         except NotUnderstood as error:
-            await self._bury(message, str(error))
+            await self._bury(message, str(error), error.code)
             return
         try:
             outcome = await self._decide(wish, previous)
@@ -156,7 +158,8 @@ class Line:
             await self._leave(message, str(error))
             return
         if outcome is None:
-            await self._bury(message, f"the gateway failed {self._attempts} times; its log says why")
+            reason = f"the gateway failed {self._attempts} times; its log says why"
+            await self._bury(message, reason, ErrorCode.INTERNAL)
             return
         if (reply_to := header(message, streams.REPLY_TO)) is not None:
             with contextlib.suppress(*AWAY):
@@ -197,20 +200,21 @@ class Line:
         """Let a newer gateway have a report; at its last delivery there was none for long enough."""
         deliveries = message.metadata.num_delivered
         if deliveries >= MAX_OLDER:
-            await self._bury(message, f"{reason} (delivered {deliveries} times; no newer gateway took it)")
+            reason = f"{reason} (delivered {deliveries} times; no newer gateway took it)"
+            await self._bury(message, reason, ErrorCode.INVALID)
         else:
             await self._come_again(message, min(deliveries, OLDER_SECONDS))
 
     async def _come_again(self, message: Msg, seconds: float) -> None:
         await settle(self._connection, message, b'-NAK {"delay": %d}' % int(seconds * 1_000_000_000))
 
-    async def _bury(self, message: Msg, reason: str) -> None:
+    async def _bury(self, message: Msg, reason: str, code: ErrorCode) -> None:
         """Keep a dead letter, and only then have the message forgotten. One that cannot be kept makes room."""
         sequence = _sequence(message)
         origin = f"{self._stream}:{sequence}"
         try:
             async with asyncio.timeout(KEEP_SECONDS):
-                kept = await self._keep(message, reason, origin, sequence)
+                kept = await self._keep(message, reason, code, origin, sequence)
         except TimeoutError:
             self._unburied.setdefault(sequence, "the bus does not answer")
             _log.info("dead letter not kept; its message is set aside", origin=origin)
@@ -219,11 +223,13 @@ class Line:
         self._unburied.pop(sequence, None)
         await settle(self._connection, message, BURIED if kept else b"+ACK")  # the server's word would be a letter more
 
-    async def _keep(self, message: Msg, reason: str, origin: str, sequence: int) -> bool:
+    async def _keep(self, message: Msg, reason: str, code: ErrorCode, origin: str, sequence: int) -> bool:
         """As `DeadLetters.store`, however long it takes."""
         while True:
             try:
-                return await self._dead_letters.store(message.subject, message.data, message.headers, reason, origin)
+                return await self._dead_letters.store(
+                    message.subject, message.data, message.headers, reason, origin, code
+                )
             except BusError as error:
                 if str(error) not in self._unburied.values():  # one line for one trouble, not for each try
                     _log.warning("dead letter not kept yet", subject=message.subject[:200], reason=str(error))

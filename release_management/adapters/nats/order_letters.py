@@ -14,6 +14,7 @@ from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.dead_letters import keep_letter
 from release_management.adapters.nats.letter_content import contents, envelope, fits
 from release_management.adapters.nats.letter_rate import WINDOW_SECONDS, Allowance
+from release_management.domain.errors import ErrorCode
 from release_management.services import measures
 
 COUNTED = "these orders were counted, not kept"
@@ -36,16 +37,16 @@ class OrderLetters:
         self._counted = 0
         self._since = 0.0
 
-    async def bury(self, message: Msg, reason: str) -> None:
+    async def bury(self, message: Msg, reason: str, code: ErrorCode = ErrorCode.INVALID) -> None:
         """Keep an order that cannot be carried out, durably and once. Raises `BusError`."""
         size = len(message.data)
         if not self._allowance.take(size):
-            await self._count(message, reason)
+            await self._count(message, reason, code)
             return
         origin = f"{streams.ORDERS}:{message.metadata.sequence.stream}"
         about = envelope(message.subject, size, origin)
         try:
-            for content in contents(message.data, message.headers, reason):
+            for content in contents(message.data, message.headers, reason, code):
                 letter = json.dumps(about | {"open": content}).encode()
                 if fits(letter, self._connection.max_payload):
                     break
@@ -54,14 +55,14 @@ class OrderLetters:
             self._allowance.give_back(size)
             raise
 
-    async def _count(self, message: Msg, reason: str) -> None:
+    async def _count(self, message: Msg, reason: str, code: ErrorCode) -> None:
         if self._monotonic() - self._since > WINDOW_SECONDS:
             self._counted, self._since = 0, self._monotonic()
         count = self._counted + 1
         if count & (count - 1) == 0:  # 1, 2, 4, 8, …
             about = envelope(message.subject, len(message.data), None)
             said = f"{count:,} orders within an hour, counted and not kept, so many came; the last: {reason}"
-            _, content = contents(message.data, None, said)
+            _, content = contents(message.data, None, said, code)
             letter = json.dumps(about | {"open": content | {"obstacle": COUNTED}}).encode()
             await keep_letter(self._connection, self._subject, letter, about, None)
         else:

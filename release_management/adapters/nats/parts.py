@@ -5,6 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from release_management.domain.errors import ErrorCode
 from release_management.services.bus import BusError
 
 PART = 60_000
@@ -38,4 +39,5 @@ async def whole(ask: Callable[[int], Awaitable[dict[str, Any]]], first: dict[str
             parts.append(answer["part"])
         if answer["of"] == of:
             return "".join(parts)
-    raise BusError(f"the answer changed each of {TRIES} times while its parts were read; ask again")
+    reason = f"the answer changed each of {TRIES} times while its parts were read; ask again"
+    raise BusError(reason, code=ErrorCode.BUSY)

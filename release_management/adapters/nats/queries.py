@@ -13,7 +13,9 @@ from release_management.adapters.nats import streams
 from release_management.adapters.nats.asking import Answering
 from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.lanes import Lane
+from release_management.adapters.nats.replies import error_reply
 from release_management.adapters.nats.senders import sent_by
+from release_management.domain.errors import ErrorCode
 from release_management.domain.words import Value, explain
 from release_management.services import measures
 from release_management.services.bus import NotAnsweredNow, QueryNotUnderstood
@@ -36,7 +38,9 @@ class Question(Value):
 
 
 class QueryService:
-    """Serves `relman.ask.query.<name>`: `{"answer": […]}`, or `{"error": "what is wrong"}`. Several share the queries.
+    """Serves `relman.ask.query.<name>`: `{"answer": […]}`, or `{"error": "what is wrong", "code": "invalid"}`.
+
+    Several share the queries.
 
     Where `"retry": true` stands beside the error the query is right, and the same one will be answered later. Where the
     answer has more pages `"next_cursor"` stands beside it, and `"unfinished": true` where its last row goes on.
@@ -76,16 +80,12 @@ class QueryService:
             measures.QUERIES.labels(name, "answered").inc()
             return json.dumps(sent(page), ensure_ascii=False, allow_nan=False).encode()
         except ValidationError as error:
-            return _error(f"the query is not understood: {explain(error)}")
+            return error_reply(f"the query is not understood: {explain(error)}", ErrorCode.INVALID)
         except QueryNotUnderstood as error:
-            return _error(str(error))
+            return error_reply(str(error), error.code)
         except NotAnsweredNow as error:
-            return _error(str(error), retry=True)
+            return error_reply(str(error), error.code, retry=True)
         except Exception:
             measures.QUERIES.labels(name, "failed").inc()
             _log.exception("query failed", name=name)
-            return _error(f"the query {name!r} failed; the log says why")
-
-
-def _error(text: str, *, retry: bool = False) -> bytes:
-    return json.dumps({"error": text} | ({"retry": True} if retry else {})).encode()
+            return error_reply(f"the query {name!r} failed; the log says why", ErrorCode.INTERNAL)

@@ -10,6 +10,7 @@ import nats.errors
 
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import AWAY, Connection
+from release_management.adapters.nats.replies import code_in
 from release_management.services.bus import BusAwayError, BusError, BusSilentError
 from release_management.services.wishes import NotUnderstood, Outcome, Wish
 
@@ -41,7 +42,7 @@ async def ask(
             if time.monotonic() + RETRY_SECONDS >= deadline:
                 if told is not None:  # the time was over too soon for another answer
                     return told
-                raise type(error)(f"{error} within {timeout:g} s") from error
+                raise type(error)(f"{error} within {timeout:g} s", code=error.code) from error
             told = None
         else:
             if not told.get("retry") or is_last:
@@ -76,9 +77,9 @@ async def ask_once(
 def read_outcome(reply: dict[str, Any]) -> Outcome:
     """The outcome in an answer. Raises `NotUnderstood`, and `BusError` where answering failed."""
     if reply.get("status") == "not_understood":
-        raise NotUnderstood(reply["reason"])
+        raise NotUnderstood(reply["reason"], code=code_in(reply))
     if "error" in reply:
-        raise BusError(reply["error"])
+        raise BusError(reply["error"], code=code_in(reply))
     return Outcome.model_validate_json(json.dumps(reply))
 
 

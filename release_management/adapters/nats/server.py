@@ -24,6 +24,7 @@ from release_management.adapters.nats.accounts import accounts, document
 from release_management.adapters.nats.configuration import MAX_PAYLOAD_BYTES, PING_INTERVAL, store_bytes
 from release_management.adapters.nats.permissions import CLIENT, EXECUTORS, named
 from release_management.adapters.nats.urls import USERS_FILE, read_url, read_urls
+from release_management.domain.errors import ErrorCode, RelmanError
 
 HOST = "127.0.0.1"
 LOG_BYTES = 10 * 1024**2
@@ -44,8 +45,10 @@ _INBOX = "_INBOX_watcher"
 DEATH_WATCH = "signal" if sys.platform == "linux" else "pipe"
 
 
-class NatsServerError(Exception):
+class NatsServerError(RelmanError):
     """The nats-server did not start; the text says why."""
+
+    code = ErrorCode.UNUSABLE
 
 
 def find_binary() -> Path:

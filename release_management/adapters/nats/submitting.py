@@ -5,6 +5,7 @@ import time
 import structlog
 
 from release_management.services.bus import LineGateway, OlderThanSenderError
+from release_management.services.outcomes import busy
 from release_management.services.ports import DeposedError, LogUnavailableError
 from release_management.services.wishes import Outcome, Wish
 
@@ -40,15 +41,10 @@ class Submitter:
             self._older = (time.monotonic(), str(error))
             raise
         except LogUnavailableError as error:
-            return busy(wish, f"the log does not answer; try again later ({error})")
+            return busy(wish, f"the log does not answer; try again later ({error})", error.code)
         except Exception:
             _log.exception("the gateway failed", sender=wish.sender, id=wish.id, command=wish.command)
             return None
-
-
-def busy(wish: Wish, reason: str) -> Outcome:
-    """The outcome of a command that was not decided."""
-    return Outcome(status="busy", sender=wish.sender, id=wish.id, command=wish.command, reason=reason)
 
 
 def encode(outcome: Outcome) -> bytes:

@@ -11,15 +11,20 @@ QueryNotUnderstood (of services.bus: the text goes to the caller)
 └── BadQueryError
 """
 
+from release_management.domain.errors import ErrorCode, RelmanError
 from release_management.services.bus import QueryNotUnderstood
 
 
-class ReadModelError(Exception):
+class ReadModelError(RelmanError):
     """The read models cannot answer, or cannot answer yet."""
+
+    code = ErrorCode.UNUSABLE
 
 
 class NotCaughtUpError(ReadModelError, TimeoutError):
     """A projection has not taken in the position that was asked for within the time that was given."""
+
+    code = ErrorCode.UNAVAILABLE
 
 
 class NewerVersionError(ReadModelError):
@@ -29,6 +34,8 @@ class NewerVersionError(ReadModelError):
 class NotAnsweringError(ReadModelError):
     """The database is away, busy or full."""
 
+    code = ErrorCode.UNAVAILABLE
+
 
 class ParkedError(ReadModelError):
     """Events that the answer would rest on could not be taken in and were set aside."""
@@ -37,9 +44,13 @@ class ParkedError(ReadModelError):
 class UnknownProjectionError(ReadModelError):
     """There is no projection of this name."""
 
+    code = ErrorCode.NOT_FOUND
+
 
 class UnknownQueryError(QueryNotUnderstood):
     """There is no query of this name."""
+
+    code = ErrorCode.NOT_FOUND
 
 
 class BadQueryError(QueryNotUnderstood):

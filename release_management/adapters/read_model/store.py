@@ -95,7 +95,7 @@ class ReadStore:
                 start = None if cursor is None else read_cursor(query, values, cursor)
                 groups, more = _some(asked.groups(values, found, start), limit, most)
             except (UnanswerableError, CursorError) as error:
-                raise BadQueryError(f"query {query}: {error}") from None
+                raise BadQueryError(f"query {query}: {error}", code=error.code) from None
             return Found(groups, more, start, lambda end: write_cursor(query, values, end), asked.stable)
 
         found = self._once_there(after, asked.projections, answer, timeout)
@@ -113,7 +113,7 @@ class ReadStore:
             try:
                 refuse_unknown(values, found)
             except UnknownNameError as error:
-                raise BadQueryError(str(error)) from None
+                raise BadQueryError(str(error), code=error.code) from None
 
         with suppress(ParkedError):  # what was set aside may have named it
             self._once_there(after, NEEDED, check, timeout)

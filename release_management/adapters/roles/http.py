@@ -12,6 +12,7 @@ import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from release_management.adapters.roles.health import Health
+from release_management.domain.errors import ErrorCode, RelmanError
 from release_management.services.redaction import redacted_data
 
 DEFAULT_ADDRESS = "127.0.0.1:0"
@@ -33,8 +34,10 @@ class _Server6(_Server):
     address_family = socket.AF_INET6
 
 
-class AddressTakenError(Exception):
+class AddressTakenError(RelmanError):
     """The address for probes cannot be listened on; the text says why."""
+
+    code = ErrorCode.CONFLICT
 
 
 class HealthServer:
@@ -48,7 +51,8 @@ class HealthServer:
         """`address` is HOST:PORT; port 0 takes a free one. Raises `AddressTakenError`."""
         found = _ADDRESS.fullmatch(address)
         if found is None:
-            raise AddressTakenError(f"{address!r} is no address for probes; write HOST:PORT, such as 127.0.0.1:0")
+            reason = f"{address!r} is no address for probes; write HOST:PORT, such as 127.0.0.1:0"
+            raise AddressTakenError(reason, code=ErrorCode.INVALID)
         host = found["host"].strip("[]")
 
         class Handler(BaseHTTPRequestHandler):

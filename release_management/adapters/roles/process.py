@@ -20,33 +20,19 @@ from release_management.adapters.event_store import EventStoreError
 from release_management.adapters.folder import FolderOpenError
 from release_management.adapters.garbage import collect_rarely
 from release_management.adapters.home import Home
-from release_management.adapters.keyring import KeyringError
 from release_management.adapters.naming import naming
-from release_management.adapters.nats.server import NatsServerError
-from release_management.adapters.read_model import ReadModelError
 from release_management.adapters.roles.away import answering_while_away
 from release_management.adapters.roles.health import Health
-from release_management.adapters.roles.http import DEFAULT_ADDRESS, AddressTakenError, HealthServer
+from release_management.adapters.roles.http import DEFAULT_ADDRESS, HealthServer
 from release_management.adapters.roles.passing import PASSING, causes, damaged, is_damage, keep_serving, line
 from release_management.adapters.stack.logs import log_everything
 from release_management.adapters.stack.words import FINAL, SENTENCE
+from release_management.domain.errors import ErrorCode, RelmanError
 from release_management.domain.visible import visible
 from release_management.services.bus import BusUnfitError
 from release_management.services.ports import LogUnavailableError
 from release_management.services.redaction import redacted
-from release_management.services.relay import RelayMismatchError
 
-EXPECTED = (
-    AddressTakenError,
-    BusUnfitError,
-    EventStoreError,
-    FolderOpenError,
-    KeyringError,
-    NatsServerError,
-    ReadModelError,
-    RelayMismatchError,
-)
-"""What is said in one sentence; anything else is a mistake of ours, and shown with its traceback."""
 FINALLY = (BusUnfitError, EventStoreError, FolderOpenError)
 """Where a new start does not help."""
 PROJECTOR_NICE = 5
@@ -225,12 +211,12 @@ def _last_words(error: Exception, role: str, home: Home) -> int:
 
 
 def _explained(error: BaseException, role: str, home: Home) -> Iterator[tuple[str, bool]]:
-    """An expected error's sentence, and whether a new start cannot help; nothing for any other error."""
+    """An expected error's sentence, and whether a new start cannot help; nothing for a fault of ours."""
     if is_damage(error):
         # The log and the keyring have words of their own: this is what the role has made of them.
         made = home.read_models if role == "projector" else home.agenda
         yield damaged(made), True
-    elif isinstance(error, (*EXPECTED, *PASSING)):
+    elif isinstance(error, PASSING) or (isinstance(error, RelmanError) and error.code is not ErrorCode.INTERNAL):
         final = isinstance(error, FINALLY) and not isinstance(error, LogUnavailableError)
         yield str(error), final
 

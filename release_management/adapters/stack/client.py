@@ -10,6 +10,7 @@ from release_management.adapters.nats.client import BusClient, NotReachableError
 from release_management.adapters.nats.letters import OpenedLetter, Replay
 from release_management.adapters.nats.urls import read_url
 from release_management.adapters.stack.loop import LoopThread
+from release_management.domain.errors import ErrorCode
 from release_management.domain.record import Recorded
 from release_management.services.bus import BusError
 from release_management.services.pages import Page
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 class MissingRecordsError(BusError):
     """The bus does not have all records of the log any more."""
+
+    code = ErrorCode.NOT_FOUND
 
 
 class Client:

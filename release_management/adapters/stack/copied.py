@@ -10,6 +10,7 @@ from release_management.adapters.home import NOTE, Home
 from release_management.adapters.naming import naming
 from release_management.adapters.nats.client import NotReachableError
 from release_management.adapters.stack.owner import Owner
+from release_management.domain.errors import ErrorCode
 from release_management.services.wishes import Outcome, Wish
 
 _DATABASES = ("log.db", "private.db", "read.db")
@@ -51,5 +52,6 @@ class Copied(Owner):
     def _refuse(self) -> NoReturn:
         raise NotReachableError(
             f"the folder {self._original} lies on a read-only disk: what it has can be read, and nothing is "
-            "recorded there"
+            "recorded there",
+            code=ErrorCode.DENIED,
         )

@@ -12,6 +12,7 @@ from release_management.adapters.event_store import EventStoreError
 from release_management.adapters.executors import EXECUTORS
 from release_management.adapters.home import Home
 from release_management.adapters.nats.client import NotReachableError
+from release_management.domain.errors import ErrorCode
 from release_management.domain.registry import Registry
 from release_management.services.bus import GatewayFailed
 from release_management.services.gateway import Gateway
@@ -60,13 +61,13 @@ class Core:
         """Decide a wish here; `busy`, with the reason, where that cannot be done now."""
         gateway = self.gateway
         if (reason := self.trouble) is not None:
-            return busy(wish, reason)
+            return busy(wish, reason, ErrorCode.UNAVAILABLE)
         try:
             return gateway.answer(wish)
         except DeposedError as error:
-            return busy(wish, self.trouble or str(error))
+            return busy(wish, self.trouble or str(error), ErrorCode.UNAVAILABLE)
         except GatewayFailed as error:
-            return busy(wish, str(error))
+            return busy(wish, str(error), error.code)
 
     def deciding(self) -> Gateway:
         """The gateway that decides now. Raises `LogUnavailableError` where there is none."""

@@ -25,6 +25,7 @@ from release_management.adapters.stack.loop import LoopThread
 from release_management.adapters.stack.reading import Reading
 from release_management.adapters.stack.records import read_log
 from release_management.adapters.stack.road import Road
+from release_management.domain.errors import ErrorCode
 from release_management.domain.record import Recorded
 from release_management.services.bus import NotAnsweredNow
 from release_management.services.decisions import declaration
@@ -54,7 +55,7 @@ class Owner:
                 self._reading = Reading(home, self._core.log, self._core.keyring)
             except Exception as error:
                 if is_damage(error):
-                    raise NotReachableError(damaged(home.read_models)) from error
+                    raise NotReachableError(damaged(home.read_models), code=ErrorCode.UNUSABLE) from error
                 raise
             opened.pop_all()
         self._may_start = may_start
@@ -81,7 +82,7 @@ class Owner:
             return self._page(name, params, after)
         except DatabaseError as error:
             if is_damage(error):
-                raise NotReachableError(damaged(self._core.home.read_models)) from error
+                raise NotReachableError(damaged(self._core.home.read_models), code=ErrorCode.UNUSABLE) from error
             raise
 
     def _page(self, name: str, params: dict[str, Any], after: int) -> Page:

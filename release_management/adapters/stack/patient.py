@@ -63,7 +63,7 @@ class Patient:
         def decided() -> Outcome:
             outcome = self._backend.ask(wish)
             if outcome.status == "busy":
-                raise UnavailableError(outcome.reason or "the gateway decides nothing now")
+                raise UnavailableError(outcome.reason or "the gateway decides nothing now", code=outcome.code)
             return outcome
 
         return self._patiently(decided)
@@ -90,7 +90,7 @@ class Patient:
 
     def dead_letters(self, limit: int | None = None) -> Iterator[DeadLetter]:
         """The messages that could not be understood, newest first; all, or at most so many."""
-        return (DeadLetter(**row) for row in read(self.letters_page, {} if limit is None else {"limit": limit}))
+        return (DeadLetter.of(row) for row in read(self.letters_page, {} if limit is None else {"limit": limit}))
 
     def dead_letter(self, id: int) -> OpenedLetter | None:
         """Ask until there is an answer."""
@@ -163,7 +163,7 @@ class Waiting:
         """Sleep until the next try. Raises the error, with the time that was waited, where there is no time for one."""
         now = time.monotonic()
         if now >= limit:
-            raise type(error)(f"{error} (waited {now - self.began:.0f} s)") from error
+            raise type(error)(f"{error} (waited {now - self.began:.0f} s)", code=error.code) from error
         if not self._was_told and now - self.began >= SAY_SECONDS:
             self._tell(f"waiting: {error}")
             self._was_told = True

@@ -73,7 +73,7 @@ class Reading:
         except NotAnsweringError as error:
             raise NotAnsweredNow(str(error)) from None
         except ReadModelError as error:
-            raise QueryNotUnderstood(str(error)) from None
+            raise QueryNotUnderstood(str(error), code=error.code) from None
         if name == "projections":
             end = self._log.last_position()
             for row in (row for group in found.groups for row in group.rows):
@@ -83,7 +83,7 @@ class Reading:
         try:
             return cut(found, lambda value: reveal(value, self._keyring))
         except CursorError as error:
-            raise QueryNotUnderstood(f"query {name}: {error}") from None
+            raise QueryNotUnderstood(f"query {name}: {error}", code=error.code) from None
 
     def _seen(self, show: Callable[[Iterable[Row], NewestLooks], list[Row]], groups: list[Group]) -> list[Group]:
         """The rows with the newest looks. Just after a start the first look is waited for."""

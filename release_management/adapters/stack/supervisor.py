@@ -24,6 +24,7 @@ from release_management.adapters.logfiles import bound
 from release_management.adapters.naming import naming
 from release_management.adapters.nats.server import NatsServer
 from release_management.adapters.stack.words import FINAL, SENTENCE
+from release_management.domain.errors import ErrorCode, RelmanError
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -77,8 +78,10 @@ def running_parts(home: Home) -> list[tuple[str, psutil.Process]]:
     return running
 
 
-class NotStartedError(Exception):
+class NotStartedError(RelmanError):
     """A part of `relman up` did not start; the text says which, and where its log is."""
+
+    code = ErrorCode.UNUSABLE
 
 
 class Supervisor:

@@ -11,6 +11,7 @@ from release_management.cli.manifest.models import EnvironmentPart, Manifest, Ta
 from release_management.cli.manifest.yaml_file import Place, YamlFile
 from release_management.domain import environment as environments
 from release_management.domain.environment import ApprovalRule, ConfigureEnvironment, Target
+from release_management.domain.errors import ErrorCode
 from release_management.domain.tiers import DEFAULT_TIER, Tier, said_tier
 from release_management.domain.words import Refused
 from release_management.services.claims import collision
@@ -79,7 +80,7 @@ def _check_claims(before: Targets, changed: Targets, file: YamlFile) -> None:
     if found := collision(stated, others, EXECUTORS):
         claim, reason = found
         target = ("environments", claim.environment, "targets", claim.target)
-        raise file.refusal(place_of(target, claim.application, claim.component, file), reason)
+        raise file.refusal(place_of(target, claim.application, claim.component, file), reason, ErrorCode.CONFLICT)
 
 
 def _target(
@@ -91,7 +92,8 @@ def _target(
         raise file.refusal((*place, "components"), str(error)) from None
     if target.executor not in EXECUTORS:
         known = ", ".join(sorted(EXECUTORS))
-        raise file.refusal((*place, "executor"), f"there is no executor {target.executor!r}; there is {known}")
+        reason = f"there is no executor {target.executor!r}; there is {known}"
+        raise file.refusal((*place, "executor"), reason, ErrorCode.NOT_FOUND)
     for application, component, settings in target.declared():
         try:
             EXECUTORS[target.executor]({**settings, "slots": list(target.slots)}, target.routes != "none")
@@ -127,4 +129,4 @@ def _check_approval(name: str, part: EnvironmentPart, file: YamlFile) -> None:
     try:
         environments.decide(ConfigureEnvironment(name=name), environments.Environment(), rule)
     except Refused as refused:
-        raise file.refusal(("environments", name, "approval"), refused.reason) from None
+        raise file.refusal(("environments", name, "approval"), refused.reason, refused.code) from None

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationErro
 
 from release_management.cli.manifest.yaml_file import Place, YamlFile, read_yaml
 from release_management.domain.environment import ApplicationComponents, ApprovalWish, Target
+from release_management.domain.errors import ErrorCode
 from release_management.domain.layers import ApplicationLayer, Applications, flattened
 from release_management.domain.names import ByName, GivenName, Written, by_id, id_of, identified
 from release_management.domain.policy import Gate, TriggerCondition
@@ -124,13 +125,16 @@ def read_manifest(path: str) -> tuple[Manifest, YamlFile]:
     """Read and check a file. Raises `Refused` with the path inside the file, the line, and what would be right."""
     file = read_yaml(path)
     if not isinstance(file.content, dict):
-        raise Refused(f"{file.name} is no mapping; it begins with one of {', '.join(Manifest.model_fields)}")
+        raise Refused(
+            f"{file.name} is no mapping; it begins with one of {', '.join(Manifest.model_fields)}",
+            code=ErrorCode.INVALID,
+        )
     content = {key: value for key, value in file.content.items() if not key.startswith(FOR_ANCHORS)}
     try:
         return Manifest.model_validate_json(json.dumps(content)), file
     except ValidationError as error:
         problems = [str(file.refusal(*problem)) for problem in _problems(error, file)]
-        raise Refused("; ".join(problems[:3])) from None
+        raise Refused("; ".join(problems[:3]), code=ErrorCode.INVALID) from None
 
 
 def _problems(error: ValidationError, file: YamlFile) -> Iterator[tuple[Place, str]]:

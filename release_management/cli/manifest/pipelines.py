@@ -47,7 +47,7 @@ def _check_owner(name: str, part: PipelinePart, file: YamlFile, row: Row) -> Non
     try:
         pipelines.check_owner(name, part.application, row["application"])
     except Refused as refused:
-        raise file.refusal(("pipelines", name), refused.reason) from None
+        raise file.refusal(("pipelines", name), refused.reason, refused.code) from None
 
 
 def _stages(name: str, part: PipelinePart, file: YamlFile, environments: tuple[str, ...]) -> list[str]:
@@ -55,5 +55,5 @@ def _stages(name: str, part: PipelinePart, file: YamlFile, environments: tuple[s
     try:
         [fact] = pipelines.decide(wish, pipelines.Pipeline(), environments)
     except Refused as refused:
-        raise file.refusal(("pipelines", name, "stages"), refused.reason) from None
+        raise file.refusal(("pipelines", name, "stages"), refused.reason, refused.code) from None
     return [stage.environment for stage in fact.stages]

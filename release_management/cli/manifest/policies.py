@@ -6,6 +6,7 @@ from typing import Any
 from release_management.cli.manifest.change import Change, Row, Sent, differences
 from release_management.cli.manifest.models import Manifest, PolicyPart
 from release_management.cli.manifest.yaml_file import Place, YamlFile
+from release_management.domain.errors import ErrorCode
 from release_management.domain.strategies import StrategyName, parse_options
 from release_management.domain.versions import DEFAULT
 from release_management.domain.words import Refused
@@ -22,7 +23,8 @@ def changed_policies(
         application, slash, environment = scope.partition("/")
         if slash and environment not in environments:
             known = ", ".join(environments) or "none yet"
-            raise file.refusal(place, f"environment {environment!r} does not exist; known: {known}")
+            reason = f"environment {environment!r} does not exist; known: {known}"
+            raise file.refusal(place, reason, ErrorCode.NOT_FOUND)
         about = {"application": application} | ({"environment": environment} if slash else {})
         row = there.get(scope, {})
         default, options = _strategies(part, file, place, row)
@@ -83,7 +85,7 @@ def _strategies(
         try:
             parse_options(name, given)
         except Refused as refused:
-            raise file.refusal((*place, *inner), refused.reason) from None
+            raise file.refusal((*place, *inner), refused.reason, refused.code) from None
     return default, options
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from release_management.domain.errors import ErrorCode
 from release_management.domain.names import id_of
 from release_management.domain.words import Refused
 
@@ -48,12 +49,12 @@ class YamlFile:
     content: Any = None
     lines: dict[Place, int] = field(default_factory=dict)
 
-    def refusal(self, place: Sequence[str | int], reason: str) -> Refused:
+    def refusal(self, place: Sequence[str | int], reason: str, code: ErrorCode = ErrorCode.INVALID) -> Refused:
         """What is wrong at a path, with its line. Names in the path may be ids of those that the file has."""
         spelled = self._as_written(place)
         line = next((self.lines[key] for n in range(len(place), -1, -1) if (key := spelled[:n]) in self.lines), 1)
         where = ".".join(str(piece) for piece in spelled)
-        return Refused(f"{self.name}, line {line}: {where}: {reason}" if where else f"{self.name}: {reason}")
+        return Refused(f"{self.name}, line {line}: {where}: {reason}" if where else f"{self.name}: {reason}", code=code)
 
     def _as_written(self, place: Sequence[str | int]) -> Place:
         if tuple(place) in self.lines:
@@ -86,7 +87,7 @@ def read_yaml(path: str) -> YamlFile:
         with Path(path).open("rb") as opened:
             text = opened.read(MAX_BYTES + 1)
     if len(text) > MAX_BYTES:
-        raise Refused(f"{name} is larger than {MAX_BYTES:,} bytes; split it into several files")
+        raise Refused(f"{name} is larger than {MAX_BYTES:,} bytes; split it into several files", code=ErrorCode.INVALID)
     file = YamlFile(name)
     decoded = ""
     try:
@@ -94,14 +95,16 @@ def read_yaml(path: str) -> YamlFile:
         _check_size(name, decoded)
         node = yaml.compose(decoded, Loader=_Loader)
         if node is None:
-            raise Refused(f"{name} is empty; see what belongs there with: relman init")
+            raise Refused(f"{name} is empty; see what belongs there with: relman init", code=ErrorCode.INVALID)
         file.content = _Reader(file).value(node, ())
     except UnicodeDecodeError as error:
-        raise Refused(f"{name} is not UTF-8 text (byte {error.start})") from None
+        raise Refused(f"{name} is not UTF-8 text (byte {error.start})", code=ErrorCode.INVALID) from None
     except RecursionError:
-        raise Refused(f"{name} is nested too deeply; at most {MAX_DEPTH} levels are read") from None
+        raise Refused(
+            f"{name} is nested too deeply; at most {MAX_DEPTH} levels are read", code=ErrorCode.INVALID
+        ) from None
     except yaml.YAMLError as error:
-        raise Refused(_complaint(name, decoded, error)) from None
+        raise Refused(_complaint(name, decoded, error), code=ErrorCode.INVALID) from None
     return file
 
 
@@ -120,9 +123,14 @@ def _check_size(name: str, text: str) -> None:
         assert event.start_mark is not None
         line = event.start_mark.line + 1
         if depth > MAX_DEPTH:
-            raise Refused(f"{name}, line {line}: nested too deeply; at most {MAX_DEPTH} levels are read")
+            raise Refused(
+                f"{name}, line {line}: nested too deeply; at most {MAX_DEPTH} levels are read", code=ErrorCode.INVALID
+            )
         if values > 2 * MAX_VALUES:  # keys and values
-            raise Refused(f"{name}, line {line}: it has more than {MAX_VALUES:,} values up to here; split it")
+            raise Refused(
+                f"{name}, line {line}: it has more than {MAX_VALUES:,} values up to here; split it",
+                code=ErrorCode.INVALID,
+            )
 
 
 class _Reader:
@@ -139,7 +147,10 @@ class _Reader:
         self._values += 1
         self._file.lines.setdefault(place, node.start_mark.line + 1)
         if self._values > MAX_VALUES:
-            raise Refused(f"{self._file.name} has more than {MAX_VALUES:,} values; split it, or use fewer aliases")
+            raise Refused(
+                f"{self._file.name} has more than {MAX_VALUES:,} values; split it, or use fewer aliases",
+                code=ErrorCode.INVALID,
+            )
         if len(place) > MAX_DEPTH:
             raise self._file.refusal(place[:4], f"nested deeper than {MAX_DEPTH} levels, or an alias contains itself")
         match node, node.tag.removeprefix("tag:yaml.org,2002:"):
@@ -158,7 +169,7 @@ class _Reader:
         for key, item in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, ScalarNode):
-                raise Refused(f"{self._file.name}, line {line}: a key must be a text")
+                raise Refused(f"{self._file.name}, line {line}: a key must be a text", code=ErrorCode.INVALID)
             if key.value == MERGE and not key.style:
                 merged.append((line, item))
                 continue
@@ -167,7 +178,8 @@ class _Reader:
                 first = self._file.lines[inner]
                 raise Refused(
                     f"{self._file.name}, line {line}: {'.'.join(map(str, inner))} stands twice, first in line {first}; "
-                    "name each key once"
+                    "name each key once",
+                    code=ErrorCode.INVALID,
                 )
             self._file.lines[inner] = line
             found[key.value] = self.value(item, inner)
@@ -183,10 +195,14 @@ class _Reader:
                 where = ".".join(map(str, (*place, MERGE)))
                 raise Refused(
                     f"{self._file.name}, line {line}: {where}: this merges a mapping, or a list of mappings, into this "
-                    "one; write <<: *name, where &name stands before a mapping"
+                    "one; write <<: *name, where &name stands before a mapping",
+                    code=ErrorCode.INVALID,
                 )
             if each in self._merging:
-                raise Refused(f"{self._file.name}, line {line}: a mapping is merged into itself; leave that away")
+                raise Refused(
+                    f"{self._file.name}, line {line}: a mapping is merged into itself; leave that away",
+                    code=ErrorCode.INVALID,
+                )
             self._merging.append(each)
             lines, self._file.lines = self._file.lines, {}
             try:

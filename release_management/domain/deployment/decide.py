@@ -42,6 +42,7 @@ from release_management.domain.deployment.state import (
     waiting_at,
 )
 from release_management.domain.deployment.steps import StepStatus
+from release_management.domain.errors import ErrorCode
 from release_management.domain.orders import (
     ATTEMPTS,
     Action,
@@ -82,7 +83,10 @@ def start(state: Deployment, bindings: tuple[Binding, ...], now: str) -> list[De
     bound = {(binding.target, binding.component) for binding in bindings}
     for step in (*state.plan.forward, *state.plan.rollback):
         if isinstance(step, PlaceStep) and (step.target, step.component) not in bound:
-            raise Refused(f"deployment {state.id}: {step.component} on {step.target} has no slot; plan it again")
+            raise Refused(
+                f"deployment {state.id}: {step.component} on {step.target} has no slot; plan it again",
+                code=ErrorCode.CONFLICT,
+            )
     return _then_advance(state, [DeploymentStarted(bindings=bindings, at=now)], now)
 
 
@@ -170,7 +174,9 @@ def promote(state: Deployment, step: int | None, full: bool, actor: str, now: st
     if state.phase is Phase.SUCCEEDED:
         return []
     if state.phase not in MOVING:
-        raise Refused(f"deployment {state.id} is {state.phase}; only a running one can be promoted")
+        raise Refused(
+            f"deployment {state.id} is {state.phase}; only a running one can be promoted", code=ErrorCode.CONFLICT
+        )
     if step is not None and (done := state.steps.get(("forward", step))) and done.status is StepStatus.DONE:
         return []
     if full and step is None:
@@ -182,14 +188,18 @@ def promote(state: Deployment, step: int | None, full: bool, actor: str, now: st
         if waiting is None or step is None:
             raise Refused(
                 f"deployment {state.id} is {state.phase} and waits for nobody; "
-                "promote it when it is Paused, or promote it in full"
+                "promote it when it is Paused, or promote it in full",
+                code=ErrorCode.CONFLICT,
             )
         raise Refused(
-            f"deployment {state.id} does not wait at step {step + 1}, but at step {waiting[0] + 1}; {_name_step(state)}"
+            f"deployment {state.id} does not wait at step {step + 1}, but at step {waiting[0] + 1}; "
+            f"{_name_step(state)}",
+            code=ErrorCode.CONFLICT,
         )
     if step is None and _pauses(state) != [waiting[0]]:
         raise Refused(
-            f"deployment {state.id} waits at step {waiting[0] + 1} and may pause more than once; {_name_step(state)}"
+            f"deployment {state.id} waits at step {waiting[0] + 1} and may pause more than once; {_name_step(state)}",
+            code=ErrorCode.INVALID,
         )
     if full:
         return _then_advance(state, [DeploymentFastForwarded(skipped=skippable(state), by=actor)], now)
@@ -214,11 +224,16 @@ def abort(state: Deployment, actor: str, note: str | None, now: str) -> list[Dep
     if state.phase in WAITING:
         return [DeploymentCancelled(by=actor, note=text)]
     if state.phase is Phase.SUCCEEDED:
-        raise Refused(f"deployment {state.id} has succeeded; to leave its version, roll it back")
+        raise Refused(
+            f"deployment {state.id} has succeeded; to leave its version, roll it back", code=ErrorCode.CONFLICT
+        )
     if state.phase not in MOVING:
         return []
     if settled(state):
-        raise Refused(f"deployment {state.id} has begun to stop the old version; let it end, then roll it back")
+        raise Refused(
+            f"deployment {state.id} has begun to stop the old version; let it end, then roll it back",
+            code=ErrorCode.CONFLICT,
+        )
     return _abort(state, "person", "somebody aborted it", now, actor, text)
 
 

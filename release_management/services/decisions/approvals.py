@@ -14,6 +14,7 @@ from release_management.domain.approval import (
     RequestApproval,
 )
 from release_management.domain.deployment.state import DEPLOYMENT, Deployment, Phase
+from release_management.domain.errors import ErrorCode
 from release_management.domain.words import Command, Refused
 from release_management.services.decisions.consequences import write_approval
 from release_management.services.decisions.deployments import adopt_rule, go_on, request_approval
@@ -27,9 +28,12 @@ def request(command: RequestApproval, desk: Desk) -> None:
     id = given.id
     if given.phase not in (approvals.Phase.WAITING, approvals.Phase.GRANTED):
         if state.phase is not Phase.PLANNED:
-            raise Refused(f"deployment {state.id} is {state.phase}; approval is asked for while it is Planned")
+            raise Refused(
+                f"deployment {state.id} is {state.phase}; approval is asked for while it is Planned",
+                code=ErrorCode.CONFLICT,
+            )
         if desk.environment(state.environment).approval.required == 0:
-            raise Refused(f"environment {state.environment} asks for no approval; deploy it")
+            raise Refused(f"environment {state.environment} asks for no approval; deploy it", code=ErrorCode.CONFLICT)
         id = request_approval(desk, state)
     desk.result.update(approval=id, deployment=state.id)
 
@@ -68,10 +72,10 @@ def _find(id: str, desk: Desk) -> Approval:
         return state
     deployment = desk.state(DEPLOYMENT, id)
     if not deployment.id:
-        raise Refused(APPROVAL.does_not_exist(id))
+        raise Refused(APPROVAL.does_not_exist(id), code=ErrorCode.NOT_FOUND)
     if deployment.approval is None:
         ask = f"; ask for one with: relman approval request {id}, or deploy it" if _planned(deployment) else ""
-        raise Refused(f"deployment {id} waits for no approval; it is {deployment.phase}{ask}")
+        raise Refused(f"deployment {id} waits for no approval; it is {deployment.phase}{ask}", code=ErrorCode.CONFLICT)
     return desk.approval(deployment.approval)
 
 

@@ -26,6 +26,7 @@ from release_management.domain.deployment.events import (
     DeploymentSuperseded,
 )
 from release_management.domain.deployment.state import WAITING, Deployment, Phase
+from release_management.domain.errors import ErrorCode
 from release_management.domain.place import PLACE
 from release_management.domain.plan import describe
 from release_management.domain.rules import Situation, denials, verdicts
@@ -117,7 +118,8 @@ def _stay(desk: Desk, wanted: Wanted, state: Deployment, insists: Insists) -> De
         raise Refused(
             f"{state.release} runs in {state.environment}, and deployment {other.id} is {other.phase} there with "
             f"{other.release}; to keep {state.version}, take that back: relman deployment abort {other.id}, or deploy "
-            "with --supersede"
+            "with --supersede",
+            code=ErrorCode.CONFLICT,
         )
     release = desk.release(state.release)
     compiled = compile_now(desk, release, state.environment, wanted.strategy, wanted.options or {})
@@ -191,7 +193,7 @@ def _go_on(desk: Desk, id: str, *, first: bool) -> None:
     said = verdicts(asked)
     if denied := denials(said):
         if first:
-            raise Refused(_why_not(state, said), said)
+            raise Refused(_why_not(state, said), said, code=ErrorCode.DENIED)
         if asked.approval.phase is approvals.Phase.EXPIRED:
             record(desk, id, [DeploymentExpired(reason=_first_line(denied[0].reason))])
         else:

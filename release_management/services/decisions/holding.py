@@ -6,6 +6,7 @@ from release_management.domain import holdings
 from release_management.domain.configuration import Configuration
 from release_management.domain.deployment.events import Binding
 from release_management.domain.deployment.state import Deployment, Phase, doubted
+from release_management.domain.errors import ErrorCode
 from release_management.domain.holdings import HOLDINGS, Holder, Thing
 from release_management.domain.place import Standing
 from release_management.domain.words import Refused
@@ -27,7 +28,8 @@ def check(desk: Desk, environment: str, application: str, bindings: Sequence[Bin
                 raise Refused(
                     f"{binding.component} on {binding.target} in {environment}: {thing} is that of "
                     f"{holdings.describe(other)}, and executor {binding.executor} has it once; give one of them "
-                    "another, and deploy that first"
+                    "another, and deploy that first",
+                    code=ErrorCode.CONFLICT,
                 )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from release_management.domain import incident as incidents
 from release_management.domain.deployment.state import ACTIVE, Deployment, Phase
+from release_management.domain.errors import ErrorCode
 from release_management.domain.incident import (
     INCIDENT,
     NO_DEPLOYMENT,
@@ -56,7 +57,8 @@ def _check_application(desk: Desk, application: str, environment: str) -> None:
     if all(desk.place(environment, application, target) == Place() for target in where.targets):
         raise Refused(
             f"application {application!r} has no policy and was never planned to be deployed, so that it has no "
-            f"incidents{what_there_is(application, known)}"
+            f"incidents{what_there_is(application, known)}",
+            code=ErrorCode.NOT_FOUND,
         )
 
 
@@ -84,7 +86,8 @@ def _cause(desk: Desk, id: str | None, application: str, environment: str, detec
     if state.started_at is not None and state.started_at > detected_at:
         raise Refused(
             f"deployment {id} began at {state.started_at}, after the incident was detected at {detected_at}, and "
-            f"cannot have caused it; name a deployment that had begun by then, or {NO_DEPLOYMENT}"
+            f"cannot have caused it; name a deployment that had begun by then, or {NO_DEPLOYMENT}",
+            code=ErrorCode.CONFLICT,
         )
     return id
 
@@ -98,7 +101,8 @@ def _check_remedy(desk: Desk, command: ResolveIncident, incident: Incident) -> N
     if over is not None and state.started_at is not None and state.started_at > over:
         raise Refused(
             f"deployment {state.id} began at {state.started_at}, after the incident was over at {over}, and cannot "
-            "have ended it; name a deployment that had begun by then, or leave it out"
+            "have ended it; name a deployment that had begun by then, or leave it out",
+            code=ErrorCode.CONFLICT,
         )
 
 
@@ -108,12 +112,14 @@ def _begun(desk: Desk, id: str, application: str, environment: str) -> Deploymen
     if (state.application, state.environment) != (application, environment):
         raise Refused(
             f"deployment {id} brought {state.release} to {state.environment}, and the incident is of {application} in "
-            f"{environment}; name a deployment of {application} to {environment}"
+            f"{environment}; name a deployment of {application} to {environment}",
+            code=ErrorCode.CONFLICT,
         )
     if state.phase not in RAN:
         raise Refused(
             f"deployment {id} is {state.phase} and has not begun, so that no user has met it; "
-            f"relman deployment list --environment {environment} shows those that have"
+            f"relman deployment list --environment {environment} shows those that have",
+            code=ErrorCode.CONFLICT,
         )
     return state
 

@@ -14,6 +14,7 @@ from release_management.domain.deployment.events import (
 )
 from release_management.domain.deployment.state import WAITING, Deployment, Phase
 from release_management.domain.environment import ENVIRONMENT, ApplicationEntered, Environment
+from release_management.domain.errors import ErrorCode
 from release_management.domain.place import Place
 from release_management.domain.plan import Plan
 from release_management.domain.planning import Desired, Draft, choose, draft
@@ -49,7 +50,8 @@ def plan(desk: Desk, wanted: Wanted) -> Deployment:
         if wanted.redeploys and not known.redeploys:
             raise Refused(
                 f"deployment {known.id} of {known.release} to {known.environment} is {known.phase}; "
-                "let it end, or abort it, before you redeploy"
+                "let it end, or abort it, before you redeploy",
+                code=ErrorCode.CONFLICT,
             )
         _check_same(desk, known, wanted)
         return known
@@ -125,7 +127,8 @@ def _check_same(desk: Desk, known: Deployment, wanted: Wanted) -> None:
     differs = strategy if strategy != going else f"other options ({', '.join(sorted(wanted.options or {}))})"
     raise Refused(
         f"deployment {known.id} of {known.release} to {known.environment} is {known.phase} with {known.strategy}; "
-        f"abort it before deploying with {differs}: relman deployment abort {known.id}"
+        f"abort it before deploying with {differs}: relman deployment abort {known.id}",
+        code=ErrorCode.CONFLICT,
     )
 
 

@@ -7,6 +7,7 @@ from release_management.domain import release as releases
 from release_management.domain import versions
 from release_management.domain.component import Component
 from release_management.domain.deployment.state import Phase
+from release_management.domain.errors import ErrorCode
 from release_management.domain.plan import digest_of
 from release_management.domain.release import (
     RELEASE,
@@ -68,12 +69,13 @@ def _check_version(command: CreateRelease, scheme: Scheme, desk: Desk) -> None:
         for version in (command.version, *(wish.version for wish in command.components if wish.version is not None)):
             versions.check(scheme, version)
     except ValueError as error:
-        raise Refused(f"release {ref}: {error}") from None
+        raise Refused(f"release {ref}: {error}", code=ErrorCode.INVALID) from None
     other = releases.same_version(command.application, command.version)
     if other is not None and desk.state(RELEASE, other).version:
         raise Refused(
             f"release {ref} would be the same version as {other}, which exists: a leading v makes no other version; "
-            "create a new one"
+            "create a new one",
+            code=ErrorCode.CONFLICT,
         )
 
 
@@ -122,7 +124,8 @@ def configure_canary(command: ConfigureCanary, desk: Desk) -> None:
             if not deployment.ended and deployment.phase is not Phase.PLANNED:
                 raise Refused(
                     f"deployment {deployment.id} of {release.ref} to {deployment.environment} is {deployment.phase}; "
-                    "its traffic can be changed only while it is Planned"
+                    "its traffic can be changed only while it is Planned",
+                    code=ErrorCode.CONFLICT,
                 )
         event = ReleaseCanaryConfigured(initial_traffic=command.traffic_percentage)
         desk.write(RELEASE.stream(release.ref), [event])

@@ -14,6 +14,7 @@ from release_management.domain.environment import (
     KeepEnvironment,
     RetireEnvironment,
 )
+from release_management.domain.errors import ErrorCode
 from release_management.domain.estate import ESTATE
 from release_management.domain.release import RELEASE
 from release_management.domain.words import Command, Refused
@@ -58,7 +59,8 @@ def _give_up(desk: Desk, environment: Environment, application: str, target: str
         if place.lock is not None and not _lets_go(desk.deployment(place.lock)):
             raise Refused(
                 f"deployment {place.lock} is at work in {environment.name}/{application}/{name}; "
-                "let it end, or abort it first"
+                "let it end, or abort it first",
+                code=ErrorCode.CONFLICT,
             )
         for component, standing in place.components.items():
             if standing.at_work:
@@ -72,7 +74,8 @@ def _give_up(desk: Desk, environment: Environment, application: str, target: str
     if release is None:
         raise Refused(
             f"{returns[0].component} of {application} runs on {returns[0].target} in {environment.name} and belongs "
-            "to no release that is known; deploy one there first"
+            "to no release that is known; deploy one there first",
+            code=ErrorCode.CONFLICT,
         )
     wanted = Wanted(release, environment.name, "recreate", returns=tuple(returns))
     state = plan(desk, wanted)

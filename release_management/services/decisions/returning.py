@@ -7,6 +7,7 @@ from release_management.domain.deployment.decide import later
 from release_management.domain.deployment.events import Binding, Return
 from release_management.domain.deployment.state import Deployment
 from release_management.domain.environment import Environment
+from release_management.domain.errors import ErrorCode
 from release_management.domain.place import Place, Standing, Success
 from release_management.domain.policy import ROLLBACK_WINDOW
 from release_management.domain.slots import settled
@@ -27,7 +28,7 @@ def from_deployment(desk: Desk, state: Deployment) -> tuple[Return, ...]:
         place = desk.place(state.environment, state.application, binding.target)
         before = success_before(desk, state.application, place, binding.target, binding.component, state.id)
         if before is None and binding.stable is not None:
-            raise Refused(_nothing_before(state, binding))
+            raise Refused(_nothing_before(state, binding), code=ErrorCode.CONFLICT)
         returns.append(_to(place, binding.target, binding.component, before))
     return tuple(returns)
 
@@ -65,7 +66,8 @@ def from_version(desk: Desk, application: str, environment: Environment, version
     if not found:
         raise Refused(
             f"{ref} is no version to go back to in {environment.name}: it never succeeded there, or was rolled back, "
-            f"or {places.REMEMBERED} others have succeeded since; deploy it: relman deploy {ref} {environment.name}"
+            f"or {places.REMEMBERED} others have succeeded since; deploy it: relman deploy {ref} {environment.name}",
+            code=ErrorCode.CONFLICT,
         )
     return tuple(returns)
 
@@ -135,7 +137,8 @@ def check_newest(desk: Desk, state: Deployment) -> None:
         if (standing.serving is not None) if gone else (newest is None or newest.deployment != state.id):
             raise Refused(
                 f"{binding.component} of deployment {state.id} is not what runs on {binding.target} in "
-                f"{state.environment} any more; roll back the newest one"
+                f"{state.environment} any more; roll back the newest one",
+                code=ErrorCode.CONFLICT,
             )
 
 
@@ -144,7 +147,8 @@ def check_unsettled(desk: Desk, state: Deployment) -> None:
     for place, binding in _bound(desk, state):
         if place.lock is not None:
             raise Refused(
-                f"deployment {place.lock} is at work where {state.id} could not go back; let it end, or abort it first"
+                f"deployment {place.lock} is at work where {state.id} could not go back; let it end, or abort it first",
+                code=ErrorCode.CONFLICT,
             )
         slots = desk.environment(state.environment).targets[binding.target].slots
         standing = place.components.get(binding.component, Standing())
@@ -152,7 +156,8 @@ def check_unsettled(desk: Desk, state: Deployment) -> None:
             return
     raise Refused(
         f"nothing is left of deployment {state.id} in {state.environment} that could be taken back: "
-        "another has set it right; roll back the newest one, or deploy the version that you want"
+        "another has set it right; roll back the newest one, or deploy the version that you want",
+        code=ErrorCode.CONFLICT,
     )
 
 
@@ -171,7 +176,8 @@ def newest_there(desk: Desk, application: str, environment: Environment) -> str:
     if len(holding) > 1:
         raise Refused(
             f"deployments {' and '.join(holding)} of {application} are under way in {environment.name}; "
-            "roll back one of them: relman deployment rollback ID"
+            "roll back one of them: relman deployment rollback ID",
+            code=ErrorCode.CONFLICT,
         )
     if holding:
         return holding[0]
@@ -180,11 +186,15 @@ def newest_there(desk: Desk, application: str, environment: Environment) -> str:
             if not settled(standing, environment.targets[name].slots):
                 raise Refused(
                     f"the last deployment of {component} on {name} in {environment.name} did not end cleanly; roll "
-                    "that one back (relman deployment list shows it), or say which version you want, with --to VERSION"
+                    "that one back (relman deployment list shows it), or say which version you want, with --to VERSION",
+                    code=ErrorCode.CONFLICT,
                 )
     successes = [each for _, place in found for known in place.succeeded.values() for each in known[-1:]]
     if not successes:
-        raise Refused(f"nothing of {application} has succeeded in {environment.name}; there is nothing to take back")
+        raise Refused(
+            f"nothing of {application} has succeeded in {environment.name}; there is nothing to take back",
+            code=ErrorCode.CONFLICT,
+        )
     return max(successes, key=lambda each: (each.at or "", each.deployment)).deployment
 
 

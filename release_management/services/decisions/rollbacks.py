@@ -7,6 +7,7 @@ from typing import Any
 from release_management.domain.deployment.commands import Abort, Retry, Rollback
 from release_management.domain.deployment.events import Return
 from release_management.domain.deployment.state import ACTIVE, WAITING, Deployment, Phase
+from release_management.domain.errors import ErrorCode
 from release_management.domain.strategies import StrategyName
 from release_management.domain.words import Command, Refused
 from release_management.services.decisions import returning
@@ -29,7 +30,9 @@ def rollback(command: Rollback, desk: Desk) -> None:
     if state.phase in ACTIVE or state.phase in WAITING:
         abort_deployment(Abort(deployment=state.id, reason=command.reason), desk)
     elif state.phase is Phase.HALTED and state.plan is not None and not state.plan.reversible:
-        raise Refused(f"deployment {state.id} halted where there is no way back; deploy a newer version")
+        raise Refused(
+            f"deployment {state.id} halted where there is no way back; deploy a newer version", code=ErrorCode.CONFLICT
+        )
     elif state.phase in (Phase.SUCCEEDED, Phase.ROLLBACK_FAILED, Phase.HALTED):
         _leave(desk, state, command.reason)
     else:
@@ -50,7 +53,8 @@ def _leave(desk: Desk, state: Deployment, note: str | None) -> None:
     if state.phase is Phase.SUCCEEDED and all(each.to is None for each in returns):
         raise Refused(
             f"nothing of what {state.release} brought to {state.environment} had succeeded there before; "
-            "deploy the version that you want"
+            "deploy the version that you want",
+            code=ErrorCode.CONFLICT,
         )
     wanted = _wanted(desk, state.application, state.environment, returns, state.release, state.id)
     _go_back(desk, wanted, note=note)
@@ -103,7 +107,7 @@ def _go_back(desk: Desk, wanted: Wanted, insists: Insists | None = None, note: s
     compiled = compile_now(desk, release, wanted.environment, wanted.strategy, wanted.options or {}, wanted.returns)
     if not compiled.plan.forward:
         stands = "; ".join(compiled.plan.notes) or "nothing of it has a target there any more"
-        raise Refused(f"there is nothing to take back in {wanted.environment}: {stands}")
+        raise Refused(f"there is nothing to take back in {wanted.environment}: {stands}", code=ErrorCode.CONFLICT)
     request(desk, keep(desk, wanted, compiled), insists or Insists(), note)
 
 
@@ -119,7 +123,9 @@ def retry(command: Retry, desk: Desk) -> None:
     """Deploy again what has ended without success."""
     state = desk.deployment(command.deployment)
     if not state.ended:
-        raise Refused(f"deployment {state.id} is {state.phase}; only one that has ended can be retried")
+        raise Refused(
+            f"deployment {state.id} is {state.phase}; only one that has ended can be retried", code=ErrorCode.CONFLICT
+        )
     if state.phase is Phase.SUCCEEDED:
         answer(desk, state.id)
         return

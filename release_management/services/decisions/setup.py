@@ -8,6 +8,7 @@ from release_management.domain import estate as estates
 from release_management.domain import pipeline as pipelines
 from release_management.domain import policy as policies
 from release_management.domain.environment import ENVIRONMENT, ApprovalRule, ConfigureEnvironment, Environment, Target
+from release_management.domain.errors import ErrorCode
 from release_management.domain.estate import ESTATE
 from release_management.domain.pipeline import PIPELINE, ConfigurePipeline
 from release_management.domain.policy import (
@@ -50,13 +51,13 @@ def _check(environment: str, target: Target, desk: Desk) -> None:
     where = f"environment {environment}, target {target.name}"
     if target.executor not in desk.executors:
         known = ", ".join(sorted(desk.executors))
-        raise Refused(f"{where}: there is no executor {target.executor!r}; there is {known}")
+        raise Refused(f"{where}: there is no executor {target.executor!r}; there is {known}", code=ErrorCode.NOT_FOUND)
     for application, name, settings in target.declared():
         of = "" if application is None else f" of {application}"
         try:
             desk.executors[target.executor]({**settings, "slots": list(target.slots)}, target.routes != "none")
         except ValueError as error:
-            raise Refused(f"{where}, component {name}{of}: {error}") from None
+            raise Refused(f"{where}, component {name}{of}: {error}", code=ErrorCode.INVALID) from None
 
 
 def _check_claims(command: ConfigureEnvironment, state: Environment, desk: Desk) -> None:
@@ -73,7 +74,7 @@ def _check_claims(command: ConfigureEnvironment, state: Environment, desk: Desk)
         claim, reason = found
         of = "" if claim.application is None else f" of {claim.application}"
         where = f"environment {command.name}, target {claim.target}, component {claim.component}{of}"
-        raise Refused(f"{where}: {reason}")
+        raise Refused(f"{where}: {reason}", code=ErrorCode.CONFLICT)
 
 
 def configure_pipeline(command: ConfigurePipeline, desk: Desk) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from release_management.cli.reference import commands, markdown
+from release_management.domain.errors import ErrorCode
 from tests.acceptance.cli.conftest import Types
 from tests.acceptance.cli.desk import ROOT
 
@@ -78,6 +79,7 @@ def test_errors_are_an_exit_code_a_sentence_and_a_json_object(name: str, relman:
     assert answer.code == CODES.get(name, 3), answer
     error = answer.json["error"]
     assert error["exit"] == answer.code
+    assert error["code"] in list(ErrorCode)
     assert error["reason"]
     assert answer.err == f"relman: {error['reason']}\n"
     if answer.code == 3:
@@ -118,7 +120,7 @@ def test_the_environment_names_the_folder(relman: Types, monkeypatch: pytest.Mon
 def test_a_wrong_command_line_is_usage(arguments: tuple[str, ...], relman: Types, tmp_path: Path) -> None:
     answer = relman(*arguments, "--json")
     assert answer.code == 2, answer
-    assert answer.json["error"]["kind"] == "usage"
+    assert (answer.json["error"]["kind"], answer.json["error"]["code"]) == ("usage", "invalid")
     assert answer.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 

@@ -19,6 +19,7 @@ from release_management.adapters.stack.logs import log_errors
 from release_management.cli.errors import UNREACHABLE, exit_code, explained, report
 from release_management.cli.output import line, listing, printable, show
 from release_management.cli.settings import Settings, begin
+from release_management.domain.errors import ErrorCode
 from release_management.domain.visible import visible
 from release_management.views import Release
 from tests.acceptance.cli.conftest import Types
@@ -75,7 +76,7 @@ def test_json_has_escapes_for_what_a_terminal_would_obey_also_where_it_goes_to_a
     begin(Settings(json=True))
     show({"name": HOSTILE})
     line({"name": HOSTILE}, "")
-    report(f"no environment {HOSTILE}", 1, json_too=True)
+    report(f"no environment {HOSTILE}", 1, ErrorCode.NOT_FOUND, json_too=True)
     printed = capsys.readouterr()
     assert harmless(printed.out)
     assert harmless(printed.err)

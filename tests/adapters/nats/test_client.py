@@ -141,7 +141,11 @@ async def test_a_query_that_cannot_be_answered_now_is_asked_again(server: NatsSe
             with pytest.raises(UnavailableError, match="they are not there"):
                 await hurried.query("never")
             raw = await bus.connection.request(f"{streams.ASK_QUERY}.never", b"{}")
-            assert json.loads(raw.data) == {"error": "they are not there", "retry": True}
+            assert json.loads(raw.data) == {
+                "error": "they are not there",
+                "code": "unavailable",
+                "retry": True,
+            }
 
 
 async def test_the_last_reason_is_told_where_the_time_is_over_before_another_answer(server: NatsServer) -> None:

@@ -16,7 +16,7 @@ from release_management.adapters.nats.configuration import MAX_PAYLOAD_BYTES
 from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.server import NatsServer
 from release_management.adapters.nats.settling import BURIED
-from release_management.services.bus import OlderThanSenderError
+from release_management.services.bus import OlderThanSenderError, QueryNotUnderstood
 from release_management.services.wishes import MAX_MESSAGE_BYTES, NotUnderstood
 from tests.adapters.nats.fakes import Bus, all_letters, connected, running, serving, watch, wish
 
@@ -283,5 +283,5 @@ async def test_dead_letters_can_be_erased_and_are_bounded(server: NatsServer) ->
         bus.keyring.erase("system:dead-letters")
         erased = (await client.dead_letters(limit=1))[0]
         assert (erased.reason, erased.excerpt) == ("erased: its key was destroyed", "")
-        with pytest.raises(ValueError, match="n from 1 to 1,000"):
+        with pytest.raises(QueryNotUnderstood, match="n from 1 to 1,000"):
             await client.dead_letters(limit=0)

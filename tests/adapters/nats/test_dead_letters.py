@@ -13,6 +13,7 @@ import pytest
 from release_management.adapters.nats import orders as orders_module
 from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient
+from release_management.adapters.nats.dead_letters import KEY
 from release_management.adapters.nats.letters import DeadLetter
 from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
 from release_management.adapters.nats.publishing import publish
@@ -44,6 +45,7 @@ async def test_a_command_at_which_the_gateway_failed_is_replayed_once_it_is_mend
         headers = {"Relman-Actor": "zoë", "Relman-Reply-To": "ci.answers", "Nats-Msg-Id": "mine"}
         await publish(bus.connection, "relman.commands.release.create", event(), headers)
         (letter,) = await letters(client, 1)
+        assert letter.code == "internal"
         again = await watch(bus, "relman.commands.>")
 
         shown = await client.dead_letter(letter.id)
@@ -198,6 +200,22 @@ async def test_what_cannot_be_sent_again_says_why(server: NatsServer) -> None:
         (newest, *_) = await client.dead_letters()
         (replay,) = await client.replay_dead_letters([newest.id])
         assert replay.reason == "it was erased: its key was destroyed"
+
+
+@pytest.mark.parametrize("written", [{}, {"code": None}, {"code": "of_a_newer_version"}])
+async def test_a_letter_without_a_code_of_ours_is_read_as_before(server: NatsServer, written: dict[str, Any]) -> None:
+    async with serving(server) as bus, BusClient(server.url) as client:
+        content = {"reason": "no command", "headers": {}, "payload": "eA=="} | written
+        sealed = bus.keyring.seal(KEY, json.dumps(content))
+        letter = {"time": "2026-11-23T09:30:00Z", "subject": "a.b", "size": 1, "sealed": sealed}
+        await publish(bus.connection, streams.DEAD_LETTER, json.dumps(letter).encode(), {})
+
+        (listed,) = await letters(client, 1)
+        opened = await client.dead_letter(listed.id)
+
+        assert (listed.reason, listed.code, listed.excerpt) == ("no command", None, "x")
+        assert opened is not None
+        assert (opened.reason, opened.code, opened.payload) == ("no command", None, "x")
 
 
 async def test_bytes_that_are_no_text_are_shown_as_base64(server: NatsServer) -> None:

@@ -16,6 +16,7 @@ from release_management.adapters.nats.letter_content import MAX_HEADERS, MAX_REA
 from release_management.adapters.nats.letter_rate import Allowance
 from release_management.adapters.nats.publishing import publish
 from release_management.adapters.nats.server import NatsServer
+from release_management.domain.errors import ErrorCode
 from release_management.services.wishes import MAX_MESSAGE_BYTES
 from tests.adapters.nats.fakes import Bus, all_letters, connected, serving, wish
 from tests.adapters.nats.raw import raw_client
@@ -98,7 +99,7 @@ async def test_a_letter_that_is_larger_than_the_bus_takes_is_kept_as_digest_size
 
 def test_the_largest_content_fits_when_it_was_sealed() -> None:
     headers = {f"h{n}": "\x01" * 900 for n in range(100)}
-    whole, digest = contents(b"\xff" * 2 * MAX_MESSAGE_BYTES, headers, "\x01" * 1_000_000)
+    whole, digest = contents(b"\xff" * 2 * MAX_MESSAGE_BYTES, headers, "\x01" * 1_000_000, ErrorCode.INVALID)
     sealed = b"x" * (len(json.dumps(whole)) * 4 // 3 + 40_000)  # base64, and a subject of 4 kB in JSON
     assert fits(sealed, 1024 * 1024)
     assert sum(map(len, whole["headers"].values())) <= MAX_HEADERS

@@ -27,10 +27,10 @@ class FullOfLetters:
 
     warning = None
 
-    async def store(self, *letter: object) -> bool:
+    async def store(self, *letter: object, **code: object) -> bool:
         if not self.room.is_set():
             raise BusFullError("busy: the bus has no room left")
-        return await self._letters.store(*letter)  # type: ignore[arg-type]  # as they came
+        return await self._letters.store(*letter, **code)  # type: ignore[arg-type]  # as they came
 
 
 def service(bus: Bus, letters: FullOfLetters) -> CommandService:

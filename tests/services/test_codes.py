@@ -1,0 +1,121 @@
+"""Every refusal has a code: in its outcome, in a repetition of it, and in the log."""
+
+import json
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from release_management.services.outcomes import Answers
+from release_management.services.ports import ClockJumpedError, LogUnavailableError, Repeated
+from tests.services.office import PATIENCE, Office, on_both_stores
+
+NOBODY = "0193a5c2-7d7e-7000-8000-000000000099"
+SHOP = {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}]}
+REFUSED: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("not_found", "deployment.levitate", {}),
+    ("invalid", "deployment.deploy", {"release": "shop@1.0.0"}),
+    ("not_found", "deployment.deploy", {"release": "shop@9.9.9", "environment": "staging"}),
+    ("not_found", "deployment.deploy", {"release": "shop@1.0.0", "environment": "stagign"}),
+    ("not_found", "deployment.abort", {"deployment": NOBODY}),
+    ("not_found", "approval.grant", {"approval": NOBODY}),
+    ("not_found", "incident.resolve", {"incident": NOBODY}),
+    ("not_found", "release.publish", {"release": "shop@9.9.9"}),
+    ("not_found", "pipeline.configure", {"name": "main", "application": "shop", "stages": ["moon"]}),
+    ("not_found", "environment.configure", {"name": "moon", "targets": [{"name": "main", "executor": "rocket"}]}),
+    ("invalid", "environment.configure", {"name": "moon", "targets": [{"name": "main"}, {"name": "main"}]}),
+    ("invalid", "release.create", {**SHOP, "version": "one"}),
+    ("invalid", "deployment.plan", {"release": "shop@1.0.0", "environment": "staging", "options": {"x": 1}}),
+    ("conflict", "release.create", {**SHOP, "components": [{"name": "api"}]}),
+    ("conflict", "release.create", {**SHOP, "version": "v1.0.0"}),
+    ("conflict", "deployment.rollback", {"application": "shop", "environment": "staging"}),
+    ("denied", "deployment.deploy", {"release": "shop@2.0.0", "environment": "staging"}),
+)
+"""By code: a command that is refused with it. Release 2.0.0 is blocked."""
+
+
+@pytest.fixture
+def shop(office: Office) -> Office:
+    office.environment()
+    office.release("1.0.0")
+    office.do("release.block", {"release": office.release("2.0.0"), "reason": "it leaks"})
+    return office
+
+
+@pytest.mark.parametrize(("code", "command", "data"), REFUSED, ids=[f"{code} {name}" for code, name, _ in REFUSED])
+def test_a_refusal_has_its_code_in_the_outcome_again_and_in_the_log(
+    shop: Office, code: str, command: str, data: dict[str, Any]
+) -> None:
+    wish = shop.wish(command, data)
+
+    first = shop.gateway.ask(wish).result(PATIENCE)
+    again = shop.gateway.ask(wish).result(PATIENCE)
+
+    assert (first.status, first.code) == ("refused", code), first.reason
+    assert (again.status, again.refused, again.code) == ("repeated", True, code)
+    refusal = shop.records()[-1]
+    assert (refusal["type"], refusal["data"]["code"]) == ("command.refused", code)
+
+
+@on_both_stores
+def test_what_is_accepted_has_none_and_neither_has_its_repetition(office: Office) -> None:
+    wish = office.wish("release.create", SHOP)
+
+    assert [office.gateway.ask(wish).result(PATIENCE).code for _ in range(2)] == [None, None]
+
+
+@on_both_stores
+def test_an_id_that_was_used_for_something_else_is_a_conflict(office: Office) -> None:
+    office.ask("release.create", SHOP, id="used")
+
+    other = office.ask("release.create", {**SHOP, "version": "2.0.0"}, id="used")
+
+    assert (other.status, other.code) == ("refused", "conflict")
+
+
+@on_both_stores
+def test_who_made_a_release_may_not_approve_it(office: Office) -> None:
+    office.environment(approval={"required": 1, "allow_self": False})
+    waiting = office.deploy(office.release("1.0.0"))
+
+    assert office.ask("approval.grant", {"approval": waiting}).code == "denied"
+    assert office.ask("approval.grant", {"approval": waiting}, actor="bob").status == "accepted"
+    assert office.ask("approval.grant", {"approval": waiting}, actor="bob").code == "conflict"
+
+
+def test_what_is_not_decided_says_why(office: Office) -> None:
+    office.environment(approval={"required": 1})
+    waiting = office.deploy(office.release("1.0.0"))
+
+    assert office.ask("approval.expire", {"approval": waiting}, sender="system:timers").code == "busy"
+    with patch.object(office.clock, "now", side_effect=ClockJumpedError("the clock jumped ahead")):
+        assert office.ask("release.create", SHOP).code == "unusable"
+    with patch.object(office.log, "append", side_effect=LogUnavailableError("the disk is away")):
+        assert office.ask("environment.configure", {"name": "qa"}).code == "unavailable"
+    office.gateway.close()
+    assert office.ask("environment.configure", {"name": "qa"}).code == "busy"
+
+
+def test_an_outcome_of_before_there_were_codes_has_none(office: Office) -> None:
+    wish = office.wish("deployment.abort", {"deployment": NOBODY})
+    office.gateway.ask(wish).result(PATIENCE)
+    stored = office.log.outcomes([(wish.sender, wish.id)])[wish.sender, wish.id]
+    kept = json.loads(stored.outcome)
+    said = json.loads(office.keyring.open(kept["subject"], kept["sealed"]) or "")
+    assert said.pop("code") == "not_found"
+    older = {**kept, "sealed": office.keyring.seal(kept["subject"], json.dumps(said))}
+
+    outcome = Answers(office.keyring).repeat(Repeated(json.dumps(older).encode(), stored.first, stored.last))
+
+    assert (outcome.status, outcome.refused, outcome.code) == ("repeated", True, None)
+    assert str(outcome.reason).startswith(f"deployment {NOBODY} does not exist")
+
+
+def test_an_outcome_that_was_erased_has_none(office: Office) -> None:
+    wish = office.wish("deployment.abort", {"deployment": NOBODY})
+    office.gateway.ask(wish).result(PATIENCE)
+    office.keyring.erase(office.keyring.actor_id("alice"))
+
+    again = office.gateway.ask(wish).result(PATIENCE)
+
+    assert (again.status, again.code) == ("repeated", None)

@@ -100,7 +100,7 @@ def test_waiting_ends_with_a_clear_sentence(backend: Backend, story: Story) -> N
     projector.catch_up()
     with pytest.raises(NotCaughtUpError, match=r"trail has taken in position 2, not yet 3 \(waited 0\.01 s\)"):
         store.wait_for(3, "trail", timeout=0.01)
-    assert isinstance(NotCaughtUpError(), TimeoutError)
+    assert isinstance(NotCaughtUpError("not yet"), TimeoutError)
 
 
 def test_rows_can_be_deleted_and_made_again(backend: Backend, story: Story) -> None:

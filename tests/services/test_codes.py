@@ -80,7 +80,7 @@ def test_who_made_a_release_may_not_approve_it(office: Office) -> None:
 
     assert office.ask("approval.grant", {"approval": waiting}).code == "denied"
     assert office.ask("approval.grant", {"approval": waiting}, actor="bob").status == "accepted"
-    assert office.ask("approval.grant", {"approval": waiting}, actor="bob").code == "conflict"
+    assert office.ask("approval.refuse", {"approval": waiting}, actor="carol").code == "conflict"
 
 
 def test_what_is_not_decided_says_why(office: Office) -> None:

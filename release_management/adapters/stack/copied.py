@@ -53,5 +53,5 @@ class Copied(Owner):
         raise NotReachableError(
             f"the folder {self._original} lies on a read-only disk: what it has can be read, and nothing is "
             "recorded there",
-            code=ErrorCode.DENIED,
+            code=ErrorCode.UNUSABLE,
         )

@@ -176,7 +176,8 @@ def test_a_wrong_password(shop: Installation, relman: Types) -> None:
     [
         ("unavailable", 3, "unreachable", "env list --data nothing-there"),
         ("invalid", 2, "usage", "deploy codes@1.0.0"),
-        ("not_found", 1, "refused", "apply no-such-file.yaml"),
+        ("invalid", 1, "refused", "apply broken.yaml"),
+        ("not_found", 1, "refused", "release show codes@9.9.9 --data HELD"),
         ("conflict", 1, "refused", "up --data HELD"),
         ("not_found", 1, "refused", "dead-letters show 999999 --data HELD"),
     ],
@@ -184,6 +185,8 @@ def test_a_wrong_password(shop: Installation, relman: Types) -> None:
 def test_a_command_line(
     shop: Installation, relman: Types, code: str, exit_code: int, kind: str, line: str, tmp_path: Path
 ) -> None:
+    (tmp_path / "broken.yaml").write_text("environments: [\n")
+
     answer = relman(*line.replace("HELD", str(shop.folder)).split(), "--json")
     error = answer.json["error"]
     assert (answer.code, error["exit"], error["kind"], error["code"]) == (exit_code, exit_code, kind, code), error
@@ -191,7 +194,8 @@ def test_a_command_line(
 
 def test_one_except_clause_has_them_all(shop: Installation) -> None:
     caught: list[str] = []
-    for use in (lambda manager: manager.abort(NOBODY), lambda manager: manager.environment("moon")):
+    uses: tuple[Use, ...] = (lambda manager: manager.abort(NOBODY), lambda manager: manager.environment("moon"))
+    for use in uses:
         try:
             use(shop.manager("codes"))
         except RelmanError as error:

@@ -17,6 +17,7 @@ CODES = "invalid unauthorized denied not_found conflict busy unavailable timeout
 INSIDE = {
     "BalancerError",  # becomes the reason of a report
     "CannotStart",  # becomes the reason of a report
+    "Interrupted",  # becomes a `BusAwayError`
     "KeyTwiceError",  # becomes a `NotUnderstood`, or the reason of a letter
     "LockHeld",  # the executor waits
     "NoFreePort",  # becomes the reason of a report

@@ -7,6 +7,9 @@ import pytest
 from release_management.services.sealing import reveal
 from tests.services.office import Office
 
+ALWAYS = {"command", "sender", "by", "reason", "code"}
+"""What every refusal says."""
+
 
 def opened(office: Office, sealed: dict[str, Any]) -> Any:
     return reveal(sealed, office.keyring)
@@ -113,7 +116,7 @@ def test_a_refusal_says_what_it_was_about(
     assert office.ask(command, data).status == "refused"
 
     (refused,) = refusals(office)
-    assert {key: refused[key] for key in refused if key not in ("command", "sender", "by", "reason")} == about
+    assert {key: refused[key] for key in refused if key not in ALWAYS} == about
 
 
 def test_a_refusal_about_a_deployment_names_its_release_and_environment(office: Office) -> None:
@@ -146,4 +149,4 @@ def test_what_names_nothing_of_ours_stays_sealed(office: Office, data: dict[str,
     assert office.ask("deployment.deploy", data).status == "refused"
 
     (refused,) = refusals(office)
-    assert set(refused) == {"command", "sender", "by", "reason"}
+    assert set(refused) == ALWAYS

@@ -13,7 +13,7 @@ import pytest
 import release_management
 from release_management.adapters.environment import check_passed, inherited, of_executor, of_role
 from release_management.adapters.home import Home
-from release_management.adapters.nats.server import NatsServer
+from release_management.adapters.nats.server import MEMORY, NatsServer
 from release_management.adapters.stack.supervisor import Part, Supervisor
 
 STARTS = {"Popen", "run", "call", "check_call", "check_output", "create_subprocess_exec", "create_subprocess_shell"}
@@ -112,7 +112,7 @@ def test_the_bus_server_gets_what_is_on_the_list(tmp_path: Path) -> None:
     finally:
         server.stop()
 
-    assert environment == inherited()
+    assert environment == {**inherited(), "GOMEMLIMIT": MEMORY}
     assert "PATH" in environment
 
 

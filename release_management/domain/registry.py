@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, ValidationError
 
 from release_management.domain.errors import KnownCode
+from release_management.domain.gathering import gathered
 from release_management.domain.record import DATA, Envelope, Event, Recorded, UnreadableRecordError
 from release_management.domain.streams import AGGREGATES
 from release_management.domain.words import ActorId, Fact, Id, Line, Name, Personal, explain
@@ -45,17 +46,8 @@ class CommandRefused(Fact):
         return f"refused: {self.command}, wished by {self.by} through {self.sender}{before}"
 
 
-def gathered(facts: Iterable[type[Fact]]) -> Mapping[str, type[Fact]]:
-    """The facts by name. Raises `ValueError` where two have one name."""
-    found: dict[str, type[Fact]] = {}
-    for fact in facts:
-        if fact.NAME in found:
-            raise ValueError(f"{fact.__name__} and {found[fact.NAME].__name__} are both named {fact.NAME}")
-        found[fact.NAME] = fact
-    return found
-
-
-FACTS = gathered((*(fact for each in AGGREGATES.values() for fact in each.facts), CommandRefused))
+_ALL: tuple[type[Fact], ...] = (*(fact for each in AGGREGATES.values() for fact in each.facts), CommandRefused)
+FACTS = gathered((fact.NAME, fact) for fact in _ALL)
 
 
 def _started_with_configurations(data: dict[str, Any]) -> dict[str, Any]:

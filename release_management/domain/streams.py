@@ -1,6 +1,6 @@
 """Every aggregate by its name, and the folding of any stream."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from release_management.domain.aggregate import Aggregate, aggregate_of
@@ -8,6 +8,7 @@ from release_management.domain.approval import APPROVAL
 from release_management.domain.deployment.state import DEPLOYMENT
 from release_management.domain.environment import ENVIRONMENT
 from release_management.domain.estate import ESTATE
+from release_management.domain.gathering import gathered
 from release_management.domain.holdings import HOLDINGS
 from release_management.domain.incident import INCIDENT
 from release_management.domain.pipeline import PIPELINE
@@ -19,17 +20,19 @@ from release_management.domain.words import Fact
 AnyAggregate = Aggregate[Any, Any, ...]
 
 
-def gathered(aggregates: Iterable[AnyAggregate]) -> Mapping[str, AnyAggregate]:
-    """The aggregates by name. Raises `ValueError` where two have one name."""
-    found: dict[str, AnyAggregate] = {}
-    for each in aggregates:
-        if each.name in found:
-            raise ValueError(f"two aggregates are named {each.name}")
-        found[each.name] = each
-    return found
-
-
-AGGREGATES = gathered((ENVIRONMENT, ESTATE, HOLDINGS, PIPELINE, POLICY, RELEASE, PLACE, APPROVAL, INCIDENT, DEPLOYMENT))
+_ALL: tuple[AnyAggregate, ...] = (
+    ENVIRONMENT,
+    ESTATE,
+    HOLDINGS,
+    PIPELINE,
+    POLICY,
+    RELEASE,
+    PLACE,
+    APPROVAL,
+    INCIDENT,
+    DEPLOYMENT,
+)
+AGGREGATES = gathered((each.name, each) for each in _ALL)
 
 
 def fold(stream: str, facts: Iterable[Fact], state: Any = None) -> Any:

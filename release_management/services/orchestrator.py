@@ -169,10 +169,12 @@ class Orchestrator:
                 timetable.again_after(key, entry, 0.0)
         if refused is not None:
             log.warning(_not_taken(refused))
-        next_due, next_try = timetable.next_due, timetable.next_try
-        pauses = [] if next_due is None else [_between(now, next_due)]
-        pauses += [] if next_try is None else [next_try]
-        return min(1.0, *(max(0.01, pause) for pause in (*pauses, 1.0)))
+        pauses = [1.0]
+        if (next_due := timetable.next_due) is not None:
+            pauses.append(_between(now, next_due))
+        if (next_try := timetable.next_try) is not None:
+            pauses.append(next_try)
+        return max(0.01, min(pauses))
 
     async def _carry_out(self, timetable: Timetable, key: ItemKey, entry: Entry) -> None:
         """Do what is to be done with an item now, and say when it is to be looked at again."""

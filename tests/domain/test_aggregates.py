@@ -19,15 +19,15 @@ from release_management.domain.approval import APPROVAL
 from release_management.domain.deployment.state import DEPLOYMENT
 from release_management.domain.environment import ENVIRONMENT
 from release_management.domain.estate import ESTATE, EnvironmentListed
+from release_management.domain.gathering import gathered
 from release_management.domain.holdings import HOLDINGS
 from release_management.domain.incident import INCIDENT
 from release_management.domain.pipeline import PIPELINE
 from release_management.domain.place import PLACE
 from release_management.domain.policy import POLICY
-from release_management.domain.registry import FACTS, CommandRefused, gathered
+from release_management.domain.registry import FACTS, CommandRefused
 from release_management.domain.release import RELEASE
 from release_management.domain.streams import AGGREGATES, AnyAggregate, fold
-from release_management.domain.streams import gathered as gathered_aggregates
 from release_management.domain.words import Fact
 
 GOLDEN = Path(__file__).parent / "golden" / "records.jsonl"
@@ -70,13 +70,8 @@ def test_every_fact_of_the_domain_can_be_read() -> None:
 
 
 def test_two_of_one_name_are_refused_at_the_start() -> None:
-    class FlagHoisted(Fact):
-        NAME: ClassVar[str] = "flag.raised"
-
-    with pytest.raises(ValueError, match="two aggregates are named flag"):
-        gathered_aggregates([FLAG, FLAG])
-    with pytest.raises(ValueError, match=r"FlagHoisted and FlagRaised are both named flag\.raised"):
-        gathered([FlagRaised, FlagHoisted])
+    with pytest.raises(ValueError, match=r"two declarations are named flag: 1 and 2"):
+        gathered([("flag", 1), ("pole", 1), ("flag", 2)])
 
 
 @pytest.mark.parametrize("aggregate", AGGREGATES.values(), ids=AGGREGATES)

@@ -17,9 +17,11 @@ from release_management.adapters.clock import new_id
 from release_management.adapters.event_store import SQLiteEventLog
 from release_management.adapters.executors import EXECUTORS
 from release_management.adapters.home import Home
+from release_management.domain.record import Recorded
 from release_management.domain.registry import Registry
 from release_management.services.gateway import Gateway
 from release_management.services.ports import EventLog, Lease
+from release_management.services.states import States
 from release_management.services.wishes import Outcome, Wish
 
 REGISTRY = Registry()
@@ -174,6 +176,27 @@ class Office:
         for log in self._logs:
             log.close()
         self.keyring.close()
+
+
+class Follower:
+    """Reads the log as it grows, and has the states of its streams as they are by then."""
+
+    def __init__(self, office: Office) -> None:
+        self.office = office
+        self._read = office.log.last_position()
+        self._states = States(office.log, REGISTRY)
+
+    def news(self) -> list[Recorded]:
+        """The records since the last time."""
+        new = self.office.log.read(self._read, 10_000)
+        self._states.forget([recorded.stream for recorded in new])
+        self._read = new[-1].position if new else self._read
+        return new
+
+    def state(self, stream: str) -> Any:
+        folded = self._states.load(stream)
+        self._states.remember({stream: folded})
+        return folded[1]
 
 
 def occupied(office: Office) -> threading.Event:

@@ -18,9 +18,8 @@ from release_management.domain.deployment.steps import StepStatus
 from release_management.domain.place import PLACE, Place, free_for
 from release_management.domain.record import timestamp
 from release_management.projections.agenda import REPORT_GRACE
-from release_management.services.states import States
 from tests.profiles import times
-from tests.services.office import COMMAND, REGISTRY, Office, on_both_stores
+from tests.services.office import COMMAND, REGISTRY, Follower, Office, on_both_stores
 
 HOW: list[dict[str, Any]] = [
     {"strategy": "recreate"},
@@ -75,10 +74,9 @@ class History:
         self.agenda = agenda
         self.application = f"shop{next(numbers)}"
         self.versions = count(1)
-        self.read = office.log.last_position()
         self.deployments: list[str] = []
         self.approvals: list[str] = []
-        self.states = States(office.log, REGISTRY)
+        self.followed = Follower(office)
         self.met: set[str] = set()
         self._configure(0)
 
@@ -93,10 +91,7 @@ class History:
         """Accepted or refused; what follows is taken in."""
         outcome = self.office.ask(command, data, actor=actor)
         assert outcome.status in ("accepted", "refused", "busy"), outcome
-        new = self.office.log.read(self.read, 10_000)
-        self.states.forget([recorded.stream for recorded in new])
-        for recorded in new:
-            self.read = recorded.position
+        for recorded in self.followed.news():
             self.met.add(recorded.name)
             kind, _, id = recorded.stream.partition(":")
             known = {"deployment": self.deployments, "approval": self.approvals}.get(kind)
@@ -212,18 +207,13 @@ class History:
                     yield "expire", ("deployment.expire", {"deployment": id}, step.due)
 
     def deployment(self, id: str) -> Deployment:
-        return cast(Deployment, self._load(f"deployment:{id}"))
+        return cast(Deployment, self.followed.state(f"deployment:{id}"))
 
     def approval(self, id: str) -> Approval:
-        return cast(Approval, self._load(f"approval:{id}"))
+        return cast(Approval, self.followed.state(f"approval:{id}"))
 
     def place(self, target: str) -> Place:
-        return cast(Place, self._load(PLACE.stream(self.application, self.application, target)))
-
-    def _load(self, name: str) -> Any:
-        folded = self.states.load(name)
-        self.states.remember({name: folded})
-        return folded[1]
+        return cast(Place, self.followed.state(PLACE.stream(self.application, self.application, target)))
 
 
 def _stated(item: AgendaItem) -> object:

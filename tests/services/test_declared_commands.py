@@ -6,7 +6,6 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
@@ -19,7 +18,7 @@ from release_management.domain.registry import Registry
 from release_management.domain.seeing import ReportCondition
 from release_management.domain.words import Command, Giver
 from release_management.projections.agenda import changes
-from release_management.services.decisions import COMMANDS, declaration, gathered, given_by
+from release_management.services.decisions import COMMANDS, declaration, given_by
 
 GOLDEN = Path(__file__).parents[1] / "domain" / "golden" / "records.jsonl"
 
@@ -51,17 +50,6 @@ def test_nothing_but_its_class_says_the_name_of_a_command(layer: str) -> None:
     names = re.compile("|".join(re.escape(f'"{name}"') for name in COMMANDS))
     files = (Path(release_management.__file__).parent / layer).rglob("*.py")
     assert [str(file) for file in files if names.search(file.read_text())] == []
-
-
-def test_two_commands_of_one_name_are_refused_at_the_start() -> None:
-    class Hurry(Command):
-        NAME: ClassVar[str] = "deployment.deploy"
-
-    class Hasten(Command):
-        NAME: ClassVar[str] = "deployment.deploy"
-
-    with pytest.raises(ValueError, match=r"Hasten and Hurry are both named deployment\.deploy"):
-        gathered([{Hurry: lambda command, desk: None}, {Hasten: lambda command, desk: None}])
 
 
 def test_an_unknown_command_is_one_of_peoples_and_starts_nothing() -> None:

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from release_management.domain.deployment.state import Deployment, Phase, bake
 from release_management.domain.place import PLACE, Place
-from release_management.services.states import States
 from tests.profiles import times
-from tests.services.office import COMMAND, REGISTRY, Office, on_both_stores
+from tests.services.office import COMMAND, REGISTRY, Follower, Office, on_both_stores
 
 KEPT = {"scale_down_delay": 600, "abort_scale_down_delay": 600}
 HOW: dict[str, dict[str, Any]] = {
@@ -37,24 +36,18 @@ class History:
         self.application = f"shop{next(numbers)}"
         self.ids: list[str] = []
         self.versions = count(1)
-        self.read = office.log.last_position()
         self.told: list[str] = []
         self.early = 0
-        self.states = States(office.log, REGISTRY)
+        self.followed = Follower(office)
         components = {name: {part: {"command": COMMAND, "port": next(ports)}} for name, part in PARTS.items()}
         targets = [{"name": name, "components": each} for name, each in components.items()]
         office.do("environment.configure", {"name": self.application, "targets": targets})
 
     def state(self, id: str) -> Deployment:
-        return cast(Deployment, self._load(f"deployment:{id}"))
+        return cast(Deployment, self.followed.state(f"deployment:{id}"))
 
     def place(self, target: str) -> Place:
-        return cast(Place, self._load(PLACE.stream(self.application, self.application, target)))
-
-    def _load(self, name: str) -> Any:
-        folded = self.states.load(name)
-        self.states.remember({name: folded})
-        return folded[1]
+        return cast(Place, self.followed.state(PLACE.stream(self.application, self.application, target)))
 
     def ask(self, command: str, data: dict[str, Any]) -> dict[str, Any]:
         """Accepted or refused, what follows is taken in; the result."""
@@ -109,10 +102,7 @@ class History:
 
     def _take_in(self) -> None:
         """As the agenda would: whoever is named next is told to look again; and every end of a bake was right."""
-        new = self.office.log.read(self.read, 10_000)
-        self.states.forget([recorded.stream for recorded in new])
-        for recorded in new:
-            self.read = recorded.position
+        for recorded in self.followed.news():
             for read in REGISTRY.read(recorded, self.office.log.content):
                 if (told := getattr(read.fact, "next", None)) is not None:
                     self.told.append(told)

@@ -1,8 +1,9 @@
 """Every command with what decides it: `COMMANDS` maps a command's name to its model and its handler."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from release_management.domain.gathering import gathered
 from release_management.domain.words import Command, Giver
 from release_management.services.decisions import (
     approvals,
@@ -19,20 +20,10 @@ from release_management.services.desk import Desk
 
 Handler = Callable[[Any, Desk], None]
 
-
-def gathered(handlers: Iterable[Mapping[type[Command], Handler]]) -> Mapping[str, tuple[type[Command], Handler]]:
-    """The commands with their handlers, by name. Raises `ValueError` where two commands have one name."""
-    commands: dict[str, tuple[type[Command], Handler]] = {}
-    for command, handler in (item for each in handlers for item in each.items()):
-        if command.NAME in commands:
-            other = commands[command.NAME][0]
-            raise ValueError(f"{command.__name__} and {other.__name__} are both named {command.NAME}")
-        commands[command.NAME] = command, handler
-    return commands
-
-
 _MODULES = (setup, releases, approvals, deployments, rollbacks, retirement, incidents, steps, conditions)
-COMMANDS = gathered(module.HANDLERS for module in _MODULES)
+COMMANDS: Mapping[str, tuple[type[Command], Handler]] = gathered(
+    (command.NAME, (command, handler)) for module in _MODULES for command, handler in module.HANDLERS.items()
+)
 
 
 def declaration(name: str) -> type[Command]:

@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
         A trouble keeps a role from its work; a warning wants to be looked at. What executors look after and do not see
         well is a warning of theirs: they work, the component does not.
         """
-        found = [_ask(address, {})] if address else [*_of(local_folder(), role), *_gone(local_folder(), role)]
+        found = [_ask(address, {})] if address else [*_of(local_folder(), role), *_missing(local_folder(), role)]
         if not found:
             if is_empty(settings().data):
                 raise nothing_there(settings().data)
@@ -74,6 +74,13 @@ def _ill_components(roles: Iterable[dict[str, Any]]) -> set[str]:
 
 
 def _of(folder: Path, role: str | None) -> Iterator[dict[str, Any]]:
+    for told in _notes(folder):
+        if _is_asked(role, told["role"]):
+            yield _ask(told["address"], told)
+
+
+def _notes(folder: Path) -> Iterator[dict[str, Any]]:
+    """What the roles that run on this machine have noted: `role`, `pid`, `address`. Notes of dead ones are removed."""
     import psutil
 
     for note in sorted((folder / "run").glob("*.json")):
@@ -82,27 +89,42 @@ def _of(folder: Path, role: str | None) -> Iterator[dict[str, Any]]:
             if told["host"] != socket.gethostname():
                 continue
             alive = psutil.pid_exists(told["pid"])
-            name, address = told["role"], told["address"]
+            noted = {name: told[name] for name in ("role", "pid", "address")}
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
-        if alive and _is_asked(role, name):
-            yield _ask(address, told)
-        elif not alive:
+        if alive:
+            yield noted
+        else:
             note.unlink(missing_ok=True)
 
 
-def _gone(folder: Path, role: str | None) -> Iterator[dict[str, Any]]:
-    """The processes of a running `relman up` that have ended: they are begun again, and until then they do not work."""
+def _missing(folder: Path, role: str | None) -> Iterator[dict[str, Any]]:
+    """The processes of a running `relman up` that do not serve: they have ended, or were begun a moment ago."""
+    try:
+        started = [
+            (each["name"], each["pid"], each["started"]) for each in json.loads((folder / "up.json").read_bytes())
+        ]
+        alive = {pid for _, pid, since in started if _is_alive(pid, since)}
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return
+    noted = {told["pid"] for told in _notes(folder)}
+    for name, pid, _ in started if alive else ():
+        if not _is_asked(role, name.partition("-")[0]) or pid in alive & noted:
+            continue
+        yield _unknown(
+            name, str(pid), "it does not serve yet" if pid in alive else "it has ended; relman up begins it again"
+        )
+
+
+def _is_alive(pid: int, since: float) -> bool:
+    """Whether this very process runs: numbers are given anew, and who has ended keeps his until that is noticed."""
     import psutil
 
     try:
-        started = [(str(each["name"]), int(each["pid"])) for each in json.loads((folder / "up.json").read_bytes())]
-        alive = {name for name, pid in started if psutil.pid_exists(pid)}
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return
-    for name, pid in started if alive else ():
-        if name not in alive and _is_asked(role, name):
-            yield _unknown(name, str(pid), "it has ended; relman up begins it again")
+        process = psutil.Process(pid)
+        return abs(process.create_time() - since) < 0.1 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _is_asked(role: str | None, name: str) -> bool:

@@ -1,12 +1,18 @@
 """`relman health` while a process of `relman up` is not there."""
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
+from release_management.adapters.roles.health import Health
+from release_management.adapters.roles.http import HealthServer
 from tests.acceptance.cli.conftest import Types
 
 
@@ -17,29 +23,66 @@ def ended() -> int:
     return process.pid
 
 
-@pytest.mark.parametrize(("asked", "shown"), [((), ["road"]), (("gateway",), ["road"]), (("projector",), None)])
+def begun(folder: Path, **pids: int) -> None:
+    """What `relman up` notes of the processes that it has started."""
+    (folder / ".relman" / "run").mkdir(mode=0o700, parents=True)
+    folder.joinpath(".relman").chmod(0o700)
+    since = psutil.Process().create_time()
+    started = [{"name": name, "pid": pid, "started": since} for name, pid in pids.items()]
+    (folder / ".relman" / "up.json").write_text(json.dumps(started))
+
+
+def serves(folder: Path, role: str, address: str) -> None:
+    """The note of a role, in this process, that answers there."""
+    note = {"role": role, "pid": os.getpid(), "host": socket.gethostname(), "address": address}
+    (folder / ".relman" / "run" / f"{role}.json").write_text(json.dumps(note))
+
+
+@pytest.fixture
+def projector() -> Iterator[str]:
+    """Where a projector that is well answers."""
+    health = Health("projector")
+    health.stand("active")
+    with contextlib.closing(HealthServer(health, "127.0.0.1:0")) as server:
+        yield server.address
+
+
+@pytest.mark.parametrize("asked", [(), ("gateway",)])
 def test_a_process_that_has_ended_is_not_well_though_another_is(
-    relman: Types, tmp_path: Path, asked: tuple[str, ...], shown: list[str] | None
+    relman: Types, tmp_path: Path, projector: str, asked: tuple[str, ...]
 ) -> None:
-    (tmp_path / ".relman").mkdir(mode=0o700)
-    pids = {"road": ended(), "projector": os.getpid()}
-    started = [{"name": name, "pid": pid, "started": 0.0} for name, pid in pids.items()]
-    (tmp_path / ".relman" / "up.json").write_text(json.dumps(started))
+    road = ended()
+    begun(tmp_path, road=road, projector=os.getpid())
+    serves(tmp_path, "projector", projector)
 
     answer = relman("health", *asked, "--json")
 
-    if shown is None:
-        assert answer.code == 3, answer
-        return
     assert answer.code == 1, answer
-    roles = json.loads(answer.out)["error"]["roles"]
-    assert [(each["role"], each["instance"], each["healthy"]) for each in roles] == [("road", str(pids["road"]), False)]
-    assert [each["says"] for each in roles[0]["troubles"]] == ["it has ended; relman up begins it again"]
+    roles = {each["role"]: each for each in json.loads(answer.out)["error"]["roles"]}
+    assert roles.keys() == ({"road"} if asked else {"road", "projector"})
+    assert (roles["road"]["instance"], roles["road"]["healthy"]) == (str(road), False)
+    assert [each["says"] for each in roles["road"]["troubles"]] == ["it has ended; relman up begins it again"]
+
+
+def test_a_process_that_was_begun_and_does_not_serve_yet_is_not_well(relman: Types, tmp_path: Path) -> None:
+    begun(tmp_path, road=os.getpid())
+
+    answer = relman("health", "--json")
+
+    assert answer.code == 1, answer
+    (road,) = json.loads(answer.out)["error"]["roles"]
+    assert [each["says"] for each in road["troubles"]] == ["it does not serve yet"]
+
+
+def test_who_is_not_missing_is_asked_alone(relman: Types, tmp_path: Path, projector: str) -> None:
+    begun(tmp_path, road=ended(), projector=os.getpid())
+    serves(tmp_path, "projector", projector)
+
+    assert relman("health", "projector").code == 0
 
 
 def test_where_nothing_of_it_is_left_nothing_runs(relman: Types, tmp_path: Path) -> None:
-    (tmp_path / ".relman").mkdir(mode=0o700)
-    (tmp_path / ".relman" / "up.json").write_text(json.dumps([{"name": "road", "pid": ended(), "started": 0.0}]))
+    begun(tmp_path, road=ended())
     (tmp_path / ".relman" / "log.db").touch()
 
     assert relman("health").code == 3

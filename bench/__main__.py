@@ -18,7 +18,7 @@ from bench import bus, commands, history, memory, reading, steps, waiting
 from bench.conditions import FULL, QUICK, Scale, Store, Stores, progress
 from bench.library import cores
 from bench.rows import Row, closing, missed, shown
-from release_management.adapters.garbage import collect_rarely
+from release_management.adapters.system.gc_tuning import collect_rarely
 
 STORES = ("SQLite", "PostgreSQL")
 Measure = Callable[[Store, Scale], Iterator[Row]]

@@ -9,13 +9,13 @@ import nats
 from nats.aio.client import Client
 
 from bench.conditions import Scale, Store, progress
-from bench.installation import wish
+from bench.installation import envelope
 from bench.lag import labelled, watching
 from bench.rows import Figure, Row
 from bench.seed import releases, write
 from bench.up import running
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.stack.core import Core
+from release_management.runtime.gateway_host import GatewayHost
 
 RELEASE = "shop@1.0.0"
 P50, P99 = 5.0, 25.0
@@ -28,9 +28,9 @@ IDLE = "projector and relay have taken in everything before, and have the measur
 
 def measure(store: Store, scale: Scale) -> Iterator[Row]:
     """First with a backlog for projector and relay, then while they have nothing else to do."""
-    with Core(store.home) as core:
+    with GatewayHost(store.home) as core:
         data = {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}]}
-        core.gateway.answer(wish("release.create", data))
+        core.gateway.answer(envelope("release.create", data))
         source = f"urn:uuid:{core.log.store_id}"
     write(store, releases(source, scale.backlog))
     with running(store) as (url, _):
@@ -66,7 +66,7 @@ async def _measure(url: str, store: Store, scale: Scale) -> list[Row]:
 async def _asked(client: BusClient, commands: int) -> list[float]:
     times = []
     for turn in range(commands):
-        made = wish(*_toggle(turn))
+        made = envelope(*_toggle(turn))
         begun = time.perf_counter()
         outcome = await client.ask(made)
         times.append(1000 * (time.perf_counter() - begun))
@@ -80,7 +80,7 @@ async def _queued(client: BusClient, plain: Client, commands: int) -> list[float
     await plain.flush()
     times = []
     for turn in range(commands):
-        made = wish(*_toggle(turn))
+        made = envelope(*_toggle(turn))
         begun = time.perf_counter()
         await client.send(made, reply_to=inbox)
         reply = await subscription.next_msg(timeout=30)

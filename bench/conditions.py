@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from release_management.adapters.home import Home
+from release_management.runtime.data_directory import DataDirectory
 from tests.servers.postgres import PostgresServer
 
 
@@ -64,9 +64,9 @@ class Store:
     peer: str | None = None
 
     @property
-    def home(self) -> Home:
+    def home(self) -> DataDirectory:
         """Our installation."""
-        return Home(self.folder / "ours", self.ours)
+        return DataDirectory(self.folder / "ours", self.ours)
 
     @property
     def another(self) -> "Store":

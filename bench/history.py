@@ -12,27 +12,27 @@ from functools import partial
 
 from bench import seed
 from bench.conditions import Scale, Store, progress
-from bench.installation import accepted, wish
+from bench.installation import accepted, envelope
 from bench.rows import EMPTY, Row, against
-from release_management.adapters.garbage import collect_rarely
-from release_management.adapters.stack.core import Core
+from release_management.adapters.system.gc_tuning import collect_rarely
+from release_management.runtime.gateway_host import GatewayHost
 
 CACHED, COLD = 40, 7
 COMMAND = ["{python}", "-m", "http.server"]
 NUMBERS = itertools.count()
-Command = Callable[[Core], None]
+Command = Callable[[GatewayHost], None]
 
 
-def configure(core: Core) -> None:
+def configure(core: GatewayHost) -> None:
     """A command on the environment's stream."""
-    accepted(core.gateway.answer(wish("environment.configure", {"name": "staging", "label": f"l{next(NUMBERS)}"})))
+    accepted(core.gateway.answer(envelope("environment.configure", {"name": "staging", "label": f"l{next(NUMBERS)}"})))
 
 
-def deploy(core: Core) -> None:
+def deploy(core: GatewayHost) -> None:
     """A command at the place: somebody holds it, so the deployment is queued; then it is taken back."""
     data = {"release": f"shop@1.0.{next(NUMBERS) % 2}", "environment": "staging", "strategy": "recreate"}
-    outcome = accepted(core.gateway.answer(wish("deployment.deploy", data)))
-    accepted(core.gateway.answer(wish("deployment.abort", {"deployment": outcome.result["deployment"]})))
+    outcome = accepted(core.gateway.answer(envelope("deployment.deploy", data)))
+    accepted(core.gateway.answer(envelope("deployment.abort", {"deployment": outcome.result["deployment"]})))
 
 
 def measure(store: Store, scale: Scale) -> Iterator[Row]:
@@ -42,7 +42,7 @@ def measure(store: Store, scale: Scale) -> Iterator[Row]:
     total = _begin(stores[0], scale.on_one_stream, scale.deployments, in_long)
     _begin(stores[1], 0, 1, 0)
     with contextlib.ExitStack() as stack:
-        cores = [stack.enter_context(Core(each.home)) for each in stores]
+        cores = [stack.enter_context(GatewayHost(each.home)) for each in stores]
         begun = time.perf_counter()
         _warm(cores[0])
         first = f"on {store.name} its first read, before any snapshot, took {time.perf_counter() - begun:.1f} s"
@@ -60,13 +60,13 @@ def measure(store: Store, scale: Scale) -> Iterator[Row]:
 
 def _begin(store: Store, configured: int, deployed: int, others: int) -> int:
     """An environment, releases, and so much history of either and of others; how many events that is."""
-    with Core(store.home) as core:
+    with GatewayHost(store.home) as core:
         target = {"name": "main", "components": {"web": {"command": COMMAND, "port": 8080}}}
         data = {"name": "staging", "tier": "staging", "targets": [target]}
-        accepted(core.gateway.answer(wish("environment.configure", data)))
+        accepted(core.gateway.answer(envelope("environment.configure", data)))
         for version in ("0.9.0", "1.0.0", "1.0.1"):
             data = {"application": "shop", "version": version, "components": [{"name": "web"}]}
-            accepted(core.gateway.answer(wish("release.create", data)))
+            accepted(core.gateway.answer(envelope("release.create", data)))
         source = f"urn:uuid:{core.log.store_id}"
         known = core.log.read_stream("environment:staging")
     begun = time.perf_counter()
@@ -82,10 +82,10 @@ def _begin(store: Store, configured: int, deployed: int, others: int) -> int:
     return total
 
 
-def _warm(core: Core) -> None:
+def _warm(core: GatewayHost) -> None:
     """Somebody holds the place, and everything was read once."""
     held = {"release": "shop@0.9.0", "environment": "staging", "strategy": "recreate"}
-    accepted(core.gateway.answer(wish("deployment.deploy", held)))
+    accepted(core.gateway.answer(envelope("deployment.deploy", held)))
     for command in (configure, deploy):
         for _ in range(3):
             command(core)
@@ -95,13 +95,13 @@ def _row(what: str, store: Store, sides: Sequence[Sequence[float]], notes: tuple
     return against(what, store.name, sides[0], sides[1], EMPTY, unit="ms", at_most=1.2, notes=notes)
 
 
-def _cached(cores: Sequence[Core], command: Command) -> Sequence[Sequence[float]]:
+def _cached(cores: Sequence[GatewayHost], command: Command) -> Sequence[Sequence[float]]:
     return _in_turns([partial(_milliseconds, core, command) for core in cores], CACHED)
 
 
 def _cold(stores: Sequence[Store], command: Command) -> Sequence[Sequence[float]]:
     def once(store: Store) -> float:
-        with Core(store.home) as core:
+        with GatewayHost(store.home) as core:
             core.log.last_position()
             core.keyring.actor_id("bench")
             return _milliseconds(core, command)
@@ -120,7 +120,7 @@ def _in_turns(sides: Sequence[Callable[[], float]], rounds: int) -> Sequence[Seq
     return taken
 
 
-def _milliseconds(core: Core, command: Command) -> float:
+def _milliseconds(core: GatewayHost, command: Command) -> float:
     begun = time.perf_counter()
     command(core)
     return 1000 * (time.perf_counter() - begun)

@@ -6,13 +6,13 @@ from typing import Any
 
 from bench.conditions import Store
 from bench.library import AGGREGATES
-from release_management.adapters.stack.core import Core
-from release_management.services.wishes import Outcome, Wish
+from release_management.runtime.gateway_host import GatewayHost
+from release_management.services.envelope import CommandEnvelope, Outcome
 
 
-def wish(command: str, data: Mapping[str, Any]) -> Wish:
+def envelope(command: str, data: Mapping[str, Any]) -> CommandEnvelope:
     """A wish of the bench."""
-    return Wish(
+    return CommandEnvelope(
         sender="bench",
         id=str(uuid.uuid4()),
         command=command,
@@ -27,19 +27,19 @@ class Ours:
     """The real gateway on its log; callers take its releases in turn."""
 
     def __init__(self, store: Store) -> None:
-        self.core = Core(store.home)
+        self.core = GatewayHost(store.home)
         self._blocked = [False] * AGGREGATES
         for number in range(AGGREGATES):
             self.do("release.create", {"version": f"{number}.0.0", "components": [{"name": "web"}]})
 
-    def next(self, turn: int) -> Wish:
+    def next(self, turn: int) -> CommandEnvelope:
         """Block a release, or lift the block."""
         number = turn % AGGREGATES
         self._blocked[number] = not self._blocked[number]
         release = f"default@{number}.0.0"
         if self._blocked[number]:
-            return wish("release.block", {"release": release, "reason": "bench"})
-        return wish("release.unblock", {"release": release})
+            return envelope("release.block", {"release": release, "reason": "bench"})
+        return envelope("release.unblock", {"release": release})
 
     def command(self, turn: int) -> None:
         """Load, decide, append."""
@@ -51,7 +51,7 @@ class Ours:
 
     def do(self, command: str, data: Mapping[str, Any]) -> Outcome:
         """Have something done."""
-        return accepted(self.core.gateway.answer(wish(command, data)))
+        return accepted(self.core.gateway.answer(envelope(command, data)))
 
     def fill(self, events: int) -> None:
         """Have so many events stored, and no fewer."""

@@ -9,7 +9,7 @@ from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
 from bench.conditions import Store
-from release_management.adapters.nats import streams
+from release_management.adapters.nats.queues import streams
 from release_management.adapters.read_model import NotAnsweringError, ReadStore
 from release_management.domain.registry import Registry
 from release_management.services.ports import EventLog

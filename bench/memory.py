@@ -5,11 +5,11 @@ import time
 from collections.abc import Iterator
 
 from bench.conditions import Scale, Store, progress
-from bench.installation import wish
+from bench.installation import envelope
 from bench.rows import Figure, Row
 from bench.up import megabytes, running
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.stack.supervisor import APART
+from release_management.runtime.supervisor import APART
 
 CALLERS = 16
 PROCESSES = {
@@ -39,7 +39,7 @@ async def _load(url: str, pid: int, commands: int) -> tuple[float, float]:
     async def call(caller: int) -> None:
         for turn in range(commands // CALLERS):
             data = {"version": f"{turn}.{caller}.0", "components": [{"name": "web"}]}
-            await client.ask(wish("release.create", data))
+            await client.ask(envelope("release.create", data))
 
     async def watch() -> None:
         nonlocal highest

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from release_management.views import table
+from release_management.facade.views import table
 
 LIBRARY, CACHING_LIBRARY, EMPTY = "library", "library, caching", "ours, empty"
 PEERS = {

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from bench.conditions import Store
-from release_management.adapters.clock import new_id
+from release_management.adapters.system.clock import new_id
 from release_management.domain.component import Component
 from release_management.domain.environment import ApprovalRule, EnvironmentConfigured
 from release_management.domain.place import (
@@ -19,9 +19,9 @@ from release_management.domain.place import (
     PlaceUnlocked,
     PlaceVersionSucceeded,
 )
-from release_management.domain.record import Envelope, encode
 from release_management.domain.release import ReleaseBlocked, ReleaseUnblocked
-from release_management.domain.words import Fact, Personal
+from release_management.kernel.record import Envelope, encode
+from release_management.kernel.types import Fact, Personal
 
 ACTOR = "usr_bench0000000"
 SEALED = "s1." + 40 * "A"

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from bench.conditions import Scale, Store, progress
-from bench.installation import Ours, accepted, wish
+from bench.installation import Ours, accepted, envelope
 from bench.rows import Figure, Row
 from release_management.adapters.read_model import Projector
-from release_management.adapters.stack.agenda import ProjectedAgenda
+from release_management.runtime.projected_agenda import ProjectedAgenda
 
 FEW = 10
 TOGETHER = 100
@@ -74,7 +74,7 @@ class Walker:
                 reports = [
                     {"deployment": deployment, **each, **_succeeded()} for each in orders[start : start + TOGETHER]
                 ]
-                tickets = [self._ours.core.gateway.ask(wish("deployment.report_step", each)) for each in reports]
+                tickets = [self._ours.core.gateway.ask(envelope("deployment.report_step", each)) for each in reports]
                 for ticket in tickets:
                     accepted(ticket.result())
                 self._take_in()

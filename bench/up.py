@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from bench.conditions import Store
-from release_management.adapters.nats.urls import read_url
+from release_management.adapters.nats.wire.urls import read_url
 
 START_SECONDS = 60.0
 

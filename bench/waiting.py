@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.conditions import Scale, Store, progress
-from bench.installation import accepted, wish
+from bench.installation import accepted, envelope
 from bench.rows import EMPTY, Row, against
 from bench.up import running
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.stack.core import Core
 from release_management.domain.deployment.events import (
     DeploymentHalted,
     DeploymentRollbackFailed,
     DeploymentRolledBack,
     DeploymentSucceeded,
 )
+from release_management.runtime.gateway_host import GatewayHost
 
 TOGETHER, ALONE = 100, 5
 PLACES = 100
@@ -36,7 +36,7 @@ def measure(store: Store, scale: Scale) -> Iterator[Row]:
     applications = [f"app{number}" for number in range(TOGETHER)]
     for each, waiting in zip(stores, (scale.waiting, 0), strict=True):
         begun = time.perf_counter()
-        with Core(each.home) as core:
+        with GatewayHost(each.home) as core:
             _begin(core, applications, scale.rounds)
             _wait(core, applications, waiting)
         progress(f"  {waiting:,} that wait were planned in {time.perf_counter() - begun:.0f} s")
@@ -50,7 +50,7 @@ def measure(store: Store, scale: Scale) -> Iterator[Row]:
         yield against(measured, store.name, times[0], times[1], EMPTY, unit="ms", at_most=1.2, notes=notes)
 
 
-def _begin(core: Core, applications: list[str], rounds: int) -> None:
+def _begin(core: GatewayHost, applications: list[str], rounds: int) -> None:
     """One environment to deploy to, and releases for all rounds of each application."""
     _do(core, "environment.configure", name="fast", tier="development", targets=TARGETS)
     _all(
@@ -63,7 +63,7 @@ def _begin(core: Core, applications: list[str], rounds: int) -> None:
     )
 
 
-def _wait(core: Core, applications: list[str], waiting: int) -> None:
+def _wait(core: GatewayHost, applications: list[str], waiting: int) -> None:
     """So many deployments wait."""
     if not waiting:
         return
@@ -84,13 +84,13 @@ def _wait(core: Core, applications: list[str], waiting: int) -> None:
     )
 
 
-def _do(core: Core, command: str, **data: Any) -> None:
-    accepted(core.gateway.answer(wish(command, data)))
+def _do(core: GatewayHost, command: str, **data: Any) -> None:
+    accepted(core.gateway.answer(envelope(command, data)))
 
 
-def _all(core: Core, commands: list[tuple[str, dict[str, Any]]]) -> None:
+def _all(core: GatewayHost, commands: list[tuple[str, dict[str, Any]]]) -> None:
     for start in range(0, len(commands), 200):
-        tickets = [core.gateway.ask(wish(*each)) for each in commands[start : start + 200]]
+        tickets = [core.gateway.ask(envelope(*each)) for each in commands[start : start + 200]]
         for ticket in tickets:
             accepted(ticket.result())
 
@@ -137,7 +137,7 @@ class Side:
         version = self._next[application]
         self._next[application] = version + 1
         data = {"release": f"{application}@{version}.0.0", "environment": "fast", "strategy": "recreate"}
-        outcome = await self._client.ask(wish("deployment.deploy", data))
+        outcome = await self._client.ask(envelope("deployment.deploy", data))
         if outcome.refused or outcome.status not in ("accepted", "repeated"):
             raise RuntimeError(f"{application}@{version}.0.0: {outcome.reason}")
         if self._following is None:

@@ -16,7 +16,7 @@ from chaos.act import REPEATED, Act, Result, Told
 from chaos.hostile.command import main as attack
 from chaos.plan import BUS, DATABASE, EVERY_ROLE, EVERYTHING, ONE_OF_EACH, TWO_OF_EACH, TWO_OF_SOME, Roles
 from chaos.seen import law
-from release_management.adapters.stack.logs import log_errors
+from release_management.runtime.program_log import log_errors
 from tests.servers.postgres import PostgresServer
 
 KILLS = 200

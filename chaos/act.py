@@ -16,8 +16,8 @@ from chaos.leftovers import leftovers
 from chaos.plan import TWO_OF_SOME, Blow, Roles, blows, each, parts_of, until
 from chaos.servers import Bus, ClusterBus, Database, SingleBus
 from chaos.story import Driver, GaveUp
-from release_management.adapters.stack.loop import LoopThread
 from release_management.domain.registry import Registry
+from release_management.runtime.loop_thread import LoopThread
 from release_management.services.ports import LogUnavailableError
 
 TICK_SECONDS = 0.02

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from chaos.plan import BUS, DATABASE, EVERY_ROLE, EVERYTHING, Blow, Roles, parts_of
 from chaos.servers import Bus, Database, Server
-from release_management.adapters.home import Home
+from release_management.runtime.data_directory import DataDirectory
 
 ROOT = Path(__file__).parents[1]
 EXECUTOR = "command"
@@ -73,9 +73,9 @@ class Installation:
         self._logs = folder / "roles"
 
     @property
-    def home(self) -> Home:
+    def home(self) -> DataDirectory:
         """Where everything lies."""
-        return Home.at(self.folder, self.store)
+        return DataDirectory.at(self.folder, self.store)
 
     def start(self) -> None:
         """Start everything."""

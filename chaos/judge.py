@@ -12,16 +12,16 @@ from typing import Any
 from sqlalchemy import Table, select
 
 from chaos.story import SENDER, Deployment, Story
-from release_management.adapters.home import Home
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.letters import DeadLetter
+from release_management.adapters.nats.dead_letters.model import DeadLetter
 from release_management.adapters.read_model import Projector, ReadStore
 from release_management.adapters.read_model.database import SCHEMA, reader
-from release_management.domain.record import Recorded
 from release_management.domain.registry import Registry
+from release_management.kernel.record import Recorded
 from release_management.projections import agenda
 from release_management.projections.catalog import PROJECTIONS
-from release_management.projections.projection import Projection
+from release_management.projections.kit.projection import Projection
+from release_management.runtime.data_directory import DataDirectory
 from release_management.services.ports import EventLog
 
 PUBLISHED_SECONDS = 60.0
@@ -125,7 +125,7 @@ def parked(where: str | Path, schema: str, chosen: Sequence[Projection]) -> list
     ]
 
 
-def projections(home: Home, events: EventLog) -> tuple[list[str], int]:
+def projections(home: DataDirectory, events: EventLog) -> tuple[list[str], int]:
     """Every projection is what a rebuild makes of the log, of every event. Also counts the rows that were compared."""
     faults: list[str] = []
     rows = 0

@@ -6,7 +6,7 @@
 import sys
 
 from release_management import ReleaseManager
-from release_management.adapters.local import converge
+from release_management.adapters.executors.local import converge
 from release_management.domain import damping
 
 APPLICATION = "shop"
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> None:
     converge.LONGEST_BACKOFF = LONGEST_SECONDS
     data, *store = arguments
     manager = open_manager(data, store[0] if store else None)
-    manager._backend.start_road()
+    manager._backend.start_workers()
     print(READY, flush=True)
     sys.stdin.read()
     manager.close()

@@ -5,7 +5,7 @@ from typing import Any
 
 from chaos.witness import Truth
 from release_management import Environment
-from release_management.services.looks import FRESH_SECONDS
+from release_management.services.observations.looks import FRESH_SECONDS
 
 Said = dict[str, Any]
 

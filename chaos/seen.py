@@ -21,9 +21,9 @@ from chaos.owned import Owned
 from chaos.owner import APPLICATION
 from chaos.screen import Said, Screen, agrees
 from chaos.witness import Truth, Witness
-from release_management.adapters.local import haproxy
-from release_management.adapters.local.ports import free_port
-from release_management.adapters.local.state import Folder
+from release_management.adapters.executors.local import haproxy
+from release_management.adapters.executors.local.ports import free_port
+from release_management.adapters.executors.local.state import Folder
 from tests.servers.postgres import Databases
 
 ENVIRONMENT = "production"

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import psutil
 
-from release_management.adapters.nats.server import NatsServer
+from release_management.adapters.nats.embedded.server import NatsServer
 from tests.servers.nats_cluster import NODES, NatsCluster
 from tests.servers.postgres import PostgresServer
 

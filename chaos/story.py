@@ -10,8 +10,8 @@ from typing import Any
 
 from chaos import world
 from release_management.adapters.nats.client import BusClient, NotReachableError
-from release_management.services.bus import QueryNotUnderstood
-from release_management.services.wishes import Outcome, Wish
+from release_management.services.envelope import CommandEnvelope, Outcome
+from release_management.services.ports.bus import QueryNotUnderstood
 
 SENDER = "chaos"
 ENVIRONMENTS = ("qa", "staging")
@@ -72,7 +72,7 @@ class Driver:
     async def ask(self, command: str, data: dict[str, Any]) -> Outcome:
         """Ask until it is decided. Raises `GaveUp`."""
         self._asked += 1
-        wish = Wish(
+        envelope = CommandEnvelope(
             sender=SENDER,
             id=f"{self._seed}-{self._asked}",
             command=command,
@@ -86,7 +86,7 @@ class Driver:
                 while True:
                     self.story.tries += 1
                     try:
-                        outcome = await self._bus.ask(wish)
+                        outcome = await self._bus.ask(envelope)
                     except NotReachableError:
                         continue
                     if outcome.status != "busy":

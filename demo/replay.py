@@ -11,11 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from release_management.adapters.read_model import Projector, ReadStore
-from release_management.adapters.stack.logs import log_errors
-from release_management.domain.record import Recorded, dataref_of
 from release_management.domain.registry import Registry
+from release_management.kernel.record import Recorded, dataref_of
 from release_management.projections.queries import QUERIES
-from release_management.services.ports import Append, CommandKey, Lease, Snapshot, Status, StoredOutcome
+from release_management.runtime.program_log import log_errors
+from release_management.services.ports import (
+    Append,
+    CommandKey,
+    Lease,
+    Snapshot,
+    Status,
+    StoredOutcome,
+)
 
 PAGE = 1000
 QUESTIONS = ("running", "environments", "policies", "pipelines", "releases", "deployments", "approvals")

@@ -25,9 +25,14 @@ from demo import replay
 from demo.crash import crash
 from demo.telling import NotObserved, check, say
 from demo.traffic import Traffic, share
-from release_management import Deployment, NotReachableError, Refused, ReleaseManager
+from release_management import (
+    Deployment,
+    NotReachableError,
+    Refused,
+    ReleaseManager,
+)
 from release_management.adapters.read_model import ReadStore
-from release_management.views import rendered, running_table
+from release_management.facade.views import rendered, running_table
 
 COMPONENTS = ("web", "api")
 RATE = 400

@@ -5,10 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from release_management.adapters.nats.client import NotReachableError
-    from release_management.domain.errors import ErrorCode, RelmanError
-    from release_management.domain.words import Refused, Verdict
-    from release_management.manager import NotFinishedError, ReleaseManager
-    from release_management.views import (
+    from release_management.facade.manager import NotFinishedError, ReleaseManager
+    from release_management.facade.views import (
         Approval,
         CanaryPlan,
         ComponentCondition,
@@ -26,6 +24,8 @@ if TYPE_CHECKING:
         Release,
         Running,
     )
+    from release_management.kernel.errors import ErrorCode, RelmanError
+    from release_management.kernel.types import Refused, Verdict
 
 __all__ = [
     "Approval",
@@ -53,14 +53,14 @@ __all__ = [
     "Verdict",
 ]
 
-_HOMES = {
-    "NotFinishedError": "manager",
+_MODULES = {
+    "NotFinishedError": "facade.manager",
     "NotReachableError": "adapters.nats.client",
-    "Refused": "domain.words",
-    "ErrorCode": "domain.errors",
-    "ReleaseManager": "manager",
-    "RelmanError": "domain.errors",
-    "Verdict": "domain.words",
+    "Refused": "kernel.types",
+    "ErrorCode": "kernel.errors",
+    "ReleaseManager": "facade.manager",
+    "RelmanError": "kernel.errors",
+    "Verdict": "kernel.types",
 }
 
 
@@ -68,4 +68,4 @@ def __getattr__(name: str) -> Any:
     """Load a public name at its first use: a part of the program starts without the rest of it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'views')}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'facade.views')}"), name)

@@ -9,12 +9,12 @@ import pytest
 import typer
 import yaml
 
-from release_management.adapters.executors import EXECUTORS
-from release_management.adapters.nats.configuration import configuration, variable
-from release_management.adapters.nats.permissions import users
-from release_management.adapters.nats.server import find_binary
-from release_management.adapters.roles.process import ROLES
+from release_management.adapters.executors.catalog import EXECUTORS
+from release_management.adapters.nats.access.configuration import configuration, variable
+from release_management.adapters.nats.access.permissions import users
+from release_management.adapters.nats.embedded.server import find_binary
 from release_management.cli.app import build
+from release_management.runtime.roles.process import ROLES
 
 ROOT = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 import release_management
-from release_management.domain.errors import ErrorCode, RelmanError, known_code
-from release_management.domain.words import Refused
+from release_management.kernel.errors import (
+    ErrorCode,
+    RelmanError,
+    known_code,
+)
+from release_management.kernel.types import Refused
 
 PACKAGE = Path(release_management.__file__).parent
 CODES = "invalid unauthorized denied not_found conflict busy unavailable timeout failed unusable internal"

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from chaos.hostile import jetstream, questions
 from chaos.hostile.mail import INBOX
 from chaos.hostile.wire import HungUp, Message, Wire
-from release_management.adapters.nats.permissions import CLIENT, USERS
+from release_management.adapters.nats.access.permissions import CLIENT, USERS
 
 CONSUMERS = 1_000
 MOST_HELD = 200

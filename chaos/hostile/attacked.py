@@ -16,8 +16,8 @@ import psutil
 
 from chaos.hostile.logs import Logs
 from chaos.installation import ROOT, die_with_us
-from release_management.adapters.nats import permissions
-from release_management.adapters.nats.urls import credentials, read_url
+from release_management.adapters.nats.access import permissions
+from release_management.adapters.nats.wire.urls import credentials, read_url
 
 STOP_SECONDS = 100.0
 ANSWER_SECONDS = 5.0

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chaos.hostile import values
-from release_management.services.decisions import COMMANDS
+from release_management.services.use_cases import COMMANDS
 
 SOURCE = "hostile"
 NAMES = ("hostile", "hostile-2", "nobody", "evil")

@@ -16,8 +16,8 @@ from pydantic import JsonValue
 
 from chaos.story import BRIEF, settings
 from release_management.adapters.nats.client import BusClient, NotReachableError
-from release_management.services.bus import BusFullError
-from release_management.services.wishes import Outcome, Wish
+from release_management.services.envelope import CommandEnvelope, Outcome
+from release_management.services.ports.bus import BusFullError
 
 SENDER = "honest"
 ASKED = ("command", "query", "outcome")
@@ -150,14 +150,14 @@ class Honest:
 
     async def _queued(self, bus: BusClient) -> str | None:
         """Queue a command, and ask until it is decided. Full is an answer as well: it is queued again."""
-        wish = self._wish("release.create", self._release())
+        envelope = self._wish("release.create", self._release())
         while True:
             try:
-                await _patiently(lambda: bus.send(wish))
+                await _patiently(lambda: bus.send(envelope))
                 break
             except BusFullError:
                 await asyncio.sleep(PAUSE_SECONDS)
-        while (outcome := await _patiently(lambda: bus.outcome(SENDER, wish.id))) is None:
+        while (outcome := await _patiently(lambda: bus.outcome(SENDER, envelope.id))) is None:
             await asyncio.sleep(0.02)
         return None if not _is_refused(outcome) else f"refused: {outcome.reason}"
 
@@ -195,9 +195,9 @@ class Honest:
             raise _NotAsItShould(f"{command} was refused: {outcome.reason}")
         return outcome
 
-    async def _decided(self, bus: BusClient, wish: Wish) -> Outcome:
+    async def _decided(self, bus: BusClient, envelope: CommandEnvelope) -> Outcome:
         while True:
-            outcome: Outcome = await _patiently(lambda: bus.ask(wish))
+            outcome: Outcome = await _patiently(lambda: bus.ask(envelope))
             if outcome.status != "busy":
                 return outcome
             await asyncio.sleep(0.1)
@@ -208,8 +208,8 @@ class Honest:
             return self._release()
         return {"application": APPLICATION, "version": version, "components": [{"name": "web"}]}
 
-    def _wish(self, command: str, content: dict[str, Any]) -> Wish:
-        return Wish(
+    def _wish(self, command: str, content: dict[str, Any]) -> CommandEnvelope:
+        return CommandEnvelope(
             sender=SENDER,
             id=f"honest-{uuid.uuid4()}",
             command=command,

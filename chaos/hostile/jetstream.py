@@ -5,7 +5,7 @@ import random
 from typing import Any
 
 from chaos.hostile import values
-from release_management.adapters.nats import streams
+from release_management.adapters.nats.queues import streams
 
 API = "$JS.API"
 CONFIGURED: tuple[tuple[str, str], ...] = (

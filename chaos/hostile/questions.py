@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from chaos.hostile import values
-from release_management.adapters.nats import streams
+from release_management.adapters.nats.queues import streams
 from release_management.projections.queries import QUERIES
 
 LIMITS = (1, 100, 500, 1_000, 1_001, 10_000, 2**31, 2**63, -1, 0)

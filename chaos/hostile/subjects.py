@@ -2,11 +2,11 @@
 
 import random
 
-from release_management.adapters.nats import streams
-from release_management.adapters.nats.permissions import CLIENT, USERS
+from release_management.adapters.nats.access.permissions import CLIENT, USERS
+from release_management.adapters.nats.queues import streams
 from release_management.domain.registry import FACTS
 from release_management.projections.queries import QUERIES
-from release_management.services.decisions import COMMANDS
+from release_management.services.use_cases import COMMANDS
 
 ALLOWED = USERS[CLIENT].publish
 """What the server lets a client publish on, with its wildcards."""

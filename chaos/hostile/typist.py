@@ -20,7 +20,14 @@ from pathlib import Path
 from chaos.hostile.arguments import command_line
 from chaos.hostile.manifests import manifest
 from release_management.cli.app import run
-from release_management.cli.errors import INTERRUPTED, PIPE_CLOSED, REFUSED, TIMED_OUT, UNREACHABLE, USAGE
+from release_management.cli.kit.errors import (
+    INTERRUPTED,
+    PIPE_CLOSED,
+    REFUSED,
+    TIMED_OUT,
+    UNREACHABLE,
+    USAGE,
+)
 
 CODES = frozenset({0, REFUSED, USAGE, UNREACHABLE, TIMED_OUT, INTERRUPTED, PIPE_CLOSED})
 """The exit codes that there are."""

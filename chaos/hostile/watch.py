@@ -9,10 +9,10 @@ from typing import Any
 
 from chaos.hostile.attacked import Attacked
 from chaos.hostile.judge import Phase
-from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import AWAY, connect
-from release_management.adapters.nats.urls import credentials
-from release_management.services.bus import BusError
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.wire.urls import credentials
+from release_management.services.ports.bus import BusError
 
 LOOK_SECONDS = 1.0
 WELL_SECONDS = 60.0

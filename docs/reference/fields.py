@@ -13,26 +13,34 @@ from pydantic.fields import FieldInfo
 
 from release_management.domain import (
     condition,
-    difference,
-    errors,
+    configuration_difference,
     incident,
-    layers,
-    moment,
-    names,
+    layered_settings,
     orders,
     plan,
     release,
-    words,
 )
 from release_management.domain.component import Component
 from release_management.domain.configuration import Configuration
 from release_management.domain.deployment.events import Binding, Return
-from release_management.domain.deployment.state import Phase
-from release_management.domain.environment import ApplicationComponents, ApprovalRule, ApprovalWish, Target
+from release_management.domain.deployment.state import DeploymentPhase
+from release_management.domain.environment import (
+    ApplicationComponents,
+    ApprovalRule,
+    ApprovalWish,
+    Target,
+)
 from release_management.domain.pipeline import Stage
+from release_management.domain.plan.strategies import (
+    CanaryStep,
+    PauseOption,
+    Portion,
+    SetScale,
+)
 from release_management.domain.policy import Gate, TriggerCondition
-from release_management.domain.strategies import CanaryStep, PauseOption, Portion, SetScale
-from release_management.projections.paging import Cursor, Limit
+from release_management.kernel import errors, names, timestamps
+from release_management.kernel import types as words
+from release_management.projections.kit.paging import Cursor, Limit
 
 MEANINGS: Mapping[str, Mapping[str, str]] = tomllib.loads(Path(__file__).with_name("meanings.toml").read_text())
 
@@ -60,9 +68,9 @@ WORDS: tuple[tuple[str, Any, str], ...] = (
     ("portion", Portion, 'a number of replicas from 0 to 100, or a percentage such as `"25%"`'),
     ("digest", words.Digest, "SHA-256 in hexadecimal"),
     ("actor", words.ActorId, "`usr_…`, `svc_…` or `system:…`, see [privacy](../discussions/privacy.md)"),
-    ("time", moment.Moment, "RFC 3339 with a zone; records hold UTC with microseconds and `Z`"),
+    ("time", timestamps.Moment, "RFC 3339 with a zone; records hold UTC with microseconds and `Z`"),
     ("time", release.Timestamp, ""),
-    ("zone", moment.Zone, "an IANA time zone: `UTC`, `Europe/Berlin`"),
+    ("zone", timestamps.Zone, "an IANA time zone: `UTC`, `Europe/Berlin`"),
     ("cause", incident.Cause, "a deployment's id, or `none`"),
     ("commit", release.Commit, "4 to 80 of `0-9 A-Z a-z . _ / -`"),
     ("id", words.Id, "a UUID"),
@@ -78,7 +86,7 @@ SHAPES: tuple[type[BaseModel], ...] = (
     ApprovalWish,
     Target,
     ApplicationComponents,
-    layers.ApplicationLayer,
+    layered_settings.ApplicationLayer,
     Stage,
     TriggerCondition,
     Gate,
@@ -91,7 +99,7 @@ SHAPES: tuple[type[BaseModel], ...] = (
     SetScale,
     plan.Plan,
     plan.PlannedChange,
-    difference.Difference,
+    configuration_difference.Difference,
     plan.Provision,
     plan.AwaitHealthy,
     plan.Route,
@@ -140,7 +148,7 @@ def type_of(hint: Any) -> str:
 def plain_type(hint: Any) -> str:
     """A class in words."""
     if isinstance(hint, type) and issubclass(hint, Enum):
-        return " or ".join(f"`{item.value}`" for item in hint if item.value != Phase.ABSENT.value)
+        return " or ".join(f"`{item.value}`" for item in hint if item.value != DeploymentPhase.ABSENT.value)
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         return f"[{hint.__name__}](#{hint.__name__.lower()})" if hint not in SHAPES else shape_link(hint)
     return {str: "text", int: "integer", float: "number", bool: "true or false"}[hint]

@@ -21,30 +21,59 @@ from pydantic import BaseModel
 
 import release_management
 from docs.reference.fields import SHAPES, WORDS, Meanings, default_of, doc, fields_table, row, type_of
-from release_management.adapters.command.answer import Answer
-from release_management.adapters.command.environment import ORDER_VARIABLES
-from release_management.adapters.command.observing import Observed, ObservedSlot
-from release_management.adapters.command.settings import CommandSettings
-from release_management.adapters.local.settings import PLACEHOLDERS, Balancing, ComponentSettings, HealthCheck
-from release_management.adapters.nats import asyncapi, permissions, streams
-from release_management.adapters.targets.claims import Claims
-from release_management.cli.errors import REFUSED, TIMED_OUT, UNREACHABLE, USAGE
+from release_management.adapters.executors.base.claims import Claims
+from release_management.adapters.executors.command.answer import ProgramAnswer
+from release_management.adapters.executors.command.environment import ORDER_VARIABLES
+from release_management.adapters.executors.command.observing import Observed, ObservedSlot
+from release_management.adapters.executors.command.settings import CommandSettings
+from release_management.adapters.executors.local.settings import (
+    PLACEHOLDERS,
+    Balancing,
+    ComponentSettings,
+    HealthCheck,
+)
+from release_management.adapters.nats import asyncapi
+from release_management.adapters.nats.access import permissions
+from release_management.adapters.nats.queues import streams
+from release_management.cli.kit.errors import (
+    REFUSED,
+    TIMED_OUT,
+    UNREACHABLE,
+    USAGE,
+)
 from release_management.cli.manifest import models as manifest
-from release_management.domain import orders, plan, record, registry
-from release_management.domain.compiler import compile_plan
+from release_management.domain import orders, plan, registry
 from release_management.domain.environment import Target
-from release_management.domain.errors import ErrorCode
-from release_management.domain.sheet import Stand
-from release_management.domain.strategies import STRATEGIES, AnyOptions, StrategyName
-from release_management.domain.tiers import DEFAULT_TIER, NOT, TIERS
-from release_management.domain.words import Giver
-from release_management.manager import ReleaseManager
+from release_management.domain.plan.builder import RolloutTarget
+from release_management.domain.plan.compiler import compile_plan
+from release_management.domain.plan.strategies import (
+    STRATEGIES,
+    AnyOptions,
+    StrategyName,
+)
+from release_management.domain.tiers import (
+    DEFAULT_TIER,
+    NOT,
+    TIERS,
+)
+from release_management.facade.manager import ReleaseManager
+from release_management.facade.views import View
+from release_management.kernel import record
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.types import Giver
 from release_management.projections import running
-from release_management.projections.queries import QUERIES, AnyQuery, Calculation
-from release_management.services import measures
-from release_management.services.decisions import COMMANDS, declaration, given_by
-from release_management.services.wishes import Outcome
-from release_management.views import View
+from release_management.projections.queries import (
+    QUERIES,
+    AnyQuery,
+    Calculation,
+)
+from release_management.services import telemetry
+from release_management.services.envelope import Outcome
+from release_management.services.use_cases import (
+    COMMANDS,
+    declaration,
+    given_by,
+)
 
 HERE = Path(__file__).resolve().parent
 NOTE = "<!-- Written by docs/reference/generate.py from the code; change it there. -->"
@@ -161,7 +190,7 @@ def strategies() -> str:
 
 def example_plan(strategy: StrategyName, model: type[AnyOptions]) -> Iterator[str]:
     """The steps of a plan, and the way back."""
-    stand = Stand(target="main", component="web", serving=True, replicas=2)
+    stand = RolloutTarget(target="main", component="web", serving=True, replicas=2)
     made = compile_plan(strategy, "1.1.0", [stand], model())
     for number, step in enumerate(made.forward, 1):
         yield f"{number:2}  {plan.describe(step)}"
@@ -188,13 +217,19 @@ def settings() -> str:
         yield from ("### What a program gets", "", "| variable | is |", "|---|---|")
         for name in ORDER_VARIABLES:
             yield row(f"`RELMAN_{name.upper()}`", Meanings.of("placeholders", "program", name))
-        yield from ("", "### What a program answers", "", *doc(Answer).splitlines(), "")
-        yield from fields_table(Answer, "fields", "Answer")
+        yield from ("", "### What a program answers", "", *doc(ProgramAnswer).splitlines(), "")
+        yield from fields_table(ProgramAnswer, "fields", "Answer")
         yield from ("", "### What `observe` answers", "", *doc(Observed).splitlines(), "")
         yield from fields_table(Observed, "fields", "Observed")
         yield from ("", "### ObservedSlot", "", *doc(ObservedSlot).splitlines(), "")
         yield from fields_table(ObservedSlot, "fields", "ObservedSlot")
-        yield from ("### Claims", "", *doc(Claims).splitlines(), "", *fields_table(Claims, "fields", "Claims"))
+        yield from (
+            "### Claims",
+            "",
+            *doc(Claims).splitlines(),
+            "",
+            *fields_table(Claims, "fields", "Claims"),
+        )
         yield from ("## A target", "", *fields_table(Target, "fields", "target"))
         yield from ("## Tiers", "", "An environment's tier follows from its name unless it is given.", "")
         yield from ("| a word in the name | tier |", "|---|---|")
@@ -436,7 +471,7 @@ def metrics() -> str:
 
     def listed() -> Iterator[str]:
         yield from ("| metric | kind | labels | meaning |", "|---|---|---|---|")
-        for made in vars(measures).values():
+        for made in vars(telemetry).values():
             if isinstance(made, MetricWrapperBase):
                 [family] = made.describe()
                 labels = ", ".join(f"`{label}`" for label in made._labelnames) or "–"

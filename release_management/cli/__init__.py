@@ -12,8 +12,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run `relman` with these arguments, by default the process's own, and exit."""
     _open_missing_streams()
     if arguments is None:
-        from release_management.adapters.garbage import collect_not_yet
-        from release_management.cli.secret_arguments import hide
+        from release_management.adapters.system.gc_tuning import collect_not_yet
+        from release_management.cli.kit.secret_arguments import hide
 
         collect_not_yet()
         hide(sys.orig_argv)
@@ -31,7 +31,7 @@ def _without_passwords(kind: type[BaseException], error: BaseException, trace: T
     """Print the traceback of a fault of ours; libraries write addresses into their messages."""
     import traceback
 
-    from release_management.cli.output import printable
+    from release_management.cli.kit.output import printable
 
     print(printable("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from release_management.cli import (
+from release_management.cli.commands import (
     apply,
     approval,
     asyncapi,
@@ -29,11 +29,25 @@ from release_management.cli import (
     serve,
     up,
 )
-from release_management.cli.command import examples
-from release_management.cli.errors import INTERRUPTED, PIPE_CLOSED, REFUSED, USAGE, report
-from release_management.cli.output import printable
-from release_management.cli.settings import DEFAULT_DATA, ActorOption, DataOption, JsonOption, Settings, begin, refine
-from release_management.domain.errors import ErrorCode
+from release_management.cli.kit.command import examples
+from release_management.cli.kit.errors import (
+    INTERRUPTED,
+    PIPE_CLOSED,
+    REFUSED,
+    USAGE,
+    report,
+)
+from release_management.cli.kit.output import printable
+from release_management.cli.kit.settings import (
+    DEFAULT_DATA,
+    ActorOption,
+    DataOption,
+    JsonOption,
+    Settings,
+    begin,
+    refine,
+)
+from release_management.kernel.errors import ErrorCode
 
 NAME = "relman"
 _EXAMPLE = """relman init && relman up --detach

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 
 from release_management.cli.app import NAME, build
-from release_management.cli.settings import COMMON
+from release_management.cli.kit.settings import COMMON
 
 _HEAD = """# Command line
 

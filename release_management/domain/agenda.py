@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from release_management.domain.orders import Order
-from release_management.domain.words import Value
+from release_management.kernel.types import Value
 
 
 class OutstandingOrder(Value):

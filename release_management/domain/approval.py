@@ -4,11 +4,11 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar, assert_never
 
-from release_management.domain.aggregate import Aggregate, itself
 from release_management.domain.environment import ApprovalRule
-from release_management.domain.errors import ErrorCode
-from release_management.domain.nearness import some
-from release_management.domain.words import (
+from release_management.kernel.aggregate import Aggregate, itself
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.suggestions import some
+from release_management.kernel.types import (
     ActorId,
     Command,
     Digest,
@@ -162,7 +162,7 @@ class ExpireApproval(Command):
 # State
 
 
-class Phase(StrEnum):
+class ApprovalPhase(StrEnum):
     """Where an approval stands."""
 
     ABSENT = "Absent"
@@ -178,7 +178,7 @@ class Approval:
     """What is known of an approval. `people` made the release or asked for its deployment."""
 
     id: str = ""
-    phase: Phase = Phase.ABSENT
+    phase: ApprovalPhase = ApprovalPhase.ABSENT
     deployment: str = ""
     environment: str = ""
     digest: str = ""
@@ -194,7 +194,7 @@ def evolve(state: Approval, event: ApprovalEvent) -> Approval:
         case ApprovalRequested():
             return Approval(
                 id=event.approval,
-                phase=Phase.WAITING,
+                phase=ApprovalPhase.WAITING,
                 deployment=event.deployment,
                 environment=event.environment,
                 digest=event.digest,
@@ -205,15 +205,15 @@ def evolve(state: Approval, event: ApprovalEvent) -> Approval:
         case ApprovalGranted(by=by):
             return replace(state, signatures=(*state.signatures, by))
         case ApprovalCompleted():
-            return replace(state, phase=Phase.GRANTED)
+            return replace(state, phase=ApprovalPhase.GRANTED)
         case ApprovalDenied():
-            return replace(state, phase=Phase.DENIED)
+            return replace(state, phase=ApprovalPhase.DENIED)
         case ApprovalExpired():
-            return replace(state, phase=Phase.EXPIRED)
+            return replace(state, phase=ApprovalPhase.EXPIRED)
         case ApprovalVoided():
-            return replace(state, phase=Phase.VOIDED)
+            return replace(state, phase=ApprovalPhase.VOIDED)
         case ApprovalRuleChanged(rule=rule, expires_at=expires_at):
-            return replace(state, phase=Phase.WAITING, rule=rule, expires_at=expires_at)
+            return replace(state, phase=ApprovalPhase.WAITING, rule=rule, expires_at=expires_at)
         case _:
             assert_never(event)
 
@@ -236,9 +236,9 @@ def adopt(state: Approval, rule: ApprovalRule, expires_at: str) -> list[Approval
 
     `expires_at` ends the waiting where all had agreed before and more are asked for now.
     """
-    if state.phase not in (Phase.WAITING, Phase.GRANTED) or state.rule == rule:
+    if state.phase not in (ApprovalPhase.WAITING, ApprovalPhase.GRANTED) or state.rule == rule:
         return []
-    until = state.expires_at if state.phase is Phase.WAITING else expires_at
+    until = state.expires_at if state.phase is ApprovalPhase.WAITING else expires_at
     changed = ApprovalRuleChanged(approval=state.id, rule=rule, expires_at=until)
     return [changed, *_complete(evolve(state, changed))]
 
@@ -259,7 +259,7 @@ def counting(state: Approval) -> tuple[str, ...]:
 
 def deny(command: RefuseApproval, state: Approval, actor: str) -> list[ApprovalEvent]:
     """End it."""
-    if state.phase is Phase.DENIED:
+    if state.phase is ApprovalPhase.DENIED:
         return []
     _may_decide(state, actor)
     note = None if command.note is None else Unsealed(subject=actor, text=command.note)
@@ -268,7 +268,7 @@ def deny(command: RefuseApproval, state: Approval, actor: str) -> list[ApprovalE
 
 def expire(state: Approval, now: str) -> list[ApprovalEvent]:
     """End it once its time is up (RFC 3339 UTC texts compare as times). Raises `NotYet`."""
-    if state.phase is not Phase.WAITING:
+    if state.phase is not ApprovalPhase.WAITING:
         return []
     if now < state.expires_at:
         raise NotYet(state.expires_at)
@@ -277,13 +277,13 @@ def expire(state: Approval, now: str) -> list[ApprovalEvent]:
 
 def void(state: Approval, reason: str) -> list[ApprovalEvent]:
     """Withdraw it, waiting or granted."""
-    if state.phase not in (Phase.WAITING, Phase.GRANTED):
+    if state.phase not in (ApprovalPhase.WAITING, ApprovalPhase.GRANTED):
         return []
     return [ApprovalVoided(reason=reason)]
 
 
 def _may_decide(state: Approval, actor: str) -> None:
-    if state.phase is not Phase.WAITING:
+    if state.phase is not ApprovalPhase.WAITING:
         raise Refused(
             f"approval {state.id} is {state.phase}; only a waiting one can be decided", code=ErrorCode.CONFLICT
         )

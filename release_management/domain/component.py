@@ -1,6 +1,12 @@
 """Component: a deployable part of an application, as a release fixes it and a slot runs it."""
 
-from release_management.domain.words import Digest, Line, Name, Value, Version
+from release_management.kernel.types import (
+    Digest,
+    Line,
+    Name,
+    Value,
+    Version,
+)
 
 
 class Component(Value):

@@ -5,9 +5,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from release_management.domain.moment import Moment
 from release_management.domain.orders import Slot
-from release_management.domain.words import Line, Name, Percent, Value, Version
+from release_management.kernel.timestamps import Moment
+from release_management.kernel.types import (
+    Line,
+    Name,
+    Percent,
+    Value,
+    Version,
+)
 
 Condition = Literal["well", "drifted", "degraded", "down", "unknown"]
 """*well*: as intended, and it serves. *drifted*: it serves, but not as recorded. *degraded*: a part does not serve.

@@ -6,13 +6,22 @@ from typing import Annotated, ClassVar, Literal, Self, assert_never
 
 from pydantic import Field, JsonValue, model_validator
 
-from release_management.domain.aggregate import Aggregate, itself
-from release_management.domain.errors import ErrorCode
-from release_management.domain.names import ByName, GivenName, Labelled, Written
-from release_management.domain.nearness import what_there_is
-from release_management.domain.tiers import DEFAULT_TIER, Tier, said_tier
+from release_management.domain.tiers import (
+    DEFAULT_TIER,
+    Tier,
+    said_tier,
+)
 from release_management.domain.variables import Variables
-from release_management.domain.words import (
+from release_management.kernel.aggregate import Aggregate, itself
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.names import (
+    ByName,
+    GivenName,
+    Labelled,
+    Written,
+)
+from release_management.kernel.suggestions import what_there_is
+from release_management.kernel.types import (
     ActorId,
     Command,
     Fact,

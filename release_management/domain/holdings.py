@@ -7,8 +7,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from release_management.domain.aggregate import Aggregate, single
-from release_management.domain.words import Fact, Line, Name
+from release_management.kernel.aggregate import Aggregate, single
+from release_management.kernel.types import (
+    Fact,
+    Line,
+    Name,
+)
 
 Holder = str
 """`environment/application/target/component`."""

@@ -9,11 +9,21 @@ from typing import Annotated, Any, ClassVar, Literal, assert_never
 
 from pydantic import WrapValidator
 
-from release_management.domain.aggregate import Aggregate, itself
-from release_management.domain.errors import ErrorCode
-from release_management.domain.moment import Moment
-from release_management.domain.names import GivenName
-from release_management.domain.words import Command, Fact, Id, Line, Name, Note, Personal, Refused, Unsealed
+from release_management.kernel.aggregate import Aggregate, itself
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.names import GivenName
+from release_management.kernel.timestamps import Moment
+from release_management.kernel.types import (
+    Command,
+    Fact,
+    Id,
+    Line,
+    Name,
+    Note,
+    Personal,
+    Refused,
+    Unsealed,
+)
 
 Severity = Literal["critical", "major", "minor"]
 Attribution = Literal["explicit", "inferred"]

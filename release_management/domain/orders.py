@@ -5,8 +5,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from release_management.domain.moment import Moment
-from release_management.domain.words import Digest, Line, Name, Percent, Seconds, Value, Version
+from release_management.kernel.timestamps import Moment
+from release_management.kernel.types import (
+    Digest,
+    Line,
+    Name,
+    Percent,
+    Seconds,
+    Value,
+    Version,
+)
 
 Leg = Literal["forward", "rollback"]
 Slot = Name

@@ -5,11 +5,18 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from release_management.domain.aggregate import Aggregate, itself
-from release_management.domain.errors import ErrorCode
-from release_management.domain.names import GivenName, Labelled
-from release_management.domain.nearness import does_not_exist
-from release_management.domain.words import Command, Fact, Line, Name, Refused, Value
+from release_management.kernel.aggregate import Aggregate, itself
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.names import GivenName, Labelled
+from release_management.kernel.suggestions import does_not_exist
+from release_management.kernel.types import (
+    Command,
+    Fact,
+    Line,
+    Name,
+    Refused,
+    Value,
+)
 
 
 class Stage(Value):

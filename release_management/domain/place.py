@@ -7,14 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, TypeVar, assert_never
 
-from release_management.domain.aggregate import Aggregate
 from release_management.domain.component import Component
 from release_management.domain.condition import Condition, SlotCondition
 from release_management.domain.configuration import Configuration
-from release_management.domain.errors import ErrorCode
 from release_management.domain.orders import Slot
 from release_management.domain.plan import digest_of
-from release_management.domain.words import Digest, Fact, Line, Name, Percent, Refused, Version
+from release_management.kernel.aggregate import Aggregate
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.types import (
+    Digest,
+    Fact,
+    Line,
+    Name,
+    Percent,
+    Refused,
+    Version,
+)
 
 V = TypeVar("V")
 REMEMBERED = 50
@@ -274,7 +282,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ComponentStatus:
     """A component at the place: what runs in each slot, which slot is stable, intended and observed traffic.
 
     `former` was the stable slot before, until it is retired or another version takes it. `certain`: the last shares
@@ -329,7 +337,7 @@ class Place:
 
     lock: str | None = None
     queue: tuple[str, ...] = ()
-    components: Mapping[str, Standing] = field(default_factory=dict)
+    components: Mapping[str, ComponentStatus] = field(default_factory=dict)
     succeeded: Mapping[str, tuple[Success, ...]] = field(default_factory=dict)
 
 
@@ -355,7 +363,7 @@ def evolve(state: Place, event: PlaceEvent) -> Place:
             }
             return replace(state, succeeded=kept)
         case _:
-            standing = _stand(state.components.get(event.component, Standing()), event)
+            standing = _stand(state.components.get(event.component, ComponentStatus()), event)
             return replace(state, components={**state.components, event.component: standing})
 
 
@@ -391,7 +399,7 @@ ComponentEvent = (
 )
 
 
-def _stand(standing: Standing, event: ComponentEvent) -> Standing:
+def _stand(standing: ComponentStatus, event: ComponentEvent) -> ComponentStatus:
     if isinstance(event, PlaceSlotProvisioned | PlaceSlotRetired | PlaceTrafficObserved) and event.fence is not None:
         standing = replace(standing, fence=max(standing.fence, event.fence))
     match event:
@@ -433,7 +441,7 @@ def _stand(standing: Standing, event: ComponentEvent) -> Standing:
             assert_never(event)
 
 
-def _known(standing: Standing) -> Standing:
+def _known(standing: ComponentStatus) -> ComponentStatus:
     """Nothing is promoted or retired before the shares that were wanted are set, also where nobody stated them."""
     return standing if standing.certain else replace(standing, reach=standing.intended, certain=True)
 

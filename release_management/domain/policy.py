@@ -9,11 +9,18 @@ from typing import Annotated, ClassVar, assert_never
 
 from pydantic import Field, JsonValue
 
-from release_management.domain.aggregate import Aggregate
-from release_management.domain.names import ByName, GivenName
-from release_management.domain.strategies import StrategyName, parse_options
+from release_management.domain.plan.strategies import StrategyName, parse_options
 from release_management.domain.versions import DEFAULT, Scheme
-from release_management.domain.words import Command, Fact, Line, Name, Seconds, Value
+from release_management.kernel.aggregate import Aggregate
+from release_management.kernel.names import ByName, GivenName
+from release_management.kernel.types import (
+    Command,
+    Fact,
+    Line,
+    Name,
+    Seconds,
+    Value,
+)
 
 ROLLBACK_WINDOW = 7 * 86_400.0
 """Seconds, where no policy says otherwise."""

@@ -10,11 +10,25 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, ValidationError
 
-from release_management.domain.errors import KnownCode
-from release_management.domain.gathering import gathered
-from release_management.domain.record import DATA, Envelope, Event, Recorded, UnreadableRecordError
-from release_management.domain.streams import AGGREGATES
-from release_management.domain.words import ActorId, Fact, Id, Line, Name, Personal, explain
+from release_management.domain.aggregates import AGGREGATES
+from release_management.kernel.errors import KnownCode
+from release_management.kernel.gathering import gathered
+from release_management.kernel.record import (
+    DATA,
+    Envelope,
+    Event,
+    Recorded,
+    UnreadableRecordError,
+)
+from release_management.kernel.types import (
+    ActorId,
+    Fact,
+    Id,
+    Line,
+    Name,
+    Personal,
+    explain,
+)
 
 Contents = Callable[[str], bytes]
 """Gives a content that stands beside a record, by the record's `dataref`."""

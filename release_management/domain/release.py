@@ -6,15 +6,21 @@ from typing import Annotated, ClassVar, Literal, Self, assert_never
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from release_management.domain.aggregate import Aggregate, itself
 from release_management.domain.component import Component
-from release_management.domain.errors import ErrorCode
-from release_management.domain.names import GivenName, Labelled, Written, id_of, identified
 from release_management.domain.pipeline import Stage
 from release_management.domain.plan import digest_of
 from release_management.domain.variables import Variables
 from release_management.domain.versions import Scheme, twin
-from release_management.domain.words import (
+from release_management.kernel.aggregate import Aggregate, itself
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.names import (
+    GivenName,
+    Labelled,
+    Written,
+    id_of,
+    identified,
+)
+from release_management.kernel.types import (
     ActorId,
     Command,
     Digest,

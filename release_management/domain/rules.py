@@ -14,7 +14,7 @@ from release_management.domain.place import Place, free_for
 from release_management.domain.policy import Gate, TriggerCondition
 from release_management.domain.release import Release
 from release_management.domain.undeclared import what_to_declare, without_target
-from release_management.domain.words import Verdict
+from release_management.kernel.types import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +164,11 @@ def approval_is_granted(situation: Situation) -> Verdict:
     if situation.reverts and situation.recent:
         return _allow("approval", "not asked for: it goes back to a version that succeeded here lately")
     given = situation.approval
-    if given.phase is approvals.Phase.DENIED:
+    if given.phase is approvals.ApprovalPhase.DENIED:
         return _deny("approval", "the approval was refused")
-    if given.phase is approvals.Phase.EXPIRED:
+    if given.phase is approvals.ApprovalPhase.EXPIRED:
         return _deny("approval", "nobody decided on the approval in time")
-    if given.phase is approvals.Phase.GRANTED and given.digest == situation.digest:
+    if given.phase is approvals.ApprovalPhase.GRANTED and given.digest == situation.digest:
         return _allow("approval", f"granted by {', '.join(approvals.counting(given))}")
     return Verdict(
         rule="approval",

@@ -11,8 +11,11 @@ from typing import Any, NamedTuple, assert_never
 from pydantic import JsonValue
 from sqlalchemy import JSON, BigInteger, Column, MetaData, Select, String, Table, select
 
-from release_management.domain.agenda import AgendaItem, DueCommand, OutstandingOrder
-from release_management.domain.aggregate import aggregate_of, key_of
+from release_management.domain.agenda import (
+    AgendaItem,
+    DueCommand,
+    OutstandingOrder,
+)
 from release_management.domain.approval import (
     APPROVAL,
     ApprovalCompleted,
@@ -54,10 +57,20 @@ from release_management.domain.deployment.events import (
 )
 from release_management.domain.deployment.state import DEPLOYMENT
 from release_management.domain.orders import Order
-from release_management.domain.place import PlaceOffered, PlaceUnlocked, PlaceUnqueued
-from release_management.domain.record import Event, timestamp
-from release_management.domain.words import Command
-from release_management.projections.projection import Key, Projection, Rows, named
+from release_management.domain.place import (
+    PlaceOffered,
+    PlaceUnlocked,
+    PlaceUnqueued,
+)
+from release_management.kernel.aggregate import aggregate_of, key_of
+from release_management.kernel.record import Event, timestamp
+from release_management.kernel.types import Command
+from release_management.projections.kit.projection import (
+    Key,
+    Projection,
+    Rows,
+    named,
+)
 
 AGENDA = Table(
     "agenda",

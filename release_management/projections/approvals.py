@@ -5,21 +5,33 @@ from typing import Any, assert_never, cast
 
 from sqlalchemy import MetaData, Select, Table, select
 
-from release_management.domain.aggregate import key_of
 from release_management.domain.approval import (
     ApprovalCompleted,
     ApprovalDenied,
     ApprovalEvent,
     ApprovalExpired,
     ApprovalGranted,
+    ApprovalPhase,
     ApprovalRequested,
     ApprovalRuleChanged,
     ApprovalVoided,
-    Phase,
 )
-from release_management.domain.record import Event
-from release_management.projections.columns import document, index, key, plain, position, text
-from release_management.projections.projection import Key, Projection, Rows, named
+from release_management.kernel.aggregate import key_of
+from release_management.kernel.record import Event
+from release_management.projections.kit.columns import (
+    document,
+    index,
+    key,
+    plain,
+    position,
+    text,
+)
+from release_management.projections.kit.projection import (
+    Key,
+    Projection,
+    Rows,
+    named,
+)
 
 approvals = Table(
     "approvals",
@@ -63,7 +75,7 @@ def fold(event: Event, rows: Rows) -> None:
                 release=fact.release,
                 environment=fact.environment,
                 digest=fact.digest,
-                phase=Phase.WAITING.value,
+                phase=ApprovalPhase.WAITING.value,
                 rule=plain(fact.rule),
                 people=list(fact.people),
                 signatures=[],
@@ -76,16 +88,18 @@ def fold(event: Event, rows: Rows) -> None:
             known = rows.get(approvals, id) or {}
             rows.put(approvals, id, signatures=[*(known.get("signatures") or ()), {**plain(fact), "at": time}])
         case ApprovalCompleted():
-            rows.put(approvals, id, phase=Phase.GRANTED.value, decided=time)
+            rows.put(approvals, id, phase=ApprovalPhase.GRANTED.value, decided=time)
         case ApprovalDenied(by=by, note=note):
             denial = {"by": by, "note": plain(note)} if note else {"by": by}
-            rows.put(approvals, id, phase=Phase.DENIED.value, decided=time, denial=denial)
+            rows.put(approvals, id, phase=ApprovalPhase.DENIED.value, decided=time, denial=denial)
         case ApprovalExpired():
-            rows.put(approvals, id, phase=Phase.EXPIRED.value, decided=time)
+            rows.put(approvals, id, phase=ApprovalPhase.EXPIRED.value, decided=time)
         case ApprovalVoided(reason=reason):
-            rows.put(approvals, id, phase=Phase.VOIDED.value, decided=time, reason=reason)
+            rows.put(approvals, id, phase=ApprovalPhase.VOIDED.value, decided=time, reason=reason)
         case ApprovalRuleChanged(rule=rule, expires_at=expires_at):
-            rows.put(approvals, id, phase=Phase.WAITING.value, rule=plain(rule), expires_at=expires_at, decided=None)
+            rows.put(
+                approvals, id, phase=ApprovalPhase.WAITING.value, rule=plain(rule), expires_at=expires_at, decided=None
+            )
         case _:
             assert_never(fact)
 
@@ -97,5 +111,5 @@ def every(*, waiting: bool = False, deployment: str | None = None) -> Select[Any
     """All approvals, those that wait, or those of one deployment."""
     query = select(approvals)
     if waiting:
-        query = query.where(approvals.c.phase == Phase.WAITING.value)
+        query = query.where(approvals.c.phase == ApprovalPhase.WAITING.value)
     return query if deployment is None else query.where(approvals.c.deployment == deployment)

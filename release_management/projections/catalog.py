@@ -2,16 +2,16 @@
 
 from release_management.projections import (
     approvals,
-    delivery,
+    audit_trail,
     deployments,
     environments,
     incidents,
     policies,
     releases,
     running,
-    trail,
 )
-from release_management.projections.projection import Projection
+from release_management.projections.dora import delivery
+from release_management.projections.kit.projection import Projection
 
 PROJECTIONS: tuple[Projection, ...] = (
     running.PROJECTION,
@@ -22,5 +22,5 @@ PROJECTIONS: tuple[Projection, ...] = (
     approvals.PROJECTION,
     incidents.PROJECTION,
     delivery.PROJECTION,
-    trail.PROJECTION,
+    audit_trail.PROJECTION,
 )

@@ -28,11 +28,16 @@ from release_management.domain.deployment.events import (
     DeploymentSucceeded,
     DeploymentSuperseded,
 )
-from release_management.domain.deployment.state import Phase
+from release_management.domain.deployment.state import DeploymentPhase
 from release_management.domain.deployment.steps import StepStatus
-from release_management.projections.columns import plain
-from release_management.projections.projection import Row, Rows
-from release_management.projections.steps import SKIPPED, back_counts, back_total, move
+from release_management.projections.kit.columns import plain
+from release_management.projections.kit.projection import Row, Rows
+from release_management.projections.steps import (
+    SKIPPED,
+    back_counts,
+    back_total,
+    move,
+)
 
 _AT_WORK: dict[str, Any] = {"paused_until": None, "paused_reason": None, "deadline": None, "awaits_person": False}
 _FRESH: Row = {
@@ -45,7 +50,7 @@ _FRESH: Row = {
     "requested_by": None,
     "ended": None,
 }
-_ABSENT: Row = {"phase": Phase.ABSENT.value, "back": {}, **_FRESH}
+_ABSENT: Row = {"phase": DeploymentPhase.ABSENT.value, "back": {}, **_FRESH}
 
 
 def changed(fact: DeploymentEvent, row: Row, rows: Rows, id: str, time: str, position: int) -> dict[str, Any]:
@@ -59,7 +64,7 @@ def changed(fact: DeploymentEvent, row: Row, rows: Rows, id: str, time: str, pos
             return {
                 **_FRESH,
                 **_planned(fact),
-                "phase": Phase.PLANNED.value,
+                "phase": DeploymentPhase.PLANNED.value,
                 "release": fact.release,
                 "application": fact.application,
                 "version": fact.version,
@@ -81,29 +86,35 @@ def changed(fact: DeploymentEvent, row: Row, rows: Rows, id: str, time: str, pos
             if not row["requested_by"]:
                 return {"approval": approval}
             waits = {"approval": approval, "awaits_person": True}
-            return {**_AT_WORK, **waits, "phase": Phase.AWAITING_APPROVAL.value}
+            return {**_AT_WORK, **waits, "phase": DeploymentPhase.AWAITING_APPROVAL.value}
         case DeploymentQueued():
             waits = {"queued_behind": list(fact.behind), "deadline": fact.deadline}
-            return {**_AT_WORK, **waits, "phase": Phase.QUEUED.value}
+            return {**_AT_WORK, **waits, "phase": DeploymentPhase.QUEUED.value}
         case DeploymentStarted():
-            return {**_AT_WORK, "phase": Phase.PROGRESSING.value, "queued_behind": [], "started": time, "reason": None}
+            return {
+                **_AT_WORK,
+                "phase": DeploymentPhase.PROGRESSING.value,
+                "queued_behind": [],
+                "started": time,
+                "reason": None,
+            }
         case DeploymentSucceeded():
-            return _ended(Phase.SUCCEEDED, time)
+            return _ended(DeploymentPhase.SUCCEEDED, time)
         case DeploymentRolledBack(empty=empty):
-            return {**_ended(Phase.ROLLED_BACK, time), "reason": _undone(row.get("reason"), empty)}
+            return {**_ended(DeploymentPhase.ROLLED_BACK, time), "reason": _undone(row.get("reason"), empty)}
         case DeploymentRollbackFailed(reason=reason):
-            return {**_ended(Phase.ROLLBACK_FAILED, time), "reason": reason}
+            return {**_ended(DeploymentPhase.ROLLBACK_FAILED, time), "reason": reason}
         case DeploymentHalted(reason=reason):
-            return {**_ended(Phase.HALTED, time), "reason": reason}
+            return {**_ended(DeploymentPhase.HALTED, time), "reason": reason}
         case DeploymentRejected(reason=reason):
-            return {**_ended(Phase.REJECTED, time), "reason": reason}
+            return {**_ended(DeploymentPhase.REJECTED, time), "reason": reason}
         case DeploymentExpired(reason=reason):
-            return {**_ended(Phase.EXPIRED, time), "reason": reason}
+            return {**_ended(DeploymentPhase.EXPIRED, time), "reason": reason}
         case DeploymentCancelled(by=by, note=note):
             noted = {"note": plain(note)} if note else {}
-            return {**_ended(Phase.CANCELLED, time), **noted, "reason": f"withdrawn by {by}"}
+            return {**_ended(DeploymentPhase.CANCELLED, time), **noted, "reason": f"withdrawn by {by}"}
         case DeploymentSuperseded(successor=successor):
-            return {**_ended(Phase.SUPERSEDED, time), "successor": successor}
+            return {**_ended(DeploymentPhase.SUPERSEDED, time), "successor": successor}
         case _:
             return _walked(fact, row, rows, id, position)
 
@@ -125,7 +136,7 @@ def _walked(fact: _Walking, row: Row, rows: Rows, id: str, at: int) -> dict[str,
         case DeploymentAborting(reason=reason, note=note):
             return {
                 **_AT_WORK,
-                "phase": Phase.ABORTING.value,
+                "phase": DeploymentPhase.ABORTING.value,
                 "reason": reason,
                 **({"note": plain(note)} if note else {}),
                 "leg": "rollback",
@@ -136,7 +147,7 @@ def _walked(fact: _Walking, row: Row, rows: Rows, id: str, at: int) -> dict[str,
         case DeploymentFastForwarded(skipped=skipped):
             for step in skipped:
                 move(rows, id, "forward", step, SKIPPED, at)
-            return {**_AT_WORK, **_progressing("forward")} if row["phase"] == Phase.PAUSED.value else {}
+            return {**_AT_WORK, **_progressing("forward")} if row["phase"] == DeploymentPhase.PAUSED.value else {}
         case _:
             return _stepped(fact, row, rows, id, at)
 
@@ -224,15 +235,15 @@ def _paused(fact: DeploymentPaused) -> dict[str, Any]:
         "awaits_person": fact.until is None,
     }
     if fact.leg == "forward":
-        waits["phase"] = (Phase.BAKING if fact.baking else Phase.PAUSED).value
+        waits["phase"] = (DeploymentPhase.BAKING if fact.baking else DeploymentPhase.PAUSED).value
     return waits
 
 
 def _progressing(leg: str) -> dict[str, Any]:
-    return {"phase": Phase.PROGRESSING.value} if leg == "forward" else {}
+    return {"phase": DeploymentPhase.PROGRESSING.value} if leg == "forward" else {}
 
 
-def _ended(phase: Phase, time: str) -> dict[str, Any]:
+def _ended(phase: DeploymentPhase, time: str) -> dict[str, Any]:
     return {**_AT_WORK, "phase": phase.value, "queued_behind": [], "ended": time}
 
 

@@ -5,7 +5,6 @@ from typing import Any, cast
 
 from sqlalchemy import MetaData, Select, Table, select
 
-from release_management.domain.aggregate import key_of
 from release_management.domain.deployment.events import (
     DeploymentEvent,
     DeploymentFastForwarded,
@@ -13,11 +12,27 @@ from release_management.domain.deployment.events import (
     DeploymentReplanned,
 )
 from release_management.domain.deployment.state import ACTIVE, WAITING
-from release_management.domain.record import Event
+from release_management.kernel.aggregate import key_of
+from release_management.kernel.record import Event
 from release_management.projections import steps
-from release_management.projections.columns import document, flag, index, key, number, plain, position, text
 from release_management.projections.deployment_rows import changed
-from release_management.projections.projection import Key, Projection, Row, Rows, named
+from release_management.projections.kit.columns import (
+    document,
+    flag,
+    index,
+    key,
+    number,
+    plain,
+    position,
+    text,
+)
+from release_management.projections.kit.projection import (
+    Key,
+    Projection,
+    Row,
+    Rows,
+    named,
+)
 
 Ask = Callable[[Select[Any]], Sequence[Row]]
 METADATA = MetaData()

@@ -5,7 +5,6 @@ from typing import Any
 
 from sqlalchemy import MetaData, Select, Table, select
 
-from release_management.domain.aggregate import key_of
 from release_management.domain.environment import (
     EnvironmentConfigured,
     Retired,
@@ -13,9 +12,21 @@ from release_management.domain.environment import (
     RetirementCancelled,
     TargetConfigured,
 )
-from release_management.domain.record import Event
-from release_management.projections.columns import document, key, number, plain, text
-from release_management.projections.projection import Key, Projection, Rows, named
+from release_management.kernel.aggregate import key_of
+from release_management.kernel.record import Event
+from release_management.projections.kit.columns import (
+    document,
+    key,
+    number,
+    plain,
+    text,
+)
+from release_management.projections.kit.projection import (
+    Key,
+    Projection,
+    Rows,
+    named,
+)
 
 environments = Table(
     "environments",

@@ -5,16 +5,28 @@ from typing import Any, assert_never, cast
 
 from sqlalchemy import MetaData, Select, Table, select
 
-from release_management.domain.aggregate import key_of
 from release_management.domain.incident import (
     IncidentAttributed,
     IncidentEvent,
     IncidentOpened,
     IncidentResolved,
 )
-from release_management.domain.record import Event
-from release_management.projections.columns import document, index, key, plain, position, text
-from release_management.projections.projection import Key, Projection, Rows, named
+from release_management.kernel.aggregate import key_of
+from release_management.kernel.record import Event
+from release_management.projections.kit.columns import (
+    document,
+    index,
+    key,
+    plain,
+    position,
+    text,
+)
+from release_management.projections.kit.projection import (
+    Key,
+    Projection,
+    Rows,
+    named,
+)
 
 incidents = Table(
     "incidents",

@@ -5,7 +5,6 @@ from typing import Any, cast
 
 from sqlalchemy import MetaData, Select, Table, select
 
-from release_management.domain.aggregate import key_of
 from release_management.domain.pipeline import PipelineConfigured
 from release_management.domain.policy import (
     PolicyEvent,
@@ -16,9 +15,22 @@ from release_management.domain.policy import (
     PolicyTriggersConfigured,
     PolicyVersionsConfigured,
 )
-from release_management.domain.record import Event
-from release_management.projections.columns import decimal, document, key, plain, text
-from release_management.projections.projection import Key, Projection, Row, Rows, named
+from release_management.kernel.aggregate import key_of
+from release_management.kernel.record import Event
+from release_management.projections.kit.columns import (
+    decimal,
+    document,
+    key,
+    plain,
+    text,
+)
+from release_management.projections.kit.projection import (
+    Key,
+    Projection,
+    Row,
+    Rows,
+    named,
+)
 
 METADATA = MetaData()
 

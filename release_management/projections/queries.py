@@ -7,26 +7,29 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import ConfigDict, Field
 from sqlalchemy import ColumnElement, Select, func
 
-from release_management.domain.deployment.state import Phase
-from release_management.domain.names import GivenName, GivenRef
+from release_management.domain.deployment.state import DeploymentPhase
 from release_management.domain.orders import Leg
-from release_management.domain.words import ActorId, Line, Value
+from release_management.kernel.names import GivenName, GivenRef
+from release_management.kernel.types import (
+    ActorId,
+    Line,
+    Value,
+)
 from release_management.projections import (
     applications,
     approvals,
-    bookkeeping,
+    audit_trail,
     deployments,
-    dora_rows,
     environments,
     incidents,
-    measuring,
     policies,
     releases,
     running,
     steps,
-    trail,
 )
-from release_management.projections.paging import (
+from release_management.projections.dora import query, rows
+from release_management.projections.kit import status
+from release_management.projections.kit.paging import (
     Continued,
     CursorError,
     Group,
@@ -37,7 +40,11 @@ from release_management.projections.paging import (
     listed,
     selected,
 )
-from release_management.projections.projection import Ask, Projection, Row
+from release_management.projections.kit.projection import (
+    Ask,
+    Projection,
+    Row,
+)
 
 Position = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
@@ -83,7 +90,7 @@ class DeploymentsParams(Paged):
     environment: GivenName | None = None
     application: GivenName | None = None
     release: GivenRef | None = None
-    phase: Phase | None = None
+    phase: DeploymentPhase | None = None
     active: bool | None = None
 
 
@@ -341,42 +348,42 @@ _ALL: tuple[AnyQuery, ...] = (
     ),
     Calculation(
         "metrics_dora",
-        measuring.WindowParams,
-        measuring.NEEDED,
-        measuring.metrics,
-        (*dora_rows.COLUMNS, "position", "parked"),
+        query.WindowParams,
+        query.NEEDED,
+        query.metrics,
+        (*rows.COLUMNS, "position", "parked"),
         ("metric",),
     ),
     Calculation(
         "metrics_dora_drill",
-        measuring.DrillParams,
-        measuring.NEEDED,
-        measuring.drilled,
-        dora_rows.DRILL_COLUMNS,
+        query.DrillParams,
+        query.NEEDED,
+        query.drilled,
+        rows.DRILL_COLUMNS,
         ("deployment", "commit", "stated_by"),
     ),
     Query(
         "trail",
         TrailParams,
-        (trail.PROJECTION,),
-        lambda asked: trail.found(**_filters(asked)),
-        order=lambda asked: (Sort(trail.trail.c.position, int, descending=asked.order == "newest"),),
+        (audit_trail.PROJECTION,),
+        lambda asked: audit_trail.found(**_filters(asked)),
+        order=lambda asked: (Sort(audit_trail.trail.c.position, int, descending=asked.order == "newest"),),
     ),
-    Query("position", Nothing, (), lambda asked: bookkeeping.standing()),
+    Query("position", Nothing, (), lambda asked: status.standing()),
     Calculation(
         "projections",
         Nothing,
         (),
-        lambda asked, ask: bookkeeping.as_rows(ask(bookkeeping.every_build())),
-        (*bookkeeping.STANDING_COLUMNS, "lag"),
+        lambda asked, ask: status.as_rows(ask(status.every_build())),
+        (*status.STANDING_COLUMNS, "lag"),
         ("name",),
     ),
     Query(
         "parked",
         EveryParams,
         (),
-        lambda asked: bookkeeping.set_aside(),
-        order=_by(Sort(bookkeeping.parked.c.projection, str), Sort(bookkeeping.parked.c.position, int)),
+        lambda asked: status.set_aside(),
+        order=_by(Sort(status.parked.c.projection, str), Sort(status.parked.c.position, int)),
     ),
 )
 QUERIES: Mapping[str, AnyQuery] = {query.name: query for query in _ALL}

@@ -5,8 +5,6 @@ from typing import Any, assert_never, cast
 
 from sqlalchemy import MetaData, Select, Table, select
 
-from release_management.domain.aggregate import key_of
-from release_management.domain.record import Event
 from release_management.domain.release import (
     Change,
     ReleaseAttested,
@@ -21,8 +19,23 @@ from release_management.domain.release import (
     ReleaseUnblocked,
     ReleaseWithdrawn,
 )
-from release_management.projections.columns import document, key, number, plain, position, text
-from release_management.projections.projection import Key, Projection, Row, Rows, named
+from release_management.kernel.aggregate import key_of
+from release_management.kernel.record import Event
+from release_management.projections.kit.columns import (
+    document,
+    key,
+    number,
+    plain,
+    position,
+    text,
+)
+from release_management.projections.kit.projection import (
+    Key,
+    Projection,
+    Row,
+    Rows,
+    named,
+)
 
 Ask = Callable[[Select[Any]], Sequence[Row]]
 METADATA = MetaData()

@@ -5,7 +5,6 @@ from typing import Any, cast
 
 from sqlalchemy import MetaData, Select, Table, select
 
-from release_management.domain.aggregate import key_of
 from release_management.domain.deployment.events import DeploymentPlanned, DeploymentRequested
 from release_management.domain.place import (
     PlaceConditionChanged,
@@ -17,9 +16,22 @@ from release_management.domain.place import (
     PlaceTrafficObserved,
     PlaceUnlocked,
 )
-from release_management.domain.record import Event
-from release_management.projections.columns import document, key, plain, position, text
-from release_management.projections.projection import Key, Projection, Row, Rows, named
+from release_management.kernel.aggregate import key_of
+from release_management.kernel.record import Event
+from release_management.projections.kit.columns import (
+    document,
+    key,
+    plain,
+    position,
+    text,
+)
+from release_management.projections.kit.projection import (
+    Key,
+    Projection,
+    Row,
+    Rows,
+    named,
+)
 
 METADATA = MetaData()
 

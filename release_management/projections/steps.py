@@ -6,9 +6,26 @@ from typing import Any
 from sqlalchemy import MetaData, Select, Table, select
 
 from release_management.domain.orders import Leg
-from release_management.domain.plan import PlaceStep, Plan, Route, describe
-from release_management.projections.columns import document, index, key, number, plain, position, text
-from release_management.projections.projection import Key, Row, Rows
+from release_management.domain.plan import (
+    PlaceStep,
+    Plan,
+    Route,
+    describe,
+)
+from release_management.projections.kit.columns import (
+    document,
+    index,
+    key,
+    number,
+    plain,
+    position,
+    text,
+)
+from release_management.projections.kit.projection import (
+    Key,
+    Row,
+    Rows,
+)
 
 PENDING = "pending"
 SKIPPED = "skipped"

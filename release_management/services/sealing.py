@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar, get_args
 
 from pydantic import BaseModel
 
-from release_management.domain.words import Personal, Unsealed
+from release_management.kernel.types import Personal, Unsealed
 from release_management.services.ports import Keyring
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext, api
 
 from release_management.adapters.nats.connection import inbox_prefix
-from release_management.adapters.nats.urls import credentials
+from release_management.adapters.nats.wire.urls import credentials
 
 T = TypeVar("T")
 CONSUMER = "client-1"

@@ -17,14 +17,14 @@ import psutil
 
 from release_management import ReleaseManager
 from release_management.adapters.event_store import SQLiteEventLog
-from release_management.adapters.local import haproxy
-from release_management.adapters.local.layout import layout
-from release_management.adapters.local.ports import free_port
-from release_management.adapters.local.state import Folder
-from release_management.adapters.nats.urls import read_url
+from release_management.adapters.executors.local import haproxy
+from release_management.adapters.executors.local.layout import layout
+from release_management.adapters.executors.local.ports import free_port
+from release_management.adapters.executors.local.state import Folder
+from release_management.adapters.nats.wire.urls import read_url
 from release_management.adapters.read_model import Projector, ReadStore
-from release_management.domain.record import Recorded
 from release_management.domain.registry import Registry
+from release_management.kernel.record import Recorded
 from tests.servers.small_disk import SmallDisk
 
 ROOT = Path(__file__).parents[2]
@@ -326,7 +326,7 @@ def _plays(process: psutil.Process, part: Part) -> bool:
         words = process.cmdline()
         if part == "nats-server":
             return bool(words) and words[0].endswith("nats-server")
-        return "release_management.adapters.roles" in words and part in words
+        return "release_management.runtime.roles" in words and part in words
     return False
 
 

@@ -15,11 +15,11 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from release_management import ReleaseManager
-from release_management.adapters.home import Home
-from release_management.adapters.local.halt import halt_all
-from release_management.adapters.nats.server import NatsServer
-from release_management.adapters.nats.urls import read_url
+from release_management.adapters.executors.local.halt import halt_all
+from release_management.adapters.nats.embedded.server import NatsServer
+from release_management.adapters.nats.wire.urls import read_url
 from release_management.domain.registry import Registry
+from release_management.runtime.data_directory import DataDirectory
 from release_management.services.ports import EventLog
 
 ROOT = Path(__file__).parents[2]
@@ -75,7 +75,7 @@ class Roles:
 
     def __init__(self, root: Path, store: str | None) -> None:
         self.root = root
-        self.home = Home.at(root / ".relman", store)
+        self.home = DataDirectory.at(root / ".relman", store)
         self.home.prepare()
         self.home.open_log(Registry()).close()
         self.bus = NatsServer(self.home.folder)

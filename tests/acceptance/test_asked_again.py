@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from release_management import ReleaseManager
-from release_management.adapters.local.ports import free_port
+from release_management.adapters.executors.local.ports import free_port
 
 SECONDS = 3
 CRASHING = f"""

@@ -10,7 +10,13 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from tests.acceptance.bus import event, first, published, said, talk
+from tests.acceptance.bus import (
+    event,
+    first,
+    published,
+    said,
+    talk,
+)
 from tests.acceptance.installation import Installation, until
 
 DEPLOY = "deployment.deploy"

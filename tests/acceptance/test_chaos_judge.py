@@ -19,18 +19,18 @@ from chaos.installation import Installation
 from chaos.servers import SingleBus
 from chaos.story import SENDER, Deployment, Story
 from release_management import ReleaseManager
-from release_management.adapters.home import Home
-from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import connect
+from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.events import NatsEventStream
-from release_management.adapters.nats.server import NatsServer
+from release_management.adapters.nats.queues import streams
 from release_management.adapters.read_model import Projector
-from release_management.domain.record import Recorded
 from release_management.domain.registry import Registry
+from release_management.kernel.record import Recorded
 from release_management.projections import agenda
 from release_management.projections.catalog import PROJECTIONS
+from release_management.runtime.data_directory import DataDirectory
+from release_management.services.envelope import Outcome
 from release_management.services.ports import CommandKey, StoredOutcome
-from release_management.services.wishes import Outcome
 from tests.adapters.nats.fakes import FakeLog, record
 
 
@@ -153,7 +153,7 @@ def test_the_judge_sees_a_dead_letter(tmp_path: Path) -> None:
     assert fault.startswith(f"dead letter 1 of {streams.ASK_COMMAND}.release.create: ")
 
 
-def harm(home: Home, statement: str) -> list[str]:
+def harm(home: DataDirectory, statement: str) -> list[str]:
     """What the judge says of the projections of a log with one release, once this has been done to them."""
     with ReleaseManager("shop", data=str(home.folder), actor="alice") as shop:
         shop.create_release("1.0.0", ["web"])
@@ -177,13 +177,13 @@ def harm(home: Home, statement: str) -> list[str]:
     [("UPDATE releases SET author = 'mallory'", 2), ("DELETE FROM releases", 1)],
 )
 def test_the_judge_sees_a_row_that_differs_from_its_rebuild(tmp_path: Path, statement: str, differ: int) -> None:
-    [fault] = harm(Home.at(tmp_path / ".relman"), statement)
+    [fault] = harm(DataDirectory.at(tmp_path / ".relman"), statement)
     assert fault.startswith(f"releases: {differ} rows differ from a rebuild, such as ")
 
 
 def test_the_judge_sees_an_event_that_a_projection_has_set_aside(tmp_path: Path) -> None:
     parked = "INSERT INTO read_parked VALUES ('releases', 1, 1, 'release:a@1', 'release.created', 'why')"
-    faults = harm(Home.at(tmp_path / ".relman"), parked)
+    faults = harm(DataDirectory.at(tmp_path / ".relman"), parked)
     assert "projection releases in relman_read has set aside position 1: why" in faults
 
 

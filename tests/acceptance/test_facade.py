@@ -18,8 +18,13 @@ import pytest
 from pydantic import ValidationError
 
 import release_management
-from release_management import Deployment, NotReachableError, Refused, ReleaseManager
-from release_management.adapters.stack.backends import Backend
+from release_management import (
+    Deployment,
+    NotReachableError,
+    Refused,
+    ReleaseManager,
+)
+from release_management.runtime.installations import Installation
 
 COMMAND = ["./run", "--port", "{port}", "--version", "{version}"]
 NUMBERS = count(1)
@@ -193,9 +198,9 @@ def test_a_forked_child_is_told_so_and_closes_nothing_of_its_parents() -> None:
         assert manager.create_release("1.1.0", ["web"]).version == "1.1.0"
 
 
-def in_a_fork(manager: ReleaseManager, backend: Backend, parent: int) -> None:
+def in_a_fork(manager: ReleaseManager, backend: Installation, parent: int) -> None:
     on_it = ReleaseManager.on(backend, "shop")
-    attempts: list[Callable[[], object]] = [manager.releases, on_it.releases, backend.start_road]
+    attempts: list[Callable[[], object]] = [manager.releases, on_it.releases, backend.start_workers]
     attempts += [partial(each.create_release, "2.0.0", ["web"]) for each in (manager, on_it)]
     for attempt in attempts:
         with pytest.raises(NotReachableError, match=f"belongs to process {parent}; make another one after a fork"):

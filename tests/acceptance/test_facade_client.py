@@ -8,10 +8,18 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from release_management import NotReachableError, Refused, ReleaseManager
+from release_management import (
+    NotReachableError,
+    Refused,
+    ReleaseManager,
+)
 from release_management.adapters.nats import client as client_module
-from release_management.adapters.stack import patient
-from tests.acceptance.installation import Installation, canary, until
+from release_management.runtime import patient
+from tests.acceptance.installation import (
+    Installation,
+    canary,
+    until,
+)
 
 
 def test_with_a_running_up_it_is_its_client(running: Installation) -> None:

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from release_management import Incident, Metrics, Refused, ReleaseManager
+from release_management import (
+    Incident,
+    Metrics,
+    Refused,
+    ReleaseManager,
+)
 from tests.acceptance.installation import Installation
 
 

@@ -10,11 +10,20 @@ import psutil
 import psycopg
 import pytest
 
-from release_management import NotFinishedError, NotReachableError, Refused, ReleaseManager
+from release_management import (
+    NotFinishedError,
+    NotReachableError,
+    Refused,
+    ReleaseManager,
+)
 from release_management.adapters.event_store.postgres import PostgresEventLog
 from release_management.domain.registry import Registry
 from release_management.services.ports import Lease
-from tests.acceptance.installation import Installation, canary, until
+from tests.acceptance.installation import (
+    Installation,
+    canary,
+    until,
+)
 from tests.servers.postgres import PostgresServer
 
 

@@ -9,8 +9,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from release_management import NotReachableError, Refused, ReleaseManager
-from tests.acceptance.installation import ROOT, Installation, canary, until
+from release_management import (
+    NotReachableError,
+    Refused,
+    ReleaseManager,
+)
+from tests.acceptance.installation import (
+    ROOT,
+    Installation,
+    canary,
+    until,
+)
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,18 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from release_management import NotReachableError, Refused, ReleaseManager
-from release_management.adapters.nats.urls import credentials
-from release_management.domain.record import Recorded
-from tests.acceptance.bus import event, published, talk
+from release_management import (
+    NotReachableError,
+    Refused,
+    ReleaseManager,
+)
+from release_management.adapters.nats.wire.urls import credentials
+from release_management.kernel.record import Recorded
+from tests.acceptance.bus import (
+    event,
+    published,
+    talk,
+)
 from tests.acceptance.installation import Installation
 from tests.acceptance.roles import Roles, until
 from tests.servers.postgres import PostgresServer

@@ -11,7 +11,7 @@ from typing import Any
 import nats
 import psycopg
 
-from release_management.adapters.nats.urls import credentials
+from release_management.adapters.nats.wire.urls import credentials
 from tests.acceptance.bus import event
 from tests.acceptance.roles import Roles, until
 from tests.servers.postgres import PostgresServer

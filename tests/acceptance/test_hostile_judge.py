@@ -30,8 +30,8 @@ from chaos.hostile.command import main, options, ordered
 from chaos.hostile.honest import APPLICATION, ASKED, ENVIRONMENT, Heard
 from chaos.hostile.judge import STRICT, Limits, Phase, faults
 from chaos.hostile.wire import HungUp, Message, Wire
-from release_management.services.decisions import COMMANDS
-from release_management.services.wishes import Outcome
+from release_management.services.envelope import Outcome
+from release_management.services.use_cases import COMMANDS
 
 SEED = 3
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from release_management.adapters.local.ports import free_port
+from release_management.adapters.executors.local.ports import free_port
 from tests.acceptance.installation import Installation, until
 
 

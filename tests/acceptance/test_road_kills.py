@@ -8,7 +8,12 @@ from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 from tests.acceptance.bus import published
-from tests.acceptance.installation import Installation, Part, canary, until
+from tests.acceptance.installation import (
+    Installation,
+    Part,
+    canary,
+    until,
+)
 
 LONGEST_DELAY = 0.12
 """Seconds after a commit within which the kill falls: what follows from a commit takes about as long."""

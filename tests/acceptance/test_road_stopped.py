@@ -13,9 +13,14 @@ from contextlib import contextmanager, suppress
 import psutil
 
 from release_management import ReleaseManager
-from release_management.adapters.home import Home
-from release_management.adapters.nats.server import NatsServer
-from tests.acceptance.installation import ROOT, Installation, canary, until
+from release_management.adapters.nats.embedded.server import NatsServer
+from release_management.runtime.data_directory import DataDirectory
+from tests.acceptance.installation import (
+    ROOT,
+    Installation,
+    canary,
+    until,
+)
 
 LONGEST_DELAY = 0.06
 """Seconds within which the road is stopped after the order to route was recorded."""
@@ -86,7 +91,7 @@ def roads(installation: Installation, server: NatsServer) -> Iterator[list["subp
 
 
 def add_road(installation: Installation, started: list["subprocess.Popen[bytes]"]) -> int:
-    command = [sys.executable, "-m", "release_management.adapters.roles", "road", str(installation.folder), "-"]
+    command = [sys.executable, "-m", "release_management.runtime.roles", "road", str(installation.folder), "-"]
     with (installation.root / "roads.log").open("ab") as log:
         road = subprocess.Popen(
             command,
@@ -103,12 +108,12 @@ def add_road(installation: Installation, started: list["subprocess.Popen[bytes]"
 
 
 def test_a_stopped_road_that_works_on_when_it_wakes_up_beside_its_successor(installation: Installation) -> None:
-    Home(installation.folder).prepare()
+    DataDirectory(installation.folder).prepare()
     server = NatsServer(installation.folder)
     server.start()
     with roads(installation, server) as started:
         first = add_road(installation, started)
-        projector = [sys.executable, "-m", "release_management.adapters.roles", "projector"]
+        projector = [sys.executable, "-m", "release_management.runtime.roles", "projector"]
         reading = subprocess.Popen(
             [*projector, str(installation.folder), "-"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )

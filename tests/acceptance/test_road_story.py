@@ -5,7 +5,11 @@ from typing import Any
 import pytest
 
 from release_management import Deployment, Refused
-from tests.acceptance.installation import Installation, canary, until
+from tests.acceptance.installation import (
+    Installation,
+    canary,
+    until,
+)
 
 GOOD, ILL, BROKEN = "--delay=0", "--fail", "--nonsense"
 

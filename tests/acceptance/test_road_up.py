@@ -9,10 +9,16 @@ import sys
 import psutil
 import pytest
 
-from release_management.adapters.folder import FolderBusyError
-from release_management.adapters.home import Home
-from release_management.adapters.stack.supervisor import Supervisor
-from tests.acceptance.installation import ROOT, Installation, Part, canary, until
+from release_management.adapters.system.folder_lock import FolderBusyError
+from release_management.runtime.data_directory import DataDirectory
+from release_management.runtime.supervisor import Supervisor
+from tests.acceptance.installation import (
+    ROOT,
+    Installation,
+    Part,
+    canary,
+    until,
+)
 
 ROLES: tuple[Part, ...] = ("road", "projector")
 READY_SECONDS = 3.0
@@ -32,7 +38,7 @@ def test_it_is_ready_soon_lives_alone_and_leaves_no_process(
     assert len(processes) == 4
 
     with pytest.raises(FolderBusyError, match=f"in use by the process {installation.supervisor}; end that one first"):
-        Supervisor(Home(installation.folder)).run(lambda: None)
+        Supervisor(DataDirectory(installation.folder)).run(lambda: None)
     second = subprocess.run(
         [sys.executable, "-m", "tests.acceptance.up", str(installation.folder)],
         cwd=ROOT,
@@ -51,7 +57,7 @@ def test_it_is_ready_soon_lives_alone_and_leaves_no_process(
     assert installation.ours() == []
     assert [each for each in processes if each.is_running()] == []
     for part in ROLES:
-        lines = (Home(installation.folder).logs / f"{part}.log").read_text().splitlines()
+        lines = (DataDirectory(installation.folder).logs / f"{part}.log").read_text().splitlines()
         assert {json.loads(line)["role"] for line in lines} == {part}
 
 

@@ -8,7 +8,11 @@ import psycopg
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.acceptance.installation import canary
-from tests.acceptance.roles import Roles, Serving, until
+from tests.acceptance.roles import (
+    Roles,
+    Serving,
+    until,
+)
 from tests.acceptance.test_roles import starts, target
 from tests.servers.postgres import PostgresServer
 

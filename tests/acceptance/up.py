@@ -4,12 +4,12 @@ import signal
 import sys
 from pathlib import Path
 
-from release_management.adapters.home import Home
-from release_management.adapters.stack.supervisor import Supervisor
+from release_management.runtime.data_directory import DataDirectory
+from release_management.runtime.supervisor import Supervisor
 
 
 def main(folder: str) -> None:
-    supervisor = Supervisor(Home.at(Path(folder)))
+    supervisor = Supervisor(DataDirectory.at(Path(folder)))
     supervisor.tell = lambda said: print(said, file=sys.stderr, flush=True)
     signal.signal(signal.SIGTERM, lambda *_: supervisor.stop.set())
     supervisor.run(lambda: print("ready", flush=True))

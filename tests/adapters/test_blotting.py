@@ -11,7 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_management.adapters.targets.blotting import EDGE, BlottedStream, Blotter
+from release_management.adapters.executors.base.blotting import (
+    EDGE,
+    BlottedStream,
+    Blotter,
+)
 
 KEY = "hk-9fQ2/w7+Zp=c 'Lm\"4$x\\T8&é"
 PEM = "-----BEGIN KEY-----\nMIIEvgIBADANBgkqhkiG9w0BAQEFAASC\nBKgwggSkAgEAAoIBAQC7VJTUt9Us8cKj\n-----END KEY-----"

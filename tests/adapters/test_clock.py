@@ -6,9 +6,9 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from release_management.adapters.clock import RecordingClock, WatchedClock
-from release_management.adapters.roles.clocks import look_at_clock
-from release_management.adapters.roles.health import Health
+from release_management.adapters.system.clock import RecordingClock, WatchedClock
+from release_management.runtime.roles.kit.clocks import look_at_clock
+from release_management.runtime.roles.kit.health import Health
 from release_management.services.ports import ClockJumpedError
 
 HOUR = 3600.0

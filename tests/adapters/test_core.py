@@ -7,24 +7,28 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from release_management.adapters.home import Home
-from release_management.adapters.stack import core as module
-from release_management.adapters.stack.core import Core
-from release_management.services.gateway import Gateway
-from release_management.services.ports import DeposedError, Lease, LogUnavailableError
-from release_management.services.wishes import Wish
+from release_management.runtime import gateway_host as module
+from release_management.runtime.data_directory import DataDirectory
+from release_management.runtime.gateway_host import GatewayHost
+from release_management.services.envelope import CommandEnvelope
+from release_management.services.gateway.gateway import Gateway
+from release_management.services.ports import (
+    DeposedError,
+    Lease,
+    LogUnavailableError,
+)
 
 
 @pytest.fixture
-def core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Core]:
+def core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayHost]:
     monkeypatch.setattr(module, "ALIVE_SECONDS", 0.01)
-    with Core(Home.at(tmp_path)) as opened:
+    with GatewayHost(DataDirectory.at(tmp_path)) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("error", [LogUnavailableError("the disk is away"), OSError("no space"), RuntimeError("what?")])
 def test_who_keeps_the_lease_goes_on_asking_whatever_happens(
-    core: Core, monkeypatch: pytest.MonkeyPatch, error: Exception
+    core: GatewayHost, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     answers: Iterator[Exception | bool] = iter([error, error, True, False])
 
@@ -45,7 +49,7 @@ def test_who_keeps_the_lease_goes_on_asking_whatever_happens(
 
 
 def test_a_role_that_cannot_be_taken_again_by_a_fault_of_ours_is_taken_later(
-    core: Core, monkeypatch: pytest.MonkeyPatch
+    core: GatewayHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, begin, failures = core.gateway, core._begin, [ValueError("a fault of ours"), KeyError("another")]
 
@@ -63,7 +67,7 @@ def test_a_role_that_cannot_be_taken_again_by_a_fault_of_ours_is_taken_later(
 
 
 def test_what_is_handed_over_to_another_gateway_has_not_failed(tmp_path: Path) -> None:
-    wish = Wish(
+    envelope = CommandEnvelope(
         sender="python",
         id="1",
         command="release.create",
@@ -74,14 +78,14 @@ def test_what_is_handed_over_to_another_gateway_has_not_failed(tmp_path: Path) -
     )
 
     def counted(status: str) -> float:
-        labels = {"command": wish.command, "status": status}
+        labels = {"command": envelope.command, "status": status}
         return REGISTRY.get_sample_value("relman_commands_total", labels) or 0.0
 
     before = {status: counted(status) for status in ("deposed", "failed")}
-    with Core(Home.at(tmp_path)) as core:
+    with GatewayHost(DataDirectory.at(tmp_path)) as core:
         gateway = core.gateway
         gateway.deposed.set()
         with pytest.raises(DeposedError):
-            gateway.answer(wish)
+            gateway.answer(envelope)
 
     assert {status: counted(status) - count for status, count in before.items()} == {"deposed": 1.0, "failed": 0.0}

@@ -11,17 +11,22 @@ import psutil
 import pytest
 
 import release_management
-from release_management.adapters.environment import check_passed, inherited, of_executor, of_role
-from release_management.adapters.home import Home
-from release_management.adapters.nats.server import MEMORY, NatsServer
-from release_management.adapters.stack.supervisor import Part, Supervisor
+from release_management.adapters.nats.embedded.server import MEMORY, NatsServer
+from release_management.adapters.system.process_environment import (
+    check_passed,
+    inherited,
+    of_executor,
+    of_role,
+)
+from release_management.runtime.data_directory import DataDirectory
+from release_management.runtime.supervisor import Part, Supervisor
 
 STARTS = {"Popen", "run", "call", "check_call", "check_output", "create_subprocess_exec", "create_subprocess_shell"}
 STARTS |= {"execv", "execve", "execvp", "posix_spawn", "spawnv", "system", "popen"}
 WITH_ALL_OF_OURS = {
-    "adapters/nats/guard.py": "it is started with a list itself, and becomes the server",
-    "cli/background.py": "it is `relman up` itself, in the background",
-    "cli/secret_arguments.py": "it is this program once more",
+    "adapters/nats/embedded/parent_watchdog.py": "it is started with a list itself, and becomes the server",
+    "cli/kit/background.py": "it is `relman up` itself, in the background",
+    "cli/kit/secret_arguments.py": "it is this program once more",
 }
 SECRETS = {
     "RELMAN_STORE": "postgresql://relman:hunter22@h/relman",
@@ -129,13 +134,13 @@ def test_the_bus_server_gets_what_is_on_the_list(tmp_path: Path) -> None:
 def test_a_part_of_up_gets_what_is_on_its_list(
     tmp_path: Path, role: str, passed: list[str], gets: Callable[[], dict[str, str]]
 ) -> None:
-    supervisor = Supervisor(Home(tmp_path), {"part": Part(role, "command")}, passed=passed)
+    supervisor = Supervisor(DataDirectory(tmp_path), {"part": Part(role, "command")}, passed=passed)
     tmp_path.joinpath("logs").mkdir()
     supervisor._start("part")
     child = psutil.Process(supervisor._children["part"].pid)
     try:
         give_up = time.monotonic() + 30
-        while "release_management.adapters.roles" not in child.cmdline():
+        while "release_management.runtime.roles" not in child.cmdline():
             assert time.monotonic() < give_up
             time.sleep(0.01)
         environment = child.environ()

@@ -9,12 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from release_management.adapters.folder import FolderBusyError, FolderLock, FolderOpenError, make_private
+from release_management.adapters.system.folder_lock import (
+    FolderBusyError,
+    FolderLock,
+    FolderOpenError,
+    make_private,
+)
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
 import sys, time
-from release_management.adapters.folder import FolderLock
+from release_management.adapters.system.folder_lock import FolderLock
 lock = FolderLock(sys.argv[1])
 lock.acquire()
 print("held", flush=True)

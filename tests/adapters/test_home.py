@@ -4,14 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from release_management.adapters.event_store import EventStoreError, LostLogError, StoreUnavailableError
-from release_management.adapters.home import Home, OtherStoreError
+from release_management.adapters.event_store import (
+    EventStoreError,
+    LostLogError,
+    StoreUnavailableError,
+)
 from release_management.domain.registry import Registry
+from release_management.runtime.data_directory import DataDirectory, OtherStoreError
 from tests.servers.postgres import Databases
 
 
 def test_a_new_folder_gets_a_log(tmp_path: Path) -> None:
-    home = Home(tmp_path)
+    home = DataDirectory(tmp_path)
     home.open_log(Registry()).close()
     home.open_keyring().close()
     home.open_log(Registry()).close()
@@ -19,7 +23,7 @@ def test_a_new_folder_gets_a_log(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["removed", "emptied"])
 def test_a_lost_log_is_not_replaced_in_silence(tmp_path: Path, how: str) -> None:
-    home = Home(tmp_path)
+    home = DataDirectory(tmp_path)
     home.open_log(Registry()).close()
     home.open_keyring().close()
     for path in tmp_path.glob("log.db*"):
@@ -33,26 +37,26 @@ def test_a_lost_log_is_not_replaced_in_silence(tmp_path: Path, how: str) -> None
 
 def test_a_folder_remembers_the_store_that_it_was_begun_with(tmp_path: Path, postgres_server: Databases) -> None:
     store = postgres_server.new_database()
-    Home.at(tmp_path, store).open_log(Registry()).close()
+    DataDirectory.at(tmp_path, store).open_log(Registry()).close()
 
-    assert Home.at(tmp_path).store == store
+    assert DataDirectory.at(tmp_path).store == store
     assert (tmp_path / "store.url").stat().st_mode & 0o777 == 0o600
     with pytest.raises(OtherStoreError, match="was begun with the store"):
-        Home.at(tmp_path, "postgresql://relman@127.0.0.1:1/other")
+        DataDirectory.at(tmp_path, "postgresql://relman@127.0.0.1:1/other")
 
 
 def test_a_store_that_does_not_open_is_not_remembered(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailableError):
-        Home.at(tmp_path, "postgresql://relman@127.0.0.1:1/typo").open_log(Registry())
+        DataDirectory.at(tmp_path, "postgresql://relman@127.0.0.1:1/typo").open_log(Registry())
 
-    assert Home.at(tmp_path).store is None
+    assert DataDirectory.at(tmp_path).store is None
 
 
 def test_a_folder_that_was_begun_on_files_stays_on_files(tmp_path: Path) -> None:
-    Home(tmp_path).open_log(Registry()).close()
+    DataDirectory(tmp_path).open_log(Registry()).close()
 
     with pytest.raises(OtherStoreError, match=r"keeps its events in log\.db"):
-        Home.at(tmp_path, "postgresql://relman@127.0.0.1:1/other")
+        DataDirectory.at(tmp_path, "postgresql://relman@127.0.0.1:1/other")
 
 
 @pytest.mark.parametrize(
@@ -71,14 +75,14 @@ def test_whether_a_store_is_the_one_that_the_folder_was_begun_with(
     (tmp_path / "store.url").write_text(noted)
 
     if same:
-        assert Home.at(tmp_path, named).store == named
+        assert DataDirectory.at(tmp_path, named).store == named
     else:
         with pytest.raises(OtherStoreError, match="was begun with the store"):
-            Home.at(tmp_path, named)
+            DataDirectory.at(tmp_path, named)
 
 
 def test_a_store_that_is_no_url_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "store.url").write_text("postgresql://h/db")
 
     with pytest.raises(EventStoreError, match="write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"):
-        Home.at(tmp_path, "postgresql://h/db?nonsense=1")
+        DataDirectory.at(tmp_path, "postgresql://h/db?nonsense=1")

@@ -19,10 +19,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from release_management.adapters.keyring import KeyringError, KeyringUnavailableError, SQLiteKeyring
+from release_management.adapters.keyring import (
+    KeyringError,
+    KeyringUnavailableError,
+    SQLiteKeyring,
+)
 from release_management.adapters.keyring.cached import LOOK_SECONDS, CachedKeyring
 from release_management.adapters.keyring.postgres import PostgresKeyring
-from release_management.domain.words import ActorId
+from release_management.kernel.types import ActorId
 from release_management.services.ports import Keyring, LogUnavailableError
 from tests.servers.postgres import Databases, PostgresServer
 

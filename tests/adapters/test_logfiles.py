@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from release_management.adapters.logfiles import bound
+from release_management.adapters.system.log_files import bound
 
 
 def test_a_log_that_has_become_long_is_put_aside_and_written_on(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from release_management.adapters.stack.loop import LoopThread
+from release_management.runtime.loop_thread import LoopThread
 
 
 async def tidying_up(done: list[str]) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from release_management.adapters.executors import make_executor
-from release_management.adapters.local import converge, executor, haproxy
-from release_management.adapters.targets import processes
-from release_management.adapters.targets.executor import FencedExecutor
+from release_management.adapters.executors.base import processes
+from release_management.adapters.executors.base.executor import FencedExecutor
+from release_management.adapters.executors.catalog import make_executor
+from release_management.adapters.executors.local import converge, executor, haproxy
 from release_management.domain.orders import Order
 from tests.adapters.component import SystemClock
 

@@ -6,7 +6,11 @@ import sys
 import time
 from collections.abc import Callable
 
-from release_management.services.ports import Append, Appended, EventLog
+from release_management.services.ports import (
+    Append,
+    Appended,
+    EventLog,
+)
 from tests.contract.backends import open_log
 from tests.contract.commands import command, seen
 

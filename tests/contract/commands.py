@@ -3,9 +3,19 @@
 import hashlib
 from collections.abc import Mapping
 
-from release_management.domain.record import Envelope, encode, write
-from release_management.domain.words import Fact
-from release_management.services.ports import Append, Appended, EventLog, Expectation, NewRecord
+from release_management.kernel.record import (
+    Envelope,
+    encode,
+    write,
+)
+from release_management.kernel.types import Fact
+from release_management.services.ports import (
+    Append,
+    Appended,
+    EventLog,
+    Expectation,
+    NewRecord,
+)
 
 
 class ThingHappened(Fact):

@@ -9,7 +9,7 @@ import pytest
 from release_management.services.ports import EventLog
 from tests.contract.backends import Store
 from tests.contract.read_models import Backend
-from tests.projections.story import Story
+from tests.projections.event_script import Story
 from tests.servers.postgres import Databases
 
 

@@ -10,12 +10,20 @@ from sqlalchemy import Column, Engine, Integer, MetaData, Table, Text, select
 
 from release_management.adapters.read_model import Projector, ReadStore
 from release_management.adapters.read_model.database import reader
-from release_management.domain.record import Event
 from release_management.domain.release import ReleaseBlocked
+from release_management.kernel.record import Event
 from release_management.projections.catalog import PROJECTIONS
-from release_management.projections.projection import Key, Projection, Rows
+from release_management.projections.kit.projection import (
+    Key,
+    Projection,
+    Rows,
+)
 from release_management.projections.queries import Nothing, Query
-from tests.projections.story import REGISTRY, Story, sealed
+from tests.projections.event_script import (
+    REGISTRY,
+    Story,
+    sealed,
+)
 from tests.servers.postgres import Databases
 
 Where = Path | str

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from release_management.adapters.read_model import Projector
 from tests.contract.read_models import counting
-from tests.projections.story import REGISTRY, Story
+from tests.projections.event_script import REGISTRY, Story
 
 RELEASES = 100
 

@@ -4,19 +4,25 @@ from dataclasses import replace
 
 import pytest
 
-from release_management.domain.record import MAX_RECORD_BYTES
+from release_management.kernel.record import MAX_RECORD_BYTES
 from release_management.services.ports import (
     Append,
     Appended,
     Conflict,
     EventLog,
     Expectation,
+    IdReused,
     NewRecord,
-    OtherContent,
     Repeated,
     StoredOutcome,
 )
-from tests.contract.commands import command, given, record, seen, versions_of
+from tests.contract.commands import (
+    command,
+    given,
+    record,
+    seen,
+    versions_of,
+)
 
 A, B, C = "flag:a", "flag:b", "flag:c"
 
@@ -32,13 +38,13 @@ def test_an_empty_log_has_no_last_position_and_nothing_to_read(log: EventLog) ->
 
 
 def test_what_is_appended_is_read_byte_for_byte_with_positions_from_one(log: EventLog) -> None:
-    wish = command("1", {A: seen(0), B: seen(0)}, {A: 2, B: 1})
+    envelope = command("1", {A: seen(0), B: seen(0)}, {A: 2, B: 1})
 
-    assert log.append([wish]) == [Appended(1, 3)]
+    assert log.append([envelope]) == [Appended(1, 3)]
 
     page = log.read(0)
     assert [(one.position, one.stream, one.version) for one in page] == [(1, A, 1), (2, A, 2), (3, B, 1)]
-    assert [one.record for one in page] == [new.record for new in wish.records]
+    assert [one.record for one in page] == [new.record for new in envelope.records]
     assert log.read_stream(A, after=1) == [page[1]]
     assert log.last_position() == 3
 
@@ -165,16 +171,16 @@ def test_a_repeated_command_gets_its_first_outcome_and_writes_nothing(log: Event
 
 
 def test_a_command_repeated_within_a_batch_is_stored_once(log: EventLog) -> None:
-    wish = command("1", {A: seen(0)}, {A: 1})
+    envelope = command("1", {A: seen(0)}, {A: 1})
 
-    assert log.append([wish, wish]) == [Appended(1, 1), Repeated(b"outcome of 1", 1, 1)]
+    assert log.append([envelope, envelope]) == [Appended(1, 1), Repeated(b"outcome of 1", 1, 1)]
 
 
 def test_the_same_id_with_other_content_is_refused(log: EventLog) -> None:
     other = command("1", {B: seen(0)}, {B: 1}, content="other")
 
-    assert log.append([command("1", {A: seen(0)}, {A: 1}), other]) == [Appended(1, 1), OtherContent()]
-    assert log.append([other]) == [OtherContent()]
+    assert log.append([command("1", {A: seen(0)}, {A: 1}), other]) == [Appended(1, 1), IdReused()]
+    assert log.append([other]) == [IdReused()]
     assert log.read_stream(B) == []
 
 

@@ -7,10 +7,27 @@ from dataclasses import replace
 import pytest
 
 from release_management.adapters.event_store import LostContentError
-from release_management.domain.record import MAX_CONTENT_BYTES, MAX_RECORD_BYTES, dataref, dataref_of
-from release_management.services.ports import Append, Appended, Conflict, EventLog, NewRecord, Repeated
+from release_management.kernel.record import (
+    MAX_CONTENT_BYTES,
+    MAX_RECORD_BYTES,
+    dataref,
+    dataref_of,
+)
+from release_management.services.ports import (
+    Append,
+    Appended,
+    Conflict,
+    EventLog,
+    NewRecord,
+    Repeated,
+)
 from tests.contract.backends import Store
-from tests.contract.commands import beside, command, given, seen
+from tests.contract.commands import (
+    beside,
+    command,
+    given,
+    seen,
+)
 
 A, B = "flag:a", "flag:b"
 
@@ -58,11 +75,11 @@ def test_what_is_not_stored_leaves_nothing_beside_it(log: EventLog) -> None:
 
 
 def test_a_command_that_comes_twice_stores_its_data_once(log: EventLog) -> None:
-    wish = appending("1", beside(A, 1))
+    envelope = appending("1", beside(A, 1))
 
-    log.append([wish])
+    log.append([envelope])
 
-    assert isinstance(log.append([wish])[0], Repeated)
+    assert isinstance(log.append([envelope])[0], Repeated)
     assert log.last_position() == 1
 
 

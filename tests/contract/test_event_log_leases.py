@@ -6,7 +6,12 @@ import time
 import pytest
 
 from release_management.adapters.event_store import UnreadableStoreError
-from release_management.services.ports import Appended, DeposedError, EventLog, Lease
+from release_management.services.ports import (
+    Appended,
+    DeposedError,
+    EventLog,
+    Lease,
+)
 from tests.contract.backends import Store
 from tests.contract.commands import command, seen
 

@@ -13,7 +13,7 @@ from release_management.services.ports import (
     Appended,
     Conflict,
     Expectation,
-    OtherContent,
+    IdReused,
     Repeated,
     Status,
 )
@@ -46,7 +46,7 @@ class Model:
     def append_one(self, one: Append, base: dict[str, int], spoilt: set[str]) -> Status:
         if one.id in self.commands:
             fingerprint, first_outcome = self.commands[one.id]
-            return first_outcome if fingerprint == one.fingerprint else OtherContent()
+            return first_outcome if fingerprint == one.fingerprint else IdReused()
         moved = []
         for stream, expected in one.expects.items():
             is_as_seen = (expected.base, expected.seen) == (base[stream], self.version(stream))

@@ -8,7 +8,12 @@ from itertools import groupby
 
 from release_management.services.ports import EventLog
 from tests.contract.backends import Store
-from tests.contract.commands import command, given, seen, versions_of
+from tests.contract.commands import (
+    command,
+    given,
+    seen,
+    versions_of,
+)
 
 WRITERS = 8
 COMMANDS_EACH = 25

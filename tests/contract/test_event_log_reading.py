@@ -5,10 +5,18 @@ import time
 
 import pytest
 
-from release_management.adapters.event_store import CorruptRecordError, GapError, UnreadableStoreError
+from release_management.adapters.event_store import (
+    CorruptRecordError,
+    GapError,
+    UnreadableStoreError,
+)
 from release_management.services.ports import EventLog, Repeated
 from tests.contract.backends import Store
-from tests.contract.commands import command, given, seen
+from tests.contract.commands import (
+    command,
+    given,
+    seen,
+)
 
 A, B = "flag:a", "flag:b"
 

@@ -26,7 +26,11 @@ from release_management.adapters.event_store import (
     SQLiteRecorder,
     UnreadableStoreError,
 )
-from release_management.adapters.event_store.postgres import PostgresDatabase, PostgresEventLog, PostgresRecorder
+from release_management.adapters.event_store.postgres import (
+    PostgresDatabase,
+    PostgresEventLog,
+    PostgresRecorder,
+)
 from release_management.services.ports import EventLog
 from tests.servers.postgres import Databases
 

@@ -7,17 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from release_management.domain.orders import AwaitSlotHealthy, ProvisionSlot, Report, RetireSlot, RouteSlots
+from release_management.domain.orders import (
+    AwaitSlotHealthy,
+    ProvisionSlot,
+    Report,
+    RetireSlot,
+    RouteSlots,
+)
 from tests.adapters.command.stand import CommandStand
 from tests.adapters.component import Component, gone_afterwards
-from tests.adapters.local.stand import Stand
+from tests.adapters.local.harness import ExecutorHarness
 
 PROVISION = ProvisionSlot(slot="blue", version="1.0.0", replicas=1)
 HEALTHY = AwaitSlotHealthy(slot="blue", replicas=1)
 RETIRE = RetireSlot(slot="blue")
 
 
-@pytest.fixture(params=[Stand, CommandStand], ids=lambda made: made.EXECUTOR)
+@pytest.fixture(params=[ExecutorHarness, CommandStand], ids=lambda made: made.EXECUTOR)
 def component(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Component]:
     with gone_afterwards(request.param(tmp_path)) as made:
         yield made

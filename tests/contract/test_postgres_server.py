@@ -17,9 +17,21 @@ from release_management.adapters.event_store import (
     StoreUnavailableError,
 )
 from release_management.adapters.event_store.postgres import PostgresEventLog
-from release_management.services.ports import Append, Appended, EventLog, LogUnavailableError, Repeated
+from release_management.services.ports import (
+    Append,
+    Appended,
+    EventLog,
+    LogUnavailableError,
+    Repeated,
+)
 from tests.contract.backends import Store, every_kind
-from tests.contract.commands import beside, command, given, seen, versions_of
+from tests.contract.commands import (
+    beside,
+    command,
+    given,
+    seen,
+    versions_of,
+)
 from tests.servers.postgres import Databases, PostgresServer
 from tests.servers.small_disk import SmallDisk
 

@@ -18,12 +18,24 @@ from release_management.adapters.read_model import (
 )
 from release_management.adapters.read_model.database import reader, writer
 from release_management.adapters.read_model.errors import OvertakenError
-from release_management.domain.record import Event
 from release_management.domain.release import ReleaseBlocked
-from release_management.projections.projection import Rows
-from tests.contract.read_models import Backend, busy, counted, counting, counts, everything
+from release_management.kernel.record import Event
+from release_management.projections.kit.projection import Rows
+from tests.contract.read_models import (
+    Backend,
+    busy,
+    counted,
+    counting,
+    counts,
+    everything,
+)
 from tests.profiles import times
-from tests.projections.story import ANN, REGISTRY, Story, sealed
+from tests.projections.event_script import (
+    ANN,
+    REGISTRY,
+    Story,
+    sealed,
+)
 
 
 @given(plot=st.lists(st.integers(0, 9), max_size=30), page=st.integers(2, 60))

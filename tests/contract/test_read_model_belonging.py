@@ -7,9 +7,14 @@ from sqlalchemy import inspect
 from structlog.testing import capture_logs
 
 from release_management.adapters.read_model.database import reader, writer
-from release_management.projections.bookkeeping import Standing
-from tests.contract.read_models import Backend, Where, counted, counting
-from tests.projections.story import MemoryLog, Story
+from release_management.projections.kit.status import ProjectionStatus
+from tests.contract.read_models import (
+    Backend,
+    Where,
+    counted,
+    counting,
+)
+from tests.projections.event_script import MemoryLog, Story
 
 
 class OtherLog(MemoryLog):
@@ -101,14 +106,14 @@ def test_how_each_projection_stands_is_one_answer(backend: Backend) -> None:
     where = backend.place()
     store = backend.store(where, counting())
     projector = backend.projector(told("1.0.0"), where, counting(lambda event: event.position == 2))
-    assert store.standing() == [Standing("counts", 1, 0, 0, 0, 0)]
+    assert store.standing() == [ProjectionStatus("counts", 1, 0, 0, 0, 0)]
     projector.catch_up()
-    assert store.standing() == [Standing("counts", 1, 2, 1, 1, None)]
-    seen: list[Standing] = []
+    assert store.standing() == [ProjectionStatus("counts", 1, 2, 1, 1, None)]
+    seen: list[ProjectionStatus] = []
     projector.rebuild(progress=lambda *_: seen.extend(store.standing()))
 
-    assert seen[0] == Standing("counts", 1, 2, 1, 1, 2)
-    assert store.standing() == [Standing("counts", 1, 2, 1, 1, None)]
+    assert seen[0] == ProjectionStatus("counts", 1, 2, 1, 1, 2)
+    assert store.standing() == [ProjectionStatus("counts", 1, 2, 1, 1, None)]
 
 
 def test_nothing_is_left_of_what_was_dropped(backend: Backend) -> None:

@@ -13,8 +13,14 @@ from release_management.adapters.read_model import (
 )
 from release_management.adapters.read_model.database import reader, writer
 from release_management.adapters.read_model.errors import OvertakenError
-from tests.contract.read_models import Backend, busy, counted, counting, everything
-from tests.projections.story import Story
+from tests.contract.read_models import (
+    Backend,
+    busy,
+    counted,
+    counting,
+    everything,
+)
+from tests.projections.event_script import Story
 
 
 def test_a_rebuild_gives_the_same_rows_and_tells_how_far_it_is(backend: Backend, story: Story) -> None:

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.read_models import Backend, busy, everything
-from tests.projections.story import Story
+from tests.contract.read_models import (
+    Backend,
+    busy,
+    everything,
+)
+from tests.projections.event_script import Story
 
 
 @pytest.mark.parametrize("left", [(), ("-wal", "-shm")], ids=["all of it", "only the file itself"])

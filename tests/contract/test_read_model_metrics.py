@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from release_management.projections.measuring import NEEDED
+from release_management.projections.dora.query import NEEDED
 from tests.contract.read_models import Backend
-from tests.projections.story import Story
-from tests.projections.timeline import Timeline, day
+from tests.projections.dora_script import Timeline, day
+from tests.projections.event_script import Story
 
 
 def told() -> Timeline:

@@ -7,20 +7,40 @@ from typing import Any
 import pytest
 
 from release_management.adapters.read_model import BadQueryError, ReadStore
-from release_management.domain.compiler import compile_plan
 from release_management.domain.deployment import decide
-from release_management.domain.environment import ApprovalRule, EnvironmentConfigured, Target, TargetConfigured
+from release_management.domain.environment import (
+    ApprovalRule,
+    EnvironmentConfigured,
+    Target,
+    TargetConfigured,
+)
 from release_management.domain.incident import IncidentOpened
 from release_management.domain.place import PlaceSlotProvisioned
+from release_management.domain.plan.builder import RolloutTarget
+from release_management.domain.plan.compiler import compile_plan
+from release_management.domain.plan.strategies import parse_options
 from release_management.domain.policy import PolicyVersionsConfigured
-from release_management.domain.release import Change, ReleaseChangesAdded, ReleaseCreated
-from release_management.domain.sheet import Stand
-from release_management.domain.strategies import parse_options
+from release_management.domain.release import (
+    Change,
+    ReleaseChangesAdded,
+    ReleaseCreated,
+)
 from release_management.projections.queries import QUERIES
-from release_management.services.cutting import PAGE_BYTES, cut, length
-from release_management.services.pages import Page, read
+from release_management.services.paging.cutting import (
+    PAGE_BYTES,
+    cut,
+    length,
+)
+from release_management.services.paging.pages import Page, read
 from tests.contract.read_models import Backend, busy
-from tests.projections.story import ANN, DIGEST, Story, binding, component, sealed
+from tests.projections.event_script import (
+    ANN,
+    DIGEST,
+    Story,
+    binding,
+    component,
+    sealed,
+)
 
 LONG = "x" * 500
 WINDOW = {"since": "2026-11-20T00:00:00Z", "until": "2026-12-20T00:00:00Z"}
@@ -240,7 +260,7 @@ def test_a_cursor_that_is_not_of_the_question_is_refused_with_the_reason(pages: 
 
 def long_deployment(story: Story, targets: int) -> None:
     names = [f"t-{number}" for number in range(targets)]
-    stands = [Stand(target=name, component="web", serving=True, replicas=2) for name in names]
+    stands = [RolloutTarget(target=name, component="web", serving=True, replicas=2) for name in names]
     plan = compile_plan("recreate", "1.0.0", stands, parse_options("recreate", {}))
     story.planned("d-1", plan=plan, digest=plan.digest, targets=tuple(names))
     story.requested("d-1")

@@ -10,17 +10,45 @@ from sqlalchemy import MetaData, Table
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from release_management.adapters.read_model import ParkedError, Projector, UnknownProjectionError
-from release_management.domain.record import Event
-from release_management.domain.registry import FACTS, UPCASTERS, Registry
+from release_management.adapters.read_model import (
+    ParkedError,
+    Projector,
+    UnknownProjectionError,
+)
+from release_management.domain.registry import (
+    FACTS,
+    UPCASTERS,
+    Registry,
+)
 from release_management.domain.release import ReleaseBlocked, ReleaseUnblocked
+from release_management.kernel.record import Event
 from release_management.projections import agenda
 from release_management.projections.catalog import PROJECTIONS
-from release_management.projections.columns import document, flag, key, text
-from release_management.projections.projection import Projection, Rows, named
-from tests.contract.read_models import Backend, busy, counted, counting, counts, everything
+from release_management.projections.kit.columns import (
+    document,
+    flag,
+    key,
+    text,
+)
+from release_management.projections.kit.projection import (
+    Projection,
+    Rows,
+    named,
+)
+from tests.contract.read_models import (
+    Backend,
+    busy,
+    counted,
+    counting,
+    counts,
+    everything,
+)
 from tests.profiles import times
-from tests.projections.story import REGISTRY, Story, sealed
+from tests.projections.event_script import (
+    REGISTRY,
+    Story,
+    sealed,
+)
 
 texts = Table("texts", MetaData(), key("stream"), text("text"), document("document"), flag("flag"))
 

@@ -10,11 +10,21 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from release_management.adapters.read_model import NewerVersionError, Projector, ReadStore
+from release_management.adapters.read_model import (
+    NewerVersionError,
+    Projector,
+    ReadStore,
+)
 from release_management.adapters.read_model.database import reader
-from tests.contract.read_models import Backend, busy, counted, counting, everything
+from tests.contract.read_models import (
+    Backend,
+    busy,
+    counted,
+    counting,
+    everything,
+)
 from tests.contract.rebuilder import RELEASES, told
-from tests.projections.story import REGISTRY, Story
+from tests.projections.event_script import REGISTRY, Story
 from tests.servers.postgres import PostgresServer
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,11 @@ from release_management.adapters.event_store import (
 )
 from release_management.adapters.event_store.sqlite.database import SQLiteDatabase
 from tests.contract.backends import every_kind
-from tests.contract.commands import command, given, seen
+from tests.contract.commands import (
+    command,
+    given,
+    seen,
+)
 
 
 def change(path: Path, statement: str) -> None:

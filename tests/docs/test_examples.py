@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.markdown import ROOT, Block, blocks, pages
-from tests.docs.room import Room
+from tests.docs.markdown import (
+    ROOT,
+    Block,
+    blocks,
+    pages,
+)
+from tests.docs.sandbox import Room
 
 RUN = ("console", "python", "yaml", "json", "sh")
 WITH_EXAMPLES = [page for page in pages() if any(block.language in RUN for block in blocks(page))]

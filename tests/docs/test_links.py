@@ -1,6 +1,11 @@
 """Links of the pages lead somewhere."""
 
-from tests.docs.markdown import ROOT, anchors, links, pages
+from tests.docs.markdown import (
+    ROOT,
+    anchors,
+    links,
+    pages,
+)
 
 
 def test_relative_links_lead_to_files_and_headings_that_exist() -> None:

@@ -8,12 +8,12 @@ import pytest
 from pydantic import BaseModel
 
 import release_management
-from release_management.adapters.command import CommandSettings
-from release_management.adapters.local.settings import ComponentSettings
+from release_management.adapters.executors.command import CommandSettings
+from release_management.adapters.executors.local.settings import ComponentSettings
+from release_management.domain.plan.strategies import STRATEGIES
 from release_management.domain.registry import FACTS
-from release_management.domain.strategies import STRATEGIES
 from release_management.projections.queries import QUERIES
-from release_management.services.decisions import COMMANDS
+from release_management.services.use_cases import COMMANDS
 from tests.docs.markdown import ROOT, anchors
 
 REFERENCE = ROOT / "docs" / "reference"

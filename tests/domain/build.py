@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import JsonValue
 
-from release_management.domain.compiler import compile_plan
 from release_management.domain.component import Component
 from release_management.domain.configuration import Configuration
 from release_management.domain.deployment.decide import start
@@ -17,11 +16,16 @@ from release_management.domain.deployment.events import (
 )
 from release_management.domain.deployment.state import Deployment, evolve
 from release_management.domain.environment import Environment, Target
-from release_management.domain.orders import Leg, Report, Result
+from release_management.domain.orders import (
+    Leg,
+    Report,
+    Result,
+)
 from release_management.domain.plan import Plan
+from release_management.domain.plan.builder import RolloutTarget
+from release_management.domain.plan.compiler import compile_plan
+from release_management.domain.plan.strategies import StrategyName, parse_options
 from release_management.domain.release import Release
-from release_management.domain.sheet import Stand
-from release_management.domain.strategies import StrategyName, parse_options
 
 ANN = "usr_ann00001"
 BEN = "usr_ben00001"
@@ -71,14 +75,14 @@ def target(name: str = "main", components: Iterable[str] = ("api",), replicas: i
     return Target(name=name, components={one: {"replicas": replicas} for one in components})
 
 
-def stand(component: str = "api", target: str = "main", *, serving: bool = True, replicas: int = 4) -> Stand:
-    return Stand(target=target, component=component, serving=serving, replicas=replicas)
+def stand(component: str = "api", target: str = "main", *, serving: bool = True, replicas: int = 4) -> RolloutTarget:
+    return RolloutTarget(target=target, component=component, serving=serving, replicas=replicas)
 
 
 def plan(
     strategy: StrategyName,
     options: dict[str, JsonValue] | None = None,
-    *stands: Stand,
+    *stands: RolloutTarget,
 ) -> Plan:
     return compile_plan(strategy, "2.0.0", stands or (stand(),), parse_options(strategy, options or {}))
 

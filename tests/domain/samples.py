@@ -49,10 +49,13 @@ from release_management.domain.environment import (
     Target,
     TargetConfigured,
 )
-from release_management.domain.errors import ErrorCode
-from release_management.domain.estate import EnvironmentListed, EnvironmentUnlisted
+from release_management.domain.environment_index import EnvironmentListed, EnvironmentUnlisted
 from release_management.domain.holdings import HoldingsChanged
-from release_management.domain.incident import IncidentAttributed, IncidentOpened, IncidentResolved
+from release_management.domain.incident import (
+    IncidentAttributed,
+    IncidentOpened,
+    IncidentResolved,
+)
 from release_management.domain.orders import ProvisionSlot, RouteSlots
 from release_management.domain.pipeline import PipelineConfigured, Stage
 from release_management.domain.place import (
@@ -95,7 +98,8 @@ from release_management.domain.release import (
     ReleaseUnblocked,
     ReleaseWithdrawn,
 )
-from release_management.domain.words import Fact, Personal
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.types import Fact, Personal
 from tests.domain.build import (
     ANN,
     BEN,

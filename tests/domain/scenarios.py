@@ -8,10 +8,18 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from release_management.domain.environment import Target
-from release_management.domain.place import Occupant, Place, Standing
-from release_management.domain.strategies import StrategyName
-from tests.domain.build import component, environment, release
-from tests.domain.world import World
+from release_management.domain.place import (
+    ComponentStatus,
+    Occupant,
+    Place,
+)
+from release_management.domain.plan.strategies import StrategyName
+from tests.domain.build import (
+    component,
+    environment,
+    release,
+)
+from tests.domain.deployment_model import World
 
 COMPONENTS = ("api", "web")
 SLOTS = ("blue", "green", "red")
@@ -82,13 +90,13 @@ def targets(draw: st.DrawFn, name: str) -> Target:
 
 
 @st.composite
-def standings(draw: st.DrawFn, target: Target, name: str) -> Standing:
+def standings(draw: st.DrawFn, target: Target, name: str) -> ComponentStatus:
     """Nothing yet, an earlier version, or already the one that comes."""
     version = draw(st.sampled_from(["1.0.0", "1.0.0", "1.0.0", None, "2.0.0"]))
     if version is None:
-        return Standing()
+        return ComponentStatus()
     slot = draw(st.sampled_from(target.slots))
-    return Standing(slots={slot: Occupant(component(name, version), draw(replicas))}, stable=slot)
+    return ComponentStatus(slots={slot: Occupant(component(name, version), draw(replicas))}, stable=slot)
 
 
 @st.composite

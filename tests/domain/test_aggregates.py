@@ -14,12 +14,15 @@ import pytest
 
 import release_management
 import release_management.domain
-from release_management.domain.aggregate import Aggregate, aggregate_of, itself, key_of
+from release_management.domain.aggregates import (
+    AGGREGATES,
+    AnyAggregate,
+    fold,
+)
 from release_management.domain.approval import APPROVAL
 from release_management.domain.deployment.state import DEPLOYMENT
 from release_management.domain.environment import ENVIRONMENT
-from release_management.domain.estate import ESTATE, EnvironmentListed
-from release_management.domain.gathering import gathered
+from release_management.domain.environment_index import ESTATE, EnvironmentListed
 from release_management.domain.holdings import HOLDINGS
 from release_management.domain.incident import INCIDENT
 from release_management.domain.pipeline import PIPELINE
@@ -27,8 +30,14 @@ from release_management.domain.place import PLACE
 from release_management.domain.policy import POLICY
 from release_management.domain.registry import FACTS, CommandRefused
 from release_management.domain.release import RELEASE
-from release_management.domain.streams import AGGREGATES, AnyAggregate, fold
-from release_management.domain.words import Fact
+from release_management.kernel.aggregate import (
+    Aggregate,
+    aggregate_of,
+    itself,
+    key_of,
+)
+from release_management.kernel.gathering import gathered
+from release_management.kernel.types import Fact
 
 GOLDEN = Path(__file__).parent / "golden" / "records.jsonl"
 

@@ -9,10 +9,10 @@ from release_management.domain.approval import (
     ApprovalEvent,
     ApprovalExpired,
     ApprovalGranted,
+    ApprovalPhase,
     ApprovalRequested,
     ApprovalVoided,
     GrantApproval,
-    Phase,
     RefuseApproval,
     deny,
     evolve,
@@ -21,8 +21,20 @@ from release_management.domain.approval import (
     void,
 )
 from release_management.domain.environment import ApprovalRule
-from release_management.domain.words import NotYet, Refused, Unsealed
-from tests.domain.build import ANN, BEN, DEPLOYMENT, DIGEST, EVE, LATER, NOW
+from release_management.kernel.types import (
+    NotYet,
+    Refused,
+    Unsealed,
+)
+from tests.domain.build import (
+    ANN,
+    BEN,
+    DEPLOYMENT,
+    DIGEST,
+    EVE,
+    LATER,
+    NOW,
+)
 
 ID = "0193a5c2-7d7e-7000-8000-0000000000aa"
 GRANT = GrantApproval(approval=ID)
@@ -91,7 +103,7 @@ def test_one_denial_ends_it() -> None:
     note = Unsealed(subject=BEN, text="not on a Friday")
     assert facts == [ApprovalDenied(by=BEN, deployment=DEPLOYMENT, note=note)]
     denied = given(*facts)
-    assert denied.phase is Phase.DENIED
+    assert denied.phase is ApprovalPhase.DENIED
     assert deny(REFUSE, denied, BEN) == []
 
 

@@ -7,7 +7,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from release_management.domain.condition import SEVERITY, Condition
-from release_management.domain.damping import FIRST_HOLD, LONGEST_HOLD, MEMORY, MOST_PER_HOUR, Damped, damp
+from release_management.domain.damping import (
+    FIRST_HOLD,
+    LONGEST_HOLD,
+    MEMORY,
+    MOST_PER_HOUR,
+    Damped,
+    damp,
+)
 
 CONDITIONS: Sequence[Condition] = tuple(SEVERITY)
 Looks = list[tuple[float, Condition]]

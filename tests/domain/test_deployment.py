@@ -44,10 +44,29 @@ from release_management.domain.deployment.events import (
     DeploymentSucceeded,
     DeploymentSuperseded,
 )
-from release_management.domain.deployment.state import Deployment, Phase, bake, doubted
-from release_management.domain.orders import ATTEMPTS, AwaitSlotHealthy, ProvisionSlot, RetireSlot, RouteSlots
-from release_management.domain.plan import Pause, Plan, Promote
-from release_management.domain.words import NotYet, Refused, Unsealed
+from release_management.domain.deployment.state import (
+    Deployment,
+    DeploymentPhase,
+    bake,
+    doubted,
+)
+from release_management.domain.orders import (
+    ATTEMPTS,
+    AwaitSlotHealthy,
+    ProvisionSlot,
+    RetireSlot,
+    RouteSlots,
+)
+from release_management.domain.plan import (
+    Pause,
+    Plan,
+    Promote,
+)
+from release_management.kernel.types import (
+    NotYet,
+    Refused,
+    Unsealed,
+)
 from tests.domain.build import (
     BEN,
     DEPLOYMENT,
@@ -307,7 +326,7 @@ def test_a_timer_for_another_attempt_or_for_what_is_done_changes_nothing() -> No
 
 def test_a_pause_for_a_person_ends_by_promotion() -> None:
     state = walked(PAUSED)
-    assert state.phase is Phase.PAUSED
+    assert state.phase is DeploymentPhase.PAUSED
 
     facts = promote(state, PAUSED, False, BEN, NOW)
 
@@ -329,7 +348,7 @@ def test_a_pause_for_a_person_does_not_end_by_time_but_its_deadline_takes_it_bac
 
 def test_a_timed_pause_ends_by_its_time_and_not_before() -> None:
     state = walked(BAKING)
-    assert state.phase is Phase.BAKING
+    assert state.phase is DeploymentPhase.BAKING
 
     assert too_early(resume, state, "forward", BAKING, later(NOW, 29)) == later(NOW, 30)
     assert names(resume(state, "forward", BAKING, later(NOW, 30))) == ["resumed", "step_started"]
@@ -345,7 +364,7 @@ def test_a_bake_ends_early_for_another_deployment_and_asks_again_whether_the_new
     assert facts[0] == DeploymentResumed(leg="forward", step=BAKING, by=BEN, successor=OTHER)
     assert names(facts) == ["resumed", "step_started"]
     later_on = given(facts, state)
-    assert (later_on.phase, later_on.successor) == (Phase.PROGRESSING, OTHER)
+    assert (later_on.phase, later_on.successor) == (DeploymentPhase.PROGRESSING, OTHER)
     assert end_bake(later_on, THIRD, BEN, NOW) == []
 
 
@@ -354,12 +373,12 @@ def test_the_bake_of_the_way_back_ends_early_too() -> None:
     while state.open and bake(state) is None:
         [index] = state.open
         state = given(report(state, said(index, leg="rollback"), NOW), state)
-    assert state.phase is Phase.ABORTING
+    assert state.phase is DeploymentPhase.ABORTING
 
     facts = end_bake(state, OTHER, BEN, NOW)
 
     assert names(facts) == ["resumed", "step_started"]
-    assert given(facts, state).phase is Phase.ABORTING
+    assert given(facts, state).phase is DeploymentPhase.ABORTING
 
 
 @pytest.mark.parametrize("until", [ROUTED, PAUSED, WIDE, ASKED, RETIRED])
@@ -399,7 +418,7 @@ def test_what_pauses_more_than_once_is_promoted_only_by_the_pause_that_was_seen(
     )
     later_on = given(promote(state, PAUSED, False, BEN, NOW), state)
     later_on = given(report(later_on, said(PAUSED + 1), NOW), later_on)
-    assert later_on.phase is Phase.PAUSED
+    assert later_on.phase is DeploymentPhase.PAUSED
 
     assert promote(later_on, PAUSED, full, BEN, NOW) == []
     with pytest.raises(Refused) as other:
@@ -436,7 +455,7 @@ def test_promoted_in_full_it_skips_pauses_and_traffic_steps_but_the_last_and_sti
         RouteSlots(weights={"blue": 0, "green": 100}, healthy={"green": 4})
     ]
     state = given(after, state)
-    assert given(report(state, said(7), NOW), state).phase is Phase.BAKING
+    assert given(report(state, said(7), NOW), state).phase is DeploymentPhase.BAKING
 
 
 def test_promoted_in_full_while_it_waits_it_goes_on_and_the_old_timer_does_nothing() -> None:
@@ -445,7 +464,7 @@ def test_promoted_in_full_while_it_waits_it_goes_on_and_the_old_timer_does_nothi
 
     state = given(promote(state, None, True, BEN, NOW), state)
 
-    assert state.phase is Phase.PROGRESSING
+    assert state.phase is DeploymentPhase.PROGRESSING
     assert resume(state, "forward", PAUSED, MUCH_LATER) == []
 
 
@@ -549,7 +568,7 @@ def test_the_old_version_is_stopped_only_while_the_new_one_is_well_and_else_take
             state = given(resume(state, "rollback", index, MUCH_LATER), state)
         elif not isinstance(step, Promote):
             state = given(report(state, said(index, leg="rollback"), NOW), state)
-    assert state.phase is Phase.ROLLED_BACK
+    assert state.phase is DeploymentPhase.ROLLED_BACK
     assert doubted(state) == ()
 
 
@@ -582,7 +601,7 @@ def test_a_rollback_that_fails_too_often_says_so() -> None:
     state = aborted(PAUSED)
     for attempt in range(1, ATTEMPTS["rollback"]):
         state = given(report(state, said(0, "failed", leg="rollback", attempt=attempt), NOW), state)
-        assert state.phase is Phase.ABORTING
+        assert state.phase is DeploymentPhase.ABORTING
         state = given(retry_step(state, "rollback", 0, attempt, MUCH_LATER), state)
 
     facts = report(state, said(0, "failed", leg="rollback", attempt=6), NOW)
@@ -637,7 +656,7 @@ def test_an_ended_deployment_never_moves(end: DeploymentEvent) -> None:
     assert retry_step(state, "forward", ROUTED, 1, MUCH_LATER) == []
     assert resume(state, "forward", PAUSED, MUCH_LATER) == []
     assert expire(state, MUCH_LATER) == []
-    if state.phase is Phase.SUCCEEDED:
+    if state.phase is DeploymentPhase.SUCCEEDED:
         assert promote(state, PAUSED, False, BEN, NOW) == []
         with pytest.raises(Refused, match="has succeeded; to leave its version, roll it back"):
             abort(state, BEN, None, NOW)

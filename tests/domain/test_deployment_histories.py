@@ -4,23 +4,34 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import repeat
 
-from release_management.domain.deployment.state import Phase
+from release_management.domain.deployment.state import DeploymentPhase
 from release_management.domain.environment import Target
-from release_management.domain.place import Occupant, Place, Standing
-from tests.domain.build import DEPLOYMENT, OTHER, THIRD, component, environment, release
-from tests.domain.world import World
+from release_management.domain.place import (
+    ComponentStatus,
+    Occupant,
+    Place,
+)
+from tests.domain.build import (
+    DEPLOYMENT,
+    OTHER,
+    THIRD,
+    component,
+    environment,
+    release,
+)
+from tests.domain.deployment_model import World
 
 SLOTS = ("blue", "green")
 
 
-def world(standings: Mapping[str, Standing], target: Target | None = None) -> World:
+def world(standings: Mapping[str, ComponentStatus], target: Target | None = None) -> World:
     target = target or Target(slots=SLOTS, components={name: {"replicas": 1} for name in standings})
     places = {"main": Place(components=dict(standings))}
     return World(release=release("2.0.0", sorted(standings)), environment=environment(target), places=places, seats={})
 
 
-def stable(name: str, slot: str, version: str = "1.0.0", replicas: int = 1) -> Standing:
-    return Standing(slots={slot: Occupant(component(name, version), replicas)}, stable=slot)
+def stable(name: str, slot: str, version: str = "1.0.0", replicas: int = 1) -> ComponentStatus:
+    return ComponentStatus(slots={slot: Occupant(component(name, version), replicas)}, stable=slot)
 
 
 def fall_ill_once_it_was_healthy(known: World) -> None:
@@ -32,7 +43,7 @@ def fall_ill_once_it_was_healthy(known: World) -> None:
 
 
 def test_what_broke_off_while_it_was_started_is_stopped_by_the_next_way_back_however_early() -> None:
-    known = world({"api": Standing(), "web": stable("web", "green")})
+    known = world({"api": ComponentStatus(), "web": stable("web", "green")})
     known.begin(DEPLOYMENT, "rolling", {"scale_down_delay": 0})
     known.finish("honest")
     known.release = release("3.0.0", ["api", "web"])
@@ -44,7 +55,7 @@ def test_what_broke_off_while_it_was_started_is_stopped_by_the_next_way_back_how
 
     known.finish("honest")
 
-    assert known.state.phase is Phase.ROLLED_BACK
+    assert known.state.phase is DeploymentPhase.ROLLED_BACK
     known.check_end()
 
 
@@ -61,7 +72,7 @@ def test_what_broke_off_while_it_was_stopped_is_started_before_a_way_back_relies
 
     known.finish("honest")
 
-    assert known.state.phase is Phase.ROLLED_BACK
+    assert known.state.phase is DeploymentPhase.ROLLED_BACK
     known.check_end()
 
 
@@ -72,7 +83,7 @@ def test_where_the_old_version_was_not_touched_since_the_new_one_is_not_well_the
 
     known.finish("honest")
 
-    assert known.state.phase is Phase.ROLLED_BACK
+    assert known.state.phase is DeploymentPhase.ROLLED_BACK
     known.check_end()
 
 
@@ -92,5 +103,5 @@ def test_where_something_else_has_begun_to_go_a_person_looks_at_what_is_not_well
 
     known.finish("honest")
 
-    assert known.state.phase is Phase.HALTED
+    assert known.state.phase is DeploymentPhase.HALTED
     known.check_end()

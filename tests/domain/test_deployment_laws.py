@@ -11,19 +11,34 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pydantic import JsonValue
 
 from release_management.domain.deployment.events import DeploymentPaused
-from release_management.domain.deployment.state import Phase, settled
-from release_management.domain.strategies import StrategyName
-from release_management.domain.words import Refused
-from tests.domain.build import DEPLOYMENT, OTHER, THIRD, release, said
-from tests.domain.scenarios import rolling_options, strategies, worlds
+from release_management.domain.deployment.state import DeploymentPhase, past_no_return
+from release_management.domain.plan.strategies import StrategyName
+from release_management.kernel.types import Refused
+from tests.domain.build import (
+    DEPLOYMENT,
+    OTHER,
+    THIRD,
+    release,
+    said,
+)
+from tests.domain.deployment_model import World
+from tests.domain.scenarios import (
+    rolling_options,
+    strategies,
+    worlds,
+)
 from tests.domain.seat import FATES, Fate
-from tests.domain.world import World
 from tests.profiles import times
 
 How = tuple[StrategyName, dict[str, JsonValue]]
 FOREIGN = "0193a5c2-7d7e-7000-8000-00000000000f"
 BROKEN: tuple[Fate, ...] = ("errored before", "errored midway", "errored after")
-ENDS_BY_ITSELF = {Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.ROLLBACK_FAILED, Phase.HALTED}
+ENDS_BY_ITSELF = {
+    DeploymentPhase.SUCCEEDED,
+    DeploymentPhase.ROLLED_BACK,
+    DeploymentPhase.ROLLBACK_FAILED,
+    DeploymentPhase.HALTED,
+}
 
 
 class DeploymentMachine(RuleBasedStateMachine):
@@ -142,7 +157,7 @@ class DeploymentMachine(RuleBasedStateMachine):
             self.world.check()
 
     def teardown(self) -> None:
-        if not hasattr(self, "world") or self.world.state.phase is Phase.ABSENT:
+        if not hasattr(self, "world") or self.world.state.phase is DeploymentPhase.ABSENT:
             return
         world = self.world
         world.finish("dead" if len(world.log) % 3 == 0 else "honest")
@@ -201,7 +216,9 @@ def test_after_a_failed_way_back_nothing_is_replaced_while_it_has_traffic(
         reject()
     world.finish("honest")
     event(f"end {world.state.phase}")
-    assert world.state.phase in (Phase.SUCCEEDED, Phase.ROLLED_BACK), "nobody promotes: a pause may end it"
+    assert world.state.phase in (DeploymentPhase.SUCCEEDED, DeploymentPhase.ROLLED_BACK), (
+        "nobody promotes: a pause may end it"
+    )
     world.check_end()
     world.deliver_leftovers()
 
@@ -237,12 +254,14 @@ def test_a_candidate_that_is_not_well_when_it_is_asked_again_never_succeeds_and_
     world.finish("honest")
 
     event(f"end {world.state.phase}")
-    if world.state.phase is Phase.SUCCEEDED:
+    if world.state.phase is DeploymentPhase.SUCCEEDED:
         assert world.questions == questions, "the last question was answered before it fell ill"
         return
     reversible = world.state.plan is None or world.state.plan.reversible
-    elsewhere = settled(world.state)  # what it replaces elsewhere had begun to go, so that there was no way back
-    assert world.state.phase is (Phase.ROLLED_BACK if reversible and not elsewhere else Phase.HALTED)
+    elsewhere = past_no_return(world.state)  # what it replaces elsewhere had begun to go, so that there was no way back
+    assert world.state.phase is (
+        DeploymentPhase.ROLLED_BACK if reversible and not elsewhere else DeploymentPhase.HALTED
+    )
     world.check_end()
 
 
@@ -285,7 +304,7 @@ def test_whatever_goes_wrong_at_one_moment_the_end_keeps_its_promise(
         world.check()
     world.finish("honest")
     event(f"end {world.state.phase}")
-    assert world.state.phase is not Phase.ROLLBACK_FAILED
+    assert world.state.phase is not DeploymentPhase.ROLLBACK_FAILED
     world.check_end()
     world.deliver_leftovers()
 
@@ -305,7 +324,7 @@ def test_promoted_in_full_at_any_moment_the_traffic_still_leaves_before_the_old_
             world.deliver_report(0, keep=False)
     world.promote(None, full=True)
     world.finish("honest")
-    assert world.state.phase is Phase.SUCCEEDED
+    assert world.state.phase is DeploymentPhase.SUCCEEDED
     world.check_end()
 
 
@@ -331,7 +350,7 @@ def test_every_bake_ends_early_while_the_next_one_waits_and_the_end_keeps_its_pr
     early, falls_ill, turn = 0, ill, 0
     while not world.state.ended:
         comes = [b for b in world.bindings if b.candidate and (b.target, b.component) not in world.stays]
-        if falls_ill and comes and world.state.phase is Phase.BAKING:
+        if falls_ill and comes and world.state.phase is DeploymentPhase.BAKING:
             bound = comes[which % len(comes)]
             world.seats[bound.target, bound.component].ill.add(bound.candidate_slot)
             falls_ill = False
@@ -341,7 +360,7 @@ def test_every_bake_ends_early_while_the_next_one_waits_and_the_end_keeps_its_pr
         if world.orders:
             world.deliver_order(0, "done", keep=False)
             world.deliver_report(0, keep=False)
-        elif world.state.phase is Phase.PAUSED:
+        elif world.state.phase is DeploymentPhase.PAUSED:
             world.promote(None, full=False)
         world.check()
         turn += 1
@@ -351,7 +370,7 @@ def test_every_bake_ends_early_while_the_next_one_waits_and_the_end_keeps_its_pr
     fell_ill = ill and not falls_ill
     if aborted is None:
         reversible = world.state.plan is None or world.state.plan.reversible
-        back = Phase.ROLLED_BACK if reversible else Phase.HALTED
-        assert world.state.phase is (back if fell_ill else Phase.SUCCEEDED)
+        back = DeploymentPhase.ROLLED_BACK if reversible else DeploymentPhase.HALTED
+        assert world.state.phase is (back if fell_ill else DeploymentPhase.SUCCEEDED)
     world.check_end()
     world.deliver_leftovers()

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import JsonValue
 
-from release_management.domain.difference import differences
+from release_management.domain.configuration_difference import differences
 
 
 def said(before: dict[str, JsonValue], after: dict[str, JsonValue]) -> list[str]:

@@ -15,9 +15,13 @@ from release_management.domain.environment import (
     decide,
     evolve,
 )
-from release_management.domain.estate import EnvironmentListed, Estate, enlist
-from release_management.domain.estate import evolve as evolve_estate
-from release_management.domain.words import Refused, explain
+from release_management.domain.environment_index import (
+    EnvironmentIndex,
+    EnvironmentListed,
+    enlist,
+)
+from release_management.domain.environment_index import evolve as evolve_estate
+from release_management.kernel.types import Refused, explain
 from tests.domain.build import ANN, BEN
 
 STAGING = ConfigureEnvironment(name="staging")
@@ -132,7 +136,7 @@ def test_a_slot_that_stands_twice_is_refused() -> None:
 
 
 def test_the_estate_lists_environments_in_order() -> None:
-    estate = Estate()
+    estate = EnvironmentIndex()
     for name, order in (("production", 2), ("staging", 1), ("qa", 1), ("production", 0)):
         for fact in enlist(name, order, estate):
             estate = evolve_estate(estate, fact)

@@ -7,15 +7,19 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from release_management.domain.aggregate import aggregate_of
-from release_management.domain.deployment.state import Deployment, Phase, evolve
-from release_management.domain.strategies import StrategyName
-from release_management.domain.streams import AGGREGATES, fold
-from release_management.domain.words import Fact, Refused
+from release_management.domain.aggregates import AGGREGATES, fold
+from release_management.domain.deployment.state import (
+    Deployment,
+    DeploymentPhase,
+    evolve,
+)
+from release_management.domain.plan.strategies import StrategyName
+from release_management.kernel.aggregate import aggregate_of
+from release_management.kernel.types import Fact, Refused
 from tests.domain.build import DEPLOYMENT
+from tests.domain.deployment_model import World
 from tests.domain.samples import SAMPLES
 from tests.domain.scenarios import strategies, worlds
-from tests.domain.world import World
 from tests.profiles import times
 
 FACTS: dict[str, list[Fact]] = {
@@ -56,7 +60,7 @@ def test_any_part_of_a_real_deployment_folds_in_any_order(
     state = Deployment()
     for fact in part:
         state = evolve(state, fact)
-    assert state.phase in Phase
+    assert state.phase in DeploymentPhase
     prefix = Deployment()
     for fact in facts:
         prefix = evolve(prefix, fact)

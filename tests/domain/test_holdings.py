@@ -1,6 +1,12 @@
 """Holdings: what an executor has only once, and which component has it."""
 
-from release_management.domain.holdings import Holdings, HoldingsChanged, describe, evolve, hold
+from release_management.domain.holdings import (
+    Holdings,
+    HoldingsChanged,
+    describe,
+    evolve,
+    hold,
+)
 
 WEB = "staging/shop/main/web"
 API = "staging/shop/main/api"

@@ -19,9 +19,15 @@ from release_management.domain.incident import (
     open_,
     resolve,
 )
-from release_management.domain.moment import utc
-from release_management.domain.words import Refused, Unsealed
-from tests.domain.build import ANN, DEPLOYMENT, LATER, NOW, OTHER
+from release_management.kernel.timestamps import utc
+from release_management.kernel.types import Refused, Unsealed
+from tests.domain.build import (
+    ANN,
+    DEPLOYMENT,
+    LATER,
+    NOW,
+    OTHER,
+)
 
 ID = "0193a5c2-7d7e-7000-8000-0000000000bb"
 EARLIER = "2026-11-23T08:00:00.000000Z"

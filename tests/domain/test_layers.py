@@ -6,7 +6,12 @@ import pytest
 from pydantic import JsonValue
 
 from release_management.domain.environment import ApplicationComponents, Target
-from release_management.domain.layers import ApplicationLayer, Settings, flattened, over
+from release_management.domain.layered_settings import (
+    ApplicationLayer,
+    Settings,
+    flattened,
+    over,
+)
 
 
 def layer(**applications: dict[str, Settings | None]) -> dict[str, ApplicationLayer]:

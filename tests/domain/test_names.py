@@ -7,13 +7,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_management.domain.environment import ConfigureEnvironment, Environment, Target, TargetConfigured
+from release_management.domain.environment import (
+    ConfigureEnvironment,
+    Environment,
+    Target,
+    TargetConfigured,
+)
 from release_management.domain.environment import decide as configure_environment
-from release_management.domain.names import MAX_LABEL, id_of, ref_of
-from release_management.domain.pipeline import ConfigurePipeline, Pipeline, decide
-from release_management.domain.policy import ConfigureGates, Gate, Policy, PolicyGatesConfigured
+from release_management.domain.pipeline import (
+    ConfigurePipeline,
+    Pipeline,
+    decide,
+)
+from release_management.domain.policy import (
+    ConfigureGates,
+    Gate,
+    Policy,
+    PolicyGatesConfigured,
+)
 from release_management.domain.policy import decide as configure_policy
 from release_management.domain.release import CreateRelease
+from release_management.kernel.names import (
+    MAX_LABEL,
+    id_of,
+    ref_of,
+)
 
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 

@@ -2,8 +2,13 @@
 
 from unittest.mock import patch
 
-from release_management.domain import nearness
-from release_management.domain.nearness import COMPARED, SHOWN, does_not_exist, some
+from release_management.kernel import suggestions
+from release_management.kernel.suggestions import (
+    COMPARED,
+    SHOWN,
+    does_not_exist,
+    some,
+)
 
 MANY = [f"region-{number:04d}-production" for number in range(1_500)]
 
@@ -26,7 +31,7 @@ def test_of_many_names_those_that_begin_alike_are_shown_and_the_number_of_the_ot
 
 
 def test_few_of_them_are_compared_letter_by_letter() -> None:
-    with patch.object(nearness, "get_close_matches", return_value=[]) as compared:
+    with patch.object(suggestions, "get_close_matches", return_value=[]) as compared:
         does_not_exist("environment", "nowhere", MANY)
 
     [(_, names)] = [call.args for call in compared.call_args_list]

@@ -11,7 +11,7 @@ from release_management.domain.pipeline import (
     evolve,
     walked,
 )
-from release_management.domain.words import Refused
+from release_management.kernel.types import Refused
 
 ENVIRONMENTS = ("dev", "staging", "production")
 

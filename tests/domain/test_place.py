@@ -31,8 +31,14 @@ from release_management.domain.place import (
     offer,
     release,
 )
-from release_management.domain.words import Refused
-from tests.domain.build import DEPLOYMENT, NOW, OTHER, THIRD, component
+from release_management.kernel.types import Refused
+from tests.domain.build import (
+    DEPLOYMENT,
+    NOW,
+    OTHER,
+    THIRD,
+    component,
+)
 from tests.profiles import times
 
 

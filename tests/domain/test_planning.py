@@ -8,16 +8,34 @@ from pydantic import JsonValue, ValidationError
 from release_management.domain.configuration import Configuration, resolve
 from release_management.domain.deployment.events import DeploymentStepStarted
 from release_management.domain.environment import Target
-from release_management.domain.orders import Report, RetireSlot, RouteSlots
-from release_management.domain.place import Occupant, Place, Standing
+from release_management.domain.orders import (
+    Report,
+    RetireSlot,
+    RouteSlots,
+)
+from release_management.domain.place import (
+    ComponentStatus,
+    Occupant,
+    Place,
+)
 from release_management.domain.plan import Provision, describe
-from release_management.domain.planning import choose, draft
+from release_management.domain.plan.planning import choose, draft
 from release_management.domain.policy import Policy
-from release_management.domain.words import Refused, explain
-from tests.domain.build import DEPLOYMENT, NOW, component, environment, release, said, target
-from tests.domain.world import World
+from release_management.kernel.types import Refused, explain
+from tests.domain.build import (
+    DEPLOYMENT,
+    NOW,
+    component,
+    environment,
+    release,
+    said,
+    target,
+)
+from tests.domain.deployment_model import World
 
-SERVING = Place(components={"api": Standing(slots={"blue": Occupant(component("api", "1.0.0"), 6)}, stable="blue")})
+SERVING = Place(
+    components={"api": ComponentStatus(slots={"blue": Occupant(component("api", "1.0.0"), 6)}, stable="blue")}
+)
 
 
 # Which strategy
@@ -99,7 +117,7 @@ def test_the_way_back_restores_as_many_replicas_as_stood_before() -> None:
 
 
 def test_a_component_that_runs_already_is_left_alone_and_it_says_so() -> None:
-    running = Standing(slots={"blue": Occupant(component(), 4)}, stable="blue")
+    running = ComponentStatus(slots={"blue": Occupant(component(), 4)}, stable="blue")
 
     drafted = draft(
         release(components=("api", "web")),
@@ -114,7 +132,7 @@ def test_a_component_that_runs_already_is_left_alone_and_it_says_so() -> None:
 
 
 def test_another_configuration_of_the_same_version_is_a_change() -> None:
-    running = Standing(slots={"blue": Occupant(component(config={"LOG": "debug"}), 4)}, stable="blue")
+    running = ComponentStatus(slots={"blue": Occupant(component(config={"LOG": "debug"}), 4)}, stable="blue")
 
     drafted = draft(release(), environment(), {"main": Place(components={"api": running})}, "rolling", {})
 
@@ -191,7 +209,7 @@ CONFIGURED = Occupant(component(), 4, Configuration(settings={"port": 8080}, var
 
 
 def running_configured() -> dict[str, Place]:
-    return {"main": Place(components={"api": Standing(slots={"blue": CONFIGURED}, stable="blue")})}
+    return {"main": Place(components={"api": ComponentStatus(slots={"blue": CONFIGURED}, stable="blue")})}
 
 
 def configured_target(port: int = 8080) -> Target:
@@ -259,7 +277,7 @@ def test_a_setting_of_none_is_no_setting() -> None:
 
 def test_a_component_that_a_complete_release_does_not_name_is_given_up_after_the_bake() -> None:
     where = environment(target(components=("api", "web")))
-    standing = Standing(slots={"blue": Occupant(component("web", "1.0.0"), 2)}, stable="blue")
+    standing = ComponentStatus(slots={"blue": Occupant(component("web", "1.0.0"), 2)}, stable="blue")
     places = {"main": Place(components={"web": standing})}
 
     kept = draft(release(components=("api",)), where, places, "canary", {"interval": 1})
@@ -282,7 +300,7 @@ def test_a_component_that_a_complete_release_does_not_name_is_given_up_after_the
 
 def test_a_component_that_its_target_has_no_more_is_given_up_there() -> None:
     where = environment(target("main"), target("eu", components=()))
-    standing = Standing(slots={"blue": Occupant(component("api", "1.0.0"), 2)}, stable="blue")
+    standing = ComponentStatus(slots={"blue": Occupant(component("api", "1.0.0"), 2)}, stable="blue")
     places = {"main": Place(components={"api": standing}), "eu": Place(components={"api": standing})}
 
     drafted = draft(release(), where, places, "recreate", {})
@@ -300,7 +318,7 @@ def ordered_settings(where: Target) -> list[tuple[object, dict[str, JsonValue]]]
 
 
 def test_traffic_that_goes_to_the_stable_version_alone_is_ordered_with_its_configuration() -> None:
-    broken = Standing(
+    broken = ComponentStatus(
         slots={"blue": CONFIGURED, "green": replace(CONFIGURED, content=component(version="1.5.0"))},
         stable="blue",
         intended={"blue": 50, "green": 50},

@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from release_management.domain.compiler import compile_plan
 from release_management.domain.plan import (
     MAX_STEPS,
     AnyStep,
@@ -20,9 +19,15 @@ from release_management.domain.plan import (
     describe,
     weight_sequence,
 )
-from release_management.domain.sheet import Stand
-from release_management.domain.strategies import Rolling, StrategyName, parse_options, surge_and_unavailable
-from release_management.domain.words import Refused
+from release_management.domain.plan.builder import RolloutTarget
+from release_management.domain.plan.compiler import compile_plan
+from release_management.domain.plan.strategies import (
+    Rolling,
+    StrategyName,
+    parse_options,
+    surge_and_unavailable,
+)
+from release_management.kernel.types import Refused
 from tests.domain.build import plan, stand
 from tests.domain.scenarios import portion, strategies
 from tests.profiles import times
@@ -89,7 +94,7 @@ def test_recreate_does_not_bake_and_min_ready_is_what_a_version_must_last() -> N
 
 
 def test_recreate_needs_one_slot_only_and_no_routes() -> None:
-    compiled = plan("recreate", {}, Stand("main", "api", serving=True, slots=1, routes="none"))
+    compiled = plan("recreate", {}, RolloutTarget("main", "api", serving=True, slots=1, routes="none"))
 
     assert told(compiled.forward) == ["retire stable", "candidate 1", "await candidate 1", "promote candidate"]
 
@@ -142,7 +147,7 @@ def test_rolling_never_runs_too_few_nor_too_many(
     options = Rolling(max_surge=surge, max_unavailable=unavailable)
     more, fewer = surge_and_unavailable(options, replicas)
     assert (more, fewer) != (0, 0)
-    one = Stand("main", "api", serving=True, replicas=replicas, before=before)
+    one = RolloutTarget("main", "api", serving=True, replicas=replicas, before=before)
     compiled = compile_plan("rolling", "2.0.0", [one], options)
     old, new, ready = one.stood, 0, 0
     least, most = min(one.stood, replicas - fewer), max(one.stood, replicas + more)
@@ -353,7 +358,7 @@ def test_where_nothing_changes_there_is_nothing_to_do(strategy: StrategyName) ->
 @pytest.mark.parametrize("strategy", ["canary", "blue-green"])
 def test_a_target_that_cannot_route_refuses_what_shifts_traffic(strategy: StrategyName) -> None:
     with pytest.raises(Refused) as refusal:
-        plan(strategy, {}, Stand("eu", "api", serving=True, routes="none"))
+        plan(strategy, {}, RolloutTarget("eu", "api", serving=True, routes="none"))
 
     assert str(refusal.value) == (
         f"api on target eu: {strategy} shifts traffic and the target cannot; use recreate or rolling"
@@ -361,13 +366,13 @@ def test_a_target_that_cannot_route_refuses_what_shifts_traffic(strategy: Strate
 
 
 def test_rolling_goes_without_routes() -> None:
-    compiled = plan("rolling", {}, Stand("eu", "api", serving=True, replicas=2, routes="none"))
+    compiled = plan("rolling", {}, RolloutTarget("eu", "api", serving=True, replicas=2, routes="none"))
 
     assert not any(isinstance(step, Route) for step in (*compiled.forward, *compiled.rollback))
 
 
 def test_a_target_with_certain_shares_refuses_others_and_lists_its_own() -> None:
-    one = Stand("store", "app", serving=True, routes=(1, 5, 50))
+    one = RolloutTarget("store", "app", serving=True, routes=(1, 5, 50))
 
     assert weight_sequence(plan("canary", {"steps": [{"set_weight": 5}, {"set_weight": 50}]}, one)) == (5, 50, 100)
     with pytest.raises(Refused) as refusal:
@@ -378,16 +383,16 @@ def test_a_target_with_certain_shares_refuses_others_and_lists_its_own() -> None
 @pytest.mark.parametrize("strategy", ["rolling", "canary", "blue-green"])
 def test_one_slot_is_too_few_for_two_versions(strategy: StrategyName) -> None:
     with pytest.raises(Refused) as refusal:
-        plan(strategy, {}, Stand("main", "api", serving=True, slots=1))
+        plan(strategy, {}, RolloutTarget("main", "api", serving=True, slots=1))
 
     assert str(refusal.value) == (
         f"api on target main: {strategy} needs two slots and there is one; use recreate, or add a slot"
     )
-    assert plan(strategy, {}, Stand("main", "api", serving=False, slots=1)).forward
+    assert plan(strategy, {}, RolloutTarget("main", "api", serving=False, slots=1)).forward
 
 
 def test_replicas_of_the_strategy_outdo_those_of_the_target_and_the_way_back_restores_what_stood() -> None:
-    compiled = plan("recreate", {"replicas": 2}, Stand("main", "api", serving=True, replicas=4, before=6))
+    compiled = plan("recreate", {"replicas": 2}, RolloutTarget("main", "api", serving=True, replicas=4, before=6))
 
     assert "candidate 2" in told(compiled.forward)
     assert "stable 6" in told(compiled.rollback)
@@ -395,7 +400,7 @@ def test_replicas_of_the_strategy_outdo_those_of_the_target_and_the_way_back_res
 
 @pytest.mark.parametrize("count", [500, 1_000])
 def test_the_default_canary_of_hundreds_of_components_is_one_plan(count: int) -> None:
-    stands = [Stand("main", f"c{number}", serving=True) for number in range(count)]
+    stands = [RolloutTarget("main", f"c{number}", serving=True) for number in range(count)]
 
     compiled = plan("canary", {"initial_traffic": 5, "increment": 10}, *stands)
 
@@ -404,7 +409,7 @@ def test_the_default_canary_of_hundreds_of_components_is_one_plan(count: int) ->
 
 
 def test_a_plan_that_is_too_long_is_refused_with_the_ways_out() -> None:
-    stands = [Stand("main", f"c{number}", serving=True) for number in range(1_400)]
+    stands = [RolloutTarget("main", f"c{number}", serving=True) for number in range(1_400)]
 
     with pytest.raises(Refused) as refusal:
         plan("canary", {"initial_traffic": 5, "increment": 10}, *stands)
@@ -417,7 +422,7 @@ def test_a_plan_that_is_too_long_is_refused_with_the_ways_out() -> None:
 
 def test_one_target_that_cannot_go_back_makes_the_whole_plan_irreversible() -> None:
     assert plan("recreate").reversible
-    assert not plan("recreate", {}, stand(), Stand("store", "app", serving=True, reversible=False)).reversible
+    assert not plan("recreate", {}, stand(), RolloutTarget("store", "app", serving=True, reversible=False)).reversible
 
 
 def test_a_step_is_described_in_one_line() -> None:
@@ -444,7 +449,7 @@ def test_the_same_plan_has_the_same_digest_and_another_plan_another() -> None:
 
 stands = st.lists(
     st.builds(
-        Stand,
+        RolloutTarget,
         target=st.sampled_from(["main", "eu"]),
         component=st.sampled_from(["api", "web", "job"]),
         serving=st.booleans(),
@@ -460,7 +465,7 @@ stands = st.lists(
 
 @settings(max_examples=times(250))
 @given(stands=stands, how=strategies)
-def test_every_plan_is_whole(stands: list[Stand], how: tuple[StrategyName, dict[str, JsonValue]]) -> None:
+def test_every_plan_is_whole(stands: list[RolloutTarget], how: tuple[StrategyName, dict[str, JsonValue]]) -> None:
     """Weights are whole; waves go on one by one; no more than fits; each step's way back is in the rollback."""
     strategy, options = how
     try:

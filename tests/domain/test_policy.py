@@ -17,7 +17,7 @@ from release_management.domain.policy import (
     decide,
     evolve,
 )
-from release_management.domain.words import Refused
+from release_management.kernel.types import Refused
 
 CANARY = ConfigureStrategy(strategy="canary", options={"initial_traffic": 20, "interval": "5m"})
 TRIGGERS = ConfigureTriggers(conditions=(TriggerCondition(metric="error_rate", threshold=0.02, duration_seconds=60),))

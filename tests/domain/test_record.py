@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from release_management.domain.deployment.events import DeploymentStepErrored
-from release_management.domain.record import Envelope, encode, timestamp
+from release_management.kernel.record import (
+    Envelope,
+    encode,
+    timestamp,
+)
 from tests.domain.build import ANN
 from tests.profiles import times
 

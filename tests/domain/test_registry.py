@@ -10,11 +10,18 @@ from typing import Any, ClassVar
 
 import pytest
 
-from release_management.domain.aggregate import aggregate_of
-from release_management.domain.record import Envelope, Recorded, UnreadableRecordError, dataref, encode, write
+from release_management.domain.aggregates import AGGREGATES, fold
 from release_management.domain.registry import FACTS, Registry
-from release_management.domain.streams import AGGREGATES, fold
-from release_management.domain.words import Fact
+from release_management.kernel.aggregate import aggregate_of
+from release_management.kernel.record import (
+    Envelope,
+    Recorded,
+    UnreadableRecordError,
+    dataref,
+    encode,
+    write,
+)
+from release_management.kernel.types import Fact
 from tests.domain.build import DEPLOYMENT
 from tests.domain.samples import SAMPLES
 

@@ -28,8 +28,16 @@ from release_management.domain.release import (
     decide,
     evolve,
 )
-from release_management.domain.words import Refused, Unsealed
-from tests.domain.build import ANN, BEN, DEPLOYMENT, DIGEST, OTHER, OTHER_DIGEST, component
+from release_management.kernel.types import Refused, Unsealed
+from tests.domain.build import (
+    ANN,
+    BEN,
+    DEPLOYMENT,
+    DIGEST,
+    OTHER,
+    OTHER_DIGEST,
+    component,
+)
 
 REF = "shop@2.0.0"
 

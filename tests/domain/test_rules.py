@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from release_management.domain.approval import Approval
-from release_management.domain.approval import Phase as ApprovalPhase
+from release_management.domain.approval import ApprovalPhase as ApprovalPhase
 from release_management.domain.environment import ApprovalRule
 from release_management.domain.pipeline import Stage
 from release_management.domain.place import Place
@@ -28,8 +28,16 @@ from release_management.domain.rules import (
     verdicts,
     what_is_left_still_runs,
 )
-from release_management.domain.words import Verdict
-from tests.domain.build import BEN, DEPLOYMENT, DIGEST, OTHER, OTHER_DIGEST, environment, release
+from release_management.kernel.types import Verdict
+from tests.domain.build import (
+    BEN,
+    DEPLOYMENT,
+    DIGEST,
+    OTHER,
+    OTHER_DIGEST,
+    environment,
+    release,
+)
 
 STAGES = (Stage(environment="staging"), Stage(environment="production", requires=("staging",)))
 USUAL = Situation(

@@ -3,6 +3,7 @@
 from typing import Any
 
 from release_management.domain.condition import SeenSlot
+from release_management.domain.observation import ReportCondition, report_condition
 from release_management.domain.place import (
     Place,
     PlaceConditionChanged,
@@ -12,7 +13,6 @@ from release_management.domain.place import (
     PlaceSlotProvisioned,
     evolve,
 )
-from release_management.domain.seeing import ReportCondition, report_condition
 from tests.domain.build import DEPLOYMENT, component
 
 

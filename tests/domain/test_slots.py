@@ -10,6 +10,7 @@ from release_management.domain.deployment.decide import promote
 from release_management.domain.deployment.events import DeploymentFastForwarded
 from release_management.domain.environment import Target
 from release_management.domain.place import (
+    ComponentStatus,
     Place,
     PlaceEvent,
     PlacePromoted,
@@ -17,14 +18,30 @@ from release_management.domain.place import (
     PlaceSlotRetired,
     PlaceTrafficIntended,
     PlaceTrafficObserved,
-    Standing,
     evolve,
 )
-from release_management.domain.plan import Plan, Route, describe
-from release_management.domain.planning import Draft, draft
-from release_management.domain.slots import Seating, seat, settled
-from release_management.domain.strategies import StrategyName
-from tests.domain.build import BEN, DEPLOYMENT, NOW, OTHER, component, environment, release, started
+from release_management.domain.plan import (
+    Plan,
+    Route,
+    describe,
+)
+from release_management.domain.plan.planning import Draft, draft
+from release_management.domain.plan.slots import (
+    SlotAssignment,
+    assign_slots,
+    is_clean,
+)
+from release_management.domain.plan.strategies import StrategyName
+from tests.domain.build import (
+    BEN,
+    DEPLOYMENT,
+    NOW,
+    OTHER,
+    component,
+    environment,
+    release,
+    started,
+)
 
 BLUE_GREEN = ("blue", "green")
 QUICK: dict[str, JsonValue] = {"scale_down_delay": 0, "abort_scale_down_delay": 0}
@@ -65,12 +82,12 @@ def place(*facts: PlaceEvent, lock: str | None = None) -> Place:
     return state
 
 
-def standing(*facts: PlaceEvent) -> Standing:
+def standing(*facts: PlaceEvent) -> ComponentStatus:
     return place(*facts).components["api"]
 
 
-def seated(*facts: PlaceEvent, slots: tuple[str, ...] = BLUE_GREEN, reversible: bool = True) -> Seating:
-    return seat(standing(*facts), slots, held=False, reversible=reversible)
+def seated(*facts: PlaceEvent, slots: tuple[str, ...] = BLUE_GREEN, reversible: bool = True) -> SlotAssignment:
+    return assign_slots(standing(*facts), slots, held=False, reversible=reversible)
 
 
 def drafted(
@@ -110,11 +127,11 @@ def test_each_slot_has_at_most_what_was_wanted_for_it_since_traffic_was_last_kno
 
 
 def test_where_the_stable_version_has_all_traffic_and_runs_alone_all_is_settled() -> None:
-    assert settled(Standing(), BLUE_GREEN)
-    assert settled(standing(*STABLE), BLUE_GREEN)
-    assert settled(standing(*SWITCHED, retired("blue")), BLUE_GREEN)
-    assert settled(standing(*HALF_WAY, BACK, retired("green")), BLUE_GREEN)
-    assert settled(standing(provisioned("blue", "1.0.0"), promoted("blue")), BLUE_GREEN)
+    assert is_clean(ComponentStatus(), BLUE_GREEN)
+    assert is_clean(standing(*STABLE), BLUE_GREEN)
+    assert is_clean(standing(*SWITCHED, retired("blue")), BLUE_GREEN)
+    assert is_clean(standing(*HALF_WAY, BACK, retired("green")), BLUE_GREEN)
+    assert is_clean(standing(provisioned("blue", "1.0.0"), promoted("blue")), BLUE_GREEN)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +147,7 @@ def test_where_the_stable_version_has_all_traffic_and_runs_alone_all_is_settled(
     ids=["split", "uncertain", "uncertain after the switch", "the old one runs on", "no traffic", "nothing is stable"],
 )
 def test_anything_else_is_not(facts: tuple[PlaceEvent, ...]) -> None:
-    assert not settled(standing(*facts), BLUE_GREEN)
+    assert not is_clean(standing(*facts), BLUE_GREEN)
 
 
 # Which slots
@@ -181,7 +198,7 @@ def test_where_there_is_no_way_back_the_candidate_goes_where_the_least_traffic_i
 
 
 def test_what_a_deployment_at_work_will_leave_behind_is_not_guessed() -> None:
-    found = seat(standing(*HALF_WAY, BACK), BLUE_GREEN, held=True, reversible=True)
+    found = assign_slots(standing(*HALF_WAY, BACK), BLUE_GREEN, held=True, reversible=True)
 
     assert (found.stable, found.candidate, found.unsettled) == ("blue", "green", False)
     running = {"main": place(*HALF_WAY, lock=OTHER)}

@@ -5,7 +5,12 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from release_management.domain.deployment.state import Deployment
-from release_management.domain.deployment.steps import StepKey, StepState, StepStates, StepStatus
+from release_management.domain.deployment.steps import (
+    StepKey,
+    StepState,
+    StepStates,
+    StepStatus,
+)
 
 KEYS: st.SearchStrategy[StepKey] = st.tuples(st.sampled_from(("forward", "rollback")), st.integers(0, 300))
 CHANGES = st.lists(st.tuples(KEYS, st.sampled_from(StepStatus), st.integers(1, 3)))

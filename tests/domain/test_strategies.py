@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_management.domain.strategies import (
+from release_management.domain.plan.strategies import (
     BlueGreen,
     Canary,
     Recreate,
@@ -15,7 +15,7 @@ from release_management.domain.strategies import (
     parse_options,
     surge_and_unavailable,
 )
-from release_management.domain.words import Refused
+from release_management.kernel.types import Refused
 
 
 def complaint(strategy: StrategyName, options: dict[str, Any]) -> str:

@@ -2,7 +2,12 @@
 
 import pytest
 
-from release_management.domain.tiers import TIERS, Tier, said_tier, tier_of
+from release_management.domain.tiers import (
+    TIERS,
+    Tier,
+    said_tier,
+    tier_of,
+)
 
 PRODUCTION = """
     prod prd prod2 prod-2 production-eu eu-production prd-us live live01 prod-canary prod-dr

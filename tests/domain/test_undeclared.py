@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from release_management.adapters.executors import EXECUTORS
+from release_management.adapters.executors.catalog import EXECUTORS
 from release_management.domain.environment import Target
 from release_management.domain.undeclared import what_to_declare, without_target
 from tests.domain.build import environment, release

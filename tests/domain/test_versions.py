@@ -2,9 +2,13 @@
 
 import pytest
 
-from release_management.domain.precedence import older, order_key
-from release_management.domain.versions import Scheme, check, twin
-from release_management.domain.words import plain_version
+from release_management.domain.version_order import older, order_key
+from release_management.domain.versions import (
+    Scheme,
+    check,
+    twin,
+)
+from release_management.kernel.types import plain_version
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_management.domain.errors import ErrorCode
-from release_management.domain.visible import REPLACEMENT, escaped, visible
-from release_management.domain.words import Refused
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.types import Refused
+from release_management.kernel.visible import (
+    REPLACEMENT,
+    escaped,
+    visible,
+)
 
 HOSTILE = [
     *(chr(code) for code in (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0))),

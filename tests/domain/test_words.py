@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from release_management.domain.errors import ErrorCode
 from release_management.domain.release import ReleaseBlocked
-from release_management.domain.words import (
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.types import (
     MAX_SECONDS,
     ActorId,
     Digest,

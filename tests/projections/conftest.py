@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from release_management.adapters.read_model import Projector, ReadStore
-from release_management.projections.measuring import NEEDED
-from tests.projections.story import REGISTRY, Story
-from tests.projections.timeline import Timeline, day
+from release_management.projections.dora.query import NEEDED
+from tests.projections.dora_script import Timeline, day
+from tests.projections.event_script import REGISTRY, Story
 
 Ask = Callable[..., list[dict[str, Any]]]
 Measures = Callable[..., dict[str, dict[str, Any]]]

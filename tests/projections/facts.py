@@ -3,7 +3,7 @@
 from release_management.domain import (
     approval,
     environment,
-    estate,
+    environment_index,
     holdings,
     incident,
     pipeline,
@@ -14,8 +14,17 @@ from release_management.domain import (
 from release_management.domain.deployment import events as deployment
 from release_management.domain.orders import RetireSlot
 from release_management.domain.registry import CommandRefused
-from release_management.domain.words import Fact
-from tests.projections.story import ANN, Story, at, binding, compiled, component, planned, sealed
+from release_management.kernel.types import Fact
+from tests.projections.event_script import (
+    ANN,
+    Story,
+    at,
+    binding,
+    compiled,
+    component,
+    planned,
+    sealed,
+)
 
 _RULE = environment.ApprovalRule()
 _PLAN = compiled()
@@ -38,8 +47,8 @@ SAMPLES: tuple[Fact, ...] = (
     environment.RetirementBegun(target="main", by=ANN, note=sealed("x")),
     environment.RetirementCancelled(by=ANN),
     environment.Retired(),
-    estate.EnvironmentListed(environment="dev", order=1),
-    estate.EnvironmentUnlisted(environment="dev"),
+    environment_index.EnvironmentListed(environment="dev", order=1),
+    environment_index.EnvironmentUnlisted(environment="dev"),
     holdings.HoldingsChanged(environment="dev", application="shop", target="main", component="web", executor="local"),
     pipeline.PipelineConfigured(name="main", application="shop", stages=(pipeline.Stage(environment="dev"),)),
     policy.PolicyStrategyConfigured(strategy="canary"),

@@ -1,4 +1,9 @@
-from release_management.domain.environment import ApprovalRule, EnvironmentConfigured, Target, TargetConfigured
+from release_management.domain.environment import (
+    ApprovalRule,
+    EnvironmentConfigured,
+    Target,
+    TargetConfigured,
+)
 from release_management.domain.pipeline import PipelineConfigured, Stage
 from release_management.domain.policy import (
     Gate,
@@ -9,7 +14,7 @@ from release_management.domain.policy import (
     TriggerCondition,
 )
 from tests.projections.conftest import Ask
-from tests.projections.story import Story, at
+from tests.projections.event_script import Story, at
 
 
 def configure(story: Story, name: str, order: int) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from release_management.projections import delivery
-from release_management.projections.delivery_tables import commits
-from release_management.projections.projection import Key, Row
-from tests.projections.story import REGISTRY
-from tests.projections.timeline import Timeline
+from release_management.projections.dora import delivery
+from release_management.projections.dora.delivery_tables import commits
+from release_management.projections.kit.projection import Key, Row
+from tests.projections.dora_script import Timeline
+from tests.projections.event_script import REGISTRY
 
 
 class Kept:

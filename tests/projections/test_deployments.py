@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Table
 
-from release_management import views
 from release_management.adapters.read_model import BadQueryError
 from release_management.domain.deployment.events import (
     DeploymentApprovalAwaited,
@@ -30,10 +29,19 @@ from release_management.domain.deployment.events import (
     DeploymentSuperseded,
 )
 from release_management.domain.deployment.state import Deployment, evolve
+from release_management.facade import views
 from release_management.projections.deployment_rows import changed
-from release_management.projections.projection import Key, Row
+from release_management.projections.kit.projection import Key, Row
 from tests.projections.conftest import Ask
-from tests.projections.story import ANN, BEN, Story, at, compiled, planned, sealed
+from tests.projections.event_script import (
+    ANN,
+    BEN,
+    Story,
+    at,
+    compiled,
+    planned,
+    sealed,
+)
 
 
 def one(ask: Ask, id: str = "d-1") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import sqlite
 
 from release_management.adapters.read_model import Projector
 from release_management.projections.queries import QUERIES, Query
-from tests.projections.story import REGISTRY, Story
+from tests.projections.event_script import REGISTRY, Story
 
 
 @pytest.fixture

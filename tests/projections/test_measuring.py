@@ -10,18 +10,26 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from release_management.adapters.read_model import BadQueryError, Projector, ReadStore
+from release_management.adapters.read_model import (
+    BadQueryError,
+    Projector,
+    ReadStore,
+)
 from release_management.adapters.read_model.database import reader
-from release_management.domain.compiler import compile_plan
 from release_management.domain.plan import Plan, describe
-from release_management.domain.sheet import Stand
-from release_management.domain.strategies import parse_options
-from release_management.projections import delivery, measuring
-from release_management.projections.exposure import reaching
-from release_management.views import Metric, Metrics
+from release_management.domain.plan.builder import RolloutTarget
+from release_management.domain.plan.compiler import compile_plan
+from release_management.domain.plan.strategies import parse_options
+from release_management.facade.views import Metric, Metrics
+from release_management.projections.dora import delivery, query
+from release_management.projections.dora.exposure import reaching
 from tests.projections.conftest import Drills, Measures
-from tests.projections.story import REGISTRY
-from tests.projections.timeline import DAY_ZERO, Timeline, day
+from tests.projections.dora_script import (
+    DAY_ZERO,
+    Timeline,
+    day,
+)
+from tests.projections.event_script import REGISTRY
 
 DAY = timedelta(days=1).total_seconds()
 
@@ -254,7 +262,7 @@ def test_what_users_never_met_is_an_attempt_and_no_deployment(timeline: Timeline
 
 def set_right(**how: Any) -> Plan:
     """What is left of a way back that failed is set right, and nothing else is to be done."""
-    stand = Stand(target="main", component="web", serving=True, unsettled=True, stays=True, **how)
+    stand = RolloutTarget(target="main", component="web", serving=True, unsettled=True, stays=True, **how)
     return compile_plan("recreate", "1.0.0", [stand], parse_options("recreate", {}))
 
 
@@ -275,7 +283,7 @@ def test_a_rollback_that_gives_the_traffic_back_after_a_way_back_that_failed_rea
 
 
 def test_users_notice_that_nothing_has_traffic_before_another_version_starts() -> None:
-    stand = Stand(target="main", component="web", serving=False, unsettled=True, busy=True)
+    stand = RolloutTarget(target="main", component="web", serving=False, unsettled=True, busy=True)
     plan = compile_plan("blue-green", "1.1.0", [stand], parse_options("blue-green", {}))
 
     assert next(iter(reaching(plan))) == "0"
@@ -283,7 +291,7 @@ def test_users_notice_that_nothing_has_traffic_before_another_version_starts() -
 
 
 def test_where_the_next_version_sets_right_what_was_left_it_reaches_users_with_its_own_traffic() -> None:
-    stand = Stand(target="main", component="web", serving=True, unsettled=True)
+    stand = RolloutTarget(target="main", component="web", serving=True, unsettled=True)
     plan = compile_plan("blue-green", "1.2.0", [stand], parse_options("blue-green", {"scale_down_delay": 0}))
 
     assert [describe(plan.forward[int(index)]) for index in reaching(plan)] == [
@@ -646,7 +654,7 @@ def test_a_question_that_cannot_be_answered_is_refused_with_what_would_be_right(
 def test_too_much_is_refused_and_not_cut_off(
     timeline: Timeline, measure: Measures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measuring, "MAX_DEPLOYMENTS", 2)
+    monkeypatch.setattr(query, "MAX_DEPLOYMENTS", 2)
     for number in range(3):
         timeline.deploy(f"d-{number}", number)
 
@@ -677,8 +685,8 @@ def steps(where: Path) -> int:
         database = connection.connection.driver_connection
         assert database is not None
         database.set_progress_handler(lambda: next(taken) and None, 100)
-        asked = measuring.WindowParams(since=day(0), until=day(30))
-        measuring.gather(asked, lambda query: [dict(row) for row in connection.execute(query).mappings()])
+        asked = query.WindowParams(since=day(0), until=day(30))
+        query.gather(asked, lambda query: [dict(row) for row in connection.execute(query).mappings()])
         database.set_progress_handler(None, 0)
     engine.dispose()
     return next(taken)

@@ -11,13 +11,21 @@ from semver import Version
 
 from release_management.adapters.read_model import Projector, ReadStore
 from release_management.domain.deployment import events
-from release_management.domain.incident import IncidentAttributed, IncidentOpened, IncidentResolved
+from release_management.domain.incident import (
+    IncidentAttributed,
+    IncidentOpened,
+    IncidentResolved,
+)
 from release_management.domain.release import ReleaseCreated
-from release_management.projections.dora import ITEMS
-from release_management.projections.measuring import NEEDED
+from release_management.projections.dora.formulas import ITEMS
+from release_management.projections.dora.query import NEEDED
 from tests.profiles import times
-from tests.projections.story import REGISTRY
-from tests.projections.timeline import ENDS, Timeline, day
+from tests.projections.dora_script import (
+    ENDS,
+    Timeline,
+    day,
+)
+from tests.projections.event_script import REGISTRY
 
 WINDOWS = st.tuples(st.integers(0, 9), st.integers(1, 12)).map(lambda it: (it[0], sum(it)))
 VERSIONS = ("1.0.0", "1.0.1", "1.1.0-rc.2", "1.1.0-rc.10", "1.1.0", "2.0.0")

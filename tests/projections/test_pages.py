@@ -3,7 +3,7 @@ import pytest
 from release_management.adapters.read_model import pages
 from release_management.adapters.read_model.pages import AT_ONCE, page_after
 from release_management.domain.release import ReleasePublished
-from tests.projections.story import MemoryLog, Story
+from tests.projections.event_script import MemoryLog, Story
 
 
 @pytest.fixture

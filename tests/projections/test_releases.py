@@ -15,7 +15,13 @@ from release_management.domain.release import (
     ReleaseWithdrawn,
 )
 from tests.projections.conftest import Ask
-from tests.projections.story import ANN, BEN, Story, at, sealed
+from tests.projections.event_script import (
+    ANN,
+    BEN,
+    Story,
+    at,
+    sealed,
+)
 
 
 def test_a_release_is_shown_with_its_personal_texts_sealed(story: Story, ask: Ask) -> None:

@@ -1,6 +1,12 @@
 from release_management.domain.environment import ApprovalRule, EnvironmentConfigured
 from tests.projections.conftest import Ask
-from tests.projections.story import ANN, BEN, Story, at, compiled
+from tests.projections.event_script import (
+    ANN,
+    BEN,
+    Story,
+    at,
+    compiled,
+)
 
 
 def test_a_canary_shows_both_versions_with_what_was_wanted_and_what_was_seen(story: Story, ask: Ask) -> None:

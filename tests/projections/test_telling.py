@@ -3,7 +3,7 @@
 import pytest
 
 from tests.projections.conftest import Drills, Measures
-from tests.projections.timeline import Timeline
+from tests.projections.dora_script import Timeline
 
 DAY = 86_400.0
 

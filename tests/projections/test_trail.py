@@ -6,8 +6,14 @@ from release_management.adapters.read_model import BadQueryError
 from release_management.domain.registry import FACTS, CommandRefused
 from release_management.domain.release import ReleaseBlocked
 from tests.projections.conftest import Ask
+from tests.projections.event_script import (
+    ANN,
+    BEN,
+    Story,
+    at,
+    sealed,
+)
 from tests.projections.facts import SAMPLES
-from tests.projections.story import ANN, BEN, Story, at, sealed
 
 
 def test_a_row_says_who_did_what_when_and_how_they_were_known(story: Story, ask: Ask) -> None:

@@ -15,12 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from release_management.adapters.nats.configuration import configuration, variable
+from release_management.adapters.nats.access.configuration import configuration, variable
+from release_management.adapters.nats.access.permissions import EXECUTORS, users
 from release_management.adapters.nats.connection import AWAY, connect
-from release_management.adapters.nats.permissions import EXECUTORS, users
-from release_management.adapters.nats.server import find_binary
-from release_management.adapters.nats.streams import EVENTS
-from release_management.services.bus import BusAwayError
+from release_management.adapters.nats.embedded.server import find_binary
+from release_management.adapters.nats.queues.streams import EVENTS
+from release_management.services.ports.bus import BusAwayError
 
 NODES = ("one", "two", "three")
 START_SECONDS = 30.0

@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from tests.servers.postgres import Databases
-from tests.services.office import Office
+from tests.services.gateway_harness import Office
 
 
 @pytest.fixture

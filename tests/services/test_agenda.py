@@ -9,14 +9,14 @@ import pytest
 
 from release_management import projections
 from release_management.adapters.read_model import Projector
-from release_management.adapters.stack import agenda as module
-from release_management.adapters.stack.agenda import ProjectedAgenda
 from release_management.domain.agenda import DueCommand
-from release_management.domain.record import Event
 from release_management.domain.registry import Registry
+from release_management.kernel.record import Event
 from release_management.projections.agenda import PROJECTION
-from release_management.projections.projection import Rows
-from tests.services.office import REGISTRY, Office
+from release_management.projections.kit.projection import Rows
+from release_management.runtime import projected_agenda as module
+from release_management.runtime.projected_agenda import ProjectedAgenda
+from tests.services.gateway_harness import REGISTRY, Office
 
 
 @pytest.fixture

@@ -9,17 +9,31 @@ from typing import Any, cast
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
-from release_management.adapters.stack.agenda import ProjectedAgenda
 from release_management.domain import approval as approvals
 from release_management.domain.agenda import AgendaItem, DueCommand
 from release_management.domain.approval import Approval
-from release_management.domain.deployment.state import ACTIVE, Deployment, Phase
+from release_management.domain.deployment.state import (
+    ACTIVE,
+    Deployment,
+    DeploymentPhase,
+)
 from release_management.domain.deployment.steps import StepStatus
-from release_management.domain.place import PLACE, Place, free_for
-from release_management.domain.record import timestamp
+from release_management.domain.place import (
+    PLACE,
+    Place,
+    free_for,
+)
+from release_management.kernel.record import timestamp
 from release_management.projections.agenda import REPORT_GRACE
+from release_management.runtime.projected_agenda import ProjectedAgenda
 from tests.profiles import times
-from tests.services.office import COMMAND, REGISTRY, Follower, Office, on_both_stores
+from tests.services.gateway_harness import (
+    COMMAND,
+    REGISTRY,
+    Follower,
+    Office,
+    on_both_stores,
+)
 
 HOW: list[dict[str, Any]] = [
     {"strategy": "recreate"},
@@ -169,7 +183,7 @@ class History:
         proceeding = {subject.removeprefix("deployment:") for subject, name in found if name == "proceed"}
         for id in self.deployments:
             state = self.deployment(id)
-            if state.phase is not Phase.QUEUED:
+            if state.phase is not DeploymentPhase.QUEUED:
                 assert id not in proceeding, f"{id} is {state.phase} and is told to proceed"
             elif all(free_for(self.place(target), id) for target in state.targets):
                 assert id in proceeding, f"{id} waits for nothing and is not told to proceed"
@@ -177,16 +191,16 @@ class History:
     def _wanted(self) -> Iterator[tuple[tuple[str, str], object]]:
         for id in self.approvals:
             known = self.approval(id)
-            if known.phase is approvals.Phase.WAITING:
+            if known.phase is approvals.ApprovalPhase.WAITING:
                 yield (f"approval:{id}", "expire"), ("approval.expire", {"approval": id}, known.expires_at)
         for id in self.deployments:
             for name, item in self._wanted_of(id, self.deployment(id)):
                 yield (f"deployment:{id}", name), item
 
     def _wanted_of(self, id: str, state: Deployment) -> Iterator[tuple[str, object]]:
-        if state.phase is Phase.PLANNED and state.deadline is not None:
+        if state.phase is DeploymentPhase.PLANNED and state.deadline is not None:
             yield "lapse", ("deployment.expire", {"deployment": id}, state.deadline)
-        if state.phase is Phase.QUEUED:
+        if state.phase is DeploymentPhase.QUEUED:
             yield "expire", ("deployment.expire", {"deployment": id}, state.deadline)
         for index in state.open if state.phase in ACTIVE else ():
             step = state.steps[state.leg, index]

@@ -2,7 +2,11 @@
 
 from typing import Any
 
-from tests.services.office import COMMAND, Office, on_both_stores
+from tests.services.gateway_harness import (
+    COMMAND,
+    Office,
+    on_both_stores,
+)
 
 
 def configure(office: Office, shop: int = 8080, desk: int = 8081) -> None:

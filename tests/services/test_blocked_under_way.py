@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.services.office import Office, on_both_stores
+from tests.services.gateway_harness import Office, on_both_stores
 
 CANARY: dict[str, Any] = {
     "strategy": "canary",

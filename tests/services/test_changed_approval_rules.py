@@ -1,6 +1,6 @@
 """Approval rules that change while something waits."""
 
-from tests.services.office import Office, on_both_stores
+from tests.services.gateway_harness import Office, on_both_stores
 
 
 def waiting(office: Office, **rule: object) -> str:

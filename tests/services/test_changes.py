@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from release_management.batches import BATCH_BYTES, creating_release
 from release_management.domain.release import MAX_CHANGES
-from release_management.domain.words import Refused
-from tests.services.office import Office, on_both_stores
+from release_management.facade.batches import BATCH_BYTES, creating_release
+from release_management.kernel.types import Refused
+from tests.services.gateway_harness import Office, on_both_stores
 
 
 def changes(count: int, first: int = 0, message: str = "Find things faster") -> list[dict[str, Any]]:

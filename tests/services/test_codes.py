@@ -6,9 +6,17 @@ from unittest.mock import patch
 
 import pytest
 
-from release_management.services.outcomes import Answers
-from release_management.services.ports import ClockJumpedError, LogUnavailableError, Repeated
-from tests.services.office import PATIENCE, Office, on_both_stores
+from release_management.services.gateway.outcomes import OutcomeCodec
+from release_management.services.ports import (
+    ClockJumpedError,
+    LogUnavailableError,
+    Repeated,
+)
+from tests.services.gateway_harness import (
+    PATIENCE,
+    Office,
+    on_both_stores,
+)
 
 NOBODY = "0193a5c2-7d7e-7000-8000-000000000099"
 SHOP = {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}]}
@@ -46,10 +54,10 @@ def shop(office: Office) -> Office:
 def test_a_refusal_has_its_code_in_the_outcome_again_and_in_the_log(
     shop: Office, code: str, command: str, data: dict[str, Any]
 ) -> None:
-    wish = shop.wish(command, data)
+    envelope = shop.envelope(command, data)
 
-    first = shop.gateway.ask(wish).result(PATIENCE)
-    again = shop.gateway.ask(wish).result(PATIENCE)
+    first = shop.gateway.ask(envelope).result(PATIENCE)
+    again = shop.gateway.ask(envelope).result(PATIENCE)
 
     assert (first.status, first.code) == ("refused", code), first.reason
     assert (again.status, again.refused, again.code) == ("repeated", True, code)
@@ -59,9 +67,9 @@ def test_a_refusal_has_its_code_in_the_outcome_again_and_in_the_log(
 
 @on_both_stores
 def test_what_is_accepted_has_none_and_neither_has_its_repetition(office: Office) -> None:
-    wish = office.wish("release.create", SHOP)
+    envelope = office.envelope("release.create", SHOP)
 
-    assert [office.gateway.ask(wish).result(PATIENCE).code for _ in range(2)] == [None, None]
+    assert [office.gateway.ask(envelope).result(PATIENCE).code for _ in range(2)] == [None, None]
 
 
 @on_both_stores
@@ -97,25 +105,25 @@ def test_what_is_not_decided_says_why(office: Office) -> None:
 
 
 def test_an_outcome_of_before_there_were_codes_has_none(office: Office) -> None:
-    wish = office.wish("deployment.abort", {"deployment": NOBODY})
-    office.gateway.ask(wish).result(PATIENCE)
-    stored = office.log.outcomes([(wish.sender, wish.id)])[wish.sender, wish.id]
+    envelope = office.envelope("deployment.abort", {"deployment": NOBODY})
+    office.gateway.ask(envelope).result(PATIENCE)
+    stored = office.log.outcomes([(envelope.sender, envelope.id)])[envelope.sender, envelope.id]
     kept = json.loads(stored.outcome)
     said = json.loads(office.keyring.open(kept["subject"], kept["sealed"]) or "")
     assert said.pop("code") == "not_found"
     older = {**kept, "sealed": office.keyring.seal(kept["subject"], json.dumps(said))}
 
-    outcome = Answers(office.keyring).repeat(Repeated(json.dumps(older).encode(), stored.first, stored.last))
+    outcome = OutcomeCodec(office.keyring).repeat(Repeated(json.dumps(older).encode(), stored.first, stored.last))
 
     assert (outcome.status, outcome.refused, outcome.code) == ("repeated", True, None)
     assert str(outcome.reason).startswith(f"deployment {NOBODY} does not exist")
 
 
 def test_an_outcome_that_was_erased_has_none(office: Office) -> None:
-    wish = office.wish("deployment.abort", {"deployment": NOBODY})
-    office.gateway.ask(wish).result(PATIENCE)
+    envelope = office.envelope("deployment.abort", {"deployment": NOBODY})
+    office.gateway.ask(envelope).result(PATIENCE)
     office.keyring.erase(office.keyring.actor_id("alice"))
 
-    again = office.gateway.ask(wish).result(PATIENCE)
+    again = office.gateway.ask(envelope).result(PATIENCE)
 
     assert (again.status, again.code) == ("repeated", None)

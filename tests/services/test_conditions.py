@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.services.office import Office, on_both_stores
+from tests.services.gateway_harness import Office, on_both_stores
 
 LOOK: dict[str, Any] = {
     "environment": "staging",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.services.office import Office, on_both_stores
+from tests.services.gateway_harness import Office, on_both_stores
 
 
 def bring(office: Office, ref: str, **data: Any) -> str:
@@ -61,14 +61,14 @@ def test_a_redeploy_brings_the_same_again_and_a_record_says_that_it_was_forced(o
 def test_a_redeploy_that_is_sent_twice_is_done_once(office: Office) -> None:
     office.environment()
     bring(office, office.release("1.0.0"))
-    wish = office.wish(
+    envelope = office.envelope(
         "deployment.deploy",
         {"release": "shop@1.0.0", "environment": "staging", "strategy": "recreate", "redeploy": True},
     )
 
-    first = office.gateway.ask(wish).result(20.0)
+    first = office.gateway.ask(envelope).result(20.0)
     office.carry_out(str(first.result["deployment"]))
-    second = office.gateway.ask(wish).result(20.0)
+    second = office.gateway.ask(envelope).result(20.0)
 
     assert second.result == first.result
     assert len(office.records("deployment.planned")) == 2

@@ -4,9 +4,24 @@ from typing import Any
 
 import pytest
 
-from release_management.projections.paging import Continued, Group, read_cursor, write_cursor
-from release_management.services.cutting import LONGEST_PIECE, SHOWN_CHARACTERS, Found, cut, length
-from release_management.services.pages import Page, Row, read
+from release_management.projections.kit.paging import (
+    Continued,
+    Group,
+    read_cursor,
+    write_cursor,
+)
+from release_management.services.paging.cutting import (
+    LONGEST_PIECE,
+    SHOWN_CHARACTERS,
+    Found,
+    cut,
+    length,
+)
+from release_management.services.paging.pages import (
+    Page,
+    Row,
+    read,
+)
 
 MESSAGE = 1024 * 1024
 

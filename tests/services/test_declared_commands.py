@@ -13,12 +13,16 @@ import release_management
 import release_management.domain
 from release_management.domain.agenda import DueCommand
 from release_management.domain.deployment.commands import ReportStep
-from release_management.domain.record import Recorded
+from release_management.domain.observation import ReportCondition
 from release_management.domain.registry import Registry
-from release_management.domain.seeing import ReportCondition
-from release_management.domain.words import Command, Giver
+from release_management.kernel.record import Recorded
+from release_management.kernel.types import Command, Giver
 from release_management.projections.agenda import changes
-from release_management.services.decisions import COMMANDS, declaration, given_by
+from release_management.services.use_cases import (
+    COMMANDS,
+    declaration,
+    given_by,
+)
 
 GOLDEN = Path(__file__).parents[1] / "domain" / "golden" / "records.jsonl"
 

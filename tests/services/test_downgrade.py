@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from tests.services.office import PATIENCE, Office, occupied, on_both_stores
+from tests.services.gateway_harness import (
+    PATIENCE,
+    Office,
+    occupied,
+    on_both_stores,
+)
 
 
 def deploy(office: Office, version: str, **more: Any) -> Any:
@@ -145,9 +150,9 @@ def test_where_versions_are_any_text_what_is_on_its_way_is_not_overtaken_either(
 def test_another_gateway_knows_which_release_was_created_first(office: Office) -> None:
     numbered_freely(office, "zebra", "apple")
     office.carry_out(office.deploy("shop@apple"))
-    wish = office.wish("deployment.deploy", {"release": "shop@zebra", "environment": "staging"})
+    envelope = office.envelope("deployment.deploy", {"release": "shop@zebra", "environment": "staging"})
 
-    with_an_empty_memory = office.open_gateway().ask(wish).result(PATIENCE)
+    with_an_empty_memory = office.open_gateway().ask(envelope).result(PATIENCE)
 
     assert "apple runs as web on main in staging, and is newer" in str(with_an_empty_memory.reason)
 
@@ -157,14 +162,14 @@ def test_releases_of_one_commit_are_in_the_order_in_which_they_were_created(offi
     before = len(office.log.read(0, 10_000))
     go_on = occupied(office)
     wishes = [
-        office.wish("release.create", {"application": "shop", "version": version, "components": [{"name": "web"}]})
+        office.envelope("release.create", {"application": "shop", "version": version, "components": [{"name": "web"}]})
         for version in ("zebra", "apple")
     ]
     wishes += [
-        office.wish("deployment.deploy", {"release": f"shop@{version}", "environment": "staging"})
+        office.envelope("deployment.deploy", {"release": f"shop@{version}", "environment": "staging"})
         for version in ("apple", "zebra")
     ]
-    pending = [office.gateway.ask(wish) for wish in wishes]
+    pending = [office.gateway.ask(envelope) for envelope in wishes]
     go_on.set()
     outcomes = [each.result(PATIENCE) for each in pending]
 

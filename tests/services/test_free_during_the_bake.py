@@ -4,7 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.services.office import COMMAND, Office, on_both_stores
+from tests.services.gateway_harness import (
+    COMMAND,
+    Office,
+    on_both_stores,
+)
 
 BAKING: dict[str, Any] = {"strategy": "blue-green", "options": {"scale_down_delay": 600, "abort_scale_down_delay": 600}}
 STRATEGIES: dict[str, dict[str, Any]] = {
@@ -124,9 +128,9 @@ def test_who_is_next_after_another_has_left_the_queue_ends_the_bake(office: Offi
 
 def test_asked_twice_the_bake_ends_once(office: Office) -> None:
     first = in_its_bake(office)
-    wish = office.wish("deployment.deploy", {"release": office.release("1.2.0"), "environment": "staging"})
+    envelope = office.envelope("deployment.deploy", {"release": office.release("1.2.0"), "environment": "staging"})
 
-    one, two = (office.gateway.ask(wish).result(20) for _ in range(2))
+    one, two = (office.gateway.ask(envelope).result(20) for _ in range(2))
 
     following = str(one.result["deployment"])
     assert two.result["deployment"] == following

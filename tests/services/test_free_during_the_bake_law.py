@@ -7,10 +7,20 @@ from typing import Any, cast
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from release_management.domain.deployment.state import Deployment, Phase, bake
+from release_management.domain.deployment.state import (
+    Deployment,
+    DeploymentPhase,
+    bake,
+)
 from release_management.domain.place import PLACE, Place
 from tests.profiles import times
-from tests.services.office import COMMAND, REGISTRY, Follower, Office, on_both_stores
+from tests.services.gateway_harness import (
+    COMMAND,
+    REGISTRY,
+    Follower,
+    Office,
+    on_both_stores,
+)
 
 KEPT = {"scale_down_delay": 600, "abort_scale_down_delay": 600}
 HOW: dict[str, dict[str, Any]] = {
@@ -113,7 +123,7 @@ class History:
     def _check_right(self, successor: str) -> None:
         """Who was let in waits for nothing but places that nobody else waits for before it, and all are let go."""
         state = self.state(successor)
-        if state.phase is not Phase.QUEUED:
+        if state.phase is not DeploymentPhase.QUEUED:
             return  # the holder has ended in the same commit, or the successor has given up since
         for target in state.targets:
             place = self.place(target)
@@ -129,7 +139,7 @@ class History:
             state = self.state(id)
             places = [self.place(target) for target in state.targets]
             first = all(place.queue[:1] == (id,) for place in places)
-            if state.phase is not Phase.QUEUED or not first or state.reverts is not None:
+            if state.phase is not DeploymentPhase.QUEUED or not first or state.reverts is not None:
                 continue
             holders = {place.lock for place in places if place.lock is not None}
             assert any(bake(self.state(holder)) is None for holder in holders), f"{id} waits for a bake: {places}"
@@ -143,7 +153,7 @@ class History:
             if not alive:
                 return
             if not any(self._report(id, "succeeded") for id in alive):
-                paused = [id for id in alive if self.state(id).phase is Phase.PAUSED]
+                paused = [id for id in alive if self.state(id).phase is DeploymentPhase.PAUSED]
                 for id in paused:
                     self.ask("deployment.promote", {"deployment": id, "full": True})
                 if not paused:

@@ -9,14 +9,19 @@ from unittest.mock import patch
 import pytest
 from pydantic import ValidationError
 
-from release_management.services import gateway as module
-from release_management.services import recording
-from release_management.services.bus import OlderThanSenderError
-from release_management.services.gateway import WAITING
+from release_management.services.gateway import gateway as module
+from release_management.services.gateway import record_writer
+from release_management.services.gateway.gateway import WAITING
 from release_management.services.ports import ClockJumpedError
+from release_management.services.ports.bus import OlderThanSenderError
 from release_management.services.sealing import ERASED
 from release_management.services.strict_json import MAX_DEPTH
-from tests.services.office import PATIENCE, Office, occupied, on_both_stores
+from tests.services.gateway_harness import (
+    PATIENCE,
+    Office,
+    occupied,
+    on_both_stores,
+)
 
 SECRET = "Zaphod signed it off behind the canteen"
 
@@ -29,7 +34,7 @@ def test_a_timer_that_is_too_early_is_told_to_come_again_and_nothing_is_stored(o
     office.environment(approval={"required": 1})
     office.release("1.0.0")
     waiting = office.deploy("shop@1.0.0")
-    expire = office.wish("approval.expire", {"approval": waiting}, sender="system:timers")
+    expire = office.envelope("approval.expire", {"approval": waiting}, sender="system:timers")
     before = office.log.last_position()
 
     early = office.gateway.ask(expire).result(PATIENCE)
@@ -45,16 +50,16 @@ def test_a_timer_that_is_too_early_is_told_to_come_again_and_nothing_is_stored(o
 
 @on_both_stores
 def test_while_the_clock_cannot_be_believed_it_is_busy_and_nothing_is_stored(office: Office) -> None:
-    wish = office.wish("environment.configure", {"name": "qa"})
+    envelope = office.envelope("environment.configure", {"name": "qa"})
 
     def now() -> datetime:
         raise ClockJumpedError("the clock jumped ahead")
 
     with patch.object(office.clock, "now", now):
-        outcome = office.gateway.ask(wish).result(PATIENCE)
+        outcome = office.gateway.ask(envelope).result(PATIENCE)
 
     assert (outcome.status, outcome.reason) == ("busy", "the clock jumped ahead")
-    assert office.gateway.ask(wish).result(PATIENCE).status == "accepted"
+    assert office.gateway.ask(envelope).result(PATIENCE).status == "accepted"
 
 
 # What a role of a newer version says
@@ -71,7 +76,7 @@ def test_while_the_clock_cannot_be_believed_it_is_busy_and_nothing_is_stored(off
 def test_what_a_role_of_a_newer_version_says_is_not_refused_for_ever(
     office: Office, sender: str, command: str, data: dict[str, Any]
 ) -> None:
-    asked = office.wish(command, data, sender=sender)
+    asked = office.envelope(command, data, sender=sender)
     before = office.log.last_position()
 
     with pytest.raises(OlderThanSenderError, match=f"this gateway is older than {sender}"):
@@ -89,11 +94,11 @@ def test_what_a_role_of_a_newer_version_says_is_not_refused_for_ever(
 @on_both_stores
 def test_a_repeated_wish_gets_its_first_outcome_and_writes_nothing(office: Office) -> None:
     office.environment()
-    wish = office.wish("environment.configure", {"name": "qa"})
-    first = office.gateway.ask(wish).result(PATIENCE)
+    envelope = office.envelope("environment.configure", {"name": "qa"})
+    first = office.gateway.ask(envelope).result(PATIENCE)
     before = office.log.last_position()
 
-    again = office.gateway.ask(wish).result(PATIENCE)
+    again = office.gateway.ask(envelope).result(PATIENCE)
 
     assert (first.status, again.status, again.refused) == ("accepted", "repeated", False)
     assert (again.first, again.last, again.result) == (first.first, first.last, first.result)
@@ -102,10 +107,10 @@ def test_a_repeated_wish_gets_its_first_outcome_and_writes_nothing(office: Offic
 
 @on_both_stores
 def test_a_repeated_refusal_is_told_as_a_refusal(office: Office) -> None:
-    wish = office.wish("release.publish", {"release": "shop@1.0.0"})
-    first = office.gateway.ask(wish).result(PATIENCE)
+    envelope = office.envelope("release.publish", {"release": "shop@1.0.0"})
+    first = office.gateway.ask(envelope).result(PATIENCE)
 
-    again = office.gateway.ask(wish).result(PATIENCE)
+    again = office.gateway.ask(envelope).result(PATIENCE)
 
     assert (first.status, first.refused) == ("refused", True)
     assert (again.status, again.refused, again.reason) == ("repeated", True, first.reason)
@@ -114,10 +119,10 @@ def test_a_repeated_refusal_is_told_as_a_refusal(office: Office) -> None:
 
 @on_both_stores
 def test_a_repetition_is_known_to_another_gateway_and_after_a_restart(office: Office) -> None:
-    wish = office.wish("environment.configure", {"name": "qa"})
-    first = office.gateway.ask(wish).result(PATIENCE)
+    envelope = office.envelope("environment.configure", {"name": "qa"})
+    first = office.gateway.ask(envelope).result(PATIENCE)
 
-    again = office.open_gateway().ask(wish).result(PATIENCE)
+    again = office.open_gateway().ask(envelope).result(PATIENCE)
 
     assert (again.status, again.first, again.last) == ("repeated", first.first, first.last)
 
@@ -125,11 +130,11 @@ def test_a_repetition_is_known_to_another_gateway_and_after_a_restart(office: Of
 @on_both_stores
 @pytest.mark.parametrize("other", [{"data": {"name": "prod"}}, {"actor": "mallory"}, {"command": "release.publish"}])
 def test_an_id_that_was_used_for_another_content_is_refused(office: Office, other: dict[str, object]) -> None:
-    wish = office.wish("environment.configure", {"name": "qa"}, id="mine")
-    office.gateway.ask(wish).result(PATIENCE)
+    envelope = office.envelope("environment.configure", {"name": "qa"}, id="mine")
+    office.gateway.ask(envelope).result(PATIENCE)
     before = office.log.last_position()
 
-    outcome = office.gateway.ask(wish.model_copy(update=other)).result(PATIENCE)
+    outcome = office.gateway.ask(envelope.model_copy(update=other)).result(PATIENCE)
 
     assert outcome.status == "refused"
     assert "was used before by 'test' for another content" in str(outcome.reason)
@@ -174,12 +179,12 @@ def test_personal_texts_and_names_are_never_in_the_logs_files(office: Office) ->
 
 @on_both_stores
 def test_what_was_erased_is_said_to_be_erased_and_the_log_stays_whole(office: Office) -> None:
-    wish = office.wish("release.publish", {"release": "shop@9.9.9"})
-    office.gateway.ask(wish).result(PATIENCE)
+    envelope = office.envelope("release.publish", {"release": "shop@9.9.9"})
+    office.gateway.ask(envelope).result(PATIENCE)
     before = [one.record for one in office.log.read(0)]
 
     office.keyring.erase(office.keyring.actor_id("alice"))
-    again = office.gateway.ask(wish).result(PATIENCE)
+    again = office.gateway.ask(envelope).result(PATIENCE)
 
     assert again.reason == ERASED
     assert (again.status, again.refused) == ("repeated", True)
@@ -255,15 +260,15 @@ def test_what_is_too_long_for_a_record_stands_beside_it_and_is_read_by_a_new_gat
     assert len(content["changelog"]) == 20
     assert "x" * 4000 not in json.dumps(content)  # sealed, as everywhere
     elsewhere = office.open_gateway()
-    wish = office.wish("deployment.plan", {"release": "shop@1.0.0", "environment": "staging"})
-    assert elsewhere.ask(wish).result(PATIENCE).status == "accepted"
+    envelope = office.envelope("deployment.plan", {"release": "shop@1.0.0", "environment": "staging"})
+    assert elsewhere.ask(envelope).result(PATIENCE).status == "accepted"
 
 
 @on_both_stores
 def test_what_is_too_long_to_stand_beside_a_record_is_refused_and_nothing_is_half_written(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, "MAX_CONTENT_BYTES", 70_000)
+    monkeypatch.setattr(record_writer, "MAX_CONTENT_BYTES", 70_000)
     outcome = office.ask(
         "release.create",
         {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}], "changelog": ["x" * 4000] * 20},
@@ -299,7 +304,7 @@ def test_content_as_deep_as_the_limit_is_decided_and_deeper_content_is_no_wish(o
         assert office.ask("deployment.deploy", content(levels)).status == "refused", levels
     for levels in (MAX_DEPTH + 1, 127, 128, 199, 200, 201, 253, 254, 255, 256, 500):
         with pytest.raises(ValidationError, match="nested deeper than 100 levels; write it flatter"):
-            office.wish("deployment.deploy", content(levels))
+            office.envelope("deployment.deploy", content(levels))
 
 
 # Batches
@@ -310,12 +315,12 @@ def test_what_depends_on_an_earlier_wish_of_the_batch_is_decided_on_its_outcome(
     go_on = occupied(office)
     create = {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}], "draft": True}
     wishes = [
-        office.wish("release.publish", {"release": "shop@1.0.0"}),
-        office.wish("release.create", create),
-        office.wish("release.publish", {"release": "shop@1.0.0"}),
-        office.wish("release.publish", {"release": "shop@1.0.0"}),
+        office.envelope("release.publish", {"release": "shop@1.0.0"}),
+        office.envelope("release.create", create),
+        office.envelope("release.publish", {"release": "shop@1.0.0"}),
+        office.envelope("release.publish", {"release": "shop@1.0.0"}),
     ]
-    futures = [office.gateway.ask(wish) for wish in wishes]
+    futures = [office.gateway.ask(envelope) for envelope in wishes]
     go_on.set()
 
     outcomes = [future.result(PATIENCE) for future in futures]
@@ -328,9 +333,9 @@ def test_what_depends_on_an_earlier_wish_of_the_batch_is_decided_on_its_outcome(
 @on_both_stores
 def test_the_same_wish_twice_in_a_batch_happens_once(office: Office) -> None:
     go_on = occupied(office)
-    wish = office.wish("environment.configure", {"name": "qa"})
-    futures = [office.gateway.ask(wish), office.gateway.ask(wish)]
-    follows = office.gateway.ask(office.wish("environment.configure", {"name": "qa", "label": "Quality"}))
+    envelope = office.envelope("environment.configure", {"name": "qa"})
+    futures = [office.gateway.ask(envelope), office.gateway.ask(envelope)]
+    follows = office.gateway.ask(office.envelope("environment.configure", {"name": "qa", "label": "Quality"}))
     go_on.set()
 
     first, second = (future.result(PATIENCE) for future in futures)
@@ -345,7 +350,7 @@ def test_the_same_wish_twice_in_a_batch_happens_once(office: Office) -> None:
 def test_a_stale_cache_is_found_out_and_the_wish_is_decided_again(office: Office) -> None:
     office.release("1.0.0", draft=True)
     other = office.open_gateway()
-    published = other.ask(office.wish("release.publish", {"release": "shop@1.0.0"})).result(PATIENCE)
+    published = other.ask(office.envelope("release.publish", {"release": "shop@1.0.0"})).result(PATIENCE)
 
     again = office.ask("release.publish", {"release": "shop@1.0.0"})
 
@@ -359,11 +364,11 @@ def test_one_wish_of_a_batch_that_loses_does_not_touch_its_neighbours(office: Of
     office.release("1.0.0", draft=True)
     other = office.open_gateway()
     go_on = occupied(office)
-    behind_its_back = other.ask(office.wish("release.block", {"release": "shop@1.0.0", "reason": "no"}))
+    behind_its_back = other.ask(office.envelope("release.block", {"release": "shop@1.0.0", "reason": "no"}))
     assert behind_its_back.result(PATIENCE).status == "accepted"
-    loser = office.gateway.ask(office.wish("release.publish", {"release": "shop@1.0.0"}))
-    neighbour = office.gateway.ask(office.wish("environment.configure", {"name": "qa"}))
-    derived = office.gateway.ask(office.wish("release.unblock", {"release": "shop@1.0.0"}))
+    loser = office.gateway.ask(office.envelope("release.publish", {"release": "shop@1.0.0"}))
+    neighbour = office.gateway.ask(office.envelope("environment.configure", {"name": "qa"}))
+    derived = office.gateway.ask(office.envelope("release.unblock", {"release": "shop@1.0.0"}))
     go_on.set()
 
     assert [future.result(PATIENCE).status for future in (loser, neighbour, derived)] == ["accepted"] * 3
@@ -374,9 +379,9 @@ def test_one_wish_of_a_batch_that_loses_does_not_touch_its_neighbours(office: Of
 @on_both_stores
 def test_a_full_queue_answers_busy_at_once_and_forgets_the_wish(office: Office) -> None:
     go_on = occupied(office)
-    same = office.wish("release.publish", {"release": "shop@1.0.0"}, id="same")
+    same = office.envelope("release.publish", {"release": "shop@1.0.0"}, id="same")
     futures = [office.gateway.ask(same) for _ in range(WAITING)]
-    turned_away = office.wish("environment.configure", {"name": "late"})
+    turned_away = office.envelope("environment.configure", {"name": "late"})
 
     outcome = office.gateway.ask(turned_away).result(0)
 
@@ -390,7 +395,7 @@ def test_a_full_queue_answers_busy_at_once_and_forgets_the_wish(office: Office) 
 @on_both_stores
 def test_what_was_asked_before_closing_is_still_decided(office: Office) -> None:
     gateway = office.open_gateway()
-    futures = [gateway.ask(office.wish("environment.configure", {"name": f"e{number}"})) for number in range(300)]
+    futures = [gateway.ask(office.envelope("environment.configure", {"name": f"e{number}"})) for number in range(300)]
 
     gateway.close()
 
@@ -399,11 +404,11 @@ def test_what_was_asked_before_closing_is_still_decided(office: Office) -> None:
 
 @on_both_stores
 def test_a_log_that_cannot_be_written_is_busy_and_nothing_is_lost(office: Office) -> None:
-    wish = office.wish("environment.configure", {"name": "qa"})
+    envelope = office.envelope("environment.configure", {"name": "qa"})
     with office.unwritable():
-        outcome = office.gateway.ask(wish).result(PATIENCE)
+        outcome = office.gateway.ask(envelope).result(PATIENCE)
     assert outcome.status == "busy"
-    assert office.gateway.ask(wish).result(PATIENCE).status == "accepted"
+    assert office.gateway.ask(envelope).result(PATIENCE).status == "accepted"
 
 
 def test_the_thread_that_decides_goes_on_after_a_fault_of_ours_and_says_so(
@@ -416,7 +421,7 @@ def test_the_thread_that_decides_goes_on_after_a_fault_of_ours_and_says_so(
             raise failures.pop()
 
     monkeypatch.setattr(module, "_measure", fail_once)
-    first, second = (office.wish("environment.configure", {"name": name}) for name in ("qa", "uat"))
+    first, second = (office.envelope("environment.configure", {"name": name}) for name in ("qa", "uat"))
     assert office.gateway.ask(first).result(PATIENCE).status == "accepted"
     assert office.gateway.ask(second).result(PATIENCE).status == "accepted"
     assert failures == []
@@ -460,12 +465,12 @@ def test_two_gateways_that_decide_about_one_place_at_once_give_it_to_one(office:
         office.release(version)
     for round in range(10):
         wishes = [
-            office.wish(
+            office.envelope(
                 "deployment.deploy", {"release": f"shop@{version}", "environment": "staging", "downgrade": True}
             )
             for version in ("1.0.0", "2.0.0")
         ]
-        futures = [gateway.ask(wish) for gateway, wish in zip((office.gateway, other), wishes, strict=True)]
+        futures = [gateway.ask(envelope) for gateway, envelope in zip((office.gateway, other), wishes, strict=True)]
         outcomes = [future.result(PATIENCE) for future in futures]
 
         assert sorted(str(outcome.result["phase"]) for outcome in outcomes) == ["Progressing", "Queued"], round

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from release_management.domain.words import Giver
-from release_management.services.decisions import COMMANDS, declaration
+from release_management.kernel.types import Giver
+from release_management.services.use_cases import COMMANDS, declaration
 from tests.profiles import times
-from tests.services.office import PATIENCE, Office
+from tests.services.gateway_harness import PATIENCE, Office
 
 ODD: list[Any] = [
     None,
@@ -101,10 +101,10 @@ def test_any_wish_gets_an_outcome_and_leaves_the_log_readable() -> None:
             def law(wished: tuple[str, dict[str, Any]]) -> None:
                 command, data = wished
                 try:
-                    wish = office.wish(command, data)
+                    envelope = office.envelope(command, data)
                 except ValidationError:
                     return
-                outcome = office.gateway.ask(wish).result(PATIENCE)
+                outcome = office.gateway.ask(envelope).result(PATIENCE)
                 if outcome.status == "busy":
                     assert declaration(command).GIVEN_BY in (Giver.ORCHESTRATOR, Giver.TIMERS)
                     assert "too early" in str(outcome.reason)
@@ -124,4 +124,4 @@ def test_any_wish_gets_an_outcome_and_leaves_the_log_readable() -> None:
 @pytest.mark.parametrize("name", ["system:timers", "system:UPPER", "executor:local"])
 def test_nobody_acts_on_behalf_of_the_machinery(name: str, office: Office) -> None:
     with pytest.raises(ValidationError, match="reserved for our own; name a person"):
-        office.wish("release.create", {}, onbehalfof=name)
+        office.envelope("release.create", {}, onbehalfof=name)

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from release_management.adapters.event_store import DamagedStoreError
-from release_management.services import gateway
-from release_management.services.bus import GatewayFailed
-from release_management.services.gateway import BATCH_BYTES, BATCH_COMMANDS, BEHIND
+from release_management.services.gateway import gateway
+from release_management.services.gateway.gateway import (
+    BATCH_BYTES,
+    BATCH_COMMANDS,
+    BEHIND,
+)
 from release_management.services.ports import (
     Append,
     CommandKey,
@@ -23,7 +26,13 @@ from release_management.services.ports import (
     Status,
     StoredOutcome,
 )
-from tests.services.office import PATIENCE, Office, occupied, on_both_stores
+from release_management.services.ports.bus import GatewayFailed
+from tests.services.gateway_harness import (
+    PATIENCE,
+    Office,
+    occupied,
+    on_both_stores,
+)
 
 pytestmark = on_both_stores
 LONGEST = 0.050
@@ -68,14 +77,14 @@ def watched(office: Office) -> Watched:
 
 
 def configure(office: Office, number: int, **attributes: Any) -> Any:
-    return office.gateway.ask(office.wish("environment.configure", {"name": f"e{number}"}, **attributes))
+    return office.gateway.ask(office.envelope("environment.configure", {"name": f"e{number}"}, **attributes))
 
 
 def test_whether_a_wish_is_new_is_seen_when_it_is_stored_and_asked_of_the_log_in_no_question_before(
     office: Office,
 ) -> None:
     log = watched(office)
-    repeated = office.wish("environment.configure", {"name": "qa"})
+    repeated = office.envelope("environment.configure", {"name": "qa"})
     first = office.gateway.ask(repeated).result(PATIENCE)
     go_on = occupied(office)
     tickets = [configure(office, number) for number in range(20)] + [office.gateway.ask(repeated)]
@@ -89,12 +98,12 @@ def test_whether_a_wish_is_new_is_seen_when_it_is_stored_and_asked_of_the_log_in
 
 def test_what_rests_on_a_repetition_in_its_batch_is_decided_again_without_it(office: Office) -> None:
     office.release("1.0.0", draft=True)
-    block = office.wish("release.block", {"release": "shop@1.0.0", "reason": "no"})
+    block = office.envelope("release.block", {"release": "shop@1.0.0", "reason": "no"})
     assert office.gateway.ask(block).result(PATIENCE).status == "accepted"
     assert office.ask("release.unblock", {"release": "shop@1.0.0"}).first
     go_on = occupied(office)
     again = office.gateway.ask(block)
-    unblock = office.gateway.ask(office.wish("release.unblock", {"release": "shop@1.0.0"}))
+    unblock = office.gateway.ask(office.envelope("release.unblock", {"release": "shop@1.0.0"}))
     go_on.set()
 
     assert again.result(PATIENCE).status == "repeated"
@@ -118,7 +127,7 @@ def test_a_batch_has_at_most_so_many_bytes_and_order_is_kept(office: Office) -> 
     tickets = []
     for number in range(12):
         created = {"version": f"{number}.0.0", "components": [{"name": "web"}], "changelog": ["x" * 4000] * 10}
-        tickets.append(office.gateway.ask(office.wish("release.create", created)))
+        tickets.append(office.gateway.ask(office.envelope("release.create", created)))
     go_on.set()
     outcomes = [ticket.result(PATIENCE) for ticket in tickets]
 
@@ -169,8 +178,8 @@ def test_who_builds_on_what_the_log_cannot_store_is_decided_without_it(office: O
     log = watched(office)
     log.cannot_store = {"n1": ValueError("no such letter")}
     go_on = occupied(office)
-    created = office.gateway.ask(office.wish("release.create", RELEASE, id="n1"))
-    published = office.gateway.ask(office.wish("release.publish", {"release": "shop@1.0.0"}))
+    created = office.gateway.ask(office.envelope("release.create", RELEASE, id="n1"))
+    published = office.gateway.ask(office.envelope("release.publish", {"release": "shop@1.0.0"}))
     go_on.set()
 
     with pytest.raises(GatewayFailed):
@@ -191,7 +200,7 @@ def test_a_damaged_log_is_nobodys_fault_and_said_as_a_trouble(office: Office) ->
 
 def test_a_refusal_does_not_touch_its_neighbours(office: Office) -> None:
     go_on = occupied(office)
-    tickets = [configure(office, 1), office.gateway.ask(office.wish("release.publish", {"release": "shop@1.0.0"}))]
+    tickets = [configure(office, 1), office.gateway.ask(office.envelope("release.publish", {"release": "shop@1.0.0"}))]
     tickets.append(configure(office, 2))
     go_on.set()
 
@@ -205,7 +214,7 @@ def test_while_the_log_is_away_wishes_are_busy_and_afterwards_it_works_by_itself
     log = watched(office)
     office.release("1.0.0", draft=True)
     log.away = True
-    publish = office.wish("release.publish", {"release": "shop@1.0.0"})
+    publish = office.envelope("release.publish", {"release": "shop@1.0.0"})
 
     outcomes = [office.gateway.ask(publish).result(PATIENCE), office.gateway.answer(publish)]
     log.away = False
@@ -219,17 +228,17 @@ def test_while_the_log_is_away_wishes_are_busy_and_afterwards_it_works_by_itself
 
 def test_behind_a_wish_that_was_not_decided_its_line_waits_and_nobody_else_does(office: Office) -> None:
     log = watched(office)
-    known = office.gateway.setbacks
-    first, second = (office.wish("environment.configure", {"name": name}) for name in ("a", "b"))
+    known = office.gateway.failed_before
+    first, second = (office.envelope("environment.configure", {"name": name}) for name in ("a", "b"))
     log.away = True
-    assert office.gateway.ask(first, setbacks=known).result(PATIENCE).status == "busy"
+    assert office.gateway.ask(first, failed_before=known).result(PATIENCE).status == "busy"
     log.away = False
 
-    behind = office.gateway.ask(second, setbacks=known).result(PATIENCE)
+    behind = office.gateway.ask(second, failed_before=known).result(PATIENCE)
     assert (behind.status, behind.reason) == ("busy", BEHIND)
     assert configure(office, 1).result(PATIENCE).status == "accepted", "it stands in no line"
     assert office.gateway.ask(first).result(PATIENCE).status == "accepted"
-    assert office.gateway.ask(second, setbacks=office.gateway.setbacks).result(PATIENCE).status == "accepted"
+    assert office.gateway.ask(second, failed_before=office.gateway.failed_before).result(PATIENCE).status == "accepted"
 
 
 def test_what_another_gateway_stored_while_the_log_was_away_is_seen(office: Office) -> None:
@@ -238,7 +247,7 @@ def test_what_another_gateway_stored_while_the_log_was_away_is_seen(office: Offi
     log.away = True
     office.ask("release.publish", {"release": "shop@1.0.0"})
     other = office.open_gateway()
-    other.ask(office.wish("release.publish", {"release": "shop@1.0.0"})).result(PATIENCE)
+    other.ask(office.envelope("release.publish", {"release": "shop@1.0.0"})).result(PATIENCE)
     log.away = False
 
     assert office.ask("release.publish", {"release": "shop@1.0.0"}).first == 0
@@ -248,8 +257,8 @@ def test_a_gateway_whose_role_was_taken_says_so_and_stores_nothing_more(office: 
     lease = office.log.take("gateway")
     assert lease is not None
     gateway = office.open_gateway(office.log, lease)
-    wish = office.wish("environment.configure", {"name": "qa"})
-    assert gateway.ask(wish).result(PATIENCE).status == "accepted"
+    envelope = office.envelope("environment.configure", {"name": "qa"})
+    assert gateway.ask(envelope).result(PATIENCE).status == "accepted"
     lease.release()
     other = office.open_log()
     taken = other.take("gateway")
@@ -257,17 +266,17 @@ def test_a_gateway_whose_role_was_taken_says_so_and_stores_nothing_more(office: 
     last = office.log.last_position()
 
     for number in (1, 2):
-        asked = gateway.ask(office.wish("environment.configure", {"name": f"e{number}"}))
+        asked = gateway.ask(office.envelope("environment.configure", {"name": f"e{number}"}))
         with pytest.raises(DeposedError, match="another gateway is active now"):
             asked.result(PATIENCE)
 
     assert gateway.deposed.is_set()
     gateway.close()
     with pytest.raises(DeposedError):
-        gateway.ask(office.wish("environment.configure", {"name": "e3"})).result(PATIENCE)
+        gateway.ask(office.envelope("environment.configure", {"name": "e3"})).result(PATIENCE)
     assert office.log.last_position() == last
     follows = office.open_gateway(other, taken)
-    assert follows.ask(wish).result(PATIENCE).status == "repeated"
+    assert follows.ask(envelope).result(PATIENCE).status == "repeated"
 
 
 # Who waits, and on which thread
@@ -358,7 +367,7 @@ def test_a_caller_who_is_alone_decides_on_its_own_thread(office: Office) -> None
 
     vars(log)["append"] = noting
     for number in range(3):
-        outcome = office.gateway.answer(office.wish("environment.configure", {"name": f"e{number}"}))
+        outcome = office.gateway.answer(office.envelope("environment.configure", {"name": f"e{number}"}))
         assert outcome.status == "accepted"
 
     assert threads[1:] == [threading.current_thread().name] * 2
@@ -371,7 +380,7 @@ def test_many_callers_at_once_are_all_answered(office: Office) -> None:
     def call(number: int) -> None:
         for turn in range(10):
             name = f"e{number}-{turn}"
-            statuses.append(office.gateway.answer(office.wish("environment.configure", {"name": name})).status)
+            statuses.append(office.gateway.answer(office.envelope("environment.configure", {"name": name})).status)
 
     threads = [threading.Thread(target=call, args=(number,)) for number in range(16)]
     for thread in threads:
@@ -385,7 +394,7 @@ def test_many_callers_at_once_are_all_answered(office: Office) -> None:
 
 def test_coroutines_of_two_loops_are_answered(office: Office) -> None:
     async def call() -> list[str]:
-        wishes = [office.wish("environment.configure", {"name": f"e{number}"}) for number in range(20)]
+        wishes = [office.envelope("environment.configure", {"name": f"e{number}"}) for number in range(20)]
         return [outcome.status for outcome in await asyncio.gather(*map(office.gateway.submit, wishes))]
 
     assert asyncio.run(call()) == ["accepted"] * 20
@@ -396,8 +405,8 @@ def test_who_gives_up_waiting_does_not_disturb_the_rest(office: Office) -> None:
     go_on = occupied(office)
 
     async def call() -> str:
-        leaving = asyncio.create_task(office.gateway.submit(office.wish("environment.configure", {"name": "a"})))
-        staying = asyncio.create_task(office.gateway.submit(office.wish("environment.configure", {"name": "b"})))
+        leaving = asyncio.create_task(office.gateway.submit(office.envelope("environment.configure", {"name": "a"})))
+        staying = asyncio.create_task(office.gateway.submit(office.envelope("environment.configure", {"name": "b"})))
         await asyncio.sleep(0)
         leaving.cancel()
         go_on.set()
@@ -411,7 +420,7 @@ def test_a_closed_gateway_answers_busy(office: Office) -> None:
     gateway = office.open_gateway()
     gateway.close()
 
-    outcome = gateway.answer(office.wish("environment.configure", {"name": "qa"}))
+    outcome = gateway.answer(office.envelope("environment.configure", {"name": "qa"}))
 
     assert (outcome.status, "being closed" in str(outcome.reason)) == ("busy", True)
 
@@ -425,7 +434,7 @@ def test_those_who_were_answered_together_come_again_together(office: Office) ->
         begun.wait(PATIENCE)
         for turn in range(turns):
             data = {"name": f"e{number}-{turn}"}
-            assert office.gateway.answer(office.wish("environment.configure", data)).status == "accepted"
+            assert office.gateway.answer(office.envelope("environment.configure", data)).status == "accepted"
 
     threads = [threading.Thread(target=call, args=(number,)) for number in range(callers)]
     for thread in threads:

@@ -1,6 +1,6 @@
 """Going back after a success: it stays a way back, however many tries it takes."""
 
-from tests.services.office import Office
+from tests.services.gateway_harness import Office
 
 
 def gone_on(office: Office) -> str:

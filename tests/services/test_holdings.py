@@ -5,7 +5,11 @@ from typing import Any
 import pytest
 
 from release_management.domain.orders import ATTEMPTS
-from tests.services.office import COMMAND, Office, on_both_stores
+from tests.services.gateway_harness import (
+    COMMAND,
+    Office,
+    on_both_stores,
+)
 
 
 def declare(office: Office, environment: str = "staging", **ports: int) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.services.office import Office, on_both_stores
+from tests.services.gateway_harness import Office, on_both_stores
 
 TITLE = "carts are empty, says Ann"
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from release_management.services.sealing import reveal
-from tests.services.office import Office
+from tests.services.gateway_harness import Office
 
 ALWAYS = {"command", "sender", "by", "reason", "code"}
 """What every refusal says."""

@@ -6,9 +6,15 @@ from typing import Any
 import pytest
 
 from release_management.domain.condition import Observation, SeenSlot
-from release_management.services import shown
-from release_management.services.alarms import REFRESH_SECONDS, Alarms
-from release_management.services.looks import FRESH_SECONDS, ComponentLook, Looks, NewestLooks, rounds
+from release_management.services.observations import shown
+from release_management.services.observations.alarms import REFRESH_SECONDS, Alarms
+from release_management.services.observations.looks import (
+    FRESH_SECONDS,
+    ComponentLook,
+    Looks,
+    NewestLooks,
+    rounds,
+)
 
 START = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 WHERE = {"environment": "staging", "application": "shop", "target": "main", "component": "web"}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.services.office import Office, on_both_stores
+from tests.services.gateway_harness import Office, on_both_stores
 
 PLACES = 60
 PROGRAMS = {verb: ["true"] for verb in ("provision", "await_healthy", "retire", "route")}

@@ -10,16 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from release_management.adapters.stack.agenda import ProjectedAgenda
 from release_management.domain.agenda import AgendaItem
 from release_management.domain.orders import Order
-from release_management.services import orchestrator
-from release_management.services.bus import BusAwayError, BusError, BusFullError, GatewayFailed
-from release_management.services.orchestrator import Orchestrator
+from release_management.runtime.projected_agenda import ProjectedAgenda
+from release_management.services.envelope import CommandEnvelope, Outcome
 from release_management.services.ports import Clock
-from release_management.services.timetable import FIRST_PAUSE_SECONDS
-from release_management.services.wishes import Outcome, Wish
-from tests.services.office import REGISTRY, Office
+from release_management.services.ports.bus import (
+    BusAwayError,
+    BusError,
+    BusFullError,
+    GatewayFailed,
+)
+from release_management.services.workers import orchestrator
+from release_management.services.workers.orchestrator import Orchestrator
+from release_management.services.workers.timetable import FIRST_PAUSE_SECONDS
+from tests.services.gateway_harness import REGISTRY, Office
 
 
 class Orders:
@@ -47,25 +52,25 @@ class Asked:
     """The gateway, and what was asked of it; `troubles` are raised first, and it cannot answer about `unanswered`."""
 
     def __init__(self, office: Office) -> None:
-        self.wishes: list[Wish] = []
+        self.wishes: list[CommandEnvelope] = []
         self.troubles: list[Exception] = []
         self.unanswered = ""
         self._gateway = office.gateway
 
-    async def submit(self, wish: Wish) -> Outcome:
+    async def submit(self, envelope: CommandEnvelope) -> Outcome:
         if self.troubles:
             raise self.troubles.pop()
-        if wish.data.get("deployment") == self.unanswered:
+        if envelope.data.get("deployment") == self.unanswered:
             raise BusError("answering failed")
-        self.wishes.append(wish)
-        return await self._gateway.submit(wish)
+        self.wishes.append(envelope)
+        return await self._gateway.submit(envelope)
 
     async def outcome(self, sender: str, id: str) -> Outcome | None:
         return await self._gateway.outcome(sender, id)
 
     @property
     def commands(self) -> list[str]:
-        return [wish.command for wish in self.wishes]
+        return [envelope.command for envelope in self.wishes]
 
 
 class Ahead:
@@ -220,7 +225,7 @@ def test_a_timer_whose_clock_is_ahead_of_the_gateways_is_asked_again(office: Off
     works.during(lambda: bool(office.facts(deployment, "resumed")))
 
     assert set(works.asked.commands) == {"deployment.resume"}
-    assert len({wish.id for wish in works.asked.wishes}) == 1
+    assert len({envelope.id for envelope in works.asked.wishes}) == 1
 
 
 def test_a_timer_that_is_too_early_does_not_ask_without_end(office: Office, works: Works) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.services.office import Office
+from tests.services.gateway_harness import Office
 
 
 def approved(office: Office, version: str) -> dict[str, Any]:

@@ -4,17 +4,25 @@ import json
 
 import pytest
 
-from release_management.services.decisions import COMMANDS
-from release_management.services.strict_json import MAX_DEPTH, KeyTwiceError, read_json
-from release_management.services.wishes import MAX_MESSAGE_BYTES, NotUnderstood, read_cloudevent
+from release_management.services.envelope import (
+    MAX_MESSAGE_BYTES,
+    InvalidCommand,
+    read_cloudevent,
+)
+from release_management.services.strict_json import (
+    MAX_DEPTH,
+    KeyTwiceError,
+    read_json,
+)
+from release_management.services.use_cases import COMMANDS
 
 EVENT = '{"specversion":"1.0","id":"1","source":"ci","type":"release.create","data":{"version":"1.0.0"}}'
 
 
 def test_what_says_everything_once_is_read() -> None:
-    wish = read_cloudevent(EVENT.encode(), actor=None)
+    envelope = read_cloudevent(EVENT.encode(), actor=None)
 
-    assert (wish.id, wish.sender, wish.data) == ("1", "ci", {"version": "1.0.0"})
+    assert (envelope.id, envelope.sender, envelope.data) == ("1", "ci", {"version": "1.0.0"})
 
 
 @pytest.mark.parametrize(
@@ -29,14 +37,14 @@ def test_what_says_everything_once_is_read() -> None:
     ],
 )
 def test_a_key_that_stands_twice_is_not_understood(once: str, twice: str, key: str) -> None:
-    with pytest.raises(NotUnderstood, match=f"the key '{key}' stands twice in one object; name each key once"):
+    with pytest.raises(InvalidCommand, match=f"the key '{key}' stands twice in one object; name each key once"):
         read_cloudevent(EVENT.replace(once, twice).encode(), actor=None)
 
 
 def test_a_key_of_any_length_is_named_in_short() -> None:
     long = "x" * (MAX_MESSAGE_BYTES // 3)
 
-    with pytest.raises(NotUnderstood) as refusal:
+    with pytest.raises(InvalidCommand) as refusal:
         read_cloudevent(json.dumps({long: 1}).replace(": 1", f': 1, "{long}": 2').encode(), actor=None)
     assert len(str(refusal.value)) < 200
 
@@ -45,7 +53,7 @@ def test_a_key_of_any_length_is_named_in_short() -> None:
 def test_what_is_no_json_is_said_to_be_none(wrong: str | bytes) -> None:
     payload = wrong if isinstance(wrong, bytes) else wrong.encode()
 
-    with pytest.raises(NotUnderstood, match="the message is not JSON"):
+    with pytest.raises(InvalidCommand, match="the message is not JSON"):
         read_cloudevent(payload, actor=None)
 
 
@@ -64,14 +72,14 @@ def test_a_text_with_a_nul_or_half_a_character_is_not_understood_wherever_it_sta
     for name in COMMANDS[command][0].model_fields:
         for odd in ("\0", "\ud800"):
             for value in (f"a{odd}b", ["a", {f"b{odd}": 1}], {"x": {"y": odd}}):
-                with pytest.raises(NotUnderstood, match="the message is no command: data: a text holds"):
+                with pytest.raises(InvalidCommand, match="the message is no command: data: a text holds"):
                     read_cloudevent(event({name: value}, type="release.create"), actor=None)
 
 
 @pytest.mark.parametrize("name", ["id", "source", "type", "onbehalfof", "correlationid", "causationid", "specversion"])
 def test_neither_is_an_attribute_with_one(name: str) -> None:
     for odd in ("\0", "\ud800", "\udfff", "\x7f"):
-        with pytest.raises(NotUnderstood) as refusal:
+        with pytest.raises(InvalidCommand) as refusal:
             read_cloudevent(event({}, **{name: f"a{odd}"}), actor=None)
         assert str(refusal.value).encode()
 
@@ -84,5 +92,5 @@ def test_content_may_be_as_deep_as_the_limit_and_no_deeper() -> None:
         if levels == MAX_DEPTH:
             assert read_cloudevent(event({"x": deep}), actor=None).data == {"x": deep}
         else:
-            with pytest.raises(NotUnderstood, match="nested deeper than 100 levels; write it flatter"):
+            with pytest.raises(InvalidCommand, match="nested deeper than 100 levels; write it flatter"):
                 read_cloudevent(event({"x": deep}), actor=None)

@@ -2,7 +2,11 @@
 
 import pytest
 
-from release_management.services.redaction import redacted, redacted_address, redacted_data
+from release_management.services.redaction import (
+    redacted,
+    redacted_address,
+    redacted_data,
+)
 
 SECRET = "hunter22"
 

@@ -9,13 +9,19 @@ from unittest import mock
 import psycopg
 import pytest
 
-from release_management.adapters.clock import new_id
-from release_management.adapters.executors import EXECUTORS
-from release_management.services import gateway as gateways
-from release_management.services.gateway import Gateway
-from release_management.services.refusals import Rate, Refusals
-from release_management.services.wishes import Outcome
-from tests.services.office import PATIENCE, REGISTRY, Office, occupied, on_both_stores
+from release_management.adapters.executors.catalog import EXECUTORS
+from release_management.adapters.system.clock import new_id
+from release_management.services.envelope import Outcome
+from release_management.services.gateway import gateway as gateways
+from release_management.services.gateway.gateway import Gateway
+from release_management.services.gateway.refusal_rate import Rate, Refusals
+from tests.services.gateway_harness import (
+    PATIENCE,
+    REGISTRY,
+    Office,
+    occupied,
+    on_both_stores,
+)
 
 NONSENSE = {"release": "shop@9.9.9", "environment": "nowhere"}
 
@@ -43,8 +49,8 @@ def gateway(office: Office, time: Time) -> Gateway:
 
 
 def ask(office: Office, gateway: Gateway, sender: str = "ci", **attributes: Any) -> Outcome:
-    wish = office.wish("deployment.deploy", NONSENSE, sender=sender, **attributes)
-    return gateway.ask(wish).result(PATIENCE)
+    envelope = office.envelope("deployment.deploy", NONSENSE, sender=sender, **attributes)
+    return gateway.ask(envelope).result(PATIENCE)
 
 
 @on_both_stores
@@ -92,9 +98,13 @@ def test_an_unkept_refusal_is_decided_anew_and_a_kept_one_is_repeated(office: Of
 @on_both_stores
 def test_what_was_accepted_is_answered_so_for_ever_however_much_was_refused(office: Office, gateway: Gateway) -> None:
     office.environment()
-    release = office.wish("release.create", {"version": "1.0.0", "components": [{"name": "web"}]}, sender="ci", id="a")
+    release = office.envelope(
+        "release.create", {"version": "1.0.0", "components": [{"name": "web"}]}, sender="ci", id="a"
+    )
     accepted = gateway.ask(release).result(PATIENCE)
-    other = office.wish("release.create", {"version": "1.0.0", "components": [{"name": "api"}]}, sender="ci", id="b")
+    other = office.envelope(
+        "release.create", {"version": "1.0.0", "components": [{"name": "api"}]}, sender="ci", id="b"
+    )
     for _ in range(5):
         ask(office, gateway)
 
@@ -125,8 +135,8 @@ def test_what_leaves_no_record_leaves_no_name_and_no_key(office: Office, gateway
     for number in range(30):
         actor, approvers = f"actor-{number}", [f"approver-{number}-{each}" for each in range(3)]
         data = {"name": "staging", "approval": {"required": 4, "approvers": approvers}}
-        wish = office.wish("environment.configure", data, sender=f"sender-{number}", actor=actor)
-        outcome = gateway.ask(wish).result(PATIENCE)
+        envelope = office.envelope("environment.configure", data, sender=f"sender-{number}", actor=actor)
+        outcome = gateway.ask(envelope).result(PATIENCE)
         assert outcome.status == "refused"
 
     kept = len(office.records("command.refused"))
@@ -142,8 +152,8 @@ def test_an_unkept_refusal_names_whom_it_is_about(office: Office, gateway: Gatew
     for _ in range(5):
         ask(office, gateway)
 
-    wish = office.wish("approval.grant", {"approval": approval}, actor="mallory", sender="ci")
-    outcome = gateway.ask(wish).result(PATIENCE)
+    envelope = office.envelope("approval.grant", {"approval": approval}, actor="mallory", sender="ci")
+    outcome = gateway.ask(envelope).result(PATIENCE)
 
     assert (outcome.status, outcome.first) == ("refused", 0)
     assert outcome.reason == "mallory is not among the approvers of this environment; those are ann"
@@ -173,14 +183,14 @@ def test_all_whom_a_batch_names_first_are_stored_in_one_commit(office: Office, m
     with mock.patch.object(office.keyring, "keep", wraps=office.keyring.keep) as keep:
         tickets = [
             office.gateway.ask(
-                office.wish(
+                office.envelope(
                     "release.create", {"version": f"{number}.0.0", "components": [{"name": "web"}]}, actor=f"p{number}"
                 )
             )
             for number in range(20)
         ]
         wrong = {"release": "shop@9.9.9", "reason": "x"}
-        refused = office.gateway.ask(office.wish("release.block", wrong, actor="eve"))
+        refused = office.gateway.ask(office.envelope("release.block", wrong, actor="eve"))
         go_on.set()
         assert {ticket.result(PATIENCE).status for ticket in tickets} == {"accepted"}
         assert refused.result(PATIENCE).status == "refused"
@@ -189,7 +199,7 @@ def test_all_whom_a_batch_names_first_are_stored_in_one_commit(office: Office, m
     assert {name for name, _ in commit[0]} == {f"p{number}" for number in range(20)} | {"eve"}
     authors = [record["actor"] for record in office.records("release.created")]
     assert [office.keyring.actor_name(author) for author in authors] == [f"p{number}" for number in range(20)]
-    assert office.gateway.ask(refused.wish).result(PATIENCE).reason == refused.result(0).reason
+    assert office.gateway.ask(refused.envelope).result(PATIENCE).reason == refused.result(0).reason
 
 
 def test_what_our_own_roles_are_refused_is_always_kept(time: Time) -> None:
@@ -201,7 +211,7 @@ def test_what_our_own_roles_are_refused_is_always_kept(time: Time) -> None:
 
 
 def test_senders_without_number_take_no_memory_without_end(time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("release_management.services.refusals.SENDERS", 10)
+    monkeypatch.setattr("release_management.services.gateway.refusal_rate.SENDERS", 10)
     refusals = Refusals(time, Rate(1, 0.0), Rate(1000, 0.0))
     for number in range(100):
         refusals.keep(f"sender-{number}")
@@ -218,7 +228,7 @@ def test_what_a_refusal_that_is_only_counted_has_read_is_not_read_again(
     office.deploy("shop@1.0.0")
     for n in range(20):
         office.environment(f"qa-{n}")
-    wish = {"application": "bakery", "environment": "qa-1", "severity": "minor", "title": "What?"}
+    envelope = {"application": "bakery", "environment": "qa-1", "severity": "minor", "title": "What?"}
     kept = [ask(office, gateway).first > 0 for _ in range(4)]
     assert kept == [True] * 3 + [False]
     read: list[str] = []
@@ -230,9 +240,9 @@ def test_what_a_refusal_that_is_only_counted_has_read_is_not_read_again(
 
     monkeypatch.setattr(office.log, "read_stream", counted)
 
-    first = gateway.ask(office.wish("incident.open", wish, sender="ci")).result(PATIENCE)
+    first = gateway.ask(office.envelope("incident.open", envelope, sender="ci")).result(PATIENCE)
     assert (first.status, first.first) == ("refused", 0), first
     assert len(read) > 20, "the applications of all environments are compared"
     read.clear()
-    assert gateway.ask(office.wish("incident.open", wish, sender="ci")).result(PATIENCE).reason == first.reason
+    assert gateway.ask(office.envelope("incident.open", envelope, sender="ci")).result(PATIENCE).reason == first.reason
     assert read == []

@@ -5,8 +5,8 @@ import contextlib
 import time
 from collections.abc import Sequence
 
-from release_management.domain.record import Recorded
-from release_management.services.relay import PAGE, Relay
+from release_management.kernel.record import Recorded
+from release_management.services.workers.relay import PAGE, Relay
 from tests.adapters.nats.fakes import FakeLog
 
 PUBLISHING = 0.05

@@ -2,7 +2,11 @@
 
 import pytest
 
-from tests.services.office import COMMAND, Office, on_both_stores
+from tests.services.gateway_harness import (
+    COMMAND,
+    Office,
+    on_both_stores,
+)
 
 MAIN = {"name": "main", "components": {"web": {"command": COMMAND, "port": 8080}}}
 EU = {"name": "eu", "components": {"web": {"command": COMMAND, "port": 8081}}}

@@ -2,7 +2,11 @@
 
 from collections.abc import Mapping
 
-from tests.services.office import COMMAND, Office, on_both_stores
+from tests.services.gateway_harness import (
+    COMMAND,
+    Office,
+    on_both_stores,
+)
 
 WEB = {"command": COMMAND, "port": 8080}
 API = {"command": COMMAND, "port": 8081}

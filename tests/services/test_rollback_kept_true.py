@@ -2,9 +2,16 @@
 
 from typing import Any
 
-from release_management.services.wishes import Outcome
-from tests.services.office import Office, on_both_stores
-from tests.services.test_rollback_by_component import WEB, brought, configure, go_back, release, succeed
+from release_management.services.envelope import Outcome
+from tests.services.gateway_harness import Office, on_both_stores
+from tests.services.test_rollback_by_component import (
+    WEB,
+    brought,
+    configure,
+    go_back,
+    release,
+    succeed,
+)
 
 
 def back(office: Office, deployment: str) -> str:

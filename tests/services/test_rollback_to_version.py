@@ -2,9 +2,19 @@
 
 import pytest
 
-from tests.services.office import Office, on_both_stores
-from tests.services.test_rollback_by_component import WEB, brought, configure, release, succeed
-from tests.services.test_rollback_kept_true import end_backwards, half_way, phase
+from tests.services.gateway_harness import Office, on_both_stores
+from tests.services.test_rollback_by_component import (
+    WEB,
+    brought,
+    configure,
+    release,
+    succeed,
+)
+from tests.services.test_rollback_kept_true import (
+    end_backwards,
+    half_way,
+    phase,
+)
 
 DAY = 86_400.0
 

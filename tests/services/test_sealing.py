@@ -5,11 +5,19 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from release_management.domain.words import Fact, Personal, Unsealed
-from release_management.services.outcomes import Answers
-from release_management.services.sealing import ERASED, reveal, seal
+from release_management.kernel.types import (
+    Fact,
+    Personal,
+    Unsealed,
+)
+from release_management.services.gateway.outcomes import OutcomeCodec
+from release_management.services.sealing import (
+    ERASED,
+    reveal,
+    seal,
+)
 from tests.domain.samples import SAMPLES
-from tests.services.office import Office
+from tests.services.gateway_harness import Office
 
 
 def opened(value: Any) -> Any:
@@ -37,7 +45,7 @@ def test_a_fact_without_one_is_itself(office: Office) -> None:
 
 
 def test_a_stored_outcome_is_sealed_unless_all_that_it_says_names_nobody(office: Office) -> None:
-    answers = Answers(office.keyring)
+    answers = OutcomeCodec(office.keyring)
     actor = office.keyring.actor_id("alice")
     said = {"status": "accepted", "sender": "test", "id": "1", "command": "release.create"}
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.services.office import COMMAND, Office
+from tests.services.gateway_harness import COMMAND, Office
 
 
 def target(name: str = "main", executor: str = "local", **ports: int) -> dict[str, Any]:

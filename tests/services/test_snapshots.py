@@ -11,20 +11,24 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from release_management.domain.aggregate import aggregate_of
-from release_management.domain.record import Recorded
-from release_management.domain.strategies import StrategyName
-from release_management.domain.streams import AGGREGATES, fold
-from release_management.domain.words import Fact, Refused
-from release_management.services import snapshots
+from release_management.domain.aggregates import AGGREGATES, fold
+from release_management.domain.plan.strategies import StrategyName
+from release_management.kernel.aggregate import aggregate_of
+from release_management.kernel.record import Recorded
+from release_management.kernel.types import Fact, Refused
+from release_management.services.gateway import snapshots
+from release_management.services.gateway.states import SNAPSHOT_EVERY
 from release_management.services.ports import EventLog, Snapshot
-from release_management.services.states import SNAPSHOT_EVERY
 from tests.domain.build import DEPLOYMENT
+from tests.domain.deployment_model import World
 from tests.domain.samples import SAMPLES
 from tests.domain.scenarios import strategies, worlds
-from tests.domain.world import World
 from tests.profiles import times
-from tests.services.office import PATIENCE, Office, on_both_stores
+from tests.services.gateway_harness import (
+    PATIENCE,
+    Office,
+    on_both_stores,
+)
 
 
 def facts_of(name: str) -> list[Fact]:
@@ -89,7 +93,7 @@ class Counted:
 def relabel(office: Office, numbers: Iterable[int]) -> None:
     """The history of one environment grows."""
     tickets = [
-        office.gateway.ask(office.wish("environment.configure", {"name": "staging", "label": f"l{number}"}))
+        office.gateway.ask(office.envelope("environment.configure", {"name": "staging", "label": f"l{number}"}))
         for number in numbers
     ]
     assert {ticket.result(PATIENCE).status for ticket in tickets} == {"accepted"}

@@ -5,11 +5,16 @@ from typing import Any
 
 import pytest
 
-from release_management.domain.record import Recorded
-from release_management.services import states
+from release_management.kernel.record import Recorded
+from release_management.services.gateway import states
+from release_management.services.gateway.states import States
 from release_management.services.ports import EventLog
-from release_management.services.states import States
-from tests.services.office import PATIENCE, REGISTRY, Office, on_both_stores
+from tests.services.gateway_harness import (
+    PATIENCE,
+    REGISTRY,
+    Office,
+    on_both_stores,
+)
 
 pytestmark = on_both_stores
 
@@ -57,8 +62,8 @@ def test_a_batch_on_more_streams_than_are_kept_is_decided_right(
     office.gateway = office.open_gateway(log)  # type: ignore[arg-type] # as above
     names = [f"e{number}" for number in range(5)]
     for label in range(40):
-        wishes = [office.wish("environment.configure", {"name": name, "label": f"l{label}"}) for name in names]
-        tickets = [office.gateway.ask(wish) for wish in wishes]
+        wishes = [office.envelope("environment.configure", {"name": name, "label": f"l{label}"}) for name in names]
+        tickets = [office.gateway.ask(envelope) for envelope in wishes]
         assert {ticket.result(PATIENCE).status for ticket in tickets} == {"accepted"}
 
     same = [office.ask("environment.configure", {"name": name, "label": "l39"}) for name in names]

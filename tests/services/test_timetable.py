@@ -4,8 +4,12 @@ import pytest
 
 from release_management.domain.agenda import DueCommand, OutstandingOrder
 from release_management.domain.orders import Order, RetireSlot
-from release_management.services import timetable
-from release_management.services.timetable import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Timetable
+from release_management.services.workers import timetable
+from release_management.services.workers.timetable import (
+    FIRST_PAUSE_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    Timetable,
+)
 
 EARLY, NOW, LATE = "2026-11-30T09:00:00.000000Z", "2026-11-30T10:00:00.000000Z", "2026-11-30T11:00:00.000000Z"
 

@@ -5,8 +5,16 @@ from typing import Any
 
 import pytest
 
-from release_management.adapters.read_model import BadQueryError, Projector, ReadStore
-from tests.services.office import REGISTRY, Office, on_both_stores
+from release_management.adapters.read_model import (
+    BadQueryError,
+    Projector,
+    ReadStore,
+)
+from tests.services.gateway_harness import (
+    REGISTRY,
+    Office,
+    on_both_stores,
+)
 
 Ask = Callable[..., list[dict[str, Any]]]
 NOBODY = "usr_nobody000"

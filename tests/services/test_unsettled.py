@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from release_management.domain.orders import ATTEMPTS
-from tests.services.office import Office, on_both_stores
+from tests.services.gateway_harness import Office, on_both_stores
 
 CANARY: dict[str, Any] = {"strategy": "canary", "options": {"steps": [{"set_weight": 50}, {"pause": {}}]}}
 

@@ -2,19 +2,29 @@
 
 import pytest
 
-from release_management.services import gateway
-from release_management.services.gateway import BATCH_COMMANDS, BATCH_LEAST
-from release_management.services.ticket_queue import RECENT_SECONDS, SHARE, TicketQueue
-from release_management.services.tickets import Ticket
-from tests.services.office import PATIENCE, Office, occupied, on_both_stores
+from release_management.services.gateway import gateway
+from release_management.services.gateway.gateway import BATCH_COMMANDS, BATCH_LEAST
+from release_management.services.gateway.pending import PendingCommand
+from release_management.services.gateway.queue import (
+    RECENT_SECONDS,
+    SHARE,
+    TicketQueue,
+)
+from tests.services.gateway_harness import (
+    PATIENCE,
+    Office,
+    occupied,
+    on_both_stores,
+)
 from tests.services.test_gateway_batches import configure, watched
 
 
-def queue(office: Office, count: int, **data: object) -> list[Ticket]:
+def queue(office: Office, count: int, **data: object) -> list[PendingCommand]:
     """Queued commands; each creates a release."""
     return [
         office.gateway.ask(
-            office.wish("release.create", {"version": f"{n}.0.0", "components": [{"name": "web"}]} | data), yields=True
+            office.envelope("release.create", {"version": f"{n}.0.0", "components": [{"name": "web"}]} | data),
+            yields=True,
         )
         for n in range(count)
     ]
@@ -38,7 +48,7 @@ def test_what_comes_while_a_long_queue_is_decided_waits_for_few_of_it(office: Of
     log = watched(office)
     go_on = occupied(office)
     first, queued = configure(office, 1), queue(office, 10 * SHARE)
-    later: list[Ticket] = []
+    later: list[PendingCommand] = []
     store = log.append
 
     def store_then_report(*args: object) -> object:
@@ -60,7 +70,7 @@ def test_large_queued_commands_have_a_report_wait_for_one_commit_only(office: Of
     log = watched(office)
     go_on = occupied(office)
     queued = queue(office, 12, changelog=["x" * 4000] * 20)
-    later: list[Ticket] = []
+    later: list[PendingCommand] = []
     store = log.append
 
     def store_then_report(*args: object) -> object:
@@ -75,11 +85,11 @@ def test_large_queued_commands_have_a_report_wait_for_one_commit_only(office: Of
 
     assert positions == sorted(positions)
     assert later[0].result(PATIENCE).status == "accepted"
-    assert [number for number, ids in enumerate(batches) if later[0].wish.id in ids] == [2], "in the next commit"
+    assert [number for number, ids in enumerate(batches) if later[0].envelope.id in ids] == [2], "in the next commit"
 
 
-def tickets(office: Office, *, yields: bool, count: int) -> list[Ticket]:
-    return [Ticket(office.wish("release.create", {}), yields=yields) for _ in range(count)]
+def tickets(office: Office, *, yields: bool, count: int) -> list[PendingCommand]:
+    return [PendingCommand(office.envelope("release.create", {}), yields=yields) for _ in range(count)]
 
 
 class Time:
@@ -108,8 +118,8 @@ def test_a_queue_advances_however_much_else_comes(office: Office, time: Time) ->
 
 
 def test_nobody_waits_behind_the_flood_of_another_client(office: Office, time: Time) -> None:
-    def of(sender: str) -> Ticket:
-        return Ticket(office.wish("release.create", {}, sender=sender))
+    def of(sender: str) -> PendingCommand:
+        return PendingCommand(office.envelope("release.create", {}, sender=sender))
 
     waiting = TicketQueue(time)
     flood = [of(f"mallory-{n % 7}") for n in range(200)]
@@ -162,13 +172,13 @@ def test_a_batch_that_takes_long_is_stored_before_its_end_and_who_comes_meanwhil
     log = watched(office)
     go_on = occupied(office)
     flood = [configure(office, number) for number in range(10 * BATCH_LEAST)]
-    later: list[Ticket] = []
+    later: list[PendingCommand] = []
     store = log.append
 
     def store_then_ask(*args: object) -> object:
         if len(log.appended) == 1:
-            wish = office.wish("environment.configure", {"name": "honest"}, sender="client:honest:cli")
-            later.append(office.gateway.ask(wish))
+            envelope = office.envelope("environment.configure", {"name": "honest"}, sender="client:honest:cli")
+            later.append(office.gateway.ask(envelope))
         return store(*args)  # type: ignore[arg-type]
 
     vars(log)["append"] = store_then_ask
@@ -179,4 +189,4 @@ def test_a_batch_that_takes_long_is_stored_before_its_end_and_who_comes_meanwhil
     assert later[0].result(PATIENCE).status == "accepted"
     batches = [[one.id for one in batch] for batch in log.appended]
     assert {len(batch) for batch in batches[1:-1]} == {BATCH_LEAST}
-    assert [number for number, ids in enumerate(batches) if later[0].wish.id in ids] == [2], "in the next commit"
+    assert [number for number, ids in enumerate(batches) if later[0].envelope.id in ids] == [2], "in the next commit"

@@ -4,14 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from release_management.adapters.event_store.index import read_index
-from release_management.domain.record import MAX_CONTENT_BYTES, MAX_RECORD_BYTES, dataref
+from release_management.kernel.record import (
+    MAX_CONTENT_BYTES,
+    MAX_RECORD_BYTES,
+    dataref,
+)
 from release_management.services.ports import (
     Append,
     Appended,
     CommandKey,
     Conflict,
+    IdReused,
     NewRecord,
-    OtherContent,
     Repeated,
     Status,
     StoredOutcome,
@@ -127,9 +131,9 @@ def decide(batch: Sequence[Append], after: int, facts: Facts) -> Decision:
     return decision
 
 
-def _again(command: Append, before: StoredOutcome) -> Repeated | OtherContent:
+def _again(command: Append, before: StoredOutcome) -> Repeated | IdReused:
     if command.fingerprint != before.fingerprint:
-        return OtherContent()
+        return IdReused()
     return Repeated(before.outcome, before.first, before.last)
 
 

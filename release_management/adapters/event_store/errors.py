@@ -1,6 +1,6 @@
 """What can be wrong with a store."""
 
-from release_management.domain.errors import ErrorCode, RelmanError
+from release_management.kernel.errors import ErrorCode, RelmanError
 from release_management.services.ports import LogDamagedError, LogUnavailableError
 
 

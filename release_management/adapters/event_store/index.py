@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from release_management.domain.words import explain
+from release_management.kernel.types import explain
 
 
 class Index(BaseModel):

@@ -11,8 +11,8 @@ from release_management.adapters.event_store.errors import (
     UnreadableStoreError,
 )
 from release_management.adapters.event_store.index import agrees, read_index
-from release_management.domain.record import Recorded
-from release_management.domain.record import dataref as named
+from release_management.kernel.record import Recorded
+from release_management.kernel.record import dataref as named
 
 EventRow = tuple[int, str, int, str, bytes]
 """Position, stream, version, name, record."""

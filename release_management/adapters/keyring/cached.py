@@ -10,7 +10,11 @@ from typing import Protocol
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from release_management.adapters.keyring.sealing import seal, unpack, unseal
+from release_management.adapters.keyring.sealing import (
+    seal,
+    unpack,
+    unseal,
+)
 
 _PREFIXES = {"person": "usr_", "service": "svc_"}
 _SYSTEM = re.compile(r"system:[a-z-]{1,40}")

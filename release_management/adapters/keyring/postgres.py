@@ -9,9 +9,17 @@ import psycopg
 import structlog
 from psycopg import errors
 
-from release_management.adapters.keyring.cached import LOOK_SECONDS, Actor, CachedKeyring
+from release_management.adapters.keyring.cached import (
+    LOOK_SECONDS,
+    Actor,
+    CachedKeyring,
+)
 from release_management.adapters.keyring.errors import KeyringError, KeyringUnavailableError
-from release_management.adapters.postgres import Connection, Connections, place
+from release_management.adapters.postgres import (
+    Connection,
+    Connections,
+    place,
+)
 
 _log = structlog.get_logger(__name__)
 _LOCK = (0x72656C70, 1)  # "relp"

@@ -8,7 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from release_management.adapters.keyring.cached import LOOK_SECONDS, Actor, CachedKeyring
+from release_management.adapters.keyring.cached import (
+    LOOK_SECONDS,
+    Actor,
+    CachedKeyring,
+)
 from release_management.adapters.keyring.errors import KeyringError, KeyringUnavailableError
 
 _APPLICATION_ID = 0x72656C70  # "relp"

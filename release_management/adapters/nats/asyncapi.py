@@ -14,21 +14,38 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from release_management.adapters.nats import streams
-from release_management.adapters.nats.commands import ContentQuestion, OutcomeQuestion, ReplayQuestion
-from release_management.adapters.nats.letter_pages import LettersQuestion
-from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
-from release_management.adapters.nats.permissions import USERS
-from release_management.adapters.nats.queries import GROUP, Question
-from release_management.domain import names, words
+from release_management.adapters.nats.access.permissions import USERS
+from release_management.adapters.nats.dead_letters.model import (
+    DeadLetter,
+    OpenedLetter,
+    Replay,
+)
+from release_management.adapters.nats.dead_letters.pages import LettersQuestion
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.commands import (
+    ContentQuestion,
+    OutcomeQuestion,
+    ReplayQuestion,
+)
+from release_management.adapters.nats.requests.queries import GROUP, Question
 from release_management.domain.orders import Order
-from release_management.domain.record import Envelope
 from release_management.domain.registry import FACTS
-from release_management.domain.words import Giver
+from release_management.kernel import names
+from release_management.kernel import types as words
+from release_management.kernel.record import Envelope
+from release_management.kernel.types import Giver
 from release_management.projections.queries import QUERIES
-from release_management.services.decisions import COMMANDS, declaration, given_by
-from release_management.services.looks import Looks
-from release_management.services.wishes import MAX_MESSAGE_BYTES, SYSTEM_SENDERS, Outcome
+from release_management.services.envelope import (
+    MAX_MESSAGE_BYTES,
+    SYSTEM_SENDERS,
+    Outcome,
+)
+from release_management.services.observations.looks import Looks
+from release_management.services.use_cases import (
+    COMMANDS,
+    declaration,
+    given_by,
+)
 
 SCHEMAS = "#/components/schemas"
 NAME_PATTERN = "^[a-z0-9][a-z0-9-]{0,62}$"

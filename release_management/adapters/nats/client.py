@@ -7,21 +7,46 @@ from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from release_management.adapters.nats import streams
-from release_management.adapters.nats.connection import AWAY, Connection, connect
+from release_management.adapters.nats.connection import (
+    AWAY,
+    Connection,
+    connect,
+)
+from release_management.adapters.nats.dead_letters.model import (
+    DeadLetter,
+    OpenedLetter,
+    Replay,
+)
 from release_management.adapters.nats.events import recorded
-from release_management.adapters.nats.following import follow
-from release_management.adapters.nats.letters import DeadLetter, OpenedLetter, Replay
-from release_management.adapters.nats.parts import whole
-from release_management.adapters.nats.publishing import publish_patiently
-from release_management.adapters.nats.questions import actor_header, ask, ask_once, cloudevent, read_outcome
-from release_management.adapters.nats.replies import code_in
-from release_management.domain.errors import ErrorCode, RelmanError
-from release_management.domain.record import Recorded
-from release_management.domain.record import dataref as named
-from release_management.services.bus import BusAwayError, BusDeniedError, BusError, BusSilentError, QueryNotUnderstood
-from release_management.services.pages import Page, Reading, merged, received
-from release_management.services.wishes import Outcome, Wish
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.event_reader import follow
+from release_management.adapters.nats.queues.publishing import publish_patiently
+from release_management.adapters.nats.requests.requester import (
+    actor_header,
+    ask,
+    ask_once,
+    cloudevent,
+    read_outcome,
+)
+from release_management.adapters.nats.wire.parts import whole
+from release_management.adapters.nats.wire.replies import code_in
+from release_management.kernel.errors import ErrorCode, RelmanError
+from release_management.kernel.record import Recorded
+from release_management.kernel.record import dataref as named
+from release_management.services.envelope import CommandEnvelope, Outcome
+from release_management.services.paging.pages import (
+    Page,
+    PageReader,
+    merged,
+    received,
+)
+from release_management.services.ports.bus import (
+    BusAwayError,
+    BusDeniedError,
+    BusError,
+    BusSilentError,
+    QueryNotUnderstood,
+)
 
 CONNECT_SECONDS = 5.0
 PATIENCE_SECONDS = 5.0
@@ -56,30 +81,35 @@ class BusClient:
         self._connection: Connection | None = None
         self._connecting = asyncio.Lock()
 
-    async def ask(self, wish: Wish) -> Outcome:
+    async def ask(self, envelope: CommandEnvelope) -> Outcome:
         """Submit a wish and wait for its outcome. It is asked again under the same id until there is one.
 
-        A wish whose first answer got lost is answered `repeated`. Raises `NotUnderstood` and `NotReachableError`.
+        A wish whose first answer got lost is answered `repeated`. Raises `InvalidCommand` and `NotReachableError`.
         """
         reply = await self._request(
-            f"{streams.ASK_COMMAND}.{wish.command}", cloudevent(wish), actor_header(wish), COMMAND_PATIENCE_SECONDS
+            f"{streams.ASK_COMMAND}.{envelope.command}",
+            cloudevent(envelope),
+            actor_header(envelope),
+            COMMAND_PATIENCE_SECONDS,
         )
         _raise_away(reply)
         return read_outcome(reply)
 
-    async def send(self, wish: Wish, reply_to: str | None = None) -> None:
+    async def send(self, envelope: CommandEnvelope, reply_to: str | None = None) -> None:
         """Queue a wish without waiting for its outcome, which goes to the subject `reply_to` if there is one.
 
         Raises `BusFullError` where the queue takes no more, and `NotReachableError`.
         """
         # No message id: another client that wrote the same one before would have the server drop this command.
-        headers = actor_header(wish) | {streams.CONTENT_TYPE: streams.CLOUDEVENT}
+        headers = actor_header(envelope) | {streams.CONTENT_TYPE: streams.CLOUDEVENT}
         if reply_to is not None:
             headers[streams.REPLY_TO] = reply_to
         connection = await self._connected()
         try:
-            subject = f"{streams.COMMAND_SUBJECTS}.{wish.command}"
-            await publish_patiently(connection, subject, cloudevent(wish), headers, self._timeout or PATIENCE_SECONDS)
+            subject = f"{streams.COMMAND_SUBJECTS}.{envelope.command}"
+            await publish_patiently(
+                connection, subject, cloudevent(envelope), headers, self._timeout or PATIENCE_SECONDS
+            )
         except BusAwayError as error:
             raise NotReachableError(f"the command was not queued: {error}", code=error.code) from error
 
@@ -100,7 +130,7 @@ class BusClient:
     async def query(self, name: str, params: dict[str, Any] | None = None, after: int = 0) -> list[dict[str, Any]]:
         """All rows of a query's answer, or as many as the parameter `limit` says; asked page by page, see `page`."""
         rows: list[dict[str, Any]] = []
-        reading = Reading(params or {})
+        reading = PageReader(params or {})
         while (asked := reading.params) is not None:
             rows += reading.take(await self.page(name, asked, after))
         return rows
@@ -130,7 +160,7 @@ class BusClient:
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """The newest dead letters, newest first; asked page by page. Raises `NotReachableError`."""
         letters: list[DeadLetter] = []
-        reading = Reading({"limit": limit})
+        reading = PageReader({"limit": limit})
         while (asked := reading.params) is not None:
             letters += [DeadLetter.of(letter) for letter in reading.take(await self.letters_page(asked))]
         return letters

@@ -13,9 +13,13 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import DEFAULT_SUB_PENDING_BYTES_LIMIT, DEFAULT_SUB_PENDING_MSGS_LIMIT, Subscription
 
-from release_management.adapters.nats.headers import Headers, read_headers
-from release_management.adapters.nats.protocol import Parser
-from release_management.services.bus import BusAwayError, BusDeniedError, BusSilentError
+from release_management.adapters.nats.wire.headers import Headers, read_headers
+from release_management.adapters.nats.wire.protocol import Parser
+from release_management.services.ports.bus import (
+    BusAwayError,
+    BusDeniedError,
+    BusSilentError,
+)
 
 CONNECT_SECONDS = 5.0
 RECONNECT_WAIT_SECONDS = 0.2

@@ -9,12 +9,20 @@ from nats.aio.msg import Msg
 from nats.js import api
 from nats.js.errors import NotFoundError
 
-from release_management.adapters.nats import streams
-from release_management.adapters.nats.connection import AWAY, Connection, header
-from release_management.adapters.nats.meaning import understood
-from release_management.adapters.nats.publishing import STORED_SECONDS, publish, publish_together
-from release_management.domain.record import Recorded
-from release_management.services.bus import OutOfStepError
+from release_management.adapters.nats.connection import (
+    AWAY,
+    Connection,
+    header,
+)
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.publishing import (
+    STORED_SECONDS,
+    publish,
+    publish_together,
+)
+from release_management.adapters.nats.wire.error_mapping import understood
+from release_management.kernel.record import Recorded
+from release_management.services.ports.bus import OutOfStepError
 
 BATCH = 256
 FEW = 8  # a batch costs the server 4 ms, a message alone 0.5 ms

@@ -3,11 +3,19 @@
 import json
 from typing import Any
 
-from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import Connection
-from release_management.adapters.nats.questions import ask, cloudevent, read_outcome
-from release_management.services.bus import GatewayFailed
-from release_management.services.wishes import NotUnderstood, Outcome, Wish
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.requests.requester import (
+    ask,
+    cloudevent,
+    read_outcome,
+)
+from release_management.services.envelope import (
+    CommandEnvelope,
+    InvalidCommand,
+    Outcome,
+)
+from release_management.services.ports.bus import GatewayFailed
 
 TIMEOUT_SECONDS = 10.0
 PATIENCE_SECONDS = 2.0
@@ -24,11 +32,11 @@ class BusGateway:
         self._connection = connection
         self._timeout = timeout
 
-    async def submit(self, wish: Wish) -> Outcome:
+    async def submit(self, envelope: CommandEnvelope) -> Outcome:
         """Submit a wish of `system:orchestrator` or `system:timers`. Raises `BusAwayError` and `GatewayFailed`."""
         try:
-            return read_outcome(await self._ask(f"{streams.SYSTEM_SUBJECTS}.{wish.command}", cloudevent(wish)))
-        except NotUnderstood as error:
+            return read_outcome(await self._ask(f"{streams.SYSTEM_SUBJECTS}.{envelope.command}", cloudevent(envelope)))
+        except InvalidCommand as error:
             raise GatewayFailed(str(error)) from None
 
     async def outcome(self, sender: str, id: str) -> Outcome | None:

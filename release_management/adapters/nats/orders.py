@@ -11,18 +11,22 @@ from nats.aio.msg import Msg
 from nats.js import api
 from pydantic import ValidationError
 
-from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import Connection
-from release_management.adapters.nats.order_letters import OrderLetters
-from release_management.adapters.nats.publishing import publish
-from release_management.adapters.nats.pulling import Puller
-from release_management.adapters.nats.settling import BURIED, Ticker, settle
+from release_management.adapters.nats.dead_letters.orders import OrderLetters
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.acknowledging import (
+    BURIED,
+    Ticker,
+    settle,
+)
+from release_management.adapters.nats.queues.publishing import publish
+from release_management.adapters.nats.queues.pulling import Puller
 from release_management.domain.deployment.commands import ReportStep
 from release_management.domain.orders import Order, Report
-from release_management.domain.words import explain
-from release_management.services import measures
-from release_management.services.bus import BusError
+from release_management.kernel.types import explain
+from release_management.services import telemetry
 from release_management.services.ports import Executor
+from release_management.services.ports.bus import BusError
 from release_management.services.strict_json import read_json
 
 REPORT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:relman:report")
@@ -171,11 +175,11 @@ class ExecutorService:
     async def _carry_out(self, message: Msg, sequence: int, order: Order, name: str) -> None:
         verb = order.action.verb
         try:
-            with measures.ORDERS_RUNNING.track_inprogress(), measures.ORDER_SECONDS.labels(verb).time():
+            with telemetry.ORDERS_RUNNING.track_inprogress(), telemetry.ORDER_SECONDS.labels(verb).time():
                 report = await self._executor.carry_out(order)
                 await self._carried_out(order)
                 await self._report(report)
-            measures.ORDERS.labels(verb, report.result).inc()
+            telemetry.ORDERS.labels(verb, report.result).inc()
             await settle(self._connection, message)
         except Exception:
             _log.exception("order not carried out; it will come again", deployment=order.deployment)
@@ -219,7 +223,7 @@ class ExecutorService:
         if deliveries >= MAX_DELIVERIES:
             await self._bury(message, sequence, f"{reason} (delivered {deliveries} times; no newer executor took it)")
             return
-        measures.ORDERS_UNKNOWN.inc()
+        telemetry.ORDERS_UNKNOWN.inc()
         _log.warning("order not understood; left to a newer executor", subject=message.subject, reason=reason)
         delay = min(deliveries, UNKNOWN_SECONDS) * 1_000_000_000
         await settle(self._connection, message, b'-NAK {"delay": %d}' % int(delay))

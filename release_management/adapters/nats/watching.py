@@ -10,17 +10,22 @@ from typing import Protocol
 
 import structlog
 
-from release_management.adapters.nats import streams
+from release_management.adapters.executors.base.look import Look
 from release_management.adapters.nats.connection import AWAY, Connection
-from release_management.adapters.nats.publishing import publish
-from release_management.adapters.targets.look import Look
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.publishing import publish
+from release_management.domain.observation import ReportCondition
 from release_management.domain.orders import Order
-from release_management.domain.record import timestamp
-from release_management.domain.seeing import ReportCondition
-from release_management.services.alarms import Alarms
-from release_management.services.bus import BusError
-from release_management.services.looks import ComponentLook, Key, key_of, rounds
+from release_management.kernel.record import timestamp
+from release_management.services.observations.alarms import Alarms
+from release_management.services.observations.looks import (
+    ComponentLook,
+    Key,
+    key_of,
+    rounds,
+)
 from release_management.services.ports import Clock
+from release_management.services.ports.bus import BusError
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:relman:condition")
 LOOK_SECONDS = 1.0

@@ -11,7 +11,11 @@ from release_management.adapters.read_model.errors import (
     UnknownProjectionError,
     UnknownQueryError,
 )
-from release_management.adapters.read_model.projector import Progress, Projector, Unparked
+from release_management.adapters.read_model.projector import (
+    Progress,
+    Projector,
+    Unparked,
+)
 from release_management.adapters.read_model.store import ReadStore
 
 __all__ = [

@@ -15,9 +15,13 @@ from sqlalchemy.sql.elements import quoted_name
 
 from release_management.adapters.read_model.database import exclude_readers
 from release_management.adapters.read_model.errors import OvertakenError
-from release_management.domain.record import Recorded
-from release_management.projections.bookkeeping import METADATA, builds, parked
-from release_management.projections.projection import Projection
+from release_management.kernel.record import Recorded
+from release_management.projections.kit.projection import Projection
+from release_management.projections.kit.status import (
+    METADATA,
+    builds,
+    parked,
+)
 
 SWAP_SECONDS = 0.5
 """How long a swap waits for questions that are being answered, and keeps others waiting."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from pydantic_core import from_json, to_json
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Connection, Float, Integer, String, Table
 
-from release_management.projections.projection import Key
+from release_management.projections.kit.projection import Key
 
 Stored = dict[str, Any]
 """A row, all columns of its table by name."""

@@ -11,8 +11,8 @@ QueryNotUnderstood (of services.bus: the text goes to the caller)
 └── BadQueryError
 """
 
-from release_management.domain.errors import ErrorCode, RelmanError
-from release_management.services.bus import QueryNotUnderstood
+from release_management.kernel.errors import ErrorCode, RelmanError
+from release_management.services.ports.bus import QueryNotUnderstood
 
 
 class ReadModelError(RelmanError):

@@ -9,16 +9,20 @@ from sqlalchemy import Connection, Table, func, insert, select
 from release_management.adapters.read_model.builds import Build
 from release_management.adapters.read_model.database import TROUBLE
 from release_management.adapters.read_model.rows import PageRows
-from release_management.domain.record import Event, Recorded, UnreadableRecordError
 from release_management.domain.registry import Contents, Registry
-from release_management.projections.bookkeeping import parked
-from release_management.projections.projection import Key, Projection
+from release_management.kernel.record import (
+    Event,
+    Recorded,
+    UnreadableRecordError,
+)
+from release_management.projections.kit.projection import Key, Projection
+from release_management.projections.kit.status import parked
 from release_management.services.ports import LogDamagedError, LogUnavailableError
 
 _log = structlog.get_logger(__name__)
 
 
-class Reading:
+class RecordReading:
     """A record that is read once, when a projection first asks for its events."""
 
     __slots__ = ("_contents", "_events", "_registry", "recorded")
@@ -46,10 +50,10 @@ class Page:
     """Records that follow one another, for several projections."""
 
     def __init__(self, registry: Registry, contents: Contents, records: Sequence[Recorded]) -> None:
-        self._readings = [Reading(registry, contents, recorded) for recorded in records]
+        self._readings = [RecordReading(registry, contents, recorded) for recorded in records]
         self._changed_names = registry.changed_names
 
-    def concerning(self, projection: Projection) -> list[Reading]:
+    def concerning(self, projection: Projection) -> list[RecordReading]:
         """Those whose events may be among the ones that the projection names."""
         if projection.names is None:
             return self._readings
@@ -102,7 +106,7 @@ class Folding:
         """Fold a page. Raises one of `TROUBLE`, and the log's: their trouble is never an event's fault."""
         self._take(page.concerning(self._build.projection))
 
-    def _take(self, page: Sequence[Reading]) -> None:
+    def _take(self, page: Sequence[RecordReading]) -> None:
         """Fold; where that fails, the halves, until the event is found that it fails on."""
         clear = page
         if self._still:
@@ -124,7 +128,7 @@ class Folding:
             self._still[recorded.stream] = recorded.position
             self.poison.append(self._park(recorded, f"{type(error).__name__}: {error}"))
 
-    def _fold(self, page: Sequence[Reading]) -> None:
+    def _fold(self, page: Sequence[RecordReading]) -> None:
         projection = self._build.projection
         keys, fold, names = projection.keys, projection.fold, projection.names
         wanted: dict[Table, dict[Key, None]] = {table: {} for table in projection.tables}

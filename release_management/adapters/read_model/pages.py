@@ -1,6 +1,6 @@
 """What a projector reads of the log at a time."""
 
-from release_management.domain.record import Recorded
+from release_management.kernel.record import Recorded
 from release_management.services.ports import EventLog
 
 PAGE = 4_000

@@ -13,17 +13,31 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from release_management.adapters.read_model import builds
 from release_management.adapters.read_model.builds import Build
-from release_management.adapters.read_model.database import SCHEMA, TROUBLE, is_locked
+from release_management.adapters.read_model.database import (
+    SCHEMA,
+    TROUBLE,
+    is_locked,
+)
 from release_management.adapters.read_model.errors import OvertakenError, UnknownProjectionError
-from release_management.adapters.read_model.folding import Folding, Page, Parked, cry, still
-from release_management.adapters.read_model.pages import AT_ONCE, PAGE, page_after
+from release_management.adapters.read_model.folding import (
+    Folding,
+    Page,
+    Parked,
+    cry,
+    still,
+)
+from release_management.adapters.read_model.pages import (
+    AT_ONCE,
+    PAGE,
+    page_after,
+)
 from release_management.adapters.read_model.unparking import Unparking
 from release_management.adapters.read_model.writing import Writing
-from release_management.domain.record import Recorded
 from release_management.domain.registry import Registry
+from release_management.kernel.record import Recorded
 from release_management.projections.catalog import PROJECTIONS
-from release_management.projections.projection import Projection
-from release_management.services import measures
+from release_management.projections.kit.projection import Projection
+from release_management.services import telemetry
 from release_management.services.ports import EventLog, LogUnavailableError
 
 WAIT_SECONDS = 0.25
@@ -199,7 +213,7 @@ class Projector:
         """Builds that stand at one position share the reading of the page and the commit."""
         poison: list[Parked] = []
         page = Page(self._registry, self._events.content, records)
-        with measures.PROJECTION_PAGE_SECONDS.time(), self._writing.begin() as connection:
+        with telemetry.PROJECTION_PAGE_SECONDS.time(), self._writing.begin() as connection:
             builds.advance(connection, together, records[-1])
             standing = still(connection)
             for build in together:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Table
 
 from release_management.adapters.read_model.bulk import Stored, bulk
-from release_management.projections.projection import Key, Row
+from release_management.projections.kit.projection import Key, Row
 
 
 class UnnamedKeyError(LookupError):

@@ -12,7 +12,13 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, Select, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from release_management.adapters.read_model.database import SCHEMA, TROUBLE, exists, is_missing, reader
+from release_management.adapters.read_model.database import (
+    SCHEMA,
+    TROUBLE,
+    exists,
+    is_missing,
+    reader,
+)
 from release_management.adapters.read_model.errors import (
     BadQueryError,
     NewerVersionError,
@@ -22,15 +28,35 @@ from release_management.adapters.read_model.errors import (
     UnknownProjectionError,
     UnknownQueryError,
 )
-from release_management.domain.words import Value, explain
-from release_management.projections.bookkeeping import Standing, builds, every_build, parked, standings
+from release_management.kernel.types import Value, explain
 from release_management.projections.catalog import PROJECTIONS
-from release_management.projections.measuring import UnanswerableError
-from release_management.projections.paging import CursorError, Group, read_cursor, write_cursor
-from release_management.projections.projection import Projection, Row
+from release_management.projections.dora.query import UnanswerableError
+from release_management.projections.kit.existence import (
+    NAMED,
+    NEEDED,
+    UnknownNameError,
+    refuse_unknown,
+)
+from release_management.projections.kit.paging import (
+    CursorError,
+    Group,
+    read_cursor,
+    write_cursor,
+)
+from release_management.projections.kit.projection import Projection, Row
+from release_management.projections.kit.status import (
+    ProjectionStatus,
+    builds,
+    every_build,
+    parked,
+    standings,
+)
 from release_management.projections.queries import QUERIES, AnyQuery
-from release_management.projections.unknown import NAMED, NEEDED, UnknownNameError, refuse_unknown
-from release_management.services.cutting import PAGE_BYTES, Found, length
+from release_management.services.paging.cutting import (
+    PAGE_BYTES,
+    Found,
+    length,
+)
 
 FIRST_LOOK_SECONDS = 0.001
 SLOWEST_LOOK_SECONDS = 0.025
@@ -139,14 +165,16 @@ class ReadStore:
         rows = self._look(lambda connection: connection.execute(query).mappings().all())
         return [{name: row[name] for name in ("projection", "position", "stream", "type", "reason")} for row in rows]
 
-    def standing(self) -> list[Standing]:
+    def standing(self) -> list[ProjectionStatus]:
         """How each projection stands, also one that is not begun yet. Raises `NotAnsweringError`."""
         try:
             rows = self._look(lambda connection: connection.execute(every_build()).mappings().all())
         except TROUBLE as error:
             raise NotAnsweringError(f"the read models' database does not answer ({error.orig})") from None
         found = {it.name: it for it in standings([dict(row) for row in rows])}
-        return [found.get(it.name) or Standing(it.name, it.version, 0, 0, 0, 0) for it in self._projections.values()]
+        return [
+            found.get(it.name) or ProjectionStatus(it.name, it.version, 0, 0, 0, 0) for it in self._projections.values()
+        ]
 
     def close(self) -> None:
         """Let go of the database."""

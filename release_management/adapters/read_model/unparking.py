@@ -9,11 +9,16 @@ from sqlalchemy import Connection, delete, func, select
 
 from release_management.adapters.read_model import builds
 from release_management.adapters.read_model.builds import Build
-from release_management.adapters.read_model.folding import Folding, Page, Parked, cry
+from release_management.adapters.read_model.folding import (
+    Folding,
+    Page,
+    Parked,
+    cry,
+)
 from release_management.adapters.read_model.writing import Writing
 from release_management.domain.registry import Registry
-from release_management.projections.bookkeeping import parked
-from release_management.projections.projection import Projection
+from release_management.projections.kit.projection import Projection
+from release_management.projections.kit.status import parked
 from release_management.services.ports import EventLog
 
 _log = structlog.get_logger(__name__)

@@ -13,8 +13,14 @@ from sqlalchemy.exc import DBAPIError
 
 from release_management.adapters.read_model import builds
 from release_management.adapters.read_model.builds import Build
-from release_management.adapters.read_model.database import TROUBLE, is_missing, make_schema, reader, writer
-from release_management.projections.projection import Projection
+from release_management.adapters.read_model.database import (
+    TROUBLE,
+    is_missing,
+    make_schema,
+    reader,
+    writer,
+)
+from release_management.projections.kit.projection import Projection
 
 TRIES = 5
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from release_management.domain.difference import discreet
+from release_management.domain.configuration_difference import discreet
 
 Row = Mapping[str, Any]
 Sent = tuple[str, dict[str, Any]]

@@ -4,17 +4,38 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import get_args
 
-from release_management.adapters.executors import EXECUTORS
-from release_management.cli.manifest.change import Change, Row, differences
-from release_management.cli.manifest.in_turn import Targets, Where, in_turn, place_of
-from release_management.cli.manifest.models import EnvironmentPart, Manifest, TargetPart
+from release_management.adapters.executors.catalog import EXECUTORS
+from release_management.cli.manifest.change import (
+    Change,
+    Row,
+    differences,
+)
+from release_management.cli.manifest.in_turn import (
+    Targets,
+    Where,
+    in_turn,
+    place_of,
+)
+from release_management.cli.manifest.models import (
+    EnvironmentPart,
+    Manifest,
+    TargetPart,
+)
 from release_management.cli.manifest.yaml_file import Place, YamlFile
 from release_management.domain import environment as environments
-from release_management.domain.environment import ApprovalRule, ConfigureEnvironment, Target
-from release_management.domain.errors import ErrorCode
-from release_management.domain.tiers import DEFAULT_TIER, Tier, said_tier
-from release_management.domain.words import Refused
-from release_management.services.claims import collision
+from release_management.domain.environment import (
+    ApprovalRule,
+    ConfigureEnvironment,
+    Target,
+)
+from release_management.domain.tiers import (
+    DEFAULT_TIER,
+    Tier,
+    said_tier,
+)
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.types import Refused
+from release_management.services.use_cases.exclusive_resources import collision
 
 COMMAND = "environment.configure"
 

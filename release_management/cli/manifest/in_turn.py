@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from release_management.adapters.executors import EXECUTORS
+from release_management.adapters.executors.catalog import EXECUTORS
 from release_management.cli.manifest.change import Change
 from release_management.cli.manifest.yaml_file import Place, YamlFile
 from release_management.domain.environment import Target
-from release_management.services.claims import Claim, claims
+from release_management.services.use_cases.exclusive_resources import Reservation, exclusive_resources
 
 Where = tuple[str, str]
 """An environment and a target of it."""
@@ -45,22 +45,22 @@ def in_turn(
     return found
 
 
-def _claims(where: Where, target: Target) -> tuple[Claim, ...]:
-    return tuple(claims([(where[0], target)], EXECUTORS))
+def _claims(where: Where, target: Target) -> tuple[Reservation, ...]:
+    return tuple(exclusive_resources([(where[0], target)], EXECUTORS))
 
 
-def _thing(claim: Claim) -> tuple[str, str]:
+def _thing(claim: Reservation) -> tuple[str, str]:
     return claim.executor, claim.thing
 
 
-def _hold(holders: dict[tuple[str, str], set[Where]], where: Where, held: Sequence[Claim]) -> None:
+def _hold(holders: dict[tuple[str, str], set[Where]], where: Where, held: Sequence[Reservation]) -> None:
     for claim in held:
         holders.setdefault(_thing(claim), set()).add(where)
 
 
 def _in_the_way(
-    holders: Mapping[tuple[str, str], set[Where]], where: Where, wanted: Sequence[Claim]
-) -> tuple[Claim, Where] | None:
+    holders: Mapping[tuple[str, str], set[Where]], where: Where, wanted: Sequence[Reservation]
+) -> tuple[Reservation, Where] | None:
     """The first claim that another target has now, and that target."""
     for claim in wanted:
         if others := holders.get(_thing(claim), set()) - {where}:
@@ -69,7 +69,7 @@ def _in_the_way(
 
 
 def _exchanged(
-    holders: Mapping[tuple[str, str], set[Where]], where: Where, wanted: Sequence[Claim], file: YamlFile
+    holders: Mapping[tuple[str, str], set[Where]], where: Where, wanted: Sequence[Reservation], file: YamlFile
 ) -> Exception:
     found = _in_the_way(holders, where, wanted)
     assert found is not None

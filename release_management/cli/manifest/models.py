@@ -6,18 +6,51 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationError, model_validator
 
-from release_management.cli.manifest.yaml_file import Place, YamlFile, read_yaml
-from release_management.domain.environment import ApplicationComponents, ApprovalWish, Target
-from release_management.domain.errors import ErrorCode
-from release_management.domain.layers import ApplicationLayer, Applications, flattened
-from release_management.domain.names import ByName, GivenName, Written, by_id, id_of, identified
+from release_management.cli.manifest.yaml_file import (
+    Place,
+    YamlFile,
+    read_yaml,
+)
+from release_management.domain.environment import (
+    ApplicationComponents,
+    ApprovalWish,
+    Target,
+)
+from release_management.domain.layered_settings import (
+    ApplicationLayer,
+    Applications,
+    flattened,
+)
+from release_management.domain.plan.strategies import StrategyName
 from release_management.domain.policy import Gate, TriggerCondition
-from release_management.domain.release import MAX_CHANGES, MAX_COMPONENTS, ChangeWish, ComponentWish
-from release_management.domain.strategies import StrategyName
+from release_management.domain.release import (
+    MAX_CHANGES,
+    MAX_COMPONENTS,
+    ChangeWish,
+    ComponentWish,
+)
 from release_management.domain.tiers import Tier
 from release_management.domain.variables import Variables
 from release_management.domain.versions import Scheme
-from release_management.domain.words import Line, Name, Note, Percent, Refused, Seconds, Value, Version
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.names import (
+    ByName,
+    GivenName,
+    Written,
+    by_id,
+    id_of,
+    identified,
+)
+from release_management.kernel.types import (
+    Line,
+    Name,
+    Note,
+    Percent,
+    Refused,
+    Seconds,
+    Value,
+    Version,
+)
 
 FOR_ANCHORS = "x-"
 """At the top of the file, keys that begin so are not read; they hold what anchors name."""
@@ -101,7 +134,7 @@ class ReleasePart(Value):
         return f"{self.application}@{self.version}"
 
     @property
-    def wishes(self) -> tuple[ComponentWish, ...]:
+    def envelopes(self) -> tuple[ComponentWish, ...]:
         """The components, each spelled out."""
         return tuple(ComponentWish(name=part) if isinstance(part, str) else part for part in self.components)
 

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 
-from release_management.cli.manifest.change import Change, Row, differences
+from release_management.cli.manifest.change import (
+    Change,
+    Row,
+    differences,
+)
 from release_management.cli.manifest.models import Manifest, PipelinePart
 from release_management.cli.manifest.yaml_file import YamlFile
 from release_management.domain import pipeline as pipelines
-from release_management.domain.words import Refused
+from release_management.kernel.types import Refused
 
 
 def changed_pipelines(
@@ -51,9 +55,9 @@ def _check_owner(name: str, part: PipelinePart, file: YamlFile, row: Row) -> Non
 
 
 def _stages(name: str, part: PipelinePart, file: YamlFile, environments: tuple[str, ...]) -> list[str]:
-    wish = pipelines.ConfigurePipeline(name=name, application=part.application, stages=part.stages)
+    envelope = pipelines.ConfigurePipeline(name=name, application=part.application, stages=part.stages)
     try:
-        [fact] = pipelines.decide(wish, pipelines.Pipeline(), environments)
+        [fact] = pipelines.decide(envelope, pipelines.Pipeline(), environments)
     except Refused as refused:
         raise file.refusal(("pipelines", name, "stages"), refused.reason, refused.code) from None
     return [stage.environment for stage in fact.stages]

@@ -3,13 +3,18 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from release_management.cli.manifest.change import Change, Row, Sent, differences
+from release_management.cli.manifest.change import (
+    Change,
+    Row,
+    Sent,
+    differences,
+)
 from release_management.cli.manifest.models import Manifest, PolicyPart
 from release_management.cli.manifest.yaml_file import Place, YamlFile
-from release_management.domain.errors import ErrorCode
-from release_management.domain.strategies import StrategyName, parse_options
+from release_management.domain.plan.strategies import StrategyName, parse_options
 from release_management.domain.versions import DEFAULT
-from release_management.domain.words import Refused
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.types import Refused
 
 Options = Mapping[StrategyName, dict[str, Any]]
 

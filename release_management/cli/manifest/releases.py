@@ -3,12 +3,21 @@
 from collections.abc import Iterator
 from typing import Any
 
-from release_management.batches import adding_changes, creating_release, in_batches
-from release_management.cli.manifest.change import Asks, Change, Row, differences
+from release_management.cli.manifest.change import (
+    Asks,
+    Change,
+    Row,
+    differences,
+)
 from release_management.cli.manifest.models import Manifest, ReleasePart
 from release_management.cli.manifest.yaml_file import YamlFile
+from release_management.facade.batches import (
+    adding_changes,
+    creating_release,
+    in_batches,
+)
+from release_management.facade.summaries import some
 from release_management.services.sealing import ERASED
-from release_management.summaries import some
 
 
 def changed_releases(manifest: Manifest, file: YamlFile, ask: Asks) -> Iterator[Change]:
@@ -16,7 +25,7 @@ def changed_releases(manifest: Manifest, file: YamlFile, ask: Asks) -> Iterator[
     seen: set[str] = set()
     for index, part in enumerate(manifest.releases):
         place = ("releases", index)
-        names = [component.name for component in part.wishes]
+        names = [component.name for component in part.envelopes]
         if part.ref in seen:
             raise file.refusal(place, f"release {part.ref} stands twice; name each once")
         if len(set(names)) != len(names):
@@ -42,18 +51,18 @@ def changed_releases(manifest: Manifest, file: YamlFile, ask: Asks) -> Iterator[
 
 
 def _components(part: ReleasePart) -> list[dict[str, Any]]:
-    return [wish.model_dump(mode="json", exclude_defaults=True) for wish in part.wishes]
+    return [envelope.model_dump(mode="json", exclude_defaults=True) for envelope in part.envelopes]
 
 
 def _stated(part: ReleasePart) -> dict[str, Any]:
     components = {
-        wish.name: {
-            "version": wish.version or part.version,
-            "artifact": wish.artifact,
-            "config": wish.config,
-            **({"artifact_digest": wish.digest} if wish.digest else {}),
+        envelope.name: {
+            "version": envelope.version or part.version,
+            "artifact": envelope.artifact,
+            "config": envelope.config,
+            **({"artifact_digest": envelope.digest} if envelope.digest else {}),
         }
-        for wish in part.wishes
+        for envelope in part.envelopes
     }
     changes = [change.model_dump(mode="json", exclude_none=True) for change in part.changes]
     return {"components": components, "changelog": list(part.changelog), "changes": changes}

@@ -15,9 +15,9 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from release_management.domain.errors import ErrorCode
-from release_management.domain.names import id_of
-from release_management.domain.words import Refused
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.names import id_of
+from release_management.kernel.types import Refused
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 50_000

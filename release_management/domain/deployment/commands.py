@@ -4,11 +4,17 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from release_management.domain.names import GivenName
 from release_management.domain.orders import Leg, Report
+from release_management.domain.plan.strategies import StrategyName
 from release_management.domain.release import ReleaseRef
-from release_management.domain.strategies import StrategyName
-from release_management.domain.words import Command, Giver, Id, Note, Version
+from release_management.kernel.names import GivenName
+from release_management.kernel.types import (
+    Command,
+    Giver,
+    Id,
+    Note,
+    Version,
+)
 
 Options = Annotated[dict[str, JsonValue], Field(max_length=50)]
 

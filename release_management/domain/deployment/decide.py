@@ -32,17 +32,16 @@ from release_management.domain.deployment.state import (
     MOVING,
     WAITING,
     Deployment,
-    Phase,
+    DeploymentPhase,
     bake,
     evolve,
     found_healthy,
-    settled,
+    past_no_return,
     skippable,
     step_at,
     waiting_at,
 )
 from release_management.domain.deployment.steps import StepStatus
-from release_management.domain.errors import ErrorCode
 from release_management.domain.orders import (
     ATTEMPTS,
     Action,
@@ -64,8 +63,14 @@ from release_management.domain.plan import (
     Role,
     Route,
 )
-from release_management.domain.record import timestamp
-from release_management.domain.words import NotYet, Personal, Refused, Unsealed
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.record import timestamp
+from release_management.kernel.types import (
+    NotYet,
+    Personal,
+    Refused,
+    Unsealed,
+)
 
 ORDER_SECONDS = 600.0
 QUEUE_SECONDS = 86_400.0
@@ -150,13 +155,13 @@ def resume(state: Deployment, leg: Leg, index: int, now: str) -> list[Deployment
 
 def expire(state: Deployment, now: str) -> list[DeploymentEvent]:
     """End a waiting phase whose deadline has passed. Raises `NotYet`."""
-    if state.phase in (Phase.PLANNED, Phase.QUEUED) and state.deadline is not None:
+    if state.phase in (DeploymentPhase.PLANNED, DeploymentPhase.QUEUED) and state.deadline is not None:
         _wait_until(state.deadline, now)
-        if state.phase is Phase.PLANNED:
+        if state.phase is DeploymentPhase.PLANNED:
             return [DeploymentExpired(reason="nobody deployed it before the plan's deadline")]
         return [DeploymentExpired(reason="the place did not become free before the deadline")]
     waiting = waiting_at(state)
-    if state.phase is Phase.PAUSED and waiting is not None:
+    if state.phase is DeploymentPhase.PAUSED and waiting is not None:
         _, step = waiting
         if not step.timed and step.due is not None:
             _wait_until(step.due, now)
@@ -171,7 +176,7 @@ def promote(state: Deployment, step: int | None, full: bool, actor: str, now: st
     over, and this may be another one.
     """
     waiting = waiting_at(state)
-    if state.phase is Phase.SUCCEEDED:
+    if state.phase is DeploymentPhase.SUCCEEDED:
         return []
     if state.phase not in MOVING:
         raise Refused(
@@ -223,13 +228,13 @@ def abort(state: Deployment, actor: str, note: str | None, now: str) -> list[Dep
     text = None if note is None else Unsealed(subject=actor, text=note)
     if state.phase in WAITING:
         return [DeploymentCancelled(by=actor, note=text)]
-    if state.phase is Phase.SUCCEEDED:
+    if state.phase is DeploymentPhase.SUCCEEDED:
         raise Refused(
             f"deployment {state.id} has succeeded; to leave its version, roll it back", code=ErrorCode.CONFLICT
         )
     if state.phase not in MOVING:
         return []
-    if settled(state):
+    if past_no_return(state):
         raise Refused(
             f"deployment {state.id} has begun to stop the old version; let it end, then roll it back",
             code=ErrorCode.CONFLICT,
@@ -244,7 +249,7 @@ def supersede(state: Deployment, by: str, successor: str, now: str) -> list[Depl
     """
     if state.phase in WAITING:
         return [DeploymentSuperseded(successor=successor)]
-    if state.phase not in MOVING or settled(state):
+    if state.phase not in MOVING or past_no_return(state):
         return []
     return _abort(state, "superseded", f"superseded by {by}", now)
 
@@ -266,7 +271,11 @@ def stop_blocked(state: Deployment, now: str) -> list[DeploymentEvent]:
 
     A rollback goes on, and so does what has begun to stop the old version.
     """
-    if state.phase not in (Phase.PAUSED, Phase.BAKING) or state.reverts is not None or settled(state):
+    if (
+        state.phase not in (DeploymentPhase.PAUSED, DeploymentPhase.BAKING)
+        or state.reverts is not None
+        or past_no_return(state)
+    ):
         return []
     return _abort(state, "blocked", f"{state.release} is blocked", now)
 
@@ -282,7 +291,7 @@ def notice(
     if state.phase not in MOVING or binding is None or binding.candidate is None:
         return []
     seen = next((slot for slot in slots if slot.slot == binding.candidate_slot and not _well(slot)), None)
-    if seen is None or settled(state) or not found_healthy(state, target, component):
+    if seen is None or past_no_return(state) or not found_healthy(state, target, component):
         return []
     version = f"{component} {binding.candidate.version} on {target}"
     reason = f"{version} is not well any more: {seen.slot} is {seen.condition}"
@@ -347,7 +356,7 @@ def _give_up(state: Deployment, cause: str, leg: Leg, index: int, reason: str, n
     said = f"step {index + 1} {cause}: {reason}"[:500]
     if leg == "rollback":
         return [DeploymentRollbackFailed(reason=said)]
-    if settled(state):
+    if past_no_return(state):
         return [DeploymentHalted(reason=f"the new version serves; the old one could not be stopped: {said}"[:500])]
     return _abort(state, cause, said, now)
 
@@ -369,7 +378,7 @@ def _advance(state: Deployment, now: str) -> list[DeploymentEvent]:
 
 
 def _next(state: Deployment, now: str) -> list[DeploymentEvent]:
-    if state.phase not in (Phase.PROGRESSING, Phase.ABORTING):
+    if state.phase not in (DeploymentPhase.PROGRESSING, DeploymentPhase.ABORTING):
         return []
     if state.open:
         return []

@@ -6,10 +6,14 @@ from pydantic import Field, JsonValue
 
 from release_management.domain.component import Component
 from release_management.domain.configuration import Configuration
-from release_management.domain.orders import Action, Leg, Slot
+from release_management.domain.orders import (
+    Action,
+    Leg,
+    Slot,
+)
 from release_management.domain.plan import Plan, Role
-from release_management.domain.strategies import StrategyName
-from release_management.domain.words import (
+from release_management.domain.plan.strategies import StrategyName
+from release_management.kernel.types import (
     ActorId,
     Digest,
     Fact,

@@ -9,7 +9,6 @@ from typing import Annotated, Any, assert_never
 from pydantic import BeforeValidator, JsonValue, PlainSerializer, TypeAdapter
 from pydantic_core import to_json
 
-from release_management.domain.aggregate import Aggregate, itself
 from release_management.domain.deployment.events import (
     Binding,
     DeploymentAborting,
@@ -38,13 +37,28 @@ from release_management.domain.deployment.events import (
     DeploymentSuperseded,
     Return,
 )
-from release_management.domain.deployment.steps import Steps, StepState, StepStates, StepStatus
+from release_management.domain.deployment.steps import (
+    Steps,
+    StepState,
+    StepStates,
+    StepStatus,
+)
 from release_management.domain.orders import Leg
-from release_management.domain.plan import AnyStep, AwaitHealthy, Pause, Plan, Promote, Provision, Retire, Route
-from release_management.domain.strategies import StrategyName
+from release_management.domain.plan import (
+    AnyStep,
+    AwaitHealthy,
+    Pause,
+    Plan,
+    Promote,
+    Provision,
+    Retire,
+    Route,
+)
+from release_management.domain.plan.strategies import StrategyName
+from release_management.kernel.aggregate import Aggregate, itself
 
 
-class Phase(StrEnum):
+class DeploymentPhase(StrEnum):
     """The phases of a deployment."""
 
     ABSENT = "Absent"
@@ -65,9 +79,9 @@ class Phase(StrEnum):
     SUPERSEDED = "Superseded"
 
 
-WAITING = frozenset({Phase.PLANNED, Phase.AWAITING_APPROVAL, Phase.QUEUED})
-MOVING = frozenset({Phase.PROGRESSING, Phase.PAUSED, Phase.BAKING})
-ACTIVE = MOVING | {Phase.ABORTING}
+WAITING = frozenset({DeploymentPhase.PLANNED, DeploymentPhase.AWAITING_APPROVAL, DeploymentPhase.QUEUED})
+MOVING = frozenset({DeploymentPhase.PROGRESSING, DeploymentPhase.PAUSED, DeploymentPhase.BAKING})
+ACTIVE = MOVING | {DeploymentPhase.ABORTING}
 
 
 _LIST = TypeAdapter(list[Binding])
@@ -102,7 +116,7 @@ class Deployment:
     """
 
     id: str = ""
-    phase: Phase = Phase.ABSENT
+    phase: DeploymentPhase = DeploymentPhase.ABSENT
     release: str = ""
     application: str = ""
     version: str = ""
@@ -137,7 +151,7 @@ class Deployment:
     @property
     def ended(self) -> bool:
         """Whether it can no longer move."""
-        return self.phase not in WAITING and self.phase not in ACTIVE and self.phase is not Phase.ABSENT
+        return self.phase not in WAITING and self.phase not in ACTIVE and self.phase is not DeploymentPhase.ABSENT
 
     def is_needed(self, leg: Leg, index: int, step: AnyStep) -> bool:
         """Whether a step is to be done: it is not skipped, or it is needed to go back from what was begun."""
@@ -174,7 +188,7 @@ def evolve(state: Deployment, event: DeploymentEvent) -> Deployment:
         case DeploymentPlanned():
             return Deployment(
                 id=event.deployment,
-                phase=Phase.PLANNED,
+                phase=DeploymentPhase.PLANNED,
                 release=event.release,
                 application=event.application,
                 version=event.version,
@@ -206,11 +220,13 @@ def evolve(state: Deployment, event: DeploymentEvent) -> Deployment:
         case DeploymentInsisted(supersede=supersede, downgrade=downgrade):
             return replace(state, supersede=state.supersede or supersede, downgrade=state.downgrade or downgrade)
         case DeploymentApprovalAwaited(approval=approval):
-            return replace(state, approval=approval, phase=_waits(state, Phase.AWAITING_APPROVAL))
+            return replace(state, approval=approval, phase=_waits(state, DeploymentPhase.AWAITING_APPROVAL))
         case DeploymentQueued(deadline=deadline):
-            return replace(state, phase=Phase.QUEUED, deadline=deadline)
+            return replace(state, phase=DeploymentPhase.QUEUED, deadline=deadline)
         case DeploymentStarted(bindings=bindings, at=at):
-            return replace(state, phase=Phase.PROGRESSING, bindings=by_place(bindings), deadline=None, started_at=at)
+            return replace(
+                state, phase=DeploymentPhase.PROGRESSING, bindings=by_place(bindings), deadline=None, started_at=at
+            )
         case DeploymentStepStarted():
             step = StepState(StepStatus.STARTED, event.attempt, event.deadline)
             return _begin(state, event.leg, event.step, event.wave, step)
@@ -227,39 +243,39 @@ def evolve(state: Deployment, event: DeploymentEvent) -> Deployment:
         case DeploymentPaused():
             step = StepState(StepStatus.WAITING, 1, event.until or event.deadline, timed=event.until is not None)
             state = _begin(state, event.leg, event.step, event.wave, step)
-            phase = Phase.BAKING if event.baking else Phase.PAUSED
+            phase = DeploymentPhase.BAKING if event.baking else DeploymentPhase.PAUSED
             return replace(state, phase=phase if event.leg == "forward" else state.phase)
         case DeploymentResumed(leg=leg, step=index, successor=successor):
             state = _with_step(state, leg, index, StepState(StepStatus.DONE))
             state = replace(state, successor=successor or state.successor)
-            return replace(state, phase=Phase.PROGRESSING if leg == "forward" else state.phase)
+            return replace(state, phase=DeploymentPhase.PROGRESSING if leg == "forward" else state.phase)
         case DeploymentFastForwarded(skipped=skipped):
-            phase = Phase.PROGRESSING if state.phase is Phase.PAUSED else state.phase
+            phase = DeploymentPhase.PROGRESSING if state.phase is DeploymentPhase.PAUSED else state.phase
             opened = state.open if state.leg == "rollback" else state.open.difference(skipped)
             return replace(state, skipped=state.skipped | frozenset(skipped), open=opened, phase=phase)
         case DeploymentAborting():
-            return replace(state, phase=Phase.ABORTING, leg="rollback", open=frozenset())
+            return replace(state, phase=DeploymentPhase.ABORTING, leg="rollback", open=frozenset())
         case DeploymentSucceeded():
-            return replace(state, phase=Phase.SUCCEEDED)
+            return replace(state, phase=DeploymentPhase.SUCCEEDED)
         case DeploymentRolledBack():
-            return replace(state, phase=Phase.ROLLED_BACK)
+            return replace(state, phase=DeploymentPhase.ROLLED_BACK)
         case DeploymentRollbackFailed():
-            return replace(state, phase=Phase.ROLLBACK_FAILED)
+            return replace(state, phase=DeploymentPhase.ROLLBACK_FAILED)
         case DeploymentHalted():
-            return replace(state, phase=Phase.HALTED)
+            return replace(state, phase=DeploymentPhase.HALTED)
         case DeploymentRejected():
-            return replace(state, phase=Phase.REJECTED)
+            return replace(state, phase=DeploymentPhase.REJECTED)
         case DeploymentExpired():
-            return replace(state, phase=Phase.EXPIRED)
+            return replace(state, phase=DeploymentPhase.EXPIRED)
         case DeploymentCancelled():
-            return replace(state, phase=Phase.CANCELLED)
+            return replace(state, phase=DeploymentPhase.CANCELLED)
         case DeploymentSuperseded():
-            return replace(state, phase=Phase.SUPERSEDED)
+            return replace(state, phase=DeploymentPhase.SUPERSEDED)
         case _:
             assert_never(event)
 
 
-def _waits(state: Deployment, phase: Phase) -> Phase:
+def _waits(state: Deployment, phase: DeploymentPhase) -> DeploymentPhase:
     return phase if state.requested_by else state.phase
 
 
@@ -311,7 +327,7 @@ def bake(state: Deployment) -> int | None:
     return waiting[0] if isinstance(step, Pause) and step.baking else None
 
 
-def settled(state: Deployment) -> bool:
+def past_no_return(state: Deployment) -> bool:
     """Whether the new version is stable and the old one has begun to go: the point of no return."""
     begun = [step_at(state, *key) for key, known in state.steps.items() if key[0] == "forward" and not known.untouched]
     return state.promoted and any(isinstance(step, Retire) and step.role == "stable" for step in begun)

@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from release_management.cli.app import run
-from tests.acceptance.cli.desk import Answer, Desk
+from tests.acceptance.cli.harness import Answer, CommandLine
 
 
 class Types(Protocol):
@@ -18,8 +18,8 @@ class Types(Protocol):
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
+def cli(tmp_path: Path) -> Iterator[CommandLine]:
+    made = CommandLine(tmp_path)
     try:
         yield made
     finally:

@@ -13,11 +13,11 @@ from typing import Any
 import nats
 import pytest
 
-from release_management.adapters.nats.urls import credentials
-from release_management.adapters.stack.patient import Patient
+from release_management.adapters.nats.wire.urls import credentials
+from release_management.runtime.patient import PatientInstallation
 from tests.acceptance.bus import event
 from tests.acceptance.cli.conftest import Types
-from tests.acceptance.cli.desk import Desk
+from tests.acceptance.cli.harness import CommandLine
 from tests.acceptance.roles import Roles, until
 from tests.servers.postgres import PostgresServer
 
@@ -67,7 +67,9 @@ def test_with_postgresql_away_everybody_is_busy_with_the_reason_and_each_trouble
     until(lambda: bool(serving["gateway"].health()["troubles"]), 20)
     time.sleep(1.0)  # the role has given up what it held
     replies = asyncio.run(answers(roles))
-    monkeypatch.setattr(Patient, "_limit", lambda *_: time.monotonic() - 1)  # as when its patience is at an end
+    monkeypatch.setattr(
+        PatientInstallation, "_limit", lambda *_: time.monotonic() - 1
+    )  # as when its patience is at an end
     listed = relman("env", "list", "--data", roles.url, "--json")
 
     for subject, each in replies.items():
@@ -119,25 +121,25 @@ def test_with_the_log_locked_commands_are_busy_with_the_reason_and_questions_are
     assert max(told.values()) <= 3, told
 
 
-def test_read_models_that_are_removed_while_they_are_read_are_made_again(desk: Desk) -> None:
-    desk.init()
-    desk.done("up", "--detach")
-    before = desk.done("env", "list").out
-    for file in desk.data.glob("read.db*"):
+def test_read_models_that_are_removed_while_they_are_read_are_made_again(cli: CommandLine) -> None:
+    cli.init()
+    cli.done("up", "--detach")
+    before = cli.done("env", "list").out
+    for file in cli.data.glob("read.db*"):
         file.unlink()
 
-    assert desk.done("env", "list").out == before
-    until(lambda: desk.relman("health").code == 0, 30)
+    assert cli.done("env", "list").out == before
+    until(lambda: cli.relman("health").code == 0, 30)
 
 
-def test_a_bus_that_hangs_is_not_taken_for_nobody(desk: Desk) -> None:
-    desk.init()
-    desk.done("up", "--detach")
-    [bus] = [process for process in desk.children() if process.name() == "nats-server"]
+def test_a_bus_that_hangs_is_not_taken_for_nobody(cli: CommandLine) -> None:
+    cli.init()
+    cli.done("up", "--detach")
+    [bus] = [process for process in cli.children() if process.name() == "nats-server"]
 
     bus.suspend()
-    asked = desk.relman("env", "list")
-    told = desk.relman("health")
+    asked = cli.relman("env", "list")
+    told = cli.relman("health")
     bus.resume()
 
     assert asked.code == 3
@@ -145,7 +147,7 @@ def test_a_bus_that_hangs_is_not_taken_for_nobody(desk: Desk) -> None:
     assert "running?" not in asked.err
     assert (told.code, "bus does not answer" in told.out) == (1, True), told
     bus.kill()
-    until(lambda: desk.relman("env", "list").code == 0, 60)
+    until(lambda: cli.relman("env", "list").code == 0, 60)
 
 
 def test_what_several_parts_say_alike_is_shown_once(relman: Types) -> None:
@@ -169,7 +171,7 @@ def test_what_several_parts_say_alike_is_shown_once(relman: Types) -> None:
 
 def test_nothing_that_runs_is_another_answer(on_files: Roles, relman: Types, monkeypatch: pytest.MonkeyPatch) -> None:
     on_files.bus.start()
-    monkeypatch.setattr(Patient, "_limit", lambda *_: time.monotonic() - 1)
+    monkeypatch.setattr(PatientInstallation, "_limit", lambda *_: time.monotonic() - 1)
 
     told = relman("env", "list", "--data", on_files.url)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import nats
 
-from release_management.adapters.nats.permissions import users
+from release_management.adapters.nats.access.permissions import users
 from tests.acceptance.cli.conftest import Types
-from tests.acceptance.cli.desk import Desk
+from tests.acceptance.cli.harness import CommandLine
 from tests.acceptance.installation import until
 
 
@@ -58,30 +58,30 @@ async def _publish(url: str, payload: bytes) -> None:
     await client.close()
 
 
-def test_dead_letters_are_shown_and_replayed(desk: Desk) -> None:
-    desk.done("up", "--detach", "--client", "ci")
-    as_ci = json.loads((desk.data / "nats" / "users.json").read_text())["client-ci"]
+def test_dead_letters_are_shown_and_replayed(cli: CommandLine) -> None:
+    cli.done("up", "--detach", "--client", "ci")
+    as_ci = json.loads((cli.data / "nats" / "users.json").read_text())["client-ci"]
     made = asyncio.run(_ask(as_ci, "release.create", {"version": "7.0.0", "components": [{"name": "web"}]}))
     assert (made["status"], made["sender"]) == ("accepted", "client:ci:build")
-    assert desk.done("dead-letters", "replay", "--all").out == "there is no dead letter\n"
+    assert cli.done("dead-letters", "replay", "--all").out == "there is no dead letter\n"
     for number, payload in enumerate((b"no command\x1b[31m", b"{}"), 1):
-        asyncio.run(_publish((desk.data / "nats.url").read_text().strip(), payload))
-        until(lambda number=number: len(desk.done("dead-letters", "list", "--json").json) == number)  # type: ignore[misc] # the default binds the loop's value
-    second, first = [letter["id"] for letter in desk.done("dead-letters", "list", "--json").json]
+        asyncio.run(_publish((cli.data / "nats.url").read_text().strip(), payload))
+        until(lambda number=number: len(cli.done("dead-letters", "list", "--json").json) == number)  # type: ignore[misc] # the default binds the loop's value
+    second, first = [letter["id"] for letter in cli.done("dead-letters", "list", "--json").json]
 
-    shown = desk.done("dead-letters", "show", str(first))
+    shown = cli.done("dead-letters", "show", str(first))
     assert "subject: relman.commands.release.create\n" in shown.out
     assert f"replay: relman dead-letters replay {first}\n" in shown.out
     assert shown.out.endswith("no command\ufffd[31m\n")
-    assert desk.done("dead-letters", "show", str(first), "--json").json["payload"] == "no command\x1b[31m"
-    assert desk.relman("dead-letters", "show", "999").code == 1
+    assert cli.done("dead-letters", "show", str(first), "--json").json["payload"] == "no command\x1b[31m"
+    assert cli.relman("dead-letters", "show", "999").code == 1
 
-    sent = desk.done("dead-letters", "replay", str(first))
+    sent = cli.done("dead-letters", "replay", str(first))
     assert sent.out == f"✔ {first} was sent again to relman.commands.release.create\n"
-    again = desk.relman("dead-letters", "replay", str(first), str(second), "999", "--json")
+    again = cli.relman("dead-letters", "replay", str(first), str(second), "999", "--json")
     assert again.code == 1
     assert [bool(each["subject"]) for each in again.json["error"]["replays"]] == [True, True, False]
     assert "perhaps it was replayed before" in again.json["error"]["reason"]
     for arguments in ([], ["1", "--all"], ["0"], ["x"]):
-        assert desk.relman("dead-letters", "replay", *arguments).code == 2
-    desk.done("down")
+        assert cli.relman("dead-letters", "replay", *arguments).code == 2
+    cli.done("down")

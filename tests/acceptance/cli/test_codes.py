@@ -10,8 +10,18 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from release_management import NotFinishedError, NotReachableError, Refused, ReleaseManager, RelmanError
-from tests.acceptance.bus import event, said, talk
+from release_management import (
+    NotFinishedError,
+    NotReachableError,
+    Refused,
+    ReleaseManager,
+    RelmanError,
+)
+from tests.acceptance.bus import (
+    event,
+    said,
+    talk,
+)
 from tests.acceptance.cli.conftest import Types
 from tests.acceptance.installation import Installation, until
 

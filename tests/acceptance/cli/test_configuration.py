@@ -11,28 +11,32 @@ import structlog
 import yaml
 
 from tests.acceptance.cli.conftest import Types, typist
-from tests.acceptance.cli.desk import Answer, Desk, until
+from tests.acceptance.cli.harness import (
+    Answer,
+    CommandLine,
+    until,
+)
 
 OUTDATED = "1 component (web) runs with another configuration than declared: relman deploy shop@1.0.0 staging"
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """`shop@1.0.0` serves in staging with `GREETING=hello`, two processes of it. The tests below follow one another."""
-    desk = Desk(tmp_path_factory.mktemp("shop"))
+    cli = CommandLine(tmp_path_factory.mktemp("shop"))
     try:
-        desk.init()
-        declare(desk, GREETING="hello", DB_PASSWORD="hunter2")
-        desk.done("up", "--detach")
-        desk.done("deploy", "shop@1.0.0", "staging", "--wait")
-        yield desk
-        desk.done("down")
+        cli.init()
+        declare(cli, GREETING="hello", DB_PASSWORD="hunter2")
+        cli.done("up", "--detach")
+        cli.done("deploy", "shop@1.0.0", "staging", "--wait")
+        yield cli
+        cli.done("down")
     finally:
-        desk.end_everything()
+        cli.end_everything()
 
 
 @pytest.fixture
-def here(shop: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Types]:
+def here(shop: CommandLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Types]:
     """`relman` beside the one that runs, in this process; it must succeed."""
     typed = typist(shop.folder, monkeypatch, capsys)
 
@@ -45,8 +49,8 @@ def here(shop: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     structlog.reset_defaults()
 
 
-def declare(desk: Desk, **variables: str) -> None:
-    file = desk.folder / "relman.yaml"
+def declare(cli: CommandLine, **variables: str) -> None:
+    file = cli.folder / "relman.yaml"
     stated = yaml.safe_load(file.read_text())
     stated["environments"]["staging"]["variables"] = variables
     stated["environments"]["staging"]["targets"]["main"]["components"]["web"]["replicas"] = 2
@@ -55,15 +59,15 @@ def declare(desk: Desk, **variables: str) -> None:
     file.write_text(yaml.safe_dump(stated))
 
 
-def port(desk: Desk) -> int:
-    stated = yaml.safe_load((desk.folder / "relman.yaml").read_text())
+def port(cli: CommandLine) -> int:
+    stated = yaml.safe_load((cli.folder / "relman.yaml").read_text())
     return int(stated["environments"]["staging"]["targets"]["main"]["components"]["web"]["port"])
 
 
-def greetings(desk: Desk) -> list[tuple[str, str]]:
+def greetings(cli: CommandLine) -> list[tuple[str, str]]:
     """`GREETING` and `DB_PASSWORD` of the processes that run for web, as the system has them."""
     found = []
-    for process in desk.children():
+    for process in cli.children():
         if "release_management.sample" in process.cmdline():
             environ = process.environ()
             found.append((environ["GREETING"], environ["DB_PASSWORD"]))
@@ -71,11 +75,11 @@ def greetings(desk: Desk) -> list[tuple[str, str]]:
 
 
 @contextmanager
-def asked(desk: Desk) -> Iterator[Counter[str]]:
+def asked(cli: CommandLine) -> Iterator[Counter[str]]:
     """Clients keep asking while the block runs."""
     answers: Counter[str] = Counter()
     over = threading.Event()
-    url = f"http://127.0.0.1:{port(desk)}/"
+    url = f"http://127.0.0.1:{port(cli)}/"
 
     def client() -> None:
         while not over.is_set():
@@ -96,7 +100,7 @@ def asked(desk: Desk) -> Iterator[Counter[str]]:
             thread.join()
 
 
-def test_a_changed_variable_is_announced(shop: Desk, here: Types) -> None:
+def test_a_changed_variable_is_announced(shop: CommandLine, here: Types) -> None:
     assert OUTDATED not in here("apply", "relman.yaml").out
     declare(shop, GREETING="good morning", DB_PASSWORD="hunter3")
 
@@ -120,7 +124,7 @@ def test_a_dry_run_shows_old_and_new_values(here: Types) -> None:
     assert "  DB_PASSWORD: another value (not shown)\n" in dry
 
 
-def test_a_deploy_of_the_same_release_rolls_it_out_without_a_failed_request(shop: Desk, here: Types) -> None:
+def test_a_deploy_of_the_same_release_rolls_it_out_without_a_failed_request(shop: CommandLine, here: Types) -> None:
     before = config(here)
 
     with asked(shop) as answers:
@@ -144,7 +148,7 @@ def test_a_second_deploy_says_that_it_is_already_so(here: Types) -> None:
     assert "to bring it again: relman deploy shop@1.0.0 staging --redeploy\n" in again
 
 
-def test_a_redeploy_brings_new_processes_of_the_same(shop: Desk, here: Types) -> None:
+def test_a_redeploy_brings_new_processes_of_the_same(shop: CommandLine, here: Types) -> None:
     before = pids(shop)
 
     with asked(shop) as answers:
@@ -156,7 +160,7 @@ def test_a_redeploy_brings_new_processes_of_the_same(shop: Desk, here: Types) ->
     assert not pids(shop) & before
 
 
-def test_a_rollback_returns_to_the_configuration_that_ran(shop: Desk, here: Types) -> None:
+def test_a_rollback_returns_to_the_configuration_that_ran(shop: CommandLine, here: Types) -> None:
     [newest, *_] = here("deployment", "list", "--limit", "1", "--json").json
 
     with asked(shop) as answers:
@@ -176,5 +180,5 @@ def config(here: Types) -> str:
     return str(running["configuration"])
 
 
-def pids(desk: Desk) -> set[int]:
-    return {each.pid for each in desk.children() if "release_management.sample" in each.cmdline()}
+def pids(cli: CommandLine) -> set[int]:
+    return {each.pid for each in cli.children() if "release_management.sample" in each.cmdline()}

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from release_management.cli.reference import commands, markdown
-from release_management.domain.errors import ErrorCode
+from release_management.kernel.errors import ErrorCode
 from tests.acceptance.cli.conftest import Types
-from tests.acceptance.cli.desk import ROOT
+from tests.acceptance.cli.harness import ROOT
 
 COMMANDS = dict(commands())
 EXPECTED = """

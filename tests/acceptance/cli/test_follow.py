@@ -5,13 +5,13 @@ from typing import Any, cast
 
 import pytest
 
-from release_management.cli import follow as following
-from release_management.cli.errors import TimedOut
-from release_management.cli.follow import follow
-from release_management.cli.next_step import next_step
-from release_management.cli.settings import Settings, begin
-from release_management.manager import NotFinishedError, ReleaseManager
-from release_management.views import Deployment, Plan
+from release_management.cli.kit import follow as following
+from release_management.cli.kit.errors import TimedOut
+from release_management.cli.kit.follow import follow
+from release_management.cli.kit.next_step import next_step
+from release_management.cli.kit.settings import Settings, begin
+from release_management.facade.manager import NotFinishedError, ReleaseManager
+from release_management.facade.views import Deployment, Plan
 
 ROUTE = "route web on main: 100 % candidate"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from release_management.cli.git_log import changes_of
-from release_management.domain.words import Refused
+from release_management.cli.kit.git_log import changes_of
+from release_management.kernel.types import Refused
 from tests.acceptance.cli.conftest import Types
 
 

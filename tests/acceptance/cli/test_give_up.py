@@ -9,9 +9,13 @@ import pytest
 import structlog
 import yaml
 
-from release_management.adapters.local.ports import free_port
+from release_management.adapters.executors.local.ports import free_port
 from tests.acceptance.cli.conftest import Types, typist
-from tests.acceptance.cli.desk import Answer, Desk, until
+from tests.acceptance.cli.harness import (
+    Answer,
+    CommandLine,
+    until,
+)
 
 COMMAND = ["{python}", "-m", "release_management.sample", "--port", "{port}", "--version", "{version}"]
 
@@ -23,21 +27,21 @@ def _ports() -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory, ports: dict[str, int]) -> Iterator[Desk]:
+def shop(tmp_path_factory: pytest.TempPathFactory, ports: dict[str, int]) -> Iterator[CommandLine]:
     """Environment qa with the components web and api, and `relman up`."""
-    desk = Desk(tmp_path_factory.mktemp("shop"))
+    cli = CommandLine(tmp_path_factory.mktemp("shop"))
     components = {name: {"command": COMMAND, "port": port, "health": "/health"} for name, port in ports.items()}
     qa = {"tier": "testing", "targets": {"main": {"executor": "local", "components": components}}}
-    (desk.folder / "relman.yaml").write_text(yaml.safe_dump({"environments": {"qa": qa}}))
+    (cli.folder / "relman.yaml").write_text(yaml.safe_dump({"environments": {"qa": qa}}))
     try:
-        desk.done("up", "--detach")
-        yield desk
+        cli.done("up", "--detach")
+        yield cli
     finally:
-        desk.end_everything()
+        cli.end_everything()
 
 
 @pytest.fixture(name="relman")
-def _relman(shop: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Types]:
+def _relman(shop: CommandLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Types]:
     yield typist(shop.folder, monkeypatch, capsys)
     structlog.reset_defaults()
 

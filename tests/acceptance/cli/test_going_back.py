@@ -8,35 +8,39 @@ import structlog
 import yaml
 
 from tests.acceptance.cli.conftest import Types, typist
-from tests.acceptance.cli.desk import Answer, Desk, until
+from tests.acceptance.cli.harness import (
+    Answer,
+    CommandLine,
+    until,
+)
 
 CANARY = ("--strategy", "canary", "--set", 'steps=[{"set_weight":20},{"pause":{}},{"set_weight":40},{"pause":{}}]',
           "--set", "scale_down_delay=0", "--set", "abort_scale_down_delay=0")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """1.0.0, 1.1.0 and 1.2.0 have succeeded in staging, by strategies that keep no old version."""
-    desk = Desk(tmp_path_factory.mktemp("shop"))
+    cli = CommandLine(tmp_path_factory.mktemp("shop"))
     try:
-        desk.init()
-        manifest = desk.folder / "relman.yaml"
+        cli.init()
+        manifest = cli.folder / "relman.yaml"
         stated = yaml.safe_load(manifest.read_text())
         quick = {"blue-green": {"scale_down_delay": 0}, "rolling": {"max_surge": 1, "max_unavailable": 0}}
         stated["policies"]["shop"] = {"strategy": "rolling", "strategies": quick, "rollback_window": "1d"}
         manifest.write_text(yaml.safe_dump(stated))
-        desk.done("up", "--detach")
-        desk.done("deploy", "shop@1.0.0", "staging", "--wait")
+        cli.done("up", "--detach")
+        cli.done("deploy", "shop@1.0.0", "staging", "--wait")
         for version in ("1.1.0", "1.2.0"):
-            desk.done("release", "create", f"shop@{version}", "--component", "web")
-            desk.done("deploy", f"shop@{version}", "staging", "--wait")
-        yield desk
+            cli.done("release", "create", f"shop@{version}", "--component", "web")
+            cli.done("deploy", f"shop@{version}", "staging", "--wait")
+        yield cli
     finally:
-        desk.end_everything()
+        cli.end_everything()
 
 
 @pytest.fixture
-def here(shop: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Types]:
+def here(shop: CommandLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Types]:
     yield typist(shop.folder, monkeypatch, capsys)
     structlog.reset_defaults()
 
@@ -108,7 +112,7 @@ def test_an_option_that_would_do_nothing_is_refused(here: Types, options: tuple[
     assert (answer.code, sentence in answer.err) == (2, True)
 
 
-def test_the_window_is_applied_from_the_manifest(here: Types, shop: Desk) -> None:
+def test_the_window_is_applied_from_the_manifest(here: Types, shop: CommandLine) -> None:
     manifest = shop.folder / "relman.yaml"
     stated = yaml.safe_load(Path(manifest).read_text())
     stated["policies"] = {"shop": {"rollback_window": "2d"}}

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from release_management.adapters.roles.health import Health
-from release_management.adapters.roles.http import HealthServer
+from release_management.runtime.roles.kit.health import Health
+from release_management.runtime.roles.kit.probes import HealthServer
 from tests.acceptance.cli.conftest import Types
 
 

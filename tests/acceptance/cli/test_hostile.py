@@ -13,17 +13,31 @@ from pathlib import Path
 import pytest
 import structlog
 
-from release_management.adapters.roles.health import Health
-from release_management.adapters.roles.http import HealthServer
-from release_management.adapters.stack.logs import log_errors
-from release_management.cli.errors import UNREACHABLE, exit_code, explained, report
-from release_management.cli.output import line, listing, printable, show
-from release_management.cli.settings import Settings, begin
-from release_management.domain.errors import ErrorCode
-from release_management.domain.visible import visible
-from release_management.views import Release
+from release_management.cli.kit.errors import (
+    UNREACHABLE,
+    exit_code,
+    explained,
+    report,
+)
+from release_management.cli.kit.output import (
+    line,
+    listing,
+    printable,
+    show,
+)
+from release_management.cli.kit.settings import Settings, begin
+from release_management.facade.views import Release
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.visible import visible
+from release_management.runtime.program_log import log_errors
+from release_management.runtime.roles.kit.health import Health
+from release_management.runtime.roles.kit.probes import HealthServer
 from tests.acceptance.cli.conftest import Types
-from tests.acceptance.cli.desk import ROOT, Desk, until
+from tests.acceptance.cli.harness import (
+    ROOT,
+    CommandLine,
+    until,
+)
 
 
 @pytest.mark.parametrize("data", ["nats://", "nats://host:port", "http://x", ":memory:", ""])
@@ -132,27 +146,27 @@ def test_a_note_of_a_role_that_is_none_is_passed_over(note: str, relman: Types, 
     assert relman("health").code == UNREACHABLE
 
 
-def test_down_ends_everything_though_the_road_is_paused_or_was_killed(desk: Desk) -> None:
-    desk.init()
-    desk.done("up", "--detach")
-    desk.done("deploy", "shop@1.0.0", "staging", "--wait")
-    os.kill(road(desk), signal.SIGSTOP)
+def test_down_ends_everything_though_the_road_is_paused_or_was_killed(cli: CommandLine) -> None:
+    cli.init()
+    cli.done("up", "--detach")
+    cli.done("deploy", "shop@1.0.0", "staging", "--wait")
+    os.kill(road(cli), signal.SIGSTOP)
     began = time.monotonic()
-    desk.done("down")
+    cli.done("down")
     assert time.monotonic() - began < 20
-    assert desk.children() == []
+    assert cli.children() == []
 
-    up = desk.done("up", "--detach", "--json").json["pid"]
+    up = cli.done("up", "--detach", "--json").json["pid"]
     os.kill(up, signal.SIGSTOP)
-    os.kill(road(desk), signal.SIGKILL)
+    os.kill(road(cli), signal.SIGKILL)
     os.kill(up, signal.SIGTERM)
     os.kill(up, signal.SIGCONT)
-    until(lambda: desk.children() == [])
+    until(lambda: cli.children() == [])
 
 
-def road(desk: Desk) -> int:
-    words = ["release_management.adapters.roles", "road"]
-    [pid] = [each.pid for each in desk.children() if each.cmdline()[2:4] == words]
+def road(cli: CommandLine) -> int:
+    words = ["release_management.runtime.roles", "road"]
+    [pid] = [each.pid for each in cli.children() if each.cmdline()[2:4] == words]
     return pid
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from release_management.cli.manifest import compare, read_manifest
-from release_management.domain.words import Refused
+from release_management.kernel.types import Refused
 from tests.acceptance.cli.conftest import Types
 
 TARGET = """

@@ -3,39 +3,39 @@
 import psutil
 import yaml
 
-from release_management.adapters.home import Home
-from release_management.adapters.stack.supervisor import running_parts
+from release_management.runtime.data_directory import DataDirectory
+from release_management.runtime.supervisor import running_parts
 from tests.acceptance.cli.conftest import Types
-from tests.acceptance.cli.desk import Desk, until
+from tests.acceptance.cli.harness import CommandLine, until
 
 
-def refer_to_the_key(desk: Desk) -> None:
+def refer_to_the_key(cli: CommandLine) -> None:
     """The environment's processes are to get `API_KEY` from the executor's `SHOP_API_KEY`."""
-    desk.init()
-    file = desk.folder / "relman.yaml"
+    cli.init()
+    file = cli.folder / "relman.yaml"
     stated = yaml.safe_load(file.read_text())
     stated["environments"]["staging"]["variables"] = {"API_KEY": "env:SHOP_API_KEY"}
     file.write_text(yaml.safe_dump(stated))
 
 
-def test_what_is_deployed_refers_to_what_was_let_through_and_else_it_is_said_how(desk: Desk) -> None:
-    refer_to_the_key(desk)
-    desk.environment |= {"SHOP_API_KEY": "hk-9fQ2-w7Zp", "AWS_SECRET_ACCESS_KEY": "hunter22"}
+def test_what_is_deployed_refers_to_what_was_let_through_and_else_it_is_said_how(cli: CommandLine) -> None:
+    refer_to_the_key(cli)
+    cli.environment |= {"SHOP_API_KEY": "hk-9fQ2-w7Zp", "AWS_SECRET_ACCESS_KEY": "hunter22"}
 
-    up = desk.done("up", "--detach", "--pass-env", "SHOP_*", "--pass-env", "SHOP_API_KEZ")
-    desk.done("deploy", "shop@1.0.0", "staging", "--wait")
-    [keys] = [env["API_KEY"] for env in map(environ, desk.children()) if env.get("RELMAN_VERSION") == "1.0.0"]
-    parts = {name: environ(process) for name, process in running_parts(Home(desk.data))}
-    desk.done("down")
+    up = cli.done("up", "--detach", "--pass-env", "SHOP_*", "--pass-env", "SHOP_API_KEZ")
+    cli.done("deploy", "shop@1.0.0", "staging", "--wait")
+    [keys] = [env["API_KEY"] for env in map(environ, cli.children()) if env.get("RELMAN_VERSION") == "1.0.0"]
+    parts = {name: environ(process) for name, process in running_parts(DataDirectory(cli.data))}
+    cli.done("down")
 
     assert up.err == "relman: --pass-env SHOP_API_KEZ: there is no such variable here; executors start without it\n"
     assert keys == "hk-9fQ2-w7Zp"
     assert {name for name, env in parts.items() if "SHOP_API_KEY" in env} == {"road"}
     assert not any("AWS_SECRET_ACCESS_KEY" in env for env in parts.values())
 
-    desk.done("up", "--detach")
-    until(lambda: said(desk) is not None)
-    assert said(desk) == "set it and let it through: relman up --pass-env SHOP_API_KEY"
+    cli.done("up", "--detach")
+    until(lambda: said(cli) is not None)
+    assert said(cli) == "set it and let it through: relman up --pass-env SHOP_API_KEY"
 
 
 def test_neither_our_own_variables_nor_what_is_no_name_is_let_through(relman: Types) -> None:
@@ -47,9 +47,9 @@ def test_neither_our_own_variables_nor_what_is_no_name_is_let_through(relman: Ty
         assert why in told.err
 
 
-def said(desk: Desk) -> str | None:
+def said(cli: CommandLine) -> str | None:
     """What `relman env show` says is to be done about a variable that is missing."""
-    text = " ".join(desk.relman("env", "show", "staging").out.split())
+    text = " ".join(cli.relman("env", "show", "staging").out.split())
     _, found, rest = text.partition("refers to env:SHOP_API_KEY, which the executor's environment lacks; ")
     return rest.partition(" target ")[0] if found else None
 

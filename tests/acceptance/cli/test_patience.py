@@ -9,7 +9,11 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from tests.acceptance.cli.desk import Answer, Desk, until
+from tests.acceptance.cli.harness import (
+    Answer,
+    CommandLine,
+    until,
+)
 from tests.servers.postgres import PostgresServer
 
 CANARY = 'steps=[{"set_weight": 50}, {"pause": {"duration": 10}}]'
@@ -21,11 +25,11 @@ def server() -> Iterator[PostgresServer]:
         yield server
 
 
-def deploying(desk: Desk, *arguments: str) -> "subprocess.Popen[str]":
+def deploying(cli: CommandLine, *arguments: str) -> "subprocess.Popen[str]":
     """A canary of ten seconds that somebody waits for, when its first share has been set."""
-    waiting = desk.start(*canary(desk), "--wait", *arguments)
+    waiting = cli.start(*canary(cli), "--wait", *arguments)
     if "--json" in arguments:
-        until(lambda: "Paused" in desk.relman("deployment", "list", "--active").out)
+        until(lambda: "Paused" in cli.relman("deployment", "list", "--active").out)
         return waiting
     assert waiting.stdout is not None
     for line in waiting.stdout:
@@ -34,10 +38,10 @@ def deploying(desk: Desk, *arguments: str) -> "subprocess.Popen[str]":
     raise AssertionError(answer(waiting))
 
 
-def canary(desk: Desk) -> tuple[str, ...]:
+def canary(cli: CommandLine) -> tuple[str, ...]:
     """The command that deploys a canary of ten seconds beside a version that has succeeded."""
-    desk.done("deploy", "shop@1.0.0", "staging", "--wait")
-    desk.done("release", "create", "shop@7.0.0", "--component", "web")
+    cli.done("deploy", "shop@1.0.0", "staging", "--wait")
+    cli.done("release", "create", "shop@7.0.0", "--component", "web")
     return ("deploy", "shop@7.0.0", "staging", "--strategy", "canary", "--set", CANARY, "--set", "scale_down_delay=0")
 
 
@@ -46,24 +50,24 @@ def answer(waiting: "subprocess.Popen[str]") -> Answer:
     return Answer(waiting.returncode, out, err)
 
 
-def part(desk: Desk, *words: str) -> psutil.Process:
+def part(cli: CommandLine, *words: str) -> psutil.Process:
     """The process of `up` in whose command line all the words stand."""
-    [found] = [each for each in desk.children() if all(any(word in said for said in each.cmdline()) for word in words)]
+    [found] = [each for each in cli.children() if all(any(word in said for said in each.cmdline()) for word in words)]
     return found
 
 
-def waits_until(desk: Desk, is_back: Callable[[], object]) -> None:
+def waits_until(cli: CommandLine, is_back: Callable[[], object]) -> None:
     """Let what was ended be away for three seconds."""
     time.sleep(3)
     is_back()
 
 
-def test_a_deployment_is_followed_through_a_restart_of_postgresql(desk: Desk, server: PostgresServer) -> None:
-    desk.init()
-    desk.done("up", "--detach", "--store", server.new_database())
-    waiting = deploying(desk)
+def test_a_deployment_is_followed_through_a_restart_of_postgresql(cli: CommandLine, server: PostgresServer) -> None:
+    cli.init()
+    cli.done("up", "--detach", "--store", server.new_database())
+    waiting = deploying(cli)
     server.stop()
-    waits_until(desk, server.start)
+    waits_until(cli, server.start)
 
     done = answer(waiting)
 
@@ -72,31 +76,31 @@ def test_a_deployment_is_followed_through_a_restart_of_postgresql(desk: Desk, se
     assert "relman: answered again after " in done.err
 
 
-def test_what_is_asked_waits_for_postgresql(desk: Desk, server: PostgresServer) -> None:
+def test_what_is_asked_waits_for_postgresql(cli: CommandLine, server: PostgresServer) -> None:
     """Also where nothing but the question runs."""
-    desk.init()
-    desk.done("up", "--detach", "--store", server.new_database())
-    for stop in (lambda: None, lambda: desk.done("down")):
+    cli.init()
+    cli.done("up", "--detach", "--store", server.new_database())
+    for stop in (lambda: None, lambda: cli.done("down")):
         stop()
         server.stop()
         asking = [
-            desk.start(*words.split())
+            cli.start(*words.split())
             for words in ("env list", "audit export", "release create shop@8.0.0 --component web")
         ]
-        waits_until(desk, server.start)
+        waits_until(cli, server.start)
         for each in asking:
             done = answer(each)
             assert done.code == 0, done
             assert done.err.count("relman: waiting: ") <= 1
 
 
-def test_a_start_waits_for_postgresql_and_says_so(desk: Desk, server: PostgresServer) -> None:
-    desk.init()
+def test_a_start_waits_for_postgresql_and_says_so(cli: CommandLine, server: PostgresServer) -> None:
+    cli.init()
     store = server.new_database()
-    desk.done("up", "--detach", "--store", store)
-    desk.done("down")
+    cli.done("up", "--detach", "--store", store)
+    cli.done("down")
     server.stop()
-    starting = desk.start("up", "--detach", "--store", store)
+    starting = cli.start("up", "--detach", "--store", store)
     assert starting.stderr is not None
     said = starting.stderr.readline()
     server.start()
@@ -108,13 +112,13 @@ def test_a_start_waits_for_postgresql_and_says_so(desk: Desk, server: PostgresSe
     assert "cannot be used now" in said, said
 
 
-def test_a_deployment_is_followed_through_the_death_of_the_only_projector(desk: Desk) -> None:
-    desk.init()
-    desk.done("up", "--detach", "--apart")
-    waiting = deploying(desk, "--json")
-    part(desk, "adapters.roles", "projector").send_signal(signal.SIGSTOP)
+def test_a_deployment_is_followed_through_the_death_of_the_only_projector(cli: CommandLine) -> None:
+    cli.init()
+    cli.done("up", "--detach", "--apart")
+    waiting = deploying(cli, "--json")
+    part(cli, "runtime.roles", "projector").send_signal(signal.SIGSTOP)
     time.sleep(6)
-    part(desk, "adapters.roles", "projector").kill()
+    part(cli, "runtime.roles", "projector").kill()
 
     done = answer(waiting)
 
@@ -123,15 +127,15 @@ def test_a_deployment_is_followed_through_the_death_of_the_only_projector(desk: 
     assert done.err.count("relman: waiting: no answer on relman.ask.query.deployment") == 1, done
 
 
-def test_a_deployment_is_followed_through_a_restart_of_everything(desk: Desk) -> None:
-    desk.init()
-    desk.done("up", "--detach")
-    tailing = desk.start("events", "tail", "--after", "0", "--json")
-    waiting = deploying(desk)
-    up = psutil.Process(int((desk.data / "lock").read_text()))
+def test_a_deployment_is_followed_through_a_restart_of_everything(cli: CommandLine) -> None:
+    cli.init()
+    cli.done("up", "--detach")
+    tailing = cli.start("events", "tail", "--after", "0", "--json")
+    waiting = deploying(cli)
+    up = psutil.Process(int((cli.data / "lock").read_text()))
     up.terminate()
     up.wait(30)
-    waits_until(desk, lambda: desk.done("up", "--detach"))
+    waits_until(cli, lambda: cli.done("up", "--detach"))
 
     done = answer(waiting)
     tailing.send_signal(signal.SIGINT)
@@ -144,11 +148,11 @@ def test_a_deployment_is_followed_through_a_restart_of_everything(desk: Desk) ->
     assert seen.err.count("relman: waiting: the connection to the bus is lost") == 1
 
 
-def test_when_the_time_is_over_it_says_what_was_seen_last_and_that_it_goes_on(desk: Desk) -> None:
-    desk.init()
-    desk.done("up", "--detach")
-    waiting = deploying(desk, "--timeout", "12", "--json")
-    desk.done("down")
+def test_when_the_time_is_over_it_says_what_was_seen_last_and_that_it_goes_on(cli: CommandLine) -> None:
+    cli.init()
+    cli.done("up", "--detach")
+    waiting = deploying(cli, "--timeout", "12", "--json")
+    cli.done("down")
 
     over = answer(waiting)
 
@@ -156,14 +160,14 @@ def test_when_the_time_is_over_it_says_what_was_seen_last_and_that_it_goes_on(de
     assert (over.code, error["exit"], error["kind"]) == (4, 4, "timeout"), over
     assert "goes on, and nobody could say how it is; it was Paused when it was last seen: " in error["reason"]
     assert error["deployment"]["release"] == "shop@7.0.0"
-    desk.done("up", "--detach")
+    cli.done("up", "--detach")
 
 
-def test_a_deployment_that_takes_longer_than_its_waiter_has_time_has_an_exit_code_of_its_own(desk: Desk) -> None:
-    desk.init()
-    desk.done("up", "--detach")
+def test_a_deployment_that_takes_longer_than_its_waiter_has_time_has_an_exit_code_of_its_own(cli: CommandLine) -> None:
+    cli.init()
+    cli.done("up", "--detach")
 
-    over = desk.relman(*canary(desk), "--wait", "--timeout", "1")
+    over = cli.relman(*canary(cli), "--wait", "--timeout", "1")
 
     assert over.code == 4
     assert re.search(
@@ -178,20 +182,20 @@ def test_a_deployment_that_takes_longer_than_its_waiter_has_time_has_an_exit_cod
         (("--dry-run", "--wait"), "--wait: --dry-run records nothing"),
     ],
 )
-def test_an_option_that_would_have_no_effect_is_refused(desk: Desk, words: tuple[str, ...], said: str) -> None:
-    refused = desk.relman("deploy", "shop@1.0.0", "staging", *words)
+def test_an_option_that_would_have_no_effect_is_refused(cli: CommandLine, words: tuple[str, ...], said: str) -> None:
+    refused = cli.relman("deploy", "shop@1.0.0", "staging", *words)
 
     assert refused.code == 2
     assert said in refused.err, refused
 
 
-def test_what_does_not_pass_is_said_at_once(desk: Desk) -> None:
-    desk.init()
-    desk.done("up", "--detach")
+def test_what_does_not_pass_is_said_at_once(cli: CommandLine) -> None:
+    cli.init()
+    cli.done("up", "--detach")
     began = time.monotonic()
 
-    nothing = desk.relman("deployment", "show", "0199b2f4-6d3a-7c51-9a40-1f2e3d4c5b6a")
-    unknown = desk.relman("deploy", "shop@9.9.9", "staging", "--wait")
+    nothing = cli.relman("deployment", "show", "0199b2f4-6d3a-7c51-9a40-1f2e3d4c5b6a")
+    unknown = cli.relman("deploy", "shop@9.9.9", "staging", "--wait")
 
     assert (nothing.code, unknown.code) == (1, 1)
     assert "waiting" not in nothing.err + unknown.err

@@ -12,9 +12,13 @@ from pathlib import Path
 
 from bench.conditions import Store
 from bench.seed import releases, write
-from release_management.adapters.stack.core import Core
+from release_management.runtime.gateway_host import GatewayHost
 from tests.acceptance.cli.conftest import Types
-from tests.acceptance.cli.desk import SECONDS, Answer, Desk
+from tests.acceptance.cli.harness import (
+    SECONDS,
+    Answer,
+    CommandLine,
+)
 
 NAMES = {"running", "environments", "policies", "releases", "deployments", "approvals", "trail"}
 
@@ -92,16 +96,16 @@ def test_progress_goes_to_standard_error_and_not_beside_json(relman: Types) -> N
     assert (answer.json["rebuilt"], answer.err) == ("all", "")
 
 
-def test_on_a_terminal_a_bar_moves(desk: Desk, tmp_path: Path) -> None:
+def test_on_a_terminal_a_bar_moves(cli: CommandLine, tmp_path: Path) -> None:
     store = Store("SQLite", tmp_path)
-    with Core(store.home) as core:
+    with GatewayHost(store.home) as core:
         source = f"urn:uuid:{core.log.store_id}"
     events = write(store, releases(source, 30_000))
     terminal, printed = pty.openpty()
     rebuild = subprocess.Popen(
-        [*desk.relman_command(), "projections", "rebuild", "trail", "--data", str(store.home.folder)],
-        cwd=desk.folder,
-        env=desk.environment | {"TERM": "xterm-256color"},
+        [*cli.relman_command(), "projections", "rebuild", "trail", "--data", str(store.home.folder)],
+        cwd=cli.folder,
+        env=cli.environment | {"TERM": "xterm-256color"},
         stdout=subprocess.PIPE,
         stderr=printed,
         text=True,
@@ -135,14 +139,14 @@ def test_an_unknown_name_is_refused_with_those_that_there_are(relman: Types) -> 
         assert "there is no projection 'nonsense'; there are running, " in answer.json["error"]["reason"]
 
 
-def test_on_another_machine_they_are_only_listed(desk: Desk) -> None:
-    desk.init()
-    desk.done("up", "--detach")
-    url = (desk.data / "nats.url").read_text().strip()
-    rows = json.loads(desk.done("projections", "list", "--data", url, "--json").out)
+def test_on_another_machine_they_are_only_listed(cli: CommandLine) -> None:
+    cli.init()
+    cli.done("up", "--detach")
+    url = (cli.data / "nats.url").read_text().strip()
+    rows = json.loads(cli.done("projections", "list", "--data", url, "--json").out)
     assert {row["name"] for row in rows} >= NAMES
-    assert desk.done("projections", "list", "--parked", "--data", url).out == "nothing is set aside\n"
+    assert cli.done("projections", "list", "--parked", "--data", url).out == "nothing is set aside\n"
     for command in (("rebuild",), ("unpark", "trail")):
-        answer = desk.relman("projections", *command, "--data", url)
+        answer = cli.relman("projections", *command, "--data", url)
         assert answer.code == 3
         assert f"run relman projections {command[0]} there" in answer.err

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from release_management import ReleaseManager
-from release_management.adapters.naming import naming
+from release_management.adapters.system.error_paths import naming
 from tests.acceptance.cli.conftest import Types
-from tests.acceptance.cli.desk import Desk
+from tests.acceptance.cli.harness import CommandLine
 from tests.servers.small_disk import SmallDisk
 
 READ_ONLY = "lies on a read-only disk: what it has can be read, and nothing is recorded there"
@@ -70,8 +70,8 @@ def test_a_folder_without_a_history_on_such_a_disk_is_named(history: Path, relma
     assert "nothing is there yet in .relman" in answer.err
 
 
-def test_a_history_on_a_disk_that_is_mounted_read_only_is_listed_and_exported(desk: Desk) -> None:
-    made, history = desk.folder / "made", desk.folder / "disk"
+def test_a_history_on_a_disk_that_is_mounted_read_only_is_listed_and_exported(cli: CommandLine) -> None:
+    made, history = cli.folder / "made", cli.folder / "disk"
     with ReleaseManager("shop", data=made) as shop:
         shop.configure_environments({"staging": {}})
         shop.create_release("1.0.0", ["web"])
@@ -82,24 +82,24 @@ def test_a_history_on_a_disk_that_is_mounted_read_only_is_listed_and_exported(de
         subprocess.run(disk.within(["mount", "-o", "remount,ro", history]), check=True)
 
         def relman(*arguments: str) -> "subprocess.CompletedProcess[str]":
-            command = [*desk.relman_command(), *arguments, "--data", str(history / ".relman")]
+            command = [*cli.relman_command(), *arguments, "--data", str(history / ".relman")]
             return subprocess.run(
                 disk.within(command),
-                cwd=desk.folder,
-                env=desk.environment,
+                cwd=cli.folder,
+                env=cli.environment,
                 capture_output=True,
                 text=True,
                 check=False,
             )
 
         listed = relman("env", "list", "--json")
-        exported = relman("audit", "export", "-o", str(desk.folder / "history.jsonl"))
+        exported = relman("audit", "export", "-o", str(cli.folder / "history.jsonl"))
         created = relman("release", "create", "shop@2.0.0", "--component", "web")
 
     assert listed.returncode == 0, listed.stderr
     assert [row["name"] for row in json.loads(listed.stdout)] == ["staging"]
     assert exported.returncode == 0, exported.stderr
-    assert "release.created" in (desk.folder / "history.jsonl").read_text()
+    assert "release.created" in (cli.folder / "history.jsonl").read_text()
     assert created.returncode == 3
     assert READ_ONLY in created.stderr
 

@@ -10,10 +10,10 @@ import psutil
 import pytest
 
 from release_management.adapters.nats import client
-from release_management.adapters.stack import patient
-from release_management.cli.secret_arguments import without_secrets
+from release_management.cli.kit.secret_arguments import without_secrets
+from release_management.runtime import patient
 from tests.acceptance.cli.conftest import Types
-from tests.acceptance.cli.desk import Desk
+from tests.acceptance.cli.harness import CommandLine
 from tests.acceptance.cli.test_every_command import ARGUMENTS, COMMANDS
 from tests.servers.postgres import Databases
 
@@ -43,8 +43,8 @@ def test_no_command_prints_the_password_of_its_bus(name: str, relman: Types, mon
         ("serve", "gateway", f"--bus=nats://relman:{SECRET}@h:0"),
     ],
 )
-def test_neither_does_one_that_cannot_use_its_store_or_bus(desk: Desk, arguments: tuple[str, ...]) -> None:
-    answer = desk.relman(*arguments, "--json")
+def test_neither_does_one_that_cannot_use_its_store_or_bus(cli: CommandLine, arguments: tuple[str, ...]) -> None:
+    answer = cli.relman(*arguments, "--json")
 
     assert answer.code != 0
     assert SECRET not in answer.out + answer.err
@@ -61,11 +61,11 @@ def test_arguments_with_a_password_become_variables() -> None:
     assert without_secrets(kept) == (kept, {})
 
 
-def test_a_running_up_shows_the_password_of_its_store_nowhere(desk: Desk, postgres_server: Databases) -> None:
+def test_a_running_up_shows_the_password_of_its_store_nowhere(cli: CommandLine, postgres_server: Databases) -> None:
     store = postgres_server.new_database()
     secret = urlsplit(store).password
     assert secret
-    process = desk.start("up", "--store", store, "--json")
+    process = cli.start("up", "--store", store, "--json")
     try:
         assert process.stdout is not None
         told = ""
@@ -77,12 +77,12 @@ def test_a_running_up_shows_the_password_of_its_store_nowhere(desk: Desk, postgr
         assert len(family) > 5
         assert "up" in family[0].cmdline()
         assert secret not in arguments + told
-        health = desk.relman("health", "--json")
+        health = cli.relman("health", "--json")
         assert secret not in health.out + health.err
-        down = desk.done("down", "--json")
+        down = cli.done("down", "--json")
         assert secret not in down.out
         assert secret not in "".join(process.communicate(timeout=30))
-        for log in (desk.data / "logs").iterdir():
+        for log in (cli.data / "logs").iterdir():
             assert secret not in log.read_text(), log
     finally:
         process.kill()
@@ -91,7 +91,7 @@ def test_a_running_up_shows_the_password_of_its_store_nowhere(desk: Desk, postgr
 
 def test_a_fault_in_a_log_is_told_without_the_password() -> None:
     program = (
-        "from release_management.adapters.stack.logs import log_everything\n"
+        "from release_management.runtime.program_log import log_everything\n"
         "import structlog, logging\n"
         "log_everything(role='x')\n"
         f"try:\n    raise ValueError('cannot reach postgresql://u:{SECRET}@db/x')\n"
@@ -110,13 +110,13 @@ def test_a_fault_in_a_log_is_told_without_the_password() -> None:
 def test_a_role_that_ends_says_why_without_the_password(error: str, tmp_path: Path) -> None:
     program = (
         "from pathlib import Path\n"
-        "from release_management.adapters.home import Home\n"
-        "from release_management.adapters.roles.process import ROLES, run\n"
-        "from release_management.services.bus import BusAwayError\n"
+        "from release_management.runtime.data_directory import DataDirectory\n"
+        "from release_management.runtime.roles.process import ROLES, run\n"
+        "from release_management.services.ports.bus import BusAwayError\n"
         "def breaks(*given):\n"
         f"    raise {error}\n"
         "ROLES['relay'] = breaks\n"
-        f"print(run('relay', Home(Path({str(tmp_path)!r}))))\n"
+        f"print(run('relay', DataDirectory(Path({str(tmp_path)!r}))))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
 

@@ -14,36 +14,40 @@ import structlog
 import yaml
 
 from tests.acceptance.cli.conftest import Types, typist
-from tests.acceptance.cli.desk import Answer, Desk, until
+from tests.acceptance.cli.harness import (
+    Answer,
+    CommandLine,
+    until,
+)
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """`relman init && relman up --detach && relman deploy shop@1.0.0 staging --wait`, as a person types it."""
-    desk = Desk(tmp_path_factory.mktemp("shop"))
+    cli = CommandLine(tmp_path_factory.mktemp("shop"))
     try:
-        desk.init()
-        up = desk.done("up", "--detach")
+        cli.init()
+        up = cli.done("up", "--detach")
         assert "relman.yaml: + release shop@1.0.0: web" in up.out
-        deployed = desk.done("deploy", "shop@1.0.0", "staging", "--wait")
+        deployed = cli.done("deploy", "shop@1.0.0", "staging", "--wait")
         assert "  ✔ 1/4 run 1 of the candidate version of web on main\n" in deployed.out
         assert "✔ shop@1.0.0 → staging   rolling   Succeeded" in deployed.out
         assert "\x1b" not in deployed.out
-        yield desk
-        down = desk.done("down", "--json").json
-        assert down["folder"] == str(desk.data)
-        assert desk.children() == [], "down leaves nothing behind"
-        again = desk.relman("down")
+        yield cli
+        down = cli.done("down", "--json").json
+        assert down["folder"] == str(cli.data)
+        assert cli.children() == [], "down leaves nothing behind"
+        again = cli.relman("down")
         assert (again.code, again.err) == (
             1,
-            f"relman: nothing runs in {desk.data}; start it with: relman up\n",
+            f"relman: nothing runs in {cli.data}; start it with: relman up\n",
         )
     finally:
-        desk.end_everything()
+        cli.end_everything()
 
 
 @pytest.fixture
-def here(shop: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Types]:
+def here(shop: CommandLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Types]:
     """`relman` beside the one that runs; in this process, which is quicker."""
     yield typist(shop.folder, monkeypatch, capsys)
     structlog.reset_defaults()
@@ -60,7 +64,7 @@ def refused(answer: Answer, sentence: str) -> None:
     assert answer.err.count("\n") == 1
 
 
-def test_the_component_answers_with_its_version(shop: Desk, here: Types) -> None:
+def test_the_component_answers_with_its_version(shop: CommandLine, here: Types) -> None:
     ports = yaml.safe_load((shop.folder / "relman.yaml").read_text())["environments"]["staging"]["targets"]["main"]
     with urllib.request.urlopen(f"http://127.0.0.1:{ports['components']['web']['port']}/", timeout=5) as response:
         assert json.load(response)["version"] == "1.0.0"
@@ -123,14 +127,14 @@ def test_bad_input_is_one_sentence(here: Types) -> None:
     refused(here("deployment", "show", "nothing"), "deployment nothing does not exist")
 
 
-def test_a_second_up_says_who_is_there(shop: Desk) -> None:
+def test_a_second_up_says_who_is_there(shop: CommandLine) -> None:
     pid = (shop.data / "lock").read_text().strip()
     for arguments in (("up",), ("up", "--detach")):
         answer = shop.relman(*arguments)
         refused(answer, f"the folder {shop.data} is in use by the process {pid}")
 
 
-def test_events_are_followed_until_interrupted(shop: Desk) -> None:
+def test_events_are_followed_until_interrupted(shop: CommandLine) -> None:
     tail = shop.start("events", "tail", "--after", "0", "--json")
     assert tail.stdout is not None
     first = json.loads(tail.stdout.readline())
@@ -140,7 +144,7 @@ def test_events_are_followed_until_interrupted(shop: Desk) -> None:
     assert (tail.returncode, err) == (130, "")
 
 
-def test_an_export_holds_the_records_as_they_are(shop: Desk, here: Types) -> None:
+def test_an_export_holds_the_records_as_they_are(shop: CommandLine, here: Types) -> None:
     from release_management.adapters.event_store import SQLiteEventLog
     from release_management.domain.registry import Registry
 
@@ -154,7 +158,7 @@ def test_an_export_holds_the_records_as_they_are(shop: Desk, here: Types) -> Non
     assert after.encode().startswith(records[-1])
 
 
-def test_a_closed_pipe_is_no_error(shop: Desk) -> None:
+def test_a_closed_pipe_is_no_error(shop: CommandLine) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     export = subprocess.Popen(
@@ -177,15 +181,15 @@ def test_dead_letters_are_listed_and_projections_rebuilt_beside_the_running_ones
     assert done(here("deployment", "list", "--json")).out == before
 
 
-def test_up_in_the_foreground_stops_on_a_signal_and_is_back(desk: Desk, tmp_path: Path) -> None:
+def test_up_in_the_foreground_stops_on_a_signal_and_is_back(cli: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "relman.yaml").write_text("environments:\n  staging: {tiers: x}\n")
-    up = desk.start("up")
+    up = cli.start("up")
     assert up.stdout is not None
     assert up.stdout.readline().startswith("✔ relman is up after ")
     lines = [up.stdout.readline() for _ in range(4)]
-    assert lines[0] == f"  data   {desk.data}\n"
+    assert lines[0] == f"  data   {cli.data}\n"
     assert "@" not in lines[1], "the password is not printed"
-    killed = desk.children()
+    killed = cli.children()
     assert len(killed) > 2
     up.send_signal(signal.SIGINT)
     out, err = up.communicate(timeout=30)
@@ -195,18 +199,18 @@ def test_up_in_the_foreground_stops_on_a_signal_and_is_back(desk: Desk, tmp_path
         "relman: relman.yaml was not applied: relman.yaml, line 2: environments.staging.tiers: there is no such key; "
         "there are name, label, tier, order, approval, variables, applications, targets\n"
     )
-    assert desk.children() == []
-    assert desk.done("projections", "rebuild", "--json").json["rebuilt"] == "all"
-    refused(desk.relman("projections", "rebuild", "nonsense"), "there is no projection 'nonsense'; there are")
+    assert cli.children() == []
+    assert cli.done("projections", "rebuild", "--json").json["rebuilt"] == "all"
+    refused(cli.relman("projections", "rebuild", "nonsense"), "there is no projection 'nonsense'; there are")
 
 
-def test_a_stop_ends_all_that_it_can_and_names_what_it_cannot(desk: Desk) -> None:
-    desk.init()
-    up = desk.start("up")
+def test_a_stop_ends_all_that_it_can_and_names_what_it_cannot(cli: CommandLine) -> None:
+    cli.init()
+    up = cli.start("up")
     assert up.stdout is not None
     assert up.stdout.readline().startswith("✔ relman is up after ")
-    desk.done("deploy", "shop@1.0.0", "staging", "--wait")
-    newer = desk.data / "targets" / "staging" / "another" / "main" / "web" / "state.json"
+    cli.done("deploy", "shop@1.0.0", "staging", "--wait")
+    newer = cli.data / "targets" / "staging" / "another" / "main" / "web" / "state.json"
     newer.parent.mkdir(parents=True)
     newer.write_text('{"altitude": 7}')
     up.send_signal(signal.SIGINT)
@@ -217,7 +221,7 @@ def test_a_stop_ends_all_that_it_can_and_names_what_it_cannot(desk: Desk) -> Non
         f"{newer} cannot be read, perhaps because a newer version wrote it: "
     )
     assert err.count("\n") == 1
-    assert desk.children() == []
+    assert cli.children() == []
 
 
 def test_without_up_what_must_move_is_not_reachable(relman: Types, tmp_path: Path) -> None:
@@ -234,30 +238,30 @@ def test_without_up_what_must_move_is_not_reachable(relman: Types, tmp_path: Pat
         assert answer.json["error"]["reason"] == f"nothing runs in {tmp_path / '.relman'}; start it with: relman up"
 
 
-def test_two_commands_at_once_wait_for_one_another(desk: Desk) -> None:
-    commands = [desk.start("release", "create", f"shop@1.0.{n}", "--component", "web") for n in range(2)]
+def test_two_commands_at_once_wait_for_one_another(cli: CommandLine) -> None:
+    commands = [cli.start("release", "create", f"shop@1.0.{n}", "--component", "web") for n in range(2)]
     for command in commands:
         _, err = command.communicate(timeout=30)
         assert command.returncode == 0, err
-    assert len(desk.done("release", "list", "--json").json) == 2
+    assert len(cli.done("release", "list", "--json").json) == 2
 
 
-def test_down_leaves_other_programs_alone(desk: Desk) -> None:
+def test_down_leaves_other_programs_alone(cli: CommandLine) -> None:
     code = (
         "import sys; from release_management import ReleaseManager as M; m = M('shop'); print(1, flush=True); input()"
     )
     owner = subprocess.Popen(
-        [desk.relman_command()[0], "-c", code],
-        cwd=desk.folder,
-        env=desk.environment,
+        [cli.relman_command()[0], "-c", code],
+        cwd=cli.folder,
+        env=cli.environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert owner.stdout is not None
     assert owner.stdout.readline() == "1\n"
-    refused(desk.relman("down"), f"{desk.data} is in use by process {owner.pid}, which is no relman up")
-    answer = desk.relman("release", "list")
+    refused(cli.relman("down"), f"{cli.data} is in use by process {owner.pid}, which is no relman up")
+    answer = cli.relman("release", "list")
     assert answer.code == 3, "it waited for the folder, and says who has it"
     assert f"in use by the process {owner.pid}" in answer.err
     assert psutil.pid_exists(owner.pid)

@@ -15,27 +15,31 @@ import structlog
 import yaml
 
 from tests.acceptance.cli.conftest import Types, typist
-from tests.acceptance.cli.desk import Answer, Desk, until
+from tests.acceptance.cli.harness import (
+    Answer,
+    CommandLine,
+    until,
+)
 
 WEB = "staging/shop/main/web"
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """`shop@1.0.0` serves in staging."""
-    desk = Desk(tmp_path_factory.mktemp("shop"))
+    cli = CommandLine(tmp_path_factory.mktemp("shop"))
     try:
-        desk.init()
-        desk.done("up", "--detach")
-        desk.done("deploy", "shop@1.0.0", "staging", "--wait")
-        yield desk
-        desk.done("down")
+        cli.init()
+        cli.done("up", "--detach")
+        cli.done("deploy", "shop@1.0.0", "staging", "--wait")
+        yield cli
+        cli.done("down")
     finally:
-        desk.end_everything()
+        cli.end_everything()
 
 
 @pytest.fixture
-def relman(shop: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Types]:
+def relman(shop: CommandLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Types]:
     """`relman` beside the one that runs, in this process; all is well when the test begins, and when it has ended."""
     typed = typist(shop.folder, monkeypatch, capsys)
     until(lambda: typed("env", "show", "staging").code == 0)
@@ -53,31 +57,31 @@ def hanging(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def instance(desk: Desk) -> int:
+def instance(cli: CommandLine) -> int:
     """The process that answers for web."""
-    stated = yaml.safe_load((desk.folder / "relman.yaml").read_text())
+    stated = yaml.safe_load((cli.folder / "relman.yaml").read_text())
     port = stated["environments"]["staging"]["targets"]["main"]["components"]["web"]["port"]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
         return int(json.load(answer)["pid"])
 
 
-def role(desk: Desk, name: str) -> dict[str, Any]:
+def role(cli: CommandLine, name: str) -> dict[str, Any]:
     """Where a role runs and answers."""
-    notes = (json.loads(note.read_text()) for note in (desk.data / "run").glob("*.json"))
+    notes = (json.loads(note.read_text()) for note in (cli.data / "run").glob("*.json"))
     return next(note for note in notes if note["role"] == name)
 
 
-def gauges(desk: Desk, name: str) -> dict[str, float]:
+def gauges(cli: CommandLine, name: str) -> dict[str, float]:
     """Web's samples of a gauge of the road, by their last label."""
-    with urllib.request.urlopen(f"http://{role(desk, 'road')['address']}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://{role(cli, 'road')['address']}/metrics", timeout=5) as answer:
         lines = answer.read().decode().splitlines()
     found = [line for line in lines if line.startswith(f"relman_component_{name}{{")]
     return {line.partition("}")[0]: float(line.rpartition(" ")[2]) for line in found}
 
 
-def condition(desk: Desk) -> list[str]:
+def condition(cli: CommandLine) -> list[str]:
     """What the road's metrics say that web is."""
-    return [name.partition('condition="')[2].partition('"')[0] for name, on in gauges(desk, "condition").items() if on]
+    return [name.partition('condition="')[2].partition('"')[0] for name, on in gauges(cli, "condition").items() if on]
 
 
 def shown(answer: Answer) -> dict[str, Any]:
@@ -87,7 +91,7 @@ def shown(answer: Answer) -> dict[str, Any]:
     return dict(found)
 
 
-def test_what_is_well_is_said_to_be_with_the_age_of_the_look(shop: Desk, relman: Types) -> None:
+def test_what_is_well_is_said_to_be_with_the_age_of_the_look(shop: CommandLine, relman: Types) -> None:
     answer = relman("env", "show", "staging", "--json")
 
     assert answer.code == 0
@@ -103,7 +107,7 @@ def test_what_is_well_is_said_to_be_with_the_age_of_the_look(shop: Desk, relman:
     assert age < 10
 
 
-def test_a_killed_process_is_seen_by_every_command_that_shows_it(shop: Desk, relman: Types) -> None:
+def test_a_killed_process_is_seen_by_every_command_that_shows_it(shop: CommandLine, relman: Types) -> None:
     psutil.Process(instance(shop)).kill()
 
     until(lambda: relman("env", "show", "staging").code == 1)
@@ -112,7 +116,7 @@ def test_a_killed_process_is_seen_by_every_command_that_shows_it(shop: Desk, rel
     assert any("down" in row["summary"] for row in told)
 
 
-def test_what_is_down_is_said_by_text_json_exit_codes_health_and_metrics(shop: Desk, relman: Types) -> None:
+def test_what_is_down_is_said_by_text_json_exit_codes_health_and_metrics(shop: CommandLine, relman: Types) -> None:
     with hanging(instance(shop)):
         until(lambda: relman("env", "show", "staging").code == 1)
         until(lambda: relman("health").code == 1)
@@ -143,7 +147,7 @@ def test_what_is_down_is_said_by_text_json_exit_codes_health_and_metrics(shop: D
         assert condition(shop) == ["down"]
 
 
-def test_deploying_again_what_is_down_does_not_say_that_it_runs(shop: Desk, relman: Types) -> None:
+def test_deploying_again_what_is_down_does_not_say_that_it_runs(shop: CommandLine, relman: Types) -> None:
     with hanging(instance(shop)):
         until(lambda: relman("env", "show", "staging").code == 1)
 
@@ -158,7 +162,7 @@ def test_deploying_again_what_is_down_does_not_say_that_it_runs(shop: Desk, relm
     assert "to bring it again: relman deploy shop@1.0.0 staging --redeploy" in waiting.err
 
 
-def test_what_nobody_can_look_at_is_unknown_after_ten_seconds(shop: Desk, relman: Types) -> None:
+def test_what_nobody_can_look_at_is_unknown_after_ten_seconds(shop: CommandLine, relman: Types) -> None:
     with hanging(role(shop, "road")["pid"]):
         began = time.monotonic()
         until(lambda: relman("env", "show", "staging").code == 1)

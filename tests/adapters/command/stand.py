@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from release_management.adapters.command.state import Folder
+from release_management.adapters.executors.command.state import Folder
 from tests.adapters.component import Component, runs
 
 VERBS = ("provision", "await_healthy", "route", "retire")

@@ -5,9 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from release_management.adapters.command import executor as command
-from release_management.adapters.targets.executor import AGAIN_SECONDS
-from release_management.domain.orders import Action, AwaitSlotHealthy, ProvisionSlot, RetireSlot, RouteSlots
+from release_management.adapters.executors.base.executor import AGAIN_SECONDS
+from release_management.adapters.executors.command import executor as command
+from release_management.domain.orders import (
+    Action,
+    AwaitSlotHealthy,
+    ProvisionSlot,
+    RetireSlot,
+    RouteSlots,
+)
 from tests.adapters.command.stand import CommandStand
 
 ROUTE = RouteSlots(weights={"blue": 50, "green": 50}, healthy={"green": 2})

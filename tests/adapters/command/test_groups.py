@@ -11,10 +11,20 @@ from contextlib import contextmanager
 
 import pytest
 
-from release_management.adapters.targets.lock import turn
-from release_management.domain.orders import Action, AwaitSlotHealthy, ProvisionSlot, Report, RetireSlot
+from release_management.adapters.executors.base.lock import turn
+from release_management.domain.orders import (
+    Action,
+    AwaitSlotHealthy,
+    ProvisionSlot,
+    Report,
+    RetireSlot,
+)
 from tests.adapters.command.stand import CommandStand, all_gone
-from tests.adapters.component import is_stopped, runs, until
+from tests.adapters.component import (
+    is_stopped,
+    runs,
+    until,
+)
 
 PROVISION = ProvisionSlot(slot="blue", version="1.0.0", replicas=1)
 HEALTHY = AwaitSlotHealthy(slot="blue", replicas=1)

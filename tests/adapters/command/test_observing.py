@@ -6,9 +6,13 @@ import time
 
 import pytest
 
-from release_management.adapters.command.executor import CommandExecutor
+from release_management.adapters.executors.command.executor import CommandExecutor
 from release_management.domain.condition import Observation
-from release_management.domain.orders import ProvisionSlot, RetireSlot, RouteSlots
+from release_management.domain.orders import (
+    ProvisionSlot,
+    RetireSlot,
+    RouteSlots,
+)
 from tests.adapters.command.stand import CommandStand
 from tests.adapters.component import SystemClock
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from release_management.adapters.command.output import HALF, Output
-from release_management.adapters.environment import inherited
-from release_management.adapters.targets.blotting import Blotter
+from release_management.adapters.executors.base.blotting import Blotter
+from release_management.adapters.executors.command.output import HALF, Output
+from release_management.adapters.system.process_environment import inherited
 from tests.adapters.command.stand import CommandStand
 from tests.adapters.command.test_programs import PROVISION
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from release_management.adapters.command import check_settings
+from release_management.adapters.executors.command import check_settings
 
 COMMANDS: dict[str, Any] = {verb: ["./deploy.sh", verb] for verb in ("provision", "await_healthy", "route", "retire")}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.component import gone_afterwards
-from tests.adapters.local.stand import Stand
+from tests.adapters.local.harness import ExecutorHarness
 
 
 @pytest.fixture
-def stand(tmp_path: Path) -> Iterator[Stand]:
-    with gone_afterwards(Stand(tmp_path)) as made:
+def harness(tmp_path: Path) -> Iterator[ExecutorHarness]:
+    with gone_afterwards(ExecutorHarness(tmp_path)) as made:
         yield made

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from release_management.adapters.local import haproxy
+from release_management.adapters.executors.local import haproxy
 from release_management.domain.orders import ProvisionSlot
-from tests.adapters.local.stand import Stand
+from tests.adapters.local.harness import ExecutorHarness
 
 STREAM = "Accept: text/event-stream\r\n"
 TUNNEL = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -17,7 +17,7 @@ SILENCE = 1.5
 """Longer than `answer_timeout` here."""
 
 
-class Streaming(Stand):
+class Streaming(ExecutorHarness):
     """A component that streams. Where its default is five minutes, it is half a second here."""
 
     def command(self) -> list[JsonValue]:
@@ -41,8 +41,8 @@ class Streaming(Stand):
 
 
 @contextmanager
-def asked(stand: Stand, path: str, headers: str = "", verb: str = "GET") -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", stand.port), timeout=10) as line:
+def asked(harness: ExecutorHarness, path: str, headers: str = "", verb: str = "GET") -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", harness.port), timeout=10) as line:
         line.sendall(f"{verb} {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode())
         yield line
 
@@ -63,8 +63,8 @@ def is_closed(line: socket.socket) -> bool:
 
 
 @contextmanager
-def open_tunnel(stand: Stand) -> Iterator[socket.socket]:
-    with asked(stand, "/socket", TUNNEL) as line:
+def open_tunnel(harness: ExecutorHarness) -> Iterator[socket.socket]:
+    with asked(harness, "/socket", TUNNEL) as line:
         assert line.recv(1000).startswith(b"HTTP/1.1 101")
         yield line
 
@@ -83,7 +83,7 @@ def status(line: socket.socket) -> int:
     return int(head[1]) if len(head) > 1 else 0
 
 
-def change(stand: Stand, slot: str = "blue", version: str = "1.0.0", **balancer: JsonValue) -> None:
+def change(harness: ExecutorHarness, slot: str = "blue", version: str = "1.0.0", **balancer: JsonValue) -> None:
     """Deploy the same again with other settings of the balancer."""
-    stand.settings["balancer"] = balancer
-    stand.do(ProvisionSlot(slot=slot, version=version, replicas=1))
+    harness.settings["balancer"] = balancer
+    harness.do(ProvisionSlot(slot=slot, version=version, replicas=1))

@@ -5,10 +5,17 @@ import signal
 
 import pytest
 
-from release_management.adapters.local import executor as local
-from release_management.domain.orders import Action, AwaitSlotHealthy, Order, ProvisionSlot, RetireSlot, RouteSlots
+from release_management.adapters.executors.local import executor as local
+from release_management.domain.orders import (
+    Action,
+    AwaitSlotHealthy,
+    Order,
+    ProvisionSlot,
+    RetireSlot,
+    RouteSlots,
+)
 from tests.adapters.component import until
-from tests.adapters.local.stand import Stand
+from tests.adapters.local.harness import ExecutorHarness
 
 AGAIN = AwaitSlotHealthy(slot="green", replicas=1, again=True)
 MORE = RouteSlots(weights={"blue": 75, "green": 25}, healthy={"green": 1})
@@ -16,42 +23,42 @@ ALL_BACK = RouteSlots(weights={"blue": 100, "green": 0}, healthy={"blue": 1})
 OLD_GOES = RetireSlot(slot="blue", healthy={"green": 1})
 
 
-def crash(stand: Stand, slot: str) -> None:
+def crash(harness: ExecutorHarness, slot: str) -> None:
     """The slot's instance ends, and another process runs in its place."""
-    before = kill(stand, slot)
-    until(lambda: started_again(stand, slot, before))
+    before = kill(harness, slot)
+    until(lambda: started_again(harness, slot, before))
 
 
-def kill(stand: Stand, slot: str) -> str:
+def kill(harness: ExecutorHarness, slot: str) -> str:
     """Kill the slot's first instance; its token."""
-    process = stand.state().slots[slot].instances[0].process
+    process = harness.state().slots[slot].instances[0].process
     assert process is not None
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     return process.token
 
 
-def started_again(stand: Stand, slot: str, before: str) -> bool:
-    stand.reconcile()
-    instance = stand.state().slots[slot].instances[0]
+def started_again(harness: ExecutorHarness, slot: str, before: str) -> bool:
+    harness.reconcile()
+    instance = harness.state().slots[slot].instances[0]
     return instance.phase == "serving" and instance.process is not None and instance.process.token != before
 
 
 @pytest.fixture
-def canary(stand: Stand) -> Stand:
+def canary(harness: ExecutorHarness) -> ExecutorHarness:
     """1.0.0 serves in blue, 2.0.0 was found healthy in green and has 5 %."""
-    stand.run_in("blue")
-    stand.run_in("green", "2.0.0")
-    stand.route(blue=95, green=5)
-    return stand
+    harness.run_in("blue")
+    harness.run_in("green", "2.0.0")
+    harness.route(blue=95, green=5)
+    return harness
 
 
-def back(stand: Stand, action: Action) -> Order:
+def back(harness: ExecutorHarness, action: Action) -> Order:
     """An order on the way back."""
-    return stand.order(action).model_copy(update={"leg": "rollback"})
+    return harness.order(action).model_copy(update={"leg": "rollback"})
 
 
-def test_what_is_well_gets_more_traffic_and_then_the_old_version_goes(canary: Stand) -> None:
+def test_what_is_well_gets_more_traffic_and_then_the_old_version_goes(canary: ExecutorHarness) -> None:
     for action in (AGAIN, MORE, RouteSlots(weights={"green": 100}, healthy={"green": 1}), AGAIN, OLD_GOES):
         canary.do(action)
 
@@ -59,7 +66,9 @@ def test_what_is_well_gets_more_traffic_and_then_the_old_version_goes(canary: St
 
 
 @pytest.mark.parametrize("action", [AGAIN, MORE, OLD_GOES, AwaitSlotHealthy(slot="green", replicas=1)])
-def test_what_has_ended_since_it_was_found_healthy_is_not_well_though_it_answers(canary: Stand, action: Action) -> None:
+def test_what_has_ended_since_it_was_found_healthy_is_not_well_though_it_answers(
+    canary: ExecutorHarness, action: Action
+) -> None:
     crash(canary, "green")
     until(lambda: "2.0.0" in canary.versions(40))
 
@@ -74,7 +83,7 @@ def test_what_has_ended_since_it_was_found_healthy_is_not_well_though_it_answers
 
 
 def test_more_instances_for_the_same_deployment_do_not_make_it_well_and_another_deployment_begins_anew(
-    canary: Stand,
+    canary: ExecutorHarness,
 ) -> None:
     crash(canary, "green")
     twice = ProvisionSlot(slot="green", version="2.0.0", replicas=2)
@@ -88,14 +97,14 @@ def test_more_instances_for_the_same_deployment_do_not_make_it_well_and_another_
         assert canary.ask(canary.order(action).model_copy(update=other)).result == "succeeded"
 
 
-def test_a_stop_and_a_start_of_ours_is_no_end_of_its_own(canary: Stand) -> None:
+def test_a_stop_and_a_start_of_ours_is_no_end_of_its_own(canary: ExecutorHarness) -> None:
     canary.stop()
     canary.reconcile()
 
     canary.do(MORE)
 
 
-def test_a_version_that_is_returned_to_may_have_ended_once(canary: Stand) -> None:
+def test_a_version_that_is_returned_to_may_have_ended_once(canary: ExecutorHarness) -> None:
     crash(canary, "blue")
 
     assert canary.ask(back(canary, ALL_BACK)).result == "succeeded"
@@ -104,7 +113,7 @@ def test_a_version_that_is_returned_to_may_have_ended_once(canary: Stand) -> Non
 
 
 def test_a_version_that_is_dead_is_not_returned_to_until_it_is_started_again(
-    canary: Stand, monkeypatch: pytest.MonkeyPatch
+    canary: ExecutorHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "AGAIN_SECONDS", 0.5)
     token = kill(canary, "blue")
@@ -119,17 +128,19 @@ def test_a_version_that_is_dead_is_not_returned_to_until_it_is_started_again(
     assert canary.ask(back(canary, ALL_BACK)).result == "succeeded"
 
 
-def test_one_of_several_instances_suffices_to_return_to(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_of_several_instances_suffices_to_return_to(
+    harness: ExecutorHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(local, "AGAIN_SECONDS", 1.0)
-    stand.run_in("blue", replicas=2)
-    stand.run_in("green", "2.0.0")
-    stand.route(blue=50, green=50)
-    kill(stand, "blue")
+    harness.run_in("blue", replicas=2)
+    harness.run_in("green", "2.0.0")
+    harness.route(blue=50, green=50)
+    kill(harness, "blue")
 
-    assert stand.ask(back(stand, ALL_BACK)).result == "succeeded"
+    assert harness.ask(back(harness, ALL_BACK)).result == "succeeded"
 
 
-def test_what_ends_again_and_again_is_not_returned_to(canary: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_ends_again_and_again_is_not_returned_to(canary: ExecutorHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "AGAIN_SECONDS", 0.5)
     crash(canary, "blue")
     crash(canary, "blue")
@@ -139,7 +150,7 @@ def test_what_ends_again_and_again_is_not_returned_to(canary: Stand, monkeypatch
     assert (report.result, "blue1 ends again and again" in str(report.reason)) == ("unwell", True)
 
 
-def test_a_stop_that_was_begun_is_finished_without_asking_again(canary: Stand) -> None:
+def test_a_stop_that_was_begun_is_finished_without_asking_again(canary: ExecutorHarness) -> None:
     canary.route(green=100)
     order = canary.order(OLD_GOES)
     with canary.victim(order, "killed once admitted") as victim:
@@ -149,7 +160,7 @@ def test_a_stop_that_was_begun_is_finished_without_asking_again(canary: Stand) -
     assert canary.ask(order).result == "succeeded"
 
 
-def test_nothing_older_is_admitted_while_it_is_asked(canary: Stand) -> None:
+def test_nothing_older_is_admitted_while_it_is_asked(canary: ExecutorHarness) -> None:
     crash(canary, "green")
     older = canary.order(RouteSlots(weights={"blue": 0, "green": 100}))
     assert canary.ask(canary.order(MORE)).result == "unwell"

@@ -12,21 +12,21 @@ from contextlib import closing
 import psutil
 import pytest
 
-from release_management.adapters.local import haproxy
-from release_management.adapters.local.answers import ErrorRate
-from release_management.adapters.local.executor import LocalExecutor
-from release_management.adapters.targets.look import Look
+from release_management.adapters.executors.base.look import Look
+from release_management.adapters.executors.local import haproxy
+from release_management.adapters.executors.local.answers import ErrorRate
+from release_management.adapters.executors.local.executor import LocalExecutor
 from release_management.domain.orders import ProvisionSlot
 from tests.adapters.component import until
-from tests.adapters.local.stand import Stand
+from tests.adapters.local.harness import ExecutorHarness
 
 
-def look(stand: Stand, executor: LocalExecutor | None = None) -> Look:
-    [found] = asyncio.run((executor or stand.local()).look())
+def look(harness: ExecutorHarness, executor: LocalExecutor | None = None) -> Look:
+    [found] = asyncio.run((executor or harness.local()).look())
     return found
 
 
-def settled(stand: Stand, executor: LocalExecutor, wanted: Callable[[Look], bool]) -> Look:
+def settled(harness: ExecutorHarness, executor: LocalExecutor, wanted: Callable[[Look], bool]) -> Look:
     """Look and reconcile, as in the executor's life, until what is wanted is seen."""
 
     async def live() -> Look:
@@ -42,24 +42,24 @@ def settled(stand: Stand, executor: LocalExecutor, wanted: Callable[[Look], bool
 
 
 @pytest.fixture
-def serving(stand: Stand) -> Stand:
-    stand.run_in("blue", "1.0.0")
-    stand.route(blue=100)
-    return stand
+def serving(harness: ExecutorHarness) -> ExecutorHarness:
+    harness.run_in("blue", "1.0.0")
+    harness.route(blue=100)
+    return harness
 
 
-def test_what_serves_is_well_with_its_instances_and_its_real_share(stand: Stand) -> None:
-    stand.run_in("blue", "1.0.0", replicas=2)
-    stand.run_in("green", "2.0.0")
-    stand.route(blue=75, green=25)
+def test_what_serves_is_well_with_its_instances_and_its_real_share(harness: ExecutorHarness) -> None:
+    harness.run_in("blue", "1.0.0", replicas=2)
+    harness.run_in("green", "2.0.0")
+    harness.route(blue=75, green=25)
 
-    seen = look(stand).seen
+    seen = look(harness).seen
 
     assert (seen.environment, seen.application, seen.target, seen.component) == (
         *("prod", "shop", "main"),
-        stand.component,
+        harness.component,
     )
-    assert (seen.condition, seen.reason, seen.fence) == ("well", None, stand.fence)
+    assert (seen.condition, seen.reason, seen.fence) == ("well", None, harness.fence)
     assert [
         (each.slot, each.version, each.condition, each.wanted, each.running, each.healthy) for each in seen.slots
     ] == [
@@ -69,7 +69,7 @@ def test_what_serves_is_well_with_its_instances_and_its_real_share(stand: Stand)
     assert {each.slot: each.share for each in seen.slots} == {"blue": 75, "green": 25}
 
 
-def test_a_killed_process_is_down_at_the_next_look(serving: Stand) -> None:
+def test_a_killed_process_is_down_at_the_next_look(serving: ExecutorHarness) -> None:
     [pid] = serving.instance_pids()
     os.kill(pid, signal.SIGKILL)
     until(lambda: not serving.instance_pids())
@@ -82,18 +82,18 @@ def test_a_killed_process_is_down_at_the_next_look(serving: Stand) -> None:
     assert not found.settles
 
 
-def test_one_of_two_instances_that_is_gone_degrades(stand: Stand) -> None:
-    stand.run_in("blue", replicas=2)
-    stand.route(blue=100)
-    os.kill(stand.instance_pids()[0], signal.SIGKILL)
-    until(lambda: len(stand.instance_pids()) == 1)
+def test_one_of_two_instances_that_is_gone_degrades(harness: ExecutorHarness) -> None:
+    harness.run_in("blue", replicas=2)
+    harness.route(blue=100)
+    os.kill(harness.instance_pids()[0], signal.SIGKILL)
+    until(lambda: len(harness.instance_pids()) == 1)
 
-    seen = look(stand).seen
+    seen = look(harness).seen
 
     assert (seen.condition, seen.slots[0].running, seen.slots[0].wanted) == ("degraded", 1, 2)
 
 
-def test_a_process_that_hangs_is_down_though_it_lives(serving: Stand) -> None:
+def test_a_process_that_hangs_is_down_though_it_lives(serving: ExecutorHarness) -> None:
     [pid] = serving.instance_pids()
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -105,7 +105,7 @@ def test_a_process_that_hangs_is_down_though_it_lives(serving: Stand) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_what_ends_again_and_again_says_how_often_and_why(serving: Stand) -> None:
+def test_what_ends_again_and_again_says_how_often_and_why(serving: ExecutorHarness) -> None:
     executor = serving.local()
     for ends in (1, 2, 3):
         os.kill(serving.instance_pids()[0], signal.SIGKILL)
@@ -121,22 +121,22 @@ def test_what_ends_again_and_again_says_how_often_and_why(serving: Stand) -> Non
     asyncio.run(executor.stop(keep=True))
 
 
-def test_a_version_that_answers_only_errors_is_down_though_its_health_is_well(stand: Stand) -> None:
-    stand.arguments = ["--errors"]
-    stand.run_in("blue")
-    stand.route(blue=100)
-    executor = stand.local()
-    assert look(stand, executor).seen.condition == "well", "nobody has asked it anything"
-    assert stand.versions(20) == {"503": 20}
+def test_a_version_that_answers_only_errors_is_down_though_its_health_is_well(harness: ExecutorHarness) -> None:
+    harness.arguments = ["--errors"]
+    harness.run_in("blue")
+    harness.route(blue=100)
+    executor = harness.local()
+    assert look(harness, executor).seen.condition == "well", "nobody has asked it anything"
+    assert harness.versions(20) == {"503": 20}
 
-    seen = look(stand, executor).seen
+    seen = look(harness, executor).seen
 
     assert (seen.condition, seen.slots[0].healthy) == ("down", 1)
     assert seen.reason is not None
     assert seen.reason.startswith("blue answered 20 of 20 requests with errors")
 
 
-def test_a_balancer_that_was_killed_is_down_until_it_is_started_again(serving: Stand) -> None:
+def test_a_balancer_that_was_killed_is_down_until_it_is_started_again(serving: ExecutorHarness) -> None:
     executor = serving.local()
     os.kill(serving.balancer_pid(), signal.SIGKILL)
     until(lambda: not serving.haproxy_pids())
@@ -146,7 +146,7 @@ def test_a_balancer_that_was_killed_is_down_until_it_is_started_again(serving: S
     assert serving.request() == "1.0.0"
 
 
-def test_a_balancer_that_lost_its_port_is_down_and_is_replaced(serving: Stand) -> None:
+def test_a_balancer_that_lost_its_port_is_down_and_is_replaced(serving: ExecutorHarness) -> None:
     executor = serving.local()
     haproxy.ask(serving.socket(), "shutdown frontend clients")
 
@@ -158,7 +158,7 @@ def test_a_balancer_that_lost_its_port_is_down_and_is_replaced(serving: Stand) -
     until(lambda: serving.request() == "1.0.0")
 
 
-def test_a_port_that_another_program_has_taken_is_not_ours(serving: Stand) -> None:
+def test_a_port_that_another_program_has_taken_is_not_ours(serving: ExecutorHarness) -> None:
     executor = serving.local()
     os.kill(serving.balancer_pid(), signal.SIGKILL)
     until(lambda: not serving.haproxy_pids())
@@ -171,34 +171,34 @@ def test_a_port_that_another_program_has_taken_is_not_ours(serving: Stand) -> No
         assert look(serving, executor).seen.condition == "down"
 
 
-def test_weights_that_somebody_else_set_are_drift_though_they_are_set_back(stand: Stand) -> None:
-    stand.run_in("blue", "1.0.0")
-    stand.run_in("green", "2.0.0")
-    stand.route(blue=100)
-    executor = stand.local()
+def test_weights_that_somebody_else_set_are_drift_though_they_are_set_back(harness: ExecutorHarness) -> None:
+    harness.run_in("blue", "1.0.0")
+    harness.run_in("green", "2.0.0")
+    harness.route(blue=100)
+    executor = harness.local()
     asyncio.run(executor.reconcile())
-    haproxy.ask(stand.socket(), "set server be/green1 weight 256")
+    haproxy.ask(harness.socket(), "set server be/green1 weight 256")
     asyncio.run(executor.reconcile())
 
-    seen = look(stand, executor).seen
+    seen = look(harness, executor).seen
 
     assert (seen.condition, {each.slot: each.share for each in seen.slots}) == ("drifted", {"blue": 100, "green": 0})
     assert seen.reason == "HAProxy was changed by somebody else: green1 had weight 256 instead of 0; it was set back"
-    assert look(stand, executor).seen.condition == "well"
+    assert look(harness, executor).seen.condition == "well"
 
 
-def test_shares_that_somebody_else_set_are_drift_before_they_are_set_back(stand: Stand) -> None:
-    stand.run_in("blue", "1.0.0")
-    stand.run_in("green", "2.0.0")
-    stand.route(blue=100)
-    haproxy.ask(stand.socket(), "set server be/green1 weight 1")
+def test_shares_that_somebody_else_set_are_drift_before_they_are_set_back(harness: ExecutorHarness) -> None:
+    harness.run_in("blue", "1.0.0")
+    harness.run_in("green", "2.0.0")
+    harness.route(blue=100)
+    haproxy.ask(harness.socket(), "set server be/green1 weight 1")
 
-    seen = look(stand).seen
+    seen = look(harness).seen
 
     assert (seen.condition, {each.slot: each.share for each in seen.slots}) == ("drifted", {"blue": 50, "green": 50})
 
 
-def test_a_restored_folder_with_nothing_listening_is_down_at_once(serving: Stand) -> None:
+def test_a_restored_folder_with_nothing_listening_is_down_at_once(serving: ExecutorHarness) -> None:
     backup = serving.data.with_name("backup")
     shutil.copytree(serving.data, backup)
     serving.end_everything()
@@ -208,7 +208,7 @@ def test_a_restored_folder_with_nothing_listening_is_down_at_once(serving: Stand
     assert look(serving).seen.condition == "down"
 
 
-def test_a_state_that_cannot_be_read_is_unknown(serving: Stand) -> None:
+def test_a_state_that_cannot_be_read_is_unknown(serving: ExecutorHarness) -> None:
     kept = (serving.place / "state.json").read_bytes()
     (serving.place / "state.json").write_text('{"altitude": 7}')
 
@@ -220,18 +220,18 @@ def test_a_state_that_cannot_be_read_is_unknown(serving: Stand) -> None:
     (serving.place / "state.json").write_bytes(kept)
 
 
-def test_what_starts_for_the_first_time_is_no_news_yet(stand: Stand) -> None:
-    stand.never_healthy()
-    executor = stand.local()
-    stand.do(ProvisionSlot(slot="blue", version="1.0.0", replicas=1))
+def test_what_starts_for_the_first_time_is_no_news_yet(harness: ExecutorHarness) -> None:
+    harness.never_healthy()
+    executor = harness.local()
+    harness.do(ProvisionSlot(slot="blue", version="1.0.0", replicas=1))
 
-    found = look(stand, executor)
+    found = look(harness, executor)
 
     assert found.settles
     assert found.seen.condition != "well"
 
 
-def test_a_component_of_which_nothing_should_run_is_well_without_slots(serving: Stand) -> None:
+def test_a_component_of_which_nothing_should_run_is_well_without_slots(serving: ExecutorHarness) -> None:
     serving.route()
     serving.retire("blue")
 
@@ -241,7 +241,7 @@ def test_a_component_of_which_nothing_should_run_is_well_without_slots(serving: 
 
 
 def test_a_look_that_fails_leaves_one_component_unknown_and_the_others_seen(
-    serving: Stand, monkeypatch: pytest.MonkeyPatch
+    serving: ExecutorHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = serving.place.with_name("other")
     other.mkdir()

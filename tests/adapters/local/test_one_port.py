@@ -10,14 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from release_management.adapters.local.converge import converge
+from release_management.adapters.executors.local.converge import converge
 from release_management.domain.orders import ProvisionSlot
-from tests.adapters.component import SystemClock, gone_afterwards, until
-from tests.adapters.local.stand import Stand
+from tests.adapters.component import (
+    SystemClock,
+    gone_afterwards,
+    until,
+)
+from tests.adapters.local.harness import ExecutorHarness
 
 
 @pytest.fixture
-def serving(tmp_path: Path) -> Iterator[Stand]:
+def serving(tmp_path: Path) -> Iterator[ExecutorHarness]:
     """It was deployed, and serves."""
     with gone_afterwards(named(tmp_path, "b-serving")) as made:
         made.run_in("blue")
@@ -26,7 +30,7 @@ def serving(tmp_path: Path) -> Iterator[Stand]:
 
 
 @pytest.fixture
-def other(tmp_path: Path, serving: Stand) -> Iterator[Stand]:
+def other(tmp_path: Path, serving: ExecutorHarness) -> Iterator[ExecutorHarness]:
     """Its first deployment wants the same port. It comes first in every listing."""
     with gone_afterwards(named(tmp_path, "a-other")) as made:
         made.port = serving.port
@@ -34,28 +38,28 @@ def other(tmp_path: Path, serving: Stand) -> Iterator[Stand]:
         yield made
 
 
-def named(folder: Path, component: str) -> Stand:
-    made = Stand(folder)
+def named(folder: Path, component: str) -> ExecutorHarness:
+    made = ExecutorHarness(folder)
     made.component = component
     return made
 
 
-def try_to_deploy(other: Stand) -> str:
+def try_to_deploy(other: ExecutorHarness) -> str:
     report = other.ask(other.order(ProvisionSlot(slot="blue", version="9.0.0", replicas=1)))
     assert report.result == "errored"
     assert report.reason is not None
     return report.reason
 
 
-def kill_everything(*stands: Stand) -> None:
+def kill_everything(*stands: ExecutorHarness) -> None:
     """As a power cut does."""
-    pids = [pid for stand in stands for pid in (*stand.instance_pids(), *stand.haproxy_pids())]
+    pids = [pid for harness in stands for pid in (*harness.instance_pids(), *harness.haproxy_pids())]
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
-    until(lambda: not any(stand.instance_pids() + stand.haproxy_pids() for stand in stands))
+    until(lambda: not any(harness.instance_pids() + harness.haproxy_pids() for harness in stands))
 
 
-def began_before(first: tuple[Stand, str], second: tuple[Stand, str]) -> bool:
+def began_before(first: tuple[ExecutorHarness, str], second: tuple[ExecutorHarness, str]) -> bool:
     """Whether one slot's process began before another's: pids are given in turn, and begin again at the end.
 
     The system's own start times are too coarse: both can begin within one of its clock ticks.
@@ -64,29 +68,29 @@ def began_before(first: tuple[Stand, str], second: tuple[Stand, str]) -> bool:
     return (pid(*second) - pid(*first)) % pids < pids // 2
 
 
-def pid(stand: Stand, slot: str) -> int:
-    [instance] = stand.state().slots[slot].instances
+def pid(harness: ExecutorHarness, slot: str) -> int:
+    [instance] = harness.state().slots[slot].instances
     assert instance.process is not None
     assert instance.process.pid is not None
     return instance.process.pid
 
 
-def restore_after_a_crash(stand: Stand) -> None:
+def restore_after_a_crash(harness: ExecutorHarness) -> None:
     """What was found dead rests for a second before it is started again."""
 
     def serves() -> bool:
-        stand.reconcile()
-        return stand.request() == "1.0.0"
+        harness.reconcile()
+        return harness.request() == "1.0.0"
 
     until(serves)
 
 
-def test_a_deployment_is_told_which_component_has_the_port(serving: Stand, other: Stand) -> None:
+def test_a_deployment_is_told_which_component_has_the_port(serving: ExecutorHarness, other: ExecutorHarness) -> None:
     said = f"port {serving.port} of 127.0.0.1 is that of b-serving (shop in prod, target main), which serves"
     assert try_to_deploy(other).startswith(said)
 
 
-def test_the_balancer_of_what_serves_may_be_dead_for_a_moment(serving: Stand, other: Stand) -> None:
+def test_the_balancer_of_what_serves_may_be_dead_for_a_moment(serving: ExecutorHarness, other: ExecutorHarness) -> None:
     os.kill(serving.balancer_pid(), signal.SIGKILL)
     until(lambda: not serving.haproxy_pids())
 
@@ -97,7 +101,9 @@ def test_the_balancer_of_what_serves_may_be_dead_for_a_moment(serving: Stand, ot
 
 
 @pytest.mark.parametrize("gone_back", [True, False])
-def test_after_a_clean_stop_the_port_is_that_of_what_serves(serving: Stand, other: Stand, gone_back: bool) -> None:
+def test_after_a_clean_stop_the_port_is_that_of_what_serves(
+    serving: ExecutorHarness, other: ExecutorHarness, gone_back: bool
+) -> None:
     try_to_deploy(other)
     if gone_back:
         other.retire("blue")
@@ -110,7 +116,9 @@ def test_after_a_clean_stop_the_port_is_that_of_what_serves(serving: Stand, othe
 
 
 @pytest.mark.parametrize("gone_back", [True, False])
-def test_after_a_power_cut_the_port_is_that_of_what_serves(serving: Stand, other: Stand, gone_back: bool) -> None:
+def test_after_a_power_cut_the_port_is_that_of_what_serves(
+    serving: ExecutorHarness, other: ExecutorHarness, gone_back: bool
+) -> None:
     try_to_deploy(other)
     if gone_back:
         other.retire("blue")
@@ -120,7 +128,7 @@ def test_after_a_power_cut_the_port_is_that_of_what_serves(serving: Stand, other
     assert other.haproxy_pids() == []
 
 
-def test_what_has_taken_the_port_of_what_serves_gives_it_back(serving: Stand, other: Stand) -> None:
+def test_what_has_taken_the_port_of_what_serves_gives_it_back(serving: ExecutorHarness, other: ExecutorHarness) -> None:
     """It was started by a version that did not look."""
     serving.stop()
     state = serving.state()
@@ -136,7 +144,7 @@ def test_what_has_taken_the_port_of_what_serves_gives_it_back(serving: Stand, ot
     assert other.haproxy_pids() == []
 
 
-def test_of_two_that_serve_the_first_keeps_the_port(serving: Stand, other: Stand) -> None:
+def test_of_two_that_serve_the_first_keeps_the_port(serving: ExecutorHarness, other: ExecutorHarness) -> None:
     try_to_deploy(other)
     state = other.state()
     state.weights = {"blue": 100}  # a deployment that had come as far as its first share
@@ -147,7 +155,7 @@ def test_of_two_that_serve_the_first_keeps_the_port(serving: Stand, other: Stand
     assert other.haproxy_pids() == []
 
 
-def test_what_was_given_up_does_not_keep_its_port(serving: Stand, other: Stand) -> None:
+def test_what_was_given_up_does_not_keep_its_port(serving: ExecutorHarness, other: ExecutorHarness) -> None:
     try_to_deploy(other)
     serving.retire("blue")
 
@@ -158,7 +166,7 @@ def test_what_was_given_up_does_not_keep_its_port(serving: Stand, other: Stand) 
     assert serving.haproxy_pids() == []
 
 
-def test_a_component_of_which_nothing_shall_run_is_not_started_again(serving: Stand) -> None:
+def test_a_component_of_which_nothing_shall_run_is_not_started_again(serving: ExecutorHarness) -> None:
     serving.retire("blue")
     serving.stop()
     serving.reconcile()
@@ -166,7 +174,7 @@ def test_a_component_of_which_nothing_shall_run_is_not_started_again(serving: St
     assert serving.haproxy_pids() == []
 
 
-def test_a_port_that_another_program_has_is_tried_again_with_longer_pauses(serving: Stand) -> None:
+def test_a_port_that_another_program_has_is_tried_again_with_longer_pauses(serving: ExecutorHarness) -> None:
     serving.stop()
     clock = Clock()
     with socket.create_server(("127.0.0.1", serving.port)):
@@ -189,7 +197,7 @@ def test_a_port_that_another_program_has_is_tried_again_with_longer_pauses(servi
     until(lambda: serving.request() == "1.0.0")
 
 
-def test_a_new_order_does_not_wait_for_the_next_try(serving: Stand) -> None:
+def test_a_new_order_does_not_wait_for_the_next_try(serving: ExecutorHarness) -> None:
     serving.stop()
     with socket.create_server(("127.0.0.1", serving.port)):
         for _ in range(3):
@@ -200,7 +208,7 @@ def test_a_new_order_does_not_wait_for_the_next_try(serving: Stand) -> None:
     until(lambda: serving.request() == "1.0.0")
 
 
-def test_what_serves_is_started_first(serving: Stand, other: Stand) -> None:
+def test_what_serves_is_started_first(serving: ExecutorHarness, other: ExecutorHarness) -> None:
     other.port = other.settings["port"] = serving.port + 1
     other.do(ProvisionSlot(slot="blue", version="9.0.0", replicas=1))
     serving.stop()
@@ -210,7 +218,7 @@ def test_what_serves_is_started_first(serving: Stand, other: Stand) -> None:
     assert began_before((serving, "blue"), (other, "blue"))
 
 
-def test_the_slot_that_has_the_traffic_is_started_first(serving: Stand) -> None:
+def test_the_slot_that_has_the_traffic_is_started_first(serving: ExecutorHarness) -> None:
     serving.do(ProvisionSlot(slot="green", version="2.0.0", replicas=1))
     serving.route(green=100)
     serving.stop()
@@ -220,7 +228,7 @@ def test_the_slot_that_has_the_traffic_is_started_first(serving: Stand) -> None:
     assert began_before((serving, "green"), (serving, "blue"))
 
 
-def test_the_executor_says_what_it_cannot_keep_running(serving: Stand) -> None:
+def test_the_executor_says_what_it_cannot_keep_running(serving: ExecutorHarness) -> None:
     serving.stop()
     executor = serving.local()
     with socket.create_server(("127.0.0.1", serving.port)):

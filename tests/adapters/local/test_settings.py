@@ -3,9 +3,9 @@
 import pytest
 from pydantic import JsonValue
 
-from release_management.adapters.local import check_settings
-from release_management.adapters.local.settings import fill_in
-from release_management.adapters.local.weights import server_weights, stated_shares
+from release_management.adapters.executors.local import check_settings
+from release_management.adapters.executors.local.settings import fill_in
+from release_management.adapters.executors.local.weights import server_weights, stated_shares
 
 
 def test_settings_have_defaults() -> None:

@@ -26,7 +26,7 @@ from tests.adapters.local.streams import (
 
 
 @pytest.fixture
-def stand(tmp_path: Path) -> Iterator[Streaming]:
+def harness(tmp_path: Path) -> Iterator[Streaming]:
     with gone_afterwards(Streaming(tmp_path)) as made:
         made.settings["balancer"] = {"answer_timeout": 0.5, "stream_timeout": 30}
         made.run_in("blue")
@@ -34,37 +34,37 @@ def stand(tmp_path: Path) -> Iterator[Streaming]:
         yield made
 
 
-def test_an_answer_may_take_as_long_as_the_component_says(stand: Streaming) -> None:
-    with asked(stand, f"/slow?seconds={SILENCE}") as line:
+def test_an_answer_may_take_as_long_as_the_component_says(harness: Streaming) -> None:
+    with asked(harness, f"/slow?seconds={SILENCE}") as line:
         assert status(line) == 504
-    change(stand, answer_timeout=10)
-    with asked(stand, f"/slow?seconds={SILENCE}") as line:
+    change(harness, answer_timeout=10)
+    with asked(harness, f"/slow?seconds={SILENCE}") as line:
         assert status(line) == 200
 
 
-def test_an_event_stream_outlives_its_silences(stand: Streaming) -> None:
-    with asked(stand, f"/events?seconds={SILENCE}", STREAM) as line:
+def test_an_event_stream_outlives_its_silences(harness: Streaming) -> None:
+    with asked(harness, f"/events?seconds={SILENCE}", STREAM) as line:
         assert events(line, 3) == 3
 
 
-def test_a_stream_that_was_not_asked_for_as_one_is_an_answer_of_which_only_silence_counts(stand: Streaming) -> None:
-    with asked(stand, "/events?seconds=0.2") as line:
+def test_a_stream_that_was_not_asked_for_as_one_is_an_answer_of_which_only_silence_counts(harness: Streaming) -> None:
+    with asked(harness, "/events?seconds=0.2") as line:
         assert events(line, 6) >= 6
-    with asked(stand, f"/events?seconds={SILENCE}") as line:
+    with asked(harness, f"/events?seconds={SILENCE}") as line:
         assert events(line, 2) == 1
 
 
-def test_a_tunnel_outlives_its_silences(stand: Streaming) -> None:
-    with open_tunnel(stand) as line:
+def test_a_tunnel_outlives_its_silences(harness: Streaming) -> None:
+    with open_tunnel(harness) as line:
         time.sleep(SILENCE)
         assert lives(line)
 
 
-def test_a_silent_stream_and_a_silent_tunnel_end_when_the_component_says_so(stand: Streaming) -> None:
-    change(stand, answer_timeout=5, stream_timeout=0.5)
-    with asked(stand, "/events?seconds=20", STREAM) as line:
+def test_a_silent_stream_and_a_silent_tunnel_end_when_the_component_says_so(harness: Streaming) -> None:
+    change(harness, answer_timeout=5, stream_timeout=0.5)
+    with asked(harness, "/events?seconds=20", STREAM) as line:
         assert events(line, 2) == 1
-    with open_tunnel(stand) as line:
+    with open_tunnel(harness) as line:
         time.sleep(SILENCE)
         assert not lives(line)
 
@@ -72,39 +72,39 @@ def test_a_silent_stream_and_a_silent_tunnel_end_when_the_component_says_so(stan
 @pytest.mark.parametrize(
     ("path", "headers"), [("/slow?seconds=20", ""), ("/events?seconds=20", STREAM), ("/socket", TUNNEL)]
 )
-def test_an_instance_is_rid_of_a_client_that_has_left(stand: Streaming, path: str, headers: str) -> None:
-    change(stand, answer_timeout=30, stream_timeout=30)
-    with asked(stand, path, headers):
-        until(lambda: stand.sessions_of("blue1") == 1)
-    until(lambda: stand.sessions_of("blue1") == 0, within=3)
+def test_an_instance_is_rid_of_a_client_that_has_left(harness: Streaming, path: str, headers: str) -> None:
+    change(harness, answer_timeout=30, stream_timeout=30)
+    with asked(harness, path, headers):
+        until(lambda: harness.sessions_of("blue1") == 1)
+    until(lambda: harness.sessions_of("blue1") == 0, within=3)
 
 
-def test_a_large_upload_takes_its_time(stand: Streaming) -> None:
+def test_a_large_upload_takes_its_time(harness: Streaming) -> None:
     size, pieces = 20_000_000, 20
-    with asked(stand, "/upload", f"Content-Length: {size}\r\n", "PUT") as line:
+    with asked(harness, "/upload", f"Content-Length: {size}\r\n", "PUT") as line:
         for _ in range(pieces):
             line.sendall(b"x" * (size // pieces))
             time.sleep(0.05)
         assert line.recv(1000).endswith(b"20000000 bytes")
 
 
-def test_streams_live_while_shares_change(stand: Streaming) -> None:
-    stand.run_in("green", "2.0.0")
-    with open_tunnel(stand) as tunnel, asked(stand, "/events?seconds=0.2", STREAM) as line:
+def test_streams_live_while_shares_change(harness: Streaming) -> None:
+    harness.run_in("green", "2.0.0")
+    with open_tunnel(harness) as tunnel, asked(harness, "/events?seconds=0.2", STREAM) as line:
         for share in (50, 0, 100):
-            stand.route(blue=share, green=100 - share)
+            harness.route(blue=share, green=100 - share)
             assert events(line, 3) >= 3
             assert lives(tunnel)
 
 
-def test_a_drain_waits_for_streams_until_its_grace_is_over_and_says_so(stand: Streaming) -> None:
-    stand.settings["stop_grace"] = 60  # from now on; what stands in blue has 3
-    stand.run_in("green", "2.0.0")
-    with open_tunnel(stand) as tunnel:
-        stand.route(green=100)
+def test_a_drain_waits_for_streams_until_its_grace_is_over_and_says_so(harness: Streaming) -> None:
+    harness.settings["stop_grace"] = 60  # from now on; what stands in blue has 3
+    harness.run_in("green", "2.0.0")
+    with open_tunnel(harness) as tunnel:
+        harness.route(green=100)
         began = time.monotonic()
         with capture_logs() as logs:
-            stand.retire("blue")
+            harness.retire("blue")
 
         assert 3 <= time.monotonic() - began < 60
         assert is_closed(tunnel)
@@ -113,19 +113,19 @@ def test_a_drain_waits_for_streams_until_its_grace_is_over_and_says_so(stand: St
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-def test_a_drain_ends_when_the_last_stream_has_ended(stand: Streaming, replaced: bool) -> None:
-    stand.settings["stop_grace"] = 20
-    stand.run_in("green", "2.0.0")
+def test_a_drain_ends_when_the_last_stream_has_ended(harness: Streaming, replaced: bool) -> None:
+    harness.settings["stop_grace"] = 20
+    harness.run_in("green", "2.0.0")
     if not replaced:
-        change(stand, answer_timeout=10)
-    with open_tunnel(stand) as tunnel:
+        change(harness, answer_timeout=10)
+    with open_tunnel(harness) as tunnel:
         if replaced:
-            change(stand, answer_timeout=10)
-        stand.route(green=100)
-        order = stand.order(RetireSlot(slot="blue"))
+            change(harness, answer_timeout=10)
+        harness.route(green=100)
+        order = harness.order(RetireSlot(slot="blue"))
 
         async def retire() -> float:
-            retiring = asyncio.create_task(stand.local().carry_out(order))
+            retiring = asyncio.create_task(harness.local().carry_out(order))
             await asyncio.sleep(1)
             assert not retiring.done()
             assert await asyncio.to_thread(lives, tunnel)

@@ -5,49 +5,49 @@ from pathlib import Path
 
 import pytest
 
-from release_management.adapters.local import haproxy
-from release_management.adapters.local.ports import free_port
+from release_management.adapters.executors.local import haproxy
+from release_management.adapters.executors.local.ports import free_port
 from release_management.domain.orders import ProvisionSlot
 from tests.adapters.component import until
-from tests.adapters.local.stand import Stand
+from tests.adapters.local.harness import ExecutorHarness
 
 GREETER = str(Path(__file__).with_name("greeter.py"))
 
 
-def configure(stand: Stand, health: str = "/old", greeting: str = "hello", port: int | None = None) -> None:
+def configure(harness: ExecutorHarness, health: str = "/old", greeting: str = "hello", port: int | None = None) -> None:
     """What is ordered from now on has these settings and variables."""
-    stand.settings |= {
-        "command": ["{python}", GREETER, "{port}", "{version}", stand.component, str(stand.journal)],
+    harness.settings |= {
+        "command": ["{python}", GREETER, "{port}", "{version}", harness.component, str(harness.journal)],
         "health": health,
         "env": {"HEALTH": health},
-        "port": stand.port if port is None else port,
+        "port": harness.port if port is None else port,
     }
-    stand.variables = {"GREETING": greeting}
+    harness.variables = {"GREETING": greeting}
 
 
-def status(stand: Stand, server: str) -> str:
-    return haproxy.table(stand.socket())[server].status
+def status(harness: ExecutorHarness, server: str) -> str:
+    return haproxy.table(harness.socket())[server].status
 
 
 @pytest.fixture
-def old(stand: Stand) -> Stand:
+def old(harness: ExecutorHarness) -> ExecutorHarness:
     """It serves with its first settings."""
-    configure(stand)
-    stand.run_in("blue")
-    stand.route(blue=100)
-    return stand
+    configure(harness)
+    harness.run_in("blue")
+    harness.route(blue=100)
+    return harness
 
 
-def on(stand: Stand, port: int) -> str:
+def on(harness: ExecutorHarness, port: int) -> str:
     """What is answered on a port."""
-    before, stand.port = stand.port, port
+    before, harness.port = harness.port, port
     try:
-        return stand.request()
+        return harness.request()
     finally:
-        stand.port = before
+        harness.port = before
 
 
-def test_each_version_is_asked_for_its_own_health(old: Stand) -> None:
+def test_each_version_is_asked_for_its_own_health(old: ExecutorHarness) -> None:
     with old.load() as answers:
         configure(old, health="/new", greeting="hi")
         old.run_in("green", "2.0.0")
@@ -60,7 +60,7 @@ def test_each_version_is_asked_for_its_own_health(old: Stand) -> None:
     assert set(answers) == {"1.0.0 hello", "2.0.0 hi"}
 
 
-def test_the_way_back_has_the_settings_from_before(old: Stand) -> None:
+def test_the_way_back_has_the_settings_from_before(old: ExecutorHarness) -> None:
     with old.load() as answers:
         configure(old, health="/new", greeting="hi")
         old.run_in("green", "2.0.0")
@@ -75,7 +75,7 @@ def test_the_way_back_has_the_settings_from_before(old: Stand) -> None:
     assert set(answers) == {"1.0.0 hello", "2.0.0 hi"}
 
 
-def test_both_ports_answer_while_both_versions_stand(old: Stand) -> None:
+def test_both_ports_answer_while_both_versions_stand(old: ExecutorHarness) -> None:
     new_port = free_port({old.port})
     assert on(old, new_port) == "ConnectionRefusedError"
     with old.load() as answers:
@@ -89,7 +89,7 @@ def test_both_ports_answer_while_both_versions_stand(old: Stand) -> None:
     assert (on(old, old.port), on(old, new_port)) == ("ConnectionRefusedError", "2.0.0 hi")
 
 
-def test_a_port_that_was_left_is_taken_up_again_on_the_way_back(old: Stand) -> None:
+def test_a_port_that_was_left_is_taken_up_again_on_the_way_back(old: ExecutorHarness) -> None:
     new_port = free_port({old.port})
     configure(old, port=new_port, greeting="hi")
     old.run_in("green", "2.0.0")
@@ -103,8 +103,8 @@ def test_a_port_that_was_left_is_taken_up_again_on_the_way_back(old: Stand) -> N
     assert (on(old, old.port), on(old, new_port)) == ("1.0.0 hello", "ConnectionRefusedError")
 
 
-def test_a_port_that_is_taken_leaves_the_old_version_as_it_is(old: Stand, tmp_path: Path) -> None:
-    other = Stand(tmp_path)
+def test_a_port_that_is_taken_leaves_the_old_version_as_it_is(old: ExecutorHarness, tmp_path: Path) -> None:
+    other = ExecutorHarness(tmp_path)
     other.component = "other"
     try:
         other.run_in("blue", "9.0.0")
@@ -122,7 +122,7 @@ def test_a_port_that_is_taken_leaves_the_old_version_as_it_is(old: Stand, tmp_pa
         other.end_everything()
 
 
-def test_more_replicas_than_the_old_version_may_have(old: Stand) -> None:
+def test_more_replicas_than_the_old_version_may_have(old: ExecutorHarness) -> None:
     old.settings["max_replicas"] = 6
     with old.load() as answers:
         old.run_in("green", "2.0.0", replicas=6)
@@ -136,7 +136,7 @@ def test_more_replicas_than_the_old_version_may_have(old: Stand) -> None:
     assert set(answers) == {"1.0.0 hello", "2.0.0 hello"}
 
 
-def test_other_settings_are_not_taken_over_from_a_route_that_takes_all_traffic_away(old: Stand) -> None:
+def test_other_settings_are_not_taken_over_from_a_route_that_takes_all_traffic_away(old: ExecutorHarness) -> None:
     port = free_port({old.port})
     configure(old, port=port)
     old.route()
@@ -147,7 +147,7 @@ def test_other_settings_are_not_taken_over_from_a_route_that_takes_all_traffic_a
     assert (old.request(), on(old, port)) == ("ConnectionRefusedError", "2.0.0 hello")
 
 
-def test_a_balancer_that_is_restored_has_both_ports(old: Stand) -> None:
+def test_a_balancer_that_is_restored_has_both_ports(old: ExecutorHarness) -> None:
     port = free_port({old.port})
     configure(old, port=port)
     old.run_in("green", "2.0.0")

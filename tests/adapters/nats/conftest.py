@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from release_management.adapters.nats.server import NatsServer
+from release_management.adapters.nats.embedded.server import NatsServer
 from tests.adapters.nats.fakes import WatchedServer
 
 

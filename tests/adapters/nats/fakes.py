@@ -15,17 +15,22 @@ from typing import Any
 
 from nats.aio.subscription import Subscription
 
-from release_management.adapters.nats import streams
-from release_management.adapters.nats.accounts import EVENTS, RELMAN
-from release_management.adapters.nats.client_queues import named_clients
-from release_management.adapters.nats.commands import CommandService
+from release_management.adapters.nats.access.accounts import EVENTS, RELMAN
+from release_management.adapters.nats.access.permissions import Permissions
 from release_management.adapters.nats.connection import Connection, connect
-from release_management.adapters.nats.dead_letters import DeadLetters
-from release_management.adapters.nats.letters import DeadLetter
-from release_management.adapters.nats.permissions import Permissions
-from release_management.adapters.nats.server import NatsServer
-from release_management.domain.orders import Order, Report, RouteSlots
-from release_management.domain.record import Recorded
+from release_management.adapters.nats.dead_letters.model import DeadLetter
+from release_management.adapters.nats.dead_letters.store import DeadLetters
+from release_management.adapters.nats.embedded.server import NatsServer
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.client_queues import named_clients
+from release_management.adapters.nats.queues.commands import CommandService
+from release_management.domain.orders import (
+    Order,
+    Report,
+    RouteSlots,
+)
+from release_management.kernel.record import Recorded
+from release_management.services.envelope import CommandEnvelope, Outcome
 from release_management.services.ports import (
     Append,
     CommandKey,
@@ -35,7 +40,6 @@ from release_management.services.ports import (
     Status,
     StoredOutcome,
 )
-from release_management.services.wishes import Outcome, Wish
 
 
 def record(position: int, id: str | None = None) -> Recorded:
@@ -156,36 +160,38 @@ class FakeGateway:
     """A `Gateway` that accepts and remembers. `plan` holds what it does instead, per command id, once each."""
 
     def __init__(self) -> None:
-        self.seen: list[Wish] = []
+        self.seen: list[CommandEnvelope] = []
         self.yielding: list[str] = []
         """The ids of those that let others go ahead."""
         self.calls: asyncio.Queue[str] = asyncio.Queue()
         self.plan: dict[str, list[str | Exception | asyncio.Event]] = {}
-        self.setbacks = 0
+        self.failed_before = 0
         self.others_come = False
         self.contents: dict[str, bytes] = {}
         self._outcomes: dict[tuple[str, str], Outcome] = {}
 
-    async def submit(self, wish: Wish, setbacks: int | None = None, *, yields: bool = False) -> Outcome:
-        self.seen.append(wish)
+    async def submit(
+        self, envelope: CommandEnvelope, failed_before: int | None = None, *, yields: bool = False
+    ) -> Outcome:
+        self.seen.append(envelope)
         if yields:
-            self.yielding.append(wish.id)
-        self.calls.put_nowait(wish.id)
-        about: dict[str, Any] = {"sender": wish.sender, "id": wish.id, "command": wish.command}
-        if setbacks not in (None, self.setbacks):
+            self.yielding.append(envelope.id)
+        self.calls.put_nowait(envelope.id)
+        about: dict[str, Any] = {"sender": envelope.sender, "id": envelope.id, "command": envelope.command}
+        if failed_before not in (None, self.failed_before):
             return Outcome(status="busy", reason="one before it is not decided", **about)
-        plan = self.plan.get(wish.id, [])
+        plan = self.plan.get(envelope.id, [])
         step = plan.pop(0) if plan else "accepted"
         if isinstance(step, asyncio.Event):
             await step.wait()
             step = "accepted"
         if isinstance(step, Exception):
             raise step
-        key = (wish.sender, wish.id)
+        key = (envelope.sender, envelope.id)
         if key in self._outcomes:
             return self._outcomes[key].model_copy(update={"status": "repeated"})
         if step == "busy":
-            self.setbacks += setbacks is not None
+            self.failed_before += failed_before is not None
             return Outcome(status="busy", reason="too much to do", **about)
         if step == "refused":
             outcome = Outcome(status="refused", refused=True, reason="a freeze", **about)
@@ -287,7 +293,7 @@ async def watch(bus: Bus, subject: str) -> Subscription:
     return subscription
 
 
-def wish(id: str = "1", command: str = "release.create", **changes: Any) -> Wish:
+def envelope(id: str = "1", command: str = "release.create", **changes: Any) -> CommandEnvelope:
     """A wish of the program `ci`."""
     about: dict[str, Any] = {
         "sender": "ci",
@@ -298,7 +304,7 @@ def wish(id: str = "1", command: str = "release.create", **changes: Any) -> Wish
         "actorkind": "service",
         "actorauth": "asserted",
     }
-    return Wish(**(about | changes))
+    return CommandEnvelope(**(about | changes))
 
 
 def order(**changes: Any) -> Order:

@@ -15,21 +15,25 @@ import yaml
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import ValidationError
 
-from release_management.adapters.nats import streams
-from release_management.adapters.nats.asyncapi import CHANNELS, Channel, document
-from release_management.adapters.nats.permissions import executor, users
+from release_management.adapters.nats.access.permissions import executor, users
+from release_management.adapters.nats.asyncapi import (
+    CHANNELS,
+    Channel,
+    document,
+)
+from release_management.adapters.nats.queues import streams
 from release_management.cli.app import run
 from release_management.domain.registry import FACTS
-from release_management.domain.words import Giver
+from release_management.kernel.types import Giver
 from release_management.projections.queries import QUERIES
-from release_management.services.decisions import COMMANDS, declaration
-from release_management.services.wishes import (
+from release_management.services.envelope import (
     CLIENT,
     SYSTEM,
-    NotUnderstood,
+    InvalidCommand,
     Outcome,
     read_cloudevent,
 )
+from release_management.services.use_cases import COMMANDS, declaration
 from tests.adapters.nats.fakes import order
 
 GOLDEN = Path(__file__).parents[2] / "domain" / "golden" / "records.jsonl"
@@ -288,7 +292,7 @@ def test_a_command_is_of_its_schema_and_a_changed_one_is_not(command: str) -> No
     for change in (*changes, {"source": "system:nobody"}):
         changed = event | change
         assert refuses(name, changed)
-        with pytest.raises(NotUnderstood):
+        with pytest.raises(InvalidCommand):
             read_cloudevent(json.dumps(changed).encode(), actor=None, origin=origin)
     for missing in ("specversion", "id", "source", "type", "data"):
         assert refuses(name, {key: value for key, value in event.items() if key != missing})

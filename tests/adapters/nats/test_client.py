@@ -12,33 +12,49 @@ from typing import Any
 
 import pytest
 
-from release_management.adapters.nats import streams
-from release_management.adapters.nats.client import BusClient, NotReachableError, UnavailableError
-from release_management.adapters.nats.commands import CommandService
-from release_management.adapters.nats.configuration import MAX_PAYLOAD_BYTES
+from release_management.adapters.nats.access.configuration import MAX_PAYLOAD_BYTES
+from release_management.adapters.nats.client import (
+    BusClient,
+    NotReachableError,
+    UnavailableError,
+)
+from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.events import NatsEventStream
-from release_management.adapters.nats.publishing import publish
-from release_management.adapters.nats.queries import QueryService
-from release_management.adapters.nats.server import NatsServer
-from release_management.domain.record import dataref
-from release_management.services.bus import BusError, BusFullError, NotAnsweredNow, QueryNotUnderstood
-from release_management.services.pages import Page
-from release_management.services.wishes import MAX_MESSAGE_BYTES, NotUnderstood
-from tests.adapters.nats.fakes import FakeLog, connected, record, running, serving, wish
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.commands import CommandService
+from release_management.adapters.nats.queues.publishing import publish
+from release_management.adapters.nats.requests.queries import QueryService
+from release_management.kernel.record import dataref
+from release_management.services.envelope import MAX_MESSAGE_BYTES, InvalidCommand
+from release_management.services.paging.pages import Page
+from release_management.services.ports.bus import (
+    BusError,
+    BusFullError,
+    NotAnsweredNow,
+    QueryNotUnderstood,
+)
+from tests.adapters.nats.fakes import (
+    FakeLog,
+    connected,
+    envelope,
+    record,
+    running,
+    serving,
+)
 
 ROOT = Path(__file__).parents[3]
 CALLER = """
 import asyncio, sys
 from pathlib import Path
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.urls import read_url
-from release_management.services.wishes import Wish
+from release_management.adapters.nats.wire.urls import read_url
+from release_management.services.envelope import CommandEnvelope
 
 async def main():
     async with BusClient(read_url(Path(sys.argv[1]))) as client:
-        wish = Wish(sender="other", id="1", command="release.create", data={}, actor="Ann", actorkind="person",
-                    actorauth="os")
-        print((await client.ask(wish)).status)
+        envelope = CommandEnvelope(sender="other", id="1", command="release.create", data={}, actor="Ann",
+                                   actorkind="person", actorauth="os")
+        print((await client.ask(envelope)).status)
 
 asyncio.run(main())
 """
@@ -68,11 +84,11 @@ async def test_another_process_asks_with_nothing_but_the_folder(server: NatsServ
 async def test_nobody_there_is_said_in_a_sentence(server: NatsServer) -> None:
     async with BusClient(server.url, timeout=0.3) as client:
         with pytest.raises(NotReachableError, match=r"nobody listens .* within 0\.3 s; is `relman up` running"):
-            await client.ask(wish())
+            await client.ask(envelope())
         server.stop()
     async with BusClient(server.url, timeout=0.3) as client:
         with pytest.raises(NotReachableError, match="is `relman up` running"):
-            await client.ask(wish())
+            await client.ask(envelope())
 
 
 async def test_a_question_outlives_the_service_and_the_server(server: NatsServer) -> None:
@@ -81,7 +97,7 @@ async def test_a_question_outlives_the_service_and_the_server(server: NatsServer
         bus.gateway.plan = {"1": [gate]}
         killed = CommandService(bus.connection, bus.gateway, bus.dead_letters)
         async with running(killed.run(), killed.ready):
-            asking = asyncio.create_task(client.ask(wish("1")))
+            asking = asyncio.create_task(client.ask(envelope("1")))
             await bus.gateway.calls.get()
             server.stop()
         server.start()
@@ -96,16 +112,16 @@ async def test_a_full_queue_says_busy_to_who_sends(server: NatsServer) -> None:
     async with connected(server) as bus, BusClient(server.url) as client:
         config = next(each for each in streams.configurations() if each.name == streams.COMMANDS)
         await bus.connection.jetstream().update_stream(config.evolve(max_msgs=1))
-        await client.send(wish("1"))
+        await client.send(envelope("1"))
 
         with pytest.raises(BusFullError, match="busy: the queue is full; try again later"):
-            await client.send(wish("2"))
+            await client.send(envelope("2"))
 
 
 async def test_what_the_bus_cannot_carry_is_refused_before_it_is_sent(server: NatsServer) -> None:
     async with BusClient(server.url) as client:
-        with pytest.raises(NotUnderstood, match="more than the bus carries"):
-            await client.ask(wish(data={"text": "x" * MAX_PAYLOAD_BYTES}))
+        with pytest.raises(InvalidCommand, match="more than the bus carries"):
+            await client.ask(envelope(data={"text": "x" * MAX_PAYLOAD_BYTES}))
 
 
 async def test_queries_are_answered_or_say_what_is_wrong(server: NatsServer) -> None:
@@ -289,8 +305,8 @@ async def test_what_is_no_record_is_passed_over_and_named(
 async def test_a_client_can_be_closed_twice_and_used_again(server: NatsServer) -> None:
     async with serving(server):
         client = BusClient(server.url)
-        assert (await client.ask(wish("1"))).status == "accepted"
+        assert (await client.ask(envelope("1"))).status == "accepted"
         await client.close()
         await client.close()
-        assert (await client.ask(wish("2"))).status == "accepted"
+        assert (await client.ask(envelope("2"))).status == "accepted"
         await client.close()

@@ -10,26 +10,26 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.connection import Connection, connect
-from release_management.adapters.nats.dead_letters import DeadLetters
+from release_management.adapters.nats.dead_letters.store import DeadLetters
 from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
-from release_management.adapters.nats.publishing import publish_patiently
-from release_management.services.bus import BusError
-from release_management.services.relay import Relay
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.commands import CommandService
+from release_management.adapters.nats.queues.publishing import publish_patiently
+from release_management.services.ports.bus import BusError
+from release_management.services.workers.relay import Relay
 from tests.adapters.nats.fakes import (
     FakeExecutor,
     FakeGateway,
     FakeKeyring,
     FakeLog,
     all_letters,
+    envelope,
     order,
     record,
     running,
-    wish,
 )
 from tests.servers.nats_cluster import NatsCluster
 
@@ -110,7 +110,7 @@ class Traffic:
     async def _send_commands(self) -> None:
         async with BusClient(self._cluster.urls["client"], timeout=30.0) as client:
             while not self._stop.is_set():
-                await client.send(wish(str(self.commands)))
+                await client.send(envelope(str(self.commands)))
                 self.commands += 1
 
     async def _send_garbage(self) -> None:

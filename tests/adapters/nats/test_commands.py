@@ -8,17 +8,25 @@ from typing import Any
 
 import pytest
 
-from release_management.adapters.nats import lines as module
-from release_management.adapters.nats import streams
+from release_management.adapters.nats.access.configuration import MAX_PAYLOAD_BYTES
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.commands import CommandService
-from release_management.adapters.nats.configuration import MAX_PAYLOAD_BYTES
-from release_management.adapters.nats.publishing import publish
-from release_management.adapters.nats.server import NatsServer
-from release_management.adapters.nats.settling import BURIED
-from release_management.services.bus import OlderThanSenderError, QueryNotUnderstood
-from release_management.services.wishes import MAX_MESSAGE_BYTES, NotUnderstood
-from tests.adapters.nats.fakes import Bus, all_letters, connected, running, serving, watch, wish
+from release_management.adapters.nats.embedded.server import NatsServer
+from release_management.adapters.nats.queues import in_order as module
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.acknowledging import BURIED
+from release_management.adapters.nats.queues.commands import CommandService
+from release_management.adapters.nats.queues.publishing import publish
+from release_management.services.envelope import MAX_MESSAGE_BYTES, InvalidCommand
+from release_management.services.ports.bus import OlderThanSenderError, QueryNotUnderstood
+from tests.adapters.nats.fakes import (
+    Bus,
+    all_letters,
+    connected,
+    envelope,
+    running,
+    serving,
+    watch,
+)
 
 ACKS = "$JS.ACK.*.gateway.>"
 
@@ -36,33 +44,33 @@ async def ask(bus: Bus, payload: bytes, command: str = "release.create", **heade
 
 async def test_an_asked_command_gets_its_outcome_and_a_repeated_one_the_first(server: NatsServer) -> None:
     async with serving(server) as bus, BusClient(server.url) as client:
-        first = await client.ask(wish("1"))
-        again = await client.ask(wish("1"))
+        first = await client.ask(envelope("1"))
+        again = await client.ask(envelope("1"))
 
         assert (first.status, first.first, first.sender, first.id) == ("accepted", 1, "ci", "1")
         assert (again.status, again.first) == ("repeated", 1)
         assert await client.outcome("ci", "1") == first
         assert await client.outcome("ci", "unknown") is None
-        assert bus.gateway.seen[0] == wish("1")
+        assert bus.gateway.seen[0] == envelope("1")
 
 
 async def test_a_refusal_and_a_busy_gateway_are_answers(server: NatsServer) -> None:
     async with serving(server) as bus, BusClient(server.url) as client:
         bus.gateway.plan = {"1": ["refused"], "2": ["busy"], "3": [RuntimeError("a bug")]}
 
-        refused = await client.ask(wish("1"))
-        busy = await client.ask(wish("2"))
-        failed = await client.ask(wish("3"))
+        refused = await client.ask(envelope("1"))
+        busy = await client.ask(envelope("2"))
+        failed = await client.ask(envelope("3"))
 
         assert (refused.status, refused.reason, refused.refused) == ("refused", "a freeze", True)
         assert (busy.status, busy.reason) == ("busy", "too much to do")
         assert (failed.status, failed.reason) == ("busy", "the gateway failed; ask again with the same id")
-        assert (await client.ask(wish("3"))).status == "accepted"
+        assert (await client.ask(envelope("3"))).status == "accepted"
 
 
 async def test_a_person_is_named_by_the_header_and_counts_as_asserted(server: NatsServer) -> None:
     async with serving(server) as bus, BusClient(server.url) as client:
-        await client.ask(wish("1", actor="Zoë", actorkind="person", correlationid="c", causationid="b"))
+        await client.ask(envelope("1", actor="Zoë", actorkind="person", correlationid="c", causationid="b"))
 
         seen = bus.gateway.seen[0]
         assert (seen.actor, seen.actorkind, seen.actorauth) == ("Zoë", "person", "asserted")
@@ -107,14 +115,14 @@ async def test_what_is_no_command_is_answered_and_kept_with_the_reason(
         assert json.loads(letter).keys() == {"time", "subject", "size", "sealed"}
         assert len(letter) < MAX_PAYLOAD_BYTES
 
-        assert (await client.ask(wish("1"))).status == "accepted"
+        assert (await client.ask(envelope("1"))).status == "accepted"
         assert [seen.id for seen in bus.gateway.seen] == ["1"]
 
 
 async def test_the_client_raises_what_was_not_understood(server: NatsServer) -> None:
     async with serving(server), BusClient(server.url) as client:
-        with pytest.raises(NotUnderstood, match="reserved"):
-            await client.ask(wish("1", sender="system:x"))
+        with pytest.raises(InvalidCommand, match="reserved"):
+            await client.ask(envelope("1", sender="system:x"))
 
 
 async def test_a_queued_command_is_decided_answered_and_settled(server: NatsServer) -> None:
@@ -123,8 +131,8 @@ async def test_a_queued_command_is_decided_answered_and_settled(server: NatsServ
         answers = await watch(bus, "ci.answers")
         bus.gateway.plan = {"2": ["refused"]}
 
-        await client.send(wish("1"), reply_to="ci.answers")
-        await client.send(wish("2"), reply_to="ci.answers")
+        await client.send(envelope("1"), reply_to="ci.answers")
+        await client.send(envelope("2"), reply_to="ci.answers")
 
         outcomes = [json.loads((await answers.next_msg(timeout=5)).data) for _ in range(2)]
         assert [outcome["status"] for outcome in outcomes] == ["accepted", "refused"]
@@ -132,7 +140,7 @@ async def test_a_queued_command_is_decided_answered_and_settled(server: NatsServ
             await acks.next_msg(timeout=5)
         assert await all_letters(bus.dead_letters) == ()
     async with serving(server) as later, BusClient(server.url) as client:
-        await client.ask(wish("3"))
+        await client.ask(envelope("3"))
         assert [seen.id for seen in later.gateway.seen] == ["3"]
 
 
@@ -140,7 +148,7 @@ async def test_a_queued_command_is_decided_answered_and_settled(server: NatsServ
 async def test_an_answer_is_not_sent_to_where_it_could_do_harm(server: NatsServer, reply_to: str) -> None:
     async with serving(server) as bus, BusClient(server.url) as client:
         acks = await watch(bus, ACKS)
-        await client.send(wish("1"), reply_to=reply_to)
+        await client.send(envelope("1"), reply_to=reply_to)
 
         assert (await acks.next_msg(timeout=5)).data == BURIED
         assert "Relman-Reply-To" in (await client.dead_letters())[0].reason
@@ -149,7 +157,7 @@ async def test_an_answer_is_not_sent_to_where_it_could_do_harm(server: NatsServe
         harmed = await watch(bus, "relman.commands.>")
         await bus.connection.publish("relman.ask.command.release.create", event(), "relman.commands.x")
         assert await bus.gateway.calls.get() == "1"
-        await client.ask(wish("2"))
+        await client.ask(envelope("2"))
         assert harmed.pending_msgs == 0
 
 
@@ -157,7 +165,7 @@ async def test_queued_commands_are_submitted_in_their_order(server: NatsServer) 
     ids = [str(number) for number in range(300)]
     async with connected(server) as bus, BusClient(server.url) as client:
         for id in ids:
-            await client.send(wish(id))
+            await client.send(envelope(id))
         service = CommandService(bus.connection, bus.gateway, bus.dead_letters)
         async with running(service.run(), service.ready):
             assert [await bus.gateway.calls.get() for _ in ids] == ids
@@ -168,7 +176,7 @@ async def test_while_the_gateway_is_busy_nothing_new_overtakes(server: NatsServe
         answers = await watch(bus, "ci.answers")
         bus.gateway.plan = {"create": ["busy"] * 5}
         for id in ("create", "deploy", "later"):
-            await client.send(wish(id), reply_to="ci.answers")
+            await client.send(envelope(id), reply_to="ci.answers")
         service = CommandService(bus.connection, bus.gateway, bus.dead_letters, retry_seconds=0.01)
         async with running(service.run(), service.ready):
             outcomes = [json.loads((await answers.next_msg(timeout=5)).data) for _ in range(3)]
@@ -188,7 +196,7 @@ async def test_a_report_that_only_a_newer_gateway_understands_is_left_to_it(serv
         await publish(bus.connection, "relman.commands.release.create", event(id="2"), {})
 
         assert [(await settled.next_msg(timeout=5)).data for _ in range(2)] == [b"+ACK", b"+ACK"]
-        assert [wish.id for wish in bus.gateway.seen] == ["1", "2", "1"], "nobody waits for it"
+        assert [envelope.id for envelope in bus.gateway.seen] == ["1", "2", "1"], "nobody waits for it"
         assert await all_letters(bus.dead_letters) == ()
 
 
@@ -221,7 +229,7 @@ async def test_a_command_at_which_the_gateway_fails_is_tried_again_and_then_buri
             "poison": [RuntimeError("always")] * 9,
         }
         for id in ("unlucky", "poison", "next"):
-            await client.send(wish(id))
+            await client.send(envelope(id))
 
         settled = sorted([(await acks.next_msg(timeout=5)).data for _ in range(3)])
 
@@ -236,10 +244,10 @@ async def test_what_was_not_settled_comes_again_first_and_in_order(server: NatsS
         bus.gateway.plan = {"1": [asyncio.Event()], "2": [asyncio.Event()]}
         killed = CommandService(bus.connection, bus.gateway, bus.dead_letters)
         async with running(killed.run(), killed.ready):
-            await client.send(wish("1"))
-            await client.send(wish("2"))
+            await client.send(envelope("1"))
+            await client.send(envelope("2"))
             assert [await bus.gateway.calls.get() for _ in range(2)] == ["1", "2"]
-        await client.send(wish("3"))
+        await client.send(envelope("3"))
 
         successor = CommandService(bus.connection, bus.gateway, bus.dead_letters)
         async with running(successor.run(), successor.ready):
@@ -251,7 +259,7 @@ async def test_after_a_server_restart_what_was_under_way_comes_again_at_once(ser
         answers = await watch(bus, "ci.answers")
         gate = asyncio.Event()
         bus.gateway.plan = {"1": [gate]}
-        await client.send(wish("1"), reply_to="ci.answers")
+        await client.send(envelope("1"), reply_to="ci.answers")
         assert await bus.gateway.calls.get() == "1"
 
         server.stop()

@@ -12,16 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from release_management.adapters.nats import streams
+from release_management.adapters.nats.access.configuration import configuration, variable
+from release_management.adapters.nats.access.permissions import users
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.commands import CommandService
-from release_management.adapters.nats.configuration import configuration, variable
 from release_management.adapters.nats.connection import connect
-from release_management.adapters.nats.dead_letters import DeadLetters
-from release_management.adapters.nats.permissions import users
-from release_management.adapters.nats.server import find_binary
-from release_management.services.bus import BusAwayError
-from tests.adapters.nats.fakes import FakeGateway, FakeKeyring, running, wish
+from release_management.adapters.nats.dead_letters.store import DeadLetters
+from release_management.adapters.nats.embedded.server import find_binary
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.commands import CommandService
+from release_management.services.ports.bus import BusAwayError
+from tests.adapters.nats.fakes import (
+    FakeGateway,
+    FakeKeyring,
+    envelope,
+    running,
+)
 
 CLIENTS = ["ci", "mobile-team"]
 
@@ -79,9 +84,9 @@ async def test_a_server_that_is_configured_so_serves_and_guards(tmp_path: Path) 
         await streams.ensure_streams(gateway.jetstream())
         commands = CommandService(gateway, FakeGateway(), DeadLetters(gateway, FakeKeyring()))
         async with running(commands.run(), commands.ready), BusClient(url.format("client")) as client:
-            assert (await client.ask(wish())).status == "accepted"
+            assert (await client.ask(envelope())).status == "accepted"
             async with BusClient(url.format("client-mobile-team")) as named:
-                assert (await named.ask(wish())).sender == "client:mobile-team:ci"
+                assert (await named.ask(envelope())).sender == "client:mobile-team:ci"
         await gateway.close()
         with pytest.raises(BusAwayError):
             await connect(url.format("client").replace("secret", "wrong"), "test", timeout=0.3)

@@ -14,16 +14,33 @@ from nats.js import api
 from nats.js.errors import APIError
 from structlog.testing import capture_logs
 
-from release_management.adapters.nats import server as server_module
-from release_management.adapters.nats import streams
-from release_management.adapters.nats.connection import Interrupted, connect, inbox_prefix
-from release_management.adapters.nats.meaning import understood
-from release_management.adapters.nats.publishing import publish, publish_patiently, publish_together
-from release_management.adapters.nats.pulling import Puller
-from release_management.adapters.nats.server import NatsServer
-from release_management.adapters.nats.settling import Ticker, settle
-from release_management.services.bus import BusAwayError, BusFullError, BusUnfitError, OutOfStepError
-from tests.adapters.nats.fakes import WatchedServer, connected, watch
+from release_management.adapters.nats.connection import (
+    Interrupted,
+    connect,
+    inbox_prefix,
+)
+from release_management.adapters.nats.embedded import server as server_module
+from release_management.adapters.nats.embedded.server import NatsServer
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.acknowledging import Ticker, settle
+from release_management.adapters.nats.queues.publishing import (
+    publish,
+    publish_patiently,
+    publish_together,
+)
+from release_management.adapters.nats.queues.pulling import Puller
+from release_management.adapters.nats.wire.error_mapping import understood
+from release_management.services.ports.bus import (
+    BusAwayError,
+    BusFullError,
+    BusUnfitError,
+    OutOfStepError,
+)
+from tests.adapters.nats.fakes import (
+    WatchedServer,
+    connected,
+    watch,
+)
 
 
 def consumer() -> api.ConsumerConfig:

@@ -14,18 +14,23 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import ProtocolError
 
-from release_management.adapters.home import Home
 from release_management.adapters.nats import connection as module
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.connection import Connection, connect
+from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.events import NatsEventStream
-from release_management.adapters.nats.protocol import Parser
-from release_management.adapters.nats.server import NatsServer
-from release_management.adapters.roles.bus import on_bus
-from release_management.adapters.roles.health import Health
-from release_management.adapters.roles.passing import causes
-from tests.adapters.nats.fakes import connected, record, serving, wish
+from release_management.adapters.nats.queues.commands import CommandService
+from release_management.adapters.nats.wire.protocol import Parser
+from release_management.runtime.data_directory import DataDirectory
+from release_management.runtime.roles.kit.bus import on_bus
+from release_management.runtime.roles.kit.health import Health
+from release_management.runtime.roles.kit.transient_errors import causes
+from tests.adapters.nats.fakes import (
+    connected,
+    envelope,
+    record,
+    serving,
+)
 
 SOON = 3.0  # a silent connection is noticed after 15 s, by its pings
 
@@ -123,7 +128,7 @@ async def test_a_task_that_ends_is_begun_again_at_once_and_said(
 
         async with asyncio.timeout(30):
             await found.wait()
-            assert (await client.ask(wish("1"))).status == "accepted"
+            assert (await client.ask(envelope("1"))).status == "accepted"
 
         assert time.monotonic() - began < SOON
         assert "by a fault of ours" in (bus.connection.disturbed or "")
@@ -200,14 +205,14 @@ async def test_an_error_that_nobody_expects_does_not_end_connecting_again(
         monkeypatch.setattr(Connection, "_process_connect_init", fail_twice)
         await bus.connection.force_reconnect()
         async with asyncio.timeout(30):
-            assert (await client.ask(wish("1"))).status == "accepted"
+            assert (await client.ask(envelope("1"))).status == "accepted"
         assert not failures
 
 
 async def test_the_health_says_that_a_connection_was_disturbed_though_it_is_there_again(
     server: NatsServer, tmp_path: Path
 ) -> None:
-    home = Home(folder=tmp_path, bus=server.urls["gateway"])
+    home = DataDirectory(folder=tmp_path, bus=server.urls["gateway"])
     health = Health("gateway")
     async with on_bus(home, "gateway", health) as connection:
         await end_reading(connection)

@@ -11,12 +11,16 @@ import pytest
 from nats.js import api
 from nats.js.errors import BadRequestError
 
-from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient
 from release_management.adapters.nats.connection import connect
+from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.events import NatsEventStream
-from release_management.adapters.nats.server import NatsServer
-from tests.adapters.nats.fakes import FakeLog, connected, record
+from release_management.adapters.nats.queues import streams
+from tests.adapters.nats.fakes import (
+    FakeLog,
+    connected,
+    record,
+)
 from tests.adapters.nats.test_permissions import user_of
 
 ATTEMPTS = 1_000

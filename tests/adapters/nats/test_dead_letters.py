@@ -11,16 +11,25 @@ from unittest.mock import patch
 import pytest
 
 from release_management.adapters.nats import orders as orders_module
-from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.dead_letters import KEY
-from release_management.adapters.nats.letters import DeadLetter
+from release_management.adapters.nats.dead_letters.model import DeadLetter
+from release_management.adapters.nats.dead_letters.store import KEY
+from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
-from release_management.adapters.nats.publishing import publish
-from release_management.adapters.nats.server import NatsServer
-from release_management.services.bus import QueryNotUnderstood
-from release_management.services.wishes import MAX_MESSAGE_BYTES
-from tests.adapters.nats.fakes import Bus, FakeExecutor, all_letters, connected, order, running, serving, watch
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.publishing import publish
+from release_management.services.envelope import MAX_MESSAGE_BYTES
+from release_management.services.ports.bus import QueryNotUnderstood
+from tests.adapters.nats.fakes import (
+    Bus,
+    FakeExecutor,
+    all_letters,
+    connected,
+    order,
+    running,
+    serving,
+    watch,
+)
 from tests.adapters.nats.test_commands import event
 
 ACKS = "$JS.ACK.>"

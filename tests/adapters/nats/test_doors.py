@@ -7,16 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from release_management.adapters.home import Home
+from release_management.adapters.nats.access.senders import ANYBODY
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.connection import Connection, connect
-from release_management.adapters.nats.queries import QueryService
-from release_management.adapters.nats.senders import ANYBODY
-from release_management.adapters.nats.server import NatsServer
-from release_management.adapters.roles.bus import with_doors
-from release_management.adapters.roles.health import Health
-from tests.adapters.nats.fakes import Bus, WatchedServer, connected, running, wish
+from release_management.adapters.nats.embedded.server import NatsServer
+from release_management.adapters.nats.queues.commands import CommandService
+from release_management.adapters.nats.requests.queries import QueryService
+from release_management.runtime.data_directory import DataDirectory
+from release_management.runtime.roles.kit.bus import with_doors
+from release_management.runtime.roles.kit.health import Health
+from tests.adapters.nats.fakes import (
+    Bus,
+    WatchedServer,
+    connected,
+    envelope,
+    running,
+)
 from tests.adapters.nats.test_client import answer
 
 CLIENTS = {"": "client", "ci": "client-ci", "bot": "client-bot"}
@@ -57,7 +63,7 @@ async def test_everybody_is_answered_once_at_his_door(server: NatsServer) -> Non
     async with answering(server) as (bus, _):
         for name, user in CLIENTS.items():
             async with BusClient(server.urls[user]) as client:
-                outcome = await client.ask(wish(f"wish-{name}"))
+                outcome = await client.ask(envelope(f"wish-{name}"))
                 assert outcome.status == "accepted"
                 assert await client.outcome("ci", f"wish-{name}") == outcome
                 assert await client.query("echo", {"n": 1}) == [{"params": {"n": 1}, "after": 0}]
@@ -77,7 +83,7 @@ async def test_who_is_not_read_any_more_keeps_nobody_else_from_being_heard(
         others = [name for name in CLIENTS if name != flooded]
         for name in others:
             async with BusClient(server.urls[CLIENTS[name]], timeout=5) as client:
-                assert (await client.ask(wish(f"wish-{name}"))).status == "accepted"
+                assert (await client.ask(envelope(f"wish-{name}"))).status == "accepted"
                 if not (name and flooded):  # those with names share the door of the projector
                     assert await client.query("echo", {"n": 1})
 
@@ -85,7 +91,7 @@ async def test_who_is_not_read_any_more_keeps_nobody_else_from_being_heard(
 async def test_the_health_says_at_which_door_nobody_can_be_heard(tmp_path: Path) -> None:
     health = Health("gateway")
     with WatchedServer(tmp_path, clients=("ci",)) as server:
-        async with with_doors(Home(tmp_path), "gateway", ("ci",), health) as opened:
+        async with with_doors(DataDirectory(tmp_path), "gateway", ("ci",), health) as opened:
             assert set(opened) == {"", "ci"}
             server.stop()
             async with asyncio.timeout(20):

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import Connection, connect
-from release_management.adapters.nats.publishing import publish, publish_together
-from release_management.adapters.nats.server import find_binary
-from release_management.services.bus import BusError, BusFullError
+from release_management.adapters.nats.embedded.server import find_binary
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.publishing import publish, publish_together
+from release_management.services.ports.bus import BusError, BusFullError
 
 KIBIBYTE = 1024
 ALL = (*streams.WORK, streams.EVENTS)

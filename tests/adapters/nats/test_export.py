@@ -11,16 +11,21 @@ from typing import Any
 import pytest
 
 from release_management import ReleaseManager
-from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import NotReachableError
+from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.events import NatsEventStream
-from release_management.adapters.nats.queries import QueryService
-from release_management.adapters.nats.server import NatsServer
-from release_management.adapters.stack import client as module
-from release_management.adapters.stack.client import Client, MissingRecordsError
-from release_management.domain.record import Recorded
-from release_management.services.pages import Page
-from tests.adapters.nats.fakes import Bus, FakeLog, connected, running
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.requests.queries import QueryService
+from release_management.kernel.record import Recorded
+from release_management.runtime import remote as module
+from release_management.runtime.remote import MissingRecordsError, RemoteInstallation
+from release_management.services.paging.pages import Page
+from tests.adapters.nats.fakes import (
+    Bus,
+    FakeLog,
+    connected,
+    running,
+)
 
 LOG = FakeLog(6)
 
@@ -41,7 +46,7 @@ async def published(server: NatsServer, count: int) -> AsyncIterator[Bus]:
 
 async def taken(url: str, after: int = 0, folder: Path | None = None) -> list[Recorded]:
     def take() -> list[Recorded]:
-        with contextlib.closing(Client(url, folder)) as client:
+        with contextlib.closing(RemoteInstallation(url, folder)) as client:
             return list(client.records(after, follow=False))
 
     return await asyncio.to_thread(take)

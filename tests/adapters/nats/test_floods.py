@@ -14,16 +14,21 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from structlog.testing import capture_logs
 
-from release_management.adapters.nats import commands, streams
-from release_management.adapters.nats.asking import PATIENCE_SECONDS, patience
 from release_management.adapters.nats.client import BusClient
 from release_management.adapters.nats.connection import Connection, connect
+from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.gateway import BusGateway
-from release_management.adapters.nats.queries import QueryService
-from release_management.adapters.nats.questions import cloudevent
-from release_management.adapters.nats.server import NatsServer
-from release_management.services.pages import Page
-from tests.adapters.nats.fakes import connected, running, serving, wish
+from release_management.adapters.nats.queues import commands, streams
+from release_management.adapters.nats.requests.queries import QueryService
+from release_management.adapters.nats.requests.requester import cloudevent
+from release_management.adapters.nats.requests.responder import PATIENCE_SECONDS, patience
+from release_management.services.paging.pages import Page
+from tests.adapters.nats.fakes import (
+    connected,
+    envelope,
+    running,
+    serving,
+)
 from tests.adapters.nats.test_origins import machine_wish
 
 FLOOD = 1_500
@@ -61,7 +66,7 @@ async def test_commands_and_the_machinery_go_on_while_dead_letters_are_asked_for
 
         begun = time.monotonic()
         for n in range(20):
-            assert (await honest.ask(wish(f"{n}"))).status == "accepted"
+            assert (await honest.ask(envelope(f"{n}"))).status == "accepted"
             assert (await BusGateway(bus.connection, timeout=3.0).submit(machine_wish(f"{n}"))).status == "accepted"
             assert await honest.outcome("ci", f"{n}") is not None
         assert time.monotonic() - begun < 10
@@ -101,9 +106,9 @@ async def test_a_command_that_its_asker_gave_up_is_not_decided_later(
     async with serving(server) as bus, attacking(server) as impatient, BusClient(server.url) as client:
         gate = asyncio.Event()
         bus.gateway.plan = {"first": [gate]}
-        first = asyncio.create_task(client.ask(wish("first")))
+        first = asyncio.create_task(client.ask(envelope("first")))
         await bus.gateway.calls.get()
-        late = cloudevent(wish("late"))
+        late = cloudevent(envelope("late"))
         subject, said = f"{streams.ASK_COMMAND}.release.create", {streams.PATIENCE: "0.2"}
         await impatient.publish(subject, late, reply=impatient.new_inbox(), headers=said)
         await impatient.flush()
@@ -112,7 +117,7 @@ async def test_a_command_that_its_asker_gave_up_is_not_decided_later(
 
         assert (await first).status == "accepted"
         assert await client.outcome("ci", "late") is None
-        assert (await client.ask(wish("late"))).status == "accepted"
+        assert (await client.ask(envelope("late"))).status == "accepted"
         assert [each.id for each in bus.gateway.seen] == ["first", "late"]
 
 

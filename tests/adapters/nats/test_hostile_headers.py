@@ -7,12 +7,19 @@ import json
 
 import pytest
 
-from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.commands import CommandService
-from release_management.adapters.nats.headers import MAX_BLOCK_BYTES, read_headers
-from release_management.adapters.nats.server import NatsServer
-from tests.adapters.nats.fakes import Bus, all_letters, connected, running, serving, wish
+from release_management.adapters.nats.embedded.server import NatsServer
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.commands import CommandService
+from release_management.adapters.nats.wire.headers import MAX_BLOCK_BYTES, read_headers
+from tests.adapters.nats.fakes import (
+    Bus,
+    all_letters,
+    connected,
+    envelope,
+    running,
+    serving,
+)
 from tests.adapters.nats.raw import RawClient, raw_client
 
 TYPE = "release.create"
@@ -159,7 +166,7 @@ async def test_no_header_of_a_queued_command_is_taken_for_the_server_s_or_stops_
             await hostile.publish(QUEUE, command(ids[name]), block)
         service = CommandService(bus.connection, bus.gateway, bus.dead_letters)
         async with running(service.run(), service.ready):
-            await honest.send(wish("honest"))
+            await honest.send(envelope("honest"))
 
             assert await fates(bus, ids) == {name: queued for name, (_, queued, _) in BLOCKS.items()}
             assert (service.trouble, bus.connection.disturbed, bus.connection.stats["reconnects"]) == (None, None, 0)
@@ -196,7 +203,7 @@ async def test_a_subject_of_any_bytes_is_a_letter_and_stops_nothing(server: Nats
             await hostile.publish(b"relman.commands." + end, command(ids[name]))
         service = CommandService(bus.connection, bus.gateway, bus.dead_letters)
         async with running(service.run(), service.ready):
-            await honest.send(wish("honest"))
+            await honest.send(envelope("honest"))
             assert await fates(bus, ids) == dict.fromkeys(SUBJECTS, LETTER)
             asked = {
                 name: await answered(hostile, b"relman.ask.command." + end, command("1"))

@@ -7,8 +7,12 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from release_management.adapters.nats import lanes
-from release_management.adapters.nats.lanes import Asker, Lane, Request
+from release_management.adapters.nats.requests import lanes
+from release_management.adapters.nats.requests.lanes import (
+    Asker,
+    Lane,
+    Request,
+)
 
 NEVER = float("inf")
 SOMEBODY = Asker()

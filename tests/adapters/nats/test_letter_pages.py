@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from release_management.adapters.nats import dead_letters, streams
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.publishing import publish
-from release_management.adapters.nats.server import NatsServer
-from release_management.services.wishes import MAX_MESSAGE_BYTES
+from release_management.adapters.nats.dead_letters import store
+from release_management.adapters.nats.embedded.server import NatsServer
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.publishing import publish
+from release_management.services.envelope import MAX_MESSAGE_BYTES
 from tests.adapters.nats.fakes import Bus, serving
 
 CONTROLS = "\x01" * MAX_MESSAGE_BYTES
@@ -53,7 +54,7 @@ async def test_long_reasons_are_cut_in_the_list_and_fill_no_page(server: NatsSer
 
 
 async def test_a_page_ends_where_reading_takes_long(server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dead_letters, "PAGE_SECONDS", 0.0)
+    monkeypatch.setattr(store, "PAGE_SECONDS", 0.0)
     async with serving(server) as bus, BusClient(server.url) as client:
         await bury(bus, b"x", times=5)
 

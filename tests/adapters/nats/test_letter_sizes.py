@@ -9,16 +9,29 @@ from typing import Any
 
 import pytest
 
-from release_management.adapters.nats import letter_rate, streams
 from release_management.adapters.nats.client import BusClient
 from release_management.adapters.nats.connection import connect
-from release_management.adapters.nats.letter_content import MAX_HEADERS, MAX_REASON, ONLY_DIGEST, contents, fits
-from release_management.adapters.nats.letter_rate import Allowance
-from release_management.adapters.nats.publishing import publish
-from release_management.adapters.nats.server import NatsServer
-from release_management.domain.errors import ErrorCode
-from release_management.services.wishes import MAX_MESSAGE_BYTES
-from tests.adapters.nats.fakes import Bus, all_letters, connected, serving, wish
+from release_management.adapters.nats.dead_letters import rate
+from release_management.adapters.nats.dead_letters.content import (
+    MAX_HEADERS,
+    MAX_REASON,
+    ONLY_DIGEST,
+    contents,
+    fits,
+)
+from release_management.adapters.nats.dead_letters.rate import Allowance
+from release_management.adapters.nats.embedded.server import NatsServer
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.publishing import publish
+from release_management.kernel.errors import ErrorCode
+from release_management.services.envelope import MAX_MESSAGE_BYTES
+from tests.adapters.nats.fakes import (
+    Bus,
+    all_letters,
+    connected,
+    envelope,
+    serving,
+)
 from tests.adapters.nats.raw import raw_client
 from tests.adapters.nats.test_commands import event
 
@@ -53,7 +66,7 @@ async def test_what_a_reason_quotes_is_cut_and_the_letter_kept_at_once(server: N
             await publish(bus.connection, QUEUE, event(**changes), {})
         await publish(bus.connection, "relman.reports.local", event(source=LONG, type="deployment.report_step"), {})
         await publish(bus.connection, "relman.reports.local", event(source="executor:local", type=LONG), {})
-        await client.send(wish("honest"))
+        await client.send(envelope("honest"))
 
         found = await letters_of(bus, len(HOSTILE) + 2)
         assert max(len(letter.reason) for letter in found) < MAX_REASON / 2
@@ -122,18 +135,18 @@ async def test_a_letter_whose_headers_say_two_things_is_not_sent_again_as_if_the
 async def test_letters_beyond_the_rate_are_counted_in_one_and_those_before_stay(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(letter_rate, "LETTERS", 10)
+    monkeypatch.setattr(rate, "LETTERS", 10)
     async with serving(server) as bus, BusClient(server.url) as client:
         js = bus.connection.jetstream()
         for number in range(300):
             await bus.connection.publish(QUEUE, b"garbage %d" % number)
-        await client.send(wish("honest"))
+        await client.send(envelope("honest"))
         async with asyncio.timeout(30):
             while await bus.gateway.calls.get() != "honest":
                 pass
             while (await js.stream_info(streams.COMMANDS)).state.messages:
                 await asyncio.sleep(0.01)
-        assert {(await client.ask(wish(str(n)))).status for n in range(3)} == {"accepted"}
+        assert {(await client.ask(envelope(str(n)))).status for n in range(3)} == {"accepted"}
 
         count, *kept = await all_letters(bus.dead_letters)
         assert count.reason.startswith("290 messages since ")
@@ -149,7 +162,7 @@ async def test_letters_beyond_the_rate_are_counted_in_one_and_those_before_stay(
 async def test_a_flood_of_clients_does_not_use_up_what_reports_may_have(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(letter_rate, "LETTERS", 2)
+    monkeypatch.setattr(rate, "LETTERS", 2)
     async with connected(server) as bus:
         kept = [await bus.dead_letters.store(QUEUE, b"", None, "no") for _ in range(4)]
         assert kept == [True, True, False, False]
@@ -159,16 +172,16 @@ async def test_a_flood_of_clients_does_not_use_up_what_reports_may_have(
 def test_an_allowance_is_used_up_by_number_and_by_bytes_and_fills_with_the_time() -> None:
     now = 0.0
     allowance = Allowance(lambda: now)
-    assert all(allowance.take(0) for _ in range(letter_rate.LETTERS))
+    assert all(allowance.take(0) for _ in range(rate.LETTERS))
     assert not allowance.take(0)
-    now = letter_rate.REFILL_SECONDS / letter_rate.LETTERS * 1.5
+    now = rate.REFILL_SECONDS / rate.LETTERS * 1.5
     assert allowance.take(0)
     assert not allowance.take(0)
     allowance.give_back(0)
     assert allowance.take(0)
-    now = 10 * letter_rate.REFILL_SECONDS
-    assert not allowance.take(letter_rate.LETTER_BYTES + 1)
-    assert allowance.take(letter_rate.LETTER_BYTES)
+    now = 10 * rate.REFILL_SECONDS
+    assert not allowance.take(rate.LETTER_BYTES + 1)
+    assert allowance.take(rate.LETTER_BYTES)
     assert not allowance.take(1)
 
 

@@ -7,15 +7,21 @@ import asyncio
 import pytest
 from nats.aio.msg import Msg
 
-from release_management.adapters.nats import lines as module
-from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.commands import CommandService
-from release_management.adapters.nats.lines import WINDOW
-from release_management.adapters.nats.publishing import publish
-from release_management.adapters.nats.server import NatsServer
-from release_management.services.bus import BusFullError
-from tests.adapters.nats.fakes import Bus, all_letters, connected, running, wish
+from release_management.adapters.nats.embedded.server import NatsServer
+from release_management.adapters.nats.queues import in_order as module
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.commands import CommandService
+from release_management.adapters.nats.queues.in_order import WINDOW
+from release_management.adapters.nats.queues.publishing import publish
+from release_management.services.ports.bus import BusFullError
+from tests.adapters.nats.fakes import (
+    Bus,
+    all_letters,
+    connected,
+    envelope,
+    running,
+)
 
 
 class FullOfLetters:
@@ -46,7 +52,7 @@ async def test_more_letters_than_places_that_cannot_be_kept_stop_no_command_and_
     async with connected(server) as bus, BusClient(server.url) as client:
         for _ in range(count):
             await publish(bus.connection, "relman.commands.release.create", b"garbage", {})
-        await client.send(wish("honest"))
+        await client.send(envelope("honest"))
         letters = FullOfLetters(bus)
         serving = service(bus, letters)
         async with running(serving.run(), serving.ready), asyncio.timeout(30):
@@ -94,8 +100,8 @@ async def test_what_cannot_be_processed_by_a_fault_of_ours_is_a_letter_in_the_en
     monkeypatch.setattr(module.Line, "_process", fail)
     monkeypatch.setattr(module, "FAILED_SECONDS", 0.01)
     async with connected(server) as bus, BusClient(server.url) as client:
-        await client.send(wish("poison"))
-        await client.send(wish("honest"))
+        await client.send(envelope("poison"))
+        await client.send(envelope("honest"))
         serving = CommandService(bus.connection, bus.gateway, bus.dead_letters, attempts=3)
         async with running(serving.run(), serving.ready), asyncio.timeout(30):
             assert await bus.gateway.calls.get() == "honest"

@@ -14,19 +14,26 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import api
 
-from release_management.adapters.nats import streams
-from release_management.adapters.nats.asking import asker
 from release_management.adapters.nats.client import BusClient, UnavailableError
 from release_management.adapters.nats.connection import Connection
-from release_management.adapters.nats.dead_letters import DeadLetters
+from release_management.adapters.nats.dead_letters.model import DeadLetter
+from release_management.adapters.nats.dead_letters.store import DeadLetters
+from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.events import NatsEventStream
-from release_management.adapters.nats.letters import DeadLetter
-from release_management.adapters.nats.publishing import publish
-from release_management.adapters.nats.queries import QueryService
-from release_management.adapters.nats.server import NatsServer
-from release_management.services.pages import Page
-from release_management.services.wishes import NotUnderstood
-from tests.adapters.nats.fakes import WatchedServer, connected, record, running, serving, wish
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.publishing import publish
+from release_management.adapters.nats.requests.queries import QueryService
+from release_management.adapters.nats.requests.responder import asker
+from release_management.services.envelope import InvalidCommand
+from release_management.services.paging.pages import Page
+from tests.adapters.nats.fakes import (
+    WatchedServer,
+    connected,
+    envelope,
+    record,
+    running,
+    serving,
+)
 from tests.adapters.nats.test_client import answer
 from tests.adapters.nats.test_consumers import heard
 from tests.adapters.nats.test_permissions import refused, user_of
@@ -53,7 +60,7 @@ async def test_a_client_with_a_name_does_all_that_clients_do(server: NatsServer)
         queries = QueryService(bus.connection, answer)
         await NatsEventStream(bus.events, "store").publish([record(1)])
         async with running(queries.run(), queries.ready):
-            first = await ci.ask(wish("1"))
+            first = await ci.ask(envelope("1"))
             assert (first.status, first.sender) == ("accepted", "client:ci:ci")
             assert bus.gateway.seen[0].actor == "client:ci:ci"
             assert await ci.outcome("ci", "1") == await ci.outcome("client:ci:ci", "1") == first
@@ -68,21 +75,21 @@ async def test_the_ids_of_one_cannot_be_taken_by_another_beforehand(server: Nats
         urls = [server.urls[user] for user in (CI, BOT, "client")]
         ci, bot, anybody = [await stack.enter_async_context(BusClient(url)) for url in urls]
         for thief in (bot, anybody):
-            assert (await thief.ask(wish("1", data={"version": "6.6.6"}))).status == "accepted"
+            assert (await thief.ask(envelope("1", data={"version": "6.6.6"}))).status == "accepted"
 
-        assert (await ci.ask(wish("1"))).status == "accepted"
+        assert (await ci.ask(envelope("1"))).status == "accepted"
         assert [each.sender for each in bus.gateway.seen] == ["client:bot:ci", "ci", "client:ci:ci"]
         assert await bot.outcome("ci", "1") != await ci.outcome("ci", "1")
         for thief in (bot, anybody):
-            with pytest.raises(NotUnderstood, match="the source may not begin with 'client:', which is reserved"):
-                await thief.ask(wish("2", sender="client:ci:ci"))
+            with pytest.raises(InvalidCommand, match="the source may not begin with 'client:', which is reserved"):
+                await thief.ask(envelope("2", sender="client:ci:ci"))
 
 
 async def test_a_message_id_that_another_wrote_first_drops_no_command(server: NatsServer) -> None:
     async with serving(server) as bus, everybody(server) as users, BusClient(server.urls[CI]) as ci:
         for thief in (BOT, "client"):
             await publish(users[thief], "relman.commands.release.create", b"{}", {"Nats-Msg-Id": "ci 1"})
-        await ci.send(wish("1"))
+        await ci.send(envelope("1"))
         async with asyncio.timeout(30):
             while await ci.outcome("ci", "1") is None:
                 await asyncio.sleep(0.01)
@@ -97,7 +104,7 @@ async def test_nobody_overhears_another_or_sends_to_him(server: NatsServer) -> N
             await users[user].flush()
 
         for n, reply_to in enumerate(("_INBOX.mine.1", "ci.answers", "bot.answers", "_INBOX_client-bot.x")):
-            await ci.send(wish(f"{n}"), reply_to=reply_to)
+            await ci.send(envelope(f"{n}"), reply_to=reply_to)
         await users[CI].publish(streams.ASK_OUTCOME, b'{"sender": "ci", "id": "0"}', reply="_INBOX.bot.1")
         await users["client"].publish(streams.ASK_OUTCOME, b'{"sender": "ci", "id": "0"}', reply="_INBOX.bot.2")
         while (message := await inboxes[CI].next_msg(timeout=5)).subject != "_INBOX.mine.1":

@@ -9,14 +9,22 @@ from typing import Any
 import pytest
 from nats.aio.msg import Msg
 
-from release_management.adapters.nats import letter_rate, streams
 from release_management.adapters.nats.client import BusClient
 from release_management.adapters.nats.connection import connect
-from release_management.adapters.nats.order_letters import COUNTED, OrderLetters
+from release_management.adapters.nats.dead_letters import rate
+from release_management.adapters.nats.dead_letters.orders import COUNTED, OrderLetters
+from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.orders import ExecutorService
-from release_management.adapters.nats.publishing import publish
-from release_management.adapters.nats.server import NatsServer
-from tests.adapters.nats.fakes import Bus, FakeExecutor, all_letters, connected, running, serving
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.publishing import publish
+from tests.adapters.nats.fakes import (
+    Bus,
+    FakeExecutor,
+    all_letters,
+    connected,
+    running,
+    serving,
+)
 from tests.adapters.nats.test_letter_sizes import letters_of
 
 SUBJECT = "relman.orders.local.staging"
@@ -53,7 +61,7 @@ async def test_the_same_order_is_kept_once_also_by_an_executor_that_was_started_
 async def test_a_flood_of_orders_that_are_none_is_counted_and_not_kept_one_by_one(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(letter_rate, "LETTERS", 2)
+    monkeypatch.setattr(rate, "LETTERS", 2)
     now = 1.0
     async with connected(server) as bus:
         own = OrderLetters(bus.connection, "local", lambda: now)
@@ -68,7 +76,7 @@ async def test_a_flood_of_orders_that_are_none_is_counted_and_not_kept_one_by_on
         (replay,) = await bus.dead_letters.replay([newest.id])
         assert replay.reason == COUNTED
 
-        now += letter_rate.REFILL_SECONDS
+        now += rate.REFILL_SECONDS
         await own.bury(delivered(bus, 13), "no order 13")
         assert (await all_letters(bus.dead_letters))[0].reason == "no order 13"
 

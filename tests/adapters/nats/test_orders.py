@@ -10,17 +10,26 @@ import pytest
 from nats.aio.msg import Msg
 
 from release_management.adapters.nats import orders as module
-from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import Connection
+from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
-from release_management.adapters.nats.publishing import publish
-from release_management.adapters.nats.server import NatsServer
-from release_management.adapters.nats.settling import BURIED
-from release_management.adapters.nats.settling import settle as really_settle
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.acknowledging import BURIED
+from release_management.adapters.nats.queues.acknowledging import settle as really_settle
+from release_management.adapters.nats.queues.publishing import publish
 from release_management.domain.orders import Order
-from release_management.services.bus import BusFullError
-from release_management.services.wishes import read_cloudevent
-from tests.adapters.nats.fakes import Bus, FakeExecutor, all_letters, connected, order, running, serving, watch
+from release_management.services.envelope import read_cloudevent
+from release_management.services.ports.bus import BusFullError
+from tests.adapters.nats.fakes import (
+    Bus,
+    FakeExecutor,
+    all_letters,
+    connected,
+    order,
+    running,
+    serving,
+    watch,
+)
 
 REPORTS = "relman.reports.local"
 ACKS = "$JS.ACK.RELMAN_ORDERS.>"

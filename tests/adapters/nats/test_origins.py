@@ -9,26 +9,38 @@ from typing import Any
 import pytest
 
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.commands import CommandService
+from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.gateway import BusGateway
-from release_management.adapters.nats.publishing import publish
-from release_management.adapters.nats.queries import QueryService
-from release_management.adapters.nats.server import NatsServer
-from release_management.adapters.nats.settling import BURIED
-from release_management.domain.words import Giver
-from release_management.services.bus import BusAwayError, GatewayFailed, OlderThanSenderError
-from release_management.services.decisions import given_by
-from release_management.services.pages import Page
+from release_management.adapters.nats.queues.acknowledging import BURIED
+from release_management.adapters.nats.queues.commands import CommandService
+from release_management.adapters.nats.queues.publishing import publish
+from release_management.adapters.nats.requests.queries import QueryService
+from release_management.kernel.types import Giver
+from release_management.services.envelope import CommandEnvelope
+from release_management.services.paging.pages import Page
 from release_management.services.ports import DeposedError, LogUnavailableError
-from release_management.services.wishes import Wish
-from tests.adapters.nats.fakes import Bus, all_letters, connected, running, serving, watch, wish
+from release_management.services.ports.bus import (
+    BusAwayError,
+    GatewayFailed,
+    OlderThanSenderError,
+)
+from release_management.services.use_cases import given_by
+from tests.adapters.nats.fakes import (
+    Bus,
+    all_letters,
+    connected,
+    envelope,
+    running,
+    serving,
+    watch,
+)
 
 ACKS = "$JS.ACK.*.gateway.>"
 
 
-def machine_wish(id: str = "1", command: str = "deployment.resume", **changes: Any) -> Wish:
+def machine_wish(id: str = "1", command: str = "deployment.resume", **changes: Any) -> CommandEnvelope:
     sender = changes.pop("sender", "system:timers")
-    return wish(id, command, sender=sender, actor=sender, actorkind="system", actorauth="system", **changes)
+    return envelope(id, command, sender=sender, actor=sender, actorkind="system", actorauth="system", **changes)
 
 
 def event(source: str, command: str, **changes: Any) -> bytes:
@@ -137,7 +149,7 @@ async def test_an_executor_can_only_report_and_only_as_itself(
 async def test_reports_keep_their_order_and_commands_theirs(server: NatsServer) -> None:
     async with connected(server) as bus, BusClient(server.url) as client:
         for number in range(0, 40, 2):
-            await client.send(wish(str(number)))
+            await client.send(envelope(str(number)))
             report = event("executor:local", "deployment.report_step", id=str(number + 1))
             await publish(bus.connection, "relman.reports.local", report, {})
         service = CommandService(bus.connection, bus.gateway, bus.dead_letters)
@@ -152,9 +164,9 @@ async def test_a_deposed_gateway_leaves_everything_to_its_successor(server: Nats
         bus.gateway.plan = {id: [DeposedError("another holds it")] for id in ("asked", "queued")}
         deposed = CommandService(bus.connection, bus.gateway, bus.dead_letters)
         async with running(deposed.run(), deposed.ready):
-            await client.send(wish("queued"))
+            await client.send(envelope("queued"))
             assert await bus.gateway.calls.get() == "queued"
-            asking = asyncio.create_task(client.ask(wish("asked")))
+            asking = asyncio.create_task(client.ask(envelope("asked")))
             assert await bus.gateway.calls.get() == "asked"
         successor = CommandService(bus.connection, bus.gateway, bus.dead_letters)
         async with running(successor.run(), successor.ready):
@@ -168,10 +180,10 @@ async def test_a_log_that_does_not_answer_is_busy_and_costs_nothing(server: Nats
     async with serving(server) as bus, BusClient(server.url) as client:
         bus.gateway.plan = {"asked": [away], "queued": [away] * 20}
 
-        busy = await client.ask(wish("asked"))
+        busy = await client.ask(envelope("asked"))
         assert (busy.status, "the connection is refused" in (busy.reason or "")) == ("busy", True)
         settled = await watch(bus, ACKS)
-        await client.send(wish("queued"))
+        await client.send(envelope("queued"))
         assert (await settled.next_msg(timeout=5)).data == b"+ACK"
         assert await all_letters(bus.dead_letters) == ()
 
@@ -203,7 +215,7 @@ async def test_what_is_being_answered_when_it_stops_is_still_answered(server: Na
         service = CommandService(bus.connection, bus.gateway, bus.dead_letters)
         serving_ = asyncio.create_task(service.run())
         await service.ready.wait()
-        asking = asyncio.create_task(client.ask(wish("1")))
+        asking = asyncio.create_task(client.ask(envelope("1")))
         await bus.gateway.calls.get()
 
         serving_.cancel()

@@ -14,29 +14,33 @@ import pytest
 from nats.js import api
 from nats.js.errors import BadRequestError
 
-from release_management.adapters.nats import streams
+from release_management.adapters.nats.access.permissions import USERS, users
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.commands import CommandService
-from release_management.adapters.nats.connection import Connection, connect, inbox_prefix
-from release_management.adapters.nats.dead_letters import DeadLetters
+from release_management.adapters.nats.connection import (
+    Connection,
+    connect,
+    inbox_prefix,
+)
+from release_management.adapters.nats.dead_letters.store import DeadLetters
+from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.gateway import BusGateway
 from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
-from release_management.adapters.nats.permissions import USERS, users
-from release_management.adapters.nats.queries import QueryService
-from release_management.adapters.nats.server import NatsServer
-from release_management.services.bus import BusAwayError
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.commands import CommandService
+from release_management.adapters.nats.requests.queries import QueryService
+from release_management.services.ports.bus import BusAwayError
 from tests.adapters.nats.fakes import (
     FakeExecutor,
     FakeGateway,
     FakeKeyring,
     WatchedServer,
     connected,
+    envelope,
     order,
     record,
     running,
     watch,
-    wish,
 )
 from tests.adapters.nats.test_client import answer
 from tests.adapters.nats.test_origins import machine_wish
@@ -192,11 +196,11 @@ async def test_every_role_does_its_work_as_its_own_user(server: NatsServer) -> N
         foreign = await nats.connect(server.url)
         stack.push_async_callback(foreign.close)
 
-        assert (await client.ask(wish("asked"))).status == "accepted"
+        assert (await client.ask(envelope("asked"))).status == "accepted"
         answers = await foreign.subscribe("ci.answers")
         inbox = await foreign.subscribe(foreign.new_inbox())
         for reply_to in (answers.subject, inbox.subject):
-            await client.send(wish(reply_to), reply_to=reply_to)
+            await client.send(envelope(reply_to), reply_to=reply_to)
         for subscription in (answers, inbox):
             assert json.loads((await subscription.next_msg(timeout=5)).data)["status"] == "accepted"
         assert (await BusGateway(bus["orchestrator"]).submit(machine_wish("given"))).status == "accepted"

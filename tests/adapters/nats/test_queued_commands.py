@@ -9,27 +9,38 @@ from pathlib import Path
 import pytest
 from nats.js.api import RetentionPolicy, StreamConfig
 
-from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.client_queues import named_clients
 from release_management.adapters.nats.connection import connect
+from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.gateway import BusGateway
-from release_management.adapters.nats.lines import WINDOW, YIELDING_WINDOW
-from release_management.adapters.nats.publishing import publish
-from release_management.adapters.nats.questions import cloudevent
-from release_management.adapters.nats.server import NatsServer
-from release_management.services.bus import BusAwayError, BusFullError
-from tests.adapters.nats.fakes import WatchedServer, all_letters, connected, running, serving, wish
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.client_queues import named_clients
+from release_management.adapters.nats.queues.in_order import WINDOW, YIELDING_WINDOW
+from release_management.adapters.nats.queues.publishing import publish
+from release_management.adapters.nats.requests.requester import cloudevent
+from release_management.services.ports.bus import BusAwayError, BusFullError
+from tests.adapters.nats.fakes import (
+    WatchedServer,
+    all_letters,
+    connected,
+    envelope,
+    running,
+    serving,
+)
 from tests.adapters.nats.test_origins import machine_wish
-from tests.adapters.nats.test_reports import report, service, until_empty
+from tests.adapters.nats.test_reports import (
+    report,
+    service,
+    until_empty,
+)
 
 
 async def test_queued_commands_yield_and_nothing_else_does(server: NatsServer) -> None:
     async with serving(server) as bus, BusClient(server.url) as client, asyncio.timeout(30):
         bus.gateway.plan = {"queued": ["busy"]}
-        await client.send(wish("queued"))
+        await client.send(envelope("queued"))
         await publish(bus.connection, "relman.reports.local", report("report"), {})
-        await client.ask(wish("asked"))
+        await client.ask(envelope("asked"))
         await BusGateway(bus.connection).submit(machine_wish("machine"))
         while await client.outcome("ci", "queued") is None:
             await asyncio.sleep(0.01)
@@ -42,7 +53,7 @@ async def test_few_queued_commands_are_worked_on_while_others_come(server: NatsS
         gate = asyncio.Event()
         for number in range(WINDOW):
             bus.gateway.plan[str(number)] = [gate]
-            await client.send(wish(str(number)))
+            await client.send(envelope(str(number)))
         bus.gateway.others_come = True
         async with running(service(bus).run()):
             begun = [await bus.gateway.calls.get() for _ in range(YIELDING_WINDOW)]
@@ -74,15 +85,15 @@ async def test_who_fills_his_queue_shuts_nobody_else_out_and_keeps_nobody_waitin
         gate = asyncio.Event()
         for number in range(2 * WINDOW):
             bus.gateway.plan[f"bot {number}"] = [gate]
-            await bot.send(wish(f"bot {number}"))
+            await bot.send(envelope(f"bot {number}"))
         with pytest.raises(BusFullError):
-            await bot.send(wish("one more"))
+            await bot.send(envelope("one more"))
 
         async with running(service(bus).run()):
             begun = [await bus.gateway.calls.get() for _ in range(WINDOW)]
             for number in range(3):
-                await ci.send(wish(f"ci {number}"))
-                await others.send(wish(f"others {number}"))
+                await ci.send(envelope(f"ci {number}"))
+                await others.send(envelope(f"others {number}"))
             sent = [await bus.gateway.calls.get() for _ in range(6)]
             for who in ("ci", "others"):
                 assert [id for id in sent if id.startswith(who)] == [f"{who} {number}" for number in range(3)]
@@ -99,7 +110,7 @@ async def test_a_message_id_that_another_client_took_beforehand_drops_no_command
     async with serving(named) as bus, asyncio.timeout(30):
         for user in ("client", "client-bot", "client-ci"):
             connection = await connect(named.urls[user], user)
-            await publish(connection, "relman.commands.release.create", cloudevent(wish(user)), taken)
+            await publish(connection, "relman.commands.release.create", cloudevent(envelope(user)), taken)
             await connection.close()
         assert {await bus.gateway.calls.get() for _ in range(3)} == {"client", "client-bot", "client-ci"}
 
@@ -115,10 +126,10 @@ async def test_what_a_client_had_queued_with_an_older_version_is_decided(named: 
     await before.jetstream().add_stream(older)
     await before.close()
     async with BusClient(named.urls["client-ci"]) as ci, asyncio.timeout(30):
-        await ci.send(wish("old"))
+        await ci.send(envelope("old"))
         async with serving(named) as bus:
             assert await bus.gateway.calls.get() == "old"
-            await ci.send(wish("new"))
+            await ci.send(envelope("new"))
             assert await bus.gateway.calls.get() == "new"
             assert {each.sender for each in bus.gateway.seen} == {"client:ci:ci"}
             for stream in (streams.COMMANDS, streams.queue_of("ci")):

@@ -12,22 +12,28 @@ import pytest
 from nats.aio.msg import Msg
 from nats.js import api
 
-from release_management.adapters.nats import streams
 from release_management.adapters.nats.connection import header
+from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.events import NatsEventStream
-from release_management.adapters.nats.publishing import publish
-from release_management.adapters.nats.pulling import Puller
-from release_management.adapters.nats.server import NatsServer
-from release_management.services.bus import BusError, OutOfStepError
-from release_management.services.relay import Relay, RelayMismatchError
-from tests.adapters.nats.fakes import Bus, FakeLog, connected, record, running
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.publishing import publish
+from release_management.adapters.nats.queues.pulling import Puller
+from release_management.services.ports.bus import BusError, OutOfStepError
+from release_management.services.workers.relay import Relay, RelayMismatchError
+from tests.adapters.nats.fakes import (
+    Bus,
+    FakeLog,
+    connected,
+    record,
+    running,
+)
 
 ROOT = Path(__file__).parents[3]
 RELAY_PROCESS = """
 import asyncio, sys
 from release_management.adapters.nats.connection import connect
 from release_management.adapters.nats.events import NatsEventStream
-from release_management.services.relay import Relay
+from release_management.services.workers.relay import Relay
 from tests.adapters.nats.fakes import FakeLog
 
 async def main():

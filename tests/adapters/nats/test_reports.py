@@ -10,16 +10,22 @@ import pytest
 from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy, StreamConfig
 
-from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.commands import CommandService
 from release_management.adapters.nats.connection import connect
-from release_management.adapters.nats.lines import WINDOW
-from release_management.adapters.nats.publishing import publish
-from release_management.adapters.nats.server import NatsServer
-from release_management.adapters.roles.taken_in import QueuedReports
-from release_management.services.bus import BusFullError
-from tests.adapters.nats.fakes import Bus, all_letters, connected, running, wish
+from release_management.adapters.nats.embedded.server import NatsServer
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.commands import CommandService
+from release_management.adapters.nats.queues.in_order import WINDOW
+from release_management.adapters.nats.queues.publishing import publish
+from release_management.runtime.roles.kit.report_backlog import QueuedReports
+from release_management.services.ports.bus import BusFullError
+from tests.adapters.nats.fakes import (
+    Bus,
+    all_letters,
+    connected,
+    envelope,
+    running,
+)
 
 
 def report(id: str) -> bytes:
@@ -60,7 +66,7 @@ async def test_reports_are_decided_while_no_queued_command_is(server: NatsServer
         gate = asyncio.Event()
         for number in range(2 * WINDOW):
             bus.gateway.plan[str(number)] = [gate]
-            await client.send(wish(str(number)))
+            await client.send(envelope(str(number)))
         async with running(service(bus).run()):
             async with asyncio.timeout(30):
                 begun = {await bus.gateway.calls.get() for _ in range(WINDOW)}
@@ -80,7 +86,7 @@ async def test_commands_are_decided_while_no_report_is(server: NatsServer) -> No
         async with running(service(bus).run()):
             for _ in range(WINDOW):
                 await bus.gateway.calls.get()
-            await client.send(wish("command"))
+            await client.send(envelope("command"))
             assert await bus.gateway.calls.get() == "command"
 
 
@@ -89,9 +95,9 @@ async def test_a_queue_that_clients_have_filled_takes_reports(server: NatsServer
         js = bus.connection.jetstream()
         config = next(each for each in streams.configurations() if each.name == streams.COMMANDS)
         await js.update_stream(config.evolve(max_msgs=1))
-        await client.send(wish("1"))
+        await client.send(envelope("1"))
         with pytest.raises(BusFullError):
-            await client.send(wish("2"))
+            await client.send(envelope("2"))
 
         await publish(bus.connection, "relman.reports.local", report("1"), {})
         assert await messages(js, streams.REPORTS) == 1
@@ -122,7 +128,7 @@ async def test_deadlines_wait_for_every_report_that_was_queued_and_for_no_comman
 
         await publish(bus.connection, "relman.reports.local", report("new report"), {})
         async with running(service(bus).run()), asyncio.timeout(30):
-            await client.send(wish("command"))
+            await client.send(envelope("command"))
             for _ in gates:
                 await bus.gateway.calls.get()
             assert not await QueuedReports(acting).are_decided()

@@ -13,30 +13,37 @@ from pathlib import Path
 import pytest
 from nats.js.api import DiscardPolicy, StreamConfig, StreamInfo
 
-from release_management.adapters.home import Home
-from release_management.adapters.nats import streams
 from release_management.adapters.nats.client import BusClient
+from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.events import NatsEventStream
-from release_management.adapters.nats.server import NatsServer
-from release_management.adapters.roles import bus as bus_role
-from release_management.adapters.roles.bus import on_bus
-from release_management.adapters.roles.executor import ExecutorRole
-from release_management.adapters.roles.gateway import GatewayRole
-from release_management.adapters.roles.health import Health
-from release_management.adapters.roles.passing import keep_serving
-from release_management.adapters.roles.relay import publish_while_it_can
-from release_management.adapters.stack.words import FINAL, SENTENCE
-from release_management.services import measures
-from release_management.services.bus import BusError, BusUnfitError
-from release_management.services.relay import Relay
-from tests.adapters.nats.fakes import FakeLog, WatchedServer, connected, record, running, wish
+from release_management.adapters.nats.queues import streams
+from release_management.runtime.data_directory import DataDirectory
+from release_management.runtime.exit_codes import FINAL, SENTENCE
+from release_management.runtime.roles.executor import ExecutorRole
+from release_management.runtime.roles.gateway import GatewayRole
+from release_management.runtime.roles.kit import bus as bus_role
+from release_management.runtime.roles.kit.bus import on_bus
+from release_management.runtime.roles.kit.health import Health
+from release_management.runtime.roles.kit.transient_errors import keep_serving
+from release_management.runtime.roles.relay import publish_while_it_can
+from release_management.services import telemetry
+from release_management.services.ports.bus import BusError, BusUnfitError
+from release_management.services.workers.relay import Relay
+from tests.adapters.nats.fakes import (
+    FakeLog,
+    WatchedServer,
+    connected,
+    envelope,
+    record,
+    running,
+)
 
 ROAD = """
 import sys
 from pathlib import Path
-from release_management.adapters.home import Home
-from release_management.adapters.roles.process import run
-sys.exit(run("road", Home(Path(sys.argv[1]), replicas=3)))
+from release_management.runtime.data_directory import DataDirectory
+from release_management.runtime.roles.process import run
+sys.exit(run("road", DataDirectory(Path(sys.argv[1]), replicas=3)))
 """
 
 
@@ -58,7 +65,7 @@ async def test_streams_that_are_lost_are_made_again_also_while_the_server_was_aw
     server: NatsServer, tmp_path: Path
 ) -> None:
     health = Health("gateway")
-    async with connected(server) as bus, running(GatewayRole(Home(tmp_path), health).serve()):
+    async with connected(server) as bus, running(GatewayRole(DataDirectory(tmp_path), health).serve()):
         await until(lambda: health.is_well)
         js = bus.connection.jetstream()
 
@@ -84,7 +91,7 @@ async def test_a_gateway_that_can_take_no_queued_commands_is_not_well(
 ) -> None:
     monkeypatch.setattr(bus_role, "STREAMS_SECONDS", 2.0)
     health = Health("gateway")
-    async with connected(server) as bus, running(GatewayRole(Home(tmp_path), health).serve()):
+    async with connected(server) as bus, running(GatewayRole(DataDirectory(tmp_path), health).serve()):
         await until(lambda: health.is_well)
         await bus.connection.jetstream().delete_stream(streams.COMMANDS)
         await until(lambda: "commands" in troubles(health))
@@ -94,7 +101,7 @@ async def test_a_gateway_that_can_take_no_queued_commands_is_not_well(
 
 async def test_a_gateway_makes_the_queue_of_a_client_that_its_server_has_later(tmp_path: Path) -> None:
     health = Health("gateway")
-    serving = keep_serving(GatewayRole(Home(tmp_path), health).serve, health)
+    serving = keep_serving(GatewayRole(DataDirectory(tmp_path), health).serve, health)
     with contextlib.ExitStack() as servers:
         server = servers.enter_context(WatchedServer(tmp_path, clients=["ci"]))
         async with connected(server) as bus, running(serving), asyncio.timeout(60):
@@ -112,14 +119,14 @@ async def test_a_gateway_makes_the_queue_of_a_client_that_its_server_has_later(t
                     there = not await streams.missing(js, streams.queues(("bot", "ci")))
             await until(lambda: health.is_well)
             async with BusClient(later.urls["client-bot"]) as bot:
-                await bot.send(wish("queued"))
+                await bot.send(envelope("queued"))
                 while await bot.outcome("ci", "queued") is None:
                     await asyncio.sleep(0.02)
 
 
 async def test_an_executor_is_not_active_before_it_can_take_orders(server: NatsServer, tmp_path: Path) -> None:
     health = Health("executor")
-    async with running(ExecutorRole(Home(tmp_path), health, "command").serve()):
+    async with running(ExecutorRole(DataDirectory(tmp_path), health, "command").serve()):
         await until(lambda: "orders command" in troubles(health))
         assert not health.ready
         assert "does not have the stream" in troubles(health)["orders command"]
@@ -187,8 +194,8 @@ async def test_every_connection_of_a_process_has_a_part_and_the_gauge_is_of_all(
 ) -> None:
     health = Health("road")
     health.stand("active")
-    home = Home(tmp_path)
-    gauge = measures.BUS_CONNECTED
+    home = DataDirectory(tmp_path)
+    gauge = telemetry.BUS_CONNECTED
     async with on_bus(home, "gateway", health) as staying, on_bus(home, "executor-local", health) as lost:
         assert staying.is_connected
         await until(lambda: gauge._value.get() == 1)

@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from release_management.adapters.nats.connection import connect
-from release_management.adapters.nats.publishing import publish
-from release_management.adapters.nats.server import NatsServer, NatsServerError
-from release_management.adapters.nats.streams import EVENTS, ensure_streams
-from release_management.adapters.nats.urls import credentials, read_url
-from release_management.services.bus import BusDeniedError
+from release_management.adapters.nats.embedded.server import NatsServer, NatsServerError
+from release_management.adapters.nats.queues.publishing import publish
+from release_management.adapters.nats.queues.streams import EVENTS, ensure_streams
+from release_management.adapters.nats.wire.urls import credentials, read_url
+from release_management.services.ports.bus import BusDeniedError
 
 PARENT = """
 import sys

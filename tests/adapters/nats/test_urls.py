@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from release_management.adapters.nats.server import NatsServer
-from release_management.adapters.nats.urls import credentials, read_url, read_urls
+from release_management.adapters.nats.embedded.server import NatsServer
+from release_management.adapters.nats.wire.urls import (
+    credentials,
+    read_url,
+    read_urls,
+)
 
 NONE = (b"", b"0", b"null", b"[]", b'"nats.url"', b"{", b"[" * 100_000, b"\xff\xfe", b"\x00" * 100, b'{"client": 1}')
 """Files that are no `users.json`."""

@@ -9,13 +9,13 @@ from typing import Any, cast
 import pytest
 from nats.js.errors import NoStreamResponseError
 
+from release_management.adapters.executors.base.look import Look
 from release_management.adapters.nats import watching
 from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.watching import Watcher
-from release_management.adapters.targets.look import Look
 from release_management.domain.condition import Condition, Observation
 from release_management.domain.orders import Order
-from release_management.services.looks import Looks
+from release_management.services.observations.looks import Looks
 from tests.adapters.nats.fakes import order
 
 START = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)

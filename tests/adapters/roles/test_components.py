@@ -9,10 +9,18 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from release_management.adapters.roles.conditions import ShownComponents, show_components
-from release_management.adapters.roles.health import Health
-from release_management.domain.condition import SEVERITY, Condition, SeenSlot
-from release_management.services.looks import FRESH_SECONDS, ComponentLook, Key
+from release_management.domain.condition import (
+    SEVERITY,
+    Condition,
+    SeenSlot,
+)
+from release_management.runtime.roles.kit.conditions import ShownComponents, show_components
+from release_management.runtime.roles.kit.health import Health
+from release_management.services.observations.looks import (
+    FRESH_SECONDS,
+    ComponentLook,
+    Key,
+)
 
 START = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 WEB: Key = ("staging", "shop", "main", "web")

@@ -10,12 +10,13 @@ import pytest
 from prometheus_client import REGISTRY
 
 from release_management.adapters.event_store import GapError
-from release_management.adapters.roles import gateway, projector, relay, store
-from release_management.adapters.roles.health import Health
-from release_management.projections.bookkeeping import Standing
-from release_management.services import appends
-from release_management.services.appends import Appends
-from release_management.services.gateway import WAITING
+from release_management.projections.kit.status import ProjectionStatus
+from release_management.runtime.roles import gateway, projector, relay
+from release_management.runtime.roles.kit import store
+from release_management.runtime.roles.kit.health import Health
+from release_management.services.gateway import append_timer
+from release_management.services.gateway.append_timer import AppendTimer
+from release_management.services.gateway.gateway import WAITING
 from release_management.services.ports import EventLog
 from tests.adapters.nats.fakes import FakeLog
 
@@ -43,7 +44,7 @@ def look_at_gateway(health: Health, waiting: int) -> None:
         waiting=waiting,
         trouble=None,
         older=None,
-        appends=Appends(),
+        append_timer=AppendTimer(),
         pressure={},
         reports_trouble=None,
         letters_warning=None,
@@ -52,7 +53,7 @@ def look_at_gateway(health: Health, waiting: int) -> None:
 
 
 def look_at_projector(health: Health, behind: int, parked: int = 0) -> None:
-    standing = Standing("releases", 1, 100, parked, min(parked, 1), None)
+    standing = ProjectionStatus("releases", 1, 100, parked, min(parked, 1), None)
     reading: Any = SimpleNamespace(standing=lambda: [standing], projector=SimpleNamespace(trouble=None))
     projector._look(reading, log_of(100 + behind), health)
 
@@ -142,10 +143,10 @@ def test_a_log_that_was_damaged_ends_nobody_who_can_go_on_without_it(monkeypatch
 
 
 def test_an_append_that_takes_long_is_said_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(appends, "SLOW_SECONDS", 0.05)
-    monkeypatch.setattr(appends, "SAID_SECONDS", 0.2)
+    monkeypatch.setattr(append_timer, "SLOW_SECONDS", 0.05)
+    monkeypatch.setattr(append_timer, "SAID_SECONDS", 0.2)
 
-    timed = Appends()
+    timed = AppendTimer()
     count = gauge("relman_append_seconds_count") or 0.0
     said = [timed.warning]
     with timed.timed():

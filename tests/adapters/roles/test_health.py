@@ -10,8 +10,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from release_management.adapters.roles.health import Health
-from release_management.adapters.roles.http import AddressTakenError, HealthServer
+from release_management.runtime.roles.kit.health import Health
+from release_management.runtime.roles.kit.probes import AddressTakenError, HealthServer
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from release_management.adapters.roles import passing
-from release_management.adapters.roles.health import Health
-from release_management.adapters.roles.passing import keep_serving
-from release_management.services.bus import BusAwayError
+from release_management.runtime.roles.kit import transient_errors
+from release_management.runtime.roles.kit.health import Health
+from release_management.runtime.roles.kit.transient_errors import keep_serving
 from release_management.services.ports import LogUnavailableError
+from release_management.services.ports.bus import BusAwayError
 
 
 async def until_cancelled(error: Exception) -> None:
@@ -43,7 +43,7 @@ def test_who_is_told_to_stop_while_the_bus_and_the_store_go_away_stops() -> None
 
 
 def test_what_passes_is_said_and_tried_again_and_what_does_not_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passing, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(transient_errors, "FIRST_PAUSE_SECONDS", 0.001)
     health = Health("test")
     seen: list[str] = []
     ends = iter([BusAwayError("no bus"), ExceptionGroup("", [LogUnavailableError("no\nstore")]), KeyError("ours")])

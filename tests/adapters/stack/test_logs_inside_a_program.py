@@ -3,7 +3,7 @@
 import pytest
 import structlog
 
-from release_management.adapters.stack.logs import log_errors
+from release_management.runtime.program_log import log_errors
 
 
 def decide(text: str) -> None:

@@ -7,10 +7,10 @@ from unittest.mock import patch
 import pytest
 
 from release_management import NotReachableError, ReleaseManager
-from release_management.adapters.nats.server import NatsServer, NatsServerError
-from release_management.adapters.stack.backends import connect
-from release_management.services.decisions import COMMANDS
-from release_management.services.wishes import Wish
+from release_management.adapters.nats.embedded.server import NatsServer, NatsServerError
+from release_management.runtime.installations import connect
+from release_management.services.envelope import CommandEnvelope
+from release_management.services.use_cases import COMMANDS
 
 
 def test_a_damaged_read_model_is_named_and_holds_nothing(tmp_path: Path) -> None:
@@ -54,11 +54,11 @@ def test_a_start_that_failed_is_tried_again(tmp_path: Path) -> None:
 def test_just_the_commands_that_say_so_need_the_workers(tmp_path: Path) -> None:
     with contextlib.closing(connect(str(tmp_path), may_start=False)) as backend:
         for name, (command, _) in COMMANDS.items():
-            wish = Wish(
+            envelope = CommandEnvelope(
                 sender="test", id=name, command=name, data={}, actor="alice", actorkind="person", actorauth="asserted"
             )
             if command.NEEDS_WORKERS:
                 with pytest.raises(NotReachableError, match="nothing runs in"):
-                    backend.ask(wish)
+                    backend.ask(envelope)
             else:
-                assert "Field required" in str(backend.ask(wish).reason)
+                assert "Field required" in str(backend.ask(envelope).reason)

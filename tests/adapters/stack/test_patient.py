@@ -7,16 +7,22 @@ from typing import Any, cast
 
 import pytest
 
-from release_management.adapters.nats.client import NoConnectionError, NotReachableError, UnavailableError
-from release_management.adapters.stack import patient as patience
-from release_management.adapters.stack.backends import Backend
-from release_management.adapters.stack.patient import Patient
-from release_management.domain.record import Recorded
-from release_management.services.bus import QueryNotUnderstood
-from release_management.services.pages import Page
-from release_management.services.wishes import Outcome, Wish
+from release_management.adapters.nats.client import (
+    NoConnectionError,
+    NotReachableError,
+    UnavailableError,
+)
+from release_management.kernel.record import Recorded
+from release_management.runtime import patient as patience
+from release_management.runtime.installations import Installation
+from release_management.runtime.patient import PatientInstallation
+from release_management.services.envelope import CommandEnvelope, Outcome
+from release_management.services.paging.pages import Page
+from release_management.services.ports.bus import QueryNotUnderstood
 
-WISH = Wish(sender="s", id="1", command="release.create", data={}, actor="alice", actorkind="person", actorauth="os")
+WISH = CommandEnvelope(
+    sender="s", id="1", command="release.create", data={}, actor="alice", actorkind="person", actorauth="os"
+)
 AWAY = UnavailableError("the store is away")
 
 
@@ -27,10 +33,15 @@ class Troubled:
         self.asked: list[str] = []
         self._answers: Iterator[object] = itertools.chain(answers, itertools.repeat(answers[-1]))
 
-    def ask(self, wish: Wish) -> Outcome:
-        self.asked.append(wish.id)
+    def ask(self, envelope: CommandEnvelope) -> Outcome:
+        self.asked.append(envelope.id)
         status = self._next()
-        about: dict[str, Any] = {"sender": wish.sender, "id": wish.id, "command": wish.command, "refused": False}
+        about: dict[str, Any] = {
+            "sender": envelope.sender,
+            "id": envelope.id,
+            "command": envelope.command,
+            "refused": False,
+        }
         return Outcome(status=cast(Any, status), reason="the gateway is being closed", **about)
 
     def page(self, name: str, params: dict[str, Any], after: int) -> Page:
@@ -57,34 +68,36 @@ def told() -> list[str]:
 
 
 @pytest.fixture
-def patient(told: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Patient]:
+def patient(told: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., PatientInstallation]:
     """A patient caller whose clocks run fast."""
     for name, seconds in (("SAY", 0.05), ("FIRST", 0.2), ("FIRST_PAUSE", 0.01), ("LONGEST_PAUSE", 0.02)):
         monkeypatch.setattr(patience, f"{name}_SECONDS", seconds)
-    return lambda backend, seconds=5.0: Patient(cast(Backend, backend), seconds, told.append)
+    return lambda backend, seconds=5.0: PatientInstallation(cast(Installation, backend), seconds, told.append)
 
 
-def test_a_busy_gateway_is_asked_again_under_the_same_id(patient: Callable[..., Patient]) -> None:
+def test_a_busy_gateway_is_asked_again_under_the_same_id(patient: Callable[..., PatientInstallation]) -> None:
     troubled = Troubled("busy", "busy", "accepted")
 
     assert patient(troubled).ask(WISH).status == "accepted"
     assert troubled.asked == ["1", "1", "1"]
 
 
-def test_what_is_waited_for_is_said_once_and_so_is_its_end(patient: Callable[..., Patient], told: list[str]) -> None:
+def test_what_is_waited_for_is_said_once_and_so_is_its_end(
+    patient: Callable[..., PatientInstallation], told: list[str]
+) -> None:
     troubled = Troubled(*[AWAY] * 20, [{"position": 1}])
 
     assert patient(troubled).query("position", {}) == [{"position": 1}]
     assert told == ["waiting: the store is away", "answered again after 0 s"]
 
 
-def test_of_a_short_trouble_nothing_is_said(patient: Callable[..., Patient], told: list[str]) -> None:
+def test_of_a_short_trouble_nothing_is_said(patient: Callable[..., PatientInstallation], told: list[str]) -> None:
     assert patient(Troubled(AWAY, [])).query("position", {}) == []
     assert told == []
 
 
 @pytest.mark.parametrize("error", [QueryNotUnderstood("there is no query x"), NotReachableError("nothing runs here")])
-def test_what_does_not_pass_is_said_at_once(error: Exception, patient: Callable[..., Patient]) -> None:
+def test_what_does_not_pass_is_said_at_once(error: Exception, patient: Callable[..., PatientInstallation]) -> None:
     troubled = Troubled(error)
 
     with pytest.raises(type(error), match=str(error)):
@@ -92,7 +105,7 @@ def test_what_does_not_pass_is_said_at_once(error: Exception, patient: Callable[
     assert len(troubled.asked) == 1
 
 
-def test_when_the_time_is_over_the_last_reason_is_given(patient: Callable[..., Patient]) -> None:
+def test_when_the_time_is_over_the_last_reason_is_given(patient: Callable[..., PatientInstallation]) -> None:
     began = time.monotonic()
 
     with pytest.raises(UnavailableError, match=r"the store is away \(waited 0 s\)"):
@@ -102,7 +115,7 @@ def test_when_the_time_is_over_the_last_reason_is_given(patient: Callable[..., P
     assert 0.5 < time.monotonic() - began < 3
 
 
-def test_several_questions_share_the_time_that_their_asker_has(patient: Callable[..., Patient]) -> None:
+def test_several_questions_share_the_time_that_their_asker_has(patient: Callable[..., PatientInstallation]) -> None:
     asking = patient(Troubled(AWAY), 60.0)
     began = time.monotonic()
 
@@ -113,7 +126,9 @@ def test_several_questions_share_the_time_that_their_asker_has(patient: Callable
     assert time.monotonic() - began < 2
 
 
-def test_where_there_never_was_a_connection_the_address_may_be_wrong(patient: Callable[..., Patient]) -> None:
+def test_where_there_never_was_a_connection_the_address_may_be_wrong(
+    patient: Callable[..., PatientInstallation],
+) -> None:
     nobody = NoConnectionError("no connection to the bus")
     began = time.monotonic()
 
@@ -126,7 +141,7 @@ def test_where_there_never_was_a_connection_the_address_may_be_wrong(patient: Ca
 
 
 @pytest.mark.parametrize("follow", [True, False])
-def test_records_go_on_after_the_last_one(follow: bool, patient: Callable[..., Patient]) -> None:
+def test_records_go_on_after_the_last_one(follow: bool, patient: Callable[..., PatientInstallation]) -> None:
     records = patient(Troubled(None)).records(0, follow=follow)
 
     assert [each.position for each in records] == list(range(1, 10))

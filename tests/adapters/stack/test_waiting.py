@@ -9,13 +9,13 @@ from unittest.mock import patch
 
 import pytest
 
-from release_management.adapters.home import Home
 from release_management.adapters.read_model import Projector
-from release_management.adapters.stack.reading import NotThereYet, Reading
-from release_management.adapters.stack.waiting import PatientReading
-from release_management.services.bus import QueryNotUnderstood
-from release_management.services.pages import Page
-from tests.services.office import Office
+from release_management.runtime.data_directory import DataDirectory
+from release_management.runtime.patient_reading import WaitingReadSide
+from release_management.runtime.reading import NotThereYet, ReadSide
+from release_management.services.paging.pages import Page
+from release_management.services.ports.bus import QueryNotUnderstood
+from tests.services.gateway_harness import Office
 
 MANY = 100
 
@@ -35,7 +35,7 @@ def go_on() -> threading.Event:
 
 
 @pytest.fixture
-def reading(office: Office, tmp_path: Path, go_on: threading.Event) -> Iterator[Reading]:
+def reading(office: Office, tmp_path: Path, go_on: threading.Event) -> Iterator[ReadSide]:
     fold = Projector.run
 
     def held_back(self: Projector, stop: threading.Event) -> None:
@@ -45,16 +45,16 @@ def reading(office: Office, tmp_path: Path, go_on: threading.Event) -> Iterator[
         fold(self, stop)
 
     with patch.object(Projector, "run", held_back):
-        opened = Reading(Home(tmp_path), office.log, office.keyring)
+        opened = ReadSide(DataDirectory(tmp_path), office.log, office.keyring)
         opened.ask("releases", {}, office.log.last_position())
         yield opened
         opened.close()
 
 
 async def test_those_who_wait_keep_nobody_from_being_answered(
-    office: Office, reading: Reading, go_on: threading.Event
+    office: Office, reading: ReadSide, go_on: threading.Event
 ) -> None:
-    patient = PatientReading(reading, office.log)
+    patient = WaitingReadSide(reading, office.log)
     office.release("2.0.0")
     end = office.log.last_position()
 
@@ -69,16 +69,16 @@ async def test_those_who_wait_keep_nobody_from_being_answered(
         assert {row["version"] for row in page.rows} == {"1.0.0", "2.0.0"}
 
 
-async def test_a_position_that_the_log_has_not_is_refused_at_once(office: Office, reading: Reading) -> None:
-    patient = PatientReading(reading, office.log)
+async def test_a_position_that_the_log_has_not_is_refused_at_once(office: Office, reading: ReadSide) -> None:
+    patient = WaitingReadSide(reading, office.log)
 
     async with asyncio.timeout(2):
         with pytest.raises(QueryNotUnderstood, match=r"the log ends at position 2, and the answer is wanted after 1,0"):
             await patient.ask("releases", {}, 1_000)
 
 
-async def test_who_waits_too_long_is_told_how_far_it_has_come(office: Office, reading: Reading) -> None:
-    patient = PatientReading(reading, office.log, seconds=0.2)
+async def test_who_waits_too_long_is_told_how_far_it_has_come(office: Office, reading: ReadSide) -> None:
+    patient = WaitingReadSide(reading, office.log, seconds=0.2)
     office.release("2.0.0")
 
     with pytest.raises(NotThereYet, match="releases has taken in position 2, not yet 4"):
@@ -86,7 +86,7 @@ async def test_who_waits_too_long_is_told_how_far_it_has_come(office: Office, re
 
 
 async def test_a_projection_that_is_still_being_built_is_waited_for(
-    office: Office, reading: Reading, monkeypatch: pytest.MonkeyPatch
+    office: Office, reading: ReadSide, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new build may have taken everything in, and still not be the one that answers."""
     real, built = reading.ask, threading.Event()
@@ -97,7 +97,7 @@ async def test_a_projection_that_is_still_being_built_is_waited_for(
         return real(name, params, after, timeout)
 
     monkeypatch.setattr(reading, "ask", ask)
-    asked = asyncio.create_task(PatientReading(reading, office.log).ask("releases", {}, 0))
+    asked = asyncio.create_task(WaitingReadSide(reading, office.log).ask("releases", {}, 0))
     await asyncio.sleep(0.1)
     assert not asked.done()
     built.set()

@@ -17,9 +17,21 @@ from release_management.adapters.event_store.errors import (
     ForeignStoreError,
     StoreUnavailableError,
 )
-from release_management.adapters.event_store.postgres.arrays import Blobs, Numbers, Texts
-from release_management.adapters.postgres import Connection, Connections, place
-from release_management.services.ports import CommandKey, NewRecord, StoredOutcome
+from release_management.adapters.event_store.postgres.arrays import (
+    Blobs,
+    Numbers,
+    Texts,
+)
+from release_management.adapters.postgres import (
+    Connection,
+    Connections,
+    place,
+)
+from release_management.services.ports import (
+    CommandKey,
+    NewRecord,
+    StoredOutcome,
+)
 
 SCHEMA_VERSION = 2
 LOCKS = 0x72656C6D
@@ -43,7 +55,7 @@ _DAMAGED = (
     errors.UndefinedTable,
 )
 
-Verdict = Literal["stored", "moved", "deposed", "removed"]
+AppendVerdict = Literal["stored", "moved", "deposed", "removed"]
 
 
 class PostgresDatabase:
@@ -82,7 +94,7 @@ class PostgresDatabase:
         records: Sequence[NewRecord],
         kinds: Collection[Kind],
         contents: Mapping[str, bytes] | None = None,
-    ) -> tuple[Verdict, int]:
+    ) -> tuple[AppendVerdict, int]:
         """Store records, contents and commands in one durable transaction and one round trip, or nothing.
 
         `lease` is a role and its number; `seen` a position that the log has; `expects` the versions that streams must
@@ -113,7 +125,7 @@ class PostgresDatabase:
             statement, parameters = _APPEND_BESIDE, (*parameters, Texts(contents), Blobs(contents.values()))
         with self._writing, self.explained(), self._appending.lend() as connection:
             row = connection.execute(statement, parameters, prepare=True).fetchone()
-        return cast(tuple[Verdict, int], row)
+        return cast(tuple[AppendVerdict, int], row)
 
     @contextmanager
     def lend(self) -> Iterator[Connection]:

@@ -14,8 +14,13 @@ from release_management.adapters.event_store.postgres.arrays import Texts
 from release_management.adapters.event_store.postgres.database import PostgresDatabase
 from release_management.adapters.event_store.postgres.lease import PostgresLease
 from release_management.adapters.event_store.postgres.listener import POLL_SECONDS, Listener
-from release_management.adapters.event_store.rows import checked_content, page, readable, stream_page
-from release_management.domain.record import Recorded
+from release_management.adapters.event_store.rows import (
+    checked_content,
+    page,
+    readable,
+    stream_page,
+)
+from release_management.kernel.record import Recorded
 from release_management.services.ports import (
     Append,
     Appended,

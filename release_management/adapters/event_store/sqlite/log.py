@@ -6,9 +6,20 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from release_management.adapters.event_store.batch import Facts, Kind, check, decide
+from release_management.adapters.event_store.batch import (
+    Facts,
+    Kind,
+    check,
+    decide,
+)
 from release_management.adapters.event_store.head import Head
-from release_management.adapters.event_store.rows import EventRow, checked_content, page, readable, stream_page
+from release_management.adapters.event_store.rows import (
+    EventRow,
+    checked_content,
+    page,
+    readable,
+    stream_page,
+)
 from release_management.adapters.event_store.sqlite.database import SQLiteDatabase
 from release_management.adapters.event_store.sqlite.lease import SQLiteLease, Watch
 from release_management.adapters.event_store.sqlite.tables import (
@@ -18,7 +29,7 @@ from release_management.adapters.event_store.sqlite.tables import (
     last_position,
     lease_number,
 )
-from release_management.domain.record import Recorded
+from release_management.kernel.record import Recorded
 from release_management.services.ports import (
     Append,
     CommandKey,

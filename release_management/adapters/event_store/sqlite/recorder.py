@@ -7,7 +7,11 @@ from typing import Any
 from release_management.adapters.event_store.recorder import LogRecorder, VersionTakenError
 from release_management.adapters.event_store.rows import OPAQUE
 from release_management.adapters.event_store.sqlite.database import SQLiteDatabase
-from release_management.adapters.event_store.sqlite.tables import add_events, add_kinds, last_position
+from release_management.adapters.event_store.sqlite.tables import (
+    add_events,
+    add_kinds,
+    last_position,
+)
 from release_management.services.ports import NewRecord
 
 

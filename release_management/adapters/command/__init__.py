@@ -1,6 +1,0 @@
-"""The executor `command`: a program of yours for every verb."""
-
-from release_management.adapters.command.executor import CommandExecutor
-from release_management.adapters.command.settings import CommandSettings, check_settings
-
-__all__ = ["CommandExecutor", "CommandSettings", "check_settings"]

@@ -1,0 +1,1 @@
+"""The executors: they carry step orders out on targets."""

@@ -1,0 +1,219 @@
+"""What every executor does with an order: admit it, carry it out, keep the report before it is given.
+
+An order is admitted in one critical section: its fence is compared and recorded, together with what it intends. The
+report is stored beside the target before it is given. Where slots must be well before an order is begun, its fence is
+recorded first, so that nothing older comes in between, then they are looked at, and then it is admitted.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from release_management.adapters.executors.base.folder import TargetFolder, TargetState
+from release_management.domain.orders import (
+    Order,
+    Report,
+    Result,
+    RetireSlot,
+    RouteSlots,
+)
+from release_management.kernel.record import timestamp
+from release_management.services.ports import Clock
+
+P = ParamSpec("P")
+T = TypeVar("T")
+F = TypeVar("F", bound=TargetFolder[Any])
+THREADS = 64
+AGAIN_SECONDS = 15.0
+"""What was found healthy before and is asked again has so long to answer well."""
+StepResult = tuple[Result, str | None, dict[str, int] | None]
+"""A report's result, reason and observed shares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What an executor cannot keep as intended: the component, why, and whether what should serve is concerned."""
+
+    part: str
+    says: str
+    hurts: bool
+
+
+class FencedExecutor(ABC, Generic[F]):
+    """Carries out orders. `data` is the folder that holds all durable state, under `targets/`; several may share it."""
+
+    def __init__(self, data: Path, clock: Clock) -> None:
+        self._data = data.absolute()
+        self._clock = clock
+        self._stopping = asyncio.Event()
+        self._orders: set[asyncio.Task[Report]] = set()
+        self._work: set[asyncio.Future[Any]] = set()
+        # Of its own: a lock that is waited for may take a thread for long, and the loop has few.
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="executor")
+
+    async def carry_out(self, order: Order) -> Report:
+        """Do what the order says, or say why not.
+
+        An order that was answered gets the same report again, whatever has happened since; any other with a fence
+        below the highest seen is `stale`. Raises only `asyncio.CancelledError`, also when the executor is stopped
+        meanwhile: then there is no report, and the order is to be asked again.
+        """
+        if self._stopping.is_set():
+            raise asyncio.CancelledError
+        task = asyncio.create_task(self._answer(order))
+        self._orders.add(task)
+        task.add_done_callback(self._orders.discard)
+        return await task
+
+    async def give_up(self) -> None:
+        """Give up the orders in flight, without a report. Afterwards this executor takes none."""
+        self._stopping.set()
+        orders = list(self._orders)
+        for task in orders:
+            task.cancel()
+        await asyncio.gather(*orders, return_exceptions=True)
+        # A thread outlives the cancelled task that waits for it, and would start again what is about to end.
+        await asyncio.gather(*self._work, return_exceptions=True)
+
+    def troubles(self) -> list[Trouble]:
+        """What it looks after and cannot keep as intended now."""
+        return []
+
+    @abstractmethod
+    def _folder(self, order: Order) -> F:
+        """The component's folder, made where it is missing."""
+
+    @abstractmethod
+    def _intend(self, state: Any, order: Order) -> str | None:
+        """Change the state as the order says, under the lock; or leave it as it is, and say why it cannot be done."""
+
+    @abstractmethod
+    async def _effect(self, folder: F, order: Order) -> StepResult:
+        """Do what was intended."""
+
+    @abstractmethod
+    async def _ask(self, folder: F, order: Order, slot: str, count: int) -> StepResult | None:
+        """Whether so many instances of a slot are well, and have been since they were found healthy.
+
+        None where they are; else `unwell` with the reason, or what kept us from asking.
+        """
+
+    def _forget(self, state: Any) -> None:
+        """Drop from the state what is over once the order has its report."""
+
+    async def _complete(self, folder: F, order: Order) -> Report:
+        """Do what an admitted order says; its report."""
+        return await self._blocking(self._finish, folder, order, await self._effect(folder, order))
+
+    async def _blocking(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        work = asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
+        self._work.add(work)
+        work.add_done_callback(self._work.discard)
+        return await asyncio.shield(work)
+
+    async def _answer(self, order: Order) -> Report:
+        try:
+            folder = await self._blocking(self._folder, order)
+            if (refused := await self._look_first(folder, order)) is not None:
+                return refused
+            admitted = await self._blocking(self._admit, folder, order)
+            if isinstance(admitted, Report):
+                return admitted
+            if admitted is not None:
+                return await self._blocking(self._finish, folder, order, ("errored", admitted, None))
+            return await self._complete(folder, order)
+        except Exception as error:
+            return self._report(order, ("errored", plain(error), None))
+
+    async def _look_first(self, folder: F, order: Order) -> Report | None:
+        """Look at what must be well before the order is begun; its report where it cannot be, or has one.
+
+        An order that was begun before, by an executor that died, is finished.
+        """
+        action = order.action
+        healthy = action.healthy if isinstance(action, RouteSlots | RetireSlot) else {}
+        if not healthy:
+            return None
+        claimed = await self._blocking(self._claim, folder, order)
+        if isinstance(claimed, Report):
+            return claimed
+        for slot, count in healthy.items() if claimed else ():
+            verdict = await self._ask(folder, order, slot, count)
+            if verdict is not None:
+                return await self._blocking(self._finish, folder, order, verdict)
+        return None
+
+    def _claim(self, folder: F, order: Order) -> Report | bool:
+        """Record the fence, so that nothing older is admitted. Gives the report, or whether the order is to begin."""
+        with folder.locked():
+            state = folder.load()
+            answered = self._answered(state, order)
+            if answered is not None:
+                return answered
+            state.fence = order.fence
+            folder.save(state)
+            return bool(state.begun < order.fence)
+
+    def _admit(self, folder: F, order: Order) -> Report | str | None:
+        """Record the fence and the intent. Gives the report where there is one, or why the order cannot be done."""
+        with folder.locked():
+            state = folder.load()
+            answered = self._answered(state, order)
+            if answered is not None:
+                return answered
+            state.fence = order.fence
+            refusal = self._intend(state, order)
+            if refusal is None:
+                state.begun = order.fence
+            folder.save(state)
+            return refusal
+
+    def _finish(self, folder: F, order: Order, verdict: StepResult) -> Report:
+        with folder.locked():
+            state = folder.load()
+            answered = self._answered(state, order)
+            if answered is not None:
+                return answered
+            report = self._report(order, verdict)
+            state.keep(report)
+            self._forget(state)
+            folder.save(state)
+            return report
+
+    def _answered(self, state: TargetState, order: Order) -> Report | None:
+        """The report that the order has got, or gets because it was overtaken."""
+        given = state.report_of(order)
+        if given is None and order.fence < state.fence:
+            reason = f"fence {order.fence} is below {state.fence}, which this component has seen"
+            return self._report(order, ("stale", reason, None))
+        return given
+
+    def _report(self, order: Order, verdict: StepResult) -> Report:
+        result, reason, observed = verdict
+        return Report(
+            deployment=order.deployment,
+            leg=order.leg,
+            step=order.step,
+            attempt=order.attempt,
+            fence=order.fence,
+            result=result,
+            reason=line(reason) if reason is not None else None,
+            observed=observed,
+            observedat=timestamp(self._clock.now()),
+        )
+
+
+def plain(error: Exception) -> str:
+    """What an error says; its name where it says nothing."""
+    return str(error) or type(error).__name__
+
+
+def line(text: str) -> str:
+    """A text as one printable line of at most 500 characters."""
+    printable = "".join(each if each.isprintable() else " " for each in text)
+    return " ".join(printable.split())[:500] or "no reason is known"

@@ -1,0 +1,154 @@
+"""A process's variables. One whose value is only a reference, `env:NAME` or `file:PATH`, is read when the process
+starts. The value is kept nowhere; this process remembers it, to blot it out of what the component's processes write.
+"""
+
+import os
+import stat
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from release_management.adapters.executors.base.blotting import Blotter
+from release_management.domain.variables import LONGEST_VALUE
+
+SECRETS = "RELMAN_SECRETS"
+"""Names the variables of a process whose values are secrets, with commas between them."""
+REMEMBERED = 200
+_SCHEMES = ("env:", "file:")
+_OURS = "RELMAN_"
+_remembered: dict[Path, list[str]] = {}
+_remembering = threading.Lock()
+
+
+class SecretMissing(Exception):
+    """A secret that a variable refers to cannot be read."""
+
+
+class Component(Protocol):
+    """Whose variables they are: its folder, and the executor's, in which it lies."""
+
+    path: Path
+
+    @property
+    def data(self) -> Path:
+        """The executor's folder."""
+        ...
+
+
+def check_environment(env: Mapping[str, str]) -> None:
+    """Raise `ValueError` where a name or a value cannot stand in a process's environment."""
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name:
+            raise ValueError(f"{name!r} is no environment variable; write a name without '='")
+        if "\0" in value:
+            raise ValueError(f"the value of {name} holds a NUL, which an environment cannot carry")
+        if len(value.encode(errors="surrogatepass")) > LONGEST_VALUE:
+            raise ValueError(f"the value of {name} is longer than {LONGEST_VALUE:,} bytes; write it into a file")
+
+
+def check_arguments(words: Iterable[str]) -> None:
+    """Raise `ValueError` where a word cannot be an argument of a program."""
+    for word in words:
+        if "\0" in word:
+            raise ValueError("a word holds a NUL, which no program can be given; leave it away")
+        if len(word.encode(errors="surrogatepass")) > LONGEST_VALUE:
+            raise ValueError(f"a word is longer than {LONGEST_VALUE:,} bytes; write it into a file")
+
+
+def resolve(variables: Mapping[str, str], component: Component) -> dict[str, str]:
+    """The variables with secrets in place of their references, and which they are. Raises `SecretMissing`."""
+    secrets = {name: _read(name, value, component.data) for name, value in _references(variables)}
+    _remember(component, secrets.values())
+    return {**variables, **secrets, **({SECRETS: ",".join(sorted(secrets))} if secrets else {})}
+
+
+def blotter(variables: Mapping[str, str], component: Component) -> Blotter:
+    """Knows the secrets of these variables as they are now, and all that the component's processes had before."""
+    for name, value in _references(variables):
+        try:
+            _remember(component, [_read(name, value, component.data)])
+        except SecretMissing:
+            continue
+    with _remembering:
+        return Blotter(list(_remembered.get(component.path, ())))
+
+
+def learn(component: Component, environment: Mapping[str, str]) -> None:
+    """Remember the secrets of a process that was started before us, by its environment."""
+    names = environment.get(SECRETS, "").split(",")
+    _remember(component, [environment[name] for name in names if name in environment])
+
+
+def _references(variables: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in variables.items() if value.startswith(_SCHEMES)]
+
+
+def _remember(component: Component, values: Iterable[str]) -> None:
+    with _remembering:
+        known = _remembered.setdefault(component.path, [])
+        for value in values:
+            if value in known:
+                known.remove(value)
+            known.append(value)
+        del known[:-REMEMBERED]
+
+
+def _read(name: str, reference: str, data: Path) -> str:
+    scheme, _, place = reference.partition(":")
+    told = f"the variable {name} refers to {reference}, which"
+    if scheme == "env":
+        if place.startswith(_OURS):
+            raise SecretMissing(f"{told} is ours: no process that is deployed gets a {_OURS}… of the executor")
+        if place not in os.environ:
+            raise SecretMissing(
+                f"{told} the executor's environment lacks; set it and let it through: relman up --pass-env {place}"
+            )
+        value = os.environ[place]
+    else:
+        value = _content(place, told, data)
+    if "\0" in value or len(value.encode(errors="surrogateescape")) > LONGEST_VALUE:
+        raise SecretMissing(
+            f"{told} holds a NUL, or more than {LONGEST_VALUE:,} bytes; no variable can carry that: name the file's "
+            "path in a variable of its own"
+        )
+    return value
+
+
+def _content(place: str, told: str, data: Path) -> str:
+    """What stands in the file. It is looked at as it was opened, so that nothing is put in its place meanwhile."""
+    try:
+        file = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise SecretMissing(f"{told} cannot be read: {why}") from None
+    with open(file, "rb") as opened:
+        found = os.fstat(file)
+        real = _real_path(file, place)
+        if not stat.S_ISREG(found.st_mode) or real.parts[1:2] == ("proc",):
+            raise SecretMissing(f"{told} is no regular file")
+        if real.is_relative_to(data.resolve()) or (found.st_nlink > 1 and _lies_in(data, found)):
+            raise SecretMissing(f"{told} lies in the folder of relman itself, {data}; keep secrets elsewhere")
+        try:
+            return opened.read(LONGEST_VALUE + 2).decode().rstrip("\r\n")
+        except (OSError, ValueError) as error:
+            raise SecretMissing(f"{told} cannot be read: {error}") from None
+
+
+def _real_path(file: int, place: str) -> Path:
+    """Where an opened file lies, whatever names led to it."""
+    known = Path(f"/proc/self/fd/{file}")
+    return Path(os.path.realpath(known if known.parent.is_dir() else place))
+
+
+def _lies_in(data: Path, found: os.stat_result) -> bool:
+    """Whether a file has another name in the folder."""
+    for folder, _, names in os.walk(data):
+        for name in names:
+            try:
+                seen = os.lstat(os.path.join(folder, name))
+            except OSError:
+                continue
+            if (seen.st_dev, seen.st_ino) == (found.st_dev, found.st_ino):
+                return True
+    return False

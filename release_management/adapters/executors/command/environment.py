@@ -1,0 +1,51 @@
+"""The environment that a program gets."""
+
+from collections.abc import Callable, Mapping
+
+from release_management.adapters.executors.base.variables import resolve
+from release_management.adapters.executors.command.settings import CommandSettings
+from release_management.adapters.executors.command.state import Folder
+from release_management.adapters.system.process_environment import inherited
+from release_management.domain.orders import (
+    Order,
+    ProvisionSlot,
+    RouteSlots,
+)
+
+ORDER_VARIABLES: Mapping[str, Callable[[Order], object]] = {
+    "verb": lambda order: order.action.verb,
+    "deployment": lambda order: order.deployment,
+    "environment": lambda order: order.environment,
+    "application": lambda order: order.application,
+    "target": lambda order: order.target,
+    "component": lambda order: order.component,
+    "slot": lambda order: getattr(order.action, "slot", None),
+    "version": lambda order: getattr(order.action, "version", None),
+    "artifact": lambda order: getattr(order.action, "artifact", None),
+    "replicas": lambda order: getattr(order.action, "replicas", None),
+    "again": lambda order: "1" if getattr(order.action, "again", False) else None,
+    "weights": lambda order: _weights(order),
+    "leg": lambda order: order.leg,
+    "step": lambda order: order.step,
+    "attempt": lambda order: order.attempt,
+    "fence": lambda order: order.fence,
+    "deadline": lambda order: order.deadline,
+}
+"""The order, for programs that do not read JSON: `RELMAN_VERB` and so on. What the verb does not have is empty."""
+
+
+def environment(order: Order, settings: CommandSettings, folder: Folder) -> dict[str, str]:
+    """Ours as far as it is harmless, the component's, the environment's variables, and the order as `RELMAN_…`.
+
+    Raises `SecretMissing`.
+    """
+    config = order.action.config if isinstance(order.action, ProvisionSlot) else {}
+    said = {f"RELMAN_{name.upper()}": of(order) for name, of in ORDER_VARIABLES.items()}
+    ours = {name: "" if value is None else str(value) for name, value in said.items()}
+    return {**inherited(), **settings.env, **config, **resolve(order.variables, folder), **ours}
+
+
+def _weights(order: Order) -> str | None:
+    if not isinstance(order.action, RouteSlots):
+        return None
+    return " ".join(f"{slot}={share}" for slot, share in sorted(order.action.weights.items()))

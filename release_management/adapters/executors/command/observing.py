@@ -1,0 +1,181 @@
+"""The program that looks: `observe`, run between and beside orders. It only reads, and says what it sees in JSON."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from release_management.adapters.executors.base import processes
+from release_management.adapters.executors.base.blotting import Blotter
+from release_management.adapters.executors.base.executor import line, plain
+from release_management.adapters.executors.base.look import Look
+from release_management.adapters.executors.base.processes import describe_exit
+from release_management.adapters.executors.base.variables import (
+    SecretMissing,
+    blotter,
+    resolve,
+)
+from release_management.adapters.executors.command.output import Output
+from release_management.adapters.executors.command.program import CannotStart, Program
+from release_management.adapters.executors.command.settings import (
+    CommandSettings,
+    Verb,
+    check_settings,
+)
+from release_management.adapters.executors.command.state import CommandState, Folder
+from release_management.adapters.system.error_paths import naming
+from release_management.adapters.system.process_environment import inherited
+from release_management.domain.condition import (
+    Condition,
+    Count,
+    Observation,
+    worst,
+)
+from release_management.domain.orders import Slot
+from release_management.kernel.record import timestamp
+from release_management.kernel.types import (
+    Line,
+    Percent,
+    Value,
+    Version,
+    explain,
+)
+from release_management.services.ports import Clock
+from release_management.services.strict_json import read_json
+
+VERB: Verb = "observe"
+NO_PROGRAM = "nobody can look: its settings have no program for observe"
+
+
+class ObservedSlot(Value):
+    """What the program saw of one slot. Without a condition, the counts say which it is; what is absent is not known.
+
+    `running` instances run, `healthy` of them answer well, `restarts` ended during the last minute; `share` is the
+    slot's real share of the traffic in percent, `version` what really runs.
+    """
+
+    condition: Condition | None = None
+    reason: Line | None = None
+    running: Count | None = None
+    healthy: Count | None = None
+    restarts: Count = 0
+    share: Percent | None = None
+    version: Version | None = None
+
+
+class Observed(Value):
+    """The JSON object that `observe` writes. Without a condition, those of the slots say which it is."""
+
+    condition: Condition | None = None
+    reason: Line | None = None
+    slots: Annotated[dict[Slot, ObservedSlot], Field(max_length=8)] = {}
+
+
+class Unseen(Exception):
+    """The program did not say what it sees; the text says why."""
+
+
+async def observe(folder: Folder, clock: Clock) -> tuple[Look | None, float]:
+    """One look, and the seconds until the next; no look where nothing was ever provisioned."""
+    pause = 1.0
+    environment, application, target, component = folder.path.parts[-4:]
+    about = {"environment": environment, "application": application, "target": target, "component": component}
+    found: dict[str, Any] = {**about, "condition": "unknown", "observedat": timestamp(clock.now())}
+    try:
+        state = folder.load()
+        if state.settings is None:
+            return None, pause
+        found["fence"] = state.fence
+        settings = check_settings(state.settings, routes=False)
+        pause = settings.observe_interval if VERB in settings.commands else pause
+        observed = await _ask(folder, state, settings, about)
+        found |= _judge(state, observed)
+    except (OSError, ValueError, SecretMissing, CannotStart, Unseen) as error:
+        found |= {"reason": line(plain(error)), "slots": ()}
+    return Look(Observation.model_validate(found)), pause
+
+
+async def _ask(folder: Folder, state: CommandState, settings: CommandSettings, about: Mapping[str, str]) -> Observed:
+    argv = settings.commands.get(VERB)
+    if argv is None:
+        raise Unseen(NO_PROGRAM)
+    wanted = {slot: each.model_dump() for slot, each in state.slots.items()}
+    stdin = folder.path / "look.json"
+    with naming(stdin), open(os.open(stdin, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump({**about, "slots": wanted, "weights": state.weights}, file)
+    named = {f"RELMAN_{name.upper()}": value for name, value in {**about, "verb": VERB}.items()}
+    env = {**inherited(), **settings.env, **resolve(state.variables, folder), **named}
+    output = Output(open(os.devnull, "ab"), VERB, blotter(state.variables, folder))  # noqa: SIM115 # the output closes it
+    program = Program(processes.new_token(), argv, env, settings.cwd, stdin, output)
+    program.watch()
+    code, give_up = None, time.monotonic() + settings.observe_timeout
+    try:
+        while code is None and (left := give_up - time.monotonic()) > 0:
+            code = await program.ended(left)
+    finally:
+        await program.finish(settings.stop_grace)
+    if code is None:
+        raise Unseen(f"observe took longer than {settings.observe_timeout:g} s and was ended")
+    if code != 0:
+        raise Unseen(f"observe {describe_exit(code, output.last_line)}")
+    return _without_secrets(output.answer(_read), output.blotter)
+
+
+def _read(text: str) -> Observed:
+    """What the program says: all of its output, or the last line of it."""
+    whole = text.strip()
+    last = whole.splitlines()[-1].strip() if whole else ""
+    said = last if last.startswith("{") else whole
+    try:
+        observed = Observed.model_validate_json(said or "null")
+        read_json(said)
+    except ValidationError as error:
+        raise ValueError(f"what observe says cannot be used: {explain(error)}") from None
+    except ValueError as error:
+        raise ValueError(f"what observe says cannot be used: {error}") from None
+    return observed
+
+
+def _without_secrets(observed: Observed, blotter: Blotter) -> Observed:
+    """A version with a secret in it is none."""
+    slots = {
+        name: slot.model_copy(
+            update={
+                "reason": slot.reason and blotter.text(slot.reason),
+                "version": None if slot.version and blotter.text(slot.version) != slot.version else slot.version,
+            }
+        )
+        for name, slot in observed.slots.items()
+    }
+    return observed.model_copy(update={"reason": observed.reason and blotter.text(observed.reason), "slots": slots})
+
+
+def _judge(state: CommandState, observed: Observed) -> dict[str, Any]:
+    slots = []
+    for name, intended in state.slots.items():
+        said = observed.slots.get(name, ObservedSlot(condition=observed.condition))
+        slots.append(
+            {
+                **said.model_dump(exclude={"condition"}),
+                "slot": name,
+                "version": said.version or intended.version,
+                "wanted": intended.replicas,
+                "condition": said.condition or _by_counts(said, intended.replicas),
+            }
+        )
+    conditions = [slot["condition"] for slot in slots]
+    condition = observed.condition or worst(*("degraded" if each == "down" else each for each in conditions))
+    if observed.condition is None and conditions and all(each == "down" for each in conditions):
+        condition = "down"
+    reason = observed.reason or next((slot["reason"] for slot in slots if slot["condition"] != "well"), None)
+    return {"condition": condition, "reason": reason, "slots": tuple(slots)}
+
+
+def _by_counts(said: ObservedSlot, wanted: int) -> Condition:
+    counts = [count for count in (said.running, said.healthy) if count is not None]
+    if not counts:
+        return "unknown"
+    return "well" if min(counts) >= wanted else "degraded" if min(counts) else "down"

@@ -1,0 +1,109 @@
+"""What a program writes, without the secrets in it: to its log as it comes, the beginning and the end of it."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import BinaryIO, TypeVar
+
+from release_management.adapters.executors.base.blotting import BlottedStream, Blotter
+
+T = TypeVar("T")
+HALF = 32 * 1024
+"""Bytes. The log keeps as many of the beginning and of the end of a run, so 64 kB in all."""
+
+
+class Tail:
+    """The last bytes of a stream."""
+
+    def __init__(self) -> None:
+        self.kept = bytearray()
+        self.lost = 0
+
+    def add(self, chunk: bytes) -> None:
+        """Keep the chunk, and forget what is too old for it."""
+        self.kept += chunk
+        over = max(0, len(self.kept) - HALF)
+        del self.kept[:over]
+        self.lost += over
+
+    def text(self) -> str:
+        """What was kept, as text."""
+        return self.kept.decode(errors="replace")
+
+
+class Output:
+    """One run's output: `stdout` alone for the answer in it, as it was written, and both streams for the log."""
+
+    def __init__(self, log: BinaryIO, heading: str, blotter: Blotter) -> None:
+        self.stdout = Tail()
+        self.blotter = blotter
+        self._log = log
+        self._begun = 0
+        self._late: deque[tuple[bool, bytes]] = deque()
+        self._kept = self._lost = 0
+        self._streams = {stdout: BlottedStream(blotter) for stdout in (True, False)}
+        self._last = b""
+        self._write(f"--- {heading}\n".encode())
+
+    def add(self, chunk: bytes, *, stdout: bool) -> None:
+        """Take in what the program wrote."""
+        if stdout:
+            self.stdout.add(chunk)
+        head, late = chunk[: HALF - self._begun], chunk[HALF - self._begun :]
+        self._begun += len(head)
+        if head:
+            self._show(self._streams[stdout].add(head))
+        if late:
+            self._keep(stdout, late)
+
+    def answer(self, read: Callable[[str], T]) -> T:
+        """What `read` makes of the standard output. It raises `ValueError`; no secret is in its words."""
+        text = self.stdout.text()
+        try:
+            return read(text)
+        except ValueError:
+            shown = self.blotter.text(text)
+            if shown == text:
+                raise
+            read(shown)
+        raise ValueError("there is a secret in it")
+
+    @property
+    def last_line(self) -> str | None:
+        """The last line of both streams that is not empty; known once the output is closed."""
+        lines = self._last.decode(errors="replace").strip().splitlines()
+        return lines[-1].strip() if lines else None
+
+    def close(self) -> None:
+        """Write what is left to the log."""
+        if self._lost:
+            left_out = self._lost + sum(stream.held for stream in self._streams.values())
+            self._write(f"\n--- {left_out} bytes are left out here\n".encode())
+            self._streams = {stdout: BlottedStream(self.blotter, cut=True) for stdout in (True, False)}
+        for stdout, chunk in self._late:
+            self._show(self._streams[stdout].add(chunk))
+        for stream in self._streams.values():
+            self._show(stream.end())
+        if self._last and not self._last.endswith(b"\n"):
+            self._write(b"\n")
+        self._log.close()
+
+    def _keep(self, stdout: bool, chunk: bytes) -> None:
+        """Keep what comes late, and forget what is too old for it."""
+        self._late.append((stdout, chunk[-HALF:]))
+        self._lost += len(chunk) - len(chunk[-HALF:])
+        self._kept += len(chunk[-HALF:])
+        while (over := self._kept - HALF) > 0:
+            of, oldest = self._late.popleft()
+            if len(oldest) > over:
+                self._late.appendleft((of, oldest[over:]))
+            gone = min(over, len(oldest))
+            self._kept, self._lost = self._kept - gone, self._lost + gone
+
+    def _show(self, shown: bytes) -> None:
+        if shown:
+            self._last = (self._last + shown)[-1024:]
+            self._write(shown)
+
+    def _write(self, data: bytes) -> None:
+        self._log.write(data)
+        self._log.flush()

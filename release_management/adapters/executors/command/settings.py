@@ -1,0 +1,91 @@
+"""What a component says about itself, so that `command` can deploy it."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, ValidationError
+
+from release_management.adapters.executors.base.claims import Claims
+from release_management.adapters.executors.base.variables import check_arguments, check_environment
+from release_management.domain.deployment.decide import ORDER_SECONDS
+from release_management.kernel.types import (
+    Name,
+    Replicas,
+    Seconds,
+    Value,
+    explain,
+)
+
+Verb = Literal["provision", "await_healthy", "route", "retire", "observe"]
+MAX_OBSERVE_SECONDS = 8.0
+
+
+def _no_line(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        words = shlex.split(value)
+    except ValueError:
+        words = value.split()
+    raise ValueError(f"write the program and its arguments as a list, such as {json.dumps(words)}")
+
+
+def _program(words: list[str]) -> list[str]:
+    if not words[0]:
+        raise ValueError("the first word is empty; write a program and its arguments")
+    check_arguments(words)
+    return words
+
+
+def _environment(env: dict[str, str]) -> dict[str, str]:
+    check_environment(env)
+    return env
+
+
+Argv = Annotated[list[str], Field(min_length=1, max_length=100), AfterValidator(_program), BeforeValidator(_no_line)]
+
+
+class CommandSettings(Value):
+    """How to deploy one component: `Order.settings` of the executor `command`.
+
+    `commands` holds a program with its arguments per verb, without a shell; `route` is needed only where the target
+    shifts traffic. A program that has not ended after `timeout` is ended, with all that it has started: SIGTERM, and
+    SIGKILL after `stop_grace`. `cwd` defaults to the executor's own. `observe`, where there is one, is run every
+    `observe_interval` to say how the component is, and may take `observe_timeout`; without it that is unknown.
+    `claims` is what its programs have for this component alone.
+    """
+
+    commands: dict[Verb, Argv]
+    timeout: Seconds = 300.0
+    stop_grace: Seconds = 5.0
+    observe_timeout: Annotated[Seconds, Field(gt=0, le=MAX_OBSERVE_SECONDS)] = 5.0
+    observe_interval: Annotated[Seconds, Field(gt=0, le=MAX_OBSERVE_SECONDS)] = 3.0
+    slots: Annotated[list[Name], Field(min_length=1, max_length=8)] = ["blue", "green"]
+    replicas: Replicas = 1
+    env: Annotated[dict[str, str], AfterValidator(_environment)] = {}
+    cwd: str | None = None
+    claims: Claims = Claims()
+
+
+def check_settings(raw: Mapping[str, JsonValue], routes: bool = True) -> CommandSettings:
+    """Read settings; `routes` says whether the target shifts traffic.
+
+    Raises `ValueError` with one sentence that says what is wrong and what would be right.
+    """
+    try:
+        settings = CommandSettings.model_validate(dict(raw))
+    except ValidationError as error:
+        raise ValueError(explain(error)) from None
+    if not 0 < settings.timeout <= ORDER_SECONDS:
+        raise ValueError(f"timeout is {settings.timeout:g} s; write at most {ORDER_SECONDS / 60:g}m, a step's time")
+    for verb in ("provision", "await_healthy", "retire"):
+        if verb not in settings.commands:
+            raise ValueError(f'commands lacks "{verb}", which every deployment needs; add a program for it')
+    if routes and "route" not in settings.commands:
+        raise ValueError(
+            'commands lacks "route", which a target that shifts traffic needs; add a program for it, '
+            "or say that the target has routes: none"
+        )
+    return settings

@@ -1,0 +1,80 @@
+"""Who may listen on a port that several components claim, and who does."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from math import inf
+
+from release_management.adapters.executors.base import processes
+from release_management.adapters.executors.local.haproxy import BalancerError
+from release_management.adapters.executors.local.ports import listener
+from release_management.adapters.executors.local.state import ComponentState, Folder
+
+PortReservation = tuple[int, float, str]
+"""The lower, the better: what serves comes before what shall run, and that before what was given up."""
+
+
+def claim(folder: Folder, state: ComponentState, port: int | None = None) -> PortReservation:
+    """How good a component's claim to a port is; without one: to the port on which it serves.
+
+    Of two that serve the one that began earlier has the better claim.
+    """
+    serves = state.serves if port is None else state.serves_on(port)
+    rank = 2 if state.is_empty else 0 if serves else 1
+    return rank, inf if state.serving_since is None else state.serving_since, str(folder.path)
+
+
+def lesser(folder: Folder, state: ComponentState, port: int) -> list[Folder]:
+    """The components that have a balancer on the port and a lesser claim to it.
+
+    Raises `BalancerError` where one that serves has the better claim, whether it listens now or not.
+    """
+    ours = claim(folder, state, port)
+    found = []
+    for other, its in _rivals(folder, port):
+        theirs = claim(other, its, port)
+        if theirs < ours and its.serves_on(port):
+            raise BalancerError(f"port {port} of 127.0.0.1 is that of {name(other)}, which serves")
+        if is_lesser(theirs, ours) and its.balancer is not None:
+            found.append(other)
+    return found
+
+
+def is_lesser(theirs: PortReservation, ours: PortReservation) -> bool:
+    """Whether their balancer has to go for ours. Of two that shall run, or serve, the one that listens goes on."""
+    return ours[0] < theirs[0]
+
+
+def holder(folder: Folder, port: int) -> str:
+    """Who listens on a port, for a person."""
+    for other, its in _rivals(folder, port):
+        if its.balancer is not None and processes.alive(its.balancer.process):
+            return name(other)
+    return listener(port) or "another program"
+
+
+def name(folder: Folder) -> str:
+    """A component, for a person."""
+    environment, application, target, component = folder.path.parts[-4:]
+    return f"{component} ({application} in {environment}, target {target})"
+
+
+def in_order(folders: list[Folder]) -> list[Folder]:
+    """The components, those that serve first. One whose state cannot be read comes last."""
+
+    def rank(folder: Folder) -> PortReservation:
+        with suppress(OSError, ValueError):
+            return claim(folder, folder.load())
+        return 3, 0.0, str(folder.path)
+
+    return sorted(folders, key=rank)
+
+
+def _rivals(folder: Folder, port: int) -> Iterator[tuple[Folder, ComponentState]]:
+    """The other components whose balancer is to listen on the same port; those that can be read."""
+    for other in Folder.all(folder.data):
+        if other.path == folder.path:
+            continue
+        with suppress(OSError, ValueError):
+            state = other.load()
+            if port in state.listens:
+                yield other, state

@@ -1,0 +1,85 @@
+"""A clean stop: requests in flight are finished, then everything ends; the intent stays."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from release_management.adapters.executors.base import processes
+from release_management.adapters.executors.base.executor import line, plain
+from release_management.adapters.executors.base.processes import Process
+from release_management.adapters.executors.local import balancer
+from release_management.adapters.executors.local.layout import layout
+from release_management.adapters.executors.local.state import Folder
+
+_POLL = 0.02
+
+
+async def halt_all(data: Path) -> list[str]:
+    """End what runs for every component under a folder. Says, for each where that failed, what may go on, and why."""
+    folders = await asyncio.to_thread(Folder.all, data.absolute())
+    troubles = await asyncio.gather(*(_trouble(folder) for folder in folders))
+    return [trouble for trouble in troubles if trouble is not None]
+
+
+async def _trouble(folder: Folder) -> str | None:
+    try:
+        await halt(folder)
+    except Exception as error:
+        return f"what runs for {'/'.join(folder.path.parts[-4:])} may go on: {line(plain(error))}"
+    return None
+
+
+async def halt(folder: Folder) -> None:
+    """End a component's HAProxies and then its instances, each killed where it takes longer than `stop_grace`."""
+    state = await asyncio.to_thread(folder.load)
+    grace = layout(state).stop_grace if state.settings is not None else 0.0
+    await _gone(await asyncio.to_thread(_tell_balancers, folder), grace)
+    await _gone(await asyncio.to_thread(_tell_instances, folder), grace)
+    await asyncio.to_thread(_record, folder)
+
+
+def _tell_balancers(folder: Folder) -> list[Process]:
+    with folder.locked():
+        state = folder.load()
+        process = balancer.running(state.balancer)
+        found = [*state.leaving, *([process] if process is not None else [])]
+        for each in found:
+            processes.tell(each, signal.SIGUSR1)
+        return found
+
+
+def _tell_instances(folder: Folder) -> list[Process]:
+    with folder.locked():
+        stands = folder.load().slots.values()
+        found = [each.process for stand in stands for each in stand.instances if each.process is not None]
+        for process in found:
+            processes.tell(process, signal.SIGTERM)
+        return found
+
+
+def _record(folder: Folder) -> None:
+    with folder.locked():
+        state = folder.load()
+        for stand in state.slots.values():
+            for instance in stand.instances:
+                processes.end_leftovers(instance.process)
+                instance.process, instance.phase = None, "starting"
+                instance.exits, instance.not_before = 0, 0.0
+                instance.last_exit, instance.watched = None, False
+        balancer.end(state)
+        state.setback = None
+        folder.save(state)
+
+
+async def _gone(told: Iterable[Process], grace: float) -> None:
+    give_up = time.monotonic() + grace
+    while await asyncio.to_thread(_any_alive, told) and time.monotonic() < give_up:
+        await asyncio.sleep(_POLL)
+    for process in told:
+        processes.tell(process, signal.SIGKILL)
+
+
+def _any_alive(told: Iterable[Process]) -> bool:
+    return any(processes.alive(process) for process in told)

@@ -1,0 +1,67 @@
+"""How a component's HAProxy is laid out: what only a restart can change, derived from the versions that stand.
+
+A slot brings its own settings. While two versions stand, HAProxy listens on the ports of both, whichever of them has
+the traffic, and asks each for its own health path at its own pace; an outdated port is closed when the last version
+with it has ended. HAProxy knows each time-out only once, for all slots: it is the longest one of the versions that
+stand.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from release_management.adapters.executors.local.settings import (
+    Balancing,
+    HealthCheck,
+    longest,
+)
+from release_management.adapters.executors.local.state import ComponentState
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The ports of 127.0.0.1; per slot how many server lines there are, which path is asked for health, and how often.
+
+    `waits` and `check_timeout`, a health check's, hold for all slots. `stop_grace` is how long, in seconds, an HAProxy
+    that is ended may take to finish its requests.
+    """
+
+    ports: tuple[int, ...]
+    rooms: Mapping[str, int]
+    health: Mapping[str, str]
+    checks: Mapping[str, HealthCheck]
+    waits: Balancing
+    check_timeout: float
+    stop_grace: float
+
+    @property
+    def shape(self) -> str:
+        """A digest of what only a restart can change."""
+        slots = [
+            (slot, room, self.health[slot], check.interval, check.rise, check.fall)
+            for slot, room in sorted(self.rooms.items())
+            for check in [self.checks[slot]]
+        ]
+        parts = (self.ports, slots, self.waits.model_dump(), self.check_timeout)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def layout(state: ComponentState) -> Layout:
+    """The layout that the state wants. A slot that was never provisioned is laid out for what has the traffic."""
+    assert state.settings is not None, "nothing was provisioned"
+    slots = dict.fromkeys(state.settings.slots, state.settings)
+    slots |= {slot: stand.settings for slot, stand in state.slots.items() if slot in slots or stand.instances}
+    standing = [stand.settings for stand in state.standing] or [state.settings]
+    return Layout(
+        ports=state.listens,
+        rooms={slot: max([settings.max_replicas, *_indexes(state, slot)]) for slot, settings in slots.items()},
+        health={slot: settings.health for slot, settings in slots.items()},
+        checks={slot: settings.health_check for slot, settings in slots.items()},
+        waits=longest(settings.balancer for settings in standing),
+        check_timeout=max(settings.health_check.timeout for settings in standing),
+        stop_grace=max(settings.stop_grace for settings in slots.values()),
+    )
+
+
+def _indexes(state: ComponentState, slot: str) -> list[int]:
+    return [each.index for each in state.slots[slot].instances] if slot in state.slots else []

@@ -1,0 +1,116 @@
+"""What a component says about itself, so that `local` can run it."""
+
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, JsonValue, ValidationError, model_validator
+
+from release_management.adapters.executors.base.claims import Claims
+from release_management.adapters.executors.base.variables import check_arguments, check_environment
+from release_management.kernel.types import (
+    Name,
+    Seconds,
+    Value,
+    explain,
+    seconds,
+)
+
+PLACEHOLDERS = ("port", "version", "artifact", "component", "slot", "instance", "environment", "python")
+_PLACEHOLDER = re.compile(r"\{(\w*)\}")
+
+
+LONGEST_WAIT = 86_400
+
+Wait = Annotated[float, BeforeValidator(seconds), Field(ge=0.01, le=LONGEST_WAIT, allow_inf_nan=False)]
+CheckTimeout = Annotated[float, BeforeValidator(seconds), Field(ge=0.01, le=10, allow_inf_nan=False)]
+"""An executor that is stopped waits for the checks of its own that are under way."""
+CheckInterval = Annotated[float, BeforeValidator(seconds), Field(ge=0.01, le=60, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=10)]
+
+
+class Balancing(Value):
+    """How long, in seconds, HAProxy waits for the instances and the clients of a component."""
+
+    connect_timeout: Wait = 1.0
+    answer_timeout: Wait = 300.0
+    stream_timeout: Wait = 3600.0
+    keep_alive: Wait = 5.0
+
+
+class HealthCheck(Value):
+    """How HAProxy asks an instance whether it is healthy."""
+
+    timeout: CheckTimeout = 1.0
+    interval: CheckInterval = 0.2
+    rise: Count = 1
+    fall: Count = 2
+
+
+class ComponentSettings(Value):
+    """How to run one component: `Order.settings` of the executor `local`.
+
+    `command` is an argv, without a shell; `{port}`, `{version}`, `{artifact}`, `{component}`, `{slot}`, `{instance}`
+    (1, 2, … in the slot), `{environment}` and `{python}` (this interpreter) are filled in. HAProxy listens on
+    127.0.0.1:`port`. `health` is the path that answers 2xx or 3xx when an instance is healthy. `stop_grace` is how
+    long requests and streams may take to finish, and how long an instance may take to end, before it is killed. `cwd`
+    defaults to the executor's own. `balancer` and `health_check` say how patient HAProxy is; they are changed without
+    cutting a connection. `claims` is what no other component may have; `port` is claimed by itself.
+    """
+
+    command: Annotated[list[str], Field(min_length=1)]
+    port: Annotated[int, Field(ge=1, le=65535)]
+    health: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/?=&%:@!;,+*-]{0,200}$")] = "/"
+    slots: Annotated[list[Name], Field(min_length=1, max_length=8)] = ["blue", "green"]
+    replicas: Annotated[int, Field(ge=1, le=32)] = 1
+    max_replicas: Annotated[int, Field(ge=1, le=32)] = 4
+    stop_grace: Seconds = 10.0
+    balancer: Balancing = Balancing()
+    health_check: HealthCheck = HealthCheck()
+    env: dict[str, str] = {}
+    cwd: str | None = None
+    claims: Claims = Claims()
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        for word in self.command:
+            for name in _PLACEHOLDER.findall(word):
+                if name not in PLACEHOLDERS:
+                    known = ", ".join("{" + each + "}" for each in PLACEHOLDERS)
+                    raise ValueError(f"the command has the unknown placeholder {{{name}}}; known are {known}")
+        if not self.command[0]:
+            raise ValueError("the command's first word is empty; write a program's argv")
+        check_arguments(self.command)
+        if self.replicas > self.max_replicas:
+            raise ValueError(f"replicas is {self.replicas}; it must not exceed max_replicas, {self.max_replicas}")
+        check_environment(self.env)
+        servers = [server_name(slot, index) for slot in self.slots for index in range(1, self.max_replicas + 1)]
+        if len(set(servers)) < len(servers):
+            raise ValueError(f"the slots {', '.join(self.slots)} are too alike; give them names without a number")
+        return self
+
+
+def check_settings(raw: Mapping[str, JsonValue]) -> ComponentSettings:
+    """Read settings. Raises `ValueError` with one sentence that says what is wrong and what would be right."""
+    try:
+        return ComponentSettings.model_validate(dict(raw))
+    except ValidationError as error:
+        raise ValueError(explain(error)) from None
+
+
+def longest(waits: Iterable[Balancing]) -> Balancing:
+    """The longest of each time-out."""
+    found = [each.model_dump() for each in waits]
+    return Balancing(**{name: max(each[name] for each in found) for name in Balancing.model_fields})
+
+
+def server_name(slot: str, index: int) -> str:
+    """The name of an instance's server line in HAProxy, such as `blue1`."""
+    return f"{slot}{index}"
+
+
+def fill_in(command: list[str], values: Mapping[str, str]) -> list[str]:
+    """The command with its placeholders replaced by `values`; `{python}` is this interpreter."""
+    known = {"python": sys.executable, **values}
+    return [_PLACEHOLDER.sub(lambda match: known[match[1]], word) for word in command]

@@ -1,0 +1,1 @@
+"""Access to the bus: accounts, users, permissions, and who sent a message."""

@@ -1,0 +1,226 @@
+"""The users of the bus, and what each of them may publish and subscribe to: no more than it needs.
+
+Whatever is not named is forbidden. `client` is everybody who is no role of ours. Where a user has answers sent to is
+not checked by a server: that those get nowhere else is due to the accounts (`accounts.py`).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from release_management.adapters.nats.access.senders import from_everybody, only_to
+from release_management.adapters.nats.connection import EXECUTOR, inbox_prefix
+from release_management.adapters.nats.queues import streams
+
+CLIENT = "client"
+RELAY = "relay"
+EXECUTORS = ("command", "local")
+"""The executors that a server has users for, unless others are named."""
+RESPONSE_SECONDS = 60
+_API = "$JS.API"
+_ABOUT = (f"{_API}.INFO",)
+USER_INFO = "$SYS.REQ.USER.INFO"
+"""Who one is and what one may, as the server has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """Subjects, with the server's wildcards. `responds`: it may also answer, once, whatever it is asked."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+    responds: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """As the server's configuration has it."""
+        document: dict[str, Any] = {
+            "publish": {"allow": list(self.publish)},
+            "subscribe": {"allow": list(self.subscribe)},
+        }
+        if self.responds:
+            document["allow_responses"] = {"max": 1, "expires": f"{RESPONSE_SECONDS}s"}
+        return document
+
+
+def _inbox(user: str) -> str:
+    return f"{inbox_prefix(user)}.>"
+
+
+def _stream_info(*names: str) -> tuple[str, ...]:
+    return tuple(f"{_API}.STREAM.INFO.{name}" for name in names)
+
+
+def makes_stream(name: str) -> str:
+    """The subject that a stream is made on."""
+    return f"{_API}.STREAM.CREATE.{name}"
+
+
+def _keeps_streams(*names: str) -> tuple[str, ...]:
+    created = tuple(makes_stream(name) for name in names)
+    return created + tuple(f"{_API}.STREAM.{verb}.{name}" for verb in ("UPDATE", "INFO") for name in names)
+
+
+def _consumer(stream: str, name: str, *filters: str) -> tuple[str, ...]:
+    """To make, use and remove one durable consumer, and to settle what it delivers."""
+    made = f"{_API}.CONSUMER.CREATE.{stream}.{name}"
+    return (
+        *([made] if not filters else [f"{made}.{each}" for each in filters]),
+        f"{_API}.CONSUMER.DELETE.{stream}.{name}",
+        f"{_API}.CONSUMER.INFO.{stream}.{name}",
+        f"{_API}.CONSUMER.MSG.NEXT.{stream}.{name}",
+        f"$JS.ACK.{stream}.{name}.>",
+    )
+
+
+def event_consumers(user: str) -> tuple[str, ...]:
+    """The names of the consumers of the events that a client can have."""
+    return tuple(f"{user}-{number}" for number in range(1, streams.EVENT_CONSUMERS + 1))
+
+
+def reads_events(user: str) -> tuple[str, ...]:
+    """To follow the events: to read them by their numbers, and to use a few consumers of one's own, by their names.
+
+    A server counts neither consumers nor requests of a user. A name is a subject's part, so it can be given to one.
+    """
+    return (
+        *_ABOUT,
+        f"{_API}.STREAM.NAMES",
+        *_stream_info(streams.EVENTS),
+        f"{_API}.STREAM.MSG.GET.{streams.EVENTS}",
+        f"{_API}.DIRECT.GET.{streams.EVENTS}",
+        *(
+            subject
+            for name in event_consumers(user)
+            for subject in (
+                *_consumer(streams.EVENTS, name),
+                f"{_API}.CONSUMER.CREATE.{streams.EVENTS}.{name}.>",
+                f"{_API}.CONSUMER.DURABLE.CREATE.{streams.EVENTS}.{name}",
+            )
+        ),
+    )
+
+
+ASKS = (
+    f"{streams.ASK_COMMAND}.>",
+    streams.ASK_OUTCOME,
+    f"{streams.ASK_QUERY}.>",
+    streams.ASK_CONTENT,
+    streams.ASK_DEAD_LETTERS,
+    streams.REPLAY_DEAD_LETTERS,
+    f"{streams.COMMAND_SUBJECTS}.>",
+)
+"""To give commands and to ask questions."""
+_GIVES_SYSTEM_COMMANDS = (
+    f"{streams.SYSTEM_SUBJECTS}.>",
+    streams.ASK_OUTCOME,
+    *_stream_info(streams.COMMANDS, streams.REPORTS),
+    f"{_API}.CONSUMER.INFO.{streams.REPORTS}.{streams.GATEWAY}",
+    f"{_API}.CONSUMER.INFO.{streams.COMMANDS}.{streams.GATEWAY}",  # an older version looks for reports there
+)
+
+
+def client(user: str) -> Permissions:
+    """What everybody may who is no role of ours."""
+    return Permissions(
+        publish=(*ASKS, *reads_events(user)),
+        subscribe=(_inbox(user), *streams.ANSWERS, f"{streams.EVENT_SUBJECTS}.>"),
+    )
+
+
+def gateway(clients: Iterable[str] = ()) -> Permissions:
+    """What the gateway may, which takes the commands of the clients of these names from queues of their own."""
+    names = tuple(clients)
+    return Permissions(
+        publish=(
+            *_ABOUT,
+            USER_INFO,
+            *_keeps_streams(*streams.work(names)),
+            *(
+                subject
+                for stream in (*streams.queues(names), streams.REPORTS)
+                for subject in _consumer(stream, streams.GATEWAY)
+            ),
+            *(f"{_API}.STREAM.MSG.{verb}.{name}" for verb in ("GET", "DELETE") for name in streams.work(names)),
+            streams.DEAD_LETTER,
+            *from_everybody(f"{streams.COMMAND_SUBJECTS}.>"),
+            f"{streams.REPORT_SUBJECTS}.*",
+            f"{streams.ORDER_SUBJECTS}.*.*",
+            only_to("*", ">"),
+            _inbox(CLIENT),
+            *streams.ANSWERS,
+        ),
+        subscribe=(
+            _inbox("gateway"),
+            *from_everybody(f"{streams.ASK_COMMAND}.>"),
+            *from_everybody(streams.ASK_OUTCOME),
+            *from_everybody(streams.ASK_CONTENT),
+            *from_everybody(streams.ASK_DEAD_LETTERS),
+            *from_everybody(streams.REPLAY_DEAD_LETTERS),
+            f"{streams.SYSTEM_SUBJECTS}.>",
+        ),
+        responds=True,
+    )
+
+
+USERS: Mapping[str, Permissions] = {
+    CLIENT: client(CLIENT),
+    "gateway": gateway(),
+    "projector": Permissions(
+        publish=_ABOUT,
+        subscribe=(_inbox("projector"), *from_everybody(f"{streams.ASK_QUERY}.>"), f"{streams.LOOK_SUBJECTS}.*"),
+        responds=True,
+    ),
+    "orchestrator": Permissions(
+        publish=(
+            *_ABOUT,
+            *_GIVES_SYSTEM_COMMANDS,
+            *_stream_info(streams.ORDERS),
+            f"{streams.ORDER_SUBJECTS}.*.*",
+        ),
+        subscribe=(_inbox("orchestrator"),),
+    ),
+    "timers": Permissions(publish=(*_ABOUT, *_GIVES_SYSTEM_COMMANDS), subscribe=(_inbox("timers"),)),
+    RELAY: Permissions(
+        publish=(
+            *_ABOUT,
+            *_keeps_streams(streams.EVENTS),
+            f"{_API}.STREAM.MSG.GET.{streams.EVENTS}",
+            f"{_API}.CONSUMER.LIST.{streams.EVENTS}",
+            f"{_API}.CONSUMER.DELETE.{streams.EVENTS}.*",
+            f"{streams.EVENT_SUBJECTS}.>",
+        ),
+        subscribe=(_inbox(RELAY),),
+    ),
+}
+
+
+def executor(name: str) -> Permissions:
+    """What `executor-<name>` may: take the orders of that executor, and report as it."""
+    orders = f"{streams.ORDER_SUBJECTS}.{name}"
+    return Permissions(
+        publish=(
+            *_ABOUT,
+            *_stream_info(streams.ORDERS),
+            *_consumer(streams.ORDERS, name, f"{orders}.*"),
+            f"{streams.REPORT_SUBJECTS}.{name}",
+            f"{streams.LOOK_SUBJECTS}.{name}",
+            f"{streams.DEAD_ORDERS}.{name}",
+        ),
+        subscribe=(_inbox(f"{EXECUTOR}{name}"),),
+    )
+
+
+def named(name: str) -> str:
+    """The user that is a client with a name of its own."""
+    return f"{CLIENT}-{name}"
+
+
+def users(executors: Iterable[str] = EXECUTORS, clients: Iterable[str] = ()) -> Mapping[str, Permissions]:
+    """Everybody, with the executors and the clients of these names."""
+    clients = tuple(clients)
+    return {
+        **USERS,
+        "gateway": gateway(clients),
+        **{f"{EXECUTOR}{name}": executor(name) for name in executors},
+        **{named(name): client(named(name)) for name in clients},
+    }

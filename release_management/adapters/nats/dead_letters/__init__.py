@@ -1,0 +1,1 @@
+"""Dead letters: messages that nobody can act on, kept with the reason for an operator."""

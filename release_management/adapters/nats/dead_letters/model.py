@@ -1,0 +1,61 @@
+"""What a dead letter is to those who look at it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from release_management.kernel.errors import KnownCode, known_code
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that nobody will act on: why, and how it begins. `size` is in bytes.
+
+    `code` is the kind of the reason; letters of before there were codes have none.
+    """
+
+    id: int
+    time: str
+    subject: str
+    reason: str
+    code: KnownCode
+    size: int
+    excerpt: str
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "DeadLetter":
+        """A letter as it came over the bus."""
+        return cls(**{**row, "code": known_code(row.get("code"))})
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedLetter:
+    """A dead letter with all that was kept of its message.
+
+    `payload` is text, or base64 where `encoding` says so. `obstacle` says why it cannot be replayed; None: it can.
+    """
+
+    id: int
+    time: str
+    subject: str
+    reason: str
+    code: KnownCode
+    size: int
+    headers: Mapping[str, str]
+    payload: str
+    encoding: Literal["text", "base64"]
+    obstacle: str | None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "OpenedLetter":
+        """A letter as it came over the bus."""
+        return cls(**{**row, "code": known_code(row.get("code"))})
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What became of one letter that was to be replayed: sent again to `subject`, or not, for a `reason`."""
+
+    id: int
+    subject: str | None = None
+    reason: str | None = None

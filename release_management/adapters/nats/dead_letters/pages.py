@@ -1,0 +1,71 @@
+"""Dead letters in pages: the newest first, and all of one in as many pages as it needs."""
+
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import Field
+
+from release_management.adapters.nats.dead_letters.store import DeadLetters
+from release_management.kernel.types import Value
+from release_management.projections.kit.paging import (
+    Cursor,
+    CursorError,
+    Group,
+    Start,
+    fits,
+    read_cursor,
+    write_cursor,
+)
+from release_management.services.paging.cutting import Found, cut
+from release_management.services.paging.pages import Page
+
+MAX_LETTERS = 1000
+_NAME = "dead_letters"
+_TEXT = 20_000
+"""Characters of a message that stay together."""
+
+
+class LettersQuestion(Value):
+    """Which dead letters are asked for: the newest, at most `limit`, or all of the one with this `id`.
+
+    `cursor`: the `next_cursor` of the page before.
+    """
+
+    limit: int = Field(default=100, ge=1, le=MAX_LETTERS)
+    id: int | None = Field(default=None, ge=1)
+    cursor: Cursor | None = None
+
+
+async def letters_page(letters: DeadLetters, question: LettersQuestion) -> dict[str, Any]:
+    """The answer to a question. Raises `CursorError`, and `BusError`."""
+    start = _start(question)
+    if question.id is not None:
+        return await _opened(letters, question.id, question, start)
+    found, below = await letters.page(question.limit, None if start is None else int(start.key[0]))
+    told: dict[str, Any] = {"dead_letters": [asdict(letter) for letter in found]}
+    return told if below is None else told | {"next_cursor": write_cursor(_NAME, question, Start((below,)))}
+
+
+def _start(question: LettersQuestion) -> Start | None:
+    if question.cursor is None:
+        return None
+    start = read_cursor(_NAME, question, question.cursor)
+    if not fits(start, [int]):
+        raise CursorError("cursor: it names no place among the dead letters; begin without one")
+    return start
+
+
+async def _opened(letters: DeadLetters, id: int, question: LettersQuestion, start: Start | None) -> dict[str, Any]:
+    letter = await letters.open(id)
+    if letter is None:
+        return {"dead_letter": None}
+    texts = [letter.payload[at : at + _TEXT] for at in range(0, len(letter.payload), _TEXT)]
+    group = Group((id,), [asdict(letter) | {"payload": texts}])
+    page = cut(Found([group], False, start, lambda end: write_cursor(_NAME, question, end)), lambda value: value)
+    return _told(page)
+
+
+def _told(page: Page) -> dict[str, Any]:
+    [row] = page.rows
+    told: dict[str, Any] = {"dead_letter": row | {"payload": "".join(row.get("payload", ()))}}
+    return told if page.next_cursor is None else told | {"next_cursor": page.next_cursor, "unfinished": True}

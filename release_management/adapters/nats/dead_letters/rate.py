@@ -1,0 +1,130 @@
+"""How many dead letters are kept one by one, and what becomes of those beyond."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from release_management.adapters.nats.dead_letters.content import cut
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.record import timestamp
+
+LETTERS = 1_000
+LETTER_BYTES = 64 * 1024 * 1024
+"""So much is kept one by one at once, and a tenth of it per hour from then on."""
+REFILL_SECONDS = 10 * 3600.0
+WINDOW_SECONDS = 3600.0
+REASONS = 5
+SHOWN = 200
+
+
+class Allowance:
+    """What may be kept one by one: used up by each letter, and filled again with the time."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._filled_at = monotonic()
+        self._letters, self._bytes = float(LETTERS), float(LETTER_BYTES)
+
+    def take(self, size: int) -> bool:
+        """Whether there is room for one more letter about a message of `size` bytes; it is then used."""
+        now = self._monotonic()
+        share = (now - self._filled_at) / REFILL_SECONDS
+        self._filled_at = now
+        self._letters = min(self._letters + share * LETTERS, LETTERS)
+        self._bytes = min(self._bytes + share * LETTER_BYTES, LETTER_BYTES)
+        if self._letters < 1 or self._bytes < size:
+            return False
+        self._letters -= 1
+        self._bytes -= size
+        return True
+
+    def give_back(self, size: int) -> None:
+        """The letter was not kept; it will be tried again."""
+        self._letters += 1
+        self._bytes += size
+
+
+@dataclass
+class _Window:
+    """What was counted in an hour. `code` is that of the last one."""
+
+    began: float
+    since: str
+    letters: int = 0
+    bytes: int = 0
+    code: ErrorCode = ErrorCode.INVALID
+    reasons: Counter[str] = field(default_factory=Counter)
+    kept: int = 0
+    kept_as: int | None = None
+
+
+class Counted:
+    """Counts the letters beyond the allowance. One letter an hour holds the count, and is replaced as it grows.
+
+    Whoever counts waits until the count that includes his letter is kept; many wait for the same one.
+    """
+
+    def __init__(
+        self,
+        keep: Callable[[str, int, dict[str, Any]], Awaitable[int]],
+        forget: Callable[[int], Awaitable[None]],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`keep` stores a letter of a subject, size and content and says which it is; `forget` removes that one."""
+        self._keep = keep
+        self._forget = forget
+        self._monotonic = monotonic
+        self._window: _Window | None = None
+        self._keeping = asyncio.Lock()
+
+    @property
+    def warning(self) -> str | None:
+        """How many were counted in the last hour; None: each was kept."""
+        window = self._window
+        if window is None or self._monotonic() - window.began > WINDOW_SECONDS:
+            return None
+        return f"{window.letters:,} dead letters since {window.since} are only counted, so many came"
+
+    async def add(self, subject: str, size: int, reason: str, code: ErrorCode) -> None:
+        """Count one. Raises `BusError`; it is then not counted."""
+        window = self._current()
+        window.letters += 1
+        window.bytes += size
+        window.code = code
+        about = cut(reason, SHOWN)
+        if about in window.reasons or len(window.reasons) < REASONS:
+            window.reasons[about] += 1
+        mine = window.letters
+        try:
+            async with self._keeping:
+                if window.kept < mine:
+                    await self._store(window, subject)
+        except BaseException:
+            window.letters -= 1
+            window.bytes -= size
+            raise
+
+    def _current(self) -> _Window:
+        now = self._monotonic()
+        if self._window is None or now - self._window.began > WINDOW_SECONDS:
+            self._window = _Window(now, timestamp(datetime.now(UTC)))
+        return self._window
+
+    async def _store(self, window: _Window, subject: str) -> None:
+        count, before = window.letters, window.kept_as
+        why = "; ".join(f"{number:,} ×: {reason}" for reason, number in window.reasons.most_common())
+        content = {
+            "reason": f"{count:,} messages since {window.since}, counted and not kept, so many came: {why}",
+            "code": window.code,
+            "headers": {},
+            "payload": "",
+            "obstacle": "these messages were counted, not kept",
+        }
+        window.kept_as = await self._keep(subject, window.bytes, content)
+        window.kept = count
+        if before is not None:
+            await self._forget(before)

@@ -1,0 +1,1 @@
+"""The nats-server that an installation starts for itself."""

@@ -1,0 +1,31 @@
+"""Which clients have queues of their own, as the gateway learns it: from what its server allows it."""
+
+import json
+
+from release_management.adapters.nats.access.permissions import USER_INFO, makes_stream
+from release_management.adapters.nats.connection import (
+    ANSWER_SECONDS,
+    AWAY,
+    Connection,
+)
+from release_management.adapters.nats.queues import streams
+from release_management.services.ports.bus import BusAwayError
+
+UNTOLD = (
+    "the nats-server does not tell the gateway which clients have names; give it the configuration that "
+    "relman nats-config prints"
+)
+
+
+async def named_clients(connection: Connection, timeout: float = ANSWER_SECONDS) -> tuple[str, ...]:
+    """The clients with names, in the server's configuration: the gateway may make a queue for each.
+
+    Raises `BusAwayError` where the server does not say.
+    """
+    try:
+        told = json.loads((await connection.request(USER_INFO, timeout=timeout)).data)
+    except AWAY as error:
+        raise BusAwayError(UNTOLD) from error
+    allowed = ((told["data"].get("permissions") or {}).get("publish") or {}).get("allow") or ()
+    beginning = makes_stream(streams.queue_of(""))
+    return tuple(sorted(each.removeprefix(beginning) for each in allowed if each.startswith(beginning)))

@@ -1,0 +1,113 @@
+"""The events, read by their numbers: who follows leaves nothing at the server that could run out or be removed."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+
+import structlog
+from nats.aio.msg import Msg
+from nats.js import api
+
+from release_management.adapters.nats.connection import (
+    AWAY,
+    Connection,
+    Interrupted,
+    header,
+)
+from release_management.adapters.nats.queues import streams
+from release_management.services.ports.bus import BusAwayError, BusError
+
+AT_ONCE = 256
+AT_ONCE_BYTES = 4 * streams.MEBIBYTE
+ANSWER_SECONDS = 5.0
+RETRY_SECONDS = 0.2
+LOOK_SECONDS = 1.0
+"""How often somebody looks who was told of nothing."""
+FIRST_LOOKS = (0.0, 0.005, 0.02, 0.1)
+"""When somebody looks who was told of an event: it is told before it is stored."""
+EMPTY = api.StatusCode.NO_MESSAGES
+
+_log = structlog.get_logger(__name__)
+
+
+async def follow(connection: Connection, after: int) -> AsyncGenerator[tuple[int, Msg], None]:
+    """Every message of the stream of events above `after`, with its number: in order, each once, for ever.
+
+    Goes on after a lost connection. What has aged out of the stream is passed over. Raises `BusAwayError` where the
+    connection is closed for good.
+    """
+    news = asyncio.Event()
+
+    async def told(message: Msg) -> None:
+        news.set()
+
+    subscription = await connection.subscribe(f"{streams.EVENT_SUBJECTS}.>", cb=told)
+    connection.found.add(news.set)
+    position = after
+    looks = list(FIRST_LOOKS)
+    try:
+        while True:
+            before = position
+            try:
+                async with contextlib.aclosing(_batch(connection, position)) as batch:
+                    async for position, message in batch:
+                        yield position, message
+            except (BusError, *AWAY) as error:
+                if connection.is_closed:
+                    raise BusAwayError("the bus has closed our connection for good") from error
+                _log.info("cannot read the events", after=position, error=f"{type(error).__name__}: {error}")
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if position > before:
+                continue
+            if looks:
+                await asyncio.sleep(looks.pop(0))
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await news.wait()
+                looks = list(FIRST_LOOKS)
+            news.clear()
+    finally:
+        connection.found.discard(news.set)
+        with contextlib.suppress(*AWAY):
+            await subscription.unsubscribe()
+
+
+async def _batch(connection: Connection, after: int) -> AsyncGenerator[tuple[int, Msg], None]:
+    """The next messages, or none. Raises `BusError` and what `AWAY` names, perhaps after some messages."""
+    arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
+    inbox = connection.new_inbox()  # a new one: nothing of an earlier batch is taken for this one's
+    subscription = await connection.subscribe(inbox, cb=arrived.put)
+
+    def lost() -> None:
+        arrived.put_nowait(None)
+
+    connection.lost.add(lost)
+    try:
+        question = b'{"seq":%d,"batch":%d,"max_bytes":%d}' % (after + 1, AT_ONCE, AT_ONCE_BYTES)
+        await connection.publish(f"$JS.API.DIRECT.GET.{streams.EVENTS}", question, inbox)
+        previous = 0
+        while True:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                message = await arrived.get()
+            if message is None:
+                raise Interrupted
+            if (number := header(message, "Nats-Sequence")) is None:
+                _check_end(message)
+                return
+            if header(message, "Nats-Last-Sequence") != str(previous):
+                raise BusError(f"a part of the events got lost on the way here, before {number}")
+            previous = int(number)
+            yield previous, message
+    finally:
+        connection.lost.discard(lost)
+        with contextlib.suppress(*AWAY):
+            await subscription.unsubscribe()
+
+
+def _check_end(message: Msg) -> None:
+    status = header(message, api.Header.STATUS)
+    if status not in ("204", EMPTY):
+        text = header(message, api.Header.DESCRIPTION)
+        raise BusError(f"the events cannot be read: {status} {text}" if status else "the events cannot be read")

@@ -1,0 +1,268 @@
+"""The commands that stand in a stream, brought to the gateway in their order."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+
+import structlog
+from nats.aio.msg import Msg
+from nats.js import api
+
+from release_management.adapters.nats.access.senders import only_to, sent_by
+from release_management.adapters.nats.connection import (
+    AWAY,
+    Connection,
+    header,
+)
+from release_management.adapters.nats.dead_letters.store import DeadLetters
+from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.queues.acknowledging import (
+    BURIED,
+    Ticker,
+    settle,
+)
+from release_management.adapters.nats.queues.pulling import Puller
+from release_management.adapters.nats.queues.submitting import (
+    OLDER_SECONDS,
+    Submitter,
+    encode,
+)
+from release_management.kernel.errors import ErrorCode
+from release_management.services.envelope import (
+    CommandEnvelope,
+    InvalidCommand,
+    Outcome,
+)
+from release_management.services.gateway.queue import SHARE
+from release_management.services.ports import DeposedError
+from release_management.services.ports.bus import BusError, OlderThanSenderError
+
+CONSUMER = streams.GATEWAY
+WINDOW = 64
+YIELDING_WINDOW = SHARE
+"""So many queued commands are worked on while anything else comes: bus, store and process are then free for that."""
+SET_ASIDE = 1_000
+"""So many messages may wait for a later try, beside those that are worked on, before nothing more is delivered."""
+ACK_WAIT_SECONDS = 30.0
+TICK_SECONDS = 10.0
+MAX_OLDER = 20  # as often as an executor leaves an order to a newer one, which is for more than three minutes
+MAX_DELIVERIES = 30
+"""After so many the server gives a message up. It stays in its stream, and the server's word on it is a letter."""
+KEEP_SECONDS = 20.0
+"""For so long a letter that the bus does not take is tried before its message makes room for the next."""
+ASIDE_SECONDS = 30.0
+FAILED_SECONDS = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Line:
+    """Has the messages of one stream decided in their order, up to 64 at a time.
+
+    One that the gateway is too busy for is tried again every `retry_seconds`, and nothing overtakes it. One that
+    `read` does not understand, or at which the gateway itself or this class fails `attempts` times, goes to the dead
+    letters. One whose letter cannot be kept is set aside, and comes again: at most `MAX_DELIVERIES` times. The report
+    of a newer executor is left to a newer gateway for a while.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        stream: str,
+        read: Callable[[Msg], CommandEnvelope],
+        submitter: Submitter,
+        dead_letters: DeadLetters,
+        *,
+        attempts: int,
+        retry_seconds: float,
+        yields: bool = False,
+    ) -> None:
+        """`read` raises `InvalidCommand`. `yields`: the gateway decides whatever else comes before these messages."""
+        self._connection = connection
+        self._stream = stream
+        self._read = read
+        self._submitter = submitter
+        self._dead_letters = dead_letters
+        self._attempts = attempts
+        self._retry_seconds = retry_seconds
+        self._yields = yields
+        self._troubled = 0
+        self._setbacks = submitter.gateway.failed_before
+        self._failures: dict[int, int] = {}
+        """How often a message could not be processed, by its sequence."""
+        self._unburied: dict[int, str] = {}
+        """Why a message's letter could not be kept, by its sequence."""
+        self._taken = 0
+        self._room = asyncio.Event()
+        self._room.set()
+        self._ticker = Ticker(TICK_SECONDS)
+        self._puller = Puller(connection, stream, _consumer, batch=self._free, fresh=True)
+        self.ready = self._puller.ready
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no messages can be taken at the moment, or what is none of ours cannot be kept."""
+        if self._puller.trouble is not None or not self._unburied:
+            return self._puller.trouble
+        reasons = list(self._unburied.values())
+        return f"dead letters that wait to be kept: {len(reasons):,}; {reasons[-1]}"
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._ticker.run())
+            tasks.create_task(self._consume(tasks))
+
+    def _free(self) -> int:
+        return max(self._window() - self._taken, 1)
+
+    def _window(self) -> int:
+        return YIELDING_WINDOW if self._yields and self._submitter.gateway.others_come else WINDOW
+
+    async def _consume(self, tasks: asyncio.TaskGroup) -> None:
+        previous = asyncio.Event()
+        previous.set()
+        async with contextlib.aclosing(self._puller.messages()) as messages:
+            async for message in messages:
+                self._taken += 1
+                done = asyncio.Event()
+                tasks.create_task(self._take(message, previous, done))
+                previous = done
+                while self._taken >= self._window():  # before the next is asked for: nobody works on what waits here
+                    self._room.clear()
+                    await self._room.wait()
+
+    def _leave_place(self) -> None:
+        self._taken -= 1
+        self._room.set()
+
+    async def _take(self, message: Msg, previous: asyncio.Event, done: asyncio.Event) -> None:
+        try:
+            with self._ticker.working(message):
+                await self._process(message, previous)
+                self._failures.pop(_sequence(message), None)
+        except DeposedError:
+            _log.info("not decided here: another gateway is the active one", subject=message.subject)
+        except Exception:
+            await self._fail(message)
+        finally:
+            done.set()
+            self._leave_place()
+
+    async def _fail(self, message: Msg) -> None:
+        """Count a failure of ours; what fails too often is not tried for ever."""
+        _log.exception("command not processed", subject=message.subject)
+        with contextlib.suppress(Exception):  # it was logged, and the server delivers it again
+            sequence = _sequence(message)
+            self._failures[sequence] = failures = self._failures.get(sequence, 0) + 1
+            if failures < self._attempts:
+                await self._come_again(message, FAILED_SECONDS)
+            else:
+                reason = f"processing it failed {failures} times; the gateway's log says why"
+                await self._bury(message, reason, ErrorCode.INTERNAL)
+                self._failures.pop(sequence, None)
+
+    async def _process(self, message: Msg, previous: asyncio.Event) -> None:
+        try:
+            envelope = self._read(message)
+        except InvalidCommand as error:
+            await self._bury(message, str(error), error.code)
+            return
+        try:
+            outcome = await self._decide(envelope, previous)
+        except OlderThanSenderError as error:
+            await self._leave(message, str(error))
+            return
+        if outcome is None:
+            reason = f"the gateway failed {self._attempts} times; its log says why"
+            await self._bury(message, reason, ErrorCode.INTERNAL)
+            return
+        if (reply_to := header(message, streams.REPLY_TO)) is not None:
+            with contextlib.suppress(*AWAY):
+                name, _ = sent_by(message.subject)
+                await self._connection.publish(only_to(name, reply_to), encode(outcome))
+        await settle(self._connection, message)
+
+    async def _decide(self, envelope: CommandEnvelope, previous: asyncio.Event) -> Outcome | None:
+        """The outcome, however long the gateway is busy; None where it failed too often."""
+        failures = 0
+        if not self._troubled:
+            outcome = await self._submitter.submit(envelope, self._setbacks, yields=self._yields)
+            if outcome is not None and outcome.status != "busy":
+                return outcome
+            failures += outcome is None
+        with self._in_line():
+            await previous.wait()
+            while failures < self._attempts:
+                outcome = await self._submitter.submit(envelope, yields=self._yields)
+                if outcome is not None and outcome.status != "busy":
+                    return outcome
+                failures += outcome is None
+                await asyncio.sleep(self._retry_seconds)
+        return None
+
+    @contextlib.contextmanager
+    def _in_line(self) -> Iterator[None]:
+        """While inside, commands that arrive are submitted one by one, each after the one before."""
+        self._troubled += 1
+        try:
+            yield
+        finally:
+            self._troubled -= 1
+            if not self._troubled:
+                self._setbacks = self._submitter.gateway.failed_before
+
+    async def _leave(self, message: Msg, reason: str) -> None:
+        """Let a newer gateway have a report; at its last delivery there was none for long enough."""
+        deliveries = message.metadata.num_delivered
+        if deliveries >= MAX_OLDER:
+            reason = f"{reason} (delivered {deliveries} times; no newer gateway took it)"
+            await self._bury(message, reason, ErrorCode.INVALID)
+        else:
+            await self._come_again(message, min(deliveries, OLDER_SECONDS))
+
+    async def _come_again(self, message: Msg, seconds: float) -> None:
+        await settle(self._connection, message, b'-NAK {"delay": %d}' % int(seconds * 1_000_000_000))
+
+    async def _bury(self, message: Msg, reason: str, code: ErrorCode) -> None:
+        """Keep a dead letter, and only then have the message forgotten. One that cannot be kept makes room."""
+        sequence = _sequence(message)
+        origin = f"{self._stream}:{sequence}"
+        try:
+            async with asyncio.timeout(KEEP_SECONDS):
+                kept = await self._keep(message, reason, code, origin, sequence)
+        except TimeoutError:
+            self._unburied.setdefault(sequence, "the bus does not answer")
+            _log.info("dead letter not kept; its message is set aside", origin=origin)
+            await self._come_again(message, ASIDE_SECONDS)
+            return
+        self._unburied.pop(sequence, None)
+        await settle(self._connection, message, BURIED if kept else b"+ACK")  # the server's word would be a letter more
+
+    async def _keep(self, message: Msg, reason: str, code: ErrorCode, origin: str, sequence: int) -> bool:
+        """As `DeadLetters.store`, however long it takes."""
+        while True:
+            try:
+                return await self._dead_letters.store(
+                    message.subject, message.data, message.headers, reason, origin, code
+                )
+            except BusError as error:
+                if str(error) not in self._unburied.values():  # one line for one trouble, not for each try
+                    _log.warning("dead letter not kept yet", subject=message.subject[:200], reason=str(error))
+                self._unburied[sequence] = str(error)
+                await asyncio.sleep(self._retry_seconds)
+
+
+def _sequence(message: Msg) -> int:
+    return message.metadata.sequence.stream
+
+
+def _consumer() -> api.ConsumerConfig:
+    return api.ConsumerConfig(
+        durable_name=CONSUMER,
+        name=CONSUMER,
+        ack_policy=api.AckPolicy.EXPLICIT,
+        ack_wait=ACK_WAIT_SECONDS,
+        max_ack_pending=WINDOW + SET_ASIDE,
+        max_deliver=MAX_DELIVERIES,
+    )

@@ -1,0 +1,1 @@
+"""The commands of `relman`, one module per noun."""

@@ -1,0 +1,1 @@
+"""Parts that the commands share: options, session, output, progress, errors."""

@@ -1,0 +1,168 @@
+"""Watching a deployment until it has ended or waits for a person."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from release_management.cli.kit.errors import Failed, TimedOut
+from release_management.cli.kit.next_step import next_step, standing
+from release_management.cli.kit.output import (
+    plain,
+    printable,
+    say,
+    show,
+)
+from release_management.cli.kit.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.status import Status
+    from rich.text import Text
+
+    from release_management.domain.orders import Leg
+    from release_management.facade.manager import ReleaseManager
+    from release_management.facade.views import ComponentCondition, Deployment
+
+LOOK_SECONDS = 0.2
+WAIT_SECONDS = 600.0
+"""How long is waited unless somebody says otherwise."""
+GONE_BACK = frozenset({"Cancelled", "RolledBack", "Superseded"})
+MARKS = {"done": "✔", "failed": "✗", "errored": "✗", "waiting": "…", "skipped": "-"}
+
+
+def follow(manager: "ReleaseManager", deployment: "Deployment", timeout: float) -> None:
+    """Print every step as it happens, then how it stands. Raises `Failed` where it did not end well.
+
+    Raises `TimedOut` where it has not ended in time.
+    """
+    from release_management.facade.manager import NotFinishedError
+
+    began = time.monotonic()
+    told = _Told()
+    with _progress() as status:
+        told.tell(deployment)
+        try:
+            for seen in manager.watch(deployment, timeout, LOOK_SECONDS):
+                deployment = seen
+                told.tell(deployment)
+                if status is not None:
+                    status.update(_line(_at_work(deployment, time.monotonic() - began)))
+        except NotFinishedError as error:
+            raise TimedOut(f"{error}; see: {next_step(deployment)}", deployment=plain(deployment)) from error
+    conclude(deployment, time.monotonic() - began)
+
+
+def conclude(deployment: "Deployment", seconds: float | None = None, *, back: bool = False) -> None:
+    """Say how it stands, and what could be done next.
+
+    Raises `Failed` where it has ended without success; with `back` going back was what was wished for.
+    """
+    if deployment.ended is not None and not deployment.succeeded and not (back and deployment.phase in GONE_BACK):
+        reason = deployment.reason or "see its audit trail"
+        said = f"{deployment.release} did not succeed in {deployment.environment}: {deployment.phase}: {reason}"
+        raise Failed(f"{said}; next: {next_step(deployment)}", deployment=plain(deployment))
+    show(deployment)
+    took = "" if seconds is None else f"   {seconds:.1f} s"
+    waits = "".join(f"\n  {line}" for line in (deployment.waits_for, deployment.patience) if line)
+    say(f"{standing(deployment)}{took}\n  deployment {deployment.id}{waits}\n  next: {next_step(deployment)}")
+
+
+def conclude_already_so(deployment: "Deployment", ill: "Sequence[ComponentCondition]", *, wait: bool) -> None:
+    """Say that nothing was done, since it succeeded before, and which of its components are not seen well now.
+
+    Raises `Failed` where one is down and it was to be waited for.
+    """
+    from release_management.facade.summaries import some
+
+    again = f"relman deploy {deployment.release} {deployment.environment} --redeploy"
+    if wait and (down := [each for each in ill if each.condition == "down"]):
+        before = f"{deployment.release} was deployed in {deployment.environment} before, and {some(map(str, down))}"
+        raise Failed(f"{before}; to bring it again: {again}", deployment=plain(deployment), conditions=plain(ill))
+    show(deployment)
+    already = "already so: it was deployed there with the configuration that is declared; nothing was done"
+    seen = f"\n  ! {some(map(str, ill))}" if ill else ""
+    say(f"{standing(deployment)}\n  {already}{seen}\n  deployment {deployment.id}\n  to bring it again: {again}")
+
+
+class _Told:
+    """What was printed already."""
+
+    def __init__(self) -> None:
+        self._phase: str | None = None
+        self._steps: dict[tuple[str, int], tuple[Any, Any]] = {}
+        self._groups: set[tuple[str, int]] = set()
+
+    def tell(self, deployment: "Deployment") -> None:
+        """Print what is new."""
+        if deployment.phase != self._phase and deployment.ended is None:
+            say(standing(deployment))
+        self._phase = deployment.phase
+        if deployment.plan is None:
+            return
+        self._leg("forward", deployment.plan.steps)
+        self._leg("rollback", deployment.plan.rollback)
+
+    def _leg(self, leg: "Leg", steps: "Sequence[dict[str, Any]]") -> None:
+        """Tell of each step; of a long plan only of those that went wrong, and of groups that are done."""
+        from release_management.facade.summaries import MANY, groups
+
+        if len(steps) <= MANY:
+            for index, step in enumerate(steps):
+                self._step(leg, index, len(steps), step)
+            return
+        for group in groups(steps):
+            if group.count("failed", "errored"):
+                for index, step in enumerate(group.steps, group.first):
+                    if step.get("status") in ("failed", "errored"):
+                        self._step(leg, index, len(steps), step)
+            if group.is_done and group.count("done") and (leg, group.first) not in self._groups:
+                self._groups.add((leg, group.first))
+                back = "back " if leg == "rollback" else ""
+                say(f"  {MARKS['done']} {back}{group.numbers}/{len(steps)} {group.text}")
+
+    def _step(self, leg: "Leg", index: int, total: int, step: dict[str, Any]) -> None:
+        from release_management.facade.views import said_of
+
+        status, attempt = now = (step.get("status"), step.get("attempt"))
+        if self._steps.get((leg, index)) == now:
+            return
+        self._steps[leg, index] = now
+        again = status == "started" and (attempt or 1) > 1
+        mark = MARKS["waiting"] if again else MARKS.get(str(status))
+        if mark is not None and not (leg == "rollback" and status == "skipped"):
+            back = "back " if leg == "rollback" else ""
+            say(f"  {mark} {back}{index + 1}/{total} {said_of(step, leg)}")
+
+
+@contextmanager
+def _progress() -> Iterator["Status | None"]:
+    """A line that moves, on a terminal only."""
+    if settings().json or not sys.stdout.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with Console().status("…") as status:
+        yield status
+
+
+def _line(text: str) -> "Text":
+    from rich.text import Text
+
+    return Text(printable(text))
+
+
+def _at_work(deployment: "Deployment", seconds: float) -> str:
+    from release_management.facade.views import said_of
+
+    leg: Leg = "rollback" if deployment.phase == "Aborting" else "forward"
+    plan = deployment.plan
+    steps = () if plan is None else plan.rollback if leg == "rollback" else plan.steps
+    running = [said_of(step, leg) for step in steps if step.get("status") in ("started", "waiting")]
+    until = f" until {deployment.paused_until[11:19]}" if deployment.paused_until else ""
+    done = sum(step.get("status") == "done" for step in steps)
+    first = f"{running[0]}{f' and {len(running) - 1:,} more' if len(running) > 1 else ''}" if running else ""
+    return f"{deployment.phase}{until} {seconds:.0f} s   {done:,}/{len(steps):,}   {first}"

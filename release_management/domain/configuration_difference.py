@@ -1,0 +1,76 @@
+"""What differs between two configurations, in words that may be shown to anybody."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+from pydantic import JsonValue
+
+from release_management.kernel.types import Line, Value
+
+LONGEST = 80
+_HIDDEN = "(not shown)"
+_SECRET = re.compile(
+    r"(?i)passw|passphrase|pwd|secret|token|credential|api_?key|(^|[^a-z])(key|keys|pass|auth|authorization|private|salt)([^a-z]|$)"
+)
+_USERINFO = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+_ARGUMENT = re.compile(r"(?i)(-[\w-]*(?:passw|passphrase|pwd|secret|token|credential|key)[\w-]*[= ])\S+")
+_REFERENCES = ("env:", "file:")
+
+
+class Difference(Value):
+    """One setting or variable, as it was and as it becomes; None: it was not there, or is no more.
+
+    A value that may be a secret is not in here; a reference (`env:NAME`, `file:PATH`) is.
+    """
+
+    name: Line
+    before: Line | None = None
+    after: Line | None = None
+
+    def __str__(self) -> str:
+        """For a person."""
+        if self.before == self.after:
+            return f"{self.name}: another value {_HIDDEN if self.before == _HIDDEN else '(too long to be shown)'}"
+        return f"{self.name}: {self.before or 'not set'} → {self.after or 'not set'}"
+
+
+def differences(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]) -> tuple[Difference, ...]:
+    """What differs, by name; what stands inside an object has a name with dots, such as `env.GREETING`."""
+    old, new = dict(_leaves(before)), dict(_leaves(after))
+    return tuple(
+        Difference(name=_line(name), before=_shown(name, old.get(name)), after=_shown(name, new.get(name)))
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    )
+
+
+def _leaves(value: Mapping[str, JsonValue], path: str = "") -> Iterator[tuple[str, JsonValue]]:
+    for name, item in value.items():
+        if isinstance(item, dict) and item:
+            yield from _leaves(item, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", item
+
+
+def discreet(name: str, value: object, text: str) -> str:
+    """The text of a value without what may be a secret; a reference to one is shown."""
+    if isinstance(value, str) and value.startswith(_REFERENCES):
+        return text
+    return _HIDDEN if _SECRET.search(name) else _ARGUMENT.sub(r"\1***", _USERINFO.sub("***", text))
+
+
+def _shown(name: str, value: JsonValue) -> str | None:
+    """A value for a screen: short, on one line, and without what may be a secret."""
+    if value is None:
+        return None
+    if isinstance(value, list) and all(isinstance(word, str) for word in value):
+        text = " ".join(str(word) for word in value)
+    else:
+        text = value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+    return _line(discreet(name, value, text))
+
+
+def _line(text: str) -> str:
+    printable = " ".join("".join(each if each.isprintable() else " " for each in text).split()) or '""'
+    return printable if len(printable) <= LONGEST else printable[: LONGEST - 1] + "…"

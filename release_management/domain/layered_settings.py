@@ -1,0 +1,59 @@
+"""Settings in layers: an application's defaults, what an environment has otherwise, and what a target has otherwise.
+
+A nearer layer goes over a wider one: mappings are merged key by key, at every depth; anything else replaces what was
+there, lists too; null takes away.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from pydantic import JsonValue
+
+from release_management.kernel.names import ByName
+from release_management.kernel.types import Value
+
+Settings = dict[str, JsonValue]
+Applications = Mapping[str, "ApplicationLayer"]
+
+
+class ApplicationLayer(Value):
+    """What one layer says of an application's components; null: the component is not there."""
+
+    components: ByName[Settings | None] = {}
+
+
+def over(wider: Mapping[str, JsonValue], nearer: Mapping[str, JsonValue]) -> Settings:
+    """The wider mapping with the nearer one over it."""
+    merged = dict(wider)
+    for key, value in nearer.items():
+        below = merged.get(key)
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict):
+            merged[key] = over(below if isinstance(below, dict) else {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def flattened(layers: Iterable[Applications], beside: Collection[str] = ()) -> dict[str, dict[str, Settings]]:
+    """Each application's components with their settings after all layers, the widest first.
+
+    `beside` are the components that the target has for any application. Raises `ValueError` where one of them would be
+    outdone by an application's own.
+    """
+    found: dict[str, dict[str, Settings]] = {}
+    for layer in layers:
+        for application, part in layer.items():
+            components = found.setdefault(application, {})
+            for name, settings in part.components.items():
+                if settings is None:
+                    components.pop(name, None)
+                else:
+                    components[name] = over(components.get(name, {}), settings)
+    for application, components in found.items():
+        if both := [name for name in components if name in beside]:
+            raise ValueError(
+                f"{both[0]} stands under components, and application {application} has settings of its own for it, "
+                f"which come first; write it under applications.{application}.components.{both[0]} alone"
+            )
+    return {application: components for application, components in found.items() if components}

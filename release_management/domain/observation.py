@@ -1,0 +1,79 @@
+"""What an executor's look means for a place: a condition that changed is recorded, anything else is not."""
+
+from typing import ClassVar
+
+from release_management.domain.condition import (
+    Observation,
+    SlotCondition,
+    compare,
+)
+from release_management.domain.place import (
+    ComponentStatus,
+    Place,
+    PlaceConditionChanged,
+    Seen,
+)
+from release_management.kernel.types import (
+    Command,
+    Giver,
+    Name,
+)
+
+
+class ReportCondition(Observation, Command):
+    """What an executor sees of a component that it looks after."""
+
+    NAME: ClassVar[str] = "place.report_condition"
+    GIVEN_BY: ClassVar[Giver] = Giver.EXECUTORS
+    by: Name
+
+
+def counts(state: Place, report: ReportCondition) -> bool:
+    """Whether a look came after the newest step that was carried out, and after the look that is recorded.
+
+    A blind look saw no step either, and counts by its time alone.
+    """
+    standing = state.components.get(report.component)
+    if standing is None or (report.fence < standing.fence and not report.is_blind):
+        return False
+    return standing.seen is None or report.observedat > standing.seen.observedat
+
+
+def report_condition(state: Place, report: ReportCondition) -> list[PlaceConditionChanged]:
+    """Record the condition where the look counts and it differs from the one before.
+
+    While a deployment holds the place the slots change, and are not compared with what is recorded.
+    """
+    if not counts(state, report):
+        return []
+    standing = state.components[report.component]
+    if state.lock is None:
+        recorded = {slot: each.content.version for slot, each in standing.slots.items() if each.replicas}
+        condition, reason = compare(recorded, report)
+    else:
+        condition, reason = report.condition, report.reason
+    slots = tuple(_slot(standing, each.model_dump()) for each in sorted(report.slots, key=lambda each: each.slot))
+    seen = Seen(condition, reason, slots, report.fence, report.observedat)
+    if standing.seen is not None and _essence(standing.seen) == _essence(seen):
+        return []
+    return [
+        PlaceConditionChanged(
+            component=report.component,
+            condition=condition,
+            reason=reason,
+            slots=slots,
+            by=report.by,
+            fence=report.fence,
+            observedat=report.observedat,
+        )
+    ]
+
+
+def _slot(standing: ComponentStatus, seen: dict[str, object]) -> SlotCondition:
+    role = "stable" if seen["slot"] == standing.stable else "candidate"
+    return SlotCondition.model_validate({**seen, "role": role})
+
+
+def _essence(seen: Seen) -> tuple[object, ...]:
+    """What makes a condition another one. Reasons and counts differ from look to look, and roles by decision."""
+    return seen.condition, tuple((each.slot, each.version, each.condition) for each in seen.slots)

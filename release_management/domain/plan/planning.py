@@ -1,0 +1,278 @@
+"""From a release and what stands at the places to a plan, and to the roles bound to slots."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pydantic import JsonValue
+
+from release_management.domain.component import Component
+from release_management.domain.configuration import (
+    Configuration,
+    changed,
+    resolve,
+)
+from release_management.domain.configuration_difference import Difference, differences
+from release_management.domain.deployment.events import Binding
+from release_management.domain.environment import Environment, Target
+from release_management.domain.place import (
+    ComponentStatus,
+    Occupant,
+    Place,
+)
+from release_management.domain.plan import Plan, PlannedChange
+from release_management.domain.plan.builder import RolloutTarget
+from release_management.domain.plan.compiler import compile_plan
+from release_management.domain.plan.slots import (
+    SlotAssignment,
+    assign_slots,
+    said_of,
+)
+from release_management.domain.plan.strategies import StrategyName, parse_options
+from release_management.domain.policy import Policy
+from release_management.domain.release import Release
+from release_management.domain.undeclared import (
+    as_if_declared,
+    assumption,
+    without_target,
+)
+from release_management.domain.variables import fault_of_variables
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.types import Refused
+
+DEFAULT_STRATEGY: StrategyName = "rolling"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A compiled plan with what it was compiled from: its targets, and the bindings as they would be now."""
+
+    strategy: StrategyName
+    options: dict[str, JsonValue]
+    targets: tuple[str, ...]
+    plan: Plan
+    bindings: tuple[Binding, ...]
+
+
+def choose(
+    release: Release,
+    policies: Sequence[Policy],
+    strategy: StrategyName | None,
+    options: Mapping[str, JsonValue],
+) -> tuple[StrategyName, dict[str, JsonValue]]:
+    """The strategy and its options: the caller's before the release's own, before the nearer policy's.
+
+    `policies` begin with the widest scope.
+    """
+    defaults = [policy.default for policy in policies if policy.default is not None]
+    own: StrategyName | None = "canary" if release.initial_traffic is not None else None
+    chosen = strategy or own or (defaults[-1] if defaults else DEFAULT_STRATEGY)
+    merged: dict[str, JsonValue] = {}
+    for policy in policies:
+        merged = _over(merged, policy.strategies.get(chosen, {}))
+    if chosen == "canary" and release.initial_traffic is not None:
+        merged = _over(merged, {"initial_traffic": release.initial_traffic})
+    return chosen, _over(merged, options)
+
+
+def _over(wider: Mapping[str, JsonValue], nearer: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """The nearer options win; a canary's `steps` and its `initial_traffic` and `increment` replace one another."""
+    shares = {"initial_traffic", "increment"}
+    outdone = (shares if "steps" in nearer else set()) | ({"steps"} if shares & set(nearer) else set())
+    return {key: it for key, it in wider.items() if key not in outdone} | dict(nearer)
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What is to run of one component at one place in the end: so many replicas of `content`; None: nothing.
+
+    `configuration` None: as it is declared now, and `replicas` None: as many as are declared now.
+    """
+
+    target: str
+    component: str
+    content: Component | None = None
+    configuration: Configuration | None = None
+    replicas: int | None = None
+
+
+def desired_by(release: Release, environment: Environment, places: Mapping[str, Place]) -> list[Desired]:
+    """What a release wants of an environment's targets.
+
+    What a complete release does not name is given up, and so is a named component where its target has it no more.
+    """
+    named = {component.name for component in release.components}
+    wanted: list[Desired] = []
+    for target in environment.targets.values():
+        runs = [name for name, standing in places.get(target.name, Place()).components.items() if standing.at_work]
+        for component in release.components:
+            if target.settings_of(release.application, component.name) is not None:
+                wanted.append(Desired(target.name, component.name, component))
+            elif component.name in runs:
+                wanted.append(Desired(target.name, component.name))
+        if release.complete:
+            wanted += [Desired(target.name, name) for name in runs if name not in named]
+    return wanted
+
+
+def draft(
+    release: Release,
+    environment: Environment,
+    places: Mapping[str, Place],
+    strategy: StrategyName,
+    options: dict[str, JsonValue],
+    returns: Sequence[Desired] | None = None,
+    *,
+    redeploys: bool = False,
+) -> Draft:
+    """Compile the plan. `places` maps every target of the environment to the application's place there.
+
+    Components that no target can run yet are planned as if one could, and a note says so.
+
+    `returns` is what a rollback wants; without it the release says what is wanted. With `redeploys` what runs already
+    is brought again.
+    """
+    parsed = parse_options(strategy, options)
+    stands: list[RolloutTarget] = []
+    bindings: list[Binding] = []
+    changes: list[PlannedChange] = []
+    notes: list[str] = []
+    if returns is None and (missing := without_target(release, environment)):
+        notes.append(assumption(environment, missing)[:500])
+        environment = as_if_declared(environment, missing)
+    for wanted in desired_by(release, environment, places) if returns is None else returns:
+        target = environment.targets[wanted.target]
+        place = places.get(target.name, Place())
+        where = f"{wanted.component} on {target.name}"
+        standing = place.components.get(wanted.component, ComponentStatus())
+        seating = assign_slots(standing, target.slots, held=place.lock is not None, reversible=target.reversible)
+        if wanted.content is None and not standing.at_work and not seating.unsettled:
+            notes.append(f"{where} does not run, as before")
+            continue
+        occupant = _occupant(wanted, release.application, environment, target, seating, parsed.replicas)
+        if occupant is not None and not seating.unsettled and seating.serving and seating.serving.same(occupant):
+            again = "the same, and is brought again" if redeploys else "unchanged"
+            notes.append(f"{wanted.component} {occupant.content.version} on {target.name} is {again}"[:500])
+            if not redeploys:
+                continue
+        stand = _stand(target, wanted.component, seating, occupant)
+        if seating.unsettled:
+            recreate = strategy == "recreate"
+            verdict = said_of(standing, seating, stays=stand.stays, recreate=recreate, reversible=target.reversible)
+            notes.append(f"{where}: {verdict}"[:500])
+        stands.append(stand)
+        bindings.append(_bind(target, wanted.component, seating, occupant))
+        changes.append(_change(wanted, seating, occupant))
+    plan = compile_plan(strategy, release.version, stands, parsed, tuple(notes), changes)
+    targets = tuple(dict.fromkeys(binding.target for binding in bindings))
+    return Draft(strategy, options, targets, plan, tuple(bindings))
+
+
+def _occupant(
+    wanted: Desired,
+    application: str,
+    environment: Environment,
+    target: Target,
+    seating: SlotAssignment,
+    replicas: int | None,
+) -> Occupant | None:
+    """What is to run in the end, with its configuration; None where the component is given up."""
+    if wanted.content is None:
+        return None
+    declared = target.settings_of(application, wanted.component) or {}
+    configuration = wanted.configuration
+    if configuration is None:
+        configuration = resolve(environment, target, application, wanted.component)
+        fault = None if configuration is None else fault_of_variables(configuration.variables)
+        if fault is not None:
+            raise Refused(
+                f"the variables of environment {environment.name} cannot be used: {fault}", code=ErrorCode.CONFLICT
+            )
+    if configuration is None and seating.serving is not None:
+        configuration = seating.serving.configuration
+    where = f"{wanted.component} on target {target.name}"
+    count = replicas or wanted.replicas or _replicas(declared, where)
+    return Occupant(wanted.content, count, configuration or Configuration())
+
+
+def _change(wanted: Desired, seating: SlotAssignment, occupant: Occupant | None) -> PlannedChange:
+    serving = seating.serving
+    stable = None if serving is None else serving.content.version
+    if occupant is None:
+        return PlannedChange(target=wanted.target, component=wanted.component, stable=stable)
+    configuration = occupant.configuration
+    return PlannedChange(
+        target=wanted.target,
+        component=wanted.component,
+        stable=stable,
+        candidate=occupant.content.version,
+        artifact=occupant.content.artifact_digest,
+        configuration=None if configuration is None else configuration.digest,
+        differs=_differs(serving, occupant),
+    )
+
+
+def _differs(serving: Occupant | None, occupant: Occupant) -> tuple[Difference, ...]:
+    """The settings, variables and release configuration that differ from the stable version's."""
+    if serving is None:
+        return ()
+    return (
+        *differences(dict(serving.content.config), dict(occupant.content.config)),
+        *changed(serving.configuration, occupant.configuration),
+        *differences({"replicas": serving.replicas}, {"replicas": occupant.replicas}),
+    )
+
+
+def _stand(target: Target, component: str, seating: SlotAssignment, occupant: Occupant | None) -> RolloutTarget:
+    serving = seating.serving
+    before = serving.replicas if serving is not None else None
+    wanted = before or 0 if occupant is None else occupant.replicas
+    stays = (
+        seating.unsettled
+        and target.reversible
+        and serving is not None
+        and occupant is not None
+        and replace(serving, replicas=wanted).same(occupant)
+    )
+    if before is not None and seating.unsettled:
+        before = wanted if stays else max(before, wanted)
+    return RolloutTarget(
+        target=target.name,
+        component=component,
+        serving=serving is not None,
+        replicas=wanted,
+        before=before,
+        slots=len(target.slots),
+        routes=target.routes,
+        reversible=target.reversible,
+        unsettled=seating.unsettled,
+        busy=seating.busy,
+        stays=stays,
+        left=seating.left is not None,
+        leaves=occupant is None,
+    )
+
+
+def _replicas(settings: Mapping[str, JsonValue], where: str) -> int:
+    wanted = settings.get("replicas", 1)
+    if isinstance(wanted, bool) or not isinstance(wanted, int) or not 1 <= wanted <= 100:
+        raise Refused(f"{where}: replicas is {wanted!r}; write a whole number from 1 to 100", code=ErrorCode.CONFLICT)
+    return wanted
+
+
+def _bind(target: Target, component: str, seating: SlotAssignment, occupant: Occupant | None) -> Binding:
+    serving = seating.serving
+    stable_configuration = None if serving is None else serving.configuration
+    coming = None if occupant is None else occupant.configuration
+    return Binding(
+        target=target.name,
+        component=component,
+        executor=target.executor,
+        slots=target.slots,
+        candidate=None if occupant is None else occupant.content,
+        candidate_slot=seating.candidate,
+        replicas=0 if occupant is None else occupant.replicas,
+        configuration=coming or stable_configuration or Configuration(),
+        stable=None if serving is None else serving.content,
+        stable_slot=seating.stable or seating.left,
+        stable_configuration=stable_configuration,
+    )

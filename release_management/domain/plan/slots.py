@@ -1,0 +1,121 @@
+"""Which slot each role gets at a place, and whether what stands there can be relied on.
+
+A deployment that could not go back, or could not stop what it replaced, leaves its places unsettled: traffic is split
+or uncertain, or more runs than the stable version, or nobody knows what runs in a slot. The next one says so, and sets
+it right before anything else.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from release_management.domain.place import ComponentStatus, Occupant
+
+
+@dataclass(frozen=True, slots=True)
+class SlotAssignment:
+    """The roles of a component at a place by slot. `serving` is what runs as stable: a rollback returns to it.
+
+    `unsettled`: what the deployment before left is to be set right. `busy`: the candidate's slot may have traffic.
+    `left`: where nothing serves, another slot with what could not be undone there; it is stopped in the end.
+    """
+
+    candidate: str
+    stable: str | None
+    serving: Occupant | None
+    unsettled: bool = False
+    busy: bool = False
+    left: str | None = None
+
+
+def assign_slots(standing: ComponentStatus, slots: Sequence[str], *, held: bool, reversible: bool) -> SlotAssignment:
+    """Give each role its slot; with a single slot they share it.
+
+    `held`: a deployment is at work there, and leaves behind what nobody knows yet; its stable version is assumed.
+    """
+    if held or is_clean(standing, slots):
+        stable = standing.stable if standing.serving else None
+        return SlotAssignment(_first(slots, stable), stable, standing.serving)
+    base = _base(standing)
+    serving = _runs(standing, base)
+    stable = base if serving is not None else None
+    # Where traffic first leaves the slot, the candidate replaces what was left there; else it keeps out of the way.
+    cleared = serving is not None and reversible
+    free = [slot for slot in slots if slot != stable] or list(slots)
+    share = {slot: standing.reach.get(slot, 0) for slot in free}
+    candidate = min(free, key=lambda slot: (0 if cleared else share[slot], not _occupied(standing, slot)))
+    rest = [slot for slot in free if slot != candidate and (share[slot] or _occupied(standing, slot))]
+    left = max(rest, key=lambda slot: share[slot], default=None) if serving is None else None
+    return SlotAssignment(candidate, stable, serving, unsettled=True, busy=share[candidate] > 0, left=left)
+
+
+def _first(slots: Sequence[str], stable: str | None) -> str:
+    return next((slot for slot in slots if slot != stable), slots[0])
+
+
+def is_clean(standing: ComponentStatus, slots: Sequence[str]) -> bool:
+    """The stable version runs alone and has all traffic, or nothing runs and nothing has any; and that is certain."""
+    if not standing.certain or standing.doubted & set(slots):
+        return False
+    at_work = {slot for slot in slots if _runs(standing, slot) is not None}
+    at_work |= {slot for slot, share in standing.reach.items() if share}
+    if standing.serving is None:
+        return not at_work
+    return at_work <= {standing.stable} and (not standing.reach or standing.reach.get(standing.stable or "") == 100)
+
+
+def _base(standing: ComponentStatus) -> str | None:
+    """The stable slot; or that to which a way back wanted all traffic, before it could make it the stable one again."""
+    wanted = next((slot for slot, share in standing.intended.items() if share == 100), None)
+    if _runs(standing, wanted) is not None and (standing.stable is None or wanted == standing.former):
+        return wanted
+    return standing.stable
+
+
+def _runs(standing: ComponentStatus, slot: str | None) -> Occupant | None:
+    occupant = standing.slots.get(slot) if slot is not None else None
+    return occupant if occupant is not None and occupant.replicas > 0 else None
+
+
+def _occupied(standing: ComponentStatus, slot: str) -> bool:
+    """Something runs in the slot, or may run there."""
+    return slot in standing.doubted or _runs(standing, slot) is not None
+
+
+def said_of(
+    standing: ComponentStatus, seating: SlotAssignment, *, stays: bool, recreate: bool, reversible: bool
+) -> str:
+    """What is unsettled, and what is done about it, for a person."""
+    first = f"the deployment before did not end cleanly: {_stands(standing)}"
+    if seating.serving is None:
+        cleared = "all traffic is taken away first" if seating.busy else f"it starts in {seating.candidate}"
+        left = "" if seating.left is None else f", and what is in {seating.left} is stopped once it serves"
+        after = "; after a rollback nothing serves" if reversible else ""
+        return f"{first}. Nothing there is known to be stable: {cleared}{left}{after}"
+    base = f"{seating.serving.content.version} in {seating.stable}"
+    if stays:
+        return f"{first}. {base} gets all traffic, and what is in {seating.candidate} is stopped"
+    if recreate:
+        after = f"; a rollback returns to {base}" if reversible else ""
+        return f"{first}. All traffic is taken away first{after}"
+    if reversible:
+        return f"{first}. First {base} gets all traffic; a rollback returns to it"
+    hit = ", traffic or not; recreate would take all traffic away first" if seating.busy else ""
+    return f"{first}. There is no way back here: it replaces what is in {seating.candidate}{hit}"
+
+
+def _stands(standing: ComponentStatus) -> str:
+    """The slots with what runs there, as far as is known, and how much traffic they have."""
+    parts = []
+    for slot in sorted({*standing.slots, *_positive(standing.reach), *standing.doubted}):
+        occupant = _runs(standing, slot)
+        runs = occupant.content.version if occupant is not None else "nothing known"
+        if slot in standing.doubted:
+            runs = f"{runs}, in doubt"
+        share = standing.reach.get(slot, 0)
+        has = f"{share} %" if standing.certain else f"perhaps {share} %"
+        parts.append(f"{slot} ({runs}) has {has} of the traffic" if standing.reach else f"{slot} runs {runs}")
+    return ", ".join(parts) or "nothing is known to run"
+
+
+def _positive(reach: Mapping[str, int]) -> list[str]:
+    return [slot for slot, share in reach.items() if share]

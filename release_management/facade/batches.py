@@ -1,0 +1,62 @@
+"""What is too long for one message, as several commands. Each is safe to repeat, and so are all of them together."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from release_management.domain.release import MAX_CHANGES
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.types import Refused
+
+BATCH_BYTES = 150_000
+"""What the long part of a command may have, as JSON; with the rest it fits into a message."""
+Sent = tuple[str, dict[str, Any]]
+
+
+def in_batches(items: Sequence[Any]) -> Iterator[list[Any]]:
+    """The items in their order, in lists that fit into a message. An item that does not fit goes alone."""
+    batch: list[Any] = []
+    size = 0
+    for item in items:
+        length = len(json.dumps(item, ensure_ascii=False, default=str).encode())
+        if batch and size + length > BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(item)
+        size += length
+    if batch:
+        yield batch
+
+
+def creating_release(data: Mapping[str, Any]) -> list[Sent]:
+    """The commands that create a release.
+
+    Where its changes need several, it is a draft until it has all of them, so that none is deployed without.
+    """
+    ref = f"{data.get('application', 'default')}@{data['version']}"
+    changes = list(data.get("changes", ()))
+    if len(changes) > MAX_CHANGES:
+        raise Refused(
+            f"release {ref} would have {len(changes):,} changes and may have {MAX_CHANGES:,}; "
+            "sum some up in its changelog",
+            code=ErrorCode.INVALID,
+        )
+    first, *rest = list(in_batches(changes)) or [[]]
+    if not rest:
+        return [("release.create", dict(data))]
+    sent: list[Sent] = [("release.create", {**data, "changes": first, "draft": True}), *adding_changes(ref, rest)]
+    return sent if data.get("draft") else [*sent, ("release.publish", {"release": ref})]
+
+
+def adding_changes(ref: str, batches: Sequence[Sequence[Any]]) -> list[Sent]:
+    """The commands that add changes to a release."""
+    return [("release.add_changes", {"release": ref, "changes": list(batch)}) for batch in batches]
+
+
+def configuring_environment(data: Mapping[str, Any]) -> list[Sent]:
+    """The commands that configure an environment; where its targets need several, the rest follows the first."""
+    first, *rest = list(in_batches(list(data.get("targets", ())))) or [[]]
+    if not rest:
+        return [("environment.configure", dict(data))]
+    more = [("environment.configure", {"name": data["name"], "targets": batch}) for batch in rest]
+    return [("environment.configure", {**data, "targets": first}), *more]

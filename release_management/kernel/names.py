@@ -1,0 +1,130 @@
+"""Names that people give are labels; an id is derived from each.
+
+Spellings of one name differ in case, accents, or what stands between the words: `Security Scan`, `security_scan` and
+`security-scan` have the id `security-scan`. Where a label has more than an id can say (another script, a symbol, more
+than 63 characters), the id ends with eight digits of its SHA-256, so that no two such names share one.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Annotated, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, model_validator
+
+from release_management.kernel.types import Line, Value
+
+MAX_ID = 63
+MAX_LABEL = 500
+DIGITS = 8
+NAMELESS = "name"
+"""Begins the id of a label of which no letter and no digit can stand in an id."""
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_KEPT = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+_SPELLED = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"}
+)
+
+
+@lru_cache(maxsize=4096)
+def id_of(label: str) -> str:
+    """The id that a label has; an id is its own. Raises `ValueError` where it has none."""
+    if _ID.fullmatch(label):
+        return label
+    shown = repr(label[:80])
+    if len(label) > MAX_LABEL:
+        raise ValueError(f"{shown} goes on for {len(label):,} characters; a name has at most {MAX_LABEL}")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in label):
+        raise ValueError(f"{shown} is no name; write it on one line, without control characters")
+    folded = unicodedata.normalize("NFKC", label).casefold().translate(_SPELLED)
+    spelling = "-".join("".join(map(_in_a_word, folded)).split())
+    if not spelling:
+        raise ValueError(f"{shown} is no name; write at least one letter or digit")
+    plain = unicodedata.normalize("NFKD", spelling)
+    kept = "".join(character for character in plain if character in _KEPT)
+    stem = "-".join(word for word in kept.split("-") if word)
+    if (
+        stem
+        and len(stem) <= MAX_ID
+        and all(character in _KEPT or unicodedata.combining(character) for character in plain)
+    ):
+        return stem
+    digits = hashlib.sha256(spelling.encode()).hexdigest()[:DIGITS]
+    return f"{(stem or NAMELESS)[: MAX_ID - DIGITS - 1].rstrip('-')}-{digits}"
+
+
+def _in_a_word(character: str) -> str:
+    """The character, a space where it parts words, nothing where it is not seen."""
+    kind = unicodedata.category(character)
+    if kind == "Cf" or "\ufe00" <= character <= "\ufe0f":
+        return ""
+    return " " if kind[0] in "ZP" else character
+
+
+def has_an_id(written: str) -> str:
+    """The name as it is. Raises `ValueError` where it has no id."""
+    id_of(written)
+    return written
+
+
+GivenName = Annotated[str, AfterValidator(id_of)]
+"""A name as people write it; it becomes its id."""
+Written = Annotated[str, AfterValidator(has_an_id)]
+"""A name as people write it, kept so until `Labelled` has made an id and a label of it."""
+
+
+class Labelled(Value):
+    """Something that is given a name here: `name` becomes its id, what was written its label unless one is stated."""
+
+    name: Written
+    label: Line | None = None
+
+    @model_validator(mode="after")
+    def _identify(self) -> Self:
+        return identified(self, "name")
+
+
+M = TypeVar("M", bound=Value)
+V = TypeVar("V")
+
+
+def identified(model: M, field: str) -> M:
+    """The model that is being made, with the id in the field where a name was written, and that as its label."""
+    written: str = model.__dict__[field]
+    id = id_of(written)
+    if id != written:
+        # It is frozen, and a copy would not be what its maker gets.
+        model.__dict__.update({field: id, "label": model.__dict__["label"] or written.strip()})
+    return model
+
+
+def by_id(given: Mapping[str, V], identify: Callable[[str], str] = id_of) -> dict[str, V]:
+    """The same by ids; what can have a label and has none is labelled as its name was written.
+
+    Raises `ValueError` where two of the names are one.
+    """
+    written: dict[str, str] = {}
+    found: dict[str, V] = {}
+    for name, value in given.items():
+        id = identify(name)
+        if id in written:
+            raise ValueError(f"{written[id]!r} and {name!r} are one name, {id}; name each once")
+        written[id] = name
+        if id != name and isinstance(value, BaseModel) and getattr(value, "label", "none") is None:
+            value = value.model_copy(update={"label": name.strip()})
+        found[id] = value
+    return found
+
+
+def ref_of(written: str) -> str:
+    """`application@version` with the application's id; what is no such reference stays."""
+    application, at, version = written.partition("@")
+    return f"{id_of(application)}@{version}" if at else written
+
+
+GivenRef = Annotated[Line, AfterValidator(ref_of)]
+"""A release as people write it."""
+ByName = Annotated[dict[Written, V], AfterValidator(by_id)]
+"""Values by names as people write them."""

@@ -1,0 +1,144 @@
+"""One event is one string of bytes: a CloudEvents 1.0 JSON document in structured mode.
+
+The same bytes are stored, published, exported and hashed; they are never rewritten. Data that would make a record too
+long stand beside it as a content of their own; the record then names them by their digest (CloudEvents' `dataref`).
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from release_management.kernel.types import (
+    Fact,
+    Value,
+    explain,
+)
+
+MAX_RECORD_BYTES = 65_535
+MAX_CONTENT_BYTES = 16 * 1024 * 1024
+"""The data of one record, where they stand beside it."""
+ActorKind = Literal["person", "service", "system"]
+ActorAuth = Literal["asserted", "os", "system"]
+
+
+class Envelope(Value):
+    """The CloudEvents context attributes of a record, ours included; `data` is the fact.
+
+    `dataref` is there instead of `data` where the fact is long: `sha256:` and the digest of its JSON, in hexadecimal.
+    """
+
+    specversion: Literal["1.0"] = "1.0"
+    id: str
+    source: str
+    type: Annotated[str, StringConstraints(pattern=r"^[a-z]+\.[a-z_]+$")]
+    subject: str
+    time: str
+    datacontenttype: Literal["application/json"] = "application/json"
+    streamversion: Annotated[int, Field(ge=1)]
+    schemaversion: Annotated[int, Field(ge=1)]
+    actor: str
+    actorkind: ActorKind
+    actorauth: ActorAuth
+    onbehalfof: str | None = None
+    correlationid: str | None = None
+    causationid: str | None = None
+    commandid: str
+    dataref: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+
+
+DATA = b',"data":'
+"""What begins a record's data, which come last. A quote within a JSON text is escaped: the first of these is it."""
+_read_envelope: Callable[[bytes], Envelope] = Envelope.__pydantic_validator__.validate_json
+
+
+class Recorded(NamedTuple):
+    """A stored record: its position in the log, its stream and version there, its event name, its bytes."""
+
+    position: int
+    stream: str
+    version: int
+    name: str
+    record: bytes
+
+
+class UnreadableRecordError(Exception):
+    """A record that cannot be read: its name or version is unknown, or its content does not fit."""
+
+
+class Event:
+    """A record that was read: the fact with its envelope and position. An upcast may give several per record.
+
+    What was read of the record's bytes is only its fact; the envelope follows when it is first asked for.
+    """
+
+    __slots__ = ("_envelope", "fact", "position", "stream")
+
+    def __init__(self, position: int, stream: str, envelope: Envelope | bytes, fact: Fact) -> None:
+        """`stream` is the stream id, such as `release:shop@1.0.0`. `envelope` may still be the record it stands in."""
+        self.position = position
+        self.stream = stream
+        self.fact = fact
+        self._envelope = envelope
+
+    @property
+    def envelope(self) -> Envelope:
+        """The context of the fact. Raises `UnreadableRecordError`."""
+        envelope = self._envelope
+        if isinstance(envelope, bytes):
+            context, separator, _ = envelope.partition(DATA)
+            try:
+                envelope = _read_envelope(context + b"}" if separator else context)
+            except ValidationError as error:
+                raise UnreadableRecordError(
+                    f"record {self.position} ({self.fact.NAME}) does not fit its model: {explain(error)}"
+                ) from None
+            self._envelope = envelope
+        return envelope
+
+
+def encode(envelope: Envelope, fact: Fact) -> bytes:
+    """The record's bytes with its data in it, however long: compact UTF-8 JSON, absent attributes omitted."""
+    return _joined(_context(envelope), _data(fact))
+
+
+def write(envelope: Envelope, fact: Fact) -> tuple[bytes, bytes | None]:
+    """The record's bytes, and its data's where they would make it too long and stand beside it."""
+    context, data = _context(envelope), _data(fact)
+    record = _joined(context, data)
+    if len(record) <= MAX_RECORD_BYTES:
+        return record, None
+    return _context(envelope.model_copy(update={"dataref": dataref(data)})), data
+
+
+def dataref(content: bytes) -> str:
+    """How a record names a content that stands beside it."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def dataref_of(record: bytes) -> str | None:
+    """The content that stands beside a record, by its `dataref`; None where the record has its data in it."""
+    if DATA in record:
+        return None
+    found = json.loads(record).get("dataref")
+    return found if isinstance(found, str) else None
+
+
+def _context(envelope: Envelope) -> bytes:
+    return envelope.__pydantic_serializer__.to_json(envelope, exclude_none=True)
+
+
+def _data(fact: Fact) -> bytes:
+    return fact.__pydantic_serializer__.to_json(fact, exclude_none=True)
+
+
+def _joined(context: bytes, data: bytes) -> bytes:
+    return b'%b,"data":%b}' % (context[:-1], data)
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC with microseconds and a `Z`."""
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

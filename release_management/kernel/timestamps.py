@@ -1,0 +1,38 @@
+"""Points in time, and time zones, as people state them."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, StringConstraints
+
+from release_management.kernel.record import timestamp
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)")
+
+
+def utc(value: str) -> str:
+    """The same time as records have it: UTC, microseconds, `Z`. Raises `ValueError` where it is no such time."""
+    try:
+        if not _RFC3339.fullmatch(value):
+            raise ValueError
+        moment = datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{value!r} is no time with a zone; write RFC 3339, such as 2026-11-23T09:30:00.5Z") from None
+    if moment.year < 1970:
+        raise ValueError(f"{value!r} lies before 1970")
+    return timestamp(moment)
+
+
+def time_zone(name: str) -> str:
+    """The name as it is. Raises `ValueError` where this system knows no such zone."""
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        raise ValueError(f"{name!r} is no time zone; write an IANA name, such as Europe/Berlin or UTC") from None
+    return name
+
+
+Moment = Annotated[str, StringConstraints(max_length=40), AfterValidator(utc)]
+Zone = Annotated[str, StringConstraints(max_length=64), AfterValidator(time_zone)]

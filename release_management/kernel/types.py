@@ -1,0 +1,210 @@
+"""The words that every aggregate shares: names, versions, percentages, durations, personal texts, facts.
+
+Everything here validates strictly: a boolean is no number, a number is no string.
+"""
+
+import re
+from enum import StrEnum
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+
+from release_management.kernel.errors import ErrorCode, RelmanError
+from release_management.kernel.visible import visible
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+MAX_SECONDS = 366 * 86400
+MAX_DURATION_TEXT = 40
+"""Characters; what is longer is not looked into."""
+LOOKED_AT = 50
+"""So many of what is wrong with a message are looked at: what is sent may have a mistake in every byte."""
+QUOTED = 80
+"""Characters of what came from outside that a sentence about it shows."""
+DEEPEST = 12
+LONGEST_SENTENCE = 1_000
+_known = lru_cache(maxsize=4096)
+"""Reading history meets the same names and versions again and again."""
+
+
+def seconds(value: object) -> object:
+    """Read a duration: a number of seconds, or text such as `"90"`, `"5m"`, `"1h30m"`. Others pass on unchanged."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > MAX_SECONDS:
+            raise ValueError(f"write at most {MAX_SECONDS} seconds, which are 366 days")
+        return float(value)
+    if not isinstance(value, str):
+        return value
+    if len(value) > MAX_DURATION_TEXT:
+        raise ValueError(f"{value[:80]!r} is no duration; write at most {MAX_DURATION_TEXT} characters, such as 1h30m")
+    text = value.strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        return float(text)
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f'{value[:80]!r} is no duration; write seconds, or text such as "90s", "5m", "1h30m"')
+    return float(sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts))
+
+
+@_known
+def plain_version(value: str) -> str:
+    """The version as it is. Raises `ValueError` where no application could have it."""
+    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,127}", value):
+        raise ValueError(
+            f"{value[:80]!r} is no version; write at most 128 letters, digits and . + _ -, such as 1.4.0 or 2026.11"
+        )
+    return value
+
+
+@_known
+def plain_name(value: str) -> str:
+    """The name as it is. Raises `ValueError` where it is no name of ours."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", value):
+        raise ValueError(
+            f"{value[:80]!r} is no name; write 1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit"
+        )
+    return value
+
+
+def _id(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", value):
+        raise ValueError(f"{value[:80]!r} is no id; an id has 36 characters, and the lists show it whole")
+    return value
+
+
+Id = Annotated[str, AfterValidator(_id)]
+Name = Annotated[str, AfterValidator(plain_name)]
+Version = Annotated[str, AfterValidator(plain_version)]
+"""What it must look like beyond this is up to its application, see `versions`."""
+Percent = Annotated[int, Field(ge=0, le=100)]
+Ratio = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
+Replicas = Annotated[int, Field(ge=1, le=100)]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Note = Annotated[str, StringConstraints(max_length=4000)]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+ActorId = Annotated[str, StringConstraints(pattern=r"^(usr|svc)_[0-9a-z]{8,40}$|^system:[a-z-]{1,40}$")]
+
+
+class Value(BaseModel):
+    """An immutable, strictly validated value. Unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Personal(Value):
+    """A text that may name a person, sealed under `subject`'s key. So it stands in records, and deciders never look in.
+
+    Between the decision and the record it is `Unsealed`.
+    """
+
+    subject: ActorId
+    sealed: Annotated[str, Field(min_length=1)]
+
+
+class Unsealed(Personal):
+    """A text that may name a person, before the gateway has sealed it. It is never recorded."""
+
+    sealed: Annotated[str, Field(max_length=0)] = ""
+    text: Note
+
+
+class Fact(Value):
+    """Something that happened, in the past tense. `NAME` and `VERSION` are permanent once recorded."""
+
+    NAME: ClassVar[str]
+    VERSION: ClassVar[int] = 1
+
+    def summary(self, described: str | None = None) -> str:
+        """What happened, in one line for a person. Names of people never stand in it.
+
+        `described` is the step that the fact is of, as a person reads it, where it is of one that the plan has.
+        """
+        return self._summary()
+
+    def _summary(self) -> str:
+        return self.NAME.replace(".", " ").replace("_", " ")
+
+
+class Giver(StrEnum):
+    """Who gives a command: people and their programs, or one role of ours, and then nobody else can."""
+
+    PEOPLE = "people"
+    ORCHESTRATOR = "orchestrator"
+    TIMERS = "timers"
+    EXECUTORS = "executors"
+
+
+class Command(Value):
+    """Something that a caller wishes, in the imperative. `NAME` is its type on the bus.
+
+    `NEEDS_WORKERS`: it sets something going, so the orchestrator, the timers and the executors are started for it.
+    `IS_DEADLINE`: the timers give it where something has not happened in time; it waits until the reports that were
+    queued before have been decided.
+    """
+
+    NAME: ClassVar[str]
+    GIVEN_BY: ClassVar[Giver] = Giver.PEOPLE
+    NEEDS_WORKERS: ClassVar[bool] = False
+    IS_DEADLINE: ClassVar[bool] = False
+
+
+class Verdict(Value):
+    """What one rule says of one wish: `allow`, `deny`, or `wait` (perhaps until `retry_at`, RFC 3339)."""
+
+    rule: str
+    says: str = Field(pattern="^(allow|deny|wait)$")
+    reason: str
+    retry_at: str | None = None
+
+
+class Refused(RelmanError):
+    """A wish that is not fulfilled. The text says what, where, and what would be right; `code` says of which kind."""
+
+    def __init__(self, reason: str, verdicts: tuple[Verdict, ...] = (), *, code: ErrorCode) -> None:
+        """`reason` is one sentence for a person; `verdicts` are all the rules' answers where several were asked."""
+        super().__init__(reason, code=code)
+        self.reason = reason
+        self.verdicts = verdicts
+
+    def __str__(self) -> str:
+        """The reason as it may be shown: it quotes what others have written."""
+        return visible(self.reason)
+
+
+class NotYet(Exception):
+    """A timer that came before its time, by a clock that is ahead of ours. It says nothing: ask again later."""
+
+    def __init__(self, retry_at: str) -> None:
+        """`retry_at` is when it falls due, RFC 3339."""
+        super().__init__(f"it is too early: this falls due at {retry_at}; ask again then")
+        self.retry_at = retry_at
+
+
+def quoted(value: object) -> str:
+    """A value from outside as it stands in a sentence: at most 80 characters of it."""
+    shown = repr(value[:QUOTED] if isinstance(value, str | bytes) else value)
+    return shown if len(shown) <= QUOTED else f"{shown[: QUOTED - 1]}…"
+
+
+def explain(error: Any) -> str:
+    """Turn a pydantic `ValidationError` into one sentence: where, what is wrong, what came in."""
+    parts = []
+    found = error.errors(include_url=False, include_context=False)[:LOOKED_AT]
+    places = [item["loc"] for item in found]
+    causes = [i for i in found if not any(len(p) > len(i["loc"]) and p[: len(i["loc"])] == i["loc"] for p in places)]
+    for item in causes[:3]:
+        where = ".".join(str(piece)[:QUOTED] for piece in item["loc"][:DEEPEST]) or "the value"
+        message = item["msg"].removeprefix("Value error, ")[:LONGEST_SENTENCE]
+        shown = repr(item["input"])
+        got = "" if shown in message or item["type"] == "missing" else f" (got {shown[:80]})"
+        parts.append(f"{where}: {message}{got}")
+    return "; ".join(parts)

@@ -1,0 +1,33 @@
+"""Which deployment an incident is blamed on where nobody has said what caused it."""
+
+from typing import Any
+
+from sqlalchemy import ScalarSelect, case, or_, select
+
+from release_management.projections.dora.delivery_tables import deliveries
+from release_management.projections.incidents import incidents
+
+
+def suspected() -> ScalarSelect[Any]:
+    """The id of the deployment that had brought what users met when the incident was detected, or none.
+
+    That is the newest one of the application in the environment that users had met by then and that had not gone back
+    by then: during a canary the candidate's, while the old version is merely kept the new one's. One that was over long
+    before is none.
+    """
+    at, newest = incidents.c, deliveries.alias("newest")
+    met, place = newest.c.place_reached, at.environment + "/" + at.application + "/"
+    recent = or_(newest.c.suspect_until.is_(None), newest.c.suspect_until >= at.detected_at)
+    return (
+        select(case((recent, newest.c.id)))
+        .where(
+            newest.c.environment == at.environment,
+            newest.c.application == at.application,
+            met >= place,
+            met <= place + at.detected_at + "/99999999999999999999",
+            or_(newest.c.gone.is_(None), newest.c.gone > at.detected_at),
+        )
+        .order_by(met.desc())
+        .limit(1)
+        .scalar_subquery()
+    )

@@ -1,0 +1,170 @@
+"""Lists in pages: where a page begins, and what stands in a cursor.
+
+A cursor names the last row of a page by the values that the list is sorted by, so that what comes or goes meanwhile
+moves nothing. It belongs to one query with its parameters.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field, StringConstraints
+from sqlalchemy import ColumnElement, Select, and_, or_
+
+from release_management.kernel.errors import ErrorCode, RelmanError
+from release_management.kernel.types import Value
+from release_management.projections.kit.projection import Ask, Row
+
+Limit = Annotated[int, Field(ge=1, le=1000)]
+Cursor = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[A-Za-z0-9_-]+$")]
+Key = tuple[str | int, ...]
+"""The values of one row that a list is sorted by."""
+
+FIRST_READ, MOST_READ = 50, 400
+"""Rows that the database is asked for at once: few at first, since rows may be long."""
+CHECK_BYTES = 8
+MAX_INTEGER = 2**63
+_KEY = "page_key_"
+
+S = TypeVar("S", bound=Select[Any])
+
+
+class CursorError(RelmanError):
+    """A cursor that is not ours, or that what it points at has left."""
+
+    code = ErrorCode.INVALID
+
+
+class Continued(Value):
+    """One thing, which goes on in further pages where it is longer than one."""
+
+    cursor: Cursor | None = None
+
+
+class Paged(Continued):
+    """A list in pages."""
+
+    limit: Limit = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """One column that a list is sorted by; all of them together differ for every row, and none is null."""
+
+    column: ColumnElement[Any]
+    kind: type[str] | type[int]
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a page begins: behind a row, or within it where `path` and `mark` are given.
+
+    `path` is the digest of where in the row the page before ended, `mark` the digest of what was given of it.
+    """
+
+    key: Key
+    path: str = ""
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows that stand in one page together, and the key at which they stand."""
+
+    key: Key
+    rows: list[dict[str, Any]]
+
+
+def write_cursor(query: str, asked: Value, start: Start) -> str:
+    """The cursor of a place in a query's answer."""
+    body = json.dumps([*start.key, start.path, start.mark], ensure_ascii=False, separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(_check(query, asked, body) + body).rstrip(b"=").decode()
+
+
+def read_cursor(query: str, asked: Value, cursor: str) -> Start:
+    """The place that a cursor names. Raises `CursorError` for one that is not of this query and these parameters."""
+    try:
+        content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        check, body = content[:CHECK_BYTES], content[CHECK_BYTES:]
+        if check != _check(query, asked, body):
+            raise ValueError
+        *key, path, mark = json.loads(body)
+    except (binascii.Error, ValueError):
+        raise CursorError(
+            f"cursor: it is none of the query {query} with these parameters; give next_cursor as it came, with the "
+            "same parameters, or begin without one"
+        ) from None
+    return Start(tuple(key), path, mark)
+
+
+def _check(query: str, asked: Value, body: bytes) -> bytes:
+    params = asked.model_dump(mode="json", exclude={"cursor", "limit"})
+    told = json.dumps([query, params], sort_keys=True).encode()
+    return hashlib.sha256(told + b"\0" + body).digest()[:CHECK_BYTES]
+
+
+def fits(start: Start, kinds: Sequence[type[str] | type[int]]) -> bool:
+    """Whether a place is one that a list of these columns can have."""
+    if len(start.key) != len(kinds) or not all(isinstance(each, str) for each in (start.path, start.mark)):
+        return False
+    return all(
+        (kind is str and isinstance(value, str) and "\0" not in value)
+        or (kind is int and type(value) is int and -MAX_INTEGER <= value < MAX_INTEGER)
+        for value, kind in zip(start.key, kinds, strict=True)
+    )
+
+
+def selected(query: Select[Any], order: Sequence[Sort], ask: Ask, start: Start | None) -> Iterator[tuple[Key, Row]]:
+    """The rows of a select in order, from a place on, read bit by bit."""
+    labels = [f"{_KEY}{number}" for number in range(len(order))]
+    sorted_ = query.add_columns(
+        *(sort.column.label(label) for sort, label in zip(order, labels, strict=True))
+    ).order_by(None)
+    sorted_ = sorted_.order_by(*(sort.column.desc() if sort.descending else sort.column for sort in order))
+    size = FIRST_READ
+    while True:
+        rows = ask((sorted_ if start is None else sorted_.where(_from(start, order))).limit(size))
+        for row in rows:
+            key = tuple(row[label] for label in labels)
+            yield key, {name: value for name, value in row.items() if name not in labels}
+        if len(rows) < size:
+            return
+        start, size = Start(key), min(2 * size, MOST_READ)
+
+
+def _from(start: Start, order: Sequence[Sort]) -> ColumnElement[bool]:
+    """Whether a row comes behind the place, or is the one within which it lies."""
+    alternatives = []
+    same: list[ColumnElement[bool]] = []
+    for sort, value in zip(order, start.key, strict=True):
+        behind = sort.column < value if sort.descending else sort.column > value
+        alternatives.append(and_(*same, behind))
+        same.append(sort.column == value)
+    if start.path:
+        alternatives.append(and_(*same))
+    return or_(*alternatives)
+
+
+def listed(rows: Sequence[Mapping[str, Any]], names: Sequence[str], start: Start | None) -> Iterator[Group]:
+    """Computed rows from a place on; the columns `names` tell them apart. Raises `CursorError` where it is gone."""
+    keyed: list[Group] = []
+    alike: Counter[Key] = Counter()
+    for row in rows:
+        told = tuple("" if row[name] is None else row[name] for name in names)
+        keyed.append(Group((*told, alike[told]), [dict(row)]))
+        alike[told] += 1
+    if start is None:
+        yield from keyed
+        return
+    at = next((number for number, group in enumerate(keyed) if group.key == start.key), None)
+    if at is None:
+        raise CursorError(
+            "cursor: the row at which the last page ended is no more; begin again without one", code=ErrorCode.CONFLICT
+        )
+    yield from keyed[at if start.path else at + 1 :]

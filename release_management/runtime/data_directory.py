@@ -1,0 +1,150 @@
+"""Where one installation keeps everything: its folder `.relman/`, and PostgreSQL where it was begun with that."""
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from release_management.adapters.event_store import (
+    EventStoreError,
+    LostLogError,
+    SQLiteEventLog,
+)
+from release_management.adapters.keyring import SQLiteKeyring
+from release_management.adapters.nats.wire.urls import read_url
+from release_management.adapters.system.error_paths import naming
+from release_management.adapters.system.folder_lock import make_private
+from release_management.domain.registry import Registry
+from release_management.services.ports import EventLog, Keyring
+
+NOTE = "store.url"
+
+
+class OtherStoreError(EventStoreError):
+    """The folder was begun with another store than the one that is named now."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataDirectory:
+    """Where things lie.
+
+    The event log and the names and keys are the truth: `log.db` and `private.db`, or the database at `store`, a
+    `postgresql://` URL. The rest can be rebuilt or is rewritten. `bus` names the servers of a message bus that runs
+    elsewhere, with the user of the role that uses them; without it, it is the folder's own. Its streams have
+    `replicas` copies.
+    """
+
+    folder: Path
+    store: str | None = None
+    bus: str | None = None
+    replicas: int = 1
+
+    @classmethod
+    def at(cls, folder: Path, store: str | None = None, bus: str | None = None, replicas: int = 1) -> "DataDirectory":
+        """The installation of a folder. Its store is the one that it was begun with.
+
+        Raises `OtherStoreError` where `store` names another one.
+        """
+        noted = _noted(folder)
+        if store is not None and noted is None and (folder / "log.db").exists():
+            raise OtherStoreError(
+                f"{folder} keeps its events in log.db, not in PostgreSQL; name another folder to begin one there"
+            )
+        if store is not None and noted is not None and store != noted:
+            _check_same(folder, noted, store)
+        return cls(folder, store or noted, bus, replicas)
+
+    @property
+    def read_models(self) -> str | Path:
+        """The projections that queries read: a database URL, or a SQLite file."""
+        return self.store or self.folder / "read.db"
+
+    @property
+    def agenda(self) -> str | Path:
+        """The projection that the orchestrator and the timers read; apart from the others, since they write it too."""
+        return self.store or self.folder / "road.db"
+
+    @property
+    def children(self) -> Path:
+        """The processes that `relman up` started."""
+        return self.folder / "up.json"
+
+    @property
+    def logs(self) -> Path:
+        """What the processes of `relman up` say."""
+        return self.folder / "logs"
+
+    @property
+    def run(self) -> Path:
+        """Where running roles note the address at which they answer for their health."""
+        return self.folder / "run"
+
+    def prepare(self) -> None:
+        """Make the folder, readable by the owner only. Raises `FolderOpenError`."""
+        make_private(self.folder)
+
+    def open_log(self, registry: Registry) -> EventLog:
+        """The event log, made where there is none. Once it was opened, the folder remembers where it is.
+
+        Raises `LostLogError`, and `EventStoreError` where it cannot be read.
+        """
+        if self.store is not None:
+            # Who keeps files need not load the PostgreSQL driver.
+            from release_management.adapters.event_store.postgres import PostgresEventLog
+
+            log = PostgresEventLog.open(self.store, registry.knows)
+            self._remember(self.store)
+            return log
+        path = self.folder / "log.db"
+        if (self.folder / "private.db").exists() and not (path.exists() and path.stat().st_size):
+            raise LostLogError(
+                f"{path} is gone or empty, but the keys that belong to it are there: put the log back from a backup, "
+                "or remove the whole folder to begin anew"
+            )
+        return SQLiteEventLog.open(path, registry.knows)
+
+    def _remember(self, store: str) -> None:
+        if _noted(self.folder) == store:
+            return
+        self.prepare()
+        beside = self.folder / f"{NOTE}.{os.getpid()}"
+        with naming(beside), open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(store + "\n")
+        beside.rename(self.folder / NOTE)
+
+    def open_keyring(self) -> Keyring:
+        """The names and keys."""
+        if self.store is not None:
+            from release_management.adapters.keyring.postgres import PostgresKeyring
+
+            return PostgresKeyring(self.store)
+        return SQLiteKeyring(self.folder / "private.db")
+
+    def bus_url(self, user: str) -> str | None:
+        """The message bus as one of its users; None where none was started here yet."""
+        from release_management.adapters.nats.wire.urls import credentials
+
+        return self.bus or credentials(self.folder, user)
+
+    def url(self) -> str | None:
+        """The message bus as its clients see it; None where none was started here yet."""
+        return self.bus or read_url(self.folder)
+
+
+def _noted(folder: Path) -> str | None:
+    with contextlib.suppress(FileNotFoundError):
+        return (folder / NOTE).read_text().strip() or None
+    return None
+
+
+def _check_same(folder: Path, noted: str, store: str) -> None:
+    from release_management.adapters.postgres import place
+
+    try:
+        begun, named = place(noted), place(store)
+    except ValueError as error:
+        raise EventStoreError(str(error)) from None
+    if begun != named:
+        raise OtherStoreError(
+            f"{folder} was begun with the store {begun}, and {named} is named now; name that one, or another folder"
+        )

@@ -1,0 +1,164 @@
+"""The core: event log, keys and gateway, opened on one installation by the one process that decides."""
+
+import contextlib
+import threading
+import time
+from typing import Any
+
+import structlog
+
+from release_management.adapters.event_store import EventStoreError
+from release_management.adapters.executors.catalog import EXECUTORS
+from release_management.adapters.nats.client import NotReachableError
+from release_management.adapters.system.clock import (
+    RecordingClock,
+    SystemClock,
+    new_id,
+)
+from release_management.domain.registry import Registry
+from release_management.kernel.errors import ErrorCode
+from release_management.runtime.data_directory import DataDirectory
+from release_management.services.envelope import CommandEnvelope, Outcome
+from release_management.services.gateway.gateway import Gateway
+from release_management.services.gateway.outcomes import busy
+from release_management.services.ports import (
+    DeposedError,
+    Lease,
+    LogUnavailableError,
+)
+from release_management.services.ports.bus import GatewayFailed
+
+PATIENCE_SECONDS = 6.0
+"""A gateway that died is followed within 5 s."""
+ALIVE_SECONDS = 1.0
+AGAIN_SECONDS = 0.25
+TAKING_ANEW = "the lease of the gateway was lost and is being taken anew; try again in a moment"
+
+_log = structlog.get_logger(__name__)
+
+
+class GatewayHost:
+    """What decides, for as long as it is open. Raises `NotReachableError` where another process decides already.
+
+    A lease that is lost, since the store was away or another process took the role, is taken anew as soon as it is
+    free, and there is another `gateway` from then on. `trouble` says meanwhile why nothing is decided here.
+    """
+
+    def __init__(self, home: DataDirectory, recording: RecordingClock | None = None) -> None:
+        """`recording`: who opens it again within one process gives the same one, which remembers the time before."""
+        self.home = home
+        self.recording = recording or RecordingClock()
+        self.home.prepare()
+        self.clock = SystemClock()
+        self.registry = Registry()
+        self.trouble: str | None = None
+        with contextlib.ExitStack() as opened:
+            self.log = self.home.open_log(self.registry)
+            opened.callback(self.log.close)
+            self.keyring = self.home.open_keyring()
+            opened.callback(self.keyring.close)
+            self._lease = self._await_lease()
+            self.gateway = self._begin(self._lease)
+            self._opened = opened.pop_all()
+        self._closing = threading.Event()
+        self._leaving: list[threading.Thread] = []
+        self._keeping = threading.Thread(target=self._keep_lease, name="lease", daemon=True)
+        self._keeping.start()
+
+    def answer(self, envelope: CommandEnvelope) -> Outcome:
+        """Decide a wish here; `busy`, with the reason, where that cannot be done now."""
+        gateway = self.gateway
+        if (reason := self.trouble) is not None:
+            return busy(envelope, reason, ErrorCode.UNAVAILABLE)
+        try:
+            return gateway.answer(envelope)
+        except DeposedError as error:
+            return busy(envelope, self.trouble or str(error), ErrorCode.UNAVAILABLE)
+        except GatewayFailed as error:
+            return busy(envelope, str(error), error.code)
+
+    def deciding(self) -> Gateway:
+        """The gateway that decides now. Raises `LogUnavailableError` where there is none."""
+        if (reason := self.trouble) is not None:
+            raise LogUnavailableError(reason)
+        return self.gateway
+
+    def close(self) -> None:
+        """Decide what waits, then release the store."""
+        self._closing.set()
+        self._keeping.join()
+        self.gateway.close()
+        for thread in self._leaving:
+            thread.join()
+        self._lease.release()
+        self._opened.close()
+
+    def _begin(self, lease: Lease) -> Gateway:
+        return Gateway(self.log, self.registry, self.keyring, self.recording, new_id, EXECUTORS, lease)
+
+    def _await_lease(self) -> Lease:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (lease := self.log.take("gateway")) is None:
+            if time.monotonic() > deadline:
+                raise NotReachableError(self._elsewhere)
+            time.sleep(0.1)
+        return lease
+
+    @property
+    def _elsewhere(self) -> str:
+        return (
+            f"the gateway of {self.home.folder} is another process (relman serve gateway, or that of another "
+            "machine); be its client: --data nats://HOST:PORT"
+        )
+
+    def _keep_lease(self) -> None:
+        """A lease that nobody asks about is lost after some seconds, which the next append would find out."""
+        while not self._closing.wait(ALIVE_SECONDS):
+            try:
+                if self._lease.is_held() and not self.gateway.deposed.is_set():
+                    continue
+            except LogUnavailableError as error:
+                _log.warning("whether this is still the gateway cannot be asked now", error=str(error))
+                continue
+            except Exception:
+                _log.exception("whether this is still the gateway cannot be asked")
+                continue
+            try:
+                self._follow()
+            except Exception as error:  # it is tried again: without this thread nobody would ever decide here
+                self.trouble = f"the gateway's role cannot be taken again yet ({error!r})"
+                _log.exception("the gateway's role cannot be taken again yet")
+
+    def _follow(self) -> None:
+        """Take the role again, and have another gateway decide. What the one before held is not decided by it."""
+        before = self.gateway
+        _log.warning("the gateway's lease was lost", number=self._lease.number)
+        self.trouble = TAKING_ANEW
+        before.deposed.set()
+        # What it is storing may take seconds to fail, and the next lease wants to be asked about meanwhile.
+        leaving = threading.Thread(target=before.close, name="deposed gateway", daemon=True)
+        leaving.start()
+        self._leaving = [*(each for each in self._leaving if each.is_alive()), leaving]
+        self._lease.release()
+        lost = time.monotonic()
+        while not self._closing.is_set():
+            try:
+                lease = self.log.take("gateway")
+            except (LogUnavailableError, EventStoreError) as error:
+                lost = time.monotonic()
+                self.trouble = str(error)
+            else:
+                if lease is not None:
+                    _log.warning("the gateway's lease was taken again", number=lease.number)
+                    self._lease, self.gateway, self.trouble = lease, self._begin(lease), None
+                    break
+                # The server may not have noticed yet that our session is gone.
+                silent = time.monotonic() - lost
+                self.trouble = self._elsewhere if silent > PATIENCE_SECONDS else TAKING_ANEW
+            self._closing.wait(AGAIN_SECONDS)
+
+    def __enter__(self) -> "GatewayHost":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()

@@ -1,0 +1,185 @@
+"""A backend that waits out what passes: a store that is away, a restart, read models that are still being built."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from math import inf
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from release_management.adapters.nats.client import (
+    NoConnectionError,
+    NotReachableError,
+    UnavailableError,
+)
+from release_management.adapters.nats.dead_letters.model import (
+    DeadLetter,
+    OpenedLetter,
+    Replay,
+)
+from release_management.kernel.record import Recorded
+from release_management.services.envelope import CommandEnvelope, Outcome
+from release_management.services.paging.pages import Page, read
+
+if TYPE_CHECKING:
+    from release_management.adapters.read_model import Progress, Unparked
+    from release_management.runtime.installations import Installation
+
+ANSWER_SECONDS = 30.0
+"""How long a command or a question is tried."""
+FIRST_SECONDS = 10.0
+"""How long a connection is tried where there never was one: the address may be wrong."""
+SAY_SECONDS = 1.0
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 1.0
+
+T = TypeVar("T")
+Tell = Callable[[str], None]
+
+
+class PatientInstallation:
+    """Asks a backend again, under the same id, while it cannot answer, for as long as the caller has time.
+
+    Each question has `seconds`; within `until` all of them together have until that moment. `tell` is told once what is
+    waited for, where that takes more than a second, and once that it is over. Raises `UnavailableError`, with the last
+    reason, when the time is over; what does not pass by itself is raised at once.
+    """
+
+    def __init__(self, backend: "Installation", seconds: float = ANSWER_SECONDS, tell: Tell = lambda _: None) -> None:
+        self._backend = backend
+        self._seconds = seconds
+        self._tell = tell
+        self._deadline: float | None = None
+        self._has_met = False
+
+    @contextmanager
+    def until(self, deadline: float) -> Iterator[None]:
+        """Whatever is asked within the block has until this moment of `time.monotonic`."""
+        before, self._deadline = self._deadline, deadline
+        try:
+            yield
+        finally:
+            self._deadline = before
+
+    @property
+    def verifies_user(self) -> bool:
+        """The backend's word."""
+        return self._backend.verifies_user
+
+    def ask(self, envelope: CommandEnvelope) -> Outcome:
+        """Ask until the wish is decided, which it is once."""
+
+        def decided() -> Outcome:
+            outcome = self._backend.ask(envelope)
+            if outcome.status == "busy":
+                raise UnavailableError(outcome.reason or "the gateway decides nothing now", code=outcome.code)
+            return outcome
+
+        return self._patiently(decided)
+
+    def page(self, name: str, params: dict[str, Any], after: int = 0) -> Page:
+        """Ask until there is an answer."""
+        return self._patiently(lambda: self._backend.page(name, params, after))
+
+    def rows(self, name: str, params: dict[str, Any], after: int = 0) -> Iterator[dict[str, Any]]:
+        """A query's rows, or as many as the parameter `limit` says. Each page is asked for when it is wanted."""
+        return read(lambda asked: self.page(name, asked, after), params)
+
+    def query(self, name: str, params: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
+        """The same rows as a list."""
+        return list(self.rows(name, params, after))
+
+    def start_workers(self) -> None:
+        """As the backend does."""
+        self._patiently(self._backend.start_workers)
+
+    def letters_page(self, params: dict[str, Any]) -> Page:
+        """Ask until there is an answer."""
+        return self._patiently(lambda: self._backend.letters_page(params))
+
+    def dead_letters(self, limit: int | None = None) -> Iterator[DeadLetter]:
+        """The messages that could not be understood, newest first; all, or at most so many."""
+        return (DeadLetter.of(row) for row in read(self.letters_page, {} if limit is None else {"limit": limit}))
+
+    def dead_letter(self, id: int) -> OpenedLetter | None:
+        """Ask until there is an answer."""
+        return self._patiently(lambda: self._backend.dead_letter(id))
+
+    def replay_dead_letters(self, ids: Sequence[int]) -> list[Replay]:
+        """Ask until there is an answer; to replay a letter twice is harmless."""
+        return self._patiently(lambda: self._backend.replay_dead_letters(ids))
+
+    def records(self, after: int, *, follow: bool) -> Iterator[Recorded]:
+        """The records, going on after the last one wherever something broke off. Who follows waits for ever."""
+        waiting = Waiting(self._tell)
+        while True:
+            try:
+                for recorded in self._backend.records(after, follow=follow):
+                    after = recorded.position
+                    waiting.is_over()
+                    yield recorded
+                return
+            except UnavailableError as error:
+                limit = self._limit(waiting.began, error)
+                waiting.goes_on(error, inf if follow and self._has_met else limit)
+
+    def content(self, dataref: str) -> bytes:
+        """Ask until there is an answer."""
+        return self._patiently(lambda: self._backend.content(dataref))
+
+    def rebuild(self, projection: str | None, progress: "Progress | None" = None) -> None:
+        """As the backend does, once."""
+        self._backend.rebuild(projection, progress)
+
+    def unpark(self, projection: str, stream: str | None) -> "Unparked":
+        """As the backend does, once."""
+        return self._backend.unpark(projection, stream)
+
+    def close(self) -> None:
+        """Close the backend."""
+        self._backend.close()
+
+    def _patiently(self, question: Callable[[], T]) -> T:
+        waiting = Waiting(self._tell)
+        while True:
+            try:
+                answer = question()
+            except UnavailableError as error:
+                waiting.goes_on(error, self._limit(waiting.began, error))
+            else:
+                self._has_met = True
+                waiting.is_over()
+                return answer
+
+    def _limit(self, began: float, error: UnavailableError) -> float:
+        """Until when it is tried again."""
+        is_stranger = isinstance(error, NoConnectionError) and not self._has_met
+        self._has_met = not is_stranger
+        deadline = began + self._seconds if self._deadline is None else self._deadline
+        return min(deadline, began + FIRST_SECONDS) if is_stranger else deadline
+
+
+class Waiting:
+    """One wait: since when, and whether it was told."""
+
+    def __init__(self, tell: Tell) -> None:
+        self.began = time.monotonic()
+        self._tell = tell
+        self._was_told = False
+        self._pause = FIRST_PAUSE_SECONDS
+
+    def goes_on(self, error: NotReachableError, limit: float) -> None:
+        """Sleep until the next try. Raises the error, with the time that was waited, where there is no time for one."""
+        now = time.monotonic()
+        if now >= limit:
+            raise type(error)(f"{error} (waited {now - self.began:.0f} s)", code=error.code) from error
+        if not self._was_told and now - self.began >= SAY_SECONDS:
+            self._tell(f"waiting: {error}")
+            self._was_told = True
+        time.sleep(max(0.0, min(self._pause, limit - now)))
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+
+    def is_over(self) -> None:
+        """There is an answer; what comes next is another wait."""
+        if self._was_told:
+            self._tell(f"answered again after {time.monotonic() - self.began:.0f} s")
+        self.began, self._was_told, self._pause = time.monotonic(), False, FIRST_PAUSE_SECONDS

@@ -1,0 +1,80 @@
+"""The orchestrator and the timers as roles: both carry out the agenda, each its own part of it."""
+
+import asyncio
+import contextlib
+
+from release_management.adapters.nats.gateway import BusGateway
+from release_management.adapters.nats.orders import NatsOrderChannel
+from release_management.adapters.system.clock import WatchedClock
+from release_management.domain.registry import Registry
+from release_management.projections import agenda
+from release_management.runtime.data_directory import DataDirectory
+from release_management.runtime.projected_agenda import ProjectedAgenda
+from release_management.runtime.roles.kit.bus import on_bus
+from release_management.runtime.roles.kit.clocks import watch_clock
+from release_management.runtime.roles.kit.health import Health
+from release_management.runtime.roles.kit.lease import serve_in_turn
+from release_management.runtime.roles.kit.report_backlog import QueuedReports
+from release_management.runtime.roles.kit.store import on_store
+from release_management.services import telemetry
+from release_management.services.ports import EventLog, Lease
+from release_management.services.threads import in_thread
+from release_management.services.workers.orchestrator import Orchestrator, Takes
+
+LOOK_SECONDS = 0.5
+
+
+class AgendaRole:
+    """Carries out the part of the agenda that `takes` names, while it holds the lease of its role."""
+
+    def __init__(self, home: DataDirectory, health: Health, takes: Takes) -> None:
+        self._home = home
+        self._health = health
+        self._takes = takes
+        self._clock = WatchedClock()
+
+    async def serve(self) -> None:
+        """Serve until cancelled."""
+        registry = Registry()
+        with contextlib.ExitStack() as stack:
+            log = await asyncio.to_thread(self._home.open_log, registry)
+            stack.callback(log.close)
+            items = await asyncio.to_thread(ProjectedAgenda, log, registry, self._home.agenda)
+            stack.callback(items.close)
+            async with (
+                on_store(log, self._health),
+                on_bus(self._home, self._health.role, self._health) as connection,
+            ):
+
+                async def act(_: Lease) -> None:
+                    orchestrator = Orchestrator(
+                        items,
+                        BusGateway(connection),
+                        NatsOrderChannel(connection),
+                        self._clock,
+                        log.wait,
+                        QueuedReports(connection).are_decided,
+                        takes=self._takes,
+                    )
+                    self._health.stand("active")
+                    try:
+                        async with asyncio.TaskGroup() as tasks:
+                            tasks.create_task(orchestrator.run())
+                            tasks.create_task(watch_clock(self._clock, self._health))
+                            tasks.create_task(look_after(orchestrator, log, self._health))
+                    finally:
+                        self._health.clear("agenda")
+
+                await serve_in_turn(log, self._health, act)
+
+
+async def look_after(orchestrator: Orchestrator, log: EventLog, health: Health) -> None:
+    """Have the health say how the agenda does, until cancelled."""
+    name = agenda.PROJECTION.name
+    while True:
+        health.show("agenda", orchestrator.trouble)
+        position, end = orchestrator.position, await in_thread(log.last_position)
+        telemetry.PROJECTION_POSITION.labels(name).set(position)
+        telemetry.PROJECTION_LAG.labels(name).set(end - position)
+        health.details[name] = {"position": position, "behind": end - position}
+        await asyncio.sleep(LOOK_SECONDS)

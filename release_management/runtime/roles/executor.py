@@ -1,0 +1,73 @@
+"""An executor as a role: it needs the bus and its own folder, no store."""
+
+import asyncio
+
+from release_management.adapters.executors.catalog import RunningExecutor, make_executor
+from release_management.adapters.nats.orders import ExecutorService
+from release_management.adapters.nats.queues.streams import ORDERS
+from release_management.adapters.nats.watching import Watcher
+from release_management.adapters.system.clock import WatchedClock
+from release_management.runtime.data_directory import DataDirectory
+from release_management.runtime.roles.kit.backlog import watch_backlog
+from release_management.runtime.roles.kit.bus import on_bus
+from release_management.runtime.roles.kit.clocks import watch_clock
+from release_management.runtime.roles.kit.conditions import show_components
+from release_management.runtime.roles.kit.health import Health
+
+LOOK_SECONDS = 0.5
+
+
+class ExecutorRole:
+    """Takes the orders of one executor by name; several of them share its orders."""
+
+    def __init__(self, home: DataDirectory, health: Health, name: str) -> None:
+        self._home = home
+        self._health = health
+        self._name = name
+        self._clock = WatchedClock()
+
+    async def serve(self) -> None:
+        """Serve until cancelled. What was deployed goes on running."""
+        async with on_bus(self._home, f"executor-{self._name}", self._health) as connection:
+            executor = make_executor(self._name, self._home.folder, self._clock)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(executor.run())
+                    tasks.create_task(watch_clock(self._clock, self._health))
+                    watcher = Watcher(connection, self._name, executor, self._clock)
+                    service = ExecutorService(connection, self._name, executor, watcher.look_at)
+                    tasks.create_task(service.run())
+                    tasks.create_task(watcher.run())
+                    tasks.create_task(show_components(watcher, self._name, self._clock, self._health))
+                    tasks.create_task(look_at_orders(service, self._name, self._health))
+                    tasks.create_task(look_at_deployed(executor, self._health))
+                    tasks.create_task(watch_backlog(connection, ORDERS, self._name, self._health))
+                    await service.ready.wait()
+                    self._health.stand("active")
+            finally:
+                await executor.stop(keep=True)
+
+
+async def look_at_orders(service: ExecutorService, name: str, health: Health) -> None:
+    """Have the health say whether orders can be taken and reports be stored, until cancelled."""
+    while True:
+        health.show(f"orders {name}", service.trouble)
+        health.show(f"reports {name}", service.reports_trouble)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def look_at_deployed(executor: RunningExecutor, health: Health) -> None:
+    """Have the health say what cannot be kept as intended, until cancelled: a trouble where it should serve."""
+    shown: set[str] = set()
+    while True:
+        troubles = executor.troubles()
+        for gone in shown - {each.part for each in troubles}:
+            health.clear(f"deployed {gone}")
+        shown = {each.part for each in troubles}
+        for each in troubles:
+            part = f"deployed {each.part}"
+            if each.hurts:
+                health.trouble(part, f"{each.part}: {each.says}")
+            else:
+                health.warn(part, f"{each.part}: {each.says}")
+        await asyncio.sleep(LOOK_SECONDS)

@@ -1,0 +1,35 @@
+"""Whether what the executors had reported before we started has been decided since."""
+
+import contextlib
+
+from nats.js.errors import NotFoundError
+
+from release_management.adapters.nats.connection import AWAY, Connection
+from release_management.adapters.nats.queues import streams
+
+
+class QueuedReports:
+    """The reports that the bus held when it was first asked about them.
+
+    Queued commands are none of them: however many a client queues, no deadline waits for that.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._js = connection.jetstream()
+        self._last: int | None = None
+
+    async def are_decided(self) -> bool:
+        """Whether the gateway has decided all of them."""
+        with contextlib.suppress(NotFoundError, *AWAY):
+            if self._last is None:
+                self._last = (await self._js.stream_info(streams.REPORTS)).state.last_seq
+            info = await self._js.consumer_info(streams.REPORTS, streams.GATEWAY)
+            idle = not info.num_pending and not info.num_ack_pending
+            decided = idle or (info.ack_floor is not None and info.ack_floor.stream_seq >= self._last)
+            return decided and not await self._are_among_commands()
+        return False
+
+    async def _are_among_commands(self) -> bool:
+        """Whether reports that an older version had queued among the commands wait there."""
+        info = await self._js.stream_info(streams.COMMANDS, subjects_filter=f"{streams.REPORT_SUBJECTS}.>")
+        return bool(info.state.subjects)

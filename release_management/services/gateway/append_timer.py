@@ -1,0 +1,44 @@
+"""How long the log takes to append."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from release_management.kernel.record import timestamp
+from release_management.services import telemetry
+
+SLOW_SECONDS = 1.0
+"""Longer than this an append should not take."""
+SAID_SECONDS = 60.0
+"""For so long after a slow append it is said that there was one."""
+
+
+class AppendTimer:
+    """A gateway's appends, one after the other, timed by one thread and looked at by any."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self._slow: tuple[float, str] | None = None
+
+    @property
+    def warning(self) -> str | None:
+        """What a person should know: an append that has not come back, or one that took long not long ago."""
+        began, now = self._began, time.monotonic()
+        if began is not None and now - began > SLOW_SECONDS:
+            return f"an append has not come back for {now - began:.1f} s"
+        if self._slow is not None and now - self._slow[0] < SAID_SECONDS:
+            return self._slow[1]
+        return None
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """While inside, one is under way."""
+        self._began = began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._began, now = None, time.monotonic()
+            telemetry.APPEND_SECONDS.observe(now - began)
+            if now - began > SLOW_SECONDS:
+                self._slow = now, f"an append took {now - began:.1f} s, until {timestamp(datetime.now(UTC))}"

@@ -1,0 +1,82 @@
+"""The ids and keys of people and services that a batch of commands names first.
+
+They become durable in one commit, before the batch's records, and only those that a record needs: a command that leaves
+no record leaves no name and no key either, whatever names stand in it.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from release_management.services.ports import Keyring
+
+
+class NewActors:
+    """Whom one batch has met first."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+        self._actors: dict[tuple[str, str], str] = {}
+        self._keys: dict[str, bytes] = {}
+
+    def keep(self, decisions: Iterable["Names"]) -> bool:
+        """Store what these decisions need, in one commit.
+
+        False where another process has stored another id or key meanwhile: nothing is stored, and all of the batch is
+        to be decided again.
+        """
+        actors: dict[tuple[str, str], str] = {}
+        keys: dict[str, bytes] = {}
+        for names in decisions:
+            actors |= names.actors
+            keys |= names.keys
+        return not (actors or keys) or self._keyring.keep(actors, keys)
+
+    def identify(self, name: str, kind: str) -> tuple[str, bool]:
+        """The id of a person or a service, and whether the batch has made it."""
+        fresh = self._actors.get((name, kind))
+        if fresh is None:
+            found = self._keyring.find_actor(name, kind)
+            if found is not None:
+                return found, False
+            fresh = self._actors[name, kind] = self._keyring.new_actor(kind)
+        return fresh, True
+
+    def seal(self, subject: str, text: str) -> tuple[str, bytes | None]:
+        """Encrypt under the subject's key, and that key where the batch has made it."""
+        return self._keyring.seal(subject, text, self._keys), self._keys.get(subject)
+
+
+class Names:
+    """Those whom one decision names, and the texts that it seals. `actors` and `keys` are what its batch has made."""
+
+    def __init__(self, newcomers: NewActors) -> None:
+        self._newcomers = newcomers
+        self.actors: dict[tuple[str, str], str] = {}
+        self.keys: dict[str, bytes] = {}
+
+    def identify(self, name: str, kind: str = "person") -> str:
+        """The id of a person or a service; a fresh one where there is none."""
+        id, fresh = self._newcomers.identify(name, kind)
+        if fresh:
+            self.actors[name, kind] = id
+        return id
+
+    def seal(self, subject: str, text: str) -> str:
+        """Encrypt under the subject's key; a fresh one where there is none."""
+        sealed, key = self._newcomers.seal(subject, text)
+        if key is not None:
+            self.keys[subject] = key
+        return sealed
+
+    def in_words(self, value: Any) -> Any:
+        """JSON with names in place of the fresh ids, which nobody can look up as long as they are not stored."""
+        if not self.actors:
+            return value
+        if isinstance(value, dict):
+            return {key: self.in_words(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.in_words(item) for item in value]
+        if isinstance(value, str):
+            for (name, _), fresh in self.actors.items():
+                value = value.replace(fresh, name)
+        return value

@@ -1,0 +1,103 @@
+"""From raw looks to conditions that last, and to what is worth a report."""
+
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+from release_management.domain.condition import (
+    Condition,
+    Observation,
+    SeenSlot,
+)
+from release_management.domain.damping import Damped, damp
+from release_management.services.observations.looks import (
+    ComponentLook,
+    Key,
+    key_of,
+)
+
+REFRESH_SECONDS = 900.0
+"""A condition that goes on is reported again after this, should a report have been lost."""
+
+
+@dataclass(slots=True)
+class _Part:
+    """A component as a whole, or one of its slots with one version."""
+
+    damped: Damped
+    since: str
+    reason: str | None
+
+
+@dataclass(slots=True)
+class _Component:
+    parts: dict[Hashable, _Part] = field(default_factory=dict)
+    reported: object = None
+    reported_at: float = 0.0
+
+
+class Alarms:
+    """Remembers the conditions of one executor's components. `monotonic` is in seconds."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._components: dict[Key, _Component] = {}
+
+    def take(self, seen: Observation) -> ComponentLook:
+        """Take in a look; what is to be shown of it."""
+        known = self._components.setdefault(key_of(seen), _Component())
+        before, known.parts = known.parts, {}
+        slots = []
+        for slot in seen.slots:
+            part = self._damp(known, before, ("slot", slot.slot, slot.version), slot, seen.observedat)
+            slots.append(slot.model_copy(update={"condition": part.damped.condition, "reason": part.reason}))
+        # Another version is not held for what an earlier one did.
+        runs = frozenset((slot.slot, slot.version) for slot in seen.slots)
+        whole = self._damp(known, before, runs, seen, seen.observedat)
+        shown = {"condition": whole.damped.condition, "reason": whole.reason, "slots": tuple(slots)}
+        return ComponentLook.model_validate({**dict(seen), **shown, "since": whole.since})
+
+    def _damp(
+        self,
+        known: _Component,
+        before: dict[Hashable, _Part],
+        name: Hashable,
+        seen: SeenSlot | Observation,
+        observedat: str,
+    ) -> _Part:
+        now = self._monotonic()
+        earlier = before.get(name)
+        damped = damp(earlier.damped if earlier is not None else None, seen.condition, now)
+        same = earlier is not None and earlier.damped.condition == damped.condition
+        part = known.parts[name] = _Part(damped, earlier.since if earlier and same else observedat, seen.reason)
+        if damped.better_since is not None and earlier is not None:
+            lasts = f"{seen.condition} for {now - damped.better_since:.0f} s, and must be for {damped.hold:.0f} s"
+            bad = (earlier.reason or "").partition(_AGAIN)[0]
+            part.reason = f"{bad}{_AGAIN}{lasts}"[:500] if bad else lasts
+        return part
+
+    def news(self, look: ComponentLook) -> bool:
+        """Whether the look says something that was not reported yet, or not for long."""
+        known = self._components[look.key]
+        stale = self._monotonic() - known.reported_at >= REFRESH_SECONDS
+        return stale or known.reported != _essence(look)
+
+    def was_reported(self, look: ComponentLook) -> None:
+        """The look was reported."""
+        known = self._components[look.key]
+        known.reported, known.reported_at = _essence(look), self._monotonic()
+
+    def forget(self, keep: set[Key]) -> None:
+        """Forget every component but these."""
+        self._components = {key: known for key, known in self._components.items() if key in keep}
+
+
+_AGAIN = "; seen "
+
+
+def _essence(look: ComponentLook) -> tuple[object, ...]:
+    """What is news when it changes. A newer order makes it news too: a look from before it may not have counted."""
+    ill: list[tuple[str, str | None, Condition]] = [
+        (slot.slot, slot.version, slot.condition) for slot in look.slots if slot.condition != "well"
+    ]
+    return look.condition, tuple(ill), look.fence

@@ -1,0 +1,187 @@
+"""The newest look of every executor at every component that it looks after.
+
+Executors publish each look, and nobody stores it: whoever answers questions keeps the newest in memory, so that a look
+costs one small message. What changed is recorded beside that (`domain.seeing`).
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from release_management.domain.condition import Observation
+from release_management.kernel.timestamps import Moment
+from release_management.kernel.types import (
+    Line,
+    Name,
+    Value,
+)
+from release_management.services.ports import Clock
+
+FRESH_SECONDS = 10.0
+"""What was seen longer ago is not known to be so any more."""
+FIRST_LOOKS_SECONDS = 2.5
+"""Every executor looks once a second; whoever has listened for so long has heard of all that is looked after."""
+START_SECONDS = 5.0
+"""For so long executors may take to start, where all start together."""
+COMPONENTS_AT_ONCE = 200
+Key = tuple[str, str, str, str]
+"""Environment, application, target, component."""
+
+
+def key_of(seen: Observation) -> Key:
+    """What was looked at."""
+    return seen.environment, seen.application, seen.target, seen.component
+
+
+class ComponentLook(Observation):
+    """A look at one component. Its condition is the damped one, which holds since `since`."""
+
+    since: Moment
+
+    @property
+    def key(self) -> Key:
+        """What was looked at."""
+        return key_of(self)
+
+
+class Looks(Value):
+    """A part of one executor's round of looks.
+
+    `instance` is the process that looked; `round` counts its rounds, in the order in which they began. `last`: with
+    this part the round has named all that the executor looks after.
+    """
+
+    executor: Name
+    instance: Line
+    round: Annotated[int, Field(ge=1)]
+    observedat: Moment
+    components: Annotated[tuple[ComponentLook, ...], Field(max_length=COMPONENTS_AT_ONCE)] = ()
+    last: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A look and when it came here (monotonic seconds)."""
+
+    look: ComponentLook
+    executor: str
+    instance: str
+    round: int
+    came: float
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """All components of an executor's newest complete round."""
+
+    instance: str
+    number: int
+    observedat: str
+    came: float
+    keys: frozenset[Key]
+
+
+class NewestLooks:
+    """Keeps the newest looks; for any thread.
+
+    A look is as old as the time since it came, and at least as old as the executor's own clock says: an executor that
+    was stopped between its look and its message reports nothing as new.
+    """
+
+    def __init__(self, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._monotonic = monotonic
+        self._changing = threading.Lock()
+        self._sightings: dict[Key, Sighting] = {}
+        self._rounds: dict[str, Round] = {}
+        self._begun: dict[tuple[str, str], tuple[int, set[Key]]] = {}
+        self._first: dict[tuple[str, str], float] = {}
+        """When the first look of each process of an executor came."""
+        self._listens: float | None = None
+
+    def listen(self) -> None:
+        """From now on every look comes here."""
+        self._listens = self._monotonic()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether looks come here, but have not done so for long enough that every executor has sent one."""
+        if self._listens is None:
+            return False
+        enough = FIRST_LOOKS_SECONDS if self._rounds else START_SECONDS
+        return self._monotonic() - self._listens < enough
+
+    def take(self, looks: Looks) -> None:
+        """Take in a part of a round, unless a newer one is known."""
+        with self._changing:
+            came = self._monotonic()
+            for look in looks.components:
+                known = self._sightings.get(look.key)
+                if known is None or came - known.came > FRESH_SECONDS or _follows(looks, look, known):
+                    self._sightings[look.key] = Sighting(look, looks.executor, looks.instance, looks.round, came)
+            self._count(looks, came)
+
+    def _count(self, looks: Looks, came: float) -> None:
+        process = looks.executor, looks.instance
+        self._first.setdefault(process, came)
+        number, keys = self._begun.pop(process, (0, set()))
+        if number != looks.round:
+            keys = set()
+        keys.update(look.key for look in looks.components)
+        if not looks.last:
+            self._begun[process] = looks.round, keys
+            return
+        known = self._rounds.get(looks.executor)
+        newer = known is None or looks.instance == known.instance or looks.observedat > known.observedat
+        if known is None or newer or came - known.came > FRESH_SECONDS:
+            self._rounds[looks.executor] = Round(looks.instance, looks.round, looks.observedat, came, frozenset(keys))
+
+    def find(self, key: Key) -> tuple[ComponentLook, float] | None:
+        """The newest look at a component and its age in seconds."""
+        with self._changing:
+            found = self._sightings.get(key)
+        return None if found is None else (found.look, self._age(found.look.observedat, found.came))
+
+    def missed(self, key: Key, executor: str) -> float | None:
+        """The age of the executor's newest round, where the component was not in it; else None.
+
+        None too where another process of that executor looked after it beside the one of the round.
+        """
+        with self._changing:
+            found = self._rounds.get(executor)
+            if found is None or key in found.keys:
+                return None
+            known = self._sightings.get(key)
+            other = known is not None and known.instance != found.instance
+            if known is not None and other and self._first[executor, found.instance] <= known.came:
+                return None
+        return self._age(found.observedat, found.came)
+
+    def _age(self, observedat: str, came: float) -> float:
+        by_clock = (self._clock.now() - datetime.fromisoformat(observedat)).total_seconds()
+        return max(0.0, self._monotonic() - came, by_clock)
+
+
+def _follows(looks: Looks, look: ComponentLook, known: Sighting) -> bool:
+    """Whether a look is newer; of two processes, the one that knows of the newest step is believed."""
+    if looks.instance == known.instance:
+        return looks.round >= known.round or look.observedat > known.look.observedat
+    return look.fence >= known.look.fence and look.observedat > known.look.observedat
+
+
+def rounds(
+    executor: str, instance: str, number: int, observedat: str, components: Iterable[ComponentLook], *, whole: bool
+) -> Iterator[Looks]:
+    """Looks in parts that a message can carry. `whole`: they are all that the executor looks after."""
+    found = list(components)
+    for begin in range(0, max(1, len(found)), COMPONENTS_AT_ONCE):
+        part = tuple(found[begin : begin + COMPONENTS_AT_ONCE])
+        last = whole and begin + COMPONENTS_AT_ONCE >= len(found)
+        yield Looks(
+            executor=executor, instance=instance, round=number, observedat=observedat, components=part, last=last
+        )

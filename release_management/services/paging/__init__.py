@@ -1,0 +1,1 @@
+"""Answers in pages that fit into messages, and pages put together again."""

@@ -1,0 +1,112 @@
+"""Environments, pipelines and policies."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from release_management.domain import environment as environments
+from release_management.domain import environment_index as estates
+from release_management.domain import pipeline as pipelines
+from release_management.domain import policy as policies
+from release_management.domain.environment import (
+    ENVIRONMENT,
+    ApprovalRule,
+    ConfigureEnvironment,
+    Environment,
+    Target,
+)
+from release_management.domain.environment_index import ESTATE
+from release_management.domain.pipeline import PIPELINE, ConfigurePipeline
+from release_management.domain.policy import (
+    POLICY,
+    ConfigureGates,
+    ConfigureRollbackWindow,
+    ConfigureStrategy,
+    ConfigureTriggers,
+    ConfigureVersions,
+    PolicyCommand,
+)
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.types import Command, Refused
+from release_management.services.gateway.unit_of_work import UnitOfWork
+from release_management.services.use_cases.deployments import review_approvals
+from release_management.services.use_cases.exclusive_resources import collision
+
+
+def configure_environment(command: ConfigureEnvironment, uow: UnitOfWork) -> None:
+    """Configure, and list it; an environment without an order goes to the end."""
+    state = uow.state(ENVIRONMENT, command.name)
+    if command.order is None and not state.name:
+        command = command.model_copy(update={"order": uow.estate().next_order})
+    rule = None
+    if (envelope := command.approval) is not None:
+        approvers = tuple(uow.identify(name) for name in envelope.approvers)
+        rule = ApprovalRule(required=envelope.required, approvers=approvers, allow_self=envelope.allow_self)
+    for target in command.targets:
+        _check(command.name, target, uow)
+    _check_claims(command, state, uow)
+    before = state.approval
+    uow.write(ENVIRONMENT.stream(command.name), environments.decide(command, state, rule))
+    if uow.environment(command.name).approval != before:
+        review_approvals(uow, command.name)
+    order = uow.environment(command.name).order
+    uow.write(ESTATE.stream(), estates.enlist(command.name, order, uow.estate()))
+    uow.result["environment"] = command.name
+
+
+def _check(environment: str, target: Target, uow: UnitOfWork) -> None:
+    where = f"environment {environment}, target {target.name}"
+    if target.executor not in uow.executors:
+        known = ", ".join(sorted(uow.executors))
+        raise Refused(f"{where}: there is no executor {target.executor!r}; there is {known}", code=ErrorCode.NOT_FOUND)
+    for application, name, settings in target.declared():
+        of = "" if application is None else f" of {application}"
+        try:
+            uow.executors[target.executor]({**settings, "slots": list(target.slots)}, target.routes != "none")
+        except ValueError as error:
+            raise Refused(f"{where}, component {name}{of}: {error}", code=ErrorCode.INVALID) from None
+
+
+def _check_claims(command: ConfigureEnvironment, state: Environment, uow: UnitOfWork) -> None:
+    """Refuse a target, unless it is there already, that wants what a component somewhere else has."""
+    stated = [(command.name, target) for target in command.targets if state.targets.get(target.name) != target]
+    if not stated:
+        return
+    names = {target.name for _, target in stated}
+    others = [(command.name, target) for name, target in state.targets.items() if name not in names]
+    for name in uow.estate().environments:
+        if name != command.name:
+            others += [(name, target) for target in uow.environment(name).targets.values()]
+    if found := collision(stated, others, uow.executors):
+        claim, reason = found
+        of = "" if claim.application is None else f" of {claim.application}"
+        where = f"environment {command.name}, target {claim.target}, component {claim.component}{of}"
+        raise Refused(f"{where}: {reason}", code=ErrorCode.CONFLICT)
+
+
+def configure_pipeline(command: ConfigurePipeline, uow: UnitOfWork) -> None:
+    """Configure, and make it the application's own."""
+    state = uow.pipeline(command.name)
+    uow.write(PIPELINE.stream(command.name), pipelines.decide(command, state, uow.estate().environments))
+    [policy] = uow.policies(command.application)
+    uow.write(POLICY.stream(command.application), policies.choose_pipeline(command.name, policy))
+    uow.result["pipeline"] = command.name
+
+
+def configure_policy(command: PolicyCommand, uow: UnitOfWork) -> None:
+    """Configure one scope."""
+    if command.environment is not None:
+        uow.environment(command.environment)
+    key = command.application, command.environment
+    uow.write(POLICY.stream(*key), policies.decide(command, uow.state(POLICY, *key)))
+    uow.result["policy"] = POLICY.key(*key)
+
+
+HANDLERS: Mapping[type[Command], Callable[[Any, UnitOfWork], None]] = {
+    ConfigureEnvironment: configure_environment,
+    ConfigurePipeline: configure_pipeline,
+    ConfigureVersions: configure_policy,
+    ConfigureStrategy: configure_policy,
+    ConfigureTriggers: configure_policy,
+    ConfigureGates: configure_policy,
+    ConfigureRollbackWindow: configure_policy,
+}

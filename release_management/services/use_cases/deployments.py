@@ -1,0 +1,382 @@
+"""Planning, deploying, promoting, aborting, rolling back, retrying; and whether a waiting deployment may start."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from release_management.domain import approval as approvals
+from release_management.domain import place as places
+from release_management.domain.approval import ApprovalRequested
+from release_management.domain.deployment.commands import (
+    Abort,
+    Deploy,
+    PlanDeployment,
+    PreviewDeployment,
+    Proceed,
+    Promote,
+)
+from release_management.domain.deployment.decide import (
+    QUEUE_SECONDS,
+    abort,
+    end_bake,
+    later,
+    promote,
+    start,
+    supersede,
+)
+from release_management.domain.deployment.events import (
+    DeploymentApprovalAwaited,
+    DeploymentExpired,
+    DeploymentInsisted,
+    DeploymentQueued,
+    DeploymentRejected,
+    DeploymentRequested,
+    DeploymentSuperseded,
+)
+from release_management.domain.deployment.state import (
+    WAITING,
+    Deployment,
+    DeploymentPhase,
+)
+from release_management.domain.place import PLACE
+from release_management.domain.plan import describe
+from release_management.domain.rules import (
+    Situation,
+    denials,
+    verdicts,
+)
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.types import (
+    Command,
+    Refused,
+    Unsealed,
+    Verdict,
+)
+from release_management.services.gateway.unit_of_work import UnitOfWork
+from release_management.services.use_cases.consequences import (
+    let_go,
+    record,
+    write_approval,
+)
+from release_management.services.use_cases.planning import (
+    Wanted,
+    compile_again,
+    compile_now,
+    keep,
+    plan,
+    replanned,
+    why_replanned,
+)
+from release_management.services.use_cases.situations import (
+    approval_digest,
+    before,
+    situation,
+    taking_away,
+    yielding,
+)
+
+APPROVAL_SECONDS = 30 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Insists:
+    """What somebody insists on who deploys: see `DeploymentInsisted`."""
+
+    supersede: bool = False
+    downgrade: bool = False
+
+
+def plan_deployment(command: PlanDeployment, uow: UnitOfWork) -> None:
+    """Plan, and show what would stop it today."""
+    wanted = Wanted(command.release, command.environment, command.strategy, command.options)
+    answer(uow, plan(uow, wanted).id)
+
+
+def preview(command: PreviewDeployment, uow: UnitOfWork) -> None:
+    """What `deployment.deploy` would do: the plan and the verdicts. Nothing is recorded."""
+    release = uow.release(command.release)
+    planned = _planned(uow, _wanted(command))
+    if planned is not None:
+        compiled = compile_again(uow, planned)
+    else:
+        compiled = compile_now(
+            uow, release, command.environment, command.strategy, command.options, redeploys=command.redeploy
+        )
+    state = Deployment(
+        release=release.ref,
+        application=release.application,
+        environment=command.environment,
+        targets=compiled.targets,
+        digest=compiled.plan.digest,
+        supersede=command.supersede,
+        downgrade=command.downgrade,
+    )
+    said = verdicts(situation(uow, state))
+    shown = slice(command.after, command.after + command.limit)
+    legs = {"forward": compiled.plan.forward[shown], "rollback": compiled.plan.rollback[shown]}
+    part = compiled.plan.model_copy(update=legs)
+    uow.result.update(
+        strategy=compiled.strategy,
+        plan=part.model_dump(mode="json"),
+        steps=[describe(step) for step in part.forward],
+        total=len(compiled.plan.forward),
+        digest=compiled.plan.digest,
+        verdicts=[verdict.model_dump(exclude_none=True) for verdict in said],
+    )
+
+
+def deploy(command: Deploy, uow: UnitOfWork) -> None:
+    """Plan unless it is planned, and begin. What runs already, or is on its way, is already so."""
+    wanted = _wanted(command)
+    insists = Insists(supersede=command.supersede, downgrade=command.downgrade)
+    state = _planned(uow, wanted) or plan(uow, wanted)
+    if state.phase is DeploymentPhase.SUCCEEDED or (state.plan is not None and not state.plan.forward):
+        state = _stay(uow, wanted, state, insists)
+    request(uow, state, insists)
+    uow.result["already_so"] = state.phase is DeploymentPhase.SUCCEEDED or None
+
+
+def _stay(uow: UnitOfWork, wanted: Wanted, state: Deployment, insists: Insists) -> Deployment:
+    """What is wanted runs already: so it is to stay, although another is on its way there. That one gives way first.
+
+    Raises `Refused` where it was not said that it is to give way.
+    """
+    others = taking_away(uow, state)
+    if not others:
+        return state
+    if not insists.supersede:
+        other = uow.deployment(others[0])
+        raise Refused(
+            f"{state.release} runs in {state.environment}, and deployment {other.id} is {other.phase} there with "
+            f"{other.release}; to keep {state.version}, take that back: relman deployment abort {other.id}, or deploy "
+            "with --supersede",
+            code=ErrorCode.CONFLICT,
+        )
+    release = uow.release(state.release)
+    compiled = compile_now(uow, release, state.environment, wanted.strategy, wanted.options or {})
+    targets = dict.fromkeys(target for other in others for target in uow.deployment(other).targets)
+    kept = keep(uow, wanted, replace(compiled, targets=tuple(targets)))
+    if state.phase is DeploymentPhase.PLANNED:
+        record(uow, state.id, [DeploymentSuperseded(successor=kept.id)])
+    return kept
+
+
+def _wanted(command: Deploy | PreviewDeployment) -> Wanted:
+    return Wanted(command.release, command.environment, command.strategy, command.options, redeploys=command.redeploy)
+
+
+def _planned(uow: UnitOfWork, wanted: Wanted) -> Deployment | None:
+    """The plan that is there already, where nothing else is asked for: it keeps the strategy that was chosen for it."""
+    id = uow.release(wanted.release).planned.get(wanted.environment)
+    if id is None or wanted.strategy is not None or wanted.options:
+        return None
+    known = uow.deployment(id)
+    return known if known.phase is DeploymentPhase.PLANNED and known.redeploys == wanted.redeploys else None
+
+
+def request(uow: UnitOfWork, state: Deployment, insists: Insists, note: str | None = None) -> None:
+    """Begin what is planned, as soon as the rules allow; what has begun already stays as it is."""
+    first = state.phase is DeploymentPhase.PLANNED
+    if first:
+        text = None if note is None else Unsealed(subject=uow.actor, text=note)
+        record(uow, state.id, [DeploymentRequested(by=uow.actor, note=text)])
+    said_now = Insists(insists.supersede and not state.supersede, insists.downgrade and not state.downgrade)
+    if state.phase in WAITING and (said_now.supersede or said_now.downgrade):
+        insisted = DeploymentInsisted(by=uow.actor, supersede=said_now.supersede, downgrade=said_now.downgrade)
+        record(uow, state.id, [insisted])
+        if not first:
+            go_on(uow, state.id)
+    if first:
+        _go_on(uow, state.id, first=True)
+    answer(uow, state.id)
+
+
+def proceed(command: Proceed, uow: UnitOfWork) -> None:
+    """Something that a waiting deployment waited for has happened: ask the rules again."""
+    go_on(uow, command.deployment)
+    answer(uow, command.deployment)
+
+
+def go_on(uow: UnitOfWork, id: str) -> None:
+    """Start a waiting deployment if nothing stands in its way any more, or end it where something now forbids it."""
+    state = uow.deployment(id)
+    if state.phase not in (DeploymentPhase.AWAITING_APPROVAL, DeploymentPhase.QUEUED):
+        return
+    try:
+        _go_on(uow, id, first=False)
+    except Refused as refused:
+        record(uow, id, [DeploymentRejected(reason=_first_line(refused.reason))])
+
+
+def _go_on(uow: UnitOfWork, id: str, *, first: bool) -> None:
+    """Compile again, ask the rules, and start, wait, or end."""
+    state = uow.deployment(id)
+    compiled = compile_again(uow, state)
+    why = None
+    if compiled.plan.digest != state.digest:
+        why = why_replanned(state.plan, compiled.plan)
+        record(uow, id, [replanned(state, compiled, why)])
+        for target in _to_leave(state.targets, compiled.targets):
+            let_go(uow, state, target)
+        state = uow.deployment(id)
+    adopt_rule(uow, state)
+    asked = situation(uow, state)
+    said = verdicts(asked)
+    if denied := denials(said):
+        if first:
+            raise Refused(_why_not(state, said), said, code=ErrorCode.DENIED)
+        if asked.approval.phase is approvals.ApprovalPhase.EXPIRED:
+            record(uow, id, [DeploymentExpired(reason=_first_line(denied[0].reason))])
+        else:
+            record(uow, id, [DeploymentRejected(reason=_first_line(denied[0].reason))])
+        return
+    waits = {verdict.rule for verdict in said if verdict.says == "wait"}
+    if "approval" in waits:
+        _await_approval(uow, state, asked, why or "the plan or the evidence has changed")
+    elif "place" in waits:
+        _queue(uow, state)
+        if state.supersede and _clear_the_way(uow, state):
+            _go_on(uow, id, first=first)
+        else:
+            _end_bakes(uow, id)
+    else:
+        for target in state.targets:
+            place = uow.place(state.environment, state.application, target)
+            uow.write(PLACE.stream(state.environment, state.application, target), places.lock(place, id))
+        record(uow, id, start(state, compiled.bindings, uow.now))
+
+
+def _to_leave(before: Sequence[str], now: Sequence[str]) -> list[str]:
+    """The targets whose queues a deployment leaves because it has others now.
+
+    Where some are new, all of them: it joins its queues together, so that no two deployments wait for each other.
+    """
+    return [target for target in before if set(now) - set(before) or target not in now]
+
+
+def _clear_the_way(uow: UnitOfWork, state: Deployment) -> bool:
+    """Have whatever holds the deployment's places, or awaits them before it, give way; whether anything does."""
+    gave_way = False
+    ahead: list[str] = []
+    for target in state.targets:
+        place = uow.place(state.environment, state.application, target)
+        ahead += [other for other in (*before(place, state.id), place.lock) if other not in (None, state.id)]
+    for other in dict.fromkeys(ahead):
+        facts = supersede(uow.deployment(other), state.release, state.id, uow.now)
+        record(uow, other, facts)
+        gave_way |= bool(facts)
+    return gave_way
+
+
+def _end_bakes(uow: UnitOfWork, id: str) -> None:
+    """Where a deployment waits only for others which keep an old version, have them stop that now."""
+    for holder in yielding(uow, uow.deployment(id)):
+        record(uow, holder, end_bake(uow.deployment(holder), id, uow.actor, uow.now))
+
+
+def _why_not(state: Deployment, said: tuple[Verdict, ...]) -> str:
+    reasons = "; ".join(verdict.reason for verdict in denials(said))
+    return f"{state.release} may not be deployed to {state.environment}: {reasons}"
+
+
+def _first_line(reason: str) -> str:
+    return reason.splitlines()[0][:500]
+
+
+def _await_approval(uow: UnitOfWork, state: Deployment, asked: Situation, why: str) -> None:
+    """Wait for a person; whoever stands behind it in a queue need not wait for that person too."""
+    for target in state.targets:
+        let_go(uow, state, target)
+    given = asked.approval
+    if (
+        given.phase in (approvals.ApprovalPhase.WAITING, approvals.ApprovalPhase.GRANTED)
+        and given.digest != asked.digest
+    ):
+        write_approval(uow, given.id, approvals.void(given, f"{why} since approval was asked for"))
+        given = uow.approval(given.id)
+    if given.phase is approvals.ApprovalPhase.WAITING:
+        if state.phase is not DeploymentPhase.AWAITING_APPROVAL:
+            record(uow, state.id, [DeploymentApprovalAwaited(approval=given.id)])
+        return
+    request_approval(uow, state)
+
+
+def request_approval(uow: UnitOfWork, state: Deployment) -> str:
+    """Ask for approval of exactly this; returns the approval's id."""
+    release = uow.release(state.release)
+    environment = uow.environment(state.environment)
+    id = uow.new_id()
+    people = dict.fromkeys([release.author, state.requested_by or uow.actor])
+    requested = ApprovalRequested(
+        approval=id,
+        deployment=state.id,
+        release=state.release,
+        environment=state.environment,
+        digest=approval_digest(release, state),
+        rule=environment.approval,
+        people=tuple(people),
+        expires_at=later(uow.now, APPROVAL_SECONDS),
+    )
+    write_approval(uow, id, [requested])
+    record(uow, state.id, [DeploymentApprovalAwaited(approval=id)])
+    return id
+
+
+def adopt_rule(uow: UnitOfWork, state: Deployment) -> None:
+    """Have the deployment's approval follow its environment's rule of now."""
+    given = uow.approval(state.approval)
+    if given.id:
+        rule = uow.environment(state.environment).approval
+        write_approval(uow, given.id, approvals.adopt(given, rule, later(uow.now, APPROVAL_SECONDS)))
+
+
+def review_approvals(uow: UnitOfWork, environment: str) -> None:
+    """The environment's approval rule has changed: ask it of every deployment that waits for approval there."""
+    for id in uow.environment(environment).awaiting:
+        adopt_rule(uow, uow.deployment(id))
+        go_on(uow, id)
+
+
+def _queue(uow: UnitOfWork, state: Deployment) -> None:
+    """Wait for every place; the plan may have changed since it was queued, and with it the places."""
+    behind: list[str] = []
+    for target in state.targets:
+        place = uow.place(state.environment, state.application, target)
+        behind += [other for other in (place.lock, *place.queue) if other is not None and other != state.id]
+        uow.write(PLACE.stream(state.environment, state.application, target), places.enqueue(place, state.id))
+    if state.phase is not DeploymentPhase.QUEUED:
+        deadline = later(uow.now, QUEUE_SECONDS)
+        record(uow, state.id, [DeploymentQueued(behind=tuple(dict.fromkeys(behind)), deadline=deadline)])
+
+
+def promote_deployment(command: Promote, uow: UnitOfWork) -> None:
+    """End a pause."""
+    state = uow.deployment(command.deployment)
+    record(uow, state.id, promote(state, command.step, command.full, uow.actor, uow.now))
+    answer(uow, state.id)
+
+
+def abort_deployment(command: Abort, uow: UnitOfWork) -> None:
+    """Go back, or cancel."""
+    state = uow.deployment(command.deployment)
+    record(uow, state.id, abort(state, uow.actor, command.reason, uow.now))
+    answer(uow, state.id)
+
+
+def answer(uow: UnitOfWork, id: str) -> None:
+    """The result says which deployment, its phase, and what every rule says of one that has not started."""
+    state = uow.deployment(id)
+    uow.result.update(deployment=id, phase=str(state.phase), approval=state.approval)
+    if state.phase in WAITING:
+        said = verdicts(situation(uow, state))
+        uow.result["verdicts"] = [verdict.model_dump(exclude_none=True) for verdict in said]
+
+
+HANDLERS: Mapping[type[Command], Callable[[Any, UnitOfWork], None]] = {
+    PlanDeployment: plan_deployment,
+    PreviewDeployment: preview,
+    Deploy: deploy,
+    Proceed: proceed,
+    Promote: promote_deployment,
+    Abort: abort_deployment,
+}

@@ -1,0 +1,99 @@
+"""What only one component of an executor can have: checked when it is planned, held while it stands."""
+
+from collections.abc import Iterator, Sequence
+
+from release_management.domain import holdings
+from release_management.domain.configuration import Configuration
+from release_management.domain.deployment.events import Binding
+from release_management.domain.deployment.state import (
+    Deployment,
+    DeploymentPhase,
+    doubted,
+)
+from release_management.domain.holdings import (
+    HOLDINGS,
+    Holder,
+    Thing,
+)
+from release_management.domain.place import ComponentStatus
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.types import Refused
+from release_management.services.gateway.unit_of_work import UnitOfWork
+
+
+def check(uow: UnitOfWork, environment: str, application: str, bindings: Sequence[Binding]) -> None:
+    """Refuse a plan that wants what another component has, or two components of which want the same."""
+    wanted: dict[Thing, Holder] = {}
+    holders: dict[Thing, tuple[Holder, ...]] | None = None
+    for binding in bindings:
+        holder = holdings.holder_of(environment, application, binding.target, binding.component)
+        for thing in sorted(_wanted(uow, binding)):
+            holders = uow.holdings().holders() if holders is None else holders
+            key = holdings.thing_of(binding.executor, thing)
+            having = (*holders.get(key, ()), wanted.setdefault(key, holder))
+            other = next((each for each in having if each != holder), None)
+            if other is not None:
+                raise Refused(
+                    f"{binding.component} on {binding.target} in {environment}: {thing} is that of "
+                    f"{holdings.describe(other)}, and executor {binding.executor} has it once; give one of them "
+                    "another, and deploy that first",
+                    code=ErrorCode.CONFLICT,
+                )
+
+
+def begin(uow: UnitOfWork, state: Deployment) -> None:
+    """Have what comes hold what it wants, beside what is there."""
+    for binding in state.bindings.values():
+        if wanted := _wanted(uow, binding):
+            held = uow.holdings().held(_holder(state, binding), binding.executor)
+            _hold(uow, state, binding, held | wanted)
+
+
+def end(uow: UnitOfWork, state: Deployment) -> None:
+    """Let go of what nothing has any more that stands. Where what runs is not certain, let go of nothing."""
+    if state.phase not in (DeploymentPhase.SUCCEEDED, DeploymentPhase.ROLLED_BACK):
+        return
+    uncertain = {(target, component) for target, component, _ in doubted(state)}
+    for binding in state.bindings.values():
+        place = uow.place(state.environment, state.application, binding.target)
+        standing = place.components.get(binding.component, ComponentStatus())
+        if standing.doubted or (binding.target, binding.component) in uncertain:
+            continue
+        if not uow.holdings().held(_holder(state, binding), binding.executor):
+            continue
+        stands = [occupant for occupant in standing.slots.values() if occupant.replicas > 0]
+        if all(occupant.configuration is not None for occupant in stands):
+            kept = {thing for each in stands for thing in _things(uow, binding, each.configuration)}
+            _hold(uow, state, binding, kept.union(*_wanted_next(uow, state, binding, place.lock)))
+
+
+def _wanted_next(uow: UnitOfWork, state: Deployment, binding: Binding, lock: str | None) -> Iterator[set[str]]:
+    """What another deployment wants that has the place by now."""
+    if lock not in (None, state.id):
+        other = uow.deployment(lock).binding(binding.target, binding.component)
+        if other is not None and other.executor == binding.executor:
+            yield _wanted(uow, other)
+
+
+def _hold(uow: UnitOfWork, state: Deployment, binding: Binding, things: set[str] | frozenset[str]) -> None:
+    uow.write(HOLDINGS.stream(), holdings.hold(uow.holdings(), _holder(state, binding), binding.executor, things))
+
+
+def _holder(state: Deployment, binding: Binding) -> Holder:
+    return holdings.holder_of(state.environment, state.application, binding.target, binding.component)
+
+
+def _wanted(uow: UnitOfWork, binding: Binding) -> set[str]:
+    """What the version that comes claims."""
+    return set() if binding.candidate is None else _things(uow, binding, binding.configuration)
+
+
+def _things(uow: UnitOfWork, binding: Binding, configuration: Configuration | None) -> set[str]:
+    """What the component claims with a configuration; settings that the executor would not take claim nothing."""
+    claims = uow.executors.get(binding.executor)
+    if claims is None or configuration is None:
+        return set()
+    try:
+        return set(claims({**configuration.settings, "slots": list(binding.slots)}, False))
+    except ValueError:
+        return set()

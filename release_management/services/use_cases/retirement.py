@@ -1,0 +1,114 @@
+"""Environments and targets that are given up: what runs there is stopped by a plan, then they are retired."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from release_management.domain import environment as environments
+from release_management.domain import environment_index as estates
+from release_management.domain.deployment.events import Return, gives_up
+from release_management.domain.deployment.state import Deployment, bake
+from release_management.domain.environment import (
+    ENVIRONMENT,
+    ApplicationEntered,
+    Environment,
+    KeepEnvironment,
+    RetireEnvironment,
+)
+from release_management.domain.environment_index import ESTATE
+from release_management.domain.release import RELEASE
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.types import Command, Refused
+from release_management.services.gateway.unit_of_work import UnitOfWork
+from release_management.services.use_cases.consequences import retire_what_is_empty
+from release_management.services.use_cases.deployments import (
+    Insists,
+    request,
+    review_approvals,
+)
+from release_management.services.use_cases.planning import Wanted, plan
+
+
+def retire(command: RetireEnvironment, uow: UnitOfWork) -> None:
+    """Begin the retirement, and plan the end of what runs there; where nothing runs, it is retired at once.
+
+    Asked again, it plans again for what is left.
+    """
+    state = uow.environment(command.name)
+    stream = ENVIRONMENT.stream(state.name)
+    new = [name for name in dict.fromkeys(command.applications) if name not in state.applications]
+    uow.write(stream, [ApplicationEntered(application=name) for name in new])
+    uow.write(stream, environments.begin_retirement(command, state, uow.actor))
+    review_approvals(uow, command.name)
+    state = uow.environment(command.name)
+    deployments: list[str] = []
+    if not state.retired:
+        for application in state.applications:
+            if id := _give_up(uow, state, application, command.target):
+                deployments.append(id)
+        retire_what_is_empty(uow, state.name)
+    _answer(uow, command.name, command.target)
+    uow.result["deployments"] = deployments
+
+
+def _give_up(uow: UnitOfWork, environment: Environment, application: str, target: str | None) -> str | None:
+    """The deployment that stops what an application runs there; None where it runs nothing.
+
+    It belongs to the release that succeeded there last, or to one of those that run.
+    """
+    targets = list(environment.targets) if target is None else [target]
+    returns: list[Return] = []
+    versions: list[str] = []
+    for name in targets:
+        place = uow.place(environment.name, application, name)
+        if place.lock is not None and not _lets_go(uow.deployment(place.lock)):
+            raise Refused(
+                f"deployment {place.lock} is at work in {environment.name}/{application}/{name}; "
+                "let it end, or abort it first",
+                code=ErrorCode.CONFLICT,
+            )
+        for component, standing in place.components.items():
+            if standing.at_work:
+                returns.append(Return(target=name, component=component))
+                versions += [success.version for success in place.succeeded.get(component, ())[-1:]]
+                versions += [occupant.content.version for occupant in standing.slots.values()]
+    releases = (f"{application}@{version}" for version in versions)
+    release = next((ref for ref in releases if uow.state(RELEASE, ref).version), None)
+    if not returns:
+        return None
+    if release is None:
+        raise Refused(
+            f"{returns[0].component} of {application} runs on {returns[0].target} in {environment.name} and belongs "
+            "to no release that is known; deploy one there first",
+            code=ErrorCode.CONFLICT,
+        )
+    wanted = Wanted(release, environment.name, "recreate", returns=tuple(returns))
+    state = plan(uow, wanted)
+    request(uow, state, Insists())
+    return state.id
+
+
+def _lets_go(holder: Deployment) -> bool:
+    """Whether what holds a place stops what runs there as well, or only keeps an old version any more."""
+    return gives_up(holder.returns) or bake(holder) is not None
+
+
+def keep(command: KeepEnvironment, uow: UnitOfWork) -> None:
+    """Keep what was to go; what was stopped meanwhile stays stopped until it is deployed again."""
+    state = uow.environment(command.name)
+    uow.write(ENVIRONMENT.stream(state.name), environments.keep(command, state, uow.actor))
+    state = uow.environment(command.name)
+    uow.write(ESTATE.stream(), estates.enlist(state.name, state.order, uow.estate()))
+    _answer(uow, command.name, command.target)
+
+
+def _answer(uow: UnitOfWork, name: str, target: str | None) -> None:
+    state = uow.environment(name)
+    going = state.retiring if target is None else target in state.leaving
+    gone = state.retired if target is None else target not in state.targets
+    uow.result.update(environment=name, state="retired" if gone else "retiring" if going else "kept")
+
+
+HANDLERS: Mapping[type[Command], Callable[[Any, UnitOfWork], None]] = {
+    RetireEnvironment: retire,
+    KeepEnvironment: keep,
+}

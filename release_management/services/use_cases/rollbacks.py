@@ -1,0 +1,175 @@
+"""Going back from what a deployment brought, and trying again what did not succeed."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from release_management.domain.deployment.commands import (
+    Abort,
+    Retry,
+    Rollback,
+)
+from release_management.domain.deployment.events import Return
+from release_management.domain.deployment.state import (
+    ACTIVE,
+    WAITING,
+    Deployment,
+    DeploymentPhase,
+)
+from release_management.domain.plan.strategies import StrategyName
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.types import Command, Refused
+from release_management.services.gateway.unit_of_work import UnitOfWork
+from release_management.services.use_cases import returning
+from release_management.services.use_cases.deployments import (
+    Insists,
+    abort_deployment,
+    answer,
+    request,
+)
+from release_management.services.use_cases.planning import (
+    Wanted,
+    compile_now,
+    keep,
+    plan,
+)
+
+
+def rollback(command: Rollback, uow: UnitOfWork) -> None:
+    """Abort what runs. Leave what has succeeded, or could not go back, by a new deployment of what was there before."""
+    if command.application is not None and command.environment is not None:
+        if command.to is not None:
+            _to_version(uow, command.application, command.environment, command.to, command.reason)
+            return
+        environment = uow.environment(command.environment)
+        id = returning.newest_there(uow, command.application, environment)
+    else:
+        id = command.deployment or ""
+    state = uow.deployment(id)
+    if state.phase in ACTIVE or state.phase in WAITING:
+        abort_deployment(Abort(deployment=state.id, reason=command.reason), uow)
+    elif state.phase is DeploymentPhase.HALTED and state.plan is not None and not state.plan.reversible:
+        raise Refused(
+            f"deployment {state.id} halted where there is no way back; deploy a newer version", code=ErrorCode.CONFLICT
+        )
+    elif state.phase in (DeploymentPhase.SUCCEEDED, DeploymentPhase.ROLLBACK_FAILED, DeploymentPhase.HALTED):
+        _leave(uow, state, command.reason)
+    else:
+        answer(uow, state.id)
+
+
+def _leave(uow: UnitOfWork, state: Deployment, note: str | None) -> None:
+    """Bring what was there before the deployment, unless somebody does or has done so already."""
+    done = returning.under_way(uow, state)
+    if done is None and state.phase is DeploymentPhase.SUCCEEDED:
+        returning.check_newest(uow, state)
+    elif done is None:
+        done = _set_right(uow, state, returning.gone_back(uow, state))
+    if done is not None:
+        answer(uow, done)
+        return
+    returns = returning.from_deployment(uow, state)
+    if state.phase is DeploymentPhase.SUCCEEDED and all(each.to is None for each in returns):
+        raise Refused(
+            f"nothing of what {state.release} brought to {state.environment} had succeeded there before; "
+            "deploy the version that you want",
+            code=ErrorCode.CONFLICT,
+        )
+    wanted = _wanted(uow, state.application, state.environment, returns, state.release, state.id)
+    _go_back(uow, wanted, note=note)
+
+
+def _set_right(uow: UnitOfWork, state: Deployment, done: str | None) -> str | None:
+    """The deployment that has gone back in its stead; None where something is left to be set right."""
+    try:
+        returning.check_unsettled(uow, state)
+    except Refused:
+        if done is None:
+            raise
+        return done
+    return None
+
+
+def _to_version(uow: UnitOfWork, application: str, environment: str, version: str, note: str | None) -> None:
+    """Bring what each component was in an earlier version; what is under way there goes back first."""
+    release = uow.release(f"{application}@{version}")
+    returns = returning.from_version(uow, application, uow.environment(environment), version)
+    going = release.returning.get(environment)
+    if going is not None and not uow.deployment(going).ended and uow.deployment(going).returns == returns:
+        answer(uow, going)
+        return
+    successes = [
+        (success.at or "", success.deployment)
+        for each in returns
+        for success in uow.place(environment, application, each.target).succeeded.get(each.component, ())
+        if success.deployment == each.leaves
+    ]
+    left = [each.leaves for each in returns if each.to != each.leaves]
+    _, newest = max(success for success in successes if not any(left) or success[1] in left)
+    wanted = _wanted(uow, application, environment, returns, release.ref, newest)
+    _go_back(uow, wanted, Insists(supersede=True), note)
+
+
+def _wanted(
+    uow: UnitOfWork, application: str, environment: str, returns: tuple[Return, ...], release: str, reverts: str
+) -> Wanted:
+    """The rollback is of the release that most of it goes back to; of `release` where it goes back to nothing."""
+    versions = Counter(each.version for each in returns if each.version is not None)
+    brings = f"{application}@{versions.most_common(1)[0][0]}" if versions else release
+    targets = [each.target for each in returns]
+    return Wanted(brings, environment, _fastest(uow, environment, targets), reverts=reverts, returns=returns)
+
+
+def _go_back(uow: UnitOfWork, wanted: Wanted, insists: Insists | None = None, note: str | None = None) -> None:
+    """Plan and begin a rollback. Raises `Refused` where nothing would change."""
+    release = uow.release(wanted.release)
+    compiled = compile_now(uow, release, wanted.environment, wanted.strategy, wanted.options or {}, wanted.returns)
+    if not compiled.plan.forward:
+        stands = "; ".join(compiled.plan.notes) or "nothing of it has a target there any more"
+        raise Refused(f"there is nothing to take back in {wanted.environment}: {stands}", code=ErrorCode.CONFLICT)
+    request(uow, keep(uow, wanted, compiled), insists or Insists(), note)
+
+
+def _fastest(uow: UnitOfWork, environment: str, returning: list[str]) -> StrategyName:
+    """The fastest way that the targets can go: all traffic at once where they can, else recreate."""
+    targets = uow.environment(environment).targets
+    there = [targets[name] for name in returning if name in targets]
+    able = all(len(target.slots) > 1 and target.routes != "none" for target in there)
+    return "blue-green" if able else "recreate"
+
+
+def retry(command: Retry, uow: UnitOfWork) -> None:
+    """Deploy again what has ended without success."""
+    state = uow.deployment(command.deployment)
+    if not state.ended:
+        raise Refused(
+            f"deployment {state.id} is {state.phase}; only one that has ended can be retried", code=ErrorCode.CONFLICT
+        )
+    if state.phase is DeploymentPhase.SUCCEEDED:
+        answer(uow, state.id)
+        return
+    wanted = Wanted(
+        state.release,
+        state.environment,
+        state.strategy if state.chosen else None,
+        state.options,
+        retries=state.id,
+        reverts=state.reverts,
+        returns=state.returns,
+        redeploys=state.redeploys,
+    )
+    insists = Insists(supersede=state.supersede, downgrade=state.downgrade)
+    if state.reverts is None or state.returns is None:
+        request(uow, plan(uow, wanted), insists)
+        return
+    going = returning.under_way(uow, uow.deployment(state.reverts))
+    if going is not None:
+        answer(uow, going)
+        return
+    _go_back(uow, wanted, insists)
+
+
+HANDLERS: Mapping[type[Command], Callable[[Any, UnitOfWork], None]] = {
+    Rollback: rollback,
+    Retry: retry,
+}

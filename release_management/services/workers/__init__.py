@@ -1,0 +1,1 @@
+"""The workers that act on the log: orchestrator, timers and relay."""

@@ -1,0 +1,492 @@
+"""A simulated world of executors, and the one deployment that is driven through it.
+
+Each component at a place is a `Seat`: what runs in its slots, its traffic, and the highest fence that it has seen.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Literal
+
+from pydantic import JsonValue
+
+from release_management.domain.condition import SeenSlot
+from release_management.domain.deployment import decide
+from release_management.domain.deployment.events import (
+    Binding,
+    DeploymentAborting,
+    DeploymentEvent,
+    DeploymentHalted,
+    DeploymentPlanned,
+    DeploymentRequested,
+    DeploymentStepStarted,
+    DeploymentStepSucceeded,
+)
+from release_management.domain.deployment.state import (
+    Deployment,
+    DeploymentPhase,
+    bake,
+    doubted,
+    evolve,
+    past_no_return,
+    step_at,
+)
+from release_management.domain.deployment.steps import StepStatus
+from release_management.domain.environment import Environment
+from release_management.domain.orders import (
+    AwaitSlotHealthy,
+    Leg,
+    Order,
+    Report,
+    RouteSlots,
+)
+from release_management.domain.place import (
+    ComponentStatus,
+    Place,
+    PlaceEvent,
+    PlacePromoted,
+    PlaceSlotDoubted,
+    PlaceSlotProvisioned,
+    PlaceSlotRetired,
+    PlaceTrafficIntended,
+    PlaceTrafficObserved,
+)
+from release_management.domain.place import evolve as stand
+from release_management.domain.plan import (
+    Promote,
+    Provision,
+    Retire,
+    Route,
+)
+from release_management.domain.plan.planning import draft
+from release_management.domain.plan.strategies import StrategyName
+from release_management.domain.release import Release
+from release_management.kernel.record import timestamp
+from release_management.kernel.types import NotYet, Refused
+from tests.domain.build import (
+    ANN,
+    BEN,
+    NOW,
+    OTHER,
+)
+from tests.domain.seat import (
+    Fate,
+    Seat,
+    must_be_well,
+)
+
+SeatKey = tuple[str, str]
+MAX_TURNS = 3000
+START = datetime.fromisoformat(NOW)
+
+
+@dataclass
+class World:
+    """Everything outside the deployment's own state: the log's positions, the clock, orders and reports under way."""
+
+    release: Release
+    environment: Environment
+    places: dict[str, Place]
+    seats: dict[SeatKey, Seat]
+    position: int = 0
+    clock: datetime = START
+    state: Deployment = field(default_factory=Deployment)
+    bindings: tuple[Binding, ...] = ()
+    log: list[DeploymentEvent] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+    routable: dict[SeatKey, bool] = field(default_factory=dict)
+    stood: dict[SeatKey, int] = field(default_factory=dict)
+    states: bool = True
+    wanted: dict[SeatKey, int] = field(default_factory=dict)
+    found: dict[tuple[str, str, str], bool] = field(default_factory=dict)
+    questions: int = 0
+
+    @property
+    def now(self) -> str:
+        return timestamp(self.clock)
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether what the deployment left can be set right; past the point of no return a person has to look."""
+        return self.state.phase is not DeploymentPhase.HALTED or (
+            self.state.plan is not None and self.state.plan.reversible
+        )
+
+    # One deployment
+
+    def begin(self, id: str, strategy: StrategyName, options: dict[str, JsonValue]) -> None:
+        """Plan and start a deployment against what stands. Raises `Refused` where the targets cannot."""
+        drafted = draft(self.release, self.environment, self.places, strategy, options)
+        self.bindings = drafted.bindings
+        brought = {
+            (step.target, step.component)
+            for step in drafted.plan.forward
+            if isinstance(step, Provision) and step.role == "candidate"
+        }
+        self.stays = {(binding.target, binding.component) for binding in drafted.bindings} - brought
+        self.state = Deployment()
+        self.log = []
+        self.found = {}
+        for binding in drafted.bindings:
+            key = (binding.target, binding.component)
+            standing = self.places[binding.target].components.get(binding.component, ComponentStatus())
+            before = [
+                step.replicas
+                for step in drafted.plan.rollback
+                if isinstance(step, Provision) and step.role == "stable" and (step.target, step.component) == key
+            ]
+            self.stood[key] = before[0] if before else standing.serving.replicas if standing.serving else 0
+            self.wanted[key] = binding.replicas
+            self.routable[key] = self.environment.targets[binding.target].routes != "none"
+            known = key in self.seats
+            seat = self.seats.setdefault(key, Seat(states=self.states))
+            if standing.serving is not None and standing.stable is not None and not known:
+                seat.running = {standing.stable: (standing.serving.content.version, standing.serving.replicas)}
+                seat.weights = {standing.stable: 100} if self.routable[key] else {}
+        self._record(
+            [
+                DeploymentPlanned(
+                    deployment=id,
+                    release=self.release.ref,
+                    application=self.release.application,
+                    version=self.release.version,
+                    environment=self.environment.name,
+                    targets=drafted.targets,
+                    strategy=strategy,
+                    options=options,
+                    plan=drafted.plan,
+                    digest=drafted.plan.digest,
+                    by=ANN,
+                ),
+                DeploymentRequested(by=ANN),
+            ]
+        )
+        self.wish(lambda: decide.start(self.state, self.bindings, self.now))
+
+    def wish(self, decision: Callable[[], list[DeploymentEvent]]) -> list[DeploymentEvent]:
+        """Decide and record; the same wish again, and any wish of an ended deployment, records nothing."""
+        ended = self.state.ended
+        facts = _decided(decision)
+        assert not (ended and facts), f"an ended deployment moved: {facts}"
+        state = self.state
+        self._record(facts)
+        again = _decided(decision)
+        assert again == [], f"the same wish again recorded {again}"
+        for fact in facts:
+            if isinstance(fact, DeploymentHalted):
+                assert state.plan is not None
+                assert past_no_return(state) or not state.plan.reversible, "halted where there was a way back"
+            if isinstance(fact, DeploymentAborting):
+                assert not past_no_return(state), "went back after the old version had begun to go"
+            state = evolve(state, fact)
+        return facts
+
+    def _record(self, facts: Iterable[DeploymentEvent]) -> None:
+        for fact in facts:
+            self.position += 1
+            self.log.append(fact)
+            self.state = evolve(self.state, fact)
+            if isinstance(fact, DeploymentStepStarted):
+                self.orders.append(self._order(fact))
+                if isinstance(fact.action, RouteSlots):
+                    weights = fact.action.weights
+                    wanted = PlaceTrafficIntended(deployment=self.state.id, component=fact.component, weights=weights)
+                    self.places[fact.target] = stand(self.places[fact.target], wanted)
+            elif isinstance(fact, DeploymentStepSucceeded):
+                step = step_at(self.state, fact.leg, fact.step)
+                if isinstance(step, Promote) and step.role == "candidate":
+                    self._check_found_well()
+                self._stand(fact)
+            elif self.state.ended:
+                for target, component, slot in doubted(self.state):
+                    doubt = PlaceSlotDoubted(deployment=self.state.id, component=component, slot=slot)
+                    self.places[target] = stand(self.places[target], doubt)
+
+    def _check_found_well(self) -> None:
+        """Every candidate that runs was well when it was asked last."""
+        for (target, component, slot), well in self.found.items():
+            binding = self.state.binding(target, component)
+            if binding is not None and binding.candidate_slot == slot:
+                assert well, f"{component} on {target} was not well when it was asked last"
+
+    def _stand(self, fact: DeploymentStepSucceeded) -> None:
+        """The place is as the step wanted it."""
+        step = step_at(self.state, fact.leg, fact.step)
+        if not isinstance(step, Provision | Promote | Retire | Route):
+            return
+        binding = self.state.binding(step.target, step.component)
+        assert binding is not None
+        known: PlaceEvent
+        match step:
+            case Provision(role=role, replicas=replicas):
+                known = PlaceSlotProvisioned(
+                    deployment=self.state.id,
+                    component=step.component,
+                    slot=binding.slot(role),
+                    content=binding.content(role),
+                    replicas=replicas,
+                    configuration=binding.configured(role),
+                )
+            case Promote(role=role):
+                known = PlacePromoted(deployment=self.state.id, component=step.component, slot=binding.slot(role))
+            case Retire(role=role):
+                known = PlaceSlotRetired(deployment=self.state.id, component=step.component, slot=binding.slot(role))
+            case Route():
+                if fact.observed is None:
+                    return
+                known = PlaceTrafficObserved(
+                    deployment=self.state.id,
+                    component=step.component,
+                    weights=fact.observed,
+                    observedat=fact.observedat,
+                )
+        self.places[step.target] = stand(self.places[step.target], known)
+
+    def _order(self, fact: DeploymentStepStarted) -> Order:
+        return Order(
+            deployment=self.state.id,
+            leg=fact.leg,
+            step=fact.step,
+            attempt=fact.attempt,
+            fence=self.position,
+            executor=fact.executor,
+            environment=fact.environment,
+            application=fact.application,
+            target=fact.target,
+            component=fact.component,
+            action=fact.action,
+            deadline=fact.deadline,
+        )
+
+    # What may happen
+
+    def deliver_order(self, index: int, fate: Fate, keep: bool) -> None:
+        """An executor takes an order; `keep`: it comes again later."""
+        order = self.orders[index] if keep else self.orders.pop(index)
+        seat = self.seats[order.target, order.component]
+        fresh, before = order.fence > seat.fence, (dict(seat.weights), dict(seat.running))
+        report = seat.execute(order, fate, self.now)
+        if fresh:
+            self._note_what_was_asked(order, report)
+        if before != (seat.weights, seat.running):
+            self._check_effect(order, seat, *before)
+        self.reports.append(report)
+
+    def _note_what_was_asked(self, order: Order, report: Report) -> None:
+        asked = {order.action.slot} if isinstance(order.action, AwaitSlotHealthy) else set(must_be_well(order))
+        self.questions += len(asked)
+        for slot in asked:
+            self.found[order.target, order.component, slot] = report.result == "succeeded"
+
+    def _check_effect(self, order: Order, seat: Seat, weights: Mapping[str, int], running: Mapping[str, Any]) -> None:
+        """What is not well gets no larger share, if it is the candidate, nor all of it; nor is it left alone."""
+        binding = self.state.binding(order.target, order.component)
+        if binding is None or order.deployment != self.state.id:
+            return
+        candidate = binding.candidate_slot
+        for slot, share in seat.weights.items():
+            if share > weights.get(slot, 0) and (share == 100 or slot == candidate):
+                assert slot not in seat.ill, f"{slot} gets {share} % and is not well: {seat}"
+        gone = set(running) - set(seat.running)
+        if self.state.promoted and order.leg == "forward" and binding.candidate and binding.stable:
+            assert binding.stable_slot not in gone or candidate not in seat.ill, f"only the ill one is left: {seat}"
+
+    def look(self) -> None:
+        """The executors look at everything; a candidate that was found healthy and is not well is gone back from."""
+        for (target, component), seat in self.seats.items():
+            slots = [
+                SeenSlot(
+                    slot=slot,
+                    version=version,
+                    condition="down" if slot in seat.ill else "well",
+                    wanted=replicas,
+                    running=replicas,
+                    healthy=0 if slot in seat.ill else replicas,
+                )
+                for slot, (version, replicas) in seat.running.items()
+            ]
+            self.wish(partial(self._notice, target, component, slots))
+        if self.state.phase in (DeploymentPhase.PAUSED, DeploymentPhase.BAKING):
+            for bound in self.bindings:
+                ill = self.seats[bound.target, bound.component].ill
+                assert bound.candidate is None or bound.candidate_slot not in ill, "it waits beside what is not well"
+
+    def _notice(self, target: str, component: str, slots: list[SeenSlot]) -> list[DeploymentEvent]:
+        return decide.notice(self.state, target, component, slots, self.now)
+
+    def fall_ill(self, which: int) -> None:
+        """What runs in a slot is not well any more, or is well again."""
+        stands = [(seat, slot) for seat in self.seats.values() for slot in seat.running]
+        if stands:
+            seat, slot = stands[which % len(stands)]
+            seat.ill ^= {slot}
+
+    def deliver_report(self, index: int, keep: bool) -> None:
+        """A report arrives; `keep`: it comes again later."""
+        said = self.reports[index] if keep else self.reports.pop(index)
+        step = self.state.steps.get((said.leg, said.step))
+        current = step is not None and step.status is StepStatus.STARTED and step.attempt == said.attempt
+        facts = self.wish(lambda: decide.report(self.state, said, self.now))
+        if said.deployment != self.state.id or not current:
+            assert facts == [], f"a stale or foreign report recorded {facts}"
+
+    def due(self) -> list[str]:
+        """The times at which a timer is to fire."""
+        leg = self.state.leg
+        skipped = {("forward", index) for index in self.state.skipped}
+        steps = [it for key, it in self.state.steps.items() if key[0] == leg and key not in skipped]
+        return sorted(step.due for step in steps if step.due is not None)
+
+    def fire_timers(self) -> None:
+        """Every timer of every step, of both legs, whether its time has come or not."""
+        for (leg, index), step in list(self.state.steps.items()):
+            for attempt in {step.attempt, 1}:
+                self.wish(partial(self._expire, leg, index, attempt))
+                self.wish(partial(self._again, leg, index, attempt))
+            self.wish(partial(self._resume, leg, index))
+        self.wish(lambda: decide.expire(self.state, self.now))
+
+    def _expire(self, leg: Leg, index: int, attempt: int) -> list[DeploymentEvent]:
+        return decide.expire_step(self.state, leg, index, attempt, self.now)
+
+    def _again(self, leg: Leg, index: int, attempt: int) -> list[DeploymentEvent]:
+        return decide.retry_step(self.state, leg, index, attempt, self.now)
+
+    def _resume(self, leg: Leg, index: int) -> list[DeploymentEvent]:
+        return decide.resume(self.state, leg, index, self.now)
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock += timedelta(seconds=seconds)
+
+    def sleep_until_due(self) -> None:
+        """The clock goes on to the next timer."""
+        due = self.due()
+        assert due or self.orders or self.reports, f"stuck in {self.state.phase}: nothing is due and nothing under way"
+        if due:
+            self.clock = max(self.clock, datetime.fromisoformat(due[0]))
+
+    def abort(self) -> None:
+        self.wish(lambda: decide.abort(self.state, BEN, "stop", self.now))
+
+    def the_next_one_waits(self) -> bool:
+        """Another deployment waits for nothing but these places; whether a bake has ended for it."""
+        baking = bake(self.state)
+        if baking is not None and self.state.leg == "forward":
+            self._check_only_kept()
+        facts = self.wish(lambda: decide.end_bake(self.state, OTHER, BEN, self.now))
+        assert bool(facts) == (baking is not None), "nothing but a bake ends early"
+        return bool(facts)
+
+    def _check_only_kept(self) -> None:
+        """In the bake, what is replaced has no traffic any more."""
+        for binding in self.bindings:
+            seat = self.seats[binding.target, binding.component]
+            replaced = binding.stable_slot not in (None, binding.candidate_slot)
+            if binding.candidate is not None and replaced and (binding.target, binding.component) not in self.stays:
+                assert not seat.weights.get(str(binding.stable_slot)), f"it bakes while both have traffic: {seat}"
+
+    def promote(self, step: int | None, full: bool) -> None:
+        if step is None and not full:
+            waiting = [index for (leg, index), known in self.state.steps.items() if known.status is StepStatus.WAITING]
+            step = waiting[-1] if waiting else None
+        self.wish(lambda: decide.promote(self.state, step, full, BEN, self.now))
+
+    # To the end
+
+    def finish(self, executors: Literal["honest", "dead"]) -> None:
+        """Time goes on until it ends; the executors do and say everything, or nothing at all."""
+        for _ in range(MAX_TURNS):
+            if executors == "honest":
+                self.work()
+            if self.state.ended:
+                return
+            self.sleep_until_due()
+            self.fire_timers()
+        raise AssertionError(f"no end after {MAX_TURNS} turns: {self.state.phase}")
+
+    def break_down(self, fates: Iterator[Fate]) -> None:
+        """Time goes on until it ends, while no order is done as it should be."""
+        for _ in range(MAX_TURNS):
+            while self.orders and not self.state.ended:
+                self.deliver_order(0, next(fates), keep=False)
+            while self.reports and not self.state.ended:
+                self.deliver_report(0, keep=False)
+            if self.state.ended:
+                return
+            self.sleep_until_due()
+            self.fire_timers()
+        raise AssertionError(f"no end after {MAX_TURNS} turns: {self.state.phase}")
+
+    def work(self) -> None:
+        """All orders are done and reported, and those that follow, until nothing is under way."""
+        while self.orders or self.reports:
+            while self.orders:
+                self.deliver_order(0, "done", keep=False)
+            while self.reports:
+                self.deliver_report(0, keep=False)
+
+    def deliver_leftovers(self) -> None:
+        """What was under way arrives after the end; it changes nothing."""
+        before = self._visible()
+        ended = self.state.phase in (DeploymentPhase.SUCCEEDED, DeploymentPhase.ROLLED_BACK)
+        while self.orders:
+            self.deliver_order(0, "done", keep=False)
+        while self.reports:
+            self.deliver_report(0, keep=False)
+        if ended:
+            assert self._visible() == before, "an order took effect after the end"
+
+    def _visible(self) -> list[tuple[dict[str, tuple[str, int]], dict[str, int]]]:
+        return [(dict(seat.running), dict(seat.weights)) for seat in self.seats.values()]
+
+    # The laws of an end
+
+    def check(self) -> None:
+        for seat in self.seats.values():
+            seat.check()
+
+    def check_end(self) -> None:
+        """What an end promises of the world."""
+        if self.state.phase is DeploymentPhase.SUCCEEDED:
+            self._check_found_well()
+        for binding in self.bindings:
+            key = (binding.target, binding.component)
+            seat = self.seats[key]
+            if self.state.phase is DeploymentPhase.SUCCEEDED and binding.candidate is None:
+                assert seat.running == {}, f"it was given up: {seat}"
+                assert sum(seat.weights.values()) == 0
+            elif self.state.phase is DeploymentPhase.SUCCEEDED and key in self.stays and binding.stable_slot:
+                assert binding.candidate is not None
+                self._serves(seat, key, binding.stable_slot, binding.candidate.version, self.wanted[key])
+                assert binding.candidate_slot == binding.stable_slot or binding.candidate_slot not in seat.running
+            elif self.state.phase is DeploymentPhase.SUCCEEDED:
+                assert binding.candidate is not None
+                self._serves(seat, key, binding.candidate_slot, binding.candidate.version, self.wanted[key])
+                if binding.stable_slot not in (None, binding.candidate_slot):
+                    assert binding.stable_slot not in seat.running
+            elif self.state.phase is DeploymentPhase.ROLLED_BACK and binding.stable_slot and binding.stable:
+                self._serves(seat, key, binding.stable_slot, binding.stable.version, self.stood[key])
+                if binding.stable_slot != binding.candidate_slot:
+                    assert binding.candidate_slot not in seat.running
+            elif self.state.phase is DeploymentPhase.ROLLED_BACK:
+                assert sum(seat.weights.values()) == 0
+                assert self.places[binding.target].components[binding.component].serving is None
+                assert binding.candidate_slot not in seat.running
+
+    def _serves(self, seat: Seat, key: SeatKey, slot: str, version: str, replicas: int) -> None:
+        assert (seat.version(slot), seat.replicas(slot)) == (version, replicas), f"{slot}: {seat}"
+        standing = self.places[key[0]].components[key[1]]
+        assert standing.stable == slot
+        assert standing.serving is not None
+        assert (standing.serving.content.version, standing.serving.replicas) == (version, replicas)
+        if self.routable[key]:
+            assert seat.weights.get(slot) == 100, f"{slot}: {seat}"
+
+
+def _decided(decision: Callable[[], list[DeploymentEvent]]) -> list[DeploymentEvent]:
+    try:
+        return decision()
+    except (Refused, NotYet):
+        return []

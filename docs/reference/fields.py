@@ -11,18 +11,10 @@ from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origi
 from pydantic import BaseModel, BeforeValidator, JsonValue
 from pydantic.fields import FieldInfo
 
-from release_management.domain import (
-    condition,
-    configuration_difference,
-    incident,
-    layered_settings,
-    orders,
-    plan,
-    release,
-)
+from release_management.domain import condition, configuration_difference, incident, layered_settings, plan, release
 from release_management.domain.component import Component
 from release_management.domain.configuration import Configuration
-from release_management.domain.deployment.events import Binding, Return
+from release_management.domain.deployment.events import Return
 from release_management.domain.deployment.state import DeploymentPhase
 from release_management.domain.environment import (
     ApplicationComponents,
@@ -31,6 +23,7 @@ from release_management.domain.environment import (
     Target,
 )
 from release_management.domain.pipeline import Stage
+from release_management.domain.plan import Binding
 from release_management.domain.plan.strategies import (
     CanaryStep,
     PauseOption,
@@ -100,23 +93,15 @@ SHAPES: tuple[type[BaseModel], ...] = (
     plan.Plan,
     plan.PlannedChange,
     configuration_difference.Difference,
-    plan.Provision,
-    plan.AwaitHealthy,
-    plan.Route,
-    plan.Pause,
-    plan.Promote,
-    plan.Retire,
+    *plan.STEPS.values(),
     Binding,
     condition.SeenSlot,
     condition.SlotCondition,
     Return,
     Configuration,
-    orders.ProvisionSlot,
-    orders.AwaitSlotHealthy,
-    orders.RouteSlots,
-    orders.RetireSlot,
+    *plan.ACTIONS.values(),
 )
-UNIONS: tuple[tuple[str, Any], ...] = (("step", plan.AnyStep), ("action", orders.Action))
+UNIONS: tuple[tuple[str, Any], ...] = (("step", plan.AnyStep), ("action", plan.Action))
 
 
 def type_of(hint: Any) -> str:

@@ -193,10 +193,10 @@ def example_plan(strategy: StrategyName, model: type[AnyOptions]) -> Iterator[st
     stand = RolloutTarget(target="main", component="web", serving=True, replicas=2)
     made = compile_plan(strategy, "1.1.0", [stand], model())
     for number, step in enumerate(made.forward, 1):
-        yield f"{number:2}  {plan.describe(step)}"
+        yield f"{number:2}  {step.describe()}"
     yield "back"
     for number, step in enumerate(made.rollback, 1):
-        yield f"{number:2}  {plan.describe(step)}"
+        yield f"{number:2}  {step.describe()}"
 
 
 def settings() -> str:
@@ -496,12 +496,13 @@ def types_page() -> str:
         yield from ("## Words", "", "| word | what it allows |", "|---|---|")
         yield from (row(word, meaning) for word, _, meaning in WORDS if meaning)
         yield ""
+        steps, actions = list(plan.STEPS.values()), list(plan.ACTIONS.values())
         for model in SHAPES:
-            if model is plan.Provision:
+            if model is steps[0]:
                 yield from ("## Steps", "", "A plan's steps; `verb` says which.", "")
-            if model is orders.ProvisionSlot:
+            if model is actions[0]:
                 yield from ("## Actions", "", "What an executor is ordered to do; `verb` says which.", "")
-            mark = "###" if issubclass(model, plan.Step) or model.__module__ == orders.__name__ else "##"
+            mark = "###" if model in (*steps, *actions) else "##"
             yield from (f"{mark} {model.__name__}", "", *doc(model).splitlines(), "")
             yield from fields_table(model, "fields", model.__name__)
 

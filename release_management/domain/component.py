@@ -8,6 +8,9 @@ from release_management.kernel.types import (
     Version,
 )
 
+Slot = Name
+"""Where a version of a component stands at a place: blue, green."""
+
 
 class Component(Value):
     """Its version, where the artifact is, its settings, and the digests of both.

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from release_management.domain.orders import Slot
+from release_management.domain.component import Slot
 from release_management.kernel.timestamps import Moment
 from release_management.kernel.types import (
     Line,

@@ -24,22 +24,9 @@ class Group:
         step = self.steps[0]
         if len(self.steps) == 1:
             return str(step["description"])
-        what = _counted(self.steps)
-        role = step.get("role", "")
-        match step["verb"]:
-            case "provision":
-                return f"run the {role} version of {what}"
-            case "await_healthy":
-                return f"wait until {what} ({role}) are healthy"
-            case "route":
-                shares = ", ".join(f"{share} % {to}" for to, share in step["weights"].items())
-                return f"route {what}: {shares}"
-            case "promote":
-                return f"the {role} version of {what} is stable now"
-            case "retire":
-                return f"stop the {role} version of {what}"
-            case verb:
-                return f"{verb} {what}"
+        from release_management.domain.plan import STEPS
+
+        return STEPS[step["verb"]].describe_alike(step, _counted(self.steps))
 
     @property
     def numbers(self) -> str:

@@ -19,9 +19,8 @@ from release_management.domain.incident import (
     IncidentAttributed,
     IncidentOpened,
 )
-from release_management.domain.orders import Leg
 from release_management.domain.place import PLACE
-from release_management.domain.plan import Plan, describe
+from release_management.domain.plan import Leg, Plan
 from release_management.domain.policy import POLICY
 from release_management.domain.registry import CommandRefused
 from release_management.domain.release import RELEASE
@@ -178,7 +177,7 @@ def _said(fact: Fact) -> dict[str, Any]:
 def _described(plan: Plan) -> Iterator[tuple[Leg, int, str]]:
     for leg in LEGS:
         for at, step in enumerate(plan.steps(leg)):
-            yield leg, at, describe(step)
+            yield leg, at, step.describe()
 
 
 def _step(fact: Fact) -> tuple[str, int] | None:

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 from sqlalchemy import ColumnElement, Select, func
 
 from release_management.domain.deployment.state import DeploymentPhase
-from release_management.domain.orders import Leg
+from release_management.domain.plan import Leg
 from release_management.kernel.names import GivenName, GivenRef
 from release_management.kernel.types import (
     ActorId,

@@ -5,13 +5,12 @@ from typing import Any
 
 from sqlalchemy import MetaData, Select, Table, select
 
-from release_management.domain.orders import Leg
 from release_management.domain.plan import (
+    Leg,
     PlaceStep,
     Plan,
-    Route,
-    describe,
 )
+from release_management.domain.plan.steps.route import Route
 from release_management.projections.kit.columns import (
     document,
     index,
@@ -80,7 +79,7 @@ def write(rows: Rows, deployment: str, plan: Plan, at: int) -> None:
                 wave=step.wave,
                 since=step.since,
                 verb=step.verb,
-                description=describe(step),
+                description=step.describe(),
                 status=PENDING,
                 attempt=0,
                 compiled=plain(step),

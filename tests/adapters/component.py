@@ -17,11 +17,8 @@ import psutil
 from pydantic import JsonValue
 
 from release_management.adapters.executors.catalog import RunningExecutor, make_executor
-from release_management.domain.orders import (
-    Action,
-    Order,
-    Report,
-)
+from release_management.domain.orders import Order, Report
+from release_management.domain.plan import Action
 
 ROOT = Path(__file__).parents[2]
 VICTIM = Path(__file__).with_name("victim.py")

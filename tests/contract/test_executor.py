@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from release_management.domain.orders import (
-    AwaitSlotHealthy,
-    ProvisionSlot,
-    Report,
-    RetireSlot,
-    RouteSlots,
-)
+from release_management.domain.orders import Report
+from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
+from release_management.domain.plan.steps.provision import ProvisionSlot
+from release_management.domain.plan.steps.retire import RetireSlot
+from release_management.domain.plan.steps.route import RouteSlots
 from tests.adapters.command.stand import CommandStand
 from tests.adapters.component import Component, gone_afterwards
 from tests.adapters.local.harness import ExecutorHarness

@@ -9,19 +9,18 @@ from release_management.domain.component import Component
 from release_management.domain.configuration import Configuration
 from release_management.domain.deployment.decide import start
 from release_management.domain.deployment.events import (
-    Binding,
     DeploymentEvent,
     DeploymentPlanned,
     DeploymentRequested,
 )
 from release_management.domain.deployment.state import Deployment, evolve
 from release_management.domain.environment import Environment, Target
-from release_management.domain.orders import (
+from release_management.domain.orders import Report, Result
+from release_management.domain.plan import (
+    Binding,
     Leg,
-    Report,
-    Result,
+    Plan,
 )
-from release_management.domain.plan import Plan
 from release_management.domain.plan.builder import RolloutTarget
 from release_management.domain.plan.compiler import compile_plan
 from release_management.domain.plan.strategies import StrategyName, parse_options

@@ -13,8 +13,8 @@ from pydantic import JsonValue
 
 from release_management.domain.condition import SeenSlot
 from release_management.domain.deployment import decide
+from release_management.domain.deployment.effects import doubts, effects
 from release_management.domain.deployment.events import (
-    Binding,
     DeploymentAborting,
     DeploymentEvent,
     DeploymentHalted,
@@ -27,39 +27,20 @@ from release_management.domain.deployment.state import (
     Deployment,
     DeploymentPhase,
     bake,
-    doubted,
     evolve,
     past_no_return,
     step_at,
 )
 from release_management.domain.deployment.steps import StepStatus
 from release_management.domain.environment import Environment
-from release_management.domain.orders import (
-    AwaitSlotHealthy,
-    Leg,
-    Order,
-    Report,
-    RouteSlots,
-)
-from release_management.domain.place import (
-    ComponentStatus,
-    Place,
-    PlaceEvent,
-    PlacePromoted,
-    PlaceSlotDoubted,
-    PlaceSlotProvisioned,
-    PlaceSlotRetired,
-    PlaceTrafficIntended,
-    PlaceTrafficObserved,
-)
+from release_management.domain.orders import Order, Report
+from release_management.domain.place import ComponentStatus, Place
 from release_management.domain.place import evolve as stand
-from release_management.domain.plan import (
-    Promote,
-    Provision,
-    Retire,
-    Route,
-)
+from release_management.domain.plan import Binding, Leg
 from release_management.domain.plan.planning import draft
+from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
+from release_management.domain.plan.steps.promote import Promote
+from release_management.domain.plan.steps.provision import Provision
 from release_management.domain.plan.strategies import StrategyName
 from release_management.domain.release import Release
 from release_management.kernel.record import timestamp
@@ -70,11 +51,7 @@ from tests.domain.build import (
     NOW,
     OTHER,
 )
-from tests.domain.seat import (
-    Fate,
-    Seat,
-    must_be_well,
-)
+from tests.domain.seat import Fate, Seat
 
 SeatKey = tuple[str, str]
 MAX_TURNS = 3000
@@ -190,19 +167,13 @@ class World:
             self.state = evolve(self.state, fact)
             if isinstance(fact, DeploymentStepStarted):
                 self.orders.append(self._order(fact))
-                if isinstance(fact.action, RouteSlots):
-                    weights = fact.action.weights
-                    wanted = PlaceTrafficIntended(deployment=self.state.id, component=fact.component, weights=weights)
-                    self.places[fact.target] = stand(self.places[fact.target], wanted)
             elif isinstance(fact, DeploymentStepSucceeded):
                 step = step_at(self.state, fact.leg, fact.step)
                 if isinstance(step, Promote) and step.role == "candidate":
                     self._check_found_well()
-                self._stand(fact)
-            elif self.state.ended:
-                for target, component, slot in doubted(self.state):
-                    doubt = PlaceSlotDoubted(deployment=self.state.id, component=component, slot=slot)
-                    self.places[target] = stand(self.places[target], doubt)
+            left = doubts(self.state) if self.state.ended else ()
+            for target, effect in (*effects(self.state, fact), *left):
+                self.places[target] = stand(self.places[target], effect)
 
     def _check_found_well(self) -> None:
         """Every candidate that runs was well when it was asked last."""
@@ -210,39 +181,6 @@ class World:
             binding = self.state.binding(target, component)
             if binding is not None and binding.candidate_slot == slot:
                 assert well, f"{component} on {target} was not well when it was asked last"
-
-    def _stand(self, fact: DeploymentStepSucceeded) -> None:
-        """The place is as the step wanted it."""
-        step = step_at(self.state, fact.leg, fact.step)
-        if not isinstance(step, Provision | Promote | Retire | Route):
-            return
-        binding = self.state.binding(step.target, step.component)
-        assert binding is not None
-        known: PlaceEvent
-        match step:
-            case Provision(role=role, replicas=replicas):
-                known = PlaceSlotProvisioned(
-                    deployment=self.state.id,
-                    component=step.component,
-                    slot=binding.slot(role),
-                    content=binding.content(role),
-                    replicas=replicas,
-                    configuration=binding.configured(role),
-                )
-            case Promote(role=role):
-                known = PlacePromoted(deployment=self.state.id, component=step.component, slot=binding.slot(role))
-            case Retire(role=role):
-                known = PlaceSlotRetired(deployment=self.state.id, component=step.component, slot=binding.slot(role))
-            case Route():
-                if fact.observed is None:
-                    return
-                known = PlaceTrafficObserved(
-                    deployment=self.state.id,
-                    component=step.component,
-                    weights=fact.observed,
-                    observedat=fact.observedat,
-                )
-        self.places[step.target] = stand(self.places[step.target], known)
 
     def _order(self, fact: DeploymentStepStarted) -> Order:
         return Order(
@@ -275,7 +213,7 @@ class World:
         self.reports.append(report)
 
     def _note_what_was_asked(self, order: Order, report: Report) -> None:
-        asked = {order.action.slot} if isinstance(order.action, AwaitSlotHealthy) else set(must_be_well(order))
+        asked = {order.action.slot} if isinstance(order.action, AwaitSlotHealthy) else set(order.action.must_be_well)
         self.questions += len(asked)
         for slot in asked:
             self.found[order.target, order.component, slot] = report.result == "succeeded"

@@ -56,7 +56,6 @@ from release_management.domain.incident import (
     IncidentOpened,
     IncidentResolved,
 )
-from release_management.domain.orders import ProvisionSlot, RouteSlots
 from release_management.domain.pipeline import PipelineConfigured, Stage
 from release_management.domain.place import (
     PlaceConditionChanged,
@@ -74,6 +73,8 @@ from release_management.domain.place import (
     PlaceVersionSucceeded,
     PlaceVersionWithdrawn,
 )
+from release_management.domain.plan.steps.provision import ProvisionSlot
+from release_management.domain.plan.steps.route import RouteSlots
 from release_management.domain.policy import (
     Gate,
     PolicyGatesConfigured,

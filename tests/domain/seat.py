@@ -1,18 +1,17 @@
 """A component at a place in a simulated world, as its executor keeps it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from release_management.domain.orders import (
-    AwaitSlotHealthy,
     Order,
-    ProvisionSlot,
     Report,
     Result,
-    RetireSlot,
-    RouteSlots,
 )
+from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
+from release_management.domain.plan.steps.provision import ProvisionSlot
+from release_management.domain.plan.steps.retire import RetireSlot
+from release_management.domain.plan.steps.route import RouteSlots
 
 Fate = Literal["done", "failed", "errored before", "errored midway", "errored after"]
 FATES: tuple[Fate, ...] = ("done", "failed", "errored before", "errored midway", "errored after")
@@ -57,7 +56,7 @@ class Seat:
         self.answer = None
         if fate == "errored before":
             return _report(order, "errored", at)
-        if any(not self.well(slot, count) for slot, count in must_be_well(order).items()):
+        if any(not self.well(slot, count) for slot, count in order.action.must_be_well.items()):
             self.answer = None if fate.startswith("errored") else _report(order, "unwell", at)
             return self.answer or _report(order, "errored", at)
         healthy = self._do(order, midway=fate == "errored midway")
@@ -102,8 +101,3 @@ def _report(order: Order, result: Result, at: str) -> Report:
         result=result,
         observedat=at,
     )
-
-
-def must_be_well(order: Order) -> Mapping[str, int]:
-    """The slots that are asked about before the order is begun, with how many instances."""
-    return order.action.healthy if isinstance(order.action, RouteSlots | RetireSlot) else {}

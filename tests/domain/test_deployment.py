@@ -10,7 +10,6 @@ import pytest
 from pydantic import JsonValue
 
 from release_management.domain.deployment.decide import (
-    ORDER_SECONDS,
     abort,
     end_bake,
     expire,
@@ -50,18 +49,15 @@ from release_management.domain.deployment.state import (
     bake,
     doubted,
 )
-from release_management.domain.orders import (
-    ATTEMPTS,
-    AwaitSlotHealthy,
-    ProvisionSlot,
-    RetireSlot,
-    RouteSlots,
-)
-from release_management.domain.plan import (
-    Pause,
-    Plan,
-    Promote,
-)
+from release_management.domain.orders import ATTEMPTS
+from release_management.domain.plan import Plan
+from release_management.domain.plan.step import ORDER_SECONDS
+from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
+from release_management.domain.plan.steps.pause import Pause
+from release_management.domain.plan.steps.promote import Promote
+from release_management.domain.plan.steps.provision import ProvisionSlot
+from release_management.domain.plan.steps.retire import RetireSlot
+from release_management.domain.plan.steps.route import RouteSlots
 from release_management.kernel.types import (
     NotYet,
     Refused,

@@ -8,18 +8,16 @@ from pydantic import JsonValue, ValidationError
 from release_management.domain.configuration import Configuration, resolve
 from release_management.domain.deployment.events import DeploymentStepStarted
 from release_management.domain.environment import Target
-from release_management.domain.orders import (
-    Report,
-    RetireSlot,
-    RouteSlots,
-)
+from release_management.domain.orders import Report
 from release_management.domain.place import (
     ComponentStatus,
     Occupant,
     Place,
 )
-from release_management.domain.plan import Provision, describe
 from release_management.domain.plan.planning import choose, draft
+from release_management.domain.plan.steps.provision import Provision
+from release_management.domain.plan.steps.retire import RetireSlot
+from release_management.domain.plan.steps.route import RouteSlots
 from release_management.domain.policy import Policy
 from release_management.kernel.types import Refused, explain
 from tests.domain.build import (
@@ -288,7 +286,7 @@ def test_a_component_that_a_complete_release_does_not_name_is_given_up_after_the
         ("api", "2.0.0"),
         ("web", None),
     ]
-    assert [describe(step) for step in drafted.plan.forward][-4:] == [
+    assert [step.describe() for step in drafted.plan.forward][-4:] == [
         "bake 30 s (before the old version is stopped)",
         "ask again whether 4 of api (candidate) on main are healthy",
         "route web on main: 0 % stable",

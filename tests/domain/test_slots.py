@@ -20,17 +20,14 @@ from release_management.domain.place import (
     PlaceTrafficObserved,
     evolve,
 )
-from release_management.domain.plan import (
-    Plan,
-    Route,
-    describe,
-)
+from release_management.domain.plan import Plan
 from release_management.domain.plan.planning import Draft, draft
 from release_management.domain.plan.slots import (
     SlotAssignment,
     assign_slots,
     is_clean,
 )
+from release_management.domain.plan.steps.route import Route
 from release_management.domain.plan.strategies import StrategyName
 from tests.domain.build import (
     BEN,
@@ -99,7 +96,7 @@ def drafted(
 
 
 def said(plan: Plan, leg: str = "forward") -> list[str]:
-    return [describe(step).replace(" of api on main", "").replace("api on main", "api") for step in plan.steps(leg)]
+    return [step.describe().replace(" of api on main", "").replace("api on main", "api") for step in plan.steps(leg)]
 
 
 # What is known of the traffic

@@ -11,35 +11,21 @@ from release_management.domain.approval import ApprovalRequested
 from release_management.domain.component import Component
 from release_management.domain.configuration import Configuration
 from release_management.domain.deployment import decide
+from release_management.domain.deployment.effects import effects
 from release_management.domain.deployment.events import (
-    Binding,
     DeploymentEvent,
     DeploymentPlanned,
     DeploymentRequested,
-    DeploymentStepStarted,
-    DeploymentStepSucceeded,
     DeploymentSucceeded,
 )
 from release_management.domain.deployment.state import Deployment, evolve
 from release_management.domain.environment import ApprovalRule
-from release_management.domain.orders import Report, RouteSlots
-from release_management.domain.place import (
-    PlacePromoted,
-    PlaceSlotProvisioned,
-    PlaceSlotRetired,
-    PlaceTrafficIntended,
-    PlaceTrafficObserved,
-    PlaceVersionSucceeded,
-)
-from release_management.domain.plan import (
-    Plan,
-    Promote,
-    Provision,
-    Retire,
-    Route,
-)
+from release_management.domain.orders import Report
+from release_management.domain.place import PlaceVersionSucceeded
+from release_management.domain.plan import Binding, Plan
 from release_management.domain.plan.builder import RolloutTarget
 from release_management.domain.plan.compiler import compile_plan
+from release_management.domain.plan.steps.route import Route
 from release_management.domain.plan.strategies import StrategyName, parse_options
 from release_management.domain.registry import Registry
 from release_management.domain.release import (
@@ -253,42 +239,12 @@ class Story:
             self.tell(f"deployment:{deployment}", fact, actor=actor)
             state = self._deployments[deployment] = evolve(self.state(deployment), fact)
             place = f"place:{state.environment}/{state.application}/main"
-            self.tell(place, *_consequences(deployment, state, fact), actor=actor)
+            self.tell(place, *(effect for _, effect in effects(state, fact)), actor=actor)
             if isinstance(fact, DeploymentSucceeded):
+                succeeded = PlaceVersionSucceeded(deployment=deployment, version=state.version)
+                self.tell(place, succeeded, actor=actor)
                 done = ReleaseSucceeded(environment=state.environment, deployment=deployment)
                 self.tell(f"release:{state.release}", done, actor=actor)
-
-
-def _consequences(deployment: str, state: Deployment, fact: DeploymentEvent) -> list[Fact]:
-    if isinstance(fact, DeploymentStepStarted) and isinstance(fact.action, RouteSlots):
-        return [PlaceTrafficIntended(deployment=deployment, component=fact.component, weights=fact.action.weights)]
-    if isinstance(fact, DeploymentSucceeded):
-        return [PlaceVersionSucceeded(deployment=deployment, version=state.version)]
-    if not isinstance(fact, DeploymentStepSucceeded) or state.plan is None:
-        return []
-    step = state.plan.steps(fact.leg)[fact.step]
-    bound = next(iter(state.bindings.values()))
-    match step:
-        case Provision(role=role, replicas=replicas):
-            content = bound.content(role)
-            slot = bound.slot(role)
-            return [
-                PlaceSlotProvisioned(
-                    deployment=deployment, component="web", slot=slot, content=content, replicas=replicas
-                )
-            ]
-        case Retire(role=role):
-            return [PlaceSlotRetired(deployment=deployment, component="web", slot=bound.slot(role))]
-        case Promote(role=role):
-            return [PlacePromoted(deployment=deployment, component="web", slot=bound.slot(role))]
-        case Route() if fact.observed is not None:
-            return [
-                PlaceTrafficObserved(
-                    deployment=deployment, component="web", weights=fact.observed, observedat=fact.observedat
-                )
-            ]
-        case _:
-            return []
 
 
 def component(name: str = "web", version: str = "1.0.0") -> Component:

@@ -12,7 +12,7 @@ from release_management.domain import (
     release,
 )
 from release_management.domain.deployment import events as deployment
-from release_management.domain.orders import RetireSlot
+from release_management.domain.plan.steps.retire import RetireSlot
 from release_management.domain.registry import CommandRefused
 from release_management.kernel.types import Fact
 from tests.projections.event_script import (

@@ -16,7 +16,7 @@ from release_management.adapters.read_model import (
     ReadStore,
 )
 from release_management.adapters.read_model.database import reader
-from release_management.domain.plan import Plan, describe
+from release_management.domain.plan import Plan
 from release_management.domain.plan.builder import RolloutTarget
 from release_management.domain.plan.compiler import compile_plan
 from release_management.domain.plan.strategies import parse_options
@@ -287,14 +287,14 @@ def test_users_notice_that_nothing_has_traffic_before_another_version_starts() -
     plan = compile_plan("blue-green", "1.1.0", [stand], parse_options("blue-green", {}))
 
     assert next(iter(reaching(plan))) == "0"
-    assert describe(plan.forward[0]) == "route web on main: 0 % candidate"
+    assert plan.forward[0].describe() == "route web on main: 0 % candidate"
 
 
 def test_where_the_next_version_sets_right_what_was_left_it_reaches_users_with_its_own_traffic() -> None:
     stand = RolloutTarget(target="main", component="web", serving=True, unsettled=True)
     plan = compile_plan("blue-green", "1.2.0", [stand], parse_options("blue-green", {"scale_down_delay": 0}))
 
-    assert [describe(plan.forward[int(index)]) for index in reaching(plan)] == [
+    assert [plan.forward[int(index)].describe() for index in reaching(plan)] == [
         "route web on main: 0 % stable, 100 % candidate",
         "stop the stable version of web on main",
     ]

@@ -3,7 +3,8 @@
 import pytest
 
 from release_management.domain.agenda import DueCommand, OutstandingOrder
-from release_management.domain.orders import Order, RetireSlot
+from release_management.domain.orders import Order
+from release_management.domain.plan.steps.retire import RetireSlot
 from release_management.services.workers import timetable
 from release_management.services.workers.timetable import (
     FIRST_PAUSE_SECONDS,

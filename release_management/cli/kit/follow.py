@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.status import Status
     from rich.text import Text
 
-    from release_management.domain.orders import Leg
+    from release_management.domain.plan import Leg
     from release_management.facade.manager import ReleaseManager
     from release_management.facade.views import ComponentCondition, Deployment
 

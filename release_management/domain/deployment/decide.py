@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from release_management.domain.condition import SeenSlot
 from release_management.domain.deployment.events import (
-    Binding,
     DeploymentAborting,
     DeploymentCancelled,
     DeploymentEvent,
@@ -42,27 +41,15 @@ from release_management.domain.deployment.state import (
     waiting_at,
 )
 from release_management.domain.deployment.steps import StepStatus
-from release_management.domain.orders import (
-    ATTEMPTS,
-    Action,
-    AwaitSlotHealthy,
-    Leg,
-    ProvisionSlot,
-    Report,
-    RetireSlot,
-    RouteSlots,
-)
+from release_management.domain.orders import ATTEMPTS, Report
 from release_management.domain.plan import (
     AnyStep,
-    AwaitHealthy,
-    Pause,
+    Binding,
+    Leg,
+    OrderedStep,
     PlaceStep,
-    Promote,
-    Provision,
-    Retire,
-    Role,
-    Route,
 )
+from release_management.domain.plan.steps.pause import Pause
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.record import timestamp
 from release_management.kernel.types import (
@@ -72,7 +59,6 @@ from release_management.kernel.types import (
     Unsealed,
 )
 
-ORDER_SECONDS = 600.0
 QUEUE_SECONDS = 86_400.0
 
 
@@ -87,7 +73,7 @@ def start(state: Deployment, bindings: tuple[Binding, ...], now: str) -> list[De
         return []
     bound = {(binding.target, binding.component) for binding in bindings}
     for step in (*state.plan.forward, *state.plan.rollback):
-        if isinstance(step, PlaceStep) and (step.target, step.component) not in bound:
+        if isinstance(step, PlaceStep) and step.key not in bound:
             raise Refused(
                 f"deployment {state.id}: {step.component} on {step.target} has no slot; plan it again",
                 code=ErrorCode.CONFLICT,
@@ -326,10 +312,10 @@ def _abort(
 
 
 def _overdue(state: Deployment, leg: Leg, index: int, reason: str, now: str) -> list[DeploymentEvent]:
-    """Not healthy in time is the release's fault; anything else in time is the machinery's."""
-    if isinstance(step_at(state, leg, index), AwaitHealthy):
-        return _failed(state, leg, index, f"not healthy in time: {reason}", now)
-    return _errored(state, leg, index, reason, now)
+    """End a step that was not done in time: the step says whether that is the release's fault or the machinery's."""
+    step = step_at(state, leg, index)
+    fault = step.fault_of_lateness(reason) if isinstance(step, OrderedStep) else None
+    return _errored(state, leg, index, reason, now) if fault is None else _failed(state, leg, index, fault, now)
 
 
 def _failed(
@@ -403,13 +389,12 @@ def _begin(state: Deployment, leg: Leg, index: int, step: AnyStep, now: str, att
                 deadline=None if timed else later(now, step.deadline),
             )
         ]
-    if isinstance(step, Promote):
+    if not isinstance(step, OrderedStep):
         return [DeploymentStepSucceeded(leg=leg, step=index, attempt=attempt, wave=step.wave, observedat=now)]
     binding = state.binding(step.target, step.component)
     if binding is None:
         raise LookupError(f"step {index} of the {leg} leg of deployment {state.id} is bound to no slot")
-    seconds = step.deadline if isinstance(step, AwaitHealthy) else ORDER_SECONDS
-    configuration = binding.configured(_role_configured(leg, step))
+    configuration = binding.configured(step.configured_role(leg))
     return [
         DeploymentStepStarted(
             leg=leg,
@@ -421,52 +406,9 @@ def _begin(state: Deployment, leg: Leg, index: int, step: AnyStep, now: str, att
             target=step.target,
             component=step.component,
             executor=binding.executor,
-            action=_action(step, binding),
+            action=step.action(binding),
             settings={**configuration.settings, "slots": list(binding.stands)},
             variables=dict(configuration.variables),
-            deadline=later(now, seconds),
+            deadline=later(now, step.order_seconds),
         )
     ]
-
-
-def _role_configured(leg: Leg, step: PlaceStep) -> Role:
-    """The role whose configuration an order carries.
-
-    One about traffic carries that of the version to which it goes over: the candidate's as soon as it gets a share.
-    """
-    if isinstance(step, Provision | AwaitHealthy | Promote | Retire):
-        return step.role
-    if isinstance(step, Route) and not step.weights.get("candidate"):
-        return "stable"
-    return "candidate" if leg == "forward" else "stable"
-
-
-def _action(step: PlaceStep, binding: Binding) -> Action:
-    """The step in the executor's words: roles become slots, versions become artifacts."""
-    match step:
-        case Provision(role=role, replicas=replicas):
-            content = binding.content(role)
-            return ProvisionSlot(
-                slot=binding.slot(role),
-                version=content.version,
-                artifact=content.artifact,
-                artifact_digest=content.artifact_digest,
-                config=content.config,
-                replicas=replicas,
-            )
-        case AwaitHealthy(role=role, replicas=replicas, min_ready=min_ready, again=again):
-            return AwaitSlotHealthy(slot=binding.slot(role), replicas=replicas, min_ready=min_ready, again=again)
-        case Route(weights=weights):
-            shares: dict[str, int] = {}
-            for role, share in weights.items():
-                slot = binding.slot(role)
-                shares[slot] = shares.get(slot, 0) + share
-            return RouteSlots(weights=shares, healthy=_slots(step, binding))
-        case Retire(role=role):
-            return RetireSlot(slot=binding.slot(role), healthy=_slots(step, binding))
-        case _:
-            raise TypeError(f"{type(step).__name__} is never ordered")
-
-
-def _slots(step: Route | Retire, binding: Binding) -> dict[str, int]:
-    return {binding.slot(role): count for role, count in step.healthy.items()}

@@ -10,7 +10,6 @@ from pydantic import BeforeValidator, JsonValue, PlainSerializer, TypeAdapter
 from pydantic_core import to_json
 
 from release_management.domain.deployment.events import (
-    Binding,
     DeploymentAborting,
     DeploymentApprovalAwaited,
     DeploymentCancelled,
@@ -43,17 +42,19 @@ from release_management.domain.deployment.steps import (
     StepStates,
     StepStatus,
 )
-from release_management.domain.orders import Leg
 from release_management.domain.plan import (
     AnyStep,
-    AwaitHealthy,
-    Pause,
+    Binding,
+    Leg,
+    OrderedStep,
+    PlaceStep,
     Plan,
-    Promote,
-    Provision,
-    Retire,
-    Route,
 )
+from release_management.domain.plan.steps.await_healthy import AwaitHealthy
+from release_management.domain.plan.steps.pause import Pause
+from release_management.domain.plan.steps.promote import Promote
+from release_management.domain.plan.steps.provision import Provision
+from release_management.domain.plan.steps.retire import Retire
 from release_management.domain.plan.strategies import StrategyName
 from release_management.kernel.aggregate import Aggregate, itself
 
@@ -339,7 +340,7 @@ def found_healthy(state: Deployment, target: str, component: str) -> bool:
         (step, known.status)
         for (leg, index), known in state.steps.items()
         if leg == "forward" and isinstance(step := step_at(state, leg, index), Provision | AwaitHealthy)
-        if step.role == "candidate" and (step.target, step.component) == (target, component)
+        if step.role == "candidate" and step.key == (target, component)
     ]
     awaited = any(isinstance(step, AwaitHealthy) for step, _ in begun)
     return awaited and all(status is StepStatus.DONE for _, status in begun)
@@ -352,32 +353,30 @@ def doubted(state: Deployment) -> tuple[tuple[str, str, str], ...]:
     for leg in legs:
         for index, step in enumerate(state.plan.steps(leg) if state.plan else ()):
             known = state.steps.get((leg, index))
-            if known is None or known.untouched or not isinstance(step, Provision | Retire):
+            if known is None or known.untouched or not isinstance(step, OrderedStep) or step.changed_role is None:
                 continue
-            if binding := state.binding(step.target, step.component):
-                last[step.target, step.component, binding.slot(step.role)] = known.status
+            if binding := state.binding(*step.key):
+                last[(*step.key, binding.slot(step.changed_role))] = known.status
     return tuple(slot for slot, status in last.items() if status is not StepStatus.DONE)
 
 
 def skippable(state: Deployment) -> tuple[int, ...]:
-    """Pauses that are not over, baking excepted, and traffic steps not begun that a later one outdoes.
+    """The steps not begun, and the pauses not over, that a promotion in full leaves out, as each says of itself.
 
-    A traffic step is kept if the stable version shrinks or goes before the next one: its traffic has to leave first;
-    and if it takes all traffic from the candidate's slot, which is to be provisioned next.
+    A traffic step is outdone by a later one, but where its traffic is needed before that: the stable version shrinks
+    or goes in between.
     """
     skipped: list[int] = []
     outdone: set[tuple[str, str]] = set()
     for index, step in reversed(state.needed("forward")):
         known = state.steps.get(("forward", index))
-        if isinstance(step, Pause):
-            if not step.baking and (known is None or known.status is StepStatus.WAITING):
-                skipped.append(index)
-        elif isinstance(step, Route):
-            if known is None and step.weights.get("candidate", 0) and (step.target, step.component) in outdone:
-                skipped.append(index)
-            outdone.add((step.target, step.component))
-        elif isinstance(step, Provision | Retire) and step.role == "stable":
-            outdone.discard((step.target, step.component))
+        is_left = known is None or known.status is StepStatus.WAITING
+        if is_left and step.is_skippable(outdone=isinstance(step, PlaceStep) and step.key in outdone):
+            skipped.append(index)
+        if isinstance(step, PlaceStep) and step.earlier_traffic == "outdone":
+            outdone.add(step.key)
+        elif isinstance(step, PlaceStep) and step.earlier_traffic == "needed":
+            outdone.discard(step.key)
     return tuple(reversed(skipped))
 
 

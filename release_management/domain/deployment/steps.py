@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
-from release_management.domain.orders import Leg
+from release_management.domain.plan import Leg
 
 StepKey = tuple[Leg, int]
 """A step's leg, and its index in it."""

@@ -4,16 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from release_management.domain.plan import (
-    AnyStep,
-    AwaitHealthy,
-    Pause,
-    Promote,
-    Provision,
-    Retire,
-    Role,
-    Route,
-)
+from release_management.domain.plan import AnyStep, Role
+from release_management.domain.plan.steps.await_healthy import AwaitHealthy
+from release_management.domain.plan.steps.pause import Pause
+from release_management.domain.plan.steps.promote import Promote
+from release_management.domain.plan.steps.provision import Provision
+from release_management.domain.plan.steps.retire import Retire
+from release_management.domain.plan.steps.route import Route
 from release_management.domain.plan.strategies import AnyOptions
 
 

@@ -10,9 +10,7 @@ from math import ceil
 from release_management.domain.plan import (
     Plan,
     PlannedChange,
-    Provision,
     Role,
-    Route,
     bounded,
 )
 from release_management.domain.plan.builder import (
@@ -22,6 +20,8 @@ from release_management.domain.plan.builder import (
     shares_of,
 )
 from release_management.domain.plan.rollback import back_by_recreate, back_by_traffic
+from release_management.domain.plan.steps.provision import Provision
+from release_management.domain.plan.steps.route import Route
 from release_management.domain.plan.strategies import (
     AnyOptions,
     BlueGreen,

@@ -12,14 +12,17 @@ from release_management.domain.configuration import (
     resolve,
 )
 from release_management.domain.configuration_difference import Difference, differences
-from release_management.domain.deployment.events import Binding
 from release_management.domain.environment import Environment, Target
 from release_management.domain.place import (
     ComponentStatus,
     Occupant,
     Place,
 )
-from release_management.domain.plan import Plan, PlannedChange
+from release_management.domain.plan import (
+    Binding,
+    Plan,
+    PlannedChange,
+)
 from release_management.domain.plan.builder import RolloutTarget
 from release_management.domain.plan.compiler import compile_plan
 from release_management.domain.plan.slots import (

@@ -5,26 +5,23 @@ Every step says since which forward wave it is needed, so an early failure undoe
 
 from collections.abc import Callable
 
-from release_management.domain.plan import (
-    AnyStep,
-    Pause,
-    Promote,
-    Provision,
-    Retire,
-    Route,
-)
+from release_management.domain.plan import AnyStep, PlaceStep
 from release_management.domain.plan.builder import Count, PlanBuilder
+from release_management.domain.plan.steps.promote import Promote
+from release_management.domain.plan.steps.provision import Provision
+from release_management.domain.plan.steps.retire import Retire
+from release_management.domain.plan.steps.route import Route
 
 
-def _since(sheet: PlanBuilder, wanted: Callable[[AnyStep], bool]) -> Count:
+def _since(sheet: PlanBuilder, wanted: Callable[[PlaceStep], bool]) -> Count:
     """The first forward wave with such a step for the stand; -1 where there is none.
 
     Where the stand was unsettled every step is needed, whatever was begun.
     """
     waves: dict[tuple[str, str], int] = {}
     for step in sheet.steps:
-        if not isinstance(step, Pause) and wanted(step):
-            waves.setdefault((step.target, step.component), step.wave)
+        if isinstance(step, PlaceStep) and wanted(step):
+            waves.setdefault(step.key, step.wave)
     return lambda stand: 0 if stand.unsettled else waves.get((stand.target, stand.component), -1)
 
 
@@ -32,10 +29,10 @@ def back_by_traffic(forward: PlanBuilder) -> list[AnyStep]:
     """Traffic back first, where the stable version still stands in full; then the rest. No pause for a person."""
     leaving = {(stand.target, stand.component) for stand in forward.leaving}
 
-    def shrinks(step: AnyStep) -> bool:
+    def shrinks(step: PlaceStep) -> bool:
         """Less of the stable version runs; one that is replaced and has begun to go has no way back."""
         if isinstance(step, Retire):
-            return step.role == "stable" and (step.target, step.component) in leaving
+            return step.role == "stable" and step.key in leaving
         return isinstance(step, Provision) and step.role == "stable"
 
     shrunk = _since(forward, shrinks)

@@ -9,8 +9,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from release_management.domain.orders import ATTEMPTS, Leg
-from release_management.domain.plan import PlannedChange
+from release_management.domain.orders import ATTEMPTS
+from release_management.domain.plan import Leg, PlannedChange
 from release_management.facade.summaries import (
     MANY,
     groups,

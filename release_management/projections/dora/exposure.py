@@ -4,37 +4,21 @@ Users meet a deployment where the new version gets traffic, or the old one loses
 back had failed; where nothing routes, where it runs.
 """
 
+from collections.abc import Iterator, Sequence
+
 from release_management.domain.plan import (
     AnyStep,
-    Pause,
+    PlaceStep,
     Plan,
-    Provision,
-    Retire,
-    Route,
 )
+from release_management.domain.plan.step import LegAtPlace
+from release_management.domain.plan.steps.provision import Provision
+from release_management.domain.plan.steps.route import Route
 
 
 def reaching(plan: Plan) -> dict[str, str]:
     """The forward steps that users notice, by index, with the place of each: `target/component`."""
-    at_work = [step for step in plan.forward if not isinstance(step, Pause)]
-    routed = {_place(step) for step in at_work if isinstance(step, Route)}
-    new = {_place(step) for step in at_work if isinstance(step, Provision) and step.role == "candidate"}
-    found = {}
-    for index, step in enumerate(plan.forward):
-        where = _place(step)
-        match step:
-            case Route(weights=weights):
-                moved = weights.get("candidate", 0) > 0 or weights.get("stable", 100) < 100
-                noticed = moved or where not in new or not any(weights.values())
-            case Retire(role=role):
-                noticed = role == "stable"
-            case Provision(role=role):
-                noticed = (role == "candidate" or where not in new) and where not in routed
-            case _:
-                noticed = False
-        if noticed:
-            found[str(index)] = where
-    return found
+    return {str(at): _place(step) for at, step, leg in _placed(plan.forward) if step.reaches_users(leg)}
 
 
 def leaving(plan: Plan) -> dict[str, str]:
@@ -42,20 +26,17 @@ def leaving(plan: Plan) -> dict[str, str]:
 
     That is where the old version has all traffic again, or nothing has; where nothing routes, where the new one goes.
     """
-    routed = {_place(step) for step in plan.rollback if isinstance(step, Route)}
-    found = {}
-    for index, step in enumerate(plan.rollback):
-        match step:
-            case Route(weights=weights):
-                back = weights.get("candidate", 0) == 0 and weights.get("stable") != 0
-            case Retire(role=role):
-                back = role == "candidate" and _place(step) not in routed
-            case _:
-                back = False
-        if back:
-            found[str(index)] = _place(step)
-    return found
+    return {str(at): _place(step) for at, step, leg in _placed(plan.rollback) if step.ends_exposure(leg)}
 
 
-def _place(step: AnyStep) -> str:
-    return "" if isinstance(step, Pause) else f"{step.target}/{step.component}"
+def _placed(steps: Sequence[AnyStep]) -> Iterator[tuple[int, PlaceStep, LegAtPlace]]:
+    """The steps of a leg that are for a place, with their indexes, and what the leg does there."""
+    routed = {step.key for step in steps if isinstance(step, Route)}
+    new = {step.key for step in steps if isinstance(step, Provision) and step.role == "candidate"}
+    for at, step in enumerate(steps):
+        if isinstance(step, PlaceStep):
+            yield at, step, LegAtPlace(routes=step.key in routed, brings=step.key in new)
+
+
+def _place(step: PlaceStep) -> str:
+    return f"{step.target}/{step.component}"

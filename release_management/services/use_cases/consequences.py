@@ -7,12 +7,11 @@ from release_management.domain import environment_index as estates
 from release_management.domain import place as places
 from release_management.domain.approval import APPROVAL, ApprovalEvent
 from release_management.domain.deployment import decide
+from release_management.domain.deployment.effects import doubts, effects
 from release_management.domain.deployment.events import (
     DeploymentEvent,
     DeploymentPaused,
     DeploymentStarted,
-    DeploymentStepStarted,
-    DeploymentStepSucceeded,
     DeploymentSucceeded,
 )
 from release_management.domain.deployment.state import (
@@ -20,7 +19,6 @@ from release_management.domain.deployment.state import (
     Deployment,
     DeploymentPhase,
     bake,
-    doubted,
 )
 from release_management.domain.environment import (
     ENVIRONMENT,
@@ -30,26 +28,13 @@ from release_management.domain.environment import (
     Retired,
 )
 from release_management.domain.environment_index import ESTATE
-from release_management.domain.orders import RouteSlots
 from release_management.domain.place import (
     PLACE,
     ComponentStatus,
     Occupant,
     PlaceEvent,
-    PlacePromoted,
-    PlaceSlotDoubted,
-    PlaceSlotProvisioned,
-    PlaceSlotRetired,
-    PlaceTrafficIntended,
-    PlaceTrafficObserved,
     PlaceVersionSucceeded,
     PlaceVersionWithdrawn,
-)
-from release_management.domain.plan import (
-    Promote,
-    Provision,
-    Retire,
-    Route,
 )
 from release_management.domain.release import (
     RELEASE,
@@ -76,19 +61,16 @@ def record(uow: UnitOfWork, id: str, facts: Sequence[DeploymentEvent], fence: in
     for fact in facts:
         uow.write(DEPLOYMENT.stream(id), [fact])
         state = uow.deployment(id)
-        if isinstance(fact, DeploymentStepStarted) and isinstance(fact.action, RouteSlots):
-            intended = PlaceTrafficIntended(deployment=id, component=fact.component, weights=fact.action.weights)
-            _write(uow, state, fact.target, [intended])
-        elif isinstance(fact, DeploymentStepSucceeded):
-            _stand(uow, state, fact, fence)
-        elif isinstance(fact, DeploymentSucceeded):
+        for target, effect in effects(state, fact, fence):
+            _write(uow, state, target, [effect])
+        if isinstance(fact, DeploymentSucceeded):
             _succeed(uow, state)
         elif isinstance(fact, DeploymentStarted):
             holding.begin(uow, state)
         if state.ended:
             holding.end(uow, state)
-            for target, component, slot in doubted(state):
-                _write(uow, state, target, [PlaceSlotDoubted(deployment=id, component=component, slot=slot)])
+            for target, doubt in doubts(state):
+                _write(uow, state, target, [doubt])
             for target in state.targets:
                 let_go(uow, state, target)
             retire_what_is_empty(uow, state.environment)
@@ -164,44 +146,6 @@ def _empty(uow: UnitOfWork, environment: Environment, target: str) -> bool:
 
 def _write(uow: UnitOfWork, state: Deployment, target: str, facts: Sequence[PlaceEvent]) -> None:
     uow.write(PLACE.stream(state.environment, state.application, target), facts)
-
-
-def _stand(uow: UnitOfWork, state: Deployment, fact: DeploymentStepSucceeded, fence: int | None) -> None:
-    """A step is done: the place is as the step wanted it."""
-    step = state.plan.steps(fact.leg)[fact.step] if state.plan else None
-    if not isinstance(step, Provision | Route | Promote | Retire):
-        return
-    binding = state.binding(step.target, step.component)
-    if binding is None:
-        return
-    event: PlaceEvent
-    match step:
-        case Provision(role=role, replicas=replicas):
-            event = PlaceSlotProvisioned(
-                deployment=state.id,
-                component=step.component,
-                slot=binding.slot(role),
-                content=binding.content(role),
-                replicas=replicas,
-                fence=fence,
-                configuration=binding.configured(role),
-            )
-        case Retire(role=role):
-            slot = binding.slot(role)
-            event = PlaceSlotRetired(deployment=state.id, component=step.component, slot=slot, fence=fence)
-        case Promote(role=role):
-            event = PlacePromoted(deployment=state.id, component=step.component, slot=binding.slot(role))
-        case Route():
-            if fact.observed is None:
-                return
-            event = PlaceTrafficObserved(
-                deployment=state.id,
-                component=step.component,
-                weights=fact.observed,
-                observedat=fact.observedat,
-                fence=fence,
-            )
-    _write(uow, state, step.target, [event])
 
 
 def _succeed(uow: UnitOfWork, state: Deployment) -> None:

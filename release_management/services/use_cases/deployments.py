@@ -39,7 +39,6 @@ from release_management.domain.deployment.state import (
     DeploymentPhase,
 )
 from release_management.domain.place import PLACE
-from release_management.domain.plan import describe
 from release_management.domain.rules import (
     Situation,
     denials,
@@ -118,7 +117,7 @@ def preview(command: PreviewDeployment, uow: UnitOfWork) -> None:
     uow.result.update(
         strategy=compiled.strategy,
         plan=part.model_dump(mode="json"),
-        steps=[describe(step) for step in part.forward],
+        steps=[step.describe() for step in part.forward],
         total=len(compiled.plan.forward),
         digest=compiled.plan.digest,
         verdicts=[verdict.model_dump(exclude_none=True) for verdict in said],

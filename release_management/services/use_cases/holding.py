@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from release_management.domain import holdings
 from release_management.domain.configuration import Configuration
-from release_management.domain.deployment.events import Binding
 from release_management.domain.deployment.state import (
     Deployment,
     DeploymentPhase,
@@ -16,6 +15,7 @@ from release_management.domain.holdings import (
     Thing,
 )
 from release_management.domain.place import ComponentStatus
+from release_management.domain.plan import Binding
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import Refused
 from release_management.services.gateway.unit_of_work import UnitOfWork

@@ -7,7 +7,7 @@ from release_management.domain import release as releases
 from release_management.domain import versions
 from release_management.domain.component import Component
 from release_management.domain.deployment.state import DeploymentPhase
-from release_management.domain.plan import digest_of
+from release_management.domain.digest import digest_of
 from release_management.domain.release import (
     RELEASE,
     AddChanges,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from release_management.domain import place as places
 from release_management.domain.deployment.decide import later
-from release_management.domain.deployment.events import Binding, Return
+from release_management.domain.deployment.events import Return
 from release_management.domain.deployment.state import Deployment
 from release_management.domain.environment import Environment
 from release_management.domain.place import (
@@ -12,6 +12,7 @@ from release_management.domain.place import (
     Place,
     Success,
 )
+from release_management.domain.plan import Binding
 from release_management.domain.plan.slots import is_clean
 from release_management.domain.policy import ROLLBACK_WINDOW
 from release_management.kernel.errors import ErrorCode

@@ -8,10 +8,10 @@ from release_management.domain.deployment.state import (
     DeploymentPhase,
     bake,
 )
+from release_management.domain.digest import digest_of
 from release_management.domain.pipeline import Pipeline, walked
 from release_management.domain.place import Place
 from release_management.domain.place import newest as newest_success
-from release_management.domain.plan import digest_of
 from release_management.domain.policy import Gate, TriggerCondition
 from release_management.domain.release import Release
 from release_management.domain.rules import Situation

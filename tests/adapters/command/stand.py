@@ -10,9 +10,10 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from release_management.adapters.executors.command.state import Folder
+from release_management.domain.plan import ACTIONS
 from tests.adapters.component import Component, runs
 
-VERBS = ("provision", "await_healthy", "route", "retire")
+VERBS = tuple(ACTIONS)
 PROGRAM = """#!/bin/sh
 echo "begin $RELMAN_VERB $RELMAN_FENCE $$" >> {journal}
 {body}

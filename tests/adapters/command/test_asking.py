@@ -7,13 +7,11 @@ import pytest
 
 from release_management.adapters.executors.base.executor import AGAIN_SECONDS
 from release_management.adapters.executors.command import executor as command
-from release_management.domain.orders import (
-    Action,
-    AwaitSlotHealthy,
-    ProvisionSlot,
-    RetireSlot,
-    RouteSlots,
-)
+from release_management.domain.plan import Action
+from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
+from release_management.domain.plan.steps.provision import ProvisionSlot
+from release_management.domain.plan.steps.retire import RetireSlot
+from release_management.domain.plan.steps.route import RouteSlots
 from tests.adapters.command.stand import CommandStand
 
 ROUTE = RouteSlots(weights={"blue": 50, "green": 50}, healthy={"green": 2})

@@ -12,13 +12,11 @@ from contextlib import contextmanager
 import pytest
 
 from release_management.adapters.executors.base.lock import turn
-from release_management.domain.orders import (
-    Action,
-    AwaitSlotHealthy,
-    ProvisionSlot,
-    Report,
-    RetireSlot,
-)
+from release_management.domain.orders import Report
+from release_management.domain.plan import Action
+from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
+from release_management.domain.plan.steps.provision import ProvisionSlot
+from release_management.domain.plan.steps.retire import RetireSlot
 from tests.adapters.command.stand import CommandStand, all_gone
 from tests.adapters.component import (
     is_stopped,

@@ -8,11 +8,9 @@ import pytest
 
 from release_management.adapters.executors.command.executor import CommandExecutor
 from release_management.domain.condition import Observation
-from release_management.domain.orders import (
-    ProvisionSlot,
-    RetireSlot,
-    RouteSlots,
-)
+from release_management.domain.plan.steps.provision import ProvisionSlot
+from release_management.domain.plan.steps.retire import RetireSlot
+from release_management.domain.plan.steps.route import RouteSlots
 from tests.adapters.command.stand import CommandStand
 from tests.adapters.component import SystemClock
 

@@ -5,14 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from release_management.domain.orders import (
-    Action,
-    AwaitSlotHealthy,
-    Order,
-    ProvisionSlot,
-    RetireSlot,
-    RouteSlots,
-)
+from release_management.domain.orders import Order
+from release_management.domain.plan import Action
+from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
+from release_management.domain.plan.steps.provision import ProvisionSlot
+from release_management.domain.plan.steps.retire import RetireSlot
+from release_management.domain.plan.steps.route import RouteSlots
 from tests.adapters.command.stand import CommandStand
 
 PROVISION = ProvisionSlot(slot="blue", version="1.2.0", artifact="shop.tar", config={"MODE": "fast"}, replicas=3)

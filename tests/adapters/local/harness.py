@@ -17,13 +17,11 @@ from pydantic import JsonValue
 from release_management.adapters.executors.local.executor import LocalExecutor
 from release_management.adapters.executors.local.ports import free_port
 from release_management.adapters.executors.local.state import ComponentState, Folder
-from release_management.domain.orders import (
-    AwaitSlotHealthy,
-    ProvisionSlot,
-    Report,
-    RetireSlot,
-    RouteSlots,
-)
+from release_management.domain.orders import Report
+from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
+from release_management.domain.plan.steps.provision import ProvisionSlot
+from release_management.domain.plan.steps.retire import RetireSlot
+from release_management.domain.plan.steps.route import RouteSlots
 from tests.adapters.component import (
     ROOT,
     VICTIM,

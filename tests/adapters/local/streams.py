@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from release_management.adapters.executors.local import haproxy
-from release_management.domain.orders import ProvisionSlot
+from release_management.domain.plan.steps.provision import ProvisionSlot
 from tests.adapters.local.harness import ExecutorHarness
 
 STREAM = "Accept: text/event-stream\r\n"

@@ -6,14 +6,12 @@ import signal
 import pytest
 
 from release_management.adapters.executors.local import executor as local
-from release_management.domain.orders import (
-    Action,
-    AwaitSlotHealthy,
-    Order,
-    ProvisionSlot,
-    RetireSlot,
-    RouteSlots,
-)
+from release_management.domain.orders import Order
+from release_management.domain.plan import Action
+from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
+from release_management.domain.plan.steps.provision import ProvisionSlot
+from release_management.domain.plan.steps.retire import RetireSlot
+from release_management.domain.plan.steps.route import RouteSlots
 from tests.adapters.component import until
 from tests.adapters.local.harness import ExecutorHarness
 

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from release_management.adapters.executors.local.layout import layout
 from release_management.adapters.executors.local.settings import check_settings
-from release_management.domain.orders import ProvisionSlot
+from release_management.domain.plan.steps.provision import ProvisionSlot
 from tests.adapters.component import gone_afterwards, until
 from tests.adapters.local.streams import (
     SILENCE,

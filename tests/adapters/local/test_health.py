@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from release_management.adapters.executors.base import variables
-from release_management.domain.orders import AwaitSlotHealthy, ProvisionSlot
+from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
+from release_management.domain.plan.steps.provision import ProvisionSlot
 from tests.adapters.component import until
 from tests.adapters.local.harness import ExecutorHarness
 

@@ -14,11 +14,9 @@ from structlog.testing import capture_logs
 from release_management.adapters.executors.local import balancer, haproxy
 from release_management.adapters.executors.local.halt import halt_all
 from release_management.adapters.system.log_files import LOG_BYTES
-from release_management.domain.orders import (
-    AwaitSlotHealthy,
-    ProvisionSlot,
-    Report,
-)
+from release_management.domain.orders import Report
+from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
+from release_management.domain.plan.steps.provision import ProvisionSlot
 from tests.adapters.component import until
 from tests.adapters.local.harness import ExecutorHarness
 

@@ -16,7 +16,7 @@ from release_management.adapters.executors.base.look import Look
 from release_management.adapters.executors.local import haproxy
 from release_management.adapters.executors.local.answers import ErrorRate
 from release_management.adapters.executors.local.executor import LocalExecutor
-from release_management.domain.orders import ProvisionSlot
+from release_management.domain.plan.steps.provision import ProvisionSlot
 from tests.adapters.component import until
 from tests.adapters.local.harness import ExecutorHarness
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from release_management.adapters.executors.local.converge import converge
-from release_management.domain.orders import ProvisionSlot
+from release_management.domain.plan.steps.provision import ProvisionSlot
 from tests.adapters.component import (
     SystemClock,
     gone_afterwards,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from release_management.domain.orders import RetireSlot
+from release_management.domain.plan.steps.retire import RetireSlot
 from tests.adapters.component import gone_afterwards, until
 from tests.adapters.local.streams import (
     SILENCE,

@@ -5,11 +5,9 @@ import socket
 import pytest
 
 from release_management.adapters.executors.local import haproxy
-from release_management.domain.orders import (
-    ProvisionSlot,
-    RetireSlot,
-    RouteSlots,
-)
+from release_management.domain.plan.steps.provision import ProvisionSlot
+from release_management.domain.plan.steps.retire import RetireSlot
+from release_management.domain.plan.steps.route import RouteSlots
 from tests.adapters.local.harness import ExecutorHarness
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from release_management.adapters.executors.local import haproxy
 from release_management.adapters.executors.local.ports import free_port
-from release_management.domain.orders import ProvisionSlot
+from release_management.domain.plan.steps.provision import ProvisionSlot
 from tests.adapters.component import until
 from tests.adapters.local.harness import ExecutorHarness
 

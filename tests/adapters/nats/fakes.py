@@ -24,11 +24,8 @@ from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.queues import streams
 from release_management.adapters.nats.queues.client_queues import named_clients
 from release_management.adapters.nats.queues.commands import CommandService
-from release_management.domain.orders import (
-    Order,
-    Report,
-    RouteSlots,
-)
+from release_management.domain.orders import Order, Report
+from release_management.domain.plan.steps.route import RouteSlots
 from release_management.kernel.record import Recorded
 from release_management.services.envelope import CommandEnvelope, Outcome
 from release_management.services.ports import (

@@ -19,8 +19,6 @@ from release_management.domain.orders import (
     Order,
     Report,
     Result,
-    RetireSlot,
-    RouteSlots,
 )
 from release_management.kernel.record import timestamp
 from release_management.services.ports import Clock
@@ -136,7 +134,7 @@ class FencedExecutor(ABC, Generic[F]):
         An order that was begun before, by an executor that died, is finished.
         """
         action = order.action
-        healthy = action.healthy if isinstance(action, RouteSlots | RetireSlot) else {}
+        healthy = action.must_be_well
         if not healthy:
             return None
         claimed = await self._blocking(self._claim, folder, order)

@@ -7,11 +7,9 @@ from pydantic import Field, ValidationError
 from release_management.adapters.executors.base.executor import StepResult
 from release_management.adapters.executors.base.processes import describe_exit
 from release_management.adapters.executors.command.output import Output
-from release_management.domain.orders import (
-    Order,
-    RouteSlots,
-    Slot,
-)
+from release_management.domain.component import Slot
+from release_management.domain.orders import Order
+from release_management.domain.plan.steps.route import RouteSlots
 from release_management.kernel.types import (
     Percent,
     Value,

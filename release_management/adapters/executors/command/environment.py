@@ -6,11 +6,9 @@ from release_management.adapters.executors.base.variables import resolve
 from release_management.adapters.executors.command.settings import CommandSettings
 from release_management.adapters.executors.command.state import Folder
 from release_management.adapters.system.process_environment import inherited
-from release_management.domain.orders import (
-    Order,
-    ProvisionSlot,
-    RouteSlots,
-)
+from release_management.domain.orders import Order
+from release_management.domain.plan.steps.provision import ProvisionSlot
+from release_management.domain.plan.steps.route import RouteSlots
 
 ORDER_VARIABLES: Mapping[str, Callable[[Order], object]] = {
     "verb": lambda order: order.action.verb,

@@ -46,13 +46,9 @@ from release_management.adapters.executors.command.program import CannotStart, P
 from release_management.adapters.executors.command.settings import CommandSettings, check_settings
 from release_management.adapters.executors.command.state import CommandState, Folder
 from release_management.adapters.system.error_paths import naming
-from release_management.domain.orders import (
-    AwaitSlotHealthy,
-    Order,
-    ProvisionSlot,
-    Report,
-    RouteSlots,
-)
+from release_management.domain.orders import Order, Report
+from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
+from release_management.domain.plan.steps.provision import ProvisionSlot
 from release_management.kernel.record import timestamp
 from release_management.services.ports import Clock
 
@@ -133,7 +129,7 @@ class CommandExecutor(FencedExecutor[Folder]):
 
     def _intend(self, state: CommandState, order: Order) -> str | None:
         try:
-            check_settings(order.settings, routes=isinstance(order.action, RouteSlots))
+            check_settings(order.settings, routes=order.action.SHIFTS_TRAFFIC)
             config = order.action.config if isinstance(order.action, ProvisionSlot) else {}
             check_environment({**config, **order.variables})
         except ValueError as error:

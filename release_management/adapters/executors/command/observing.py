@@ -21,20 +21,20 @@ from release_management.adapters.executors.base.variables import (
 from release_management.adapters.executors.command.output import Output
 from release_management.adapters.executors.command.program import CannotStart, Program
 from release_management.adapters.executors.command.settings import (
+    OBSERVE,
     CommandSettings,
-    Verb,
     check_settings,
 )
 from release_management.adapters.executors.command.state import CommandState, Folder
 from release_management.adapters.system.error_paths import naming
 from release_management.adapters.system.process_environment import inherited
+from release_management.domain.component import Slot
 from release_management.domain.condition import (
     Condition,
     Count,
     Observation,
     worst,
 )
-from release_management.domain.orders import Slot
 from release_management.kernel.record import timestamp
 from release_management.kernel.types import (
     Line,
@@ -46,7 +46,6 @@ from release_management.kernel.types import (
 from release_management.services.ports import Clock
 from release_management.services.strict_json import read_json
 
-VERB: Verb = "observe"
 NO_PROGRAM = "nobody can look: its settings have no program for observe"
 
 
@@ -90,7 +89,7 @@ async def observe(folder: Folder, clock: Clock) -> tuple[Look | None, float]:
             return None, pause
         found["fence"] = state.fence
         settings = check_settings(state.settings, routes=False)
-        pause = settings.observe_interval if VERB in settings.commands else pause
+        pause = settings.observe_interval if OBSERVE in settings.commands else pause
         observed = await _ask(folder, state, settings, about)
         found |= _judge(state, observed)
     except (OSError, ValueError, SecretMissing, CannotStart, Unseen) as error:
@@ -99,16 +98,16 @@ async def observe(folder: Folder, clock: Clock) -> tuple[Look | None, float]:
 
 
 async def _ask(folder: Folder, state: CommandState, settings: CommandSettings, about: Mapping[str, str]) -> Observed:
-    argv = settings.commands.get(VERB)
+    argv = settings.commands.get(OBSERVE)
     if argv is None:
         raise Unseen(NO_PROGRAM)
     wanted = {slot: each.model_dump() for slot, each in state.slots.items()}
     stdin = folder.path / "look.json"
     with naming(stdin), open(os.open(stdin, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump({**about, "slots": wanted, "weights": state.weights}, file)
-    named = {f"RELMAN_{name.upper()}": value for name, value in {**about, "verb": VERB}.items()}
+    named = {f"RELMAN_{name.upper()}": value for name, value in {**about, "verb": OBSERVE}.items()}
     env = {**inherited(), **settings.env, **resolve(state.variables, folder), **named}
-    output = Output(open(os.devnull, "ab"), VERB, blotter(state.variables, folder))  # noqa: SIM115 # the output closes it
+    output = Output(open(os.devnull, "ab"), OBSERVE, blotter(state.variables, folder))  # noqa: SIM115 # the output closes it
     program = Program(processes.new_token(), argv, env, settings.cwd, stdin, output)
     program.watch()
     code, give_up = None, time.monotonic() + settings.observe_timeout

@@ -3,13 +3,14 @@
 import json
 import shlex
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, ValidationError
 
 from release_management.adapters.executors.base.claims import Claims
 from release_management.adapters.executors.base.variables import check_arguments, check_environment
-from release_management.domain.deployment.decide import ORDER_SECONDS
+from release_management.domain.plan import ACTIONS
+from release_management.domain.plan.step import ORDER_SECONDS
 from release_management.kernel.types import (
     Name,
     Replicas,
@@ -18,7 +19,12 @@ from release_management.kernel.types import (
     explain,
 )
 
-Verb = Literal["provision", "await_healthy", "route", "retire", "observe"]
+OBSERVE = "observe"
+if TYPE_CHECKING:
+    Verb = str
+else:
+    Verb = Literal[(*ACTIONS, OBSERVE)]
+"""What an executor can be ordered to do, or `observe`."""
 MAX_OBSERVE_SECONDS = 8.0
 
 
@@ -80,12 +86,13 @@ def check_settings(raw: Mapping[str, JsonValue], routes: bool = True) -> Command
         raise ValueError(explain(error)) from None
     if not 0 < settings.timeout <= ORDER_SECONDS:
         raise ValueError(f"timeout is {settings.timeout:g} s; write at most {ORDER_SECONDS / 60:g}m, a step's time")
-    for verb in ("provision", "await_healthy", "retire"):
-        if verb not in settings.commands:
+    missing = {verb: action for verb, action in ACTIONS.items() if verb not in settings.commands}
+    for verb, action in missing.items():
+        if not action.SHIFTS_TRAFFIC:
             raise ValueError(f'commands lacks "{verb}", which every deployment needs; add a program for it')
-    if routes and "route" not in settings.commands:
+    for verb in missing if routes else ():
         raise ValueError(
-            'commands lacks "route", which a target that shifts traffic needs; add a program for it, '
+            f'commands lacks "{verb}", which a target that shifts traffic needs; add a program for it, '
             "or say that the target has routes: none"
         )
     return settings

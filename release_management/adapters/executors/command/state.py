@@ -9,13 +9,11 @@ from release_management.adapters.executors.base.folder import (
     TargetState,
 )
 from release_management.adapters.executors.base.processes import Process
-from release_management.domain.orders import (
-    AwaitSlotHealthy,
-    Order,
-    ProvisionSlot,
-    RetireSlot,
-    RouteSlots,
-)
+from release_management.domain.orders import Order
+from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
+from release_management.domain.plan.steps.provision import ProvisionSlot
+from release_management.domain.plan.steps.retire import RetireSlot
+from release_management.domain.plan.steps.route import RouteSlots
 
 
 class Intended(Kept):

@@ -36,13 +36,11 @@ from release_management.adapters.executors.local.intent import intend
 from release_management.adapters.executors.local.observing import Observer
 from release_management.adapters.executors.local.settings import server_name
 from release_management.adapters.executors.local.state import ComponentState, Folder
-from release_management.domain.orders import (
-    AwaitSlotHealthy,
-    Order,
-    ProvisionSlot,
-    RetireSlot,
-    RouteSlots,
-)
+from release_management.domain.orders import Order
+from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
+from release_management.domain.plan.steps.provision import ProvisionSlot
+from release_management.domain.plan.steps.retire import RetireSlot
+from release_management.domain.plan.steps.route import RouteSlots
 from release_management.services.ports import Clock
 
 RECONCILE_SECONDS = 1.0

@@ -5,13 +5,11 @@ from typing import assert_never
 from release_management.adapters.executors.base.variables import check_environment
 from release_management.adapters.executors.local.settings import ComponentSettings, check_settings
 from release_management.adapters.executors.local.state import ComponentState, SlotState
-from release_management.domain.orders import (
-    AwaitSlotHealthy,
-    Order,
-    ProvisionSlot,
-    RetireSlot,
-    RouteSlots,
-)
+from release_management.domain.orders import Order
+from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
+from release_management.domain.plan.steps.provision import ProvisionSlot
+from release_management.domain.plan.steps.retire import RetireSlot
+from release_management.domain.plan.steps.route import RouteSlots
 
 
 def intend(state: ComponentState, order: Order) -> str | None:

@@ -1,0 +1,91 @@
+"""A plan: the list of steps that a strategy compiles to. It is shown, approved, recorded, then walked.
+
+Steps of one wave run side by side; the next wave begins when all of them succeeded. Steps speak of the roles `stable`
+(what runs) and `candidate` (what comes); roles are bound to slots when the deployment starts.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from release_management.domain.configuration_difference import Difference
+from release_management.domain.digest import digest_of
+from release_management.domain.plan.steps import AnyStep
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.types import (
+    Digest,
+    Line,
+    Name,
+    Refused,
+    Value,
+    Version,
+)
+
+MAX_STEPS = 20_000
+"""The steps of the way forward, and those of the way back."""
+
+
+class PlannedChange(Value):
+    """What a plan changes of one component at one place: from the version that is stable to the one that comes.
+
+    `candidate` None: the component is given up here. `artifact` and `configuration` are digests of what comes;
+    `differs` are the settings and variables that have other values than those of the stable version.
+    """
+
+    target: Name
+    component: Name
+    stable: Version | None = None
+    candidate: Version | None = None
+    artifact: Digest | None = None
+    configuration: Digest | None = None
+    differs: Annotated[tuple[Difference, ...], Field(strict=False)] = ()
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        where = f"{self.component} on {self.target}"
+        if self.candidate is None:
+            return f"{where}: {self.stable or 'what is there'} is given up, and is stopped"
+        names = ", ".join(dict.fromkeys(difference.name for difference in self.differs))
+        differs = f"; configuration differs: {names}" if names else ""
+        if self.stable is None:
+            return f"{where}: {self.candidate}, the first one there"
+        if self.stable == self.candidate:
+            return f"{where}: {self.candidate} again{differs}"
+        return f"{where}: {self.stable} → {self.candidate}{differs}"
+
+
+class Plan(Value):
+    """The forward steps and the way back, compiled together.
+
+    `changes` says what they bring to which place; plans of older records have none. `reversible` False: the way back
+    is to stop here (`Halted`); a newer version is needed.
+    """
+
+    strategy: Name
+    version: Version
+    forward: tuple[AnyStep, ...]
+    rollback: tuple[AnyStep, ...] = ()
+    reversible: bool = True
+    notes: tuple[Line, ...] = ()
+    changes: tuple[PlannedChange, ...] | None = None
+
+    def steps(self, leg: str) -> tuple[AnyStep, ...]:
+        """The steps of a leg: `forward` or `rollback`."""
+        return self.forward if leg == "forward" else self.rollback
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the plan's canonical JSON: what an approval is bound to."""
+        return digest_of(self.model_dump(mode="json"))
+
+
+def bounded(plan: Plan) -> Plan:
+    """Refuse a plan that is too long to be recorded, approved and walked as one."""
+    longest = max(len(plan.forward), len(plan.rollback))
+    if longest > MAX_STEPS:
+        raise Refused(
+            f"the plan has {longest:,} steps and may have {MAX_STEPS:,}: deploy fewer components or targets "
+            "at once, or use fewer traffic steps",
+            code=ErrorCode.INVALID,
+        )
+    return plan

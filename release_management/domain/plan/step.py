@@ -1,0 +1,136 @@
+"""What every step of a plan has in common, and what a kind of step declares of itself.
+
+A kind of step is one file of `steps`, with everything that the program knows of it: the step as a plan has it, its
+words, and, where an executor carries it out, the action that is ordered and what that changes at the place.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from release_management.domain.component import Slot
+from release_management.domain.place import PlaceEvent
+from release_management.domain.plan.binding import Binding
+from release_management.domain.plan.roles import Leg, Role
+from release_management.kernel.types import Name, Value
+
+ORDER_SECONDS = 600.0
+"""How long an executor may take for a step that says nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """A step that was done, of the deployment `deployment`; its roles are bound by `binding`.
+
+    `fence` is that of the order; `observed` are the traffic shares that the load balancer stated at `observedat`.
+    """
+
+    deployment: str
+    binding: Binding
+    observedat: str
+    observed: dict[str, int] | None = None
+    fence: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LegAtPlace:
+    """What a whole leg does for one component at one place: whether it routes traffic, and brings a new version."""
+
+    routes: bool
+    brings: bool
+
+
+class Step(Value):
+    """What every step carries. `since` (rollback only): needed once the forward leg has begun that wave."""
+
+    wave: Annotated[int, Field(ge=0)]
+    since: int | None = None
+
+    @abstractmethod
+    def describe(self) -> str:
+        """What it does, in one line for a person."""
+
+    @classmethod
+    def describe_alike(cls, step: Mapping[str, Any], where: str) -> str:
+        """What alike steps of many components or targets do, in one line. `step` is the first of them, as JSON."""
+        return f"{step['verb']} {where}"
+
+    def is_skippable(self, *, outdone: bool) -> bool:
+        """Whether a promotion in full leaves it out; `outdone`: a later traffic step stands in for it."""
+        return False
+
+
+class PlaceStep(Step):
+    """A step for one component on one target."""
+
+    target: Name
+    component: Name
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The target and the component."""
+        return self.target, self.component
+
+    def effect(self, done: StepDone) -> PlaceEvent | None:
+        """The fact about the place that is true once the step is done; None where it changes nothing there."""
+        return None
+
+    @property
+    def earlier_traffic(self) -> Literal["outdone", "needed"] | None:
+        """What becomes of the traffic steps before it where all are promoted at once; None: it does not matter."""
+        return None
+
+    def reaches_users(self, leg: LegAtPlace) -> bool:
+        """Whether users notice this step of the way forward."""
+        return False
+
+    def ends_exposure(self, leg: LegAtPlace) -> bool:
+        """Whether users do not meet the new version any more after this step of the way back."""
+        return False
+
+
+class StepAction(Value):
+    """What an executor is asked to do for one step, in its own words: roles have become slots.
+
+    `SHIFTS_TRAFFIC`: only targets that shift traffic are asked for it.
+    """
+
+    SHIFTS_TRAFFIC: ClassVar[bool] = False
+
+    def intended(self, deployment: str, component: str) -> PlaceEvent | None:
+        """The fact about the place that is true as soon as this is ordered; None where there is none."""
+        return None
+
+    @property
+    def must_be_well(self) -> Mapping[Slot, int]:
+        """The slots that are asked about before it is begun, with how many instances must be well in each."""
+        return {}
+
+
+class OrderedStep(PlaceStep):
+    """A step that an executor carries out."""
+
+    @abstractmethod
+    def action(self, binding: Binding) -> StepAction:
+        """What the executor is asked to do."""
+
+    @abstractmethod
+    def configured_role(self, leg: Leg) -> Role:
+        """The role whose configuration the order carries."""
+
+    @property
+    def order_seconds(self) -> float:
+        """How long the executor may take."""
+        return ORDER_SECONDS
+
+    @property
+    def changed_role(self) -> Role | None:
+        """The role in whose slot something else may run, until it is known that the step was done."""
+        return None
+
+    def fault_of_lateness(self, reason: str) -> str | None:
+        """Why the release is bad where the step was not done in time; None: the machinery broke."""
+        return None

@@ -1,0 +1,33 @@
+"""Every kind of step: a file here for each, and a line in these lists.
+
+The unions are written out, since types are checked before the program runs; a test holds them to the files.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, get_args
+
+from pydantic import Field
+
+from release_management.domain.plan.step import Step, StepAction
+from release_management.domain.plan.steps.await_healthy import AwaitHealthy, AwaitSlotHealthy
+from release_management.domain.plan.steps.pause import Pause
+from release_management.domain.plan.steps.promote import Promote
+from release_management.domain.plan.steps.provision import Provision, ProvisionSlot
+from release_management.domain.plan.steps.retire import Retire, RetireSlot
+from release_management.domain.plan.steps.route import Route, RouteSlots
+from release_management.kernel.gathering import gathered
+
+AnyStep = Annotated[
+    Provision | AwaitHealthy | Route | Pause | Promote | Retire,
+    Field(discriminator="verb"),
+]
+Action = Annotated[ProvisionSlot | AwaitSlotHealthy | RouteSlots | RetireSlot, Field(discriminator="verb")]
+
+STEPS: Mapping[str, type[Step]] = gathered(
+    (step.model_fields["verb"].default, step) for step in get_args(get_args(AnyStep)[0])
+)
+"""Every kind of step by its verb."""
+ACTIONS: Mapping[str, type[StepAction]] = gathered(
+    (action.model_fields["verb"].default, action) for action in get_args(get_args(Action)[0])
+)
+"""What an executor can be asked to do, by its verb."""

@@ -1,0 +1,71 @@
+"""The step `await_healthy`: what runs in a role is healthy for some time, before a deadline."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from release_management.domain.component import Slot
+from release_management.domain.plan.binding import Binding
+from release_management.domain.plan.roles import Leg, Role
+from release_management.domain.plan.step import OrderedStep, StepAction
+from release_management.kernel.types import Seconds
+
+
+class AwaitSlotHealthy(StepAction):
+    """All `replicas` instances of `slot` have been healthy for `min_ready` seconds without a break.
+
+    `again` (absent where false): they were found healthy before. Nothing is waited for beyond a moment, and an instance
+    that has ended since then is not well, though another runs in its place.
+    """
+
+    verb: Literal["await_healthy"] = "await_healthy"
+    slot: Slot
+    replicas: Annotated[int, Field(ge=0, le=100)]
+    min_ready: Seconds = 0.0
+    again: Annotated[bool, Field(exclude_if=lambda again: not again)] = False
+
+
+class AwaitHealthy(OrderedStep):
+    """Healthy for `min_ready` without a break, before `deadline` seconds have passed.
+
+    `again`: it was healthy before, and is asked whether it still is, and has been since.
+    """
+
+    verb: Literal["await_healthy"] = "await_healthy"
+    role: Role
+    replicas: Annotated[int, Field(ge=0, le=100)]
+    min_ready: Seconds = 0.0
+    deadline: Seconds
+    again: Annotated[bool, Field(exclude_if=lambda again: not again)] = False
+
+    def describe(self) -> str:
+        """What is waited for, and for how long."""
+        what = f"{self.replicas} of {self.component} ({self.role}) on {self.target} are healthy"
+        if self.again:
+            return f"ask again whether {what}"
+        held = f" for {self.min_ready:g} s" if self.min_ready else ""
+        return f"wait until {what}{held}, at most {self.deadline:g} s"
+
+    @classmethod
+    def describe_alike(cls, step: Mapping[str, Any], where: str) -> str:
+        """The same of many, without numbers, which may differ."""
+        return f"wait until {where} ({step['role']}) are healthy"
+
+    def action(self, binding: Binding) -> AwaitSlotHealthy:
+        """The same of the role's slot; the order carries the deadline."""
+        slot = binding.slot(self.role)
+        return AwaitSlotHealthy(slot=slot, replicas=self.replicas, min_ready=self.min_ready, again=self.again)
+
+    def configured_role(self, leg: Leg) -> Role:
+        """The role that is looked at."""
+        return self.role
+
+    @property
+    def order_seconds(self) -> float:
+        """As long as the strategy's options allow."""
+        return self.deadline
+
+    def fault_of_lateness(self, reason: str) -> str:
+        """A version that does not become healthy in time is bad."""
+        return f"not healthy in time: {reason}"

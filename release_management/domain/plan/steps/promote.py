@@ -1,0 +1,29 @@
+"""The step `promote`: a role is the stable version from now on."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from release_management.domain.place import PlacePromoted
+from release_management.domain.plan.roles import Role
+from release_management.domain.plan.step import PlaceStep, StepDone
+
+
+class Promote(PlaceStep):
+    """The role is the place's stable version now. Nothing is ordered; it is recorded."""
+
+    verb: Literal["promote"] = "promote"
+    role: Role
+
+    def describe(self) -> str:
+        """Which role is stable."""
+        return f"the {self.role} version of {self.component} on {self.target} is stable now"
+
+    @classmethod
+    def describe_alike(cls, step: Mapping[str, Any], where: str) -> str:
+        """The same of many."""
+        return f"the {step['role']} version of {where} is stable now"
+
+    def effect(self, done: StepDone) -> PlacePromoted:
+        """The role's slot is the stable one."""
+        slot = done.binding.slot(self.role)
+        return PlacePromoted(deployment=done.deployment, component=self.component, slot=slot)

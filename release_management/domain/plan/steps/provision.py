@@ -1,0 +1,89 @@
+"""The step `provision`: a version runs in a role."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from release_management.domain.component import Slot
+from release_management.domain.place import PlaceSlotProvisioned
+from release_management.domain.plan.binding import Binding
+from release_management.domain.plan.roles import Leg, Role
+from release_management.domain.plan.step import (
+    LegAtPlace,
+    OrderedStep,
+    StepAction,
+    StepDone,
+)
+from release_management.kernel.types import Digest, Version
+
+
+class ProvisionSlot(StepAction):
+    """`replicas` instances of `version` run in `slot`. Idempotent: make it so."""
+
+    verb: Literal["provision"] = "provision"
+    slot: Slot
+    version: Version
+    artifact: str | None = None
+    artifact_digest: Digest | None = None
+    config: dict[str, str] = {}
+    replicas: Annotated[int, Field(ge=0, le=100)]
+
+
+class Provision(OrderedStep):
+    """The role's version runs with so many replicas. Idempotent: make it so."""
+
+    verb: Literal["provision"] = "provision"
+    role: Role
+    replicas: Annotated[int, Field(ge=0, le=100)]
+
+    def describe(self) -> str:
+        """How many of which role run where."""
+        return f"run {self.replicas} of the {self.role} version of {self.component} on {self.target}"
+
+    @classmethod
+    def describe_alike(cls, step: Mapping[str, Any], where: str) -> str:
+        """The same of many, without the replicas, which may differ."""
+        return f"run the {step['role']} version of {where}"
+
+    def action(self, binding: Binding) -> ProvisionSlot:
+        """The role's content, in its slot."""
+        content = binding.content(self.role)
+        return ProvisionSlot(
+            slot=binding.slot(self.role),
+            version=content.version,
+            artifact=content.artifact,
+            artifact_digest=content.artifact_digest,
+            config=content.config,
+            replicas=self.replicas,
+        )
+
+    def configured_role(self, leg: Leg) -> Role:
+        """The role that runs."""
+        return self.role
+
+    def effect(self, done: StepDone) -> PlaceSlotProvisioned:
+        """The slot runs so many of the role's version."""
+        return PlaceSlotProvisioned(
+            deployment=done.deployment,
+            component=self.component,
+            slot=done.binding.slot(self.role),
+            content=done.binding.content(self.role),
+            replicas=self.replicas,
+            fence=done.fence,
+            configuration=done.binding.configured(self.role),
+        )
+
+    @property
+    def changed_role(self) -> Role:
+        """The role that runs."""
+        return self.role
+
+    @property
+    def earlier_traffic(self) -> Literal["needed"] | None:
+        """Before the stable version shrinks, its traffic has to leave."""
+        return "needed" if self.role == "stable" else None
+
+    def reaches_users(self, leg: LegAtPlace) -> bool:
+        """Where nothing routes, the new version reaches users as soon as it runs."""
+        return (self.role == "candidate" or not leg.brings) and not leg.routes

@@ -1,0 +1,88 @@
+"""The step `retire`: nothing runs in a role any more."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from release_management.domain.component import Slot
+from release_management.domain.place import PlaceSlotRetired
+from release_management.domain.plan.binding import Binding
+from release_management.domain.plan.roles import Leg, Role
+from release_management.domain.plan.step import (
+    LegAtPlace,
+    OrderedStep,
+    StepAction,
+    StepDone,
+)
+from release_management.domain.plan.wellness import (
+    HealthyRoles,
+    HealthySlots,
+    slots_of,
+)
+
+
+class RetireSlot(StepAction):
+    """Nothing runs in `slot` any more. Requests in flight are finished first.
+
+    Where a slot of `healthy` is not well, nothing is done, and the report is `unwell`.
+    """
+
+    verb: Literal["retire"] = "retire"
+    slot: Slot
+    healthy: HealthySlots = {}
+
+    @property
+    def must_be_well(self) -> Mapping[Slot, int]:
+        """Those of `healthy`."""
+        return self.healthy
+
+
+class Retire(OrderedStep):
+    """Nothing runs in the role any more."""
+
+    verb: Literal["retire"] = "retire"
+    role: Role
+    healthy: HealthyRoles = {}
+
+    def describe(self) -> str:
+        """Which role is stopped."""
+        return f"stop the {self.role} version of {self.component} on {self.target}"
+
+    @classmethod
+    def describe_alike(cls, step: Mapping[str, Any], where: str) -> str:
+        """The same of many."""
+        return f"stop the {step['role']} version of {where}"
+
+    def action(self, binding: Binding) -> RetireSlot:
+        """The same of the role's slot."""
+        return RetireSlot(slot=binding.slot(self.role), healthy=slots_of(self.healthy, binding))
+
+    def configured_role(self, leg: Leg) -> Role:
+        """The role that goes."""
+        return self.role
+
+    def effect(self, done: StepDone) -> PlaceSlotRetired:
+        """The slot is empty."""
+        return PlaceSlotRetired(
+            deployment=done.deployment,
+            component=self.component,
+            slot=done.binding.slot(self.role),
+            fence=done.fence,
+        )
+
+    @property
+    def changed_role(self) -> Role:
+        """The role that goes."""
+        return self.role
+
+    @property
+    def earlier_traffic(self) -> Literal["needed"] | None:
+        """Before the stable version goes, its traffic has to leave."""
+        return "needed" if self.role == "stable" else None
+
+    def reaches_users(self, leg: LegAtPlace) -> bool:
+        """Users lose the old version."""
+        return self.role == "stable"
+
+    def ends_exposure(self, leg: LegAtPlace) -> bool:
+        """Where nothing routes, the new version is gone for users once it is stopped."""
+        return self.role == "candidate" and not leg.routes

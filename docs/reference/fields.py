@@ -24,12 +24,12 @@ from release_management.domain.environment import (
 )
 from release_management.domain.pipeline import Stage
 from release_management.domain.plan import Binding
-from release_management.domain.plan.strategies import (
+from release_management.domain.plan.strategies.canary import (
     CanaryStep,
     PauseOption,
-    Portion,
     SetScale,
 )
+from release_management.domain.plan.strategies.rolling import Portion
 from release_management.domain.policy import Gate, TriggerCondition
 from release_management.kernel import errors, names, timestamps
 from release_management.kernel import types as words

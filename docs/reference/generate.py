@@ -46,11 +46,8 @@ from release_management.domain import orders, plan, registry
 from release_management.domain.environment import Target
 from release_management.domain.plan.builder import RolloutTarget
 from release_management.domain.plan.compiler import compile_plan
-from release_management.domain.plan.strategies import (
-    STRATEGIES,
-    AnyOptions,
-    StrategyName,
-)
+from release_management.domain.plan.strategies import STRATEGIES
+from release_management.domain.plan.strategy import Strategy
 from release_management.domain.tiers import (
     DEFAULT_TIER,
     NOT,
@@ -157,7 +154,7 @@ def commands() -> str:
 def strategies() -> str:
     """Every strategy with its options."""
 
-    def table(strategy: str, model: type[AnyOptions]) -> Iterator[str]:
+    def table(strategy: str, model: type[Strategy]) -> Iterator[str]:
         yield from ("| option | type | default | meaning |", "|---|---|---|---|")
         hints = get_type_hints(model, include_extras=True)
         for name, field in model.model_fields.items():
@@ -169,7 +166,7 @@ def strategies() -> str:
         for strategy, model in STRATEGIES.items():
             yield from (f"## {strategy}", "", *doc(model).splitlines(), "", *table(strategy, model))
             yield "With its defaults, two replicas and an earlier version that serves, it compiles to:"
-            yield from ("", "```text", *example_plan(strategy, model), "```", "")
+            yield from ("", "```text", *example_plan(model), "```", "")
         yield from ("## A canary's steps", "", "`steps` is a list; each item has exactly one of these keys.", "")
         yield from ("| step | meaning |", "|---|---|")
         for name in ("set_weight", "pause", "set_scale"):
@@ -188,10 +185,10 @@ def strategies() -> str:
     )
 
 
-def example_plan(strategy: StrategyName, model: type[AnyOptions]) -> Iterator[str]:
+def example_plan(model: type[Strategy]) -> Iterator[str]:
     """The steps of a plan, and the way back."""
     stand = RolloutTarget(target="main", component="web", serving=True, replicas=2)
-    made = compile_plan(strategy, "1.1.0", [stand], model())
+    made = compile_plan(model(), "1.1.0", [stand])
     for number, step in enumerate(made.forward, 1):
         yield f"{number:2}  {step.describe()}"
     yield "back"

@@ -845,12 +845,13 @@ class ReleaseManager:
 
     def _canary_policy(self, initial: int) -> tuple[tuple[int, ...], float | None]:
         """The shares and the interval that a canary of this application would have, where none is planned yet."""
-        from release_management.domain.plan.strategies import Canary, parse_options
+        from release_management.domain.plan.strategies import parse_options
+        from release_management.domain.plan.strategies.canary import Canary
 
         scopes = {row["scope"]: row for row in self._query("policies")}
-        options = dict(scopes.get(self.application, {}).get("strategies", {}).get("canary", {}))
+        options = dict(scopes.get(self.application, {}).get("strategies", {}).get(Canary.NAME, {}))
         options.pop("steps", None)
-        parsed = parse_options("canary", options | {"initial_traffic": initial})
+        parsed = parse_options(Canary.NAME, options | {"initial_traffic": initial})
         assert isinstance(parsed, Canary)
         return (*range(initial, 100, parsed.increment), 100), parsed.interval
 

@@ -261,7 +261,7 @@ def test_a_cursor_that_is_not_of_the_question_is_refused_with_the_reason(pages: 
 def long_deployment(story: Story, targets: int) -> None:
     names = [f"t-{number}" for number in range(targets)]
     stands = [RolloutTarget(target=name, component="web", serving=True, replicas=2) for name in names]
-    plan = compile_plan("recreate", "1.0.0", stands, parse_options("recreate", {}))
+    plan = compile_plan(parse_options("recreate", {}), "1.0.0", stands)
     story.planned("d-1", plan=plan, digest=plan.digest, targets=tuple(names))
     story.requested("d-1")
     bindings = tuple(binding().model_copy(update={"target": name}) for name in names)

@@ -54,7 +54,7 @@ def test_everything_public_has_a_heading(page: str, names: list[str]) -> None:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_option_of_a_strategy_is_explained(strategy: str) -> None:
     section = text("strategies.md").partition(f"\n## {strategy}\n")[2].partition("\n## ")[0]
-    options = STRATEGIES[strategy].model_fields  # type: ignore[index] # a key of it
+    options = STRATEGIES[strategy].model_fields
     assert [option for option in options if f"| `{option}` |" not in section] == []
 
 

@@ -83,7 +83,7 @@ def plan(
     options: dict[str, JsonValue] | None = None,
     *stands: RolloutTarget,
 ) -> Plan:
-    return compile_plan(strategy, "2.0.0", stands or (stand(),), parse_options(strategy, options or {}))
+    return compile_plan(parse_options(strategy, options or {}), "2.0.0", stands or (stand(),))
 
 
 def binding(component_name: str = "api", target: str = "main", *, serving: bool = True) -> Binding:

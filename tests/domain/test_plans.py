@@ -19,12 +19,8 @@ from release_management.domain.plan.steps.promote import Promote
 from release_management.domain.plan.steps.provision import Provision
 from release_management.domain.plan.steps.retire import Retire
 from release_management.domain.plan.steps.route import Route
-from release_management.domain.plan.strategies import (
-    Rolling,
-    StrategyName,
-    parse_options,
-    surge_and_unavailable,
-)
+from release_management.domain.plan.strategies import StrategyName, parse_options
+from release_management.domain.plan.strategies.rolling import Rolling, surge_and_unavailable
 from release_management.kernel.types import Refused
 from tests.domain.build import plan, stand
 from tests.domain.scenarios import portion, strategies
@@ -152,7 +148,7 @@ def test_rolling_never_runs_too_few_nor_too_many(
     more, fewer = surge_and_unavailable(options, replicas)
     assert (more, fewer) != (0, 0)
     one = RolloutTarget("main", "api", serving=True, replicas=replicas, before=before)
-    compiled = compile_plan("rolling", "2.0.0", [one], options)
+    compiled = compile_plan(options, "2.0.0", [one])
     old, new, ready = one.stood, 0, 0
     least, most = min(one.stood, replicas - fewer), max(one.stood, replicas + more)
     for step in compiled.forward:
@@ -354,7 +350,7 @@ def test_a_fresh_component_beside_a_serving_one_gets_all_its_traffic_at_once() -
 
 @pytest.mark.parametrize("strategy", NAMES)
 def test_where_nothing_changes_there_is_nothing_to_do(strategy: StrategyName) -> None:
-    compiled = compile_plan(strategy, "2.0.0", [], parse_options(strategy, {}), ("api 2.0.0 on main is unchanged",))
+    compiled = compile_plan(parse_options(strategy, {}), "2.0.0", [], ("api 2.0.0 on main is unchanged",))
 
     assert (compiled.forward, compiled.rollback) == ((), ())
 
@@ -473,7 +469,7 @@ def test_every_plan_is_whole(stands: list[RolloutTarget], how: tuple[StrategyNam
     """Weights are whole; waves go on one by one; no more than fits; each step's way back is in the rollback."""
     strategy, options = how
     try:
-        compiled = compile_plan(strategy, "2.0.0", stands, parse_options(strategy, options))
+        compiled = compile_plan(parse_options(strategy, options), "2.0.0", stands)
     except Refused:
         return
     assert len(compiled.forward) <= MAX_STEPS

@@ -6,15 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_management.domain.plan.strategies import (
-    BlueGreen,
-    Canary,
-    Recreate,
-    Rolling,
-    StrategyName,
-    parse_options,
-    surge_and_unavailable,
-)
+from release_management.domain.plan.strategies import StrategyName, parse_options
+from release_management.domain.plan.strategies.blue_green import BlueGreen
+from release_management.domain.plan.strategies.canary import Canary
+from release_management.domain.plan.strategies.recreate import Recreate
+from release_management.domain.plan.strategies.rolling import Rolling, surge_and_unavailable
 from release_management.kernel.types import Refused
 
 

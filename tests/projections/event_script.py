@@ -278,7 +278,7 @@ CANARY: dict[str, JsonValue] = {"steps": [{"set_weight": 5}, {"pause": {}}, {"se
 def compiled(strategy: StrategyName = "canary", version: str = "1.0.0") -> Plan:
     options = CANARY if strategy == "canary" else {"scale_down_delay": 0}
     stand = RolloutTarget(target="main", component="web", serving=True, replicas=2)
-    return compile_plan(strategy, version, [stand], parse_options(strategy, dict(options)))
+    return compile_plan(parse_options(strategy, dict(options)), version, [stand])
 
 
 def planned(

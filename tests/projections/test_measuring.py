@@ -263,7 +263,7 @@ def test_what_users_never_met_is_an_attempt_and_no_deployment(timeline: Timeline
 def set_right(**how: Any) -> Plan:
     """What is left of a way back that failed is set right, and nothing else is to be done."""
     stand = RolloutTarget(target="main", component="web", serving=True, unsettled=True, stays=True, **how)
-    return compile_plan("recreate", "1.0.0", [stand], parse_options("recreate", {}))
+    return compile_plan(parse_options("recreate", {}), "1.0.0", [stand])
 
 
 @pytest.mark.parametrize("routes", ["any", "none"])
@@ -284,7 +284,7 @@ def test_a_rollback_that_gives_the_traffic_back_after_a_way_back_that_failed_rea
 
 def test_users_notice_that_nothing_has_traffic_before_another_version_starts() -> None:
     stand = RolloutTarget(target="main", component="web", serving=False, unsettled=True, busy=True)
-    plan = compile_plan("blue-green", "1.1.0", [stand], parse_options("blue-green", {}))
+    plan = compile_plan(parse_options("blue-green", {}), "1.1.0", [stand])
 
     assert next(iter(reaching(plan))) == "0"
     assert plan.forward[0].describe() == "route web on main: 0 % candidate"
@@ -292,7 +292,7 @@ def test_users_notice_that_nothing_has_traffic_before_another_version_starts() -
 
 def test_where_the_next_version_sets_right_what_was_left_it_reaches_users_with_its_own_traffic() -> None:
     stand = RolloutTarget(target="main", component="web", serving=True, unsettled=True)
-    plan = compile_plan("blue-green", "1.2.0", [stand], parse_options("blue-green", {"scale_down_delay": 0}))
+    plan = compile_plan(parse_options("blue-green", {"scale_down_delay": 0}), "1.2.0", [stand])
 
     assert [plan.forward[int(index)].describe() for index in reaching(plan)] == [
         "route web on main: 0 % stable, 100 % candidate",

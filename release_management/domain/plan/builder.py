@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from release_management.domain.plan import AnyStep, Role
+from release_management.domain.plan.options import Options
 from release_management.domain.plan.steps.await_healthy import AwaitHealthy
 from release_management.domain.plan.steps.pause import Pause
 from release_management.domain.plan.steps.promote import Promote
 from release_management.domain.plan.steps.provision import Provision
 from release_management.domain.plan.steps.retire import Retire
 from release_management.domain.plan.steps.route import Route
-from release_management.domain.plan.strategies import AnyOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class PlanBuilder:
     `since` is given on the way back only: a stand whose number is -1 is left out.
     """
 
-    def __init__(self, stands: Sequence[RolloutTarget], options: AnyOptions) -> None:
+    def __init__(self, stands: Sequence[RolloutTarget], options: Options) -> None:
         self.stands = stands
         self.leaving: Sequence[RolloutTarget] = ()
         self.options = options

@@ -30,7 +30,13 @@ from release_management.domain.plan.slots import (
     assign_slots,
     said_of,
 )
-from release_management.domain.plan.strategies import StrategyName, parse_options
+from release_management.domain.plan.strategies import (
+    STRATEGIES,
+    StrategyName,
+    parse_options,
+)
+from release_management.domain.plan.strategies.canary import Canary
+from release_management.domain.plan.strategies.rolling import Rolling
 from release_management.domain.policy import Policy
 from release_management.domain.release import Release
 from release_management.domain.undeclared import (
@@ -42,7 +48,7 @@ from release_management.domain.variables import fault_of_variables
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import Refused
 
-DEFAULT_STRATEGY: StrategyName = "rolling"
+DEFAULT_STRATEGY: StrategyName = Rolling.NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +73,15 @@ def choose(
     `policies` begin with the widest scope.
     """
     defaults = [policy.default for policy in policies if policy.default is not None]
-    own: StrategyName | None = "canary" if release.initial_traffic is not None else None
+    own: StrategyName | None = Canary.NAME if release.initial_traffic is not None else None
     chosen = strategy or own or (defaults[-1] if defaults else DEFAULT_STRATEGY)
+    merge = STRATEGIES[chosen].merge
     merged: dict[str, JsonValue] = {}
     for policy in policies:
-        merged = _over(merged, policy.strategies.get(chosen, {}))
-    if chosen == "canary" and release.initial_traffic is not None:
-        merged = _over(merged, {"initial_traffic": release.initial_traffic})
-    return chosen, _over(merged, options)
-
-
-def _over(wider: Mapping[str, JsonValue], nearer: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """The nearer options win; a canary's `steps` and its `initial_traffic` and `increment` replace one another."""
-    shares = {"initial_traffic", "increment"}
-    outdone = (shares if "steps" in nearer else set()) | ({"steps"} if shares & set(nearer) else set())
-    return {key: it for key, it in wider.items() if key not in outdone} | dict(nearer)
+        merged = merge(merged, policy.strategies.get(chosen, {}))
+    if chosen == Canary.NAME and release.initial_traffic is not None:
+        merged = merge(merged, {"initial_traffic": release.initial_traffic})
+    return chosen, merge(merged, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +159,14 @@ def draft(
                 continue
         stand = _stand(target, wanted.component, seating, occupant)
         if seating.unsettled:
-            recreate = strategy == "recreate"
-            verdict = said_of(standing, seating, stays=stand.stays, recreate=recreate, reversible=target.reversible)
+            verdict = said_of(
+                standing, seating, stays=stand.stays, recreate=parsed.STOPS_FIRST, reversible=target.reversible
+            )
             notes.append(f"{where}: {verdict}"[:500])
         stands.append(stand)
         bindings.append(_bind(target, wanted.component, seating, occupant))
         changes.append(_change(wanted, seating, occupant))
-    plan = compile_plan(strategy, release.version, stands, parsed, tuple(notes), changes)
+    plan = compile_plan(parsed, release.version, stands, tuple(notes), changes)
     targets = tuple(dict.fromkeys(binding.target for binding in bindings))
     return Draft(strategy, options, targets, plan, tuple(bindings))
 

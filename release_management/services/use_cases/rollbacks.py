@@ -17,6 +17,8 @@ from release_management.domain.deployment.state import (
     DeploymentPhase,
 )
 from release_management.domain.plan.strategies import StrategyName
+from release_management.domain.plan.strategies.blue_green import BlueGreen
+from release_management.domain.plan.strategies.recreate import Recreate
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import Command, Refused
 from release_management.services.gateway.unit_of_work import UnitOfWork
@@ -135,7 +137,7 @@ def _fastest(uow: UnitOfWork, environment: str, returning: list[str]) -> Strateg
     targets = uow.environment(environment).targets
     there = [targets[name] for name in returning if name in targets]
     able = all(len(target.slots) > 1 and target.routes != "none" for target in there)
-    return "blue-green" if able else "recreate"
+    return BlueGreen.NAME if able else Recreate.NAME
 
 
 def retry(command: Retry, uow: UnitOfWork) -> None:

@@ -1,0 +1,34 @@
+"""The strategy `blue-green`."""
+
+from typing import ClassVar
+
+from release_management.domain.plan.builder import PlanBuilder
+from release_management.domain.plan.strategy import Strategy
+from release_management.kernel.types import Replicas, Seconds
+
+
+class BlueGreen(Strategy):
+    """Start the new version beside the old one, then switch all traffic at once.
+
+    `auto_promotion` False waits for a person before the switch, at most `pause_deadline`; `auto_promotion_seconds`
+    waits that long; `preview_replicas` run until the switch, then all.
+    """
+
+    NAME: ClassVar[str] = "blue-green"
+    SHIFTS_TRAFFIC: ClassVar[bool] = True
+    auto_promotion: bool = True
+    auto_promotion_seconds: Seconds | None = None
+    preview_replicas: Replicas | None = None
+    pause_deadline: Seconds = 7 * 86_400.0
+
+    def bring(self, sheet: PlanBuilder) -> None:
+        """Run the new version beside the old one, wait where that is asked for, and switch."""
+        preview = self.preview_replicas
+        sheet.beside(lambda stand: min(preview or stand.replicas, stand.replicas))
+        if self.auto_promotion_seconds:
+            sheet.pause("before the switch", self.auto_promotion_seconds)
+        elif not self.auto_promotion:
+            sheet.pause("before the switch", None, deadline=self.pause_deadline)
+        if preview is not None and any(preview < stand.replicas for stand in sheet.stands):
+            sheet.beside(lambda stand: stand.replicas)
+        sheet.finish()

@@ -1,0 +1,136 @@
+"""The strategy `canary`."""
+
+from collections.abc import Mapping
+from math import ceil
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, JsonValue, model_validator
+
+from release_management.domain.plan.builder import (
+    Count,
+    PlanBuilder,
+    RolloutTarget,
+    shares_of,
+)
+from release_management.domain.plan.strategy import Strategy
+from release_management.kernel.types import (
+    Percent,
+    Replicas,
+    Seconds,
+    Value,
+)
+
+_SHARES = frozenset({"initial_traffic", "increment"})
+
+
+class PauseOption(Value):
+    """`{"duration": "5m"}`, or `{}` to wait for a person."""
+
+    duration: Seconds | None = None
+
+
+class SetScale(Value):
+    """How many replicas of the candidate run: a number, a percentage, or as many as its traffic needs."""
+
+    replicas: Replicas | None = None
+    weight: Percent | None = None
+    match_traffic_weight: bool = False
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if [self.replicas is not None, self.weight is not None, self.match_traffic_weight].count(True) != 1:
+            raise ValueError("set_scale takes one of replicas, weight or match_traffic_weight")
+        return self
+
+
+class CanaryStep(Value):
+    """One explicit step: exactly one of `set_weight`, `pause`, `set_scale`."""
+
+    set_weight: Percent | None = None
+    pause: PauseOption | None = None
+    set_scale: SetScale | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.set_weight, self.pause, self.set_scale).count(None) != 2:
+            raise ValueError("a canary step is one of set_weight, pause or set_scale")
+        return self
+
+
+class Canary(Strategy):
+    """Shift traffic step by step: `initial_traffic`, then `increment` more every `interval`; or explicit `steps`.
+
+    A pause without a duration waits for a person, at most `pause_deadline`.
+    """
+
+    NAME: ClassVar[str] = "canary"
+    SHIFTS_TRAFFIC: ClassVar[bool] = True
+    initial_traffic: Annotated[int, Field(ge=1, le=100)] = 5
+    increment: Annotated[int, Field(ge=1, le=100)] = 10
+    interval: Seconds = 60.0
+    steps: Annotated[tuple[CanaryStep, ...], Field(min_length=1, max_length=100)] | None = None
+    pause_deadline: Seconds = 7 * 86_400.0
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.steps is not None:
+            given = self.model_fields_set & _SHARES
+            if given:
+                raise ValueError(f"{sorted(given)[0]} and steps exclude each other; give one of them")
+            if not any(step.set_weight is not None for step in self.steps):
+                raise ValueError("steps has no set_weight; a canary needs at least one")
+        return self
+
+    def walk(self) -> tuple[CanaryStep, ...]:
+        """The steps below 100 %, spelled out. The way to 100 % follows them."""
+        if self.steps is not None:
+            return self.steps
+        shares = range(self.initial_traffic, 100, self.increment)
+        wait = PauseOption(duration=self.interval)
+        return tuple(step for share in shares for step in (CanaryStep(set_weight=share), CanaryStep(pause=wait)))
+
+    def bring(self, sheet: PlanBuilder) -> None:
+        """Run as much of the new version as its share needs, and raise its share from step to step."""
+        walk = self.walk()
+        scale = SetScale(weight=100)
+        if walk and walk[0].set_scale is not None:
+            scale, walk = walk[0].set_scale, walk[1:]
+        share = next((step.set_weight for step in walk if step.set_weight is not None), 100)
+        running = _replicas(scale, share)
+        sheet.beside(running)
+        for step in walk:
+            if step.pause is not None:
+                deadline = self.pause_deadline if step.pause.duration is None else 0.0
+                sheet.pause("canary step", step.pause.duration, deadline=deadline)
+                continue
+            scale = step.set_scale or scale
+            share = share if step.set_weight is None else step.set_weight
+            wanted = _replicas(scale, share)
+            if any(wanted(stand) != running(stand) for stand in sheet.stands):
+                sheet.beside(wanted)
+            running = wanted
+            if step.set_weight is not None:
+                sheet.route(lambda stand, share=share: shares_of(stand, share))  # type: ignore[misc] # bound now, not later
+        if any(running(stand) != stand.replicas for stand in sheet.stands):
+            sheet.beside(lambda stand: stand.replicas)
+        sheet.finish()
+
+    @classmethod
+    def merge(cls, wider: Mapping[str, JsonValue], nearer: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+        """The nearer options win; `steps`, and `initial_traffic` with `increment`, replace one another."""
+        outdone = (_SHARES if "steps" in nearer else set()) | ({"steps"} if _SHARES & set(nearer) else set())
+        return {key: value for key, value in wider.items() if key not in outdone} | dict(nearer)
+
+
+def _replicas(scale: SetScale, share: int) -> Count:
+    """How many replicas of the candidate a scale means at a traffic share; a fresh component runs in full."""
+
+    def count(stand: RolloutTarget) -> int:
+        if not stand.serving:
+            return stand.replicas
+        if scale.replicas is not None:
+            return scale.replicas
+        portion = share if scale.match_traffic_weight else scale.weight or 0
+        return max(1, ceil(stand.replicas * portion / 100))
+
+    return count

@@ -1,0 +1,33 @@
+"""The strategy `recreate`."""
+
+from typing import ClassVar
+
+from release_management.domain.plan.builder import PlanBuilder, shares_of
+from release_management.domain.plan.rollback import back_by_recreate
+from release_management.domain.plan.steps import AnyStep
+from release_management.domain.plan.strategy import Strategy
+from release_management.kernel.types import Seconds
+
+
+class Recreate(Strategy):
+    """Stop the old version, then start the new one: an outage, but never two versions at once."""
+
+    NAME: ClassVar[str] = "recreate"
+    STOPS_FIRST: ClassVar[bool] = True
+    scale_down_delay: Seconds = 0.0
+    abort_scale_down_delay: Seconds = 0.0
+
+    def bring(self, sheet: PlanBuilder) -> None:
+        """Take all traffic away, stop the old version, and start the new one."""
+        sheet.route(lambda stand: {"stable": 0, "candidate": 0} if stand.serving else None)
+        sheet.retire("stable")
+        sheet.beside(lambda stand: stand.replicas)
+        sheet.route(lambda stand: shares_of(stand, 100))
+        sheet.ask_again()
+        sheet.promote()
+        sheet.clear()
+        sheet.give_up()
+
+    def back(self, forward: PlanBuilder) -> list[AnyStep]:
+        """Stop the new version, then start the old one."""
+        return back_by_recreate(forward)

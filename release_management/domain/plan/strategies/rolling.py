@@ -1,0 +1,126 @@
+"""The strategy `rolling`."""
+
+import re
+from collections.abc import Mapping, Sequence
+from math import ceil, floor
+from typing import Annotated, ClassVar
+
+from pydantic import BeforeValidator
+
+from release_management.domain.plan.builder import PlanBuilder, RolloutTarget
+from release_management.domain.plan.roles import Role
+from release_management.domain.plan.steps.provision import Provision
+from release_management.domain.plan.strategy import Strategy
+from release_management.kernel.types import Seconds
+
+
+def _portion(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(r"(100|[0-9]{1,2})%", value):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 100:
+        return value
+    raise ValueError('write a number of replicas from 0 to 100, or a percentage up to 100 such as "25%"')
+
+
+Portion = Annotated[str | int, BeforeValidator(_portion)]
+
+
+class Rolling(Strategy):
+    """Replace replica by replica. `max_surge` (rounded up) more, `max_unavailable` (rounded down) fewer than asked for.
+
+    `interval`: seconds to wait after each batch.
+    """
+
+    NAME: ClassVar[str] = "rolling"
+    max_surge: Portion = "25%"
+    max_unavailable: Portion = "25%"
+    interval: Seconds = 0.0
+    scale_down_delay: Seconds = 0.0
+    abort_scale_down_delay: Seconds = 0.0
+
+    def bring(self, sheet: PlanBuilder) -> None:
+        """Run more of the new version and less of the old one in turn, until all is new."""
+        new = {_key(stand): 0 for stand in sheet.stands}
+        old = {_key(stand): stand.stood for stand in sheet.stands}
+        while True:
+            grown = _grown(sheet.stands, new, old, self)
+            sheet.beside(lambda stand, grown=grown: grown.get(_key(stand), 0))  # type: ignore[misc] # bound now
+            new.update(grown)
+            if all(new[_key(stand)] >= stand.replicas for stand in sheet.stands):
+                break
+            shrunk = _shrunk(sheet.stands, new, old, self)
+            old.update(shrunk)
+            sheet.route(lambda stand: _ratio(stand, new[_key(stand)], old[_key(stand)]))
+            sheet.write(
+                Provision(wave=wave, target=s.target, component=s.component, role="stable", replicas=old[_key(s)])
+                for wave in [sheet.wave]
+                for s in sheet.stands
+                if _key(s) in shrunk
+            )
+            sheet.pause("rolling batch", self.interval)
+        sheet.finish()
+
+    def fault(self) -> str | None:
+        """Nothing can be replaced where neither more nor fewer replicas may run."""
+        if _nothing(self.max_surge) and _nothing(self.max_unavailable):
+            return "max_surge and max_unavailable are both 0, so nothing could ever be replaced"
+        return None
+
+
+def _nothing(portion: str | int) -> bool:
+    return int(str(portion).removesuffix("%")) == 0
+
+
+def surge_and_unavailable(options: Rolling, replicas: int) -> tuple[int, int]:
+    """How many more and how many fewer than `replicas` may run (Kubernetes' rounding).
+
+    Where the rounding makes both 0, one replica may be missing, so that there is a way on.
+    """
+
+    def count(portion: str | int, whole: int, up: bool) -> int:
+        if isinstance(portion, int):
+            return portion
+        exact = int(portion.removesuffix("%")) * whole / 100
+        return ceil(exact) if up else floor(exact)
+
+    surge = count(options.max_surge, replicas, up=True)
+    unavailable = min(count(options.max_unavailable, replicas, up=False), replicas)
+    return surge, unavailable if surge else max(unavailable, 1)
+
+
+Counts = Mapping[tuple[str, str], int]
+
+
+def _key(stand: RolloutTarget) -> tuple[str, str]:
+    return stand.target, stand.component
+
+
+def _grown(stands: Sequence[RolloutTarget], new: Counts, old: Counts, options: Rolling) -> dict[tuple[str, str], int]:
+    """Where more of the candidate may run now, and how many: at most `max_surge` above the replicas in all."""
+    grown = {}
+    for stand in stands:
+        surge, _ = surge_and_unavailable(options, stand.replicas)
+        count = min(stand.replicas, stand.replicas + surge - old[_key(stand)])
+        if count > new[_key(stand)]:
+            grown[_key(stand)] = count
+    return grown
+
+
+def _shrunk(stands: Sequence[RolloutTarget], new: Counts, old: Counts, options: Rolling) -> dict[tuple[str, str], int]:
+    """Where less of the stable version need run now: at most `max_unavailable` below the replicas in all."""
+    shrunk = {}
+    for stand in stands:
+        _, unavailable = surge_and_unavailable(options, stand.replicas)
+        count = max(0, stand.replicas - unavailable - new[_key(stand)])
+        if count < old[_key(stand)] and new[_key(stand)] < stand.replicas:
+            shrunk[_key(stand)] = count
+    return shrunk
+
+
+def _ratio(stand: RolloutTarget, new: int, old: int) -> dict[Role, int] | None:
+    if not stand.serving:
+        return {"candidate": 100}
+    if new + old == 0:
+        return {"stable": 0, "candidate": 0}
+    share = round(100 * new / (new + old))
+    return {"stable": 100 - share, "candidate": share}

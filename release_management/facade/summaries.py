@@ -7,6 +7,8 @@ from typing import Any
 
 MANY = 60
 """So many lines a person reads; more are summed up, unless all are asked for."""
+MARKS = {"started": "…", "waiting": "…", "done": "✔", "failed": "✗", "errored": "✗", "skipped": "-", "pending": "·"}
+"""What a step's status looks like."""
 Step = dict[str, Any]
 _BAD = ("failed", "errored")
 

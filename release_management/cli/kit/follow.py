@@ -30,7 +30,8 @@ LOOK_SECONDS = 0.2
 WAIT_SECONDS = 600.0
 """How long is waited unless somebody says otherwise."""
 GONE_BACK = frozenset({"Cancelled", "RolledBack", "Superseded"})
-MARKS = {"done": "✔", "failed": "✗", "errored": "✗", "waiting": "…", "skipped": "-"}
+UNTOLD = frozenset({"pending", "started"})
+"""Steps of these statuses are told of only once there is more to say."""
 
 
 def follow(manager: "ReleaseManager", deployment: "Deployment", timeout: float) -> None:
@@ -107,7 +108,11 @@ class _Told:
 
     def _leg(self, leg: "Leg", steps: "Sequence[dict[str, Any]]") -> None:
         """Tell of each step; of a long plan only of those that went wrong, and of groups that are done."""
-        from release_management.facade.summaries import MANY, groups
+        from release_management.facade.summaries import (
+            MANY,
+            MARKS,
+            groups,
+        )
 
         if len(steps) <= MANY:
             for index, step in enumerate(steps):
@@ -124,6 +129,7 @@ class _Told:
                 say(f"  {MARKS['done']} {back}{group.numbers}/{len(steps)} {group.text}")
 
     def _step(self, leg: "Leg", index: int, total: int, step: dict[str, Any]) -> None:
+        from release_management.facade.summaries import MARKS
         from release_management.facade.views import said_of
 
         status, attempt = now = (step.get("status"), step.get("attempt"))
@@ -131,10 +137,10 @@ class _Told:
             return
         self._steps[leg, index] = now
         again = status == "started" and (attempt or 1) > 1
-        mark = MARKS["waiting"] if again else MARKS.get(str(status))
-        if mark is not None and not (leg == "rollback" and status == "skipped"):
+        is_told = again or (status is not None and status not in UNTOLD)
+        if is_told and not (leg == "rollback" and status == "skipped"):
             back = "back " if leg == "rollback" else ""
-            say(f"  {mark} {back}{index + 1}/{total} {said_of(step, leg)}")
+            say(f"  {MARKS[str(status)]} {back}{index + 1}/{total} {said_of(step, leg)}")
 
 
 @contextmanager

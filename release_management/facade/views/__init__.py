@@ -13,6 +13,7 @@ from release_management.domain.orders import ATTEMPTS
 from release_management.domain.plan import Leg, PlannedChange
 from release_management.facade.summaries import (
     MANY,
+    MARKS,
     groups,
     some,
 )
@@ -27,7 +28,6 @@ LISTED = 10
 NOTES = 10
 """So many notes, and steps that went wrong, of a long plan are shown."""
 CHANGES_SHOWN = 20
-MARKS = {"done": "✔", "started": "…", "waiting": "…", "failed": "✗", "errored": "✗"}
 
 
 class View(BaseModel):
@@ -370,8 +370,7 @@ class Plan(View):
 
     def _each_step(self) -> Table:
         rows = [
-            (index + 1, MARKS.get(step.get("status") or "", "·"), said_of(step, "forward"))
-            for index, step in enumerate(self.steps)
+            (index + 1, _mark(step.get("status")), said_of(step, "forward")) for index, step in enumerate(self.steps)
         ]
         return table("step", "", self.strategy, rows=rows)
 
@@ -386,6 +385,11 @@ class Plan(View):
         left = [Text(f"and {len(bad) - NOTES:,} more went wrong")] if len(bad) > NOTES else []
         made = table("steps", "", self.strategy, "done", rows=rows)
         return Group(made, *bad[:NOTES], *left, Text(f"{len(self.steps):,} steps; see each with --all"))
+
+
+def _mark(status: str | None) -> str:
+    """A step that is skipped looks like one that is not begun."""
+    return MARKS["pending" if status in (None, "skipped") else status]
 
 
 def _changed_lines(changes: Iterable[PlannedChange], most: int) -> list[str]:

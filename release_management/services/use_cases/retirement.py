@@ -15,6 +15,7 @@ from release_management.domain.environment import (
     RetireEnvironment,
 )
 from release_management.domain.environment_index import ESTATE
+from release_management.domain.plan.strategies.recreate import Recreate
 from release_management.domain.release import RELEASE
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import Command, Refused
@@ -81,7 +82,7 @@ def _give_up(uow: UnitOfWork, environment: Environment, application: str, target
             "to no release that is known; deploy one there first",
             code=ErrorCode.CONFLICT,
         )
-    wanted = Wanted(release, environment.name, "recreate", returns=tuple(returns))
+    wanted = Wanted(release, environment.name, Recreate.NAME, returns=tuple(returns))
     state = plan(uow, wanted)
     request(uow, state, Insists())
     return state.id

@@ -9,6 +9,7 @@ from release_management.domain.plan import (
     AnyStep,
     PlaceStep,
     Plan,
+    Step,
 )
 from release_management.domain.plan.builder import RolloutTarget
 from release_management.domain.plan.compiler import compile_plan
@@ -19,14 +20,18 @@ from release_management.domain.plan.steps.promote import Promote
 from release_management.domain.plan.steps.provision import Provision
 from release_management.domain.plan.steps.retire import Retire
 from release_management.domain.plan.steps.route import Route
-from release_management.domain.plan.strategies import StrategyName, parse_options
+from release_management.domain.plan.strategies import (
+    STRATEGIES,
+    StrategyName,
+    parse_options,
+)
 from release_management.domain.plan.strategies.rolling import Rolling, surge_and_unavailable
 from release_management.kernel.types import Refused
 from tests.domain.build import plan, stand
 from tests.domain.scenarios import portion, strategies
 from tests.profiles import times
 
-NAMES: tuple[StrategyName, ...] = ("recreate", "rolling", "blue-green", "canary")
+NAMES = tuple(STRATEGIES)
 
 
 def told(steps: tuple[AnyStep, ...]) -> list[str]:
@@ -40,7 +45,7 @@ def candidate_shares(compiled: Plan) -> tuple[int, ...]:
     return tuple(share for at, share in enumerate(shares) if at == 0 or share != shares[at - 1])
 
 
-def short(step: AnyStep) -> str:
+def short(step: Step) -> str:
     match step:
         case Provision():
             return f"{step.role} {step.replicas}"
@@ -56,6 +61,8 @@ def short(step: AnyStep) -> str:
             return f"promote {step.role}"
         case Retire():
             return f"retire {step.role}"
+        case _:
+            return step.describe()
 
 
 def pauses(compiled: Plan) -> list[Pause]:

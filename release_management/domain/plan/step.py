@@ -95,10 +95,10 @@ class PlaceStep(Step):
 class StepAction(Value):
     """What an executor is asked to do for one step, in its own words: roles have become slots.
 
-    `SHIFTS_TRAFFIC`: only targets that shift traffic are asked for it.
+    `NEEDED_BY`: which deployments ask for it in any case; None: only those whose plan says so.
     """
 
-    SHIFTS_TRAFFIC: ClassVar[bool] = False
+    NEEDED_BY: ClassVar[Literal["every deployment", "shifted traffic"] | None] = None
 
     def intended(self, deployment: str, component: str) -> PlaceEvent | None:
         """The fact about the place that is true as soon as this is ordered; None where there is none."""
@@ -108,6 +108,11 @@ class StepAction(Value):
     def must_be_well(self) -> Mapping[Slot, int]:
         """The slots that are asked about before it is begun, with how many instances must be well in each."""
         return {}
+
+
+def verb_of(kind: type[Step | StepAction]) -> str:
+    """The verb of a kind of step, or of what is ordered for it."""
+    return str(kind.model_fields["verb"].default)
 
 
 class OrderedStep(PlaceStep):

@@ -1,10 +1,12 @@
 """Settings are refused with a sentence that shows what would be right."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from release_management.adapters.executors.command import check_settings
+from release_management.adapters.executors.command.settings import check_program
+from release_management.domain.plan.step import StepAction
 
 COMMANDS: dict[str, Any] = {verb: ["./deploy.sh", verb] for verb in ("provision", "await_healthy", "route", "retire")}
 
@@ -29,6 +31,14 @@ def test_route_is_needed_where_traffic_is_shifted() -> None:
 def test_the_other_verbs_are_always_needed(verb: str) -> None:
     with pytest.raises(ValueError, match=f'commands lacks "{verb}"'):
         check_settings({"commands": without(verb)}, False)
+
+
+def test_another_verb_is_needed_where_it_is_ordered() -> None:
+    class Rest(StepAction):
+        verb: Literal["rest"] = "rest"
+
+    with pytest.raises(ValueError, match='commands lacks "rest", which this deployment needs; add a program for it'):
+        check_program(check_settings({"commands": COMMANDS}), Rest)
 
 
 @pytest.mark.parametrize(

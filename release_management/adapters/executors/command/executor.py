@@ -43,7 +43,11 @@ from release_management.adapters.executors.command.environment import environmen
 from release_management.adapters.executors.command.observing import observe
 from release_management.adapters.executors.command.output import Output
 from release_management.adapters.executors.command.program import CannotStart, Program
-from release_management.adapters.executors.command.settings import CommandSettings, check_settings
+from release_management.adapters.executors.command.settings import (
+    CommandSettings,
+    check_program,
+    check_settings,
+)
 from release_management.adapters.executors.command.state import CommandState, Folder
 from release_management.adapters.system.error_paths import naming
 from release_management.domain.orders import Order, Report
@@ -129,7 +133,7 @@ class CommandExecutor(FencedExecutor[Folder]):
 
     def _intend(self, state: CommandState, order: Order) -> str | None:
         try:
-            check_settings(order.settings, routes=order.action.SHIFTS_TRAFFIC)
+            check_program(check_settings(order.settings, routes=False), type(order.action))
             config = order.action.config if isinstance(order.action, ProvisionSlot) else {}
             check_environment({**config, **order.variables})
         except ValueError as error:

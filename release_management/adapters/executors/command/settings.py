@@ -10,7 +10,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, Validati
 from release_management.adapters.executors.base.claims import Claims
 from release_management.adapters.executors.base.variables import check_arguments, check_environment
 from release_management.domain.plan import ACTIONS
-from release_management.domain.plan.step import ORDER_SECONDS
+from release_management.domain.plan.step import (
+    ORDER_SECONDS,
+    StepAction,
+    verb_of,
+)
 from release_management.kernel.types import (
     Name,
     Replicas,
@@ -86,13 +90,22 @@ def check_settings(raw: Mapping[str, JsonValue], routes: bool = True) -> Command
         raise ValueError(explain(error)) from None
     if not 0 < settings.timeout <= ORDER_SECONDS:
         raise ValueError(f"timeout is {settings.timeout:g} s; write at most {ORDER_SECONDS / 60:g}m, a step's time")
-    missing = {verb: action for verb, action in ACTIONS.items() if verb not in settings.commands}
-    for verb, action in missing.items():
-        if not action.SHIFTS_TRAFFIC:
-            raise ValueError(f'commands lacks "{verb}", which every deployment needs; add a program for it')
-    for verb in missing if routes else ():
+    for need in ("every deployment", *(("shifted traffic",) if routes else ())):
+        for action in ACTIONS.values():
+            if need == action.NEEDED_BY:
+                check_program(settings, action)
+    return settings
+
+
+def check_program(settings: CommandSettings, action: type[StepAction]) -> None:
+    """Raise `ValueError` where there is no program for what is ordered."""
+    verb = verb_of(action)
+    if verb in settings.commands:
+        return
+    if action.NEEDED_BY == "shifted traffic":
         raise ValueError(
             f'commands lacks "{verb}", which a target that shifts traffic needs; add a program for it, '
             "or say that the target has routes: none"
         )
-    return settings
+    needs = action.NEEDED_BY or "this deployment"
+    raise ValueError(f'commands lacks "{verb}", which {needs} needs; add a program for it')

@@ -8,7 +8,11 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
-from release_management.domain.plan.step import Step, StepAction
+from release_management.domain.plan.step import (
+    Step,
+    StepAction,
+    verb_of,
+)
 from release_management.domain.plan.steps.await_healthy import AwaitHealthy, AwaitSlotHealthy
 from release_management.domain.plan.steps.pause import Pause
 from release_management.domain.plan.steps.promote import Promote
@@ -23,11 +27,9 @@ AnyStep = Annotated[
 ]
 Action = Annotated[ProvisionSlot | AwaitSlotHealthy | RouteSlots | RetireSlot, Field(discriminator="verb")]
 
-STEPS: Mapping[str, type[Step]] = gathered(
-    (step.model_fields["verb"].default, step) for step in get_args(get_args(AnyStep)[0])
-)
+STEPS: Mapping[str, type[Step]] = gathered((verb_of(step), step) for step in get_args(get_args(AnyStep)[0]))
 """Every kind of step by its verb."""
 ACTIONS: Mapping[str, type[StepAction]] = gathered(
-    (action.model_fields["verb"].default, action) for action in get_args(get_args(Action)[0])
+    (verb_of(action), action) for action in get_args(get_args(Action)[0])
 )
 """What an executor can be asked to do, by its verb."""

@@ -1,7 +1,7 @@
 """The step `await_healthy`: what runs in a role is healthy for some time, before a deadline."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ class AwaitSlotHealthy(StepAction):
     that has ended since then is not well, though another runs in its place.
     """
 
+    NEEDED_BY: ClassVar = "every deployment"
     verb: Literal["await_healthy"] = "await_healthy"
     slot: Slot
     replicas: Annotated[int, Field(ge=0, le=100)]

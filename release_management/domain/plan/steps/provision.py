@@ -1,7 +1,7 @@
 """The step `provision`: a version runs in a role."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,7 @@ from release_management.kernel.types import Digest, Version
 class ProvisionSlot(StepAction):
     """`replicas` instances of `version` run in `slot`. Idempotent: make it so."""
 
+    NEEDED_BY: ClassVar = "every deployment"
     verb: Literal["provision"] = "provision"
     slot: Slot
     version: Version

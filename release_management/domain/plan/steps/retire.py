@@ -1,7 +1,7 @@
 """The step `retire`: nothing runs in a role any more."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from release_management.domain.component import Slot
 from release_management.domain.place import PlaceSlotRetired
@@ -26,6 +26,7 @@ class RetireSlot(StepAction):
     Where a slot of `healthy` is not well, nothing is done, and the report is `unwell`.
     """
 
+    NEEDED_BY: ClassVar = "every deployment"
     verb: Literal["retire"] = "retire"
     slot: Slot
     healthy: HealthySlots = {}

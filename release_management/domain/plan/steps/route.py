@@ -34,7 +34,7 @@ class RouteSlots(StepAction):
     Where a slot of `healthy` is not well, nothing is done, and the report is `unwell`.
     """
 
-    SHIFTS_TRAFFIC: ClassVar[bool] = True
+    NEEDED_BY: ClassVar = "shifted traffic"
     verb: Literal["route"] = "route"
     weights: dict[Slot, Percent]
     healthy: HealthySlots = {}

@@ -256,7 +256,7 @@ class ReleaseManager:
     ) -> Policy:
         """Set a strategy's options and make it the default, everywhere or in one environment.
 
-        `strategy` is recreate, rolling, blue-green or canary.
+        `strategy` is its name, such as `canary`.
         """
         data = {"strategy": strategy, "options": _options("configure_deployment_strategy", options)}
         return self._policy("policy.configure_strategy", data, environment)

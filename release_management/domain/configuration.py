@@ -6,8 +6,8 @@ It is resolved when a deployment is planned, recorded with it, rolled out and ro
 from pydantic import JsonValue
 
 from release_management.domain.configuration_difference import Difference, differences
-from release_management.domain.digest import digest_of
 from release_management.domain.environment import Environment, Target
+from release_management.kernel.digest import digest_of
 from release_management.kernel.types import Value
 
 

@@ -10,8 +10,8 @@ from typing import ClassVar, TypeVar, assert_never
 from release_management.domain.component import Component, Slot
 from release_management.domain.condition import Condition, SlotCondition
 from release_management.domain.configuration import Configuration
-from release_management.domain.digest import digest_of
 from release_management.kernel.aggregate import Aggregate
+from release_management.kernel.digest import digest_of
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import (
     Digest,

@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar, Literal, Self, assert_never
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from release_management.domain.component import Component
-from release_management.domain.digest import digest_of
 from release_management.domain.pipeline import Stage
 from release_management.domain.variables import Variables
 from release_management.domain.versions import Scheme, twin
 from release_management.kernel.aggregate import Aggregate, itself
+from release_management.kernel.digest import digest_of
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.names import (
     GivenName,

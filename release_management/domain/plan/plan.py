@@ -9,8 +9,8 @@ from typing import Annotated
 from pydantic import Field
 
 from release_management.domain.configuration_difference import Difference
-from release_management.domain.digest import digest_of
 from release_management.domain.plan.steps import AnyStep
+from release_management.kernel.digest import digest_of
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import (
     Digest,

@@ -7,7 +7,6 @@ from release_management.domain import release as releases
 from release_management.domain import versions
 from release_management.domain.component import Component
 from release_management.domain.deployment.state import DeploymentPhase
-from release_management.domain.digest import digest_of
 from release_management.domain.release import (
     RELEASE,
     AddChanges,
@@ -25,6 +24,7 @@ from release_management.domain.release import (
     UnblockRelease,
 )
 from release_management.domain.versions import DEFAULT, Scheme
+from release_management.kernel.digest import digest_of
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import (
     Command,

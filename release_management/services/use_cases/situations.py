@@ -8,7 +8,6 @@ from release_management.domain.deployment.state import (
     DeploymentPhase,
     bake,
 )
-from release_management.domain.digest import digest_of
 from release_management.domain.pipeline import Pipeline, walked
 from release_management.domain.place import Place
 from release_management.domain.place import newest as newest_success
@@ -17,6 +16,7 @@ from release_management.domain.release import Release
 from release_management.domain.rules import Situation
 from release_management.domain.version_order import older
 from release_management.domain.versions import Scheme
+from release_management.kernel.digest import digest_of
 from release_management.services.gateway.unit_of_work import UnitOfWork
 from release_management.services.use_cases.returning import goes_freely
 

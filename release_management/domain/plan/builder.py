@@ -1,4 +1,4 @@
-"""The sheet on which a strategy writes its steps, and the stands that it writes them for."""
+"""Builds the steps of a plan, wave by wave, for each component on each target."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

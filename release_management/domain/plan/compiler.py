@@ -37,18 +37,18 @@ def compile_plan(
     if first and not strategy.STOPS_FIRST:
         names = ", ".join(f"{stand.component} on {stand.target}" for stand in first)
         notes = (*notes, f"no {strategy.NAME} for {names}: the first deployment there, nothing serves yet"[:500])
-    sheet = PlanBuilder(stands, strategy)
-    _settle(sheet, strategy)
-    sheet.stands = [stand for stand in coming if not stand.stays]
-    sheet.leaving = [stand for stand in stands if stand.leaves]
-    if sheet.stands or sheet.leaving:
-        _bring(sheet, strategy, first=len(fresh) == len(coming))
-    sheet.stands = stands
+    builder = PlanBuilder(stands, strategy)
+    _settle(builder, strategy)
+    builder.stands = [stand for stand in coming if not stand.stays]
+    builder.leaving = [stand for stand in stands if stand.leaves]
+    if builder.stands or builder.leaving:
+        _bring(builder, strategy, first=len(fresh) == len(coming))
+    builder.stands = stands
     plan = Plan(
         strategy=strategy.NAME,
         version=version,
-        forward=tuple(sheet.steps),
-        rollback=tuple(strategy.back(sheet)),
+        forward=tuple(builder.steps),
+        rollback=tuple(strategy.back(builder)),
         reversible=all(stand.reversible for stand in stands),
         notes=notes,
         changes=tuple(changes),
@@ -85,7 +85,7 @@ def _check_weights(plan: Plan, stands: Sequence[RolloutTarget]) -> None:
                 )
 
 
-def _settle(sheet: PlanBuilder, strategy: Strategy) -> None:
+def _settle(builder: PlanBuilder, strategy: Strategy) -> None:
     """Set right what the deployment before left: the stable version gets all traffic, or nothing has any.
 
     A strategy that stops the old version first takes all traffic away in any case; where there is no way back, none is
@@ -100,20 +100,20 @@ def _settle(sheet: PlanBuilder, strategy: Strategy) -> None:
             return {"stable": 100, "candidate": 0}
         return {"candidate": 0} if stand.busy and not stand.serving else None
 
-    sheet.provision(lambda stand: stand.stood if returns(stand) else 0, "stable")
-    sheet.await_healthy(lambda stand: stand.stood if returns(stand) else 0, "stable")
-    sheet.route(shares)
-    everything, sheet.stands = sheet.stands, [stand for stand in sheet.stands if stand.stays]
-    sheet.promote("stable")
-    sheet.stands = [stand for stand in sheet.stands if stand.slots > 1]
-    sheet.retire("candidate")
-    sheet.stands = everything
+    builder.provision(lambda stand: stand.stood if returns(stand) else 0, "stable")
+    builder.await_healthy(lambda stand: stand.stood if returns(stand) else 0, "stable")
+    builder.route(shares)
+    everything, builder.stands = builder.stands, [stand for stand in builder.stands if stand.stays]
+    builder.promote("stable")
+    builder.stands = [stand for stand in builder.stands if stand.slots > 1]
+    builder.retire("candidate")
+    builder.stands = everything
 
 
-def _bring(sheet: PlanBuilder, strategy: Strategy, *, first: bool) -> None:
+def _bring(builder: PlanBuilder, strategy: Strategy, *, first: bool) -> None:
     """Write the strategy's steps; where nothing serves yet there is nothing to go over from step by step."""
-    if not sheet.stands or (first and not strategy.STOPS_FIRST):
-        sheet.beside(lambda stand: stand.replicas)
-        sheet.finish()
+    if not builder.stands or (first and not strategy.STOPS_FIRST):
+        builder.beside(lambda stand: stand.replicas)
+        builder.finish()
     else:
-        strategy.bring(sheet)
+        strategy.bring(builder)

@@ -13,13 +13,13 @@ from release_management.domain.plan.steps.retire import Retire
 from release_management.domain.plan.steps.route import Route
 
 
-def _since(sheet: PlanBuilder, wanted: Callable[[PlaceStep], bool]) -> Count:
+def _since(builder: PlanBuilder, wanted: Callable[[PlaceStep], bool]) -> Count:
     """The first forward wave with such a step for the stand; -1 where there is none.
 
     Where the stand was unsettled every step is needed, whatever was begun.
     """
     waves: dict[tuple[str, str], int] = {}
-    for step in sheet.steps:
+    for step in builder.steps:
         if isinstance(step, PlaceStep) and wanted(step):
             waves.setdefault(step.key, step.wave)
     return lambda stand: 0 if stand.unsettled else waves.get((stand.target, stand.component), -1)

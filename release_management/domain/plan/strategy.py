@@ -24,7 +24,7 @@ class Strategy(Options):
     SHIFTS_TRAFFIC: ClassVar[bool] = False
 
     @abstractmethod
-    def bring(self, sheet: PlanBuilder) -> None:
+    def bring(self, builder: PlanBuilder) -> None:
         """Write the steps that go over from the version that serves to the new one."""
 
     def back(self, forward: PlanBuilder) -> list[AnyStep]:

@@ -21,14 +21,14 @@ class BlueGreen(Strategy):
     preview_replicas: Replicas | None = None
     pause_deadline: Seconds = 7 * 86_400.0
 
-    def bring(self, sheet: PlanBuilder) -> None:
+    def bring(self, builder: PlanBuilder) -> None:
         """Run the new version beside the old one, wait where that is asked for, and switch."""
         preview = self.preview_replicas
-        sheet.beside(lambda stand: min(preview or stand.replicas, stand.replicas))
+        builder.beside(lambda stand: min(preview or stand.replicas, stand.replicas))
         if self.auto_promotion_seconds:
-            sheet.pause("before the switch", self.auto_promotion_seconds)
+            builder.pause("before the switch", self.auto_promotion_seconds)
         elif not self.auto_promotion:
-            sheet.pause("before the switch", None, deadline=self.pause_deadline)
-        if preview is not None and any(preview < stand.replicas for stand in sheet.stands):
-            sheet.beside(lambda stand: stand.replicas)
-        sheet.finish()
+            builder.pause("before the switch", None, deadline=self.pause_deadline)
+        if preview is not None and any(preview < stand.replicas for stand in builder.stands):
+            builder.beside(lambda stand: stand.replicas)
+        builder.finish()

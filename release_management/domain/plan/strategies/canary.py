@@ -89,7 +89,7 @@ class Canary(Strategy):
         wait = PauseOption(duration=self.interval)
         return tuple(step for share in shares for step in (CanaryStep(set_weight=share), CanaryStep(pause=wait)))
 
-    def bring(self, sheet: PlanBuilder) -> None:
+    def bring(self, builder: PlanBuilder) -> None:
         """Run as much of the new version as its share needs, and raise its share from step to step."""
         walk = self.walk()
         scale = SetScale(weight=100)
@@ -97,23 +97,23 @@ class Canary(Strategy):
             scale, walk = walk[0].set_scale, walk[1:]
         share = next((step.set_weight for step in walk if step.set_weight is not None), 100)
         running = _replicas(scale, share)
-        sheet.beside(running)
+        builder.beside(running)
         for step in walk:
             if step.pause is not None:
                 deadline = self.pause_deadline if step.pause.duration is None else 0.0
-                sheet.pause("canary step", step.pause.duration, deadline=deadline)
+                builder.pause("canary step", step.pause.duration, deadline=deadline)
                 continue
             scale = step.set_scale or scale
             share = share if step.set_weight is None else step.set_weight
             wanted = _replicas(scale, share)
-            if any(wanted(stand) != running(stand) for stand in sheet.stands):
-                sheet.beside(wanted)
+            if any(wanted(stand) != running(stand) for stand in builder.stands):
+                builder.beside(wanted)
             running = wanted
             if step.set_weight is not None:
-                sheet.route(lambda stand, share=share: shares_of(stand, share))  # type: ignore[misc] # bound now, not later
-        if any(running(stand) != stand.replicas for stand in sheet.stands):
-            sheet.beside(lambda stand: stand.replicas)
-        sheet.finish()
+                builder.route(lambda stand, share=share: shares_of(stand, share))  # type: ignore[misc] # bound now, not later
+        if any(running(stand) != stand.replicas for stand in builder.stands):
+            builder.beside(lambda stand: stand.replicas)
+        builder.finish()
 
     @classmethod
     def merge(cls, wider: Mapping[str, JsonValue], nearer: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

@@ -17,16 +17,16 @@ class Recreate(Strategy):
     scale_down_delay: Seconds = 0.0
     abort_scale_down_delay: Seconds = 0.0
 
-    def bring(self, sheet: PlanBuilder) -> None:
+    def bring(self, builder: PlanBuilder) -> None:
         """Take all traffic away, stop the old version, and start the new one."""
-        sheet.route(lambda stand: {"stable": 0, "candidate": 0} if stand.serving else None)
-        sheet.retire("stable")
-        sheet.beside(lambda stand: stand.replicas)
-        sheet.route(lambda stand: shares_of(stand, 100))
-        sheet.ask_again()
-        sheet.promote()
-        sheet.clear()
-        sheet.give_up()
+        builder.route(lambda stand: {"stable": 0, "candidate": 0} if stand.serving else None)
+        builder.retire("stable")
+        builder.beside(lambda stand: stand.replicas)
+        builder.route(lambda stand: shares_of(stand, 100))
+        builder.ask_again()
+        builder.promote()
+        builder.clear()
+        builder.give_up()
 
     def back(self, forward: PlanBuilder) -> list[AnyStep]:
         """Stop the new version, then start the old one."""

@@ -38,27 +38,27 @@ class Rolling(Strategy):
     scale_down_delay: Seconds = 0.0
     abort_scale_down_delay: Seconds = 0.0
 
-    def bring(self, sheet: PlanBuilder) -> None:
+    def bring(self, builder: PlanBuilder) -> None:
         """Run more of the new version and less of the old one in turn, until all is new."""
-        new = {_key(stand): 0 for stand in sheet.stands}
-        old = {_key(stand): stand.stood for stand in sheet.stands}
+        new = {_key(stand): 0 for stand in builder.stands}
+        old = {_key(stand): stand.stood for stand in builder.stands}
         while True:
-            grown = _grown(sheet.stands, new, old, self)
-            sheet.beside(lambda stand, grown=grown: grown.get(_key(stand), 0))  # type: ignore[misc] # bound now
+            grown = _grown(builder.stands, new, old, self)
+            builder.beside(lambda stand, grown=grown: grown.get(_key(stand), 0))  # type: ignore[misc] # bound now
             new.update(grown)
-            if all(new[_key(stand)] >= stand.replicas for stand in sheet.stands):
+            if all(new[_key(stand)] >= stand.replicas for stand in builder.stands):
                 break
-            shrunk = _shrunk(sheet.stands, new, old, self)
+            shrunk = _shrunk(builder.stands, new, old, self)
             old.update(shrunk)
-            sheet.route(lambda stand: _ratio(stand, new[_key(stand)], old[_key(stand)]))
-            sheet.write(
+            builder.route(lambda stand: _ratio(stand, new[_key(stand)], old[_key(stand)]))
+            builder.write(
                 Provision(wave=wave, target=s.target, component=s.component, role="stable", replicas=old[_key(s)])
-                for wave in [sheet.wave]
-                for s in sheet.stands
+                for wave in [builder.wave]
+                for s in builder.stands
                 if _key(s) in shrunk
             )
-            sheet.pause("rolling batch", self.interval)
-        sheet.finish()
+            builder.pause("rolling batch", self.interval)
+        builder.finish()
 
     def fault(self) -> str | None:
         """Nothing can be replaced where neither more nor fewer replicas may run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -44,6 +45,12 @@ class NoSilentSkips:
 def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get("CI") or os.environ.get("RELMAN_NO_SKIP") == "1":
         config.pluginmanager.register(NoSilentSkips())
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector leave alone what all tests share: it would look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

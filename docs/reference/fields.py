@@ -31,7 +31,7 @@ from release_management.domain.plan.strategies.canary import (
 )
 from release_management.domain.plan.strategies.rolling import Portion
 from release_management.domain.policy import Gate, TriggerCondition
-from release_management.kernel import errors, names, timestamps
+from release_management.kernel import names, timestamps
 from release_management.kernel import types as words
 from release_management.projections.kit.paging import Cursor, Limit
 
@@ -67,7 +67,7 @@ WORDS: tuple[tuple[str, Any, str], ...] = (
     ("cause", incident.Cause, "a deployment's id, or `none`"),
     ("commit", release.Commit, "4 to 80 of `0-9 A-Z a-z . _ / -`"),
     ("id", words.Id, "a UUID"),
-    ("code", errors.KnownCode, "one of [the codes](errors.md) of a refusal or an error"),
+    ("code", words.KnownCode, "one of [the codes](errors.md) of a refusal or an error"),
     ("limit", Limit, "a whole number from 1 to 1,000"),
     ("cursor", Cursor, "a text of ours that says where a page begins; give it as it came"),
     ("json", JsonValue, "any JSON value"),

@@ -11,7 +11,6 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, ValidationError
 
 from release_management.domain.aggregates import AGGREGATES
-from release_management.kernel.errors import KnownCode
 from release_management.kernel.gathering import gathered
 from release_management.kernel.record import (
     DATA,
@@ -24,6 +23,7 @@ from release_management.kernel.types import (
     ActorId,
     Fact,
     Id,
+    KnownCode,
     Line,
     Name,
     Personal,

@@ -4,9 +4,6 @@ The sentence is for people and may change; the code is for programs and stays.
 """
 
 from enum import StrEnum
-from typing import Annotated
-
-from pydantic import BeforeValidator
 
 
 class ErrorCode(StrEnum):
@@ -63,10 +60,6 @@ def known_code(value: object) -> ErrorCode | None:
         return None if value is None else ErrorCode(str(value))
     except ValueError:
         return None
-
-
-KnownCode = Annotated[ErrorCode | None, BeforeValidator(known_code)]
-"""A code in what another version may have written."""
 
 
 class RelmanError(Exception):

@@ -17,7 +17,7 @@ from pydantic import (
     StringConstraints,
 )
 
-from release_management.kernel.errors import ErrorCode, RelmanError
+from release_management.kernel.errors import ErrorCode, RelmanError, known_code
 from release_management.kernel.visible import visible
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
@@ -31,6 +31,8 @@ QUOTED = 80
 """Characters of what came from outside that a sentence about it shows."""
 DEEPEST = 12
 LONGEST_SENTENCE = 1_000
+KnownCode = Annotated[ErrorCode | None, BeforeValidator(known_code)]
+"""A code in what another version may have written."""
 _known = lru_cache(maxsize=4096)
 """Reading history meets the same names and versions again and again."""
 

@@ -7,12 +7,12 @@ from pydantic import JsonValue, StringConstraints, ValidationError, field_valida
 
 from release_management.kernel.errors import (
     ErrorCode,
-    KnownCode,
     RelmanError,
 )
 from release_management.kernel.record import ActorAuth, ActorKind
 from release_management.kernel.types import (
     Giver,
+    KnownCode,
     Value,
     Verdict,
     explain,

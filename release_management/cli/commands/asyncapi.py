@@ -1,7 +1,6 @@
 """`relman asyncapi`."""
 
 import json
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -20,6 +19,8 @@ def register(app: typer.Typer) -> None:
 
         It names every subject, every message with its JSON Schema, and who may send and receive it.
         """
+        from importlib.metadata import version
+
         from release_management.adapters.nats.asyncapi import document
 
         made = document(version("release-management"))

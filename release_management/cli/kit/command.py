@@ -7,6 +7,7 @@ from typing import ParamSpec
 
 import typer
 
+from release_management.adapters.system.lean_imports import load_structlog
 from release_management.cli.kit.errors import answered
 from release_management.cli.kit.settings import (
     COMMON,
@@ -26,6 +27,7 @@ def command(group: typer.Typer, name: str, *, example: str) -> Callable[[Callabl
         @wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> None:
             common = [kwargs.pop(key) for key in COMMON]
+            load_structlog()
             with answered():
                 refine(*common)  # type: ignore[arg-type] # typer has converted them
                 check_data(settings().data, "RELMAN_DATA")

@@ -58,8 +58,6 @@ def exit_code(error: Exception) -> int | None:
 
     3 says that nobody answered, whatever kept them from it. What this process finds itself ends with 1.
     """
-    from sqlalchemy.exc import DBAPIError
-
     from release_management.adapters.nats.client import NotReachableError
     from release_management.services.ports.bus import BusAwayError
 
@@ -67,7 +65,16 @@ def exit_code(error: Exception) -> int | None:
         return UNREACHABLE
     if isinstance(error, RelmanError) and error.code is ErrorCode.TIMEOUT:
         return TIMED_OUT
-    return REFUSED if isinstance(error, RelmanError | DBAPIError | OSError) else None
+    return REFUSED if isinstance(error, RelmanError | OSError) or _is_of_the_database(error) else None
+
+
+def _is_of_the_database(error: Exception) -> bool:
+    """Whether the database raised it. Where SQLAlchemy was never loaded, it did not."""
+    if "sqlalchemy.exc" not in sys.modules:
+        return False
+    from sqlalchemy.exc import DBAPIError
+
+    return isinstance(error, DBAPIError)
 
 
 def code_of(error: Exception) -> ErrorCode:

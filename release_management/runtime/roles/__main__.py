@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 from release_management.adapters.system.gc_tuning import collect_not_yet
+from release_management.adapters.system.lean_imports import load_structlog
 
 
 def main(role: str, folder: str, executor: str) -> int:
     """Serve the role until told to stop; the process's exit code."""
     collect_not_yet()
+    load_structlog()
     from release_management.runtime.data_directory import DataDirectory
     from release_management.runtime.roles.process import run
 

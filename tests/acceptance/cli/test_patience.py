@@ -16,7 +16,8 @@ from tests.acceptance.cli.harness import (
 )
 from tests.servers.postgres import PostgresServer
 
-CANARY = 'steps=[{"set_weight": 50}, {"pause": {"duration": 10}}]'
+CANARY = 'steps=[{"set_weight": 50}, {"pause": {"duration": 120}}]'
+"""It pauses for so long that no machine is too slow to end what is ended during the pause; a promotion ends it."""
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def server() -> Iterator[PostgresServer]:
 
 
 def deploying(cli: CommandLine, *arguments: str) -> "subprocess.Popen[str]":
-    """A canary of ten seconds that somebody waits for, when its first share has been set."""
+    """Deploy a canary and wait for its end; returns once the first share has been set."""
     waiting = cli.start(*canary(cli), "--wait", *arguments)
     if "--json" in arguments:
         until(lambda: "Paused" in cli.relman("deployment", "list", "--active").out)
@@ -39,10 +40,16 @@ def deploying(cli: CommandLine, *arguments: str) -> "subprocess.Popen[str]":
 
 
 def canary(cli: CommandLine) -> tuple[str, ...]:
-    """The command that deploys a canary of ten seconds beside a version that has succeeded."""
+    """The command that deploys a canary beside a version that has succeeded."""
     cli.done("deploy", "shop@1.0.0", "staging", "--wait")
     cli.done("release", "create", "shop@7.0.0", "--component", "web")
     return ("deploy", "shop@7.0.0", "staging", "--strategy", "canary", "--set", CANARY, "--set", "scale_down_delay=0")
+
+
+def promote(cli: CommandLine) -> None:
+    """End the pause of the only active deployment."""
+    [active] = cli.done("deployment", "list", "--active", "--json").json
+    cli.done("deployment", "promote", active["id"])
 
 
 def answer(waiting: "subprocess.Popen[str]") -> Answer:
@@ -68,6 +75,7 @@ def test_a_deployment_is_followed_through_a_restart_of_postgresql(cli: CommandLi
     waiting = deploying(cli)
     server.stop()
     waits_until(cli, server.start)
+    promote(cli)
 
     done = answer(waiting)
 
@@ -119,6 +127,7 @@ def test_a_deployment_is_followed_through_the_death_of_the_only_projector(cli: C
     part(cli, "runtime.roles", "projector").send_signal(signal.SIGSTOP)
     time.sleep(6)
     part(cli, "runtime.roles", "projector").kill()
+    promote(cli)
 
     done = answer(waiting)
 
@@ -136,6 +145,7 @@ def test_a_deployment_is_followed_through_a_restart_of_everything(cli: CommandLi
     up.terminate()
     up.wait(30)
     waits_until(cli, lambda: cli.done("up", "--detach"))
+    promote(cli)
 
     done = answer(waiting)
     tailing.send_signal(signal.SIGINT)
@@ -151,7 +161,7 @@ def test_a_deployment_is_followed_through_a_restart_of_everything(cli: CommandLi
 def test_when_the_time_is_over_it_says_what_was_seen_last_and_that_it_goes_on(cli: CommandLine) -> None:
     cli.init()
     cli.done("up", "--detach")
-    waiting = deploying(cli, "--timeout", "12", "--json")
+    waiting = deploying(cli, "--timeout", "20", "--json")
     cli.done("down")
 
     over = answer(waiting)

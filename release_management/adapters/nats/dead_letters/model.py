@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from release_management.kernel.errors import KnownCode, known_code
+from release_management.kernel.errors import known_code
+from release_management.kernel.types import KnownCode
 
 
 @dataclass(frozen=True, slots=True)

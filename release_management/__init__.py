@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from release_management.adapters.nats.client import NotReachableError
-    from release_management.facade.manager import NotFinishedError, ReleaseManager
+    from release_management.facade.deployments import NotFinishedError
+    from release_management.facade.manager import ReleaseManager
     from release_management.facade.views import (
         Approval,
         CanaryPlan,
@@ -54,7 +55,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "NotFinishedError": "facade.manager",
+    "NotFinishedError": "facade.deployments",
     "NotReachableError": "adapters.nats.client",
     "Refused": "kernel.types",
     "ErrorCode": "kernel.errors",

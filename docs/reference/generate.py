@@ -512,7 +512,7 @@ def python() -> str:
     def listed() -> Iterator[str]:
         yield from ("## ReleaseManager", "", f"```text\nReleaseManager{signature(ReleaseManager.__init__)}\n```", "")
         yield from (*doc(ReleaseManager).splitlines(), "")
-        for name, method in vars(ReleaseManager).items():
+        for name, method in (found for part in ReleaseManager.__mro__ for found in vars(part).items()):
             function = method.__func__ if isinstance(method, classmethod) else method
             if name.startswith("_") or not inspect.isfunction(function):
                 continue

@@ -27,6 +27,8 @@ from release_management.kernel.types import (
 )
 from release_management.services.redaction import redacted
 
+Time = str | date | datetime
+"""RFC 3339, a date, or so long ago, such as `30d`."""
 _JSON = TypeAdapter(dict[str, JsonValue])
 _LAYER: TypeAdapter[Applications] = TypeAdapter(ByName[ApplicationLayer])
 
@@ -234,3 +236,8 @@ def reordered(known: Sequence[str], named: Sequence[str]) -> dict[str, int]:
     if arranged == [*known, *(name for name in named if name not in known)]:
         return {}
     return {name: order for order, name in enumerate(arranged)}
+
+
+def options(where: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a strategy's options; none where none are given."""
+    return {} if given is None else mapped(f"{where}: options", given, "{'interval': '5m'}")

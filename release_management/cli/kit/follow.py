@@ -39,7 +39,7 @@ def follow(manager: "ReleaseManager", deployment: "Deployment", timeout: float) 
 
     Raises `TimedOut` where it has not ended in time.
     """
-    from release_management.facade.manager import NotFinishedError
+    from release_management.facade.deployments import NotFinishedError
 
     began = time.monotonic()
     told = _Told()

@@ -10,7 +10,8 @@ from release_management.cli.kit.errors import TimedOut
 from release_management.cli.kit.follow import follow
 from release_management.cli.kit.next_step import next_step
 from release_management.cli.kit.settings import Settings, begin
-from release_management.facade.manager import NotFinishedError, ReleaseManager
+from release_management.facade.deployments import NotFinishedError
+from release_management.facade.manager import ReleaseManager
 from release_management.facade.views import Deployment, Plan
 
 ROUTE = "route web on main: 100 % candidate"

@@ -1,0 +1,206 @@
+"""Deployments, and their plans."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from release_management.domain.orders import ATTEMPTS
+from release_management.domain.plan import Leg, PlannedChange
+from release_management.facade.summaries import (
+    MANY,
+    MARKS,
+    groups,
+)
+from release_management.facade.views.base import View, short_time, table
+from release_management.kernel.types import Verdict
+
+NOTES = 10
+"""So many notes, and steps that went wrong, of a long plan are shown."""
+
+
+CHANGES_SHOWN = 20
+
+
+class Plan(View):
+    """The steps of a deployment, with where each stands."""
+
+    strategy: str
+    notes: tuple[str, ...] = ()
+    steps: tuple[dict[str, Any], ...] = ()
+    rollback: tuple[dict[str, Any], ...] = ()
+    reversible: bool = True
+    changes: tuple[PlannedChange, ...] = ()
+
+    def render(self, *, whole: bool = False) -> RenderableType:
+        """The steps as a table, and what they change; alike ones together where there are many, but for `whole`."""
+        many = len(self.steps) > MANY and not whole
+        shown: list[RenderableType] = [self._summed_up() if many else self._each_step()]
+        notes = self.notes if whole or len(self.notes) <= NOTES else self.notes[:NOTES]
+        shown += [Text(line) for line in _changed_lines(self.changes, len(self.changes) if whole else CHANGES_SHOWN)]
+        shown += [Text(f"note: {note}") for note in notes]
+        if len(notes) < len(self.notes):
+            shown.append(Text(f"and {len(self.notes) - len(notes):,} more notes"))
+        return Group(*shown) if self.steps else Group(Text("nothing to do: it runs already"), *shown[1:])
+
+    def _each_step(self) -> Table:
+        rows = [
+            (index + 1, _mark(step.get("status")), said_of(step, "forward")) for index, step in enumerate(self.steps)
+        ]
+        return table("step", "", self.strategy, rows=rows)
+
+    def _summed_up(self) -> RenderableType:
+        found = list(groups(self.steps))
+        rows = [(each.numbers, "✔" if each.is_done else "·", each.text, each.progress) for each in found]
+        bad = [
+            Text(f"✗ {index + 1} {said_of(step, 'forward')}")
+            for index, step in enumerate(self.steps)
+            if step.get("status") in ("failed", "errored")
+        ]
+        left = [Text(f"and {len(bad) - NOTES:,} more went wrong")] if len(bad) > NOTES else []
+        made = table("steps", "", self.strategy, "done", rows=rows)
+        return Group(made, *bad[:NOTES], *left, Text(f"{len(self.steps):,} steps; see each with --all"))
+
+
+def _mark(status: str | None) -> str:
+    """A step that is skipped looks like one that is not begun."""
+    return MARKS["pending" if status in (None, "skipped") else status]
+
+
+def _changed_lines(changes: Iterable[PlannedChange], most: int) -> list[str]:
+    """What a plan changes: a line for each component at a place, and one for each setting that differs there."""
+    changed = list(changes)
+    lines = []
+    for change in changed[:most]:
+        lines += [f"change: {change}", *(f"  {difference}" for difference in change.differs)]
+    more = len(changed) - most
+    return [*lines, f"and {more:,} more changes; see each with --all"] if more > 0 else lines
+
+
+def said_of(step: dict[str, Any], leg: Leg) -> str:
+    """What the step does, which try it is where there is more than one, and why it did not, or ended early."""
+    attempt, again = step.get("attempt") or 1, step.get("retry_at")
+    tries = f" (try {attempt} of {ATTEMPTS[leg]})" if attempt > 1 or again else ""
+    known = step.get("status") in ("failed", "errored", "done") and step.get("reason")
+    reason = f": {step['reason']}" if known else ""
+    return f"{step['description']}{tries}{reason}{'; it is tried again' if again else ''}"
+
+
+class Deployment(View):
+    """One release on its way to one environment."""
+
+    id: str
+    release: str
+    application: str
+    version: str
+    environment: str
+    strategy: str
+    phase: str
+    digest: str | None = None
+    reason: str | None = None
+    note: str | None = None
+    weight: int | None = None
+    step: int | None = None
+    done: int | None = None
+    total: int | None = None
+    by: str | None = None
+    requested_by: str | None = None
+    created: str | None = None
+    started: str | None = None
+    ended: str | None = None
+    approval: str | None = None
+    paused_until: str | None = None
+    paused_reason: str | None = None
+    deadline: str | None = None
+    awaits_person: bool = False
+    reverts: str | None = None
+    retries: str | None = None
+    plan: Plan | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    already_so: bool = False
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> "Deployment":
+        """From a query's row, in which the plan and each step's progress stand apart."""
+        compiled = row.get("plan") or {}
+        plan = Plan(
+            strategy=row["strategy"],
+            notes=tuple(compiled.get("notes", ())),
+            steps=_with_progress(compiled.get("forward"), row.get("steps")),
+            rollback=_with_progress(compiled.get("rollback"), row.get("rollback")),
+            reversible=compiled.get("reversible", True),
+            changes=tuple(compiled.get("changes") or ()),
+        )
+        return cls(**{**row, "plan": plan if "steps" in row else None})
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has ended well."""
+        return self.phase == "Succeeded"
+
+    @property
+    def paused_step(self) -> int | None:
+        """The number, as it is shown, of the pause that it waits in."""
+        steps = self.plan.steps if self.plan is not None else ()
+        return next((number for number, step in enumerate(steps, 1) if step.get("status") == "waiting"), None)
+
+    @property
+    def patience(self) -> str | None:
+        """How long it waits, and what happens then; None where it does not wait, or its approval has the deadline."""
+        if self.deadline is None:
+            return None
+        back = "it goes back" if self.plan is None or self.plan.reversible else "it halts: there is no way back"
+        then = back if self.phase == "Paused" else "it expires"
+        return f"waits until {short_time(self.deadline)}, then {then}"
+
+    @property
+    def waits_for(self) -> str | None:
+        """What keeps it in the queue, where that was asked when it was deployed."""
+        if self.phase != "Queued":
+            return None
+        return "; ".join(verdict.reason for verdict in self.verdicts if verdict.says == "wait") or None
+
+    def render(self, *, whole: bool = False) -> RenderableType:
+        """One line, the plan, what would stop it; each step of a long plan where the `whole` is wanted."""
+        line = f"{self.release} → {self.environment}   {self.strategy}   {self.phase}"
+        if self.weight is not None and self.phase in ("Progressing", "Paused"):
+            line += f" at {self.weight} %"
+        if self.reason or self.paused_reason:
+            line += f": {self.reason or self.paused_reason}"
+        shown: list[RenderableType] = [Text(line)]
+        if self.id:
+            shown.append(Text(f"deployment {self.id}"))
+        if self.reverts:
+            shown.append(Text(f"goes back from deployment {self.reverts}"))
+        if self.note:
+            shown.append(Text(f"{self.requested_by or self.by} said: {self.note}"))
+        if self.patience:
+            shown.append(Text(self.patience))
+        if self.plan is not None:
+            shown.append(self.plan.render(whole=whole))
+        stops = [verdict for verdict in self.verdicts if verdict.says != "allow" or "NOT ARMED" in verdict.reason]
+        shown += [Text(f"{verdict.says if verdict.says != 'allow' else 'note'}: {verdict.reason}") for verdict in stops]
+        return Group(*shown)
+
+
+def _with_progress(compiled: Any, progress: Any) -> tuple[dict[str, Any], ...]:
+    return tuple({**step, **state} for step, state in zip(compiled or (), progress or (), strict=True))
+
+
+class CanaryPlan(View):
+    """A release's canary: the traffic shares that it passes through, and the seconds between them."""
+
+    release: str
+    traffic_percentage: int
+    steps: tuple[int, ...] = ()
+    interval_seconds: float | None = None
+    deployments: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def render(self) -> RenderableType:
+        """The shares with arrows."""
+        shares = " → ".join(f"{share} %" for share in self.steps)
+        every = "" if self.interval_seconds is None else f", {self.interval_seconds:g} s between"
+        return Text("\n".join([f"canary of {self.release}: {shares}{every}", *(f"note: {it}" for it in self.notes)]))

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
         from release_management.kernel.types import Refused
 
         path = Path(FILE)
-        text = files("release_management.cli").joinpath("starter.yaml").read_text()
+        text = files("release_management.cli.commands").joinpath("starter.yaml").read_text()
         ports = dict(zip(map(str, PORTS), map(str, _free_ports(len(PORTS))), strict=True))
         text = re.sub("|".join(ports), lambda found: ports[found[0]], text)
         try:

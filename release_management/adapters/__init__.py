@@ -1,1 +1,1 @@
-"""How it touches the world: event store, read-model store, NATS, executors, keys."""
+"""Adapters to the outside world: event store, read-model store, NATS, executors, keyrings."""

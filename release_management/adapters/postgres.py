@@ -1,6 +1,6 @@
-"""Connections to PostgreSQL on which nothing hangs: every question is answered or ends in an error within seconds.
+"""Connections to PostgreSQL that never hang: every statement is answered, or ends in an error within seconds.
 
-Sessions keep advisory locks and listen, so what stands between may pool sessions, but not transactions or statements.
+Sessions keep advisory locks and LISTEN, so a proxy in between may pool sessions, but not transactions or statements.
 PostgreSQL 14 or newer.
 """
 
@@ -19,7 +19,7 @@ from psycopg.rows import TupleRow
 
 CONNECT_SECONDS = 3
 ANSWER_SECONDS = 8.0
-"""For a server that is frozen: one that lives ends a statement after 6 s, and a wait for a lock after 3."""
+"""Limit for a frozen server: a live one ends a statement after 6 s, and a wait for a lock after 3."""
 _SETTINGS = {
     "default_transaction_isolation": "read committed",
     "enable_seqscan": "off",  # a plan made on a young table stays right when the table has grown
@@ -39,23 +39,23 @@ _DEFAULTS: dict[str, Any] = {
 
 
 class Connection(psycopg.Connection[TupleRow]):
-    """An autocommitting connection that gives a server up which does not answer."""
+    """An autocommitting connection that is closed if the server does not answer."""
 
     answer_seconds = ANSWER_SECONDS
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        """Wait for an answer. Raises OperationalError, and is closed, where it does not come in time."""
+        """Wait for an answer. If it does not come in time, close the connection and raise OperationalError."""
         try:
             return super().wait(gen, interval, self.answer_seconds if timeout is None else timeout)
         except _WaitTimeout:
             if timeout is not None:
                 raise
-            self.pgconn.finish()  # an answer that comes later belongs to no question
+            self.pgconn.finish()  # an answer that comes later would be taken for that of the next statement
             raise psycopg.OperationalError(f"the server did not answer for {self.answer_seconds:g} s") from None
 
     @property
     def is_usable(self) -> bool:
-        """Whether it can be asked: nobody waits for an answer, and the server has not said good-bye."""
+        """True if the connection can execute a statement: none is running, and the server has not closed it."""
         if self.closed or self.pgconn.transaction_status != TransactionStatus.IDLE:
             return False
         poll = select.poll()
@@ -64,19 +64,19 @@ class Connection(psycopg.Connection[TupleRow]):
 
 
 class Connections:
-    """Connections to one database, made when they are needed and dropped when they are broken. For any thread."""
+    """A pool of connections to one database, opened on demand and dropped when they are broken. Thread-safe."""
 
     def __init__(self, url: str, settings: Mapping[str, str] | None = None) -> None:
-        """`settings` are the session's, beside ours. Connects later. Raises ValueError where `url` is no URL."""
-        given = _understood(url)
-        self._conninfo = make_conninfo("", **(_DEFAULTS | given))
+        """`settings` are session settings in addition to ours. Connects later. Raises ValueError if `url` is no URL."""
+        parameters = _understood(url)
+        self._conninfo = make_conninfo("", **(_DEFAULTS | parameters))
         session = {**_SETTINGS, **(settings or {})}
         self._begin = "; ".join(f"SET {name} = '{value}'" for name, value in session.items()).encode()
         self._idle: deque[Connection] = deque()
         self._closed = False
 
     def connect(self) -> Connection:
-        """A new connection, which is the caller's to close."""
+        """Open a new connection, which the caller closes."""
         connection = Connection.connect(self._conninfo, autocommit=True)
         try:
             connection.execute(self._begin)
@@ -87,7 +87,7 @@ class Connections:
 
     @contextmanager
     def lend(self) -> Iterator[Connection]:
-        """Lend a connection to one thread. Where the server was started again since, it is a new one."""
+        """Lend a connection to one thread. It is a new one if the server was restarted since."""
         connection = self._next()
         try:
             yield connection
@@ -100,7 +100,7 @@ class Connections:
                 self.close()
 
     def close(self) -> None:
-        """Close those that nobody has, and the others when they are given back."""
+        """Close the idle connections now, and lent ones when they are returned."""
         self._closed = True
         while (connection := self._pop()) is not None:
             connection.close()
@@ -120,9 +120,9 @@ class Connections:
 
 
 def place(url: str) -> str:
-    """Where a database is, without its user and password: HOST:PORT/DATABASE, several hosts with commas between them.
+    """Return a database's address without user and password: HOST:PORT/DATABASE, several hosts separated by commas.
 
-    Raises ValueError where `url` is no URL.
+    Raises ValueError if `url` is no URL.
     """
     known = _understood(url)
     hosts = str(known.get("host") or known.get("hostaddr") or "localhost").split(",")

@@ -1,4 +1,4 @@
-"""Where one installation keeps everything: its folder `.relman/`, and PostgreSQL where it was begun with that."""
+"""The files and databases of one installation: its folder `.relman/`, and PostgreSQL if it was created with that."""
 
 import contextlib
 import os
@@ -21,16 +21,16 @@ NOTE = "store.url"
 
 
 class OtherStoreError(EventStoreError):
-    """The folder was begun with another store than the one that is named now."""
+    """The folder was created with another store than the one that is named now."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataDirectory:
-    """Where things lie.
+    """The places of an installation's data.
 
-    The event log and the names and keys are the truth: `log.db` and `private.db`, or the database at `store`, a
-    `postgresql://` URL. The rest can be rebuilt or is rewritten. `bus` names the servers of a message bus that runs
-    elsewhere, with the user of the role that uses them; without it, it is the folder's own. Its streams have
+    The event log and the names and keys are the source of truth: `log.db` and `private.db`, or the database at `store`,
+    a `postgresql://` URL. The rest can be rebuilt or is rewritten. `bus` names the servers of a message bus that runs
+    elsewhere, with the user of the role that connects; without it, the folder's own bus is used. The bus's streams have
     `replicas` copies.
     """
 
@@ -41,9 +41,9 @@ class DataDirectory:
 
     @classmethod
     def at(cls, folder: Path, store: str | None = None, bus: str | None = None, replicas: int = 1) -> "DataDirectory":
-        """The installation of a folder. Its store is the one that it was begun with.
+        """Return the installation of a folder, with the store that it was created with.
 
-        Raises `OtherStoreError` where `store` names another one.
+        Raises `OtherStoreError` if `store` names another one.
         """
         noted = _noted(folder)
         if store is not None and noted is None and (folder / "log.db").exists():
@@ -56,40 +56,40 @@ class DataDirectory:
 
     @property
     def read_models(self) -> str | Path:
-        """The projections that queries read: a database URL, or a SQLite file."""
+        """The database of the projections that queries read: a database URL, or a SQLite file."""
         return self.store or self.folder / "read.db"
 
     @property
     def agenda(self) -> str | Path:
-        """The projection that the orchestrator and the timers read; apart from the others, since they write it too."""
+        """The database of the agenda, which the orchestrator and the timers read and write: hence its own file."""
         return self.store or self.folder / "road.db"
 
     @property
     def children(self) -> Path:
-        """The processes that `relman up` started."""
+        """The file that lists the processes that `relman up` started."""
         return self.folder / "up.json"
 
     @property
     def logs(self) -> Path:
-        """What the processes of `relman up` say."""
+        """The folder of the log files of the processes of `relman up`."""
         return self.folder / "logs"
 
     @property
     def run(self) -> Path:
-        """Where running roles note the address at which they answer for their health."""
+        """The folder in which running roles write the addresses of their health probes."""
         return self.folder / "run"
 
     def prepare(self) -> None:
-        """Make the folder, readable by the owner only. Raises `FolderOpenError`."""
+        """Create the folder, readable by the owner only. Raises `FolderOpenError`."""
         make_private(self.folder)
 
     def open_log(self, registry: Registry) -> EventLog:
-        """The event log, made where there is none. Once it was opened, the folder remembers where it is.
+        """Open the event log, creating it if there is none; afterwards the folder remembers which store it uses.
 
-        Raises `LostLogError`, and `EventStoreError` where it cannot be read.
+        Raises `LostLogError`, and `EventStoreError` if the log cannot be read.
         """
         if self.store is not None:
-            # Who keeps files need not load the PostgreSQL driver.
+            # An installation with SQLite need not load the PostgreSQL driver.
             from release_management.adapters.event_store.postgres import PostgresEventLog
 
             log = PostgresEventLog.open(self.store, registry.knows)
@@ -113,7 +113,7 @@ class DataDirectory:
         beside.rename(self.folder / NOTE)
 
     def open_keyring(self) -> Keyring:
-        """The names and keys."""
+        """Open the store of names and keys."""
         if self.store is not None:
             from release_management.adapters.keyring.postgres import PostgresKeyring
 
@@ -121,13 +121,13 @@ class DataDirectory:
         return SQLiteKeyring(self.folder / "private.db")
 
     def bus_url(self, user: str) -> str | None:
-        """The message bus as one of its users; None where none was started here yet."""
+        """Return the message bus's URL for one of its users; None if no bus was started here yet."""
         from release_management.adapters.nats.wire.urls import credentials
 
         return self.bus or credentials(self.folder, user)
 
     def url(self) -> str | None:
-        """The message bus as its clients see it; None where none was started here yet."""
+        """Return the message bus's URL for clients; None if no bus was started here yet."""
         return self.bus or read_url(self.folder)
 
 

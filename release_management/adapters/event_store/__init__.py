@@ -1,4 +1,4 @@
-"""The append-only log, on SQLite and (`postgres`) on PostgreSQL. Nothing else knows the `eventsourcing` library."""
+"""The append-only log, on SQLite and (`postgres`) on PostgreSQL. No other package uses the `eventsourcing` library."""
 
 from release_management.adapters.event_store.errors import (
     CorruptRecordError,

@@ -1,4 +1,4 @@
-"""Which commands of a batch may be stored. Pure: what the store holds comes in as arguments."""
+"""Decide which commands of a batch may be stored. Pure: the store's content comes in as arguments."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,14 +26,14 @@ Kind = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a store holds: `versions` has every stream that the batch expects, `earlier` its stored commands."""
+    """The store's content: `versions` of every stream that the batch expects, `earlier` outcomes of its commands."""
 
     versions: Mapping[str, int]
     earlier: Mapping[CommandKey, StoredOutcome]
 
     @classmethod
     def as_expected(cls, batch: Sequence[Append]) -> "Facts":
-        """What they are when nobody else has written and nothing is repeated."""
+        """Return the facts that hold if nobody else has written and no command is repeated."""
         versions: dict[str, int] = {}
         for command in batch:
             for stream, expectation in command.expects.items():
@@ -43,14 +43,14 @@ class Facts:
 
 @dataclass(slots=True)
 class Decision:
-    """What to write, and the status of each command. `records` take the next positions in their order."""
+    """The records to write, and the status of each command. `records` take the next positions in their order."""
 
     statuses: list[Status] = field(default_factory=list)
     records: list[NewRecord] = field(default_factory=list)
     commands: dict[CommandKey, StoredOutcome] = field(default_factory=dict)
 
     def kinds(self, of_commands: Sequence[set[Kind]]) -> set[Kind]:
-        """The kinds of the records to write."""
+        """Return the kinds of the records to write."""
         return {
             kind
             for status, kinds in zip(self.statuses, of_commands, strict=True)
@@ -60,11 +60,11 @@ class Decision:
 
     @property
     def contents(self) -> dict[str, bytes]:
-        """What is to stand beside the records, by `dataref`."""
-        return {dataref(it.content): it.content for it in self.records if it.content is not None}
+        """The contents to store beside the records, by `dataref`."""
+        return {dataref(record.content): record.content for record in self.records if record.content is not None}
 
     def rests_on(self, batch: Sequence[Append]) -> dict[str, int]:
-        """The stored versions without which it would have been another one."""
+        """Return the stored stream versions on which the decision depends."""
         return {
             stream: expectation.base
             for status, command in zip(self.statuses, batch, strict=True)
@@ -74,7 +74,7 @@ class Decision:
 
 
 def check(command: Append) -> set[Kind]:
-    """Refuse what no caller may ask for, with ValueError; returns the kinds of the command's records."""
+    """Check a command's consistency and return the kinds of its records. Raises ValueError."""
     where = f"command {command.id!r} of {command.sender!r}"
     versions: dict[str, int] = {}
     for stream, expectation in command.expects.items():
@@ -101,8 +101,8 @@ def check(command: Append) -> set[Kind]:
 def decide(batch: Sequence[Append], after: int, facts: Facts) -> Decision:
     """Judge a batch against the store, whose newest position is `after`.
 
-    A stream that a command was not allowed to write is lost for the rest of the batch: whoever read it there
-    may have decided on something that never happened.
+    A stream that a command was not allowed to write is lost for the rest of the batch: a later command that read it may
+    have been decided on events that never happened.
     """
     decision = Decision()
     now = dict(facts.versions)
@@ -154,6 +154,6 @@ def _schema_version(record: NewRecord) -> int:
 def _check_content(named: str | None, content: bytes | None) -> None:
     if content is not None and len(content) > MAX_CONTENT_BYTES:
         raise ValueError(f"{len(content):,} bytes stand beside it and at most {MAX_CONTENT_BYTES:,} are taken")
-    given = None if content is None else dataref(content)
-    if named != given:
-        raise ValueError(f"it names {named or 'nothing'} as its data, and beside it stands {given or 'nothing'}")
+    actual = None if content is None else dataref(content)
+    if named != actual:
+        raise ValueError(f"it names {named or 'nothing'} as its data, and beside it stands {actual or 'nothing'}")

@@ -1,11 +1,11 @@
-"""What can be wrong with a store."""
+"""Errors of an event store."""
 
 from release_management.kernel.errors import ErrorCode, RelmanError
 from release_management.services.ports import LogDamagedError, LogUnavailableError
 
 
 class EventStoreError(RelmanError):
-    """The store cannot do what was asked. The text says what, where, and what would be right."""
+    """The store cannot do what was requested. The text says what, where, and what would be right."""
 
     code = ErrorCode.UNUSABLE
 
@@ -17,7 +17,7 @@ class StoreUnavailableError(EventStoreError, LogUnavailableError):
 
 
 class ForeignStoreError(EventStoreError):
-    """It is not one of our stores, or a newer version made it. It was left as it is."""
+    """The store is not one of ours, or a newer version made it. It was left unchanged."""
 
 
 class DamagedStoreError(EventStoreError, LogDamagedError):
@@ -56,7 +56,7 @@ class CorruptRecordError(EventStoreError, LogDamagedError):
     """A record does not agree with its index columns: one of them was altered after it was written."""
 
     def __init__(self, position: int, what: str) -> None:
-        """`what` says in which way they disagree."""
+        """`what` says how they disagree."""
         super().__init__(
             f"the record at position {position} was altered: {what}; restore the log from a copy, and compare the two"
         )
@@ -64,13 +64,13 @@ class CorruptRecordError(EventStoreError, LogDamagedError):
 
 
 class LostContentError(EventStoreError, LogDamagedError):
-    """Data that stand beside a record are missing, or were altered after they were written."""
+    """Content that stands beside a record is missing, or was altered after it was written."""
 
     def __init__(self, dataref: str, missing: bool) -> None:
-        """`dataref` is how the record names them."""
+        """`dataref` is its name in the record."""
         wrong = "are missing" if missing else "were altered"
         super().__init__(f"the data {dataref} beside a record {wrong}; restore the log from a copy that has them")
 
 
 class LostLogError(EventStoreError):
-    """The log is gone while what belongs to it is still there; a new one in its place would hide that."""
+    """The log is missing though its keys exist; a new log in its place would hide that."""

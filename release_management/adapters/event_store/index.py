@@ -1,4 +1,4 @@
-"""What a record says of itself, to be compared with the columns that it is found by."""
+"""Compare a record's attributes with the index columns by which it is found."""
 
 from functools import lru_cache
 
@@ -8,7 +8,7 @@ from release_management.kernel.types import explain
 
 
 class Index(BaseModel):
-    """The attributes of a record that the store knows, too. The rest of the record is not looked at."""
+    """The attributes of a record that are also index columns. The rest of the record is not parsed."""
 
     model_config = ConfigDict(strict=True)
 
@@ -19,7 +19,7 @@ class Index(BaseModel):
     dataref: str | None = None
 
     def disagreement(self, stream: str, version: int, name: str) -> str | None:
-        """Where the record differs from its columns, in words; None where they agree."""
+        """Return how the record differs from its columns, in words; None if they agree."""
         if (self.subject, self.streamversion, self.type) == (stream, version, name):
             return None
         return (
@@ -37,7 +37,7 @@ _TIME_BYTES = len("2026-11-23T09:30:00.000000Z")
 
 
 def agrees(record: bytes, stream: str, version: int, name: str) -> bool:
-    """Whether a record, written as we write it, says the same as its columns; where not, `read_index` says why."""
+    """Return True if a record, written in our format, agrees with its columns; if not, `read_index` can say why."""
     first = _before_time(name, stream)
     return (
         record.startswith(first, _TYPE_AT)
@@ -58,7 +58,7 @@ def _after_time(version: int) -> bytes:
 
 
 def read_index(record: bytes) -> Index:
-    """Read the indexed attributes out of a record. Raises ValueError in words where it has none."""
+    """Parse the indexed attributes of a record. Raises ValueError with a sentence if it has none."""
     try:
         index: Index = _validate(record)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The write side as the `eventsourcing` library knows it, on our tables."""
+"""The write side as the `eventsourcing` library defines it, on our tables."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from eventsourcing.persistence import (
 from release_management.services.ports import NewRecord
 
 LAST = 2**63 - 1
-"""No position and no version is beyond it."""
+"""The largest position or version."""
 
 
 class VersionTakenError(Exception):
@@ -27,9 +27,9 @@ class LogRecorder(ApplicationRecorder):
     """Stores events in one sequence; the library's notification ids are our gap-free positions."""
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
-        """Store all events in one transaction, whatever their bytes; returns their positions.
+        """Store all events in one transaction, whatever their bytes; return their positions.
 
-        Raises the library's `IntegrityError` where a version of a stream is taken, and then stores none.
+        Raises the library's `IntegrityError` if a version of a stream is taken, and then stores none.
         """
         records = [
             NewRecord(str(event.originator_id), event.originator_version, event.topic, event.state)
@@ -50,7 +50,7 @@ class LogRecorder(ApplicationRecorder):
         desc: bool = False,
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
-        """The events of one stream with versions above `gt` and up to `lte`."""
+        """Return the events of one stream with versions above `gt` and up to `lte`."""
         rows = self._stream(
             str(originator_id),
             -1 if gt is None else gt,
@@ -69,26 +69,26 @@ class LogRecorder(ApplicationRecorder):
         *,
         inclusive_of_start: bool = True,
     ) -> Sequence[Notification]:
-        """At most `limit` events at positions from `start` (or after it) to `stop`, of `topics` if given."""
+        """Return at most `limit` events at positions from `start` (or after it) to `stop`, of `topics` if given."""
         first = 1 if start is None else start if inclusive_of_start else start + 1
         return [Notification(*row) for row in self._page(first, LAST if stop is None else stop, topics, limit)]
 
     @abstractmethod
     def max_notification_id(self) -> int | None:
-        """The newest position, or None when there is none."""
+        """Return the newest position, or None if there is none."""
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
-        """Not offered: `EventLog.wait` and `EventLog.read` follow the log, of other processes too."""
+        """Not offered: `EventLog.wait` and `EventLog.read` follow the log, also for records of other processes."""
         raise NotImplementedError("subscriptions are not offered; follow the log with EventLog.wait and EventLog.read")
 
     @abstractmethod
     def _append(self, records: Sequence[NewRecord]) -> int:
-        """Store records in one transaction; the last position before them. Raises `VersionTakenError`."""
+        """Store records in one transaction; return the last position before them. Raises `VersionTakenError`."""
 
     @abstractmethod
     def _stream(self, stream: str, above: int, up_to: int, order: str, limit: int) -> Sequence[tuple[Any, ...]]:
-        """Rows `(stream, version, name, record)` of one stream, in the order of their versions, `ASC` or `DESC`."""
+        """Return rows `(stream, version, name, record)` of one stream, ordered by version, `ASC` or `DESC`."""
 
     @abstractmethod
     def _page(self, first: int, last: int, names: Sequence[str], limit: int) -> Sequence[tuple[Any, ...]]:
-        """Rows `(stream, version, name, record, position)` in the order of their positions; of `names` if given."""
+        """Return rows `(stream, version, name, record, position)` ordered by position; of `names` if given."""

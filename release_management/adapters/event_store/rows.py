@@ -1,4 +1,4 @@
-"""What is read from a store's tables, checked before it is believed."""
+"""Check rows that were read from a store's tables."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -18,11 +18,11 @@ EventRow = tuple[int, str, int, str, bytes]
 """Position, stream, version, name, record."""
 
 OPAQUE = 0
-"""The schema version under which `kinds` lists records whose bytes nobody looked into."""
+"""The schema version under which `kinds` lists records whose bytes were not parsed."""
 
 
 def readable(kinds: Iterable[Kind], known: Callable[[str, int], bool], where: str) -> frozenset[Kind]:
-    """The kinds of records that a store holds. Raises `UnreadableStoreError` where one of them is not known."""
+    """Return the kinds of a store's records as a set. Raises `UnreadableStoreError` if one of them is not known."""
     found = frozenset(kinds)
     if unknown := tuple(sorted(kind for kind in found if not known(*kind))):
         raise UnreadableStoreError(where, unknown)
@@ -30,7 +30,7 @@ def readable(kinds: Iterable[Kind], known: Callable[[str, int], bool], where: st
 
 
 def page(rows: Sequence[EventRow], after: int) -> list[Recorded]:
-    """Rows that follow a position, in order. Raises `GapError` where one is missing, and `CorruptRecordError`."""
+    """Return the rows after a position as records. Raises `GapError` if one is missing, and `CorruptRecordError`."""
     if rows and rows[-1][0] != after + len(rows):
         expected, found = _first_gap([row[0] for row in rows], after)
         raise GapError(f"position {expected}", expected, found)
@@ -38,7 +38,7 @@ def page(rows: Sequence[EventRow], after: int) -> list[Recorded]:
 
 
 def stream_page(rows: Sequence[EventRow], stream: str, after: int) -> list[Recorded]:
-    """Rows of a stream that follow a version, in order. Raises as `page` does."""
+    """Return the rows of a stream after a version as records. Raises as `page` does."""
     if rows and rows[-1][2] != after + len(rows):
         expected, found = _first_gap([row[2] for row in rows], after)
         raise GapError(f"version {expected} of the stream {stream!r}", expected, found)
@@ -46,14 +46,14 @@ def stream_page(rows: Sequence[EventRow], stream: str, after: int) -> list[Recor
 
 
 def checked_content(dataref: str, content: bytes | None) -> bytes:
-    """A content as it was stored. Raises `LostContentError` where it is not, or no more, there."""
+    """Return a content as it was stored. Raises `LostContentError` if it is missing or was altered."""
     if content is None or named(content) != dataref:
         raise LostContentError(dataref, missing=content is None)
     return content
 
 
 def _first_gap(numbers: Sequence[int], after: int) -> tuple[int, int]:
-    """The first number that is missing, and the one that stands in its place."""
+    """Return the first number that is missing, and the one in its place."""
     return next((expected, found) for expected, found in enumerate(numbers, after + 1) if found != expected)
 
 
@@ -65,11 +65,11 @@ def _checked(rows: Sequence[EventRow]) -> list[Recorded]:
 
 
 _recorded: Callable[[EventRow], Recorded] = partial(tuple.__new__, Recorded)
-"""What `Recorded._make` does at half the cost, of rows that have as many columns."""
+"""Does the same as `Recorded._make` at half the cost, for rows that have as many columns."""
 
 
 def _look_closer(position: int, stream: str, version: int, name: str, record: bytes) -> None:
-    """A record that is written otherwise than we write may still agree. Raises `CorruptRecordError` where not."""
+    """Compare a record in another format than ours with its columns. Raises `CorruptRecordError` if they differ."""
     try:
         difference = read_index(record).disagreement(stream, version, name)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The executors by name: how each checks a component's settings, and how it is made."""
+"""The executors by name: the check of a component's settings, and the executor's constructor."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -16,19 +16,19 @@ class RunningExecutor(Executor, Protocol):
     """An executor in a process of its own."""
 
     async def run(self) -> None:
-        """Look after what was deployed, until `stop`."""
+        """Keep deployed components as intended, until `stop`."""
         ...
 
     def troubles(self) -> list[Trouble]:
-        """What it looks after and cannot keep as intended now."""
+        """Return the components that the executor cannot keep as intended now."""
         ...
 
     async def look(self, order: Order | None = None) -> Sequence[Look]:
-        """Look at every component that it looks after; or only at that of an order."""
+        """Observe every component of this executor, or only the component of `order`."""
         ...
 
     async def stop(self, keep: bool = False) -> None:
-        """Take no more orders, and give up those in flight without a report; with `keep` what was deployed stays."""
+        """Take no more orders, abandon those in flight without a report; with `keep`, deployed processes go on running."""
         ...
 
 
@@ -49,7 +49,7 @@ _MADE: Mapping[str, Callable[[Path, Clock], RunningExecutor]] = {
 
 
 def make_executor(name: str, folder: Path, clock: Clock) -> RunningExecutor:
-    """An executor by its name, with its durable state under `folder`. Raises `LookupError` where there is none."""
+    """Return a new executor by its name, with its durable state under `folder`. Raises `LookupError`."""
     if name not in _MADE:
         raise LookupError(f"there is no executor {name!r}; there is {', '.join(sorted(_MADE))}")
     return _MADE[name](folder, clock)

@@ -1,4 +1,4 @@
-"""The `Keyring` port over a place where names and keys are kept."""
+"""The `Keyring` port with a cache over a vault, which stores names and keys."""
 
 import base64
 import hmac
@@ -25,7 +25,7 @@ Actor = tuple[str, str]
 
 
 class Vault(Protocol):
-    """Where names and keys are kept. Used by one thread at a time; what it returns is durable."""
+    """The storage of names and keys. Used by one thread at a time; what it returns is durable."""
 
     @property
     def secret(self) -> bytes:
@@ -33,26 +33,26 @@ class Vault(Protocol):
         ...
 
     def has_changed(self, *, soon: bool) -> bool:
-        """Whether something may have been erased elsewhere since this was last asked.
+        """Return True if another process may have erased something since the last call.
 
-        `soon`: an answer that is at most `LOOK_SECONDS` old will do, where another one takes time.
+        With `soon`, an answer up to `LOOK_SECONDS` old suffices if a fresh one takes time.
         """
         ...
 
     def keep(self, actors: Mapping[Actor, str], keys: Mapping[str, bytes]) -> bool:
-        """Store ids by name and kind, and keys by subject, in one commit; False where one is there already."""
+        """Store ids by name and kind, and keys by subject, in one commit; return False if one exists already."""
         ...
 
     def find(self, name: str, kind: str) -> str | None:
-        """The id of a name."""
+        """Return the id of a name, or None."""
         ...
 
     def name(self, actor: str) -> str | None:
-        """The name behind an id."""
+        """Return the name behind an id, or None."""
         ...
 
     def key(self, subject: str) -> bytes | None:
-        """A subject's key."""
+        """Return a subject's key, or None."""
         ...
 
     def erase(self, subject: str) -> None:
@@ -60,21 +60,21 @@ class Vault(Protocol):
         ...
 
     def close(self) -> None:
-        """Release what is open."""
+        """Release open resources."""
         ...
 
 
 LOOK_SECONDS = 0.5
-"""How much longer a key or an id that another process erased may be used for what is written here."""
+"""Seconds for which a key or an id that another process erased may still be used for writing."""
 
 
 class CachedKeyring:
-    """Keeps what it has seen in memory until the vault says that something may have been erased. For any thread.
+    """Caches names and keys until the vault says that something may have been erased. Thread-safe.
 
     Whatever a method returns rests on keys and names that are already durable, unless the caller is to `keep` them.
-    What another process erased is not read any more as soon as the vault notices; for sealing and ids it is asked
-    at most every `LOOK_SECONDS`, and a text that was sealed with a destroyed key is as good as erased. Every method
-    raises `KeyringUnavailableError` where the vault cannot be used now.
+    Data that another process erased is no longer readable as soon as the vault notices; for sealing and ids the vault
+    is asked at most every `LOOK_SECONDS`, since a text that was sealed with a destroyed key is as good as erased. Every
+    method raises `KeyringUnavailableError` if the vault cannot be used now.
     """
 
     def __init__(self, vault: Vault) -> None:
@@ -86,16 +86,16 @@ class CachedKeyring:
         self._names: dict[str, str] = {}
 
     def actor_id(self, name: str, kind: str = "person") -> str:
-        """The opaque id of an actor (`usr_…`, or `svc_…` for kind "service"), made at first sight.
+        """Return the opaque id of an actor (`usr_…`, or `svc_…` for kind "service"), creating it at first sight.
 
-        `system:…` names are their own ids. Raises ValueError for a kind or a system name that there is not.
+        `system:…` names are their own ids. Raises ValueError for an unknown kind or a malformed system name.
         """
         while (found := self.find_actor(name, kind)) is None:
             self.keep({(name, kind): self.new_actor(kind)}, {})
         return found
 
     def find_actor(self, name: str, kind: str) -> str | None:
-        """The id of an actor; None where he has none yet. Raises as `actor_id`."""
+        """Return the id of an actor, or None if it has none yet. Raises as `actor_id`."""
         if name.startswith("system:"):
             if not _SYSTEM.fullmatch(name):
                 raise ValueError(f"{name!r} is no system actor; write system: and 1 to 40 of a-z and '-'")
@@ -112,11 +112,11 @@ class CachedKeyring:
             return self._actors[name, kind]
 
     def new_actor(self, kind: str) -> str:
-        """An id that nobody has."""
+        """Return a new random id."""
         return _PREFIXES[kind] + base64.b32encode(secrets.token_bytes(16)).decode().lower().rstrip("=")
 
     def actor_name(self, actor: str) -> str | None:
-        """The name behind an id; None where it was erased or never known."""
+        """Return the name behind an id; None if it was erased or never known."""
         if _SYSTEM.fullmatch(actor):
             return actor
         with self._lock:
@@ -129,7 +129,7 @@ class CachedKeyring:
             return self._names[actor]
 
     def keep(self, actors: Mapping[Actor, str], keys: Mapping[str, bytes]) -> bool:
-        """Store ids and keys in one commit; False where one of them has another already: then nothing is stored."""
+        """Store ids and keys in one commit; store nothing and return False if one of them has another already."""
         with self._lock:
             if not self._vault.keep(actors, keys):
                 return False
@@ -140,8 +140,8 @@ class CachedKeyring:
     def seal(self, subject: str, text: str, fresh: dict[str, bytes] | None = None) -> str:
         """Encrypt under the subject's key: AES-256-GCM, bound to the subject.
 
-        One that has none gets it now. It is put into `fresh`, for `keep` to store before the text is; without `fresh`
-        it is stored at once.
+        A subject without a key gets one now. It is put into `fresh`, for `keep` to store before the text is; without
+        `fresh` it is stored at once.
         """
         while True:
             mine: dict[str, bytes] = {} if fresh is None else fresh
@@ -152,7 +152,7 @@ class CachedKeyring:
                 return seal(key, subject, text)
 
     def open(self, subject: str, sealed: str) -> str | None:
-        """Decrypt; None where the key was destroyed, or is another than the text was sealed with.
+        """Decrypt; None if the key was destroyed, or is another than the text was sealed with.
 
         Raises ValueError for a text that was never sealed.
         """
@@ -163,7 +163,7 @@ class CachedKeyring:
         return unseal(key, subject, sealed_bytes) if key is not None else None
 
     def fingerprint(self, content: bytes) -> bytes:
-        """A keyed HMAC-SHA-256 of a command's content."""
+        """Return a keyed HMAC-SHA-256 of a command's content."""
         return hmac.digest(self._secret, content, "sha256")
 
     def erase(self, subject: str) -> None:
@@ -173,7 +173,7 @@ class CachedKeyring:
             self._vault.erase(subject)
 
     def close(self) -> None:
-        """Release what is open."""
+        """Release open resources."""
         with self._lock:
             self._vault.close()
 

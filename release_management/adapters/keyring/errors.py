@@ -1,4 +1,4 @@
-"""What can be wrong with a keyring."""
+"""Errors of a keyring."""
 
 from release_management.kernel.errors import ErrorCode, RelmanError
 from release_management.services.ports import LogUnavailableError
@@ -11,9 +11,9 @@ class KeyringError(RelmanError):
 
 
 class KeyringUnavailableError(KeyringError, LogUnavailableError):
-    """They cannot be read or written now. Trying again may help.
+    """The names and keys cannot be read or written now. Trying again may help.
 
-    To the services it is as if the log was away: nothing can be decided without names and keys.
+    It is a `LogUnavailableError` too, since services can decide nothing without names and keys.
     """
 
     code = ErrorCode.UNAVAILABLE

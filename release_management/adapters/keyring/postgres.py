@@ -46,19 +46,20 @@ _UNUSABLE = (
 class PostgresKeyring(CachedKeyring):
     """The `Keyring` port on one database, safe for many threads and many processes.
 
-    The server is asked at most every `LOOK_SECONDS` whether something was erased elsewhere.
-    The tables are rewritten after an erasure, so that their files do not hold it any more; where that cannot be done
-    now, a warning says so. The server's write-ahead log, its archive, replicas and backups do until they are recycled:
-    those are the operator's to expire.
+    The server is asked at most every `LOOK_SECONDS` whether another process erased something.
+
+    The tables are rewritten after an erasure, so that their files do not contain it any more; if that is not possible
+    now, a warning says so. The server's write-ahead log, its archive, replicas and backups contain it until they are
+    recycled: those are the operator's to expire.
     """
 
     def __init__(self, url: str) -> None:
-        """Open the keyring at a `postgresql://` URL, or make it. Raises `KeyringError` where it is another's."""
+        """Open the keyring at a `postgresql://` URL, or create it. Raises `KeyringError` if the schema is not ours."""
         super().__init__(_Schema(url))
 
 
 class _Schema:
-    """The vault."""
+    """The vault in the database."""
 
     def __init__(self, url: str) -> None:
         try:
@@ -151,7 +152,7 @@ class _Schema:
         return bytes(row[0])
 
     def _is_new(self, connection: Connection) -> bool:
-        """Whether there is no schema yet, or an empty one, made by somebody who may make schemas."""
+        """Return True if there is no schema yet, or an empty one (made by somebody who may make schemas)."""
         return not connection.execute(
             "SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
             " WHERE nspname = 'relman_private' LIMIT 1"
@@ -159,7 +160,7 @@ class _Schema:
 
     @contextmanager
     def _lend(self) -> Iterator[Connection]:
-        """What the server refuses is said as `KeyringUnavailableError`."""
+        """Lend a connection, and raise the server's errors as `KeyringUnavailableError`."""
         try:
             with self._connections.lend() as connection:
                 yield connection

@@ -1,4 +1,4 @@
-"""How a text is sealed: AES-256-GCM under a subject's key, bound to the subject."""
+"""Seal a text: AES-256-GCM under a subject's key, bound to the subject."""
 
 import base64
 import secrets
@@ -12,14 +12,14 @@ _TAG_BYTES = 16
 
 
 def seal(key: AESGCM, subject: str, text: str) -> str:
-    """Encrypt; never twice to the same."""
+    """Encrypt; the result differs each time."""
     nonce = secrets.token_bytes(_NONCE_BYTES)
     sealed = nonce + key.encrypt(nonce, text.encode(), subject.encode())
     return _FORMAT + base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
 
 def unseal(key: AESGCM, subject: str, sealed: bytes) -> str | None:
-    """Decrypt what `unpack` gave; None where it was sealed with another key."""
+    """Decrypt the result of `unpack`; None if it was sealed with another key."""
     nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
     try:
         return key.decrypt(nonce, ciphertext, subject.encode()).decode()
@@ -28,7 +28,7 @@ def unseal(key: AESGCM, subject: str, sealed: bytes) -> str | None:
 
 
 def unpack(sealed: str) -> bytes:
-    """The bytes of a sealed text. Raises ValueError for a text that was never sealed."""
+    """Return the bytes of a sealed text. Raises ValueError for a text that was never sealed."""
     try:
         if not sealed.startswith(_FORMAT):
             raise ValueError

@@ -32,19 +32,19 @@ class SQLiteKeyring(CachedKeyring):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Open the file, or make it. Raises `KeyringError` where it is another program's."""
+        """Open the file, creating it if need be. Raises `KeyringError` if it belongs to another program."""
         super().__init__(_File(Path(path)))
 
 
 class _File:
-    """The vault."""
+    """The vault in the file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._data_version = 0
         self._look_again = 0.0
         with self._explained():
-            # Made by hand because SQLite would let others read it; its journal takes the same mode.
+            # Created here because SQLite would let others read it; its journal takes the same mode.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._connection = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
             try:
@@ -98,7 +98,7 @@ class _File:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """What the file refuses is said as `KeyringUnavailableError`."""
+        """Raise errors of the file as `KeyringUnavailableError`."""
         try:
             yield
         except (OSError, sqlite3.OperationalError) as error:
@@ -135,9 +135,9 @@ class _File:
         return secret
 
     def _is_new(self) -> bool:
-        """Whether the file is still empty. Raises `KeyringError` where it belongs to another program."""
+        """Return True if the file is still empty. Raises `KeyringError` if it belongs to another program."""
         try:
-            # In this order: another process may make the file between the two, tables and id in one transaction.
+            # In this order: another process may create the tables between the two, with the id in one transaction.
             if not self._connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall():
                 return True
             ((application_id,),) = self._connection.execute("PRAGMA application_id").fetchall()

@@ -23,8 +23,7 @@ BUSY_SECONDS = 10.0
 QUERY_SECONDS = 10.0
 """How long PostgreSQL works on one question before it gives up on it."""
 STUCK_SECONDS = 60.0
-"""After so long PostgreSQL ends a transaction whose process does nothing, so that others can write; and a process gives
-up a server that answers nothing."""
+"""PostgreSQL ends an idle transaction after this time, so that others can write; a process gives up a silent server."""
 CONNECT_SECONDS = 5
 
 TROUBLE = (OperationalError, InterfaceError, InternalError)

@@ -13,11 +13,11 @@ from release_management.services import telemetry
 from release_management.services.ports import ClockJumpedError
 
 NOTED = timedelta(hours=1)
-"""A jump ahead that is worth a person's look."""
+"""A forward jump of the clock that is reported to a person."""
 REFUSED = timedelta(days=31)
-"""A jump ahead that no suspended machine explains."""
+"""A forward jump of the clock that a suspended machine does not explain."""
 _PASSED = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Counts the time for which the machine was suspended, too: on Linux only the first does."""
+"""This clock also counts the time for which the machine was suspended (on Linux, only CLOCK_BOOTTIME does)."""
 _log = structlog.get_logger(__name__)
 
 
@@ -25,15 +25,15 @@ class SystemClock:
     """The machine's clock, UTC."""
 
     def now(self) -> datetime:
-        """The time."""
+        """Return the time."""
         return datetime.now(UTC)
 
 
 class WatchedClock:
-    """The machine's clock, and what a person should know of it.
+    """The machine's clock, which reports jumps.
 
-    What it says is compared with the time that has passed since it was last asked. A jump by more than `NOTED`, ahead
-    or back, is believed, since a virtual machine that was paused looks like that, and said as a `warning`.
+    Each reading is compared with the time that has passed since the reading before. A jump by more than `NOTED`, ahead
+    or back, is accepted, since a virtual machine that was paused looks like that, and reported as a `warning`.
     """
 
     def __init__(
@@ -41,16 +41,16 @@ class WatchedClock:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         passed: Callable[[], float] = lambda: time.clock_gettime(_PASSED),
     ) -> None:
-        """`passed` gives seconds since any moment that stays the same."""
+        """`passed` returns the seconds since any fixed moment."""
         self.warning: str | None = None
-        """What a person should look at, if there was something since the start."""
+        """The last jump of the clock since the start, for a person; None without one."""
         self._now = now
         self._passed = passed
         self._looking = threading.Lock()
         self._before = (now(), passed())
 
     def now(self) -> datetime:
-        """The time."""
+        """Return the time."""
         with self._looking:
             now, passed = self._now(), self._passed()
             self._judge(now, now - self._before[0] - timedelta(seconds=passed - self._before[1]))
@@ -73,10 +73,10 @@ class WatchedClock:
 
 
 class RecordingClock(WatchedClock):
-    """The machine's clock for who records by it: records are not rewritten, so a wrong time in one stays.
+    """The machine's clock for processes that record events: records are not rewritten, so a wrong time in one stays.
 
-    By one that has jumped ahead by more than `REFUSED` nothing is recorded until it is back, or the process is started
-    again: `now` raises `ClockJumpedError`.
+    After a jump ahead by more than `REFUSED`, `now` raises `ClockJumpedError` until the clock is back or the process is
+    started again, so that nothing is recorded.
     """
 
     _refused = False
@@ -100,7 +100,7 @@ class RecordingClock(WatchedClock):
 
 
 def new_id() -> str:
-    """A new UUID version 7 (RFC 9562): unique, and sorting by time."""
+    """Return a new UUID version 7 (RFC 9562): unique, and sorting by time."""
     return str(uuid_utils.uuid7())
 
 

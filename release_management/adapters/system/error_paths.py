@@ -1,4 +1,4 @@
-"""Errors of the system say which path they are about."""
+"""Errors of the operating system name the path that they are about."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """Have an error within the block name the path: one that comes while a file is written names none by itself."""
+    """Add the path to an OSError raised within the block: an error while a file is written names none by itself."""
     try:
         yield
     except OSError as error:

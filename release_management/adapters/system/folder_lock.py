@@ -1,4 +1,4 @@
-"""One owner per folder, and nobody else who may look into it."""
+"""The data folder is locked by one process, and private to its owner."""
 
 import errno
 import fcntl
@@ -12,18 +12,18 @@ from release_management.adapters.system.error_paths import naming
 from release_management.kernel.errors import ErrorCode, RelmanError
 
 OURS = frozenset({"lock", "log.db", "store.url", "targets", "logs"})
-"""By any of these names in it a folder is known as ours."""
+"""A folder that contains any of these names is ours."""
 MOUNTED = frozenset({"nats", "lost+found"})
-"""What may be there before we are: the folder of the bus, on a disk of its own, and what a file system makes."""
+"""Names that a new folder may contain: the bus's folder, on a disk of its own, and what a file system creates."""
 
 
 class FolderBusyError(RelmanError):
-    """Another process owns the folder. `pid` is that process, None where it is not known."""
+    """Another process owns the folder. `pid` is that process, or None if it is not known."""
 
     code = ErrorCode.CONFLICT
 
     def __init__(self, folder: Path, pid: int | None) -> None:
-        """`folder` is the one that was asked for."""
+        """`folder` is the folder that is in use."""
         if pid == os.getpid():
             holder, then = "this very process", "close the other ReleaseManager first"
         else:
@@ -33,12 +33,12 @@ class FolderBusyError(RelmanError):
 
 
 class FolderOpenError(RelmanError):
-    """An existing folder can be read or written by others, and is not ours to close."""
+    """An existing folder can be read or written by others, and its mode cannot be changed by us."""
 
     code = ErrorCode.UNUSABLE
 
     def __init__(self, folder: Path, why: str) -> None:
-        """`why` it is not closed."""
+        """`why` says why the mode was not changed."""
         super().__init__(
             f"the folder {folder} is open to others ({folder.stat().st_mode & 0o777:04o}) and would hold passwords: "
             f"{why}; name a folder of its own, such as {folder / 'relman'}, or close it yourself: chmod 700 {folder}"
@@ -46,9 +46,9 @@ class FolderOpenError(RelmanError):
 
 
 def make_private(folder: Path) -> None:
-    """Make the folder, for its owner only. One that is there, and is empty or ours, is closed.
+    """Create the folder with access for its owner only; take others' access away from an empty folder, or one of ours.
 
-    Raises `FolderOpenError` where it cannot be, or holds what is not ours: others may need to get at that.
+    Raises `FolderOpenError` if the mode cannot be changed, or if the folder holds other files, which others may need.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not folder.stat().st_mode & 0o077:
@@ -64,10 +64,10 @@ def make_private(folder: Path) -> None:
 
 
 class FolderLock:
-    """The exclusive ownership of a folder, by a lock on the file `lock` in it that holds the owner's pid.
+    """The exclusive ownership of a folder, by a lock on its file `lock`, which contains the owner's pid.
 
-    The system releases the lock when the process ends, however it ends. Children do not hold it, neither
-    those that were forked nor those that were started.
+    The system releases the lock when the process ends, however it ends. Children do not hold it, neither forked ones
+    nor started ones.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -75,7 +75,7 @@ class FolderLock:
         self._file: int | None = None
 
     def acquire(self) -> None:
-        """Take the folder, making it if need be, or raise `FolderBusyError` or `FolderOpenError` at once."""
+        """Lock the folder, creating it if need be; raise `FolderBusyError` or `FolderOpenError` at once."""
         make_private(self._folder)
         file = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -91,13 +91,13 @@ class FolderLock:
         _held.add(self)
 
     def release(self) -> None:
-        """Give the folder up. Nothing happens where it is not held."""
+        """Release the lock. Does nothing if it is not held."""
         if self._file is not None:
             os.ftruncate(self._file, 0)
             self.forget()
 
     def forget(self) -> None:
-        """Close this process's handle only; a parent that holds the lock still does."""
+        """Close this process's handle only; a parent that holds the lock still holds it."""
         if self._file is not None:
             os.close(self._file)
             self._file = None

@@ -1,17 +1,17 @@
-"""The log files of processes that we start, kept from growing without end."""
+"""Limit the size of the log files of processes that we start."""
 
 import os
 import shutil
 from pathlib import Path
 
 LOG_BYTES = 16 * 1024**2
-"""A file that has grown beyond this is put aside, in place of the one before: two of each, at most."""
+"""Bytes. A larger file is moved aside, in place of the one before: at most two files of each log are kept."""
 
 
 def bound(file: Path, limit: int = LOG_BYTES) -> bool:
-    """Put a log aside that has become long, as `<name>.1`; whether that was done.
+    """Move a log that has grown beyond `limit` bytes to `<name>.1`; return True if it was moved.
 
-    Who writes it holds it open for appending, so it is copied and emptied; lines written in between are lost.
+    Its writer holds it open for appending, so the file is copied and emptied; lines written in between are lost.
     """
     try:
         if file.stat().st_size <= limit:
@@ -19,5 +19,5 @@ def bound(file: Path, limit: int = LOG_BYTES) -> bool:
         shutil.copyfile(file, file.with_name(f"{file.name}.1"))
         os.truncate(file, 0)
     except OSError:
-        return False  # there is no room, or no file; it is tried again
+        return False  # no space, or no file; the next call tries again
     return True

@@ -1,8 +1,9 @@
-"""The environments of the processes that we start: lists of what each may have of our own, so that no secret goes on.
+"""The environments of child processes: lists of the variables that each may inherit, so that no secret is passed on.
 
-- `inherited`: what is deployed, the programs of the executor `command`, HAProxy, git, and the bus's server;
-- `of_role`: our own roles, which connect to PostgreSQL; their store stands in the folder;
-- `of_executor`: an executor, which also gets what the operator names, for variables that refer to it (`env:NAME`).
+- `inherited`: deployed processes, the programs of the executor `command`, HAProxy, git, and the bus's server;
+- `of_role`: our own roles, which connect to PostgreSQL; their store's URL stands in the folder;
+- `of_executor`: an executor, which also gets the variables that the operator names, for references to them
+  (`env:NAME`).
 """
 
 import os
@@ -21,22 +22,25 @@ _OURS = "RELMAN_"
 
 
 def inherited() -> dict[str, str]:
-    """The part of our own environment that every process gets: none of our secrets."""
+    """Return the part of our own environment that every child process gets: none of our secrets."""
     return _listed(_INHERITED)
 
 
 def of_role() -> dict[str, str]:
-    """What a role that is no executor gets."""
+    """Return the environment of a role that is no executor."""
     return _listed(_OF_ROLES)
 
 
 def of_executor(passed: Iterable[str] = ()) -> dict[str, str]:
-    """What an executor gets. `passed` are names that the operator lets through, or their beginnings with a `*`."""
+    """Return the environment of an executor.
+
+    `passed` are further names that the operator lets through, or prefixes that end in `*`.
+    """
     return _listed([*_OF_EXECUTORS, *passed])
 
 
 def check_passed(name: str) -> None:
-    """Raise `ValueError` where a name cannot be let through to executors."""
+    """Raise `ValueError` if executors cannot be given a variable of this name."""
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no name of a variable; write one, such as AWS_PROFILE or AWS_*")
     if name.startswith(_OURS) or (name.endswith("*") and _OURS.startswith(name[:-1])):
@@ -44,12 +48,12 @@ def check_passed(name: str) -> None:
 
 
 def is_there(name: str) -> bool:
-    """Whether our own environment has a variable of this name, or one that begins so."""
+    """Return True if our own environment has a variable of this name, or one with this prefix (`NAME*`)."""
     return bool(_listed([name]))
 
 
 def _listed(names: Iterable[str]) -> dict[str, str]:
-    """The variables that are on a list; a name with a `*` at its end stands for all that begin so."""
+    """Return the variables on a list; a name that ends in `*` stands for all variables with this prefix."""
     exact = set(names)
     beginnings = tuple(name[:-1] for name in exact if name.endswith("*"))
     return {name: value for name, value in os.environ.items() if name in exact or name.startswith(beginnings)}

@@ -1,6 +1,6 @@
-"""Columns of many rows as arrays in PostgreSQL's binary form: one type each, whatever they hold.
+"""Columns of many rows as arrays in PostgreSQL's binary form, each of one fixed type.
 
-psycopg's own lists take the type of what is in them, and another type is another prepared statement.
+psycopg's own lists take the type of their elements, and another type is another prepared statement.
 """
 
 import struct
@@ -58,7 +58,7 @@ class _BlobsDumper(_ArrayDumper):
         return self._packed(obj, len(obj))
 
 
-# Only these types are touched, so it does not matter to whom else the process talks through psycopg.
+# Only these types are registered, so other users of psycopg in this process are not affected.
 psycopg.adapters.register_dumper(Texts, _TextsDumper)
 psycopg.adapters.register_dumper(Numbers, _NumbersDumper)
 psycopg.adapters.register_dumper(Blobs, _BlobsDumper)

@@ -35,14 +35,14 @@ from release_management.services.ports import (
 
 SCHEMA_VERSION = 2
 LOCKS = 0x72656C6D
-""""relm": the first half of the advisory locks of a log. The second is 1 to append, see `schema.sql`."""
+""""relm": the first half of the keys of a log's advisory locks. The second is 1 for appends, see `schema.sql`."""
 _MAKING = 2
 _APPEND = f"SELECT verdict, newest FROM relman_log.append({', '.join(['%s'] * 17)})"
 _APPEND_BESIDE = f"SELECT verdict, newest FROM relman_log.append_beside({', '.join(['%s'] * 19)})"
 _UNUSABLE = (
     psycopg.OperationalError,  # also: no space, too many connections, a statement or a lock that took too long
     psycopg.InterfaceError,
-    errors.InternalError_,  # so the server says that a file may not grow: a quota, a limit
+    errors.InternalError_,  # the server's error for a file that may not grow: a quota, a limit
     errors.ReadOnlySqlTransaction,
     errors.InsufficientPrivilege,
 )
@@ -59,20 +59,20 @@ AppendVerdict = Literal["stored", "moved", "deposed", "removed"]
 
 
 class PostgresDatabase:
-    """One store in one database. Safe to use from many threads; other processes may use it as well."""
+    """One store in one database. Thread-safe; other processes may use it as well."""
 
     def __init__(self, url: str) -> None:
-        """Open the store, or make it.
+        """Open the store, creating it if need be.
 
-        Raises `ForeignStoreError`, `StoreUnavailableError`, and `EventStoreError` where `url` is none or the database
+        Raises `ForeignStoreError`, `StoreUnavailableError`, and `EventStoreError` if `url` is no URL or the database
         does not keep text as UTF-8.
         """
         try:
             self.where = place(url)
             self._lending = Connections(url)
-            # Planning each of its statements anew would take a single command longer than carrying them out.
+            # Planning each statement anew would take longer, for a single command, than executing them.
             self._appending = Connections(url, {"plan_cache_mode": "force_generic_plan"})
-            # What a lease's holder leaves silent so long is ended by the server, and the lease with it.
+            # The server ends the session of a lease's holder that is silent so long, and the lease with it.
             self._holding = Connections(url, {"idle_session_timeout": "4s"})
         except ValueError as error:
             raise EventStoreError(str(error)) from None
@@ -98,8 +98,8 @@ class PostgresDatabase:
         """Store records, contents and commands in one durable transaction and one round trip, or nothing.
 
         `lease` is a role and its number; `seen` a position that the log has; `expects` the versions that streams must
-        have. Positions in `commands` are as if `seen` were the newest. `contents` are the data that stand beside
-        records, by `dataref`. Returns the verdict, see `schema.sql`, and the position that was the newest.
+        have. Positions in `commands` are as if `seen` were the newest. `contents` are stored beside records, by
+        `dataref`. Returns the verdict, see `schema.sql`, and the position that was the newest before.
         """
         stored = commands.values()
         parameters: tuple[object, ...] = (
@@ -134,12 +134,12 @@ class PostgresDatabase:
             yield connection
 
     def connect(self) -> Connection:
-        """A connection of the caller's own, to listen on."""
+        """Open a connection for the caller, to listen on."""
         with self.explained():
             return self._lending.connect()
 
     def take(self, role: str) -> tuple[Connection, int] | None:
-        """Hold a role on a session of its own, and its raised number; None where another session holds it."""
+        """Take a role on a session of its own; return the session and the role's raised number, or None if it is held."""
         with self.lend() as connection:
             lock = connection.execute("SELECT hashtext(%s)", (role,)).fetchone()
             assert lock is not None
@@ -196,14 +196,14 @@ class PostgresDatabase:
             self._bring_up()
 
     def _bring_up(self) -> None:
-        """Add what the newer layout has more. Older programs that are at work go on meanwhile."""
+        """Upgrade the tables to the newest layout. Older programs can go on meanwhile."""
         with self.lend() as connection, connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCKS, _MAKING))
             if connection.execute("SELECT FROM relman_log.store WHERE schema_version = 1").fetchall():
                 _run(connection, "layout_2.sql")
 
     def _is_new(self, connection: Connection) -> bool:
-        """Whether there is no schema yet, or an empty one, made by somebody who may make schemas."""
+        """Return True if there is no schema yet, or an empty one (made by somebody who may make schemas)."""
         return not connection.execute(
             "SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
             " WHERE nspname = 'relman_log' LIMIT 1"
@@ -211,7 +211,7 @@ class PostgresDatabase:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Errors of the driver, in our words."""
+        """Raise the driver's errors as ours."""
         if self._closed:
             raise StoreUnavailableError(f"the event store {self.where} was closed; open it again to use it")
         try:
@@ -237,5 +237,5 @@ def _run(connection: Connection, script: str) -> None:
 
 
 def _line(error: psycopg.Error) -> str:
-    """The first line of what the driver says."""
+    """Return the first line of the driver's message."""
     return str(error).partition("\n")[0]

@@ -1,4 +1,4 @@
-"""Follows a log on a thread of its own, so that those who wait for a position need not ask."""
+"""Follow a log on a thread of its own, so that waiting threads need not poll."""
 
 import collections
 import contextlib
@@ -12,11 +12,11 @@ from release_management.adapters.event_store.postgres.database import PostgresDa
 from release_management.adapters.postgres import Connection
 
 POLL_SECONDS = 1.0
-"""How often it looks, notified or not. After a lost connection, how long it waits before it tries again."""
+"""Seconds between looks without a notification, and before a new attempt after a lost connection."""
 
 
 class Listener:
-    """Looks whenever the server notifies, and each second."""
+    """Looks at the log at each notification, and each second."""
 
     def __init__(self, database: PostgresDatabase, head: Head, look: Callable[[], int]) -> None:
         """`look` finds the newest position and moves the head. Starts with the first `start`."""
@@ -37,7 +37,7 @@ class Listener:
                 self._thread.start()
 
     def check(self) -> None:
-        """Raise what keeps it from following."""
+        """Raise the error that keeps the thread from following."""
         failure = self._failure
         if failure is not None:
             raise failure.with_traceback(None)
@@ -65,16 +65,16 @@ class Listener:
     def _follow_on(self, connection: Connection) -> None:
         with self._database.explained():
             connection.execute("LISTEN relman_log")
-            # Only now the first look: what is committed after it is notified.
+            # The first look comes after LISTEN, so that every later commit is notified.
             while not self._ended.is_set():
                 self._look()
                 self._failure = None
                 if self._heard(connection):
-                    # Anybody may notify, so what is said does not count.
+                    # Anybody may notify, so the payload is ignored.
                     collections.deque(connection.notifies(timeout=0), maxlen=0)
 
     def _heard(self, connection: Connection | None) -> bool:
-        """Wait until there is something to read, or for `POLL_SECONDS`, or for the end."""
+        """Wait for a notification, for `POLL_SECONDS`, or for the end; return True for a notification."""
         poll = select.poll()
         poll.register(self._awake, select.POLLIN)
         if connection is not None:

@@ -36,8 +36,8 @@ from release_management.services.ports import (
 class PostgresEventLog:
     """The `EventLog` port on one PostgreSQL database, safe for many threads and many processes.
 
-    An append is decided on what its callers saw, without asking, and stored by one call that checks under the lock
-    that all of it still is so. Only where something is not, the facts are fetched and the batch is decided again.
+    A batch is decided on the versions that its callers saw, without a query, and stored by one call that checks under
+    the lock that they still hold. Only if one does not, the facts are fetched and the batch is decided again.
     """
 
     def __init__(self, database: PostgresDatabase, store_id: str, known: Callable[[str, int], bool], head: int) -> None:
@@ -52,10 +52,10 @@ class PostgresEventLog:
 
     @classmethod
     def open(cls, url: str, known: Callable[[str, int], bool]) -> "PostgresEventLog":
-        """Open the log in the database at a `postgresql://` URL, or make it.
+        """Open the log in the database at a `postgresql://` URL, creating it if need be.
 
-        `known` says whether records of a name and schema version can be read. Raises `UnreadableStoreError`,
-        `ForeignStoreError`, `StoreUnavailableError`, and `GapError` where the newest records were removed.
+        `known` returns True if records of a name and schema version can be read. Raises `UnreadableStoreError`,
+        `ForeignStoreError`, `StoreUnavailableError`, and `GapError` if the newest records were removed.
         """
         database = PostgresDatabase(url)
         try:
@@ -77,10 +77,10 @@ class PostgresEventLog:
         return self._store_id
 
     def append(self, batch: Sequence[Append], lease: Lease | None = None) -> list[Status]:
-        """Store a batch in one durable transaction; one status per command, in order.
+        """Store a batch in one durable transaction; return one status per command, in order.
 
-        One command's conflict, repetition or refusal does not touch its neighbours, except those decided on
-        it. Raises ValueError, before anything is written, where a command contradicts itself; `DeposedError`; and
+        A command's conflict, repetition or refusal affects only those commands of the batch that were decided on it.
+        Raises ValueError, before anything is written, if a command contradicts itself; `DeposedError`; and
         `StoreUnavailableError`, after which the commands table knows whether the batch was stored.
         """
         kinds = [check(command) for command in batch]
@@ -89,7 +89,8 @@ class PostgresEventLog:
         decision = decide(batch, seen, facts)
         if not all(isinstance(status, Appended) for status in decision.statuses):
             decision = decide(batch, seen, facts := self._facts(batch))
-        # It ends: what another process moved in between is a conflict the next time, since versions only rise.
+        # The loop ends: a stream that another process moved in between is a conflict the next time, since versions only
+        # rise.
         while True:
             fresh = decision.kinds(kinds) - self._kinds
             verdict, newest = self._database.append(
@@ -116,28 +117,28 @@ class PostgresEventLog:
         return decision.statuses if newest == seen else decide(batch, newest, facts).statuses
 
     def read(self, after: int, limit: int = 500) -> list[Recorded]:
-        """Records with positions `after + 1, after + 2, …`, at most `limit`.
+        """Return the records with positions `after + 1, after + 2, …`, at most `limit`.
 
-        Raises `GapError` where one is missing and `CorruptRecordError` where one disagrees with its index.
+        Raises `GapError` if one is missing and `CorruptRecordError` if one disagrees with its index.
         """
         with self._database.lend() as connection:
             rows = connection.execute(_PAGE, (after, limit), binary=True).fetchall()
         return page(rows, after)
 
     def read_stream(self, stream: str, after: int = 0) -> list[Recorded]:
-        """All records of one stream with a version above `after`, in order. Raises as `read` does."""
+        """Return all records of one stream with a version above `after`, in order. Raises as `read` does."""
         with self._database.lend() as connection:
             rows = connection.execute(_STREAM, (stream, after), binary=True).fetchall()
         return stream_page(rows, stream, after)
 
     def content(self, dataref: str) -> bytes:
-        """The data that stand beside the records with this `dataref`. Raises `LostContentError`."""
+        """Return the content that stands beside records with this `dataref`. Raises `LostContentError`."""
         with self._database.lend() as connection:
             row = connection.execute(_CONTENT, (dataref,), binary=True).fetchone()
         return checked_content(dataref, row[0] if row else None)
 
     def last_position(self) -> int:
-        """The position of the newest record; 0 when there is none. Raises `GapError` where it was higher."""
+        """Return the position of the newest record, or 0. Raises `GapError` if it was higher before."""
         seen = self._head.position
         with self._database.lend() as connection:
             ((position,),) = connection.execute(
@@ -148,7 +149,7 @@ class PostgresEventLog:
         return int(position)
 
     def outcomes(self, commands: Collection[CommandKey]) -> dict[CommandKey, StoredOutcome]:
-        """What was stored of commands, as many of them as there are."""
+        """Return the stored outcomes of those commands that have one."""
         if not commands:
             return {}
         senders, ids = Texts(sender for sender, _ in commands), Texts(id for _, id in commands)
@@ -157,22 +158,22 @@ class PostgresEventLog:
         return {(sender, id): StoredOutcome(*stored) for sender, id, *stored in rows}
 
     def snapshot(self, stream: str, shape: str) -> Snapshot | None:
-        """The newest snapshot of a stream in this shape, or None."""
+        """Return the newest snapshot of a stream in this shape, or None."""
         with self._database.lend() as connection:
             row = connection.execute(_SNAPSHOT, (stream, shape), binary=True).fetchone()
         return Snapshot(*row) if row else None
 
     def keep_snapshot(self, stream: str, snapshot: Snapshot) -> None:
-        """Keep a snapshot in place of the stream's earlier one. It may be lost: it can be made again."""
+        """Store a snapshot in place of the stream's earlier one. It may be lost, since it can be made again."""
         with self._database.lend() as connection:
             connection.execute(
                 _KEEP_SNAPSHOT, (stream, snapshot.shape, snapshot.version, snapshot.record, snapshot.state)
             )
 
     def take(self, role: str) -> PostgresLease | None:
-        """Take a role that nobody holds; None where somebody does. A holder that falls silent is followed after 4 s.
+        """Take a role that nobody holds; None if somebody does. A silent holder is replaced after 4 s.
 
-        Raises `UnreadableStoreError` where the holder has stored what this program cannot read.
+        Raises `UnreadableStoreError` if the holder before has stored records that this program cannot read.
         """
         taken = self._database.take(role)
         if taken is None:
@@ -189,7 +190,7 @@ class PostgresEventLog:
     def wait(self, after: int, timeout: float) -> bool:
         """Block until the log has a record beyond `after` (True), or `timeout` seconds have passed (False).
 
-        Appends are seen as soon as the server tells of them, and within `POLL_SECONDS` where it does not.
+        Appends are noticed when the server notifies, else within `POLL_SECONDS`.
         """
         deadline = time.monotonic() + timeout
         if self.last_position() > after:
@@ -209,13 +210,13 @@ class PostgresEventLog:
         self._database.close()
 
     def _learn_kinds(self) -> None:
-        """Which kinds of records there are; another process may have added some. Raises `UnreadableStoreError`."""
+        """Load the kinds of stored records, also those of other processes. Raises `UnreadableStoreError`."""
         with self._database.lend() as connection:
             kinds = connection.execute("SELECT name, schemaversion FROM relman_log.kinds").fetchall()
         self._kinds = readable(kinds, self._known, self._database.where)
 
     def _facts(self, batch: Sequence[Append]) -> Facts:
-        """What the store holds of what a batch speaks of.
+        """Read the stored facts about a batch's streams and commands.
 
         In this order: a command that is absent afterwards was absent when the versions were read.
         """
@@ -238,7 +239,7 @@ _OUTCOMES = """SELECT sender, id, fingerprint, outcome, first, last
     FROM unnest(%s, %s) AS wanted (sender, id) JOIN relman_log.commands USING (sender, id)"""
 _CONTENT = "SELECT content FROM relman_log.contents WHERE dataref = %s"
 _SNAPSHOT = "SELECT version, shape, record, state FROM relman_log.snapshots WHERE stream_id = %s AND shape = %s"
-# Not worth a wait for the disk: it can be made again.
+# Committed without waiting for the disk, since a snapshot can be made again.
 _KEEP_SNAPSHOT = """WITH lazily AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
     INSERT INTO relman_log.snapshots SELECT %s, %s, %s::bigint, %s, %s::bytea FROM lazily
     ON CONFLICT (stream_id) DO UPDATE

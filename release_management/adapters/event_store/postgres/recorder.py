@@ -13,13 +13,13 @@ from release_management.services.ports import NewRecord
 
 
 class PostgresRecorder(LogRecorder):
-    """On the database of a `PostgresEventLog`."""
+    """The recorder on the database of a `PostgresEventLog`."""
 
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
 
     def max_notification_id(self) -> int | None:
-        """The newest position, or None when there is none."""
+        """Return the newest position, or None if there is none."""
         with self._database.lend() as connection:
             row = connection.execute("SELECT max(position) FROM relman_log.events", binary=True).fetchone()
         return row[0] if row else None

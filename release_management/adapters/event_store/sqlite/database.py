@@ -49,10 +49,10 @@ _LAYOUTS = (_LAYOUT_1, _LAYOUT_2, _LAYOUT_3)
 
 
 class SQLiteDatabase:
-    """One store file. Safe to use from many threads; other processes may have it open as well."""
+    """One store file. Thread-safe; other processes may have it open as well."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Open the file, or make it. Raises `ForeignStoreError` and `StoreUnavailableError`."""
+        """Open the file, creating it if need be. Raises `ForeignStoreError` and `StoreUnavailableError`."""
         self.path = Path(path)
         self._closed = False
         self._idle: deque[sqlite3.Connection] = deque()
@@ -102,7 +102,7 @@ class SQLiteDatabase:
                 self._close_idle()
 
     def close(self) -> None:
-        """Close every connection. One that is lent is closed when it comes back."""
+        """Close every connection. A lent one is closed when it is returned."""
         with self._writing:
             self._closed = True
             self._close_idle()
@@ -151,8 +151,8 @@ class SQLiteDatabase:
         return version
 
     def _is_new(self) -> bool:
-        """Whether the file is still empty. Raises `ForeignStoreError` where it belongs to another program."""
-        # In this order: another process may make the store between the two, tables and id in one transaction.
+        """Return True if the file is still empty. Raises `ForeignStoreError` if it belongs to another program."""
+        # In this order: another process may create the tables between the two, with the id in one transaction.
         if not self._writer.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall():
             return True
         ((application_id,),) = self._writer.execute("PRAGMA application_id").fetchall()
@@ -185,7 +185,7 @@ class SQLiteDatabase:
         )
 
     def _named(self, error: sqlite3.DatabaseError) -> EventStoreError | None:
-        """The error in our words, or None where it is about the statement and not about the file."""
+        """Return the error as one of ours, or None if it is about the statement and not about the file."""
         if isinstance(error, sqlite3.OperationalError):
             return self._unavailable(error)
         if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
@@ -204,7 +204,7 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def _bring_up(connection: sqlite3.Connection, layout: int) -> None:
-    """Add what the layouts after this one have more."""
+    """Upgrade the tables from the given layout to the newest."""
     for table in (table for added in _LAYOUTS[layout:] for table in added):
         connection.execute(table)
     connection.execute("UPDATE store SET schema_version = ?", (SCHEMA_VERSION,))

@@ -1,8 +1,8 @@
-"""A role held by a locked file beside the store, which the system unlocks when its holder dies.
+"""A lease on a locked file beside the store, which the system unlocks when its holder dies.
 
-Each holder has a file of its own, with its number in the name, and touches it whenever it is asked whether it still
-holds the role. So a holder that stands still can be followed too: no clocks are compared, only whether the file's time
-moves while the follower looks.
+Each holder has a file of its own, with its number in the name, and touches it whenever it checks that it still holds
+the role. So a holder that hangs can be replaced too: no clocks are compared, only whether the file's time changes while
+a follower watches.
 """
 
 import contextlib
@@ -19,19 +19,19 @@ from release_management.adapters.event_store.sqlite.database import SQLiteDataba
 from release_management.adapters.event_store.sqlite.tables import lease_number
 
 SILENT_SECONDS = 4.0
-"""How long a holder may stand still before another may follow it."""
+"""Seconds for which a holder may be silent before another may replace it."""
 _ROLE = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
 @dataclass(slots=True)
 class Watch:
-    """What was seen of a role's holder, and since when nothing else was seen."""
+    """A follower's observation of a role's holder: the newest number and touch time, and when they last changed."""
 
     seen: tuple[int, int] = (0, 0)
     since: float = field(default_factory=time.monotonic)
 
     def is_silent(self, number: int, touched: int) -> bool:
-        """Whether the holder of this number, whose file was touched at this time, has stood still for too long."""
+        """Return True if the holder with this number and touch time has not changed for `SILENT_SECONDS`."""
         if (number, touched) != self.seen:
             self.seen, self.since = (number, touched), time.monotonic()
         return time.monotonic() - self.since > SILENT_SECONDS
@@ -50,7 +50,7 @@ class SQLiteLease:
 
     @classmethod
     def take(cls, database: SQLiteDatabase, role: str, watch: Watch) -> "SQLiteLease | None":
-        """Follow a holder that is dead, or silent by the `watch`; None where there is one that is neither.
+        """Replace a holder that is dead, or silent according to the `watch`; return None if it is neither.
 
         Raises `StoreUnavailableError`, and ValueError for a role that cannot be in a file's name.
         """
@@ -86,16 +86,16 @@ class SQLiteLease:
 
     @property
     def role(self) -> str:
-        """Which one."""
+        """The leased role."""
         return self._role
 
     @property
     def number(self) -> int:
-        """Rises with every holder of the role."""
+        """The number of this lease, which rises with every holder of the role."""
         return self._number
 
     def is_held(self) -> bool:
-        """Whether nobody has followed us, and we have not released it. Asking keeps it alive.
+        """Return True if no other process has replaced us, and we have not released it. The call keeps it alive.
 
         Raises `StoreUnavailableError`.
         """
@@ -113,7 +113,7 @@ class SQLiteLease:
         return False
 
     def release(self) -> None:
-        """Let another process have the role. Safe to repeat."""
+        """Let another process take the role. Safe to repeat."""
         with self._closing:
             if self._file is not None:
                 os.close(self._file)

@@ -41,7 +41,7 @@ from release_management.services.ports import (
 )
 
 POLL_SECONDS = 0.025
-"""How long `wait` may take to see the append of another process."""
+"""Seconds after which `wait` sees an append of another process, at the latest."""
 
 
 class SQLiteEventLog:
@@ -59,10 +59,10 @@ class SQLiteEventLog:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], known: Callable[[str, int], bool]) -> "SQLiteEventLog":
-        """Open the log in the file, or make it.
+        """Open the log in the file, creating it if need be.
 
-        `known` says whether records of a name and schema version can be read. Raises `UnreadableStoreError`,
-        `ForeignStoreError`, `StoreUnavailableError`, and `GapError` where the newest records were removed.
+        `known` returns True if records of a name and schema version can be read. Raises `UnreadableStoreError`,
+        `ForeignStoreError`, `StoreUnavailableError`, and `GapError` if the newest records were removed.
         """
         database = SQLiteDatabase(path)
         try:
@@ -85,10 +85,10 @@ class SQLiteEventLog:
         return self._store_id
 
     def append(self, batch: Sequence[Append], lease: Lease | None = None) -> list[Status]:
-        """Store a batch in one durable transaction; one status per command, in order.
+        """Store a batch in one durable transaction; return one status per command, in order.
 
-        One command's conflict, repetition or refusal does not touch its neighbours, except those decided on
-        it. Raises ValueError, before anything is written, where a command contradicts itself; `DeposedError`; and
+        A command's conflict, repetition or refusal affects only those commands of the batch that were decided on it.
+        Raises ValueError, before anything is written, if a command contradicts itself; `DeposedError`; and
         `StoreUnavailableError`, after which the commands table knows whether the batch was stored.
         """
         kinds = [check(command) for command in batch]
@@ -120,9 +120,9 @@ class SQLiteEventLog:
         return decision.statuses
 
     def read(self, after: int, limit: int = 500) -> list[Recorded]:
-        """Records with positions `after + 1, after + 2, …`, at most `limit`.
+        """Return the records with positions `after + 1, after + 2, …`, at most `limit`.
 
-        Raises `GapError` where one is missing and `CorruptRecordError` where one disagrees with its index.
+        Raises `GapError` if one is missing and `CorruptRecordError` if one disagrees with its index.
         """
         with self._database.reading() as connection:
             rows: list[EventRow] = connection.execute(
@@ -133,7 +133,7 @@ class SQLiteEventLog:
         return page(rows, after)
 
     def read_stream(self, stream: str, after: int = 0) -> list[Recorded]:
-        """All records of one stream with a version above `after`, in order. Raises as `read` does."""
+        """Return all records of one stream with a version above `after`, in order. Raises as `read` does."""
         with self._database.reading() as connection:
             rows: list[EventRow] = connection.execute(
                 "SELECT position, stream_id, version, name, record FROM events"
@@ -143,13 +143,13 @@ class SQLiteEventLog:
         return stream_page(rows, stream, after)
 
     def content(self, dataref: str) -> bytes:
-        """The data that stand beside the records with this `dataref`. Raises `LostContentError`."""
+        """Return the content that stands beside records with this `dataref`. Raises `LostContentError`."""
         with self._database.reading() as connection:
             row = connection.execute("SELECT content FROM contents WHERE dataref = ?", (dataref,)).fetchone()
         return checked_content(dataref, row[0] if row else None)
 
     def last_position(self) -> int:
-        """The position of the newest record; 0 when there is none. Raises `GapError` where it was higher."""
+        """Return the position of the newest record, or 0. Raises `GapError` if it was higher before."""
         seen = self._head.position
         with self._database.reading() as connection:
             position = last_position(connection)
@@ -158,12 +158,12 @@ class SQLiteEventLog:
         return position
 
     def outcomes(self, commands: Collection[CommandKey]) -> dict[CommandKey, StoredOutcome]:
-        """What was stored of commands, as many of them as there are."""
+        """Return the stored outcomes of those commands that have one."""
         with self._database.reading() as connection:
             return _outcomes(connection, commands)
 
     def snapshot(self, stream: str, shape: str) -> Snapshot | None:
-        """The newest snapshot of a stream in this shape, or None."""
+        """Return the newest snapshot of a stream in this shape, or None."""
         with self._database.reading() as connection:
             row = connection.execute(
                 "SELECT version, shape, record, state FROM snapshots WHERE stream_id = ? AND shape = ?", (stream, shape)
@@ -171,7 +171,7 @@ class SQLiteEventLog:
         return Snapshot(*row) if row else None
 
     def keep_snapshot(self, stream: str, snapshot: Snapshot) -> None:
-        """Keep a snapshot in place of the stream's earlier one. It may be lost: it can be made again."""
+        """Store a snapshot in place of the stream's earlier one. It may be lost, since it can be made again."""
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)",
@@ -179,10 +179,10 @@ class SQLiteEventLog:
             )
 
     def take(self, role: str) -> SQLiteLease | None:
-        """Take a role that nobody holds; None where somebody does.
+        """Take a role that nobody holds; None if somebody does.
 
-        A holder that dies is followed at once, one that stands still once it has been asked for 4 s, and in vain.
-        Raises `UnreadableStoreError` where the holder has stored what this program cannot read.
+        A dead holder is replaced at once, one that hangs after it was seen silent for 4 s. Raises
+        `UnreadableStoreError` if the holder before has stored records that this program cannot read.
         """
         lease = SQLiteLease.take(self._database, role, self._watches.setdefault(role, Watch()))
         if lease is not None:
@@ -215,14 +215,14 @@ class SQLiteEventLog:
         self._database.close()
 
     def _learn_kinds(self) -> None:
-        """Which kinds of records there are; another process may have added some. Raises `UnreadableStoreError`."""
+        """Load the kinds of stored records, also those of other processes. Raises `UnreadableStoreError`."""
         with self._database.reading() as connection:
             kinds = connection.execute("SELECT name, schemaversion FROM kinds").fetchall()
         self._kinds = readable(kinds, self._known, str(self._database.path))
 
 
 def _facts(connection: sqlite3.Connection, batch: Sequence[Append]) -> Facts:
-    """What the store holds of what a batch speaks of."""
+    """Read the stored facts about a batch's streams and commands."""
     streams = json.dumps(list({stream for command in batch for stream in command.expects}))
     versions = connection.execute(_VERSIONS, (streams,)).fetchall()
     return Facts(dict(versions), _outcomes(connection, {(command.sender, command.id) for command in batch}))
@@ -233,7 +233,7 @@ def _outcomes(connection: sqlite3.Connection, commands: Collection[CommandKey]) 
     return {(sender, id): StoredOutcome(*stored) for sender, id, *stored in rows}
 
 
-# As JSON, however many they are: a list of parameters has an end, and SQLite scans the table for (VALUES …).
+# Passed as JSON: a list of parameters is limited in length, and SQLite scans the table for (VALUES …).
 _VERSIONS = """SELECT value, (SELECT coalesce(max(version), 0) FROM events WHERE stream_id = wanted.value)
     FROM json_each(?) AS wanted"""
 _OUTCOMES = """SELECT sender, commands.id, fingerprint, outcome, first, last

@@ -16,13 +16,13 @@ from release_management.services.ports import NewRecord
 
 
 class SQLiteRecorder(LogRecorder):
-    """On the file of a `SQLiteEventLog`."""
+    """The recorder on the file of a `SQLiteEventLog`."""
 
     def __init__(self, database: SQLiteDatabase) -> None:
         self._database = database
 
     def max_notification_id(self) -> int | None:
-        """The newest position, or None when there is none."""
+        """Return the newest position, or None if there is none."""
         with self._database.reading() as connection:
             return last_position(connection) or None
 

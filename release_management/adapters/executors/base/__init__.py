@@ -1,1 +1,1 @@
-"""What every executor keeps beside a target: its lock, its fence, its reports; and the processes that it starts."""
+"""The base of executors: locks, fences and stored reports of each component, and child processes."""

@@ -1,9 +1,9 @@
-"""Blot the values of secrets out of what a program wrote, before any of it is cut, quoted, logged or recorded.
+"""Redact the values of secrets in a program's output, before any of it is cut, quoted, logged or recorded.
 
-A value is looked for line by line, as it is and in the forms in which programs show values: quoted for a shell, as
-JSON, in a URL, in base64. A piece of it counts as the value: from half its length on, at least 6 and at most 12 bytes,
-in base64 at most 8. A value of 4 or 5 characters counts only where it stands as a word of its own; a shorter one is
-not blotted out, since it would take half of every log with it, and whoever knows the log could guess it anyway.
+A value is searched line by line, as it is and in the forms in which programs print values: quoted for a shell, as JSON,
+in a URL, in base64. A piece of it counts as the value: from half its length on, at least 6 and at most 12 bytes, in
+base64 at most 8. A value of 4 or 5 characters counts only as a word of its own; a shorter one is not redacted, since
+that would remove half of every log, and a reader of the log could guess it anyway.
 """
 
 import base64
@@ -20,13 +20,13 @@ SHORTEST_PIECE = 6
 LONGEST_PIECE = 12
 LONGEST_PIECE_BASE64 = 8
 EDGE = 16
-"""Bytes. What may be left of a secret at an edge where a text was cut is shorter."""
+"""Bytes. A part of a secret that is left at the edge of a cut text is shorter."""
 _FEW_KINDS = 2
-"""A piece of so few different bytes, such as a ruler of dashes, says nothing by itself."""
+"""A piece of so few different bytes, such as a ruler of dashes, reveals nothing by itself."""
 
 
 class Blotter:
-    """Knows the values of some secrets."""
+    """Redacts the values of some secrets."""
 
     def __init__(self, values: Iterable[str]) -> None:
         self._pieces: defaultdict[int, set[bytes]] = defaultdict(set)
@@ -41,39 +41,43 @@ class Blotter:
         self._words = re.compile(rb"(?<![0-9A-Za-z])(?:" + found + rb")(?![0-9A-Za-z])") if words else None
 
     def text(self, text: str) -> str:
-        """A text without the secrets."""
+        """Return a text with the secrets redacted."""
         if not self._pieces and self._words is None:
             return text
         raw = text.encode(errors="surrogatepass")
         return self.shown(raw, 0, len(raw)).decode(errors="replace") if self._spans(raw) else text
 
     def shown(self, raw: bytes, begin: int, end: int) -> bytes:
-        """The bytes from `begin` to `end`, without the secrets; what stands around them is looked at, too."""
-        shown, at = [], begin
+        """Return the bytes from `begin` to `end` with secrets redacted, also those that reach across these edges."""
+        parts, position = [], begin
         for first, last in self._spans(raw):
             if last <= begin or first >= end:
                 continue
             if first >= begin:
-                shown += [raw[at:first], BLOT.encode()]
-            at = min(last, end)
-        return b"".join([*shown, raw[at:end]])
+                parts += [raw[position:first], BLOT.encode()]
+            position = min(last, end)
+        return b"".join([*parts, raw[position:end]])
 
     def _learn(self, form: bytes, longest: int) -> bool:
-        """Look for the pieces of a form from now on; False where they say nothing."""
+        """Add the pieces of a form to those that are searched; return False if they reveal nothing."""
         if len(form) < SHORTEST_PIECE:
             return False
         size = min(longest, max(SHORTEST_PIECE, len(form) // 2))
-        pieces = {form[at : at + size] for at in range(len(form) - size + 1)}
+        pieces = {form[offset : offset + size] for offset in range(len(form) - size + 1)}
         telling = {piece for piece in pieces if len(set(piece)) > _FEW_KINDS}
         if telling:
             self._pieces[size] |= telling
         return bool(telling)
 
     def _spans(self, raw: bytes) -> list[tuple[int, int]]:
-        """Where secrets stand, in order, those that touch one another as one."""
+        """Return the spans of secrets in order, merging those that touch."""
         found = [match.span() for match in self._words.finditer(raw)] if self._words is not None else []
         for size, pieces in self._pieces.items():
-            found += [(at, at + size) for at in range(len(raw) - size + 1) if raw[at : at + size] in pieces]
+            found += [
+                (offset, offset + size)
+                for offset in range(len(raw) - size + 1)
+                if raw[offset : offset + size] in pieces
+            ]
         spans: list[tuple[int, int]] = []
         for first, last in sorted(found):
             if spans and first <= spans[-1][1]:
@@ -84,9 +88,9 @@ class Blotter:
 
 
 class BlottedStream:
-    """One stream as it comes: a secret that two chunks share is seen, and what goes on is shown with little delay.
+    """One stream of chunks: a secret across two chunks is found, and the output is delayed only a little.
 
-    Where the stream was `cut` before, the little of a secret that may be left at its beginning is not shown.
+    If the stream was `cut` before, the part of a secret that may be left at its beginning is not shown.
     """
 
     def __init__(self, blotter: Blotter, *, cut: bool = False) -> None:
@@ -96,16 +100,16 @@ class BlottedStream:
 
     @property
     def held(self) -> int:
-        """How many bytes at the end are not shown yet: a secret may begin in them."""
+        """The number of bytes at the end that are not shown yet, since a secret may begin in them."""
         return max(0, len(self._raw) - self._shown)
 
     def add(self, chunk: bytes) -> bytes:
-        """Take in what was written; what can be shown now. No secret goes beyond the end of its line."""
+        """Append a chunk; return the bytes that can be shown now. No secret goes beyond the end of its line."""
         raw = self._raw + chunk
         return self._show(raw, max(self._shown, raw.rfind(b"\n") + 1, len(raw) - EDGE))
 
     def end(self) -> bytes:
-        """What is left to show."""
+        """Return the rest."""
         return self._show(self._raw, len(self._raw))
 
     def _show(self, raw: bytes, end: int) -> bytes:
@@ -116,7 +120,7 @@ class BlottedStream:
 
 
 def _forms(value: str) -> set[bytes]:
-    """How programs show a value."""
+    """Return the forms in which programs print a value."""
     quoted = {quote(value, safe=""), quote(value), quote_plus(value)}
     quoted |= {re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), each) for each in quoted}
     escaped = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
@@ -125,7 +129,7 @@ def _forms(value: str) -> set[bytes]:
 
 
 def _base64(value: str) -> set[bytes]:
-    """The characters that the value alone decides, wherever it stands in what was encoded."""
+    """Return the base64 characters that the value alone determines, at each of its three possible offsets."""
     raw = value.encode(errors="surrogateescape")
     found = set()
     for before in range(3):

@@ -1,4 +1,4 @@
-"""What a component has for itself alone on its executor, beside what the executor gives it."""
+"""Claims: resources that only one component may use on its executor, in addition to its port."""
 
 import posixpath
 from typing import Annotated
@@ -20,10 +20,10 @@ ClaimedPath = Annotated[Claimed, AfterValidator(_plain_path)]
 
 
 class Claims(Value):
-    """The ports, paths and names that a component has for itself alone.
+    """The ports, paths and names that only this component may use.
 
-    No other component may claim one of them on the same executor, whichever its application, target or environment.
-    Two spellings of a path (`/srv/shop/`, `/srv/./shop`) are one path; names are compared as they are written.
+    No other component may claim one of them on the same executor, whichever its application, target or environment. Two
+    spellings of a path (`/srv/shop/`, `/srv/./shop`) are one path; names are compared as they are written.
     """
 
     ports: Annotated[list[Port], Field(max_length=100)] = []
@@ -32,7 +32,7 @@ class Claims(Value):
 
     @property
     def things(self) -> tuple[str, ...]:
-        """Each in words, such as `port 8080`."""
+        """The claims in words, such as `port 8080`."""
         return (
             *(f"port {port}" for port in self.ports),
             *(f"path {path}" for path in self.paths),

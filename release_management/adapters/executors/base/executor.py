@@ -1,8 +1,8 @@
-"""What every executor does with an order: admit it, carry it out, keep the report before it is given.
+"""The base of executors: admit an order, carry it out, and store the report before it is returned.
 
-An order is admitted in one critical section: its fence is compared and recorded, together with what it intends. The
-report is stored beside the target before it is given. Where slots must be well before an order is begun, its fence is
-recorded first, so that nothing older comes in between, then they are looked at, and then it is admitted.
+An order is admitted in one critical section: its fence is compared and recorded, together with its intent. The report
+is stored beside the target before it is returned. If slots must be well before an order is begun, its fence is recorded
+first, so that nothing older comes in between, then the slots are checked, and then it is admitted.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ T = TypeVar("T")
 F = TypeVar("F", bound=TargetFolder[Any])
 THREADS = 64
 AGAIN_SECONDS = 15.0
-"""What was found healthy before and is asked again has so long to answer well."""
+"""Seconds within which an instance that was found healthy before must answer well when it is checked again."""
 StepResult = tuple[Result, str | None, dict[str, int] | None]
 """A report's result, reason and observed shares."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What an executor cannot keep as intended: the component, why, and whether what should serve is concerned."""
+    """A component that an executor cannot keep as intended, why, and whether its traffic is affected (`hurts`)."""
 
     part: str
     says: str
@@ -51,15 +51,15 @@ class FencedExecutor(ABC, Generic[F]):
         self._stopping = asyncio.Event()
         self._orders: set[asyncio.Task[Report]] = set()
         self._work: set[asyncio.Future[Any]] = set()
-        # Of its own: a lock that is waited for may take a thread for long, and the loop has few.
+        # An own pool: waiting for a lock may occupy a thread for long, and the loop's pool is small.
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="executor")
 
     async def carry_out(self, order: Order) -> Report:
-        """Do what the order says, or say why not.
+        """Carry out an order and return its report, which says why if it was not done.
 
-        An order that was answered gets the same report again, whatever has happened since; any other with a fence
-        below the highest seen is `stale`. Raises only `asyncio.CancelledError`, also when the executor is stopped
-        meanwhile: then there is no report, and the order is to be asked again.
+        An order that was answered gets the same report again, whatever has happened since; any other with a fence below
+        the highest seen is `stale`. Raises only `asyncio.CancelledError`, also when the executor is stopped meanwhile:
+        then there is no report, and the order is to be sent again.
         """
         if self._stopping.is_set():
             raise asyncio.CancelledError
@@ -69,43 +69,43 @@ class FencedExecutor(ABC, Generic[F]):
         return await task
 
     async def give_up(self) -> None:
-        """Give up the orders in flight, without a report. Afterwards this executor takes none."""
+        """Abandon the orders in flight, without a report. Afterwards this executor takes none."""
         self._stopping.set()
         orders = list(self._orders)
         for task in orders:
             task.cancel()
         await asyncio.gather(*orders, return_exceptions=True)
-        # A thread outlives the cancelled task that waits for it, and would start again what is about to end.
+        # A thread outlives the cancelled task that waits for it, and could restart what is about to be ended.
         await asyncio.gather(*self._work, return_exceptions=True)
 
     def troubles(self) -> list[Trouble]:
-        """What it looks after and cannot keep as intended now."""
+        """Return the components that the executor cannot keep as intended now."""
         return []
 
     @abstractmethod
     def _folder(self, order: Order) -> F:
-        """The component's folder, made where it is missing."""
+        """Return the component's folder, creating it if it is missing."""
 
     @abstractmethod
     def _intend(self, state: Any, order: Order) -> str | None:
-        """Change the state as the order says, under the lock; or leave it as it is, and say why it cannot be done."""
+        """Change the state as ordered, under the lock; or leave it unchanged, and return the reason."""
 
     @abstractmethod
     async def _effect(self, folder: F, order: Order) -> StepResult:
-        """Do what was intended."""
+        """Carry out the intent, and return the verdict."""
 
     @abstractmethod
     async def _ask(self, folder: F, order: Order, slot: str, count: int) -> StepResult | None:
-        """Whether so many instances of a slot are well, and have been since they were found healthy.
+        """Check that `count` instances of a slot are well, and have been since they were found healthy.
 
-        None where they are; else `unwell` with the reason, or what kept us from asking.
+        Returns None if they are; else `unwell` with the reason, or the verdict on a check that was not possible.
         """
 
     def _forget(self, state: Any) -> None:
-        """Drop from the state what is over once the order has its report."""
+        """Drop from the state what is not needed once the order has its report."""
 
     async def _complete(self, folder: F, order: Order) -> Report:
-        """Do what an admitted order says; its report."""
+        """Carry out an admitted order, and return its report."""
         return await self._blocking(self._finish, folder, order, await self._effect(folder, order))
 
     async def _blocking(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -129,9 +129,9 @@ class FencedExecutor(ABC, Generic[F]):
             return self._report(order, ("errored", plain(error), None))
 
     async def _look_first(self, folder: F, order: Order) -> Report | None:
-        """Look at what must be well before the order is begun; its report where it cannot be, or has one.
+        """Check the slots that must be well before the order is begun. Return its report if it has one or cannot begin.
 
-        An order that was begun before, by an executor that died, is finished.
+        An order that was begun before, by an executor that died, is finished without this check.
         """
         action = order.action
         healthy = action.must_be_well
@@ -147,7 +147,7 @@ class FencedExecutor(ABC, Generic[F]):
         return None
 
     def _claim(self, folder: F, order: Order) -> Report | bool:
-        """Record the fence, so that nothing older is admitted. Gives the report, or whether the order is to begin."""
+        """Record the fence, so that nothing older is admitted. Return the report, or True if the order is yet to begin."""
         with folder.locked():
             state = folder.load()
             answered = self._answered(state, order)
@@ -158,7 +158,7 @@ class FencedExecutor(ABC, Generic[F]):
             return bool(state.begun < order.fence)
 
     def _admit(self, folder: F, order: Order) -> Report | str | None:
-        """Record the fence and the intent. Gives the report where there is one, or why the order cannot be done."""
+        """Record the fence and the intent. Return the report if there is one, or why the order is refused."""
         with folder.locked():
             state = folder.load()
             answered = self._answered(state, order)
@@ -184,12 +184,12 @@ class FencedExecutor(ABC, Generic[F]):
             return report
 
     def _answered(self, state: TargetState, order: Order) -> Report | None:
-        """The report that the order has got, or gets because it was overtaken."""
-        given = state.report_of(order)
-        if given is None and order.fence < state.fence:
+        """Return the report that the order has got, or a `stale` one if it was overtaken."""
+        report = state.report_of(order)
+        if report is None and order.fence < state.fence:
             reason = f"fence {order.fence} is below {state.fence}, which this component has seen"
             return self._report(order, ("stale", reason, None))
-        return given
+        return report
 
     def _report(self, order: Order, verdict: StepResult) -> Report:
         result, reason, observed = verdict
@@ -207,11 +207,11 @@ class FencedExecutor(ABC, Generic[F]):
 
 
 def plain(error: Exception) -> str:
-    """What an error says; its name where it says nothing."""
+    """Return an error's message, or its type's name if it has none."""
     return str(error) or type(error).__name__
 
 
 def line(text: str) -> str:
-    """A text as one printable line of at most 500 characters."""
+    """Return a text as one printable line of at most 500 characters."""
     printable = "".join(each if each.isprintable() else " " for each in text)
     return " ".join(printable.split())[:500] or "no reason is known"

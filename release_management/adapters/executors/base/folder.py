@@ -1,8 +1,8 @@
-"""What an executor remembers of a component, durably, beside the target.
+"""The durable state of an executor for each component, beside the target.
 
 The folder `<data>/targets/<environment>/<application>/<target>/<component>/` holds the executor's state (one file,
-replaced atomically, and flushed, by whoever holds `lock`) and its logs. Values of secrets are not in it, only their
-references.
+which the holder of `lock` replaces atomically, and flushes) and its logs. It contains references to secrets, never
+their values.
 """
 
 import os
@@ -23,13 +23,13 @@ KEPT_REPORTS = 50
 
 
 class Kept(BaseModel):
-    """A part of a state file: nothing in it is unknown."""
+    """A part of a state file; unknown fields are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class StoredReport(Kept):
-    """A report as it was given, and the order that it answers."""
+    """A report that was returned, and the order that it answers."""
 
     deployment: str
     leg: str
@@ -39,7 +39,7 @@ class StoredReport(Kept):
     report: str
 
     def answers(self, order: Order) -> bool:
-        """Whether this is the report of that very order."""
+        """Return True if this is the report of that very order."""
         return (self.deployment, self.leg, self.step, self.attempt, self.fence) == (
             order.deployment,
             order.leg,
@@ -50,9 +50,9 @@ class StoredReport(Kept):
 
 
 class TargetState(Kept):
-    """The highest fence that the component has seen, and the reports that were given last.
+    """The highest fence that the component has seen, and the newest reports.
 
-    `begun` is the highest fence of an order that was begun: what had to be well for it was, and it may have had effect.
+    `begun` is the highest fence of an order that was begun: its checks had passed, and it may have had effects.
     """
 
     fence: int = 0
@@ -60,12 +60,12 @@ class TargetState(Kept):
     answers: list[StoredReport] = []
 
     def report_of(self, order: Order) -> Report | None:
-        """The report that this very order got."""
-        given = next((answer for answer in self.answers if answer.answers(order)), None)
-        return Report.model_validate_json(given.report) if given is not None else None
+        """Return the report of that very order, or None."""
+        match = next((entry for entry in self.answers if entry.answers(order)), None)
+        return Report.model_validate_json(match.report) if match is not None else None
 
     def keep(self, report: Report) -> None:
-        """Keep a report; the oldest goes."""
+        """Store a report, and drop the oldest beyond `KEPT_REPORTS`."""
         answer = StoredReport(
             deployment=report.deployment,
             leg=report.leg,
@@ -91,29 +91,29 @@ class TargetFolder(ABC, Generic[S]):
 
     @classmethod
     def of(cls, data: Path, order: Order) -> Self:
-        """The folder that an order is about, made where it is missing."""
+        """Return the folder of an order's component, creating it if it is missing."""
         path = data / "targets" / order.environment / order.application / order.target / order.component
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return cls(path)
 
     @classmethod
     def all(cls, data: Path) -> list[Self]:
-        """The folder of every component under `data` that this executor has had an order for."""
+        """Return the folder of every component under `data` that this executor has had an order for."""
         return [cls(state.parent) for state in sorted((data / "targets").glob(f"*/*/*/*/{cls.FILE}"))]
 
     @property
     def data(self) -> Path:
-        """The executor's folder, which holds all components'."""
+        """The executor's folder, which contains the folders of all components."""
         return self.path.parents[4]
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """One critical section. Raises `LockHeld`."""
+        """Hold the lock for one critical section. Raises `LockHeld`."""
         with exclusive(self.path / "lock"):
             yield
 
     def load(self) -> S:
-        """The state as it was last saved; a new one where there is none. Raises `OSError`, `ValueError`."""
+        """Return the state as it was last saved, or a new one. Raises `OSError`, `ValueError`."""
         try:
             return self._parse(self._state.read_bytes())
         except FileNotFoundError:
@@ -137,7 +137,7 @@ class TargetFolder(ABC, Generic[S]):
             os.close(directory)
 
     def log(self, name: str) -> Path:
-        """A log file."""
+        """Return the path of a log file."""
         return self.path / f"{name}.log"
 
     @abstractmethod

@@ -1,8 +1,8 @@
-"""One writer at a time beside a target, also between processes, and never waiting for a stopped one.
+"""A lock beside each target: one writer at a time, also between processes, which never waits for a stopped one.
 
 The lock is a POSIX record lock (fcntl) on a file of the component's folder, which only its owner can open. A state's
 lock is held for one short critical section at a time: read the state, compare the fence, do what is due, write the
-state. Nobody waits for health, for requests to finish or for a process to end while holding it. What lasts takes its
+state. No code waits for health, for requests to finish or for a process to end while holding it. Longer work takes its
 `turn` with a lock of its own.
 
 What if an executor is stopped (SIGSTOP, Ctrl-Z)?
@@ -10,13 +10,14 @@ What if an executor is stopped (SIGSTOP, Ctrl-Z)?
 - Outside a section it holds nothing. When it wakes up, its next section reads the state anew: its order's fence is
   then below the one recorded, so the order is *stale*; and what it does is only ever what the state intends *now*.
 - Inside a section it holds the lock, and may wake up between any two instructions, for instance between building a
-  command and writing it to HAProxy's socket. No check of its own can help it there. So a successor that finds the lock
-  held asks the kernel who holds it (F_GETLK). Where that process has been stopped for `STOPPED_FOR`, it is ended with
-  SIGKILL and can never act again. The kernel's word that it holds this very file proves that it is an executor of
-  ours; psutil compares its start time before the kill. All of the executor is built to be killed at any instruction.
+  command and writing it to HAProxy's socket. No check of its own can help it there. So a successor that finds the
+  lock held asks the kernel which process holds it (F_GETLK). If that process has been stopped for `STOPPED_FOR`, it
+  is killed with SIGKILL and can never act again. The kernel's answer that it holds this very file proves that it is
+  an executor of ours; psutil compares its start time before the kill. All of the executor is built to be killed at
+  any instruction.
 
 A holder that runs, or is held by a debugger, is waited for and never killed; after `PATIENCE` the waiter gives up with
-`LockHeld`. Who waits for a turn says for how long.
+`LockHeld`. A waiter for a turn names its own patience.
 
 Record locks are dropped when their process closes any descriptor of the file, and do not exclude threads; so a mutex
 per path stands in front, and nothing else opens the file.
@@ -64,7 +65,7 @@ def exclusive(path: Path, patience: float = PATIENCE) -> Iterator[None]:
 
 @asynccontextmanager
 async def turn(path: Path, patience: float) -> AsyncIterator[None]:
-    """Hold the lock file at `path` for something that lasts. Raises `LockHeld` after `patience` seconds."""
+    """Hold the lock file at `path` for longer work. Raises `LockHeld` after `patience` seconds."""
     claim = _Claim(path)
     give_up = time.monotonic() + patience
     try:
@@ -78,7 +79,7 @@ async def turn(path: Path, patience: float) -> AsyncIterator[None]:
 
 
 class _Claim:
-    """One wish for a lock. Where it is not to be had, `holder` says in words who has it."""
+    """One attempt to get a lock. While it fails, `holder` describes the process that holds the lock."""
 
     def __init__(self, path: Path) -> None:
         self.holder = "nobody"
@@ -89,7 +90,7 @@ class _Claim:
         self._stopped_since = 0.0
 
     def attempt(self) -> bool:
-        """Take the lock if it is free. Ends a holder that has been stopped for as long as it was asked for."""
+        """Take the lock if it is free. Kill a holder that has been stopped for `STOPPED_FOR` seconds."""
         if self._descriptor is None:
             if not self._mutex.acquire(blocking=False):
                 self.holder = f"process {os.getpid()}"
@@ -114,7 +115,7 @@ class _Claim:
         return False
 
     def release(self) -> None:
-        """Let go of the lock, or of the wish."""
+        """Release the lock, or give up the attempt."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -122,7 +123,7 @@ class _Claim:
 
 
 def _holder(descriptor: int) -> int:
-    """The pid that holds the lock; 0 where nobody does, or the kernel does not say."""
+    """Return the pid that holds the lock; 0 if none does, or the kernel does not tell."""
     question = (0, 0, 0, fcntl.F_WRLCK, 0) if _BSD else (fcntl.F_WRLCK, 0, 0, 0, 0)
     answer = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, _FLOCK.pack(*question)))
     kind, pid = (answer[3], answer[2]) if _BSD else (answer[0], answer[4])

@@ -1,4 +1,4 @@
-"""What an executor sees when it looks."""
+"""An executor's observation of a component."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from release_management.domain.condition import Observation
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look at one component. `settles`: something starts or ends just now, as it should; it is no news yet."""
+    """One observation of one component. While it `settles`, something starts or ends as intended: it is no news yet."""
 
     seen: Observation
     settles: bool = False

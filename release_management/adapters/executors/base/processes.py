@@ -1,4 +1,4 @@
-"""Processes that outlive us: started in a session of their own, known again by pid and start time."""
+"""Child processes that outlive us: started in a session of their own, identified by pid and start time."""
 
 import os
 import secrets
@@ -18,14 +18,14 @@ from release_management.adapters.system.log_files import bound
 
 TOKEN = "RELMAN_INSTANCE"
 LAST_BYTES = 16 * 1024
-"""Of a log that are read for its last line."""
+"""The bytes at the end of a log that are searched for its last line."""
 _CLOCK_SLACK = 0.05
 _PATIENCE = 2.0
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 class Process(Kept):
-    """A process of ours. The token stands in its environment, so that it is found when its pid was never recorded."""
+    """A process of ours. Its token is in its environment, so that it is found even if its pid was not recorded."""
 
     token: str
     pid: int | None = None
@@ -33,14 +33,14 @@ class Process(Kept):
 
 
 def new_token() -> str:
-    """A name for a process that is about to be started."""
+    """Return a name for a process that is about to be started."""
     return secrets.token_hex(12)
 
 
 def start(
     token: str, argv: list[str], env: Mapping[str, str], log: Path, cwd: str | None = None
 ) -> tuple[Process, int]:
-    """Start a process that survives us, its output appended to `log`; also says at which byte its output begins.
+    """Start a process that survives us, and append its output to `log`; return it with the offset of its output.
 
     Raises `OSError`.
     """
@@ -60,18 +60,18 @@ def start(
 
 
 def open_log(path: Path) -> BinaryIO:
-    """Open a log to append to it; one that has grown long is put aside first. Raises `OSError`."""
+    """Open a log to append to it; move it aside first if it has grown long. Raises `OSError`."""
     bound(path)
     return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
 
 def recorded(token: str, pid: int) -> Process:
-    """A process that was just started, as it will be known again."""
+    """Return the record of a process that was just started."""
     return Process(token=token, pid=pid, started=_start_time(pid))
 
 
 def alive(process: Process | None) -> bool:
-    """Whether it runs: the pid exists, is no zombie, and began when ours did (or carries our token)."""
+    """Return True if the process runs: the pid exists, is no zombie, and has our start time (or carries our token)."""
     if process is None or process.pid is None:
         return False
     child = _children.get(process.pid)
@@ -90,7 +90,7 @@ def alive(process: Process | None) -> bool:
 
 
 def environment(process: Process) -> dict[str, str]:
-    """What a process that runs was started with; nothing where that cannot be seen."""
+    """Return the environment of a running process; empty if it cannot be read."""
     try:
         return psutil.Process(process.pid).environ() if alive(process) else {}
     except psutil.Error:
@@ -98,20 +98,20 @@ def environment(process: Process) -> dict[str, str]:
 
 
 def exit_code(process: Process) -> int | None:
-    """The exit code, negative for a signal; None where somebody else started it."""
+    """Return the exit code, negative for a signal; None if it runs, or is not our child."""
     child = _children.get(process.pid or 0)
     return child.poll() if child is not None else None
 
 
 def describe_exit(code: int | None, last: str | None, lived: float | None = None) -> str:
-    """How a process ended, in words: its exit code or signal, the seconds that it lived, the last line it wrote."""
+    """Describe how a process ended: its exit code or signal, the seconds that it lived, the last line it wrote."""
     how = "" if code is None else f" with code {code}" if code >= 0 else f" by signal {-code}"
     when = "" if lived is None else f" after {max(0.0, lived):.1f} s"
     return f"exited{how}{when}; " + (f'its last line was "{last[:200]}"' if last else "it wrote nothing")
 
 
 def find(token: str) -> Process | None:
-    """The process that was started under this token, though its pid was never recorded."""
+    """Find the process that was started under this token, though its pid was never recorded."""
     for seen in _carrying(token):
         try:
             if os.getsid(seen.pid) == seen.pid:
@@ -122,17 +122,14 @@ def find(token: str) -> Process | None:
 
 
 def tell(process: Process, number: signal.Signals) -> None:
-    """Send a signal to the process, and to its group where it leads one, if it still is the one that was recorded."""
+    """Send a signal to the process (if it leads a group, to the group), provided that it still is the recorded one."""
     if process.pid is not None and alive(process):
         with suppress(ProcessLookupError):
             (os.killpg if os.getpgid(process.pid) == process.pid else os.kill)(process.pid, number)
 
 
 def end_leftovers(process: Process | None, spare: Iterable[Process] = ()) -> None:
-    """Kill whatever still carries the token (the process itself, and what it left behind); wait until it is gone.
-
-    The processes of `spare` go on.
-    """
+    """Kill every process that carries the token, and wait until they are gone; those of `spare` go on."""
     if process is None:
         return
     give_up = time.monotonic() + _PATIENCE
@@ -159,13 +156,13 @@ def _leftovers(process: Process) -> list[psutil.Process]:
 
 
 def reap() -> None:
-    """Take note of children that have ended, so that they do not stay as zombies."""
+    """Reap children that have ended, so that they do not stay as zombies."""
     for child in list(_children.values()):
         child.poll()
 
 
 def last_line(log: Path, begins: int, blotter: Blotter) -> str | None:
-    """The last line that was written to a log from byte `begins` on, without secrets."""
+    """Return the last line that was written to a log from byte `begins` on, with secrets redacted."""
     try:
         with log.open("rb") as file:
             begin = max(begins, file.seek(0, os.SEEK_END) - LAST_BYTES)

@@ -1,5 +1,6 @@
-"""A process's variables. One whose value is only a reference, `env:NAME` or `file:PATH`, is read when the process
-starts. The value is kept nowhere; this process remembers it, to blot it out of what the component's processes write.
+"""A process's variables. A value that is a reference, `env:NAME` or `file:PATH`, is resolved when the process starts.
+
+The secret is stored nowhere; this process remembers it, to redact it in the output of the component's processes.
 """
 
 import os
@@ -13,7 +14,7 @@ from release_management.adapters.executors.base.blotting import Blotter
 from release_management.domain.variables import LONGEST_VALUE
 
 SECRETS = "RELMAN_SECRETS"
-"""Names the variables of a process whose values are secrets, with commas between them."""
+"""A variable that lists the names of a process's secret variables, separated by commas."""
 REMEMBERED = 200
 _SCHEMES = ("env:", "file:")
 _OURS = "RELMAN_"
@@ -26,7 +27,7 @@ class SecretMissing(Exception):
 
 
 class Component(Protocol):
-    """Whose variables they are: its folder, and the executor's, in which it lies."""
+    """The component that the variables belong to: its folder, and the executor's, in which it lies."""
 
     path: Path
 
@@ -37,7 +38,7 @@ class Component(Protocol):
 
 
 def check_environment(env: Mapping[str, str]) -> None:
-    """Raise `ValueError` where a name or a value cannot stand in a process's environment."""
+    """Raise `ValueError` if a name or a value cannot be in a process's environment."""
     for name, value in env.items():
         if not name or "=" in name or "\0" in name:
             raise ValueError(f"{name!r} is no environment variable; write a name without '='")
@@ -48,7 +49,7 @@ def check_environment(env: Mapping[str, str]) -> None:
 
 
 def check_arguments(words: Iterable[str]) -> None:
-    """Raise `ValueError` where a word cannot be an argument of a program."""
+    """Raise `ValueError` if a word cannot be an argument of a program."""
     for word in words:
         if "\0" in word:
             raise ValueError("a word holds a NUL, which no program can be given; leave it away")
@@ -57,14 +58,14 @@ def check_arguments(words: Iterable[str]) -> None:
 
 
 def resolve(variables: Mapping[str, str], component: Component) -> dict[str, str]:
-    """The variables with secrets in place of their references, and which they are. Raises `SecretMissing`."""
+    """Return the variables with secrets in place of references, and a list of their names. Raises `SecretMissing`."""
     secrets = {name: _read(name, value, component.data) for name, value in _references(variables)}
     _remember(component, secrets.values())
     return {**variables, **secrets, **({SECRETS: ",".join(sorted(secrets))} if secrets else {})}
 
 
 def blotter(variables: Mapping[str, str], component: Component) -> Blotter:
-    """Knows the secrets of these variables as they are now, and all that the component's processes had before."""
+    """Return a redactor of these variables' present secrets, and of all that the component's processes had before."""
     for name, value in _references(variables):
         try:
             _remember(component, [_read(name, value, component.data)])
@@ -96,53 +97,53 @@ def _remember(component: Component, values: Iterable[str]) -> None:
 
 def _read(name: str, reference: str, data: Path) -> str:
     scheme, _, place = reference.partition(":")
-    told = f"the variable {name} refers to {reference}, which"
+    subject = f"the variable {name} refers to {reference}, which"
     if scheme == "env":
         if place.startswith(_OURS):
-            raise SecretMissing(f"{told} is ours: no process that is deployed gets a {_OURS}… of the executor")
+            raise SecretMissing(f"{subject} is ours: no process that is deployed gets a {_OURS}… of the executor")
         if place not in os.environ:
             raise SecretMissing(
-                f"{told} the executor's environment lacks; set it and let it through: relman up --pass-env {place}"
+                f"{subject} the executor's environment lacks; set it and let it through: relman up --pass-env {place}"
             )
         value = os.environ[place]
     else:
-        value = _content(place, told, data)
+        value = _content(place, subject, data)
     if "\0" in value or len(value.encode(errors="surrogateescape")) > LONGEST_VALUE:
         raise SecretMissing(
-            f"{told} holds a NUL, or more than {LONGEST_VALUE:,} bytes; no variable can carry that: name the file's "
+            f"{subject} holds a NUL, or more than {LONGEST_VALUE:,} bytes; no variable can carry that: name the file's "
             "path in a variable of its own"
         )
     return value
 
 
-def _content(place: str, told: str, data: Path) -> str:
-    """What stands in the file. It is looked at as it was opened, so that nothing is put in its place meanwhile."""
+def _content(place: str, subject: str, data: Path) -> str:
+    """Read a secret's file. Its properties are checked on the open file, so that it cannot be replaced meanwhile."""
     try:
         file = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise SecretMissing(f"{told} cannot be read: {why}") from None
+        raise SecretMissing(f"{subject} cannot be read: {why}") from None
     with open(file, "rb") as opened:
         found = os.fstat(file)
         real = _real_path(file, place)
         if not stat.S_ISREG(found.st_mode) or real.parts[1:2] == ("proc",):
-            raise SecretMissing(f"{told} is no regular file")
+            raise SecretMissing(f"{subject} is no regular file")
         if real.is_relative_to(data.resolve()) or (found.st_nlink > 1 and _lies_in(data, found)):
-            raise SecretMissing(f"{told} lies in the folder of relman itself, {data}; keep secrets elsewhere")
+            raise SecretMissing(f"{subject} lies in the folder of relman itself, {data}; keep secrets elsewhere")
         try:
             return opened.read(LONGEST_VALUE + 2).decode().rstrip("\r\n")
         except (OSError, ValueError) as error:
-            raise SecretMissing(f"{told} cannot be read: {error}") from None
+            raise SecretMissing(f"{subject} cannot be read: {error}") from None
 
 
 def _real_path(file: int, place: str) -> Path:
-    """Where an opened file lies, whatever names led to it."""
+    """Return the real path of an open file, whatever links led to it."""
     known = Path(f"/proc/self/fd/{file}")
     return Path(os.path.realpath(known if known.parent.is_dir() else place))
 
 
 def _lies_in(data: Path, found: os.stat_result) -> bool:
-    """Whether a file has another name in the folder."""
+    """Return True if a file has another name in the folder."""
     for folder, _, names in os.walk(data):
         for name in names:
             try:

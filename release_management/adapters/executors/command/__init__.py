@@ -1,4 +1,4 @@
-"""The executor `command`: a program of yours for every verb."""
+"""The executor `command`: a program of the user's for every verb."""
 
 from release_management.adapters.executors.command.executor import CommandExecutor
 from release_management.adapters.executors.command.settings import CommandSettings, check_settings

@@ -1,4 +1,4 @@
-"""What a program says: its exit code, and perhaps a JSON object, to a verdict."""
+"""Derive an order's verdict from its program's exit code and optional JSON answer."""
 
 from typing import Annotated, Literal
 
@@ -18,14 +18,14 @@ from release_management.kernel.types import (
 from release_management.services.strict_json import read_json
 
 FAILED = 1
-"""The exit code that says: the release is bad. Any other but 0 says that the machinery broke."""
+"""The exit code of a bad release. Any other but 0 means that the machinery broke."""
 
 
 class ProgramAnswer(Value):
-    """The JSON object that a program may end its standard output with, on one line, or that is all of it.
+    """The JSON object that a program may write as the last line of its standard output, or as all of it.
 
-    `result` decides where the exit code is 0; `observed` is the traffic share in percent per slot that what shifts the
-    traffic itself states.
+    `result` is the verdict if the exit code is 0; `observed` is the traffic share in percent per slot, as stated by the
+    system that shifts the traffic.
     """
 
     result: Literal["succeeded", "failed", "errored", "stale"] | None = None
@@ -34,7 +34,7 @@ class ProgramAnswer(Value):
 
 
 def verdict(order: Order, code: int, output: Output) -> StepResult:
-    """What became of the order, by what its program says."""
+    """Return the order's verdict, by the exit code and the output of its program."""
     ended = describe_exit(code, output.last_line)
     if code not in (0, FAILED):
         return "errored", ended, None
@@ -51,16 +51,16 @@ def verdict(order: Order, code: int, output: Output) -> StepResult:
     result = answer.result or "succeeded"
     if result == "succeeded" and isinstance(order.action, RouteSlots) and answer.observed is not None:
         shown = {slot: share for slot, share in answer.observed.items() if share}
-        wanted = {slot: share for slot, share in order.action.weights.items() if share}
-        if shown != wanted:
-            return "errored", f"the shares are {shown or 'all 0'}, though {wanted or 'none'} were asked for", None
+        ordered = {slot: share for slot, share in order.action.weights.items() if share}
+        if shown != ordered:
+            return "errored", f"the shares are {shown or 'all 0'}, though {ordered or 'none'} were asked for", None
     if result != "succeeded" and answer.reason is None:
         return result, f"the program answers {result!r} without a reason", answer.observed
     return result, answer.reason, answer.observed
 
 
 def _answer(stdout: str, *, whole: bool) -> ProgramAnswer:
-    """The answer in the output: all of it, or its last line, where that begins with a brace. Else an empty one."""
+    """Return the answer in the output: all of it, or its last line, if that begins with a brace; else an empty answer."""
     text = stdout.strip()
     last = text.splitlines()[-1].strip() if text else ""
     if whole and text.startswith("{") and not last.startswith("{"):
@@ -69,7 +69,7 @@ def _answer(stdout: str, *, whole: bool) -> ProgramAnswer:
 
 
 def _read(text: str) -> ProgramAnswer:
-    """Raises ValueError, also where it says two things at once."""
+    """Parse an answer. Raises ValueError, also for a duplicate key."""
     answer = ProgramAnswer.model_validate_json(text)
     read_json(text)
     return answer

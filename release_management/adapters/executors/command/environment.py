@@ -1,4 +1,4 @@
-"""The environment that a program gets."""
+"""The environment variables that a program gets."""
 
 from collections.abc import Callable, Mapping
 
@@ -33,13 +33,13 @@ ORDER_VARIABLES: Mapping[str, Callable[[Order], object]] = {
 
 
 def environment(order: Order, settings: CommandSettings, folder: Folder) -> dict[str, str]:
-    """Ours as far as it is harmless, the component's, the environment's variables, and the order as `RELMAN_…`.
+    """Return the harmless part of our environment, the component's and the environment's variables, and `RELMAN_…`.
 
-    Raises `SecretMissing`.
+    The order's fields are the `RELMAN_…` variables. Raises `SecretMissing`.
     """
     config = order.action.config if isinstance(order.action, ProvisionSlot) else {}
-    said = {f"RELMAN_{name.upper()}": of(order) for name, of in ORDER_VARIABLES.items()}
-    ours = {name: "" if value is None else str(value) for name, value in said.items()}
+    fields = {f"RELMAN_{name.upper()}": field(order) for name, field in ORDER_VARIABLES.items()}
+    ours = {name: "" if value is None else str(value) for name, value in fields.items()}
     return {**inherited(), **settings.env, **config, **resolve(order.variables, folder), **ours}
 
 

@@ -1,11 +1,11 @@
-"""The executor `command`: a program of yours for every verb.
+"""The executor `command`: a program of the user's for every verb.
 
 One program at a time runs for a component, also among executors that share a folder: each takes its `turn` with a lock
 of its own, which it holds while the program runs. The state's lock is free meanwhile, so that a newer order is admitted
-at once; whoever runs the older one's program sees the higher fence, ends the program and lets go of the turn. An order
-whose turn does not come before its deadline is errored. An executor that dies lets go of its turn too, and its program
-dies with it; what is left of that program is ended before the next one begins. An order without a report is carried out
-again: a program must be able to do what is done already.
+at once; the executor that runs the older order's program sees the higher fence, ends the program and releases the turn.
+An order that gets no turn before its deadline is errored. An executor that dies releases its turn too, and its program
+dies with it; processes left of that program are ended before the next one begins. An order without a report is carried
+out again, so a program must be idempotent.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ _log = structlog.get_logger(__name__)
 
 
 class CommandExecutor(FencedExecutor[Folder]):
-    """Carries out orders by programs. Several executors may share a folder."""
+    """Carries out orders by running programs. Several executors may share a folder."""
 
     def __init__(self, data: Path, clock: Clock) -> None:
         super().__init__(data, clock)
@@ -75,14 +75,15 @@ class CommandExecutor(FencedExecutor[Folder]):
         self._observing = asyncio.Semaphore(LOOKS_AT_ONCE)
 
     async def run(self) -> None:
-        """End what programs of executors that died have left behind; then nothing is to be done until `stop`."""
+        """End the programs that dead executors left behind; then wait until `stop`."""
         for folder in await self._blocking(Folder.all, self._data):
             with suppress(LockHeld, OSError, ValueError):
                 await self._blocking(_end_left_behind, folder)
         await self._stopping.wait()
 
     async def stop(self, keep: bool = False) -> None:
-        """End the programs under way; their orders have no report. What was deployed is not ours to end: `keep` or not.
+        """End the running programs; their orders get no report. Deployed components go on running, with `keep` or
+        without.
 
         Afterwards this executor does nothing more.
         """
@@ -93,9 +94,10 @@ class CommandExecutor(FencedExecutor[Folder]):
         await asyncio.gather(*looking, return_exceptions=True)
 
     async def look(self, order: Order | None = None) -> list[Look]:
-        """The newest look at every component; only at that of an order, the look after it.
+        """Return the newest observation of every component; for an order, a new observation of its component.
 
-        The programs that look run in the background: one that hangs holds up no other, and what it saw last grows old.
+        The observing programs run in the background: one that hangs delays no other, and its last observation grows
+        old.
         """
         if order is not None:
             folder = self._folder(order)
@@ -154,15 +156,15 @@ class CommandExecutor(FencedExecutor[Folder]):
             return await super()._complete(folder, order)
 
     async def _ask(self, folder: Folder, order: Order, slot: str, count: int) -> StepResult | None:
-        """Run the program for `await_healthy`."""
-        question = AwaitSlotHealthy(slot=slot, replicas=count, again=True)
-        asked = order.model_copy(update={"action": question})
+        """Run the program for `await_healthy`, to check a slot again."""
+        action = AwaitSlotHealthy(slot=slot, replicas=count, again=True)
+        health_order = order.model_copy(update={"action": action})
         async with AsyncExitStack() as stack:
             try:
                 await stack.enter_async_context(turn(folder.path / _TURN, self._left(order)))
             except LockHeld as held:
                 return "errored", f"await_healthy had no turn before its deadline: {held}", None
-            result, reason, _ = await self._effect(folder, asked)
+            result, reason, _ = await self._effect(folder, health_order)
         if result == "succeeded":
             return None
         return ("unwell" if result == "failed" else result), reason, None
@@ -186,21 +188,21 @@ class CommandExecutor(FencedExecutor[Folder]):
             result, reason, observed = await self._outcome(folder, order, started[0], seconds, settings.stop_grace)
             return result, reason and started[0].output.blotter.text(reason), observed
         finally:
-            # Also where we are told to stop meanwhile, and told again: no program goes on without us.
+            # Also when we are cancelled meanwhile, even twice: no program goes on without us.
             await _undisturbed(_end(beginning, started, settings.stop_grace))
 
     def _seconds(self, order: Order, settings: CommandSettings) -> float:
-        """How long the program may take."""
+        """Return the seconds that the program may take."""
         return min(settings.timeout, self._left(order))
 
     def _left(self, order: Order) -> float:
-        """The seconds until the order's deadline."""
+        """Return the seconds until the order's deadline."""
         deadline = datetime.fromisoformat(order.deadline)
         deadline = deadline if deadline.tzinfo is not None else deadline.replace(tzinfo=UTC)
         return (deadline - self._clock.now()).total_seconds()
 
     def _begin(self, folder: Folder, order: Order, settings: CommandSettings, started: list[Program]) -> str | None:
-        """Start the order's program, unless it was overtaken or answered meanwhile. Says what is in the way."""
+        """Start the program, unless the order was overtaken or answered meanwhile; return why it cannot start."""
         with folder.locked():
             state = folder.load()
             if self._answered(state, order) is not None:
@@ -221,7 +223,7 @@ class CommandExecutor(FencedExecutor[Folder]):
     async def _outcome(
         self, folder: Folder, order: Order, program: Program, seconds: float, grace: float
     ) -> StepResult:
-        """Wait for the program; end it where its time is over or its order was overtaken."""
+        """Wait for the program; end it if its time is over or its order was overtaken."""
         program.watch()
         give_up = time.monotonic() + seconds
         while (left := give_up - time.monotonic()) > 0:
@@ -231,8 +233,8 @@ class CommandExecutor(FencedExecutor[Folder]):
             if (await self._blocking(folder.load)).fence > order.fence:
                 return "stale", None, None
         await program.finish(grace)
-        said = f'; its last line was "{program.output.last_line}"' if program.output.last_line else ""
-        return _late(order, f"{order.action.verb} took longer than {seconds:.4g} s and was ended{said}")
+        last_line = f'; its last line was "{program.output.last_line}"' if program.output.last_line else ""
+        return _late(order, f"{order.action.verb} took longer than {seconds:.4g} s and was ended{last_line}")
 
 
 def _start(folder: Folder, order: Order, settings: CommandSettings, token: str) -> Program:
@@ -251,7 +253,7 @@ def _start(folder: Folder, order: Order, settings: CommandSettings, token: str) 
 
 
 def _say_failure(look: "asyncio.Task[None]") -> None:
-    """Log why a look failed; the component becomes *unknown* where the next ones do too."""
+    """Log why an observation failed; if the next ones fail too, the component becomes *unknown*."""
     if not look.cancelled() and (error := look.exception()) is not None:
         _log.error("a component could not be looked at", exc_info=error)
 
@@ -263,7 +265,7 @@ async def _end(beginning: asyncio.Future[str | None], started: list[Program], gr
 
 
 async def _undisturbed(ending: Coroutine[Any, Any, None]) -> None:
-    """Wait for what must come to its end; whoever cancels us meanwhile is heard afterwards."""
+    """Run the coroutine to its end, and raise a cancellation that comes meanwhile only afterwards."""
     task = asyncio.ensure_future(ending)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
@@ -277,7 +279,7 @@ async def _undisturbed(ending: Coroutine[Any, Any, None]) -> None:
 
 
 def _late(order: Order, reason: str) -> StepResult:
-    """A program has had its time: health that has not come in it is the release's fault, anything else is not."""
+    """Return the verdict on a program that took too long: the release failed if it waited for health, else errored."""
     return "failed" if isinstance(order.action, AwaitSlotHealthy) else "errored", reason, None
 
 

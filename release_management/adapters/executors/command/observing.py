@@ -1,4 +1,4 @@
-"""The program that looks: `observe`, run between and beside orders. It only reads, and says what it sees in JSON."""
+"""Run the program `observe` between and during orders. It only reads, and reports the component's condition as JSON."""
 
 import json
 import os
@@ -50,10 +50,11 @@ NO_PROGRAM = "nobody can look: its settings have no program for observe"
 
 
 class ObservedSlot(Value):
-    """What the program saw of one slot. Without a condition, the counts say which it is; what is absent is not known.
+    """The program's observation of one slot. Without a `condition`, it follows from the counts; absent values are
+    unknown.
 
-    `running` instances run, `healthy` of them answer well, `restarts` ended during the last minute; `share` is the
-    slot's real share of the traffic in percent, `version` what really runs.
+    `running` instances run, `healthy` of them answer well, `restarts` is how many ended during the last minute; `share`
+    is the slot's real share of the traffic in percent, `version` the version that really runs.
     """
 
     condition: Condition | None = None
@@ -66,7 +67,7 @@ class ObservedSlot(Value):
 
 
 class Observed(Value):
-    """The JSON object that `observe` writes. Without a condition, those of the slots say which it is."""
+    """The JSON object that `observe` writes. Without a `condition`, it follows from the slots' conditions."""
 
     condition: Condition | None = None
     reason: Line | None = None
@@ -74,11 +75,11 @@ class Observed(Value):
 
 
 class Unseen(Exception):
-    """The program did not say what it sees; the text says why."""
+    """The program gave no observation; the text says why."""
 
 
 async def observe(folder: Folder, clock: Clock) -> tuple[Look | None, float]:
-    """One look, and the seconds until the next; no look where nothing was ever provisioned."""
+    """Return one observation and the seconds until the next; None as observation if nothing was ever provisioned."""
     pause = 1.0
     environment, application, target, component = folder.path.parts[-4:]
     about = {"environment": environment, "application": application, "target": target, "component": component}
@@ -101,10 +102,10 @@ async def _ask(folder: Folder, state: CommandState, settings: CommandSettings, a
     argv = settings.commands.get(OBSERVE)
     if argv is None:
         raise Unseen(NO_PROGRAM)
-    wanted = {slot: each.model_dump() for slot, each in state.slots.items()}
+    intended = {slot: each.model_dump() for slot, each in state.slots.items()}
     stdin = folder.path / "look.json"
     with naming(stdin), open(os.open(stdin, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump({**about, "slots": wanted, "weights": state.weights}, file)
+        json.dump({**about, "slots": intended, "weights": state.weights}, file)
     named = {f"RELMAN_{name.upper()}": value for name, value in {**about, "verb": OBSERVE}.items()}
     env = {**inherited(), **settings.env, **resolve(state.variables, folder), **named}
     output = Output(open(os.devnull, "ab"), OBSERVE, blotter(state.variables, folder))  # noqa: SIM115 # the output closes it
@@ -124,13 +125,13 @@ async def _ask(folder: Folder, state: CommandState, settings: CommandSettings, a
 
 
 def _read(text: str) -> Observed:
-    """What the program says: all of its output, or the last line of it."""
+    """Parse the program's output: its last line if that is an object, else all of it."""
     whole = text.strip()
     last = whole.splitlines()[-1].strip() if whole else ""
-    said = last if last.startswith("{") else whole
+    answer = last if last.startswith("{") else whole
     try:
-        observed = Observed.model_validate_json(said or "null")
-        read_json(said)
+        observed = Observed.model_validate_json(answer or "null")
+        read_json(answer)
     except ValidationError as error:
         raise ValueError(f"what observe says cannot be used: {explain(error)}") from None
     except ValueError as error:
@@ -139,7 +140,7 @@ def _read(text: str) -> Observed:
 
 
 def _without_secrets(observed: Observed, blotter: Blotter) -> Observed:
-    """A version with a secret in it is none."""
+    """Redact secrets in the reasons, and drop a version that contains one."""
     slots = {
         name: slot.model_copy(
             update={
@@ -155,14 +156,14 @@ def _without_secrets(observed: Observed, blotter: Blotter) -> Observed:
 def _judge(state: CommandState, observed: Observed) -> dict[str, Any]:
     slots = []
     for name, intended in state.slots.items():
-        said = observed.slots.get(name, ObservedSlot(condition=observed.condition))
+        seen = observed.slots.get(name, ObservedSlot(condition=observed.condition))
         slots.append(
             {
-                **said.model_dump(exclude={"condition"}),
+                **seen.model_dump(exclude={"condition"}),
                 "slot": name,
-                "version": said.version or intended.version,
+                "version": seen.version or intended.version,
                 "wanted": intended.replicas,
-                "condition": said.condition or _by_counts(said, intended.replicas),
+                "condition": seen.condition or _by_counts(seen, intended.replicas),
             }
         )
     conditions = [slot["condition"] for slot in slots]
@@ -173,8 +174,8 @@ def _judge(state: CommandState, observed: Observed) -> dict[str, Any]:
     return {"condition": condition, "reason": reason, "slots": tuple(slots)}
 
 
-def _by_counts(said: ObservedSlot, wanted: int) -> Condition:
-    counts = [count for count in (said.running, said.healthy) if count is not None]
+def _by_counts(seen: ObservedSlot, replicas: int) -> Condition:
+    counts = [count for count in (seen.running, seen.healthy) if count is not None]
     if not counts:
         return "unknown"
-    return "well" if min(counts) >= wanted else "degraded" if min(counts) else "down"
+    return "well" if min(counts) >= replicas else "degraded" if min(counts) else "down"

@@ -1,4 +1,4 @@
-"""What a program writes, without the secrets in it: to its log as it comes, the beginning and the end of it."""
+"""A program's output, with secrets redacted: the beginning and the end of it are written to its log."""
 
 from collections import deque
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from release_management.adapters.executors.base.blotting import BlottedStream, B
 
 T = TypeVar("T")
 HALF = 32 * 1024
-"""Bytes. The log keeps as many of the beginning and of the end of a run, so 64 kB in all."""
+"""Bytes. The log keeps this much of the beginning and of the end of a run, 64 kB in all."""
 
 
 class Tail:
@@ -19,19 +19,19 @@ class Tail:
         self.lost = 0
 
     def add(self, chunk: bytes) -> None:
-        """Keep the chunk, and forget what is too old for it."""
+        """Append the chunk, and drop the oldest bytes beyond `HALF`."""
         self.kept += chunk
         over = max(0, len(self.kept) - HALF)
         del self.kept[:over]
         self.lost += over
 
     def text(self) -> str:
-        """What was kept, as text."""
+        """Return the kept bytes as text."""
         return self.kept.decode(errors="replace")
 
 
 class Output:
-    """One run's output: `stdout` alone for the answer in it, as it was written, and both streams for the log."""
+    """One run's output: `stdout` alone, unredacted, to parse the answer in it, and both streams for the log."""
 
     def __init__(self, log: BinaryIO, heading: str, blotter: Blotter) -> None:
         self.stdout = Tail()
@@ -45,7 +45,7 @@ class Output:
         self._write(f"--- {heading}\n".encode())
 
     def add(self, chunk: bytes, *, stdout: bool) -> None:
-        """Take in what the program wrote."""
+        """Append a chunk that the program wrote."""
         if stdout:
             self.stdout.add(chunk)
         head, late = chunk[: HALF - self._begun], chunk[HALF - self._begun :]
@@ -56,7 +56,7 @@ class Output:
             self._keep(stdout, late)
 
     def answer(self, read: Callable[[str], T]) -> T:
-        """What `read` makes of the standard output. It raises `ValueError`; no secret is in its words."""
+        """Return `read(standard output)`. Raises its `ValueError`, without secrets in the message."""
         text = self.stdout.text()
         try:
             return read(text)
@@ -69,12 +69,12 @@ class Output:
 
     @property
     def last_line(self) -> str | None:
-        """The last line of both streams that is not empty; known once the output is closed."""
+        """The last non-empty line of both streams; known once the output is closed."""
         lines = self._last.decode(errors="replace").strip().splitlines()
         return lines[-1].strip() if lines else None
 
     def close(self) -> None:
-        """Write what is left to the log."""
+        """Write the rest to the log, and close it."""
         if self._lost:
             left_out = self._lost + sum(stream.held for stream in self._streams.values())
             self._write(f"\n--- {left_out} bytes are left out here\n".encode())
@@ -88,14 +88,14 @@ class Output:
         self._log.close()
 
     def _keep(self, stdout: bool, chunk: bytes) -> None:
-        """Keep what comes late, and forget what is too old for it."""
+        """Keep a late chunk, and drop the oldest bytes beyond `HALF`."""
         self._late.append((stdout, chunk[-HALF:]))
         self._lost += len(chunk) - len(chunk[-HALF:])
         self._kept += len(chunk[-HALF:])
         while (over := self._kept - HALF) > 0:
-            of, oldest = self._late.popleft()
+            stdout_of_oldest, oldest = self._late.popleft()
             if len(oldest) > over:
-                self._late.appendleft((of, oldest[over:]))
+                self._late.appendleft((stdout_of_oldest, oldest[over:]))
             gone = min(over, len(oldest))
             self._kept, self._lost = self._kept - gone, self._lost + gone
 

@@ -1,8 +1,8 @@
-"""A program under way: it leads a process group, which dies with us, and ends as a whole when it is to end.
+"""A running program: it leads a process group, which dies with us and is ended as a whole.
 
-A watcher in the group reads from a pipe that we hold. Where we are gone, however suddenly, it reads the end of it and
-kills the group; where the program has ended by itself the watcher is told so, and what the program has left in the
-background goes on. What has left the group is found by the token in its environment.
+A watcher in the group reads from a pipe that we hold. If we die, however suddenly, it reads the end of the pipe and
+kills the group; if the program has ended by itself, we tell the watcher, and processes that the program left in the
+background go on. Processes that left the group are found by the token in their environment.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from release_management.adapters.executors.command.output import Output
 
 POLL_SECONDS = 0.02
 _LAST_BYTES = 1024 * 1024
-# Twice in the background: a program that waits for all of its children must not wait for the watcher.
+# The watcher is forked twice: a program that waits for all of its children must not wait for the watcher.
 _WATCHED = """
 exec 3<&0
 ( (trap '' HUP INT TERM; exec </dev/null >/dev/null 2>&1; read -r _ <&3 || kill -KILL 0) & )
@@ -35,12 +35,12 @@ class CannotStart(Exception):
 
 
 class Program:
-    """A program that runs, until it is `finish`ed. `output` is taken in once a loop has begun to `watch` it."""
+    """A program that runs until `finish`. Its `output` is read once an event loop has begun to `watch` it."""
 
     def __init__(
         self, token: str, argv: list[str], env: Mapping[str, str], cwd: str | None, stdin: Path, output: Output
     ) -> None:
-        """Start it; its standard input is the file `stdin`. Raises `CannotStart`, `OSError`."""
+        """Start the program; its standard input is the file `stdin`. Raises `CannotStart`, `OSError`."""
         _check(argv[0], env, cwd)
         watched, life = os.pipe()
         try:
@@ -69,21 +69,21 @@ class Program:
             os.set_blocking(pipe, False)
 
     def watch(self) -> None:
-        """Take in what it writes, on the running event loop."""
+        """Read the program's output on the running event loop."""
         for pipe in self._pipes:
             asyncio.get_running_loop().add_reader(pipe, self._read, pipe)
 
     async def ended(self, within: float) -> int | None:
-        """Its exit code, negative for a signal; None where it still runs after so many seconds."""
+        """Return the exit code, negative for a signal; None if the program still runs after `within` seconds."""
         give_up = time.monotonic() + within
         while (code := self._child.poll()) is None and time.monotonic() < give_up:
             await asyncio.sleep(POLL_SECONDS)
         return code
 
     async def finish(self, grace: float) -> None:
-        """Let it go where it has ended; else end it, and everything that it has started. Safe to repeat.
+        """Release a program that has ended; otherwise end it and everything that it has started. Safe to repeat.
 
-        Ending is by SIGTERM and, after `grace` seconds, by SIGKILL. What it wrote is complete afterwards.
+        A program is ended by SIGTERM and, after `grace` seconds, by SIGKILL. Its output is complete afterwards.
         """
         if self._life is None:
             return
@@ -93,7 +93,7 @@ class Program:
         else:
             self._tell(signal.SIGTERM)
             await self.ended(grace)
-            # The watcher stays in the group until we let it go, so that the group is ours even now.
+            # The watcher stays in the group until we release it, so the group's id cannot belong to another group yet.
             self._tell(signal.SIGKILL)
             await self.ended(grace)
             await asyncio.to_thread(processes.end_leftovers, self.process)
@@ -133,7 +133,7 @@ class Program:
 
 
 def _check(program: str, env: Mapping[str, str], cwd: str | None) -> None:
-    """Say in plain words what the shell would only say in its own."""
+    """Raise `CannotStart` with a plain reason where the shell would only print its own."""
     folder = Path(cwd) if cwd is not None else Path.cwd()
     if not folder.is_dir():
         raise CannotStart(f"the folder {folder} does not exist")

@@ -1,4 +1,4 @@
-"""What a component says about itself, so that `command` can deploy it."""
+"""The settings of a component that the executor `command` deploys."""
 
 import json
 import shlex
@@ -58,13 +58,13 @@ Argv = Annotated[list[str], Field(min_length=1, max_length=100), AfterValidator(
 
 
 class CommandSettings(Value):
-    """How to deploy one component: `Order.settings` of the executor `command`.
+    """The settings of one component: `Order.settings` of the executor `command`.
 
-    `commands` holds a program with its arguments per verb, without a shell; `route` is needed only where the target
-    shifts traffic. A program that has not ended after `timeout` is ended, with all that it has started: SIGTERM, and
-    SIGKILL after `stop_grace`. `cwd` defaults to the executor's own. `observe`, where there is one, is run every
-    `observe_interval` to say how the component is, and may take `observe_timeout`; without it that is unknown.
-    `claims` is what its programs have for this component alone.
+    `commands` holds a program with its arguments per verb, without a shell; `route` is needed only if the target shifts
+    traffic. A program that has not ended after `timeout` is ended with all that it has started: SIGTERM, and SIGKILL
+    after `stop_grace`. `cwd` defaults to the executor's own. If `observe` is given, it is run every `observe_interval`
+    to report the component's condition, and may take `observe_timeout`; without it the condition is unknown. `claims`
+    are resources that only this component may use.
     """
 
     commands: dict[Verb, Argv]
@@ -80,7 +80,7 @@ class CommandSettings(Value):
 
 
 def check_settings(raw: Mapping[str, JsonValue], routes: bool = True) -> CommandSettings:
-    """Read settings; `routes` says whether the target shifts traffic.
+    """Parse settings; `routes` is True if the target shifts traffic.
 
     Raises `ValueError` with one sentence that says what is wrong and what would be right.
     """

@@ -1,5 +1,4 @@
-"""What the executor remembers of a component: its fence, its reports, the program that runs for it now, and what it
-looks after between orders."""
+"""The executor's durable state of a component: fence, reports, the running program, and the intent for observations."""
 
 from typing import Any, assert_never
 
@@ -17,7 +16,7 @@ from release_management.domain.plan.steps.route import RouteSlots
 
 
 class Intended(Kept):
-    """What a slot should run."""
+    """The version and the instances that a slot should run."""
 
     version: str
     replicas: int
@@ -26,8 +25,8 @@ class Intended(Kept):
 class CommandState(TargetState):
     """`program` leads the process group of the order with the highest fence, until that order has its report.
 
-    The rest is what the orders asked for so far: the newest settings and variables (secrets are references), what
-    should run in each slot, and the traffic. `settings` is None until something was provisioned.
+    The rest is the intent of the orders so far: the newest settings and variables (secrets are references), the version
+    per slot, and the traffic weights. `settings` is None until something was provisioned.
     """
 
     program: Process | None = None
@@ -37,7 +36,7 @@ class CommandState(TargetState):
     weights: dict[str, int] = {}
 
     def intend(self, order: Order) -> None:
-        """Remember what an order asks for."""
+        """Record an order's intent."""
         match order.action:
             case ProvisionSlot(slot=slot, version=version, replicas=replicas):
                 self.settings, self.variables = dict(order.settings), dict(order.variables)
@@ -53,7 +52,7 @@ class CommandState(TargetState):
 
 
 class Folder(TargetFolder[CommandState]):
-    """A component's folder, which holds the last order and what the programs wrote, too."""
+    """A component's folder, which also holds the last order and the programs' logs."""
 
     FILE = "command.json"
 

@@ -1,4 +1,4 @@
-"""How a slot answers real requests: HAProxy's counters, which only grow, by what they grew."""
+"""Judge how a slot answers real requests, by the increase of HAProxy's counters."""
 
 import time
 from collections import deque
@@ -9,25 +9,25 @@ from release_management.domain.condition import Condition
 
 WINDOW_SECONDS = 30.0
 FEWEST = 5
-"""Of fewer requests nothing is concluded."""
+"""The number of answers from which on a slot is judged."""
 TOO_MANY = 0.5
 """The share of answers that are errors (5xx) from which on a slot is not well."""
 
 
 class ErrorRate:
-    """Judges slots by the requests of the last seconds."""
+    """Judges slots by the requests of the last `WINDOW_SECONDS`."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._counts: dict[str, deque[tuple[float, int, int]]] = {}
 
     def judge(self, slot: str, servers: Sequence[Server]) -> tuple[Condition, str | None]:
-        """The slot's condition by what its servers have answered since the last looks, and why."""
+        """Return the slot's condition by its servers' answers within the window, and the reason if it is not well."""
         now = self._monotonic()
         answers, errors = sum(each.answers for each in servers), sum(each.errors for each in servers)
         counts = self._counts.setdefault(slot, deque())
         if counts and (answers < counts[-1][1] or errors < counts[-1][2]):
-            counts.clear()  # HAProxy was started anew, or a server left
+            counts.clear()  # HAProxy was restarted, or a server left
         counts.append((now, answers, errors))
         while len(counts) > 1 and now - counts[1][0] >= WINDOW_SECONDS:
             counts.popleft()

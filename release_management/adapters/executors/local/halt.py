@@ -1,4 +1,4 @@
-"""A clean stop: requests in flight are finished, then everything ends; the intent stays."""
+"""Stop cleanly: finish requests in flight, then end every process; the intended state stays."""
 
 import asyncio
 import signal
@@ -17,7 +17,7 @@ _POLL = 0.02
 
 
 async def halt_all(data: Path) -> list[str]:
-    """End what runs for every component under a folder. Says, for each where that failed, what may go on, and why."""
+    """End the processes of every component under a folder. Return a sentence for each component that may still run."""
     folders = await asyncio.to_thread(Folder.all, data.absolute())
     troubles = await asyncio.gather(*(_trouble(folder) for folder in folders))
     return [trouble for trouble in troubles if trouble is not None]
@@ -32,7 +32,7 @@ async def _trouble(folder: Folder) -> str | None:
 
 
 async def halt(folder: Folder) -> None:
-    """End a component's HAProxies and then its instances, each killed where it takes longer than `stop_grace`."""
+    """End a component's HAProxies and then its instances; kill each that takes longer than `stop_grace`."""
     state = await asyncio.to_thread(folder.load)
     grace = layout(state).stop_grace if state.settings is not None else 0.0
     await _gone(await asyncio.to_thread(_tell_balancers, folder), grace)
@@ -52,8 +52,10 @@ def _tell_balancers(folder: Folder) -> list[Process]:
 
 def _tell_instances(folder: Folder) -> list[Process]:
     with folder.locked():
-        stands = folder.load().slots.values()
-        found = [each.process for stand in stands for each in stand.instances if each.process is not None]
+        slot_states = folder.load().slots.values()
+        found = [
+            each.process for slot_state in slot_states for each in slot_state.instances if each.process is not None
+        ]
         for process in found:
             processes.tell(process, signal.SIGTERM)
         return found
@@ -62,8 +64,8 @@ def _tell_instances(folder: Folder) -> list[Process]:
 def _record(folder: Folder) -> None:
     with folder.locked():
         state = folder.load()
-        for stand in state.slots.values():
-            for instance in stand.instances:
+        for slot_state in state.slots.values():
+            for instance in slot_state.instances:
                 processes.end_leftovers(instance.process)
                 instance.process, instance.phase = None, "starting"
                 instance.exits, instance.not_before = 0, 0.0
@@ -73,13 +75,13 @@ def _record(folder: Folder) -> None:
         folder.save(state)
 
 
-async def _gone(told: Iterable[Process], grace: float) -> None:
+async def _gone(signalled: Iterable[Process], grace: float) -> None:
     give_up = time.monotonic() + grace
-    while await asyncio.to_thread(_any_alive, told) and time.monotonic() < give_up:
+    while await asyncio.to_thread(_any_alive, signalled) and time.monotonic() < give_up:
         await asyncio.sleep(_POLL)
-    for process in told:
+    for process in signalled:
         processes.tell(process, signal.SIGKILL)
 
 
-def _any_alive(told: Iterable[Process]) -> bool:
-    return any(processes.alive(process) for process in told)
+def _any_alive(signalled: Iterable[Process]) -> bool:
+    return any(processes.alive(process) for process in signalled)

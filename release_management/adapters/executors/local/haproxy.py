@@ -1,8 +1,8 @@
-"""What is said to HAProxy and by it: the configuration, and the admin socket.
+"""HAProxy's configuration file and admin socket.
 
-The configuration has a fixed server line for every instance that a slot can have, because servers that are added at
-run time vanish on a reload. It is written anew whenever weights change, with the weights, addresses and states that
-are intended: whoever starts HAProxy from it, after a crash or by hand, gets the shares as they should be at once.
+The configuration has a fixed server line for every instance that a slot can have, because servers that are added at run
+time vanish on a reload. It is rewritten whenever weights change, with the weights, addresses and states that are
+intended: an HAProxy that is started from it, after a crash or by hand, gives the intended shares at once.
 """
 
 import re
@@ -29,13 +29,13 @@ _HEALTH = "health.map"
 _ANSWERS = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
 
 HARD_STOP_SECONDS = LONGEST_WAIT
-"""How long an HAProxy that was replaced keeps its connections: as long as the most patient stream may be silent.
+"""Seconds for which a replaced HAProxy keeps its connections: as long as the most patient stream may be silent.
 
-It is not `stop_grace`, which is for what ends: HAProxy is replaced over a time-out or a port, and no instance ends for
-that. It is bounded, because a stream that never ends would keep a process for every such change.
+It is not `stop_grace`, which is for instances that end: HAProxy is replaced when a time-out or a port changes, and no
+instance ends for that. It is bounded, because a stream that never ends would keep a process for every change.
 """
 _SPREAD_MILLISECONDS = 100
-"""Within this time a new HAProxy asks all instances first, however long the interval."""
+"""Within this time a new HAProxy checks all instances first, however long the interval."""
 
 _CONFIG = """\
 global
@@ -73,12 +73,12 @@ backend be
 
 
 class BalancerError(Exception):
-    """HAProxy is missing, does not start, or does not do as it is told."""
+    """HAProxy is missing, does not start, or does not obey."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How a server line should stand."""
+    """The intended state of a server line."""
 
     mode: Mode
     weight: int
@@ -87,9 +87,9 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """How a server line stands, as HAProxy states it. `status` is UP, DOWN, MAINT, …; `check` its last finding.
+    """The state of a server line, as HAProxy states it. `status` is UP, DOWN, MAINT, …; `check` its last finding.
 
-    `answers` and `errors` (5xx) count what it has answered since HAProxy began.
+    `answers` and `errors` (5xx) count the server's answers since HAProxy began.
     """
 
     mode: Mode
@@ -115,35 +115,37 @@ def ask(path: str, command: str, timeout: float = 2.0) -> str:
 
 
 def table(path: str) -> dict[str, Server]:
-    """Every server line by name. Raises `OSError`, `BalancerError`."""
+    """Return every server line by name. Raises `OSError`, `BalancerError`."""
     stats, states = ask(path, "show stat be 4 -1"), ask(path, "show servers state be")
     try:
         header, *rows = stats.removeprefix("# ").strip().splitlines()
-        seen = [dict(zip(header.split(","), row.split(","), strict=False)) for row in rows]
+        stats_rows = [dict(zip(header.split(","), row.split(","), strict=False)) for row in rows]
         _, names, *lines = states.strip().splitlines()
-        stands = [dict(zip(names.removeprefix("# ").split(), line.split(), strict=True)) for line in lines]
-        by_name = {each["svname"]: each for each in seen}
-        return {each["srv_name"]: _server(each, by_name[each["srv_name"]]) for each in stands}
+        stated = [dict(zip(names.removeprefix("# ").split(), line.split(), strict=True)) for line in lines]
+        by_name = {row["svname"]: row for row in stats_rows}
+        return {row["srv_name"]: _server(row, by_name[row["srv_name"]]) for row in stated}
     except (KeyError, ValueError):
         raise BalancerError(f"HAProxy gives an unexpected answer: {states.strip()[:100]}") from None
 
 
-def _server(stands: Mapping[str, str], seen: Mapping[str, str]) -> Server:
-    admin = int(stands["srv_admin_state"])
+def _server(state_row: Mapping[str, str], stats_row: Mapping[str, str]) -> Server:
+    admin = int(state_row["srv_admin_state"])
     return Server(
         mode="maint" if admin & _MAINT else "drain" if admin & _DRAIN else "ready",
-        weight=int(stands["srv_uweight"]),
-        port=int(stands["srv_port"]),
-        status=seen["status"],
-        sessions=int(seen["scur"] or 0),
-        check=" ".join(part for part in (seen["check_status"], seen["check_code"], seen["last_chk"]) if part),
-        answers=sum(int(seen[f"hrsp_{kind}"] or 0) for kind in _ANSWERS),
-        errors=int(seen["hrsp_5xx"] or 0),
+        weight=int(state_row["srv_uweight"]),
+        port=int(state_row["srv_port"]),
+        status=stats_row["status"],
+        sessions=int(stats_row["scur"] or 0),
+        check=" ".join(
+            part for part in (stats_row["check_status"], stats_row["check_code"], stats_row["last_chk"]) if part
+        ),
+        answers=sum(int(stats_row[f"hrsp_{kind}"] or 0) for kind in _ANSWERS),
+        errors=int(stats_row["hrsp_5xx"] or 0),
     )
 
 
 def is_open(path: str) -> bool:
-    """Whether HAProxy takes connections of clients. Raises `OSError`, `BalancerError`."""
+    """Return True if HAProxy accepts connections of clients. Raises `OSError`, `BalancerError`."""
     answer = ask(path, "show stat clients 1 -1")
     try:
         header, row = answer.removeprefix("# ").strip().splitlines()
@@ -153,13 +155,13 @@ def is_open(path: str) -> bool:
 
 
 def wanted(state: ComponentState, laid_out: Layout) -> dict[str, Wanted]:
-    """How every server line should stand, by name. Instances that do not run are in maintenance, with weight 0."""
+    """Return the intended server lines by name. Instances that do not run are in maintenance, with weight 0."""
     serving = {slot: [each.index for each in state.serving(slot)] for slot in laid_out.rooms}
     weights = server_weights(state.weights, {slot: len(indexes) for slot, indexes in serving.items()})
     servers = {}
     for slot, room in laid_out.rooms.items():
-        stand = state.slots.get(slot)
-        instances = {each.index: each for each in stand.instances} if stand is not None else {}
+        slot_state = state.slots.get(slot)
+        instances = {each.index: each for each in slot_state.instances} if slot_state is not None else {}
         by_index = dict(zip(serving[slot], weights.get(slot, ()), strict=True))
         for index in range(1, room + 1):
             instance = instances.get(index)
@@ -171,7 +173,7 @@ def wanted(state: ComponentState, laid_out: Layout) -> dict[str, Wanted]:
 
 
 def difference(servers: Mapping[str, Server], targets: Mapping[str, Wanted]) -> str | None:
-    """How the server lines stand otherwise than they should; None where they do not."""
+    """Return a sentence on how the server lines differ from the intended ones; None if they do not."""
     found = [
         f"{name} had {kind} {getattr(servers[name], kind)} instead of {getattr(target, kind)}"
         for name, target in targets.items()
@@ -182,7 +184,7 @@ def difference(servers: Mapping[str, Server], targets: Mapping[str, Wanted]) -> 
 
 
 def shares(laid_out: Layout, servers: Mapping[str, Server]) -> dict[str, int]:
-    """The share in percent of each slot by the weights that HAProxy states."""
+    """Return the share in percent of each slot, by the weights that HAProxy states."""
     totals = dict.fromkeys(laid_out.rooms, 0)
     for slot, room in laid_out.rooms.items():
         for index in range(1, room + 1):
@@ -195,7 +197,7 @@ def shares(laid_out: Layout, servers: Mapping[str, Server]) -> dict[str, int]:
 def write_config(
     folder: Folder, state: ComponentState, laid_out: Layout, socket_path: str, down: Collection[str] = ()
 ) -> Path:
-    """Write the configuration that HAProxy would start with now, and the file of health paths that it names.
+    """Write the configuration for an HAProxy that is started now, and the file of health paths that it names.
 
     The server lines of `down` begin in maintenance.
     """
@@ -239,10 +241,10 @@ def _milliseconds(seconds: float) -> int:
 
 
 def apply(path: str, servers: Mapping[str, Server], targets: Mapping[str, Wanted]) -> bool:
-    """Make the server lines stand as wanted; says whether anything had to change. Raises `OSError`, `BalancerError`.
+    """Make the server lines as intended; return True if any had to change. Raises `OSError`, `BalancerError`.
 
-    Shares are raised before others are lowered, so that there is no moment without a server to go to. A server that
-    comes out of maintenance counts as down until its first check has passed.
+    Shares are raised before others are lowered, so that there is always a server with traffic. A server that leaves
+    maintenance counts as down until its first check has passed.
     """
     raising: list[str] = []
     lowering: list[str] = []

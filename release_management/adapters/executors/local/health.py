@@ -1,4 +1,4 @@
-"""Look at a slot's instances: does the process live, does it answer, does HAProxy see it?"""
+"""Check a slot's instances: is the process alive, does it answer, does HAProxy see it up?"""
 
 import http.client
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ from release_management.adapters.executors.local.state import (
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What was seen at one moment. `fence` is the highest one that the component has seen.
+    """The result of one check. `fence` is the highest fence that the component has seen.
 
-    `living` names the processes that live, `ended` tells by index how others ended; `crashed` is how one ended under
-    our eyes. `ill` is what is wrong, None where everything is healthy.
+    `living` are the tokens of living processes by index, `ended` says by index how others ended; `crashed` says how one
+    ended that this executor watched. `ill` says what is wrong, None if everything is healthy.
     """
 
     fence: int
@@ -33,12 +33,12 @@ class ProbeResult:
 
 
 def look(folder: Folder, slot: str, replicas: int) -> ProbeResult:
-    """Look at the first `replicas` instances of a slot. Raises `OSError`, `ValueError` over an unreadable state."""
+    """Check the first `replicas` instances of a slot. Raises `OSError`, `ValueError` if the state cannot be read."""
     state = folder.load()
-    stand = state.slots.get(slot)
-    if stand is None:
+    slot_state = state.slots.get(slot)
+    if slot_state is None:
         return ProbeResult(state.fence, {}, {}, None, f"nothing is provisioned in {slot}")
-    instances = [each for each in stand.instances if stand.keeps(each) and each.index <= replicas]
+    instances = [each for each in slot_state.instances if slot_state.keeps(each) and each.index <= replicas]
     living: dict[int, str] = {}
     ended: dict[int, str] = {}
     crashed: str | None = None
@@ -46,51 +46,51 @@ def look(folder: Folder, slot: str, replicas: int) -> ProbeResult:
         if each.process is not None and processes.alive(each.process):
             living[each.index] = each.process.token
             continue
-        ended[each.index], watched = end_of(folder, slot, stand, each)
+        ended[each.index], watched = end_of(folder, slot, slot_state, each)
         crashed = crashed or (ended[each.index] if watched else None)
     trouble = next(iter(ended.values()), None)
     if len(instances) < replicas:
         trouble = f"{len(instances)} of {replicas} instances of {slot} are provisioned"
     elif trouble is None:
-        trouble = next((text for each in instances if (text := ill(slot, stand, each))), None)
+        trouble = next((text for each in instances if (text := ill(slot, slot_state, each))), None)
         trouble = trouble or unseen(state, slot, instances)
     if trouble is not None:
-        trouble = blotter(stand.variables, folder).text(trouble)
+        trouble = blotter(slot_state.variables, folder).text(trouble)
     return ProbeResult(state.fence, living, ended, crashed, trouble)
 
 
-def end_of(folder: Folder, slot: str, stand: SlotState, instance: Instance) -> tuple[str, bool]:
-    """How an instance that does not run ended, and whether that was under our eyes."""
+def end_of(folder: Folder, slot: str, slot_state: SlotState, instance: Instance) -> tuple[str, bool]:
+    """Return how an instance ended that does not run, and True if this executor watched it (knows its exit code)."""
     name = server_name(slot, instance.index)
     if instance.process is None:
         return f"{name} {instance.trouble or instance.last_exit or 'is not started yet'}", instance.watched
     code = processes.exit_code(instance.process)
-    said = processes.last_line(folder.log(name), instance.log_from, blotter(stand.variables, folder))
-    return f"{name} {processes.describe_exit(code, said)}", code is not None
+    last_line = processes.last_line(folder.log(name), instance.log_from, blotter(slot_state.variables, folder))
+    return f"{name} {processes.describe_exit(code, last_line)}", code is not None
 
 
-def ill(slot: str, stand: SlotState, instance: Instance, within: float = inf) -> str | None:
-    """Ask an instance how it is; what is wrong, None where it answers well.
+def ill(slot: str, slot_state: SlotState, instance: Instance, within: float = inf) -> str | None:
+    """Send a health request to an instance; return what is wrong, None if it answers well.
 
-    Raises `TimeoutError` where there is no answer `within` so many seconds, and its settings give it longer.
+    Raises `TimeoutError` if there is no answer within `within` seconds although its settings allow longer.
     """
     name = server_name(slot, instance.index)
-    timeout = stand.settings.health_check.timeout
+    timeout = slot_state.settings.health_check.timeout
     connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=min(timeout, within))
     try:
-        connection.request("GET", stand.settings.health, headers={"Connection": "close"})
+        connection.request("GET", slot_state.settings.health, headers={"Connection": "close"})
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, TimeoutError) and within < timeout:
             raise
-        return f"{name} does not answer GET {stand.settings.health}: {str(error) or type(error).__name__}"
+        return f"{name} does not answer GET {slot_state.settings.health}: {str(error) or type(error).__name__}"
     finally:
         connection.close()
-    return None if 200 <= status < 400 else f"{name} answers GET {stand.settings.health} with {status}"
+    return None if 200 <= status < 400 else f"{name} answers GET {slot_state.settings.health} with {status}"
 
 
 def unseen(state: ComponentState, slot: str, instances: list[Instance]) -> str | None:
-    """What HAProxy sees otherwise than up, of some instances; None where there is no such thing."""
+    """Return how HAProxy sees the first of these instances that is not up; None if all are."""
     if not instances:
         return None
     if state.balancer is None:
@@ -102,6 +102,6 @@ def unseen(state: ComponentState, slot: str, instances: list[Instance]) -> str |
     for instance in instances:
         server = servers.get(server_name(slot, instance.index))
         if server is None or server.mode != "ready" or not server.status.startswith("UP"):
-            stands = f"{server.status} ({server.check})" if server is not None else "not at all"
-            return f"HAProxy sees {server_name(slot, instance.index)} {stands}"
+            status = f"{server.status} ({server.check})" if server is not None else "not at all"
+            return f"HAProxy sees {server_name(slot, instance.index)} {status}"
     return None

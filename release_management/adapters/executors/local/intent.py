@@ -1,4 +1,4 @@
-"""What an order makes of a component's intended state."""
+"""Change a component's intended state by an order."""
 
 from typing import assert_never
 
@@ -13,7 +13,7 @@ from release_management.domain.plan.steps.route import RouteSlots
 
 
 def intend(state: ComponentState, order: Order) -> str | None:
-    """Change the intent as the order says; or leave it as it is, and say why it cannot be done."""
+    """Change the intent as ordered; or leave it unchanged, and return the reason."""
     match order.action:
         case ProvisionSlot() as action:
             return _provision(state, order, action)
@@ -42,7 +42,7 @@ def _provision(state: ComponentState, order: Order, action: ProvisionSlot) -> st
         state.settings = settings
     state.setback = None
     present = state.slots.get(action.slot)
-    stand = SlotState(
+    slot_state = SlotState(
         version=action.version,
         artifact=action.artifact,
         artifact_digest=action.artifact_digest,
@@ -53,12 +53,12 @@ def _provision(state: ComponentState, order: Order, action: ProvisionSlot) -> st
         instances=present.instances if present is not None else [],
         asked=f"{order.deployment}/{order.leg}",
     )
-    for instance in stand.instances:
+    for instance in slot_state.instances:
         instance.exits, instance.not_before = 0, 0.0
         instance.last_exit, instance.watched, instance.trouble = None, False, None
-        if present is None or present.asked != stand.asked:
+        if present is None or present.asked != slot_state.asked:
             instance.lapses = None
-    state.slots[action.slot] = stand
+    state.slots[action.slot] = slot_state
     for slot, each in state.slots.items():
         if slot not in settings.slots:
             each.replicas = 0
@@ -80,7 +80,7 @@ def _route(state: ComponentState, order: Order, action: RouteSlots) -> str | Non
 
 
 def _settings(order: Order) -> ComponentSettings | str:
-    """The settings that the order carries; or what is wrong with them, or with the variables."""
+    """Return the order's settings; or a sentence on what is wrong with them, or with the variables."""
     try:
         config = order.action.config if isinstance(order.action, ProvisionSlot) else {}
         check_environment({**config, **order.variables})

@@ -1,9 +1,8 @@
-"""How a component's HAProxy is laid out: what only a restart can change, derived from the versions that stand.
+"""The layout of a component's HAProxy: the part that only a restart can change, derived from the present versions.
 
-A slot brings its own settings. While two versions stand, HAProxy listens on the ports of both, whichever of them has
-the traffic, and asks each for its own health path at its own pace; an outdated port is closed when the last version
-with it has ended. HAProxy knows each time-out only once, for all slots: it is the longest one of the versions that
-stand.
+A slot brings its own settings. While two versions are present, HAProxy listens on the ports of both, whichever of them
+has the traffic, and checks each at its own health path and interval; an outdated port is closed when the last version
+with it has ended. HAProxy has each time-out only once, for all slots: the longest one of the present versions.
 """
 
 import hashlib
@@ -20,10 +19,10 @@ from release_management.adapters.executors.local.state import ComponentState
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The ports of 127.0.0.1; per slot how many server lines there are, which path is asked for health, and how often.
+    """The ports of 127.0.0.1; per slot the number of server lines, the health path and the health check.
 
-    `waits` and `check_timeout`, a health check's, hold for all slots. `stop_grace` is how long, in seconds, an HAProxy
-    that is ended may take to finish its requests.
+    `waits` and `check_timeout`, a health check's, hold for all slots. `stop_grace` is how many seconds an HAProxy may
+    take to finish its requests when it is ended.
     """
 
     ports: tuple[int, ...]
@@ -36,7 +35,7 @@ class Layout:
 
     @property
     def shape(self) -> str:
-        """A digest of what only a restart can change."""
+        """A digest of the layout: if it changes, HAProxy must be restarted."""
         slots = [
             (slot, room, self.health[slot], check.interval, check.rise, check.fall)
             for slot, room in sorted(self.rooms.items())
@@ -47,11 +46,13 @@ class Layout:
 
 
 def layout(state: ComponentState) -> Layout:
-    """The layout that the state wants. A slot that was never provisioned is laid out for what has the traffic."""
+    """Return the layout of a state. A slot that was never provisioned gets the settings with the traffic."""
     assert state.settings is not None, "nothing was provisioned"
     slots = dict.fromkeys(state.settings.slots, state.settings)
-    slots |= {slot: stand.settings for slot, stand in state.slots.items() if slot in slots or stand.instances}
-    standing = [stand.settings for stand in state.standing] or [state.settings]
+    slots |= {
+        slot: slot_state.settings for slot, slot_state in state.slots.items() if slot in slots or slot_state.instances
+    }
+    standing = [slot_state.settings for slot_state in state.standing] or [state.settings]
     return Layout(
         ports=state.listens,
         rooms={slot: max([settings.max_replicas, *_indexes(state, slot)]) for slot, settings in slots.items()},

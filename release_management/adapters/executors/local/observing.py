@@ -1,7 +1,7 @@
-"""An honest look at a component: its processes, its HAProxy and its port as they are, not as they were left.
+"""Observe a component's real condition: its processes, its HAProxy and its port as they are, not as they were left.
 
-The state says what is intended; everything else is asked of the process table, of the instances themselves, of HAProxy
-and of the kernel. A look takes no lock and changes nothing.
+The state says what is intended; the rest is read from the process table, the instances themselves, HAProxy and the
+kernel. An observation takes no lock and changes nothing.
 """
 
 import threading
@@ -35,13 +35,13 @@ from release_management.services.ports import Clock
 
 RESTARTS_SECONDS = 60.0
 ASKING_SECONDS = 1.0
-"""A look waits no longer for an instance. Of one that is given longer to answer it takes what HAProxy has found."""
+"""Seconds to wait for an instance's answer. If its settings allow longer, HAProxy's last check counts instead."""
 STARTING_SECONDS = 60.0
-"""For so long an instance that has never ended may take to answer, and only starts."""
+"""Seconds for which an instance that has never ended may take to answer, and only counts as starting."""
 
 
 class Observer:
-    """Looks at one component again and again; HAProxy's counters only tell by what they grew since."""
+    """Observes one component repeatedly; it remembers HAProxy's counters, of which only the increase counts."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
@@ -49,10 +49,10 @@ class Observer:
         self._looking = threading.Lock()
 
     def look(self, clock: Clock, repaired: str | None = None) -> Look | None:
-        """Look; None where nothing was ever provisioned, and unknown where the look itself fails.
+        """Observe the component: None if nothing was ever provisioned, *unknown* if the observation itself fails.
 
-        `repaired` is what was found otherwise than it had been left, and set right, just now. A look is as old as its
-        beginning.
+        `repaired` says what had changed through no doing of ours, and was set back just now. The observation has the
+        time of its beginning.
         """
         now = clock.now()
         observedat = timestamp(now)
@@ -83,8 +83,8 @@ class _Sight:
 
     def look(self, about: Mapping[str, str], observedat: str, repaired: str | None) -> Look:
         shares = haproxy.shares(layout(self.state), self._serving()) if self.servers else {}
-        stands = {slot: stand for slot, stand in self.state.slots.items() if stand.replicas}
-        seen = tuple(self._slot(slot, stand, shares.get(slot, 0)) for slot, stand in stands.items())
+        slot_states = {slot: slot_state for slot, slot_state in self.state.slots.items() if slot_state.replicas}
+        seen = tuple(self._slot(slot, slot_state, shares.get(slot, 0)) for slot, slot_state in slot_states.items())
         condition, reason = self._whole(seen, repaired)
         found = {
             **about,
@@ -97,7 +97,7 @@ class _Sight:
         return Look(Observation.model_validate(found), self.settles)
 
     def _ask_balancer(self) -> dict[str, haproxy.Server]:
-        """HAProxy's servers; where it does not do its work, `trouble` says why."""
+        """Return HAProxy's servers; set `trouble` if it does not work."""
         stated = self.state.balancer
         process = balancer.running(stated)
         if stated is None or process is None:
@@ -114,37 +114,37 @@ class _Sight:
             return {}
 
     def _serving(self) -> dict[str, haproxy.Server]:
-        """The servers that HAProxy would send a request to."""
+        """Return the servers to which HAProxy would send a request."""
         return {name: server for name, server in self.servers.items() if server.status.startswith("UP")}
 
-    def _slot(self, slot: str, stand: SlotState, share: int) -> SeenSlot:
-        instances = [each for each in stand.instances if stand.keeps(each)]
+    def _slot(self, slot: str, slot_state: SlotState, share: int) -> SeenSlot:
+        instances = [each for each in slot_state.instances if slot_state.keeps(each)]
         living = [each for each in instances if processes.alive(each.process)]
-        ills = [text for each in living if (text := self._ill(slot, stand, each)) is not None]
-        ended = [end_of(self.folder, slot, stand, each)[0] for each in instances if each not in living]
+        ills = [text for each in living if (text := self._ill(slot, slot_state, each)) is not None]
+        ended = [end_of(self.folder, slot, slot_state, each)[0] for each in instances if each not in living]
         restarts = sum(1 for each in instances for time in each.ended if self.now - time < RESTARTS_SECONDS)
         healthy = len(living) - len(ills)
-        condition: Condition = "well" if healthy >= stand.replicas else "degraded" if healthy else "down"
+        condition: Condition = "well" if healthy >= slot_state.replicas else "degraded" if healthy else "down"
         reason = next(iter(ended + ills), None)
         if condition != "well" and self._starts(instances, living):
             self.settles = True
-            reason = reason or f"{len(instances)} of {stand.replicas} instances of {slot} are there"
+            reason = reason or f"{len(instances)} of {slot_state.replicas} instances of {slot} are there"
         if condition != "well" and restarts > 1:
             reason = f"restarted {restarts} times in {RESTARTS_SECONDS:.0f} s; {reason}"
         if condition == "well":
             names = [server_name(slot, each.index) for each in living]
             condition, reason = self.errors.judge(slot, [self.servers[each] for each in names if each in self.servers])
         if condition == "well":
-            reason = next((text for each in living if (text := _other(stand, each)) is not None), None)
+            reason = next((text for each in living if (text := _other(slot_state, each)) is not None), None)
             condition = "well" if reason is None else "drifted"
         if reason is not None:
-            reason = blotter(stand.variables, self.folder).text(reason)
+            reason = blotter(slot_state.variables, self.folder).text(reason)
         return SeenSlot(
             slot=slot,
-            version=stand.version,
+            version=slot_state.version,
             condition=condition,
             reason=line(reason) if reason is not None else None,
-            wanted=stand.replicas,
+            wanted=slot_state.replicas,
             running=len(living),
             healthy=healthy,
             restarts=restarts,
@@ -152,25 +152,25 @@ class _Sight:
         )
 
     def _starts(self, instances: list[Instance], living: list[Instance]) -> bool:
-        """Whether all that is missing has just begun, and has not ended once."""
+        """Return True if all missing instances have just been started, and none has ended before."""
         if any(each.trouble is not None or each.last_exit is not None or each.ended for each in instances):
             return False
         if any(each.phase != "starting" for each in instances if each not in living):
             return False
         return all(self.now - each.since < STARTING_SECONDS for each in instances if each in living)
 
-    def _ill(self, slot: str, stand: SlotState, instance: Instance) -> str | None:
+    def _ill(self, slot: str, slot_state: SlotState, instance: Instance) -> str | None:
         name = server_name(slot, instance.index)
         server = self.servers.get(name)
         try:
-            if (text := ill(slot, stand, instance, within=ASKING_SECONDS)) is not None:
+            if (text := ill(slot, slot_state, instance, within=ASKING_SECONDS)) is not None:
                 return text
-            asked = bool(self.state.weights.get(slot))
+            checked = bool(self.state.weights.get(slot))
         except TimeoutError:
             if server is None:
-                return f"{name} does not answer GET {stand.settings.health} within {ASKING_SECONDS:g} s"
-            asked = True
-        if server is None or not asked or (server.mode == "ready" and server.status.startswith("UP")):
+                return f"{name} does not answer GET {slot_state.settings.health} within {ASKING_SECONDS:g} s"
+            checked = True
+        if server is None or not checked or (server.mode == "ready" and server.status.startswith("UP")):
             return None
         return f"HAProxy sees {name} {server.status} ({server.check})"
 
@@ -199,17 +199,17 @@ class _Sight:
         return "drifted", f"{', '.join(parts)}; intended: {intended}"
 
 
-def _other(stand: SlotState, instance: Instance) -> str | None:
-    """What a process says in its environment of what it is, where that is not what is recorded.
+def _other(slot_state: SlotState, instance: Instance) -> str | None:
+    """Return how a process's environment contradicts the recorded version or digest, or None.
 
-    The process is known to be ours by its pid and start time; one that wrote over its environment says nothing.
+    The process is known to be ours by its pid and start time; one that overwrote its environment contradicts nothing.
     """
     assert instance.process is not None
     try:
         stated = psutil.Process(instance.process.pid).environ()
     except psutil.Error:
         return None
-    for name, recorded in (("RELMAN_VERSION", stand.version), ("RELMAN_DIGEST", instance.digest)):
+    for name, recorded in (("RELMAN_VERSION", slot_state.version), ("RELMAN_DIGEST", instance.digest)):
         if stated.get(name, recorded) != recorded:
             return f"process {instance.process.pid} was started with {name}={stated[name]}; recorded is {recorded}"
     return None

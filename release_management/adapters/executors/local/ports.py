@@ -16,7 +16,7 @@ class NoFreePort(Exception):
 
 
 def port_is_free(port: int) -> bool:
-    """Whether a server could listen on 127.0.0.1:`port` now."""
+    """Return True if a server could listen on 127.0.0.1:`port` now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -27,7 +27,7 @@ def port_is_free(port: int) -> bool:
 
 
 def free_port(taken: Container[int]) -> int:
-    """A port on 127.0.0.1 that nobody listens on and that is not in `taken`. Raises `NoFreePort`."""
+    """Return a port on 127.0.0.1 that nobody listens on and that is not in `taken`. Raises `NoFreePort`."""
     give_up = time.monotonic() + 2.0
     while time.monotonic() < give_up:
         port = secrets.choice(_PORTS)
@@ -37,7 +37,7 @@ def free_port(taken: Container[int]) -> int:
 
 
 def listener(port: int) -> str | None:
-    """The process that listens on 127.0.0.1:`port`, for a person; None where the system does not say."""
+    """Return a description of the process that listens on 127.0.0.1:`port`; None if the system does not tell."""
     try:
         for seen in psutil.net_connections(kind="tcp4"):
             if seen.status == psutil.CONN_LISTEN and seen.laddr and seen.laddr.port == port and seen.pid:

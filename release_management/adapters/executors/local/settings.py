@@ -1,4 +1,4 @@
-"""What a component says about itself, so that `local` can run it."""
+"""The settings of a component that the executor `local` runs."""
 
 import re
 import sys
@@ -25,13 +25,13 @@ LONGEST_WAIT = 86_400
 
 Wait = Annotated[float, BeforeValidator(seconds), Field(ge=0.01, le=LONGEST_WAIT, allow_inf_nan=False)]
 CheckTimeout = Annotated[float, BeforeValidator(seconds), Field(ge=0.01, le=10, allow_inf_nan=False)]
-"""An executor that is stopped waits for the checks of its own that are under way."""
+"""Bounded, since an executor that is stopped waits for its own checks in flight."""
 CheckInterval = Annotated[float, BeforeValidator(seconds), Field(ge=0.01, le=60, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10)]
 
 
 class Balancing(Value):
-    """How long, in seconds, HAProxy waits for the instances and the clients of a component."""
+    """Time-outs, in seconds, of HAProxy for the instances and the clients of a component."""
 
     connect_timeout: Wait = 1.0
     answer_timeout: Wait = 300.0
@@ -40,7 +40,7 @@ class Balancing(Value):
 
 
 class HealthCheck(Value):
-    """How HAProxy asks an instance whether it is healthy."""
+    """How HAProxy checks an instance's health: times in seconds, and how many results in a row change its status."""
 
     timeout: CheckTimeout = 1.0
     interval: CheckInterval = 0.2
@@ -49,14 +49,14 @@ class HealthCheck(Value):
 
 
 class ComponentSettings(Value):
-    """How to run one component: `Order.settings` of the executor `local`.
+    """The settings of one component: `Order.settings` of the executor `local`.
 
     `command` is an argv, without a shell; `{port}`, `{version}`, `{artifact}`, `{component}`, `{slot}`, `{instance}`
     (1, 2, … in the slot), `{environment}` and `{python}` (this interpreter) are filled in. HAProxy listens on
-    127.0.0.1:`port`. `health` is the path that answers 2xx or 3xx when an instance is healthy. `stop_grace` is how
-    long requests and streams may take to finish, and how long an instance may take to end, before it is killed. `cwd`
-    defaults to the executor's own. `balancer` and `health_check` say how patient HAProxy is; they are changed without
-    cutting a connection. `claims` is what no other component may have; `port` is claimed by itself.
+    127.0.0.1:`port`. `health` is the path that answers 2xx or 3xx if an instance is healthy. `stop_grace` is how many
+    seconds requests and streams may take to finish, and an instance to end, before it is killed. `cwd` defaults to the
+    executor's own. `balancer` and `health_check` hold HAProxy's time-outs; changing them cuts no connection. `claims`
+    are resources that only this component may use; `port` is claimed by itself.
     """
 
     command: Annotated[list[str], Field(min_length=1)]
@@ -92,7 +92,7 @@ class ComponentSettings(Value):
 
 
 def check_settings(raw: Mapping[str, JsonValue]) -> ComponentSettings:
-    """Read settings. Raises `ValueError` with one sentence that says what is wrong and what would be right."""
+    """Parse settings. Raises `ValueError` with one sentence that says what is wrong and what would be right."""
     try:
         return ComponentSettings.model_validate(dict(raw))
     except ValidationError as error:
@@ -100,17 +100,17 @@ def check_settings(raw: Mapping[str, JsonValue]) -> ComponentSettings:
 
 
 def longest(waits: Iterable[Balancing]) -> Balancing:
-    """The longest of each time-out."""
+    """Return the longest of each time-out."""
     found = [each.model_dump() for each in waits]
     return Balancing(**{name: max(each[name] for each in found) for name in Balancing.model_fields})
 
 
 def server_name(slot: str, index: int) -> str:
-    """The name of an instance's server line in HAProxy, such as `blue1`."""
+    """Return the name of an instance's server line in HAProxy, such as `blue1`."""
     return f"{slot}{index}"
 
 
 def fill_in(command: list[str], values: Mapping[str, str]) -> list[str]:
-    """The command with its placeholders replaced by `values`; `{python}` is this interpreter."""
+    """Return the command with its placeholders replaced by `values`; `{python}` is this interpreter."""
     known = {"python": sys.executable, **values}
     return [_PLACEHOLDER.sub(lambda match: known[match[1]], word) for word in command]

@@ -1,8 +1,8 @@
-"""What the executor remembers of a component: an *intent*.
+"""The executor's durable state of a component: the *intent*, and what runs for it.
 
-It says what should run in each slot and which share of the traffic it should get, with the highest fence that said so.
-Everything that is done to processes and to HAProxy is derived from it, under the lock (see `targets.lock` for what a
-stopped executor can and cannot do).
+The intent is the version that each slot should run and the share of the traffic that it should get, with the highest
+fence that ordered so. Every change to processes and to HAProxy is derived from it, under the lock (see `targets.lock`
+for what a stopped executor can and cannot do).
 """
 
 import hashlib
@@ -24,10 +24,9 @@ class Instance(Kept):
     """One of a slot's processes. `since` is when its phase began, `not_before` when it may be started (Unix seconds).
 
     *starting*: not running, to be started; *serving*: started, gets its share; *draining*: finishes its requests;
-    *terminating*: was told to end. `exits` counts the exits in a row; `watched` says that the last one came under our
-    eyes (its code is known), not while nobody looked. `ended` are the times of its last ends. `trouble` says why it
-    could not be started. `lapses` counts its exits since it was found healthy, None before that; `lapsed` is how the
-    last of those was.
+    *terminating*: was told to end. `exits` counts the exits in a row; `watched` is True if this executor watched the
+    last one (its code is known). `ended` are the times of its last ends. `trouble` says why it could not be started.
+    `lapses` counts its exits since it was found healthy, None before that; `lapsed` describes the last of those.
     """
 
     index: int
@@ -48,9 +47,9 @@ class Instance(Kept):
 
 
 class SlotState(Kept):
-    """What should run in a slot, and what does. A slot with 0 replicas is retired.
+    """The version that should run in a slot, and its processes. A slot with 0 replicas is retired.
 
-    `asked` names who provisioned it last: the deployment and its leg.
+    `asked` names the order that provisioned it last: the deployment and its leg.
     """
 
     version: str
@@ -64,21 +63,22 @@ class SlotState(Kept):
     asked: str = ""
 
     def digest(self) -> str:
-        """Names what an instance is: another digest means that it must be replaced."""
+        """Return a digest of all that an instance runs with: an instance with another digest must be replaced."""
         settings = self.settings
         release = (self.version, self.artifact, self.artifact_digest, self.config)
         parts = (*release, self.variables, settings.command, settings.env, settings.cwd)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def keeps(self, instance: Instance) -> bool:
-        """Whether the instance is one that should run, as opposed to one too many or of another version."""
+        """Return True if the instance should run; False if it is one too many, or of another version."""
         return instance.index <= self.replicas and instance.digest == self.digest()
 
 
 class Balancer(Kept):
-    """The component's HAProxy: its process, its admin socket, and the digest of what only a restart can change.
+    """The component's HAProxy: its process, its admin socket, and the digest of its layout, which only a restart
+    changes.
 
-    `hands_over`: it gives its listening sockets to the one that replaces it, so that no connection is refused.
+    With `hands_over` it passes its listening sockets to the one that replaces it, so that no connection is refused.
     """
 
     process: Process
@@ -88,7 +88,7 @@ class Balancer(Kept):
 
 
 class Setback(Kept):
-    """HAProxy could not be had: why, how often in a row, and when it is tried again (Unix seconds)."""
+    """HAProxy could not be started: why, how often in a row, and when it is tried again (Unix seconds)."""
 
     reason: str
     tries: int
@@ -96,11 +96,11 @@ class Setback(Kept):
 
 
 class ComponentState(TargetState):
-    """All of it. `settings` are those of the version to which the traffic goes; None until something was provisioned.
+    """The whole state of a component. `settings` are those of the version to which the traffic goes.
 
-    `serving_since` is when HAProxy was first seen to give instances a share (Unix seconds), for as long as anything
-    shall run; `empty_since` is when nothing should run any more. `leaving` are HAProxies that were replaced and still
-    have connections.
+    They are None until something was provisioned. `serving_since` is when HAProxy was first seen to give instances a
+    share (Unix seconds), for as long as anything shall run; `empty_since` is when nothing should run any more.
+    `leaving` are replaced HAProxies that still have connections.
     """
 
     environment: str
@@ -117,40 +117,40 @@ class ComponentState(TargetState):
 
     @property
     def listens(self) -> tuple[int, ...]:
-        """The ports of 127.0.0.1 on which HAProxy is to listen: those of all versions that stand; the last one's."""
+        """The ports of 127.0.0.1 on which HAProxy is to listen: those of all present versions, else of the last one."""
         if self.settings is None:
             return ()
-        return tuple(sorted({stand.settings.port for stand in self.standing})) or (self.settings.port,)
+        return tuple(sorted({slot_state.settings.port for slot_state in self.standing})) or (self.settings.port,)
 
     @property
     def standing(self) -> list[SlotState]:
-        """The slots where something shall run, or has to end."""
-        return [stand for stand in self.slots.values() if stand.replicas or stand.instances]
+        """The slots in which instances shall run, or have yet to end."""
+        return [slot_state for slot_state in self.slots.values() if slot_state.replicas or slot_state.instances]
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing shall run, and nothing has to end."""
+        """True if no instance shall run, and none has yet to end."""
         return not self.standing
 
     @property
     def serves(self) -> bool:
-        """Whether it serves, or would if its processes ran: what only was provisioned does not."""
+        """True if the component serves, or would if its processes ran; being provisioned alone does not count."""
         return not self.is_empty and (self.serving_since is not None or any(self.weights.values()))
 
     def serves_on(self, port: int) -> bool:
-        """Whether it serves, or would, for a version that has the port; another may only be about to come."""
+        """Return True if the component serves, or would, for a version with this port (not one yet to come)."""
         assert self.settings is not None
-        routed = {stand.settings.port for slot, stand in self.slots.items() if self.weights.get(slot)}
+        routed = {slot_state.settings.port for slot, slot_state in self.slots.items() if self.weights.get(slot)}
         return self.serves and port in (routed or {self.settings.port})
 
     def serving(self, slot: str) -> list[Instance]:
-        """The slot's instances that have been started and shall stay."""
-        stand = self.slots.get(slot)
-        return [each for each in stand.instances if each.phase == "serving"] if stand is not None else []
+        """Return the slot's instances that have been started and shall stay."""
+        slot_state = self.slots.get(slot)
+        return [each for each in slot_state.instances if each.phase == "serving"] if slot_state is not None else []
 
 
 class Folder(TargetFolder[ComponentState]):
-    """A component's folder, which holds HAProxy's configuration too."""
+    """A component's folder, which also holds HAProxy's configuration."""
 
     FILE = "state.json"
 

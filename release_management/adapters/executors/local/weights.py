@@ -7,7 +7,7 @@ MAX_WEIGHT = 256
 
 
 def server_weights(shares: Mapping[str, int], serving: Mapping[str, int]) -> dict[str, list[int]]:
-    """The weight (0 to 256) of each server of each slot, from the slots' shares and the number of their servers.
+    """Return the weight (0 to 256) of each server of each slot, from the slots' shares and the number of their servers.
 
     They are the smallest whole numbers in the right proportion, so that round-robin is exact over a short cycle. Where
     equal servers would take a weight above 256, as for 99 % on one and 1 % on four, a slot's servers differ by one,
@@ -28,7 +28,7 @@ def _spread(total: int, count: int) -> list[int]:
 
 
 def stated_shares(totals: Mapping[str, int]) -> dict[str, int]:
-    """The share in percent of each slot, from the sum of its servers' weights; they sum to 100, or are all 0."""
+    """Return the share in percent of each slot, from the sum of its servers' weights; they sum to 100, or are all 0."""
     everything = sum(totals.values())
     if not everything:
         return dict.fromkeys(totals, 0)

@@ -1,1 +1,1 @@
-"""The parts put together: one road for data, in one process or in several."""
+"""The parts put together: all roles in one process or in several, and the ways to reach them."""

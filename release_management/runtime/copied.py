@@ -1,4 +1,4 @@
-"""A history that can only be read, such as a backup on a read-only disk: it is read from a copy."""
+"""A read-only history, such as a backup on a read-only disk: it is read from a copy."""
 
 import shutil
 from pathlib import Path
@@ -17,10 +17,10 @@ _DATABASES = ("log.db", "private.db", "read.db")
 
 
 class CopiedInstallation(EmbeddedInstallation):
-    """What a folder has that cannot be written. It lives in a temporary folder, which is gone with it."""
+    """A copy of a folder that cannot be written. It lives in a temporary folder, which `close` removes."""
 
     def __init__(self, folder: Path) -> None:
-        """Nobody may write in the folder meanwhile."""
+        """No process may write in the folder meanwhile."""
         self._original = folder
         self._copy = TemporaryDirectory(prefix="relman-")
         try:
@@ -37,15 +37,15 @@ class CopiedInstallation(EmbeddedInstallation):
             raise
 
     def ask(self, envelope: CommandEnvelope) -> Outcome:
-        """Raises `NotReachableError`."""
+        """Refuse the command. Raises `NotReachableError`."""
         self._refuse()
 
     def start_workers(self) -> None:
-        """Raises `NotReachableError`."""
+        """Refuse to start workers. Raises `NotReachableError`."""
         self._refuse()
 
     def close(self) -> None:
-        """Forget the copy."""
+        """Remove the copy."""
         super().close()
         self._copy.cleanup()
 

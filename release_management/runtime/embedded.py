@@ -45,10 +45,10 @@ START_SECONDS = 30.0
 
 
 class EmbeddedInstallation:
-    """Holds the folder's lock; decides and folds in this process, and starts the rest when something must move.
+    """Holds the folder's lock; decides and folds in this process, and starts the other roles when they are needed.
 
-    `may_start` False: it never starts the rest, and says so instead. It releases `lock` when it is closed. Its threads
-    live in the process that opened it only; in a fork it answers nothing and closes nothing.
+    With `may_start` False it never starts them, and says so instead. It releases `lock` when it is closed. Its threads
+    live in the process that opened it only; in a fork it refuses every call, and closes nothing.
     """
 
     verifies_user = True
@@ -73,16 +73,16 @@ class EmbeddedInstallation:
         self._serving: list[Future[None]] = []
 
     def ask(self, envelope: CommandEnvelope) -> Outcome:
-        """Decide here."""
+        """Decide the command here."""
         self._refuse_in_fork()
         if declaration(envelope.command).NEEDS_WORKERS:
             self.start_workers()
         return self._core.answer(envelope)
 
     def page(self, name: str, params: dict[str, Any], after: int = 0) -> Page:
-        """Ask the projections here, once they have taken in what was there when the folder was opened, too.
+        """Query the projections here, which first fold the whole log.
 
-        Raises `UnavailableError` where the store cannot be used now, `NotReachableError` where the read models' file is
+        Raises `UnavailableError` if the store cannot be used now, `NotReachableError` if the read models' file is
         damaged.
         """
         self._refuse_in_fork()
@@ -103,9 +103,9 @@ class EmbeddedInstallation:
             raise UnavailableError(f"the read models cannot be used now ({error.orig}); try again later") from error
 
     def start_workers(self) -> None:
-        """Start bus, relay, orchestrator, timers and executor in this process, or see that they still run.
+        """Start bus, relay, orchestrator, timers and executor in this process, or check that they still run.
 
-        Raises what has ended them.
+        Raises the error that has ended them.
         """
         self._refuse_in_fork()
         if not self._may_start:
@@ -134,9 +134,11 @@ class EmbeddedInstallation:
         while not (moving.ready and answering.ready) and self._core.trouble is None:
             self._raise_what_ended()
             if time.monotonic() > deadline:
-                said = [each["says"] for it in (moving, answering) for each in it.document()["troubles"]]
+                troubles = [
+                    trouble["says"] for health in (moving, answering) for trouble in health.document()["troubles"]
+                ]
                 raise NotReachableError(
-                    "; ".join([f"the road did not start within {START_SECONDS:g} s", *dict.fromkeys(said)])
+                    "; ".join([f"the road did not start within {START_SECONDS:g} s", *dict.fromkeys(troubles)])
                 )
             time.sleep(0.005)
 
@@ -169,17 +171,17 @@ class EmbeddedInstallation:
                 future.result()
 
     def letters_page(self, params: dict[str, Any]) -> Page:
-        """Ask the bus, which then must run."""
+        """Request the page over the bus, starting it if need be."""
         with self._own_client() as client:
             return client.letters_page(params)
 
     def dead_letter(self, id: int) -> OpenedLetter | None:
-        """Ask the bus, which then must run."""
+        """Request the letter over the bus, starting it if need be."""
         with self._own_client() as client:
             return client.dead_letter(id)
 
     def replay_dead_letters(self, ids: Sequence[int]) -> list[Replay]:
-        """Ask the bus, which then must run."""
+        """Request the replay over the bus, starting it if need be."""
         with self._own_client() as client:
             return client.replay_dead_letters(ids)
 
@@ -196,19 +198,19 @@ class EmbeddedInstallation:
             raise UnavailableError(str(error)) from error
 
     def content(self, dataref: str) -> bytes:
-        """Read it beside the log."""
+        """Read the content from the log."""
         return self._core.log.content(dataref)
 
     def rebuild(self, projection: str | None, progress: Progress | None = None) -> None:
-        """Build again beside the old, and swap."""
+        """Rebuild beside the old rows, and swap."""
         self._reading.projector.rebuild(projection, progress)
 
     def unpark(self, projection: str, stream: str | None) -> Unparked:
-        """Take in what was set aside, here."""
+        """Fold the parked events here."""
         return self._reading.projector.unpark(projection, stream)
 
     def close(self) -> None:
-        """End the road, the bus, the deployed processes; then the projections, the gateway, the lock."""
+        """End the workers, the bus and the deployed processes; then the projections, the gateway, the lock."""
         if self._process != os.getpid():
             return
         self._end_road()

@@ -1,6 +1,6 @@
-"""How a role of `relman up` tells the supervisor why it gives up."""
+"""The exit code and the last line by which a role of `relman up` tells the supervisor why it gives up."""
 
 SENTENCE = "error: "
-"""What the line with the reason begins with, on standard error."""
+"""The beginning of the line with the reason, on standard error."""
 FINAL = 4
-"""The exit code where starting it again cannot help."""
+"""The exit code if a restart cannot help."""

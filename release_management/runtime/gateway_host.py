@@ -29,7 +29,7 @@ from release_management.services.ports import (
 from release_management.services.ports.bus import GatewayFailed
 
 PATIENCE_SECONDS = 6.0
-"""A gateway that died is followed within 5 s."""
+"""Seconds to wait for the lease: a gateway that died can be replaced within 5 s."""
 ALIVE_SECONDS = 1.0
 AGAIN_SECONDS = 0.25
 TAKING_ANEW = "the lease of the gateway was lost and is being taken anew; try again in a moment"
@@ -38,14 +38,14 @@ _log = structlog.get_logger(__name__)
 
 
 class GatewayHost:
-    """What decides, for as long as it is open. Raises `NotReachableError` where another process decides already.
+    """The log, the keys and the gateway while they are open. Raises `NotReachableError` if another process decides.
 
-    A lease that is lost, since the store was away or another process took the role, is taken anew as soon as it is
-    free, and there is another `gateway` from then on. `trouble` says meanwhile why nothing is decided here.
+    A lease that is lost, since the store was away or another process took the role, is taken again as soon as it is
+    free, and there is another `gateway` from then on. Meanwhile `trouble` says why nothing is decided here.
     """
 
     def __init__(self, home: DataDirectory, recording: RecordingClock | None = None) -> None:
-        """`recording`: who opens it again within one process gives the same one, which remembers the time before."""
+        """`recording` is the clock: a process that opens the core again passes the same one, with its memory."""
         self.home = home
         self.recording = recording or RecordingClock()
         self.home.prepare()
@@ -66,7 +66,7 @@ class GatewayHost:
         self._keeping.start()
 
     def answer(self, envelope: CommandEnvelope) -> Outcome:
-        """Decide a wish here; `busy`, with the reason, where that cannot be done now."""
+        """Decide a command here; answer `busy`, with the reason, if that is not possible now."""
         gateway = self.gateway
         if (reason := self.trouble) is not None:
             return busy(envelope, reason, ErrorCode.UNAVAILABLE)
@@ -78,13 +78,13 @@ class GatewayHost:
             return busy(envelope, str(error), error.code)
 
     def deciding(self) -> Gateway:
-        """The gateway that decides now. Raises `LogUnavailableError` where there is none."""
+        """Return the gateway that decides now. Raises `LogUnavailableError` if there is none."""
         if (reason := self.trouble) is not None:
             raise LogUnavailableError(reason)
         return self.gateway
 
     def close(self) -> None:
-        """Decide what waits, then release the store."""
+        """Decide the waiting commands, then release the store."""
         self._closing.set()
         self._keeping.join()
         self.gateway.close()
@@ -112,7 +112,7 @@ class GatewayHost:
         )
 
     def _keep_lease(self) -> None:
-        """A lease that nobody asks about is lost after some seconds, which the next append would find out."""
+        """Keep the lease alive, which is lost after some seconds without a check, and take it again if it is lost."""
         while not self._closing.wait(ALIVE_SECONDS):
             try:
                 if self._lease.is_held() and not self.gateway.deposed.is_set():
@@ -125,17 +125,17 @@ class GatewayHost:
                 continue
             try:
                 self._follow()
-            except Exception as error:  # it is tried again: without this thread nobody would ever decide here
+            except Exception as error:  # it is tried again: without this thread nothing would ever be decided here
                 self.trouble = f"the gateway's role cannot be taken again yet ({error!r})"
                 _log.exception("the gateway's role cannot be taken again yet")
 
     def _follow(self) -> None:
-        """Take the role again, and have another gateway decide. What the one before held is not decided by it."""
+        """Take the role again, and make a new gateway. Commands that wait in the one before are not decided by it."""
         before = self.gateway
         _log.warning("the gateway's lease was lost", number=self._lease.number)
         self.trouble = TAKING_ANEW
         before.deposed.set()
-        # What it is storing may take seconds to fail, and the next lease wants to be asked about meanwhile.
+        # An append in progress may take seconds to fail, and the next lease must be kept alive meanwhile.
         leaving = threading.Thread(target=before.close, name="deposed gateway", daemon=True)
         leaving.start()
         self._leaving = [*(each for each in self._leaving if each.is_alive()), leaving]

@@ -1,4 +1,4 @@
-"""Two ways to reach an installation: as its owner, in this process, or as a client, over the bus."""
+"""The two ways to reach an installation: as its owner, in this process, or as a client, over the bus."""
 
 import errno
 from collections.abc import Iterator, Sequence
@@ -20,65 +20,65 @@ if TYPE_CHECKING:
 
 
 class Installation(Protocol):
-    """What the facade needs of an installation."""
+    """The operations of an installation that the facade needs."""
 
     @property
     def verifies_user(self) -> bool:
-        """Whether wishes come from this very process, so that the operating system vouches for the user."""
+        """True if commands come from this very process, so that the operating system vouches for the user."""
         ...
 
     def ask(self, envelope: CommandEnvelope) -> Outcome:
-        """Submit a wish and wait for its outcome. Raises `NotReachableError`."""
+        """Submit a command and wait for its outcome. Raises `NotReachableError`."""
         ...
 
     def page(self, name: str, params: dict[str, Any], after: int = 0) -> Page:
-        """A page of a query's rows, once the log was taken in up to `after`.
+        """Return a page of a query's rows, once its projections have reached the position `after`.
 
         Raises `QueryNotUnderstood` and `NotReachableError`.
         """
         ...
 
     def start_workers(self) -> None:
-        """Make sure that deployments move. Raises `NotReachableError`."""
+        """Make sure that the workers run which move deployments. Raises `NotReachableError`."""
         ...
 
     def letters_page(self, params: dict[str, Any]) -> Page:
-        """A page of the messages that could not be understood, newest first."""
+        """Return a page of the dead letters, newest first."""
         ...
 
     def dead_letter(self, id: int) -> OpenedLetter | None:
-        """All of one of them; None where there is none."""
+        """Return all of one dead letter; None if there is none."""
         ...
 
     def replay_dead_letters(self, ids: Sequence[int]) -> list[Replay]:
-        """Send the messages again to where they came from; what became of each."""
+        """Send the messages of dead letters again; return the result of each."""
         ...
 
     def records(self, after: int, *, follow: bool) -> Iterator[Recorded]:
-        """The log's records above a position, in order; with `follow` those to come as well, for ever."""
+        """Yield the log's records above a position, in order; with `follow` those to come as well, for ever."""
         ...
 
     def content(self, dataref: str) -> bytes:
-        """The data that stand beside the records with this `dataref`."""
+        """Return the data that stand beside the records with this `dataref`."""
         ...
 
     def rebuild(self, projection: str | None, progress: "Progress | None" = None) -> None:
-        """Build projections again from the log."""
+        """Rebuild projections from the log."""
         ...
 
     def unpark(self, projection: str, stream: str | None) -> "Unparked":
-        """Take in again what a projection has set aside, of one stream or of all."""
+        """Fold the parked events of a projection, of one stream or of all."""
         ...
 
     def close(self) -> None:
-        """Stop what this process started, release what it holds."""
+        """Stop what this process started, and release its resources."""
         ...
 
 
 def connect(data: str, *, may_start: bool, store: str | None = None) -> Installation:
-    """The backend for a folder or a `nats://` address: its owner where nobody else is, else its client.
+    """Return the backend for a folder or a `nats://` address: its owner if the folder is free, else its client.
 
-    What a folder has that lies on a read-only disk can be read. `may_start` False: an owner never starts what moves
+    A folder on a read-only disk can be read. With `may_start` False, an owner never starts the workers that move
     deployments, and says so instead. `store`: see `DataDirectory.at`.
     """
     log_errors()

@@ -27,7 +27,7 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(self._as_root(coroutine), self._loop)
 
     def close(self) -> None:
-        """End what still runs, then the thread."""
+        """Cancel running tasks, then end the thread."""
         self.run(self._end_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -43,7 +43,7 @@ class LoopThread:
             self._roots.discard(task)
 
     async def _end_tasks(self) -> None:
-        """Tell those who own the others, who have to tidy up in their own order; then whoever is left."""
+        """Cancel first the tasks that own others, which clean up in their own order; then the rest."""
         await _end(self._roots)
         await _end(asyncio.all_tasks())
 

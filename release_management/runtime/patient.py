@@ -1,4 +1,4 @@
-"""A backend that waits out what passes: a store that is away, a restart, read models that are still being built."""
+"""A backend that retries transient errors: a store that is away, a restart, read models that are still being built."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from release_management.runtime.installations import Installation
 
 ANSWER_SECONDS = 30.0
-"""How long a command or a question is tried."""
+"""Seconds for which a command or a query is retried."""
 FIRST_SECONDS = 10.0
-"""How long a connection is tried where there never was one: the address may be wrong."""
+"""Seconds for which a first connection is tried: the address may be wrong."""
 SAY_SECONDS = 1.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 1.0
@@ -37,11 +37,11 @@ Tell = Callable[[str], None]
 
 
 class PatientInstallation:
-    """Asks a backend again, under the same id, while it cannot answer, for as long as the caller has time.
+    """Retries a backend's calls, under the same id, while it cannot answer, for as long as the caller has time.
 
-    Each question has `seconds`; within `until` all of them together have until that moment. `tell` is told once what is
-    waited for, where that takes more than a second, and once that it is over. Raises `UnavailableError`, with the last
-    reason, when the time is over; what does not pass by itself is raised at once.
+    Each call has `seconds`; within `until` all of them together have until that moment. `tell` gets one sentence if a
+    call waits for more than a second, and one when it is over. Raises `UnavailableError`, with the last reason, when
+    the time is over; permanent errors are raised at once.
     """
 
     def __init__(self, backend: "Installation", seconds: float = ANSWER_SECONDS, tell: Tell = lambda _: None) -> None:
@@ -53,7 +53,7 @@ class PatientInstallation:
 
     @contextmanager
     def until(self, deadline: float) -> Iterator[None]:
-        """Whatever is asked within the block has until this moment of `time.monotonic`."""
+        """Give all calls within the block this deadline, of `time.monotonic`."""
         before, self._deadline = self._deadline, deadline
         try:
             yield
@@ -62,11 +62,11 @@ class PatientInstallation:
 
     @property
     def verifies_user(self) -> bool:
-        """The backend's word."""
+        """The backend's answer."""
         return self._backend.verifies_user
 
     def ask(self, envelope: CommandEnvelope) -> Outcome:
-        """Ask until the wish is decided, which it is once."""
+        """Submit the command until it is decided, which happens once."""
 
         def decided() -> Outcome:
             outcome = self._backend.ask(envelope)
@@ -77,39 +77,39 @@ class PatientInstallation:
         return self._patiently(decided)
 
     def page(self, name: str, params: dict[str, Any], after: int = 0) -> Page:
-        """Ask until there is an answer."""
+        """Query until there is an answer."""
         return self._patiently(lambda: self._backend.page(name, params, after))
 
     def rows(self, name: str, params: dict[str, Any], after: int = 0) -> Iterator[dict[str, Any]]:
-        """A query's rows, or as many as the parameter `limit` says. Each page is asked for when it is wanted."""
+        """Yield a query's rows, up to the parameter `limit`. Each page is requested when it is needed."""
         return read(lambda asked: self.page(name, asked, after), params)
 
     def query(self, name: str, params: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
-        """The same rows as a list."""
+        """Return the same rows as a list."""
         return list(self.rows(name, params, after))
 
     def start_workers(self) -> None:
-        """As the backend does."""
+        """Call the backend, with retries."""
         self._patiently(self._backend.start_workers)
 
     def letters_page(self, params: dict[str, Any]) -> Page:
-        """Ask until there is an answer."""
+        """Request the page until there is an answer."""
         return self._patiently(lambda: self._backend.letters_page(params))
 
     def dead_letters(self, limit: int | None = None) -> Iterator[DeadLetter]:
-        """The messages that could not be understood, newest first; all, or at most so many."""
+        """Yield the dead letters, newest first; all, or at most `limit`."""
         return (DeadLetter.of(row) for row in read(self.letters_page, {} if limit is None else {"limit": limit}))
 
     def dead_letter(self, id: int) -> OpenedLetter | None:
-        """Ask until there is an answer."""
+        """Request the letter until there is an answer."""
         return self._patiently(lambda: self._backend.dead_letter(id))
 
     def replay_dead_letters(self, ids: Sequence[int]) -> list[Replay]:
-        """Ask until there is an answer; to replay a letter twice is harmless."""
+        """Request the replay until there is an answer; to replay a letter twice is harmless."""
         return self._patiently(lambda: self._backend.replay_dead_letters(ids))
 
     def records(self, after: int, *, follow: bool) -> Iterator[Recorded]:
-        """The records, going on after the last one wherever something broke off. Who follows waits for ever."""
+        """Yield the records, continuing after the last one if a read breaks off. With `follow` it waits for ever."""
         waiting = Waiting(self._tell)
         while True:
             try:
@@ -123,15 +123,15 @@ class PatientInstallation:
                 waiting.goes_on(error, inf if follow and self._has_met else limit)
 
     def content(self, dataref: str) -> bytes:
-        """Ask until there is an answer."""
+        """Read the content until there is an answer."""
         return self._patiently(lambda: self._backend.content(dataref))
 
     def rebuild(self, projection: str | None, progress: "Progress | None" = None) -> None:
-        """As the backend does, once."""
+        """Call the backend once."""
         self._backend.rebuild(projection, progress)
 
     def unpark(self, projection: str, stream: str | None) -> "Unparked":
-        """As the backend does, once."""
+        """Call the backend once."""
         return self._backend.unpark(projection, stream)
 
     def close(self) -> None:
@@ -151,7 +151,7 @@ class PatientInstallation:
                 return answer
 
     def _limit(self, began: float, error: UnavailableError) -> float:
-        """Until when it is tried again."""
+        """Return the deadline of the retries."""
         is_stranger = isinstance(error, NoConnectionError) and not self._has_met
         self._has_met = not is_stranger
         deadline = began + self._seconds if self._deadline is None else self._deadline
@@ -159,7 +159,7 @@ class PatientInstallation:
 
 
 class Waiting:
-    """One wait: since when, and whether it was told."""
+    """One wait: its beginning, and whether `tell` was called."""
 
     def __init__(self, tell: Tell) -> None:
         self.began = time.monotonic()
@@ -168,7 +168,7 @@ class Waiting:
         self._pause = FIRST_PAUSE_SECONDS
 
     def goes_on(self, error: NotReachableError, limit: float) -> None:
-        """Sleep until the next try. Raises the error, with the time that was waited, where there is no time for one."""
+        """Sleep until the next try. Raises the error, with the time that was waited, if no time is left."""
         now = time.monotonic()
         if now >= limit:
             raise type(error)(f"{error} (waited {now - self.began:.0f} s)", code=error.code) from error
@@ -179,7 +179,7 @@ class Waiting:
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
 
     def is_over(self) -> None:
-        """There is an answer; what comes next is another wait."""
+        """End this wait; the next call begins another one."""
         if self._was_told:
             self._tell(f"answered again after {time.monotonic() - self.began:.0f} s")
         self.began, self._was_told, self._pause = time.monotonic(), False, FIRST_PAUSE_SECONDS

@@ -1,4 +1,4 @@
-"""Queries that wait for the projections, without a thread each: waiting keeps nobody from being answered."""
+"""Queries that wait for the projections without a thread each, so that they do not block other queries."""
 
 import asyncio
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ from release_management.services.threads import Threads, in_thread
 FIRST_LOOK_SECONDS = 0.001
 SLOWEST_LOOK_SECONDS = 0.025
 QUERIES_AT_ONCE = 4
-"""Threads for queries: one that reads much keeps one of them, and the rest of the process goes on."""
+"""Threads for queries: a long query occupies one of them, and the rest of the process goes on."""
 
 
 class WaitingReadSide:
-    """Answers the questions of one event loop. However many wait, one look at the projections serves them all."""
+    """Answers the queries of one event loop. One look at the projections' positions serves all that wait."""
 
     def __init__(self, reading: ReadSide, log: EventLog, seconds: float = WAIT_SECONDS) -> None:
-        """`seconds`: how long a question may wait for the projections."""
+        """`seconds` is how long a query may wait for the projections."""
         self._reading = reading
         self._log = log
         self._seconds = seconds
@@ -34,7 +34,7 @@ class WaitingReadSide:
         self._looking: asyncio.Task[dict[str, int]] | None = None
 
     async def ask(self, name: str, params: dict[str, Any], after: int) -> Page:
-        """A page of a query's rows once the log was folded up to `after`.
+        """Return a page of a query's rows once its projections have reached `after`.
 
         Raises `QueryNotUnderstood` as `Reading.ask` does. A position beyond the log's end is refused at once.
         """
@@ -69,7 +69,7 @@ class WaitingReadSide:
         try:
             standing = await in_thread(self._reading.standing)
         except ReadModelError:
-            return {}  # the database does not answer; who asks is told so when the time is over
+            return {}  # the database does not answer; callers are told so when the time is over
         return {each.name: each.position for each in standing}
 
 

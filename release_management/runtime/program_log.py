@@ -1,4 +1,4 @@
-"""Where the program's own log goes: standard error, one JSON object a line in roles, errors only elsewhere."""
+"""The program's own log on standard error: one JSON object a line in roles, errors only elsewhere."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ from release_management.services.redaction import redacted
 
 
 def log_everything(**always: str) -> None:
-    """For a process of ours: every event as JSON, that of libraries from warnings on too. `always` is in each line."""
+    """Log every event as JSON, and libraries' warnings too, in a process of ours. `always` is in each line."""
 
     def named(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         return {**always, **event}
@@ -35,12 +35,12 @@ def log_everything(**always: str) -> None:
 
 
 def _hide_passwords(_: WrappedLogger, __: str, line: Any) -> str:
-    """The line as it is written, without the passwords of addresses, which libraries write into their errors."""
+    """Return the line without the passwords of addresses, which libraries write into their errors."""
     return redacted(str(line))
 
 
 def _show_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """The event without what a terminal would obey; the colours come later, and stay."""
+    """Escape control characters in the event's texts; colours are added later, and stay."""
     return {key: visible(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
@@ -51,18 +51,18 @@ def _traceback(file: TextIO, error: ExcInfo) -> None:
 
 
 class _Passed(logging.Handler):
-    """What libraries log becomes events of ours."""
+    """Turns libraries' log records into events of ours."""
 
     def emit(self, record: logging.LogRecord) -> None:
         level = min(record.levelno // 10 * 10, logging.CRITICAL)
-        said = {"logger": record.name, "exc_info": record.exc_info} if record.exc_info else {"logger": record.name}
-        structlog.get_logger().log(level, record.getMessage(), **said)
+        fields = {"logger": record.name, "exc_info": record.exc_info} if record.exc_info else {"logger": record.name}
+        structlog.get_logger().log(level, record.getMessage(), **fields)
 
 
 def log_errors() -> None:
-    """Inside somebody else's program: errors only, unless that program has configured structlog itself.
+    """Log errors only, inside somebody else's program, unless that program has configured structlog itself.
 
-    A traceback is without the values of variables, which may be personal texts.
+    A traceback does not show the values of variables, which may be personal texts.
     """
     if not structlog.is_configured():
         structlog.configure(

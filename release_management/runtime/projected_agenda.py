@@ -1,4 +1,4 @@
-"""The agenda as a projection of the road's own."""
+"""The agenda's projection, in a database of its own, and a copy of it in memory."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,14 +28,13 @@ QUERIES: Mapping[str, AnyQuery] = {
 }
 _ITEM: TypeAdapter[AgendaItem] = TypeAdapter(AgendaItem)
 KEPT_EVERY = 5_000
-"""Records that do not concern the agenda are passed over without a word to the database; this many at most."""
+"""Records that do not concern the agenda are skipped without writing to the database; this many at most."""
 
 
 class ProjectedAgenda:
-    """Folds the log into the agenda's rows, and keeps up with them. One thread at a time.
+    """Folds the log into the agenda's rows, and keeps up with it. One thread at a time.
 
     It reads all rows once; then it changes what each record changes, so that a report costs the same whatever is open.
-
     `where` is a SQLite file, or the URL of a PostgreSQL database.
     """
 
@@ -52,7 +51,7 @@ class ProjectedAgenda:
         self._seen = self._kept = -1
 
     def catch_up(self) -> int:
-        """Take in what the log has; returns the position reached."""
+        """Fold the new records of the log; return the position reached."""
         if self._seen < 0:
             self._fold(None)
         while records := self._log.read(self._seen):
@@ -65,28 +64,28 @@ class ProjectedAgenda:
         return self._seen
 
     def items(self) -> dict[ItemKey, AgendaItem]:
-        """Every item, as of the last `catch_up`."""
+        """Return every item, as of the last `catch_up`."""
         return {(subject, name): item for subject, items in self._items.items() for name, item in items.items()}
 
     def changed(self) -> dict[ItemKey, AgendaItem | None]:
-        """The items that came or changed since this was asked last, and those that went (None)."""
+        """Return the items that came or changed since the last call, and None for those that went."""
         keys, self._changed = self._changed, set()
         return {(subject, name): self._items.get(subject, {}).get(name) for subject, name in keys}
 
     @property
     def trouble(self) -> str | None:
-        """What it has set aside, as of the last `catch_up`."""
+        """A sentence on parked streams, as of the last `catch_up`, or None."""
         return self._trouble
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the database."""
         self._store.close()
         self._projector.close()
 
     def _fold(self, records: Sequence[Recorded] | None, end: int = 0) -> None:
-        """Take in the log up to `end`.
+        """Fold the log up to `end`.
 
-        `records` are those that concern the agenda since the last time; None where nothing was read before.
+        `records` are those since the last call that concern the agenda; None if nothing was read before.
         """
         self._projector.catch_up()
         position = self._store.position()
@@ -110,9 +109,9 @@ class ProjectedAgenda:
         self._changed |= self.items().keys()
 
     def _take_in(self, records: Sequence[Recorded], still: Mapping[str, int]) -> None:
-        """Change what these records change, as the projection does in its rows.
+        """Change the items by these records, as the projection does in its rows.
 
-        `still` are the streams that are set aside, and the position from which on nothing of each is taken in.
+        `still` are the parked streams, with the position from which on nothing of each is folded.
         """
         for recorded in records:
             if recorded.position >= still.get(recorded.stream, recorded.position + 1):
@@ -122,8 +121,8 @@ class ProjectedAgenda:
 
     def _apply(self, changes: Changes) -> None:
         if changes.cleared is not None:
-            gone = self._items.pop(changes.cleared, {})
-            self._changed |= {(changes.cleared, name) for name in gone}
+            removed = self._items.pop(changes.cleared, {})
+            self._changed |= {(changes.cleared, name) for name in removed}
         for (subject, name), item in changes.items.items():
             if item is not None:
                 self._items.setdefault(subject, {})[name] = item

@@ -1,4 +1,4 @@
-"""The reading side: projections kept up with the log, and questions answered from them."""
+"""The reading side: projections kept up with the log, and queries answered from them."""
 
 import threading
 import time
@@ -32,11 +32,11 @@ Row = dict[str, Any]
 
 
 _SEEN = {"running": shown.slots, "conditions": shown.components}
-"""The queries whose answers say how things are now."""
+"""The queries whose answers include present observations."""
 
 
 class NotThereYet(NotAnsweredNow):
-    """The projections have not taken in the position within the time that was given."""
+    """The projections have not reached the position within the given time."""
 
 
 class ReadSide:
@@ -48,7 +48,7 @@ class ReadSide:
         self._log = log
         self._keyring = keyring
         self.looks = NewestLooks(SystemClock())
-        """Empty where nobody takes them in: what runs is unknown then."""
+        """Empty if nobody feeds it: the present condition is unknown then."""
         self._stop = threading.Event()
         self.failure: Exception | None = None
         self._thread = threading.Thread(target=self._fold, name="projector", daemon=True)
@@ -61,10 +61,10 @@ class ReadSide:
             self.failure = error
 
     def ask(self, name: str, params: dict[str, Any], after: int, timeout: float = WAIT_SECONDS) -> Page:
-        """A page of a query's rows once the log was folded up to `after`, for people: names for ids, texts opened.
+        """Return a page of a query's rows once its projections have reached `after`, with names for ids, and texts
+        unsealed.
 
-        Raises `QueryNotUnderstood` where there is no such answer, with the reason; `NotThereYet` after `timeout`
-        seconds.
+        Raises `QueryNotUnderstood`, with the reason, if there is no such answer; `NotThereYet` after `timeout` seconds.
         """
         try:
             found = self._store.page(name, params, after, timeout)
@@ -86,7 +86,7 @@ class ReadSide:
             raise QueryNotUnderstood(f"query {name}: {error}", code=error.code) from None
 
     def _seen(self, show: Callable[[Iterable[Row], NewestLooks], list[Row]], groups: list[Group]) -> list[Group]:
-        """The rows with the newest looks. Just after a start the first look is waited for."""
+        """Return the rows with the newest observations. Just after a start it waits for the first one."""
         shown_now = [Group(group.key, show(group.rows, self.looks)) for group in groups]
         while self.looks.is_new and any(row["condition"] == "unknown" for group in shown_now for row in group.rows):
             time.sleep(LOOK_SECONDS)
@@ -94,11 +94,11 @@ class ReadSide:
         return shown_now
 
     def standing(self) -> list[ProjectionStatus]:
-        """How far each projection has come."""
+        """Return the status of each projection."""
         return self._store.standing()
 
     def close(self) -> None:
-        """Stop folding and release the file."""
+        """Stop folding and close the database."""
         self._stop.set()
         self._thread.join()
         self._store.close()

@@ -1,4 +1,4 @@
-"""Looking after projections from outside, while the roles run elsewhere: beside a running projector, or without one."""
+"""Rebuild and unpark projections while the roles run in other processes, or not at all."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +14,13 @@ from release_management.runtime.data_directory import DataDirectory
 
 
 def rebuild(folder: Path, projection: str | None, progress: Progress | None = None) -> None:
-    """Build again beside the live tables, and swap. Raises `UnknownProjectionError`."""
+    """Rebuild beside the live tables, and swap. Raises `UnknownProjectionError`."""
     with _projector(folder) as projector:
         projector.rebuild(projection, progress)
 
 
 def unpark(folder: Path, projection: str, stream: str | None = None) -> Unparked:
-    """Take in what was set aside, of one stream or of all. Raises `UnknownProjectionError`."""
+    """Fold the parked events, of one stream or of all. Raises `UnknownProjectionError`."""
     with _projector(folder) as projector:
         return projector.unpark(projection, stream)
 

@@ -1,4 +1,4 @@
-"""The log's records, one after the other."""
+"""Read the log's records one after the other."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from release_management.services.ports import EventLog
 
 
 def read_log(log: EventLog, after: int, *, follow: bool) -> Iterator[Recorded]:
-    """The log's records above a position, page by page."""
+    """Yield the log's records above a position, page by page; with `follow`, also those to come."""
     while True:
         page = log.read(after)
         yield from page

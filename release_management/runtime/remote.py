@@ -1,4 +1,4 @@
-"""An installation that runs elsewhere, over the bus."""
+"""The client of an installation that runs elsewhere, over the bus."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ from release_management.services.ports import LogUnavailableError
 from release_management.services.ports.bus import BusError
 
 PROGRESS_SECONDS = 30.0
-"""For how long the bus may bring none of the records that it should have."""
+"""Seconds for which the bus may deliver none of the records that it should have."""
 LOOK_SECONDS = 1.0
 
 T = TypeVar("T")
@@ -39,12 +39,12 @@ class MissingRecordsError(BusError):
 
 
 class RemoteInstallation:
-    """An installation that runs elsewhere, over the bus. It asks everything once: see `PatientInstallation`."""
+    """A client, over the bus, of an installation that runs elsewhere. It sends each request once: see `PatientInstallation`."""
 
     verifies_user = False
 
     def __init__(self, url: str, folder: Path | None = None) -> None:
-        """`folder`: where the installation keeps its data, if that is on this machine."""
+        """`folder` is the installation's data folder, if it is on this machine."""
         self._loop = LoopThread("bus client")
         self._url = url
         self._bus = BusClient(url, timeout=None)
@@ -52,37 +52,37 @@ class RemoteInstallation:
         self._last = 0
 
     def ask(self, envelope: CommandEnvelope) -> Outcome:
-        """Ask over the bus."""
+        """Submit a command over the bus."""
         outcome = self._run(lambda bus: bus.ask(envelope))
         self._last = max(self._last, outcome.last)
         return outcome
 
     def page(self, name: str, params: dict[str, Any], after: int = 0) -> Page:
-        """Ask over the bus; the answer has taken in whatever was asked for through this client."""
+        """Query over the bus; the answer includes the effects of all commands of this client."""
         position = max(after, self._last)
         return self._run(lambda bus: bus.page(name, params, position))
 
     def start_workers(self) -> None:
-        """It runs there; see that it can be reached."""
+        """Check that the installation can be reached; its workers run there."""
         self._run(BusClient.connect)
 
     def letters_page(self, params: dict[str, Any]) -> Page:
-        """Ask over the bus."""
+        """Request the page over the bus."""
         return self._run(lambda bus: bus.letters_page(params))
 
     def dead_letter(self, id: int) -> OpenedLetter | None:
-        """Ask over the bus."""
+        """Request the letter over the bus."""
         return self._run(lambda bus: bus.dead_letter(id))
 
     def replay_dead_letters(self, ids: Sequence[int]) -> list[Replay]:
-        """Ask over the bus."""
+        """Request the replay over the bus."""
         return self._run(lambda bus: bus.replay_dead_letters(ids))
 
     def records(self, after: int, *, follow: bool) -> Iterator[Recorded]:
-        """The published events with `follow`; else the log itself where it is at hand, or all that the bus has of it.
+        """Yield the published events with `follow`; else the local log, if there is one, or all that the bus has of it.
 
-        Without `follow` raises `MissingRecordsError` where the bus does not have all of it any more, and
-        `NotReachableError` where it brings nothing more. Raises `UnavailableError` where the bus or the log is away.
+        Without `follow`, raises `MissingRecordsError` if the bus does not have all of it any more, and
+        `NotReachableError` if it delivers no more. Raises `UnavailableError` if the bus or the log is away.
         """
         if follow:
             yield from self._followed(after)
@@ -111,12 +111,12 @@ class RemoteInstallation:
                 self._loop.run(events.aclose())
 
     def _run(self, question: Callable[[BusClient], Coroutine[Any, Any, T]]) -> T:
-        """Ask once, at the bus's address as it is now."""
+        """Send one request, to the bus's present address."""
         self._look_for_the_bus()
         return self._loop.run(question(self._bus))
 
     def _look_for_the_bus(self) -> None:
-        """A `relman up` that was started again may have found its port taken, and have another one."""
+        """Reconnect if a restarted `relman up` found its port taken, and has another one."""
         if self._folder is None or not self._bus.is_away:
             return
         url = read_url(self._folder)
@@ -125,7 +125,7 @@ class RemoteInstallation:
             self._url, self._bus = url, BusClient(url, timeout=None)
 
     def _published(self, after: int, last: int) -> Iterator[Recorded]:
-        """All published events above `after` up to `last`, without a gap."""
+        """Yield all published events above `after` up to `last`, without a gap."""
         events = self._bus.events(after)
         try:
             while after < last:
@@ -151,7 +151,7 @@ class RemoteInstallation:
         return max((int(row["position"]) for row in self.page("position", {}).rows), default=0)
 
     def content(self, dataref: str) -> bytes:
-        """Read it beside the log where that is at hand, else ask over the bus."""
+        """Read the content from the local log, if there is one, else over the bus."""
         if self._folder is None:
             return self._run(lambda bus: bus.content(dataref))
         try:
@@ -161,13 +161,13 @@ class RemoteInstallation:
             raise UnavailableError(str(error)) from error
 
     def rebuild(self, projection: str | None, progress: "Progress | None" = None) -> None:
-        """Beside the running projector, which takes it over should this process die; only where its folder is."""
+        """Rebuild beside the running projector, which finishes it if this process dies; only where the folder is."""
         from release_management.runtime.rebuilding import rebuild
 
         rebuild(self._here("rebuild"), projection, progress)
 
     def unpark(self, projection: str, stream: str | None) -> "Unparked":
-        """Beside the running projector; only where its folder is."""
+        """Unpark beside the running projector; only where the folder is."""
         from release_management.runtime.rebuilding import unpark
 
         return unpark(self._here("unpark"), projection, stream)
@@ -181,7 +181,7 @@ class RemoteInstallation:
         return self._folder
 
     def close(self) -> None:
-        """Leave."""
+        """Disconnect."""
         self._loop.run(self._bus.close())
         self._loop.close()
 
@@ -201,7 +201,7 @@ def _read_here(folder: Path, after: int) -> Iterator[Recorded]:
 
 
 def _log_here(folder: Path) -> "contextlib.closing[EventLog]":
-    # Who only asks over the bus need not load the stores.
+    # Imported here: a client that only uses the bus need not load the stores.
     from release_management.domain.registry import Registry
     from release_management.runtime.data_directory import DataDirectory
 

@@ -28,19 +28,19 @@ from release_management.runtime.exit_codes import FINAL, SENTENCE
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
-"""How long a part may take to stop before it is killed, which it survives as it does a power cut."""
+"""Seconds that a part may take to stop before it is killed, which it survives like a power cut."""
 HALT_SECONDS = 40.0
 """The same for a part that ends deployed processes, each of which has its `stop_grace`."""
 SAY_SECONDS = 3.0
 LOOK_SECONDS = 0.2
 QUICK_DEATHS = 5
 REST_SECONDS = 5.0
-"""How long a part that cannot go on, and that nobody else needs, is left alone."""
+"""Seconds for which a part that cannot go on, and that no other part needs, is left alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A process of `relman up`: its role, and which executor it is where it is one."""
+    """A process of `relman up`: its role, and the executor's name if it is one."""
 
     role: str
     executor: str = "-"
@@ -49,7 +49,7 @@ class Part:
 EXECUTING = ("executor", "road")
 """The roles that deploy."""
 TOGETHER = {"road": Part("road"), "projector": Part("projector")}
-"""The least processes that serve one machine well: a busy projector must not keep the road waiting."""
+"""The fewest processes that serve one machine well: a busy projector must not delay the road."""
 APART = {
     "gateway": Part("gateway"),
     "gateway-2": Part("gateway"),
@@ -63,7 +63,7 @@ APART = {
 
 
 def running_parts(home: DataDirectory) -> list[tuple[str, psutil.Process]]:
-    """The parts of the `relman up` of a folder, or of the one before, that still run, by name."""
+    """Return the running parts, by name, of the present or previous `relman up` of a folder."""
     try:
         noted: Any = json.loads(home.children.read_bytes())
     except (FileNotFoundError, ValueError, RecursionError):
@@ -87,7 +87,7 @@ class NotStartedError(RelmanError):
 class Supervisor:
     """Holds the folder's lock and keeps the parts running until `stop` is set.
 
-    Raises `FolderBusyError` where another one holds the folder.
+    Raises `FolderBusyError` if another process holds the folder.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Supervisor:
         clients: Iterable[str] = (),
         passed: Iterable[str] = (),
     ) -> None:
-        """`clients` get users of their own on the bus; `passed` are the variables that executors get besides."""
+        """`clients` get users of their own on the bus; `passed` are further variables for executors."""
         self._home = home
         self._passed = tuple(passed)
         self._parts = parts
@@ -110,9 +110,9 @@ class Supervisor:
         self._is_ready = False
         self.stop = threading.Event()
         self.left: list[str] = []
-        """What could not be ended, and why, in words; known once it has run."""
+        """Sentences on processes that could not be ended; known once it has run."""
         self.tell: Callable[[str], None] = lambda _: None
-        """Told what a stop waits for, where it takes longer, and which part cannot go on, where the others do."""
+        """Called with sentences: what a long stop waits for, or which part cannot go on while the others do."""
 
     def run(self, on_ready: Callable[[], None]) -> None:
         """Start everything, call `on_ready`, supervise until `stop`, then end everything."""
@@ -136,7 +136,7 @@ class Supervisor:
             self._lock.release()
 
     def _clear_away(self) -> None:
-        """End what a killed `up` has left; its parts die by themselves, but perhaps not yet."""
+        """End the parts that a killed `up` has left; they die by themselves, but perhaps not yet."""
         left = [process for _, process in running_parts(self._home)]
         _, alive = psutil.wait_procs(left, timeout=3)
         for process in alive:
@@ -161,13 +161,13 @@ class Supervisor:
             )
 
     def _await_ready(self, name: str) -> None:
-        """Wait for a part. One that was killed meanwhile is started again; one that gave up is not."""
+        """Wait for a part. Restart it if it was killed meanwhile, but not if it gave up."""
         began = time.monotonic()
-        deadline, told = began + READY_SECONDS, False
+        deadline, was_told = began + READY_SECONDS, False
         while time.monotonic() < deadline and not self.stop.is_set():
-            if not told and time.monotonic() - began > SAY_SECONDS and (trouble := self._trouble(name)) is not None:
+            if not was_told and time.monotonic() - began > SAY_SECONDS and (trouble := self._trouble(name)) is not None:
                 self.tell(f"waiting: {name} is not ready yet: {trouble}")
-                told = True
+                was_told = True
             child = self._children[name]
             assert child.stdout is not None
             os.set_blocking(child.stdout.fileno(), False)
@@ -198,7 +198,9 @@ class Supervisor:
                 continue
             now = time.monotonic()
             if name not in self._resting:
-                self._deaths[name] = [at for at in self._deaths[name] if now - at < 30] + [now]
+                self._deaths[name] = [
+                    time_of_death for time_of_death in self._deaths[name] if now - time_of_death < 30
+                ] + [now]
                 if child.returncode == FINAL:
                     self._give_up(name, "cannot go on")
                 elif len(self._deaths[name]) > QUICK_DEATHS:
@@ -209,8 +211,10 @@ class Supervisor:
                 self._note()
 
     def _give_up(self, name: str, how: str) -> None:
-        """A part that does not go on ends us all, and with us what was deployed. The projector, which deploys nothing,
-        only rests: what keeps it can be put right meanwhile.
+        """End everything, and so what was deployed, since a part cannot go on; the projector, which deploys nothing,
+        only rests.
+
+        Its trouble can be repaired meanwhile.
         """
         words = f"{name} {how}: {self._last_words(name)} (see {self._log_file(name)})"
         if self._parts[name].role != "projector" or not self._is_ready:
@@ -230,7 +234,7 @@ class Supervisor:
     def _end(self) -> None:
         for child in self._children.values():
             if child.poll() is None:
-                child.send_signal(signal.SIGCONT)  # one that was paused would not hear it
+                child.send_signal(signal.SIGCONT)  # one that was paused would not receive it
                 child.send_signal(signal.SIGTERM)
         self._await_ends()
         for child in self._children.values():
@@ -241,8 +245,8 @@ class Supervisor:
         self._halt_deployed()
 
     def _await_ends(self) -> None:
-        """Wait until the parts have stopped; those that take too long are killed."""
-        began = said = time.monotonic()
+        """Wait until the parts have stopped; kill those that take too long."""
+        began = told_at = time.monotonic()
         while left := [name for name, child in self._children.items() if child.poll() is None]:
             now = time.monotonic()
             for name in left:
@@ -253,15 +257,15 @@ class Supervisor:
                     )
                     self._children[name].kill()
                     self._children[name].wait()
-            if now - said > SAY_SECONDS:
-                said = now
+            if now - told_at > SAY_SECONDS:
+                told_at = now
                 self.tell(f"waiting for {', '.join(left)} to stop ({now - began:.0f} s)")
             time.sleep(0.01)
 
     def _halt_deployed(self) -> None:
-        """End the deployed processes, which outlive what has started them.
+        """End the deployed processes, which outlive the executor that started them.
 
-        A road that was not killed has done so; after a clean stop we see for ourselves that nothing is left.
+        A road that was not killed has done so; after a clean stop we check again that none is left.
         """
         road = self._children.get("road")
         if self.stop.is_set() or road is None or road.returncode < 0 or self._deaths["road"]:
@@ -273,7 +277,7 @@ class Supervisor:
         return self._home.logs / f"{name}.log"
 
     def _trouble(self, name: str) -> str | None:
-        """What its log has complained of last since its last start."""
+        """Return the last warning or error in a part's log since its last start."""
         with open(self._log_file(name), "rb") as log:
             log.seek(self._begins[name])
             lines = log.read().decode(errors="replace").splitlines()
@@ -285,7 +289,7 @@ class Supervisor:
         return None
 
     def _last_words(self, name: str) -> str:
-        """The sentence that it gave up with since its last start, else its last line."""
+        """Return the sentence with which a part gave up since its last start, else its last line."""
         with open(self._log_file(name), "rb") as log:
             log.seek(self._begins[name])
             lines = log.read().decode(errors="replace").strip().splitlines()

@@ -28,7 +28,7 @@ class RunningExecutor(Executor, Protocol):
         ...
 
     async def stop(self, keep: bool = False) -> None:
-        """Take no more orders, abandon those in flight without a report; with `keep`, deployed processes go on running."""
+        """Take no more orders, abandon those in flight without a report; with `keep`, what was deployed goes on."""
         ...
 
 

@@ -1,7 +1,7 @@
 """The bus as an AsyncAPI 3.0 document, made from the models that read and write its messages.
 
-It describes relman as the application: what it *receives* others send, what it *sends* others receive. Payload schemas
-are JSON Schema draft-07. What AsyncAPI has no words for stands under `x-jetstream`.
+It describes relman as the application: it *receives* what others send, and *sends* what others receive. Payload schemas
+are JSON Schema draft-07. Facts that AsyncAPI cannot express stand under `x-jetstream`.
 """
 
 import inspect
@@ -50,13 +50,13 @@ from release_management.services.use_cases import (
 SCHEMAS = "#/components/schemas"
 NAME_PATTERN = "^[a-z0-9][a-z0-9-]{0,62}$"
 EXECUTOR = "executor"
-"""The user `executor-<name>` of each executor, as one."""
+"""One name for the users `executor-<name>` of all executors."""
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A family of subjects. `users` are those on the other side; `parameters` says what stands in the subject."""
+    """A family of subjects. `users` are on the other side; `parameters` describes the subject's variable parts."""
 
     key: str
     address: str
@@ -116,7 +116,7 @@ CHANNELS = (
     Channel(
         "askOutcome",
         streams.ASK_OUTCOME,
-        "What became of a command, at any later time.",
+        "The outcome of a command, at any later time.",
         True,
         ("client", *_ROLES),
         ("outcomeQuestion",),
@@ -125,7 +125,7 @@ CHANNELS = (
     Channel(
         "askQuery",
         f"{streams.ASK_QUERY}.{{query}}",
-        "A query, answered with a page of its rows once the log was taken in up to the position `after`.",
+        "A query, answered with a page of its rows once the projections have reached the position `after`.",
         True,
         ("client",),
         tuple(f"query.{name}" for name in QUERIES),
@@ -174,7 +174,7 @@ CHANNELS = (
     Channel(
         "reports",
         f"{streams.REPORT_SUBJECTS}.{{executor}}",
-        "What became of an order. The CloudEvent's source is `executor:` and the name in the subject.",
+        "The result of an order. The CloudEvent's source is `executor:` and the name in the subject.",
         True,
         (EXECUTOR,),
         tuple(f"report.{name}" for name in _REPORTS),
@@ -184,7 +184,7 @@ CHANNELS = (
     Channel(
         "looks",
         f"{streams.LOOK_SUBJECTS}.{{executor}}",
-        "What an executor sees of the components that it looks after, once a second. Only the newest look counts.",
+        "An executor's observations of its components, once a second. Only the newest counts.",
         True,
         (EXECUTOR,),
         ("looks",),
@@ -213,7 +213,7 @@ CHANNELS = (
     Channel(
         "deadLetters",
         streams.DEAD_LETTER,
-        "A message that could not be understood, sealed. Ask relman for what it says.",
+        "A message that could not be understood, sealed. Ask relman for its content.",
         False,
         (),
         ("sealedLetter",),
@@ -233,7 +233,7 @@ CHANNELS = (
 
 
 def document(version: str) -> Json:
-    """The document. `version` is the program's."""
+    """Return the document. `version` is the program's."""
     schemas = _schemas()
     return {
         "asyncapi": "3.0.0",
@@ -279,7 +279,7 @@ def _channel(channel: Channel) -> Json:
 
 
 def _answer_channels() -> Iterator[tuple[str, Json]]:
-    """A reply goes to the inbox that the request names, whose subject nobody knows before."""
+    """Yield a channel per reply: it goes to the inbox that the request names, whose subject is not known before."""
     for channel in CHANNELS:
         if channel.answers:
             messages = {name: _ref("messages", name) for name in channel.answers}
@@ -349,28 +349,28 @@ def _stream(config: StreamConfig) -> Json:
 
 
 class _Generator(GenerateJsonSchema):
-    """What our validators take beyond their type, said in the schema."""
+    """Adds to the schema what our validators accept beyond a field's type."""
 
     def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> JsonSchemaValue:
-        """A duration may be a number or a text."""
+        """Let a duration be a number or a text."""
         made = super().function_before_schema(schema)
         if schema["function"]["function"] is words.seconds:
             return {"anyOf": [made, {"type": "string", "description": "such as 90, 5m or 1h30m"}]}
         return made
 
     def function_after_schema(self, schema: core_schema.AfterValidatorFunctionSchema) -> JsonSchemaValue:
-        """A name has its letters, whatever else is checked."""
+        """Give a name its pattern, whatever else is checked."""
         made = super().function_after_schema(schema)
         if schema["function"]["function"] is words.plain_name:
             return {**made, "pattern": NAME_PATTERN}
         if schema["function"]["function"] in (names.id_of, names.has_an_id):
-            said = "a name as people write it; its id is derived from it"
-            return {**made, "minLength": 1, "maxLength": names.MAX_LABEL, "description": said}
+            about = "a name as people write it; its id is derived from it"
+            return {**made, "minLength": 1, "maxLength": names.MAX_LABEL, "description": about}
         return made
 
 
 def _schemas() -> dict[str, Json]:
-    """Every schema: those of the messages, and what they refer to."""
+    """Return every schema: those of the messages, and those that they refer to."""
     shapes: dict[str, Any] = {
         "Envelope": Envelope,
         "Question": Question,
@@ -432,7 +432,7 @@ def _record(envelope: Json, name: str) -> Json:
 
 
 def described(command: type[words.Command]) -> str:
-    """What a command is for, and which role of ours sends it where people do not."""
+    """Return a command's docstring, with the role of ours that sends it, unless people do."""
     about = inspect.cleandoc(command.__doc__ or "")
     if command.GIVEN_BY is Giver.PEOPLE:
         return about
@@ -475,7 +475,7 @@ def _question(name: str) -> Json:
 
 
 def _small() -> dict[str, Json]:
-    """Those that are too small to have models."""
+    """Return the schemas that are too small to have models."""
     text, count, code = {"type": "string"}, {"type": "integer", "minimum": 0}, _schema("ErrorCode")
     paged = {
         "next_cursor": {
@@ -584,7 +584,7 @@ def _ref(kind: str, name: str) -> Json:
 
 
 def _draft7(schema: Any) -> Any:
-    """Without what draft-07 does not know: OpenAPI's discriminators, and the titles that only repeat names."""
+    """Return a schema without what draft-07 does not know: OpenAPI's discriminators; and without redundant titles."""
     if isinstance(schema, list):
         return [_draft7(each) for each in schema]
     if not isinstance(schema, dict):

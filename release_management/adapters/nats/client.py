@@ -50,17 +50,17 @@ from release_management.services.ports.bus import (
 
 CONNECT_SECONDS = 5.0
 PATIENCE_SECONDS = 5.0
-COMMAND_PATIENCE_SECONDS = 2.0  # the gateway that was asked may be gone, and another one there
+COMMAND_PATIENCE_SECONDS = 2.0  # the gateway that received it may be gone, and another one there
 
 
 class NotReachableError(RelmanError):
-    """Nobody answered in time. What was asked may or may not have happened; ask again with the same id."""
+    """No answer came in time. The command may or may not have happened; send it again with the same id."""
 
     code = ErrorCode.UNAVAILABLE
 
 
 class UnavailableError(NotReachableError):
-    """Nobody can answer at this moment; the text says why. It passes: the same, asked again, will be answered."""
+    """No process can answer at this moment; the text says why. The same request will be answered later."""
 
 
 class NoConnectionError(UnavailableError):
@@ -70,8 +70,8 @@ class NoConnectionError(UnavailableError):
 class BusClient:
     """One caller's connection to the bus, opened at the first use and kept.
 
-    `timeout` is how long a question is tried, in seconds, across lost connections and restarts of what answers it;
-    None: it is tried once, and who asks tries again.
+    `timeout` is how many seconds a request is retried, across lost connections and restarts of the answering process;
+    with None it is tried once, and the caller retries.
     """
 
     def __init__(self, url: str, *, name: str = "relman client", timeout: float | None = 10.0) -> None:
@@ -82,9 +82,9 @@ class BusClient:
         self._connecting = asyncio.Lock()
 
     async def ask(self, envelope: CommandEnvelope) -> Outcome:
-        """Submit a wish and wait for its outcome. It is asked again under the same id until there is one.
+        """Submit a command and wait for its outcome. It is sent again under the same id until there is one.
 
-        A wish whose first answer got lost is answered `repeated`. Raises `InvalidCommand` and `NotReachableError`.
+        A command whose first answer got lost is answered `repeated`. Raises `InvalidCommand` and `NotReachableError`.
         """
         reply = await self._request(
             f"{streams.ASK_COMMAND}.{envelope.command}",
@@ -96,11 +96,11 @@ class BusClient:
         return read_outcome(reply)
 
     async def send(self, envelope: CommandEnvelope, reply_to: str | None = None) -> None:
-        """Queue a wish without waiting for its outcome, which goes to the subject `reply_to` if there is one.
+        """Queue a command without waiting for its outcome, which goes to the subject `reply_to` if there is one.
 
-        Raises `BusFullError` where the queue takes no more, and `NotReachableError`.
+        Raises `BusFullError` if the queue is full, and `NotReachableError`.
         """
-        # No message id: another client that wrote the same one before would have the server drop this command.
+        # No message id: another client that used the same one before would make the server drop this command.
         headers = actor_header(envelope) | {streams.CONTENT_TYPE: streams.CLOUDEVENT}
         if reply_to is not None:
             headers[streams.REPLY_TO] = reply_to
@@ -114,29 +114,29 @@ class BusClient:
             raise NotReachableError(f"the command was not queued: {error}", code=error.code) from error
 
     async def outcome(self, sender: str, id: str) -> Outcome | None:
-        """What became of a wish; None where it is unknown. Raises `NotReachableError`."""
+        """Return a command's outcome; None if it is unknown. Raises `NotReachableError`."""
         reply = await self._request(streams.ASK_OUTCOME, json.dumps({"sender": sender, "id": id}).encode())
         _raise_away(reply)
         return None if reply.get("status") == "unknown" else read_outcome(reply)
 
     async def page(self, name: str, params: dict[str, Any] | None = None, after: int = 0) -> Page:
-        """A page of a query's answer that has taken in the log up to `after`.
+        """Return a page of a query's answer from projections that have reached the position `after`.
 
-        Raises `QueryNotUnderstood` with what is wrong, and `NotReachableError`.
+        Raises `QueryNotUnderstood` with the fault, and `NotReachableError`.
         """
         question = json.dumps({"params": params or {}, "after": after}).encode()
         return received(_unless_error(await self._request(f"{streams.ASK_QUERY}.{name}", question)))
 
     async def query(self, name: str, params: dict[str, Any] | None = None, after: int = 0) -> list[dict[str, Any]]:
-        """All rows of a query's answer, or as many as the parameter `limit` says; asked page by page, see `page`."""
+        """Return all rows of a query's answer, or up to the parameter `limit`; read page by page, see `page`."""
         rows: list[dict[str, Any]] = []
         reading = PageReader(params or {})
-        while (asked := reading.params) is not None:
-            rows += reading.take(await self.page(name, asked, after))
+        while (page_params := reading.params) is not None:
+            rows += reading.take(await self.page(name, page_params, after))
         return rows
 
     async def content(self, dataref: str) -> bytes:
-        """The data beside the records with this `dataref`. Raises `BusError`, and `NotReachableError`."""
+        """Return the data beside the records with this `dataref`. Raises `BusError`, and `NotReachableError`."""
 
         async def ask_part(offset: int) -> dict[str, Any]:
             question = json.dumps({"dataref": dataref, "offset": offset}).encode()
@@ -153,35 +153,35 @@ class BusClient:
         return content
 
     async def letters_page(self, params: dict[str, Any]) -> Page:
-        """A page of the dead letters, newest first. Raises `NotReachableError`."""
+        """Return a page of the dead letters, newest first. Raises `NotReachableError`."""
         reply = _unless_misunderstood(await self._request(streams.ASK_DEAD_LETTERS, json.dumps(params).encode()))
         return Page(reply["dead_letters"], reply.get("next_cursor"))
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
-        """The newest dead letters, newest first; asked page by page. Raises `NotReachableError`."""
+        """Return the newest dead letters, newest first; read page by page. Raises `NotReachableError`."""
         letters: list[DeadLetter] = []
         reading = PageReader({"limit": limit})
-        while (asked := reading.params) is not None:
-            letters += [DeadLetter.of(letter) for letter in reading.take(await self.letters_page(asked))]
+        while (page_params := reading.params) is not None:
+            letters += [DeadLetter.of(letter) for letter in reading.take(await self.letters_page(page_params))]
         return letters
 
     async def dead_letter(self, id: int) -> OpenedLetter | None:
-        """All of one dead letter; None where there is none. Raises `NotReachableError`."""
+        """Return all of one dead letter; None if there is none. Raises `NotReachableError`."""
         letter: dict[str, Any] = {}
         payload: list[str] = []
-        asked: dict[str, Any] | None = {"id": id}
-        while asked is not None:
-            reply = _unless_misunderstood(await self._request(streams.ASK_DEAD_LETTERS, json.dumps(asked).encode()))
+        request: dict[str, Any] | None = {"id": id}
+        while request is not None:
+            reply = _unless_misunderstood(await self._request(streams.ASK_DEAD_LETTERS, json.dumps(request).encode()))
             if reply["dead_letter"] is None:
                 return None
             payload.append(reply["dead_letter"].pop("payload"))
             letter = merged(letter, reply["dead_letter"])
             cursor = reply.get("next_cursor")
-            asked = None if cursor is None else {"id": id, "cursor": cursor}
+            request = None if cursor is None else {"id": id, "cursor": cursor}
         return OpenedLetter.of({**letter, "payload": "".join(payload)})
 
     async def replay_dead_letters(self, ids: Sequence[int]) -> list[Replay]:
-        """Have dead letters sent again to where they came from, at most 50 at a time; what became of each.
+        """Have up to 50 dead letters sent again to their original subjects; return the result of each.
 
         Raises `NotReachableError`; some may then have been sent, and trying again is harmless.
         """
@@ -189,14 +189,14 @@ class BusClient:
         return [Replay(**replay) for replay in _unless_misunderstood(reply)["replays"]]
 
     async def events(self, after: int = 0) -> AsyncGenerator[Recorded, None]:
-        """Every published record with a position above `after`, in order, each once, for ever.
+        """Yield every published record with a position above `after`, in order, each once, for ever.
 
-        Goes on after a lost connection. Records that have aged out of the stream are passed over; the log has them.
-        What is no record of ours is passed over as well, with a warning. Raises `NotReachableError` where the bus has
-        closed the connection for good and takes no other.
+        Continues after a lost connection. Records that have aged out of the stream are skipped; the log has them.
+        Messages that are no records of ours are skipped as well, with a warning. Raises `NotReachableError` if the bus
+        has closed the connection for good and accepts no other.
         """
         position = after
-        while True:  # a connection that the bus has closed for good is followed by another one
+        while True:  # a connection that the bus has closed for good is replaced by another one
             connection = await self._connected()
             try:
                 async with contextlib.aclosing(follow(connection, position)) as messages:
@@ -213,11 +213,11 @@ class BusClient:
 
     @property
     def is_away(self) -> bool:
-        """Whether the connection is lost, or was never there."""
+        """True if the connection is lost, or was never there."""
         return self._connection is None or not self._connection.is_connected
 
     async def close(self) -> None:
-        """Close the connection, also where it is lost. Safe to repeat."""
+        """Close the connection, even a lost one. Safe to repeat."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(*AWAY):

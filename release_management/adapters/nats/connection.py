@@ -1,4 +1,4 @@
-"""A connection that never gives up, and never leaves anybody waiting for an answer that got lost with it."""
+"""A connection that reconnects for ever, and whose requests fail at once when it is lost."""
 
 import asyncio
 import contextlib
@@ -43,8 +43,8 @@ class Interrupted(nats.errors.TimeoutError):
 class Connection(Client):
     """A NATS client whose requests fail at once when the connection is lost, rather than at their timeout.
 
-    No message ends it, whatever its sender wrote: what cannot be read of a message is said in its `headers.fault`.
-    Where one of the tasks that it lives by ends nevertheless it connects again at once, and `disturbed` says so.
+    No message ends it, whatever its sender wrote: `headers.fault` says what cannot be read of a message. If one of the
+    tasks that it lives by ends nevertheless it reconnects at once, and `disturbed` says so.
     """
 
     def __init__(self) -> None:
@@ -53,9 +53,9 @@ class Connection(Client):
         self._ending: set[asyncio.Task[None]] = set()
         self._disturbed: tuple[float, str] | None = None
         self.lost: set[Callable[[], object]] = set()
-        """Called when the connection is lost."""
+        """Functions to call when the connection is lost."""
         self.found: set[Callable[[], object]] = set()
-        """Called when it is there again and the subscriptions are restored."""
+        """Functions to call when the connection is restored with its subscriptions."""
 
     async def request(
         self,
@@ -82,7 +82,7 @@ class Connection(Client):
         pending_msgs_limit: int = DEFAULT_SUB_PENDING_MSGS_LIMIT,
         pending_bytes_limit: int = DEFAULT_SUB_PENDING_BYTES_LIMIT,
     ) -> Subscription:
-        """As in the parent class; a callback is called for every message, whatever became of the one before."""
+        """As in the parent class; the callback is called for every message, even after it failed at one."""
         limits = max_msgs, pending_msgs_limit, pending_bytes_limit
         subscription = await super().subscribe(subject, queue, cb, future, *limits)
         if cb is not None:
@@ -95,7 +95,7 @@ class Connection(Client):
             task.add_done_callback(lambda ended: self._call_on(subscription, ended))
 
     def _call_on(self, subscription: Subscription, ended: asyncio.Task[None]) -> None:
-        """Go on calling back where the task that does has ended, though nobody has ended it."""
+        """Restart the task that calls back, if it has ended though the subscription has not."""
         if ended.cancelling() or subscription._closed or self.is_closed:
             return
         self._disturb(f"the task of the subscription to {subscription.subject} ended", None)
@@ -104,7 +104,7 @@ class Connection(Client):
 
     @property
     def disturbed(self) -> str | None:
-        """What ended a task of the connection in the last minute, by a fault of ours; it was begun again."""
+        """A sentence on the task of the connection that failed in the last minute and was restarted, or None."""
         if self._disturbed is None or time.monotonic() - self._disturbed[0] > DISTURBED_SECONDS:
             return None
         return self._disturbed[1]
@@ -132,7 +132,7 @@ class Connection(Client):
                 task.add_done_callback(self._connect_again)
 
     def _connect_again(self, ended: asyncio.Task[None]) -> None:
-        """Connect again where a task of a connection has ended, though nobody has ended it, nor the connection."""
+        """Reconnect if a task of the connection has ended, though neither was ended on purpose."""
         current = ended in (self._reading_task, self._flusher_task, self._ping_interval_task)
         error = None if ended.cancelled() else ended.exception()
         if ended.cancelling() or not current or not self.is_connected:
@@ -172,24 +172,24 @@ class Connection(Client):
 
 
 def inbox_prefix(user: str | None) -> str:
-    """Where the answers to a user go; nobody else may listen there. Clients of all makes share the usual one."""
+    """Return the prefix of a user's inboxes, where nobody else may listen. Clients of all makes share the usual one."""
     return f"_INBOX_{user}" if user in ROLES or (user or "").startswith(EXECUTOR) else "_INBOX"
 
 
 async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Connection:
-    """Connect, and stay connected: lost connections are tried again for ever.
+    """Connect, and stay connected: lost connections are retried for ever.
 
-    Raises `BusDeniedError` where the user or the password is wrong, and else `BusAwayError`.
+    Raises `BusDeniedError` if the user or the password is wrong, else `BusAwayError`.
 
-    `url` is one server's, or those of several, with commas between them; the first one's user and password count for
-    all of them, those too that they name themselves.
+    `url` is one server's, or those of several, separated by commas; the first one's user and password are used for all
+    of them, even if they name others.
     """
     connection = Connection()
     servers = [each.strip() for each in url.split(",")]
     known = urlsplit(servers[0])
     user = unquote(known.username) if known.username is not None else None
     last_trouble = "no answer"
-    told: set[str] = set()
+    warned: set[str] = set()
     denied = False
     silent = True
 
@@ -200,7 +200,7 @@ async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Conn
     async def found() -> None:
         nonlocal last_trouble
         last_trouble = "no answer"
-        told.clear()
+        warned.clear()
         _log.info("bus reconnected", name=name)
         for call in list(connection.found):
             call()
@@ -211,8 +211,8 @@ async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Conn
         silent = isinstance(error, TimeoutError)
         denied = denied or "authorization violation" in trouble.lower()  # it may be followed by a reset
         kind = trouble.partition('"')[0]  # what stands in quotes is a subject, which others may choose
-        if kind not in told:  # a lost connection is tried several times a second
-            told.add(kind)
+        if kind not in warned:  # a lost connection is tried several times a second
+            warned.add(kind)
             _log.warning("bus trouble", name=name, error=f"{type(error).__name__}: {error}")
         last_trouble = trouble
 
@@ -259,5 +259,5 @@ async def _give_up(connection: Connection, connecting: asyncio.Task[None]) -> No
 
 
 def header(message: Msg, name: str) -> str | None:
-    """A header's value; None where it is absent or empty."""
+    """Return a header's value; None if it is absent or empty."""
     return (message.headers or {}).get(name) or None

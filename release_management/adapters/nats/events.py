@@ -31,7 +31,7 @@ _log = structlog.get_logger(__name__)
 
 
 def recorded(message: Msg, position: int) -> Recorded | None:
-    """The record in the stream's message of this number; None where it is none of ours, which a warning then names."""
+    """Return the record in a message of the stream; None, with a warning, if it is none of ours."""
     try:
         if header(message, streams.POSITION) != str(position):
             raise ValueError(f"its header {streams.POSITION} is not {position}")
@@ -59,7 +59,7 @@ class NatsEventStream:
         self._store_id = store_id
 
     async def last_position(self) -> int:
-        """The stream's last sequence, which goes on when old messages age out."""
+        """Return the stream's last sequence, which continues when old messages age out."""
         try:
             info = await self._js.stream_info(streams.EVENTS)
         except AWAY as error:
@@ -67,7 +67,7 @@ class NatsEventStream:
         return info.state.last_seq
 
     async def event_at(self, position: int) -> str | None:
-        """The id of the event at `position`; None where the stream does not hold it, "" where that is no record."""
+        """Return the id of the event at `position`; None if the stream does not hold it, "" if it is no record."""
         try:
             message = await self._js.get_msg(streams.EVENTS, position)
         except NotFoundError:
@@ -82,7 +82,7 @@ class NatsEventStream:
             return ""
 
     async def publish(self, records: Sequence[Recorded]) -> None:
-        """Store the records: a few one by one, more in parts of 256 that are stored whole or not at all."""
+        """Store the records: a few one by one, more in parts of 256, each stored whole or not at all."""
         if any(later.position != earlier.position + 1 for earlier, later in pairwise(records)):
             raise OutOfStepError("the records do not follow one another")
         if len(records) <= FEW:
@@ -95,7 +95,7 @@ class NatsEventStream:
             await publish_together(self._connection, messages)
 
     def _message(self, record: Recorded, *, first: bool) -> tuple[str, bytes, dict[str, str]]:
-        """A batch is checked by its first message; inside it there is nothing to get in between."""
+        """Return a record's message; only the first of a batch carries an expectation, which covers the rest."""
         headers = {
             streams.CONTENT_TYPE: streams.CLOUDEVENT,
             streams.POSITION: str(record.position),

@@ -1,4 +1,4 @@
-"""The gateway as the orchestrator and the timers reach it: over the bus."""
+"""The gateway for the orchestrator and the timers, over the bus."""
 
 import json
 from typing import Any
@@ -22,25 +22,25 @@ PATIENCE_SECONDS = 2.0
 
 
 class BusGateway:
-    """Submits the wishes of our own roles on `relman.system.<type>`.
+    """Submits the commands of our own roles on `relman.system.<type>`.
 
-    A question whose answer got lost, by a handover from one gateway to the next too, is asked again under the same id.
+    A command whose answer got lost, for instance when one gateway succeeds another, is sent again under the same id.
     """
 
     def __init__(self, connection: Connection, timeout: float = TIMEOUT_SECONDS) -> None:
-        """`timeout`: after how many seconds without an answer `BusAwayError` is raised."""
+        """`timeout` is after how many seconds without an answer `BusAwayError` is raised."""
         self._connection = connection
         self._timeout = timeout
 
     async def submit(self, envelope: CommandEnvelope) -> Outcome:
-        """Submit a wish of `system:orchestrator` or `system:timers`. Raises `BusAwayError` and `GatewayFailed`."""
+        """Submit a command of `system:orchestrator` or `system:timers`. Raises `BusAwayError` and `GatewayFailed`."""
         try:
             return read_outcome(await self._ask(f"{streams.SYSTEM_SUBJECTS}.{envelope.command}", cloudevent(envelope)))
         except InvalidCommand as error:
             raise GatewayFailed(str(error)) from None
 
     async def outcome(self, sender: str, id: str) -> Outcome | None:
-        """What became of a wish; None where it is unknown. Raises `BusAwayError`."""
+        """Return a command's outcome; None if it is unknown. Raises `BusAwayError`."""
         reply = await self._ask(streams.ASK_OUTCOME, json.dumps({"sender": sender, "id": id}).encode())
         return None if reply.get("status") == "unknown" else read_outcome(reply)
 

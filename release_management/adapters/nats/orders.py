@@ -46,13 +46,13 @@ class UnknownOrder(Exception):
 
 
 class NatsOrderChannel:
-    """Hands orders to `relman.orders.<executor>.<environment>`."""
+    """Publishes orders on `relman.orders.<executor>.<environment>`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def send(self, order: Order, again: int) -> None:
-        """Store the order; the same one with the same `again` is stored once. Raises `BusError`."""
+        """Store the order; the same order with the same `again` is stored once. Raises `BusError`."""
         await publish(
             self._connection,
             f"{streams.ORDER_SUBJECTS}.{order.executor}.{order.environment}",
@@ -68,12 +68,12 @@ async def _nothing(_: Order) -> None:
 class ExecutorService:
     """Takes the orders of one executor, has them carried out, and reports.
 
-    Orders run side by side, those of one component too: what an abort orders must not wait until the health that it
-    gives up waiting for has had its time. The executor's fences make the older one stale. A report is stored on the
-    bus before its order is settled, so an order that comes again is carried out again, and its report has the same
-    id. A copy of an order that is under way here is settled at once: it would do nothing, and take a place among the
-    orders `AT_ONCE`. The one under way is settled only with its report, and so comes again where this process dies. An
-    order of a shape that is not known here is left to a newer executor for a while.
+    Orders run concurrently, even those of one component: an order of an abort must not wait until the health that it
+    makes superfluous has had its time. The executor's fences make the older order stale. A report is stored on the bus
+    before its order is settled, so a redelivered order is carried out again, and its report has the same id. A copy of
+    an order that is in work here is settled at once: it would do nothing, and take one of the `AT_ONCE` places. The
+    order in work is settled only with its report, and so is redelivered if this process dies. An order of an unknown
+    shape is left to a newer executor for a while.
     """
 
     def __init__(
@@ -93,18 +93,18 @@ class ExecutorService:
         self._held: set[int] = set()
         self._under_way: set[str] = set()
         self._untaken: dict[str, str] = {}
-        """Why the bus does not take a report, by the report's id."""
+        """The reason why the bus does not accept a report, by the report's id."""
         self._puller = Puller(connection, streams.ORDERS, self._consumer)
         self.ready = self._puller.ready
 
     @property
     def trouble(self) -> str | None:
-        """Why no orders can be taken at the moment."""
+        """The reason why no orders can be taken at the moment, or None."""
         return self._puller.trouble
 
     @property
     def reports_trouble(self) -> str | None:
-        """Why reports cannot be stored at the moment; their orders are carried out."""
+        """The reason why reports cannot be stored at the moment, or None; their orders are carried out."""
         reasons = list(self._untaken.values())
         return f"reports that wait for the bus: {len(reasons):,}; {reasons[-1]}" if reasons else None
 
@@ -200,7 +200,7 @@ class ExecutorService:
             "data": report.model_dump(mode="json", exclude_none=True),
         }
         payload = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
-        # No message id: whoever had used it before on this stream, a client too, would have the report dropped.
+        # No message id: a client that used it before on this stream could make the server drop the report.
         headers = {streams.CONTENT_TYPE: streams.CLOUDEVENT}
         retry = FIRST_RETRY_SECONDS
         try:
@@ -218,7 +218,7 @@ class ExecutorService:
             self._untaken.pop(id, None)
 
     async def _leave(self, message: Msg, sequence: int, reason: str) -> None:
-        """Let a newer executor beside us have an order; at its last delivery there was none for long enough."""
+        """Leave an order to a newer executor; at its last delivery, make it a dead letter."""
         deliveries = message.metadata.num_delivered
         if deliveries >= MAX_DELIVERIES:
             await self._bury(message, sequence, f"{reason} (delivered {deliveries} times; no newer executor took it)")
@@ -244,6 +244,6 @@ class ExecutorService:
 
 
 def _step_name(order: Order) -> str:
-    """The order's name among all orders; the fence alone would do, the rest is for the reader of a trace."""
+    """Return the order's unique name; the fence alone would do, the rest is for the reader of a trace."""
     place = f"{order.environment}/{order.application}/{order.target}/{order.component}"
     return f"{order.deployment}/{order.leg}/{order.step}/{place}:{order.fence}:{order.attempt}"

@@ -1,4 +1,4 @@
-"""The looks of an executor on their way: each to whoever shows it, and what changed to the gateway."""
+"""Publish an executor's observations, and report changed conditions to the gateway."""
 
 import asyncio
 import contextlib
@@ -30,24 +30,24 @@ from release_management.services.ports.bus import BusError
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:relman:condition")
 LOOK_SECONDS = 1.0
 LOOK_PATIENCE = 2.0
-"""For so long an order's report waits for the look after it."""
+"""Seconds for which an order's report waits for the observation after it."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Looking(Protocol):
-    """What can look."""
+    """The part of an executor that observes."""
 
     async def look(self, order: Order | None = None) -> Sequence[Look]:
-        """Look at every component, or only at that of an order."""
+        """Observe every component, or only that of an order."""
         ...
 
 
 class Watcher:
-    """Has an executor look at everything once a second, and after every order at its component.
+    """Has an executor observe everything once a second, and after every order the order's component.
 
-    A look is published and forgotten; a condition that changed is reported. A report that the bus does not take is
-    made anew from the next look. `shown` is what was seen last.
+    An observation is published and forgotten; a condition that changed is reported. A report that the bus does not
+    accept is made anew from the next observation. `shown` are the newest observations.
     """
 
     def __init__(self, connection: Connection, name: str, executor: Looking, clock: Clock) -> None:
@@ -63,7 +63,7 @@ class Watcher:
         self._taken: dict[Key, int] = {}
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Observe until cancelled."""
         while True:
             try:
                 self._round = number = self._round + 1
@@ -73,7 +73,7 @@ class Watcher:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look_at(self, order: Order) -> None:
-        """Look at what an order has changed, so that no older look is shown after its report."""
+        """Observe the component of an order, so that no older observation is shown after its report."""
         try:
             async with asyncio.timeout(LOOK_PATIENCE):
                 self._round = number = self._round + 1
@@ -84,7 +84,7 @@ class Watcher:
             _log.exception("the look after an order is lost", executor=self._name, component=order.component)
 
     async def _take(self, number: int, looks: Sequence[Look], *, whole: bool) -> None:
-        """Take in a round; of a component that was looked at later already, nothing."""
+        """Take a round of observations; skip components with a later one."""
         async with self._taking:
             keys = {key_of(look.seen) for look in looks}
             fresh = [look for look in looks if self._taken.get(key_of(look.seen), 0) < number]
@@ -106,7 +106,7 @@ class Watcher:
                 await self._connection.publish(f"{streams.LOOK_SUBJECTS}.{self._name}", payload)
 
     async def _report(self, looks: Sequence[ComponentLook]) -> None:
-        """Report these; where the bus does not take one it would not take the next, and the next look is due."""
+        """Report these; stop at the first that the bus does not accept, since the next round is due soon."""
         for look in looks:
             try:
                 await self._report_one(look)
@@ -115,7 +115,7 @@ class Watcher:
                 return
 
     async def _report_one(self, look: ComponentLook) -> None:
-        said = ReportCondition.model_validate({**look.model_dump(exclude={"since"}), "by": self._name})
+        report = ReportCondition.model_validate({**look.model_dump(exclude={"since"}), "by": self._name})
         about = "/".join((*look.key, look.observedat))
         event = {
             "specversion": "1.0",
@@ -123,7 +123,7 @@ class Watcher:
             "source": f"executor:{self._name}",
             "type": ReportCondition.NAME,
             "datacontenttype": "application/json",
-            "data": said.model_dump(mode="json", exclude_none=True),
+            "data": report.model_dump(mode="json", exclude_none=True),
         }
         payload = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
         headers = {streams.CONTENT_TYPE: streams.CLOUDEVENT}

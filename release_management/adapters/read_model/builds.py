@@ -1,7 +1,7 @@
 """Builds of projections: one is live and answers, another may be made beside it and then takes its place.
 
-A live build's tables have the names that queries use; those of a build that is being made end in its number. Whoever
-changes builds has the database's write lock.
+A live build's tables have the names that queries use; those of a build in progress end in its number. A change of
+builds needs the database's write lock.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from release_management.projections.kit.status import (
 )
 
 SWAP_SECONDS = 0.5
-"""How long a swap waits for questions that are being answered, and keeps others waiting."""
+"""Seconds for which a swap waits for running queries, and makes new ones wait."""
 
 _ONE = (builds.c.projection == bindparam("name"), builds.c.build == bindparam("number"))
 _UNMOVED = (*_ONE, builds.c.live == bindparam("is_live"), builds.c.position == bindparam("at"))
@@ -35,7 +35,7 @@ _ALL = select(builds).order_by(builds.c.live.desc(), builds.c.projection, builds
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One build of a projection, as it stood when it was looked up. `record` is the digest of the record it is at."""
+    """One build of a projection, as it was when it was read. `record` is the digest of the record at its position."""
 
     projection: Projection
     number: int
@@ -50,12 +50,12 @@ class Build:
         return {table: table if self.live else _beside(table, self.number) for table in self.projection.tables}
 
     def is_of(self, log: str, last: Recorded | None) -> bool:
-        """Whether it was made of this log, whose record at the build's position is `last`."""
+        """Return True if the build was made of this log, whose record at the build's position is `last`."""
         return self.log == log and self.record == ("" if last is None else digest(last))
 
 
 def digest(recorded: Recorded) -> str:
-    """The SHA-256 of a record, in hexadecimal."""
+    """Return the SHA-256 of a record, in hexadecimal."""
     return hashlib.sha256(recorded.record).hexdigest()
 
 
@@ -70,11 +70,13 @@ def _beside(table: Table, number: int) -> Table:
 
 
 def make_tables(connection: Connection) -> bool:
-    """Make the tables of the bookkeeping; whether what was there was of an older layout, and was removed."""
+    """Create the bookkeeping tables; return True if tables of an older layout were removed."""
     found = inspect(connection)
-    older = found.has_table(builds.name) and "record" not in {it["name"] for it in found.get_columns(builds.name)}
+    older = found.has_table(builds.name) and "record" not in {
+        column["name"] for column in found.get_columns(builds.name)
+    }
     if older:
-        # A read model is made again sooner than it is converted.
+        # A read model is rebuilt sooner than it is converted.
         columns = (builds.c.projection, builds.c.build, builds.c.tables, builds.c.live)
         _drop(connection, connection.execute(select(*columns)).all())
         METADATA.drop_all(connection)
@@ -83,23 +85,23 @@ def make_tables(connection: Connection) -> bool:
 
 
 def current(connection: Connection, projections: Iterable[Projection]) -> list[Build]:
-    """The builds of today's versions, live ones first."""
-    wanted = {(projection.name, projection.version): projection for projection in projections}
+    """Return the builds of today's versions, live ones first."""
+    by_version = {(projection.name, projection.version): projection for projection in projections}
     return [
         Build(projection, row.build, row.position, row.live, row.log, row.record)
         for row in connection.execute(_ALL).all()
-        if (projection := wanted.get((row.projection, row.version))) is not None
+        if (projection := by_version.get((row.projection, row.version))) is not None
     ]
 
 
 def newest_versions(connection: Connection) -> dict[str, int]:
-    """Per projection, the highest version that a build has, live or not."""
+    """Return, per projection, the highest version that a build has, live or not."""
     query = select(builds.c.projection, func.max(builds.c.version).label("version")).group_by(builds.c.projection)
     return {row.projection: row.version for row in connection.execute(query)}
 
 
 def begin(connection: Connection, projection: Projection, log: str) -> int:
-    """Begin a build from the log's beginning, in place of any that was not finished; its number."""
+    """Begin a build from the log's beginning, in place of any unfinished one; return its number."""
     mine = builds.c.projection == projection.name
     number: int = connection.execute(select(func.coalesce(func.max(builds.c.build), 0) + 1).where(mine)).scalar_one()
     _drop(connection, connection.execute(select(builds).where(mine, builds.c.live.is_(False))).all())
@@ -114,7 +116,7 @@ def begin(connection: Connection, projection: Projection, log: str) -> int:
 def advance(connection: Connection, together: Sequence[Build], last: Recorded) -> None:
     """Move builds up to a record. Raises `OvertakenError` unless all are where they were.
 
-    It comes first in a page's transaction, so that a worker which was too late has done nothing in vain.
+    It is the first statement of a page's transaction, so that a worker which is too late does no work in vain.
     """
     for build in together:
         moved = {**_unmoved(build), "to": last.position, "digest": digest(last)}
@@ -123,9 +125,9 @@ def advance(connection: Connection, together: Sequence[Build], last: Recorded) -
 
 
 def swap(connection: Connection, build: Build) -> None:
-    """Let the build answer from now on, and drop the one that did.
+    """Make the build live, and drop the one that was.
 
-    Raises `OvertakenError` where the live one has come further, or another worker was here.
+    Raises `OvertakenError` if the live one has come further, or another worker was here.
     """
     exclude_readers(connection, SWAP_SECONDS)
     if connection.execute(_GO_LIVE, _unmoved(build)).rowcount != 1:

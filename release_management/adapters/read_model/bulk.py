@@ -1,4 +1,4 @@
-"""Many rows of one table in one statement, in each database's own fastest way."""
+"""Read and write many rows of one table in one statement, in each database's own fastest way."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -19,11 +19,11 @@ class Bulk(Protocol):
     """The rows of one table."""
 
     def load(self, connection: Connection, keys: Sequence[Key]) -> Iterator[tuple[Key, Stored]]:
-        """The rows of these primary keys, as many as exist."""
+        """Yield the existing rows of these primary keys."""
         ...
 
     def upsert(self, connection: Connection, rows: Sequence[Stored]) -> None:
-        """Insert whole rows, or overwrite those that exist."""
+        """Insert whole rows, or overwrite existing ones."""
         ...
 
     def delete(self, connection: Connection, keys: Sequence[Key]) -> None:
@@ -37,7 +37,7 @@ class Bulk(Protocol):
 
 @cache
 def bulk(table: Table, dialect: str) -> Bulk:
-    """The way to a table's rows on a dialect: `sqlite` or `postgresql`."""
+    """Return the accessor of a table's rows on a dialect: `sqlite` or `postgresql`."""
     return _OnPostgreSQL(table) if dialect == "postgresql" else _OnSQLite(table)
 
 
@@ -50,7 +50,7 @@ class _Table:
         self.keys: list[Column[Any]] = list(table.primary_key.columns)
         self.names = [str(column.name) for column in self.columns]
         self.values: Callable[[Stored], Any] = itemgetter(*self.names, self.names[0])
-        """A row's values in order; the first is there again at the end, so that there are always several."""
+        """Returns a row's values in order; the first is repeated at the end, so that there are always several."""
         self.key = [self.names.index(column.name) for column in self.keys]
         self.listed = ", ".join(f'"{name}"' for name in self.names)
         keys = ", ".join(f'"{column.name}"' for column in self.keys)
@@ -65,42 +65,42 @@ class _Table:
 
 
 class _OnSQLite:
-    """Keys come as one JSON document, so that the statement is always the same one."""
+    """The rows on SQLite. Keys are passed as one JSON document, so that the statement is always the same one."""
 
     def __init__(self, table: Table) -> None:
-        self._table = it = _Table(table)
+        self._table = sql = _Table(table)
         same = " AND ".join(
-            f"""t."{column.name}" = json_extract(k.value, '$[{index}]')""" for index, column in enumerate(it.keys)
+            f"""t."{column.name}" = json_extract(k.value, '$[{index}]')""" for index, column in enumerate(sql.keys)
         )
-        listed = ", ".join(f't."{name}"' for name in it.names)
-        self._load = f"SELECT {listed} FROM json_each(?) k CROSS JOIN {it.name} t WHERE {same}"
-        marks = ", ".join("?" * len(it.names))
-        self._upsert = f"INSERT INTO {it.name} ({it.listed}) VALUES ({marks}) {it.or_overwrite}"
-        self._delete = f"DELETE FROM {it.name} WHERE " + " AND ".join(f'"{column.name}" = ?' for column in it.keys)
-        self._clear = f'DELETE FROM {it.name} WHERE "{it.keys[0].name}" = ?'
+        listed = ", ".join(f't."{name}"' for name in sql.names)
+        self._load = f"SELECT {listed} FROM json_each(?) k CROSS JOIN {sql.name} t WHERE {same}"
+        marks = ", ".join("?" * len(sql.names))
+        self._upsert = f"INSERT INTO {sql.name} ({sql.listed}) VALUES ({marks}) {sql.or_overwrite}"
+        self._delete = f"DELETE FROM {sql.name} WHERE " + " AND ".join(f'"{column.name}" = ?' for column in sql.keys)
+        self._clear = f'DELETE FROM {sql.name} WHERE "{sql.keys[0].name}" = ?'
 
     def load(self, connection: Connection, keys: Sequence[Key]) -> Iterator[tuple[Key, Stored]]:
-        it = self._table
+        sql = self._table
         for row in connection.exec_driver_sql(self._load, (to_json(keys).decode(),)):
             values = list(row)
-            for index in it.documents:
+            for index in sql.documents:
                 if values[index] is not None:
                     values[index] = from_json(values[index])
-            for index in it.flags:
+            for index in sql.flags:
                 if values[index] is not None:
                     values[index] = bool(values[index])
-            yield it.key_of(values), dict(zip(it.names, values, strict=True))
+            yield sql.key_of(values), dict(zip(sql.names, values, strict=True))
 
     def upsert(self, connection: Connection, rows: Sequence[Stored]) -> None:
-        it = self._table
-        if not it.documents:
-            connection.exec_driver_sql(self._upsert, [it.values(row)[:-1] for row in rows])
+        sql = self._table
+        if not sql.documents:
+            connection.exec_driver_sql(self._upsert, [sql.values(row)[:-1] for row in rows])
             return
         made = []
         for row in rows:
-            values = list(it.values(row))
+            values = list(sql.values(row))
             values.pop()
-            for index in it.documents:
+            for index in sql.documents:
                 if values[index] is not None:
                     values[index] = to_json(values[index]).decode()
             made.append(tuple(values))
@@ -125,36 +125,36 @@ _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class _OnPostgreSQL:
-    """Rows and keys go and come as one JSON document: one statement and one value, however many there are.
+    """The rows on PostgreSQL. Rows and keys are passed as one JSON document: one statement and one value for all.
 
     The driver takes longer for arrays and for rows, value by value; and its `executemany` uses pipelines.
     """
 
     def __init__(self, table: Table) -> None:
-        self._table = it = _Table(table)
-        types = ", ".join(f'"{column.name}" {_type(column)}' for column in it.columns)
+        self._table = sql = _Table(table)
+        types = ", ".join(f'"{column.name}" {_type(column)}' for column in sql.columns)
         self._upsert = (
-            f"INSERT INTO {it.name} ({it.listed}) SELECT {it.listed} FROM json_to_recordset(%s) AS r({types}) "
-            f"{it.or_overwrite}"
+            f"INSERT INTO {sql.name} ({sql.listed}) SELECT {sql.listed} FROM json_to_recordset(%s) AS r({types}) "
+            f"{sql.or_overwrite}"
         )
         same = " AND ".join(
-            f't."{column.name}" = (k ->> {index})::{_type(column)}' for index, column in enumerate(it.keys)
+            f't."{column.name}" = (k ->> {index})::{_type(column)}' for index, column in enumerate(sql.keys)
         )
-        listed = ", ".join(f't."{name}"' for name in it.names)
+        listed = ", ".join(f't."{name}"' for name in sql.names)
         self._load = (
-            f"SELECT json_agg(json_build_array({listed})) FROM json_array_elements(%s) k JOIN {it.name} t ON {same}"
+            f"SELECT json_agg(json_build_array({listed})) FROM json_array_elements(%s) k JOIN {sql.name} t ON {same}"
         )
-        self._delete = f"DELETE FROM {it.name} t USING json_array_elements(%s) k WHERE {same}"
-        first = it.keys[0]
+        self._delete = f"DELETE FROM {sql.name} t USING json_array_elements(%s) k WHERE {same}"
+        first = sql.keys[0]
         self._clear = (
-            f"DELETE FROM {it.name} t USING json_array_elements_text(%s) k "
+            f"DELETE FROM {sql.name} t USING json_array_elements_text(%s) k "
             f'WHERE t."{first.name}" = k.value::{_type(first)}'
         )
 
     def load(self, connection: Connection, keys: Sequence[Key]) -> Iterator[tuple[Key, Stored]]:
-        it = self._table
+        sql = self._table
         for values in connection.exec_driver_sql(self._load, (_json(keys),)).scalar_one() or ():
-            yield it.key_of(values), dict(zip(it.names, values, strict=True))
+            yield sql.key_of(values), dict(zip(sql.names, values, strict=True))
 
     def upsert(self, connection: Connection, rows: Sequence[Stored]) -> None:
         connection.exec_driver_sql(self._upsert, (_json(rows),))
@@ -167,7 +167,7 @@ class _OnPostgreSQL:
 
 
 def _json(value: object) -> str:
-    """PostgreSQL has no NUL in texts. What a deployed program has written may have one."""
+    """Return JSON without NULs, which PostgreSQL's texts cannot hold; a deployed program may have written one."""
     text = to_json(value).decode()
     return _NUL.sub(r"\1\\ufffd", text) if r"\u0000" in text else text
 

@@ -1,7 +1,7 @@
-"""Connecting to the read models' database: a SQLite file, or a schema of a PostgreSQL database.
+"""Connect to the read models' database: a SQLite file, or a schema of a PostgreSQL database.
 
 One transaction at a time writes: on SQLite by its write lock, on PostgreSQL by an advisory lock of the schema. Commits
-are not synced one by one: what a power cut takes is made again from the log.
+are not synced one by one: rows that a power cut takes are made again from the log.
 """
 
 import contextlib
@@ -19,29 +19,29 @@ from release_management.adapters import postgres
 
 SCHEMA = "relman_read"
 BUSY_SECONDS = 10.0
-"""How long a transaction waits for the one that writes."""
+"""Seconds for which a transaction waits for the one that writes."""
 QUERY_SECONDS = 10.0
-"""How long PostgreSQL works on one question before it gives up on it."""
+"""Seconds after which PostgreSQL ends a query."""
 STUCK_SECONDS = 60.0
 """PostgreSQL ends an idle transaction after this time, so that others can write; a process gives up a silent server."""
 CONNECT_SECONDS = 5
 
 TROUBLE = (OperationalError, InterfaceError, InternalError)
-"""What the database raises where it is away, busy or full: trying again may help, and no event is to blame."""
+"""The database's errors when it is away, busy or full: trying again may help, and no event is the cause."""
 
 _FIRST_KEY = 0x7265_6C6D
 _UNDEFINED_TABLE, _LOCK_NOT_AVAILABLE = "42P01", "55P03"
 
 
 def url_of(where: str | Path) -> URL:
-    """A `postgresql://` URL with the driver that is used; anything else is the path of a SQLite file."""
+    """Return a `postgresql://` URL with the driver that is used; anything else is the path of a SQLite file."""
     if isinstance(where, str) and where.startswith(("postgresql://", "postgres://")):
         return make_url(where).set(drivername="postgresql+psycopg")
     return URL.create("sqlite", database=str(where))
 
 
 def writer(where: str | Path, schema: str = SCHEMA) -> Engine:
-    """For the projector: its transactions take the write lock when they begin. A file's folder must exist."""
+    """Return an engine for the projector: its transactions take the write lock at once. A file's folder must exist."""
     url = url_of(where)
     if url.get_backend_name() == "sqlite":
         return _sqlite(url, "BEGIN IMMEDIATE", ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL"])
@@ -60,7 +60,7 @@ def writer(where: str | Path, schema: str = SCHEMA) -> Engine:
 
 
 def reader(where: str | Path, schema: str = SCHEMA) -> Engine:
-    """For questions: it cannot write, and what one transaction sees is of one moment."""
+    """Return an engine for queries: it cannot write, and a transaction sees one moment's rows."""
     url = url_of(where)
     if url.get_backend_name() == "sqlite":
         return _sqlite(url, "BEGIN", ["PRAGMA query_only = ON"])
@@ -81,9 +81,9 @@ def reader(where: str | Path, schema: str = SCHEMA) -> Engine:
 
 
 def exclude_readers(connection: Connection, seconds: float) -> None:
-    """Wait until no question is being answered, and hold back new ones until this transaction ends.
+    """Wait until no query is running, and hold back new ones until this transaction ends.
 
-    Raises `OperationalError`, for which `is_locked` holds, where that takes longer than `seconds`.
+    Raises `OperationalError`, for which `is_locked` holds, if that takes longer than `seconds`.
     """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{round(seconds * 1000)}ms'")
@@ -91,26 +91,26 @@ def exclude_readers(connection: Connection, seconds: float) -> None:
 
 
 def is_locked(error: DBAPIError) -> bool:
-    """Whether somebody else held what was wanted for too long."""
+    """Return True if the error is a lock that another transaction held for too long."""
     return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
 
 
 def is_missing(error: DBAPIError) -> bool:
-    """Whether the tables have not been made yet."""
+    """Return True if the error is that the tables have not been created yet."""
     return getattr(error.orig, "sqlstate", None) == _UNDEFINED_TABLE
 
 
 def make_schema(connection: Connection, schema: str) -> None:
-    """Make the schema where there is none; SQLite has none."""
+    """Create the schema if there is none; SQLite has none."""
     if connection.dialect.name != "postgresql":
         return
-    # Without the question, one who may not make schemas could not use one that is there.
+    # Without this query, a user who may not create schemas could not use an existing one.
     if connection.exec_driver_sql("SELECT to_regnamespace(%s)", (_quoted(schema),)).scalar() is None:
         connection.exec_driver_sql(f"CREATE SCHEMA {_quoted(schema)}")
 
 
 def exists(engine: Engine) -> bool:
-    """Whether the database is there, as far as that can be known without asking it. Looking makes no empty file."""
+    """Return False if the SQLite file does not exist; opening it would create an empty one."""
     if engine.dialect.name != "sqlite":
         return True
     return engine.url.database is not None and Path(engine.url.database).exists()
@@ -121,7 +121,7 @@ def _sqlite(url: URL, begin: str, pragmas: Sequence[str]) -> Engine:
 
     @event.listens_for(engine, "checkout")
     def _see_that_it_is_this_file(_: object, record: ConnectionPoolEntry, __: object) -> None:
-        # A file that was removed still answers whoever has it open, and nobody else.
+        # A file that was removed still answers the processes that have it open, and no others.
         if record.info["file"] != _file(url):
             raise DisconnectionError("the file is another one, or gone")
 
@@ -141,7 +141,7 @@ def _sqlite(url: URL, begin: str, pragmas: Sequence[str]) -> Engine:
 
 
 def _file(url: URL) -> tuple[int, int] | None:
-    """What tells the file that is there now from another one at the same path; None where none can be seen."""
+    """Return an identity of the present file, which tells it from another at the same path; None if there is none."""
     with contextlib.suppress(OSError):
         found = Path(url.database or "").stat()
         return found.st_dev, found.st_ino

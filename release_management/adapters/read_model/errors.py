@@ -1,4 +1,4 @@
-"""What can go wrong when the read models are asked.
+"""Errors of the read models.
 
 ReadModelError
 ├── NotCaughtUpError (also a TimeoutError)
@@ -6,6 +6,7 @@ ReadModelError
 ├── NotAnsweringError
 ├── ParkedError
 └── UnknownProjectionError
+
 QueryNotUnderstood (of services.bus: the text goes to the caller)
 ├── UnknownQueryError
 └── BadQueryError
@@ -22,13 +23,13 @@ class ReadModelError(RelmanError):
 
 
 class NotCaughtUpError(ReadModelError, TimeoutError):
-    """A projection has not taken in the position that was asked for within the time that was given."""
+    """A projection has not reached the requested position within the given time."""
 
     code = ErrorCode.UNAVAILABLE
 
 
 class NewerVersionError(ReadModelError):
-    """A newer version of the program has made the projection, and this one leaves it alone."""
+    """A newer version of the program has made the projection, and this one does not touch it."""
 
 
 class NotAnsweringError(ReadModelError):
@@ -38,7 +39,7 @@ class NotAnsweringError(ReadModelError):
 
 
 class ParkedError(ReadModelError):
-    """Events that the answer would rest on could not be taken in and were set aside."""
+    """Events on which the answer depends could not be folded and are parked."""
 
 
 class UnknownProjectionError(ReadModelError):

@@ -1,4 +1,4 @@
-"""Folding a page of records into a build. What cannot be folded is set aside with everything after it in its stream."""
+"""Fold a page of records into a build. An event that cannot be folded is parked, with all later ones of its stream."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -23,19 +23,19 @@ _log = structlog.get_logger(__name__)
 
 
 class RecordReading:
-    """A record that is read once, when a projection first asks for its events."""
+    """A record that is parsed once, when a projection first needs its events."""
 
     __slots__ = ("_contents", "_events", "_registry", "recorded")
 
     def __init__(self, registry: Registry, contents: Contents, recorded: Recorded) -> None:
-        """`contents` are asked for data that stand beside the record."""
+        """`contents` returns the data that stand beside the record."""
         self.recorded = recorded
         self._registry = registry
         self._contents = contents
         self._events: tuple[Event, ...] | UnreadableRecordError | None = None
 
     def events(self) -> tuple[Event, ...]:
-        """Its events. Raises `UnreadableRecordError`, and what `contents` raises."""
+        """Return the record's events. Raises `UnreadableRecordError`, and the errors of `contents`."""
         if self._events is None:
             try:
                 self._events = self._registry.read(self.recorded, self._contents)
@@ -54,7 +54,7 @@ class Page:
         self._changed_names = registry.changed_names
 
     def concerning(self, projection: Projection) -> list[RecordReading]:
-        """Those whose events may be among the ones that the projection names."""
+        """Return the records whose events may be among those that the projection names."""
         if projection.names is None:
             return self._readings
         names = projection.names | self._changed_names
@@ -72,13 +72,13 @@ class Parked(NamedTuple):
 
 
 def cry(poison: Sequence[Parked]) -> None:
-    """Say what was set aside."""
-    for it in poison:
-        _log.error("event parked: its stream stands still in this projection until it is unparked", **it._asdict())
+    """Log the parked events."""
+    for event in poison:
+        _log.error("event parked: its stream stands still in this projection until it is unparked", **event._asdict())
 
 
 def still(connection: Connection) -> dict[tuple[str, int], dict[str, int]]:
-    """Per build (projection and number), the streams that stand still and the position that each stands at."""
+    """Return, per build (projection and number), the position of the first parked event of each blocked stream."""
     found: dict[tuple[str, int], dict[str, int]] = {}
     for row in connection.execute(_STILL):
         found.setdefault((row.projection, row.build), {})[row.stream] = row.position
@@ -91,9 +91,9 @@ _STILL = select(
 
 
 class Folding:
-    """A page, folded into one build in the caller's transaction. Afterwards `poison` holds what it stumbled over.
+    """Folds a page into one build in the caller's transaction. Afterwards `poison` are the events that failed.
 
-    `still` are the streams that stand still in the build.
+    `still` are the build's blocked streams.
     """
 
     def __init__(self, connection: Connection, build: Build, still: Mapping[str, int]) -> None:
@@ -103,11 +103,11 @@ class Folding:
         self.poison: list[Parked] = []
 
     def take(self, page: Page) -> None:
-        """Fold a page. Raises one of `TROUBLE`, and the log's: their trouble is never an event's fault."""
+        """Fold a page. Raises one of `TROUBLE`, and the log's errors: they are never an event's fault."""
         self._take(page.concerning(self._build.projection))
 
     def _take(self, page: Sequence[RecordReading]) -> None:
-        """Fold; where that fails, the halves, until the event is found that it fails on."""
+        """Fold; if that fails, fold the halves, until the failing event is found."""
         clear = page
         if self._still:
             clear = [reading for reading in page if reading.recorded.stream not in self._still]
@@ -131,7 +131,7 @@ class Folding:
     def _fold(self, page: Sequence[RecordReading]) -> None:
         projection = self._build.projection
         keys, fold, names = projection.keys, projection.fold, projection.names
-        wanted: dict[Table, dict[Key, None]] = {table: {} for table in projection.tables}
+        keys_by_table: dict[Table, dict[Key, None]] = {table: {} for table in projection.tables}
         concerned = []
         for reading in page:
             for event in reading.events():
@@ -139,7 +139,7 @@ class Folding:
                     continue
                 named = False
                 for table, key in keys(event):
-                    wanted[table][key] = None
+                    keys_by_table[table][key] = None
                     named = True
                 if named:
                     concerned.append(event)
@@ -147,7 +147,7 @@ class Folding:
             return
         with self._connection.begin_nested():
             rows = PageRows(self._connection, self._build.tables)
-            for table, some in wanted.items():
+            for table, some in keys_by_table.items():
                 if some:
                     rows.load(table, some)
             for event in concerned:
@@ -155,7 +155,7 @@ class Folding:
             rows.write()
 
     def _park(self, recorded: Recorded, reason: str) -> Parked:
-        it = Parked(
+        event = Parked(
             self._build.projection.name,
             recorded.stream,
             recorded.position,
@@ -164,12 +164,12 @@ class Folding:
         )
         self._connection.execute(
             insert(parked).values(
-                projection=it.projection,
+                projection=event.projection,
                 build=self._build.number,
-                position=it.position,
-                stream=it.stream,
-                type=it.type,
-                reason=it.reason,
+                position=event.position,
+                stream=event.stream,
+                type=event.type,
+                reason=event.reason,
             )
         )
-        return it
+        return event

@@ -44,13 +44,13 @@ WAIT_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 5.0
 SWAP_AGAIN_SECONDS = 1.0
 Progress = Callable[[str, int, int], None]
-"""Told a projection's name, the position that its new build has taken in, and the log's last position."""
+"""Called with a projection's name, the position that its new build has reached, and the log's last position."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Unparked(NamedTuple):
-    """How many events that were set aside have been taken in, and how many still are set aside."""
+    """The numbers of parked events that were folded, and of those that are still parked."""
 
     taken_in: int
     left: int
@@ -59,11 +59,11 @@ class Unparked(NamedTuple):
 class Projector:
     """Folds the log into the projections' tables, a page at a time.
 
-    A page's rows and the projection's position commit together, and only where the position is still what it was, so
-    that several projectors may work on one database. A projection that is new, or has a higher version, is built
-    from the log's beginning beside the one that answers, and takes its place once it is not behind. Where the rows were
-    made of another log, or of a longer one than there is now, everything is made anew. What an earlier projector has
-    parked is tried again, once.
+    A page's rows and the projection's position commit together, and only if the position is still the same, so that
+    several projectors may work on one database. A projection that is new, or has a higher version, is built from the
+    log's beginning beside the one that answers, and takes its place once it is not behind. If the rows were made of
+    another log, or of a longer one than there is now, everything is rebuilt. Events that an earlier projector has
+    parked are tried again, once.
     """
 
     def __init__(
@@ -75,12 +75,13 @@ class Projector:
         page: int = PAGE,
         schema: str = SCHEMA,
     ) -> None:
-        """`where` is a `postgresql://` URL, or the path of a SQLite file, which is made if it does not exist.
+        """`where` is a `postgresql://` URL, or the path of a SQLite file, which is created if it does not exist.
 
-        `schema` is made on PostgreSQL if it does not exist. A database that does not answer yet is tried again later.
+        `schema` is created on PostgreSQL if it does not exist. A database that does not answer yet is tried again
+        later.
         """
         self.trouble: str | None = None
-        """Why `run` cannot store what it takes in at the moment."""
+        """The reason why `run` cannot store rows at the moment, or None."""
         self._events = log
         self._registry = registry
         self._projections = {projection.name: projection for projection in projections}
@@ -94,20 +95,20 @@ class Projector:
             self._writing.prepare()
 
     def run(self, stop: threading.Event) -> None:
-        """Keep up with the log until told to stop.
+        """Keep up with the log until `stop` is set.
 
-        The trouble of the database and of the log is waited out, loudly; everything else is raised.
+        Errors of the database and of the log that may pass are logged and retried; all others are raised.
         """
         pause = WAIT_SECONDS
-        told: str | None = None
+        logged: str | None = None
         while not stop.is_set():
             try:
                 self._try_parked_again()
                 if not self._turn():
                     self._events.wait(self._lowest(), WAIT_SECONDS)
-                if told is not None:
-                    _log.info("the read models are kept up again", was=told)
-                pause, self.trouble, told = WAIT_SECONDS, None, None
+                if logged is not None:
+                    _log.info("the read models are kept up again", was=logged)
+                pause, self.trouble, logged = WAIT_SECONDS, None, None
                 continue
             except LogUnavailableError as error:
                 trouble, reason = "the log does not answer", str(error)
@@ -116,17 +117,17 @@ class Projector:
                     raise
                 self.trouble = " ".join(f"the read models' database takes nothing in: {error.orig}".split())
                 trouble, reason = "the read models' database does not answer", str(error.orig)
-            if trouble != told:
+            if trouble != logged:
                 _log.warning(trouble, error=reason)
-                told = trouble
+                logged = trouble
             stop.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def catch_up(self) -> None:
-        """Take in everything that the log has now.
+        """Fold everything that the log has now.
 
-        Raises one of `TROUBLE` where the database stays in trouble. What a newer version of the program has made is
-        left alone.
+        Raises one of `TROUBLE` if the database stays in trouble. Projections that a newer version of the program has
+        made are left alone.
         """
         end = self._events.last_position()
         self._complete(self._writing.insist(self._try_parked_again))
@@ -137,35 +138,35 @@ class Projector:
             moved = self._writing.insist(self._turn)
 
     def rebuild(self, name: str | None = None, progress: Progress | None = None) -> None:
-        """Make a projection anew from the log, or all of them; the old rows answer until the new ones are complete.
+        """Rebuild a projection from the log, or all of them; the old rows answer until the new ones are complete.
 
-        Other projectors help. Where somebody else wants the same meanwhile, both wait for the later one's build.
-        Raises `UnknownProjectionError`.
+        Other projectors help. If another process requests the same meanwhile, both wait for the later build. Raises
+        `UnknownProjectionError`.
         """
         chosen = list(self._projections.values()) if name is None else [self._named(name)]
         self._complete(self._writing.insist(partial(self._begin, chosen)), progress)
 
-    def _complete(self, wanted: dict[str, int], progress: Progress | None = None) -> None:
-        """Return once these builds, or later ones of the same projections, answer."""
-        while wanted:
+    def _complete(self, awaited: dict[str, int], progress: Progress | None = None) -> None:
+        """Return once these builds, or later ones of the same projections, are live."""
+        while awaited:
             if not self._writing.insist(self._turn):
                 time.sleep(0.01)
             found = self._writing.insist(self._writing.builds)
             end = self._events.last_position()
-            for one, number in list(wanted.items()):
+            for one, number in list(awaited.items()):
                 mine = [build for build in found if build.projection.name == one and build.number >= number]
                 if not mine:
-                    wanted |= self._writing.insist(partial(self._begin, [self._projections[one]]))
+                    awaited |= self._writing.insist(partial(self._begin, [self._projections[one]]))
                 elif progress is not None:
                     progress(one, mine[-1].position, end)
                 if any(build.live for build in mine):
-                    del wanted[one]
+                    del awaited[one]
 
     def unpark(self, name: str, stream: str | None = None) -> Unparked:
-        """Take in what was set aside, of one stream or of all, in order.
+        """Fold parked events, of one stream or of all, in order.
 
-        A stream goes on as far as it can. A projection that is not local is made anew where a stream can go on: of all
-        streams, then. Raises `UnknownProjectionError`.
+        A stream goes on as far as it can. A projection that is not local is rebuilt, for all streams, if a stream can
+        go on. Raises `UnknownProjectionError`.
         """
         projection = self._named(name)
         before = self._unparking.count(projection, stream)
@@ -175,11 +176,11 @@ class Projector:
         return Unparked(max(0, before - left), left)
 
     def close(self) -> None:
-        """Let go of the database. `run` must have ended."""
+        """Close the database. `run` must have ended."""
         self._writing.close()
 
     def _try_parked_again(self) -> dict[str, int]:
-        """Once: what was parked may be understood by now. The builds that were begun because of that."""
+        """Try the parked events again, once: they may be understood by now. Return the builds begun for that."""
         if self._tried_again:
             return {}
         anew = self._unparking.try_again()
@@ -188,14 +189,14 @@ class Projector:
         return begun
 
     def _turn(self) -> bool:
-        """Move every build by a page, or swap it in if it is complete; whether anything moved."""
+        """Move every build by a page, or swap it in if it is complete; return True if anything moved."""
         with self._writing.turn():
             abreast: dict[int, list[Build]] = {}
             for build in self._begin_missing(self._writing.builds()):
                 abreast.setdefault(build.position, []).append(build)
             moved = False
             for position, together in abreast.items():
-                # The record that they are at comes along: it must be the one that they have taken in.
+                # The record at their position is read too: it must be the one that they have folded.
                 last, page = page_after(self._events, position, self._page)
                 if not all(build.is_of(self._events.store_id, last) for build in together):
                     self._begin_anew(together)
@@ -210,7 +211,7 @@ class Projector:
             return moved
 
     def _fold(self, together: Sequence[Build], records: Sequence[Recorded]) -> None:
-        """Builds that stand at one position share the reading of the page and the commit."""
+        """Fold a page into builds at the same position, which share its parsing and the commit."""
         poison: list[Parked] = []
         page = Page(self._registry, self._events.content, records)
         with telemetry.PROJECTION_PAGE_SECONDS.time(), self._writing.begin() as connection:
@@ -223,7 +224,7 @@ class Projector:
         cry(poison)
 
     def _swap(self, build: Build) -> bool:
-        """Whether it was swapped in; somebody's long question may come before."""
+        """Return True if the build was swapped in; a long query may prevent it for now."""
         if time.monotonic() < self._swap_after:
             return False
         try:
@@ -238,10 +239,14 @@ class Projector:
         return True
 
     def _begin_missing(self, found: Sequence[Build]) -> list[Build]:
-        """The builds, after one was begun for every projection that had none and that no newer program has made."""
+        """Begin a build for every projection that has none and that no newer program has made; return all builds."""
         there = {build.projection.name for build in found}
         self._left_alone -= there
-        missing = [it for it in self._projections.values() if it.name not in there and it.name not in self._left_alone]
+        missing = [
+            projection
+            for projection in self._projections.values()
+            if projection.name not in there and projection.name not in self._left_alone
+        ]
         if not missing:
             return list(found)
         with self._writing.begin() as connection:
@@ -262,7 +267,7 @@ class Projector:
         return self._writing.builds()
 
     def _begin_anew(self, together: Sequence[Build]) -> None:
-        """Drop everything that was made of a log that is not, or no longer, this one."""
+        """Drop all builds, which were made of another log, or of a longer state of this one."""
         build = together[0]
         with self._writing.begin() as connection:
             if build not in builds.current(connection, [build.projection]):
@@ -277,10 +282,13 @@ class Projector:
             builds.drop_all(connection)
 
     def _begin(self, chosen: Sequence[Projection]) -> dict[str, int]:
-        """Begin builds beside the live ones, also in place of a newer program's; their numbers."""
+        """Begin builds beside the live ones, even in place of a newer program's; return their numbers."""
         with self._writing.turn():
             with self._writing.begin() as connection:
-                numbers = {it.name: builds.begin(connection, it, self._events.store_id) for it in chosen}
+                numbers = {
+                    projection.name: builds.begin(connection, projection, self._events.store_id)
+                    for projection in chosen
+                }
             self._left_alone -= numbers.keys()
         return numbers
 

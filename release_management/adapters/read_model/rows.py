@@ -15,7 +15,7 @@ class UnnamedKeyError(LookupError):
 
 
 class PageRows:
-    """The `Rows` of one page. `physical` gives the table of the build that stands for a projection's table."""
+    """The `Rows` of one page. `physical` maps a projection's table to that of the build."""
 
     def __init__(self, connection: Connection, physical: Mapping[Table, Table]) -> None:
         self._connection = connection
@@ -26,18 +26,18 @@ class PageRows:
         self._found: dict[tuple[Table, Key], Stored | None] = {}
 
     def load(self, table: Table, keys: Iterable[Key]) -> None:
-        """Read the rows of these keys, as many as exist."""
+        """Read the existing rows of these keys."""
         known = self._rows[table] = dict.fromkeys(keys)
         self._touched[table] = {}
         stored = bulk(self._physical[table], self._connection.dialect.name)
         known.update(stored.load(self._connection, list(known)))
 
     def get(self, table: Table, key: Key) -> Row | None:
-        """The row as it is after the events before, or None. Not to be kept: the next `put` changes it."""
+        """Return the row as it is after the events before, or None. Do not keep it: the next `put` changes it."""
         return self._known(table, key)
 
     def find(self, table: Table, key: Key) -> Row | None:
-        """The row of a key that was not named, read once a page."""
+        """Return the row of a key that was not named, read once a page."""
         if key in self._rows.get(table, {}):
             return self._rows[table][key]
         if key[0] in self._cleared.get(table, {}):
@@ -48,7 +48,7 @@ class PageRows:
         return self._found[table, key]
 
     def put(self, table: Table, key: Key, **columns: Any) -> None:
-        """Set columns of the row, which is made if it does not exist."""
+        """Set columns of the row, creating it if it does not exist."""
         row = self._known(table, key)
         if row is None:
             row = self._rows[table][key] = _blank(table).copy()

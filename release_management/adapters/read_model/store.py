@@ -1,4 +1,4 @@
-"""Answers from the read models, for any thread or process; it never writes."""
+"""Query the read models, from any thread or process, without writing."""
 
 import json
 import time
@@ -65,7 +65,7 @@ T = TypeVar("T")
 
 
 class ReadStore:
-    """Asks the database that a `Projector`, in this process or another, keeps up to date."""
+    """Queries the database that a `Projector`, in this process or another, keeps up to date."""
 
     def __init__(
         self,
@@ -82,36 +82,36 @@ class ReadStore:
     def ask(
         self, query: str, params: Mapping[str, Any] | None = None, after: int = 0, timeout: float = 10.0
     ) -> list[dict[str, Any]]:
-        """All rows of a named query's answer, once its projections have taken in the log up to `after`.
+        """Return all rows of a named query's answer, once its projections have reached the position `after`.
 
-        Rows and their position are of one moment. There being none because a parameter names what does not exist is a
-        `BadQueryError`. Raises `UnknownQueryError`, `BadQueryError`, `NotCaughtUpError`
-        after `timeout` seconds, `ParkedError` where an event up to `after` was set aside, and `NewerVersionError`.
+        Rows and their position are of one moment. An empty answer because a parameter names an unknown thing is a
+        `BadQueryError`. Raises `UnknownQueryError`, `BadQueryError`, `NotCaughtUpError` after `timeout` seconds,
+        `ParkedError` if an event up to `after` is parked, and `NewerVersionError`.
         """
-        asked, values = self._asked(query, params)
+        definition, values = self._asked(query, params)
         limit = getattr(values, "limit", None) if "limit" in values.model_fields_set else None
-        found = self._found(asked, values, after, timeout, limit, inf)
+        found = self._found(definition, values, after, timeout, limit, inf)
         return [row for group in found.groups for row in group.rows]
 
     def page(self, query: str, params: Mapping[str, Any] | None = None, after: int = 0, timeout: float = 10.0) -> Found:
-        """What a page of an answer is made of; see `ask`.
+        """Return the content of one page of an answer; see `ask`.
 
-        A `BadQueryError` is also a cursor that is not of this query and these parameters.
+        A cursor of another query, or of other parameters, is a `BadQueryError` too.
         """
-        asked, values = self._asked(query, params)
-        return self._found(asked, values, after, timeout, getattr(values, "limit", None), PAGE_BYTES)
+        definition, values = self._asked(query, params)
+        return self._found(definition, values, after, timeout, getattr(values, "limit", None), PAGE_BYTES)
 
     def _asked(self, query: str, params: Mapping[str, Any] | None) -> tuple[AnyQuery, Value]:
         if query not in self._queries:
             raise UnknownQueryError(f"there is no query {query!r}; there are {', '.join(sorted(self._queries))}")
-        asked = self._queries[query]
-        return asked, _understood(asked, params or {})
+        definition = self._queries[query]
+        return definition, _understood(definition, params or {})
 
     def _found(
-        self, asked: AnyQuery, values: Value, after: int, timeout: float, limit: int | None, most: float
+        self, definition: AnyQuery, values: Value, after: int, timeout: float, limit: int | None, most: float
     ) -> Found:
-        """Rows until there are `limit`, or those that were read have `most` bytes."""
-        query, cursor = asked.name, getattr(values, "cursor", None)
+        """Return the rows, until there are `limit`, or those that were read have `most` bytes."""
+        query, cursor = definition.name, getattr(values, "cursor", None)
 
         def answer(connection: Connection) -> Found:
             def found(selected: Select[Any]) -> list[dict[str, Any]]:
@@ -119,18 +119,18 @@ class ReadStore:
 
             try:
                 start = None if cursor is None else read_cursor(query, values, cursor)
-                groups, more = _some(asked.groups(values, found, start), limit, most)
+                groups, more = _some(definition.groups(values, found, start), limit, most)
             except (UnanswerableError, CursorError) as error:
                 raise BadQueryError(f"query {query}: {error}", code=error.code) from None
-            return Found(groups, more, start, lambda end: write_cursor(query, values, end), asked.stable)
+            return Found(groups, more, start, lambda end: write_cursor(query, values, end), definition.stable)
 
-        found = self._once_there(after, asked.projections, answer, timeout)
+        found = self._once_there(after, definition.projections, answer, timeout)
         if not found.groups and any(getattr(values, name, None) is not None for name in NAMED):
             self._refuse_unknown(values, after, timeout)
         return found
 
     def _refuse_unknown(self, values: Value, after: int, timeout: float) -> None:
-        """Raise `BadQueryError` where there is nothing because what was named does not exist."""
+        """Raise `BadQueryError` if the answer is empty because a named thing does not exist."""
 
         def check(connection: Connection) -> None:
             def found(selected: Select[Any]) -> list[dict[str, Any]]:
@@ -141,11 +141,11 @@ class ReadStore:
             except UnknownNameError as error:
                 raise BadQueryError(str(error), code=error.code) from None
 
-        with suppress(ParkedError):  # what was set aside may have named it
+        with suppress(ParkedError):  # a parked event may have named it
             self._once_there(after, NEEDED, check, timeout)
 
     def position(self, projection: str | None = None) -> int:
-        """The position that a projection has taken in, or the lowest of all. 0 while it is not built."""
+        """Return the position that a projection has reached, or the lowest of all. 0 while it is not built."""
         chosen = self._chosen(projection)
         try:
             return self._look(lambda connection: min(_positions(connection, chosen), default=0))
@@ -153,31 +153,32 @@ class ReadStore:
             return 0
 
     def wait_for(self, position: int, projection: str | None = None, timeout: float = 10.0) -> None:
-        """Return once a projection, or all of them, have taken in the log up to `position`.
+        """Return once a projection, or all of them, have reached a position.
 
         Raises `NotCaughtUpError`, `ParkedError`, `NewerVersionError` and `UnknownProjectionError`.
         """
         self._once_there(position, self._chosen(projection), lambda _: None, timeout)
 
     def parked(self) -> list[dict[str, Any]]:
-        """Every event that was set aside: projection, position, stream, type, reason; in order."""
+        """Return every parked event: projection, position, stream, type, reason; in order."""
         query = select(parked).order_by(parked.c.projection, parked.c.position)
         rows = self._look(lambda connection: connection.execute(query).mappings().all())
         return [{name: row[name] for name in ("projection", "position", "stream", "type", "reason")} for row in rows]
 
     def standing(self) -> list[ProjectionStatus]:
-        """How each projection stands, also one that is not begun yet. Raises `NotAnsweringError`."""
+        """Return the status of each projection, even one that is not begun yet. Raises `NotAnsweringError`."""
         try:
             rows = self._look(lambda connection: connection.execute(every_build()).mappings().all())
         except TROUBLE as error:
             raise NotAnsweringError(f"the read models' database does not answer ({error.orig})") from None
-        found = {it.name: it for it in standings([dict(row) for row in rows])}
+        found = {status.name: status for status in standings([dict(row) for row in rows])}
         return [
-            found.get(it.name) or ProjectionStatus(it.name, it.version, 0, 0, 0, 0) for it in self._projections.values()
+            found.get(status.name) or ProjectionStatus(status.name, status.version, 0, 0, 0, 0)
+            for status in self._projections.values()
         ]
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._engine.dispose()
 
     def _once_there(
@@ -233,7 +234,10 @@ def _live(connection: Connection) -> dict[tuple[str, int], Row]:
 
 def _positions(connection: Connection, projections: Sequence[Projection]) -> list[int]:
     live = _live(connection)
-    return [live[it.name, it.version]["position"] if (it.name, it.version) in live else 0 for it in projections]
+    return [
+        live[projection.name, projection.version]["position"] if (projection.name, projection.version) in live else 0
+        for projection in projections
+    ]
 
 
 def _require(connection: Connection, projections: Sequence[Projection], position: int) -> None:
@@ -263,7 +267,7 @@ def _require(connection: Connection, projections: Sequence[Projection], position
 
 
 def _some(groups: Iterator[Group], limit: int | None, most: float) -> tuple[list[Group], bool]:
-    """The first groups, and whether there are more."""
+    """Return the first groups, and True if there are more."""
     found: list[Group] = []
     count, size = 0, 0.0
     for group in groups:
@@ -277,10 +281,10 @@ def _some(groups: Iterator[Group], limit: int | None, most: float) -> tuple[list
 
 def _understood(query: AnyQuery, params: Mapping[str, Any]) -> Value:
     try:
-        asked: Value = query.params.model_validate_json(json.dumps(params))
+        parsed: Value = query.params.model_validate_json(json.dumps(params))
     except ValidationError as error:
         known = ", ".join(query.params.model_fields) or "none"
         raise BadQueryError(f"query {query.name}: {explain(error)}; its parameters: {known}") from None
     except (TypeError, ValueError) as error:
         raise BadQueryError(f"query {query.name}: the parameters are no JSON ({error})") from None
-    return asked
+    return parsed

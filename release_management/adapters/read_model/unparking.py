@@ -1,4 +1,4 @@
-"""What was set aside is taken in after all, once the cause is gone."""
+"""Fold parked events after all, once the cause is gone."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -25,7 +25,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Unparking:
-    """Takes in parked events of a database that a `Projector` writes, `page` of a stream at a time."""
+    """Folds parked events of a database that a `Projector` writes, `page` of a stream at a time."""
 
     def __init__(self, log: EventLog, registry: Registry, writing: Writing, page: int) -> None:
         """The parameters are those of the projector."""
@@ -35,9 +35,10 @@ class Unparking:
         self._page = page
 
     def unpark(self, projection: Projection, stream: str | None) -> bool:
-        """Take in what a projection has set aside, of one stream or of all. A stream goes on as far as it can.
+        """Fold the parked events of a projection, of one stream or of all. A stream goes on as far as it can.
 
-        Whether anything could go on. Of a projection that is not local nothing is taken in: it is to be made anew.
+        Returns True if any stream could go on. For a projection that is not local nothing is folded: it is to be
+        rebuilt.
         """
         poison: list[Parked] = []
         moved = False
@@ -50,9 +51,9 @@ class Unparking:
         return moved
 
     def try_again(self) -> list[Projection]:
-        """A newer version of the program may be able to take in what an older one could not.
+        """Try all parked events again: a newer version of the program may be able to fold them.
 
-        The projections that are to be made anew because of that.
+        Returns the projections that are to be rebuilt because of that.
         """
         streams = select(parked.c.projection).distinct()
         names = self._writing.in_turn(lambda connection: connection.execute(streams).scalars().all())
@@ -60,20 +61,20 @@ class Unparking:
         for build in self._writing.builds():
             if build.projection.name in names:
                 poison, moved = self._unpark(build, None)
-                for it in poison:
-                    _log.warning("what was parked was tried again, in vain", **it._asdict())
+                for event in poison:
+                    _log.warning("what was parked was tried again, in vain", **event._asdict())
                 if moved and not build.projection.local:
                     anew[build.projection.name] = build.projection
         return list(anew.values())
 
     def count(self, projection: Projection, stream: str | None) -> int:
-        """How many events a projection has set aside, of one stream or of all."""
+        """Return how many events of a projection are parked, of one stream or of all."""
         mine = select(func.count()).where(parked.c.projection == projection.name)
-        asked = mine if stream is None else mine.where(parked.c.stream == stream)
-        return int(self._writing.in_turn(lambda connection: connection.execute(asked).scalar_one()))
+        query = mine if stream is None else mine.where(parked.c.stream == stream)
+        return int(self._writing.in_turn(lambda connection: connection.execute(query).scalar_one()))
 
     def _unpark(self, build: Build, stream: str | None) -> tuple[list[Parked], bool]:
-        """What still cannot be taken in, and whether anything else can."""
+        """Return the events that still cannot be folded, and True if any other can."""
         poison: list[Parked] = []
         moved = False
         for one in [stream] if stream is not None else self._streams(build):
@@ -91,9 +92,9 @@ class Unparking:
         return self._writing.in_turn(lambda connection: connection.execute(query).scalars().all())
 
     def _unpark_some(self, build: Build, stream: str, limit: int) -> "_Tried":
-        """Take in the first parked events of a stream. The first of them alone says whether there is a way.
+        """Fold the first parked events of a stream. The first of them alone shows whether it can go on.
 
-        Where the projection is not local, that is all that is wanted, and nothing is taken in.
+        If the projection is not local, that is all that matters, and nothing is stored.
         """
         here = (
             parked.c.projection == build.projection.name,
@@ -106,12 +107,19 @@ class Unparking:
             positions = connection.execute(query).scalars().all()
             now = positions[:limit]
             records = [recorded for position in now for recorded in self._events.read(position - 1, 1)]
-            at = next((it for it in builds.current(connection, [build.projection]) if it.number == build.number), None)
-            if not now or at is None:
+            current_build = next(
+                (
+                    candidate
+                    for candidate in builds.current(connection, [build.projection])
+                    if candidate.number == build.number
+                ),
+                None,
+            )
+            if not now or current_build is None:
                 return _Tried([], False, False)
             trial = connection.begin_nested()
             connection.execute(delete(parked).where(*here, parked.c.position <= now[-1]))
-            folding = Folding(connection, at, {})
+            folding = Folding(connection, current_build, {})
             folding.take(Page(self._registry, self._events.content, records))
             local = build.projection.local
             trial.commit() if local else trial.rollback()
@@ -121,7 +129,7 @@ class Unparking:
 
 
 class _Tried(NamedTuple):
-    """What could not be taken in, whether everything could, and whether there is more behind it."""
+    """The events that failed, whether all succeeded, and whether there are more behind them."""
 
     poison: list[Parked]
     moved: bool

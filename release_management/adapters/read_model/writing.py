@@ -1,4 +1,4 @@
-"""The read models' database as a projector has it: its tables are made, one thread at a time writes."""
+"""The read models' database for a projector: it creates the tables, and lets one thread at a time write."""
 
 import threading
 import time
@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Writing:
-    """Writes to a database that may be away for a while, or not be made yet."""
+    """Writes to a database that may be away for a while, or not be created yet."""
 
     def __init__(self, where: str | Path, schema: str, projections: Sequence[Projection]) -> None:
         """The parameters are those of a `Projector`."""
@@ -41,7 +41,7 @@ class Writing:
         self._ready = False
 
     def prepare(self) -> None:
-        """Make the schema and the tables of the bookkeeping where there are none."""
+        """Create the schema and the bookkeeping tables if there are none."""
         if self._ready:
             return
         with self._writer.begin() as connection:
@@ -52,28 +52,28 @@ class Writing:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """While this thread, and no other of this projector, writes."""
+        """While inside, this thread, and no other of this projector, writes."""
         with self._turning:
             self.prepare()
             yield
 
     def begin(self) -> AbstractContextManager[Connection]:
-        """A transaction that writes, within a turn."""
+        """Begin a writing transaction, within a turn."""
         return self._writer.begin()
 
     def in_turn(self, what: Callable[[Connection], T]) -> T:
-        """The answer of one transaction that writes, in a turn of its own."""
+        """Return the result of one writing transaction, in a turn of its own."""
         with self.turn(), self.begin() as connection:
             return what(connection)
 
     def builds(self) -> list[Build]:
-        """Today's builds, live ones first."""
+        """Return today's builds, live ones first."""
         self.prepare()
         with self._reader.begin() as connection:
             return builds.current(connection, self._projections)
 
     def insist(self, what: Callable[[], T]) -> T:
-        """Try again where the database is in trouble, a few times."""
+        """Call `what`, and retry a few times if the database is in trouble."""
         for attempt in range(1, TRIES):
             try:
                 return what()
@@ -84,12 +84,12 @@ class Writing:
         return what()
 
     def may_pass(self, error: DBAPIError) -> bool:
-        """Whether trying again may help. A server that was killed may have lost even its tables' making."""
+        """Return True if trying again may help. A killed server may have lost even the creation of its tables."""
         passing = isinstance(error, TROUBLE) or is_missing(error)
         self._ready = self._ready and not passing
         return passing
 
     def close(self) -> None:
-        """Let go of the database. Nobody may be writing."""
+        """Close the database. No thread may be writing."""
         self._writer.dispose()
         self._reader.dispose()

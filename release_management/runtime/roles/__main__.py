@@ -11,7 +11,7 @@ from release_management.adapters.system.lean_imports import load_structlog
 
 
 def main(role: str, folder: str, executor: str) -> int:
-    """Serve the role until told to stop; the process's exit code."""
+    """Serve the role until told to stop; return the process's exit code."""
     collect_not_yet()
     load_structlog()
     from release_management.runtime.data_directory import DataDirectory

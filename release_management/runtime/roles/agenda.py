@@ -1,4 +1,4 @@
-"""The orchestrator and the timers as roles: both carry out the agenda, each its own part of it."""
+"""The orchestrator and the timers as roles: each carries out its own part of the agenda."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ LOOK_SECONDS = 0.5
 
 
 class AgendaRole:
-    """Carries out the part of the agenda that `takes` names, while it holds the lease of its role."""
+    """Carries out the part of the agenda that `takes` selects, while it holds the lease of its role."""
 
     def __init__(self, home: DataDirectory, health: Health, takes: Takes) -> None:
         self._home = home
@@ -69,7 +69,7 @@ class AgendaRole:
 
 
 async def look_after(orchestrator: Orchestrator, log: EventLog, health: Health) -> None:
-    """Have the health say how the agenda does, until cancelled."""
+    """Show the agenda's position and trouble in the health and the metrics, until cancelled."""
     name = agenda.PROJECTION.name
     while True:
         health.show("agenda", orchestrator.trouble)

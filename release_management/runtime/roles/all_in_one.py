@@ -1,4 +1,4 @@
-"""The road: everything that moves a deployment, served over the message bus by one process."""
+"""The road: all roles that move a deployment, served over the message bus by one process."""
 
 import asyncio
 import contextlib
@@ -48,12 +48,12 @@ class AllInOne:
         self._core = core
         self._health = health
         self._streams = asyncio.Event()
-        """The gateway makes them; executors need them."""
+        """Set once the gateway has created the streams, which executors need."""
 
     async def serve(self) -> None:
         """Serve until cancelled; then end the deployed processes, which the next start restores.
 
-        Executors serve on while the store is away: what was deployed is nobody's trouble.
+        Executors go on while the store is away, so that deployed components are not affected.
         """
         async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
             tasks.create_task(watch_store(self._core.log, self._health))
@@ -75,7 +75,7 @@ class AllInOne:
                 tasks.create_task(watch_backlog(executing, streams.ORDERS, name, self._health))
 
     async def _decide(self) -> None:
-        """Serve everything that needs the store, for as long as one gateway decides."""
+        """Serve all roles that need the store, for as long as one gateway decides."""
         core, health = self._core, self._health
         gateway = core.deciding()
         async with contextlib.AsyncExitStack() as stack:
@@ -119,7 +119,7 @@ class AllInOne:
 
 
 class AllInOneRole:
-    """The road as a role: it opens what it needs."""
+    """The road as a role: it opens the core itself."""
 
     def __init__(self, home: DataDirectory, health: Health) -> None:
         self._home = home
@@ -136,6 +136,6 @@ class AllInOneRole:
 
 
 async def _take_orders_over(connection: Connection, executor: str) -> None:
-    """Have the orders that a killed predecessor was working on come again at once, not after its time to answer."""
+    """Have the orders of a killed predecessor redelivered at once, not after its time to answer."""
     with contextlib.suppress(NotFoundError, *AWAY):
         await connection.jetstream().delete_consumer(streams.ORDERS, executor)

@@ -18,7 +18,7 @@ LOOK_SECONDS = 0.5
 
 
 class ExecutorRole:
-    """Takes the orders of one executor by name; several of them share its orders."""
+    """Takes the orders of one executor by name; several processes may share them."""
 
     def __init__(self, home: DataDirectory, health: Health, name: str) -> None:
         self._home = home
@@ -27,7 +27,7 @@ class ExecutorRole:
         self._clock = WatchedClock()
 
     async def serve(self) -> None:
-        """Serve until cancelled. What was deployed goes on running."""
+        """Serve until cancelled. Deployed processes go on running."""
         async with on_bus(self._home, f"executor-{self._name}", self._health) as connection:
             executor = make_executor(self._name, self._home.folder, self._clock)
             try:
@@ -49,7 +49,7 @@ class ExecutorRole:
 
 
 async def look_at_orders(service: ExecutorService, name: str, health: Health) -> None:
-    """Have the health say whether orders can be taken and reports be stored, until cancelled."""
+    """Show in the health whether orders can be taken and reports stored, until cancelled."""
     while True:
         health.show(f"orders {name}", service.trouble)
         health.show(f"reports {name}", service.reports_trouble)
@@ -57,7 +57,10 @@ async def look_at_orders(service: ExecutorService, name: str, health: Health) ->
 
 
 async def look_at_deployed(executor: RunningExecutor, health: Health) -> None:
-    """Have the health say what cannot be kept as intended, until cancelled: a trouble where it should serve."""
+    """Show in the health the components that cannot be kept as intended, until cancelled.
+
+    It is a trouble if their traffic is affected, else a warning.
+    """
     shown: set[str] = set()
     while True:
         troubles = executor.troubles()

@@ -1,4 +1,4 @@
-"""The gateway as a role: many may be started, one at a time decides."""
+"""The gateway as a role: several may be started, one at a time decides."""
 
 import asyncio
 import contextlib
@@ -32,11 +32,11 @@ from release_management.services.ports import (
 
 LOOK_SECONDS = 0.5
 ACTIVE = ("appends", "clock", "commands", "letters", "queue", "reports gateway", "requests", "store", "version")
-"""The parts that only the active one has."""
+"""The parts of the health that only the active gateway has."""
 
 
 class GatewayRole:
-    """Decides the commands of the bus while it holds the lease of its role; else it stands by."""
+    """Decides the commands of the bus while it holds the lease of its role; otherwise it stands by."""
 
     def __init__(self, home: DataDirectory, health: Health) -> None:
         self._home = home
@@ -98,7 +98,7 @@ class GatewayRole:
 
 
 def look_at(gateway: Gateway, commands: CommandService, health: Health) -> None:
-    """Have the health say how the gateway does."""
+    """Show the gateway's state in the health."""
     waiting = gateway.waiting
     telemetry.QUEUE_LENGTH.set(waiting)
     health.details["waiting"] = waiting

@@ -1,7 +1,7 @@
-"""One role as a process of its own.
+"""Run one role as a process of its own.
 
-It survives what passes: where the store or the bus is away it says so in its health and its log, and tries again. It
-ends, with one sentence as its last line on standard error, where only a person can help. It stops cleanly on SIGTERM.
+It survives transient errors: while the store or the bus is away it says so in its health and its log, and retries. It
+ends, with one sentence as its last line on standard error, if only a person can help. It stops cleanly on SIGTERM.
 """
 
 import asyncio
@@ -41,20 +41,20 @@ from release_management.services.ports.bus import BusUnfitError
 from release_management.services.redaction import redacted
 
 FINALLY = (BusUnfitError, EventStoreError, FolderOpenError)
-"""Where a new start does not help."""
+"""Errors after which a restart does not help."""
 PROJECTOR_NICE = 5
-"""On one machine a projector with much to do gives way to the road, which people and services wait for."""
+"""On one machine a busy projector yields to the other roles, which people and services wait for."""
 SWITCH_SECONDS = 0.0005
-"""After so long a busy thread lets another go on (Python's own: 5 ms, at each call of the store beside a busy loop)."""
+"""Seconds after which a busy thread lets another run (Python's own: 5 ms, at each call of the store)."""
 LEAVE_SECONDS = 1.0
-"""How long a role that has ended waits for its helper threads."""
+"""Seconds for which a role that has ended waits for its helper threads."""
 
 
 class Role(Protocol):
-    """What a process can be."""
+    """A role that a process can run."""
 
     async def serve(self) -> None:
-        """Serve until cancelled; raises what ends it. It can be called again then."""
+        """Serve until cancelled; raises the error that ends it. It can be called again then."""
         ...
 
 
@@ -110,7 +110,7 @@ ROLES: Mapping[str, Callable[[DataDirectory, Health, str], Role]] = {
     "relay": _relay,
     "executor": _executor,
 }
-"""By name; each loads only what it needs. An executor's third argument is the executor that it is."""
+"""The roles by name; each loads only what it needs. An executor's third argument is its name."""
 TOGETHER: Mapping[str, Callable[[DataDirectory, Health, str], Role]] = {"road": _road, "projector": _projector}
 """The two processes of a small installation: the road is everything but the projector."""
 
@@ -124,10 +124,10 @@ def run(
     on_ready: Callable[[str], None] = lambda _: None,
     with_parent: bool = False,
 ) -> int:
-    """Serve a role until told to stop; the process's exit code.
+    """Serve a role until told to stop; return the process's exit code.
 
-    `on_ready` is told the address for probes once it serves, or stands by. `with_parent`: standard input is a pipe
-    that the parent holds open, and this process dies, as suddenly, when the parent does.
+    `on_ready` is called with the address for probes once the role serves, or stands by. `with_parent`: standard input
+    is a pipe that the parent holds open, and this process dies, as suddenly, when the parent does.
     """
     health = Health(role)
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -146,7 +146,7 @@ def run(
                 collect_rarely()
                 on_ready(server.address)
 
-            # What was to be ended has ended then. A thread that still reads or waits is not worth a wait.
+            # All cleanup has been done then. A thread that still reads or waits is not worth a wait.
             leaving = threading.Timer(LEAVE_SECONDS, os._exit, (0,))
             leaving.daemon = True
             try:
@@ -173,7 +173,7 @@ async def _until_told(
 ) -> None:
     """Serve until SIGTERM, then start `leaving`.
 
-    ctrl-C reaches a parent as well, which then tells us: only without one it `interrupts`.
+    ctrl-C reaches a parent as well, which then signals us: only without one it `interrupts`.
     """
     task = asyncio.ensure_future(serving)
     loop = asyncio.get_running_loop()
@@ -190,14 +190,14 @@ async def _until_told(
 
 @contextlib.contextmanager
 def _noted(home: DataDirectory, health: Health, address: str) -> Iterator[None]:
-    """Leave a note of where this process answers, for `relman health`."""
+    """Write this process's address into a file, for `relman health`, while the body runs."""
     home.run.mkdir(mode=0o700, exist_ok=True)
     host = socket.gethostname()
     note = home.run / f"{health.role}-{host}-{os.getpid()}.json"
     beside = note.with_suffix(".new")
     with naming(beside):
-        told = {"role": health.role, "host": host, "pid": os.getpid(), "address": address}
-        beside.write_text(json.dumps(told) + "\n")
+        document = {"role": health.role, "host": host, "pid": os.getpid(), "address": address}
+        beside.write_text(json.dumps(document) + "\n")
     beside.rename(note)
     try:
         yield
@@ -206,7 +206,7 @@ def _noted(home: DataDirectory, health: Health, address: str) -> Iterator[None]:
 
 
 def _last_words(error: Exception, role: str, home: DataDirectory) -> int:
-    """Say why it ends; the exit code."""
+    """Print why the role ends; return the exit code."""
     found = list(causes(error))
     known = [(sentence, final) for each in found for sentence, final in _explained(each, role, home)]
     if len(known) < len(found):
@@ -218,9 +218,9 @@ def _last_words(error: Exception, role: str, home: DataDirectory) -> int:
 
 
 def _explained(error: BaseException, role: str, home: DataDirectory) -> Iterator[tuple[str, bool]]:
-    """An expected error's sentence, and whether a new start cannot help; nothing for a fault of ours."""
+    """Yield an expected error's sentence, and True if a restart cannot help; nothing for a fault of ours."""
     if is_damage(error):
-        # The log and the keyring have words of their own: this is what the role has made of them.
+        # The log and the keyring have sentences of their own: this is about the role's own database.
         made = home.read_models if role == "projector" else home.agenda
         yield damaged(made), True
     elif isinstance(error, PASSING) or (isinstance(error, RelmanError) and error.code is not ErrorCode.INTERNAL):
@@ -229,9 +229,9 @@ def _explained(error: BaseException, role: str, home: DataDirectory) -> Iterator
 
 
 def _die_with_parent() -> None:
-    """Read until the parent is gone; then be gone too: what was deployed goes on running."""
+    """Read until the parent is gone; then kill this process too: deployed processes go on running."""
     try:
         while os.read(0, 1):
             pass
-    finally:  # also where the pipe cannot be read: a parent that cannot be watched counts as gone
+    finally:  # also if the pipe cannot be read: a parent that cannot be watched counts as gone
         os.kill(os.getpid(), signal.SIGKILL)

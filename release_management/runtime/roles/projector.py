@@ -25,13 +25,13 @@ from release_management.services.threads import in_thread
 
 LOOK_SECONDS = 1.0
 HANG_SECONDS = 0.5
-"""How often a question that has no answer yet looks whether the store answers at all."""
+"""Seconds between checks, while a query has no answer yet, that the store answers at all."""
 FAR_BEHIND = 1_000
-"""Records between the log's end and a projection that a person should know of."""
+"""The number of records behind the log's end from which on a projection is a warning."""
 
 
 class ProjectorRole:
-    """Several may serve: they share the queries, and fold in turns that cannot both be stored."""
+    """Several may serve: they share the queries; of two that fold the same page only one commits."""
 
     def __init__(self, home: DataDirectory, health: Health) -> None:
         self._home = home
@@ -51,7 +51,7 @@ class ProjectorRole:
 
 
 class QueryAnswering:
-    """Answers the queries of the bus from a reading side that somebody opened."""
+    """Answers the queries of the bus from an opened reading side."""
 
     def __init__(self, home: DataDirectory, log: EventLog, reading: ReadSide, health: Health) -> None:
         self._home = home
@@ -61,7 +61,7 @@ class QueryAnswering:
         self._health = health
 
     async def serve(self) -> None:
-        """Answer until cancelled. Raises what has ended the folding: who stands still must not go on answering."""
+        """Answer until cancelled. Raises the error that has ended the folding: stale rows must not be served on."""
         reading = self._reading
         async with (
             on_bus(self._home, "projector", self._health) as connection,
@@ -102,7 +102,7 @@ def _look(reading: ReadSide, log: EventLog, health: Health) -> None:
     try:
         end = log.last_position()
     except LogUnavailableError:
-        return  # whoever watches the store says so, and who asks is told
+        return  # `watch_store` reports it, and callers are told
     telemetry.LOG_POSITION.set(end)
     try:
         standing = reading.standing()

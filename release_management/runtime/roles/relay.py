@@ -1,4 +1,4 @@
-"""The relay as a role."""
+"""The relay as a role: it publishes the log's records on the bus."""
 
 import asyncio
 import contextlib
@@ -18,14 +18,14 @@ from release_management.services.workers.relay import Relay, RelayMismatchError
 
 LOOK_SECONDS = 1.0
 ACTIVE = ("events", "history", "lag")
-"""The parts that only the active one has."""
+"""The parts of the health that only the active relay has."""
 MISMATCH_SECONDS = 30.0
 FAR_BEHIND = 10_000
-"""Records between the log's end and the newest published one that a person should know of."""
+"""The number of unpublished records from which on there is a warning."""
 
 
 class RelayRole:
-    """Publishes the log while it holds the lease of its role; else it stands by."""
+    """Publishes the log while it holds the lease of its role; otherwise it stands by."""
 
     def __init__(self, home: DataDirectory, health: Health) -> None:
         self._home = home
@@ -57,7 +57,7 @@ class RelayRole:
 async def publish_while_it_can(relay: Relay, log: EventLog, health: Health) -> None:
     """Publish the log until cancelled.
 
-    Where the stream tells another history only publishing stops, loudly: the log is the truth.
+    If the stream holds another history, publishing stops, and the health says so: the log is the source of truth.
     """
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_watch(relay, log, health))

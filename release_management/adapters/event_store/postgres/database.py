@@ -139,7 +139,7 @@ class PostgresDatabase:
             return self._lending.connect()
 
     def take(self, role: str) -> tuple[Connection, int] | None:
-        """Take a role on a session of its own; return the session and the role's raised number, or None if it is held."""
+        """Take a role on a session of its own; return that and the role's raised number, or None if it is held."""
         with self.lend() as connection:
             lock = connection.execute("SELECT hashtext(%s)", (role,)).fetchone()
             assert lock is not None

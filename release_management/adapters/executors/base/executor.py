@@ -147,7 +147,7 @@ class FencedExecutor(ABC, Generic[F]):
         return None
 
     def _claim(self, folder: F, order: Order) -> Report | bool:
-        """Record the fence, so that nothing older is admitted. Return the report, or True if the order is yet to begin."""
+        """Record the fence, so that nothing older is admitted. Return the report, or True if it is yet to begin."""
         with folder.locked():
             state = folder.load()
             answered = self._answered(state, order)

@@ -60,7 +60,7 @@ def verdict(order: Order, code: int, output: Output) -> StepResult:
 
 
 def _answer(stdout: str, *, whole: bool) -> ProgramAnswer:
-    """Return the answer in the output: all of it, or its last line, if that begins with a brace; else an empty answer."""
+    """Return the answer in the output: all of it, or its last line, if that begins with a brace; else an empty one."""
     text = stdout.strip()
     last = text.splitlines()[-1].strip() if text else ""
     if whole and text.startswith("{") and not last.startswith("{"):

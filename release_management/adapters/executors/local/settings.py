@@ -40,7 +40,7 @@ class Balancing(Value):
 
 
 class HealthCheck(Value):
-    """How HAProxy checks an instance's health: times in seconds, and how many results in a row change its status."""
+    """HAProxy's health checks of an instance: times in seconds, and how many results in a row change its status."""
 
     timeout: CheckTimeout = 1.0
     interval: CheckInterval = 0.2

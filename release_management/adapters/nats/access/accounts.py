@@ -1,9 +1,9 @@
-"""The accounts of the bus: how far a message can go, whatever subject its sender has the answer sent to.
+"""The accounts of the bus: they bound how far a message can go, whatever reply subject its sender names.
 
-A server checks the subject that a user publishes on, but not the one that the answer goes to: JetStream sends the
-receipt of a queued command to any `reply` that stands in it. So who is no role of ours is in an account of his own.
-Only the subjects that he may use lead from there into ours; the answer comes back to his account, and ends there. The
-stream of events is in an account with nobody but the relay: a message that got into it could not be taken out again.
+A server checks the subject that a user publishes on, but not its reply subject: JetStream sends the receipt of a queued
+command to any `reply` that stands in it. So every user that is no role of ours is in an account of its own. Only the
+subjects that it may use lead from there into ours; the answer comes back to its account, and ends there. The stream of
+events is in an account that only the relay uses: a message that got into it could not be removed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,7 +29,7 @@ RELMAN = "RELMAN"
 EVENTS = "EVENTS"
 CLIENTS = "CLIENTS"
 _MANY = (".CONSUMER.MSG.NEXT.", ".DIRECT.GET.")
-"""What is answered with several messages."""
+"""Parts of subjects that are answered with several messages."""
 
 Ways = Mapping[str, tuple[str, ...]]
 """Subjects, by the account that they lead to or come from."""
@@ -37,24 +37,24 @@ Ways = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Users who can reach one another, and the only ways that lead out: what they may ask of others, and hear there."""
+    """Users who can reach one another, and the only subjects that lead out, to other accounts and back."""
 
     users: Mapping[str, Permissions]
     jetstream: bool = False
     asks: Ways = field(default_factory=dict)
     tells: frozenset[str] = frozenset()
-    """The accounts that are told on which connection somebody asks."""
+    """The accounts that learn on which connection a request was made."""
     hears: Ways = field(default_factory=dict)
     client: str = ""
-    """The name of the client whose account it is, if he has one: his subjects have it on our side."""
+    """The name of the client that owns the account, if it has a name: on our side its subjects contain it."""
 
     def imports(self) -> Iterator[dict[str, Any]]:
-        """As the server's configuration has them."""
+        """Yield the account's imports for the server's configuration."""
         for account, subjects in self.asks.items():
-            told = {"share": True} if account in self.tells else {}
+            share = {"share": True} if account in self.tells else {}
             for subject in subjects:
                 name, sent = sent_by(subject)
-                yield {"service": {"account": account, "subject": subject}} | ({"to": sent} if name else {}) | told
+                yield {"service": {"account": account, "subject": subject}} | ({"to": sent} if name else {}) | share
         for account, subjects in self.hears.items():
             for subject in subjects:
                 led = {"to": ">"} if subject == only_to(self.client, ">") else {}
@@ -62,7 +62,7 @@ class Account:
 
 
 def accounts(executors: Iterable[str] = EXECUTORS, clients: Iterable[str] = ()) -> Mapping[str, Account]:
-    """All of them by name, with the executors and the clients of these names."""
+    """Return all accounts by name, with executors and clients of these names."""
     clients = tuple(clients)
     users = {**permissions.USERS, "gateway": permissions.gateway(clients)}
     inbox = f"{inbox_prefix(CLIENT)}.>"
@@ -100,7 +100,7 @@ def _executor(name: str) -> Account:
 
 
 def exports(name: str, everybody: Mapping[str, Account]) -> Iterator[dict[str, Any]]:
-    """What an account lets others use, and whom, as the server's configuration has it."""
+    """Yield an account's exports, with the accounts that use them, for the server's configuration."""
     for kind in ("service", "stream"):
         taken: dict[str, list[str]] = {}
         for other, account in everybody.items():
@@ -112,7 +112,7 @@ def exports(name: str, everybody: Mapping[str, Account]) -> Iterator[dict[str, A
 
 
 def document(everybody: Mapping[str, Account], passwords: Mapping[str, str]) -> dict[str, Any]:
-    """All accounts as the server's configuration has them."""
+    """Return all accounts for the server's configuration."""
     return {
         name: {
             **({"jetstream": "enabled"} if account.jetstream else {}),

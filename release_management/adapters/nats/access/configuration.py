@@ -20,7 +20,7 @@ CLUSTER = "relman"
 MAX_PAYLOAD_BYTES = MEBIBYTE
 _STORE_BYTES = 8 * 1024 * MEBIBYTE
 PING_INTERVAL = "5s"
-"""A process that was stopped, but not killed, is then soon passed over where several share requests."""
+"""A process that was stopped, but not killed, soon gets no more requests if several share them."""
 
 _HEAD = """\
 # The configuration of a nats-server (2.12 or newer) for relman, written by: relman nats-config
@@ -36,17 +36,17 @@ _CLUSTER_HEAD = """\
 
 
 def store_bytes(clients: int) -> int:
-    """How much the streams may hold, with so many clients that have names."""
+    """Return how many bytes the streams may hold, with so many named clients."""
     return _STORE_BYTES + clients * CLIENT_QUEUE_MEBIBYTES * MEBIBYTE
 
 
 def variable(user: str) -> str:
-    """The environment variable that a user's password is in."""
+    """Return the environment variable that holds a user's password."""
     return f"RELMAN_NATS_{user.upper().replace('-', '_')}"
 
 
 def configuration(executors: Iterable[str] = EXECUTORS, clients: Iterable[str] = (), *, cluster: bool = False) -> str:
-    """The file. `executors`, `clients`: the names of those who have users; `cluster`: the servers replicate."""
+    """Return the file. `executors` and `clients` are names that get users; with `cluster` the servers replicate."""
     return "\n".join(_lines(executors, clients, cluster)) + "\n"
 
 

@@ -1,7 +1,7 @@
-"""The users of the bus, and what each of them may publish and subscribe to: no more than it needs.
+"""The users of the bus, and the subjects that each may publish and subscribe to: no more than it needs.
 
-Whatever is not named is forbidden. `client` is everybody who is no role of ours. Where a user has answers sent to is
-not checked by a server: that those get nowhere else is due to the accounts (`accounts.py`).
+Anything that is not named is forbidden. `client` is every user that is no role of ours. A server does not check reply
+subjects: the accounts (`accounts.py`) keep answers from going elsewhere.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,19 +20,19 @@ RESPONSE_SECONDS = 60
 _API = "$JS.API"
 _ABOUT = (f"{_API}.INFO",)
 USER_INFO = "$SYS.REQ.USER.INFO"
-"""Who one is and what one may, as the server has it."""
+"""The subject on which the server tells a user its name and permissions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """Subjects, with the server's wildcards. `responds`: it may also answer, once, whatever it is asked."""
+    """Subjects, with the server's wildcards. With `responds` the user may also answer each request that it gets."""
 
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
     responds: bool = False
 
     def document(self) -> dict[str, Any]:
-        """As the server's configuration has it."""
+        """Return the permissions for the server's configuration."""
         document: dict[str, Any] = {
             "publish": {"allow": list(self.publish)},
             "subscribe": {"allow": list(self.subscribe)},
@@ -51,7 +51,7 @@ def _stream_info(*names: str) -> tuple[str, ...]:
 
 
 def makes_stream(name: str) -> str:
-    """The subject that a stream is made on."""
+    """Return the subject on which a stream is created."""
     return f"{_API}.STREAM.CREATE.{name}"
 
 
@@ -61,7 +61,7 @@ def _keeps_streams(*names: str) -> tuple[str, ...]:
 
 
 def _consumer(stream: str, name: str, *filters: str) -> tuple[str, ...]:
-    """To make, use and remove one durable consumer, and to settle what it delivers."""
+    """Return the subjects to create, use and remove one durable consumer, and to settle its messages."""
     made = f"{_API}.CONSUMER.CREATE.{stream}.{name}"
     return (
         *([made] if not filters else [f"{made}.{each}" for each in filters]),
@@ -73,14 +73,14 @@ def _consumer(stream: str, name: str, *filters: str) -> tuple[str, ...]:
 
 
 def event_consumers(user: str) -> tuple[str, ...]:
-    """The names of the consumers of the events that a client can have."""
+    """Return the names of the event consumers that a client can have."""
     return tuple(f"{user}-{number}" for number in range(1, streams.EVENT_CONSUMERS + 1))
 
 
 def reads_events(user: str) -> tuple[str, ...]:
-    """To follow the events: to read them by their numbers, and to use a few consumers of one's own, by their names.
+    """Return the subjects to follow the events: to read them by sequence, and to use a few consumers of fixed names.
 
-    A server counts neither consumers nor requests of a user. A name is a subject's part, so it can be given to one.
+    A server counts neither consumers nor requests of a user. A name is a part of the subject, so it can be permitted.
     """
     return (
         *_ABOUT,
@@ -109,18 +109,18 @@ ASKS = (
     streams.REPLAY_DEAD_LETTERS,
     f"{streams.COMMAND_SUBJECTS}.>",
 )
-"""To give commands and to ask questions."""
+"""The subjects for commands and requests."""
 _GIVES_SYSTEM_COMMANDS = (
     f"{streams.SYSTEM_SUBJECTS}.>",
     streams.ASK_OUTCOME,
     *_stream_info(streams.COMMANDS, streams.REPORTS),
     f"{_API}.CONSUMER.INFO.{streams.REPORTS}.{streams.GATEWAY}",
-    f"{_API}.CONSUMER.INFO.{streams.COMMANDS}.{streams.GATEWAY}",  # an older version looks for reports there
+    f"{_API}.CONSUMER.INFO.{streams.COMMANDS}.{streams.GATEWAY}",  # an older version reads reports there
 )
 
 
 def client(user: str) -> Permissions:
-    """What everybody may who is no role of ours."""
+    """Return the permissions of a user that is no role of ours."""
     return Permissions(
         publish=(*ASKS, *reads_events(user)),
         subscribe=(_inbox(user), *streams.ANSWERS, f"{streams.EVENT_SUBJECTS}.>"),
@@ -128,7 +128,7 @@ def client(user: str) -> Permissions:
 
 
 def gateway(clients: Iterable[str] = ()) -> Permissions:
-    """What the gateway may, which takes the commands of the clients of these names from queues of their own."""
+    """Return the permissions of the gateway, which takes the commands of these clients from queues of their own."""
     names = tuple(clients)
     return Permissions(
         publish=(
@@ -195,7 +195,7 @@ USERS: Mapping[str, Permissions] = {
 
 
 def executor(name: str) -> Permissions:
-    """What `executor-<name>` may: take the orders of that executor, and report as it."""
+    """Return the permissions of `executor-<name>`: take the orders of that executor, and report as it."""
     orders = f"{streams.ORDER_SUBJECTS}.{name}"
     return Permissions(
         publish=(
@@ -211,12 +211,12 @@ def executor(name: str) -> Permissions:
 
 
 def named(name: str) -> str:
-    """The user that is a client with a name of its own."""
+    """Return the user of a client with a name of its own."""
     return f"{CLIENT}-{name}"
 
 
 def users(executors: Iterable[str] = EXECUTORS, clients: Iterable[str] = ()) -> Mapping[str, Permissions]:
-    """Everybody, with the executors and the clients of these names."""
+    """Return all users, with executors and clients of these names."""
     clients = tuple(clients)
     return {
         **USERS,

@@ -1,7 +1,7 @@
-"""Who sent a message: on our side of the bus, a client with a name has subjects of his own, which he cannot write.
+"""Identify a message's sender: on our side of the bus a named client has subjects of its own, which it cannot write.
 
-He publishes on `relman.ask.query.x`, as everybody does. His account leads that to `relman.from.<name>.ask.query.x`, and
-what is sent to `relman.to.<name>.<subject>` comes out there as `<subject>`, whatever that is, and nowhere else.
+It publishes on `relman.ask.query.x`, as every client does. Its account maps that to `relman.from.<name>.ask.query.x`,
+and a message to `relman.to.<name>.<subject>` arrives there as `<subject>`, whatever that is, and nowhere else.
 """
 
 ASK = "relman.ask."
@@ -12,7 +12,7 @@ _TO = "relman.to."
 
 
 def sent_by(subject: str) -> tuple[str, str]:
-    """The name of the client who sent it, and the subject as he wrote it; no name for the user that clients share."""
+    """Return the sending client's name, and the subject as it wrote it; no name for the user that clients share."""
     if not subject.startswith(_FROM):
         return "", subject
     name, _, rest = subject.removeprefix(_FROM).partition(".")
@@ -20,15 +20,15 @@ def sent_by(subject: str) -> tuple[str, str]:
 
 
 def as_sent_by(name: str, subject: str) -> str:
-    """Where a message comes to us that the client of this name sends to `subject`."""
+    """Return the subject on our side of a message that the client of this name sends to `subject`."""
     return f"{_FROM}{name}.{subject.removeprefix(_OURS)}" if name else subject
 
 
 def from_everybody(subject: str) -> tuple[str, ...]:
-    """All that must be listened to in order to hear every client who sends to `subject`."""
+    """Return the subjects to subscribe to in order to hear every client that sends to `subject`."""
     return subject, as_sent_by(ANYBODY, subject)
 
 
 def only_to(name: str, subject: str) -> str:
-    """Where to send what the client of this name, and nobody else, hears on `subject`."""
+    """Return the subject on our side on which only the client of this name receives a message for `subject`."""
     return f"{_TO}{name}.{subject}" if name else subject

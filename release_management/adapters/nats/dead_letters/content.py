@@ -1,4 +1,4 @@
-"""What is kept of a message that nobody will act on: never more than the bus takes."""
+"""The content of a dead letter, which never exceeds what the bus accepts."""
 
 import base64
 import hashlib
@@ -12,18 +12,18 @@ from release_management.kernel.record import timestamp
 from release_management.services.envelope import MAX_MESSAGE_BYTES
 
 MAX_REASON = 2_000
-"""Characters. What a reason quotes is cut where it is quoted; this is for what was forgotten there."""
+"""Characters. Quotations in a reason are cut where they are made; this bounds the rest."""
 MAX_HEADER = 1_000
 MAX_HEADERS = 16_000
 """Characters of one header's name and value, and of all headers together."""
 HEADERS_CUT = "its headers are not all kept; they are longer than any that means something"
 ONLY_DIGEST = "the message itself is not kept, only its size and SHA-256: with it the letter is too large for the bus"
 _OWN_BYTES = 1024
-"""What a letter has around it on its way: the protocol's line, and the headers of the bus."""
+"""Bytes around a letter on the wire: the protocol's line, and the headers of the bus."""
 
 
 def envelope(subject: str, size: int, origin: str | None) -> dict[str, Any]:
-    """What of a letter anybody may read. `origin` is `<stream>:<sequence>` of the message."""
+    """Return the public part of a letter. `origin` is `<stream>:<sequence>` of the message."""
     letter: dict[str, Any] = {"time": timestamp(datetime.now(UTC)), "subject": subject, "size": size}
     return letter if origin is None else letter | {"origin": origin}
 
@@ -31,7 +31,7 @@ def envelope(subject: str, size: int, origin: str | None) -> dict[str, Any]:
 def contents(
     payload: bytes, headers: Mapping[str, str] | None, reason: str, code: ErrorCode
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The content of a letter, and the one that takes its place where it is too large."""
+    """Return the content of a letter, and a smaller one to use if the first is too large."""
     kept = _kept_headers(headers or {})
     about: dict[str, Any] = {
         "reason": cut(reason, MAX_REASON),
@@ -48,12 +48,12 @@ def contents(
 
 
 def fits(letter: bytes, max_payload: int) -> bool:
-    """Whether the bus takes a letter."""
+    """Return True if the bus accepts a letter of this size."""
     return len(letter) + _OWN_BYTES <= max_payload
 
 
 def cut(text: str, length: int) -> str:
-    """The beginning of a text, with a sign where there was more."""
+    """Return the beginning of a text, with an ellipsis if it was cut."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 

@@ -1,4 +1,4 @@
-"""What a dead letter is to those who look at it."""
+"""Dead letters as callers see them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from release_management.kernel.types import KnownCode
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that nobody will act on: why, and how it begins. `size` is in bytes.
+    """A message that nobody will act on, with the reason and its beginning. `size` is in bytes.
 
-    `code` is the kind of the reason; letters of before there were codes have none.
+    `code` is the kind of the reason; letters from before there were codes have none.
     """
 
     id: int
@@ -25,7 +25,7 @@ class DeadLetter:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "DeadLetter":
-        """A letter as it came over the bus."""
+        """Return a letter from its JSON on the bus."""
         return cls(**{**row, "code": known_code(row.get("code"))})
 
 
@@ -33,7 +33,7 @@ class DeadLetter:
 class OpenedLetter:
     """A dead letter with all that was kept of its message.
 
-    `payload` is text, or base64 where `encoding` says so. `obstacle` says why it cannot be replayed; None: it can.
+    `payload` is text, or base64 if `encoding` says so. `obstacle` says why it cannot be replayed; None if it can.
     """
 
     id: int
@@ -49,13 +49,13 @@ class OpenedLetter:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "OpenedLetter":
-        """A letter as it came over the bus."""
+        """Return a letter from its JSON on the bus."""
         return cls(**{**row, "code": known_code(row.get("code"))})
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What became of one letter that was to be replayed: sent again to `subject`, or not, for a `reason`."""
+    """The result of replaying one letter: sent again to `subject`, or not, for a `reason`."""
 
     id: int
     subject: str | None = None

@@ -27,10 +27,10 @@ _log = structlog.get_logger(__name__)
 
 
 class OrderLetters:
-    """Keeps the letters of one executor, each once.
+    """Stores the letters of one executor, each once.
 
-    Beyond the allowance orders are only counted, and a letter says how many there were whenever their number has
-    doubled within an hour: an executor may remove no letter, as the gateway does when a count grows.
+    Beyond the allowance orders are only counted, and a letter gives their number whenever it has doubled within an
+    hour: an executor may remove no letter, as the gateway does when a count grows.
     """
 
     def __init__(self, connection: Connection, executor: str, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -42,7 +42,7 @@ class OrderLetters:
         self._since = 0.0
 
     async def bury(self, message: Msg, reason: str, code: ErrorCode = ErrorCode.INVALID) -> None:
-        """Keep an order that cannot be carried out, durably and once. Raises `BusError`."""
+        """Store an order that cannot be carried out, durably and once. Raises `BusError`."""
         size = len(message.data)
         if not self._allowance.take(size):
             await self._count(message, reason, code)
@@ -65,8 +65,10 @@ class OrderLetters:
         count = self._counted + 1
         if count & (count - 1) == 0:  # 1, 2, 4, 8, …
             about = envelope(message.subject, len(message.data), None)
-            said = f"{count:,} orders within an hour, counted and not kept, so many came; the last: {reason}"
-            _, content = contents(message.data, None, said, code)
+            reason_with_count = (
+                f"{count:,} orders within an hour, counted and not kept, so many came; the last: {reason}"
+            )
+            _, content = contents(message.data, None, reason_with_count, code)
             letter = json.dumps(about | {"open": content | {"obstacle": COUNTED}}).encode()
             await keep_letter(self._connection, self._subject, letter, about, None)
         else:
@@ -79,6 +81,6 @@ class OrderLetters:
         return f"{streams.DEAD_ORDERS}.{self._executor}"
 
     def _id(self, origin: str) -> str:
-        """The same for the same order. With the password, for who knows the id of a letter could have it dropped."""
+        """Return the same id for the same order; keyed, since who knows a letter's id could have it dropped."""
         key = str(self._connection.options.get("password") or self._connection.options.get("token") or "")
         return hmac.new(key.encode(), f"{self._executor} {origin}".encode(), hashlib.sha256).hexdigest()

@@ -1,4 +1,4 @@
-"""Dead letters in pages: the newest first, and all of one in as many pages as it needs."""
+"""Dead letters in pages: the newest first; one letter in as many pages as it needs."""
 
 from dataclasses import asdict
 from typing import Any
@@ -22,13 +22,13 @@ from release_management.services.paging.pages import Page
 MAX_LETTERS = 1000
 _NAME = "dead_letters"
 _TEXT = 20_000
-"""Characters of a message that stay together."""
+"""Characters of a message that are not split across pages."""
 
 
 class LettersQuestion(Value):
-    """Which dead letters are asked for: the newest, at most `limit`, or all of the one with this `id`.
+    """A request for dead letters: the newest, at most `limit`, or all of the one with this `id`.
 
-    `cursor`: the `next_cursor` of the page before.
+    `cursor` is the `next_cursor` of the page before.
     """
 
     limit: int = Field(default=100, ge=1, le=MAX_LETTERS)
@@ -37,13 +37,13 @@ class LettersQuestion(Value):
 
 
 async def letters_page(letters: DeadLetters, question: LettersQuestion) -> dict[str, Any]:
-    """The answer to a question. Raises `CursorError`, and `BusError`."""
+    """Return the answer to a request. Raises `CursorError`, and `BusError`."""
     start = _start(question)
     if question.id is not None:
         return await _opened(letters, question.id, question, start)
     found, below = await letters.page(question.limit, None if start is None else int(start.key[0]))
-    told: dict[str, Any] = {"dead_letters": [asdict(letter) for letter in found]}
-    return told if below is None else told | {"next_cursor": write_cursor(_NAME, question, Start((below,)))}
+    reply: dict[str, Any] = {"dead_letters": [asdict(letter) for letter in found]}
+    return reply if below is None else reply | {"next_cursor": write_cursor(_NAME, question, Start((below,)))}
 
 
 def _start(question: LettersQuestion) -> Start | None:
@@ -59,7 +59,7 @@ async def _opened(letters: DeadLetters, id: int, question: LettersQuestion, star
     letter = await letters.open(id)
     if letter is None:
         return {"dead_letter": None}
-    texts = [letter.payload[at : at + _TEXT] for at in range(0, len(letter.payload), _TEXT)]
+    texts = [letter.payload[offset : offset + _TEXT] for offset in range(0, len(letter.payload), _TEXT)]
     group = Group((id,), [asdict(letter) | {"payload": texts}])
     page = cut(Found([group], False, start, lambda end: write_cursor(_NAME, question, end)), lambda value: value)
     return _told(page)
@@ -67,5 +67,5 @@ async def _opened(letters: DeadLetters, id: int, question: LettersQuestion, star
 
 def _told(page: Page) -> dict[str, Any]:
     [row] = page.rows
-    told: dict[str, Any] = {"dead_letter": row | {"payload": "".join(row.get("payload", ()))}}
-    return told if page.next_cursor is None else told | {"next_cursor": page.next_cursor, "unfinished": True}
+    reply: dict[str, Any] = {"dead_letter": row | {"payload": "".join(row.get("payload", ()))}}
+    return reply if page.next_cursor is None else reply | {"next_cursor": page.next_cursor, "unfinished": True}

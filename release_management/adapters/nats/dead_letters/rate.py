@@ -1,4 +1,4 @@
-"""How many dead letters are kept one by one, and what becomes of those beyond."""
+"""Limit how many dead letters are stored one by one, and count the rest."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from release_management.kernel.record import timestamp
 
 LETTERS = 1_000
 LETTER_BYTES = 64 * 1024 * 1024
-"""So much is kept one by one at once, and a tenth of it per hour from then on."""
+"""The letters and bytes that are stored one by one at once; a tenth of them becomes available again per hour."""
 REFILL_SECONDS = 10 * 3600.0
 WINDOW_SECONDS = 3600.0
 REASONS = 5
@@ -22,7 +22,7 @@ SHOWN = 200
 
 
 class Allowance:
-    """What may be kept one by one: used up by each letter, and filled again with the time."""
+    """A budget of letters to store one by one: each letter uses some, and time refills it."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -30,7 +30,7 @@ class Allowance:
         self._letters, self._bytes = float(LETTERS), float(LETTER_BYTES)
 
     def take(self, size: int) -> bool:
-        """Whether there is room for one more letter about a message of `size` bytes; it is then used."""
+        """Use the budget for a letter about a message of `size` bytes; return False if it is exhausted."""
         now = self._monotonic()
         share = (now - self._filled_at) / REFILL_SECONDS
         self._filled_at = now
@@ -43,14 +43,14 @@ class Allowance:
         return True
 
     def give_back(self, size: int) -> None:
-        """The letter was not kept; it will be tried again."""
+        """Return the budget of a letter that was not stored; it will be tried again."""
         self._letters += 1
         self._bytes += size
 
 
 @dataclass
 class _Window:
-    """What was counted in an hour. `code` is that of the last one."""
+    """The counts of one hour. `code` is that of the last letter."""
 
     began: float
     since: str
@@ -65,7 +65,7 @@ class _Window:
 class Counted:
     """Counts the letters beyond the allowance. One letter an hour holds the count, and is replaced as it grows.
 
-    Whoever counts waits until the count that includes his letter is kept; many wait for the same one.
+    A caller waits until the count that includes its letter is stored; many wait for the same one.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Counted:
         forget: Callable[[int], Awaitable[None]],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`keep` stores a letter of a subject, size and content and says which it is; `forget` removes that one."""
+        """`keep` stores a letter of a subject, size and content and returns its id; `forget` removes that one."""
         self._keep = keep
         self._forget = forget
         self._monotonic = monotonic
@@ -83,14 +83,14 @@ class Counted:
 
     @property
     def warning(self) -> str | None:
-        """How many were counted in the last hour; None: each was kept."""
+        """A warning with the number of letters counted in the last hour; None if each was stored."""
         window = self._window
         if window is None or self._monotonic() - window.began > WINDOW_SECONDS:
             return None
         return f"{window.letters:,} dead letters since {window.since} are only counted, so many came"
 
     async def add(self, subject: str, size: int, reason: str, code: ErrorCode) -> None:
-        """Count one. Raises `BusError`; it is then not counted."""
+        """Count one letter. Raises `BusError`; it is then not counted."""
         window = self._current()
         window.letters += 1
         window.bytes += size

@@ -1,7 +1,8 @@
-"""What could not be understood: kept with the reason, to be looked at by a person, and sent again if he likes.
+"""Dead letters: messages that nobody understands, kept with the reason, to be read and replayed by an operator.
 
-A letter of the gateway's is sealed, since a client's message may name persons. One of an executor's holds an order,
-which names nobody, and is not: an executor has no keys. That is why only orders of its own are taken from it.
+A letter of the gateway is sealed, since a client's message may name persons. A letter of an executor holds an order,
+which names no person, and is not sealed: an executor has no keys. Therefore an executor's letters are accepted only
+about its own orders.
 """
 
 import asyncio
@@ -48,7 +49,7 @@ from release_management.services.ports import Keyring
 
 KEY = "system:dead-letters"
 KEEP_SECONDS = 10.0
-GONE = (10037, 10043, 10057)  # what a server says of a message that was removed before
+GONE = (10037, 10043, 10057)  # a server's error codes for a message that was removed before
 EXCERPT_CHARACTERS = 200
 SHOWN_SUBJECT = 200
 SHOWN_LIST_SUBJECT = 1000
@@ -57,23 +58,23 @@ SHOWN_TEXT = 20_000
 SHOWN_REASON = 1000
 """Characters of a reason in a list."""
 READ_BYTES = 4_000_000
-"""So much is read for one page: what is older stands in the next."""
+"""Bytes that are read for one page; older letters stand in the next."""
 PAGE_BYTES = 200_000
-"""Of the letters of one page, as JSON."""
+"""Bytes of the letters of one page, as JSON."""
 LOOKED_AT = 1000
-"""Messages that are looked at for one page: many may be no letters."""
+"""Messages that are read for one page: many may be no letters."""
 TOGETHER = 16
-"""So many are read at once."""
+"""Messages that are read at once."""
 PAGE_SECONDS = 1.0
-"""Reading one page takes no longer than a letter more: who asks does not wait for ever, and others want the slot."""
+"""Seconds, plus one letter, that reading a page may take: callers do not wait for ever, and others want the slot."""
 REMEMBERED = 10_000
-"""How many replayed letters are remembered, for those who ask again."""
+"""The number of replayed letters that are remembered, for repeated requests."""
 KEPT_HEADERS = (streams.ACTOR, streams.REPLY_TO, streams.CONTENT_TYPE)
 WAYS_BACK = tuple(
     f"{subjects}." for subjects in (streams.COMMAND_SUBJECTS, streams.REPORT_SUBJECTS, streams.ORDER_SUBJECTS)
 )
 NO_LETTERS = (IS_A_LETTER, "Unacknowledged message was deleted")
-"""What a server says of a message of which there is a letter, or that was settled with another server of a cluster."""
+"""A server's reasons for a message that has a letter, or was settled with another server of a cluster."""
 ERASED = "erased: its key was destroyed"
 
 _log = structlog.get_logger(__name__)
@@ -81,9 +82,9 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Letter:
-    """A message of the stream of dead letters, read. `origin` is `<stream>:<sequence>` of the message it is about.
+    """A message of the stream of dead letters, parsed. `origin` is `<stream>:<sequence>` of the dead message.
 
-    Letters of before there were codes have none.
+    Letters from before there were codes have none.
     """
 
     id: int
@@ -99,7 +100,7 @@ class _Letter:
     obstacle: str | None = None
 
     def shown(self) -> DeadLetter:
-        """For a list."""
+        """Return the letter for a list."""
         return DeadLetter(
             self.id,
             cut(self.time, SHOWN_SUBJECT),
@@ -111,7 +112,7 @@ class _Letter:
         )
 
     def opened(self) -> OpenedLetter:
-        """For a person who wants to see everything."""
+        """Return the letter with everything that was kept, for a person."""
         try:
             payload, encoded = self.payload.decode(), False
         except UnicodeDecodeError:
@@ -130,7 +131,7 @@ class _Letter:
         )
 
     def _cut(self, text: str) -> str:
-        """A text that fits into an answer; what was cut off is said, and where it is."""
+        """Return a text that fits into an answer; if it was cut, with a note on where the whole is."""
         if len(text) <= SHOWN_TEXT:
             return text
         whole = f"{len(text):,} characters in all; the whole is message {self.id} of the stream {streams.DEAD}"
@@ -147,12 +148,12 @@ class DeadLetters:
         self._replaying = asyncio.Lock()
         self._replayed: dict[int, str] = {}
         self._allowances = {own: Allowance() for own in (False, True)}
-        """For what executors have sent, and for what anybody else has."""
+        """The allowance for messages of executors (True), and that for all others."""
         self._counted = Counted(self._keep_count, self._forget)
 
     @property
     def warning(self) -> str | None:
-        """That so many letters come that they are only counted."""
+        """A warning if so many letters come that they are only counted."""
         return self._counted.warning
 
     async def store(
@@ -164,11 +165,12 @@ class DeadLetters:
         origin: str | None = None,
         code: ErrorCode = ErrorCode.INVALID,
     ) -> bool:
-        """Keep a message durably, sealed: its first 256 KiB, its full size and its SHA-256. Raises `BusError`.
+        """Store a message durably, sealed: its first 256 KiB, its full size and its SHA-256. Raises `BusError`.
 
-        Where that is more than the bus takes, of the message itself only size and SHA-256 are kept. `origin` is
-        `<stream>:<sequence>` of a message that came from a stream; the same one is kept once. False: so many came that
-        it is only counted. `code` is another one where the message is understood and yet nobody acts on it.
+        If that is more than the bus accepts, only the message's size and SHA-256 are stored. `origin` is
+        `<stream>:<sequence>` of a message that came from a stream; the same one is stored once. Returns False if so
+        many came that this one is only counted. `code` differs from `invalid` if a message is understood but nobody
+        acts on it.
         """
         allowance = self._allowances[subject.startswith(f"{streams.REPORT_SUBJECTS}.")]
         if not allowance.take(len(payload)):
@@ -197,7 +199,7 @@ class DeadLetters:
             letter = json.dumps(about | {"sealed": sealed}).encode()
             if fits(letter, self._connection.max_payload):
                 break
-        # With a key, for who knows the id of a letter that is to come could have it dropped.
+        # Keyed: somebody who knew the id of a letter to come could make the server drop it.
         known = self._keyring.fingerprint(f"{origin} {content['sha256']}".encode()).hex() if origin else None
         await keep_letter(self._connection, streams.DEAD_LETTER, letter, about, known)
 
@@ -208,14 +210,14 @@ class DeadLetters:
         return await publish_patiently(self._connection, streams.DEAD_LETTER, letter, headers, KEEP_SECONDS)
 
     async def _forget(self, id: int) -> None:
-        """Remove a letter. Where that does not succeed it stands there beside the one that counts more."""
+        """Remove a letter. If that fails it stays beside the newer one, which has the larger count."""
         with contextlib.suppress(*AWAY):
             await self._delete(streams.DEAD, id)
 
     async def page(self, limit: int, below: int | None = None) -> tuple[list[DeadLetter], int | None]:
-        """The newest letters with ids below one, newest first; and below which id there are more.
+        """Return the newest letters with ids below `below`, newest first, and the id below which there are more.
 
-        At most `limit`, and fewer where they are long, or reading them takes long; those that the server gave up
+        At most `limit`, and fewer if they are long, or reading them takes long. Messages that the server gave up
         delivering are among them. Raises `BusError`.
         """
         found: list[DeadLetter] = []
@@ -238,7 +240,7 @@ class DeadLetters:
         return found, None
 
     async def _downwards(self, newest: int, oldest: int, together: int) -> AsyncIterator[tuple[int, _Letter | None]]:
-        """What there is at each sequence; so many are asked for at once."""
+        """Yield the letter, or None, at each sequence, downwards; `together` messages are read at once."""
         for top in range(newest, oldest - 1, -together):
             sequences = range(top, max(top - together, oldest - 1), -1)
             letters = await asyncio.gather(*map(self._letter, sequences))
@@ -246,7 +248,7 @@ class DeadLetters:
                 yield sequence, letter
 
     async def open(self, id: int) -> OpenedLetter | None:
-        """All of one letter; None where there is none. Raises `BusError`."""
+        """Return all of one letter; None if there is none. Raises `BusError`."""
         try:
             letter = await self._letter(id)
         except AWAY as error:
@@ -254,15 +256,15 @@ class DeadLetters:
         return None if letter is None else letter.opened()
 
     async def replay(self, ids: Sequence[int]) -> tuple[Replay, ...]:
-        """Send the messages of letters again to where they came from, in their order, and remove the letters.
+        """Send the messages of letters again to their original subjects, in order, and remove the letters.
 
-        Twice is harmless: commands and reports have ids of their own, orders have fences, and one that was sent is
-        answered as before, also to who asks meanwhile. Raises `BusError`; some are then sent.
+        Repeating it is harmless: commands and reports have ids of their own, orders have fences, and a replayed letter
+        is answered as before, even to a concurrent caller. Raises `BusError`; some are then sent.
         """
         async with self._replaying:
             try:
-                wanted = sorted(set(ids))
-                return tuple([await self._replay(id) for id in wanted])
+                sequences = sorted(set(ids))
+                return tuple([await self._replay(id) for id in sequences])
             except AWAY as error:
                 raise understood(error) from error
 
@@ -317,7 +319,7 @@ class DeadLetters:
         return _read(id, body, content, None if opened is not None else f"it was {ERASED}")
 
     async def _given_up(self, id: int, body: dict[str, Any]) -> _Letter:
-        """An advisory as a letter, with the message itself where its stream still holds it."""
+        """Return an advisory as a letter, with the message itself if its stream still holds it."""
         stream, sequence = body["stream"], body["stream_seq"]
         kept: RawStreamMsg | None = None
         try:
@@ -352,7 +354,8 @@ class DeadLetters:
 async def keep_letter(
     connection: Connection, subject: str, letter: bytes, about: dict[str, Any], known: str | None
 ) -> None:
-    """Store a letter. `known` is the same for the same letter, however often it is kept; None: it is kept once only.
+    """Store a letter. `known` is the same id for the same letter, so that it is stored once; None: it is sent only
+    once.
 
     Raises `BusError`.
     """
@@ -393,23 +396,23 @@ def _order(id: int, executor: str, body: dict[str, Any]) -> _Letter:
 
 
 def _foreign(id: int, message: RawStreamMsg) -> _Letter:
-    """What stands among the dead letters and was not put there by us."""
+    """Return a message among the dead letters that we did not write, as a letter."""
     payload = message.data or b""
     reason = "this is no dead letter of ours: somebody else published it here"
     return _Letter(id, "", message.subject or "", reason, ErrorCode.INVALID, len(payload), payload, obstacle=reason)
 
 
 def _destination(subject: str) -> str:
-    """Where a message goes when it is replayed: an asked command is queued, since nobody waits for its answer now."""
-    asked = f"{streams.ASK_COMMAND}."
+    """Return the subject of a replayed message: a requested command is queued, since nobody waits any more."""
+    prefix = f"{streams.ASK_COMMAND}."
     name, sent = sent_by(subject)
-    if sent.startswith(asked):
-        return as_sent_by(name, f"{streams.COMMAND_SUBJECTS}.{sent.removeprefix(asked)}")
+    if sent.startswith(prefix):
+        return as_sent_by(name, f"{streams.COMMAND_SUBJECTS}.{sent.removeprefix(prefix)}")
     return subject
 
 
 def _no_way_back(subject: str) -> str | None:
-    """Why a message of this subject is not sent again; None where it can be."""
+    """Return why a message of this subject is not sent again; None if it can be."""
     _, sent = sent_by(_destination(subject))
     if sent.startswith(WAYS_BACK):
         return None

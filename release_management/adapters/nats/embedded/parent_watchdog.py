@@ -3,8 +3,8 @@
 `python guard.py <signal|pipe> <lock file> <lock seconds> <parent pid> <command …>`
 
 *signal* (Linux): the kernel ends the server when the thread that started this program ends. *pipe* (elsewhere): this
-program stays and ends the server when its standard input is closed. The server inherits the lock, so the folder is
-free exactly when no server runs in it, whoever died.
+program stays and ends the server when its standard input is closed. The server inherits the lock, so the folder is free
+exactly when no server runs in it, whichever process died.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ _GRACE_SECONDS = 5.0
 
 
 def take(path: str, seconds: float) -> int:
-    """Lock the file for this process and its descendants; exit with `LOCKED` where another holds it too long."""
+    """Lock the file for this process and its descendants; exit with `LOCKED` if another holds it for too long."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + seconds
     while True:
@@ -37,7 +37,7 @@ def take(path: str, seconds: float) -> int:
 
 
 def become(command: list[str], lock: int, parent: int) -> None:
-    """Turn into the server, which gets SIGTERM when the parent's thread ends."""
+    """Replace this process by the server, which gets SIGTERM when the parent's thread ends."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM) != 0:
         sys.exit(f"prctl failed: {os.strerror(ctypes.get_errno())}")
     if os.getppid() != parent:
@@ -47,7 +47,7 @@ def become(command: list[str], lock: int, parent: int) -> None:
 
 
 def watch(command: list[str], lock: int) -> int:
-    """Start the server and end it when standard input is closed, which the parent's death does."""
+    """Start the server and end it when standard input is closed, as by the parent's death."""
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[lock]) as server:
         while server.poll() is None:
             readable, _, _ = select.select([0], [], [], 0.1)
@@ -62,7 +62,7 @@ def watch(command: list[str], lock: int) -> int:
 
 
 def main(mode: str, lock_file: str, lock_seconds: str, parent: str, *command: str) -> None:
-    """See the module's text."""
+    """Take the lock and run the server; see the module's docstring."""
     lock = take(lock_file, float(lock_seconds))
     if mode == "signal":
         become(list(command), lock, int(parent))

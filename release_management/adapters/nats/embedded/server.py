@@ -43,15 +43,16 @@ LOG_BYTES = 10 * 1024**2
 START_SECONDS = 10.0
 STOP_SECONDS = 10.0
 LEAVING_SECONDS = 30.0
-"""So long the server of an installation that was killed may take to end: with many consumers it has much to write."""
+"""Seconds that the server of a killed installation may take to end: with many consumers it has much to write."""
 MEMORY = "256MiB"
-"""From there on the server's runtime collects its garbage sooner, rather than let it grow to twice what is in use."""
+"""From this size on the server's runtime collects garbage sooner than when it has doubled.
+"""
 LOOK_SECONDS = 2.0
 LONGEST_LOOK_SECONDS = 30.0
 ROOM_BYTES = 4 * 1024**2
-"""What must be writable before a server that could not write is started again."""
+"""Bytes that must be writable before a server that could not write is restarted."""
 WATCHER = "watcher"
-"""The user of the server's own account who may ask how it does."""
+"""The user of the server's own account that may request its health."""
 _HEALTH = "$SYS.REQ.SERVER.PING.HEALTHZ"
 _INBOX = "_INBOX_watcher"
 DEATH_WATCH = "signal" if sys.platform == "linux" else "pipe"
@@ -64,7 +65,7 @@ class NatsServerError(RelmanError):
 
 
 def find_binary() -> Path:
-    """The nats-server of this Python's environment, else the one on the path."""
+    """Return the path of the nats-server of this Python's environment, else the one on the path."""
     beside = Path(sysconfig.get_path("scripts")) / "nats-server"
     if beside.is_file():
         return beside
@@ -77,11 +78,11 @@ def find_binary() -> Path:
 class NatsServer:
     """A nats-server on 127.0.0.1 with its store under `folder`.
 
-    Every role has a user of its own, and so has every one of the `executors`, and of the `clients` that have names; all
-    other clients share one. Clients that this folder's server had before keep theirs. The others' URL with its random
-    password stands in `<folder>/nats.url`, the others in `<folder>/nats/users.json`, readable by the owner
-    only. A later start takes the same port and passwords again where it can, so that everybody finds it again.
-    `lock_seconds` is how long a start waits for another server on the same folder to end.
+    Every role has a user of its own, and so has every one of the `executors`, and of the named `clients`; all other
+    clients share one. Clients that this folder's server had before keep theirs. The shared client's URL with its random
+    password stands in `<folder>/nats.url`, all URLs in `<folder>/nats/users.json`, readable by the owner only. A later
+    start takes the same port and passwords again if it can, so that everybody finds it again. `lock_seconds` is how
+    long a start waits for another server on the same folder to end.
     """
 
     def __init__(
@@ -108,12 +109,12 @@ class NatsServer:
 
     @property
     def url(self) -> str:
-        """Where it listens, with the clients' credentials."""
+        """The server's URL with the clients' credentials."""
         return self.urls[CLIENT]
 
     @property
     def urls(self) -> Mapping[str, str]:
-        """Where it listens, with the credentials of each user."""
+        """The server's URL with the credentials of each user."""
         if not self._found:
             raise NatsServerError("the nats-server was not started")
         return self._found
@@ -129,13 +130,13 @@ class NatsServer:
 
     @property
     def alive(self) -> bool:
-        """Whether the child runs."""
+        """True if the child runs."""
         return self.pid is not None
 
     def is_stuck(self) -> bool:
-        """Whether it could not write, and there is room again: it stores nothing more until it is started again.
+        """Return True if the server could not write, and there is space again: it stores nothing until it is restarted.
 
-        To be asked often; it looks every `LOOK_SECONDS`, less often where a new start did not help.
+        To be called often; it checks every `LOOK_SECONDS`, less often if a restart did not help.
         """
         if not self.alive or time.monotonic() - self._looked < self._pause:
             return False
@@ -149,7 +150,7 @@ class NatsServer:
         return True
 
     def start(self) -> None:
-        """Start it and return when it answers. Raises `NatsServerError`."""
+        """Start the server and return when it answers. Raises `NatsServerError`."""
         if self.alive:
             return
         binary = find_binary()
@@ -176,7 +177,7 @@ class NatsServer:
         raise NatsServerError(f"nats-server did not start. Its last words: {self._last_words()}")
 
     def stop(self) -> None:
-        """End it cleanly and wait for that."""
+        """End the server cleanly and wait for that."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -192,7 +193,7 @@ class NatsServer:
         self.stop()
 
     def _says(self) -> str:
-        """What the server says is wrong with it; nothing where it is well, or says nothing."""
+        """Return the server's health error; empty if it is healthy, or does not answer."""
         port = urlsplit(self.url).port
         who = json.dumps({"user": WATCHER, "pass": self._watchword, "verbose": False, "pedantic": False})
         question = f"CONNECT {who}\r\nSUB {_INBOX} 1\r\nPUB {_HEALTH} {_INBOX} 0\r\n\r\n"
@@ -209,7 +210,7 @@ class NatsServer:
         return ""
 
     def _has_room(self) -> bool:
-        """Whether something can be written, whatever the system says of the disk: there may be a quota."""
+        """Return True if a file can be written, whatever the system says of the disk: there may be a quota."""
         probe = self._room / "room"
         try:
             with probe.open("wb") as file:
@@ -242,7 +243,7 @@ class NatsServer:
                         stderr=log,
                         start_new_session=True,
                     )
-            except Exception as error:  # who started it waits for a word
+            except Exception as error:  # the starting thread waits for a result
                 result.append(error)
                 started.set()
                 return
@@ -267,7 +268,7 @@ class NatsServer:
         return False
 
     def _ports(self) -> Iterator[int]:
-        """The ports to try: the one asked for, else the last one, else free ones."""
+        """Yield the ports to try: the requested one, else the last one, else free ones."""
         if self._fixed_port is not None:
             yield self._fixed_port
             return
@@ -329,7 +330,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _greeting(port: int) -> str | None:
-    """The server name in the INFO line that a nats-server sends first; None where none answers."""
+    """Return the server name in the INFO line that a nats-server sends first; None if none answers."""
     try:
         with socket.create_connection((HOST, port), timeout=1) as connection, connection.makefile("rb") as lines:
             line = lines.readline()

@@ -1,4 +1,4 @@
-"""What becomes of a message that was taken from a stream: worked on, done, or not to come again."""
+"""Settle a message of a stream: it is in work, done, or not to be redelivered."""
 
 import asyncio
 import contextlib
@@ -11,13 +11,13 @@ from release_management.adapters.nats.connection import AWAY, Connection
 
 IS_A_LETTER = "it is kept as a dead letter"
 BURIED = b"+TERM " + IS_A_LETTER.encode()
-"""Not to be delivered again; the server tells the dead letters so, in these words."""
+"""Do not redeliver; the server repeats these words in its advisory."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Ticker:
-    """Tells the server that messages are still worked on, so that it does not deliver them again."""
+    """Tells the server that messages are still in work, so that it does not redeliver them."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -25,7 +25,7 @@ class Ticker:
 
     @contextlib.contextmanager
     def working(self, message: Msg) -> Iterator[None]:
-        """While inside, `message` counts as worked on."""
+        """While inside, `message` counts as in work."""
         self.start(message)
         try:
             yield
@@ -33,11 +33,11 @@ class Ticker:
             self.stop(message)
 
     def start(self, message: Msg) -> None:
-        """From now on `message` counts as worked on."""
+        """From now on `message` counts as in work."""
         self._messages[message.reply] = message
 
     def stop(self, message: Msg) -> None:
-        """From now on it no longer does."""
+        """From now on `message` no longer counts as in work."""
         self._messages.pop(message.reply, None)
 
     async def run(self) -> None:
@@ -50,7 +50,7 @@ class Ticker:
 
 
 async def settle(connection: Connection, message: Msg, answer: bytes = b"+ACK") -> bool:
-    """Tell the server what became of a message and wait until it knows; False where it did not answer.
+    """Tell the server how a message ended and wait until it knows; return False if it did not answer.
 
     `answer` is `b"+ACK"`, `BURIED`, or a `b"-NAK"`. nats-py's own `term` does not wait.
     """

@@ -1,4 +1,4 @@
-"""Which clients have queues of their own, as the gateway learns it: from what its server allows it."""
+"""Find the clients that have queues of their own: the gateway reads its permissions from its server."""
 
 import json
 
@@ -18,14 +18,14 @@ UNTOLD = (
 
 
 async def named_clients(connection: Connection, timeout: float = ANSWER_SECONDS) -> tuple[str, ...]:
-    """The clients with names, in the server's configuration: the gateway may make a queue for each.
+    """Return the named clients of the server's configuration: the gateway may create a queue for each.
 
-    Raises `BusAwayError` where the server does not say.
+    Raises `BusAwayError` if the server does not answer.
     """
     try:
-        told = json.loads((await connection.request(USER_INFO, timeout=timeout)).data)
+        info = json.loads((await connection.request(USER_INFO, timeout=timeout)).data)
     except AWAY as error:
         raise BusAwayError(UNTOLD) from error
-    allowed = ((told["data"].get("permissions") or {}).get("publish") or {}).get("allow") or ()
+    allowed = ((info["data"].get("permissions") or {}).get("publish") or {}).get("allow") or ()
     beginning = makes_stream(streams.queue_of(""))
     return tuple(sorted(each.removeprefix(beginning) for each in allowed if each.startswith(beginning)))

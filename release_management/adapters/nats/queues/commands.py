@@ -1,4 +1,4 @@
-"""Commands from the bus: asked with an answer, or queued by callers that do not wait."""
+"""Commands from the bus: requests with an answer, or queued by callers that do not wait."""
 
 import asyncio
 import json
@@ -62,31 +62,31 @@ _log = structlog.get_logger(__name__)
 
 
 class ReplayQuestion(Value):
-    """Which dead letters are to be sent again."""
+    """The ids of the dead letters to replay."""
 
     ids: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=MAX_REPLAYED)]
 
 
 class OutcomeQuestion(Value):
-    """Whose command, and which, the outcome is asked of."""
+    """The sender and the id of the command whose outcome is requested."""
 
     sender: Token
     id: Token
 
 
 class ContentQuestion(Value):
-    """The data beside the records with this `dataref`: the part that begins at the character `offset`."""
+    """A request for the data beside the records with this `dataref`: the part that begins at the character `offset`."""
 
     dataref: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
     offset: int = Field(default=0, ge=0)
 
 
 class CommandService:
-    """Brings the commands of the bus to the gateway, and the outcomes back.
+    """Passes the commands of the bus to the gateway, and the outcomes back.
 
-    The reports of executors are a line, and so is the queue of each client with a name, and that of all others: none
-    waits for another, however long one is, and the gateway takes them in turns. What an older version had queued among
-    the commands of those without a name, reports too, is decided there. `ready` is set once it serves.
+    The reports of executors are a line, and so is the queue of each named client, and that of all others: none waits
+    for another, however long one is, and the gateway takes them in turns. Commands and reports that an older version
+    queued among those of unnamed clients are decided there. `ready` is set once it serves.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class CommandService:
         attempts: int = 5,
         retry_seconds: float = 0.2,
     ) -> None:
-        """`clients` are the names of those that have queues of their own; `doors` are as in `Answering`."""
+        """`clients` are the names of clients that have queues of their own; `doors` are as in `Answering`."""
         self._connection = connection
         self._gateway = gateway
         self._dead_letters = dead_letters
@@ -145,27 +145,27 @@ class CommandService:
 
     @property
     def trouble(self) -> str | None:
-        """Why no queued commands can be taken at the moment, or what is none cannot be kept."""
+        """The reason why queued commands cannot be taken, or dead letters cannot be kept, at the moment; or None."""
         return next((line.trouble for line in self._queues if line.trouble is not None), None)
 
     @property
     def reports_trouble(self) -> str | None:
-        """The same of the executors' reports."""
+        """The same for the executors' reports."""
         return self._reports.trouble
 
     @property
     def pressure(self) -> Mapping[str, str | None]:
-        """What is said of requests that were dropped lately, by lane."""
+        """The warning of each lane that dropped requests lately, by name; None for the others."""
         return self._answering.pressure
 
     @property
     def letters_warning(self) -> str | None:
-        """That so many dead letters come that they are only counted."""
+        """A warning if so many dead letters come that they are only counted."""
         return self._dead_letters.warning
 
     @property
     def older(self) -> str | None:
-        """Which role of a newer version this gateway did not understand lately."""
+        """The role of a newer version whose command this gateway did not understand lately, in a sentence; or None."""
         return self._submitter.older
 
     async def run(self) -> None:
@@ -258,13 +258,13 @@ class CommandService:
 
 
 def _origin(message: Msg) -> str:
-    """Which client sent a message."""
+    """Return the origin of a message: the client that sent it."""
     name, _ = sent_by(message.subject)
     return f"{NAMED}{name}" if name else CLIENT
 
 
 def _read(message: Msg, prefix: str, origin: str) -> CommandEnvelope:
-    """The wish in a message; the subject's end is its type."""
+    """Parse the command in a message; the subject's end must be its type."""
     _check_headers(message)
     _, subject = sent_by(message.subject)
     command = subject.removeprefix(f"{prefix}.")
@@ -272,7 +272,7 @@ def _read(message: Msg, prefix: str, origin: str) -> CommandEnvelope:
 
 
 def _read_queued(message: Msg) -> CommandEnvelope:
-    """The wish in a queued message: a client's, or an executor's report, whose sender the subject's end is."""
+    """Parse the command in a queued message: a client's, or a report of the executor that the subject's end names."""
     reply_to = header(message, streams.REPLY_TO)
     if reply_to is not None and not takes_answers(reply_to):
         raise InvalidCommand(
@@ -292,5 +292,5 @@ def _check_headers(message: Msg) -> None:
 
 
 def _not_now(error: LogUnavailableError | LogDamagedError) -> bytes:
-    """The question is right; where the store is only away the same one will be answered later."""
+    """Return an error reply to a valid request; the caller retries if the store is only away."""
     return error_reply(str(error), error.code, retry=isinstance(error, LogUnavailableError))

@@ -1,4 +1,4 @@
-"""The events, read by their numbers: who follows leaves nothing at the server that could run out or be removed."""
+"""Follow the events by their sequence numbers, without a consumer at the server that could run out or be removed."""
 
 import asyncio
 import contextlib
@@ -22,26 +22,26 @@ AT_ONCE_BYTES = 4 * streams.MEBIBYTE
 ANSWER_SECONDS = 5.0
 RETRY_SECONDS = 0.2
 LOOK_SECONDS = 1.0
-"""How often somebody looks who was told of nothing."""
+"""Seconds between looks without a notification."""
 FIRST_LOOKS = (0.0, 0.005, 0.02, 0.1)
-"""When somebody looks who was told of an event: it is told before it is stored."""
+"""Delays of looks after a notification: it arrives before the event is stored."""
 EMPTY = api.StatusCode.NO_MESSAGES
 
 _log = structlog.get_logger(__name__)
 
 
 async def follow(connection: Connection, after: int) -> AsyncGenerator[tuple[int, Msg], None]:
-    """Every message of the stream of events above `after`, with its number: in order, each once, for ever.
+    """Yield every message of the stream of events above `after`, with its number: in order, each once, for ever.
 
-    Goes on after a lost connection. What has aged out of the stream is passed over. Raises `BusAwayError` where the
-    connection is closed for good.
+    Continues after a lost connection. Messages that have aged out of the stream are skipped. Raises `BusAwayError` if
+    the connection is closed for good.
     """
     news = asyncio.Event()
 
-    async def told(message: Msg) -> None:
+    async def notice(message: Msg) -> None:
         news.set()
 
-    subscription = await connection.subscribe(f"{streams.EVENT_SUBJECTS}.>", cb=told)
+    subscription = await connection.subscribe(f"{streams.EVENT_SUBJECTS}.>", cb=notice)
     connection.found.add(news.set)
     position = after
     looks = list(FIRST_LOOKS)
@@ -75,9 +75,9 @@ async def follow(connection: Connection, after: int) -> AsyncGenerator[tuple[int
 
 
 async def _batch(connection: Connection, after: int) -> AsyncGenerator[tuple[int, Msg], None]:
-    """The next messages, or none. Raises `BusError` and what `AWAY` names, perhaps after some messages."""
+    """Yield the next messages, or none. Raises `BusError` and the errors of `AWAY`, perhaps after some messages."""
     arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
-    inbox = connection.new_inbox()  # a new one: nothing of an earlier batch is taken for this one's
+    inbox = connection.new_inbox()  # a new one, so that messages of an earlier batch are not taken for this one's
     subscription = await connection.subscribe(inbox, cb=arrived.put)
 
     def lost() -> None:

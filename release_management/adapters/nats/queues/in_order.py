@@ -1,4 +1,4 @@
-"""The commands that stand in a stream, brought to the gateway in their order."""
+"""Submit the commands of a stream to the gateway in their order."""
 
 import asyncio
 import contextlib
@@ -40,16 +40,16 @@ from release_management.services.ports.bus import BusError, OlderThanSenderError
 CONSUMER = streams.GATEWAY
 WINDOW = 64
 YIELDING_WINDOW = SHARE
-"""So many queued commands are worked on while anything else comes: bus, store and process are then free for that."""
+"""The queued commands that are in work while other commands come, which leaves bus, store and process to those."""
 SET_ASIDE = 1_000
-"""So many messages may wait for a later try, beside those that are worked on, before nothing more is delivered."""
+"""The messages that may wait for a later try, in addition to those in work, before the server delivers no more."""
 ACK_WAIT_SECONDS = 30.0
 TICK_SECONDS = 10.0
 MAX_OLDER = 20  # as often as an executor leaves an order to a newer one, which is for more than three minutes
 MAX_DELIVERIES = 30
-"""After so many the server gives a message up. It stays in its stream, and the server's word on it is a letter."""
+"""After so many deliveries the server gives a message up. It stays in its stream, and the advisory is a letter."""
 KEEP_SECONDS = 20.0
-"""For so long a letter that the bus does not take is tried before its message makes room for the next."""
+"""Seconds for which storing a letter is retried before its message makes room for the next."""
 ASIDE_SECONDS = 30.0
 FAILED_SECONDS = 1.0
 
@@ -59,9 +59,9 @@ _log = structlog.get_logger(__name__)
 class Line:
     """Has the messages of one stream decided in their order, up to 64 at a time.
 
-    One that the gateway is too busy for is tried again every `retry_seconds`, and nothing overtakes it. One that
-    `read` does not understand, or at which the gateway itself or this class fails `attempts` times, goes to the dead
-    letters. One whose letter cannot be kept is set aside, and comes again: at most `MAX_DELIVERIES` times. The report
+    A command that the gateway is too busy for is tried again every `retry_seconds`, and none overtakes it. A message
+    that `read` does not understand, or at which the gateway or this class fails `attempts` times, becomes a dead
+    letter. If its letter cannot be stored it is set aside, and redelivered: at most `MAX_DELIVERIES` times. The report
     of a newer executor is left to a newer gateway for a while.
     """
 
@@ -77,7 +77,7 @@ class Line:
         retry_seconds: float,
         yields: bool = False,
     ) -> None:
-        """`read` raises `InvalidCommand`. `yields`: the gateway decides whatever else comes before these messages."""
+        """`read` raises `InvalidCommand`. If `yields`, the gateway decides all other commands before these messages."""
         self._connection = connection
         self._stream = stream
         self._read = read
@@ -89,9 +89,9 @@ class Line:
         self._troubled = 0
         self._setbacks = submitter.gateway.failed_before
         self._failures: dict[int, int] = {}
-        """How often a message could not be processed, by its sequence."""
+        """The number of failures at each message, by its sequence."""
         self._unburied: dict[int, str] = {}
-        """Why a message's letter could not be kept, by its sequence."""
+        """The reason why a message's letter could not be stored, by its sequence."""
         self._taken = 0
         self._room = asyncio.Event()
         self._room.set()
@@ -101,7 +101,7 @@ class Line:
 
     @property
     def trouble(self) -> str | None:
-        """Why no messages can be taken at the moment, or what is none of ours cannot be kept."""
+        """The reason why messages cannot be taken, or dead letters cannot be stored, at the moment; or None."""
         if self._puller.trouble is not None or not self._unburied:
             return self._puller.trouble
         reasons = list(self._unburied.values())
@@ -128,7 +128,9 @@ class Line:
                 done = asyncio.Event()
                 tasks.create_task(self._take(message, previous, done))
                 previous = done
-                while self._taken >= self._window():  # before the next is asked for: nobody works on what waits here
+                while (
+                    self._taken >= self._window()
+                ):  # before the next is requested: nobody works on a message that waits here
                     self._room.clear()
                     await self._room.wait()
 
@@ -150,9 +152,9 @@ class Line:
             self._leave_place()
 
     async def _fail(self, message: Msg) -> None:
-        """Count a failure of ours; what fails too often is not tried for ever."""
+        """Count a failure of ours; a message that fails too often becomes a dead letter."""
         _log.exception("command not processed", subject=message.subject)
-        with contextlib.suppress(Exception):  # it was logged, and the server delivers it again
+        with contextlib.suppress(Exception):  # it was logged, and the server redelivers the message
             sequence = _sequence(message)
             self._failures[sequence] = failures = self._failures.get(sequence, 0) + 1
             if failures < self._attempts:
@@ -184,7 +186,7 @@ class Line:
         await settle(self._connection, message)
 
     async def _decide(self, envelope: CommandEnvelope, previous: asyncio.Event) -> Outcome | None:
-        """The outcome, however long the gateway is busy; None where it failed too often."""
+        """Return the outcome, however long the gateway is busy; None if it failed too often."""
         failures = 0
         if not self._troubled:
             outcome = await self._submitter.submit(envelope, self._setbacks, yields=self._yields)
@@ -213,7 +215,7 @@ class Line:
                 self._setbacks = self._submitter.gateway.failed_before
 
     async def _leave(self, message: Msg, reason: str) -> None:
-        """Let a newer gateway have a report; at its last delivery there was none for long enough."""
+        """Leave a report to a newer gateway; at its last delivery, make it a dead letter."""
         deliveries = message.metadata.num_delivered
         if deliveries >= MAX_OLDER:
             reason = f"{reason} (delivered {deliveries} times; no newer gateway took it)"
@@ -225,7 +227,7 @@ class Line:
         await settle(self._connection, message, b'-NAK {"delay": %d}' % int(seconds * 1_000_000_000))
 
     async def _bury(self, message: Msg, reason: str, code: ErrorCode) -> None:
-        """Keep a dead letter, and only then have the message forgotten. One that cannot be kept makes room."""
+        """Store a dead letter, and only then settle its message. If that is not possible now, set the message aside."""
         sequence = _sequence(message)
         origin = f"{self._stream}:{sequence}"
         try:
@@ -237,17 +239,19 @@ class Line:
             await self._come_again(message, ASIDE_SECONDS)
             return
         self._unburied.pop(sequence, None)
-        await settle(self._connection, message, BURIED if kept else b"+ACK")  # the server's word would be a letter more
+        await settle(
+            self._connection, message, BURIED if kept else b"+ACK"
+        )  # the server's advisory would be another letter
 
     async def _keep(self, message: Msg, reason: str, code: ErrorCode, origin: str, sequence: int) -> bool:
-        """As `DeadLetters.store`, however long it takes."""
+        """Call `DeadLetters.store` until it succeeds."""
         while True:
             try:
                 return await self._dead_letters.store(
                     message.subject, message.data, message.headers, reason, origin, code
                 )
             except BusError as error:
-                if str(error) not in self._unburied.values():  # one line for one trouble, not for each try
+                if str(error) not in self._unburied.values():  # one log line for one trouble, not for each try
                     _log.warning("dead letter not kept yet", subject=message.subject[:200], reason=str(error))
                 self._unburied[sequence] = str(error)
                 await asyncio.sleep(self._retry_seconds)

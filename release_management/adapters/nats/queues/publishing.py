@@ -1,4 +1,4 @@
-"""Storing messages in streams, each once, however often it has to be tried."""
+"""Store messages in streams, each once, however often it has to be tried."""
 
 import asyncio
 import secrets
@@ -17,12 +17,12 @@ from release_management.services.ports.bus import (
     BusUnfitError,
 )
 
-STORED_SECONDS = 2.0  # a message that its stream's leader died with is not answered; the next leader takes it again
+STORED_SECONDS = 2.0  # a message is not answered if its stream's leader died with it; the next leader takes it again
 RETRY_SECONDS = 0.1
 
 
 async def publish(connection: Connection, subject: str, payload: bytes, headers: Mapping[str, str]) -> int:
-    """Store one message in the stream that captures `subject`; its sequence. Raises `BusError`."""
+    """Store one message in the stream that captures `subject`; return its sequence. Raises `BusError`."""
     try:
         stored = await connection.jetstream().publish(subject, payload, timeout=STORED_SECONDS, headers=dict(headers))
     except AWAY as error:
@@ -33,9 +33,9 @@ async def publish(connection: Connection, subject: str, payload: bytes, headers:
 async def publish_patiently(
     connection: Connection, subject: str, payload: bytes, headers: Mapping[str, str], patience: float
 ) -> int:
-    """As `publish`, tried again for `patience` seconds while the bus does not answer.
+    """As `publish`, but retry for `patience` seconds while the bus does not answer.
 
-    It may be stored twice, unless `headers` hold a message id.
+    The message may be stored twice, unless `headers` contain a message id.
     """
     deadline = time.monotonic() + patience
     while True:
@@ -66,7 +66,7 @@ async def publish_together(connection: Connection, messages: Sequence[tuple[str,
 
 
 def _not_stored(connection: Connection, error: BaseException) -> BusError | BusUnfitError:
-    """A server that cannot write does not answer, and does so only once it was started again with room to write."""
+    """Return our error. A time-out on a live connection means a full disk: such a server does not answer."""
     if isinstance(error, TimeoutError) and not isinstance(error, Interrupted) and connection.is_connected:
         return BusAwayError("the bus does not say that it has stored it; is its disk full?")
     return understood(error)

@@ -1,4 +1,4 @@
-"""Messages of a pull consumer, one after the other, whatever happens to the server meanwhile."""
+"""Pull the messages of a consumer, one after the other, whatever happens to the server meanwhile."""
 
 import asyncio
 import contextlib
@@ -26,16 +26,14 @@ _log = structlog.get_logger(__name__)
 
 
 class Puller:
-    """Pulls from a consumer, which it creates, and creates again where it vanished.
+    """Pulls from a consumer, which it creates, and creates again if it vanished.
 
-    `config` is asked each time that the consumer is created. `fresh` creates it anew at the start and after every
-    lost connection: what was delivered but not settled then comes again at once and in its old order, not one by one
-    after its `ack_wait`, overtaken by what came later. At most `batch()` messages are on their way here at a time.
-
-    What a message is the server says by its reply subject: one from the stream has one, that it is settled on, and a
-    status of the server's has none. Headers say nothing: who sent a message can have written any into it.
-
-    nats-py's own `fetch` is not used: across a server restart it waits out its whole timeout.
+    `config` is called each time that the consumer is created. `fresh` creates it anew at the start and after every lost
+    connection: messages that were delivered but not settled are then redelivered at once and in their old order, not
+    one by one after the `ack_wait`, overtaken by later ones. At most `batch()` messages are in flight at a time. The
+    reply subject tells messages apart: one from the stream has one, on which it is settled, and a status of the server
+    has none. Headers prove nothing: the sender of a message can have written any into it. nats-py's own `fetch` is not
+    used: across a server restart it waits out its whole timeout.
     """
 
     def __init__(
@@ -57,14 +55,14 @@ class Puller:
         self._consumer: str | None = None
         self._inbox = ""
         self.trouble: str | None = None
-        """Why nothing can be pulled at the moment."""
+        """The reason why nothing can be pulled at the moment, or None."""
         self.ready = asyncio.Event()
         """Set once it could pull."""
 
     async def messages(self) -> AsyncGenerator[Msg, None]:
-        """Every message, for ever. Close the iterator (`contextlib.aclosing`) when done.
+        """Yield every message, for ever. Close the iterator (`contextlib.aclosing`) when done.
 
-        Raises `BusAwayError` where the connection is closed for good.
+        Raises `BusAwayError` if the connection is closed for good.
         """
         subscription = None
         self._connection.found.add(self._wake)
@@ -76,7 +74,7 @@ class Puller:
                     if self._consumer is None:
                         if subscription is not None:
                             await subscription.unsubscribe()
-                        # A new inbox: what the vanished consumer had still sent is not taken for the new one's.
+                        # A new inbox, so that messages of the vanished consumer are not taken for the new one's.
                         self._arrived = asyncio.Queue()
                         self._inbox = self._connection.new_inbox()
                         subscription = await self._connection.subscribe(self._inbox, cb=self._arrived.put)
@@ -139,7 +137,7 @@ class Puller:
         return batch
 
     async def _is_harmless(self, status: str, message: Msg) -> bool:
-        """Whether a status only says that the pull has ended, with the consumer still there."""
+        """Return True if a status only says that the pull has ended, with the consumer still there."""
         if status in (api.StatusCode.NO_MESSAGES, api.StatusCode.REQUEST_TIMEOUT):
             return True
         text = header(message, api.Header.DESCRIPTION)

@@ -25,7 +25,7 @@ EVENTS = "RELMAN_EVENTS"
 ORDERS = "RELMAN_ORDERS"
 DEAD = "RELMAN_DEAD"
 WORK = (COMMANDS, REPORTS, ORDERS, DEAD)
-"""What the gateway makes besides the queues of clients. The relay makes that of the events, in its own account."""
+"""The streams that the gateway creates, besides the queues of clients. The relay creates that of the events."""
 
 ASK_COMMAND = "relman.ask.command"
 ASK_OUTCOME = "relman.ask.outcome"
@@ -37,7 +37,7 @@ SYSTEM_SUBJECTS = "relman.system"
 COMMAND_SUBJECTS = "relman.commands"
 REPORT_SUBJECTS = "relman.reports"
 LOOK_SUBJECTS = "relman.looks"
-"""In no stream: who shows what runs keeps the newest look."""
+"""In no stream: the roles that show what runs keep the newest observation."""
 EVENT_SUBJECTS = "relman.events"
 ORDER_SUBJECTS = "relman.orders"
 DEAD_SUBJECTS = "relman.dead"
@@ -46,20 +46,20 @@ DEAD_ORDERS = f"{DEAD_SUBJECTS}.orders"
 GATEWAY = "gateway"
 """The durable consumer of the commands, and that of the reports."""
 ANSWERS = ("*.answers", "*.answers.>")
-"""Where a client that does not wait can have an outcome sent to, besides an inbox."""
+"""The subjects, besides inboxes, that a client which does not wait can have an outcome sent to."""
 EVENT_CONSUMERS = 4
-"""How many consumers of the events a client can have, by the names `<user>-1`, `<user>-2`, …"""
+"""The number of event consumers that a client can have, by the names `<user>-1`, `<user>-2`, …"""
 CONSUMER_IDLE_SECONDS = 7 * 86_400.0
-"""A consumer of the events that nobody uses for so long is gone, whatever its maker wished."""
+"""An event consumer that is idle for so long is removed, whatever its client requested."""
 ADVISORIES = "$JS.EVENT.ADVISORY.CONSUMER"
 ADVISORY_KINDS = ("MAX_DELIVERIES", "MSG_TERMINATED")
 
 ACTOR = "Relman-Actor"
 REPLY_TO = "Relman-Reply-To"
 PATIENCE = "Relman-Patience"
-"""How many seconds, from its arrival on, the sender of a request waits for the answer."""
+"""The seconds, from its arrival on, that the sender of a request waits for the answer."""
 REQUEST_INFO = "Nats-Request-Info"
-"""Who asks: the server writes it into every message that comes from another account, over what its sender wrote."""
+"""The sender: the server writes it into every message from another account, over what its sender wrote."""
 COMMAND_HEADERS = frozenset((ACTOR, PATIENCE, REPLY_TO))
 """The headers of ours that a command can have."""
 POSITION = "Relman-Position"
@@ -77,25 +77,25 @@ _log = structlog.get_logger(__name__)
 
 
 def queue_of(client: str) -> str:
-    """The stream of the commands that the client of this name has queued. Nobody else can fill it, or see its ids."""
+    """Return the stream of the commands that the client of this name has queued. No other client can fill it."""
     return f"{COMMANDS}_{client}"
 
 
 def queues(clients: Iterable[str] = ()) -> tuple[str, ...]:
-    """The streams of queued commands: that of all who have no name, and one for each who has."""
+    """Return the streams of queued commands: that of all unnamed clients, and one for each named one."""
     return COMMANDS, *map(queue_of, clients)
 
 
 def work(clients: Iterable[str] = ()) -> tuple[str, ...]:
-    """All that the gateway makes, with the clients of these names."""
+    """Return all streams that the gateway creates, with clients of these names."""
     return *WORK, *map(queue_of, clients)
 
 
 def configurations(replicas: int = 1, clients: Collection[str] = ()) -> tuple[StreamConfig, ...]:
-    """All streams, in the order in which they are made: a subject leaves one before another takes it.
+    """Return all streams, in the order in which they are created: a subject leaves one before another takes it.
 
-    Commands, reports and orders refuse what is too much: the sender is told "busy". Events and dead letters let their
-    oldest go: the log holds every event, and a flood of dead letters may not stop the letters that follow.
+    Commands, reports and orders refuse new messages when they are full: the sender is told "busy". Events and dead
+    letters drop their oldest: the log holds every event, and a flood of dead letters may not stop later ones.
     """
     taken = (*queues(clients), REPORTS, ORDERS)
     return (
@@ -154,7 +154,7 @@ def _work_queue(
     max_age: float | None = None,
     mebibytes: int = 256,
 ) -> StreamConfig:
-    """A stream whose messages are each taken once, and which refuses what is too much."""
+    """Return a work queue: each message is taken once, and new ones are refused when it is full."""
     return StreamConfig(
         name=name,
         description=description,
@@ -177,10 +177,10 @@ async def ensure_streams(
     *,
     patience: float = PATIENCE_SECONDS,
 ) -> None:
-    """Create the streams of these names, or bring them to this configuration. Safe to repeat.
+    """Create the streams of these names, or update their configuration. Safe to repeat.
 
-    Servers that do not answer yet, or have no leader among them, are waited for `patience` seconds.
-    Raises `BusError`, and `BusUnfitError` where a person has to change the servers.
+    Servers that do not answer yet, or have no leader among them, are waited for `patience` seconds. Raises `BusError`,
+    and `BusUnfitError` if a person has to change the servers.
     """
 
     clients = [name.removeprefix(queue_of("")) for name in names if name.startswith(queue_of(""))]
@@ -194,7 +194,7 @@ async def ensure_streams(
 
 
 async def missing(js: JetStreamContext, names: Collection[str]) -> bool:
-    """Whether one of these streams is not there. Raises `BusError` where the bus does not say."""
+    """Return True if one of these streams is missing. Raises `BusError` if the bus does not answer."""
     try:
         for name in names:
             await js.stream_info(name)
@@ -219,7 +219,7 @@ async def _ensure(js: JetStreamContext, config: StreamConfig) -> None:
 
 
 async def _remove_boundless_consumers(js: JetStreamContext, stream: str | None) -> None:
-    """Remove the consumers from before there were limits: they would never go, and may be as many as a server takes."""
+    """Remove consumers from before there were limits: they would stay for ever, and there may be very many."""
     assert stream is not None
     limits = (await js.stream_info(stream)).config.consumer_limits
     if limits is not None and limits.inactive_threshold:

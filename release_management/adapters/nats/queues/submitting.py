@@ -1,4 +1,4 @@
-"""Commands on their way from the bus to the gateway, whichever way they came."""
+"""Submit commands from the bus to the gateway, whichever way they came."""
 
 import time
 
@@ -15,7 +15,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Submitter:
-    """Submits commands to the gateway, and remembers whom it did not understand."""
+    """Submits commands to the gateway, and remembers which newer role it did not understand."""
 
     def __init__(self, gateway: LineGateway) -> None:
         self.gateway = gateway
@@ -23,7 +23,7 @@ class Submitter:
 
     @property
     def older(self) -> str | None:
-        """Which role of a newer version this gateway did not understand lately."""
+        """The role of a newer version whose command this gateway did not understand lately, in a sentence; or None."""
         if self._older is None or time.monotonic() - self._older[0] > 2 * OLDER_SECONDS:
             return None
         return self._older[1]
@@ -31,7 +31,7 @@ class Submitter:
     async def submit(
         self, envelope: CommandEnvelope, failed_before: int | None = None, *, yields: bool = False
     ) -> Outcome | None:
-        """The outcome; None where the gateway failed.
+        """Return the outcome; None if the gateway failed.
 
         Raises `DeposedError`: another gateway will answer; and `OlderThanSenderError`: a newer one will.
         """
@@ -50,5 +50,5 @@ class Submitter:
 
 
 def encode(outcome: Outcome) -> bytes:
-    """An outcome as it is sent."""
+    """Encode an outcome for the bus."""
     return outcome.model_dump_json().encode()

@@ -1,4 +1,4 @@
-"""What a role says while what it needs is away: busy, and why, so that nobody takes it for one that does not run."""
+"""Answer "busy", with the reason, while a role lacks what it needs, so that it does not seem to be down."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,13 +15,13 @@ from release_management.services.envelope import Outcome
 from release_management.services.strict_json import read_json
 
 GIVES_WAY_SECONDS = 0.25
-"""Another process of the same role may be well: its answer comes first."""
+"""Seconds to wait before answering: another process of the same role may be well, and its answer comes first."""
 _COMMANDS = (streams.ASK_COMMAND, streams.SYSTEM_SUBJECTS)
 _OF_GATEWAYS = (streams.ASK_OUTCOME, streams.ASK_CONTENT, streams.ASK_DEAD_LETTERS, streams.REPLAY_DEAD_LETTERS)
 
 
 class AwayAnswers:
-    """Answers the questions of the gateway, or of the projector, with the `reason` why it cannot; None: not at all."""
+    """Answers requests to the gateway, or to the projector, with the `reason` why it cannot, unless that is None."""
 
     def __init__(self, connection: Connection, *, of_gateway: bool, reason: Callable[[], str | None]) -> None:
         self._reason = reason

@@ -1,8 +1,8 @@
 """Lanes: requests of one kind share a number of slots, so that a flood of one kind starves no other kind.
 
-In a lane the clients take turns, and the connections of a client do, so that nobody's flood starves the others. A
-request that has waited longer than its asker's patience is dropped unanswered: nobody would read the answer, and
-working on it would make the next one late as well.
+In a lane the clients take turns, and the connections of a client do, so that no client's flood starves the others. A
+request that has waited longer than its sender's patience is dropped unanswered: nobody would read the answer, and
+working on it would delay the next one as well.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ REMEMBERED_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks: a client of the bus, on one of its connections."""
+    """The sender of a request: a client of the bus, on one of its connections."""
 
     client: str = ""
     connection: str = ""
@@ -31,7 +31,7 @@ class Asker:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Something to be worked on. `expires` is when its asker stops waiting, on the lane's clock."""
+    """A request in a lane. `expires` is when its sender stops waiting, on the lane's clock."""
 
     asker: Asker
     size: int
@@ -41,7 +41,7 @@ class Request:
 
 @dataclass(slots=True)
 class _Line:
-    """What one connection asks: waiting in its order, or in work."""
+    """The requests of one connection: waiting in order, or in work."""
 
     waiting: deque[Request] = field(default_factory=deque)
     waiting_bytes: int = 0
@@ -64,9 +64,9 @@ class _Client:
 class Lane:
     """Works on at most `at_once` requests at a time, `of_client` of one client, `of_connection` of one connection.
 
-    What does not fit into a connection's line (512 requests, 16 MiB) is dropped, and so is the end of the longest line
-    where all lines together have more than 64 MiB. Where the requests only read (`reads`), one that is in work is given
-    up as well when its asker does not wait any more.
+    A request that does not fit into its connection's line (512 requests, 16 MiB) is dropped, and so is the end of the
+    longest line while all lines together have more than 64 MiB. If the requests only read (`reads`), one in work is
+    abandoned as well when its sender stops waiting.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Lane:
         self._dropped_at = 0.0
 
     def take(self, request: Request) -> None:
-        """Let a request into its line, or drop it where the line is full."""
+        """Put a request into its line, or drop it if the line is full."""
         client = self._clients.setdefault(request.asker.client, _Client())
         line = client.lines.setdefault(request.asker.connection, _Line())
         self._drop_expired(line)
@@ -108,14 +108,14 @@ class Lane:
 
     @property
     def pressure(self) -> str | None:
-        """That requests were dropped in the last half minute, if that is so."""
+        """A warning if requests were dropped in the last half minute, else None."""
         if not self._dropped or self._monotonic() - self._dropped_at > REMEMBERED_SECONDS:
             self._dropped = 0
             return None
         return f"{self._dropped:,} requests were dropped unanswered: more were asked than can be answered in time"
 
     async def close(self, grace: float) -> None:
-        """Forget what waits; give what is in work `grace` seconds, then cancel it."""
+        """Drop waiting requests; give those in work `grace` seconds, then cancel them."""
         self._clients = {name: client for name, client in self._clients.items() if client.working}
         for client in self._clients.values():
             for line in client.lines.values():
@@ -152,7 +152,7 @@ class Lane:
         self._forget(asker)
 
     def _forget(self, asker: Asker) -> None:
-        """Keep nothing of an asker who has nothing here."""
+        """Delete the empty lines of a sender."""
         if (client := self._clients.get(asker.client)) is None:
             return
         line = client.lines.get(asker.connection)
@@ -162,12 +162,12 @@ class Lane:
             del self._clients[asker.client]
 
     def _pass_turn(self, asker: Asker) -> None:
-        """Let everybody else come before this one."""
+        """Move a sender behind all others."""
         client = self._clients[asker.client] = self._clients.pop(asker.client)
         client.lines[asker.connection] = client.lines.pop(asker.connection)
 
     def _next(self) -> Request | None:
-        """The request whose turn it is."""
+        """Return the request whose turn it is."""
         for name, client in list(self._clients.items()):
             if client.working >= self._of_client:
                 continue

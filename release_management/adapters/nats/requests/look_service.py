@@ -1,4 +1,4 @@
-"""The looks of all executors, taken in by everybody who shows what runs."""
+"""Receive the observations of all executors, for every role that shows what runs."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ _log = structlog.get_logger(__name__)
 
 
 class LookService:
-    """Takes in what comes on `relman.looks.<executor>`; what is no look is logged and counts for nothing."""
+    """Receives the messages on `relman.looks.<executor>`; malformed ones are logged and ignored."""
 
     def __init__(self, connection: Connection, newest: NewestLooks) -> None:
         self._newest = newest

@@ -25,13 +25,13 @@ GROUP = "projectors"
 AT_ONCE = 32
 OF_CLIENT = 6
 OF_CONNECTION = 4
-"""Few more of one client than are answered in parallel, so that another's question has few before it."""
+"""Few more of one client than are answered in parallel, so that another's query has few before it."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Question(Value):
-    """A query's content: its parameters, and the log position that the answer must have taken in."""
+    """A query's content: its parameters, and the log position that the projections must have reached."""
 
     params: Annotated[dict[str, JsonValue], Field(default_factory=dict)]
     after: int = Field(default=0, ge=0)
@@ -40,11 +40,10 @@ class Question(Value):
 class QueryService:
     """Serves `relman.ask.query.<name>`: `{"answer": […]}`, or `{"error": "what is wrong", "code": "invalid"}`.
 
-    Several share the queries.
+    Several processes share the queries.
 
-    Where `"retry": true` stands beside the error the query is right, and the same one will be answered later. Where the
-    answer has more pages `"next_cursor"` stands beside it, and `"unfinished": true` where its last row goes on.
-
+    If `"retry": true` stands beside the error, the query is valid and will be answered later. If the answer has more
+    pages, `"next_cursor"` stands beside it, and `"unfinished": true` if its last row continues on the next page.
     `answer` gets the name, the parameters and the position; it raises `QueryNotUnderstood` or `NotAnsweredNow` with a
     text for the caller.
     """
@@ -64,7 +63,7 @@ class QueryService:
 
     @property
     def pressure(self) -> Mapping[str, str | None]:
-        """What is said of questions that were dropped lately, by lane."""
+        """The warning of each lane that dropped queries lately, by name; None for the others."""
         return self._answering.pressure
 
     async def run(self) -> None:

@@ -1,4 +1,4 @@
-"""Asking over the bus until there is an answer."""
+"""Send requests over the bus until there is an answer."""
 
 import asyncio
 import json
@@ -34,27 +34,27 @@ async def ask(
     timeout: float,
     patience: float,
 ) -> dict[str, Any]:
-    """The answer to a question, asked again where `patience` seconds bring none, nobody listens, or it says "retry".
+    """Return the answer to a request, sent again if `patience` seconds bring none, nobody listens, or it says "retry".
 
-    Raises `BusAwayError` after `timeout` seconds (`BusSilentError`: somebody listens), and `InvalidCommand` where the
+    Raises `BusAwayError` after `timeout` seconds (`BusSilentError`: somebody listens), and `InvalidCommand` if the
     message is too long for the bus.
     """
     deadline = time.monotonic() + timeout
-    told: dict[str, Any] | None = None
+    answer: dict[str, Any] | None = None
     while True:
         left = max(deadline - time.monotonic(), 0.001)
         is_last = time.monotonic() + RETRY_SECONDS >= deadline
         try:
-            told = await ask_once(connection, subject, payload, headers, patience=min(left, patience))
+            answer = await ask_once(connection, subject, payload, headers, patience=min(left, patience))
         except BusAwayError as error:
             if time.monotonic() + RETRY_SECONDS >= deadline:
-                if told is not None:  # the time was over too soon for another answer
-                    return told
+                if answer is not None:  # the time was over too soon for another answer
+                    return answer
                 raise type(error)(f"{error} within {timeout:g} s", code=error.code) from error
-            told = None
+            answer = None
         else:
-            if not told.get("retry") or is_last:
-                return told
+            if not answer.get("retry") or is_last:
+                return answer
         await asyncio.sleep(RETRY_SECONDS)
 
 
@@ -66,7 +66,7 @@ async def ask_once(
     *,
     patience: float,
 ) -> dict[str, Any]:
-    """The answer to a question that is asked once. Raises `BusAwayError`, and `InvalidCommand` as `ask` does."""
+    """Return the answer to a request that is sent once. Raises `BusAwayError`, and `InvalidCommand` as `ask` does."""
     try:
         if not connection.is_connected:
             raise BusAwayError(f"the connection to the bus is lost, and no answer on {subject}")
@@ -83,7 +83,7 @@ async def ask_once(
 
 
 def read_outcome(reply: dict[str, Any]) -> Outcome:
-    """The outcome in an answer. Raises `InvalidCommand`, and `BusError` where answering failed."""
+    """Return the outcome in an answer. Raises `InvalidCommand`, and `BusError` if answering failed."""
     if reply.get("status") == "not_understood":
         raise InvalidCommand(reply["reason"], code=code_in(reply))
     if "error" in reply:
@@ -92,7 +92,7 @@ def read_outcome(reply: dict[str, Any]) -> Outcome:
 
 
 def cloudevent(envelope: CommandEnvelope) -> bytes:
-    """A wish as a CloudEvents 1.0 JSON document."""
+    """Return a command as a CloudEvents 1.0 JSON document."""
     document = {
         "specversion": "1.0",
         "id": envelope.id,
@@ -108,5 +108,5 @@ def cloudevent(envelope: CommandEnvelope) -> bytes:
 
 
 def actor_header(envelope: CommandEnvelope) -> dict[str, str]:
-    """The header that names the person who wishes, where it is one."""
+    """Return the header with the name of the person who gives the command, if it is a person."""
     return {streams.ACTOR: envelope.actor} if envelope.actorkind == "person" else {}

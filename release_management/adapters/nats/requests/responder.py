@@ -1,4 +1,4 @@
-"""Request and reply: each request is answered in a task of its own, as soon as its turn comes in its lane."""
+"""Request and reply: each request is answered in a task of its own, when its turn comes in its lane."""
 
 import asyncio
 import contextlib
@@ -34,27 +34,27 @@ from release_management.kernel.errors import ErrorCode
 MAX_ASKING = 1024
 GRACE_SECONDS = 0.5
 PATIENCE_SECONDS = 5.0
-"""How long somebody waits who does not say how long."""
+"""Seconds for which a sender waits that does not say how long."""
 LONGEST_PATIENCE_SECONDS = 60.0
 MAX_REPLY_SUBJECT = 200
 TELL_SECONDS = 60.0
-"""So often at most the log says that answers were asked for where they may not go: a client can ask without end."""
+"""Seconds between log lines on refused reply subjects: a client could cause them without end."""
 RESERVED = ("relman.", "$")
 INBOX = "_INBOX"
 
 FAILED = error_reply("answering failed, by a fault of ours; the log of this role says why", ErrorCode.INTERNAL)
 
 Responder = Callable[[Msg], Awaitable[bytes | None]]
-"""Answers a request; None where somebody else will."""
+"""Answers a request; None if another process will."""
 
 _log = structlog.get_logger(__name__)
 
 
 def is_refused_reply(subject: str) -> bool:
-    """Whether an answer may not be sent there: our own subjects, the server's, wildcards, and what is no subject.
+    """Return True if no answer may be sent to a subject: ours, the server's, wildcards, and malformed ones.
 
-    A caller could otherwise have *us* send something to where it may not, or have the server close our connection. The
-    mere beginning of all inboxes is none.
+    A caller could otherwise make *us* publish where it may not, or make the server close our connection. The bare
+    prefix of all inboxes is refused too.
     """
     if subject.startswith(RESERVED) or len(subject) > MAX_REPLY_SUBJECT or not subject.isprintable():
         return True
@@ -62,7 +62,7 @@ def is_refused_reply(subject: str) -> bool:
 
 
 def takes_answers(subject: str) -> bool:
-    """Whether the outcome of a queued command may go there: an inbox, `<name>.answers`, or what is below that."""
+    """Return True if a queued command's outcome may go to a subject: an inbox, `<name>.answers`, or one below that."""
     if is_refused_reply(subject):
         return False
     first, _, rest = subject.partition(".")
@@ -70,7 +70,7 @@ def takes_answers(subject: str) -> bool:
 
 
 def patience(message: Msg) -> float:
-    """How many seconds the sender of a request waits for its answer."""
+    """Return how many seconds the sender of a request waits for its answer."""
     try:
         seconds = float(header(message, streams.PATIENCE) or PATIENCE_SECONDS)
     except ValueError:
@@ -79,11 +79,11 @@ def patience(message: Msg) -> float:
 
 
 def asker(message: Msg) -> Asker:
-    """Who sent a request, and on which connection, as the server has written into it, where it does."""
+    """Return a request's sender and connection, as the server has written them into it, if it does."""
     name, _ = sent_by(message.subject)
     try:
-        told = json.loads(header(message, streams.REQUEST_INFO) or "{}")
-        return Asker(name, f"{told.get('server', '')} {told.get('id', '')}")
+        info = json.loads(header(message, streams.REQUEST_INFO) or "{}")
+        return Asker(name, f"{info.get('server', '')} {info.get('id', '')}")
     except (ValueError, AttributeError, RecursionError):
         return Asker(name)
 
@@ -96,10 +96,10 @@ def _size(message: Msg) -> int:
 class RequestServer:
     """Answers requests on the given subjects. `ready` is set once the server has the subscriptions.
 
-    Those that name the same `group` share the requests; without one, everybody gets all of them. `lanes` says for a
-    subject in which lane its requests wait; those of all other subjects share one of 1,024 slots. `doors` has for each
-    client (`""`: all who have no name) the connection on which it is heard, so that none waits behind the bytes of
-    another; without doors all are heard on the one connection.
+    Processes with the same `group` share the requests; without one, each gets all of them. `lanes` names the lane in
+    which a subject's requests wait; all other subjects share one of 1,024 slots. `doors` has for each client (`""`: all
+    without a name) the connection on which it is heard, so that none waits behind the bytes of another; without doors
+    all are heard on the one connection.
     """
 
     def __init__(
@@ -122,11 +122,11 @@ class RequestServer:
 
     @property
     def pressure(self) -> Mapping[str, str | None]:
-        """What each lane says of requests that it has dropped lately; None where it has not."""
+        """The warning of each lane that dropped requests lately, by name; None for the others."""
         return {lane.name: lane.pressure for lane in self._lanes.values()}
 
     async def run(self) -> None:
-        """Answer until cancelled. What is being answered then has a moment to be done."""
+        """Answer until cancelled. Requests in work then get a moment to finish."""
         try:
             async with contextlib.AsyncExitStack() as stack:
                 for subject, answer in self._answers.items():
@@ -140,7 +140,7 @@ class RequestServer:
             await asyncio.gather(*(lane.close(GRACE_SECONDS) for lane in set(self._lanes.values())))
 
     def _heard(self, subject: str) -> Iterator[tuple[Connection, str]]:
-        """What is listened to for a subject, and where."""
+        """Yield the connections and subjects to listen on for a subject."""
         if not subject.startswith(ASK):
             yield self._connection, subject
         elif self._doors is None:

@@ -1,4 +1,4 @@
-"""What an error of the bus means to a service."""
+"""Map nats-py errors to ours."""
 
 from nats.js.errors import APIError
 
@@ -18,7 +18,7 @@ EXHAUSTED = (10002, 10023, 10028, 10047)  # the account's, the server's, its mem
 
 
 def understood(error: BaseException) -> BusError | BusUnfitError:
-    """What an error of nats-py means to a service."""
+    """Return our error for an error of nats-py."""
     match error:
         case BusError() | BusUnfitError():
             return error

@@ -1,7 +1,7 @@
-"""The headers of a message, read from the bytes that its sender wrote: any bytes at all.
+"""Parse the headers of a message from the bytes that its sender wrote, whatever they are.
 
-nats-py's own reading ends its read loop at a status line that is no UTF-8, and takes the last of two headers of the
-same name where the server takes the first.
+nats-py's own parser ends its read loop at a status line that is no UTF-8, and takes the last of two headers of the same
+name where the server takes the first.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from nats.js import api
 
 OURS = "relman-"
-"""How the headers begin that this product gives a meaning, in any case of letters."""
+"""The prefix, in any case of letters, of the headers that have a meaning for this product."""
 MAX_BLOCK_BYTES = 64 * 1024
 _FIRST = b"NATS/1.0"
 _END = b"\r\n"
@@ -17,16 +17,16 @@ _SHOWN = 80
 
 
 class Headers(dict[str, str]):
-    """Headers by name. `fault` says why their sender cannot be taken at his word; None where nothing is wrong."""
+    """Headers by name. `fault` says why the message must not be acted on; None if nothing is wrong."""
 
     fault: str | None = None
 
 
 def read_headers(block: bytes) -> Headers:
-    """Read a header block. Never raises.
+    """Parse a header block. Never raises.
 
-    A header that is nobody's business here is taken as well as it can be, or passed over. What makes a header of ours
-    ambiguous or unreadable is a `fault`: a reader must not act on half of what was said.
+    A header without a meaning here is parsed as well as possible, or skipped. An ambiguous or unreadable header of ours
+    is a `fault`: a reader must not act on half of the message.
     """
     headers = Headers()
     if len(block) > MAX_BLOCK_BYTES:
@@ -43,10 +43,10 @@ def read_headers(block: bytes) -> Headers:
 
 
 def fault_of(headers: Mapping[str, str] | None, known: frozenset[str]) -> str | None:
-    """Why a message with these headers is not acted on: they are unreadable, or one is nearly of ours. None: it is.
+    """Return why a message with these headers is not acted on: unreadable headers, or a misspelt one of ours; or None.
 
-    `known` are those of ours that such a message may have. A server reads names letter by letter, and so do we: who
-    names an actor in `relman-actor` learns it, rather than be recorded as somebody else.
+    `known` are those of ours that such a message may have. Names are case-sensitive, as for a server: a sender of
+    `relman-actor` is told so, rather than recorded as another actor.
     """
     if isinstance(headers, Headers) and headers.fault is not None:
         return headers.fault
@@ -77,7 +77,7 @@ def _read_line(line: bytes, headers: Headers) -> None:
 
 
 def _read_status(rest: bytes, headers: Headers) -> None:
-    """The status in the first line, where there is one: ` 404 No Messages`. It goes before a header of that name."""
+    """Add the status of the first line, such as ` 404 No Messages`. It takes precedence over a header of that name."""
     status, _, description = rest.strip().decode(errors="replace").partition(" ")
     if status.isascii() and status.isdigit():
         headers[api.Header.STATUS.value] = status

@@ -1,4 +1,4 @@
-"""Texts that are longer than a message, in parts."""
+"""Send texts that are longer than a message in parts."""
 
 import hashlib
 import json
@@ -14,10 +14,10 @@ TRIES = 5
 
 
 def part(text: str, offset: int) -> bytes:
-    """An answer with the part of a text that begins at `offset`.
+    """Return an answer with the part of a text that begins at `offset`.
 
-    `{"part": …, "of": …, "next": …}`: `of` is the SHA-256 of the whole text, `next` the offset of the part after this
-    one, if there is one.
+    `{"part": …, "of": …, "next": …}`: `of` is the SHA-256 of the whole text, `next` the offset of the next part, if
+    there is one.
     """
     end = offset + PART
     document: dict[str, Any] = {"part": text[offset:end], "of": hashlib.sha256(text.encode()).hexdigest()}
@@ -27,17 +27,17 @@ def part(text: str, offset: int) -> bytes:
 
 
 async def whole(ask: Callable[[int], Awaitable[dict[str, Any]]], first: dict[str, Any] | None = None) -> str:
-    """The text whose parts `ask` gives by their offsets; `first` is the one at 0 where it is known.
+    """Return the text whose parts `ask` returns by their offsets; `first` is the part at 0 if it is known.
 
-    Raises `BusError` where the text is another one each time that it is read.
+    Raises `BusError` if the text is another one each time that it is read.
     """
     for _ in range(TRIES):
         answer = first or await ask(0)
-        first, parts, of = None, [answer["part"]], answer["of"]
-        while (offset := answer.get("next")) is not None and answer["of"] == of:
+        first, parts, digest = None, [answer["part"]], answer["of"]
+        while (offset := answer.get("next")) is not None and answer["of"] == digest:
             answer = await ask(offset)
             parts.append(answer["part"])
-        if answer["of"] == of:
+        if answer["of"] == digest:
             return "".join(parts)
     reason = f"the answer changed each of {TRIES} times while its parts were read; ask again"
     raise BusError(reason, code=ErrorCode.BUSY)

@@ -1,4 +1,4 @@
-"""Reading what a nats-server sends, also where a subject in it is not what nats-py expects.
+"""Parse what a nats-server sends, even a subject that nats-py does not expect.
 
 nats-py splits a line at every kind of white space; a server only at spaces. One message on the subject `a\\vb` made it
 drop the connection each time that the message came.
@@ -13,11 +13,11 @@ from nats.errors import ProtocolError
 MAX_LINE_BYTES = 1024 * 1024  # an INFO line names every server of a cluster
 _END = b"\r\n"
 _WITHOUT_REPLY = {b"MSG": 4, b"HMSG": 5}
-"""How many fields the line of a message has that bears no reply subject."""
+"""The number of fields of a message's line without a reply subject."""
 
 
 class Receiver(Protocol):
-    """What takes in what a server sent: nats-py's client."""
+    """The receiver of what a server sent: nats-py's client."""
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None: ...
     async def _process_err(self, err_msg: str) -> None: ...
@@ -27,22 +27,22 @@ class Receiver(Protocol):
 
 
 class Parser:
-    """Cuts the bytes from a server into its lines and messages, and hands them on."""
+    """Splits the bytes from a server into lines and messages, and passes them on."""
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew, with a new connection."""
+        """Start anew, with a new connection."""
         self._buffer = bytearray()
         self._message: tuple[bytes, int, bytes, int, int] | None = None
-        """The subject, subscription and reply subject of the message that comes, and its headers' and its size."""
+        """The subject, subscription and reply subject of the incoming message, and its headers' and its size."""
 
     async def parse(self, data: bytes = b"") -> None:
-        """Take in more bytes. Raises `ProtocolError` where they are none of a nats-server's.
+        """Parse more bytes. Raises `ProtocolError` if a nats-server would not send them.
 
-        Whatever else waits in the loop comes first: as long as bytes are there, nats-py reads on without a pause.
+        Other tasks of the loop run first: as long as bytes are available, nats-py reads on without a pause.
         """
         await asyncio.sleep(0)
         self._buffer.extend(data)
@@ -61,7 +61,7 @@ class Parser:
             await self._take_line(line)
 
     async def _take_message(self, message: tuple[bytes, int, bytes, int, int]) -> bool:
-        """Hand the message on; False where the rest of it has not come yet."""
+        """Pass the message on; return False if the rest of it has not arrived yet."""
         subject, subscription, reply, headers_size, size = message
         if len(self._buffer) < size + len(_END):
             return False
@@ -91,7 +91,7 @@ class Parser:
 
 
 def _message(line: bytes) -> tuple[bytes, int, bytes, int, int]:
-    """`MSG subject subscription [reply] size`, or `HMSG subject subscription [reply] headers-size size`."""
+    """Parse `MSG subject subscription [reply] size`, or `HMSG subject subscription [reply] headers-size size`."""
     verb, *fields = [field for field in line.split(b" ") if field]
     without = _WITHOUT_REPLY[verb.upper()] - 1
     if len(fields) not in (without, without + 1):

@@ -1,4 +1,4 @@
-"""Where the bus of a folder is, as its server has written it down."""
+"""Read the address of a folder's bus, as its server has written it down."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ USERS_FILE = "users.json"
 
 
 def read_url(folder: Path) -> str | None:
-    """The URL for clients that the server of this folder wrote last; None where there was none, or it is no URL."""
+    """Return the URL for clients that the server of this folder wrote last; None if there is no valid one."""
     try:
         url = (folder / "nats.url").read_text().strip()
     except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
@@ -17,12 +17,12 @@ def read_url(folder: Path) -> str | None:
 
 
 def credentials(folder: Path, user: str) -> str | None:
-    """The URL of one of the users of this folder's server, such as `gateway`; None where there is none."""
+    """Return the URL of one of the users of this folder's server, such as `gateway`; None if there is none."""
     return read_urls(folder).get(user)
 
 
 def read_urls(folder: Path) -> dict[str, str]:
-    """The URL of every user that the server of this folder had last; those that are none, by now, are left out."""
+    """Return the URL of every user that the server of this folder had last; invalid ones are left out."""
     try:
         noted = json.loads((folder / "nats" / USERS_FILE).read_bytes())
     except (FileNotFoundError, IsADirectoryError, ValueError, RecursionError):

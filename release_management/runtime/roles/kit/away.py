@@ -1,4 +1,4 @@
-"""Answer for a role while it cannot serve, since its store is away: it is there, and busy."""
+"""Answer "busy" for a role that runs but cannot serve, since its store is away."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from release_management.runtime.roles.kit.health import Health
 from release_management.services.ports.bus import BusError
 
 USERS = {"gateway": "gateway", "road": "gateway", "projector": "projector"}
-"""The roles that are asked, and the user of the bus by which each is."""
+"""The roles that receive requests, each with its user of the bus."""
 LOOK_SECONDS = 0.1
 AGAIN_SECONDS = 1.0
 
@@ -23,7 +23,7 @@ _log = structlog.get_logger(__name__)
 
 @contextlib.asynccontextmanager
 async def answering_while_away(home: DataDirectory, health: Health) -> AsyncIterator[None]:
-    """Answer busy, with the reason, whenever the role is not serving, for as long as the body takes."""
+    """Answer busy, with the reason, whenever the role is not serving, while the body runs."""
     user = USERS.get(health.role)
     task = asyncio.create_task(_answer(home, user, health)) if user is not None else None
     try:
@@ -40,7 +40,7 @@ async def _answer(home: DataDirectory, user: str, health: Health) -> NoReturn:
             try:
                 await _answer_until_it_serves(url, user, health)
             except (BusError, *AWAY):
-                await asyncio.sleep(AGAIN_SECONDS)  # the bus is away, too; who asks hears that
+                await asyncio.sleep(AGAIN_SECONDS)  # the bus is away, too; callers notice that themselves
             except Exception:
                 _log.exception("nobody is told that this role is away; it is tried again", role=health.role)
                 await asyncio.sleep(AGAIN_SECONDS)
@@ -62,7 +62,7 @@ async def _answer_until_it_serves(url: str, user: str, health: Health) -> None:
 
 
 def _reason(health: Health) -> str | None:
-    """Why it does not serve; None where it does, or begins to."""
+    """Return why the role does not serve; None if it does, or is starting."""
     sentence = health.trouble_of("serving")
     if health.ready or sentence is None:
         return None

@@ -1,4 +1,4 @@
-"""What goes on beside a role's work."""
+"""Run a background task beside a role's work."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ from typing import Any
 
 @contextlib.asynccontextmanager
 async def beside(watching: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Watch for as long as the body takes. It is cancelled, and the error raised, where the watch fails."""
+    """Run `watching` while the body runs. If it fails, the body is cancelled, and the error raised."""
     async with asyncio.TaskGroup() as tasks:
         watch = tasks.create_task(watching)
         yield

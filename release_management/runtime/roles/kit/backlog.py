@@ -1,4 +1,4 @@
-"""What waits on the bus for a role."""
+"""The number of messages that wait on the bus for a role."""
 
 import asyncio
 import contextlib
@@ -16,16 +16,16 @@ LOOK_SECONDS = 1.0
 
 
 async def watch_queues(connection: Connection, clients: Collection[str], health: Health) -> None:
-    """As `watch_backlog`, for all that the gateway takes, with the clients that have queues of their own."""
+    """Run `watch_backlog` for all queues of the gateway, including those of the named `clients`."""
     async with asyncio.TaskGroup() as tasks:
         for stream in (*streams.queues(clients), streams.REPORTS):
             tasks.create_task(watch_backlog(connection, stream, streams.GATEWAY, health))
 
 
 async def watch_backlog(connection: Connection, stream: str, consumer: str, health: Health) -> NoReturn:
-    """Have metrics and the health's details say how much waits for a consumer, until cancelled.
+    """Show in metrics and health how many messages wait for a consumer, until cancelled.
 
-    While the bus does not say, it is what it was.
+    While the bus does not answer, the last number stays.
     """
     try:
         while True:

@@ -1,4 +1,4 @@
-"""A role's connection to the bus, and the streams that it makes there, watched."""
+"""A role's connection to the bus, and the streams that it creates there, watched."""
 
 import asyncio
 import contextlib
@@ -24,19 +24,19 @@ from release_management.services.ports.bus import BusAwayError, BusError
 
 LOOK_SECONDS = 0.5
 STREAMS_SECONDS = 5.0
-"""After how long a stream that is gone is missed."""
+"""Seconds between checks that no stream is missing."""
 CLIENTS_SECONDS = 5.0
-"""After how long it is seen that the server has other clients."""
+"""Seconds between checks that the server still has the same named clients."""
 _CONNECTIONS: set[Connection] = set()
-"""All of this process: one that runs several roles has one for each."""
+"""All connections of this process: a process that runs several roles has one for each."""
 
 
 @contextlib.asynccontextmanager
 async def on_bus(home: DataDirectory, user: str, health: Health, purpose: str = "") -> AsyncIterator[Connection]:
-    """Connect as a user of the bus, and have the health say how the connection stands.
+    """Connect as a user of the bus, and show the connection's state in the health.
 
-    `purpose` tells it from others of the same user.
-    Raises `BusAwayError`; the body is cancelled, and the error raised, where the bus closes the connection for good.
+    `purpose` tells the connection from others of the same user. Raises `BusAwayError`. If the bus closes the connection
+    for good, the body is cancelled, and the error raised.
     """
     url = home.bus_url(user)
     if url is None:
@@ -55,9 +55,10 @@ async def on_bus(home: DataDirectory, user: str, health: Health, purpose: str = 
 
 @contextlib.asynccontextmanager
 async def with_queues(connection: Connection, replicas: int, health: Health) -> AsyncIterator[tuple[str, ...]]:
-    """Make all streams of the gateway's, as `with_streams` does; the names of the clients that have queues there.
+    """Create all streams of the gateway, as `with_streams` does; yield the names of the clients with queues of their
+    own.
 
-    Where the server has other clients later, the body is cancelled, and `BusAwayError` raised: to begin again.
+    If the server has other clients later, the body is cancelled, and `BusAwayError` raised, to begin again.
     """
     clients = await named_clients(connection)
     async with with_streams(connection, replicas, work(clients), health), beside(_see_clients(connection, clients)):
@@ -68,9 +69,9 @@ async def with_queues(connection: Connection, replicas: int, health: Health) -> 
 async def with_doors(
     home: DataDirectory, user: str, clients: Collection[str], health: Health
 ) -> AsyncIterator[Mapping[str, Connection]]:
-    """A connection for the requests of each client, and one (`""`) for those of all who have no name.
+    """Open a connection for the requests of each client, and one (`""`) for those of all unnamed clients.
 
-    What one of them floods is read beside what the others ask. `ANYBODY` stands for all who have a name.
+    A flood of one client is then read beside the requests of the others. `ANYBODY` stands for all named clients.
     """
     whose = {"": "clients without a name", ANYBODY: "clients with a name"}
     async with contextlib.AsyncExitStack() as stack:
@@ -86,7 +87,7 @@ async def with_doors(
 async def with_streams(
     connection: Connection, replicas: int, names: Collection[str], health: Health
 ) -> AsyncIterator[None]:
-    """Make streams, and make them again wherever they are gone; the health says where that does not succeed."""
+    """Create streams, and create them again if they vanish; the health says if that fails."""
     await ensure_streams(connection.jetstream(), replicas, names)
     async with beside(_keep(connection, replicas, names, health)):
         yield

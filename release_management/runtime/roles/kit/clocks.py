@@ -1,4 +1,4 @@
-"""A role's clock, watched."""
+"""Watch a role's clock."""
 
 import asyncio
 from typing import NoReturn
@@ -11,14 +11,14 @@ LOOK_SECONDS = 0.5
 
 
 async def watch_clock(clock: WatchedClock, health: Health) -> NoReturn:
-    """Have the health say whether the clock can be believed, until cancelled."""
+    """Show in the health whether the clock has jumped, until cancelled."""
     while True:
         look_at_clock(clock, health)
         await asyncio.sleep(LOOK_SECONDS)
 
 
 def look_at_clock(clock: WatchedClock, health: Health) -> None:
-    """Have the health say whether the clock can be believed."""
+    """Show in the health whether the clock has jumped."""
     try:
         clock.now()
     except ClockJumpedError as error:

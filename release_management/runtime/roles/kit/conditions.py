@@ -1,4 +1,4 @@
-"""An executor's health and metrics say how the components are that it looks after."""
+"""Show the conditions of an executor's components in its health and metrics."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -18,11 +18,11 @@ from release_management.services.ports import Clock
 
 LOOK_SECONDS = 0.5
 COMPONENTS = "components"
-"""What a role's health says of components stands in its details under this name, by the executor's name."""
+"""The name in a role's health details for its components' conditions, by the executor's name."""
 
 
 async def show_components(watcher: Watcher, executor: str, clock: Clock, health: Health) -> None:
-    """Show what was seen last, until cancelled; then nothing of it is shown any more."""
+    """Show the newest observations, until cancelled; then remove them."""
     shown = ShownComponents(executor, clock, health)
     try:
         while True:
@@ -33,9 +33,9 @@ async def show_components(watcher: Watcher, executor: str, clock: Clock, health:
 
 
 class ShownComponents:
-    """What health and metrics say of one executor's components.
+    """The conditions of one executor's components, in health and metrics.
 
-    A component that is not well is a warning: the role itself works. What was seen too long ago is unknown.
+    A component that is not well is a warning: the role itself works. An observation that is too old counts as unknown.
     """
 
     def __init__(self, executor: str, clock: Clock, health: Health) -> None:
@@ -45,7 +45,7 @@ class ShownComponents:
         self._shown: dict[Key, ComponentLook] = {}
 
     def show(self, looks: Mapping[Key, ComponentLook]) -> None:
-        """Show these looks, and nothing of a component that is not among them."""
+        """Show these observations, and remove components without one."""
         for key in self._shown.keys() - looks.keys():
             self._forget(key)
         for key, look in looks.items():
@@ -54,7 +54,7 @@ class ShownComponents:
         self._health.details[COMPONENTS] = {**executors, self._executor: list(self._rows())}
 
     def _now_known(self, look: ComponentLook) -> ComponentLook:
-        """The look, or where it is too old that nothing is known since."""
+        """Return the observation, or an unknown condition if it is too old."""
         age = self._age(look.observedat)
         if age <= FRESH_SECONDS:
             return look

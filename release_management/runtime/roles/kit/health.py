@@ -1,4 +1,4 @@
-"""What a role says of itself: whether it serves or stands by, and what is wrong."""
+"""A role's health: its standing (active or standby), its troubles and warnings."""
 
 import os
 import socket
@@ -16,11 +16,11 @@ _log = structlog.get_logger(__name__)
 
 
 class Health:
-    """One role's health, for any thread.
+    """One role's health. Thread-safe.
 
-    A *trouble* keeps it from its work: it is not well while it has one. A *warning* wants to be seen by a person, and
-    the work goes on. Each belongs to a part ("store", "bus gateway", "projection deployments") that has one of them at
-    most; the part "serving" is well again as soon as it serves, or stands by.
+    A *trouble* keeps the role from its work: it is not healthy while it has one. A *warning* needs a person's
+    attention, and the work goes on. Each belongs to a part ("store", "bus gateway", "projection deployments"), which
+    has at most one of them; the part "serving" is well again as soon as the role serves, or stands by.
     """
 
     def __init__(self, role: str) -> None:
@@ -28,24 +28,24 @@ class Health:
         self.instance = f"{socket.gethostname()}:{os.getpid()}"
         self.standing: RoleStatus = "starting"
         self.details: dict[str, Any] = {}
-        """What else is worth a look: positions, lengths."""
+        """Further figures: positions, lengths."""
         self._since = _now()
         self._changing = threading.Lock()
-        self._said: dict[str, tuple[Literal["trouble", "warning"], str, str]] = {}
+        self._entries: dict[str, tuple[Literal["trouble", "warning"], str, str]] = {}
         telemetry.ROLE_HEALTHY.labels(role).set(0)
 
     @property
     def ready(self) -> bool:
-        """Whether it serves, or stands by for another that does."""
+        """True if the role serves, or stands by for another that does."""
         return self.standing != "starting"
 
     @property
     def is_well(self) -> bool:
-        """Whether it does its work, or stands by to do it."""
-        return self.ready and not any(kind == "trouble" for kind, _, _ in list(self._said.values()))
+        """True if the role does its work, or stands by to do it."""
+        return self.ready and not any(kind == "trouble" for kind, _, _ in list(self._entries.values()))
 
     def stand(self, standing: RoleStatus) -> None:
-        """From now on it is this."""
+        """Change the standing."""
         with self._changing:
             if standing != self.standing:
                 _log.info("standing", role=self.role, now=standing, before=self.standing)
@@ -55,17 +55,17 @@ class Health:
         self._measure()
 
     def trouble(self, part: str, sentence: str) -> None:
-        """Something keeps it from its work."""
+        """Report a trouble of a part: it keeps the role from its work."""
         self._say(part, "trouble", sentence)
 
     def warn(self, part: str, sentence: str) -> None:
-        """A person should look at something."""
+        """Report a warning of a part: a person should look at it."""
         self._say(part, "warning", sentence)
 
     def clear(self, part: str) -> None:
-        """Nothing is wrong with this part any more."""
+        """Remove the trouble or warning of a part."""
         with self._changing:
-            gone = self._said.pop(part, None)
+            gone = self._entries.pop(part, None)
             if gone is not None:
                 telemetry.TROUBLE.labels(self.role, part, gone[0]).set(0)
         if gone is not None:
@@ -73,36 +73,40 @@ class Health:
         self._measure()
 
     def show(self, part: str, trouble: str | None) -> None:
-        """A part's trouble as it stands now; None: nothing is wrong with it."""
+        """Report or, with None, remove the trouble of a part."""
         if trouble is None:
             self.clear(part)
         else:
             self.trouble(part, trouble)
 
     def trouble_of(self, part: str) -> str | None:
-        """What keeps a part from its work; None where nothing does."""
-        said = self._said.get(part)
-        return said[1] if said is not None and said[0] == "trouble" else None
+        """Return the trouble of a part, or None."""
+        entry = self._entries.get(part)
+        return entry[1] if entry is not None and entry[0] == "trouble" else None
 
     def document(self) -> dict[str, Any]:
-        """All of it, as JSON."""
-        said = sorted(self._said.items())
+        """Return the health as JSON."""
+        entries = sorted(self._entries.items())
         return {
             "role": self.role,
             "instance": self.instance,
             "healthy": self.is_well,
             "standing": self.standing,
             "since": self._since,
-            "troubles": [{"part": part, "says": what, "since": at} for part, (k, what, at) in said if k == "trouble"],
-            "warnings": [{"part": part, "says": what, "since": at} for part, (k, what, at) in said if k == "warning"],
+            "troubles": [
+                {"part": part, "says": what, "since": since} for part, (k, what, since) in entries if k == "trouble"
+            ],
+            "warnings": [
+                {"part": part, "says": what, "since": since} for part, (k, what, since) in entries if k == "warning"
+            ],
             "details": dict(self.details),
         }
 
     def _say(self, part: str, kind: Literal["trouble", "warning"], sentence: str) -> None:
         with self._changing:
-            before = self._said.get(part)
+            before = self._entries.get(part)
             since = before[2] if before is not None and before[0] == kind else _now()
-            self._said[part] = (kind, sentence, since)
+            self._entries[part] = (kind, sentence, since)
             if before is not None:
                 telemetry.TROUBLE.labels(self.role, part, before[0]).set(0)
             telemetry.TROUBLE.labels(self.role, part, kind).set(1)

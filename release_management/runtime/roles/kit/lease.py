@@ -1,4 +1,4 @@
-"""One of several processes is the active one of its role; the others stand by."""
+"""Serve while holding a role's lease: one of several processes is active, the others stand by."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,10 +16,10 @@ _log = structlog.get_logger(__name__)
 
 
 async def serve_in_turn(log: EventLog, health: Health, serve: Callable[[Lease], Awaitable[None]]) -> NoReturn:
-    """Serve while the role's lease is held here, stand by while another process holds it; until cancelled.
+    """Serve while this process holds the role's lease, stand by while another one does; until cancelled.
 
-    `serve` is cancelled when the lease is lost, and may return where it notices that itself. Whatever it raises is
-    raised. The lease is released when `serve` has ended.
+    `serve` is cancelled when the lease is lost, and may return if it notices that itself. Its errors are raised. The
+    lease is released when `serve` has ended.
     """
     while True:
         lease = await in_thread(log.take, health.role)

@@ -1,4 +1,4 @@
-"""Where a role answers probes and Prometheus: `/live`, `/health`, `/metrics`."""
+"""A role's HTTP endpoints for probes and Prometheus: `/live`, `/health`, `/metrics`."""
 
 import json
 import re
@@ -24,7 +24,7 @@ _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]*):(?P<port>[0-9]{1,
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
-        """A probe that hangs up, or asks too slowly, is gone: nobody need know. What else goes wrong is ours."""
+        """Log errors other than a probe's lost connection, which are faults of ours."""
         error = sys.exception()
         if not isinstance(error, OSError):
             _log.error("a probe was not answered", exc_info=error)
@@ -35,16 +35,16 @@ class _Server6(_Server):
 
 
 class AddressTakenError(RelmanError):
-    """The address for probes cannot be listened on; the text says why."""
+    """The server cannot listen on the address for probes; the text says why."""
 
     code = ErrorCode.CONFLICT
 
 
 class HealthServer:
-    """Answers on a thread of its own, whatever the role is busy with.
+    """Serves the endpoints on a thread of its own, whatever the role is busy with.
 
-    `/live` is 200 while the process lives, `/health` 200 where the role is well and 503 where it is not, both with the
-    role's health as JSON; `/metrics` is Prometheus' text format.
+    `/live` is 200 while the process lives, `/health` 200 if the role is healthy, else 503, both with the role's health
+    as JSON; `/metrics` is Prometheus' text format.
     """
 
     def __init__(self, health: Health, address: str = DEFAULT_ADDRESS) -> None:
@@ -77,7 +77,7 @@ class HealthServer:
                 self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:
-                """Probes come every second; they are not worth a line."""
+                """Log nothing: probes come every second."""
 
         try:
             self._server = (_Server6 if ":" in host else _Server)((host, int(found["port"])), Handler)
@@ -91,13 +91,13 @@ class HealthServer:
 
     @property
     def address(self) -> str:
-        """HOST:PORT."""
+        """The address, HOST:PORT."""
         host, port = self._server.server_address[:2]
         name = host if isinstance(host, str) else host.decode()
         return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
 
     def close(self) -> None:
-        """Stop answering."""
+        """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -1,4 +1,4 @@
-"""Whether what the executors had reported before we started has been decided since."""
+"""Find out whether the reports that executors had sent before we started have been decided."""
 
 import contextlib
 
@@ -9,9 +9,9 @@ from release_management.adapters.nats.queues import streams
 
 
 class QueuedReports:
-    """The reports that the bus held when it was first asked about them.
+    """The reports that the bus held at the first call.
 
-    Queued commands are none of them: however many a client queues, no deadline waits for that.
+    Queued commands do not count: however many a client queues, no deadline waits for them.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -19,7 +19,7 @@ class QueuedReports:
         self._last: int | None = None
 
     async def are_decided(self) -> bool:
-        """Whether the gateway has decided all of them."""
+        """Return True if the gateway has decided all of them."""
         with contextlib.suppress(NotFoundError, *AWAY):
             if self._last is None:
                 self._last = (await self._js.stream_info(streams.REPORTS)).state.last_seq
@@ -30,6 +30,6 @@ class QueuedReports:
         return False
 
     async def _are_among_commands(self) -> bool:
-        """Whether reports that an older version had queued among the commands wait there."""
+        """Return True if reports wait among the commands, where an older version queued them."""
         info = await self._js.stream_info(streams.COMMANDS, subjects_filter=f"{streams.REPORT_SUBJECTS}.>")
         return bool(info.state.subjects)

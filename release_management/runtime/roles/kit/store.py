@@ -1,4 +1,4 @@
-"""A role's event store, watched: one that hangs raises nothing for many seconds."""
+"""Watch a role's event store: one that hangs raises nothing for many seconds."""
 
 import asyncio
 import contextlib
@@ -18,20 +18,20 @@ from release_management.services.threads import in_thread
 
 LOOK_SECONDS = 1.0
 SLOW_SECONDS = 1.0
-"""Longer than this an answer should not take."""
+"""Seconds after which an answer is slow: a warning."""
 HANGS_SECONDS = 4.0
-"""After so long without an answer the role cannot be said to do its work."""
+"""Seconds without an answer after which it is a trouble."""
 
 
 @contextlib.asynccontextmanager
 async def on_store(log: EventLog, health: Health) -> AsyncIterator[None]:
-    """Have metrics and health say how the store answers, for as long as the body takes."""
+    """Show the store's answer times in metrics and health while the body runs."""
     async with beside(watch_store(log, health)):
         yield
 
 
 async def watch_store(log: EventLog, health: Health) -> NoReturn:
-    """Ask for the newest position again and again, until cancelled."""
+    """Read the newest position again and again, until cancelled."""
     answered = time.monotonic()
     while True:
         began = time.monotonic()

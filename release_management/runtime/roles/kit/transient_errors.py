@@ -1,4 +1,4 @@
-"""What passes by itself is waited out; what does not ends a role."""
+"""Retry transient errors; let permanent ones end the role."""
 
 import asyncio
 import sqlite3
@@ -13,17 +13,17 @@ from release_management.services.ports import DeposedError, LogUnavailableError
 from release_management.services.ports.bus import BusError
 
 PASSING = (LogUnavailableError, BusError, DeposedError, OperationalError)
-"""What is waited out."""
+"""The transient errors."""
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-"""What SQLite says of a file that is no database, or no longer a whole one."""
+"""SQLite's error codes for a file that is no database, or is damaged."""
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 2.0
 
 
 async def keep_serving(serve: Callable[[], Awaitable[None]], health: Health) -> NoReturn:
-    """Serve again whenever something ended it that passes, which the health says meanwhile; until cancelled.
+    """Call `serve` again whenever a transient error ended it, which the health shows meanwhile; until cancelled.
 
-    Raises everything else.
+    Raises all other errors.
     """
     pause = FIRST_PAUSE_SECONDS
     while True:
@@ -44,7 +44,7 @@ async def keep_serving(serve: Callable[[], Awaitable[None]], health: Health) -> 
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """The errors in a group, or the error."""
+    """Yield the errors in a group, or the error itself."""
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
             yield from causes(each)
@@ -53,16 +53,16 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def damaged(made: object) -> str:
-    """The sentence about a broken file, or database, of what is made of the log."""
+    """Return the sentence on a damaged file, or database, that can be rebuilt from the log."""
     return f"{made} is damaged: remove it; it is built again"
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether a file of SQLite's is broken."""
+    """Return True if the error means that a file of SQLite is damaged."""
     file = error.orig if isinstance(error, DBAPIError) else error
     return isinstance(file, sqlite3.DatabaseError) and getattr(file, "sqlite_errorcode", None) in DAMAGED
 
 
 def line(text: str) -> str:
-    """In one line."""
+    """Return the text as one line."""
     return " ".join(text.split())

@@ -1,1 +1,1 @@
-"""What happens: the command gateway, the reactors, the workers' loops, and the ports they need."""
+"""The application services: the command gateway, the workers' loops, and the ports that they need."""

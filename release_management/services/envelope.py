@@ -1,4 +1,4 @@
-"""A wish comes in, an outcome goes out: the one shape for every road into the gateway."""
+"""The command envelope goes in, an outcome comes out: the one shape for every way into the gateway."""
 
 import json
 from typing import Annotated, Any, Literal
@@ -29,11 +29,11 @@ CLIENT = "client"
 SYSTEM = "system"
 SYSTEM_SENDERS = ("system:orchestrator", "system:timers")
 NAMED = "client:"
-"""How the sender begins of what a client sent that has a name on the bus; that name follows."""
+"""The beginning of a named client's sender; the name follows."""
 ROLES = ("system:", "executor:")
-"""How the sender begins of what roles of ours sent."""
+"""The beginnings of the senders of our own roles."""
 RESERVED = (*ROLES, NAMED)
-"""What the name of a client may not begin with."""
+"""The reserved beginnings of a client's name."""
 Token = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
 
 
@@ -41,16 +41,16 @@ _plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 class InvalidCommand(RelmanError):
-    """A message that is no wish: what is wrong, where, and what would be right. It belongs to the dead letters."""
+    """A message is no command: it says what is wrong, where, and what would be right. It becomes a dead letter."""
 
     code = ErrorCode.INVALID
 
 
 class CommandEnvelope(Value):
-    """A command with who wants it and how that is known. `(sender, id)` names it for ever.
+    """A command with its actor and how the actor is known. `(sender, id)` identifies it for ever.
 
-    `actor` is the name that the actor goes by; `sender` is the program that sent it and must not begin with
-    `system:` unless the road itself sends it (the adapters see to that).
+    `actor` is the actor's name; `sender` is the program that sent it and must not begin with `system:` unless a role of
+    ours sends it (the adapters check that).
     """
 
     sender: Token
@@ -93,12 +93,12 @@ OutcomeStatus = Literal["accepted", "repeated", "refused", "busy"]
 
 
 class Outcome(Value):
-    """What became of a wish.
+    """The outcome of a command.
 
-    *accepted*: recorded at positions `first` to `last` (both 0 where it was already so). *repeated*: the same wish had
-    been decided before, this is its first outcome; `refused` says whether that was a refusal. *refused*: a rule
-    forbids it, `reason` says which and what would be right. *busy*: not decided, try again later. `code` is the kind
-    of a refusal, or why it was not decided; outcomes of before there were codes have none.
+    *accepted*: recorded at positions `first` to `last` (both 0 if it was already so). *repeated*: the same command had
+    been decided before, this is its first outcome; `refused` says whether that was a refusal. *refused*: a rule forbids
+    it, `reason` says which and what would be right. *busy*: not decided, try again later. `code` is the kind of a
+    refusal, or why it was not decided; outcomes from before there were codes have none.
     """
 
     status: OutcomeStatus
@@ -117,13 +117,13 @@ class Outcome(Value):
 def read_cloudevent(
     payload: bytes, *, actor: str | None, expected_type: str | None = None, origin: str = CLIENT
 ) -> CommandEnvelope:
-    """Read a command that came as a CloudEvents 1.0 JSON document.
+    """Parse a command from a CloudEvents 1.0 JSON document.
 
     `source` is the sender, `id` the command id, `type` the command, `data` its content; the extension attributes
     `correlationid` and `causationid` are kept. `actor` is the bus header; without it the sender acts as a service.
-    `origin` is who can have sent it, by the way that it came: `CLIENT`, `client:<name>`, `SYSTEM`, or
-    `executor:<name>`; a `source` that this one may not use, or a command that it may not give, is not understood.
-    `client:<name>` and a colon are put before the `source` of a client with a name. Raises `InvalidCommand`.
+    `origin` is who can have sent it, by the subject on which it came: `CLIENT`, `client:<name>`, `SYSTEM`, or
+    `executor:<name>`; a `source` that the origin may not use, or a command that it may not give, is an error.
+    `client:<name>` and a colon are put before the `source` of a named client. Raises `InvalidCommand`.
     """
     if len(payload) > MAX_MESSAGE_BYTES:
         raise InvalidCommand(f"the message has {len(payload):,} bytes; at most {MAX_MESSAGE_BYTES:,} are taken")
@@ -167,15 +167,15 @@ def read_cloudevent(
 
 
 def sender_of(origin: str, source: str) -> str:
-    """Whose ids the ids of a `source` are: those of a client with a name are his own, whatever he calls himself."""
+    """Return the sender for a `source`: that of a named client begins with its name, so that its ids are its own."""
     if not origin.startswith(NAMED) or source.startswith(f"{origin}:"):
         return source
     return f"{origin}:{source}"
 
 
 def _check_origin(origin: str, source: str, command: str, actor: str | None) -> None:
-    """Raise `InvalidCommand` where who sent this may not call itself so, or may not give this command."""
-    # A client only writes wishes: it need not load every command.
+    """Raise `InvalidCommand` if the origin may not use this source, or may not give this command."""
+    # Imported here: a client, which only writes envelopes, need not load every command.
     from release_management.services.use_cases import declaration, given_by
 
     giver = declaration(command).GIVEN_BY

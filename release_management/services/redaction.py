@@ -1,29 +1,29 @@
-"""Passwords in addresses never reach a screen, a log, a probe or the list of processes: what leaves us passes here."""
+"""Remove passwords of addresses from everything that goes to a screen, a log, a probe or the list of processes."""
 
 import re
 from typing import Any
 
 HIDDEN = "***"
 PLACEHOLDER = "PASSWORD"
-"""How our own sentences say where a password is to be written."""
+"""The placeholder for a password in our own sentences."""
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
 _ADDRESS = re.compile(rf"({_SCHEME})((?:(?![,;]?{_SCHEME})\S)*)@")
-"""Up to the last @ of what is written in one piece: a password may have one, too."""
+"""Up to the last @ of a text without spaces: a password may have one, too."""
 _HOST_FIRST = re.compile(r"[^:/@]*(:[0-9]+)?[/?#]")
 _PARAMETER = re.compile(r"\b((?:ssl)?password=)('[^']*'|[^\s&'\"]+)", re.IGNORECASE)
 _TOKENS = ("nats://", "tls://")
-"""Where a user without a password is a token, which is as secret."""
+"""Schemes in which a user without a password is a token, which is as secret."""
 
 
 def redacted(text: str) -> str:
-    """A text without the passwords of the addresses in it."""
+    """Return a text with the passwords of its addresses redacted."""
     if "://" in text:
         text = _ADDRESS.sub(_without_password, text)
     return _PARAMETER.sub(rf"\1{HIDDEN}", text) if "assword=" in text else text
 
 
 def redacted_data(data: Any) -> Any:
-    """JSON without the passwords of the addresses in its texts."""
+    """Return JSON with the passwords of addresses in its texts redacted."""
     if isinstance(data, str):
         return redacted(data)
     if isinstance(data, dict):
@@ -32,17 +32,17 @@ def redacted_data(data: Any) -> Any:
 
 
 def redacted_address(address: str) -> str:
-    """One address, or several with commas between them, without whatever stands before the hosts."""
+    """Return one address, or several separated by commas, with everything before the hosts redacted."""
     shown = []
     for piece in re.split(rf",(?=\s*{_SCHEME})", address):
         scheme, found, rest = piece.partition("://")
-        before, at, host = rest.rpartition("@")
-        shown.append(f"{scheme}{found}{HIDDEN if before else ''}{at}{host}")
+        before, separator, host = rest.rpartition("@")
+        shown.append(f"{scheme}{found}{HIDDEN if before else ''}{separator}{host}")
     return ",".join(shown)
 
 
 def is_secret(text: str) -> bool:
-    """Whether there is a password in it."""
+    """Return True if a text contains a password."""
     return redacted(text) != text
 
 

@@ -1,4 +1,4 @@
-"""Personal texts are sealed after the decision and before the record; people's ids become names again when shown."""
+"""Seal personal texts after the decision and before the record; show people's ids as names again."""
 
 import re
 from functools import cache
@@ -15,7 +15,7 @@ _ACTOR = re.compile(r"\b(?:usr|svc)_[0-9a-z]{8,40}\b")
 
 
 class Sealer(Protocol):
-    """Who has the keys."""
+    """Encrypts texts with the keys of subjects."""
 
     def seal(self, subject: str, text: str) -> str:
         """Encrypt under the subject's key."""
@@ -23,7 +23,7 @@ class Sealer(Protocol):
 
 
 def seal(value: T, sealer: Sealer) -> T:
-    """The same value with every open personal text in it sealed under its subject's key; itself if there is none."""
+    """Return the value with every open personal text in it sealed under its subject's key; itself if there is none."""
     sealed: Any = value
     if isinstance(value, Unsealed):
         sealed = Personal(subject=value.subject, sealed=sealer.seal(value.subject, value.text))
@@ -42,7 +42,7 @@ def seal(value: T, sealer: Sealer) -> T:
 
 @cache
 def _personal_fields(model: type[BaseModel]) -> tuple[str, ...]:
-    """The fields in which a personal text can be, at any depth."""
+    """Return the fields that can contain a personal text, at any depth."""
     return tuple(name for name, field in model.model_fields.items() if _can_be_personal(field.annotation))
 
 
@@ -55,13 +55,13 @@ def _can_be_personal(annotation: Any) -> bool:
 
 
 def reveal(value: Any, keyring: Keyring) -> Any:
-    """JSON for people: actors' ids become their names, sealed texts are opened where their key still exists."""
+    """Return JSON for people: actors' ids become their names, sealed texts are opened if their key still exists."""
     if isinstance(value, dict):
         if set(value) == {"subject", "sealed"} and all(isinstance(part, str) for part in value.values()):
             try:
                 text = keyring.open(value["subject"], value["sealed"])
             except ValueError:
-                return value  # somebody's own words, which only look like ours
+                return value  # somebody's own text, which only looks like ours
             return ERASED if text is None else reveal(text, keyring)
         return {key: reveal(item, keyring) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,14 +1,14 @@
-"""JSON from outside, in which nothing hides: no key stands twice, and every number is one."""
+"""Strict JSON from outside: no key stands twice in an object, and every number is finite."""
 
 import json
 from typing import Any
 
 MAX_DEPTH = 100
-"""Levels of objects and lists, one in another. Much deeper ones would end a recursion somewhere."""
+"""Levels of objects and lists, one in another. Much deeper ones would exhaust a recursion somewhere."""
 
 
 def check_texts(value: Any) -> None:
-    """Raise ValueError where data is nested too deeply, or a text in it holds a NUL, which PostgreSQL cannot keep."""
+    """Raise ValueError if data is nested too deeply, or a text in it holds a NUL, which PostgreSQL cannot store."""
     left = [(value, 1)]
     while left:
         item, depth = left.pop()
@@ -24,7 +24,7 @@ def check_texts(value: Any) -> None:
 
 
 class KeyTwiceError(ValueError):
-    """A key stands twice in one object. Readers differ in which value they take, so none of them is taken."""
+    """A key stands twice in one object. Readers differ in which value they take, so the document is refused."""
 
     def __init__(self, key: str) -> None:
         """`key` may be anything."""
@@ -32,7 +32,7 @@ class KeyTwiceError(ValueError):
 
 
 def read_json(text: str | bytes) -> Any:
-    """The content of a document. Raises `KeyTwiceError`, ValueError and RecursionError."""
+    """Return the content of a document. Raises `KeyTwiceError`, ValueError and RecursionError."""
     if isinstance(text, bytes):
         text = text.decode(json.detect_encoding(text), "surrogatepass")  # as `json.loads` does
     return _decode(text)

@@ -1,6 +1,6 @@
-"""What the roles count and time, in Prometheus' terms. Every role process exposes all of it at `/metrics`.
+"""The counters and timers of all roles, in Prometheus' terms. Every role process exposes all of them at `/metrics`.
 
-Durations are in seconds, positions are positions in the log. What a role does not do stays at 0 or has no sample.
+Durations are in seconds, positions are positions in the log. A metric of another role stays at 0 or has no sample.
 """
 
 from prometheus_client import Counter, Gauge, Histogram

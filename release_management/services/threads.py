@@ -12,15 +12,15 @@ T = TypeVar("T")
 
 
 async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a blocking call of the log, or of what is made of it. A cancelled caller still waits for it to end.
+    """Run a blocking call in a thread. A cancelled caller still waits for it to end.
 
-    What it uses may be closed afterwards; its result is lost then.
+    So its resources may be closed afterwards; its result is lost then.
     """
     return await _ended(asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs)))
 
 
 class Threads:
-    """A few threads for blocking calls of one kind: however many of those there are, no other call waits for them."""
+    """A few threads for blocking calls of one kind, so that calls of other kinds never wait for them."""
 
     def __init__(self, name: str, most: int) -> None:
         self._pool = ThreadPoolExecutor(most, thread_name_prefix=name)
@@ -32,7 +32,7 @@ class Threads:
         return await _ended(asyncio.get_running_loop().run_in_executor(self._pool, run))
 
     def close(self) -> None:
-        """Let the threads end. Calls that wait are not made any more."""
+        """Let the threads end. Waiting calls are dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -40,7 +40,7 @@ async def _ended(running: asyncio.Future[T]) -> T:
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        # Also where it is cancelled again meanwhile: nobody reads what becomes of the call.
+        # Also if it is cancelled again meanwhile: the call's result is dropped.
         running.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         await asyncio.wait([running])
         raise

@@ -1,4 +1,4 @@
-"""How long the log takes to append."""
+"""Time the log's appends."""
 
 import time
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from release_management.kernel.record import timestamp
 from release_management.services import telemetry
 
 SLOW_SECONDS = 1.0
-"""Longer than this an append should not take."""
+"""Seconds after which an append is slow."""
 SAID_SECONDS = 60.0
-"""For so long after a slow append it is said that there was one."""
+"""Seconds for which a slow append is a warning."""
 
 
 class AppendTimer:
-    """A gateway's appends, one after the other, timed by one thread and looked at by any."""
+    """Times a gateway's appends, one after the other. One thread appends; any thread may read the warning."""
 
     def __init__(self) -> None:
         self._began: float | None = None
@@ -23,7 +23,7 @@ class AppendTimer:
 
     @property
     def warning(self) -> str | None:
-        """What a person should know: an append that has not come back, or one that took long not long ago."""
+        """A sentence on an append that has not returned, or on a recent slow one, or None."""
         began, now = self._began, time.monotonic()
         if began is not None and now - began > SLOW_SECONDS:
             return f"an append has not come back for {now - began:.1f} s"
@@ -33,7 +33,7 @@ class AppendTimer:
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """While inside, one is under way."""
+        """Time the append within the block."""
         self._began = began = time.monotonic()
         try:
             yield

@@ -1,7 +1,7 @@
-"""From a wish to what is to be appended: who wishes, what the rules say, the records and the outcome.
+"""Decide a command: identify the actor, apply the rules, and make the records and the outcome.
 
-What a batch's earlier decisions led to is carried to its later ones. The log checks every expectation against what was
-there before the batch, so what derives from a loser is decided again.
+Later decisions of a batch see the states after its earlier ones. The log checks every expectation against the state
+before the batch, so decisions that depend on a rejected one are made again.
 """
 
 import json
@@ -43,12 +43,12 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 class Decided:
     """A decision, with the states that follow from it and the size of its records in bytes.
 
-    A refusal says how many before it only are counted, `unkept`. `names` has the ids and keys that it needs.
+    A refusal has in `unkept` how many before it were only counted. `names` has the ids and keys that it needs.
     """
 
     append: Append
     names: Names
-    said: dict[str, Any]
+    outcome: dict[str, Any]
     states: dict[str, Folded]
     size: int
     unkept: int = 0
@@ -58,17 +58,17 @@ class Decided:
 class Unkept:
     """A refusal that is only counted: it is answered, and leaves nothing behind."""
 
-    said: dict[str, Any]
+    outcome: dict[str, Any]
 
 
 @dataclass(slots=True)
 class BatchContext:
-    """What the decisions of one batch rest on.
+    """The context of one batch's decisions.
 
     `base` has the stored version of every stream that was read, `carried` its state after the batch's decisions so far.
-    `first_position` is that of a stored stream's first record; `written` are the batch's streams in their order.
-    `moment` is the time of all that the batch records: when it was begun, which is after all of it had come.
-    `newcomers` are those whom the batch names first.
+    `first_position` returns that of a stored stream's first record; `written` are the batch's streams in their order.
+    `moment` is the timestamp of all records of the batch: when it was begun, after all its commands had arrived.
+    `newcomers` are the actors that the batch names first.
     """
 
     load: Callable[[str], Folded]
@@ -80,20 +80,20 @@ class BatchContext:
     written: dict[str, int] = field(default_factory=dict)
 
     def carry(self, states: Mapping[str, Folded]) -> None:
-        """Have the batch's later decisions rest on what one of them led to."""
+        """Let the batch's later decisions see the states after this one."""
         self.carried.update(states)
         for stream in states:
             self.written.setdefault(stream, len(self.written))
 
     def begun(self, stream: str) -> tuple[int, int] | None:
-        """What sorts streams by their first records: those of the batch come after all that are stored."""
+        """Return a sort key of streams by their first records: those of the batch come after all stored ones."""
         stored = self.first_position(stream)
         if stored is not None:
             return 0, stored
         return (1, self.written[stream]) if stream in self.written else None
 
     def state(self, stream: str) -> Any:
-        """The stream's state as the batch has it."""
+        """Return the stream's state within the batch."""
         if stream not in self.carried:
             self.carried[stream] = self.load(stream)
             self.base[stream] = self.carried[stream][0]
@@ -101,7 +101,7 @@ class BatchContext:
 
 
 class Decider:
-    """Decides one wish at a time."""
+    """Decides one command at a time."""
 
     def __init__(
         self,
@@ -121,11 +121,11 @@ class Decider:
         self._answers = OutcomeCodec(keyring)
 
     def fingerprint(self, envelope: CommandEnvelope) -> bytes:
-        """A keyed digest of what makes two wishes the same."""
+        """Return a keyed digest of the content that makes two commands the same."""
         return self._keyring.fingerprint(_canonical([envelope.command, envelope.data, envelope.actor]).encode())
 
     def decide(self, envelope: CommandEnvelope, ground: BatchContext) -> Decided | Unkept:
-        """Decide; a refusal is a decision too.
+        """Decide a command; a refusal is a decision too.
 
         Raises `NotYet`, `OlderThanSenderError`, and faults of ours, the log's and the clock's.
         """
@@ -142,7 +142,7 @@ class Decider:
             keyed_digest=self._keyed_digest,
             executors=self._executors,
         )
-        said: dict[str, Any] = {
+        outcome: dict[str, Any] = {
             "status": "accepted",
             "sender": envelope.sender,
             "id": envelope.id,
@@ -153,18 +153,18 @@ class Decider:
             command, handler = _understand(envelope)
             handler(command, uow)
             records, states = self._scribe.records(envelope, names, moment, uow, ground.carried)
-            said["result"] = {key: value for key, value in uow.result.items() if value is not None}
+            outcome["result"] = {key: value for key, value in uow.result.items() if value is not None}
         except Refused as refused:
             reason = names.in_words(_short(refused.reason))
-            said |= {"status": "refused", "refused": True, "code": refused.code, "reason": reason}
-            said["verdicts"] = names.in_words(refused.verdicts)
+            outcome |= {"status": "refused", "refused": True, "code": refused.code, "reason": reason}
+            outcome["verdicts"] = names.in_words(refused.verdicts)
             before = self._refusals.keep(envelope.sender)
             if before is None:
-                return Unkept(said)
+                return Unkept(outcome)
             unkept = before
             names = Names(ground.newcomers)  # the refused decision's own names are not needed
             known = about(envelope.command, envelope.data, ground.state)
-            records, states = (self._scribe.refusal(envelope, names, moment, said, known, unkept),), {}
+            records, states = (self._scribe.refusal(envelope, names, moment, outcome, known, unkept),), {}
         expects = {stream: Expectation(ground.base[stream], ground.carried[stream][0]) for stream in uow.reads}
         for record in records:
             if record.stream not in expects:
@@ -175,22 +175,22 @@ class Decider:
             fingerprint=self.fingerprint(envelope),
             expects=expects,
             records=records,
-            outcome=self._answers.stored(said, actor, names),
+            outcome=self._answers.stored(outcome, actor, names),
         )
         size = sum(record.size for record in records)
-        return Decided(append, names, said, states, size, unkept)
+        return Decided(append, names, outcome, states, size, unkept)
 
     def _keyed_digest(self, value: object) -> str:
         return self._keyring.fingerprint(_canonical(value).encode()).hex()
 
 
 def _short(reason: str) -> str:
-    """A reason as long as a record of it may be; what it quotes may be longer."""
+    """Cut a reason to the length that a record may have; it may quote a longer text."""
     return reason if len(reason) <= LONGEST_REASON else f"{reason[: LONGEST_REASON - 1]}…"
 
 
 def _understand(envelope: CommandEnvelope) -> tuple[Command, Callable[[Any, UnitOfWork], None]]:
-    """The command and its handler. What is wrong with it is the caller's fault, unless that is a role of ours."""
+    """Return the command and its handler. Raises `Refused`, or `OlderThanSenderError` for a role of ours."""
     try:
         if envelope.command not in COMMANDS:
             known = ", ".join(sorted(COMMANDS))

@@ -1,4 +1,4 @@
-"""The one writer: load, decide, append. Many wishes share one durable commit."""
+"""The one writer: load, decide, append. Many commands share one durable commit."""
 
 import asyncio
 import threading
@@ -55,15 +55,15 @@ from release_management.services.use_cases import COMMANDS
 BATCH_COMMANDS = 256
 BATCH_BYTES = 256 * 1024
 BATCH_SECONDS = 0.02
-"""After so long, and `BATCH_LEAST` commands, a batch is stored: what comes meanwhile waits for two batches at most."""
+"""Seconds after which a batch of `BATCH_LEAST` commands is stored: later commands wait for two batches at most."""
 BATCH_LEAST = 16
 WAITING = 4_096
 READING = 2
-"""Threads for those who ask for outcomes and contents."""
+"""Threads that read outcomes and contents for callers."""
 TRIES = 20
 COMPANY_STEP_SECONDS = 0.000_2
 COMPANY_SECONDS = 10 * COMPANY_STEP_SECONDS
-"""How long a batch waits for those who were answered just before, so that few commits serve many callers."""
+"""Seconds for which a batch waits for the callers that were just answered, so that few commits serve many of them."""
 TELL_SECONDS = 60.0
 DEPOSED = "another gateway is active now; ask again"
 BEHIND = "one that came before it could not be decided; try again after that one"
@@ -71,16 +71,16 @@ log = structlog.get_logger()
 
 
 class Gateway:
-    """Decides wishes one after the other, and commits them in batches.
+    """Decides commands one after the other, and commits them in batches.
 
-    Those of one client, or of one role, are decided in the order in which they came; clients and roles take turns, and
-    those that yield (queued commands) let all others go ahead, as `TicketQueue` says.
+    The commands of one client, or of one role, are decided in the order of their arrival; clients and roles take turns,
+    and commands that yield (queued ones) let all others go first, as `TicketQueue` says.
 
     A batch is what waits when the one before is stored: at most 256 commands, 256 kB of records, or what can be decided
-    in 20 ms. A command with larger records goes alone. Who comes alone waits for nobody; where several were answered
-    together, the next batch gives them at most `COMPANY_SECONDS` to come again. With a `lease`, nothing is stored once
-    another gateway has taken it: `deposed` is set then, and every wish ends in `DeposedError`, for the other one to be
-    asked. `close` decides what was asked before it and then stops.
+    in 20 ms. A command with larger records goes alone. A lone caller is decided at once. After a batch of several, the
+    next one lingers up to `COMPANY_SECONDS` for its callers. With a `lease`, nothing is stored once another gateway has
+    taken it: `deposed` is set then, and every command ends in `DeposedError`, so that the other gateway is asked.
+    `close` decides the commands that came before it and then stops.
     """
 
     def __init__(
@@ -96,10 +96,10 @@ class Gateway:
     ) -> None:
         self.deposed = threading.Event()
         self.trouble: str | None = None
-        """Why nothing could be stored last, if that is so."""
+        """The reason why the last batch could not be stored, or None."""
         self.appends = AppendTimer()
         self.failed_before = 0
-        """How often a wish of a line was not decided. See `submit`."""
+        """The number of commands of a line that were not decided. See `submit`."""
         self._log = event_log
         self._lease = lease
         self._states = States(event_log, registry)
@@ -127,7 +127,8 @@ class Gateway:
         *,
         yields: bool = False,
     ) -> PendingCommand:
-        """Hand in a wish, to be decided on the gateway's own thread. A full queue is `busy` at once.
+        """Queue a command, to be decided on the gateway's own thread. If the queue is full it is answered `busy` at
+        once.
 
         `then` is called, on whatever thread, as soon as the outcome is there. The rest is as in `submit`.
         """
@@ -137,9 +138,9 @@ class Gateway:
         return pending
 
     def answer(self, envelope: CommandEnvelope) -> Outcome:
-        """Hand in a wish and wait for its outcome. Raises `GatewayFailed` for a fault of ours, and `DeposedError`.
+        """Queue a command and wait for its outcome. Raises `GatewayFailed` for a fault of ours, and `DeposedError`.
 
-        A caller who was alone so far decides on its own thread, which saves the way to the gateway's and back.
+        A lone caller decides on its own thread, which saves the way to the gateway's and back.
         """
         pending = PendingCommand(envelope)
         if not self._enqueue(pending):
@@ -158,11 +159,12 @@ class Gateway:
     async def submit(
         self, envelope: CommandEnvelope, failed_before: int | None = None, *, yields: bool = False
     ) -> Outcome:
-        """Hand in a wish and wait for its outcome.
+        """Queue a command and wait for its outcome.
 
-        Raises `GatewayFailed` for a fault of ours, `OlderThanSenderError`, and `DeposedError`. A wish of a line, where
-        none may overtake another, says in `failed_before` how many failures its sender knows of: where there was one
-        since, it is `busy`, too. One that `yields` lets those go first that do not.
+        Raises `GatewayFailed` for a fault of ours, `OlderThanSenderError`, and `DeposedError`. A command of a line,
+        where none may overtake another, carries the number of `failed_before` that its sender knows of: if there was one
+        since, a command before it was not decided, and it is answered `busy`, too. One that `yields` lets the others go
+        first.
         """
         loop = asyncio.get_running_loop()
         if self._bell is None or self._bell.loop is not loop:
@@ -174,36 +176,36 @@ class Gateway:
 
     @property
     def waiting(self) -> int:
-        """How many wishes wait to be decided."""
+        """The number of commands that wait to be decided."""
         return len(self._queue)
 
     @property
     def others_come(self) -> bool:
-        """Whether wishes that do not yield came just now."""
+        """True if commands that do not yield arrived just now."""
         return self._queue.others_come
 
     async def outcome(self, sender: str, id: str) -> Outcome | None:
-        """What became of a wish that was decided before; None where it is unknown. Raises `LogUnavailableError`."""
+        """Return the outcome of a command that was decided before; None if unknown. Raises `LogUnavailableError`."""
         key = (sender, id)
         stored = (await self._reading.run(self._log.outcomes, [key])).get(key)
         return None if stored is None else self._answers.repeat(_as_repeated(stored))
 
     async def content(self, dataref: str) -> bytes:
-        """The data beside the records with this `dataref`. Raises `LogUnavailableError` and `LogDamagedError`."""
+        """Return the data beside records with this `dataref`. Raises `LogUnavailableError` and `LogDamagedError`."""
         return await self._reading.run(self._log.content, dataref)
 
     def close(self) -> None:
-        """Decide what waits, then stop. What is asked later is answered busy."""
+        """Decide the waiting commands, then stop. Later commands are answered busy."""
         with self._intake:
             self._closing = True
         self._wake.set()
         self._thread.join()
         self._reading.close()
         with self._deciding:
-            pass  # a caller who decides himself is done, too
+            pass  # a caller that decides on its own thread is done, too
 
     def _enqueue(self, pending: PendingCommand) -> bool:
-        """Whether there is room for it; it is answered where there is none."""
+        """Queue the command; answer it and return False if the queue is full or closed."""
         with self._intake:
             if self._closing and self.deposed.is_set():
                 answer: Outcome | Exception = DeposedError(DEPOSED)
@@ -218,7 +220,7 @@ class Gateway:
         return False
 
     def _put_off(self, pending: PendingCommand, answer: Outcome | Exception) -> None:
-        """Answer a wish that is not decided: those behind it in its line are not, either."""
+        """Answer a command that is not decided, and count it: later ones of its line are not decided, either."""
         if pending.failed_before is not None:
             with self._intake:
                 self.failed_before += 1
@@ -228,7 +230,7 @@ class Gateway:
         while True:
             try:
                 return self._decide_all()
-            except Exception as error:  # without this thread every wish would wait for ever
+            except Exception as error:  # without this thread every command would wait for ever
                 self.trouble = f"deciding broke off, by a fault of ours, and goes on ({error!r})"
                 log.exception("deciding broke off; it goes on")
                 self._wake.set()
@@ -248,7 +250,7 @@ class Gateway:
                     self._settle(batch)
 
     def _let_them_return(self) -> None:
-        """Wait while the queue grows: several who were answered together often come again at once."""
+        """Wait while the queue grows: several callers that were answered together often come again at once."""
         before, waited = -1, 0.0
         while waited < COMPANY_SECONDS and before < len(self._queue) < BATCH_COMMANDS:
             before = len(self._queue)
@@ -264,7 +266,7 @@ class Gateway:
         return batch
 
     def _settle(self, batch: list[PendingCommand]) -> None:
-        """Answer every wish of a batch, whatever happens; those that found no room in it wait again."""
+        """Answer every command of a batch, whatever happens; those that did not fit into it wait again."""
         self._answer_each(batch)
         _measure([pending for pending in batch if pending.done()])
 
@@ -294,7 +296,7 @@ class Gateway:
             except BaseException as error:
                 self._states.clear()
                 self._put_all_off(left, f"it could not be stored: {error}", ErrorCode.INTERNAL)
-                raise  # a caller who decides himself was interrupted
+                raise  # a caller that decides on its own thread was interrupted
 
     def _put_all_off(self, tickets: Iterable[PendingCommand], reason: str, code: ErrorCode) -> None:
         for pending in tickets:
@@ -306,7 +308,7 @@ class Gateway:
         self.trouble = None
 
     def _find_culprit(self, envelopes: list[PendingCommand], error: Exception) -> None:
-        """One of these wishes cannot be stored, and keeps the others from it: try each half by itself."""
+        """Find the command that cannot be stored and keeps the others from it: try each half by itself."""
         if len(envelopes) == 1:
             envelope = envelopes[0].envelope
             log.error("a wish could not be stored", command=envelope.command, id=envelope.id, exc_info=error)
@@ -317,7 +319,7 @@ class Gateway:
             self._answer_each(part)
 
     def _decide_and_append(self, batch: list[PendingCommand]) -> tuple[list[PendingCommand], list[PendingCommand]]:
-        """One commit. Returns those still to be decided: who lost, and who found no room in it."""
+        """Make one commit. Return the commands still to be decided: conflicts, and those that did not fit."""
         if self.deposed.is_set():
             raise DeposedError(DEPOSED)
         ground = BatchContext(self._states.load, self._states.first_position, NewActors(self._keyring))
@@ -335,7 +337,7 @@ class Gateway:
                 continue
             if isinstance(decision, Unkept):
                 if any(_key(pending.envelope) == _key(each.envelope) for each, _ in decided):
-                    left = batch[index:]  # the log will know what became of the first one
+                    left = batch[index:]  # the log will know the first one's outcome
                     break
                 unkept.append((pending, decision))
                 continue
@@ -369,9 +371,9 @@ class Gateway:
         return losers, left
 
     def _append(self, decided: list[tuple[PendingCommand, Decided]], ground: BatchContext) -> list[Status] | None:
-        """Store the ids and keys that the batch has made, then its records; what became of each.
+        """Store the batch's new ids and keys, then its records; return the statuses.
 
-        None where another process has given one of those ids or keys meanwhile: nothing is stored then.
+        None if another process has given one of those ids or keys meanwhile: then nothing is stored.
         """
         statuses = None
         try:
@@ -385,9 +387,9 @@ class Gateway:
         return statuses
 
     def _decide(self, pending: PendingCommand, ground: BatchContext) -> Decided | Unkept | None:
-        """Decide a wish; None where it cannot be decided now, and is answered.
+        """Decide a command; None if it cannot be decided now, and was answered.
 
-        Nobody asks here whether it was decided before: the log does, when it is to store it.
+        A repetition is not checked here: the log does that when the decision is stored.
         """
         envelope = pending.envelope
         if pending.failed_before not in (None, self.failed_before):
@@ -415,7 +417,7 @@ class Gateway:
         return None
 
     def _answer_unkept(self, refusals: Sequence[tuple[PendingCommand, Unkept]]) -> None:
-        """Answer refusals that are not to be stored, and count them; a repetition has its first outcome."""
+        """Answer refusals that are not to be stored, and count them; a repetition gets its first outcome."""
         before = self._decided_before([pending.envelope for pending, _ in refusals])
         for (pending, refusal), outcome in zip(refusals, before, strict=True):
             if outcome is not None:
@@ -427,10 +429,10 @@ class Gateway:
             if time.monotonic() >= self._tells_again:
                 self._tells_again = time.monotonic() + TELL_SECONDS
                 log.warning("too many are refused; some are only counted", sender=sender, unkept=unkept)
-            pending.settle(self._answers.first(refusal.said, 0, 0))
+            pending.settle(self._answers.first(refusal.outcome, 0, 0))
 
     def _decided_before(self, envelopes: Sequence[CommandEnvelope]) -> list[Outcome | None]:
-        """The first outcome of each, where it is stored already."""
+        """Return the first outcome of each command, if it is stored already."""
         found = self._log.outcomes([_key(envelope) for envelope in envelopes]) if envelopes else {}
         return [self._outcome_before(envelope, found.get(_key(envelope))) for envelope in envelopes]
 
@@ -442,13 +444,13 @@ class Gateway:
         return self._answers.repeat(_as_repeated(stored))
 
     def _answer(self, pending: PendingCommand, decision: Decided, status: Status) -> bool:
-        """Tell the caller what became of it; False where it must be decided again."""
+        """Answer the command by its status; return False if it must be decided again."""
         if not isinstance(status, Appended):
             self._refusals.count(pending.envelope.sender, decision.unkept)
         try:
             match status:
                 case Appended(first=first, last=last):
-                    pending.settle(self._answers.first(decision.said, first, last))
+                    pending.settle(self._answers.first(decision.outcome, first, last))
                 case Repeated():
                     pending.settle(self._answers.repeat(status))
                 case IdReused():

@@ -1,4 +1,4 @@
-"""What a wish is about, as far as it names it: so that a refused one is found where people look for it."""
+"""Find out what a command is about, as far as it names it, so that a refusal is listed with that."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,9 +20,9 @@ _ABOUT = ("application", "release", "environment", "deployment")
 
 
 def about(command: str, data: Mapping[str, Any], state: Callable[[str], Any]) -> dict[str, str]:
-    """The application, release, environment and deployment; `state` gives a stream's state.
+    """Return the application, release, environment and deployment; `state` returns a stream's state.
 
-    A deployment and an environment are named only where they exist: what else somebody wrote there may be any text.
+    A deployment and an environment are named only if they exist: otherwise the command may contain any text.
     """
     found = _of_a_deployment(data, state) or _of_an_incident(data, state)
     release = _valid(_REF, data.get("release"))
@@ -39,7 +39,7 @@ def about(command: str, data: Mapping[str, Any], state: Callable[[str], Any]) ->
 
 
 def _of_a_deployment(data: Mapping[str, Any], state: Callable[[str], Any]) -> dict[str, str]:
-    """By its own id, or by that of its approval."""
+    """Return what a deployment is about, by its own id, or by that of its approval."""
     approval = _valid(_ID, data.get("approval"))
     id = _valid(_ID, data.get("deployment")) or approval
     if approval is not None and (known := state(APPROVAL.stream(approval))).id:

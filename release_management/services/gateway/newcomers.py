@@ -11,7 +11,7 @@ from release_management.services.ports import Keyring
 
 
 class NewActors:
-    """Whom one batch has met first."""
+    """The actors and subjects that one batch has met first."""
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
@@ -19,10 +19,10 @@ class NewActors:
         self._keys: dict[str, bytes] = {}
 
     def keep(self, decisions: Iterable["Names"]) -> bool:
-        """Store what these decisions need, in one commit.
+        """Store the ids and keys that these decisions need, in one commit.
 
-        False where another process has stored another id or key meanwhile: nothing is stored, and all of the batch is
-        to be decided again.
+        Returns False if another process has stored another id or key meanwhile: nothing is stored, and all of the batch
+        is to be decided again.
         """
         actors: dict[tuple[str, str], str] = {}
         keys: dict[str, bytes] = {}
@@ -32,7 +32,7 @@ class NewActors:
         return not (actors or keys) or self._keyring.keep(actors, keys)
 
     def identify(self, name: str, kind: str) -> tuple[str, bool]:
-        """The id of a person or a service, and whether the batch has made it."""
+        """Return the id of a person or a service, and True if the batch has made it."""
         fresh = self._actors.get((name, kind))
         if fresh is None:
             found = self._keyring.find_actor(name, kind)
@@ -42,12 +42,12 @@ class NewActors:
         return fresh, True
 
     def seal(self, subject: str, text: str) -> tuple[str, bytes | None]:
-        """Encrypt under the subject's key, and that key where the batch has made it."""
+        """Encrypt under the subject's key; return that key too if the batch has made it."""
         return self._keyring.seal(subject, text, self._keys), self._keys.get(subject)
 
 
 class Names:
-    """Those whom one decision names, and the texts that it seals. `actors` and `keys` are what its batch has made."""
+    """The actors that one decision names, and the texts that it seals. `actors` and `keys` are the batch's new ones."""
 
     def __init__(self, newcomers: NewActors) -> None:
         self._newcomers = newcomers
@@ -55,21 +55,21 @@ class Names:
         self.keys: dict[str, bytes] = {}
 
     def identify(self, name: str, kind: str = "person") -> str:
-        """The id of a person or a service; a fresh one where there is none."""
+        """Return the id of a person or a service; a new one if there is none."""
         id, fresh = self._newcomers.identify(name, kind)
         if fresh:
             self.actors[name, kind] = id
         return id
 
     def seal(self, subject: str, text: str) -> str:
-        """Encrypt under the subject's key; a fresh one where there is none."""
+        """Encrypt under the subject's key; a new one if there is none."""
         sealed, key = self._newcomers.seal(subject, text)
         if key is not None:
             self.keys[subject] = key
         return sealed
 
     def in_words(self, value: Any) -> Any:
-        """JSON with names in place of the fresh ids, which nobody can look up as long as they are not stored."""
+        """Return JSON with names in place of the new ids, which cannot be looked up before they are stored."""
         if not self.actors:
             return value
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What a wish is answered: now, as it is stored for a repetition, and as it is shown to people."""
+"""A command's outcome: as it is answered, as it is stored for a repetition, and as it is shown to people."""
 
 import json
 import re
@@ -27,16 +27,16 @@ OPEN = frozenset(
         *("digest", "release", "resolved", "state", "steps", "strategy", "total", "verdicts"),
     }
 )
-"""What a result may say unsealed: ids, names of ours, versions, phases and what the rules say, which name no person."""
+"""The keys of a result that may be stored unsealed: ids, names of ours, versions, phases, verdicts; no persons."""
 
 
 def busy(envelope: CommandEnvelope, reason: str, code: ErrorCode = ErrorCode.BUSY) -> Outcome:
-    """Not decided; try again. `code` says why where that is not that too much was asked, or too early."""
+    """Return the outcome of a command that was not decided; `code` says why, unless it came too often or too early."""
     return _outcome(envelope, "busy", reason, code)
 
 
 def other_content(envelope: CommandEnvelope) -> Outcome:
-    """The answer to an id that was used before, for something else."""
+    """Return the outcome for an id that was used before, for another content."""
     reason = (
         f"the id {envelope.id!r} was used before by {envelope.sender!r} for another content; a new wish needs a new id"
     )
@@ -56,45 +56,45 @@ def _outcome(envelope: CommandEnvelope, status: OutcomeStatus, reason: str, code
 
 
 class OutcomeCodec:
-    """Outcomes on their way into the log, out of it, and to people.
+    """Converts outcomes for the log, from the log, and for people.
 
-    On their way they are JSON: `status`, `code`, `reason`, `verdicts`, `result`, and which wish it was.
+    In between they are JSON: `status`, `code`, `reason`, `verdicts`, `result`, and the command's sender, id and name.
     """
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
 
-    def stored(self, said: Mapping[str, Any], actor: str, sealer: Sealer) -> bytes:
-        """As the log keeps it, sealed under the actor's key where it may name a person.
+    def stored(self, outcome: Mapping[str, Any], actor: str, sealer: Sealer) -> bytes:
+        """Return an outcome's bytes for the log, sealed under the actor's key if it may name a person.
 
-        What was refused is: the reason may repeat such a text. What was accepted is, unless its result is all `OPEN`.
+        A refusal is sealed: its reason may quote a personal text. An acceptance is, unless its result is all `OPEN`.
         """
-        refused = said["status"] == "refused"
-        stored: dict[str, Any] = {"command": said["command"], "refused": refused}
-        if refused or not said["result"].keys() <= OPEN:
-            stored |= {"subject": actor, "sealed": sealer.seal(actor, to_json(said).decode())}
+        refused = outcome["status"] == "refused"
+        stored: dict[str, Any] = {"command": outcome["command"], "refused": refused}
+        if refused or not outcome["result"].keys() <= OPEN:
+            stored |= {"subject": actor, "sealed": sealer.seal(actor, to_json(outcome).decode())}
         else:
-            stored["said"] = said
+            stored["said"] = outcome
         return to_json(stored)
 
-    def first(self, said: Mapping[str, Any], first: int, last: int) -> Outcome:
-        """For a wish that has just been decided, with the positions of what was recorded."""
-        return self._shown({**said, "first": first, "last": last})
+    def first(self, outcome: Mapping[str, Any], first: int, last: int) -> Outcome:
+        """Return the outcome of a command that has just been decided, with the positions of its records."""
+        return self._shown({**outcome, "first": first, "last": last})
 
     def repeat(self, repeated: Repeated) -> Outcome:
-        """The first outcome, for a wish that comes again."""
+        """Return the first outcome, for a repeated command."""
         stored = json.loads(repeated.outcome)
-        said = stored.get("said")
-        if said is None:
+        outcome = stored.get("said")
+        if outcome is None:
             text = self._keyring.open(stored["subject"], stored["sealed"])
             erased = {"sender": "", "id": "", "command": stored["command"], "reason": ERASED}
-            said = erased if text is None else json.loads(text)
+            outcome = erased if text is None else json.loads(text)
         positions = {"first": repeated.first, "last": repeated.last}
-        return self._shown({**said, "status": "repeated", "refused": stored["refused"], **positions})
+        return self._shown({**outcome, "status": "repeated", "refused": stored["refused"], **positions})
 
-    def _shown(self, said: dict[str, Any]) -> Outcome:
-        """With names in place of ids, and with sealed texts opened."""
-        text = to_json(said)
+    def _shown(self, outcome: dict[str, Any]) -> Outcome:
+        """Return the outcome with names in place of ids, and with sealed texts opened."""
+        text = to_json(outcome)
         if _FOR_PEOPLE.search(text):
             text = to_json(reveal(json.loads(text), self._keyring))
         return Outcome.model_validate_json(text)

@@ -1,4 +1,4 @@
-"""A wish on its way through the gateway."""
+"""A command in the gateway, before its outcome."""
 
 import asyncio
 import contextlib
@@ -12,9 +12,9 @@ from release_management.services.ports import DeposedError
 
 
 class PendingCommand:
-    """A wish that was handed in, and in time its outcome.
+    """A command that was submitted, and in time its outcome.
 
-    `concurrent.futures.Future` does the same at several times the cost, which shows at thousands of wishes a second.
+    `concurrent.futures.Future` does the same at several times the cost, which shows at thousands of commands a second.
     """
 
     __slots__ = ("_fault", "_open", "_outcome", "_then", "arrived", "envelope", "failed_before", "tries", "yields")
@@ -41,19 +41,19 @@ class PendingCommand:
 
     @property
     def end(self) -> str:
-        """The outcome's status; `deposed` where another gateway is to be asked, `failed` for a fault of ours."""
+        """The outcome's status; `deposed` if another gateway is to be asked, `failed` for a fault of ours."""
         if self._outcome is not None:
             return self._outcome.status
         return "deposed" if isinstance(self._fault, DeposedError) else "failed"
 
     def done(self) -> bool:
-        """Whether the outcome is there."""
+        """Return True if the outcome is there."""
         return self._outcome is not None or self._fault is not None
 
     def result(self, timeout: float | None = None) -> Outcome:
         """Wait for the outcome, at most `timeout` seconds, and then raise `TimeoutError`.
 
-        Raises `GatewayFailed` for a fault of ours, and `DeposedError` where another gateway is to be asked.
+        Raises `GatewayFailed` for a fault of ours, and `DeposedError` if another gateway is to be asked.
         """
         if not self.done():
             if not self._open.acquire(timeout=-1 if timeout is None else timeout):
@@ -65,7 +65,7 @@ class PendingCommand:
         return self._outcome
 
     def settle(self, answer: Outcome | Exception) -> None:
-        """Say what became of it. Only the first answer counts."""
+        """Set the outcome or the error. Only the first one counts."""
         if self.done():
             return
         if isinstance(answer, Exception):
@@ -78,7 +78,7 @@ class PendingCommand:
 
 
 class BatchWaker:
-    """Tells the coroutines of one event loop that what they wait for is there: one wake-up for all of a batch."""
+    """Wakes the coroutines of one event loop whose outcomes are there: one wake-up for all of a batch."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop

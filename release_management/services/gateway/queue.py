@@ -1,4 +1,4 @@
-"""The wishes that wait for the gateway. Queued commands let everything else go ahead of them, and still advance."""
+"""The queue of commands before the gateway. Queued commands let all others go first, and still advance."""
 
 import threading
 import time
@@ -9,29 +9,29 @@ from release_management.services.envelope import RESERVED
 from release_management.services.gateway.pending import PendingCommand
 
 SHARE = 4
-"""So many queued commands are in a batch while anything else comes."""
+"""The number of queued commands in a batch while other commands come."""
 RECENT_SECONDS = 1.0
-"""For so long after the last other wish the next one is expected: a deployment's steps come one after the other."""
+"""Seconds after the last other command within which the next is expected: a deployment's steps follow one another."""
 
 
 class TicketQueue:
-    """Tickets of two kinds: those that yield, in the order of arrival, and all others, which go first.
+    """Pending commands of two kinds: those that yield, in the order of arrival, and all others, which go first.
 
-    Of the others each role of ours, each client with a name, and all who have none together, have a row of their own,
-    in the order of arrival; the rows take turns, so that nobody waits behind another's flood.
+    Of the others each role of ours, each named client, and all unnamed clients together, have a row of their own, in
+    the order of arrival; the rows take turns, so that no client waits behind another's flood.
 
     While others come, a batch has at most `SHARE` of those that yield, so that the next one waits for few of them; but
-    so many it always has, behind the first of each row, however many others there are. Any thread may append and take.
+    it always has that many, behind the first of each row, however many others there are. Thread-safe.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._rows: dict[str, deque[PendingCommand]] = {}
-        """By whose they are, the one whose turn is next first."""
+        """The rows by sender, the one whose turn is next first."""
         self._others = 0
         self._yielding: deque[PendingCommand] = deque()
         self._came = -RECENT_SECONDS
-        """When the last one came that does not yield."""
+        """The arrival of the last command that does not yield."""
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -39,11 +39,11 @@ class TicketQueue:
 
     @property
     def others_come(self) -> bool:
-        """Whether one that does not yield came just now."""
+        """True if a command that does not yield arrived just now."""
         return self._monotonic() - self._came < RECENT_SECONDS
 
     def append(self, pending: PendingCommand) -> None:
-        """Let a ticket wait."""
+        """Add a pending command."""
         with self._lock:
             if pending.yields:
                 self._yielding.append(pending)
@@ -53,7 +53,7 @@ class TicketQueue:
                 self._others += 1
 
     def next_batch(self, most: int) -> list[PendingCommand]:
-        """Take out the tickets that are decided next, at most so many."""
+        """Remove and return the commands that are decided next, at most `most`."""
         with self._lock:
             share = SHARE if self._others or self.others_come else most
             yielding = min(share, len(self._yielding))
@@ -62,7 +62,7 @@ class TicketQueue:
             return batch[:rows] + [self._yielding.popleft() for _ in range(yielding)] + batch[rows:]
 
     def put_back(self, tickets: Sequence[PendingCommand]) -> None:
-        """Let tickets of a batch that was not decided wait again, each before all that wait in its row."""
+        """Return commands of a batch that were not decided to the heads of their rows."""
         with self._lock:
             for pending in reversed(tickets):
                 if pending.yields:
@@ -72,7 +72,7 @@ class TicketQueue:
                     self._others += 1
 
     def _next(self) -> PendingCommand:
-        """The one whose turn it is; its row is the last one then."""
+        """Return the command whose turn it is; its row becomes the last one."""
         whose = next(iter(self._rows))
         row = self._rows.pop(whose)
         pending = row.popleft()
@@ -83,5 +83,5 @@ class TicketQueue:
 
 
 def _row_of(sender: str) -> str:
-    """`client:ci` of `client:ci:whatever`; those without a name call themselves what they like, and share one row."""
+    """Return the row of a sender: `client:ci` for `client:ci:whatever`; unnamed clients share one row."""
     return ":".join(sender.split(":", 2)[:2]) if sender.startswith(RESERVED) else ""

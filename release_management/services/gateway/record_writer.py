@@ -1,4 +1,4 @@
-"""From a decision to records: personal texts sealed, envelopes filled in, sizes bounded."""
+"""Write the records of a decision: seal personal texts, fill in envelopes, bound sizes."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -38,7 +38,7 @@ class RecordWriter:
     def records(
         self, envelope: CommandEnvelope, names: Names, moment: str, uow: UnitOfWork, carried: Mapping[str, Folded]
     ) -> tuple[tuple[NewRecord, ...], dict[str, Folded]]:
-        """The records' bytes, and the states that follow from what is recorded (with texts sealed)."""
+        """Return the records' bytes, and the states that follow from what is recorded (with texts sealed)."""
         versions: dict[str, int] = {}
         written: dict[str, list[Fact]] = {}
         opened: set[str] = set()
@@ -68,14 +68,15 @@ class RecordWriter:
         envelope: CommandEnvelope,
         names: Names,
         moment: str,
-        said: Mapping[str, Any],
+        outcome: Mapping[str, Any],
         about: Mapping[str, str],
         unkept: int,
     ) -> NewRecord:
-        """A refusal is a fact too, on a stream of its own, so that the population of attempts is complete.
+        """Return the record of a refusal, a fact on a stream of its own, so that the population of attempts is
+        complete.
 
-        `said` is the outcome, with its reason and code. `about` are the application, release, environment and
-        deployment, as far as they are known. `unkept` is how many refusals before it only are counted.
+        `outcome` has the refusal's reason and code. `about` are the application, release, environment and deployment,
+        as far as they are known. `unkept` is how many refusals before it were only counted.
         """
         stream = f"refusal:{self._new_id()}"
         actor = names.identify(envelope.actor, envelope.actorkind)
@@ -83,13 +84,13 @@ class RecordWriter:
             command=envelope.command,
             sender=envelope.sender,
             by=actor,
-            reason=Unsealed(subject=actor, text=said["reason"][:LONGEST_REASON]),
+            reason=Unsealed(subject=actor, text=outcome["reason"][:LONGEST_REASON]),
             application=about.get("application"),
             release=about.get("release"),
             environment=about.get("environment"),
             deployment=about.get("deployment"),
             unkept=unkept or None,
-            code=said["code"],
+            code=outcome["code"],
         )
         record_envelope = self._envelope(envelope, names, moment, stream, 1, fact)
         return NewRecord(stream, 1, fact.NAME, encode(record_envelope, seal(fact, names)))

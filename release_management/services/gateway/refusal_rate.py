@@ -1,9 +1,9 @@
-"""How many refusals are kept one by one: beyond a rate they are counted, so that nobody fills the log with nonsense.
+"""Limit how many refusals are stored one by one, and count the rest, so that no sender fills the log with nonsense.
 
 Each sender may be refused so often at once, and then so often a second; so may all senders together, whatever they call
-themselves. What is not kept is answered all the same, with its reason; the next refusal of that sender that is kept
-says how many were not. Only a refusal that is kept is remembered under its id: a repetition of another one is decided
-anew.
+themselves. A refusal that is not stored is answered all the same, with its reason; the next stored refusal of that
+sender carries the number of those that were not. Only a stored refusal is remembered under its id: a repetition of
+another one is decided anew.
 """
 
 import threading
@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from release_management.services.envelope import ROLES
 
 SENDERS = 10_000
-"""Of so many senders it is known how often they were refused."""
+"""The number of senders whose refusals are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many at once, and so many a second after that."""
+    """A number at once, and a number a second after that."""
 
     at_once: float
     a_second: float
@@ -47,7 +47,7 @@ class _Bucket:
 
 
 class Refusals:
-    """Says which are kept. Safe for many threads. What our own roles are refused is always kept."""
+    """Decides which refusals are stored. Thread-safe. Refusals of our own roles are always stored."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic, each: Rate = EACH, every: Rate = ALL) -> None:
         """`each` is the rate of one sender, `every` that of all of them."""
@@ -58,7 +58,7 @@ class Refusals:
         self._lock = threading.Lock()
 
     def keep(self, sender: str) -> int | None:
-        """One is to be kept: how many were not since the last one; None where this one is too much, either."""
+        """Return how many refusals of a sender were only counted since the last stored one; None to count this, too."""
         if sender.startswith(ROLES):
             return 0
         with self._lock:
@@ -72,7 +72,7 @@ class Refusals:
             return unkept
 
     def count(self, sender: str, number: int = 1) -> int:
-        """So many were not kept, or nobody was told of them after all; how many that makes since the last one."""
+        """Count refusals that were not stored or answered; return their number since the last stored one."""
         with self._lock:
             bucket = self._bucket(sender, self._monotonic())
             bucket.unkept += number

@@ -17,7 +17,7 @@ FOLDING = ("release_management.kernel", "release_management.domain")
 
 @cache
 def shape() -> str:
-    """Name the code that folds: SHA-256 over the sources of kernel and domain. Any change there voids snapshots."""
+    """Return the SHA-256 of the domain's source files, which fold. Any change there voids earlier snapshots."""
     digest = hashlib.sha256()
     for name, content in (source for package in FOLDING for source in _sources(files(package), "")):
         digest.update(f"{name}\n{len(content)}\n".encode() + content)
@@ -35,12 +35,12 @@ def _sources(folder: Traversable, where: str) -> list[tuple[str, bytes]]:
 
 
 def take(stream: str, version: int, state: Any, record: bytes) -> Snapshot:
-    """The snapshot of a stream's state at `version`; `record` is the record there."""
+    """Make the snapshot of a stream's state at `version`; `record` is the record there."""
     return Snapshot(version, shape(), hashlib.sha256(record).hexdigest(), _adapter(stream).dump_json(state))
 
 
 def restore(stream: str, snapshot: Snapshot) -> Any:
-    """The state that was taken, the same in every part. Raises `ValueError` where it cannot be read."""
+    """Return the state of a snapshot, the same in every part. Raises `ValueError` if it cannot be read."""
     return _adapter(stream).validate_json(snapshot.state)
 
 

@@ -1,6 +1,6 @@
-"""The streams' folded states: cached, and read from the log where they are not, from a snapshot on where there is one.
+"""The streams' folded states: cached, else read from the log, from the newest snapshot on if there is one.
 
-A cached state may be stale. Whoever decides on it names the version that it saw, and the log refuses what moved.
+A cached state may be stale. A decision names the version that it saw, and the log refuses it if that has moved.
 """
 
 import hashlib
@@ -22,9 +22,9 @@ from release_management.services.ports import (
 
 CACHED_STREAMS = 10_000
 SNAPSHOT_EVERY = 100
-"""Versions of a stream from one snapshot to the next, at least: reading it cold folds about as many."""
+"""Versions of a stream from one snapshot to the next, at least: loading it cold folds about as many."""
 SNAPSHOT_BYTES = 500
-"""A larger snapshot is due less often: for so many of its bytes there is one version more to the next."""
+"""A larger snapshot is due less often: one version later for so many of its bytes."""
 log = structlog.get_logger()
 
 Folded = tuple[int, Any]
@@ -32,7 +32,7 @@ Folded = tuple[int, Any]
 
 
 class States:
-    """What is known of streams. One thread at a time."""
+    """The known states of streams. One thread at a time."""
 
     def __init__(self, event_log: EventLog, registry: Registry) -> None:
         self._log = event_log
@@ -43,14 +43,14 @@ class States:
         """The version at which a stream's next snapshot is due."""
 
     def load(self, stream: str) -> Folded:
-        """The stream's version and state. Raises `LogUnavailableError`."""
+        """Return the stream's version and state. Raises `LogUnavailableError`."""
         if stream in self._cache:
             self._cache.move_to_end(stream)
             return self._cache[stream]
         return self._read(stream)
 
     def first_position(self, stream: str) -> int | None:
-        """The position of the stream's first record; None where it has none. Raises `LogUnavailableError`."""
+        """Return the position of the stream's first record, or None. Raises `LogUnavailableError`."""
         if stream not in self._first:
             recorded = self._log.read_stream(stream)
             if not recorded:
@@ -61,7 +61,7 @@ class States:
         return self._first[stream]
 
     def remember(self, states: Mapping[str, Folded]) -> None:
-        """Keep states that the log agrees with."""
+        """Cache states that were stored."""
         for stream, folded in states.items():
             self._cache[stream] = folded
             self._cache.move_to_end(stream)
@@ -70,18 +70,18 @@ class States:
             self._due.pop(stream, None)
 
     def forget(self, streams: Collection[str]) -> None:
-        """Read these anew."""
+        """Drop these streams from the cache."""
         for stream in streams:
             self._cache.pop(stream, None)
 
     def clear(self) -> None:
-        """Read everything anew."""
+        """Drop everything from the cache."""
         self._cache.clear()
         self._first.clear()
         self._due.clear()
 
     def keep_snapshots(self, stored: Iterable[NewRecord]) -> None:
-        """Keep a snapshot of the remembered streams that grew long with these records. Never raises."""
+        """Store a snapshot of each cached stream that these records made long enough. Never raises."""
         for stream, record in {record.stream: record for record in stored}.items():
             version, state = self._cache.get(stream, (0, None))
             if version != record.version or version < self._due.get(stream, SNAPSHOT_EVERY):
@@ -119,5 +119,5 @@ class States:
 
 
 def _next_due(snapshot: Snapshot) -> int:
-    """So that snapshots of a long plan's states do not cost more than the steps between them."""
+    """Return the next snapshot's version, such that large snapshots cost no more than the steps between them."""
     return snapshot.version + max(SNAPSHOT_EVERY, len(snapshot.state) // SNAPSHOT_BYTES)

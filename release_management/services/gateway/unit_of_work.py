@@ -1,4 +1,4 @@
-"""What a decision is given: the states that it asks for, who wishes, the time; and where it writes what follows."""
+"""The unit of work of one decision: the states that it reads, the actor, the time, and the facts that it writes."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
@@ -29,15 +29,15 @@ from release_management.kernel.suggestions import does_not_exist
 from release_management.kernel.types import Fact, Refused
 
 SettingsCheck = Callable[[Mapping[str, Any], bool], Collection[str]]
-"""Reads a component's settings for an executor; raises `ValueError` with one sentence where they are wrong.
+"""Checks a component's settings for an executor; raises `ValueError` with one sentence if they are wrong.
 
-The second argument says whether the target shifts traffic. Returns what the component claims and the executor has only
-once, in words, such as `port 8080`.
+The second argument is True if the target shifts traffic. Returns the component's claims, resources that the executor
+has only once, in words, such as `port 8080`.
 """
 
 
 class UnitOfWork:
-    """One decision's view. Every stream that it reads becomes an expectation; what it writes it reads again."""
+    """One decision's view. Every stream that it reads becomes an expectation; it reads its own writes."""
 
     def __init__(
         self,
@@ -51,10 +51,9 @@ class UnitOfWork:
         keyed_digest: Callable[[object], str],
         executors: Mapping[str, SettingsCheck],
     ) -> None:
-        """`begun` sorts streams by their first records; None: it has none.
+        """`begun` returns a sort key of a stream by its first record; None if it has none.
 
-        `actor` is the wisher's id; `identify` gives a person's id; `keyed_digest` is an HMAC, in hexadecimal.
-
+        `actor` is the actor's id; `identify` returns a person's id; `keyed_digest` is an HMAC, in hexadecimal.
         `executors` holds each known executor's check of a component's settings.
         """
         self._load = load
@@ -72,7 +71,7 @@ class UnitOfWork:
         self.result: dict[str, Any] = {}
 
     def read(self, stream: str) -> Any:
-        """The stream's state, as this decision sees it."""
+        """Return the stream's state, including this decision's writes."""
         if stream not in self._states:
             self._states[stream] = self._load(stream)
             self.reads.append(stream)
@@ -81,40 +80,40 @@ class UnitOfWork:
         return self._states[stream]
 
     def write(self, stream: str, facts: Sequence[Fact]) -> None:
-        """Record facts, to be appended with the rest of the decision in one piece."""
+        """Write facts, to be appended with the rest of the decision in one piece."""
         if stream not in self._states:
             self.read(stream)
         self._written.setdefault(stream, []).extend(facts)
         self.writes += [(stream, fact) for fact in facts]
 
     def state(self, aggregate: Aggregate[S, F, K], *key: K.args, **named: K.kwargs) -> S:
-        """The state of one of an aggregate's; its initial state where that does not exist."""
+        """Return the state of an instance of an aggregate; its initial state if it does not exist."""
         return cast(S, self.read(aggregate.stream(*key, **named)))
 
     def existing(self, aggregate: Aggregate[S, F, K], *key: K.args, **named: K.kwargs) -> S:
-        """The state of one that exists. Raises `Refused`."""
+        """Return the state of an existing instance. Raises `Refused`."""
         state = self.state(aggregate, *key, **named)
         if aggregate.is_absent(state):
             raise Refused(aggregate.does_not_exist(aggregate.key(*key, **named)), code=ErrorCode.NOT_FOUND)
         return state
 
     def estate(self) -> EnvironmentIndex:
-        """Which environments exist."""
+        """Return the index of existing environments."""
         return self.state(ESTATE)
 
     def holdings(self) -> Holdings:
-        """What each component has of what its executor has once."""
+        """Return the claims of each component, by executor."""
         return self.state(HOLDINGS)
 
     def environment(self, name: str) -> Environment:
-        """An environment that exists. Raises `Refused`."""
+        """Return an existing environment. Raises `Refused`."""
         state = self.state(ENVIRONMENT, name)
         if not state.name:
             raise Refused(does_not_exist("environment", name, self.estate().environments), code=ErrorCode.NOT_FOUND)
         return state
 
     def release(self, ref: str) -> Release:
-        """A release that exists. Raises `Refused`."""
+        """Return an existing release. Raises `Refused`."""
         state = self.state(RELEASE, ref)
         if not state.version:
             other = same_version(*ref.split("@"))
@@ -127,26 +126,26 @@ class UnitOfWork:
         return state
 
     def created_before(self, ref: str, than: str) -> bool:
-        """Whether a release was created before another, by their places in the log; where one is unknown it was not."""
+        """Return True if a release was created before another, by their places in the log; False if one is unknown."""
         one, other = self._begun(RELEASE.stream(ref)), self._begun(RELEASE.stream(than))
         return one is not None and other is not None and one < other
 
     def deployment(self, id: str) -> Deployment:
-        """A deployment that exists. Raises `Refused`."""
+        """Return an existing deployment. Raises `Refused`."""
         return self.existing(DEPLOYMENT, id)
 
     def approval(self, id: str | None) -> Approval:
-        """An approval, which may be absent."""
+        """Return an approval, which may be absent."""
         return self.state(APPROVAL, id) if id else Approval()
 
     def place(self, environment: str, application: str, target: str) -> Place:
-        """A place."""
+        """Return a place."""
         return self.state(PLACE, environment, application, target)
 
     def policies(self, application: str, environment: str | None = None) -> list[Policy]:
-        """The policies that apply, the widest scope first."""
+        """Return the policies that apply, the widest scope first."""
         return [self.state(POLICY, application, where) for where in ((None, environment) if environment else (None,))]
 
     def pipeline(self, name: str) -> Pipeline:
-        """A pipeline, which may be absent."""
+        """Return a pipeline, which may be absent."""
         return self.state(PIPELINE, name)

@@ -1,4 +1,4 @@
-"""From raw looks to conditions that last, and to what is worth a report."""
+"""Damp observed conditions, and decide which are worth a report."""
 
 import time
 from collections.abc import Callable, Hashable
@@ -17,7 +17,7 @@ from release_management.services.observations.looks import (
 )
 
 REFRESH_SECONDS = 900.0
-"""A condition that goes on is reported again after this, should a report have been lost."""
+"""Seconds after which a lasting condition is reported again, in case a report was lost."""
 
 
 @dataclass(slots=True)
@@ -44,14 +44,14 @@ class Alarms:
         self._components: dict[Key, _Component] = {}
 
     def take(self, seen: Observation) -> ComponentLook:
-        """Take in a look; what is to be shown of it."""
+        """Take an observation; return it with damped conditions."""
         known = self._components.setdefault(key_of(seen), _Component())
         before, known.parts = known.parts, {}
         slots = []
         for slot in seen.slots:
             part = self._damp(known, before, ("slot", slot.slot, slot.version), slot, seen.observedat)
             slots.append(slot.model_copy(update={"condition": part.damped.condition, "reason": part.reason}))
-        # Another version is not held for what an earlier one did.
+        # Another version is not damped by the condition of an earlier one.
         runs = frozenset((slot.slot, slot.version) for slot in seen.slots)
         whole = self._damp(known, before, runs, seen, seen.observedat)
         shown = {"condition": whole.damped.condition, "reason": whole.reason, "slots": tuple(slots)}
@@ -77,18 +77,18 @@ class Alarms:
         return part
 
     def news(self, look: ComponentLook) -> bool:
-        """Whether the look says something that was not reported yet, or not for long."""
+        """Return True if the observation differs from the last report, or that is too old."""
         known = self._components[look.key]
         stale = self._monotonic() - known.reported_at >= REFRESH_SECONDS
         return stale or known.reported != _essence(look)
 
     def was_reported(self, look: ComponentLook) -> None:
-        """The look was reported."""
+        """Record that the observation was reported."""
         known = self._components[look.key]
         known.reported, known.reported_at = _essence(look), self._monotonic()
 
     def forget(self, keep: set[Key]) -> None:
-        """Forget every component but these."""
+        """Forget all components but these."""
         self._components = {key: known for key, known in self._components.items() if key in keep}
 
 
@@ -96,7 +96,7 @@ _AGAIN = "; seen "
 
 
 def _essence(look: ComponentLook) -> tuple[object, ...]:
-    """What is news when it changes. A newer order makes it news too: a look from before it may not have counted."""
+    """Return the parts whose change is reported; also the fence: a report before a newer order may not count."""
     ill: list[tuple[str, str | None, Condition]] = [
         (slot.slot, slot.version, slot.condition) for slot in look.slots if slot.condition != "well"
     ]

@@ -1,7 +1,7 @@
-"""The newest look of every executor at every component that it looks after.
+"""The newest observation by every executor of each of its components.
 
-Executors publish each look, and nobody stores it: whoever answers questions keeps the newest in memory, so that a look
-costs one small message. What changed is recorded beside that (`domain.seeing`).
+Executors publish each observation, and it is not stored: the roles that answer queries keep the newest in memory, so
+that an observation costs one small message. Changes are recorded as facts (`domain.seeing`).
 """
 
 import threading
@@ -23,37 +23,37 @@ from release_management.kernel.types import (
 from release_management.services.ports import Clock
 
 FRESH_SECONDS = 10.0
-"""What was seen longer ago is not known to be so any more."""
+"""Seconds after which an observation says nothing about the present any more."""
 FIRST_LOOKS_SECONDS = 2.5
-"""Every executor looks once a second; whoever has listened for so long has heard of all that is looked after."""
+"""Seconds of listening after which every executor, which observes once a second, has named all its components."""
 START_SECONDS = 5.0
-"""For so long executors may take to start, where all start together."""
+"""Seconds that executors may take to start, if all start together."""
 COMPONENTS_AT_ONCE = 200
 Key = tuple[str, str, str, str]
 """Environment, application, target, component."""
 
 
 def key_of(seen: Observation) -> Key:
-    """What was looked at."""
+    """Return the observed component's key."""
     return seen.environment, seen.application, seen.target, seen.component
 
 
 class ComponentLook(Observation):
-    """A look at one component. Its condition is the damped one, which holds since `since`."""
+    """An observation of one component. Its condition is the damped one, which holds since `since`."""
 
     since: Moment
 
     @property
     def key(self) -> Key:
-        """What was looked at."""
+        """The observed component's key."""
         return key_of(self)
 
 
 class Looks(Value):
-    """A part of one executor's round of looks.
+    """A part of one executor's round of observations.
 
-    `instance` is the process that looked; `round` counts its rounds, in the order in which they began. `last`: with
-    this part the round has named all that the executor looks after.
+    `instance` is the process that observed; `round` counts its rounds, in the order in which they began. `last` is True
+    for the part that completes the round.
     """
 
     executor: Name
@@ -66,7 +66,7 @@ class Looks(Value):
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A look and when it came here (monotonic seconds)."""
+    """An observation and when it arrived (monotonic seconds)."""
 
     look: ComponentLook
     executor: str
@@ -87,10 +87,10 @@ class Round:
 
 
 class NewestLooks:
-    """Keeps the newest looks; for any thread.
+    """Keeps the newest observations. Thread-safe.
 
-    A look is as old as the time since it came, and at least as old as the executor's own clock says: an executor that
-    was stopped between its look and its message reports nothing as new.
+    An observation is as old as the time since its arrival, and at least as old as the executor's own clock says: an
+    executor that was stopped between its observation and its message reports nothing as new.
     """
 
     def __init__(self, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -101,23 +101,23 @@ class NewestLooks:
         self._rounds: dict[str, Round] = {}
         self._begun: dict[tuple[str, str], tuple[int, set[Key]]] = {}
         self._first: dict[tuple[str, str], float] = {}
-        """When the first look of each process of an executor came."""
+        """The arrival of the first observation of each process of an executor."""
         self._listens: float | None = None
 
     def listen(self) -> None:
-        """From now on every look comes here."""
+        """Record that from now on every observation arrives here."""
         self._listens = self._monotonic()
 
     @property
     def is_new(self) -> bool:
-        """Whether looks come here, but have not done so for long enough that every executor has sent one."""
+        """True if observations arrive here, but not yet for long enough that every executor has sent one."""
         if self._listens is None:
             return False
         enough = FIRST_LOOKS_SECONDS if self._rounds else START_SECONDS
         return self._monotonic() - self._listens < enough
 
     def take(self, looks: Looks) -> None:
-        """Take in a part of a round, unless a newer one is known."""
+        """Take a part of a round, unless a newer one is known."""
         with self._changing:
             came = self._monotonic()
             for look in looks.components:
@@ -142,15 +142,15 @@ class NewestLooks:
             self._rounds[looks.executor] = Round(looks.instance, looks.round, looks.observedat, came, frozenset(keys))
 
     def find(self, key: Key) -> tuple[ComponentLook, float] | None:
-        """The newest look at a component and its age in seconds."""
+        """Return the newest observation of a component and its age in seconds."""
         with self._changing:
             found = self._sightings.get(key)
         return None if found is None else (found.look, self._age(found.look.observedat, found.came))
 
     def missed(self, key: Key, executor: str) -> float | None:
-        """The age of the executor's newest round, where the component was not in it; else None.
+        """Return the age of the executor's newest round, if the component was not in it; else None.
 
-        None too where another process of that executor looked after it beside the one of the round.
+        None too if another process of that executor observed it beside the one of the round.
         """
         with self._changing:
             found = self._rounds.get(executor)
@@ -168,7 +168,7 @@ class NewestLooks:
 
 
 def _follows(looks: Looks, look: ComponentLook, known: Sighting) -> bool:
-    """Whether a look is newer; of two processes, the one that knows of the newest step is believed."""
+    """Return True if an observation is newer; of two processes, the one that knows of the newest step counts."""
     if looks.instance == known.instance:
         return looks.round >= known.round or look.observedat > known.look.observedat
     return look.fence >= known.look.fence and look.observedat > known.look.observedat
@@ -177,7 +177,7 @@ def _follows(looks: Looks, look: ComponentLook, known: Sighting) -> bool:
 def rounds(
     executor: str, instance: str, number: int, observedat: str, components: Iterable[ComponentLook], *, whole: bool
 ) -> Iterator[Looks]:
-    """Looks in parts that a message can carry. `whole`: they are all that the executor looks after."""
+    """Yield observations in parts that fit into a message. With `whole` they are all of the executor's components."""
     found = list(components)
     for begin in range(0, max(1, len(found)), COMPONENTS_AT_ONCE):
         part = tuple(found[begin : begin + COMPONENTS_AT_ONCE])

@@ -1,4 +1,4 @@
-"""What is shown of what runs: the record, and the newest look at it. Without a fresh look it is unknown."""
+"""Combine recorded slots with the newest observations. Without a fresh one the condition is unknown."""
 
 from collections.abc import Iterable, Mapping
 from itertools import groupby
@@ -21,19 +21,19 @@ PLACED = ("environment", "application", "target", "component")
 
 
 class Eyes(Protocol):
-    """Where the newest looks are found."""
+    """The source of the newest observations."""
 
     def find(self, key: Key) -> tuple[ComponentLook, float] | None:
-        """The newest look at a component and its age in seconds."""
+        """Return the newest observation of a component and its age in seconds."""
         ...
 
     def missed(self, key: Key, executor: str) -> float | None:
-        """The age of the executor's newest round, where the component was not in it; else None."""
+        """Return the age of the executor's newest round, if the component was not in it; else None."""
         ...
 
 
 def slots(rows: Iterable[Row], eyes: Eyes) -> list[Row]:
-    """One row per recorded slot, with what was seen of it."""
+    """Return one row per recorded slot, with its observation."""
     shown: list[Row] = []
     for key, group in groupby(rows, _key):
         found = list(group)
@@ -43,7 +43,7 @@ def slots(rows: Iterable[Row], eyes: Eyes) -> list[Row]:
 
 
 def components(rows: Iterable[Row], eyes: Eyes) -> list[Row]:
-    """One row per component, made of the rows of its slots."""
+    """Return one row per component, made from the rows of its slots."""
     return [_component(key, list(group), eyes)["row"] for key, group in groupby(rows, _key)]
 
 
@@ -53,7 +53,7 @@ def _key(row: Mapping[str, Any]) -> Key:
 
 
 def _component(key: Key, rows: list[Row], eyes: Eyes) -> dict[str, Any]:
-    """The component's row, and the look that it is made of where that is fresh."""
+    """Return the component's row, and the observation in it if that is fresh."""
     first = rows[0]
     row: Row = {
         **dict(zip(PLACED, key, strict=True)),
@@ -103,13 +103,13 @@ def _counts(look: ComponentLook) -> Row:
 
 
 def _sum(counts: Iterable[int | None]) -> int | None:
-    """The sum, where all are known."""
+    """Return the sum, or None if one is unknown."""
     found = list(counts)
     return None if None in found else sum(each for each in found if each is not None)
 
 
 def _unseen(key: Key, first: Row, found: tuple[ComponentLook, float] | None, eyes: Eyes) -> Row:
-    """Nobody can say how it is, unless the executor that looked after it says that it does so no more."""
+    """Return the columns of a component without a fresh observation: unknown, or down if its executor lacks it."""
     if first["recorded_by"] is not None:
         missed = eyes.missed(key, first["recorded_by"])
         if missed is not None and missed <= FRESH_SECONDS:

@@ -1,8 +1,8 @@
-"""Pages that are no longer than a message may be.
+"""Cut answers into pages that are no longer than a message may be.
 
 A row that is longer than a page is cut in its lists and mappings: the page ends with its beginning and is `unfinished`,
-and the first row of the next page holds what follows in them. What cannot be taken apart and fits into no message is
-shown by its beginning.
+and the first row of the next page holds the rest of them. A piece that cannot be cut and fits into no message is shown
+by its beginning.
 """
 
 import hashlib
@@ -21,23 +21,23 @@ from release_management.projections.kit.paging import (
 from release_management.services.paging.pages import Page, Row
 
 PAGE_BYTES = 200_000
-"""Of the rows of one page, as JSON."""
+"""Bytes of the rows of one page, as JSON."""
 LONGEST_PIECE = 800_000
 """Bytes of one text, or of one item of a list, as JSON. A message has a million."""
 SHOWN_CHARACTERS = 1_000
-"""Of a longer one, as JSON."""
+"""Characters that are shown of a longer one, as JSON."""
 AROUND = 8
-"""Bytes that stand around each of a row's pieces."""
+"""Bytes around each of a row's pieces."""
 Path = tuple[str | int, ...]
 Reveal = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a page is made of: groups of rows as they are stored, from `start` on, and whether more follow them.
+    """The input of a page: groups of rows as they are stored, from `start` on, and whether more follow them.
 
-    `cursor` writes a cursor; `stable` gives what a long row must keep the same while its pages are read, None: all that
-    was given of it.
+    `cursor` writes a cursor; `stable` returns the part of a long row that must not change while its pages are read;
+    None: all that was returned of it.
     """
 
     groups: list[Group]
@@ -48,7 +48,7 @@ class Found:
 
 
 def cut(found: Found, reveal: Reveal) -> Page:
-    """The page, with every text as `reveal` gives it to people. Raises `CursorError` where a long row has changed."""
+    """Return the page, with texts as `reveal` returns them. Raises `CursorError` if a long row has changed."""
     rows: list[Row] = []
     size = 0
     last: Start | None = None
@@ -71,7 +71,7 @@ def cut(found: Found, reveal: Reveal) -> Page:
 
 
 def _whole(group: Group, reveal: Reveal, room: int, *, alone: bool) -> tuple[list[Row], int] | None:
-    """The rows of a group and their size, where there is room for them. Several are never taken apart."""
+    """Return the rows of a group and their size, or None if they do not fit. Several rows are never cut."""
     several = alone and len(group.rows) != 1
     if not several and length(group.rows) > PAGE_BYTES:
         return None
@@ -81,13 +81,13 @@ def _whole(group: Group, reveal: Reveal, room: int, *, alone: bool) -> tuple[lis
 
 
 def length(data: Any) -> int:
-    """How many bytes data have as JSON."""
+    """Return the number of bytes of data as JSON."""
     return len(json.dumps(data, ensure_ascii=False, default=str).encode(errors="surrogatepass"))
 
 
 @dataclass(slots=True)
 class _Part:
-    """A part of a long row, and where it ends within the row; None: with the row."""
+    """A part of a long row, and the place in the row at which it ends; None: at the row's end."""
 
     row: Row = field(default_factory=dict)
     size: int = 0
@@ -97,25 +97,25 @@ class _Part:
 def _part(group: Group, within: Start | None, reveal: Reveal, stable: Callable[[Row], Any] | None) -> _Part:
     [row] = group.rows
     part = _Part()
-    given = hashlib.sha256()
+    digest = hashlib.sha256()
     begun = within is None
     last = ""
     for path, value in _pieces(row):
         place = _digest(path)
         if not begun:
-            given.update(_bytes(value))
+            digest.update(_bytes(value))
             begun = within is not None and place == within.path
-            if begun and within is not None and within.mark != _mark(row, given.hexdigest(), stable):
+            if begun and within is not None and within.mark != _mark(row, digest.hexdigest(), stable):
                 raise _changed()
             continue
         shown = _shortened(reveal(value))
         size = length(shown) + AROUND + len(str(path[-1]))
         if part.row and part.size + size > PAGE_BYTES:
-            part.end = Start(group.key, last, _mark(row, given.hexdigest(), stable))
+            part.end = Start(group.key, last, _mark(row, digest.hexdigest(), stable))
             return part
         _put(part.row, path, shown)
         part.size += size
-        given.update(_bytes(value))
+        digest.update(_bytes(value))
         last = place
     if not begun:
         raise _changed()
@@ -123,7 +123,7 @@ def _part(group: Group, within: Start | None, reveal: Reveal, stable: Callable[[
 
 
 def _shortened(shown: Any) -> Any:
-    """A piece as it is, or the beginning of one that no message can hold, with its size and where the whole is."""
+    """Return a piece, or the beginning of one that no message can hold, with its size and a hint to the whole."""
     size = length(shown)
     if size <= LONGEST_PIECE:
         return shown
@@ -149,7 +149,7 @@ def _bytes(data: Any) -> bytes:
 
 
 def _pieces(row: Row) -> Iterator[tuple[Path, Any]]:
-    """What a row is cut into, in order: items of lists, entries of mappings, and texts."""
+    """Yield the pieces into which a row can be cut, in order: items of lists, entries of mappings, and texts."""
     open_: list[Iterator[tuple[Path, Any]]] = [_entries((), row)]
     while open_:
         try:
@@ -174,11 +174,11 @@ def _is_sealed(value: Any) -> bool:
 
 
 def _put(part: Row, path: Path, value: Any) -> None:
-    """Put a piece where it stands in the row."""
-    at: Any = part
+    """Put a piece at its path in the row."""
+    container: Any = part
     for name, following in pairwise(path):
-        at = at.setdefault(name, [] if isinstance(following, int) else {})
-    if isinstance(at, list):
-        at.append(value)
+        container = container.setdefault(name, [] if isinstance(following, int) else {})
+    if isinstance(container, list):
+        container.append(value)
     else:
-        at[path[-1]] = value
+        container[path[-1]] = value

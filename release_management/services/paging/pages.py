@@ -1,4 +1,4 @@
-"""Answers in pages, and pages put together again."""
+"""Answers in pages, and their reassembly."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some rows of an answer. `next_cursor` asks for those that follow; None: there are none.
+    """Some rows of an answer. `next_cursor` asks for those that follow; None if there are none.
 
-    `unfinished`: the last row goes on in the first one of the next page.
+    If it is `unfinished`, the last row continues in the first one of the next page.
     """
 
     rows: list[Row]
@@ -21,20 +21,20 @@ class Page:
 
 
 def sent(page: Page) -> dict[str, Any]:
-    """A page as it goes over the bus."""
-    told: dict[str, Any] = {"answer": page.rows}
+    """Return a page as JSON for the bus."""
+    reply: dict[str, Any] = {"answer": page.rows}
     if page.next_cursor is not None:
-        told["next_cursor"] = page.next_cursor
-    return told | ({"unfinished": True} if page.unfinished else {})
+        reply["next_cursor"] = page.next_cursor
+    return reply | ({"unfinished": True} if page.unfinished else {})
 
 
 def received(reply: Mapping[str, Any]) -> Page:
-    """A page as it came over the bus."""
+    """Return a page from its JSON on the bus."""
     return Page(reply["answer"], reply.get("next_cursor"), reply.get("unfinished", False))
 
 
 def merged(row: Any, rest: Any) -> Any:
-    """A long row and what follows of it."""
+    """Return a long row merged with its continuation."""
     if isinstance(row, dict) and isinstance(rest, dict):
         return row | {name: merged(row[name], value) if name in row else value for name, value in rest.items()}
     if isinstance(row, list) and isinstance(rest, list):
@@ -43,7 +43,7 @@ def merged(row: Any, rest: Any) -> Any:
 
 
 class PageReader:
-    """Pages put together, whoever asks for them: ask with `params` until there are none, and `take` each page.
+    """Reassembles pages, whoever requests them: request with `params` until that is None, and `take` each page.
 
     A `limit` among the parameters is that of the whole answer.
     """
@@ -58,16 +58,16 @@ class PageReader:
 
     @property
     def params(self) -> dict[str, Any] | None:
-        """The parameters of the next page; None where all has been read."""
+        """The parameters of the next page; None if all has been read."""
         if self._over:
             return None
-        asked = dict(self._asked)
+        page_params = dict(self._asked)
         if self._left is not None:
-            asked["limit"] = min(max(self._left, 1), MOST_ROWS)
-        return asked if self._cursor is None else asked | {"cursor": self._cursor}
+            page_params["limit"] = min(max(self._left, 1), MOST_ROWS)
+        return page_params if self._cursor is None else page_params | {"cursor": self._cursor}
 
     def take(self, page: Page) -> list[Row]:
-        """The rows that are complete with this page."""
+        """Return the rows that are complete with this page."""
         rows = list(page.rows)
         if self._part is not None:
             rows[:1] = [merged(self._part, rows[0])]
@@ -83,7 +83,7 @@ class PageReader:
 
 
 def read(ask: Callable[[dict[str, Any]], Page], params: Mapping[str, Any]) -> Iterator[Row]:
-    """All rows of an answer, whose pages `ask` gives one by one, as they are wanted."""
+    """Yield all rows of an answer, whose pages `ask` returns one by one, as they are needed."""
     reading = PageReader(params)
-    while (asked := reading.params) is not None:
-        yield from reading.take(ask(asked))
+    while (page_params := reading.params) is not None:
+        yield from reading.take(ask(page_params))

@@ -1,4 +1,4 @@
-"""What the services need of the world, as Protocols. Adapters provide them; tests run one contract suite on each."""
+"""The ports to the outside, as Protocols. Adapters implement them; tests run one contract suite on each."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from release_management.kernel.record import Recorded
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """The version of a stream that a decision rests on.
+    """The version of a stream on which a decision depends.
 
-    `base` is the stored version when the batch was begun; `seen` is the version that the decision saw, which is
-    higher than `base` where earlier commands of the same batch had written. For a command that is alone they are equal.
-    A stream that does not exist has version 0.
+    `base` is the stored version when the batch was begun; `seen` is the version that the decision saw, which is higher
+    than `base` if earlier commands of the same batch had written. For a lone command they are equal. A stream that does
+    not exist has version 0.
     """
 
     base: int
@@ -25,7 +25,7 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class NewRecord:
-    """A record to be stored as the given version of its stream, with its data where they stand beside it."""
+    """A record to be stored as the given version of its stream, with its content if that stands beside it."""
 
     stream: str
     version: int
@@ -35,7 +35,7 @@ class NewRecord:
 
     @property
     def size(self) -> int:
-        """Its bytes, those beside it included."""
+        """The bytes of the record and of its content."""
         return len(self.record) + len(self.content or b"")
 
 
@@ -43,7 +43,7 @@ class NewRecord:
 class Append:
     """One command's decision. `expects` names every stream that it read or writes; `records` may be empty.
 
-    `fingerprint` is a keyed digest of the command's content; `outcome` is what a repetition will be answered.
+    `fingerprint` is a keyed digest of the command's content; `outcome` is the answer to a repetition.
     """
 
     sender: str
@@ -56,7 +56,7 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Stored. `first` and `last` are positions, both 0 where there was nothing to record."""
+    """Stored. `first` and `last` are positions, both 0 if there was nothing to record."""
 
     first: int
     last: int
@@ -92,7 +92,7 @@ CommandKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class StoredOutcome:
-    """What the commands table holds of one command."""
+    """The row of one command in the commands table."""
 
     fingerprint: bytes
     outcome: bytes
@@ -102,10 +102,10 @@ class StoredOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A stream's folded state at a version, kept so that a long stream need not be folded from its beginning.
+    """A stream's folded state at a version, stored so that a long stream need not be folded from its beginning.
 
     `shape` names the code that folded it; another shape's snapshot is of no use. `record` is the SHA-256 of the record
-    at `version`, in hexadecimal: where the stream has another one there, the log was restored from a copy.
+    at `version`, in hexadecimal: if the stream has another one there, the log was restored from a copy.
     """
 
     version: int
@@ -121,7 +121,7 @@ class LogUnavailableError(RelmanError):
 
 
 class LogDamagedError(RelmanError):
-    """The log is damaged, whatever is asked of it. Trying again does not help; a person must restore it."""
+    """The log is damaged. Trying again does not help; a person must restore it."""
 
     code = ErrorCode.UNUSABLE
 
@@ -143,23 +143,24 @@ class Lease(Protocol):
 
     @property
     def role(self) -> str:
-        """Which one."""
+        """The leased role."""
         ...
 
     @property
     def number(self) -> int:
-        """Rises with every holder of the role; an append under an older one is refused."""
+        """The number of this lease, which rises with every holder; an append under an older one is refused."""
         ...
 
     def is_held(self) -> bool:
-        """Whether it still is; asked at least once a second by its holder, which keeps it alive.
+        """Return True while the role is held. The holder calls this at least once a second, which keeps the lease
+        alive.
 
         Raises `LogUnavailableError`.
         """
         ...
 
     def release(self) -> None:
-        """Let another process have the role. Safe to repeat."""
+        """Let another process take the role. Safe to repeat."""
         ...
 
 
@@ -175,49 +176,50 @@ class EventLog(Protocol):
         ...
 
     def append(self, batch: Sequence[Append], lease: Lease | None = None) -> list[Status]:
-        """Store a batch in one durable transaction; one status per command, in order.
+        """Store a batch in one durable transaction; return one status per command, in order.
 
-        One command's conflict, repetition or refusal does not touch its neighbours, except those decided on it.
-        Raises `DeposedError` where another process has taken the role since `lease` was given. Any other error means
-        that a command holds what cannot be stored, and that nothing of the batch was.
+        A command's conflict, repetition or refusal affects only those commands of the batch that were decided on it.
+        Raises `DeposedError` if another process has taken the role since `lease` was given. Any other error means that
+        a command holds what cannot be stored, and that nothing of the batch was.
         """
         ...
 
     def read(self, after: int, limit: int = 500) -> list[Recorded]:
-        """Records with positions `after + 1, after + 2, …`. Raises `GapError` where one is missing."""
+        """Return the records with positions `after + 1, after + 2, …`. Raises `GapError` if one is missing."""
         ...
 
     def read_stream(self, stream: str, after: int = 0) -> list[Recorded]:
-        """All records of one stream with a version above `after`, in order."""
+        """Return all records of one stream with a version above `after`, in order."""
         ...
 
     def content(self, dataref: str) -> bytes:
-        """The data that stand beside the records with this `dataref`, as they were stored.
+        """Return the data that stand beside the records with this `dataref`, as they were stored.
 
-        Raises `LogDamagedError` where they are not there, or are not what the `dataref` says.
+        Raises `LogDamagedError` if they are missing, or do not match the `dataref`.
         """
         ...
 
     def last_position(self) -> int:
-        """The position of the newest record; 0 when there is none."""
+        """Return the position of the newest record, or 0."""
         ...
 
     def outcomes(self, commands: Collection[CommandKey]) -> dict[CommandKey, StoredOutcome]:
-        """What was stored of commands, as many of them as there are."""
+        """Return the stored outcomes of those commands that have one."""
         ...
 
     def snapshot(self, stream: str, shape: str) -> Snapshot | None:
-        """The newest snapshot of a stream in this shape, or None."""
+        """Return the newest snapshot of a stream in this shape, or None."""
         ...
 
     def keep_snapshot(self, stream: str, snapshot: Snapshot) -> None:
-        """Keep a snapshot in place of the stream's earlier one. It may be lost: it can be made again."""
+        """Store a snapshot in place of the stream's earlier one. It may be lost, since it can be made again."""
         ...
 
     def take(self, role: str) -> Lease | None:
-        """Take a role that nobody holds; None where somebody does.
+        """Take a role that nobody holds; None if somebody does.
 
-        A holder that dies is followed within 5 seconds. Raises where it has stored what this program cannot read.
+        A holder that dies can be replaced within 5 seconds. Raises if it has stored records that this program cannot
+        read.
         """
         ...
 
@@ -237,7 +239,7 @@ class Executor(Protocol):
     """Carries out step orders, each exactly once in effect."""
 
     async def carry_out(self, order: Order) -> Report:
-        """Do what the order says, or say why not. Never raises; safe to call again with the same order."""
+        """Carry out an order and return its report, which says why if it was not done. Never raises; safe to repeat."""
         ...
 
 
@@ -245,38 +247,38 @@ class Keyring(Protocol):
     """Names and keys, kept outside the log so that they can be erased while the log stays whole."""
 
     def actor_id(self, name: str, kind: str = "person") -> str:
-        """The opaque id of an actor (`usr_…`, or `svc_…` for kind "service"), made and stored at first sight."""
+        """Return the opaque id of an actor (`usr_…`, or `svc_…` for kind "service"), made and stored at first sight."""
         ...
 
     def find_actor(self, name: str, kind: str) -> str | None:
-        """The id of an actor; None where he has none yet."""
+        """Return the id of an actor, or None if it has none yet."""
         ...
 
     def new_actor(self, kind: str) -> str:
-        """An id that nobody has."""
+        """Return a new random id."""
         ...
 
     def actor_name(self, actor: str) -> str | None:
-        """The name behind an id; None where it was erased or never known."""
+        """Return the name behind an id; None if it was erased or never known."""
         ...
 
     def keep(self, actors: Mapping[tuple[str, str], str], keys: Mapping[str, bytes]) -> bool:
         """Store the ids of actors (by name and kind) and the keys of subjects, in one commit.
 
-        False where one of them has another already: then nothing is stored.
+        If one of them has another already, nothing is stored, and it returns False.
         """
         ...
 
     def seal(self, subject: str, text: str, fresh: dict[str, bytes] | None = None) -> str:
-        """Encrypt under the subject's key. One that has none gets it now: stored, or put into `fresh` for `keep`."""
+        """Encrypt under the subject's key. A subject without one gets one: stored, or put into `fresh` for `keep`."""
         ...
 
     def open(self, subject: str, sealed: str) -> str | None:
-        """Decrypt; None where the key was destroyed."""
+        """Decrypt; None if the key was destroyed."""
         ...
 
     def fingerprint(self, content: bytes) -> bytes:
-        """A keyed HMAC-SHA-256 of a command's content."""
+        """Return a keyed HMAC-SHA-256 of a command's content."""
         ...
 
     def erase(self, subject: str) -> None:
@@ -292,5 +294,5 @@ class Clock(Protocol):
     """The one source of time."""
 
     def now(self) -> datetime:
-        """The time, timezone-aware, UTC. A clock to record by may raise `ClockJumpedError`."""
+        """Return the time, timezone-aware, UTC. A clock for recording may raise `ClockJumpedError`."""
         ...

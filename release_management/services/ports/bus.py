@@ -1,4 +1,4 @@
-"""What the services need of the message bus, as Protocols. `adapters.nats` provides the bus side of them."""
+"""The ports to the message bus, as Protocols. `adapters.nats` implements the bus side of them."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,33 +10,33 @@ from release_management.services.envelope import CommandEnvelope, Outcome
 
 
 class BusError(RelmanError):
-    """The bus did not do what was asked of it."""
+    """The bus did not carry out a request."""
 
     code = ErrorCode.UNAVAILABLE
 
 
 class BusAwayError(BusError):
-    """The bus does not answer. Nothing is known of what was sent; send it again under the same id."""
+    """The bus does not answer. Nothing is known of a message that was sent; send it again under the same id."""
 
 
 class BusDeniedError(BusAwayError):
-    """The bus is there, and does not take the user or the password."""
+    """The bus is there, and rejects the user or the password."""
 
     code = ErrorCode.UNAUTHORIZED
 
 
 class BusFullError(BusError):
-    """The bus takes no more of this kind just now. Nothing was stored; try again later."""
+    """The bus accepts no more of this kind at present. Nothing was stored; try again later."""
 
     code = ErrorCode.BUSY
 
 
 class BusSilentError(BusAwayError):
-    """Somebody listens, and has not answered in time: busy, or it hangs."""
+    """Somebody listens, and has not answered in time: it is busy, or hangs."""
 
 
 class OutOfStepError(BusError):
-    """The event stream is not where the publisher thought it was. Read its position again."""
+    """The event stream is not at the position that the publisher expected. Read its position again."""
 
     code = ErrorCode.CONFLICT
 
@@ -48,100 +48,100 @@ class BusUnfitError(RelmanError):
 
 
 class GatewayFailed(RelmanError):
-    """The gateway failed at one wish: a fault of ours. Nothing was recorded. The text goes to the caller."""
+    """The gateway failed at one command, by a fault of ours. Nothing was recorded. The text goes to the caller."""
 
     code = ErrorCode.INTERNAL
 
 
 class OlderThanSenderError(RelmanError):
-    """A role of a newer version asks for what this gateway does not know. Nothing was recorded: ask a newer gateway."""
+    """A role of a newer version sent a command unknown to this gateway. Nothing was recorded: ask a newer gateway."""
 
     code = ErrorCode.BUSY
 
 
 class QueryNotUnderstood(RelmanError):
-    """A query that does not exist, or whose parameters are wrong. The text goes to the caller."""
+    """A query does not exist, or its parameters are wrong. The text goes to the caller."""
 
     code = ErrorCode.INVALID
 
 
 class NotAnsweredNow(RelmanError):
-    """A query that cannot be answered at this moment. The text, which says why, goes to the caller, who asks again."""
+    """A query cannot be answered at this moment. The text, which says why, goes to the caller, who asks again."""
 
     code = ErrorCode.UNAVAILABLE
 
 
 class Gateway(Protocol):
-    """The one writer: a wish goes in, its outcome comes out."""
+    """The one writer: it takes a command envelope and returns its outcome."""
 
     async def submit(self, envelope: CommandEnvelope) -> Outcome:
-        """Decide a wish and record the decision.
+        """Decide a command and record the decision.
 
         Never raises for a refusal; raises `GatewayFailed` for a fault of ours, `OlderThanSenderError`, and
-        `DeposedError` where another gateway is to be asked.
+        `DeposedError` if another gateway is to be asked.
         """
         ...
 
     async def outcome(self, sender: str, id: str) -> Outcome | None:
-        """What became of a wish that was decided before; None where it is unknown."""
+        """Return the outcome of a command that was decided before; None if it is unknown."""
         ...
 
 
 class LineGateway(Gateway, Protocol):
-    """A gateway that decides the wishes of a line in their order, or not yet; and reads what stands beside records."""
+    """A gateway that keeps the order of a line of commands, and reads the content beside records."""
 
     async def content(self, dataref: str) -> bytes:
-        """The data beside the records with this `dataref`. Raises `LogUnavailableError` and `LogDamagedError`."""
+        """Return the data beside records with this `dataref`. Raises `LogUnavailableError` and `LogDamagedError`."""
         ...
 
     @property
     def failed_before(self) -> int:
-        """How often a wish of a line was not decided."""
+        """The number of commands of a line that were not decided so far."""
         ...
 
     @property
     def others_come(self) -> bool:
-        """Whether wishes that do not yield came just now."""
+        """True if commands that do not yield arrived just now."""
         ...
 
     async def submit(
         self, envelope: CommandEnvelope, failed_before: int | None = None, *, yields: bool = False
     ) -> Outcome:
-        """Decide a wish; a sender's calls are decided in call order, but all that `yields` behind all that does not.
+        """Decide a command; a sender's commands are decided in call order, but those that `yields` after all others.
 
-        `failed_before` are the failures that the line's sender knows of: where there was one since, the command is
-        `busy`, as the one before it was. None: it is in no line.
+        `failed_before` is the number that the line's sender knows of: if there was one since, the command is answered `busy`
+        like the one before it. None: it belongs to no line.
         """
         ...
 
 
 class EventStream(Protocol):
-    """Where the relay publishes the log: position n of the log is sequence n of the stream."""
+    """The event stream to which the relay publishes the log: position n of the log is sequence n of the stream."""
 
     async def last_position(self) -> int:
-        """The position of the newest record ever published; 0 when there is none. Raises `BusAwayError`."""
+        """Return the position of the newest record ever published, or 0. Raises `BusAwayError`."""
         ...
 
     async def event_at(self, position: int) -> str | None:
-        """The CloudEvents id of the record published at `position`.
+        """Return the CloudEvents id of the record published at `position`.
 
-        None where the stream no longer holds it, "" where what it holds is no record of ours.
+        None if the stream no longer holds it, "" if the message there is no record of ours.
         """
         ...
 
     async def publish(self, records: Sequence[Recorded]) -> None:
         """Publish records that follow the last position. Returns when the bus has stored all of them, in order.
 
-        Raises `OutOfStepError` where they do not follow, `BusError` otherwise; a first part may then be stored.
+        Raises `OutOfStepError` if they do not follow, `BusError` otherwise; a first part may then be stored.
         """
         ...
 
 
 class OrderChannel(Protocol):
-    """The way to the executors."""
+    """The channel to the executors."""
 
     async def send(self, order: Order, again: int) -> None:
-        """Hand an order over durably. `again` counts the times that it was sent before: 0, 1, …
+        """Send an order durably. `again` counts how often it was sent before: 0, 1, …
 
         Raises `BusFullError` or `BusAwayError`; the order may then be sent again with the same `again`.
         """

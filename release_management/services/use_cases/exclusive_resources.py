@@ -1,4 +1,4 @@
-"""What only one component of an executor can have, such as a port; and who has it already."""
+"""Claims: resources that only one component of an executor can have, such as a port; find collisions."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Placed = tuple[str, Target]
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A component's claim to something that its executor has once."""
+    """A component's claim to a resource that its executor has once."""
 
     environment: str
     target: str
@@ -23,15 +23,15 @@ class Reservation:
 
     @property
     def where(self) -> str:
-        """Whose it is, for a person."""
-        of = "" if self.application is None else f" of {self.application}"
-        return f"component {self.component}{of} on target {self.target} of environment {self.environment}"
+        """The claiming component, for people."""
+        application = "" if self.application is None else f" of {self.application}"
+        return f"component {self.component}{application} on target {self.target} of environment {self.environment}"
 
 
 def collision(
     stated: Iterable[Placed], others: Iterable[Placed], executors: Mapping[str, SettingsCheck]
 ) -> tuple[Reservation, str] | None:
-    """The first claim of the stated targets that another has, among them or among the others, and why it cannot be."""
+    """Return the first claim of the stated targets that another component has, and a sentence on that."""
     holders: dict[tuple[str, str], Reservation] = {}
     for claim in exclusive_resources(others, executors):
         holders.setdefault((claim.executor, claim.thing), claim)
@@ -46,13 +46,13 @@ def collision(
 
 
 def exclusive_resources(placed: Iterable[Placed], executors: Mapping[str, SettingsCheck]) -> Iterator[Reservation]:
-    """What the targets' components claim."""
+    """Yield the claims of the targets' components."""
     for environment, target in placed:
         check = executors.get(target.executor)
         for application, component, settings in target.declared():
             try:
                 things = check({**settings, "slots": list(target.slots)}, target.routes != "none") if check else ()
             except ValueError:
-                continue  # what was taken in once, and would not be today, runs nothing
+                continue  # settings that were accepted once, and would not be today, run nothing
             for thing in things:
                 yield Reservation(environment, target.name, application, component, target.executor, thing)

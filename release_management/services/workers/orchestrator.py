@@ -1,9 +1,8 @@
-"""The orchestrator and the timers: they carry the agenda out, as orders to executors and commands to the gateway.
+"""The orchestrator and the timers: they carry out the agenda, as orders to executors and commands to the gateway.
 
-Both are an `Orchestrator`, with the part of the agenda that each `takes`; where they are one process, it takes all.
-
-The id of a command is uuid5 of its cause, so sending it twice is harmless. Orders that are not reported are sent again;
-fences at the executors make that harmless too.
+Both are an `Orchestrator`, with the part of the agenda that each `takes`; in one process it takes all. The id of a
+command is uuid5 of its cause, so sending it twice is harmless. Orders that are not reported are sent again; fences at
+the executors make that harmless too.
 """
 
 import asyncio
@@ -40,7 +39,7 @@ from release_management.services.workers.timetable import (
 
 SENT_AGAIN_AFTER = 30.0
 LOOK_SECONDS = 0.25
-"""After trouble with the bus, and while deadlines wait for the reports that were queued before we started."""
+"""Seconds to wait after trouble with the bus, and while deadlines wait for the reports queued before we started."""
 log = structlog.get_logger()
 
 
@@ -48,47 +47,47 @@ Takes = Callable[[AgendaItem], bool]
 
 
 def everything(_: AgendaItem) -> bool:
-    """All of the agenda."""
+    """Take all of the agenda."""
     return True
 
 
 def timed(item: AgendaItem) -> bool:
-    """What the timers take: commands that fall due at a time."""
+    """Take the timers' part: commands with a due time."""
     return isinstance(item, DueCommand) and item.due is not None
 
 
 def at_once(item: AgendaItem) -> bool:
-    """What the orchestrator takes where the timers are another process: everything else."""
+    """Take the orchestrator's part if the timers are another process: everything else."""
     return not timed(item)
 
 
 class Agenda(Protocol):
-    """What is still to be done, kept up with the log."""
+    """The items still to be done, kept up with the log."""
 
     def catch_up(self) -> int:
-        """Fold what the log has; returns the position reached."""
+        """Fold the new records of the log; return the position reached."""
         ...
 
     def items(self) -> Mapping[ItemKey, AgendaItem]:
-        """Every item, as of the last `catch_up`."""
+        """Return every item, as of the last `catch_up`."""
         ...
 
     def changed(self) -> Mapping[ItemKey, AgendaItem | None]:
-        """The items that came or changed since this was asked last, and those that went (None)."""
+        """Return the items that came or changed since the last call, and None for those that went."""
         ...
 
     @property
     def trouble(self) -> str | None:
-        """What of the log it could not take in, as of the last `catch_up`: nothing is done there."""
+        """A sentence on streams that could not be folded, as of the last `catch_up`: nothing is done there."""
         ...
 
 
 class Orchestrator:
     """Carries out the agenda until it is cancelled.
 
-    `wait(after, timeout)` blocks until the log has more. `reports_taken_in()` says whether the reports that were queued
-    when we started have been decided: deadlines fire only then. `trouble` says what keeps it from its work, if
-    anything does.
+    `wait(after, timeout)` blocks until the log has more. `reports_taken_in()` returns True once the reports that were
+    queued when we started have been decided: deadlines fire only then. `trouble` says what keeps it from its work, or
+    is None.
     """
 
     def __init__(
@@ -111,12 +110,12 @@ class Orchestrator:
         self._takes = takes
         self.trouble: str | None = None
         self.position = 0
-        """Up to where the agenda has taken in the log."""
+        """The position up to which the agenda has been folded."""
         self._deadlines_armed = False
         self._timetable: Timetable | None = None
 
     async def run(self) -> None:
-        """Act, wait for the log or the clock, and act again. Errors are logged and tried again."""
+        """Act, wait for the log or the clock, and act again. Errors are logged and retried."""
         while True:
             position, pause = 0, LOOK_SECONDS
             try:
@@ -136,7 +135,7 @@ class Orchestrator:
             await in_thread(self._wait, position, pause)
 
     def _kept_up(self) -> Timetable:
-        """The timetable, with what has changed on the agenda."""
+        """Return the timetable after applying the agenda's changes."""
         if self._timetable is None:
             self._timetable = Timetable()
             self._agenda.changed()
@@ -151,9 +150,9 @@ class Orchestrator:
         return self._timetable
 
     async def _act(self, timetable: Timetable) -> float:
-        """Carry out what is due, commands first. Returns the seconds until the next look, at most one.
+        """Carry out due items, commands first. Return the seconds until the next look, at most one.
 
-        What the bus does not take is tried again later, and keeps nothing else waiting, unless the bus is away: then it
+        An item that the bus does not accept is retried later, and delays no other, unless the bus is away: then it
         raises `BusAwayError`, and the rest is carried out at the next look.
         """
         now = timestamp(self._clock.now())
@@ -173,8 +172,8 @@ class Orchestrator:
                     timetable.put_off(key, entry, _not_taken(error))
                     refused = refused or error
                 except Exception as error:
-                    said = f"nothing goes on with {entry.subject} ({type(error).__name__}: {error}); trying again"
-                    timetable.put_off(key, entry, said)
+                    trouble = f"nothing goes on with {entry.subject} ({type(error).__name__}: {error}); trying again"
+                    timetable.put_off(key, entry, trouble)
                     log.exception("an item of the agenda could not be carried out; trying again", subject=entry.subject)
                 waiting.popleft()
         finally:
@@ -190,7 +189,7 @@ class Orchestrator:
         return max(0.01, min(pauses))
 
     async def _carry_out(self, timetable: Timetable, key: ItemKey, entry: Entry) -> None:
-        """Do what is to be done with an item now, and say when it is to be looked at again."""
+        """Carry out an item now, and schedule its next try."""
         item = entry.item
         if isinstance(item, OutstandingOrder):
             await self._orders.send(item.order, entry.sent)
@@ -206,7 +205,7 @@ class Orchestrator:
             timetable.put_off(key, entry)
 
     async def _give(self, id: str, item: DueCommand) -> bool:
-        """Give a command to the gateway; False where that was too busy."""
+        """Submit a command to the gateway; return False if that was too busy."""
         sender = "system:orchestrator" if item.due is None else "system:timers"
         outcome = await self._ask(
             CommandEnvelope(

@@ -1,4 +1,4 @@
-"""The relay: every record of the log goes out to the event stream, in order, byte for byte."""
+"""The relay: it publishes every record of the log to the event stream, in order, byte for byte."""
 
 import asyncio
 import json
@@ -27,15 +27,15 @@ _log = structlog.get_logger(__name__)
 
 
 class RelayMismatchError(RelmanError):
-    """The event stream does not hold what the log holds: another history, or what is no record at all."""
+    """The event stream does not match the log: it has another history, or a message that is no record."""
 
     code = ErrorCode.UNUSABLE
 
 
 class Relay:
-    """Publishes the log. It keeps no position of its own: the stream's last sequence says where to go on.
+    """Publishes the log. It keeps no position of its own: the stream's last sequence is where it continues.
 
-    While it works off a backlog it rests as long as it works: commands go over the same bus.
+    While it works off a backlog it rests as long as it works: commands use the same bus.
     """
 
     def __init__(self, log: EventLog, stream: EventStream) -> None:
@@ -44,10 +44,10 @@ class Relay:
         self.position: int | None = None
         """The newest position known to be published; None while that is being found out."""
         self.trouble: str | None = None
-        """Why nothing can be published at the moment."""
+        """The reason why nothing can be published at the moment, or None."""
 
     async def run(self) -> NoReturn:
-        """Publish until cancelled. Raises `RelayMismatchError` where log and stream tell different histories."""
+        """Publish until cancelled. Raises `RelayMismatchError` if log and stream hold different histories."""
         self.position = None
         retry = FIRST_RETRY_SECONDS
         while True:
@@ -78,7 +78,7 @@ class Relay:
                 retry = min(retry * 2, LAST_RETRY_SECONDS)
 
     async def _recover(self) -> int:
-        """Where to go on, after a check that log and stream agree about the newest published record."""
+        """Return the position to continue from, after a check that log and stream have the same record there."""
         position = await self._stream.last_position()
         if position == 0:
             return 0

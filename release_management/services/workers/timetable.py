@@ -1,6 +1,6 @@
-"""The agenda's open items, each with the moment at which it is to be looked at next.
+"""The agenda's open items, each with the time of its next try.
 
-A look costs what is due, and not what is open.
+A look costs as much as what is due, not what is open.
 """
 
 import heapq
@@ -21,15 +21,15 @@ ItemKey = tuple[str, str]
 NAMESPACE = UUID("6f1d0b7e-5a53-4d0e-9d55-0d4a3f3a1c11")
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
-"""Between one try and the next where a command was not decided, or something failed: twice as long each time."""
+"""Seconds until a command that was not decided, or failed, is tried again: twice as long each time."""
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """An open item, and what was tried with it.
+    """An open item, and its tries.
 
     `id` tells it from another item of the same key: the fence of an order, the id of a command. `sent` counts how often
-    an order was sent. `pause` are the seconds until the next try where the last was in vain, and `trouble` says why.
+    an order was sent. `pause` is how many seconds to wait after a failed try, and `trouble` says why it failed.
     """
 
     subject: str
@@ -41,15 +41,15 @@ class Entry:
 
     @property
     def due(self) -> str:
-        """When it falls due, RFC 3339; empty where it is to be done at once."""
+        """The due time, RFC 3339; empty for an item that is due at once."""
         return (self.item.due or "") if isinstance(self.item, DueCommand) else ""
 
 
 @dataclass(slots=True)
 class Timetable:
-    """Which items are to be looked at now, and when the next ones are.
+    """Knows which items are to be looked at now, and when the next ones are.
 
-    What is not due yet waits by the clock; what was tried waits by the seconds of `time.monotonic()`.
+    Items that are not due yet wait by the clock; retries wait by the seconds of `time.monotonic()`.
     """
 
     _entries: dict[ItemKey, Entry] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class Timetable:
             self._failing.pop(key, None)
 
     def due(self, now: str) -> list[tuple[ItemKey, Entry]]:
-        """The items to look at now, commands first. They are not given out again unless they are put off."""
+        """Remove and return the items to look at now, commands first. An item returns only if it is scheduled again."""
         found: list[tuple[ItemKey, Entry]] = []
         while self._by_clock and self._by_clock[0][0] <= now:
             due, _, key, entry = heapq.heappop(self._by_clock)
@@ -93,19 +93,19 @@ class Timetable:
             _, _, key, entry = heapq.heappop(self._by_seconds)
             if self._entries.get(key) is entry:
                 found.append((key, entry))
-        return sorted(found, key=lambda it: isinstance(it[1].item, OutstandingOrder))
+        return sorted(found, key=lambda entry: isinstance(entry[1].item, OutstandingOrder))
 
     def settled(self, key: ItemKey, entry: Entry) -> None:
-        """Nothing more is to be done with it; it goes once the log says so."""
+        """Note that an item was carried out; the log will remove it."""
         entry.pause, entry.trouble = 0.0, None
         self._failing.pop(key, None)
 
     def again_after(self, key: ItemKey, entry: Entry, seconds: float) -> None:
-        """It is to be looked at again after so many seconds."""
+        """Schedule an item's next look after `seconds`."""
         heapq.heappush(self._by_seconds, (time.monotonic() + seconds, next(self._numbers), key, entry))
 
     def put_off(self, key: ItemKey, entry: Entry, trouble: str | None = None) -> None:
-        """It was tried in vain: it is tried again, twice as late each time. `trouble` says what was wrong, if any."""
+        """Schedule the retry of an item that failed, doubling the pause. `trouble` says why it failed, if known."""
         entry.pause = min(2 * entry.pause, LONGEST_PAUSE_SECONDS) if entry.pause else FIRST_PAUSE_SECONDS
         entry.trouble = trouble
         if trouble is None:
@@ -116,38 +116,38 @@ class Timetable:
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong with one of the items that were put off, if anything is."""
+        """The trouble of one of the failed items, or None."""
         return next((entry.trouble for entry in self._failing.values()), None)
 
     @property
     def next_due(self) -> str | None:
-        """When the next item falls due that is not due yet, RFC 3339."""
+        """The due time of the next item that is not due yet, RFC 3339, or None."""
         self._tidy()
         return self._by_clock[0][0] if self._by_clock else None
 
     @property
     def next_try(self) -> float | None:
-        """Seconds until something is to be tried again."""
+        """Seconds until the next retry, or None."""
         self._tidy()
         return self._by_seconds[0][0] - time.monotonic() if self._by_seconds else None
 
     @property
     def orders(self) -> int:
-        """How many orders are out."""
+        """The number of outstanding orders."""
         return self._orders
 
     @property
     def commands(self) -> int:
-        """How many commands are due or will be."""
+        """The number of commands that are due or will be."""
         return len(self._entries) - self._orders
 
     @property
     def longest_overdue(self) -> str | None:
-        """Since when the oldest of the commands that fell due has waited, RFC 3339."""
+        """The due time of the oldest overdue command, RFC 3339, or None."""
         return min(self._overdue.values(), default=None)
 
     def _tidy(self) -> None:
-        """Take away what is gone from the beginning of both lists."""
+        """Remove dropped items from the beginning of both heaps."""
         while self._by_clock and self._entries.get(self._by_clock[0][2]) is not self._by_clock[0][3]:
             heapq.heappop(self._by_clock)
         while self._by_seconds and self._entries.get(self._by_seconds[0][2]) is not self._by_seconds[0][3]:

@@ -1,1 +1,1 @@
-"""What was true, arranged for a question: read models and their queries."""
+"""Read models, folded from the log, and their queries."""

@@ -1,4 +1,4 @@
-"""What is still to be done: orders that are out, commands that fall due. One row for each.
+"""The agenda: outstanding orders, and commands that are due now or later. One row for each.
 
 The orchestrator and the timers act on it and keep no state of their own: an item is gone once the log holds the fact
 that answers it.
@@ -80,30 +80,30 @@ AGENDA = Table(
     Column("todo", JSON, nullable=False),
     Column("position", BigInteger, nullable=False),
 )
-"""`item` says what it is, such as `order/forward/3`; `position` is that of the record that put it there."""
+"""`item` is its name, such as `order/forward/3`; `position` is that of the record that added it."""
 REPORT_GRACE = timedelta(seconds=10)
 Subject = str
 """The stream that an item belongs to: `deployment:…` or `approval:…`."""
 ItemKey = tuple[Subject, str]
 """Subject and item."""
 Items = dict[str, AgendaItem | None]
-"""By name, what is put on the agenda for one subject, and what is taken away (None)."""
+"""The items to put for one subject, by name, and None for those to remove."""
 
 
 class Changes(NamedTuple):
-    """What an event changes: nothing is left of the subject `cleared`; then items are put, or taken away (None)."""
+    """An event's changes: all items of the subject `cleared` are removed; then items are put, or removed (None)."""
 
     items: dict[ItemKey, AgendaItem | None]
     cleared: Subject | None = None
 
 
 def all_items() -> Select[Any]:
-    """Every row of the agenda: (subject, item, todo), the oldest first."""
+    """Select every row of the agenda: (subject, item, todo), the oldest first."""
     return select(AGENDA.c.subject, AGENDA.c.item, AGENDA.c.todo).order_by(AGENDA.c.position, AGENDA.c.item)
 
 
 def changes(event: Event) -> Changes:
-    """What an event changes; nothing where it does not concern the agenda."""
+    """Return an event's changes; none if it does not concern the agenda."""
     fact = event.fact
     if isinstance(fact, PlaceUnlocked | PlaceUnqueued | PlaceOffered):
         if fact.next is None:
@@ -122,16 +122,16 @@ def changes(event: Event) -> Changes:
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
-    """The rows that an event touches, besides those of a subject that it clears."""
+    """Yield the rows that an event touches, except those of a subject that it clears."""
     changed = changes(event)
     if changed.cleared is not None:
-        yield AGENDA, (changed.cleared, "")  # what names no row is not folded
+        yield AGENDA, (changed.cleared, "")  # an event that names no row is not folded
     for key in changed.items:
         yield AGENDA, key
 
 
 def fold(event: Event, rows: Rows) -> None:
-    """Add what the event asks for, remove what it answers."""
+    """Put the items that the event adds, and remove those that it answers."""
     changed = changes(event)
     if changed.cleared is not None:
         rows.clear(AGENDA, changed.cleared)
@@ -143,12 +143,12 @@ def fold(event: Event, rows: Rows) -> None:
 
 
 def _of_approval(event: Event, fact: ApprovalEvent) -> Items | None:
-    """What it changes for an approval; None: nothing is to be done for it any more."""
+    """Return an approval event's changes; None if no item of the approval is left."""
     match fact:
         case ApprovalRequested() | ApprovalRuleChanged():
             return {"expire": _command(event, ExpireApproval, {"approval": fact.approval}, fact.expires_at)}
         case ApprovalGranted():
-            return {}  # it waits for more of them
+            return {}  # it waits for more signatures
         case ApprovalCompleted() | ApprovalDenied() | ApprovalExpired() | ApprovalVoided():
             return None
         case _:
@@ -156,7 +156,7 @@ def _of_approval(event: Event, fact: ApprovalEvent) -> Items | None:
 
 
 def _of_deployment(event: Event, fact: DeploymentEvent) -> Items | None:
-    """What it changes for a deployment; None: nothing is to be done for it any more."""
+    """Return a deployment event's changes; None if no item of the deployment is left."""
     id = key_of(event.stream)
     match fact:
         case DeploymentPlanned(deadline=deadline):
@@ -170,7 +170,7 @@ def _of_deployment(event: Event, fact: DeploymentEvent) -> Items | None:
         case DeploymentRequested() | DeploymentStarted():
             return {"proceed": None, "expire": None, "lapse": None}
         case DeploymentApprovalAwaited():
-            # The approval has a deadline of its own; a plan that is not wanted yet keeps its own.
+            # The approval has a deadline of its own; a plan that nobody has requested yet keeps its own.
             return {"proceed": None, "expire": None}
         case DeploymentQueued(deadline=deadline):
             return {"proceed": None, "expire": _command(event, commands.Expire, {"deployment": id}, deadline)}
@@ -246,7 +246,7 @@ def _command(event: Event, command: type[Command], data: dict[str, JsonValue], d
 
 
 def _order(event: Event, id: str, fact: DeploymentStepStarted) -> Order:
-    """The order that the fact is; its position is the fence."""
+    """Return the order of a started step; the record's position is the fence."""
     return Order(
         deployment=id,
         leg=fact.leg,

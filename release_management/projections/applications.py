@@ -1,4 +1,4 @@
-"""The applications of which anything is known."""
+"""The names of applications that have a release, a policy or an incident."""
 
 from typing import Any
 
@@ -13,5 +13,5 @@ NAME = _NAMES.c.name
 
 
 def every() -> Select[Any]:
-    """Their names."""
+    """Select the names."""
     return select(NAME)

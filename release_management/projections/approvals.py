@@ -1,4 +1,4 @@
-"""Approvals: who was asked, who agreed, and which still wait."""
+"""Approvals: the rule, the signatures, and the phase of each."""
 
 from collections.abc import Iterable
 from typing import Any, assert_never, cast
@@ -57,12 +57,12 @@ approvals = Table(
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
-    """The approval's row."""
+    """Yield the approval's row."""
     yield approvals, (key_of(event.stream),)
 
 
 def fold(event: Event, rows: Rows) -> None:
-    """Take in one event."""
+    """Fold one event."""
     id = (key_of(event.stream),)
     fact = cast(ApprovalEvent, event.fact)
     time = event.envelope.time
@@ -108,7 +108,7 @@ PROJECTION = Projection("approvals", 3, (approvals,), named(ApprovalEvent), keys
 
 
 def every(*, waiting: bool = False, deployment: str | None = None) -> Select[Any]:
-    """All approvals, those that wait, or those of one deployment."""
+    """Select all approvals, those that wait, or those of one deployment."""
     query = select(approvals)
     if waiting:
         query = query.where(approvals.c.phase == ApprovalPhase.WAITING.value)

@@ -1,4 +1,4 @@
-"""Every projection that there is."""
+"""The list of all projections."""
 
 from release_management.projections import (
     approvals,

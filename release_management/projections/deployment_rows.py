@@ -1,4 +1,4 @@
-"""What an event changes in a deployment's row."""
+"""The changes that an event makes in a deployment's row."""
 
 from typing import Any, assert_never
 
@@ -54,9 +54,9 @@ _ABSENT: Row = {"phase": DeploymentPhase.ABSENT.value, "back": {}, **_FRESH}
 
 
 def changed(fact: DeploymentEvent, row: Row, rows: Rows, id: str, time: str, position: int) -> dict[str, Any]:
-    """The columns that the event sets in the row of the deployment `id`, as which `row` stands there.
+    """Return the columns that the event sets in the row of the deployment `id`, which is `row` now.
 
-    Its steps have `rows` of their own, which are moved as well.
+    Its steps are in `rows` and are changed as well.
     """
     row = {**_ABSENT, **row}
     match fact:
@@ -186,7 +186,7 @@ def _stepped(fact: _Stepping, row: Row, rows: Rows, id: str, at: int) -> dict[st
 
 
 def _stands(fact: _Stepping) -> tuple[StepStatus, dict[str, Any]]:
-    """Where the step stands now, and what is said of that."""
+    """Return the step's status, and its details."""
     match fact:
         case DeploymentStepStarted():
             return StepStatus.STARTED, {"attempt": fact.attempt, "deadline": fact.deadline}
@@ -208,7 +208,7 @@ def _stands(fact: _Stepping) -> tuple[StepStatus, dict[str, Any]]:
 
 
 def _share(step: Row | None) -> dict[str, int]:
-    """The candidate's share per `target/component` once the step is done; empty where it is no route."""
+    """Return the candidate's share per `target/component` of a done step; empty if it is no route."""
     if step is None or step["candidate"] is None:
         return {}
     return {f"{step['target']}/{step['component']}": step["candidate"]}
@@ -248,6 +248,6 @@ def _ended(phase: DeploymentPhase, time: str) -> dict[str, Any]:
 
 
 def _undone(reason: str | None, empty: bool) -> str | None:
-    """Why it went back, and what it went back to where that is nothing."""
+    """Return why it was rolled back, and a note if nothing serves now."""
     nothing = "nothing had served here before, and nothing serves now" if empty else None
-    return "; ".join(said for said in (reason, nothing) if said) or None
+    return "; ".join(part for part in (reason, nothing) if part) or None

@@ -1,4 +1,4 @@
-"""The deployments: where each stands, step by step."""
+"""The deployments: the phase and progress of each, step by step."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
@@ -82,7 +82,7 @@ deployments = Table(
 )
 
 plans = Table("deployments_plans", METADATA, key("id"), document("plan"))
-"""What a plan says beside its steps."""
+"""The rest of a plan, besides its steps."""
 
 _NOT_ENDED = sorted(phase.value for phase in WAITING | ACTIVE)
 _INNER = frozenset({"back", "begun"})
@@ -90,7 +90,7 @@ _DETAILED = frozenset({"options", "weights"})
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
-    """The deployment's row, those of its steps that move, and its plan's where there is a new one."""
+    """Yield the deployment's row, those of its changed steps, and that of its plan if there is a new one."""
     id, fact = key_of(event.stream), event.fact
     yield deployments, (id,)
     match fact:
@@ -108,7 +108,7 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
 
 
 def fold(event: Event, rows: Rows) -> None:
-    """Take in one event."""
+    """Fold one event."""
     id = key_of(event.stream)
     fact = cast(DeploymentEvent, event.fact)
     if isinstance(fact, DeploymentPlanned | DeploymentReplanned):
@@ -131,22 +131,31 @@ def every(
     phase: str | None = None,
     active: bool | None = None,
 ) -> Select[Any]:
-    """Deployments without their steps. `active`: those that have (not) ended."""
-    at = deployments.c
-    wanted = {at.environment: environment, at.application: application, at.release: release, at.phase: phase}
-    query = select(*(column for column in at if column.name not in _INNER | _DETAILED)).where(
-        *(column == value for column, value in wanted.items() if value is not None)
+    """Select deployments without their steps. `active` selects those that have not ended (True), or have (False)."""
+    columns = deployments.c
+    filters = {
+        columns.environment: environment,
+        columns.application: application,
+        columns.release: release,
+        columns.phase: phase,
+    }
+    query = select(*(column for column in columns if column.name not in _INNER | _DETAILED)).where(
+        *(column == value for column, value in filters.items() if value is not None)
     )
     if active is None:
         return query
-    return query.where(at.phase.in_(_NOT_ENDED), at.ended.is_(None)) if active else query.where(at.ended.is_not(None))
+    return (
+        query.where(columns.phase.in_(_NOT_ENDED), columns.ended.is_(None))
+        if active
+        else query.where(columns.ended.is_not(None))
+    )
 
 
 COLUMNS = (*(str(column.name) for column in deployments.c if column.name not in _INNER), "plan", "steps", "rollback")
 
 
 def one(id: str, ask: Ask, *, with_steps: bool = True) -> list[dict[str, Any]]:
-    """One deployment, its plan and its steps; without its steps where they are not wanted."""
+    """Return one deployment with its plan and its steps, or without them."""
     heads = ask(select(deployments).where(deployments.c.id == id))
     planned = ask(select(plans).where(plans.c.id == id))
     if not heads:
@@ -158,7 +167,7 @@ def one(id: str, ask: Ask, *, with_steps: bool = True) -> list[dict[str, Any]]:
     found = steps.by_leg(ask(steps.of(id)))
     legs = {"steps": found["forward"], "rollback": found["rollback"]}
     plan = steps.whole_plan(planned[0], found) if planned else None
-    return [row | {name: [steps.shown(it, head) for it in leg] for name, leg in legs.items()} | {"plan": plan}]
+    return [row | {name: [steps.shown(step, head) for step in leg] for name, leg in legs.items()} | {"plan": plan}]
 
 
 _HEAD_LEG, _HEAD_BEGUN = "deployment_leg", "deployment_begun"
@@ -166,14 +175,14 @@ STEP_COLUMNS = (*steps.SHOWN, *steps.WHERE_KNOWN, "leg")
 
 
 def some_steps(id: str, *, leg: str | None, after: int, changed_after: int | None) -> Select[Any]:
-    """Some steps of a deployment, for `shown_steps`."""
-    at = deployments.c
+    """Select some steps of a deployment, for `shown_steps`."""
+    columns = deployments.c
     found = steps.of(id, leg=leg, after=after, changed_after=changed_after)
-    return found.join(deployments, at.id == steps.steps.c.deployment).add_columns(
-        at.leg.label(_HEAD_LEG), at.begun.label(_HEAD_BEGUN)
+    return found.join(deployments, columns.id == steps.steps.c.deployment).add_columns(
+        columns.leg.label(_HEAD_LEG), columns.begun.label(_HEAD_BEGUN)
     )
 
 
 def shown_steps(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The steps for people, with their legs."""
+    """Return the steps for people, with their legs."""
     return [{**steps.shown(row, {"leg": row[_HEAD_LEG], "begun": row[_HEAD_BEGUN]}), "leg": row["leg"]} for row in rows]

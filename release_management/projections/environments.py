@@ -44,16 +44,16 @@ environments = Table(
     text("retiring"),
     text("retired"),
 )
-"""`leaving` are targets that are being retired; `retiring` and `retired` are since when the environment is."""
+"""`leaving` are targets that are being retired; `retiring` and `retired` are the times of the environment's own."""
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
-    """The environment's row."""
+    """Yield the environment's row."""
     yield environments, (key_of(event.stream),)
 
 
 def fold(event: Event, rows: Rows) -> None:
-    """Take in one event."""
+    """Fold one event."""
     name = (key_of(event.stream),)
     match event.fact:
         case EnvironmentConfigured() as fact:
@@ -73,8 +73,8 @@ def fold(event: Event, rows: Rows) -> None:
             )
         case TargetConfigured(target=target):
             known = rows.get(environments, name) or {"targets": []}
-            others = [it for it in known["targets"] if it["name"] != target.name]
-            targets = sorted([*others, plain(target)], key=lambda it: str(it["name"]))
+            others = [target_row for target_row in known["targets"] if target_row["name"] != target.name]
+            targets = sorted([*others, plain(target)], key=lambda target_row: str(target_row["name"]))
             rows.put(environments, name, targets=targets, configured=event.envelope.time)
         case RetirementBegun(target=target):
             if target is None:
@@ -85,14 +85,23 @@ def fold(event: Event, rows: Rows) -> None:
             if target is None:
                 rows.put(environments, name, retiring=None, retired=None)
             else:
-                rows.put(environments, name, leaving=[it for it in _leaving(rows, name) if it != target])
+                rows.put(
+                    environments,
+                    name,
+                    leaving=[target_row for target_row in _leaving(rows, name) if target_row != target],
+                )
         case Retired(target=target):
             if target is None:
                 rows.put(environments, name, retiring=None, retired=event.envelope.time)
             else:
                 known = rows.get(environments, name) or {"targets": []}
-                kept = [it for it in known["targets"] if it["name"] != target]
-                rows.put(environments, name, targets=kept, leaving=[it for it in _leaving(rows, name) if it != target])
+                kept = [target_row for target_row in known["targets"] if target_row["name"] != target]
+                rows.put(
+                    environments,
+                    name,
+                    targets=kept,
+                    leaving=[target_row for target_row in _leaving(rows, name) if target_row != target],
+                )
         case _:
             pass
 
@@ -108,7 +117,7 @@ PROJECTION = Projection("environments", 3, (environments,), _CONCERNED, keys, fo
 
 
 def every(name: str | None = None) -> Select[Any]:
-    """All environments that are not retired, or the one of this name."""
+    """Select all environments that are not retired, or the one of this name."""
     query = select(environments)
     if name is None:
         return query.where(environments.c.retired.is_(None))

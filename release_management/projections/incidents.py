@@ -1,4 +1,4 @@
-"""Incidents: when each was detected and resolved, what caused it, what ended it."""
+"""Incidents: detection, cause, resolution and remedy of each."""
 
 from collections.abc import Iterable
 from typing import Any, assert_never, cast
@@ -53,12 +53,12 @@ incidents = Table(
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
-    """The incident's row."""
+    """Yield the incident's row."""
     yield incidents, (key_of(event.stream),)
 
 
 def fold(event: Event, rows: Rows) -> None:
-    """Take in one event."""
+    """Fold one event."""
     id = (key_of(event.stream),)
     fact = cast(IncidentEvent, event.fact)
     match fact:
@@ -98,15 +98,15 @@ PROJECTION = Projection("incidents", 2, (incidents,), named(IncidentEvent), keys
 
 
 def every(*, application: str | None = None, environment: str | None = None, open: bool | None = None) -> Select[Any]:
-    """All incidents. `open`: those that are (not) over."""
-    at = incidents.c
-    wanted = {at.application: application, at.environment: environment}
-    query = select(incidents).where(*(column == value for column, value in wanted.items() if value is not None))
+    """Select all incidents. `open` selects those that are not over (True), or that are (False)."""
+    columns = incidents.c
+    filters = {columns.application: application, columns.environment: environment}
+    query = select(incidents).where(*(column == value for column, value in filters.items() if value is not None))
     if open is None:
         return query
-    return query.where(at.resolved_at.is_(None) if open else at.resolved_at.is_not(None))
+    return query.where(columns.resolved_at.is_(None) if open else columns.resolved_at.is_not(None))
 
 
 def one(id: str) -> Select[Any]:
-    """One incident."""
+    """Select one incident."""
     return select(incidents).where(incidents.c.id == id)

@@ -62,7 +62,7 @@ pipelines = Table(
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
-    """The scope's row, or the pipeline's."""
+    """Yield the scope's row, or the pipeline's."""
     if isinstance(event.fact, PipelineConfigured):
         yield pipelines, (event.fact.name,)
     else:
@@ -70,7 +70,7 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
 
 
 def fold(event: Event, rows: Rows) -> None:
-    """Take in one event."""
+    """Fold one event."""
     if isinstance(event.fact, PipelineConfigured):
         rows.put(
             pipelines,
@@ -120,10 +120,10 @@ PROJECTION = Projection(
 
 
 def every() -> Select[Any]:
-    """All policies; `default` is the strategy that is taken where none is named."""
+    """Select all policies; `default` is the strategy that is used if none is named."""
     return select(policies)
 
 
 def every_pipeline() -> Select[Any]:
-    """All pipelines."""
+    """Select all pipelines."""
     return select(pipelines)

@@ -82,7 +82,7 @@ _EMPTY: Row = {"attestations": {}, "planned": {}, "succeeded_in": {}}
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
-    """The release's row, and those of its new changes."""
+    """Yield the release's row, and those of its new changes."""
     ref = key_of(event.stream)
     yield releases, (ref,)
     if isinstance(event.fact, ReleaseCreated | ReleaseChangesAdded):
@@ -91,7 +91,7 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
 
 
 def fold(event: Event, rows: Rows) -> None:
-    """Take in one event."""
+    """Fold one event."""
     ref = (key_of(event.stream),)
     row = rows.get(releases, ref)
     if row is None:
@@ -104,13 +104,13 @@ def fold(event: Event, rows: Rows) -> None:
 
 
 def _add(rows: Rows, ref: str, added: Sequence[Change], event: Event) -> int:
-    """Write changes that are not there yet; how many."""
+    """Write the changes that are new; return their number."""
     count = 0
-    for at, change in enumerate(added):
+    for number_, change in enumerate(added):
         if rows.get(changes, (ref, change.commit)) is None:
             stated = {"author": None, "message": None, **plain(change)}
             stated.pop("commit")
-            rows.put(changes, (ref, change.commit), position=event.position, number=at, **stated)
+            rows.put(changes, (ref, change.commit), position=event.position, number=number_, **stated)
             count += 1
     return count
 
@@ -137,8 +137,8 @@ def _changed(fact: ReleaseEvent, row: Row, event: Event) -> dict[str, Any]:
         case ReleasePublished():
             return {"published": time}
         case ReleaseAttested(gate=gate):
-            said = {**plain(fact), "at": time}
-            return {"attestations": {**row["attestations"], gate: said}}
+            attestation = {**plain(fact), "at": time}
+            return {"attestations": {**row["attestations"], gate: attestation}}
         case ReleaseBlocked(reason=reason):
             return {"blocked": time, "block_reason": plain(reason)}
         case ReleaseUnblocked():
@@ -150,7 +150,7 @@ def _changed(fact: ReleaseEvent, row: Row, event: Event) -> dict[str, Any]:
         case ReleaseSucceeded(environment=environment, deployment=deployment):
             return {"succeeded_in": {**row["succeeded_in"], environment: deployment}}
         case ReleaseWithdrawn(environment=environment):
-            kept = {name: it for name, it in row["succeeded_in"].items() if name != environment}
+            kept = {name: deployment_ for name, deployment_ in row["succeeded_in"].items() if name != environment}
             return {"succeeded_in": kept}
         case _:
             assert_never(fact)
@@ -165,7 +165,7 @@ PROJECTION = Projection("releases", 3, (releases, changes), named(ReleaseEvent),
 
 
 def every(application: str | None = None) -> Select[Any]:
-    """All releases, or an application's."""
+    """Select all releases, or an application's."""
     query = select(releases)
     return query if application is None else query.where(releases.c.application == application)
 
@@ -174,7 +174,7 @@ COLUMNS = (*(str(column.name) for column in releases.c), "changes")
 
 
 def one(ref: str, ask: Ask) -> list[dict[str, Any]]:
-    """The release `application@version`, with its changes."""
+    """Return the release `application@version`, with its changes."""
     found = ask(select(releases).where(releases.c.ref == ref))
     if not found:
         return []

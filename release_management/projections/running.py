@@ -1,4 +1,4 @@
-"""What runs where: one row per component at a place, which knows all its slots."""
+"""What runs where: one row per component at a place, with all its slots."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
@@ -57,10 +57,10 @@ running = Table(
 )
 
 held = Table("running_held", METADATA, key("environment"), key("application"), key("target"), text("deployment"))
-"""The places that a deployment holds: what runs there changes."""
+"""The places that a deployment holds: what runs there is changing."""
 
 behind = Table("running_deployments", METADATA, key("deployment"), text("release"), text("by"))
-"""Who wants a deployment: its requester, until then its planner. A place's own facts are recorded by the machinery."""
+"""A deployment's requester, or until then its planner. A place's own facts are recorded by the orchestrator."""
 
 _Step = PlaceSlotProvisioned | PlaceSlotRetired | PlaceTrafficIntended | PlaceTrafficObserved | PlacePromoted
 _Standing = _Step | PlaceConditionChanged
@@ -76,7 +76,7 @@ _EMPTY: Row = {
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
-    """The component's row, its place's and its deployment's."""
+    """Yield the component's row, its place's and its deployment's."""
     if isinstance(event.fact, PlaceLocked | PlaceUnlocked):
         yield held, _place(event)
     elif event.fact.NAME in _NAMES:
@@ -89,7 +89,7 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
 
 
 def fold(event: Event, rows: Rows) -> None:
-    """Take in one event."""
+    """Fold one event."""
     match event.fact:
         case DeploymentPlanned(release=release, by=by):
             rows.put(behind, (key_of(event.stream),), release=release, by=by)
@@ -124,13 +124,13 @@ def _stand(fact: _Standing, row: Row, time: str, rows: Rows) -> dict[str, Any]:
 
 def _change(fact: _Standing, row: Row, time: str, rows: Rows) -> dict[str, Any]:
     match fact:
-        case PlaceConditionChanged(condition=condition, reason=reason, observedat=at):
+        case PlaceConditionChanged(condition=condition, reason=reason, observedat=observed_at):
             return {
                 "condition": condition,
                 "reason": reason,
-                "condition_since": row["condition_since"] if row["condition"] == condition else at,
+                "condition_since": row["condition_since"] if row["condition"] == condition else observed_at,
                 "seen": [plain(slot) for slot in fact.slots],
-                "seen_at": at,
+                "seen_at": observed_at,
                 "seen_by": fact.by,
             }
         case PlaceSlotProvisioned(slot=slot):
@@ -140,8 +140,8 @@ def _change(fact: _Standing, row: Row, time: str, rows: Rows) -> dict[str, Any]:
             return {"slots": slots, "stable": None if row["stable"] == slot else row["stable"]}
         case PlaceTrafficIntended(weights=weights):
             return {"intended": weights}
-        case PlaceTrafficObserved(weights=weights, observedat=at):
-            return {"observed": weights, "observed_at": at}
+        case PlaceTrafficObserved(weights=weights, observedat=observed_at):
+            return {"observed": weights, "observed_at": observed_at}
         case PlacePromoted(slot=slot):
             return {"stable": slot}
 
@@ -156,13 +156,13 @@ def _occupy(fact: PlaceSlotProvisioned, before: Row | None, time: str, rows: Row
     }
     if before is not None and all(before[name] == value for name, value in what.items()):
         return {**before, "replicas": fact.replicas}
-    wanted = rows.get(behind, (fact.deployment,)) or {"release": None, "by": None}
+    requested = rows.get(behind, (fact.deployment,)) or {"release": None, "by": None}
     return {
         **what,
         "replicas": fact.replicas,
         "since": time,
-        "by": wanted["by"],
-        "release": wanted["release"],
+        "by": requested["by"],
+        "release": requested["release"],
         "deployment": fact.deployment,
     }
 
@@ -178,20 +178,24 @@ PROJECTION = Projection(
 
 
 def components(environment: str | None = None, application: str | None = None) -> Select[Any]:
-    """The components of all places, or of one environment's or application's."""
-    at, by = running.c, held.c
-    same = (by.environment == at.environment) & (by.application == at.application) & (by.target == at.target)
-    query = select(running, by.deployment.label("held_by")).select_from(running.outerjoin(held, same))
+    """Select the components of all places, or of one environment's or application's."""
+    columns, holders = running.c, held.c
+    same = (
+        (holders.environment == columns.environment)
+        & (holders.application == columns.application)
+        & (holders.target == columns.target)
+    )
+    query = select(running, holders.deployment.label("held_by")).select_from(running.outerjoin(held, same))
     if environment is not None:
-        query = query.where(at.environment == environment)
-    return query if application is None else query.where(at.application == application)
+        query = query.where(columns.environment == environment)
+    return query if application is None else query.where(columns.application == application)
 
 
 def slots(found: Sequence[Row]) -> list[dict[str, Any]]:
-    """One row per slot that runs something. A share is None while none was ever wanted, or observed.
+    """Return one row per slot that runs something. A share is None if none was ever intended, or observed.
 
-    What the log holds is how a slot should be, and which change of its condition was seen last. How it is now is
-    unknown here: whoever shows it adds the newest look.
+    The log says what a slot should run, and which change of its condition was recorded last. Its present condition is
+    unknown here: the reading side adds the newest observation.
     """
     return [
         {
@@ -223,4 +227,4 @@ CONDITION_COLUMNS = (
     *("environment", "application", "target", "component", "condition", "reason", "condition_since"),
     *("wanted", "running", "healthy", "restarts", "looked_at", "looked_by", "age"),
 )
-"""A row per component, where the newest look is added."""
+"""The columns of a row per component, to which the newest observation is added."""

@@ -1,4 +1,4 @@
-"""The steps of a plan as rows show them: one row for each, so that a step's progress writes one row."""
+"""The steps of a plan, one row for each, so that a step's progress writes one row."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -60,14 +60,14 @@ WHERE_KNOWN = ("target", "component", "candidate", *_PASSING)
 
 
 def keys(deployment: str, plan: Plan) -> Iterator[Key]:
-    """The rows of a plan's steps."""
+    """Yield the rows of a plan's steps."""
     for leg in LEGS:
-        for at in range(len(plan.steps(leg))):
-            yield deployment, leg, at
+        for index_ in range(len(plan.steps(leg))):
+            yield deployment, leg, index_
 
 
 def write(rows: Rows, deployment: str, plan: Plan, at: int) -> None:
-    """In place of what was planned before, the steps of a plan, none of them begun. `at` is the record's position."""
+    """Replace the steps by those of a plan, all pending. `at` is the record's position."""
     rows.clear(steps, deployment)
     for leg in LEGS:
         for number_, step in enumerate(plan.steps(leg)):
@@ -90,18 +90,18 @@ def write(rows: Rows, deployment: str, plan: Plan, at: int) -> None:
 
 
 def move(rows: Rows, deployment: str, leg: str, step: int, status: str, at: int, **details: Any) -> Row | None:
-    """Have a step in another status; the row as it was, None where the plan has no such step."""
+    """Change a step's status; return the row before, or None if the plan has no such step."""
     row = rows.get(steps, (deployment, leg, step))
     if row is None:
         return None
     before = dict(row)
-    told = {name: value for name, value in details.items() if value is not None}
-    rows.put(steps, (deployment, leg, step), **{**dict.fromkeys(_PASSING), **told, "status": status, "position": at})
+    known = {name: value for name, value in details.items() if value is not None}
+    rows.put(steps, (deployment, leg, step), **{**dict.fromkeys(_PASSING), **known, "status": status, "position": at})
     return before
 
 
 def back_counts(plan: Plan) -> dict[str, int]:
-    """How many steps of the way back are needed once the forward leg has begun a wave; "" for those always needed."""
+    """Return how many rollback steps are needed once the forward leg has begun a wave; "" for those always needed."""
     counts: dict[str, int] = {}
     for step in plan.rollback:
         since = "" if step.since is None else str(step.since)
@@ -110,7 +110,7 @@ def back_counts(plan: Plan) -> dict[str, int]:
 
 
 def back_total(counts: dict[str, int], begun: int) -> int:
-    """How many steps of the way back are needed where this wave was the last that was begun."""
+    """Return how many rollback steps are needed if `begun` was the last wave that was begun."""
     return sum(count for since, count in counts.items() if since == "" or int(since) <= begun)
 
 
@@ -121,31 +121,33 @@ def of(
     after: int = -1,
     changed_after: int | None = None,
 ) -> Select[Any]:
-    """The steps of a deployment in order. `changed_after`: only those that a record after this position has moved."""
-    at = steps.c
-    query = select(steps).where(at.deployment == deployment, at.step > after).order_by(at.leg, at.step)
+    """Select the steps of a deployment in order. `changed_after` selects those changed by a record after it."""
+    columns = steps.c
+    query = (
+        select(steps).where(columns.deployment == deployment, columns.step > after).order_by(columns.leg, columns.step)
+    )
     if leg is not None:
-        query = query.where(at.leg == leg)
+        query = query.where(columns.leg == leg)
     if changed_after is not None:
-        query = query.where(at.position > changed_after)
+        query = query.where(columns.position > changed_after)
     return query
 
 
 def shown(row: Row, head: Row) -> dict[str, Any]:
-    """A step for people; `head` is its deployment's row."""
+    """Return a step for people; `head` is its deployment's row."""
     known = {name: row[name] for name in WHERE_KNOWN if row[name] is not None}
     return {name: row[name] for name in SHOWN} | known | {"status": _status(row, head)}
 
 
 def _status(row: Row, head: Row) -> str:
-    """Where the way back does not need a step, it is skipped once that way was begun."""
+    """Return a step's status: a rollback step that is not needed counts as skipped once the rollback has begun."""
     back = row["leg"] == "rollback" and head["leg"] == "rollback"
     unneeded = back and row["since"] is not None and row["since"] > head["begun"]
     return SKIPPED if unneeded and row["status"] == PENDING else str(row["status"])
 
 
 def by_leg(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Rows of both legs, apart."""
+    """Return the rows of both legs by leg."""
     found: dict[str, list[Row]] = {leg: [] for leg in LEGS}
     for row in rows:
         found[row["leg"]].append(row)
@@ -153,5 +155,5 @@ def by_leg(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def whole_plan(plan: Row, found: dict[str, list[Row]]) -> dict[str, Any]:
-    """The plan as it was compiled, of its row and those of its steps."""
+    """Return the plan as it was compiled, from its row and those of its steps."""
     return {**plan["plan"], **{leg: [row["compiled"] for row in rows] for leg, rows in found.items()}}

@@ -1,4 +1,4 @@
-"""Which changes each deployment of a window brought: those that no deployment before it had brought there."""
+"""Find the changes that each deployment of a window brought to its environment first."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class TooManyChangesError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Bringing:
-    """A deployment that succeeded, its release, the skipped ones that arrived with it, and what was there before."""
+    """A successful deployment, its release, the skipped releases that arrived with it, and what was there before."""
 
     deployment: str
     own: Contents
@@ -48,10 +48,10 @@ class _Bringing:
 
 
 def arrivals(rows: Sequence[Row], ask: Ask, limit: int) -> list[Change]:
-    """The changes of each successful deployment among `rows`, which are in order. Raises `TooManyChangesError`.
+    """Return the changes of each successful deployment among `rows`, which are in order. Raises `TooManyChangesError`.
 
-    A first deployment brings what its own release states; what had been made before is of any age. Others bring also
-    what earlier releases state that were skipped. A rollback brings nothing.
+    A first deployment brings only what its own release states; earlier commits are of any age. Others also bring what
+    skipped releases state. A rollback brings nothing.
     """
     places: dict[tuple[str, str], list[Row]] = {}
     for row in sorted(rows, key=lambda row: str(row["place_time"])):
@@ -96,9 +96,9 @@ def _at_place(application: str, rows: Sequence[Row], known: Mapping[str, Content
 
 
 def _pending(application: str, reach: Reach, brought: Sequence[Contents], ask: Ask) -> list[Contents]:
-    """The releases that may arrive, oldest first: made no later than what is brought, and not there before.
+    """Return the releases that may arrive, oldest first: created no later than those brought, and not there before.
 
-    A component that had never been brought there asks for all of them.
+    A component that had never been brought there needs all of them.
     """
     columns = releases.c
     last = made(application, max(each.position for each in brought))
@@ -107,7 +107,7 @@ def _pending(application: str, reach: Reach, brought: Sequence[Contents], ask: A
         named |= {ANY, *reach}
     there = [points(reach, component) for component in named]
     newest = [max(each, key=lambda point: point[0]) for each in there if each]
-    earliest = min(at for at, _ in newest) if len(newest) == len(there) else 0
+    earliest = min(position for position, _ in newest) if len(newest) == len(there) else 0
     younger = and_(columns.made > made(application, earliest), columns.made <= last)
     found = {each.release: each for each in _asked(younger, ask)}
     if keys := [key for _, key in newest if key is not None]:
@@ -119,7 +119,7 @@ def _pending(application: str, reach: Reach, brought: Sequence[Contents], ask: A
 
 
 def _changes(bringing: _Bringing, stated: Mapping[str, Sequence[Row]], known: Mapping[str, Contents]) -> list[Change]:
-    """The changes that a release and the skipped ones state, each once; its own also where they came before."""
+    """Return the changes that a release and the skipped ones state, each once; its own even if they came before."""
     found: dict[str, Change] = {}
 
     @cache
@@ -140,7 +140,7 @@ def _changes(bringing: _Bringing, stated: Mapping[str, Sequence[Row]], known: Ma
 
 
 def _stated(names: set[str], ask: Ask, limit: int) -> dict[str, list[Row]]:
-    """The changes that each release states. Raises `TooManyChangesError`."""
+    """Return the changes that each release states. Raises `TooManyChangesError`."""
     found: dict[str, list[Row]] = {}
     count = 0
     together = and_(commits.c.application == changes.c.application, commits.c.commit == changes.c.commit)
@@ -169,4 +169,4 @@ def _asked(where: Any, ask: Ask) -> list[Contents]:
 
 
 def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (values[at : at + AT_ONCE] for at in range(0, len(values), AT_ONCE))
+    return (values[offset : offset + AT_ONCE] for offset in range(0, len(values), AT_ONCE))

@@ -1,4 +1,4 @@
-"""Which deployment an incident is blamed on where nobody has said what caused it."""
+"""Infer the deployment that caused an incident, if nobody has attributed it."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from release_management.projections.incidents import incidents
 
 
 def suspected() -> ScalarSelect[Any]:
-    """The id of the deployment that had brought what users met when the incident was detected, or none.
+    """Return a subquery for the deployment that users met when the incident was detected, or none.
 
-    That is the newest one of the application in the environment that users had met by then and that had not gone back
-    by then: during a canary the candidate's, while the old version is merely kept the new one's. One that was over long
-    before is none.
+    It is the newest one of the application in the environment that users had met by then and that had not been rolled
+    back by then: during a canary the candidate's, while the old version is merely kept the new one's. One that ended
+    long before does not count.
     """
     at, newest = incidents.c, deliveries.alias("newest")
     met, place = newest.c.place_reached, at.environment + "/" + at.application + "/"

@@ -1,9 +1,9 @@
-"""Which releases contain which: a commit counts with the first deployment that contains it.
+"""Decide which releases contain which: a commit counts for the first deployment whose release contains it.
 
-A component of a release contains the same component of a release that was created no later and has no higher version
-of it. Versions that are not semantic are ordered by creation alone. What an environment has been brought so far
-contains a release once it contains each of its components, be it by several deployments; a complete release gives up
-the components that it does not name, and nothing of theirs is missing any more.
+A component of a release contains the same component of a release that was created no later and has no higher version of
+it. Versions that are not semantic are ordered by creation alone. An environment contains a release once it was brought
+each of its components, be it by several deployments; a complete release gives up the components that it does not name,
+and those count as contained from then on.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 Point = tuple[int, str | None]
-"""The position of a release in the log, and the key by which a component's version sorts (None: by creation alone)."""
+"""The position of a release in the log, and the sort key of a component's version (None: by creation alone)."""
 Reach = Mapping[str, tuple[Point, ...]]
 """For each component the releases that were brought, without those that another one contains."""
 ANY = "*"
 """In a reach: every component that is not named."""
 Packed = list[list[Any]]
-"""The same as JSON: the components that share their points, and the points."""
+"""A reach as JSON: the components that share their points, and the points."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """A release: when it was created, the key of each component's version, and whether it gives up all others."""
+    """A release: its position, the sort key of each component's version, and whether it gives up all others."""
 
     release: str
     position: int
@@ -30,28 +30,31 @@ class Contents:
     complete: bool = False
 
     def point(self, component: str) -> Point:
-        """Where one of its components stands."""
+        """Return the point of one of its components."""
         return self.position, self.parts[component]
 
 
 def covers(points: Iterable[Point], needed: Point) -> bool:
-    """Whether one of the points contains what is needed."""
+    """Return True if one of the points contains the needed one."""
     position, key = needed
-    return any(at >= position and (key is None or has is None or has >= key) for at, has in points)
+    return any(
+        other_position >= position and (key is None or other_key is None or other_key >= key)
+        for other_position, other_key in points
+    )
 
 
 def points(reach: Reach, component: str) -> tuple[Point, ...]:
-    """What was brought of a component."""
+    """Return the points of a component in a reach."""
     return reach.get(component, reach.get(ANY, ()))
 
 
 def contains(reach: Reach, release: Contents) -> bool:
-    """Whether what was brought contains every component of the release."""
+    """Return True if the reach contains every component of the release."""
     return all(covers(points(reach, component), release.point(component)) for component in release.parts)
 
 
 def extended(reach: Reach, release: Contents) -> Reach:
-    """What was brought, and this release."""
+    """Return the reach after this release was brought."""
     more = {component: _with(points(reach, component), release.point(component)) for component in release.parts}
     if release.complete:
         given_up = (component for component in (*reach, ANY) if component not in release.parts)
@@ -66,12 +69,12 @@ def _with(there: tuple[Point, ...], new: Point) -> tuple[Point, ...]:
 
 
 def _outdoes(one: Point, other: Point) -> bool:
-    """Whether the one contains everything that the other contains."""
+    """Return True if one point contains everything that the other contains."""
     return one[0] >= other[0] and (one[1] is None or (other[1] is not None and one[1] >= other[1]))
 
 
 def packed(reach: Reach) -> Packed:
-    """As JSON."""
+    """Return a reach as JSON."""
     groups: dict[tuple[Point, ...], list[str]] = {}
     for component, there in reach.items():
         groups.setdefault(there, []).append(component)
@@ -79,16 +82,16 @@ def packed(reach: Reach) -> Packed:
 
 
 def unpacked(groups: Packed) -> Reach:
-    """From JSON."""
+    """Return the reach from its JSON."""
     return {
-        str(component): tuple((int(at), key) for at, key in there)
+        str(component): tuple((int(position), key) for position, key in there)
         for components, there in groups
         for component in components
     }
 
 
 def stored(release: Contents) -> list[Any]:
-    """A release as JSON; components that share a version stand together."""
+    """Return a release as JSON; components that share a version are grouped."""
     groups: dict[str | None, list[str]] = {}
     for component, key in release.parts.items():
         groups.setdefault(key, []).append(component)
@@ -97,7 +100,7 @@ def stored(release: Contents) -> list[Any]:
 
 
 def contents(stored: Sequence[Any]) -> Contents:
-    """From JSON."""
+    """Return the release from its JSON."""
     release, position, groups, complete = stored
     parts = {str(component): key for key, components in groups for component in components}
     return Contents(str(release), int(position), parts, bool(complete))

@@ -1,4 +1,4 @@
-"""The facts that delivery is measured by: one row per deployment, per release, and per change that a release states.
+"""The facts of delivery for the metrics: one row per deployment, per release, and per change that a release states.
 
 Times are those of the records, each at least as late as the one before it, so that a clock that was set back makes no
 negative durations.
@@ -83,7 +83,7 @@ _MOVES = (DeploymentPlanned, DeploymentReplanned, DeploymentStarted, DeploymentS
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
-    """The rows of the deployment, the release, its changes, and what they are compared with."""
+    """Yield the rows of the deployment, the release, its changes, and those that they are compared with."""
     fact = event.fact
     if isinstance(fact, ReleaseCreated):
         yield releases, (key_of(event.stream),)
@@ -113,7 +113,7 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
 
 
 def fold(event: Event, rows: Rows) -> None:
-    """Take in one event."""
+    """Fold one event."""
     fact = event.fact
     if isinstance(fact, ReleaseCreated):
         _create(event, fact, rows)
@@ -131,7 +131,7 @@ def fold(event: Event, rows: Rows) -> None:
             _plan(id, fact, now, rows)
         return
     if rows.get(deliveries, id) is None:
-        return  # a deployment that only stops what runs delivers nothing
+        return  # a deployment that only stops components delivers nothing
     match fact:
         case DeploymentReplanned():
             rows.put(
@@ -170,14 +170,14 @@ def _create(event: Event, fact: ReleaseCreated, rows: Rows) -> None:
 
 
 def _add(release: str, fact: ReleaseChangesAdded, rows: Rows) -> None:
-    """The release states more commits, as if it had stated them when it was created."""
+    """Add commits to a release, as if it had stated them when it was created."""
     row = rows.get(releases, (release,))
     if row is not None:
         _state(contents(row["contents"]), _application(release), fact.changes, rows)
 
 
 def _state(release: Contents, application: str, stated: Iterable[Change], rows: Rows) -> None:
-    """A release states commits. One that contains another that states a commit, too, is never the first to bring it."""
+    """Add the commits that a release states. One that a contained release states too, that one brings first."""
     reach = extended({}, release)
     contained: dict[str, bool] = {}
 
@@ -202,7 +202,7 @@ def _state(release: Contents, application: str, stated: Iterable[Change], rows: 
 
 
 def _succeed(release: str, fact: ReleaseSucceeded, rows: Rows) -> None:
-    """It succeeded: what the environment had been brought before, and what it has now."""
+    """Note a success: the reach of the environment before and after it."""
     place = (fact.environment, _application(release))
     known = rows.get(reach, place)
     before = known["reach"] if known else []
@@ -236,7 +236,7 @@ def _plan(id: Key, fact: DeploymentPlanned, now: str, rows: Rows) -> None:
 
 
 def _restored(fact: DeploymentPlanned, rows: Rows) -> str | None:
-    """The deployment, no rollback, that had brought what most components go back to; older records name none."""
+    """Return the deployment, no rollback, that had brought most of the restored components; None for older records."""
     returned = Counter(each.to for each in fact.returns or () if each.to is not None)
     if not returned:
         row = rows.get(brought, (fact.environment, fact.release))
@@ -247,7 +247,7 @@ def _restored(fact: DeploymentPlanned, rows: Rows) -> str | None:
 
 
 def _take_step(id: Key, fact: DeploymentStepSucceeded, now: str, position: int, rows: Rows) -> None:
-    """Users meet the new version somewhere, or no longer."""
+    """Note that users meet the new version at a place, or no longer do."""
     row = rows.get(deliveries, id) or {}
     exposed: dict[str, int] = row.get("exposed") or {}
     forward = fact.leg == "forward"
@@ -292,7 +292,7 @@ def _advanced(rows: Rows, time: str) -> str:
 
 
 def _utc(time: str) -> str | None:
-    """The time in UTC; None where the text has the form of a time and is none, such as a 31st of June."""
+    """Return the time in UTC; None if the text only looks like a time, such as a 31st of June."""
     try:
         return utc(time)
     except ValueError:

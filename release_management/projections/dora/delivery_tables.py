@@ -1,4 +1,4 @@
-"""The tables of the facts that delivery is measured by."""
+"""The tables of the facts of delivery."""
 
 from sqlalchemy import MetaData, Table
 
@@ -13,7 +13,7 @@ from release_management.projections.kit.columns import (
 METADATA = MetaData()
 
 SUSPECT_DAYS = 7
-"""An incident that nobody attributed is not blamed on a deployment that was over longer before."""
+"""An inferred incident is not attributed to a deployment that ended longer before."""
 
 deliveries = Table(
     "delivery",
@@ -45,14 +45,13 @@ deliveries = Table(
     position(),
     text("event"),
 )
-"""`failing` is when it began to go back, for `cause`. `position` and `event` are the record's that ended it.
+"""`failing` is when it began to roll back, for `cause`. `position` and `event` are those of the record that ended it.
 
-`reached` is when users first met it, `gone` when it had gone back and nobody met it any more; `exposed` holds where
-they do. `restores`: of a rollback, the deployment that had brought its release there. `first`: nothing of the
-application had succeeded there before; `before`: what earlier deployments had brought there, once it has succeeded.
-
-`place_time` orders the deployments that ended, of one application in one environment, by one look into its index;
-`place_reached` those that users met, by when they did.
+`reached` is when users first met it, `gone` when it was rolled back and nobody met it any more; `exposed` holds the
+places where they do. `restores` is, for a rollback, the deployment that had brought its release there. `first` is True
+if nothing of the application had succeeded there before; `before` is the reach before it, once it has succeeded.
+`place_time` orders the ended deployments of one application in one environment by a single index; `place_reached` those
+that users met, by the time.
 """
 
 releases = Table(
@@ -74,7 +73,7 @@ changes = Table(
     text("committed"),
     text("application"),
 )
-"""`committed` is UTC, or nothing where what was said is no time."""
+"""`committed` is UTC, or null if the stated time is invalid."""
 
 commits = Table("delivery_commits", METADATA, key("application"), key("commit"), document("stated"))
 """The names of the releases that state a commit, without those that contain another one of them."""
@@ -83,17 +82,17 @@ brought = Table("delivery_brought", METADATA, key("environment"), key("release")
 """The newest deployment, no rollback, that brought a release to an environment."""
 
 reach = Table("delivery_reach", METADATA, key("environment"), key("application"), document("reach"))
-"""What the deployments of an application have brought to an environment."""
+"""The reach of an application's deployments in an environment."""
 
 clock = Table("delivery_clock", METADATA, key("name"), text("time"))
-"""The latest time that was seen."""
+"""The latest time of a record so far."""
 
 
 def made(application: str, position: int) -> str:
-    """Where a release stands among its application's by creation."""
+    """Return the sort key of a release among its application's by creation."""
     return f"{application}/{position:020d}"
 
 
 def highest(application: str, order: str) -> str:
-    """Where a release stands among its application's by version."""
+    """Return the sort key of a release among its application's by version."""
     return f"{application}/{order}"

@@ -1,7 +1,7 @@
-"""Which steps of a plan bring users to the new version, and which take them back.
+"""Find the steps of a plan that bring users to the new version, and those that take them back.
 
-Users meet a deployment where the new version gets traffic, or the old one loses it, or gets all of it back where a way
-back had failed; where nothing routes, where it runs.
+Users meet a deployment when the new version gets traffic, or the old one loses it, or gets all of it back after a
+failed rollback; if the target does not route, when the new version runs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,14 +17,15 @@ from release_management.domain.plan.steps.route import Route
 
 
 def reaching(plan: Plan) -> dict[str, str]:
-    """The forward steps that users notice, by index, with the place of each: `target/component`."""
+    """Return the forward steps that users notice, by index, with the place of each: `target/component`."""
     return {str(at): _place(step) for at, step, leg in _placed(plan.forward) if step.reaches_users(leg)}
 
 
 def leaving(plan: Plan) -> dict[str, str]:
-    """The steps of the way back after which users do not meet the new version any more, by index, with their places.
+    """Return the rollback steps after which users no longer meet the new version, by index, with their places.
 
-    That is where the old version has all traffic again, or nothing has; where nothing routes, where the new one goes.
+    That is when the old version has all traffic again, or nothing has; if the target does not route, when the new
+    version is retired.
     """
     return {str(at): _place(step) for at, step, leg in _placed(plan.rollback) if step.ends_exposure(leg)}
 

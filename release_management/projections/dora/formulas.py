@@ -1,7 +1,7 @@
 """The five metrics of DORA, as formulas over facts. `docs/discussions/dora.md` spells them out in the same order.
 
-The wording is that of dora.dev (2026); what it leaves open is decided here and named `DEFINITION`. Whoever changes what
-is counted raises that number. Times are RFC 3339 texts in UTC; durations are seconds.
+The wording is that of dora.dev (2026); what it leaves open is decided here and named `DEFINITION`. A change of what is
+counted raises that number. Times are RFC 3339 texts in UTC; durations are seconds.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,9 +23,10 @@ Metric = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A deployment that began and has ended. `reached` is when users first met it, `failing` when it began to go back.
+    """A deployment that began and has ended. `reached` is when users first met it, `failing` when it began to roll
+    back.
 
-    `first`: nothing of its application had succeeded in its environment before.
+    `first` is True if nothing of its application had succeeded in its environment before.
     """
 
     id: str
@@ -45,13 +46,13 @@ class Delivery:
 
     @property
     def succeeded(self) -> bool:
-        """Whether it ended well."""
+        """True if the deployment succeeded."""
         return self.outcome == "Succeeded"
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """An incident with the deployment that caused it, as somebody said (explicit) or as the rule finds (inferred)."""
+    """An incident with the deployment that caused it, as a person said (explicit) or as the rule finds (inferred)."""
 
     id: str
     attribution: str
@@ -68,7 +69,7 @@ class Incident:
 class Change:
     """A commit that a successful deployment brought, and the release that states it.
 
-    `before`: an earlier deployment had brought it to the environment.
+    `before` is True if an earlier deployment had brought it to the environment.
     """
 
     deployment: str
@@ -88,7 +89,7 @@ class Window:
     by: Literal["day", "week"] = "day"
 
     def buckets(self) -> Iterator[tuple[datetime, datetime, date]]:
-        """Each day or week that the window touches: its beginning, its end, its first date."""
+        """Yield each day or week that the window touches: its beginning, its end, its first date."""
         first = self.since.astimezone(self.zone).date()
         step = timedelta(days=1 if self.by == "day" else 7)
         first -= timedelta(days=0 if self.by == "day" else first.weekday())
@@ -102,11 +103,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What happened in a window: `deliveries` that finished in it, ordered by that and by position; what concerns them.
+    """The facts of a window: `deliveries` that finished in it, ordered by time and position; and what concerns them.
 
-    `rollbacks` holds, per deployment that a rollback began to take back, the time at which the first one succeeded, or
-    None; `successors` the time at which the next deployment after it succeeded in its place; `returns`, per deployment,
-    the rollbacks that succeeded in going back to what it had brought.
+    `rollbacks` holds, per deployment that a rollback began to revert, the time at which the first one succeeded, or
+    None; `successors` the time at which the next deployment after it succeeded at its place; `returns`, per deployment,
+    the rollbacks that successfully restored it.
     """
 
     window: Window
@@ -118,7 +119,7 @@ class Facts:
     returns: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def blamed_on(self) -> dict[str, list[Incident]]:
-        """The incidents of each deployment that caused any."""
+        """Return the incidents of each deployment that caused any."""
         found: dict[str, list[Incident]] = {}
         for incident in self.incidents:
             if incident.deployment is not None:
@@ -128,10 +129,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A deployment, or one change of it, that a metric looked at. `excluded` says why it is in neither number.
+    """A deployment, or one of its changes, that a metric considered. `excluded` says why it is in neither number.
 
-    `counts`: whether it is in the numerator. `seconds` is its duration, `to` the time at which that ends. `stated_by`:
-    the release that states the change.
+    `counts` is True if it is in the numerator. `seconds` is its duration, `to` the time at which that ends. `stated_by`
+    is the release that states the change.
     """
 
     delivery: Delivery
@@ -203,7 +204,7 @@ def _no_deployment(delivery: Delivery) -> str | None:
 
 
 def recoveries(facts: Facts) -> list[Item]:
-    """Per deployment that failed: from the failure until it was over. Those that are not over have no duration.
+    """Per failed deployment: from the failure until it was over. Those that are not over have no duration.
 
     A rollback that succeeded, and whose version failed then, has failed as well.
     """
@@ -233,13 +234,13 @@ def _recovery(delivery: Delivery, why: tuple[str, ...], incidents: tuple[Inciden
 
 
 AFTER_RETURN = "_after_return"
-"""Ends the reasons for which a version failed when a rollback had gone back to it."""
+"""The ending of the reasons for failures of a version after a rollback had restored it."""
 
 
 def failures(facts: Facts) -> list[Item]:
-    """Of the deployments, those that needed somebody, or something, to step in. Each counts once.
+    """Of the deployments, those that needed an intervention. Each counts once.
 
-    What fails after a rollback had gone back to it counts with the deployment that had brought it.
+    A failure after a rollback had restored a version counts for the deployment that had brought it.
     """
     blamed = facts.blamed_on()
     items = []
@@ -267,7 +268,7 @@ def _why(delivery: Delivery, reverted: bool, incident: bool) -> Iterator[str]:
 
 
 def rework(facts: Facts) -> list[Item]:
-    """Of everything that users met, rollbacks too: what was deployed because of an incident."""
+    """Of everything that users met, rollbacks too: deployments because of an incident."""
     blamed = facts.blamed_on()
     ended: dict[str, list[Incident]] = {}
     for incident in facts.incidents:
@@ -276,14 +277,14 @@ def rework(facts: Facts) -> list[Item]:
     items = []
     for delivery in facts.deliveries:
         caused = [*ended.get(delivery.id, ()), *blamed.get(delivery.reverts or "", ())]
-        of = {each.id: each for each in caused if each.detected_at < delivery.finished}
+        remedied = {each.id: each for each in caused if each.detected_at < delivery.finished}
         excluded = None if delivery.reached is not None else "never_reached_users"
-        items.append(Item(delivery, bool(of), excluded, incidents=tuple(of.values())))
+        items.append(Item(delivery, bool(remedied), excluded, incidents=tuple(remedied.values())))
     return items
 
 
 def attempts(facts: Facts) -> list[Item]:
-    """Everything that began, and whether it succeeded; without what made way for another deployment."""
+    """Every deployment that began, and whether it succeeded; without those that made way for another one."""
     return [
         Item(each, each.succeeded, "superseded" if each.cause == "superseded" and not each.succeeded else None)
         for each in facts.deliveries
@@ -301,18 +302,18 @@ ITEMS: Mapping[Metric, Callable[[Facts], list[Item]]] = {
 
 
 def ratio(numerator: int, denominator: int) -> float | None:
-    """None where there is nothing to divide by."""
+    """Return the quotient, or None if the denominator is 0."""
     return numerator / denominator if denominator else None
 
 
 def quantile(ordered: Sequence[float], share: float) -> float | None:
-    """The value below which `share` of the ordered values lie, interpolated linearly; None where there are none."""
+    """Return the value below which `share` of the ordered values lie, interpolated linearly; None if there are none."""
     if not ordered:
         return None
-    at = (len(ordered) - 1) * share
-    low = floor(at)
+    rank = (len(ordered) - 1) * share
+    low = floor(rank)
     high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
+    return ordered[low] + (ordered[high] - ordered[low]) * (rank - low)
 
 
 def _seconds(since: str, to: str) -> float:

@@ -1,4 +1,4 @@
-"""The facts of a window, gathered from the read models for the metrics' formulas."""
+"""Gather the facts of a window from the read models, for the metrics' formulas."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -40,25 +40,25 @@ from release_management.projections.kit.projection import Ask, Row
 from release_management.projections.kit.status import every_build
 
 NEEDED = (DELIVERY, INCIDENTS, ENVIRONMENTS)
-"""The projections that an answer rests on."""
+"""The projections that an answer needs."""
 MAX_DAYS = 400
 LAST_YEAR = 2200
-"""Of a window; days and zones are reckoned with somewhat beyond it."""
+"""The last year of a window, since days and zones are computed somewhat beyond it."""
 MAX_DEPLOYMENTS = 20_000
 MAX_CHANGES = 200_000
 _NEVER = "9"
-"""Later than every time: a deployment that is under way may cause incidents still."""
+"""Later than every time: a deployment in progress may still cause incidents."""
 _DELIVERY = [column for column in deliveries.c if column.name in {*Delivery.__dataclass_fields__, "place_time"}]
 
 
 class UnanswerableError(RelmanError):
-    """The question is about more than can be answered at once, or about something that does not exist."""
+    """The query covers more than can be answered at once, or names something that does not exist."""
 
     code = ErrorCode.INVALID
 
 
 class WindowParams(Value):
-    """Which deployments: those that finished from `since` to just before `until`. Without `environment`: of a tier."""
+    """Selects deployments that finished from `since` to just before `until`. Without `environment`: of a tier."""
 
     since: Moment
     until: Moment
@@ -81,41 +81,41 @@ class WindowParams(Value):
 
     @property
     def window(self) -> Window:
-        """The same, as the formulas want it."""
+        """The window for the formulas."""
         since, until = datetime.fromisoformat(self.since), datetime.fromisoformat(self.until)
         return Window(since, until, ZoneInfo(self.time_zone), self.by)
 
 
 class DrillParams(WindowParams, Paged):
-    """Which metric's items."""
+    """Selects the items of one metric."""
 
     metric: Metric
 
 
-def metrics(asked: WindowParams, ask: Ask) -> list[dict[str, Any]]:
-    """One row per metric, with the position up to which the log was taken in, and how many streams are set aside."""
+def metrics(params: WindowParams, ask: Ask) -> list[dict[str, Any]]:
+    """Return one row per metric, with the position of the projections, and the number of blocked streams."""
     names = {projection.name for projection in NEEDED}
     builds = [row for row in ask(every_build()) if row["live"] and row["projection"] in names]
     state = {"position": min(row["position"] for row in builds), "parked": sum(row["streams"] for row in builds)}
-    return [row | state for row in measure(gather(asked, ask))]
+    return [row | state for row in measure(gather(params, ask))]
 
 
-def drilled(asked: DrillParams, ask: Ask) -> list[dict[str, Any]]:
-    """What stands behind one metric's numbers, in the order in which it finished."""
-    return drill(gather(asked, ask), asked.metric)
+def drilled(params: DrillParams, ask: Ask) -> list[dict[str, Any]]:
+    """Return the items behind one metric's numbers, in the order in which they finished."""
+    return drill(gather(params, ask), params.metric)
 
 
-def gather(asked: WindowParams, ask: Ask) -> Facts:
-    """The window's facts, at most 20,000 deployments and 200,000 changes. Raises `UnanswerableError`."""
-    _refuse_unknown(asked, ask)
-    scope = _Scope(asked, ask)
+def gather(params: WindowParams, ask: Ask) -> Facts:
+    """Return the window's facts, at most 20,000 deployments and 200,000 changes. Raises `UnanswerableError`."""
+    _refuse_unknown(params, ask)
+    scope = _Scope(params, ask)
     rows = scope.limited(scope.deliveries(), "deployments", MAX_DEPLOYMENTS)
     try:
         changes = arrivals(rows, ask, MAX_CHANGES)
     except TooManyChangesError:
         raise _too_much("changes", MAX_CHANGES) from None
     return Facts(
-        window=asked.window,
+        window=params.window,
         deliveries=[_delivery(row) for row in rows],
         changes=changes,
         incidents=[Incident(**row) for row in scope.limited(scope.incidents(), "incidents", MAX_DEPLOYMENTS)],
@@ -138,61 +138,65 @@ def _too_much(what: str, limit: int) -> UnanswerableError:
     )
 
 
-def _refuse_unknown(asked: WindowParams, ask: Ask) -> None:
+def _refuse_unknown(params: WindowParams, ask: Ask) -> None:
     """Raise `UnanswerableError` for an environment that does not exist, or an application that has no release.
 
-    Where no application has one, none is refused.
+    If no application has one, none is refused.
     """
-    if asked.environment is not None:
+    if params.environment is not None:
         names = [str(row["name"]) for row in ask(every())]
-        if asked.environment not in names:
-            raise UnanswerableError(does_not_exist("environment", asked.environment, names), code=ErrorCode.NOT_FOUND)
-    if asked.application is not None:
-        at = releases.c
-        first = select(at.release).where(at.made >= made(asked.application, 0), at.made < f"{asked.application}0")
+        if params.environment not in names:
+            raise UnanswerableError(does_not_exist("environment", params.environment, names), code=ErrorCode.NOT_FOUND)
+    if params.application is not None:
+        columns = releases.c
+        first = select(columns.release).where(
+            columns.made >= made(params.application, 0), columns.made < f"{params.application}0"
+        )
         if not ask(first.limit(1)):
-            known = ask(select(at.application).distinct().order_by(at.application))
+            known = ask(select(columns.application).distinct().order_by(columns.application))
             names = [str(row["application"]) for row in known]
             if names:
                 raise UnanswerableError(
-                    does_not_exist("application", asked.application, names), code=ErrorCode.NOT_FOUND
+                    does_not_exist("application", params.application, names), code=ErrorCode.NOT_FOUND
                 )
 
 
 class _Scope:
-    """The selects of one question."""
+    """The selects of one query."""
 
-    def __init__(self, asked: WindowParams, ask: Ask) -> None:
+    def __init__(self, params: WindowParams, ask: Ask) -> None:
         self._ask = ask
-        self._asked = asked
-        at = deliveries.c
+        self._asked = params
+        columns = deliveries.c
         self.finished: tuple[ColumnElement[bool], ...] = (
-            at.started.is_not(None),
-            at.finished >= asked.since,
-            at.finished < asked.until,
-            *self._here(at.application, at.environment),
+            columns.started.is_not(None),
+            columns.finished >= params.since,
+            columns.finished < params.until,
+            *self._here(columns.application, columns.environment),
         )
-        self.ids = select(at.id).where(*self.finished)
-        self.reverted = select(at.reverts).where(*self.finished, at.reverts.is_not(None))
-        self.returned = select(at.id).where(at.restores.in_(self.ids), at.outcome == DeploymentPhase.SUCCEEDED.value)
+        self.ids = select(columns.id).where(*self.finished)
+        self.reverted = select(columns.reverts).where(*self.finished, columns.reverts.is_not(None))
+        self.returned = select(columns.id).where(
+            columns.restores.in_(self.ids), columns.outcome == DeploymentPhase.SUCCEEDED.value
+        )
 
     def deliveries(self) -> Select[Any]:
-        """What finished in the window."""
+        """Select the deployments that finished in the window."""
         return select(*_DELIVERY).where(*self.finished).order_by(deliveries.c.finished, deliveries.c.position)
 
     def limited(self, query: Select[Any], what: str, limit: int) -> Sequence[Row]:
-        """All rows, unless there are too many."""
+        """Return all rows. Raises `UnanswerableError` if there are too many."""
         rows = self._ask(query.limit(limit + 1))
         if len(rows) > limit:
             raise _too_much(what, limit)
         return rows
 
     def incidents(self) -> Select[Any]:
-        """Those that the window's deployments may have caused or have ended.
+        """Select the incidents that the window's deployments may have caused or have ended.
 
-        So may the ones that they take back have, and the rollbacks that went back to what they had brought.
+        The deployments that they revert count too, and the rollbacks that restored what they had brought.
         """
-        at, concerned = incidents.c, deliveries.alias("concerned")
+        columns, concerned = incidents.c, deliveries.alias("concerned")
         ids = or_(*(concerned.c.id.in_(some) for some in (self.ids, self.reverted, self.returned)))
         until = func.coalesce(concerned.c.suspect_until, _NEVER)
         ends = select(func.min(concerned.c.reached).label("since"), func.max(until).label("until"))
@@ -202,53 +206,63 @@ class _Scope:
             .select_from(concerned)
             .where(
                 ids,
-                concerned.c.environment == at.environment,
-                concerned.c.application == at.application,
-                concerned.c.reached <= at.detected_at,
-                until >= at.detected_at,
+                concerned.c.environment == columns.environment,
+                concerned.c.application == columns.application,
+                concerned.c.reached <= columns.detected_at,
+                until >= columns.detected_at,
             )
         )
-        inferred = and_(at.detected_at >= (met["since"] or ""), at.detected_at <= (met["until"] or ""), concerns)
-        said = at.cause.in_(select(concerned.c.id).where(ids))
-        cause = case((at.attribution == "explicit", at.cause), else_=suspected())
+        inferred = and_(
+            columns.detected_at >= (met["since"] or ""), columns.detected_at <= (met["until"] or ""), concerns
+        )
+        explicit = columns.cause.in_(select(concerned.c.id).where(ids))
+        cause = case((columns.attribution == "explicit", columns.cause), else_=suspected())
         return (
-            select(at.id, at.attribution, at.detected_at, at.position, at.event, at.remedy)
-            .add_columns(at.resolved_at, at.resolved_event, cause.label("deployment"))
-            .where(*self._here(at.application, at.environment), or_(inferred, said, at.remedy.in_(self.ids)))
-            .order_by(at.position)
+            select(
+                columns.id, columns.attribution, columns.detected_at, columns.position, columns.event, columns.remedy
+            )
+            .add_columns(columns.resolved_at, columns.resolved_event, cause.label("deployment"))
+            .where(
+                *self._here(columns.application, columns.environment),
+                or_(inferred, explicit, columns.remedy.in_(self.ids)),
+            )
+            .order_by(columns.position)
         )
 
     def returns(self) -> Select[Any]:
-        """The rollbacks that succeeded in going back to what deployments of the window had brought."""
-        at = deliveries.c
-        return select(at.id, at.restores).where(at.id.in_(self.returned)).order_by(at.position)
+        """Select the rollbacks that successfully restored what deployments of the window had brought."""
+        columns = deliveries.c
+        return select(columns.id, columns.restores).where(columns.id.in_(self.returned)).order_by(columns.position)
 
     def rollbacks(self) -> Select[Any]:
-        """What a rollback began to take back, be it under way still, and when the first one succeeded."""
-        at = deliveries.c
-        done = case((at.outcome == DeploymentPhase.SUCCEEDED.value, at.finished))
-        began = select(at.reverts, func.min(done).label("succeeded")).where(at.started.is_not(None))
-        return began.where(or_(at.reverts.in_(self.ids), at.reverts.in_(self.returned))).group_by(at.reverts)
+        """Select the deployments that a rollback began to revert, and when the first one succeeded."""
+        columns = deliveries.c
+        done = case((columns.outcome == DeploymentPhase.SUCCEEDED.value, columns.finished))
+        began = select(columns.reverts, func.min(done).label("succeeded")).where(columns.started.is_not(None))
+        return began.where(or_(columns.reverts.in_(self.ids), columns.reverts.in_(self.returned))).group_by(
+            columns.reverts
+        )
 
     def successors(self) -> Select[Any]:
-        """When the next deployment succeeded in the place of one that got stuck, or that was to be taken back."""
-        at, later, back = deliveries.c, deliveries.alias("later"), deliveries.alias("back")
+        """Select when the next deployment succeeded at the place of one that got stuck, or that was to be reverted."""
+        columns, later, back = deliveries.c, deliveries.alias("later"), deliveries.alias("back")
         following = (
             select(later.c.finished)
             .where(
                 later.c.outcome == DeploymentPhase.SUCCEEDED.value,
-                later.c.environment == at.environment,
-                later.c.application == at.application,
-                later.c.place_time > at.place_time,
-                later.c.place_time < at.environment + "/" + at.application + "0",  # "0" is what comes after "/"
+                later.c.environment == columns.environment,
+                later.c.application == columns.application,
+                later.c.place_time > columns.place_time,
+                later.c.place_time
+                < columns.environment + "/" + columns.application + "0",  # "0" is what comes after "/"
             )
             .order_by(later.c.place_time)
             .limit(1)
             .scalar_subquery()
         )
-        stuck = at.outcome.in_([DeploymentPhase.ROLLBACK_FAILED.value, DeploymentPhase.HALTED.value])
-        taken_back = exists(select(literal(1)).select_from(back).where(back.c.reverts == at.id))
-        return select(at.id, following.label("successor")).where(*self.finished, or_(stuck, taken_back))
+        stuck = columns.outcome.in_([DeploymentPhase.ROLLBACK_FAILED.value, DeploymentPhase.HALTED.value])
+        taken_back = exists(select(literal(1)).select_from(back).where(back.c.reverts == columns.id))
+        return select(columns.id, following.label("successor")).where(*self.finished, or_(stuck, taken_back))
 
     def _here(self, application: ColumnElement[str], environment: ColumnElement[str]) -> Iterable[ColumnElement[bool]]:
         if self._asked.application is not None:

@@ -1,4 +1,4 @@
-"""How the metrics' answers look: one row per metric, and the items behind one of them."""
+"""The rows of the metrics' answers: one row per metric, and the items behind one of them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _DURATIONS = ("change_lead_time", "failed_deployment_recovery_time")
 
 
 def measure(facts: Facts) -> list[dict[str, Any]]:
-    """One row per metric, all with the same columns."""
+    """Return one row per metric, all with the same columns."""
     return [_row(metric, items(facts), facts) for metric, items in ITEMS.items()]
 
 
@@ -70,7 +70,7 @@ def _of(unit: str, value: float | None, numerator: int, **more: Any) -> dict[str
 
 
 def _frequency(counted: Sequence[Item], window: Window) -> dict[str, Any]:
-    """Deployments a day of the window; `p50` and `p90` are the days between one deployment and the next."""
+    """Return deployments per day of the window; `p50` and `p90` are the days between one deployment and the next."""
     days = (window.until - window.since).total_seconds() / DAY_SECONDS
     finishes = [datetime.fromisoformat(item.delivery.finished) for item in counted]
     gaps = sorted((late - early).total_seconds() / DAY_SECONDS for early, late in pairwise(finishes))
@@ -79,7 +79,7 @@ def _frequency(counted: Sequence[Item], window: Window) -> dict[str, Any]:
 
 
 def _buckets(finishes: Sequence[datetime], window: Window) -> list[dict[str, Any]]:
-    """How many finished in each day or week, empty ones too. A bucket that the window cuts is marked `partial`."""
+    """Return the number finished in each day or week, even 0. A bucket that the window cuts is marked `partial`."""
     waiting = iter([*finishes, window.until])
     following = next(waiting)
     buckets = []
@@ -93,14 +93,14 @@ def _buckets(finishes: Sequence[datetime], window: Window) -> list[dict[str, Any
 
 
 def _with_rollbacks(items: Sequence[Item]) -> dict[str, Any]:
-    """The same ratio where rollbacks are deployments as well, so that each fails on its own."""
+    """Return the same ratio with rollbacks as deployments, so that each fails on its own."""
     every = [item for item in items if item.excluded in (None, "rollback")]
     numerator = sum(any(not reason.endswith(AFTER_RETURN) for reason in item.why) for item in every)
     return {"value": ratio(numerator, len(every)), "numerator": numerator, "denominator": len(every)}
 
 
 def drill(facts: Facts, metric: Metric) -> list[dict[str, Any]]:
-    """The items behind a metric's numbers, each with the records that say so."""
+    """Return the items behind a metric's numbers, each with the records that prove it."""
     return [_shown(metric, item) for item in ITEMS[metric](facts)]
 
 
@@ -127,7 +127,7 @@ DRILL_COLUMNS = (
 
 
 def _shown(metric: Metric, item: Item) -> dict[str, Any]:
-    of = item.delivery
+    delivery = item.delivery
     counted = "excluded" if item.excluded else "numerator" if item.counts else "denominator"
     if metric in _DURATIONS and item.excluded is None and item.seconds is None:
         counted = "censored"
@@ -135,14 +135,14 @@ def _shown(metric: Metric, item: Item) -> dict[str, Any]:
         metric,
         counted,
         item.excluded,
-        of.id,
-        of.application,
-        of.environment,
-        of.release,
-        of.outcome,
-        of.finished,
-        of.position,
-        of.event,
+        delivery.id,
+        delivery.application,
+        delivery.environment,
+        delivery.release,
+        delivery.outcome,
+        delivery.finished,
+        delivery.position,
+        delivery.event,
         item.commit,
         item.stated_by,
         item.seconds,

@@ -1,4 +1,4 @@
-"""The kinds of columns that read models have. Times are RFC 3339 text, as in the record."""
+"""The kinds of columns of read models. Times are RFC 3339 text, as in the record."""
 
 from typing import Any
 
@@ -12,45 +12,45 @@ _TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 def key(name: str, *, index: bool = False) -> Column[str]:
-    """A text column of the primary key."""
+    """Return a text column of the primary key."""
     return Column(name, _TEXT, primary_key=True, index=index)
 
 
 def text(name: str, *, index: bool = False) -> Column[str]:
-    """A text, or none."""
+    """Return a nullable text column."""
     return Column(name, _TEXT, index=index)
 
 
 def number(name: str, *, primary_key: bool = False) -> Column[int]:
-    """An integer; or none, unless it is part of the primary key."""
+    """Return an integer column, nullable unless it is part of the primary key."""
     return Column(name, Integer, primary_key=primary_key, autoincrement=False)
 
 
 def decimal(name: str) -> Column[float]:
-    """A number that need not be whole, or none."""
+    """Return a nullable column of floating-point numbers."""
     return Column(name, Float)
 
 
 def position(name: str = "position", *, primary_key: bool = False, index: bool = False) -> Column[int]:
-    """A position in the log."""
+    """Return a column for a position in the log."""
     return Column(name, BigInteger, primary_key=primary_key, index=index, autoincrement=False)
 
 
 def flag(name: str) -> Column[bool]:
-    """True, false, or none."""
+    """Return a nullable boolean column."""
     return Column(name, Boolean)
 
 
 def document(name: str) -> Column[Any]:
-    """JSON, or none."""
+    """Return a nullable JSON column."""
     return Column(name, _JSON)
 
 
 def index(*columns: str) -> Index:
-    """An index of several columns; a table has one at most that begins with each."""
+    """Return an index of several columns; a table has at most one that begins with each."""
     return Index(None, *columns)
 
 
 def plain(value: Value | Fact) -> dict[str, Any]:
-    """A value as JSON has it; personal texts stay sealed, absent fields are left out."""
+    """Return a value as JSON data; personal texts stay sealed, absent fields are left out."""
     return value.model_dump(mode="json", exclude_none=True)

@@ -1,7 +1,7 @@
-"""Lists in pages: where a page begins, and what stands in a cursor.
+"""Lists in pages: where a page begins, and what a cursor contains.
 
-A cursor names the last row of a page by the values that the list is sorted by, so that what comes or goes meanwhile
-moves nothing. It belongs to one query with its parameters.
+A cursor names the last row of a page by the values that the list is sorted by, so that rows which come or go meanwhile
+move nothing. It belongs to one query with its parameters.
 """
 
 import base64
@@ -35,13 +35,13 @@ S = TypeVar("S", bound=Select[Any])
 
 
 class CursorError(RelmanError):
-    """A cursor that is not ours, or that what it points at has left."""
+    """A cursor is not ours, or its row no longer exists."""
 
     code = ErrorCode.INVALID
 
 
 class Continued(Value):
-    """One thing, which goes on in further pages where it is longer than one."""
+    """A single thing, which continues on further pages if it is longer than one."""
 
     cursor: Cursor | None = None
 
@@ -54,7 +54,7 @@ class Paged(Continued):
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """One column that a list is sorted by; all of them together differ for every row, and none is null."""
+    """One column that a list is sorted by; all of them together are unique per row, and none is null."""
 
     column: ColumnElement[Any]
     kind: type[str] | type[int]
@@ -63,9 +63,9 @@ class Sort:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a page begins: behind a row, or within it where `path` and `mark` are given.
+    """The beginning of a page: after a row, or within it if `path` and `mark` are given.
 
-    `path` is the digest of where in the row the page before ended, `mark` the digest of what was given of it.
+    `path` is the digest of where in the row the page before ended, `mark` the digest of the part returned so far.
     """
 
     key: Key
@@ -75,24 +75,24 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rows that stand in one page together, and the key at which they stand."""
+    """Rows that stand on one page together, and their sort key."""
 
     key: Key
     rows: list[dict[str, Any]]
 
 
-def write_cursor(query: str, asked: Value, start: Start) -> str:
-    """The cursor of a place in a query's answer."""
+def write_cursor(query: str, params: Value, start: Start) -> str:
+    """Return the cursor of a place in a query's answer."""
     body = json.dumps([*start.key, start.path, start.mark], ensure_ascii=False, separators=(",", ":")).encode()
-    return base64.urlsafe_b64encode(_check(query, asked, body) + body).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(_check(query, params, body) + body).rstrip(b"=").decode()
 
 
-def read_cursor(query: str, asked: Value, cursor: str) -> Start:
-    """The place that a cursor names. Raises `CursorError` for one that is not of this query and these parameters."""
+def read_cursor(query: str, params: Value, cursor: str) -> Start:
+    """Return the place that a cursor names. Raises `CursorError` if it is not of this query and these parameters."""
     try:
         content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         check, body = content[:CHECK_BYTES], content[CHECK_BYTES:]
-        if check != _check(query, asked, body):
+        if check != _check(query, params, body):
             raise ValueError
         *key, path, mark = json.loads(body)
     except (binascii.Error, ValueError):
@@ -103,14 +103,14 @@ def read_cursor(query: str, asked: Value, cursor: str) -> Start:
     return Start(tuple(key), path, mark)
 
 
-def _check(query: str, asked: Value, body: bytes) -> bytes:
-    params = asked.model_dump(mode="json", exclude={"cursor", "limit"})
-    told = json.dumps([query, params], sort_keys=True).encode()
-    return hashlib.sha256(told + b"\0" + body).digest()[:CHECK_BYTES]
+def _check(query: str, query_params: Value, body: bytes) -> bytes:
+    params = query_params.model_dump(mode="json", exclude={"cursor", "limit"})
+    identity = json.dumps([query, params], sort_keys=True).encode()
+    return hashlib.sha256(identity + b"\0" + body).digest()[:CHECK_BYTES]
 
 
 def fits(start: Start, kinds: Sequence[type[str] | type[int]]) -> bool:
-    """Whether a place is one that a list of these columns can have."""
+    """Return True if a list sorted by columns of these types can have such a place."""
     if len(start.key) != len(kinds) or not all(isinstance(each, str) for each in (start.path, start.mark)):
         return False
     return all(
@@ -121,7 +121,7 @@ def fits(start: Start, kinds: Sequence[type[str] | type[int]]) -> bool:
 
 
 def selected(query: Select[Any], order: Sequence[Sort], ask: Ask, start: Start | None) -> Iterator[tuple[Key, Row]]:
-    """The rows of a select in order, from a place on, read bit by bit."""
+    """Yield the rows of a select in order, from a place on, reading bit by bit."""
     labels = [f"{_KEY}{number}" for number in range(len(order))]
     sorted_ = query.add_columns(
         *(sort.column.label(label) for sort, label in zip(order, labels, strict=True))
@@ -139,7 +139,7 @@ def selected(query: Select[Any], order: Sequence[Sort], ask: Ask, start: Start |
 
 
 def _from(start: Start, order: Sequence[Sort]) -> ColumnElement[bool]:
-    """Whether a row comes behind the place, or is the one within which it lies."""
+    """Return the condition that a row comes after the place, or contains it."""
     alternatives = []
     same: list[ColumnElement[bool]] = []
     for sort, value in zip(order, start.key, strict=True):
@@ -152,19 +152,19 @@ def _from(start: Start, order: Sequence[Sort]) -> ColumnElement[bool]:
 
 
 def listed(rows: Sequence[Mapping[str, Any]], names: Sequence[str], start: Start | None) -> Iterator[Group]:
-    """Computed rows from a place on; the columns `names` tell them apart. Raises `CursorError` where it is gone."""
+    """Yield computed rows from a place on; the columns `names` identify them. Raises `CursorError` if it is gone."""
     keyed: list[Group] = []
     alike: Counter[Key] = Counter()
     for row in rows:
-        told = tuple("" if row[name] is None else row[name] for name in names)
-        keyed.append(Group((*told, alike[told]), [dict(row)]))
-        alike[told] += 1
+        identity = tuple("" if row[name] is None else row[name] for name in names)
+        keyed.append(Group((*identity, alike[identity]), [dict(row)]))
+        alike[identity] += 1
     if start is None:
         yield from keyed
         return
-    at = next((number for number, group in enumerate(keyed) if group.key == start.key), None)
-    if at is None:
+    found = next((number for number, group in enumerate(keyed) if group.key == start.key), None)
+    if found is None:
         raise CursorError(
             "cursor: the row at which the last page ended is no more; begin again without one", code=ErrorCode.CONFLICT
         )
-    yield from keyed[at if start.path else at + 1 :]
+    yield from keyed[found if start.path else found + 1 :]

@@ -1,4 +1,4 @@
-"""What a projection is: tables, the keys that an event touches, and a pure fold over rows."""
+"""The definition of a projection: tables, the keys that an event touches, and a pure fold over rows."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from release_management.kernel.record import Event
 Key = tuple[Any, ...]
 Row = Mapping[str, Any]
 Ask = Callable[[Select[Any]], Sequence[Row]]
-"""Carries a select out, at the moment at which the whole answer is."""
+"""Executes a select; all selects of an answer see the same moment."""
 
 
 class Rows(Protocol):
     """The rows that a page of events touches. Every key that `Projection.keys` named has been loaded."""
 
     def get(self, table: Table, key: Key) -> Row | None:
-        """The row as it is after the events before, or None. Not to be kept: the next `put` changes it."""
+        """Return the row as it is after the events before, or None. Do not keep it: the next `put` changes it."""
         ...
 
     def find(self, table: Table, key: Key) -> Row | None:
-        """The row of a key that another row gave, so that `Projection.keys` could not name it. Only to be read."""
+        """Return the row of a key that another row gave, so that `Projection.keys` could not name it. Read-only."""
         ...
 
     def put(self, table: Table, key: Key, **columns: Any) -> None:
-        """Set columns of the row, which is made if it does not exist; other columns keep their values."""
+        """Set columns of the row, creating it if it does not exist; other columns keep their values."""
         ...
 
     def delete(self, table: Table, key: Key) -> None:
@@ -40,12 +40,12 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """`keys` names the rows (by primary key) that `fold` may get, put or delete for an event; none: not concerned.
+    """`keys` names the rows (by primary key) that `fold` may get, put or delete for an event; none: it is ignored.
 
-    `names` are the events that it is concerned with (`named` makes them), or None for every one: others are not even
-    read. `version` rises with every change of `names`, `tables` or `fold`; another version is built from the log's
-    beginning. `local`: what stands in a row is said by one stream alone, so that a stream that was set aside can be
-    taken in late, as if it had come in time. One that is not is made anew then.
+    `names` are the events that it folds (`named` makes them), or None for every one: others are not even parsed.
+    `version` rises with every change of `names`, `tables` or `fold`; another version is built from the log's beginning.
+    `local`: each row depends on one stream alone, so that a parked stream can be folded late, as if it had come in
+    time. A projection that is not local is rebuilt then.
     """
 
     name: str
@@ -58,5 +58,5 @@ class Projection:
 
 
 def named(*kinds: object) -> frozenset[str]:
-    """The names of facts, given as their classes or as unions of them."""
+    """Return the names of facts, given as their classes or as unions of them."""
     return frozenset(fact.NAME for kind in kinds for fact in get_args(kind) or (kind,))

@@ -1,4 +1,4 @@
-"""How far each projection's builds have come, and which events were set aside."""
+"""The positions of each projection's builds, and the parked events."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -30,7 +30,7 @@ builds = Table(
     text("log"),
     text("record"),
 )
-"""`log` is the id of the log that it was made of, and `record` the SHA-256 of the record at its position there."""
+"""`log` is the id of the log from which it was built, and `record` the SHA-256 of the record at its position."""
 
 parked = Table(
     "read_parked",
@@ -46,10 +46,10 @@ parked = Table(
 
 @dataclass(frozen=True, slots=True)
 class ProjectionStatus:
-    """How a projection stands.
+    """The status of a projection.
 
-    `position` is what its rows have taken in, 0 while none answer. `parked` events of `streams` streams are set aside.
-    `building` is what a build that is made beside it, or for the first time, has taken in; None where none is made.
+    `position` is the position of its rows, 0 while none are live. `parked` events of `streams` streams are parked.
+    `building` is the position of a build in progress; None if there is none.
     """
 
     name: str
@@ -64,7 +64,7 @@ STANDING_COLUMNS = tuple(field.name for field in fields(ProjectionStatus))
 
 
 def standing() -> Select[Any]:
-    """Per live projection: its version, the position that it has taken in, and how many events it has parked."""
+    """Select per live projection: its version, its position, and the number of its parked events."""
     counted = every_build().where(builds.c.live)
     return counted.with_only_columns(
         builds.c.projection, builds.c.version, builds.c.position, func.count(parked.c.position).label("parked")
@@ -72,26 +72,26 @@ def standing() -> Select[Any]:
 
 
 def every_build() -> Select[Any]:
-    """Every build with what it has parked, for `standings`."""
-    it = builds.c
-    of_it = and_(parked.c.projection == it.projection, parked.c.build == it.build)
+    """Select every build with the numbers of its parked events and streams, for `standings`."""
+    columns = builds.c
+    of_build = and_(parked.c.projection == columns.projection, parked.c.build == columns.build)
     return (
         select(
-            it.projection,
-            it.version,
-            it.live,
-            it.position,
+            columns.projection,
+            columns.version,
+            columns.live,
+            columns.position,
             func.count(parked.c.position).label("parked"),
             func.count(parked.c.stream.distinct()).label("streams"),
         )
-        .join_from(builds, parked, of_it, isouter=True)
-        .group_by(it.projection, it.build, it.version, it.live, it.position)
-        .order_by(it.projection, it.build)
+        .join_from(builds, parked, of_build, isouter=True)
+        .group_by(columns.projection, columns.build, columns.version, columns.live, columns.position)
+        .order_by(columns.projection, columns.build)
     )
 
 
 def standings(rows: Sequence[Row]) -> list[ProjectionStatus]:
-    """How each projection stands, of the rows of `every_build`."""
+    """Return the status of each projection, from the rows of `every_build`."""
     found: dict[str, ProjectionStatus] = {}
     for row in sorted(rows, key=lambda row: not row["live"]):
         name, live = row["projection"], found.get(row["projection"])
@@ -107,12 +107,12 @@ def standings(rows: Sequence[Row]) -> list[ProjectionStatus]:
 
 
 def as_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The same as plain data."""
-    return [asdict(it) for it in standings(rows)]
+    """Return the same as plain data."""
+    return [asdict(status) for status in standings(rows)]
 
 
 def set_aside() -> Select[Any]:
-    """Per projection and stream that stands still: where and why, and how many events wait there, itself included."""
+    """Select per projection and blocked stream its first parked event, and the number of parked events."""
     each = (
         select(
             parked.c.projection,

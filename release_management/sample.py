@@ -1,9 +1,10 @@
 """A tiny HTTP component, for `relman init`, demos and tests.
 
 Every GET is answered with `{"component", "version", "pid"}`, or 503 with `--errors`; `/health` with 200, or 503 with
-`--fail`. With `--journal` a line is appended when it starts and when it stops: `start <component> <version> <pid>
+`--fail`. With `--journal` it appends a line when it starts and when it stops: `start <component> <version> <pid>
 <instance>`.
-SIGTERM: it finishes the requests that it has, then ends.
+
+On SIGTERM it finishes the requests in flight, then ends.
 """
 
 import argparse
@@ -34,12 +35,12 @@ class Sample(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client came. asyncio sets TCP_NODELAY."""
+        """Keep the transport of a new client. asyncio sets TCP_NODELAY."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came; answer when the request is complete."""
+        """Collect bytes, and answer when the request is complete."""
         self.received += data
         if len(self.received) > _MAX_HEAD and self.transport is not None:
             self.transport.abort()
@@ -47,7 +48,7 @@ class Sample(asyncio.Protocol):
             self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client left."""
+        """Forget the client."""
         self.transport = None
         self.busy.discard(self)
 

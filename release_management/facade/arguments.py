@@ -1,4 +1,4 @@
-"""What people give, as commands want it."""
+"""Convert people's input to commands' data."""
 
 import json
 import os
@@ -33,25 +33,25 @@ _JSON = TypeAdapter(dict[str, JsonValue])
 _LAYER: TypeAdapter[Applications] = TypeAdapter(ByName[ApplicationLayer])
 
 
-def text(where: str, given: object) -> str:
-    """The text as it is."""
-    if not isinstance(given, str):
-        raise Refused(f"{where} is a text {_got(given)}", code=ErrorCode.INVALID)
-    return given
+def text(where: str, value: object) -> str:
+    """Return a text, or raise `Refused`."""
+    if not isinstance(value, str):
+        raise Refused(f"{where} is a text {_got(value)}", code=ErrorCode.INVALID)
+    return value
 
 
-def named(where: str, given: object) -> str:
-    """The id of a name."""
+def named(where: str, value: object) -> str:
+    """Return the id of a name, or raise `Refused`."""
     try:
-        return id_of(text(where, given))
+        return id_of(text(where, value))
     except ValueError as error:
         raise Refused(f"{where}: {error}", code=ErrorCode.INVALID) from None
 
 
-def by_names(where: str, given: Mapping[str, Any]) -> dict[str, str]:
-    """The names as they were written, by their ids."""
+def by_names(where: str, value: Mapping[str, Any]) -> dict[str, str]:
+    """Return the names as they were written, by their ids. Raises `Refused` for two spellings of one name."""
     written: dict[str, str] = {}
-    for each in given:
+    for each in value:
         first = written.setdefault(named(where, each), each)
         if first != each:
             raise Refused(
@@ -61,74 +61,74 @@ def by_names(where: str, given: Mapping[str, Any]) -> dict[str, str]:
     return written
 
 
-def data_address(given: object) -> str:
-    """A manager's `data` as text, whether a path or a text was given."""
-    address = os.fspath(given) if isinstance(given, os.PathLike) else given
+def data_address(value: object) -> str:
+    """Return a manager's `data` as text, from a path or a text."""
+    address = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(address, str) or not address:
         raise Refused(
-            f"data is a folder such as '.relman', ':memory:', or an address 'nats://…' {_got(given)}",
+            f"data is a folder such as '.relman', ':memory:', or an address 'nats://…' {_got(value)}",
             code=ErrorCode.INVALID,
         )
     return address
 
 
-def listed(where: str, given: object, such_as: str, *kinds: type) -> list[Any]:
-    """What was given as a list whose elements are of `kinds`. A text is no list of its letters."""
-    if isinstance(given, str | bytes | bytearray | Mapping) or not isinstance(given, Iterable):
-        raise Refused(f"{where} is a list, such as {such_as} {_got(given)}", code=ErrorCode.INVALID)
-    elements = list(given)
+def listed(where: str, value: object, such_as: str, *kinds: type) -> list[Any]:
+    """Return a list whose elements are of `kinds`, or raise `Refused`. A text is no list of its letters."""
+    if isinstance(value, str | bytes | bytearray | Mapping) or not isinstance(value, Iterable):
+        raise Refused(f"{where} is a list, such as {such_as} {_got(value)}", code=ErrorCode.INVALID)
+    elements = list(value)
     for index, element in enumerate(elements):
         if not isinstance(element, kinds):
             raise Refused(f"{where}[{index}] is not as in {such_as} {_got(element)}", code=ErrorCode.INVALID)
     return elements
 
 
-def mapped(where: str, given: object, such_as: str) -> dict[str, Any]:
-    """What was given as a mapping with names for keys."""
-    if not isinstance(given, Mapping):
-        raise Refused(f"{where} is a mapping, such as {such_as} {_got(given)}", code=ErrorCode.INVALID)
-    for key in given:
+def mapped(where: str, value: object, such_as: str) -> dict[str, Any]:
+    """Return a mapping with texts for keys, or raise `Refused`."""
+    if not isinstance(value, Mapping):
+        raise Refused(f"{where} is a mapping, such as {such_as} {_got(value)}", code=ErrorCode.INVALID)
+    for key in value:
         text(f"{where}: a key", key)
-    return dict(given)
+    return dict(value)
 
 
-def plain(given: object) -> Any:
-    """The same as JSON has it: any mapping is an object, any sequence but a text a list. What is neither stays."""
+def plain(value: object) -> Any:
+    """Return a value as JSON data: any mapping is an object, any sequence but a text a list. Other values stay."""
     try:
-        return _plain(given)
+        return _plain(value)
     except RecursionError:
         raise Refused(
             "what was given contains itself, or is nested too deeply; JSON could not have it", code=ErrorCode.INVALID
         ) from None
 
 
-def _plain(given: object) -> Any:
-    if isinstance(given, Mapping):
-        return {key: _plain(value) for key, value in given.items()}
-    if isinstance(given, Sequence) and not isinstance(given, str | bytes | bytearray | memoryview):
-        return [_plain(value) for value in given]
-    return given
+def _plain(value: object) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview):
+        return [_plain(item) for item in value]
+    return value
 
 
-def moment(where: str, given: object, zone: str = "UTC") -> str:
-    """A time in UTC, as records have it: of a `datetime`, RFC 3339, a date in `zone`, or so long ago (`"30d"`)."""
-    if isinstance(given, datetime):
-        if given.tzinfo is None:
+def moment(where: str, value: object, zone: str = "UTC") -> str:
+    """Return a time in UTC, as in records, from a `datetime`, RFC 3339, a date in `zone`, or an age (`"30d"`)."""
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
             raise Refused(
-                f"{where} has no time zone; write datetime(…, tzinfo=UTC) {_got(given)}", code=ErrorCode.INVALID
+                f"{where} has no time zone; write datetime(…, tzinfo=UTC) {_got(value)}", code=ErrorCode.INVALID
             )
-        return timestamp(given.astimezone(UTC))
+        return timestamp(value.astimezone(UTC))
     try:
-        if isinstance(given, date):
-            return _midnight(given, zone)
-        if isinstance(given, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", given):
-            return _midnight(date.fromisoformat(given), zone)
-        if isinstance(given, str) and re.fullmatch(r"(\d+(\.\d+)?(ms|s|m|h|d))+", given):
-            return timestamp(datetime.now(UTC) - timedelta(seconds=float(str(seconds(given)))))
-        return utc(text(where, given))
+        if isinstance(value, date):
+            return _midnight(value, zone)
+        if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+            return _midnight(date.fromisoformat(value), zone)
+        if isinstance(value, str) and re.fullmatch(r"(\d+(\.\d+)?(ms|s|m|h|d))+", value):
+            return timestamp(datetime.now(UTC) - timedelta(seconds=float(str(seconds(value)))))
+        return utc(text(where, value))
     except (ValueError, OverflowError, LookupError):
         raise Refused(
-            f"{where} is a time such as 2026-11-23T09:30:00Z, a date, or how long ago, such as 30d {_got(given)}",
+            f"{where} is a time such as 2026-11-23T09:30:00Z, a date, or how long ago, such as 30d {_got(value)}",
             code=ErrorCode.INVALID,
         ) from None
 
@@ -138,7 +138,7 @@ def _midnight(day: date, zone: str) -> str:
 
 
 def window(since: object, until: object, zone: str) -> dict[str, str]:
-    """The parameters of a metrics' window: by default the last 30 days."""
+    """Return the parameters of a metrics' window: by default the last 30 days."""
     try:
         time_zone(zone)
     except ValueError as error:
@@ -149,14 +149,14 @@ def window(since: object, until: object, zone: str) -> dict[str, str]:
     return {"since": moment("since", since, zone), "until": end, "time_zone": zone}
 
 
-def _got(given: object) -> str:
-    return f"(got {redacted(repr(given))[:80]})"
+def _got(value: object) -> str:
+    return f"(got {redacted(repr(value))[:80]})"
 
 
-def application_layer(where: str, given: object) -> Applications:
-    """What is said of applications' components: `{"shop": {"components": {"web": {"port": 8080}}}}`."""
+def application_layer(where: str, value: object) -> Applications:
+    """Return settings by application and component: `{"shop": {"components": {"web": {"port": 8080}}}}`."""
     such_as = "{'shop': {'components': {'web': {'port': 8080}}}}"
-    stated = {} if given is None else mapped(f"{where}: applications", given, such_as)
+    stated = {} if value is None else mapped(f"{where}: applications", value, such_as)
     try:
         return _LAYER.validate_json(json.dumps(plain(stated), allow_nan=False))
     except ValidationError as error:
@@ -167,27 +167,28 @@ def application_layer(where: str, given: object) -> Applications:
         ) from None
 
 
-def environment_data(name: str, given: object, defaults: Applications | None = None) -> dict[str, Any]:
-    """`environment.configure`'s data from what people write: `name` is the label, targets are a mapping.
+def environment_data(name: str, stated: object, defaults: Applications | None = None) -> dict[str, Any]:
+    """Return `environment.configure`'s data from people's input: `name` is the label, targets are a mapping.
 
-    `defaults` are what applications say of their components for every target.
-
-    Refused here, before anything is sent, where it is no such command.
+    `defaults` are applications' settings of their components for every target. Raises `Refused`, before anything is
+    sent, if it is no such command.
     """
-    given = mapped(f"environment {name}", given, "{'tier': 'staging', 'order': 1}")
+    stated = mapped(f"environment {name}", stated, "{'tier': 'staging', 'order': 1}")
     known = {"name", "label", "tier", "order", "approval", "variables", "applications", "targets"}
-    unknown = [key for key in given if key not in known]
+    unknown = [key for key in stated if key not in known]
     if unknown:
         raise Refused(
             f"environment {name}: there is no {unknown[0]!r}; there are {', '.join(sorted(known))}",
             code=ErrorCode.INVALID,
         )
-    data = {key: value for key, value in given.items() if key not in ("name", "applications", "targets")}
-    layers = [defaults or {}, application_layer(f"environment {name}", given.get("applications"))]
-    if "name" in given:
-        data["label"] = given["name"]
+    data = {key: item for key, item in stated.items() if key not in ("name", "applications", "targets")}
+    layers = [defaults or {}, application_layer(f"environment {name}", stated.get("applications"))]
+    if "name" in stated:
+        data["label"] = stated["name"]
     such_as = "{'main': {'executor': 'local'}}"
-    targets = {} if given.get("targets") is None else mapped(f"environment {name}: targets", given["targets"], such_as)
+    targets = (
+        {} if stated.get("targets") is None else mapped(f"environment {name}: targets", stated["targets"], such_as)
+    )
     data["targets"] = [_target(name, key, target, layers) for key, target in targets.items()]
     data["name"] = name
     try:
@@ -202,10 +203,10 @@ def environment_data(name: str, given: object, defaults: Applications | None = N
     return data
 
 
-def _target(environment: str, name: str, given: object, wider: Sequence[Applications]) -> dict[str, Any]:
-    """A target from what people write: its key is its name, `name` in it is the label."""
+def _target(environment: str, name: str, value: object, wider: Sequence[Applications]) -> dict[str, Any]:
+    """Return a target from people's input: its key is its name, `name` in it is the label."""
     where = f"environment {environment}: target {name}"
-    target = mapped(where, given, "{'executor': 'local'}")
+    target = mapped(where, value, "{'executor': 'local'}")
     label = target.pop("name", None)
     own = application_layer(where, target.pop("applications", None))
     beside = target.get("components")
@@ -219,12 +220,12 @@ def _target(environment: str, name: str, given: object, wider: Sequence[Applicat
 
 
 def reordered(known: Sequence[str], named: Sequence[str]) -> dict[str, int]:
-    """The orders to state so that the named environments stand in their own order; the others stay around them.
+    """Return the orders that bring the named environments into their own order; the others stay around them.
 
-    `known` are those that exist, in order. A new one comes after the one named before it. Empty: they stand so anyhow.
+    `known` are the existing ones, in order. A new one comes after the one named before it. Empty if no order changes.
     """
-    wanted = iter([name for name in named if name in known])
-    arranged = [next(wanted) if name in named else name for name in known]
+    remaining = iter([name for name in named if name in known])
+    arranged = [next(remaining) if name in named else name for name in known]
     for index, name in enumerate(named):
         if name in known:
             continue

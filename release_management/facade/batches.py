@@ -1,4 +1,4 @@
-"""What is too long for one message, as several commands. Each is safe to repeat, and so are all of them together."""
+"""Split commands that are too long for one message into several. Each is safe to repeat, and so are all together."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,12 +9,12 @@ from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import Refused
 
 BATCH_BYTES = 150_000
-"""What the long part of a command may have, as JSON; with the rest it fits into a message."""
+"""Bytes of the long part of a command, as JSON; with the rest it fits into a message."""
 Sent = tuple[str, dict[str, Any]]
 
 
 def in_batches(items: Sequence[Any]) -> Iterator[list[Any]]:
-    """The items in their order, in lists that fit into a message. An item that does not fit goes alone."""
+    """Yield the items in their order, in lists that fit into a message. An item that does not fit goes alone."""
     batch: list[Any] = []
     size = 0
     for item in items:
@@ -29,9 +29,9 @@ def in_batches(items: Sequence[Any]) -> Iterator[list[Any]]:
 
 
 def creating_release(data: Mapping[str, Any]) -> list[Sent]:
-    """The commands that create a release.
+    """Return the commands that create a release.
 
-    Where its changes need several, it is a draft until it has all of them, so that none is deployed without.
+    If its changes need several, it is a draft until it has all of them, so that it is not deployed without some.
     """
     ref = f"{data.get('application', 'default')}@{data['version']}"
     changes = list(data.get("changes", ()))
@@ -49,12 +49,12 @@ def creating_release(data: Mapping[str, Any]) -> list[Sent]:
 
 
 def adding_changes(ref: str, batches: Sequence[Sequence[Any]]) -> list[Sent]:
-    """The commands that add changes to a release."""
+    """Return the commands that add changes to a release."""
     return [("release.add_changes", {"release": ref, "changes": list(batch)}) for batch in batches]
 
 
 def configuring_environment(data: Mapping[str, Any]) -> list[Sent]:
-    """The commands that configure an environment; where its targets need several, the rest follows the first."""
+    """Return the commands that configure an environment; if its targets need several, the rest follows the first."""
     first, *rest = list(in_batches(list(data.get("targets", ())))) or [[]]
     if not rest:
         return [("environment.configure", dict(data))]

@@ -1,4 +1,4 @@
-"""What environments declare, compared with what runs there."""
+"""Compare the declared configuration of environments with what runs there."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,10 +11,10 @@ Row = Mapping[str, Any]
 
 
 def is_outdated(environment: Environment, slot: Row, scales: bool) -> bool:
-    """Whether a stable version runs with another configuration than is declared for it now.
+    """Return True if a stable version runs with another configuration than is declared for it now.
 
-    What runs without a recorded configuration, or is not declared any more, is not said to. `scales`: the number of
-    replicas is a policy's, and not what the component declares.
+    False without a recorded configuration, or for a component that is no longer declared. `scales` is True if the
+    number of replicas belongs to a policy, and not to the component's declaration.
     """
     target = environment.targets.get(slot["target"])
     if slot["role"] != "stable" or slot["configuration"] is None or target is None:
@@ -29,7 +29,7 @@ def is_outdated(environment: Environment, slot: Row, scales: bool) -> bool:
 
 
 def outdated(row: Row, slots: Iterable[Row], policies: Iterable[Row]) -> list[Row]:
-    """The slots of an environment whose stable version runs with another configuration than is declared now."""
+    """Return the slots of an environment whose stable version runs with another configuration than is declared now."""
     environment = _environment(row)
     scaled = {
         policy["scope"].partition("/")[0]
@@ -51,7 +51,7 @@ def _environment(row: Row) -> Environment:
 
 
 def said_of(found: Iterable[Row], *, would: bool = False) -> list[str]:
-    """A line for each release that is to be deployed again; `would`: once what was asked about is done."""
+    """Return a line for each release to deploy again; with `would`, worded for a change that is not made yet."""
     components: dict[tuple[str, str], dict[str, None]] = {}
     for slot in found:
         components.setdefault((slot["release"], slot["environment"]), {})[slot["component"]] = None

@@ -1,4 +1,4 @@
-"""A list whose rows are read when they are wanted."""
+"""A list whose rows are read when they are needed."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -9,19 +9,19 @@ SHOWN = 20
 
 
 class Listed(Sequence[T]):
-    """A sequence that is read page by page as it is looked at, and kept. It equals a tuple of the same things.
+    """A sequence that is read page by page on demand, and kept. It equals a tuple of the same elements.
 
-    The first page is read at once, the others when what stands in them is wanted.
+    The first page is read at once, the others when their elements are accessed.
     """
 
     def __init__(self, rows: Iterator[Mapping[str, Any]], make: Callable[[Mapping[str, Any]], T]) -> None:
-        """`make` gives the thing of each row."""
+        """`make` returns the element for each row."""
         self._made = map(make, rows)
         self._read: list[T] = []
         self._read_on(1)
 
     def _read_on(self, count: int | None) -> None:
-        """Read so many more; None: all."""
+        """Read `count` more elements; None: all."""
         self._read += islice(self._made, count)
 
     @overload
@@ -46,14 +46,14 @@ class Listed(Sequence[T]):
         return bool(self._read)
 
     def __iter__(self) -> Iterator[T]:
-        at = 0
+        index_ = 0
         while True:
-            if at == len(self._read):
+            if index_ == len(self._read):
                 self._read_on(1)
-            if at == len(self._read):
+            if index_ == len(self._read):
                 return
-            yield self._read[at]
-            at += 1
+            yield self._read[index_]
+            index_ += 1
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Listed | tuple):

@@ -1,4 +1,4 @@
-"""Long lists for people: alike things are one line, with their number."""
+"""Summarise long lists for people: like steps become one line, with their number."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,23 +6,23 @@ from itertools import groupby
 from typing import Any
 
 MANY = 60
-"""So many lines a person reads; more are summed up, unless all are asked for."""
+"""The most lines that are shown; more are summarised, unless all are requested."""
 MARKS = {"started": "…", "waiting": "…", "done": "✔", "failed": "✗", "errored": "✗", "skipped": "-", "pending": "·"}
-"""What a step's status looks like."""
+"""The mark of each step status."""
 Step = dict[str, Any]
 _BAD = ("failed", "errored")
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Steps that are alike but for the component and the place. `first` is the index of the first of them."""
+    """Steps that differ only in component and place. `first` is the index of the first of them."""
 
     first: int
     steps: Sequence[Step]
 
     @property
     def text(self) -> str:
-        """What they do, together."""
+        """A description of all of them together."""
         step = self.steps[0]
         if len(self.steps) == 1:
             return str(step["description"])
@@ -32,17 +32,17 @@ class Group:
 
     @property
     def numbers(self) -> str:
-        """Which steps they are, from 1 on."""
+        """The numbers of the steps, from 1 on."""
         last = self.first + len(self.steps)
         return str(last) if len(self.steps) == 1 else f"{self.first + 1}-{last}"
 
     def count(self, *statuses: str) -> int:
-        """How many of them are in one of these statuses."""
+        """Return how many of them have one of these statuses."""
         return sum(step.get("status") in statuses for step in self.steps)
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing of it is left to do."""
+        """True if none of them is left to do."""
         return self.count("done", "skipped") == len(self.steps)
 
     @property
@@ -58,12 +58,12 @@ class Group:
 
 
 def groups(steps: Sequence[Step]) -> Iterator[Group]:
-    """Steps that follow one another in one wave and do the same, together."""
-    at = 0
+    """Group steps that follow one another in one wave and do the same."""
+    first = 0
     for _, alike in groupby(steps, key=_kind):
         found = list(alike)
-        yield Group(at, found)
-        at += len(found)
+        yield Group(first, found)
+        first += len(found)
 
 
 def _kind(step: Step) -> tuple[object, ...]:
@@ -81,7 +81,7 @@ def _counted(steps: Sequence[Step]) -> str:
 
 
 def some(names: Iterable[str], most: int = 10) -> str:
-    """Names with commas; of many, the first and how many more there are."""
+    """Join names with commas; of many, the first and the number of the others."""
     listed = list(names)
     if len(listed) <= most:
         return ", ".join(listed)

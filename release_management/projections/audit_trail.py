@@ -86,7 +86,7 @@ context = Table(
     text("deployment"),
     text("requested_by"),
 )
-"""What a deployment, an approval or an incident is about; its later facts do not say it again."""
+"""The context of a deployment, an approval or an incident; its later facts do not repeat it."""
 
 lines = Table("trail_lines", METADATA, key("stream"), key("leg"), number("step", primary_key=True), text("line"))
 """The described steps of a deployment's plan."""
@@ -95,7 +95,7 @@ _ABOUT = ("application", "release", "environment", "deployment")
 
 
 def keys(event: Event) -> Iterable[tuple[Table, Key]]:
-    """The record's row, the context of its deployment, approval or incident, and the lines of the steps."""
+    """Yield the record's row, the context of its deployment, approval or incident, and the lines of the steps."""
     fact = event.fact
     yield trail, (event.position,)
     if (stream := _context_of(event)) is not None:
@@ -116,10 +116,10 @@ def _context_of(event: Event) -> str | None:
 
 
 def fold(event: Event, rows: Rows) -> None:
-    """Take in one event."""
+    """Fold one event."""
     stream, fact, position = _context_of(event), event.fact, (event.position,)
-    if stream is not None and (said := _said(fact)):
-        rows.put(context, (stream,), **said)
+    if stream is not None and (columns := _said(fact)):
+        rows.put(context, (stream,), **columns)
     if isinstance(fact, DeploymentPlanned | DeploymentReplanned):
         rows.clear(lines, event.stream)
         for leg, step, line in _described(fact.plan):
@@ -130,7 +130,7 @@ def fold(event: Event, rows: Rows) -> None:
     summary = fact.summary(described["line"] if described is not None else None)
     earlier = rows.get(trail, position)
     if earlier is not None:
-        # An upcast may make several events of one record; the trail keeps one row for what was recorded once.
+        # An upcast may make several events of one record; the trail has one row per record.
         rows.put(trail, position, summary=f"{earlier['summary']}; {summary}")
         return
     envelope = event.envelope
@@ -157,7 +157,7 @@ def fold(event: Event, rows: Rows) -> None:
 
 
 def _said(fact: Fact) -> dict[str, Any]:
-    """What is to be remembered of a deployment, an approval or an incident."""
+    """Return the context of a deployment, an approval or an incident that later rows need."""
     match fact:
         case DeploymentPlanned():
             return {**{name: getattr(fact, name) for name in _ABOUT}, "requested_by": fact.by}
@@ -176,21 +176,21 @@ def _said(fact: Fact) -> dict[str, Any]:
 
 def _described(plan: Plan) -> Iterator[tuple[Leg, int, str]]:
     for leg in LEGS:
-        for at, step in enumerate(plan.steps(leg)):
-            yield leg, at, step.describe()
+        for index_, step in enumerate(plan.steps(leg)):
+            yield leg, index_, step.describe()
 
 
 def _step(fact: Fact) -> tuple[str, int] | None:
-    """The leg and the index of the step that a fact is about."""
+    """Return the leg and the index of the step that a fact is about."""
     leg, step = getattr(fact, "leg", None), getattr(fact, "step", None)
     return (leg, step) if leg is not None and step is not None else None
 
 
 def _stated(event: Event) -> dict[str, Any]:
-    """What the stream's name, or the fact itself, says that it is about."""
+    """Return what the event is about, by its stream's name and its own fields."""
     about = key_of(event.stream)
-    said = {name: getattr(event.fact, name) for name in _about(type(event.fact))}
-    stated = {name: value for name, value in said.items() if value is not None}
+    fields = {name: getattr(event.fact, name) for name in _about(type(event.fact))}
+    stated = {name: value for name, value in fields.items() if value is not None}
     match aggregate_of(event.stream):
         case PLACE.name:
             environment, application, _ = about.split("/")
@@ -207,7 +207,7 @@ def _stated(event: Event) -> dict[str, Any]:
 
 
 def _texts(fact: Fact) -> dict[str, Any] | None:
-    """The personal texts, sealed as they are in the record."""
+    """Return the personal texts, sealed as they are in the record."""
     texts: dict[str, Any] = {}
     for name in _personal(type(fact)):
         value = getattr(fact, name)
@@ -220,13 +220,13 @@ def _texts(fact: Fact) -> dict[str, Any] | None:
 
 @cache
 def _about(kind: type[Fact]) -> tuple[str, ...]:
-    """The fields of a fact that say what it is about."""
+    """Return the fields of a fact that name its context."""
     return tuple(name for name in _ABOUT if name in kind.model_fields)
 
 
 @cache
 def _personal(kind: type[Fact]) -> tuple[str, ...]:
-    """The fields of a fact that may hold personal texts."""
+    """Return the fields of a fact that may hold personal texts."""
     return tuple(name for name, field in kind.model_fields.items() if _mentions(field.annotation, Personal))
 
 
@@ -250,22 +250,22 @@ def found(
     after: int = 0,
     before: int | None = None,
 ) -> Select[Any]:
-    """The rows for which everything given holds. `type` is an event's name, or an aggregate's for all of its events."""
-    at = trail.c
-    wanted = {
-        at.environment: environment,
-        at.application: application,
-        at.release: release,
-        at.deployment: deployment,
-        at.actor: actor,
-        at.requested_by: requested_by,
-        at.refused: refused,
+    """Select the rows that match all parameters. `type` is an event's name, or an aggregate's for all of its events."""
+    columns = trail.c
+    filters = {
+        columns.environment: environment,
+        columns.application: application,
+        columns.release: release,
+        columns.deployment: deployment,
+        columns.actor: actor,
+        columns.requested_by: requested_by,
+        columns.refused: refused,
     }
-    query = select(trail).where(*(column == value for column, value in wanted.items() if value is not None))
+    query = select(trail).where(*(column == value for column, value in filters.items() if value is not None))
     if type is not None:
-        query = query.where(or_(at.type == type, at.type.startswith(f"{type}.", autoescape=True)))
+        query = query.where(or_(columns.type == type, columns.type.startswith(f"{type}.", autoescape=True)))
     if after:
-        query = query.where(at.position > after)
+        query = query.where(columns.position > after)
     if before is not None:
-        query = query.where(at.position < before)
+        query = query.where(columns.position < before)
     return query

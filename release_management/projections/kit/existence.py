@@ -1,4 +1,4 @@
-"""Whether there is what a question names: an answer of nothing does not say that."""
+"""Check that the things which a query names exist, since an empty answer does not tell."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from release_management.projections import (
 from release_management.projections.kit.projection import Ask
 
 NAMED = ("environment", "application", "release", "deployment", "type", "actor", "requested_by")
-"""The parameters that name what must exist."""
+"""The parameters that must name existing things."""
 NEEDED = (
     environments.PROJECTION,
     releases.PROJECTION,
@@ -34,23 +34,23 @@ SHOWN_RELEASES = 1000
 
 
 class UnknownNameError(RelmanError):
-    """A question names something that does not exist. The text says what may have been meant."""
+    """A query names something that does not exist. The text suggests what may have been meant."""
 
     code = ErrorCode.NOT_FOUND
 
 
-def refuse_unknown(asked: Value, ask: Ask) -> None:
-    """Raise `UnknownNameError` for the first that does not exist. Where no application is known, none is refused.
+def refuse_unknown(params: Value, ask: Ask) -> None:
+    """Raise `UnknownNameError` for the first unknown name. If no application is known, none is refused.
 
-    The end of what is read in pages names nothing unknown.
+    A further page is not checked.
     """
-    further = getattr(asked, "cursor", None) is not None or getattr(asked, "before", None) is not None
-    if further or getattr(asked, "after", 0) > 0:
+    further = getattr(params, "cursor", None) is not None or getattr(params, "before", None) is not None
+    if further or getattr(params, "after", 0) > 0:
         return
     environment, application, release, deployment, kind, actor, requested_by = (
-        getattr(asked, name, None) for name in NAMED
+        getattr(params, name, None) for name in NAMED
     )
-    if environment is not None and not ask(environments.every(environment)):  # a retired one too
+    if environment is not None and not ask(environments.every(environment)):  # even if it is retired
         _check("environment", environment, [str(row["name"]) for row in ask(environments.every())])
     if application is not None:
         _check_application(application, ask)

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _without_passwords(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print the traceback of a fault of ours; libraries write addresses into their messages."""
+    """Print the traceback of a fault of ours without passwords: libraries write addresses into their messages."""
     import traceback
 
     from release_management.cli.kit.output import printable
@@ -37,7 +37,7 @@ def _without_passwords(kind: type[BaseException], error: BaseException, trace: T
 
 
 def _open_missing_streams() -> None:
-    """Put nothing where a shell has closed a standard stream, so that no file of ours gets its number."""
+    """Open /dev/null for each standard stream that a shell has closed, so that no file of ours gets its number."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))

@@ -56,7 +56,7 @@ relman deployment list --active --json"""
 
 
 def build() -> typer.Typer:
-    """All commands, in the order in which help lists them."""
+    """Return all commands, in the order in which help lists them."""
     app = typer.Typer(
         name=NAME,
         rich_markup_mode=None,
@@ -92,7 +92,7 @@ def build() -> typer.Typer:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Carry out one command line; the exit code."""
+    """Run one command line; return the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -115,8 +115,8 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         print(f"{NAME} {version('release-management')}")

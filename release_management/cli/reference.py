@@ -25,12 +25,12 @@ Exit codes: 0 done; 1 refused, or not well, the reason is on stderr; 2 usage; 3 
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    """Every command with its full name, such as `relman release create`, in the order of the help."""
+    """Yield every command with its full name, such as `relman release create`, in the order of the help."""
     yield from _below(NAME, typer.main.get_command(build()))
 
 
 def markdown() -> str:
-    """The page."""
+    """Return the page."""
     found = list(commands())
     common = [option for option in found[0][1].params if option.name in COMMON]
     parts = [_HEAD.replace("COMMON", _options(common))]
@@ -60,7 +60,7 @@ def _command(name: str, command: Any) -> str:
 
 
 def _text(help: str) -> str:
-    """Paragraphs; what is marked to keep its lines becomes a block."""
+    """Return a help text as Markdown paragraphs; marked lines become a block."""
     made = []
     for paragraph in help.strip().split("\n\n"):
         if paragraph.startswith("\b\n"):
@@ -75,11 +75,11 @@ def _text(help: str) -> str:
 def _options(options: list[Any]) -> str:
     rows = ["| | meaning |", "|---|---|"]
     for each in options:
-        said = str(each.help).replace("|", "\\|")
+        meaning = str(each.help).replace("|", "\\|")
         needed = " Needed." if each.required and each.param_type_name == "option" else ""
         default = f" Default: {each.default:g}." if isinstance(each.default, int | float) and each.default else ""
         repeated = " May be repeated." if each.multiple else ""
-        rows.append(f"| {_names(each)} | {said}{needed}{default}{repeated} |")
+        rows.append(f"| {_names(each)} | {meaning}{needed}{default}{repeated} |")
     return "\n".join(rows)
 
 

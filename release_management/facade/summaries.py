@@ -47,7 +47,7 @@ class Group:
 
     @property
     def progress(self) -> str:
-        """How many are done, and how many went wrong; empty while none is begun."""
+        """The number of done steps, and of failed ones; empty while none is begun."""
         done, bad, begun = self.count("done"), self.count(*_BAD), self.count("started", "waiting")
         if self.count("skipped") == len(self.steps):
             return "skipped"

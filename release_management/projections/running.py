@@ -1,4 +1,4 @@
-"""What runs where: one row per component at a place, with all its slots."""
+"""The components that run: one row per component at a place, with all its slots."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, cast

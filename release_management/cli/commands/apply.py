@@ -1,4 +1,4 @@
-"""`relman apply`, and what `relman up` applies at its start."""
+"""`relman apply`, and the file that `relman up` applies at its start."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,7 +83,7 @@ def register(app: typer.Typer) -> None:
 
 
 def apply_file(path: Path) -> "tuple[list[Change], list[str]]":
-    """Apply a file to what runs; the changes, and the lines that say so. Raises `Refused`."""
+    """Apply a file to a running installation; return the changes, and the lines about them. Raises `Refused`."""
     from release_management.cli.manifest import compare, read_manifest
 
     manifest, read = read_manifest(str(path))
@@ -95,19 +95,19 @@ def apply_file(path: Path) -> "tuple[list[Change], list[str]]":
 
 
 def not_rolled_out(manifest: "Manifest", changes: "Sequence[Change]", opened: Session, dry_run: bool) -> list[str]:
-    """What runs otherwise than is declared, or would be with the changes, and how to roll that out."""
+    """Return lines on releases to deploy again, since what runs differs from the declaration (after the changes)."""
     from release_management.cli.manifest import after
     from release_management.facade.declared import outdated, said_of
 
     rows = [row for row in opened.query("environments") if row["name"] in manifest.environments]
-    wanted = (after(row, changes if dry_run else ()) for row in rows)
+    declared = (after(row, changes if dry_run else ()) for row in rows)
     running, policies = opened.query("running"), opened.query("policies")
-    found = (slot for row in wanted for slot in outdated(row, running, policies))
+    found = (slot for row in declared for slot in outdated(row, running, policies))
     return said_of(found, would=dry_run and bool(changes))
 
 
 def send(changes: "Sequence[Change]", opened: Session) -> None:
-    """Send every change's commands, until queries know of them. Raises `Refused`, saying what was done before."""
+    """Send every change's commands; wait until queries include them. Raises `Refused` with the changes made before."""
     from release_management.kernel.types import Refused
 
     last = 0
@@ -125,7 +125,7 @@ def send(changes: "Sequence[Change]", opened: Session) -> None:
 
 
 def summary(changes: "Sequence[Change]", manifest: "Manifest", read: "YamlFile", dry_run: bool) -> list[str]:
-    """What people read."""
+    """Return the lines for people."""
     if not changes:
         parts: dict[str, Any] = {name: getattr(manifest, name) for name in type(manifest).model_fields}
         counted = ", ".join(f"{name} {len(part)}" for name, part in parts.items() if part)
@@ -138,5 +138,5 @@ def summary(changes: "Sequence[Change]", manifest: "Manifest", read: "YamlFile",
 
 
 def _nothing(name: str, **params: Any) -> list[dict[str, Any]]:
-    """The answer of a folder in which there is nothing yet."""
+    """Return the answer to a query of a new folder."""
     return []

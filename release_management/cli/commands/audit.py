@@ -101,7 +101,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _refuse_unknown(opened: Session, actor: str | None, person: str | None) -> None:
-    """Raise `Refused` for a name of nobody who has done anything, or on whose behalf nothing was done."""
+    """Raise `Refused` for the name of an actor or a requester without any record."""
     from release_management.kernel.errors import ErrorCode
     from release_management.kernel.types import Refused
 
@@ -116,28 +116,30 @@ def _refuse_unknown(opened: Session, actor: str | None, person: str | None) -> N
         )
 
 
-def _newest(opened: Session, asked: dict[str, Any], people: dict[str, str | None], limit: int) -> list[dict[str, Any]]:
-    """The newest entries, oldest first. Names are kept outside the log, so that a name is looked for here."""
+def _newest(
+    opened: Session, filters: dict[str, Any], people: dict[str, str | None], limit: int
+) -> list[dict[str, Any]]:
+    """Return the newest entries, oldest first. Names are kept outside the log, so entries are filtered by name here."""
     actor, person = people["actor"], people["for"]
     if actor is None and person is None:
-        return opened.query("trail", **asked, limit=limit)[::-1]
+        return opened.query("trail", **filters, limit=limit)[::-1]
     found = (
         row
-        for row in opened.rows("trail", **asked)
+        for row in opened.rows("trail", **filters)
         if actor in (None, row["actor"]) and person in (None, row["onbehalfof"], row["requested_by"])
     )
     return list(islice(found, limit))[::-1]
 
 
 class _Terminal:
-    """A terminal, which is given nothing that it would obey."""
+    """A terminal, to which control characters are written escaped."""
 
     def write(self, content: bytes) -> int:
-        """Show some lines of JSON."""
+        """Write some lines of JSON."""
         return sys.stdout.write(escaped(content.decode(errors="replace")))
 
     def flush(self) -> None:
-        """Show them now."""
+        """Flush the output."""
         sys.stdout.flush()
 
 

@@ -91,14 +91,14 @@ def _say_sent(replays: "Sequence[Replay]") -> None:
 
 
 def _replay(backend: "PatientInstallation", ids: Sequence[int] | None) -> "list[Replay]":
-    """What became of those with these ids; without ids, of all."""
-    wanted = sorted(set(ids or (each.id for each in backend.dead_letters())))
-    parts = (wanted[start : start + AT_ONCE] for start in range(0, len(wanted), AT_ONCE))
+    """Replay the letters of these ids, or all; return the result of each."""
+    remaining = sorted(set(ids or (each.id for each in backend.dead_letters())))
+    parts = (remaining[start : start + AT_ONCE] for start in range(0, len(remaining), AT_ONCE))
     return [replay for part in parts for replay in backend.replay_dead_letters(part)]
 
 
 def _print(letter: "OpenedLetter") -> None:
-    said = {
+    fields = {
         "id": letter.id,
         "time": letter.time,
         "subject": letter.subject,
@@ -108,7 +108,7 @@ def _print(letter: "OpenedLetter") -> None:
         "replay": letter.obstacle or f"relman dead-letters replay {letter.id}",
         **{f"header {name}": value for name, value in letter.headers.items()},
     }
-    for name, value in said.items():
+    for name, value in fields.items():
         say(f"{name}: {value}")
     say(f"message ({letter.encoding}):")
     say(letter.payload)

@@ -99,7 +99,7 @@ def register(app: typer.Typer) -> None:
                 return
             from release_management.adapters.nats.client import UnavailableError
 
-            opened.backend.start_workers()  # what cannot be reached has taken nothing in
+            opened.backend.start_workers()  # an installation that cannot be reached has received nothing
             began = time.monotonic()
             try:
                 with opened.backend.until(began + seconds):
@@ -116,7 +116,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _ill(manager: "ReleaseManager", deployment: "Deployment") -> list["ComponentCondition"]:
-    """What the application runs there and is not seen well."""
+    """Return the application's components in the environment that were not seen well."""
     conditions = manager.environment(deployment.environment).conditions
     return [each for each in conditions if each.application == deployment.application and not each.well]
 

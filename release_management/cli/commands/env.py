@@ -111,26 +111,26 @@ def _cells(environment: "Environment") -> tuple[object, ...]:
 
 
 def targets(environment: "Environment") -> str:
-    """The targets' names."""
+    """Return the targets' names."""
     return some(target["name"] for target in environment.targets)
 
 
 def health(environment: "Environment") -> str:
-    """The conditions that are not well, by component; else well."""
+    """Return the conditions that are not well, by component; else well."""
     ill = [f"{each.application}/{each.component} {each.condition}" for each in environment.conditions if not each.well]
     return some(ill) or ("well" if environment.conditions else "")
 
 
 def runs(environment: "Environment") -> str:
-    """Each component's stable version."""
+    """Return each component's stable version."""
     stable = [slot for slot in environment.running if slot.role == "stable"]
     versions = Counter(f"{slot.application}/{slot.component} {slot.version}" for slot in stable)
-    said = (f"{what}{f' on {count:,} targets' if count > 1 else ''}" for what, count in versions.items())
-    return some(said) or "nothing yet"
+    parts = (f"{what}{f' on {count:,} targets' if count > 1 else ''}" for what, count in versions.items())
+    return some(parts) or "nothing yet"
 
 
 def _declared(target: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each component that is declared, named with its application where it is one's own, and its settings."""
+    """Yield each declared component with its settings, named with its application if it belongs to one."""
     yield from target["components"].items()
     for application, own in (target.get("applications") or {}).items():
         for component, settings in own["components"].items():

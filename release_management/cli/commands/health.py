@@ -1,4 +1,4 @@
-"""`relman health`: how the roles are, for people and for probes."""
+"""`relman health`: the health of the roles, for people and for probes."""
 
 import json
 import socket
@@ -68,28 +68,28 @@ def register(app: typer.Typer) -> None:
 
 
 def _ill_components(roles: Iterable[dict[str, Any]]) -> set[str]:
-    """The components that an executor does not see well."""
+    """Return the components that an executor does not see well."""
     seen = [each for role in roles for looks in role["details"].get("components", {}).values() for each in looks]
     return {f"{each['component']} ({each['condition']})" for each in seen if each["condition"] != "well"}
 
 
 def _of(folder: Path, role: str | None) -> Iterator[dict[str, Any]]:
-    for told in _notes(folder):
-        if _is_asked(role, told["role"]):
-            yield _ask(told["address"], told)
+    for note in _notes(folder):
+        if _is_asked(role, note["role"]):
+            yield _ask(note["address"], note)
 
 
 def _notes(folder: Path) -> Iterator[dict[str, Any]]:
-    """What the roles that run on this machine have noted: `role`, `pid`, `address`. Notes of dead ones are removed."""
+    """Yield the notes of running roles: `role`, `pid`, `address`. Notes of dead ones are removed."""
     import psutil
 
     for note in sorted((folder / "run").glob("*.json")):
         try:
-            told = json.loads(note.read_bytes())
-            if told["host"] != socket.gethostname():
+            document = json.loads(note.read_bytes())
+            if document["host"] != socket.gethostname():
                 continue
-            alive = psutil.pid_exists(told["pid"])
-            noted = {name: told[name] for name in ("role", "pid", "address")}
+            alive = psutil.pid_exists(document["pid"])
+            noted = {name: document[name] for name in ("role", "pid", "address")}
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
         if alive:
@@ -99,7 +99,7 @@ def _notes(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _missing(folder: Path, role: str | None) -> Iterator[dict[str, Any]]:
-    """The processes of a running `relman up` that do not serve: they have ended, or were begun a moment ago."""
+    """Yield the processes of a running `relman up` that do not serve: they have ended, or have just been started."""
     try:
         started = [
             (each["name"], each["pid"], each["started"]) for each in json.loads((folder / "up.json").read_bytes())
@@ -107,7 +107,7 @@ def _missing(folder: Path, role: str | None) -> Iterator[dict[str, Any]]:
         alive = {pid for _, pid, since in started if _is_alive(pid, since)}
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return
-    noted = {told["pid"] for told in _notes(folder)}
+    noted = {note["pid"] for note in _notes(folder)}
     for name, pid, _ in started if alive else ():
         if not _is_asked(role, name.partition("-")[0]) or pid in alive & noted:
             continue
@@ -117,7 +117,7 @@ def _missing(folder: Path, role: str | None) -> Iterator[dict[str, Any]]:
 
 
 def _is_alive(pid: int, since: float) -> bool:
-    """Whether this very process runs: numbers are given anew, and who has ended keeps his until that is noticed."""
+    """Return True if this very process runs: pids are reused, and a dead process keeps its own until it is reaped."""
     import psutil
 
     try:
@@ -131,7 +131,7 @@ def _is_asked(role: str | None, name: str) -> bool:
     return role in (None, name) or (name == "road" and role in IN_THE_ROAD)
 
 
-def _ask(address: str, told: dict[str, Any]) -> dict[str, Any]:
+def _ask(address: str, note: dict[str, Any]) -> dict[str, Any]:
     import httpx
 
     try:
@@ -140,11 +140,11 @@ def _ask(address: str, told: dict[str, Any]) -> dict[str, Any]:
         return {key: document[key] for key in _KEYS}
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
         says = f"{address} does not answer as a role does ({type(error).__name__})"
-        return _unknown(told.get("role", "?"), str(told.get("pid", address)), says)
+        return _unknown(note.get("role", "?"), str(note.get("pid", address)), says)
 
 
 def _unknown(role: str, instance: str, says: str) -> dict[str, Any]:
-    """What is said of a process that says nothing itself."""
+    """Return the health of a process that gives none itself."""
     return {
         "role": role,
         "instance": instance,

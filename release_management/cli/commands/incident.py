@@ -27,7 +27,7 @@ _DEPLOYMENT = "0199b2f4-6d3a-7c51-9a40-1f2e3d4c5b6a"
 
 
 class Severity(StrEnum):
-    """How bad it is."""
+    """The severity of an incident."""
 
     critical = "critical"
     major = "major"

@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    """The first ports from 18080 on that nobody listens on."""
+    """Return the first ports from 18080 on that nobody listens on."""
     found: list[int] = []
     port = PORTS[0]
     while len(found) < count:

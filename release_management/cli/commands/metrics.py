@@ -16,7 +16,7 @@ from release_management.cli.kit.session import session
 
 
 class MetricName(StrEnum):
-    """What can be looked behind."""
+    """The metrics whose items can be listed."""
 
     change_lead_time = "change_lead_time"
     deployment_frequency = "deployment_frequency"
@@ -27,7 +27,7 @@ class MetricName(StrEnum):
 
 
 class Bucket(StrEnum):
-    """What the frequency is counted by."""
+    """The periods for which the frequency is counted."""
 
     day = "day"
     week = "week"

@@ -47,7 +47,7 @@ SOME = 20
 
 
 class Numbering(StrEnum):
-    """How an application numbers its releases."""
+    """The numbering schemes for an application's releases."""
 
     semver = "semver"
     calendar = "calendar"
@@ -55,7 +55,7 @@ class Numbering(StrEnum):
 
 
 class Result(StrEnum):
-    """What a gate's evaluation said."""
+    """The result of a gate's evaluation."""
 
     passed = "passed"
     failed = "failed"
@@ -222,12 +222,12 @@ def _judging(group: typer.Typer) -> None:
 
 
 def state(release: "Release") -> str:
-    """Blocked, published or draft."""
+    """Return the release's state: blocked, published or draft."""
     return "blocked" if release.blocked else "published" if release.published else "draft"
 
 
 def where(release: "Release") -> str:
-    """The environments in which it has succeeded."""
+    """Return the environments in which the release has succeeded."""
     return ", ".join(release.succeeded_in)
 
 
@@ -238,7 +238,7 @@ def _details(release: "Release", *, whole: bool) -> Sequence[str]:
 
 
 def _first(lines: list[str], what: str) -> list[str]:
-    """All lines where they are few, else the first of them and how many more there are."""
+    """Return all lines if they are few, else the first of them and the number of the others."""
     if len(lines) <= MANY:
         return lines
     return [*lines[:SOME], f"  and {len(lines) - SOME:,} more {what}; see each with --all"]

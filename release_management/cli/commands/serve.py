@@ -18,7 +18,7 @@ EXECUTOR_HELP = "Which executor it is (role executor only)."
 
 
 class RoleName(StrEnum):
-    """What `relman serve` can be."""
+    """The roles that `relman serve` can run."""
 
     GATEWAY = "gateway"
     PROJECTOR = "projector"

@@ -183,7 +183,7 @@ def _serve(
 
 
 def _see_that_it_opens(home: "DataDirectory") -> None:
-    """Say at once what is wrong with a store that was named, before anything waits for it."""
+    """Open the log once, to report at once what is wrong with a newly named store."""
     from release_management.domain.registry import Registry
 
     home.open_log(Registry()).close()
@@ -191,7 +191,7 @@ def _see_that_it_opens(home: "DataDirectory") -> None:
 
 def _ready(folder: Path, supervisor: "Supervisor", seconds: float) -> dict[str, Any]:
     url = urlsplit(bus_url(folder) or "")
-    told: dict[str, Any] = {
+    details: dict[str, Any] = {
         "pid": os.getpid(),
         "folder": str(folder),
         "bus": f"nats://{url.hostname}:{url.port}",
@@ -200,12 +200,12 @@ def _ready(folder: Path, supervisor: "Supervisor", seconds: float) -> dict[str, 
         "seconds": round(seconds, 3),
     }
     if Path(FILE).is_file():
-        told["applied"] = _apply()
-    return told
+        details["applied"] = _apply()
+    return details
 
 
 def _apply() -> dict[str, Any]:
-    """Apply the working directory's file; one that cannot be applied does not stop `up`."""
+    """Apply the working directory's file; a failure does not stop `up`."""
     try:
         changes, lines = apply_file(Path(FILE))
     except Exception as error:
@@ -215,13 +215,13 @@ def _apply() -> dict[str, Any]:
     return {"file": FILE, "changes": [change.document() for change in changes], "lines": lines}
 
 
-def _print(told: dict[str, Any]) -> None:
-    say(f"✔ relman is up after {told['seconds']:.1f} s (process {told['pid']})")
-    say(f"  data   {told['folder']}")
-    say(f"  bus    {told['bus']} (with its password: {told['credentials']})")
-    say(f"  logs   {told['logs']}")
+def _print(details: dict[str, Any]) -> None:
+    say(f"✔ relman is up after {details['seconds']:.1f} s (process {details['pid']})")
+    say(f"  data   {details['folder']}")
+    say(f"  bus    {details['bus']} (with its password: {details['credentials']})")
+    say(f"  logs   {details['logs']}")
     say("  stop   ctrl-C, or: relman down")
-    applied = told.get("applied", {})
+    applied = details.get("applied", {})
     for line in applied.get("lines", ()):
         say(f"  {FILE}: {line}")
     if "error" in applied:
@@ -238,7 +238,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _left(folder: Path) -> list[str]:
-    """The parts of a `relman up` that still run."""
+    """Return the parts of a `relman up` that still run."""
     from release_management.runtime.data_directory import DataDirectory
     from release_management.runtime.supervisor import running_parts
 
@@ -246,7 +246,7 @@ def _left(folder: Path) -> list[str]:
 
 
 def _up_process(folder: Path) -> int:
-    """The process id of the folder's `relman up`. Raises `Failed` where there is none."""
+    """Return the process id of the folder's `relman up`. Raises `Failed` if there is none."""
     import psutil
 
     pid = holder(folder)

@@ -1,4 +1,4 @@
-"""`relman up --detach`: the process in the background tells its starter over a pipe when it is ready, or why not."""
+"""`relman up --detach`: the background process tells its starter over a pipe when it is ready, or why not."""
 
 import json
 import os
@@ -26,7 +26,7 @@ READY_SECONDS = 60.0
 
 
 class Announcement:
-    """The background's end of the pipe; without one it tells nobody."""
+    """The background process's end of the pipe; without one nothing is sent."""
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
@@ -34,14 +34,14 @@ class Announcement:
             os.set_inheritable(descriptor, False)
 
     def waits(self, text: str) -> None:
-        """It does not serve yet, for this reason."""
+        """Send the reason why the process does not serve yet."""
         if self._descriptor is not None:
             with suppress(BrokenPipeError):
                 os.write(self._descriptor, json.dumps({"waits": text}).encode() + b"\n")
 
-    def ready(self, told: dict[str, Any]) -> None:
-        """It serves."""
-        self._send({"ready": told})
+    def ready(self, details: dict[str, Any]) -> None:
+        """Send that the process serves."""
+        self._send({"ready": details})
 
     def __enter__(self) -> Self:
         return self
@@ -81,7 +81,7 @@ def launch(
         with (logs / "up.log").open("ab") as log:
             child = subprocess.Popen(
                 command,
-                # Not among the arguments, which everybody on the machine may read: it holds a password.
+                # In the environment, since everybody on the machine may read the arguments: it holds a password.
                 env=os.environ if store is None else {**os.environ, "RELMAN_STORE": store},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -103,21 +103,21 @@ def launch(
         reason = message.get("error", f"it ended with exit code {child.returncode}; see {logs / 'up.log'}")
         raise Failed(reason, code=known_code(message.get("code")))
     child.returncode = 0  # it goes on without us; this keeps Popen from warning
-    told: dict[str, Any] = message["ready"]
-    return told
+    details: dict[str, Any] = message["ready"]
+    return details
 
 
 def _message(descriptor: int) -> dict[str, Any]:
-    """What the other end says before it closes the pipe; empty where it says nothing. Tells what it waits for."""
+    """Return the last message before the other end closes the pipe, or {}. Prints the reasons for waiting."""
     deadline = time.monotonic() + READY_SECONDS
-    said = b""
+    received = b""
     while True:
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([descriptor], [], [], left)[0]:
             raise Failed(f"it was not ready within {READY_SECONDS:g} s")
         piece = os.read(descriptor, 65536)
         if not piece:
-            return json.loads(said) if said else {}
-        *lines, said = (said + piece).split(b"\n")
+            return json.loads(received) if received else {}
+        *lines, received = (received + piece).split(b"\n")
         for line in lines:
             notice(json.loads(line)["waits"])

@@ -1,4 +1,4 @@
-"""How a function becomes a command: the options that all take, an example in its help, errors as exit codes."""
+"""Turn a function into a command: the common options, an example in its help, errors as exit codes."""
 
 import inspect
 from collections.abc import Callable
@@ -47,6 +47,6 @@ def command(group: typer.Typer, name: str, *, example: str) -> Callable[[Callabl
 
 
 def examples(lines: str) -> str:
-    """The end of a help text; `\\b` keeps the lines as they are."""
+    """Return the end of a help text; `\\b` keeps the lines as they are."""
     found = [line.strip() for line in lines.strip().splitlines()]
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in found)

@@ -1,4 +1,4 @@
-"""What went wrong, as one sentence and an exit code: 1 refused, 2 usage, 3 not reachable, 4 not finished in time."""
+"""Errors as one sentence and an exit code: 1 refused, 2 usage, 3 not reachable, 4 not finished in time."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ REFUSED, USAGE, UNREACHABLE, TIMED_OUT, INTERRUPTED, PIPE_CLOSED = 1, 2, 3, 4, 1
 
 
 class Failed(RelmanError):
-    """The command was carried out and what it was about did not end well. `details` go into the JSON error."""
+    """The command was carried out, but its subject did not end well. `details` go into the JSON error."""
 
     code = ErrorCode.FAILED
 
@@ -28,7 +28,7 @@ class Failed(RelmanError):
 
 
 class TimedOut(Failed):
-    """What was waited for did not happen in time, and may still happen."""
+    """The awaited event did not happen in time, and may still happen."""
 
     code = ErrorCode.TIMEOUT
 
@@ -42,7 +42,7 @@ def answered() -> Iterator[None]:
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
-        # What is still in the buffer has nowhere to go; without this the interpreter complains at its end.
+        # The buffer's rest has nowhere to go; without this the interpreter complains at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(PIPE_CLOSED) from None
     except Exception as error:
@@ -54,9 +54,9 @@ def answered() -> Iterator[None]:
 
 
 def exit_code(error: Exception) -> int | None:
-    """1, 3 or 4 for an error that can be expected; None for a mistake of ours, and for those that typer reports.
+    """Return 1, 3 or 4 for an expected error; None for a fault of ours, and for errors that typer reports.
 
-    3 says that nobody answered, whatever kept them from it. What this process finds itself ends with 1.
+    3 means that no answer came, for whatever reason. Errors that this process finds itself end with 1.
     """
     from release_management.adapters.nats.client import NotReachableError
     from release_management.services.ports.bus import BusAwayError
@@ -78,7 +78,7 @@ def _is_of_the_database(error: Exception) -> bool:
 
 
 def code_of(error: Exception) -> ErrorCode:
-    """The code of an error that can be expected, also where the system or the database raised it."""
+    """Return the code of an expected error, even if the system or the database raised it."""
     match error:
         case RelmanError():
             return error.code
@@ -95,7 +95,7 @@ def code_of(error: Exception) -> ErrorCode:
 
 
 def explained(error: Exception) -> str:
-    """The sentence for a person."""
+    """Return the sentence for a person."""
     if isinstance(error, ConnectionError):
         return "the connection broke: relman up ended meanwhile"
     if isinstance(error, OSError) and error.strerror:
@@ -107,7 +107,7 @@ def explained(error: Exception) -> str:
 
 
 def report(reason: str, ended: int, code: ErrorCode, *, json_too: bool, **details: Any) -> None:
-    """Say it on stderr, and as a JSON object on stdout where JSON is wanted. `ended` is the exit code."""
+    """Print an error on stderr, and with `json_too` as a JSON object on stdout. `ended` is the exit code."""
     print(printable(f"relman: {reason}"), file=sys.stderr)
     if json_too:
         kind = {USAGE: "usage", UNREACHABLE: "unreachable", TIMED_OUT: "timeout"}.get(ended, "refused")
@@ -116,7 +116,7 @@ def report(reason: str, ended: int, code: ErrorCode, *, json_too: bool, **detail
 
 
 def notice(text: str) -> None:
-    """Say on stderr what is going on."""
+    """Print a sentence on the progress on stderr."""
     print(printable(f"relman: {text}"), file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Watching a deployment until it has ended or waits for a person."""
+"""Watch a deployment until it has ended or waits for a person."""
 
 import sys
 import time
@@ -28,27 +28,27 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.2
 WAIT_SECONDS = 600.0
-"""How long is waited unless somebody says otherwise."""
+"""Seconds to wait by default."""
 GONE_BACK = frozenset({"Cancelled", "RolledBack", "Superseded"})
 UNTOLD = frozenset({"pending", "started"})
 """Steps of these statuses are told of only once there is more to say."""
 
 
 def follow(manager: "ReleaseManager", deployment: "Deployment", timeout: float) -> None:
-    """Print every step as it happens, then how it stands. Raises `Failed` where it did not end well.
+    """Print every step as it happens, then the standing. Raises `Failed` if it did not succeed.
 
-    Raises `TimedOut` where it has not ended in time.
+    Raises `TimedOut` if it has not ended in time.
     """
     from release_management.facade.deployments import NotFinishedError
 
     began = time.monotonic()
-    told = _Told()
+    printer = _Told()
     with _progress() as status:
-        told.tell(deployment)
+        printer.tell(deployment)
         try:
             for seen in manager.watch(deployment, timeout, LOOK_SECONDS):
                 deployment = seen
-                told.tell(deployment)
+                printer.tell(deployment)
                 if status is not None:
                     status.update(_line(_at_work(deployment, time.monotonic() - began)))
         except NotFinishedError as error:
@@ -57,14 +57,14 @@ def follow(manager: "ReleaseManager", deployment: "Deployment", timeout: float) 
 
 
 def conclude(deployment: "Deployment", seconds: float | None = None, *, back: bool = False) -> None:
-    """Say how it stands, and what could be done next.
+    """Print the standing, and what could be done next.
 
-    Raises `Failed` where it has ended without success; with `back` going back was what was wished for.
+    Raises `Failed` if it has ended without success; with `back` a return to the stable version was requested.
     """
     if deployment.ended is not None and not deployment.succeeded and not (back and deployment.phase in GONE_BACK):
         reason = deployment.reason or "see its audit trail"
-        said = f"{deployment.release} did not succeed in {deployment.environment}: {deployment.phase}: {reason}"
-        raise Failed(f"{said}; next: {next_step(deployment)}", deployment=plain(deployment))
+        sentence = f"{deployment.release} did not succeed in {deployment.environment}: {deployment.phase}: {reason}"
+        raise Failed(f"{sentence}; next: {next_step(deployment)}", deployment=plain(deployment))
     show(deployment)
     took = "" if seconds is None else f"   {seconds:.1f} s"
     waits = "".join(f"\n  {line}" for line in (deployment.waits_for, deployment.patience) if line)
@@ -72,9 +72,9 @@ def conclude(deployment: "Deployment", seconds: float | None = None, *, back: bo
 
 
 def conclude_already_so(deployment: "Deployment", ill: "Sequence[ComponentCondition]", *, wait: bool) -> None:
-    """Say that nothing was done, since it succeeded before, and which of its components are not seen well now.
+    """Print that nothing was done, since it succeeded before, and which of its components were not seen well.
 
-    Raises `Failed` where one is down and it was to be waited for.
+    Raises `Failed` if one is down and `wait` was requested.
     """
     from release_management.facade.summaries import some
 
@@ -89,7 +89,7 @@ def conclude_already_so(deployment: "Deployment", ill: "Sequence[ComponentCondit
 
 
 class _Told:
-    """What was printed already."""
+    """Prints the progress of a deployment, each step once."""
 
     def __init__(self) -> None:
         self._phase: str | None = None
@@ -107,7 +107,7 @@ class _Told:
         self._leg("rollback", deployment.plan.rollback)
 
     def _leg(self, leg: "Leg", steps: "Sequence[dict[str, Any]]") -> None:
-        """Tell of each step; of a long plan only of those that went wrong, and of groups that are done."""
+        """Print each step; of a long plan only failed ones, and groups that are done."""
         from release_management.facade.summaries import (
             MANY,
             MARKS,
@@ -145,7 +145,7 @@ class _Told:
 
 @contextmanager
 def _progress() -> Iterator["Status | None"]:
-    """A line that moves, on a terminal only."""
+    """Show a live status line, on a terminal only."""
     if settings().json or not sys.stdout.isatty():
         yield None
         return

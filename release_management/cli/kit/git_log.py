@@ -1,4 +1,4 @@
-"""Commits of a range, as `git log` has them."""
+"""Read the commits of a range from `git log`."""
 
 import os
 import subprocess
@@ -13,11 +13,21 @@ LONGEST_MESSAGE = 500
 
 
 def changes_of(commits: str, repository: Path) -> list[dict[str, str]]:
-    """The commits of a range such as `v1.0.0..v1.1.0`, the oldest first. Raises `Refused` where git has no such."""
-    asked = ["git", "-C", str(repository), "log", "--reverse", f"--format={_FORMAT}", "--end-of-options", commits, "--"]
+    """Return the commits of a range such as `v1.0.0..v1.1.0`, the oldest first. Raises `Refused` if git has none."""
+    command = [
+        "git",
+        "-C",
+        str(repository),
+        "log",
+        "--reverse",
+        f"--format={_FORMAT}",
+        "--end-of-options",
+        commits,
+        "--",
+    ]
     try:
         own = {name: value for name, value in os.environ.items() if name.startswith("GIT_")}
-        answer = subprocess.run(asked, env=inherited() | own, capture_output=True, check=False)
+        answer = subprocess.run(command, env=inherited() | own, capture_output=True, check=False)
     except OSError as error:
         raise Refused(
             f"git cannot be started ({error.strerror}); install it, or name each commit with --commit",

@@ -1,4 +1,4 @@
-"""What a person could do next about a deployment."""
+"""Suggest what a person could do next about a deployment."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 def standing(deployment: "Deployment") -> str:
-    """One line: what, where, how it stands, why."""
+    """Return one line: release, environment, strategy, phase, reason."""
     mark = "✔" if deployment.succeeded else "✗" if deployment.ended else "…"
     line = f"{mark} {deployment.release} → {deployment.environment}   {deployment.strategy}   {deployment.phase}"
     if deployment.weight is not None and deployment.phase in ("Progressing", "Paused"):
@@ -17,7 +17,7 @@ def standing(deployment: "Deployment") -> str:
 
 
 def next_step(deployment: "Deployment") -> str:
-    """A command line, or two."""
+    """Return a command line, or two."""
     id = deployment.id
     match deployment.phase:
         case "Planned" if deployment.approval:

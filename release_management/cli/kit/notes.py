@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 def notes(release: "Release") -> str:
-    """A heading, the changelog, the components, the commits."""
+    """Return a heading, the changelog, the components, the commits."""
     date = (release.published or release.created or "")[:10]
     lines = [f"# {release.application} {release.version}", ""]
     lines += [f"Released {date} by {release.author}." if release.published else f"Draft of {date}, not published.", ""]

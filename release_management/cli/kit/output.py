@@ -1,4 +1,4 @@
-"""Printing: a JSON document for machines, short tables and sentences for people."""
+"""Print a JSON document for machines, or short tables and sentences for people."""
 
 import json
 import sys
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WIDE = 240
-"""A row that is wider than the terminal goes on in its next line, whole; squeezed columns cannot be read."""
+"""A row that is wider than the terminal is wrapped; squeezed columns cannot be read."""
 _IDS = frozenset({"deployment", "approval", "id", "position", "time", "created", "requested"})
 
 
 All = Annotated[bool, typer.Option("--all", help="Show each of many, instead of summing them up.")]
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="At most so many; else all.")]
 ROWS_AT_ONCE = 500
-"""So many rows share a table, whose columns are as wide as they need."""
+"""The number of rows of a table, whose columns are as wide as these need."""
 HELD_BYTES = 4_000_000
-"""So much of a long JSON document is held in memory until it is complete."""
+"""Bytes of a long JSON document that are kept in memory until it is complete."""
 T = TypeVar("T")
 
 
 def show(document: object, *shown: "RenderableType") -> None:
-    """Print `document` where JSON is wanted, else what is `shown`."""
+    """Print `document` as JSON if that was requested, else `shown`."""
     if settings().json:
         print(json_text(redacted_data(plain(document)), indent=2))
         return
@@ -45,7 +45,7 @@ def show(document: object, *shown: "RenderableType") -> None:
 def show_list(found: Iterable[T], *columns: str, cells: Callable[[T], Iterable[object]], empty: str) -> None:
     """Print a list as it is read: one JSON array, which is complete or not there at all, or tables.
 
-    `empty` is said where there is nothing.
+    `empty` is printed if there are no elements.
     """
     if settings().json:
         _print_array(found)
@@ -69,7 +69,7 @@ def _print_array(found: Iterable[object]) -> None:
 
 
 def line(document: object, text: str) -> None:
-    """One line, at once: a JSON object where JSON is wanted, else the text."""
+    """Print one line at once: a JSON object if that was requested, else the text."""
     if settings().json:
         print(json_text(plain(document)), flush=True)
     else:
@@ -77,30 +77,30 @@ def line(document: object, text: str) -> None:
 
 
 def say(text: str) -> None:
-    """A sentence for people, at once."""
+    """Print a sentence for people at once."""
     if not settings().json:
         print(printable(text), flush=True)
 
 
 def json_text(data: object, *, indent: int | None = None) -> str:
-    r"""JSON in which letters stand as they are, and what a terminal would obey, or nobody would see, as `\uXXXX`.
+    r"""Return JSON with letters as they are, and control or invisible characters as `\uXXXX`.
 
-    So it is everywhere, not on a terminal alone: what went to a file is shown on one later, and it is the same JSON.
+    So it is everywhere, not only on a terminal: a file may be shown on one later, and it is the same JSON.
     """
     separators = (",", ":") if indent is None else None
     return escaped(json.dumps(data, ensure_ascii=False, indent=indent, separators=separators))
 
 
 def printable(text: str) -> str:
-    """What a terminal would obey instead of show becomes a visible sign; others have written much of what we print.
+    """Return a text with control characters made visible, since much of what we print was written by others.
 
-    Passwords of addresses are not shown.
+    Passwords of addresses are redacted.
     """
     return redacted(visible(text))
 
 
 def plain(value: object) -> Any:
-    """Views, letters and their collections as JSON data."""
+    """Return views, letters and their collections as JSON data."""
     from pydantic import BaseModel
 
     if isinstance(value, BaseModel):
@@ -115,7 +115,7 @@ def plain(value: object) -> Any:
 
 
 def listing(*columns: str, rows: Iterable[Iterable[object]], empty: str) -> "RenderableType":
-    """A table whose ids and times are never cut; `empty` is said where it has no rows."""
+    """Return a table whose ids and times are never cut; `empty` if it has no rows."""
     from rich.text import Text
 
     from release_management.facade.views import table
@@ -129,7 +129,7 @@ def _cell(value: object) -> str:
 
 
 def whole(made: "Table") -> "Table":
-    """The same table with nothing cut off."""
+    """Return the same table with nothing cut off."""
     for column in made.columns:
         column.overflow = "fold"
         column.no_wrap = column.header in _IDS
@@ -150,7 +150,7 @@ def _print(renderable: "RenderableType") -> None:
 
 
 class _Printable:
-    """The same, without what a terminal would obey; its own styles stay."""
+    """The same renderable with control characters made visible; its own styles stay."""
 
     def __init__(self, renderable: "RenderableType") -> None:
         self._renderable = renderable

@@ -13,10 +13,10 @@ LINE_SECONDS = 1.0
 
 
 class Told(Protocol):
-    """What is called with a name, how much of it is done, and how much there is."""
+    """A callback for progress: a name, how much of it is done, and how much there is."""
 
     def __call__(self, name: str, done: int, total: int) -> None:
-        """Show it."""
+        """Show the progress."""
         ...
 
 
@@ -56,14 +56,14 @@ def _bars() -> Iterator[Told]:
 
 
 class _Lines:
-    """At most one line a second for each name, and one when it is complete."""
+    """Prints at most one line a second for each name, and one when it is complete."""
 
     def __init__(self) -> None:
         self._said: dict[str, float] = {}
         self._complete: set[str] = set()
 
     def __call__(self, name: str, done: int, total: int) -> None:
-        """Print it, unless that was done just now."""
+        """Print the progress, unless that was done just now."""
         now = time.monotonic()
         complete = done >= total
         if complete if name in self._complete else not complete and now - self._said.get(name, 0.0) < LINE_SECONDS:

@@ -1,4 +1,4 @@
-"""Arguments stand in the list of processes, which everybody on the machine may read: passwords leave it at once."""
+"""Remove passwords from the process's arguments, which everybody on the machine may read."""
 
 import os
 import sys
@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from release_management.services.redaction import is_secret
 
 VARIABLES: Mapping[str, str] = {"--store": "RELMAN_STORE", "--bus": "RELMAN_BUS", "--data": "RELMAN_DATA"}
-"""Options that may hold a password, and the variables that say the same."""
+"""Options that may hold a password, and the equivalent environment variables."""
 
 
 def hide(original: Sequence[str]) -> None:
-    """Become the same process again without the passwords among its arguments, which its environment holds then.
+    """Re-execute this process with the passwords in its environment instead of its arguments.
 
-    `original` is the whole command line, the interpreter's part included. Returns where there is none to hide.
+    `original` is the whole command line, including the interpreter's part. Returns if there is no password.
     """
     arguments, variables = without_secrets(original)
     if variables:
@@ -22,23 +22,23 @@ def hide(original: Sequence[str]) -> None:
 
 
 def without_secrets(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The arguments without every option that has a password, and the variables that stand for its last value."""
+    """Return the arguments without the options that have a password, and the variables with their last values."""
     found = list(_options(arguments))
     secret = {option for _, option, value, _ in found if is_secret(value)}
-    gone = {at + part for at, option, _, length in found if option in secret for part in range(length)}
+    gone = {index + part for index, option, _, length in found if option in secret for part in range(length)}
     variables = {VARIABLES[option]: value for _, option, value, _ in found if option in secret}
-    return [argument for at, argument in enumerate(arguments) if at not in gone], variables
+    return [argument for index, argument in enumerate(arguments) if index not in gone], variables
 
 
 def _options(arguments: Sequence[str]) -> "Sequence[tuple[int, str, str, int]]":
-    """Where an option stands, which one, its value, and over how many arguments it goes."""
+    """Return each option's index, its name, its value, and its number of arguments."""
     found = []
-    for at, argument in enumerate(arguments):
+    for index, argument in enumerate(arguments):
         option, equals, value = argument.partition("=")
         if option not in VARIABLES:
             continue
         if equals:
-            found.append((at, option, value, 1))
-        elif at + 1 < len(arguments):
-            found.append((at, option, arguments[at + 1], 2))
+            found.append((index, option, value, 1))
+        elif index + 1 < len(arguments):
+            found.append((index, option, arguments[index + 1], 2))
     return found

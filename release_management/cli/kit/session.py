@@ -1,4 +1,4 @@
-"""The way from a command to an installation: a client where one runs, else the folder itself."""
+"""Open the installation for a command: as a client if one runs, else the folder itself."""
 
 import socket
 from collections.abc import Iterator, Sequence
@@ -22,26 +22,26 @@ BUSY_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An installation: `manager` for its use cases, `backend` for what has none."""
+    """An installation: `manager` for its use cases, `backend` for the rest."""
 
     manager: "ReleaseManager"
     backend: "PatientInstallation"
 
     def rows(self, name: str, **params: Any) -> Iterator[dict[str, Any]]:
-        """A query's rows, asked for page by page as they are wanted; parameters that are None are left out.
+        """Yield a query's rows, requested page by page as they are needed; parameters that are None are omitted.
 
-        The parameter `limit` says how many they are at most.
+        The parameter `limit` is the maximal number of rows.
         """
         return self.backend.rows(name, {key: value for key, value in params.items() if value is not None})
 
     def query(self, name: str, **params: Any) -> list[dict[str, Any]]:
-        """All of a query's rows."""
+        """Return all of a query's rows."""
         return list(self.rows(name, **params))
 
 
 @contextmanager
 def session(application: str = "default", *, creates: bool = False) -> Iterator[Session]:
-    """Open the installation that `--data` names. `creates`: make the folder where there is none.
+    """Open the installation that `--data` names; with `creates`, make the folder if there is none.
 
     Raises `NotReachableError`.
     """
@@ -56,19 +56,19 @@ def session(application: str = "default", *, creates: bool = False) -> Iterator[
 
 
 def is_empty(data: str) -> bool:
-    """Whether `data` is a folder in which nothing was ever recorded."""
+    """Return True if `data` is a folder in which nothing was ever recorded."""
     return "://" not in data and not any((Path(data) / name).is_file() for name in ("log.db", "store.url"))
 
 
 def nothing_there(data: str) -> "NotReachableError":
-    """The error for a folder in which nothing was ever recorded."""
+    """Return the error for a folder in which nothing was ever recorded."""
     from release_management.adapters.nats.client import NotReachableError
 
     return NotReachableError(f"nothing is there yet in {data}; begin with: relman init, then: relman up")
 
 
 def holder(folder: Path) -> int | None:
-    """The process that owns the folder; None where nobody does, 0 where it is not known who."""
+    """Return the pid of the folder's owner; None if it has none, 0 if the pid is not known."""
     from release_management.adapters.system.folder_lock import FolderBusyError, FolderLock
 
     if not (folder / "lock").exists():
@@ -81,14 +81,14 @@ def holder(folder: Path) -> int | None:
 
 
 def bus_url(folder: Path) -> str | None:
-    """The URL of the folder's message bus, with its password; None where there never was one."""
+    """Return the URL of the folder's message bus, with its password; None if there never was one."""
     from release_management.adapters.nats.wire.urls import read_url
 
     return read_url(folder)
 
 
 def _open(data: str, creates: bool) -> "Installation":
-    """A backend that answers, once no other command holds the folder and the store is there."""
+    """Return a backend that answers, once no other command holds the folder and the store is there."""
     from release_management.adapters.nats.client import NotReachableError, UnavailableError
     from release_management.runtime.installations import connect
     from release_management.runtime.patient import ANSWER_SECONDS, Waiting
@@ -127,15 +127,15 @@ def _listens(url: str | None) -> bool:
 
 
 def application_of(ref: str) -> str:
-    """`shop` of `shop@1.0.0`. Raises a usage error where it is no such reference."""
+    """Return `shop` of `shop@1.0.0`. Raises a usage error for a malformed reference."""
     return parse_ref(ref)[0]
 
 
 def parse_ref(ref: str) -> Sequence[str]:
-    """`APP@VERSION` in its two parts. Raises a usage error where it is no such reference."""
+    """Split `APP@VERSION` into its two parts. Raises a usage error for a malformed reference."""
     import typer
 
-    application, at, version = ref.partition("@")
-    if not (application and at and version):
+    application, separator, version = ref.partition("@")
+    if not (application and separator and version):
         raise typer.BadParameter(f"{ref!r} is no release; write APP@VERSION, such as shop@1.0.0")
     return application, version

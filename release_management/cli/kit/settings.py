@@ -1,4 +1,4 @@
-"""What every command is told: where the data is, who acts, whether to print JSON."""
+"""The options of every command: the data, the actor, and JSON output."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -35,12 +35,12 @@ StoreOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 COMMON = {"common_data": DataOption, "common_actor": ActorOption, "common_json": JsonOption}
-"""The options of every command, by the names that their functions never see."""
+"""The options of every command, by names that the commands' functions never see."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The options that every command takes."""
+    """The values of the common options."""
 
     data: str = DEFAULT_DATA
     actor: str | None = None
@@ -51,17 +51,17 @@ _current: ContextVar[Settings] = ContextVar("settings")
 
 
 def settings() -> Settings:
-    """Those of the command that runs."""
+    """Return the settings of the running command."""
     return _current.get()
 
 
-def begin(told: Settings) -> None:
-    """Forget what an earlier command was told."""
-    _current.set(told)
+def begin(initial: Settings) -> None:
+    """Replace the settings of an earlier command."""
+    _current.set(initial)
 
 
 def refine(data: str | None, actor: str | None, json: bool) -> None:
-    """Take in what is given here; the rest stays. Raises a usage error for a name that nobody can have."""
+    """Set the given options; the others stay. Raises a usage error for an impossible name."""
     if actor is not None and (not 1 <= len(actor) <= 200 or not actor.isprintable()):
         raise typer.BadParameter("write a name of 1 to 200 printable characters", param_hint="--as")
     if data is not None:
@@ -71,13 +71,13 @@ def refine(data: str | None, actor: str | None, json: bool) -> None:
 
 
 def check_data(data: str, named_by: str) -> None:
-    """Raise a usage error where this is neither a folder nor the address of a message bus."""
+    """Raise a usage error if this is neither a folder nor the address of a message bus."""
     if not data or "\0" in data or data == ":memory:" or ("://" in data and not is_bus(data)):
         raise typer.BadParameter("write the path of a folder, or nats://HOST:PORT", param_hint=named_by)
 
 
 def is_bus(address: str) -> bool:
-    """Whether it is the address of a server of the message bus, or of several with commas between them."""
+    """Return True for the address of a server of the message bus, or of several separated by commas."""
     try:
         urls = [urlsplit(each.strip()) for each in address.split(",")]
         return all(url.scheme in ("nats", "tls") and bool(url.hostname) and url.port != 0 for url in urls)
@@ -86,7 +86,7 @@ def is_bus(address: str) -> bool:
 
 
 def store_of(store: str | None) -> str | None:
-    """The store that was named. Raises a usage error where it is no PostgreSQL database."""
+    """Return the named store. Raises a usage error if it is no PostgreSQL database."""
     if store is None or store == "":
         return None
     url = urlsplit(store)
@@ -96,7 +96,7 @@ def store_of(store: str | None) -> str | None:
 
 
 def local_folder() -> Path:
-    """The data folder, for what works on this machine only."""
+    """Return the data folder, for commands that work on this machine only."""
     data = settings().data
     if "://" in data:
         shown = redacted_address(data)

@@ -1,1 +1,1 @@
-"""What `make bench` measures: ratios against named peers, both sides in one run."""
+"""The measurements of `make bench`: ratios against named peers, both sides in one run."""

@@ -1,8 +1,8 @@
 """`make bench`: one table of ratios, both sides in one run on one machine, on SQLite and on PostgreSQL.
 
-What counts is the ratio; absolute figures depend on the machine. `--quick` sees that everything runs, `--only NAME`
-measures some of it, `--store NAME` one store, `--json` prints it for machines. Targets are aims: one that is missed is
-named in the last line, and only `--strict` makes it exit 1.
+The ratio counts; absolute figures depend on the machine. `--quick` checks that everything runs, `--only NAME` measures
+a part, `--store NAME` one store, `--json` prints it for machines. Targets are aims: a missed one is named in the last
+line, and only `--strict` makes it exit 1.
 """
 
 import argparse
@@ -35,7 +35,7 @@ MEASURES: Mapping[str, Measure] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure, and print the table; 1 where a target was missed and that is not to pass, else 0."""
+    """Measure, and print the table; return 1 if a target was missed and `--strict` was given, else 0."""
     asked = _asked(arguments)
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),

@@ -1,4 +1,4 @@
-"""How long a command takes over the message bus, from sending it to its recorded outcome, with a real `relman up`."""
+"""Measure a command's time over the message bus, from sending it to its recorded outcome, with a real `relman up`."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ IDLE = "projector and relay have taken in everything before, and have the measur
 
 
 def measure(store: Store, scale: Scale) -> Iterator[Row]:
-    """First with a backlog for projector and relay, then while they have nothing else to do."""
+    """Measure first with a backlog for projector and relay, then without one."""
     with GatewayHost(store.home) as core:
         data = {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}]}
         core.gateway.answer(envelope("release.create", data))
@@ -104,7 +104,7 @@ def _rows(what: str, store: Store, times: list[float], rounds: int, notes: tuple
 
 
 def percentile(times: Sequence[float], percent: int, rounds: int) -> Figure:
-    """That of all commands, with the lowest and the highest of so many rounds, one after the other."""
+    """Return a percentile of all times, with its lowest and highest value in `rounds` consecutive parts."""
     size = len(times) // rounds
     of_rounds = [_rank(times[start : start + size], percent) for start in range(0, rounds * size, size)]
     return Figure(_rank(times, percent), min(of_rounds), max(of_rounds), rounds, "ms")

@@ -29,7 +29,7 @@ COROUTINES = "ours has coroutines of one loop, as the message bus calls the gate
 
 
 def measure(store: Store, scale: Scale) -> Iterator[Row]:
-    """One caller, many threads, and many coroutines of one loop, which is how the message bus calls."""
+    """Measure one caller, many threads, and many coroutines of one loop, which is how the message bus calls."""
     ours, library, caching = Ours(store), Library(store.peer_settings), Library(store.peer_settings, caching=True)
     try:
         for callers, commands in ((1, scale.commands // 4), (MANY, scale.commands)):
@@ -62,7 +62,7 @@ def measure(store: Store, scale: Scale) -> Iterator[Row]:
 
 
 def threads(command: Callable[[int], None], commands: int, callers: int) -> float:
-    """How many commands a second so many threads get done. Raises what any of them has raised."""
+    """Return the commands per second of `callers` threads. Raises the first error of any."""
     turns = itertools.count()
 
     def call() -> None:
@@ -77,7 +77,7 @@ def threads(command: Callable[[int], None], commands: int, callers: int) -> floa
 
 
 async def coroutines(command: Callable[[int], Awaitable[None]], commands: int, callers: int) -> float:
-    """How many commands a second so many coroutines get done."""
+    """Return the commands per second of `callers` coroutines."""
     turns = itertools.count()
 
     async def call() -> None:

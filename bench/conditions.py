@@ -1,4 +1,4 @@
-"""Where it is measured, and how much of it."""
+"""The conditions of a measurement: the stores and the scale."""
 
 import contextlib
 import sys
@@ -14,7 +14,7 @@ from tests.servers.postgres import PostgresServer
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much is measured: `FULL` for figures, `QUICK` to see that it runs."""
+    """The size of a measurement: `FULL` for figures, `QUICK` to check that it runs."""
 
     rounds: int
     commands: int
@@ -65,17 +65,17 @@ class Store:
 
     @property
     def home(self) -> DataDirectory:
-        """Our installation."""
+        """Return our installation."""
         return DataDirectory(self.folder / "ours", self.ours)
 
     @property
     def another(self) -> "Store":
-        """A second one for us, in the peer's place."""
+        """Return a second store for us, in the peer's place."""
         return Store(self.name, self.folder / "another", self.peer)
 
     @property
     def peer_settings(self) -> dict[str, str]:
-        """The environment variables with which the library is told where to store."""
+        """Return the environment variables that tell the library its store."""
         if self.peer is None:
             return {"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(self.folder / "library.db")}
         url = urlsplit(self.peer)
@@ -90,7 +90,7 @@ class Store:
 
 
 class Stores:
-    """Makes stores; the PostgreSQL server is started at the first use."""
+    """Creates stores; the PostgreSQL server is started at the first use."""
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
@@ -104,7 +104,7 @@ class Stores:
 
     @contextlib.contextmanager
     def fresh(self, name: str) -> Iterator[Store]:
-        """An empty store, removed afterwards."""
+        """Create an empty store, and remove it afterwards."""
         with tempfile.TemporaryDirectory(prefix="relman-bench-") as folder:
             if name == "SQLite":
                 yield Store(name, Path(folder))
@@ -115,5 +115,5 @@ class Stores:
 
 
 def progress(text: str) -> None:
-    """Say what is being done, beside the table."""
+    """Print the progress, beside the table."""
     print(text, file=sys.stderr, flush=True)

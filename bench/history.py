@@ -1,4 +1,4 @@
-"""What a command costs in a long history, against the same command in a store that was just begun.
+"""Measure a command in a long history, against the same command in a new store.
 
 One log holds a million events: 50,000 on one environment, and 10,000 deployments have succeeded at its place. The other
 holds a handful. The command is the same on both sides, with its state in the cache and without.
@@ -24,12 +24,12 @@ Command = Callable[[GatewayHost], None]
 
 
 def configure(core: GatewayHost) -> None:
-    """A command on the environment's stream."""
+    """Run a command on the environment's stream."""
     accepted(core.gateway.answer(envelope("environment.configure", {"name": "staging", "label": f"l{next(NUMBERS)}"})))
 
 
 def deploy(core: GatewayHost) -> None:
-    """A command at the place: somebody holds it, so the deployment is queued; then it is taken back."""
+    """Run two commands at the place, which another deployment holds: queue a deployment, and cancel it."""
     data = {"release": f"shop@1.0.{next(NUMBERS) % 2}", "environment": "staging", "strategy": "recreate"}
     outcome = accepted(core.gateway.answer(envelope("deployment.deploy", data)))
     accepted(core.gateway.answer(envelope("deployment.abort", {"deployment": outcome.result["deployment"]})))
@@ -59,7 +59,7 @@ def measure(store: Store, scale: Scale) -> Iterator[Row]:
 
 
 def _begin(store: Store, configured: int, deployed: int, others: int) -> int:
-    """An environment, releases, and so much history of either and of others; how many events that is."""
+    """Create an environment, releases, and a history of these sizes; return the number of events."""
     with GatewayHost(store.home) as core:
         target = {"name": "main", "components": {"web": {"command": COMMAND, "port": 8080}}}
         data = {"name": "staging", "tier": "staging", "targets": [target]}
@@ -83,7 +83,7 @@ def _begin(store: Store, configured: int, deployed: int, others: int) -> int:
 
 
 def _warm(core: GatewayHost) -> None:
-    """Somebody holds the place, and everything was read once."""
+    """Let a deployment hold the place, and load every state once."""
     held = {"release": "shop@0.9.0", "environment": "staging", "strategy": "recreate"}
     accepted(core.gateway.answer(envelope("deployment.deploy", held)))
     for command in (configure, deploy):
@@ -110,7 +110,7 @@ def _cold(stores: Sequence[Store], command: Command) -> Sequence[Sequence[float]
 
 
 def _in_turns(sides: Sequence[Callable[[], float]], rounds: int) -> Sequence[Sequence[float]]:
-    """What each side has given; each begins every other round."""
+    """Return the results of each side; each begins every other round."""
     taken: list[list[float]] = [[] for _ in sides]
     order = list(enumerate(sides))
     for _ in range(rounds):

@@ -11,7 +11,7 @@ from release_management.services.envelope import CommandEnvelope, Outcome
 
 
 def envelope(command: str, data: Mapping[str, Any]) -> CommandEnvelope:
-    """A wish of the bench."""
+    """Return a command envelope of the bench."""
     return CommandEnvelope(
         sender="bench",
         id=str(uuid.uuid4()),
@@ -33,7 +33,7 @@ class Ours:
             self.do("release.create", {"version": f"{number}.0.0", "components": [{"name": "web"}]})
 
     def next(self, turn: int) -> CommandEnvelope:
-        """Block a release, or lift the block."""
+        """Return the command to block a release, or to lift the block."""
         number = turn % AGGREGATES
         self._blocked[number] = not self._blocked[number]
         release = f"default@{number}.0.0"
@@ -46,15 +46,15 @@ class Ours:
         accepted(self.core.gateway.answer(self.next(turn)))
 
     async def submit(self, turn: int) -> None:
-        """The same, as a coroutine: so the message bus hands it in."""
+        """Do the same as a coroutine, like the message bus."""
         accepted(await self.core.gateway.submit(self.next(turn)))
 
     def do(self, command: str, data: Mapping[str, Any]) -> Outcome:
-        """Have something done."""
+        """Submit a command, and return its outcome."""
         return accepted(self.core.gateway.answer(envelope(command, data)))
 
     def fill(self, events: int) -> None:
-        """Have so many events stored, and no fewer."""
+        """Store this many events."""
         turn = 0
         while self.core.log.last_position() < events:
             tickets = [self.core.gateway.ask(self.next(turn + index)) for index in range(AGGREGATES)]
@@ -63,7 +63,7 @@ class Ours:
                 accepted(ticket.result())
 
     def replay(self) -> int:
-        """Read everything as typed events; how many there were."""
+        """Read everything as typed events; return their number."""
         count = 0
         while page := self.core.log.read(count):
             for record in page:
@@ -72,12 +72,12 @@ class Ours:
         return count
 
     def close(self) -> None:
-        """Release the store."""
+        """Close the store."""
         self.core.close()
 
 
 def accepted(outcome: Outcome) -> Outcome:
-    """The outcome. Raises `RuntimeError` where nothing was recorded."""
+    """Return the outcome. Raises `RuntimeError` if nothing was recorded."""
     if outcome.status != "accepted" or not outcome.first:
         raise RuntimeError(f"{outcome.command} recorded nothing: {outcome.status}, {outcome.reason}")
     return outcome

@@ -1,4 +1,4 @@
-"""How far the projector and the relay of a `relman up` are behind the log."""
+"""Measure how far the projector and the relay of a `relman up` are behind the log."""
 
 import asyncio
 import contextlib
@@ -17,24 +17,24 @@ from release_management.services.ports import EventLog
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """Records of the log that the projection which is furthest behind, and the relay, have still to take in."""
+    """The number of records that the slowest projection, and the relay, are behind the log."""
 
     projector: int
     relay: int
 
     def exceeds(self, records: int) -> bool:
-        """Whether both lack more than that."""
+        """Return True if both are further behind."""
         return min(self.projector, self.relay) > records
 
     def __str__(self) -> str:
-        """For a note."""
+        """Return the numbers for a note."""
         return f"{self.projector:,} and {self.relay:,}"
 
 
 def labelled(way: str, before: Lag, after: Lag, written: int) -> tuple[str, str]:
-    """The name of a measurement, "busy" where a backlog outlasted it, and a note on how much was left.
+    """Return a measurement's name, with "busy" if a backlog outlasted it, and a note on the rest.
 
-    What the measurement itself has `written` is no backlog.
+    Records that the measurement itself has `written` are no backlog.
     """
     said = f"projector and relay were {before} records behind before it, {after} at its end"
     if after.exceeds(written):
@@ -43,7 +43,7 @@ def labelled(way: str, before: Lag, after: Lag, written: int) -> tuple[str, str]
 
 
 class Behind:
-    """Looks at the log, the read models and the event stream, each where it is, without the roles."""
+    """Reads the positions of the log, the read models and the event stream directly, without the roles."""
 
     def __init__(self, log: EventLog, models: ReadStore, connection: Client) -> None:
         self._log = log
@@ -51,7 +51,7 @@ class Behind:
         self._js = connection.jetstream()
 
     async def now(self) -> Lag:
-        """As it is now. The log's end is read first, so that no backlog is found where there is none."""
+        """Return the present lag. The log's end is read first, so that no backlog is found if there is none."""
         end = await asyncio.to_thread(self._log.last_position)
         taken_in = await asyncio.to_thread(self._taken_in)
         try:
@@ -75,7 +75,7 @@ class Behind:
 
 @contextlib.contextmanager
 def watching(store: Store, connection: Client) -> Iterator[Behind]:
-    """Of a store's installation, which runs."""
+    """Watch the running installation of a store."""
     with (
         contextlib.closing(store.home.open_log(Registry())) as log,
         contextlib.closing(ReadStore(store.home.read_models)) as models,

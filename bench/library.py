@@ -19,7 +19,7 @@ CACHING = {"AGGREGATE_CACHE_MAXSIZE": str(AGGREGATES), "AGGREGATE_CACHE_FASTFORW
 
 
 class Block(Aggregate):
-    """A release that can be blocked and unblocked, as the library writes it."""
+    """A release that can be blocked and unblocked, written as the library's users do."""
 
     def __init__(self, ref: str) -> None:
         self.ref = ref
@@ -39,7 +39,7 @@ class Block(Aggregate):
 class Library:
     """The library's application on its own store; callers take its aggregates in turn.
 
-    With `caching` it keeps its aggregates, and does not look for newer events of those: nobody else may write them.
+    With `caching` it keeps its aggregates, and does not check for newer events: no other process may write them.
     """
 
     def __init__(self, settings: Mapping[str, str], *, caching: bool = False) -> None:
@@ -50,7 +50,7 @@ class Library:
         self._ids = [block.id for block in blocks]
 
     def command(self, turn: int) -> None:
-        """Load an aggregate, decide, save; again where another caller was faster, as our gateway does."""
+        """Load an aggregate, decide, save; retry if another caller was faster, as our gateway does."""
         while True:
             block: Block = self._app.repository.get(self._ids[turn % AGGREGATES])
             _toggle(block)
@@ -61,7 +61,7 @@ class Library:
                 continue
 
     def fill(self, events: int) -> None:
-        """Have so many events stored, many in one save."""
+        """Store this many events, many in one save."""
         blocks: list[Block] = [self._app.repository.get(id) for id in self._ids]
         for turn in range(AGGREGATES, events):
             _toggle(blocks[turn % AGGREGATES])
@@ -69,7 +69,7 @@ class Library:
             self._app.save(block)
 
     def replay(self) -> int:
-        """Read everything as typed events; how many there were."""
+        """Read everything as typed events; return their number."""
         count = 0
         while page := self._app.recorder.select_notifications(count + 1, PAGE):
             for notification in page:
@@ -88,7 +88,7 @@ class Library:
             runner.wait(events, timeout=600)
 
     def close(self) -> None:
-        """Release the store."""
+        """Close the store."""
         self._app.close()
 
 
@@ -100,7 +100,7 @@ def _toggle(block: Block) -> None:
 
 
 class BlockView(PostgresTrackingRecorder):
-    """Which releases are blocked, in a table beside the library's own record of the position."""
+    """The blocked releases, in a table beside the library's own record of the position."""
 
     def __init__(self, datastore: Any, **names: Any) -> None:
         super().__init__(datastore, **names)
@@ -125,11 +125,11 @@ class BlockProjection(Projection[BlockView]):
     """The library's counterpart of our projection `releases`."""
 
     def process_event(self, domain_event: Any, tracking: Tracking) -> None:
-        """Take in one event."""
+        """Fold one event."""
         blocked = type(domain_event).__name__ == "Blocked"
         self.view.put(domain_event.originator_id, getattr(domain_event, "ref", None), blocked, tracking)
 
 
 def cores() -> int:
-    """How many processors this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -19,7 +19,7 @@ PROCESSES = {
 
 
 def measure(store: Store, scale: Scale) -> Iterator[Row]:
-    """Idle after the start; the highest while commands come in from many callers."""
+    """Measure the memory idle after the start, and its maximum under commands from many callers."""
     with running(store) as (url, pid):
         time.sleep(1.0)
         idle = megabytes(pid)

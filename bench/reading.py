@@ -15,7 +15,7 @@ ABOUT = "events a second, from the log into an empty table with a row per releas
 
 
 def replay(store: Store, scale: Scale) -> Iterator[Row]:
-    """Every event, decoded and typed; the library with its recorder and mapper."""
+    """Measure the replay of every event, decoded and typed; the library with its recorder and mapper."""
     ours, library = _filled(store, scale)
     try:
         progress("  replaying")
@@ -33,7 +33,7 @@ def _rate(side: Ours | Library) -> float:
 
 
 def projection(store: Store, scale: Scale) -> Iterator[Row]:
-    """One row per release: ours the projection `releases`, the library's with its own runner and tracking."""
+    """Measure a projection with one row per release: ours is `releases`, the library's uses its own runner."""
     ours, library = _filled(store, scale)
     numbers = itertools.count()
     events = ours.core.log.last_position()

@@ -1,4 +1,4 @@
-"""One line of the table: what was measured, on which store, both sides, and what was aimed at."""
+"""One line of the table: the measurement, the store, both sides, and the target."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -25,12 +25,12 @@ PEERS = {
 }
 COLUMNS = ("what is measured", "store", "ours", "peer", "the peer is", "ours : peer", "aim", "", "rounds", "notes")
 WIDTH = 220
-"""More than any line has: one that is folded is read by nobody, man or program."""
+"""More than any line has: a folded line is hard to read, for people and programs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What rounds have given: one value for all of them, which is their median, and the lowest and the highest."""
+    """The results of several rounds: their median, and the lowest and the highest."""
 
     value: float
     low: float
@@ -40,11 +40,11 @@ class Figure:
 
     @classmethod
     def of(cls, *rounds: float, unit: str = "") -> "Figure":
-        """The median of rounds."""
+        """Return the figure of these rounds."""
         return cls(statistics.median(rounds), min(rounds), max(rounds), len(rounds), unit)
 
     def __str__(self) -> str:
-        """Such as `5.02 ms (4.80 to 6.11)`; a single round has no spread."""
+        """Return a text such as `5.02 ms (4.80 to 6.11)`; a single round has no spread."""
         digits = 0 if self.value >= 100 else 1 if self.value >= 10 else 2
         value, low, high = (f"{each:,.{digits}f}" for each in (self.value, self.low, self.high))
         said = f"{value} {self.unit}".rstrip()
@@ -53,9 +53,10 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`against` is one of `PEERS`, and `ratio` ours to the peer's. The aim is for the ratio, else for our own figure.
+    """`against` is one of `PEERS`, and `ratio` ours to the peer's. The target is for the ratio, else for our own
+    figure.
 
-    `notes` say what the row measures, and under which conditions; the table has their numbers.
+    `notes` describe the measurement and its conditions; the table has their numbers.
     """
 
     measure: str
@@ -70,12 +71,12 @@ class Row:
 
     @property
     def judged(self) -> Figure:
-        """What is compared with the target."""
+        """The figure that is compared with the target."""
         return self.ours if self.ratio is None else self.ratio
 
     @property
     def reached(self) -> bool | None:
-        """Whether the target is reached; None where there is none."""
+        """True if the target is reached; None without one."""
         if self.at_least is None and self.at_most is None:
             return None
         above = self.at_least is None or self.judged.value >= self.at_least
@@ -88,18 +89,18 @@ class Row:
         return f"≤ {self.at_most:g}" if self.at_most is not None else aim
 
     def cells(self) -> tuple[object, ...]:
-        """As the table shows it, without the notes."""
+        """Return the cells of the table, without the notes."""
         mark = {True: "✔", False: "✘", None: ""}[self.reached]
         of = self.measure, self.store, self.ours, self.peer, self.against
         return (*of, self.ratio, self.aim, mark, self.judged.rounds)
 
     def as_json(self) -> dict[str, Any]:
-        """For machines."""
+        """Return the row for machines."""
         return {**asdict(self), "reached": self.reached}
 
 
 def against(measure: str, store: str, ours: Sequence[float], peer: Sequence[float], who: str, **more: Any) -> Row:
-    """A row of rounds that both sides took in turns: the ratio is that of the same round."""
+    """Return a row of rounds that both sides took in turns: the ratio is that of the same round."""
     unit = more.pop("unit", "")
     sides = Figure.of(*ours, unit=unit), Figure.of(*peer, unit=unit)
     ratio = Figure.of(*(a / b for a, b in zip(ours, peer, strict=True)))
@@ -107,12 +108,12 @@ def against(measure: str, store: str, ours: Sequence[float], peer: Sequence[floa
 
 
 def in_turns(rounds: int, *sides: Callable[[], float]) -> list[list[float]]:
-    """Every side once a round; what each has given."""
+    """Run every side once a round; return the results of each."""
     return [list(side) for side in zip(*([side() for side in sides] for _ in range(rounds)), strict=True)]
 
 
 def shown(rows: Sequence[Row]) -> str:
-    """The table, with who the sides are before it, and the notes after it."""
+    """Return the table, with a description of the sides before it, and the notes after it."""
     notes = list(dict.fromkeys(note for row in rows for note in row.notes))
     cells = [(*row.cells(), " ".join(str(notes.index(note) + 1) for note in row.notes)) for row in rows]
     out = StringIO()
@@ -132,12 +133,12 @@ def _legend(rows: Sequence[Row]) -> list[str]:
 
 
 def missed(rows: Sequence[Row]) -> list[Row]:
-    """Those that did not reach their target."""
+    """Return the rows that did not reach their target."""
     return [row for row in rows if row.reached is False]
 
 
 def closing(rows: Sequence[Row]) -> str:
-    """How many targets were missed, and which."""
+    """Return a sentence on the missed targets."""
     aims = sum(row.reached is not None for row in rows)
     if not aims:
         return "no targets among these rows"

@@ -1,4 +1,4 @@
-"""Long histories, written straight into the store: valid records, as the gateway would have made them."""
+"""Write long histories straight into the store: valid records, as the gateway would have made them."""
 
 import itertools
 import sqlite3
@@ -51,12 +51,12 @@ class Stamp:
         self._form = text.replace("@id@", "%s").replace("@subject@", "%s").replace("1000000007", "%d")
 
     def record(self, stream: str, version: int) -> bytes:
-        """The record's bytes."""
+        """Return the record's bytes."""
         return (self._form % (new_id(), stream, version)).encode()
 
 
 def environment(source: str, name: str, after: int, events: int) -> Iterator[tuple[str, int, str, bytes]]:
-    """The same environment is configured again and again."""
+    """Yield records that configure the same environment again and again."""
     facts = [
         EnvironmentConfigured(
             name=name, label=label, tier="staging", order=0, approval=ApprovalRule(required=0), variables={}
@@ -71,7 +71,7 @@ def environment(source: str, name: str, after: int, events: int) -> Iterator[tup
 
 
 def place(source: str, environment: str, after: int, deployments: int) -> Iterator[tuple[str, int, str, bytes]]:
-    """One deployment after the other succeeded here."""
+    """Yield records of deployments that succeed at a place one after the other."""
     stream = f"place:{environment}/shop/main"
     versions = itertools.count(after + 1)
     for number in range(deployments):
@@ -95,7 +95,7 @@ def _deployed(number: int) -> Sequence[Fact]:
 
 
 def releases(source: str, events: int) -> Iterator[tuple[str, int, str, bytes]]:
-    """Other people's releases, blocked and unblocked."""
+    """Yield records of other releases, blocked and unblocked."""
     stamps = [
         Stamp(
             source, ReleaseBlocked(reason=Personal(subject=ACTOR, sealed="s1.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"))
@@ -109,7 +109,7 @@ def releases(source: str, events: int) -> Iterator[tuple[str, int, str, bytes]]:
 
 
 def write(store: Store, rows: Iterable[tuple[str, int, str, bytes]]) -> int:
-    """Append all of it in one transaction; how many there are. Nobody else may write meanwhile."""
+    """Append all rows in one transaction; return their number. No other process may write meanwhile."""
     return _to_sqlite(store, rows) if store.ours is None else _to_postgres(store.ours, rows)
 
 

@@ -1,4 +1,4 @@
-"""What a step of a deployment costs, with few components and with hundreds: decided, recorded, and taken in."""
+"""Measure a step of a deployment, with few components and with hundreds: decided, recorded, and folded."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from release_management.runtime.projected_agenda import ProjectedAgenda
 
 FEW = 10
 TOGETHER = 100
-"""Reports that come between two looks of the read models and the agenda."""
+"""The number of reports between two looks of the read models and the agenda."""
 CANARY = {"initial_traffic": 5, "increment": 10, "interval": 0, "scale_down_delay": 0}
 ABOUT = (
     "ms a step of a canary (5, +10): its report is decided and recorded, and the read models and the agenda take it "
@@ -50,7 +50,7 @@ class Walker:
         self._agenda = ProjectedAgenda(core.log, core.registry, store.home.agenda)
 
     def walk(self, application: str, count: int) -> float:
-        """Deploy an application of so many components, then a canary of its next version; ms a step of that."""
+        """Deploy an application of this many components, then a canary of its next version; return its ms per step."""
         parts = [f"c{number}" for number in range(count)]
         settings = {"commands": {verb: ["true"] for verb in ("provision", "await_healthy", "route", "retire")}}
         target = {"name": "main", "executor": "command", "components": dict.fromkeys(parts, settings)}
@@ -82,7 +82,7 @@ class Walker:
         return done
 
     def _orders(self, after: int) -> list[dict[str, object]]:
-        """The orders that were recorded behind a position."""
+        """Return the orders that were recorded after a position."""
         found: list[dict[str, object]] = []
         while page := self._ours.core.log.read(after):
             after = page[-1].position
@@ -99,7 +99,7 @@ class Walker:
         self._agenda.catch_up()
 
     def close(self) -> None:
-        """Release the read models and the agenda."""
+        """Close the read models and the agenda."""
         self._agenda.close()
         self._projector.close()
 

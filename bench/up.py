@@ -1,4 +1,4 @@
-"""A real `relman up` in a folder of its own, on the store that is measured."""
+"""A real `relman up` in a folder of its own, on the measured store."""
 
 import contextlib
 import subprocess
@@ -17,7 +17,7 @@ START_SECONDS = 60.0
 
 @contextlib.contextmanager
 def running(store: Store) -> Iterator[tuple[str, int]]:
-    """The message bus's URL and the process id of a `relman up`, stopped afterwards."""
+    """Yield the message bus's URL and the process id of a `relman up`, and stop it afterwards."""
     folder = store.home.folder
     folder.mkdir(parents=True, exist_ok=True)
     log = (store.folder / "up.log").open("wb")
@@ -45,7 +45,7 @@ def _ready(process: subprocess.Popen[bytes], folder: Path, log: Path) -> str:
 
 
 def megabytes(pid: int) -> float:
-    """The resident memory of a process and of all that it has started."""
+    """Return the resident memory of a process and of all its descendants."""
     main = psutil.Process(pid)
     total = 0
     for process in [main, *main.children(recursive=True)]:

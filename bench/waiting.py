@@ -1,4 +1,4 @@
-"""What a deployment costs beside thousands that wait, against the same in an installation in which nothing waits.
+"""Measure a deployment beside thousands that wait, against the same in an installation in which nothing waits.
 
 Both are a real `relman up`. Half of those that wait are plans that nobody has deployed yet, and half wait for approval.
 """
@@ -24,7 +24,7 @@ from release_management.runtime.gateway_host import GatewayHost
 
 TOGETHER, ALONE = 100, 5
 PLACES = 100
-"""Environments in which those that wait are to be deployed."""
+"""The number of environments to which the waiting deployments are planned."""
 ENDS = {kind.NAME for kind in (DeploymentSucceeded, DeploymentRolledBack, DeploymentRollbackFailed, DeploymentHalted)}
 SETTINGS = {"commands": {verb: ["true"] for verb in ("provision", "await_healthy", "retire")}}
 TARGETS = [{"name": "main", "executor": "command", "routes": "none", "components": {"web": SETTINGS}}]
@@ -51,7 +51,7 @@ def measure(store: Store, scale: Scale) -> Iterator[Row]:
 
 
 def _begin(core: GatewayHost, applications: list[str], rounds: int) -> None:
-    """One environment to deploy to, and releases for all rounds of each application."""
+    """Create one environment to deploy to, and releases for all rounds of each application."""
     _do(core, "environment.configure", name="fast", tier="development", targets=TARGETS)
     _all(
         core,
@@ -64,7 +64,7 @@ def _begin(core: GatewayHost, applications: list[str], rounds: int) -> None:
 
 
 def _wait(core: GatewayHost, applications: list[str], waiting: int) -> None:
-    """So many deployments wait."""
+    """Create this many waiting deployments."""
     if not waiting:
         return
     for number in range(PLACES):
@@ -98,7 +98,7 @@ def _all(core: GatewayHost, commands: list[tuple[str, dict[str, Any]]]) -> None:
 async def _measure(
     urls: list[str], applications: list[str], rounds: int
 ) -> tuple[list[list[float]], list[list[float]]]:
-    """Per side, the milliseconds of each round: of one deployment, and of many at once."""
+    """Return, per side, the milliseconds of each round: of one deployment, and of many at once."""
     sides = [Side(url, applications) for url in urls]
     alone: list[list[float]] = [[] for _ in sides]
     together: list[list[float]] = [[] for _ in sides]
@@ -128,7 +128,7 @@ class Side:
         self._following: asyncio.Task[None] | None = None
 
     async def deploy(self, applications: list[str]) -> float:
-        """Deploy the next version of each at once; milliseconds until all have succeeded."""
+        """Deploy the next version of each at once; return the milliseconds until all have succeeded."""
         begun = time.perf_counter()
         await asyncio.gather(*(self._deploy(each) for each in applications))
         return 1000 * (time.perf_counter() - begun)
@@ -156,7 +156,7 @@ class Side:
                     self._news.notify_all()
 
     async def close(self) -> None:
-        """Leave the bus."""
+        """Disconnect from the bus."""
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)

@@ -1,1 +1,1 @@
-"""One true story, told by `make demo`."""
+"""A true story, told by `make demo`."""

@@ -1,4 +1,4 @@
-"""A part of the story: what crashes after its success is shown as down, and as well again once it stays up."""
+"""A part of the story: a component that crashes after a success is shown as down, and as well once it stays up."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SEEN_SECONDS = 5.0
 BACK_SECONDS = 60.0
 MOST_KILLS = 4
-"""A crash is shown for 5 seconds at least, the next ones for 10 and 20: of so many `env show` meets one."""
+"""A crash is shown for at least 5 seconds, the next ones for 10 and 20, so one of these `env show` sees it."""
 LOOK_SECONDS = 0.1
 
 
@@ -39,7 +39,7 @@ def crash(installation: "Installation") -> None:
 
 
 def kill_web(installation: "Installation") -> float:
-    """kill -9 of the process that serves web, as soon as one does; after how many seconds it is shown as down."""
+    """kill -9 the process that serves web, as soon as one does; return the seconds until it is shown as down."""
     deadline = time.monotonic() + BACK_SECONDS
     while (pid := serving(installation)) is None:
         check(time.monotonic() < deadline, f"web did not answer within {BACK_SECONDS:g} s")
@@ -62,18 +62,18 @@ def await_condition(installation: "Installation", wanted: str, seconds: float) -
 
 
 def condition(installation: "Installation") -> str | None:
-    """How production's web is shown; None where it is not."""
+    """Return the shown condition of production's web, or None."""
     found = installation.alice.environment("production").conditions
     return next((each.condition for each in found if each.component == "web"), None)
 
 
 def env_show(installation: "Installation") -> "subprocess.CompletedProcess[str]":
-    """What the command line shows of production."""
+    """Return the output of `env show production`."""
     return installation.relman("env", "show", "production")
 
 
 def changes(installation: "Installation") -> list[str]:
-    """The conditions of production's web that the log tells of, oldest first."""
+    """Return the conditions of production's web in the log, oldest first."""
     words = ["--type", "place.condition_changed", "--environment", "production", "--limit", "1000", "--json"]
     done = installation.relman("audit", "log", *words)
     check(done.returncode == 0, f"the log cannot be read: {done.stderr.strip()}")
@@ -83,7 +83,7 @@ def changes(installation: "Installation") -> list[str]:
 
 
 def serving(installation: "Installation") -> int | None:
-    """The process that answers for production's web; None where none does."""
+    """Return the pid that answers for production's web, or None."""
     try:
         answer = httpx.get(installation.urls("production")[0], timeout=1, trust_env=False).json()
         return int(answer["pid"])

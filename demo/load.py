@@ -1,7 +1,7 @@
 """Requests at a steady rate, each over a fresh connection and never retried: `python -m demo.load RATE URL…`.
 
-Every tenth of a second it prints what came back since the last line, as JSON: `{"web 1.0.0": 12, "failed": 0}`. The
-version is what the process that served states of itself.
+Every tenth of a second it prints the answers since the last line, as JSON: `{"web 1.0.0": 12, "failed": 0}`. The
+version is the one that the serving process states.
 """
 
 import asyncio

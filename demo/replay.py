@@ -1,4 +1,4 @@
-"""Rebuild every projection from an export, with nothing else at hand, and print the rows.
+"""Rebuild every projection from an export alone, and print the rows.
 
 `python -m demo.replay EXPORT`
 """
@@ -29,7 +29,7 @@ QUESTIONS = ("running", "environments", "policies", "pipelines", "releases", "de
 
 
 class ExportedLog:
-    """An export as a log that can only be read. A record without its data is followed by a line that is its data."""
+    """A read-only log from an export. A record without its data is followed by a line with its data."""
 
     store_id = "export"
 
@@ -43,49 +43,49 @@ class ExportedLog:
                 self._contents[dataref] = next(lines)
 
     def content(self, dataref: str) -> bytes:
-        """The data that stand behind a record."""
+        """Return the data beside a record."""
         return self._contents[dataref]
 
     def read(self, after: int, limit: int = 500) -> list[Recorded]:
-        """The records behind a position."""
+        """Return the records after a position."""
         page = self._lines[after : after + limit]
         return [_recorded(after + offset, line) for offset, line in enumerate(page, 1)]
 
     def last_position(self) -> int:
-        """How many records there are."""
+        """Return the number of records."""
         return len(self._lines)
 
     def read_stream(self, stream: str, after: int = 0) -> list[Recorded]:
-        """The records of one stream."""
+        """Return the records of one stream."""
         records = self.read(0, len(self._lines))
         return [record for record in records if record.stream == stream and record.version > after]
 
     def append(self, batch: Sequence[Append], lease: Lease | None = None) -> list[Status]:
-        """Refused."""
+        """Refuse the append."""
         raise PermissionError("an export cannot be written")
 
     def outcomes(self, commands: Collection[CommandKey]) -> dict[CommandKey, StoredOutcome]:
-        """An export holds no outcomes."""
+        """Return nothing: an export holds no outcomes."""
         return {}
 
     def snapshot(self, stream: str, shape: str) -> Snapshot | None:
-        """An export holds no snapshots."""
+        """Return None: an export holds no snapshots."""
         return None
 
     def keep_snapshot(self, stream: str, snapshot: Snapshot) -> None:
-        """Refused."""
+        """Refuse the snapshot."""
         raise PermissionError("an export cannot be written")
 
     def take(self, role: str) -> Lease | None:
-        """Nobody serves from an export."""
+        """Refuse the role: no process serves from an export."""
         return None
 
     def wait(self, after: int, timeout: float) -> bool:
-        """It never grows."""
+        """Return False: an export never grows."""
         return after < len(self._lines)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: an export needs no closing."""
 
 
 def _recorded(position: int, line: bytes) -> Recorded:
@@ -94,7 +94,7 @@ def _recorded(position: int, line: bytes) -> Recorded:
 
 
 def rows(store: ReadStore, last: int) -> dict[str, Any]:
-    """Every projection's rows, as they are once the log was taken in up to `last`."""
+    """Return every projection's rows at the position `last`."""
     answers: dict[str, Any] = {name: store.ask(name, {}, last) for name in QUESTIONS}
     answers["trail"] = []
     while True:

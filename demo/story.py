@@ -1,7 +1,7 @@
-"""`make demo`: two components go from plan to production, under load, and everything that is claimed is observed.
+"""`make demo`: two components go from plan to production, under load, and every claim is checked.
 
-With `--store postgres` everything is kept in a PostgreSQL server of the demo's own, every role is a process of its own,
-and each of them is killed once.
+With `--store postgres` everything is stored in a PostgreSQL server of the demo's own, every role is a process of its
+own, and each of them is killed once.
 """
 
 import argparse
@@ -42,7 +42,7 @@ TOLERANCE = 1.5
 
 
 class Installation:
-    """`relman up` in a folder of its own, and the people who use it.
+    """A `relman up` in a folder of its own, and the people who use it.
 
     `store` is the URL of a PostgreSQL database, or None for files in the folder.
     """
@@ -64,34 +64,34 @@ class Installation:
         return psutil.Process(json.loads(done.stdout)["pid"])
 
     def relman(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        """The command line, in the installation's folder."""
+        """Run the command line in the installation's folder."""
         command = [sys.executable, "-m", "release_management.cli", *words]
         return subprocess.run(command, cwd=self._folder, capture_output=True, text=True, check=False)
 
     def roles(self) -> list[dict[str, Any]]:
-        """The role processes that are well: what each says of its health."""
+        """Return the health of the role processes that are well."""
         said: Any = json.loads(self.relman("health", "--json").stdout)
         found: list[dict[str, Any]] = said["error"].get("roles", []) if isinstance(said, dict) else said
         return [each for each in found if each["healthy"]]
 
     def kill_and_restart(self) -> None:
-        """kill -9 of relman itself; its parts die with it, what it deployed does not. Then `relman up` again."""
+        """kill -9 relman itself, with which its parts die, but not what it deployed; then run `relman up` again."""
         self.process.kill()
         self.process.wait()
         self.process = self._up()
 
     def close(self) -> None:
-        """A clean stop."""
+        """Stop cleanly."""
         self.alice.close()
         self.bob.close()
         self.relman("down")
 
     def urls(self, environment: str) -> list[str]:
-        """Where the environment's components answer."""
+        """Return the URLs of the environment's components."""
         return [f"http://127.0.0.1:{self.ports[environment, component]}/" for component in COMPONENTS]
 
     def configure(self) -> None:
-        """Environments, pipeline, strategies."""
+        """Configure environments, pipeline and strategies."""
         environments = {
             name: {"name": label, "targets": {"main": {"components": {c: self._settings(name, c) for c in COMPONENTS}}}}
             for name, label in (("staging", "Staging"), ("production", "Production"))
@@ -112,12 +112,12 @@ class Installation:
         return {"command": command + journal, "port": self.ports[environment, component], "health": "/health"}
 
     def to_staging(self, version: str) -> None:
-        """Alice creates the release and brings it to staging."""
+        """Let Alice create the release and bring it to staging."""
         release = self.alice.create_release(version, list(COMPONENTS), changelog=[f"What is new in {version}"])
         self.arrived(self.alice.deploy(release, "staging"))
 
     def to_production(self, version: str, strategy: str) -> Deployment:
-        """Alice asks for production, Bob grants; returns the deployment once it has ended or waits for a person."""
+        """Let Alice deploy to production and Bob approve; return the deployment when it has ended or waits."""
         deployment = self.alice.deploy(version, "production", strategy=strategy)
         self.bob.approve(deployment)
         return self.alice.wait(deployment, 60)
@@ -129,13 +129,13 @@ class Installation:
         return ended
 
     def starts(self, version: str) -> Counter[str]:
-        """How many processes of a version began, by component and their own account."""
+        """Return how many processes of a version started, by component, as they have noted themselves."""
         words = [line.split() for line in self.journal.read_text().splitlines()]
         return Counter(word[1] for word in words if word[0] == "start" and word[2] == version)
 
 
 def main(store: str) -> int:
-    """Tell the story; 0 only if all of it was observed."""
+    """Tell the story; return 0 only if all of it was observed."""
     begun = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="relman-demo-"))
     try:
@@ -159,7 +159,7 @@ def main(store: str) -> int:
 
 @contextlib.contextmanager
 def database(store: str) -> Iterator[str | None]:
-    """Where everything is kept: the URL of a new database on a server of our own, or None for files."""
+    """Yield the store: the URL of a new database on a server of our own, or None for files."""
     if store == "sqlite":
         yield None
         return
@@ -186,7 +186,7 @@ def tell(installation: Installation, folder: Path) -> None:
 
 
 def promote(installation: Installation, traffic: Traffic) -> None:
-    """1.0.0 through staging to production, while production serves."""
+    """Bring 1.0.0 through staging to production, while production serves."""
     before = traffic.total()
     installation.to_staging("1.0.0")
     check(installation.to_production("1.0.0", "blue-green").succeeded, "1.0.0 did not reach production")
@@ -199,7 +199,7 @@ def promote(installation: Installation, traffic: Traffic) -> None:
 
 
 def canary(installation: Installation, traffic: Traffic) -> None:
-    """1.1.0 by canary, after Alice tried to approve it herself."""
+    """Bring 1.1.0 by canary, after Alice tried to approve it herself."""
     alice, bob = installation.alice, installation.bob
     installation.to_staging("1.1.0")
     deployment = alice.deploy("1.1.0", "production", strategy="canary")
@@ -228,7 +228,7 @@ def canary(installation: Installation, traffic: Traffic) -> None:
 
 
 def abort(installation: Installation, traffic: Traffic) -> None:
-    """1.2.0 gets as far as 25 %, and is aborted."""
+    """Bring 1.2.0 up to 25 %, and abort it."""
     alice = installation.alice
     installation.to_staging("1.2.0")
     deployment = installation.to_production("1.2.0", "canary")
@@ -249,7 +249,7 @@ def abort(installation: Installation, traffic: Traffic) -> None:
 
 
 def survive_kill(installation: Installation, traffic: Traffic) -> None:
-    """1.3.0 by canary; relman is killed in the middle and goes on."""
+    """Bring 1.3.0 by canary; kill relman in the middle, and let it go on."""
     alice = installation.alice
     before = traffic.total()
     installation.to_staging("1.3.0")
@@ -278,7 +278,7 @@ def survive_kill(installation: Installation, traffic: Traffic) -> None:
 
 
 def kill_each(installation: Installation, alice: ReleaseManager, deployment: Deployment) -> int:
-    """kill -9 of one role process after the other, a step of the canary between them where one is left to promote."""
+    """kill -9 one role process after the other; promote a step of the canary in between, if one is left."""
     doomed = installation.roles()
     check(len(doomed) >= 8, f"{len(doomed)} role processes are well, and at least 8 should be")
     for each in doomed:
@@ -292,7 +292,7 @@ def kill_each(installation: Installation, alice: ReleaseManager, deployment: Dep
 
 
 def show(installation: Installation) -> None:
-    """The audit trail's end, and what runs where."""
+    """Show the audit trail's end, and what runs where."""
     say("")
     say(str(installation.alice.history(limit=12)))
     say("")
@@ -301,7 +301,7 @@ def show(installation: Installation) -> None:
 
 
 def prove(installation: Installation, folder: Path) -> None:
-    """An export, replayed in a second process, gives the rows that the installation has."""
+    """Check that an export, replayed in a second process, gives the rows of the installation."""
     export = folder / "export.jsonl"
     done = installation.relman("audit", "export", "--output", str(export))
     check(done.returncode == 0, f"the export failed: {done.stderr.strip()}")
@@ -320,7 +320,7 @@ def prove(installation: Installation, folder: Path) -> None:
 
 
 def left_behind(folder: Path) -> list[str]:
-    """The processes that have the folder in their command line, three seconds after the stop."""
+    """Return the processes that have the folder in their command line, three seconds after the stop."""
     deadline = time.monotonic() + 3
     while True:
         lines = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]

@@ -1,4 +1,4 @@
-"""How the story is told: what was not observed ends it."""
+"""Tell the story; it ends if something was not observed."""
 
 
 class NotObserved(Exception):
@@ -6,11 +6,11 @@ class NotObserved(Exception):
 
 
 def check(observed: bool, claim: str) -> None:
-    """Go on only with what was observed."""
+    """Raise `NotObserved` unless the claim was observed."""
     if not observed:
         raise NotObserved(claim)
 
 
 def say(line: str) -> None:
-    """Tell it."""
+    """Print a line of the story."""
     print(line, flush=True)

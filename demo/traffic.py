@@ -1,4 +1,4 @@
-"""The load as the story sees it: counts of what was served, by component and version."""
+"""The load in the story: counts of answers, by component and version."""
 
 import json
 import subprocess
@@ -23,12 +23,12 @@ class Traffic:
         self._thread.start()
 
     def total(self) -> Counter[str]:
-        """What was served since the start: `"web 1.0.0"` to a count, and `"failed"`."""
+        """Return the answers since the start: `"web 1.0.0"` to a count, and `"failed"`."""
         with self._lock:
             return Counter(self._total)
 
     def window(self, requests: int, timeout: float = 30.0) -> Counter[str]:
-        """What is served from now on, until there were so many requests."""
+        """Return the next answers, at least this many."""
         before = self.total()
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -40,7 +40,7 @@ class Traffic:
         raise TimeoutError(f"fewer than {requests} requests came back within {timeout:g} s")
 
     def last_seen(self, version: str) -> float:
-        """When a version last served, on the monotonic clock; to a tenth of a second."""
+        """Return when a version last answered, on the monotonic clock; to a tenth of a second."""
         with self._lock:
             return max((at for name, at in self._last_seen.items() if name.endswith(f" {version}")), default=0.0)
 
@@ -69,6 +69,6 @@ class Traffic:
 
 
 def share(window: Counter[str], version: str) -> float:
-    """The percentage of a window that a version served."""
+    """Return the percentage of a window that a version answered."""
     served = sum(count for name, count in window.items() if name.endswith(f" {version}"))
     return 100 * served / sum(window.values())

@@ -145,7 +145,7 @@ def shape_link(model: type[BaseModel]) -> str:
 
 
 def limits(constraints: Iterable[Any]) -> str:
-    """What a field's constraints say: a range, or a length."""
+    """A field's constraints in words: a range, or a length."""
     found: dict[str, Any] = {}
     for constraint in constraints:
         for each in constraint.metadata if isinstance(constraint, FieldInfo) else (constraint,):
@@ -169,7 +169,7 @@ class Meanings:
 
     @classmethod
     def of(cls, kind: str, owner: str, field: str) -> str:
-        """What a field means: said for its owner, else for all fields of that name."""
+        """Return a field's meaning: the text for its owner, else for all fields of that name."""
         texts = MEANINGS[kind]
         for key in (f"{owner}.{field}", field):
             if key in texts:
@@ -179,7 +179,7 @@ class Meanings:
 
     @classmethod
     def unused(cls) -> list[str]:
-        """Texts about what there is no more."""
+        """Return the texts without a field."""
         return [f"[{k}] {key}" for k, texts in MEANINGS.items() for key in texts if (k, key) not in cls.used]
 
 
@@ -204,7 +204,7 @@ def row(*cells: str) -> str:
 
 
 def default_of(field: FieldInfo) -> str:
-    """A default as JSON would have it; **needed** where there is none."""
+    """Return a default as JSON; **needed** if there is none."""
     if field.is_required():
         return "**needed**"
     value = field.get_default(call_default_factory=True)

@@ -197,7 +197,7 @@ def example_plan(model: type[Strategy]) -> Iterator[str]:
 
 
 def settings() -> str:
-    """What a component says to its executor."""
+    """Return the page on components' settings."""
 
     def listed() -> Iterator[str]:
         yield from ("## A component of `local`", "", *doc(ComponentSettings).splitlines(), "")
@@ -256,7 +256,7 @@ def settings() -> str:
 
 
 def manifest_page() -> str:
-    """The file that `relman apply` takes."""
+    """Return the page on the file that `relman apply` takes."""
 
     def listed() -> Iterator[str]:
         for model in (manifest.Manifest, *filter(is_part, vars(manifest).values())):
@@ -275,7 +275,7 @@ def manifest_page() -> str:
 
 
 def is_part(thing: object) -> bool:
-    """Whether it is a model of a part of the file."""
+    """Return True for a model of a part of the file."""
     own = isinstance(thing, type) and issubclass(thing, BaseModel) and thing.__module__ == manifest.__name__
     return own and thing is not manifest.Manifest
 
@@ -400,7 +400,7 @@ def ours(subjects: Iterable[str]) -> str:
 
 
 def errors_page() -> str:
-    """The codes of what goes wrong."""
+    """Return the page on error codes."""
 
     def listed() -> Iterator[str]:
         yield from ("| code | meaning | exit code |", "|---|---|---|")
@@ -428,7 +428,7 @@ def errors_page() -> str:
 
 
 def asyncapi_page() -> str:
-    """What the AsyncAPI document holds."""
+    """Return the page on the AsyncAPI document."""
 
     def listed() -> Iterator[str]:
         yield from ("| channel | subject | relman | with whom | messages | answers |", "|---|---|---|---|---|---|")
@@ -464,7 +464,7 @@ def asyncapi_page() -> str:
 
 
 def metrics() -> str:
-    """What a role exposes to Prometheus."""
+    """Return the page on the roles' metrics."""
 
     def listed() -> Iterator[str]:
         yield from ("| metric | kind | labels | meaning |", "|---|---|---|---|")

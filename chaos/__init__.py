@@ -1,1 +1,1 @@
-"""Kill -9 of everything, many times, and then the question whether it made a difference: `make chaos`."""
+"""Kill -9 everything, many times, and then check that it made no difference: `make chaos`."""

@@ -1,4 +1,4 @@
-"""`make chaos`: 200 kills, and what came of them."""
+"""`make chaos`: 200 kills, and their effects."""
 
 import argparse
 import contextlib
@@ -23,11 +23,11 @@ KILLS = 200
 MOST_IN_CANARY = 0.4
 IN_CLUSTER = 0.15
 ELECTION_SECONDS = 8.0
-"""A cluster's first leader that is killed stays away for so long: another one leads meanwhile."""
+"""Seconds for which a cluster's first killed leader stays away: another one leads meanwhile."""
 
 
 def main(arguments: list[str]) -> int:
-    """Kill, judge, report; 0 where nothing was found."""
+    """Kill, judge, report; return 0 if no fault was found."""
     if arguments[:1] == ["hostile"]:
         return attack(arguments[1:])
     asked = options(arguments)
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
 
 
 def options(arguments: list[str]) -> argparse.Namespace:
-    """What was asked for."""
+    """Parse the options."""
     parser = argparse.ArgumentParser(prog="make chaos ARGS=…", description=__doc__)
     parser.add_argument("--kills", type=int, default=KILLS, help="how often something is killed (%(default)s)")
     parser.add_argument("--seed", type=int, help="draws what is killed, and when; else one at random")
@@ -65,7 +65,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
 
 
 def play(folder: Path, seed: int, kills: int, postgres: bool, cluster: bool, bar: Progress) -> list[Result]:
-    """The acts, one after the other."""
+    """Play the acts, one after the other."""
     results: list[Result] = []
     task = bar.add_task("kills", total=kills)
 
@@ -97,7 +97,7 @@ def play(folder: Path, seed: int, kills: int, postgres: bool, cluster: bool, bar
 
 
 def compare(folder: Path, seed: int, blows: int, postgres: bool) -> int:
-    """The law of `env show`; 0 where nothing was found."""
+    """Check the law of `env show`; return 0 if no fault was found."""
     began = time.monotonic()
     with progress() as bar, contextlib.ExitStack() as stack:
         task = bar.add_task("blows", total=blows)
@@ -118,14 +118,14 @@ def compare(folder: Path, seed: int, blows: int, postgres: bool) -> int:
 
 
 def progress() -> Progress:
-    """A bar where somebody looks, nothing elsewhere."""
+    """Return a progress bar on a terminal, an invisible one elsewhere."""
     columns = (TextColumn("{task.description:20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
 def report(results: list[Result], seconds: float) -> None:
-    """Figures, then faults."""
+    """Print the figures, then the faults."""
     for result in results:
         kinds = ", ".join(f"{what} {count}" for what, count in sorted(result.kills.items()))
         ends = ", ".join(f"{count} {phase}" for phase, count in sorted(result.ended.items()))
@@ -150,7 +150,7 @@ def report(results: list[Result], seconds: float) -> None:
 
 
 def missed(results: list[Result], *, postgres: bool) -> list[str]:
-    """The kinds of kills that there were none of: few that are drawn are not of every kind."""
+    """Return the kinds of kills that did not occur: a few drawn kills are not of every kind."""
     hit = {what.partition("-")[0] for result in results for what in result.kills}
     kinds = [*ONE_OF_EACH, EVERY_ROLE, EVERYTHING, BUS, *([DATABASE] if postgres else [])]
     return [what for what in kinds if what not in hit]

@@ -22,22 +22,22 @@ from release_management.services.ports import LogUnavailableError
 
 TICK_SECONDS = 0.02
 AFTER_RECORD_SECONDS = 0.1
-"""The longest time from a record to the kill: what follows from a record takes about as long."""
+"""The longest time from a record to the kill: the effects of a record take about as long."""
 BETWEEN_SECONDS = 3.0
-"""The longest time between two kills at random: most of what was killed is back by then."""
+"""The longest time between two random kills: most killed processes are back by then."""
 REPEATED = "of them begun again"
 Told = Callable[[int], None]
-"""Told how many kills there have been in the act."""
+"""A callback for the number of kills in the act so far."""
 
 
 @dataclass(slots=True)
 class Result:
-    """What came of an act.
+    """The result of an act.
 
-    `kills` are the blows that killed something, `processes` what they killed, roles and servers, and `in_vain` the
-    blows that met nobody alive. `stops` is how often the database was stopped in order, which is no kill. `silence` is
-    the longest time without a new record, in seconds, by the kill before it. `leaders` is how often the leader of which
-    stream of a cluster was among the killed.
+    `kills` are the blows that killed something, `processes` the number of killed roles and servers, and `in_vain` the
+    blows that found nothing alive. `stops` is how often the database was stopped in order, which is no kill. `silence`
+    is the longest time without a new record, in seconds, by the kill before it. `leaders` is how often the leader of
+    which stream of a cluster was among the killed.
     """
 
     name: str
@@ -54,9 +54,9 @@ class Result:
 
 
 class Act:
-    """`folder` is made, and kept. Of one seed, name and `roles` come the same blows in the same order.
+    """`folder` is created, and kept. The same seed, name and `roles` give the same blows in the same order.
 
-    The first are not drawn: there is one of each of the `kinds`, after which what it hit is `away` for so many seconds.
+    The first are not drawn: there is one of each of the `kinds`, after which its victim is `away` for so many seconds.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Act:
         self._position, self._moved, self._last = 0, time.monotonic(), "nothing"
 
     def canary(self, most: int, told: Told) -> Result:
-        """Kill something after every record of one canary, at most so often."""
+        """Kill something after every record of one canary, at most `most` times."""
 
         def kills(driver: Driver, telling: "Future[None]") -> Iterator[Blow]:
             for blow in until(most, self.result.kills.total, self._plan):
@@ -101,7 +101,7 @@ class Act:
         return self._play(lambda driver: driver.first_version(), lambda driver: driver.second_by_canary(), kills, told)
 
     def stream(self, count: int, told: Told) -> Result:
-        """Kill something now and then, so often, while one deployment follows the other."""
+        """Kill something now and then, `count` times, while one deployment follows the other."""
 
         def kills(driver: Driver, telling: "Future[None]") -> Iterator[Blow]:
             for blow in until(count, self.result.kills.total, self._plan):
@@ -165,7 +165,7 @@ class Act:
             self.result.in_vain += 1
 
     def _judge(self, loop: LoopThread, driver: Driver) -> None:
-        """Compare everything with everything, first what the roles say, then what they leave behind."""
+        """Compare everything with everything, first the roles' health, then what they leave behind."""
         found = self.result
         last = self._log.last_position()
         rows = loop.start(driver.running(last))
@@ -213,7 +213,7 @@ class Act:
         self._wait(lambda: time.monotonic() >= until)
 
     def _wait(self, over: Callable[[], bool]) -> None:
-        """Keep the installation alive, and an eye on the log, until it is over."""
+        """Keep the installation alive, and watch the log, until `over` returns True."""
         while not over():
             self._installation.tend()
             try:

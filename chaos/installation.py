@@ -21,7 +21,7 @@ from release_management.runtime.data_directory import DataDirectory
 ROOT = Path(__file__).parents[1]
 EXECUTOR = "command"
 AGAIN_SECONDS = 0.5
-"""After so long a role that ended by itself is started again, as a supervisor would."""
+"""Seconds after which a role that ended by itself is restarted, as by a supervisor."""
 STOP_SECONDS = 20.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
@@ -29,31 +29,31 @@ T = TypeVar("T")
 
 
 def die_with_us() -> None:
-    """For a child, before it becomes its program: be killed when who started it ends."""
+    """Have this child killed when its parent ends; called before it becomes its program."""
     if sys.platform == "linux":
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """What a blow has hit: `roles` processes at once, and whatever the servers' threads find alive."""
+    """The victims of a blow: `roles` processes at once, and whatever the servers' threads find alive."""
 
     roles: int
     servers: list[Future[int]]
 
     def is_over(self) -> bool:
-        """Whether all of it is known."""
+        """Return True if all victims are known."""
         return all(each.done() for each in self.servers)
 
     def killed(self) -> int:
-        """How many processes were alive, and were killed; a server counts as one. Raises what has gone wrong."""
+        """Return how many live processes were killed; a server counts as one. Raises the error of a server's thread."""
         return self.roles + sum(each.result() for each in self.servers)
 
 
 class Installation:
     """A folder, its roles, its servers. `executors` says by pid until when (Unix seconds) each executor has lived.
 
-    `deaths` are the last words of roles that ended by themselves.
+    `deaths` are the last lines of roles that ended by themselves.
     """
 
     def __init__(self, folder: Path, bus: Bus, database: Database | None, replicas: int, roles: Roles) -> None:
@@ -64,7 +64,7 @@ class Installation:
         self.executors: dict[int, float] = {}
         self.deaths: list[str] = []
         self._servers: dict[str, Server] = {BUS: bus} | ({} if database is None else {DATABASE: database})
-        # A server takes its time to start; the roles need not wait for it to be killed and started again.
+        # A server takes its time to start; the roles need not wait for it to be killed and restarted.
         self._threads = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in self._servers}
         self._doing: list[Future[Any]] = []
         self._replicas = replicas
@@ -74,7 +74,7 @@ class Installation:
 
     @property
     def home(self) -> DataDirectory:
-        """Where everything lies."""
+        """Return the places of the installation's data."""
         return DataDirectory.at(self.folder, self.store)
 
     def start(self) -> None:
@@ -86,7 +86,7 @@ class Installation:
             self._start(part)
 
     def strike(self, blow: Blow) -> Strike:
-        """Kill, now; what was killed comes back when its time has come and `tend` is called."""
+        """Kill at once; the victims come back when their time has come and `tend` is called."""
         servers = list(self._servers) if blow.what == EVERYTHING else [blow.what] if blow.what in self._servers else []
         every = blow.what in (EVERYTHING, EVERY_ROLE)
         parts = [part for part in self.names if every or part == blow.what]
@@ -105,7 +105,7 @@ class Installation:
         return Strike(len(killed), killing)
 
     def tend(self) -> None:
-        """Start what is due, servers first; see to roles that ended by themselves."""
+        """Start what is due, servers first; restart roles that ended by themselves."""
         now = time.monotonic()
         for part, process in list(self._parts.items()):
             if (code := process.poll()) is not None:
@@ -126,7 +126,7 @@ class Installation:
         self.tend()
 
     def stop_roles(self) -> list[str]:
-        """End the roles in order; says which did not end, or not well."""
+        """End the roles in order; return a sentence on each that did not end well."""
         for process in self._parts.values():
             process.terminate()
         give_up = time.monotonic() + STOP_SECONDS
@@ -143,7 +143,7 @@ class Installation:
         return bad
 
     def end(self) -> None:
-        """Whatever happened, nothing is left of it."""
+        """End everything, whatever happened."""
         for process in self._parts.values():
             process.kill()
             process.wait()
@@ -153,7 +153,7 @@ class Installation:
             server.stop()
 
     def _at(self, server: str, what: Callable[[], T]) -> "Future[T]":
-        """Do something with a server once what was begun before is done. Raises what has gone wrong before."""
+        """Do something with a server once its earlier work is done. Raises an earlier error."""
         for done in [each for each in self._doing if each.done()]:
             self._doing.remove(done)
             done.result()

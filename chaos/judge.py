@@ -1,4 +1,4 @@
-"""Whether it made a difference: the log, the bus, the projections and the world, each against the others."""
+"""Judge whether the kills made a difference: compare the log, the bus, the projections and the world."""
 
 import asyncio
 import json
@@ -26,16 +26,16 @@ from release_management.services.ports import EventLog
 
 PUBLISHED_SECONDS = 60.0
 MORE_SECONDS = 0.5
-"""How long one looks for more on the bus than there should be."""
+"""Seconds to wait for more messages on the bus than there should be."""
 ANSWERED_SECONDS = 60.0
 LETTERS = 100
 DYING_SECONDS = 0.5
-"""A program may still begin so long after its executor has died, and dies then."""
+"""Seconds after the death of its executor within which a program may still begin, and dies then."""
 Line = Mapping[str, Any]
 
 
 def records_of(log: EventLog) -> list[Recorded]:
-    """The whole log."""
+    """Return the whole log."""
     found: list[Recorded] = []
     while page := log.read(len(found)):
         found += page
@@ -43,7 +43,7 @@ def records_of(log: EventLog) -> list[Recorded]:
 
 
 def deployments(found: Iterable[Deployment]) -> list[str]:
-    """Each ended as the story demands."""
+    """Check that each deployment ended as the story requires."""
     return [
         f"{one.release} ({one.id}) ended {one.ended}, and should have ended {one.demanded}"
         for one in found
@@ -52,7 +52,7 @@ def deployments(found: Iterable[Deployment]) -> list[str]:
 
 
 def log(records: Sequence[Recorded], story: Story, events: EventLog) -> list[str]:
-    """Nothing is missing: no position, no version of a stream, and nothing that somebody was told."""
+    """Check that nothing is missing: no position, no version of a stream, and no record of an answered command."""
     faults = [f"position {n} is missing" for n, one in enumerate(records, 1) if one.position != n][:5]
     versions: Counter[str] = Counter()
     for one in records:
@@ -76,7 +76,7 @@ def log(records: Sequence[Recorded], story: Story, events: EventLog) -> list[str
 
 
 def bus(events: EventLog, url: str, patience: float = PUBLISHED_SECONDS) -> list[str]:
-    """The event stream holds the log: every record, once, in order, byte for byte, and nothing else."""
+    """Check that the event stream holds the log: every record, once, in order, byte for byte, and nothing else."""
     last = events.last_position()
 
     async def read() -> list[Recorded]:
@@ -103,7 +103,7 @@ def bus(events: EventLog, url: str, patience: float = PUBLISHED_SECONDS) -> list
 
 
 def dead_letters(url: str) -> list[str]:
-    """Nobody has sent what cannot be understood, so there is no dead letter, and no message was given up."""
+    """Check that there is no dead letter, and no message was given up: all were valid."""
 
     async def read() -> list[DeadLetter]:
         async with BusClient(url, timeout=ANSWERED_SECONDS) as client:
@@ -113,7 +113,7 @@ def dead_letters(url: str) -> list[str]:
 
 
 def parked(where: str | Path, schema: str, chosen: Sequence[Projection]) -> list[str]:
-    """Every event could be folded: none is set aside, which a rebuild of the same code would do as well."""
+    """Check that no event is parked, which a rebuild by the same code would do as well."""
     store = ReadStore(where, chosen, schema=schema)
     try:
         rows = store.parked()
@@ -126,7 +126,7 @@ def parked(where: str | Path, schema: str, chosen: Sequence[Projection]) -> list
 
 
 def projections(home: DataDirectory, events: EventLog) -> tuple[list[str], int]:
-    """Every projection is what a rebuild makes of the log, of every event. Also counts the rows that were compared."""
+    """Check that every projection equals a rebuild from the log; also count the compared rows."""
     faults: list[str] = []
     rows = 0
     cases = [(home.read_models, SCHEMA, PROJECTIONS), (home.agenda, "relman_agenda", (agenda.PROJECTION,))]
@@ -159,7 +159,7 @@ def _rows(where: str | Path, schema: str, table: Table) -> list[str]:
 
 
 def journals(folder: Path) -> dict[str, list[Line]]:
-    """What the world's programs have written, per place and component."""
+    """Return the world's journals, per place and component."""
     return {
         path.stem: [json.loads(line) for line in path.read_text().splitlines()]
         for path in sorted(folder.glob("*.journal"))
@@ -169,10 +169,10 @@ def journals(folder: Path) -> dict[str, list[Line]]:
 def world(
     found: Mapping[str, Sequence[Line]], records: Sequence[Recorded], executors: Mapping[int, float]
 ) -> list[str]:
-    """One program at a time, in the order of the fences, and one effect of an order, which is what was ordered.
+    """Check that one program ran at a time, in the order of the fences, and each order had one effect, as ordered.
 
-    An order is a step's attempt at a place, whatever fence it comes with. `executors` says by pid until when each has
-    lived: only after the death of the one that began it may a program begin again.
+    An order is a step's attempt at a place, whatever its fence. `executors` says by pid until when each has lived: only
+    after the death of its executor may a program begin again.
     """
     faults: list[str] = []
     ordered = {one.position: json.loads(one.record) for one in records if one.name == "deployment.step_started"}
@@ -196,7 +196,7 @@ def world(
 
 
 def repeated(found: Mapping[str, Sequence[Line]]) -> int:
-    """How often a program was begun that had been begun before, for the same order."""
+    """Return how often a program began again for the same order."""
     begun = [
         (place, line["fence"], line.get("verb"))
         for place, lines in found.items()
@@ -235,7 +235,7 @@ def _in_turn(lines: Sequence[Line], executors: Mapping[int, float]) -> list[str]
 
 
 def _died(begun: Line, before: float, executors: Mapping[int, float]) -> bool:
-    """Whether the executor that began a program has died; an orphan's had died already."""
+    """Return True if the executor that began a program has died; an orphan's had died already."""
     if begun["by"] in executors:
         return executors[begun["by"]] <= before
     return any(begun["at"] - DYING_SECONDS <= died <= before for died in executors.values())
@@ -250,7 +250,7 @@ def _step(line: Line) -> tuple[Any, ...]:
 
 
 def running(found: Mapping[str, Sequence[Line]], rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """What the world runs, and how its traffic is shared, is what the read model wants; nobody observes this world."""
+    """Check that the world's versions and traffic are those of the read model; nobody observes this world."""
     real: dict[str, dict[str, tuple[str, int]]] = {}
     for place, lines in found.items():
         slots: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What still runs of an act when it is over."""
+"""Find the processes that an act left running."""
 
 import os
 import time
@@ -9,11 +9,11 @@ from pathlib import Path
 import psutil
 
 PATIENCE_SECONDS = 2.0
-"""What was told to end, or has lost its parent, may take so long to be gone."""
+"""Seconds that a process may take to end after it was told to, or has lost its parent."""
 
 
 def leftovers(folder: Path, deployments: Collection[str] = (), patience: float = PATIENCE_SECONDS) -> list[str]:
-    """The processes that still work in an act's folder, or for one of its deployments: how each was found, and what.
+    """Return the processes that still work in an act's folder, or for one of its deployments, with the reason.
 
     A role and a server have the folder in their command line, their working directory or `RELMAN_DATA`; a program of
     the executor's has `RELMAN_INSTANCE` and its deployment in its environment, wherever it has gone.
@@ -38,7 +38,7 @@ def _found(folder: Path, deployments: Collection[str]) -> list[str]:
 
 
 def _ties(process: psutil.Process, folder: Path, deployments: Collection[str]) -> list[str]:
-    """What ties a process to the act. Of somebody else's process only some of it can be read."""
+    """Return the ties of a process to the act. Of another user's process only some can be read."""
     words: list[str] = []
     directory = ""
     variables: Mapping[str, str] = {}
@@ -59,5 +59,5 @@ def _ties(process: psutil.Process, folder: Path, deployments: Collection[str]) -
 
 
 def _inside(text: str, folder: Path) -> bool:
-    """Whether a text names the folder, also by what its links lead to, which is how the kernel and servers call it."""
+    """Return True if a text names the folder, also by its real path, which the kernel and servers use."""
     return any(f"{each}/" in f"{text}/" for each in (folder, folder.resolve()))

@@ -64,7 +64,7 @@ class Owned:
 
     @property
     def has_backup(self) -> bool:
-        """Whether it was backed up."""
+        """Return True if there is a backup."""
         return self._backup.exists()
 
     def back_up(self) -> None:

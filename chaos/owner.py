@@ -11,12 +11,12 @@ from release_management.domain import damping
 
 APPLICATION = "shop"
 LONGEST_SECONDS = 2.0
-"""Alarms are held, and starts are put off, for no longer here."""
+"""The longest time here for which alarms are held, and starts are delayed."""
 READY = "ready"
 
 
 def open_manager(data: str, store: str | None) -> ReleaseManager:
-    """The installation's owner, or its client where another process owns it."""
+    """Open the installation as its owner, or as its client if another process owns it."""
     return ReleaseManager(APPLICATION, data=data, store=store, actor="alice")
 
 

@@ -1,4 +1,4 @@
-"""What the screen says of an environment's components, and whether that is what is."""
+"""Compare the shown conditions of an environment's components with the truth."""
 
 from collections import Counter
 from typing import Any
@@ -11,7 +11,7 @@ Said = dict[str, Any]
 
 
 class Screen:
-    """Reads it again and again. `seen` counts how often it came to say which condition, `faults` what cannot be."""
+    """Reads the screen repeatedly. `seen` counts how often each condition appeared; `faults` are impossible ones."""
 
     def __init__(self) -> None:
         self.seen: Counter[str] = Counter()
@@ -19,7 +19,7 @@ class Screen:
         self._last: dict[str, str] = {}
 
     def read(self, environment: Environment) -> dict[str, Said]:
-        """What it says of each component."""
+        """Return the statement on each component."""
         for each in environment.conditions:
             self.seen[each.condition] += self._last.get(each.component) != each.condition
             self._last[each.component] = each.condition
@@ -39,7 +39,7 @@ class Screen:
 
 
 def agrees(said: Said, truth: Truth, replicas: int) -> bool:
-    """Whether what is said of a component is what is."""
+    """Return True if a statement on a component is true."""
     if (said["running"], said["healthy"]) != (truth.living, truth.healthy):
         return False
     if not truth.serves:

@@ -1,9 +1,9 @@
-"""`make chaos ARGS=--seen`: what `env show` says is compared with what requests and the process table say.
+"""`make chaos ARGS=--seen`: compare the output of `env show` with requests and the process table.
 
 Blow after blow changes what runs: processes are killed or hang, balancers die or lose their port, versions are
-deployed, the installation is stopped, killed and started, or put back from a backup. After each one the screen must
-agree with the world, and meanwhile it may never call well for longer than five seconds what does not serve. Alarms are
-held for two seconds at most here; that longer ones end as well is a law of `tests/domain/test_damping.py`.
+deployed, the installation is stopped, killed and started, or restored from a backup. After each one the screen must
+agree with the world, and meanwhile it may never show as well for longer than five seconds what does not serve. Alarms
+are held for at most two seconds here; `tests/domain/test_damping.py` has the law that longer ones end too.
 """
 
 import random
@@ -29,17 +29,17 @@ from tests.servers.postgres import Databases
 ENVIRONMENT = "production"
 REPLICAS: Mapping[str, int] = {"web": 1, "api": 2}
 SCREEN_SECONDS = 5.0
-"""For no longer may the screen call well what does not serve."""
+"""Seconds for which the screen may show as well what does not serve."""
 PATIENCE_SECONDS = 40.0
 DEPLOY_SECONDS = 120.0
 RECOVERIES = 0.25
-"""After so many of the blows it is waited until all is well again; the others meet what the one before has left."""
+"""The share of blows after which all must be well again before the next; the others hit what the last one left."""
 Blow = Callable[["World"], bool]
-"""Whether it hit anything."""
+"""Returns True if it hit anything."""
 
 
 class World:
-    """The installation, and what can happen to it."""
+    """The installation, and the blows that can hit it."""
 
     def __init__(self, folder: Path, seed: int, databases: Databases | None = None) -> None:
         self.folder = folder
@@ -73,7 +73,7 @@ class World:
         return {"command": marked, "port": port, "health": "/health", "replicas": replicas, "stop_grace": 1}
 
     def strike(self, blow: Blow | None = None) -> None:
-        """One blow that hits something, else drawn at random, and the comparison that follows it."""
+        """Strike a blow that hits something, drawn at random if none is given, and compare."""
         while not (struck := blow or self._draw())(self):
             time.sleep(0.1)
         self.done[struck.__name__] += 1
@@ -95,12 +95,12 @@ class World:
         return self._kill(self._witness.processes(self._component()))
 
     def hang(self) -> bool:
-        """All processes of a component are stopped until the screen has said so."""
+        """Stop all processes of a component until the screen has shown it."""
         component = self._component()
         return self._hang(component, self._witness.processes(component))
 
     def hang_one_of_several(self) -> bool:
-        """One process of a component that has more is stopped until the screen has said so."""
+        """Stop one process of a component that has more, until the screen has shown it."""
         component = max(REPLICAS, key=lambda component: REPLICAS[component])
         processes = self._witness.processes(component)
         return len(processes) > 1 and self._hang(component, processes[:1])
@@ -122,11 +122,11 @@ class World:
         return self._kill_balancer(self._component())
 
     def close_the_port(self) -> bool:
-        """A component's HAProxy lives, but no longer listens."""
+        """Close the port of a component's HAProxy, which lives on."""
         return self._tell_balancer("shutdown frontend clients")
 
     def take_the_port(self) -> bool:
-        """A component's HAProxy dies, and another program has its port until the screen has said so."""
+        """Kill a component's HAProxy, and let another program take its port until the screen has shown it."""
         component = self._component()
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
@@ -137,18 +137,18 @@ class World:
         return False
 
     def change_weights(self) -> bool:
-        """Somebody takes a server out of a component's HAProxy by hand."""
+        """Take a server out of a component's HAProxy by hand."""
         return self._tell_balancer("set server be/blue1 state maint; set server be/green1 state maint")
 
     # Blows on the installation
 
     def deploy(self) -> bool:
-        """Another version of everything."""
+        """Deploy another version of everything."""
         self._await_success(self._begin_deployment())
         return True
 
     def restart(self) -> bool:
-        """A clean stop, a backup, and a start. While it does not run the screen knows nothing."""
+        """Stop cleanly, back up, and start. In between the screen knows nothing."""
         self._installed.stop()
         self._expect_unknown("while nothing runs")
         self._installed.back_up()
@@ -156,7 +156,7 @@ class World:
         return True
 
     def restore(self) -> bool:
-        """It is put back as it was at the last backup; what ran then does not run any more."""
+        """Restore the last backup; what ran then does not run any more."""
         self._installed.stop()
         if not self._installed.has_backup:
             self._installed.back_up()
@@ -166,14 +166,14 @@ class World:
         return True
 
     def crash(self) -> bool:
-        """kill -9 of the installation; what it had deployed goes on running."""
+        """kill -9 the installation; what it deployed goes on running."""
         self._installed.crash()
         self._expect_unknown("after a crash")
         self._start()
         return True
 
     def crash_while_deploying(self) -> bool:
-        """kill -9 of the installation in the middle of a deployment, which then goes on."""
+        """kill -9 the installation in the middle of a deployment, which then goes on."""
         deployment = self._begin_deployment()
         time.sleep(self._random.uniform(0.0, 2.0))
         self.crash()
@@ -214,7 +214,8 @@ class World:
         with suppress(psutil.Error):
             if balancer is not None:
                 found = psutil.Process(balancer.process.pid)
-                # What a folder names, an older backup above all, may be another program by now: this one, too.
+                # A process that the folder (an older backup above all) names may be another program by now, even this
+                # one.
                 return "haproxy" in found.name() and self._kill([found])
         return False
 
@@ -235,7 +236,7 @@ class World:
     # The screen and the world
 
     def agree(self, after: str, *, well: bool = False) -> None:
-        """Wait until the screen says what is, and with `well` that all is; a fault where it does not come to that."""
+        """Wait until the screen agrees with the world, and with `well` until all is well; else note a fault."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             before = self._witness.look()
@@ -288,7 +289,7 @@ BLOWS: Mapping[Blow, int] = {
     World.crash: 1,
     World.crash_while_deploying: 1,
 }
-"""What may happen, and how often it does beside the others."""
+"""The blows, with their relative frequencies."""
 
 
 def law(
@@ -298,7 +299,7 @@ def law(
     databases: Databases | None = None,
     told: Callable[[int], None] = lambda _: None,
 ) -> World:
-    """So many blows, each followed by the comparison. The world says what was found, and is closed."""
+    """Strike this many blows, each followed by the comparison. Return the world, closed, with its faults."""
     world = World(folder, seed, databases)
     try:
         world.begin()

@@ -1,4 +1,4 @@
-"""The servers under the roles: killed with -9, and started again."""
+"""The servers under the roles: killed with -9, and restarted."""
 
 import asyncio
 import os
@@ -24,11 +24,11 @@ class Server(Protocol):
     """One server, or several that act as one."""
 
     def start(self) -> None:
-        """Start what does not run."""
+        """Start it unless it runs."""
         ...
 
     def kill(self, *, whole: bool) -> int:
-        """With -9: all of it, or what hurts most. How many servers that were alive it has killed, 0 where none was."""
+        """Kill -9 all of it, or the part that hurts most. Return how many live servers were killed."""
         ...
 
     def stop(self) -> None:
@@ -41,7 +41,7 @@ class Bus(Server, Protocol):
 
     @property
     def urls(self) -> Mapping[str, str]:
-        """By user."""
+        """Return the URLs by user."""
         ...
 
 
@@ -53,17 +53,17 @@ class SingleBus:
 
     @property
     def urls(self) -> Mapping[str, str]:
-        """By user."""
+        """Return the URL by user."""
         return self._server.urls
 
     def start(self) -> None:
-        """Start it unless it runs; of one that was killed nothing is kept, as where `relman up` starts it again."""
+        """Start it unless it runs; memory of a killed one is not kept, as when `relman up` restarts it."""
         if not self._server.alive:
             self._server.stop()
         self._server.start()
 
     def kill(self, *, whole: bool) -> int:
-        """With -9."""
+        """Kill it with -9."""
         if (pid := self._server.pid) is None:
             return 0
         os.kill(pid, signal.SIGKILL)
@@ -77,7 +77,7 @@ class SingleBus:
 
 
 class ClusterBus:
-    """Three nats-servers. What hurts most is the loss of the one that leads a stream; `leaders` says of which."""
+    """Three nats-servers. The worst loss is that of a stream's leader; `leaders` counts which."""
 
     def __init__(self, chance: random.Random) -> None:
         self._cluster = NatsCluster()
@@ -87,7 +87,7 @@ class ClusterBus:
 
     @property
     def urls(self) -> Mapping[str, str]:
-        """By user, the addresses of all three."""
+        """Return, by user, the URLs of all three."""
         return self._cluster.urls
 
     def start(self) -> None:
@@ -96,7 +96,7 @@ class ClusterBus:
         self._away.clear()
 
     def kill(self, *, whole: bool) -> int:
-        """All three, or a stream's leader, while the other two run: nothing while one is away or none leads."""
+        """Kill all three, or a stream's leader while the other two run: none while one is away or none leads."""
         if whole:
             chosen = [node for node in NODES if node not in self._away]
         elif self._away:
@@ -116,13 +116,13 @@ class ClusterBus:
         self._cluster.stop()
 
     async def _led(self) -> dict[str, str | None]:
-        """The server that leads each stream."""
+        """Return the server that leads each stream."""
         nodes = await asyncio.gather(*(self._cluster.leader(stream) for stream in STREAMS))
         return dict(zip(STREAMS, nodes, strict=True))
 
 
 class Database:
-    """A PostgreSQL server, killed as a power cut would, or now and then stopped in order, `stopped_in_order` times."""
+    """A PostgreSQL server, killed as by a power cut, or now and then stopped in order (`stopped_in_order` times)."""
 
     def __init__(self, chance: random.Random) -> None:
         self._server = PostgresServer()
@@ -136,7 +136,7 @@ class Database:
         self._server.start()
 
     def kill(self, *, whole: bool) -> int:
-        """With -9; now and then in order, which ends all connections too, and is no kill."""
+        """Kill it with -9; or now and then stop it in order, which ends all connections too, and is no kill."""
         if not self._runs():
             return 0
         if whole or self._chance.random() < 0.7:

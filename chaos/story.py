@@ -1,4 +1,4 @@
-"""The people who deploy meanwhile: what they ask for, what they were told, and how it must end."""
+"""The people who deploy meanwhile: their commands, the answers, and the required ends."""
 
 import asyncio
 import random
@@ -17,18 +17,18 @@ SENDER = "chaos"
 ENVIRONMENTS = ("qa", "staging")
 APPLICATIONS = {"shop": ("web", "api"), "post": ("mailer",)}
 PATIENCE_SECONDS = 180.0
-"""How long a person tries to get an answer, and waits for a deployment to end."""
+"""Seconds for which a person waits for an answer, and for a deployment to end."""
 BRIEF = {"scale_down_delay": 0, "abort_scale_down_delay": 0, "healthy_deadline": "2m"}
 STRATEGIES = ("canary", "blue-green", "rolling", "recreate")
 
 
 class GaveUp(Exception):
-    """Somebody had no answer, or a deployment no end, for too long."""
+    """A person had no answer, or a deployment no end, for too long."""
 
 
 @dataclass(slots=True)
 class Deployment:
-    """One of them: what it brings, and the phase in which it must end."""
+    """One deployment: its release, and the phase in which it must end."""
 
     id: str
     release: str
@@ -38,7 +38,7 @@ class Deployment:
 
 @dataclass(slots=True)
 class Story:
-    """Everything that was asked and answered. Written by the driver's thread, read by others."""
+    """All commands and answers. Written by the driver's thread, read by others."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     deployments: list[Deployment] = field(default_factory=list)
@@ -46,20 +46,20 @@ class Story:
 
 
 def settings(journals: Path, *, routes: bool) -> dict[str, Any]:
-    """How the world's program is configured for a component."""
+    """Return the settings of a component for the world's program."""
     program = [sys.executable, "-I", "-S", str(Path(world.__file__)), str(journals)]
     verbs = ["provision", "await_healthy", "retire", *(["route"] if routes else [])]
     return {"commands": dict.fromkeys(verbs, program), "timeout": "1m", "stop_grace": 1, "replicas": 2}
 
 
 def canary(shares: range, pause: float) -> dict[str, Any]:
-    """A canary's options."""
+    """Return a canary's options."""
     steps = [step for share in shares for step in ({"set_weight": share}, {"pause": {"duration": pause}})]
     return {"steps": steps, **BRIEF}
 
 
 class Driver:
-    """Asks over the bus, as often as it takes, under the same id. A thread of its own runs it."""
+    """Submits commands over the bus, as often as necessary, under the same id. A thread of its own runs it."""
 
     def __init__(self, url: str, seed: int, journals: Path) -> None:
         self.story = Story()
@@ -70,7 +70,7 @@ class Driver:
         self._over = threading.Event()
 
     async def ask(self, command: str, data: dict[str, Any]) -> Outcome:
-        """Ask until it is decided. Raises `GaveUp`."""
+        """Submit a command until it is decided. Raises `GaveUp`."""
         self._asked += 1
         envelope = CommandEnvelope(
             sender=SENDER,
@@ -97,14 +97,14 @@ class Driver:
             raise GaveUp(f"{command} was not decided within {PATIENCE_SECONDS:g} s") from None
 
     async def do(self, command: str, data: dict[str, Any]) -> dict[str, Any]:
-        """Ask for what must be accepted; the result."""
+        """Submit a command that must be accepted; return its result."""
         outcome = await self.ask(command, data)
         if outcome.refused or outcome.status == "refused":
             raise GaveUp(f"{command} was refused: {outcome.reason}")
         return dict(outcome.result)
 
     async def configure(self) -> None:
-        """Two environments with two targets each: one that shifts traffic, one that cannot."""
+        """Create two environments with two targets each: one that shifts traffic, one that cannot."""
         for name in ENVIRONMENTS:
             main = {component: settings(self._journals, routes=True) for component in APPLICATIONS["shop"]}
             jobs = {component: settings(self._journals, routes=False) for component in APPLICATIONS["post"]}
@@ -126,16 +126,16 @@ class Driver:
         return made
 
     async def abort(self, deployment: Deployment) -> None:
-        """Abort it, unless it has ended before, or is about to.
+        """Abort a deployment, unless it has ended before, or is about to.
 
-        Nobody else deploys to its places, so that it has begun with its request, and goes back: it is never cancelled.
+        No other deployment uses its places, so it started with its request, and rolls back: it is never cancelled.
         """
         outcome = await self.ask("deployment.abort", {"deployment": deployment.id, "reason": "chaos says so"})
         if not outcome.refused and outcome.status != "refused":
             deployment.demanded = "RolledBack"
 
     async def end_of(self, deployment: Deployment) -> str:
-        """Wait until it has ended; how. Raises `GaveUp`."""
+        """Wait until a deployment has ended; return its phase. Raises `GaveUp`."""
         phase = "unknown"
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -149,7 +149,7 @@ class Driver:
             raise GaveUp(f"{deployment.release} is {phase} and did not end in {PATIENCE_SECONDS:g} s") from None
 
     async def running(self, last: int) -> list[dict[str, Any]]:
-        """What the read model says that runs, once it has taken in the log up to `last`. Raises `GaveUp`."""
+        """Return the read model's running components at the position `last`. Raises `GaveUp`."""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 return await self._query("running", {}, last)
@@ -164,19 +164,19 @@ class Driver:
                 await asyncio.sleep(0.1)
 
     async def first_version(self) -> None:
-        """Something that serves."""
+        """Deploy a first version."""
         await self.end_of(await self.deploy("shop", "staging", "0.1.0", strategy="recreate", options=BRIEF))
 
     async def second_by_canary(self) -> None:
-        """Another version, by a canary of many steps."""
+        """Deploy another version by a canary of many steps."""
         options = canary(range(10, 100, 10), 0.1)
         await self.end_of(await self.deploy("shop", "staging", "0.1.1", strategy="canary", options=options))
 
     async def nothing(self) -> None:
-        """No prologue."""
+        """Do nothing: no prologue."""
 
     async def stream(self) -> None:
-        """Deployments to every place, one after the other, until it is over."""
+        """Deploy to every place, one after the other, until it is over."""
         names = [(application, environment) for application in APPLICATIONS for environment in ENVIRONMENTS]
         async with asyncio.TaskGroup() as tasks:
             for application, environment in names:
@@ -197,9 +197,9 @@ class Driver:
             await self.end_of(made)
 
     def over(self) -> None:
-        """Let every place end what it has begun."""
+        """Let every place end its last deployment."""
         self._over.set()
 
     async def close(self) -> None:
-        """Leave."""
+        """Disconnect."""
         await self._bus.close()

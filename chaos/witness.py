@@ -1,4 +1,4 @@
-"""How components really are: by requests to their ports, and by the process table. Nothing of relman's is asked."""
+"""Observe how components really are: by requests to their ports, and by the process table, not by relman."""
 
 import json
 import urllib.request
@@ -23,12 +23,12 @@ class Truth:
 
     @property
     def serves(self) -> bool:
-        """Whether every request was answered."""
+        """Return True if every request was answered."""
         return bool(self.answers) and "" not in self.answers
 
 
 class Witness:
-    """Asks the components by the ports that they serve. `mark` and a name stand in the command line of each process."""
+    """Observes the components by their ports. `mark` and a name stand in the command line of each process."""
 
     def __init__(self, mark: str, ports: Mapping[str, int]) -> None:
         self._mark = mark
@@ -36,11 +36,11 @@ class Witness:
         self._asking = ThreadPoolExecutor(16, thread_name_prefix="witness")
 
     def name(self, component: str) -> str:
-        """What the command line of its processes holds."""
+        """Return the text that the command line of a component's processes contains."""
         return f"{self._mark}-{component}"
 
     def look(self) -> dict[str, Truth]:
-        """Look at every component now, with all requests at once: one that hangs takes a second."""
+        """Observe every component now, with all requests at once: one that hangs takes a second."""
         own = {component: [_port(each) for each in self.processes(component)] for component in self._ports}
         asked = {
             component: (
@@ -55,7 +55,7 @@ class Witness:
         }
 
     def processes(self, component: str) -> list[psutil.Process]:
-        """The component's processes that live, by the process table."""
+        """Return the component's living processes, by the process table."""
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
@@ -65,7 +65,7 @@ class Witness:
 
 
 def answer(port: int) -> str:
-    """The version that answers on a port; "" where none does."""
+    """Return the version that answers on a port, or ""."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Connection": "close"})
     try:
         with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as found:
@@ -75,7 +75,7 @@ def answer(port: int) -> str:
 
 
 def _port(process: psutil.Process) -> int:
-    """The port that its command line names; 0, where nobody answers, where it has just ended."""
+    """Return the port in a process's command line; 0, where nothing answers, if it has just ended."""
     try:
         words = process.cmdline()
         return int(words[words.index("--port") + 1])

@@ -1,10 +1,10 @@
 """The platform that is deployed to: `python world.py FOLDER` is the program of the executor `command`.
 
-It stands for whatever a deployment changes, and shares no code with what is tested. Every place and component has a
-journal, to which each line is appended and flushed: that a program has begun, its effect, that it has ended. The
-effects are the world: what runs in a slot, and the traffic shares, is what the journal's last effects say. A program
-that finds the effect of its own fence and verb in the journal has none, and says so: it was begun again. Health is
-asked under the fence of a route or a retire, ahead of it.
+It stands for whatever a deployment changes, and shares no code with the tested program. Every place and component has a
+journal, to which each line is appended and flushed: a program's beginning, its effect, its end. The effects are the
+world: the last effects in the journal define the version in a slot, and the traffic shares. A program that finds the
+effect of its own fence and verb in the journal has none, and says so: it was begun again. Health is checked under the
+fence of a route or a retire, ahead of it.
 
 Versions whose patch number ends in 9 never become healthy; those that end in 4 cannot be provisioned at the first try.
 """
@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 LONGEST_SECONDS = 0.12
-"""How long a program takes before and after its effect, at most."""
+"""The longest time, in seconds, that a program takes before and after its effect."""
 Line = dict[str, Any]
 
 
@@ -44,7 +44,7 @@ def main(folder: str) -> int:
 
 
 def answer(action: Line, effects: list[Line]) -> int:
-    """What the executor is told."""
+    """Write the answer to the executor; return the exit code."""
     if action["verb"] == "route":
         print(json.dumps({"observed": action["weights"]}))
     if action["verb"] == "await_healthy" and version_in(action["slot"], effects).endswith("9"):
@@ -53,7 +53,7 @@ def answer(action: Line, effects: list[Line]) -> int:
 
 
 def version_in(slot: str, effects: list[Line]) -> str:
-    """What runs in a slot; empty where nothing does."""
+    """Return the version in a slot, or ""."""
     version = ""
     for line in effects:
         action = line["action"]
@@ -63,7 +63,7 @@ def version_in(slot: str, effects: list[Line]) -> str:
 
 
 def read(journal: str) -> list[Line]:
-    """The journal's lines."""
+    """Return the journal's lines."""
     with open(journal, "rb") as file:
         return [json.loads(line) for line in file.read().splitlines()]
 

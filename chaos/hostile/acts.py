@@ -1,4 +1,4 @@
-"""What takes more than one message: floods, crowds of consumers, connections that are left hanging, and listeners."""
+"""Attacks that take more than one message: floods, crowds of consumers, hanging connections, and listeners."""
 
 import random
 import socket
@@ -28,7 +28,7 @@ HALVES = (
     b"\x00" * 4_096,
 )
 LISTENED = ("_INBOX.>", "_INBOX.*.*", "_INBOX.*", "_INBOX_client.>", "_INBOX_*.>", "*.answers.>", "*.>", ">")
-"""Where somebody listens who wants to know what others are told; a server takes some of it."""
+"""Subjects of an eavesdropper; a server permits some of them."""
 PROBES = (
     b"",
     b"GET",
@@ -42,9 +42,9 @@ PROBES = (
 
 
 class Attack:
-    """Who attacks: the bus's address, and that of each role's probe, which other programs of the machine find.
+    """The attacker: the bus's address, and that of each role's probe, which other programs of the machine can find.
 
-    What a listener overhears is kept by `overheard`.
+    Whatever a listener overhears is passed to `overheard`.
     """
 
     def __init__(self, url: str, probes: tuple[str, ...]) -> None:
@@ -54,7 +54,7 @@ class Attack:
         self.held: list[socket.socket | Wire] = []
 
     def flood(self, chance: random.Random) -> int:
-        """Many small questions with large answers, which nobody reads for a while."""
+        """Send many small queries with large answers, which are not read for a while."""
         asked = [
             Message("", subject.encode(), payload, None, f"{INBOX}.{n}".encode())
             for n, (subject, payload) in enumerate(questions.flood(chance, QUESTIONS))
@@ -65,14 +65,14 @@ class Attack:
         return len(asked)
 
     def crowd(self, chance: random.Random) -> int:
-        """Many durable consumers of the events, which stay."""
+        """Create many durable consumers of the events, which stay."""
         names = [f"crowd-{chance.getrandbits(40):x}-{n}" for n in range(CONSUMERS)]
         with Wire(self.url) as wire:
             wire.publish(Message("", *_encoded(jetstream.consumer(name))) for name in names)
         return len(names)
 
     def hang_up(self, chance: random.Random) -> int:
-        """Connections that end, or stay, in the middle of a message."""
+        """Open connections that end, or hang, in the middle of a message."""
         known = urlsplit(self.url)
         for half in chance.sample(HALVES, 6):
             try:
@@ -88,7 +88,7 @@ class Attack:
         return 6
 
     def read_slowly(self, chance: random.Random) -> int:
-        """Somebody follows everything, and reads nothing of it."""
+        """Follow everything, and read nothing of it."""
         wire = Wire(self.url)
         for sid, subject in enumerate(USERS[CLIENT].subscribe, 1):
             wire.subscribe(subject, sid)
@@ -97,7 +97,7 @@ class Attack:
         return 1
 
     def listen(self, chance: random.Random) -> int:
-        """Somebody listens where the answers of others go, and sends answers there too."""
+        """Listen on the subjects of others' answers, and publish there too."""
         heard: list[bytes] = []
 
         def take(subject: bytes, payload: bytes) -> None:
@@ -117,7 +117,7 @@ class Attack:
         return 1
 
     def probe(self, chance: random.Random) -> int:
-        """Somebody asks the roles how they are, and does not wait for the answer, or says nothing at all."""
+        """Request the roles' health without waiting for the answer, or connect without a request."""
         for address in self.probes:
             host, _, port = address.rpartition(":")
             for request in chance.sample(PROBES, 4):
@@ -134,7 +134,7 @@ class Attack:
         return 4 * len(self.probes)
 
     def close(self) -> None:
-        """Let go of what is held."""
+        """Close what is open."""
         for each in self.held:
             each.close()
         self.held.clear()

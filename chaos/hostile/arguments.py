@@ -1,4 +1,4 @@
-"""Command lines that nobody would type, made from the commands that there are."""
+"""Command lines that nobody would type, made from the existing commands."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from release_management.cli.app import build
 STAYS = frozenset({"init", "up", "down", "serve", "tail"})
 """Commands that start or end something, write files, or never end: not typed."""
 UNTYPED = frozenset({"--wait", "--ready-fd", "--output", "--data"})
-"""Options that wait for others, or write files."""
+"""Options that wait, or write files."""
 LONGEST = 20_000
 PLAUSIBLE = (
     *NAMES,
@@ -54,7 +54,7 @@ PLAUSIBLE = (
 
 
 def command_line(seed: int, number: int) -> list[str]:
-    """The command line of this number."""
+    """Return the command line of this number."""
     chance = random.Random(f"{seed}/arguments/{number}")
     names, command = chance.choice(COMMANDS)
     words = list(names)

@@ -1,4 +1,4 @@
-"""The installation that is attacked: `relman up` as anybody starts it, watched from outside."""
+"""The attacked installation: an ordinary `relman up`, watched from outside."""
 
 import json
 import os
@@ -23,17 +23,17 @@ STOP_SECONDS = 100.0
 ANSWER_SECONDS = 5.0
 BUS = "nats-server"
 HONEST = "honest"
-"""The name of the honest client: who does not trust the others shares nothing with them."""
+"""The name of the honest client, which shares nothing with the attacker."""
 TYPIST = "typist"
-"""The name of who types command lines."""
+"""The name of the client that types command lines."""
 
 
 class NotStarted(Exception):
-    """It did not start; the text is what it said."""
+    """The installation did not start; the text is its output."""
 
 
 class Attacked:
-    """One installation in a folder. `begun` says how many processes each of its roles has had since its last start."""
+    """One installation in a folder. `begun` counts the processes of each role since its last start."""
 
     def __init__(self, folder: Path, store: str | None) -> None:
         self.folder = folder
@@ -72,7 +72,7 @@ class Attacked:
             raise NotStarted(f"relman up did not start: {(self.folder / 'up.log').read_text()[-2000:]}")
 
     def stop(self) -> int:
-        """A clean stop; its exit code, 0 where it did not run."""
+        """Stop cleanly; return the exit code, 0 if it did not run."""
         return self._end(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -81,34 +81,34 @@ class Attacked:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still runs."""
+        """Return True if it still runs."""
         return self._up is not None and self._up.poll() is None
 
     @property
     def url(self) -> str:
-        """The bus, as everybody reaches it who has no name of his own: the attacker."""
+        """Return the bus's URL for unnamed clients: the attacker's."""
         found = read_url(self.data)
         assert found is not None
         return found
 
     def url_of(self, client: str) -> str:
-        """The bus, as a client reaches it who has a name."""
+        """Return the bus's URL for a named client."""
         found = credentials(self.data, permissions.named(client))
         assert found is not None
         return found
 
     def look(self) -> None:
-        """Notice which processes there are; one that is new has replaced one that ended."""
+        """Note the present processes; a new one has replaced one that ended."""
         for name, process in self._processes().items():
             self._seen.setdefault(name, set()).add(process.pid)
 
     @property
     def restarts(self) -> Counter[str]:
-        """How often each role was begun again."""
+        """Return how often each role was restarted."""
         return Counter({name: len(pids) - 1 for name, pids in self._seen.items() if len(pids) > 1})
 
     def memory(self) -> dict[str, int]:
-        """The resident set of each role, in MiB."""
+        """Return the resident set of each role, in MiB."""
         found = {}
         for name, process in self._processes().items():
             with suppress(psutil.Error):
@@ -116,11 +116,11 @@ class Attacked:
         return found
 
     def probes(self) -> tuple[str, ...]:
-        """Where the roles answer for their health."""
+        """Return the addresses of the roles' health probes."""
         return tuple(sorted(told["address"] for told in self._notes()))
 
     def health(self) -> Mapping[str, Any]:
-        """What the roles say of themselves, by role: the document, or why there is none."""
+        """Return the health of each role: the document, or why there is none."""
         said: dict[str, Any] = {}
         for told in self._notes():
             name = f"{told['role']} {told['pid']}"
@@ -133,7 +133,7 @@ class Attacked:
         return said
 
     def sizes(self) -> dict[str, int]:
-        """What lies on the disk, in MiB: the log, the streams, what the processes have said."""
+        """Return the sizes on disk, in MiB: the log, the streams, the processes' logs."""
         parts = {"log": "log.db*", "read models": "r*.db*", "bus": "nats/**/*", "logs": "logs/*"}
         return {name: sum(_size(file) for file in self.data.glob(pattern)) // 2**20 for name, pattern in parts.items()}
 
@@ -147,7 +147,7 @@ class Attacked:
         return found
 
     def _processes(self) -> dict[str, psutil.Process]:
-        """Those of the supervisor, the roles and the bus."""
+        """Return the processes of the supervisor, the roles and the bus."""
         found: dict[str, psutil.Process] = {}
         if self._up is None:
             return found

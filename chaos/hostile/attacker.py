@@ -1,7 +1,7 @@
 """The client that does its worst, in a process of its own: it stands for another machine.
 
-`python -m chaos.hostile.attacker` reads an `Order` as JSON from its standard input, and writes what came of it, once a
-second and at the end, as a line of JSON. It knows no more than any client: the bus's URL, and the ports of the machine.
+`python -m chaos.hostile.attacker` reads an `Order` as JSON from its standard input, and writes its results, once a
+second and at the end, as a line of JSON. It knows no more than any client: the bus's URL, and the machine's ports.
 """
 
 import json
@@ -23,14 +23,14 @@ REPORT_SECONDS = 1.0
 AGAIN_SECONDS = 0.2
 NICENESS = 3
 OURS = (b'"code": "internal"', b'"code":"internal"')
-"""What an answer holds that owns up to a fault; answers are written with blanks and without."""
+"""Parts of an answer that admits a fault; answers are written with blanks and without."""
 HONEST = b'"sender":"client:honest:honest"'
-"""What the outcomes hold that the honest client is sent: nobody else can have that sender."""
+"""A part of the honest client's outcomes: no other client can have that sender."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be sent: the messages `first` to before `last` of a seed, or, with `seconds`, as many as go into them.
+    """The order for the attacker: the messages `first` to before `last` of a seed, or as many as fit into `seconds`.
 
     The acts are played in turn, `rounds` times, evenly among the messages, or once in `every` seconds.
     """
@@ -47,7 +47,7 @@ class Order:
 
 @dataclass(slots=True)
 class Sent:
-    """What came of it: by kind, and what was answered."""
+    """The result: the messages by kind, and the answers."""
 
     by_kind: Counter[str] = field(default_factory=Counter)
     acts: Counter[str] = field(default_factory=Counter)
@@ -62,12 +62,12 @@ class Sent:
 
     @property
     def messages(self) -> int:
-        """How many were sent."""
+        """Return how many messages were sent."""
         return self.by_kind.total()
 
 
 class Attacker:
-    """Sends what an order says."""
+    """Sends the messages of an order."""
 
     def __init__(self, order: Order) -> None:
         self.sent = Sent(next=order.first)
@@ -80,7 +80,7 @@ class Attacker:
         self._played = 0
 
     def run(self) -> Iterator[Sent]:
-        """Send all of it; now and then what came of it so far."""
+        """Send all messages; yield the result so far now and then."""
         said = self._began
         while not self.sent.over:
             self._act()
@@ -98,7 +98,7 @@ class Attacker:
         self._attack.close()
 
     def _act(self) -> None:
-        """Play what is due."""
+        """Play the acts that are due."""
         while self._is_due():
             name = next(self._acts)
             self.sent.acts[name] += self._play(name)
@@ -161,17 +161,17 @@ class Attacker:
 
 
 def is_honest(payload: bytes) -> bool:
-    """Whether this was sent to the honest client."""
+    """Return True if a message was sent to the honest client."""
     return HONEST in payload
 
 
 def written(sent: Sent) -> str:
-    """As a line of JSON."""
+    """Return the result as a line of JSON."""
     return json.dumps({each.name: getattr(sent, each.name) for each in fields(sent)})
 
 
 def read(line: str) -> Sent:
-    """What such a line says."""
+    """Parse such a line."""
     sent = Sent(**json.loads(line))
     for each in fields(sent):
         if each.default_factory is Counter:
@@ -180,7 +180,7 @@ def read(line: str) -> Sent:
 
 
 def main() -> int:
-    """See the module's text."""
+    """Attack; see the module's docstring."""
     asked = json.load(sys.stdin)
     os.nice(NICENESS)
     attacker = Attacker(Order(**{**asked, "probes": tuple(asked["probes"])}))

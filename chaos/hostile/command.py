@@ -25,7 +25,7 @@ SHARES = (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
 
 
 def main(arguments: list[str]) -> int:
-    """Attack, judge, report; 0 where no rule was broken."""
+    """Attack, judge, report; return 0 if no rule was broken."""
     asked = options(arguments)
     seed = asked.seed if asked.seed is not None else random.randrange(1_000_000)
     folder = Path(tempfile.mkdtemp(prefix="relman-hostile-"))
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
 
 
 def options(arguments: list[str]) -> argparse.Namespace:
-    """What was asked for."""
+    """Parse the options."""
     parser = argparse.ArgumentParser(prog="make chaos ARGS='hostile …'", description=__doc__)
     parser.add_argument("--messages", type=int, default=MESSAGES, help="how many are sent (%(default)s)")
     parser.add_argument("--minutes", type=float, help="send for so long instead, as many as go into it")
@@ -58,23 +58,25 @@ def options(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def ordered(asked: argparse.Namespace, seed: int) -> Order:
-    """What the attacker is told."""
-    if asked.only is not None:
-        print(message(seed, asked.only))
-        return Order("", seed, asked.only, asked.only + 1, rounds=0)
-    if asked.minutes is not None:
-        return Order("", seed, asked.first, seconds=60 * asked.minutes)
-    return Order("", seed, asked.first, asked.first + asked.messages, rounds=max(1, asked.messages // EACH_ROUND))
+def ordered(arguments: argparse.Namespace, seed: int) -> Order:
+    """Return the attacker's order."""
+    if arguments.only is not None:
+        print(message(seed, arguments.only))
+        return Order("", seed, arguments.only, arguments.only + 1, rounds=0)
+    if arguments.minutes is not None:
+        return Order("", seed, arguments.first, seconds=60 * arguments.minutes)
+    return Order(
+        "", seed, arguments.first, arguments.first + arguments.messages, rounds=max(1, arguments.messages // EACH_ROUND)
+    )
 
 
 def told(said: str) -> None:
-    """How far it is."""
+    """Print the progress."""
     print(f"{datetime.now():%H:%M:%S} {said}", file=sys.stderr, flush=True)
 
 
 def report(result: Result, seconds: float) -> None:
-    """Figures, then faults."""
+    """Print the figures, then the faults."""
     sent = result.sent
     rate = sent.messages / sent.seconds if sent.seconds else 0.0
     print(f"sent {sent.messages:,} messages in {sent.seconds:.0f} s ({rate:,.0f} a second)")

@@ -1,4 +1,4 @@
-"""Commands as somebody sends them who reads our schemas and then does not follow them."""
+"""Commands of a sender who reads our schemas and then does not follow them."""
 
 import json
 import random
@@ -11,7 +11,7 @@ from release_management.services.use_cases import COMMANDS
 
 SOURCE = "hostile"
 NAMES = ("hostile", "hostile-2", "nobody", "evil")
-"""What it sets up, and speaks of: nothing of what others have."""
+"""The attacker's own names: none of others' things."""
 CLAIMED = (
     "system:orchestrator",
     "system:timers",
@@ -45,13 +45,13 @@ DEEPEST = 6
 
 
 def command(chance: random.Random) -> tuple[str, dict[str, Any]]:
-    """A command's name, and a CloudEvent of it that looks right; its id is of this chance."""
+    """Return a command's name, and a CloudEvent of it that looks valid."""
     name = chance.choice(tuple(COMMANDS))
     return name, document(name, data(name, chance), identity(chance))
 
 
 def document(name: str, content: Any, id: str) -> dict[str, Any]:
-    """A CloudEvent in structured mode."""
+    """Return a CloudEvent in structured mode."""
     return {
         "specversion": "1.0",
         "id": id,
@@ -63,18 +63,18 @@ def document(name: str, content: Any, id: str) -> dict[str, Any]:
 
 
 def identity(chance: random.Random) -> str:
-    """An id that nobody had before."""
+    """Return a new id."""
     return str(uuid.UUID(int=chance.getrandbits(128), version=4))
 
 
 def data(name: str, chance: random.Random) -> Any:
-    """What such a command's schema asks for, as far as a schema says it."""
+    """Return data as such a command's schema requires, as far as a schema can say it."""
     schema = SCHEMAS[name]
     return _sample(schema, schema.get("$defs", {}), chance, 0, "")
 
 
 def mutated_attribute(chance: random.Random) -> tuple[str, bytes]:
-    """One attribute of the CloudEvent is something else, is missing, or stands there twice."""
+    """Return a command with one attribute of the CloudEvent changed, missing, or repeated."""
     name, event = command(chance)
     if chance.random() < 0.15:
         event.pop(chance.choice(tuple(event)))
@@ -84,7 +84,7 @@ def mutated_attribute(chance: random.Random) -> tuple[str, bytes]:
 
 
 def mutated_data(chance: random.Random) -> tuple[str, bytes]:
-    """One field of the command, however deep, is something else."""
+    """Return a command with one field of its data changed, however deep."""
     name, event = command(chance)
     mark = "\x00here\x00"
     event["data"] = _marked(event["data"], mark, chance)
@@ -92,7 +92,7 @@ def mutated_data(chance: random.Random) -> tuple[str, bytes]:
 
 
 def identities(chance: random.Random) -> tuple[str, bytes]:
-    """An id or a sender that is no word, is of enormous length, or is somebody else's."""
+    """Return a command with an id or a sender that is malformed, enormous, or another client's."""
     name, event = command(chance)
     field = chance.choice(("id", "source"))
     if chance.random() < 0.3:
@@ -102,7 +102,7 @@ def identities(chance: random.Random) -> tuple[str, bytes]:
 
 
 def binary(chance: random.Random) -> tuple[str, bytes, bytes]:
-    """A command in CloudEvents' binary mode: its headers, and its data."""
+    """Return a command in CloudEvents' binary mode: its headers, and its data."""
     name, event = command(chance)
     content = json.dumps(event.pop("data")).encode()
     lines = [f"ce-{key}: {value}".encode() for key, value in event.items() if chance.random() < 0.9]
@@ -113,7 +113,7 @@ def binary(chance: random.Random) -> tuple[str, bytes, bytes]:
 
 
 def documents(chance: random.Random) -> bytes:
-    """What need not even be JSON, or is too much of it."""
+    """Return a document that need not even be JSON, or is too large."""
     match chance.choices(range(7), (6, 6, 6, 4, 1, 1, 4))[0]:
         case 0:
             return values.nested(chance).encode()
@@ -179,7 +179,7 @@ def _object(schema: Any, known: Mapping[str, Any], chance: random.Random, depth:
 
 
 def _word(name: str, chance: random.Random) -> str:
-    """A text that a field of this name may well take."""
+    """Return a text that a field of this name may well accept."""
     if name in ("release", "ref"):
         return f"{chance.choice(NAMES)}@1.0.{chance.randrange(50)}"
     if name in ("version", "after", "until"):
@@ -190,7 +190,7 @@ def _word(name: str, chance: random.Random) -> str:
 
 
 def _marked(content: Any, mark: str, chance: random.Random) -> Any:
-    """The same, with a mark instead of one of its parts."""
+    """Return the same content, with a mark instead of one of its parts."""
     if isinstance(content, dict) and content and chance.random() < 0.85:
         key = chance.choice(tuple(content))
         return {**content, key: _marked(content[key], mark, chance)}

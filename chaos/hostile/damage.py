@@ -40,30 +40,30 @@ Damage = Callable[[Path, random.Random], None]
 
 
 def emptied(file: Path, chance: random.Random) -> None:
-    """It has no bytes any more."""
+    """Remove all bytes."""
     file.write_bytes(b"")
 
 
 def torn(file: Path, chance: random.Random) -> None:
-    """Its second half is missing."""
+    """Remove the second half."""
     content = file.read_bytes() if file.exists() else b""
     file.write_bytes(content[: len(content) // 2])
 
 
 def scribbled(file: Path, chance: random.Random) -> None:
-    """Its beginning is something else."""
+    """Overwrite the beginning."""
     content = bytearray(file.read_bytes() if file.exists() else b"")
     content[: min(100, len(content))] = chance.randbytes(100)
     file.write_bytes(bytes(content))
 
 
 def nested(file: Path, chance: random.Random) -> None:
-    """It is JSON, and of a kind that nobody expects."""
+    """Write unexpected JSON."""
     file.write_text(chance.choice(("[" * 100_000, '{"a":1e999}', "[1,null,{}]", "null", '"\\ud800"', "\ufeff{}", "0")))
 
 
 def displaced(file: Path, chance: random.Random) -> None:
-    """A folder stands in its place."""
+    """Put a folder in its place."""
     file.unlink(missing_ok=True)
     file.mkdir()
 
@@ -72,7 +72,7 @@ DAMAGES: tuple[Damage, ...] = (emptied, torn, scribbled, nested, displaced)
 
 
 def damages(seed: int, count: int) -> Iterator[tuple[str, Damage]]:
-    """Which files are damaged how: each of the truth, and others at random."""
+    """Yield the damages: each of the log and the keys, and others at random."""
     yield from ((name, damage) for name in TRUTH for damage in (emptied, torn, scribbled))
     chance = random.Random(f"{seed}/damages")
     for _ in range(max(0, count - 3 * len(TRUTH))):
@@ -80,7 +80,7 @@ def damages(seed: int, count: int) -> Iterator[tuple[str, Damage]]:
 
 
 def tried(data: Path, seed: int, count: int) -> Iterator[str]:
-    """What is wrong with how a copy of the stopped installation takes it, damage by damage."""
+    """Yield the faults of a copy of the stopped installation under each damage."""
     before = _positions(data)
     copy = data.with_name("damaged")
     for number, (name, damage) in enumerate(damages(seed, count)):
@@ -104,7 +104,7 @@ def tried(data: Path, seed: int, count: int) -> Iterator[str]:
 
 
 def judged(ready: bool | None, said: str) -> Iterator[str]:
-    """What is wrong with a start: `ready` is None where it neither served nor gave up."""
+    """Yield the faults of a start: `ready` is None if it neither served nor gave up."""
     if "Traceback" in said or "fault of ours" in said:
         yield f"it printed a traceback: {said.strip().splitlines()[-1][:200]}"
     if ready is None:
@@ -114,7 +114,7 @@ def judged(ready: bool | None, said: str) -> Iterator[str]:
 
 
 def _started(data: Path) -> tuple[bool | None, str]:
-    """Whether it came to serve; what it said until then. It is stopped again."""
+    """Start and stop again; return whether it served, and its output."""
     variables: Mapping[str, str] = {name: each for name, each in os.environ.items() if not name.startswith("RELMAN_")}
     output = data.with_name("damaged.log")
     with output.open("wb") as log:
@@ -146,7 +146,7 @@ def _started(data: Path) -> tuple[bool | None, str]:
 
 
 def _positions(data: Path) -> int:
-    """How many records the log has; none where it cannot be read."""
+    """Return the number of records in the log; 0 if it cannot be read."""
     with suppress(EventStoreError, LogDamagedError, LogUnavailableError, OSError):
         log = SQLiteEventLog.open(data / "log.db", Registry().knows)
         try:

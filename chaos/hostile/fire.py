@@ -1,4 +1,4 @@
-"""The attacker and the typist, each in a process of its own, as somebody on another machine would be."""
+"""Run the attacker and the typist, each in a process of its own, like somebody on another machine."""
 
 import json
 import os
@@ -13,12 +13,12 @@ from chaos.installation import ROOT, die_with_us
 
 SAY_SECONDS = 30.0
 Told = Callable[[str], None]
-"""Told now and then how far it is."""
+"""A callback for the progress."""
 
 
 @dataclass(slots=True)
 class Fired:
-    """What came of it: what was sent, how many command lines were typed, and what was wrong with those or with us."""
+    """The result: the messages sent, the number of typed command lines, and the faults found."""
 
     sent: Sent = field(default_factory=Sent)
     typed: int = 0
@@ -26,7 +26,7 @@ class Fired:
 
 
 def fire(order: Order, folder: Path, url: str, told: Told, lines: int = 0, files: int = 0) -> Fired:
-    """Carry out the order. Meanwhile type so many hostile command lines, and apply files, in the folder, on a bus."""
+    """Carry out the order; meanwhile type hostile command lines, and apply files, in the folder, on a bus."""
     folder.mkdir()
     fired = Fired()
     typist = _typist(order.seed, folder, url, lines, files)
@@ -46,7 +46,7 @@ def fire(order: Order, folder: Path, url: str, told: Told, lines: int = 0, files
 
 
 def _attack(order: Order, told: Told, faults: list[str]) -> Sent:
-    """An attacker that dies is a fault of the test, and is said."""
+    """Run the attacker; its death is a fault of the test, and reported."""
     sent, say = Sent(), SAY_SECONDS
     with subprocess.Popen(
         [sys.executable, "-m", "chaos.hostile.attacker"],

@@ -1,4 +1,4 @@
-"""Blocks of headers that stand before a message: those that a library refuses to write among them."""
+"""Blocks of headers before a message, including those that a library refuses to write."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -100,7 +100,7 @@ MEANT = (
     "ce-specversion",
     "traceparent",
 )
-"""Names that we, the server or a client library give a meaning."""
+"""Names with a meaning for us, the server or a client library."""
 VALUES = (
     "",
     "0",
@@ -143,7 +143,7 @@ VALUES = (
 
 
 def status(chance: random.Random) -> bytes:
-    """A header that calls itself a status, as the server's own have it."""
+    """Return a header that claims to be a status of the server."""
     code = chance.choice(STATUSES)
     name = chance.choice((b"Status", b"status", b"STATUS", b"Status ", b" Status"))
     lines = [b"%b: %d" % (name, code)]
@@ -155,7 +155,7 @@ def status(chance: random.Random) -> bytes:
 
 
 def first_line(chance: random.Random) -> bytes:
-    """A block whose first line is not what it should be."""
+    """Return a block with a wrong first line."""
     block = chance.choice(FIRST_LINES)
     if chance.random() < 0.3:
         block = b"NATS/1.0 %d %b\r\n" % (chance.choice(STATUSES), chance.choice(DESCRIPTIONS))
@@ -165,7 +165,7 @@ def first_line(chance: random.Random) -> bytes:
 
 
 def meant(chance: random.Random) -> bytes:
-    """Headers that mean something to somebody."""
+    """Return headers that have a meaning."""
     lines = []
     for name in chance.sample(MEANT, chance.randint(1, 5)):
         value = chance.choice(VALUES) if chance.random() < 0.7 else text(chance, 4_000)
@@ -174,7 +174,7 @@ def meant(chance: random.Random) -> bytes:
 
 
 def twice(chance: random.Random) -> bytes:
-    """The same header several times, in several spellings."""
+    """Return the same header several times, in several spellings."""
     name = chance.choice(MEANT)
     spellings = (name, name.lower(), name.upper(), name + " ", "\t" + name)
     lines = [f"{chance.choice(spellings)}:{chance.choice(VALUES)}".encode() for _ in range(chance.randint(2, 40))]
@@ -182,7 +182,7 @@ def twice(chance: random.Random) -> bytes:
 
 
 def broken(chance: random.Random) -> bytes:
-    """A block with a few of its bytes changed, put in or left out."""
+    """Return a block with a few of its bytes changed, inserted or left out."""
     block = bytearray(chance.choice((status, meant, twice))(chance))
     for _ in range(chance.randint(1, 6)):
         at = chance.randrange(len(block))
@@ -199,7 +199,7 @@ def broken(chance: random.Random) -> bytes:
 
 
 def enormous(chance: random.Random) -> bytes:
-    """Very many headers, a very long one, or none at all."""
+    """Return very many headers, a very long one, or none at all."""
     match chance.choices(range(4), (4, 1, 2, 8))[0]:
         case 0:
             return PLAIN + b"".join(b"h%d: %d\r\n" % (n, n) for n in range(chance.choice((100, 300, 4_000)))) + END

@@ -1,4 +1,4 @@
-"""The honest client beside the attacker: asks, queues, questions, and deploys a canary again and again."""
+"""The honest client beside the attacker: it submits, queues, queries, and deploys a canary again and again."""
 
 import asyncio
 import math
@@ -21,14 +21,14 @@ from release_management.services.ports.bus import BusFullError
 
 SENDER = "honest"
 ASKED = ("command", "query", "outcome")
-"""What is asked, and answered at once. What is queued stands in a line with all that was queued before."""
+"""Kinds of requests that are answered at once; queued commands wait for those before them."""
 APPLICATION = "honest"
 ENVIRONMENT = "honest"
 PAUSE_SECONDS = 0.2
-"""Between two of its questions of a kind: people are not in a hurry."""
+"""Seconds between two requests of a kind: people are not in a hurry."""
 PATIENCE_SECONDS = 60.0
 QUEUED_SECONDS = 600.0
-"""What is queued stands behind all that others have queued."""
+"""Seconds for a queued command, which waits for all that others have queued."""
 DEPLOY_SECONDS = 600.0
 STEPS = [step for share in (25, 50) for step in ({"set_weight": share}, {"pause": {"duration": 0.2}})]
 
@@ -37,9 +37,9 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Heard:
-    """What the honest client was told in one phase: the seconds that each answer took, by kind, and what it lacks.
+    """The answers to the honest client in one phase: the seconds that each took, by kind, and the missing ones.
 
-    `deployments` are the seconds that each canary took, `waiting` says since when which question waits (monotonic).
+    `deployments` are the seconds that each canary took, `waiting` says since when which request waits (monotonic).
     """
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -48,17 +48,17 @@ class Heard:
     waiting: dict[str, float] = field(default_factory=dict)
 
     def percentile(self, share: float, kinds: tuple[str, ...] = ()) -> float:
-        """The seconds within which this share of the answers came; not a number where there was none."""
+        """Return the seconds within which this share of the answers came; NaN without any."""
         found = sorted(value for kind, all in self.seconds.items() if not kinds or kind in kinds for value in all)
         return found[min(len(found) - 1, math.ceil(share * len(found)) - 1)] if found else math.nan
 
     @property
     def answered(self) -> int:
-        """How many answers came."""
+        """Return the number of answers."""
         return sum(map(len, self.seconds.values()))
 
     def longest_waiting(self) -> float:
-        """Since how many seconds it waits for the answer to what it asked."""
+        """Return the seconds for which the oldest request has waited."""
         asked = [since for kind, since in list(self.waiting.items()) if kind in ASKED]
         return max((time.monotonic() - since for since in asked), default=0.0)
 
@@ -85,7 +85,7 @@ class Honest:
         return self.heard
 
     def end(self) -> Heard:
-        """Let it have the answers that it waits for, and its deployment's end."""
+        """Wait for the outstanding answers, and for the deployment's end."""
         self._over.set()
         if self._thread is not None:
             self._thread.join()
@@ -149,7 +149,7 @@ class Honest:
         return None if outcome is not None and not _is_refused(outcome) else f"it is {outcome}"
 
     async def _queued(self, bus: BusClient) -> str | None:
-        """Queue a command, and ask until it is decided. Full is an answer as well: it is queued again."""
+        """Queue a command, and ask until it is decided. If the queue is full, queue it again."""
         envelope = self._wish("release.create", self._release())
         while True:
             try:
@@ -221,7 +221,7 @@ class Honest:
 
 
 class _NotAsItShould(Exception):
-    """What an honest deployer was told, or not told."""
+    """The honest client was told something wrong, or nothing."""
 
 
 def _is_refused(outcome: Outcome) -> bool:
@@ -229,7 +229,7 @@ def _is_refused(outcome: Outcome) -> bool:
 
 
 async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
-    """The answer; it is asked for again while there is none."""
+    """Return the answer; ask again while there is none."""
     while True:
         try:
             return await ask()
@@ -238,7 +238,7 @@ async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
 
 
 async def _end_of(bus: BusClient, deployment: str, after: int) -> str:
-    """How it has ended, or what it is where it does not end."""
+    """Return the deployment's end, or its phase if it does not end."""
     phase = "unknown"
     with suppress(TimeoutError):
         async with asyncio.timeout(DEPLOY_SECONDS):

@@ -1,4 +1,4 @@
-"""What a client may ask of JetStream to follow the events, and what it can make of that."""
+"""Requests to JetStream that a client needs to follow the events, and hostile variants."""
 
 import json
 import random
@@ -43,7 +43,7 @@ CONFIGURED: tuple[tuple[str, str], ...] = (
 
 
 def asked(chance: random.Random) -> tuple[str, bytes]:
-    """A request about the events' stream, and others: it may be none."""
+    """Return a request about the events' stream or another one, perhaps malformed."""
     name = chance.choice(
         ("hostile", "client-1", "client-honest-1", "gateway", "local", "a" * 300, "é", "x.y", "*", ">")
     )
@@ -70,7 +70,7 @@ def asked(chance: random.Random) -> tuple[str, bytes]:
 
 
 def consumer(name: str, stream: str = streams.EVENTS) -> tuple[str, bytes]:
-    """The request for one durable consumer, as anybody may make it."""
+    """Return the request for one durable consumer, as any client may make it."""
     config = {"durable_name": name, "ack_policy": "explicit", "deliver_policy": "all"}
     return f"{API}.CONSUMER.DURABLE.CREATE.{stream}.{name}", json.dumps(
         {"stream_name": stream, "config": config}

@@ -1,4 +1,4 @@
-"""What the honest client must be told while somebody does his worst, and what the installation must not do."""
+"""The rules for the honest client and the installation during an attack."""
 
 import math
 from collections import Counter
@@ -10,16 +10,16 @@ from chaos.hostile.attacker import Sent
 from chaos.hostile.honest import ASKED, Heard
 
 TIMES = 10.0
-"""An answer, and a deployment, may take so many times what it takes in calm."""
+"""The factor by which an answer, and a deployment, may take longer than in calm."""
 MORE_MEBIBYTES = 400
-"""All processes together may be larger by so much afterwards."""
+"""MiB by which all processes together may grow."""
 MOST_LETTERS = 10_000
 MOST_LETTER_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long an answer and a deployment may take anyhow, and who waits may be told nothing by health, in seconds.
+    """Seconds that an answer and a deployment may take in any case, and for which health may miss a waiting client.
 
     Calm is a few milliseconds, and the attacker has the same machine.
     """
@@ -34,10 +34,10 @@ STRICT = Limits()
 
 @dataclass(slots=True)
 class Phase:
-    """What was seen in one phase: of the honest client, the processes, their logs, their health and their memory.
+    """The observations of one phase: the honest client, the processes, their logs, their health and their memory.
 
-    `ill` is what the health said, and `silent` since how many seconds somebody waited while all were well. `mute` are
-    roles whose health did not answer. `troubles` are what the health said at the end.
+    `ill` is the health's text, and `silent` for how many seconds a client waited while all were well. `mute` are roles
+    whose health did not answer. `troubles` are those of the health at the end.
     """
 
     name: str
@@ -58,12 +58,12 @@ class Phase:
 
 
 def faults(calm: Phase, others: Iterable[Phase], sent: Sent, limits: Limits = STRICT) -> list[str]:
-    """Every rule that was broken."""
+    """Return every rule that was broken."""
     return [*_of_calm(calm), *_of_answers(sent), *(fault for phase in others for fault in _of(calm, phase, limits))]
 
 
 def _of_calm(calm: Phase) -> Iterator[str]:
-    """A measure that is none is no measure for others."""
+    """Check that calm itself was measured well enough to compare with."""
     for kind in ASKED:
         if not calm.heard.seconds.get(kind):
             yield f"in calm no {kind} was answered"
@@ -109,5 +109,5 @@ def _of_one(calm: Phase, phase: Phase, limits: Limits) -> Iterator[str]:
 
 
 def limit(calm: float, least: float) -> float:
-    """How long something may take of which this was seen in calm."""
+    """Return the time that something may take, given the time in calm."""
     return max(TIMES * calm, least) if not math.isnan(calm) else least

@@ -1,15 +1,15 @@
-"""What the roles write into their logs while they are attacked."""
+"""Read the roles' logs while they are attacked."""
 
 import json
 from collections import Counter
 from pathlib import Path
 
 KEPT = 200
-"""Characters of a line that is shown."""
+"""Characters of a line that are shown."""
 
 
 class Logs:
-    """Reads on each time that it is asked. `errors` are lines that own up to a fault of ours, `lines` all of them."""
+    """Reads on at each call. `errors` are lines that admit a fault of ours, `lines` the number of all."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -18,7 +18,7 @@ class Logs:
         self.errors: Counter[str] = Counter()
 
     def read(self) -> None:
-        """Read what has come since. What a file that was emptied held by then is lost to us, as it is to everybody."""
+        """Read the new lines. Those that a truncated file had are lost."""
         for file in sorted(self._folder.glob("*.log")):
             begin = self._read.get(file, 0)
             if file.stat().st_size < begin:
@@ -35,7 +35,7 @@ class Logs:
 
 
 def fault(line: bytes) -> str | None:
-    """What a line owns up to; None where it tells of no fault of ours."""
+    """Return the fault of ours that a line admits, or None."""
     try:
         entry = json.loads(line)
     except ValueError:

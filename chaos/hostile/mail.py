@@ -1,4 +1,4 @@
-"""Which message is sent as which: message `n` of a seed is always the same one, and can be made alone."""
+"""Number the messages: message `n` of a seed is always the same one, and can be made alone."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -9,12 +9,12 @@ from chaos.hostile.wire import Message
 
 INBOX = "_INBOX.hostile"
 MOST_BYTES = 1024 * 1024
-"""The server takes no more, and ends the connection of those who try: the attacker has one, and would lose time."""
+"""The server accepts no more, and closes the connection of a sender who tries, which would cost the attacker time."""
 Make = Callable[[random.Random], Message]
 
 
 def message(seed: int, number: int) -> Message:
-    """The message of this number."""
+    """Return the message of this number."""
     chance = random.Random(f"{seed}/{number}")
     [kind] = chance.choices(NAMES, WEIGHTS)
     if kind == REPLAYED and number:
@@ -87,7 +87,7 @@ def _size(chance: random.Random) -> Message:
 
 
 def _letter(chance: random.Random) -> Message:
-    """What we quote where we say why we do not understand it."""
+    """Return a message that we quote in the reason why we do not understand it."""
     field = chance.choice(("specversion", "type", "source", "id"))
     letter = chance.choice(("\\u0001", "\\u009b", "\\\\", "\U0001f4a9"))
     quoted = letter * chance.choice((300, 5_000, 43_000, 60_000))
@@ -117,7 +117,7 @@ KINDS: Mapping[str, tuple[int, Make]] = {
     "JetStream": (4, _request(jetstream.asked)),
     REPLAYED: (5, _document),
 }
-"""How often each is sent beside the others, and who makes it."""
+"""The kinds of messages, with their relative frequencies and makers."""
 NAMES = tuple(KINDS)
 WEIGHTS = tuple(weight for weight, _ in KINDS.values())
 MAKERS = {name: make for name, (_, make) in KINDS.items()}

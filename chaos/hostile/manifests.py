@@ -1,4 +1,4 @@
-"""Files that state what there should be, mutated: `relman.yaml` as nobody would write it."""
+"""Mutated `relman.yaml` files, as nobody would write them."""
 
 import random
 
@@ -64,7 +64,7 @@ PIECES = 3
 
 
 def manifest(seed: int, number: int) -> bytes:
-    """The file of this number."""
+    """Return the file of this number."""
     chance = random.Random(f"{seed}/manifests/{number}")
     match chance.randrange(12):
         case 0:

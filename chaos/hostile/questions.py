@@ -1,4 +1,4 @@
-"""Questions that cost as much as a question can, and those that are none."""
+"""Queries that cost as much as possible, and malformed ones."""
 
 import json
 import random
@@ -25,7 +25,7 @@ OFFSETS = (None, 0, 1, 60_000, 2**31, 2**63, -1)
 
 
 def question(chance: random.Random) -> tuple[str, bytes]:
-    """One that asks for as much as it may, or for a little more."""
+    """Return a query that requests as much as it may, or a little more."""
     match chance.randrange(6):
         case 0:
             return streams.ASK_DEAD_LETTERS, json.dumps({"limit": chance.choice(LIMITS)}).encode()
@@ -42,7 +42,7 @@ def question(chance: random.Random) -> tuple[str, bytes]:
 
 
 def none(chance: random.Random) -> tuple[str, bytes]:
-    """One that is no question: a member of it is something else."""
+    """Return a malformed query: one of its members is something else."""
     asked: tuple[tuple[str, dict[str, Any]], ...] = (
         (streams.ASK_OUTCOME, {"sender": "hostile", "id": "a"}),
         (streams.ASK_CONTENT, {"dataref": f"sha256:{0:064x}", "offset": 0}),
@@ -56,7 +56,7 @@ def none(chance: random.Random) -> tuple[str, bytes]:
 
 
 def flood(chance: random.Random, size: int = 1_500) -> list[tuple[str, bytes]]:
-    """Small questions with large answers, all at once."""
+    """Return small queries with large answers, to be sent all at once."""
     asked = (
         (streams.ASK_DEAD_LETTERS, b'{"limit":1000}'),
         (f"{streams.ASK_QUERY}.trail", b'{"params":{"limit":1000}}'),

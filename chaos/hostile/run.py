@@ -15,18 +15,18 @@ from chaos.hostile.watch import Watch
 
 CALM_SECONDS = 15.0
 DAMAGES = 12
-"""So many files are damaged, one after the other."""
+"""The number of files that are damaged, one after the other."""
 LINES_A_MESSAGE = 1 / 400
 FILES_A_MESSAGE = 1 / 1_000
 MESSAGES_A_SECOND = 500
 MOST_LINES = 400
 MOST_FILES = 100
-"""How many command lines are typed and files are applied beside the messages: each takes a second or two."""
+"""The most command lines and files beside the messages: each takes a second or two."""
 
 
 @dataclass(slots=True)
 class Result:
-    """What came of a run: the phases, calm first, what was sent and typed, and every rule that was broken."""
+    """The result of a run: the phases, calm first, the messages and command lines, and every rule that was broken."""
 
     phases: list[Phase] = field(default_factory=list)
     sent: Sent = field(default_factory=Sent)
@@ -35,7 +35,7 @@ class Result:
 
 
 class Run:
-    """An installation in `folder`, which is made. `calm` is how many seconds each phase without an attacker takes."""
+    """An installation in `folder`, which is created. `calm` is how many seconds each calm phase takes."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Run:
         self.result = Result()
 
     def whole(self, order: Order) -> Result:
-        """Calm, the order, calm again, a clean restart, one after kill -9, and damaged files; and the verdict."""
+        """Run calm, attack, calm again, a clean restart, one after kill -9, and damaged files; return the result."""
 
         def play() -> None:
             self._phase("calm", self._rest)
@@ -74,7 +74,7 @@ class Run:
         return self._judged(play)
 
     def brief(self, order: Order) -> Result:
-        """Calm, the order, and a clean restart; and the verdict."""
+        """Run calm, the attack, and a clean restart; return the result."""
 
         def play() -> None:
             self._phase("calm", self._rest)

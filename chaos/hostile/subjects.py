@@ -1,4 +1,4 @@
-"""Where a client may publish, and where it can have an answer sent to."""
+"""Subjects on which a client may publish, and reply subjects."""
 
 import random
 
@@ -9,7 +9,7 @@ from release_management.projections.queries import QUERIES
 from release_management.services.use_cases import COMMANDS
 
 ALLOWED = USERS[CLIENT].publish
-"""What the server lets a client publish on, with its wildcards."""
+"""The subjects on which the server lets a client publish, with its wildcards."""
 REPLIES = (
     "$JS.ACK.RELMAN_COMMANDS.gateway.1.1.1.1764500000000000000.0",
     "$JS.ACK.RELMAN_COMMANDS.gateway.999999.1.1.1764500000000000000.64",
@@ -104,7 +104,7 @@ SENT = (
 
 
 def hostile(chance: random.Random) -> bytes:
-    """A subject under one that a client may publish on, which nobody listens to for good reasons, or somebody does."""
+    """Return a subject, below one on which a client may publish, that perhaps nobody listens to."""
     pattern = chance.choice(ALLOWED)
     filled = [chance.choice(TOKENS) if part in ("*", ">") else part for part in pattern.split(".")]
     if chance.random() < 0.2:
@@ -113,21 +113,21 @@ def hostile(chance: random.Random) -> bytes:
 
 
 def known(chance: random.Random) -> bytes:
-    """A subject that somebody listens to, or might."""
+    """Return a subject that somebody listens to, or might."""
     prefix, ends = chance.choice(SENT)
     return _wire(prefix + chance.choice(ends))
 
 
 def command(chance: random.Random, name: str) -> bytes:
-    """Where a command goes: asked or queued."""
+    """Return a command's subject: with an answer, or queued."""
     return _wire(f"{chance.choice((streams.ASK_COMMAND, streams.COMMAND_SUBJECTS))}.{name}")
 
 
 def reply(chance: random.Random) -> bytes:
-    """Where an answer should never go."""
+    """Return a reply subject where an answer should never go."""
     return _wire(chance.choice(REPLIES))
 
 
 def _wire(subject: str) -> bytes:
-    """As bytes that end where a subject ends: what would end it, ends the line instead, and says nothing."""
+    """Return a subject as bytes, with bytes that would end it replaced."""
     return subject.encode("utf-8", "surrogatepass").translate(None, b" \t\r\n")

@@ -30,10 +30,10 @@ from release_management.cli.kit.errors import (
 )
 
 CODES = frozenset({0, REFUSED, USAGE, UNREACHABLE, TIMED_OUT, INTERRUPTED, PIPE_CLOSED})
-"""The exit codes that there are."""
+"""The possible exit codes."""
 SLOW_SECONDS = 60.0
 UNANSWERED_SECONDS = 15.0
-"""Who waits so long and then says that nobody answered was let down: the bus was there all the time."""
+"""A command that waits so long and then says that nobody answered is a fault: the bus was there all the time."""
 HANGS_SECONDS = 120
 NICENESS = 3
 PRINTED = frozenset("\n\t")
@@ -41,7 +41,7 @@ BIDIRECTIONAL = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206
 
 
 class _Terminal(io.TextIOWrapper):
-    """Takes what is printed, and says that it is a terminal."""
+    """Collects the output, and claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -49,7 +49,7 @@ class _Terminal(io.TextIOWrapper):
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What came of one command line."""
+    """The result of one command line."""
 
     code: object
     printed: str
@@ -58,7 +58,7 @@ class Typed:
 
 
 def typed(words: list[str]) -> Typed:
-    """Type it in this process, on a terminal that only shows letters."""
+    """Run it in this process, on a terminal that only shows letters."""
     out = _Terminal(io.BytesIO(), encoding="utf-8", errors="replace", write_through=True)
     began = time.monotonic()
     trace = ""
@@ -75,7 +75,7 @@ def typed(words: list[str]) -> Typed:
 
 
 def wrong(answer: Typed) -> Iterator[str]:
-    """What should not have come of it."""
+    """Yield the faults of a result."""
     if answer.trace:
         yield f"it ended with {answer.trace.strip().splitlines()[-1][:200]}"
     elif answer.code not in CODES:
@@ -93,12 +93,12 @@ def wrong(answer: Typed) -> Iterator[str]:
 
 
 def obeyed(letter: str) -> bool:
-    """Whether a terminal does something at this letter, rather than show it."""
+    """Return True if a terminal obeys this letter, rather than show it."""
     return letter in BIDIRECTIONAL or (unicodedata.category(letter) == "Cc" and letter not in PRINTED)
 
 
 def main(seed: int, lines: int, files: int) -> int:
-    """See the module's text."""
+    """Type; see the module's docstring."""
     os.nice(NICENESS)
     for number in range(lines):
         _type(command_line(seed, number), f"arguments {number}")

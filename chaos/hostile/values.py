@@ -1,4 +1,4 @@
-"""Values that somebody might not have thought of: texts, numbers, documents."""
+"""Values that nobody might have thought of: texts, numbers, documents."""
 
 import json
 import random
@@ -31,7 +31,7 @@ DEPTHS = (
     512,
     1000,
 )
-"""Around the limits that readers of JSON have, ours among them."""
+"""Around the depth limits of JSON parsers, ours among them."""
 SIZES = (199, 200, 201, 499, 500, 501, 3_999, 4_001, 65_535, 65_536, 131_072, 250_000, 262_143, 262_144, 262_145)
 """Around our limits for words, lines, notes, records and messages."""
 LETTERS = (
@@ -119,7 +119,7 @@ OTHERS = ("null", "true", "false", "[]", "{}", "[null]", '{"":""}', '""', '{"a":
 
 
 def text(chance: random.Random, longest: int = SIZES[-1]) -> str:
-    """A text that nobody would send."""
+    """Return a text that nobody would send."""
     kind = chance.random()
     if kind < 0.5:
         return chance.choice(LETTERS)
@@ -130,7 +130,7 @@ def text(chance: random.Random, longest: int = SIZES[-1]) -> str:
 
 
 def written(chance: random.Random) -> str:
-    """A value as it stands in a document, which need not be JSON."""
+    """Return a value as it stands in a document, which need not be JSON."""
     kind = chance.random()
     if kind < 0.35:
         return json.dumps(text(chance), ensure_ascii=chance.random() < 0.5)
@@ -144,7 +144,7 @@ def written(chance: random.Random) -> str:
 
 
 def nested(chance: random.Random, depths: Sequence[int] = DEPTHS) -> str:
-    """Something in something in something, to a depth at which a reader may give up."""
+    """Return a deeply nested value, at which a parser may give up."""
     depth = chance.choice(depths)
     opening, inner, closing = chance.choice(
         (("[", "", "]"), ("[", "1", "]"), ('{"a":', "1", "}"), ('[{"a":', '"x"', "}]"), ('{"a":[', "", "]}"))
@@ -153,6 +153,6 @@ def nested(chance: random.Random, depths: Sequence[int] = DEPTHS) -> str:
 
 
 def members(document: dict[str, Any], replaced: dict[str, str], more: Sequence[str] = ()) -> bytes:
-    """A document as JSON, with some members written as they are given, and others put in as they are."""
+    """Return a document as JSON, with some members replaced by given text, and others added."""
     parts = [f"{json.dumps(name)}:{replaced.get(name, json.dumps(value))}" for name, value in document.items()]
     return ("{" + ",".join([*parts, *more]) + "}").encode("utf-8", "surrogatepass")

@@ -1,4 +1,4 @@
-"""Looks at an installation once a second, and says what it saw."""
+"""Observe an installation once a second, and report."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from release_management.services.ports.bus import BusError
 
 LOOK_SECONDS = 1.0
 WELL_SECONDS = 60.0
-"""After so long all must be well again."""
+"""Seconds after which all must be well again."""
 
 
 class Watch:
@@ -35,7 +35,7 @@ class Watch:
         self._thread.start()
 
     def end(self) -> Phase:
-        """Wait until all is well, or it is clear that it is not; what was seen."""
+        """Wait until all is well, or clearly is not; return the observations."""
         self._over.set()
         self._thread.join()
         phase = self._phase
@@ -84,7 +84,7 @@ def _troubles(health: Mapping[str, Any]) -> list[str]:
 
 
 async def dead_letters(attacked: Attacked) -> Mapping[str, Any]:
-    """How many dead letters there are, and how many bytes they have; nothing where the bus does not say."""
+    """Return the number of dead letters, and their bytes; nothing if the bus does not answer."""
     url = credentials(attacked.data, "gateway")
     if url is None:
         return {}

@@ -1,4 +1,4 @@
-"""The bus's protocol, written and read byte by byte: a client library refuses to write what an attacker does."""
+"""Write and read the bus's protocol byte by byte: a client library refuses to write what an attacker does."""
 
 import json
 import select
@@ -20,7 +20,7 @@ LAST_WORDS_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is published. `headers` is the whole block, as its writer wants it; None: there is none."""
+    """A message to publish. `headers` is the whole block; None: no headers."""
 
     kind: str
     subject: bytes
@@ -29,7 +29,7 @@ class Message:
     reply: bytes = b""
 
     def frame(self) -> bytes:
-        """As it is written to the server."""
+        """Return the bytes for the server."""
         reply = self.reply + b" " if self.reply else b""
         if self.headers is None:
             return b"PUB %b %b%d\r\n%b\r\n" % (self.subject, reply, len(self.payload), self.payload)
@@ -39,13 +39,13 @@ class Message:
 
 
 class HungUp(Exception):
-    """The server has closed the connection; the text is what it said last."""
+    """The server has closed the connection; the text is its last message."""
 
 
 class Wire:
-    """A connection to the bus. `heard` is called with the subject and the payload of whatever arrives.
+    """A connection to the bus. `heard` is called with the subject and the payload of every message.
 
-    `refused` counts what the server says of messages that it does not take, without the subjects.
+    `refused` counts the server's errors about messages, without the subjects.
     """
 
     def __init__(self, url: str, heard: Callable[[bytes, bytes], None] = lambda subject, payload: None) -> None:
@@ -70,16 +70,16 @@ class Wire:
         self.sync()
 
     def subscribe(self, subject: str, sid: int) -> None:
-        """Hear what comes on a subject."""
+        """Subscribe to a subject."""
         self.write(f"SUB {subject} {sid}\r\n".encode())
 
     def publish(self, messages: Iterable[Message]) -> None:
-        """Write them all, and wait until the server has read them. Raises `HungUp`."""
+        """Write all messages, and wait until the server has read them. Raises `HungUp`."""
         self.write(b"".join(message.frame() for message in messages))
         self.sync()
 
     def write(self, written: bytes) -> None:
-        """Write bytes as they are, and read meanwhile what comes. Raises `HungUp`."""
+        """Write bytes as they are, and read incoming ones meanwhile. Raises `HungUp`."""
         left = memoryview(written)
         self._socket.setblocking(False)
         try:
@@ -98,14 +98,14 @@ class Wire:
                 self._socket.settimeout(TIMEOUT_SECONDS)
 
     def sync(self) -> None:
-        """Wait until the server has read all that was written, and said what it has to say. Raises `HungUp`."""
+        """Wait until the server has read everything, and answered. Raises `HungUp`."""
         before = self._pongs
         self.write(b"PING\r\n")
         while self._pongs == before:
             self._read()
 
     def listen(self, seconds: float) -> None:
-        """Read what comes, for so long. Raises `HungUp`."""
+        """Read for so many seconds. Raises `HungUp`."""
         give_up = time.monotonic() + seconds
         try:
             while (left := give_up - time.monotonic()) > 0:
@@ -117,7 +117,7 @@ class Wire:
             self._socket.settimeout(TIMEOUT_SECONDS)
 
     def close(self) -> None:
-        """Leave, at once."""
+        """Disconnect at once."""
         self._socket.close()
 
     def __enter__(self) -> Self:
@@ -142,7 +142,7 @@ class Wire:
             pass
 
     def _take(self) -> bool:
-        """Take one line, and the payload behind it, from what has come; False where it is not whole yet."""
+        """Consume one line, and its payload, from the buffer; return False if it is not complete yet."""
         end = self._buffer.find(b"\r\n")
         if end < 0:
             return False

@@ -55,7 +55,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def _log_as_by_default() -> Iterator[None]:
-    """What a test's program made of the log is no concern of the next test's."""
+    """Restore the log's configuration, so that no test's program affects the next test."""
     yield
     structlog.reset_defaults()
 

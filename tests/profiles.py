@@ -1,4 +1,4 @@
-"""How hard the property tests look: the same examples in every run, or many others at random."""
+"""The profiles of the property tests: the same examples in every run, or many others at random."""
 
 import os
 

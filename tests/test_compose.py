@@ -26,7 +26,7 @@ COMMANDS: Any = typer.main.get_command(build())
 
 
 def parsed(arguments: list[str], monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]) -> dict[str, Any]:
-    """What the command line makes of arguments and environment variables, without carrying anything out."""
+    """Parse arguments and environment variables as the command line does, without executing anything."""
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     params: dict[str, Any] = COMMANDS.commands[arguments[0]].make_context(arguments[0], list(arguments[1:])).params

@@ -54,7 +54,7 @@ class Installation:
         self.journal = root / "journal"
         self.ports: set[int] = set()
         self.disk: SmallDisk | None = None
-        """What lies under a part of the folder, for the processes of `up`."""
+        """The disk under a part of the folder, for the processes of `up`."""
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._log: SQLiteEventLog | None = None
         self._managers: list[ReleaseManager] = []
@@ -239,17 +239,17 @@ class Installation:
         return any(one.name in ENDS for one in self.log.read_stream(f"deployment:{deployment}"))
 
     def ended(self, deployment: str, within: float = 30.0) -> str:
-        """How it ended, such as `succeeded`, once it has."""
+        """Wait for the deployment's end, and return it, such as `succeeded`."""
         until(lambda: self.has_ended(deployment), within, lambda: f"its facts: {self.facts(deployment)}")
         (end,) = [name for name in self.facts(deployment) if f"deployment.{name}" in ENDS]
         return end
 
     def starts(self) -> Counter[tuple[str, str]]:
-        """How often each (component, version) was started, as the journal has it."""
+        """Return how often each (component, version) was started, by the journal."""
         return Counter((component, version) for _, component, version, *_ in self._journal("start"))
 
     def instances(self) -> Counter[str]:
-        """How often each instance was started."""
+        """Return how often each instance was started."""
         return Counter(instance for *_, instance in self._journal("start"))
 
     def _journal(self, what: str) -> list[list[str]]:
@@ -279,7 +279,7 @@ class Installation:
         return {slot: share for slot, share in last.items() if share}
 
     def projections_equal_a_rebuild(self) -> None:
-        """What the projector wrote bit by bit is what a fresh one makes of the whole log, which may grow meanwhile."""
+        """Check that the projections equal a rebuild from the whole log, which may grow meanwhile."""
         fresh = self.root / f"fresh-{time.monotonic_ns()}.db"
         projector = Projector(self.log, REGISTRY, fresh)
         projector.catch_up()

@@ -122,7 +122,7 @@ class Roles:
 
     @property
     def folder(self) -> Path:
-        """Where it is."""
+        """The data folder."""
         return self.home.folder
 
     @property

@@ -40,7 +40,7 @@ def shop(tmp_path: Path) -> Iterator[tuple[ReleaseManager, int]]:
 
 
 def answers(port: int, count: int = 20) -> set[str]:
-    """Who answers."""
+    """Return the versions that answer."""
     return {str(httpx.get(f"http://127.0.0.1:{port}/").json()["version"]) for _ in range(count)}
 
 

@@ -1,4 +1,4 @@
-"""What `make chaos` says of what is wrong: each judge is handed a fault, and sees it."""
+"""The judges of `make chaos`: each is shown a fault, and finds it."""
 
 import asyncio
 import json
@@ -154,7 +154,7 @@ def test_the_judge_sees_a_dead_letter(tmp_path: Path) -> None:
 
 
 def harm(home: DataDirectory, statement: str) -> list[str]:
-    """What the judge says of the projections of a log with one release, once this has been done to them."""
+    """Return the judge's faults of the projections of a log with one release, after this statement."""
     with ReleaseManager("shop", data=str(home.folder), actor="alice") as shop:
         shop.create_release("1.0.0", ["web"])
     log = home.open_log(Registry())

@@ -31,7 +31,7 @@ def example(page: str) -> str:
 
 
 def run(folder: Path, text: str) -> str:
-    """What a new Python prints that runs the text in the folder."""
+    """Run the text as a new Python program in the folder; return its output."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("RELMAN")}
     done = subprocess.run(
         [sys.executable, "-c", text],

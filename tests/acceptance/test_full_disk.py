@@ -165,7 +165,7 @@ def publish(site: Installation, payload: bytes) -> None:
 
 
 def troubles(site: Installation) -> str:
-    """What `relman health` would say is wrong."""
+    """Return the troubles in `relman health`."""
     said = []
     for note in (site.folder / "run").glob("*.json"):
         document = httpx.get(

@@ -1,4 +1,4 @@
-"""What `make chaos ARGS=hostile` sends, and what its judge says of what is wrong: it is shown a fault, and sees it."""
+"""The messages of `make chaos ARGS=hostile`, and its judge, which is shown faults, and finds them."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""What `down` or a power cut ended is started again: what serves first, and nothing takes its port."""
+"""Processes that `down` or a power cut ended are started again: serving ones first, and nothing takes their ports."""
 
 import json
 import socket
@@ -24,7 +24,7 @@ def site(tmp_path: Path) -> Iterator[Installation]:
 
 
 def answers(port: int) -> str:
-    """Which version answers on a port, or why none does."""
+    """Return the version that answers on a port, or why none does."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
             return str(json.load(answer)["version"])
@@ -52,7 +52,7 @@ def serves_behind_a_port_that_another_had(site: Installation) -> int:
 
 
 def troubles(site: Installation) -> list[dict[str, Any]]:
-    """What the health of the road says."""
+    """Return the troubles in the road's health."""
     notes = [json.loads(each.read_text()) for each in (site.folder / "run").glob("*.json")]
     [address] = [note["address"] for note in notes if note["pid"] == site.pid("road")]
     document = httpx.get(f"http://{address}/health", trust_env=False).json()
@@ -60,7 +60,7 @@ def troubles(site: Installation) -> list[dict[str, Any]]:
 
 
 def said(site: Installation) -> dict[str, str]:
-    """What the health of the road says of each part that is in trouble."""
+    """Return the troubles in the road's health by part."""
     return {each["part"]: each["says"] for each in troubles(site)}
 
 

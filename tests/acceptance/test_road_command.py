@@ -20,7 +20,7 @@ BRIEF = {"scale_down_delay": 0, "abort_scale_down_delay": 0}
 
 
 class Workers:
-    """What runs is a file per slot."""
+    """An application whose instances are one file per slot."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "workers"

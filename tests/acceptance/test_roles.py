@@ -175,7 +175,7 @@ def test_orchestrator_timers_and_relay_are_followed_and_everything_happens_once(
 
 
 def step_of(recorded: Recorded) -> tuple[object, ...]:
-    """What is to happen once: a step begins, or ends."""
+    """Return the step that a record begins or ends, which must happen once."""
     data = json.loads(recorded.record)["data"]
     return recorded.stream, recorded.name, data["leg"], data["step"]
 

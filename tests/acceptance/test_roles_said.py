@@ -1,4 +1,4 @@
-"""What roles that are processes of their own say of their work and their troubles: health, metrics and log."""
+"""Roles in processes of their own report their work and their troubles: in health, metrics and log."""
 
 import resource
 from concurrent.futures import ThreadPoolExecutor

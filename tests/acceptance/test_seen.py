@@ -21,7 +21,7 @@ EACH = (
     World.restore,
 )
 INCLUDED = {World.crash, World.deploy, World.restart}
-"""What those do as well."""
+"""Blows that others include."""
 
 
 @pytest.mark.timeout(300)

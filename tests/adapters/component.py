@@ -43,7 +43,7 @@ class Component(ABC):
 
     @property
     def place(self) -> Path:
-        """Where the executor keeps what it remembers of the component."""
+        """The folder of the executor's durable state of the component."""
         return self.data / "targets" / "prod" / "shop" / "main" / self.component
 
     @abstractmethod
@@ -52,7 +52,7 @@ class Component(ABC):
 
     @abstractmethod
     def never_healthy(self) -> None:
-        """What is provisioned from now on runs, but does not become healthy."""
+        """Let versions provisioned from now on run, but not become healthy."""
 
     @abstractmethod
     def effects(self) -> list[str]:

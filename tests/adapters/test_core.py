@@ -1,4 +1,4 @@
-"""What decides, for as long as it holds the lease of the gateway."""
+"""The core decides for as long as it holds the lease of the gateway."""
 
 import time
 from collections.abc import Iterator

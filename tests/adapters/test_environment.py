@@ -1,4 +1,4 @@
-"""What processes that we start get of our own environment is a list; no secret of ours is on it."""
+"""The environments of child processes are lists of variables; no secret of ours is on them."""
 
 import ast
 import os

@@ -41,7 +41,7 @@ KEYRINGS: dict[str, Callable[[str], CachedKeyring]] = {"sqlite": SQLiteKeyring, 
 
 @dataclass
 class Kept:
-    """Where names and keys are kept, which may be opened many times."""
+    """The storage of names and keys, which may be opened many times."""
 
     backend: str
     where: str

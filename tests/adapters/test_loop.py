@@ -1,4 +1,4 @@
-"""What ends with the loop's thread is ended from its root, once, and has the time to tidy up."""
+"""Tasks that end with the loop's thread are cancelled from their root, once, and have the time to clean up."""
 
 import asyncio
 

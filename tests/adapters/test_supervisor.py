@@ -1,4 +1,4 @@
-"""What `relman up` makes of what it finds, and what its parts say before they give up."""
+"""The supervisor of `relman up`: leftovers that it finds, and the last words of its parts."""
 
 import os
 import sqlite3

@@ -1,4 +1,4 @@
-"""What the contract suite runs in other processes: `python -m tests.contract.child TASK BACKEND WHERE …`."""
+"""Tasks of the contract suite in other processes: `python -m tests.contract.child TASK BACKEND WHERE …`."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""What the read models' contract is tested with."""
+"""The backends of the read models' contract tests."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -32,7 +32,7 @@ Where = Path | str
 
 @dataclass
 class Backend:
-    """Where read models are kept, on one backend; each database is new."""
+    """A backend of read models; each database is new."""
 
     name: str
     folder: Path

@@ -1,4 +1,4 @@
-"""What every event log does with commands: append, refuse, remember."""
+"""The contract of every event log with commands: append, refuse, remember."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""How every event log is read: pages, waiting, opening again, and what somebody changed behind its back."""
+"""The contract of reading every event log: pages, waiting, opening again, and changes behind its back."""
 
 import threading
 import time

@@ -134,5 +134,5 @@ def test_an_order_cut_short_by_a_stop_has_no_report(component: Component) -> Non
 
 
 def kept_files(component: Component) -> dict[str, bytes]:
-    """What the executor remembers of the component."""
+    """Return the executor's files of the component."""
     return {path.name: path.read_bytes() for path in component.place.glob("*.json")}

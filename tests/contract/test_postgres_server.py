@@ -1,4 +1,4 @@
-"""What only the PostgreSQL log does: servers that are away, hang or die, and what it asks of them."""
+"""The PostgreSQL log alone: servers that are away, hang or die, and its queries."""
 
 import os
 import threading

@@ -44,7 +44,7 @@ from tests.projections.event_script import (
 
 LONG = "x" * 500
 WINDOW = {"since": "2026-11-20T00:00:00Z", "until": "2026-12-20T00:00:00Z"}
-"""When stories happen."""
+"""The window of the stories."""
 
 
 def same(value: Any) -> Any:
@@ -89,7 +89,7 @@ def runs(story: Story, environment: str, name: str = "web") -> None:
 
 
 def ordinary(store: ReadStore, query: str, params: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a query answers where it is not asked page by page."""
+    """Return a query's answer without pages."""
     return store.ask(query, params)
 
 

@@ -1,4 +1,4 @@
-"""What cannot be folded is set aside, on every backend."""
+"""Events that cannot be folded are parked, on every backend."""
 
 import threading
 from dataclasses import replace

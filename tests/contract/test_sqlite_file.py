@@ -1,4 +1,4 @@
-"""What only the SQLite log does: the files that it takes or leaves alone, and how it wakes."""
+"""The SQLite log alone: the files that it opens or leaves alone, and its waiting."""
 
 import errno
 import os

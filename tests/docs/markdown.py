@@ -36,7 +36,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def links(page: Path) -> Iterator[str]:
-    """Where the page points to, outside of its blocks."""
+    """Yield the links of the page, outside of its blocks."""
     yield from _LINK.findall(_FENCE.sub("", page.read_text()))
 
 

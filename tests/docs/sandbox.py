@@ -1,4 +1,4 @@
-"""Where a page's examples run: a folder of their own, the commands of this Python first on the path."""
+"""The sandbox of a page's examples: a folder of their own, the commands of this Python first on the path."""
 
 import json
 import os

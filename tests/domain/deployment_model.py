@@ -86,7 +86,7 @@ class World:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether what the deployment left can be set right; past the point of no return a person has to look."""
+        """True if the rest of the deployment can be repaired; past the point of no return a person has to look."""
         return self.state.phase is not DeploymentPhase.HALTED or (
             self.state.plan is not None and self.state.plan.reversible
         )
@@ -219,7 +219,7 @@ class World:
             self.found[order.target, order.component, slot] = report.result == "succeeded"
 
     def _check_effect(self, order: Order, seat: Seat, weights: Mapping[str, int], running: Mapping[str, Any]) -> None:
-        """What is not well gets no larger share, if it is the candidate, nor all of it; nor is it left alone."""
+        """Check that an ill slot gets no larger share as candidate, nor all traffic, and is not the only one left."""
         binding = self.state.binding(order.target, order.component)
         if binding is None or order.deployment != self.state.id:
             return
@@ -255,7 +255,7 @@ class World:
         return decide.notice(self.state, target, component, slots, self.now)
 
     def fall_ill(self, which: int) -> None:
-        """What runs in a slot is not well any more, or is well again."""
+        """Make a slot's instances unhealthy, or healthy again."""
         stands = [(seat, slot) for seat in self.seats.values() for slot in seat.running]
         if stands:
             seat, slot = stands[which % len(stands)]
@@ -366,7 +366,7 @@ class World:
                 self.deliver_report(0, keep=False)
 
     def deliver_leftovers(self) -> None:
-        """What was under way arrives after the end; it changes nothing."""
+        """Deliver reports after the end; they change nothing."""
         before = self._visible()
         ended = self.state.phase in (DeploymentPhase.SUCCEEDED, DeploymentPhase.ROLLED_BACK)
         while self.orders:
@@ -386,7 +386,7 @@ class World:
             seat.check()
 
     def check_end(self) -> None:
-        """What an end promises of the world."""
+        """Check the world after the end."""
         if self.state.phase is DeploymentPhase.SUCCEEDED:
             self._check_found_well()
         for binding in self.bindings:

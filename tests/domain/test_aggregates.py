@@ -1,4 +1,4 @@
-"""What aggregates declare of themselves is whole, and nobody else says it again."""
+"""Aggregates declare themselves completely, and no other module repeats a declaration."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""What is shown of a component lasts: a crash loop is one state, and what has been stable is what is shown."""
+"""A component's shown condition lasts: a crash loop is one state, and the stable condition is shown."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise

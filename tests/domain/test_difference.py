@@ -1,4 +1,4 @@
-"""What is shown of two configurations that differ."""
+"""The description of two configurations that differ."""
 
 import pytest
 from pydantic import JsonValue

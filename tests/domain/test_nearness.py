@@ -1,4 +1,4 @@
-"""What is said where a name does not exist is short and quick, however many names there are."""
+"""The suggestions for an unknown name are short and quick, however many names there are."""
 
 from unittest.mock import patch
 

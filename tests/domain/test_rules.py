@@ -1,4 +1,4 @@
-"""When a deployment may begin: each rule's verdict, with its reason."""
+"""The verdict of each rule on whether a deployment may begin, with its reason."""
 
 from collections.abc import Callable
 from dataclasses import replace

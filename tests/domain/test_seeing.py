@@ -1,4 +1,4 @@
-"""What an executor sees of a component becomes a fact where its condition changed, and only there."""
+"""An executor's observation becomes a fact if the component's condition changed, and only then."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which slot each role gets, above all after a deployment that did not end cleanly.
+"""The slot of each role, above all after a deployment that did not end cleanly.
 
 Before the deployment 1.0.0 was stable in blue; it brought 1.1.0 to green.
 """

@@ -1,4 +1,4 @@
-"""What an environment's name says of its tier."""
+"""The tier that an environment's name suggests."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What to declare where components have no target yet."""
+"""The advice for components without a target."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""How applications number their releases."""
+"""The numbering schemes of applications' releases."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a terminal would obey, or nobody would see, is never shown as it is."""
+"""Control and invisible characters are never shown as they are."""
 
 import json
 import unicodedata

@@ -1,4 +1,4 @@
-"""What a release costs the read model of delivery: its components and its changes, not one times the other."""
+"""The cost of a release in the read model of delivery: its components plus its changes, not their product."""
 
 import json
 from collections.abc import Mapping

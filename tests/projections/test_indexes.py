@@ -1,4 +1,4 @@
-"""What is asked for all the time is found by an index, however long the history is."""
+"""Frequent queries use an index, however long the history is."""
 
 import sqlite3
 from contextlib import closing

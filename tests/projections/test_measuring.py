@@ -261,7 +261,7 @@ def test_what_users_never_met_is_an_attempt_and_no_deployment(timeline: Timeline
 
 
 def set_right(**how: Any) -> Plan:
-    """What is left of a way back that failed is set right, and nothing else is to be done."""
+    """Return a plan that repairs what a failed rollback left, and does nothing else."""
     stand = RolloutTarget(target="main", component="web", serving=True, unsettled=True, stays=True, **how)
     return compile_plan(parse_options("recreate", {}), "1.0.0", [stand])
 
@@ -679,7 +679,7 @@ def test_an_answer_takes_no_longer_for_what_happens_elsewhere(
 
 
 def steps(where: Path) -> int:
-    """How many hundred steps the database takes to gather a window's facts."""
+    """Return how many hundred steps the database takes to gather a window's facts."""
     engine, taken = reader(where), itertools.count()
     with engine.connect() as connection:
         database = connection.connection.driver_connection

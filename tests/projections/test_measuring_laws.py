@@ -165,9 +165,9 @@ def _had_the_traffic(runs: dict[str, dict[str, Any]], trouble: dict[str, Any]) -
 
 
 def _contained(release: dict[str, Any], brought: list[dict[str, Any]]) -> bool:
-    """Whether each of its components was brought by a release that is no older and has no lower version of it.
+    """Return True if each of its components was brought by a release that is no older and has no lower version of it.
 
-    Or such a release has given it up.
+    Or if such a release has given it up.
     """
     return all(
         any(

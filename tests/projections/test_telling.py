@@ -15,7 +15,7 @@ def arrived(drill: Drills, *of: float, **params: str) -> dict[tuple[str, str], s
 
 
 def failed(drill: Drills, *of: float, **params: str) -> dict[str, list[str]]:
-    """Why each deployment failed."""
+    """Return why each deployment failed."""
     items = drill("change_fail_rate", *of, **params)
     return {item["deployment"]: item["why"] for item in items if item["counted"] == "numerator"}
 

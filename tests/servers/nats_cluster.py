@@ -82,7 +82,7 @@ class NatsCluster:
         return found
 
     async def healthy(self, stream: str) -> bool:
-        """Whether a stream has a leader, and all of its other servers are up with it."""
+        """Return True if a stream has a leader, and all of its replicas are current."""
         cluster = (await self._info(stream)).get("cluster", {})
         replicas: Sequence[dict[str, Any]] = cluster.get("replicas") or ()
         return bool(cluster.get("leader")) and len(replicas) == 2 and all(each.get("current") for each in replicas)

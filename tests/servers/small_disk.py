@@ -16,12 +16,12 @@ from pathlib import Path
 
 MEBIBYTE = 1024 * 1024
 LARGEST_FILE = 16 * MEBIBYTE
-"""Where the files are limited: as much as a segment of PostgreSQL's write-ahead log has from its beginning."""
+"""The limit of files' sizes: as much as a segment of PostgreSQL's write-ahead log has from its beginning."""
 _NEWNS, _NEWUSER, _PRIVATE = 0x20000, 0x10000000, 0x44000
 
 
 class SmallDisk:
-    """What lies under `folder`, once it was made, for the processes of one command. It stays until it is closed."""
+    """A small disk under `folder`, once it was made, for the processes of one command. It stays until it is closed."""
 
     def __init__(self, mebibytes: int, *, mounted: bool = True, largest_file: int = LARGEST_FILE) -> None:
         """`mounted` False: limit the files even where a file system could be mounted."""
@@ -32,7 +32,7 @@ class SmallDisk:
         self._pid = 0
 
     def make(self, folder: Path, user: int | None = None) -> None:
-        """Where it is, and who is to own it."""
+        """Make the disk at a folder, with its owner."""
         folder.mkdir(parents=True, exist_ok=True)
         if user is not None:
             os.chown(folder, user, -1)
@@ -65,7 +65,7 @@ class SmallDisk:
 
     @property
     def is_mounted(self) -> bool:
-        """Whether it is a file system of its own."""
+        """Return True if it is a file system of its own."""
         return self._keeper is not None
 
     def fill(self) -> None:

@@ -1,4 +1,4 @@
-"""Where wishes are handed in: gateways on one store, with a clock that the test sets."""
+"""A harness of gateways on one store, with a clock that the test sets."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What executors see, through the gateway: written once, beside the place that it is about."""
+"""Executors' observations, through the gateway: recorded once, beside their place."""
 
 from typing import Any
 

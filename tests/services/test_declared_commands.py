@@ -1,4 +1,4 @@
-"""What a command declares on its class: who gives it, whether it needs the workers, whether it is a deadline."""
+"""Commands declare on their class who gives them, whether they need the workers, and whether they are deadlines."""
 
 import importlib
 import json
@@ -34,7 +34,7 @@ def descendants(command: type[Command]) -> Iterator[type[Command]]:
 
 
 def due_commands() -> Iterator[DueCommand]:
-    """What the agenda asks of the orchestrator and the timers, for one record of every kind."""
+    """Yield the commands that the agenda gives to the orchestrator and the timers, for one record of every kind."""
     for position, line in enumerate(GOLDEN.read_bytes().splitlines(), 1):
         document = json.loads(line)
         recorded = Recorded(position, document["subject"], document["streamversion"], document["type"], line)

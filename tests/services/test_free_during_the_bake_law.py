@@ -121,7 +121,7 @@ class History:
                     self._check_right(successor)
 
     def _check_right(self, successor: str) -> None:
-        """Who was let in waits for nothing but places that nobody else waits for before it, and all are let go."""
+        """Check that a deployment that was let in waits only for places without earlier waiters, all released."""
         state = self.state(successor)
         if state.phase is not DeploymentPhase.QUEUED:
             return  # the holder has ended in the same commit, or the successor has given up since

@@ -1,4 +1,4 @@
-"""What the log keeps of a wish: why somebody wanted it, and what a refused one was about."""
+"""The log's record of a command: its reason, and what a refused one was about."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from release_management.services.sealing import reveal
 from tests.services.gateway_harness import Office
 
 ALWAYS = {"command", "sender", "by", "reason", "code"}
-"""What every refusal says."""
+"""The fields of every refusal."""
 
 
 def opened(office: Office, sealed: dict[str, Any]) -> Any:

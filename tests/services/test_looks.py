@@ -1,4 +1,4 @@
-"""What is shown of what runs is what somebody saw lately, or unknown; and old news never count as new."""
+"""Shown conditions are recent observations, or unknown; and old observations never count as new."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

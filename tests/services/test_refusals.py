@@ -114,7 +114,7 @@ def test_what_was_accepted_is_answered_so_for_ever_however_much_was_refused(offi
 
 
 def kept_of_people(office: Office) -> tuple[int, int]:
-    """How many names and how many keys the store has."""
+    """Return the numbers of names and keys in the store."""
     if office.home.store is None:
         with closing(sqlite3.connect(office.folder / "private.db")) as file:
             return rows(file.execute, "")

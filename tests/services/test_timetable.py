@@ -16,7 +16,7 @@ EARLY, NOW, LATE = "2026-11-30T09:00:00.000000Z", "2026-11-30T10:00:00.000000Z",
 
 
 class Seconds:
-    """What `time.monotonic` says."""
+    """Stands for `time.monotonic`."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -25,7 +25,7 @@ def failed(office: Office) -> str:
 
 
 def actions(office: Office, deployment: str) -> list[tuple[str, object]]:
-    """What was ordered: the verb, and the slot or the shares."""
+    """Return the orders: the verb, and the slot or the shares."""
     ordered = [fact["action"] for fact in office.facts(deployment, "step_started")]
     return [(action["verb"], action.get("slot", action.get("weights"))) for action in ordered]
 

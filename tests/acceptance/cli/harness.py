@@ -22,7 +22,7 @@ SECONDS = 40
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command printed, and its exit code."""
+    """A command's output and exit code."""
 
     code: int
     out: str
@@ -44,7 +44,7 @@ class CommandLine:
         self.environment = {**kept, "PYTHONPATH": str(ROOT), "LOGNAME": "alice", "USER": "alice", "COLUMNS": "80"}
 
     def relman_command(self) -> list[str]:
-        """What `relman` stands for."""
+        """The command that `relman` stands for."""
         return [sys.executable, "-m", "release_management.cli"]
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
@@ -115,7 +115,8 @@ class CommandLine:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """What is started meanwhile hears Ctrl-C, as at a terminal; a run in the background may ignore it and hand that on.
+    """Start children that hear Ctrl-C, as at a terminal; a run in the background may ignore it, which they would
+    inherit.
 
     A handler of our own is set, since a new program gets the default in its place.
     """

@@ -27,7 +27,7 @@ DATAREF = "sha256:" + "a" * 64
 
 
 async def answers(roles: Roles, seconds: float = QUICK_SECONDS) -> dict[str, list[dict[str, Any]]]:
-    """What clients are answered, each question asked many times at once, on every subject that needs the store."""
+    """Return the answers to clients, each request repeated many times, on every subject that needs the store."""
     url = credentials(roles.home.folder, "client")
     assert url is not None
     release = {"application": "shop", "version": "2.0.0", "components": [{"name": "web"}]}
@@ -50,7 +50,7 @@ async def answers(roles: Roles, seconds: float = QUICK_SECONDS) -> dict[str, lis
 
 
 def said_since(roles: Roles, before: dict[Path, int]) -> dict[str, str]:
-    """What each role has logged since then."""
+    """Return each role's log since then."""
     return {path.name: path.read_text()[size:] for path, size in before.items()}
 
 

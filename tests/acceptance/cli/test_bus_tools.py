@@ -1,4 +1,4 @@
-"""What helps with the bus: its configuration, its description, its dead letters."""
+"""The tools for the bus: its configuration, its description, its dead letters."""
 
 import asyncio
 import json

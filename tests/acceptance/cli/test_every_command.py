@@ -1,4 +1,4 @@
-"""What holds for every command: help with an example, `--json`, the options, the exit codes."""
+"""Rules for every command: help with an example, `--json`, the options, the exit codes."""
 
 import json
 from pathlib import Path

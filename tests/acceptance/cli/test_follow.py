@@ -1,4 +1,4 @@
-"""What `--wait` prints while a deployment goes on."""
+"""The output of `--wait` while a deployment goes on."""
 
 from collections.abc import Iterator
 from typing import Any, cast

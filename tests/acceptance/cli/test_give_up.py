@@ -1,4 +1,4 @@
-"""What is given up goes, by a plan: its processes and its port. Real processes behind a real HAProxy."""
+"""A component that is given up is stopped by a plan: processes and port. Real processes behind a real HAProxy."""
 
 import socket
 import urllib.error

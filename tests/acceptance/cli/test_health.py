@@ -24,7 +24,7 @@ def ended() -> int:
 
 
 def begun(folder: Path, **pids: int) -> None:
-    """What `relman up` notes of the processes that it has started."""
+    """Write the notes of `relman up` on the processes that it has started."""
     (folder / ".relman" / "run").mkdir(mode=0o700, parents=True)
     folder.joinpath(".relman").chmod(0o700)
     since = psutil.Process().create_time()
@@ -40,7 +40,7 @@ def serves(folder: Path, role: str, address: str) -> None:
 
 @pytest.fixture
 def projector() -> Iterator[str]:
-    """Where a projector that is well answers."""
+    """Serve the health of a projector that is well; yield the address."""
     health = Health("projector")
     health.stand("active")
     with contextlib.closing(HealthServer(health, "127.0.0.1:0")) as server:

@@ -1,4 +1,4 @@
-"""What a terminal, a shell or a broken connection may do to a command."""
+"""The effects on a command of hostile text, of a shell, or of a broken connection."""
 
 import json
 import os
@@ -130,7 +130,7 @@ def test_an_error_that_is_logged_on_a_console_has_none_of_it(capsys: pytest.Capt
 
 
 def harmless(text: str) -> bool:
-    """Whether a terminal shows all of it."""
+    """Return True if a terminal shows all of it."""
     return visible(text) == text
 
 

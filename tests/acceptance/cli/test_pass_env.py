@@ -48,14 +48,14 @@ def test_neither_our_own_variables_nor_what_is_no_name_is_let_through(relman: Ty
 
 
 def said(cli: CommandLine) -> str | None:
-    """What `relman env show` says is to be done about a variable that is missing."""
+    """Return the advice of `relman env show` about a missing variable."""
     text = " ".join(cli.relman("env", "show", "staging").out.split())
     _, found, rest = text.partition("refers to env:SHOP_API_KEY, which the executor's environment lacks; ")
     return rest.partition(" target ")[0] if found else None
 
 
 def environ(process: psutil.Process) -> dict[str, str]:
-    """What a process was started with."""
+    """Return the environment of a process."""
     try:
         return process.environ()
     except psutil.Error:

@@ -125,7 +125,7 @@ def test_on_a_terminal_a_bar_moves(cli: CommandLine, tmp_path: Path) -> None:
 
 
 def read_all(terminal: int) -> Iterator[str]:
-    """What is printed there, until nobody has it open any more."""
+    """Yield the terminal's output, until no process has it open any more."""
     with open(terminal, "rb", buffering=0) as screen, suppress(OSError):
         while part := screen.read(4096):
             yield part.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""What `relman` says of what runs is so, with its age, and its exit codes say it to programs."""
+"""The output of `relman` on what runs is true, with its age, and its exit codes tell programs the same."""
 
 import json
 import os
@@ -66,7 +66,7 @@ def instance(cli: CommandLine) -> int:
 
 
 def role(cli: CommandLine, name: str) -> dict[str, Any]:
-    """Where a role runs and answers."""
+    """Return the note of a running role."""
     notes = (json.loads(note.read_text()) for note in (cli.data / "run").glob("*.json"))
     return next(note for note in notes if note["role"] == name)
 
@@ -80,7 +80,7 @@ def gauges(cli: CommandLine, name: str) -> dict[str, float]:
 
 
 def condition(cli: CommandLine) -> list[str]:
-    """What the road's metrics say that web is."""
+    """Return web's condition in the road's metrics."""
     return [name.partition('condition="')[2].partition('"')[0] for name, on in gauges(cli, "condition").items() if on]
 
 

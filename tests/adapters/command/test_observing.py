@@ -16,7 +16,7 @@ from tests.adapters.component import SystemClock
 
 
 def look(stand: CommandStand, body: str | None) -> Observation:
-    """What is seen where `observe` is this shell script; None: there is no such program."""
+    """Return the observation by this shell script as `observe`; None: there is no such program."""
     if body is not None:
         stand.program("observe", body)
         stand.settings["commands"] = {**stand.all_settings()["commands"], "observe": [str(stand.path("observe"))]}  # type: ignore[dict-item] # it is a map

@@ -1,4 +1,4 @@
-"""What a program is given, and what its words mean."""
+"""The input of a program, and the meaning of its output."""
 
 import json
 from pathlib import Path

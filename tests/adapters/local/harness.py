@@ -107,7 +107,7 @@ class ExecutorHarness(Component):
         return [line for line in self.journal.read_text().splitlines() if line.startswith("start")]
 
     def versions(self, count: int) -> Counter[str]:
-        """Which versions answered so many requests on fresh connections."""
+        """Return the versions that answered this many requests on fresh connections."""
         return Counter(self.request() for _ in range(count))
 
     def request(self, path: str = "/") -> str:

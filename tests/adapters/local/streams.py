@@ -24,15 +24,15 @@ class Streaming(ExecutorHarness):
         return ["{python}", str(Path(__file__).with_name("streaming.py")), "{port}", str(self.journal), self.component]
 
     def fall_ill(self, slot: str, how: str = "") -> None:
-        """What runs in the slot is no longer healthy; with `hang` it does not even say so."""
+        """Make the slot's instances unhealthy; with `hang` they do not even answer."""
         Path(f"{self.journal}.{slot}.ill").write_text(how)
 
     def status_of(self, server: str) -> str:
-        """What HAProxy has found of an instance."""
+        """Return HAProxy's status of an instance."""
         return haproxy.table(self.socket())[server].status
 
     def sessions_of(self, server: str) -> int:
-        """How many connections HAProxy has to an instance."""
+        """Return the number of connections from HAProxy to an instance."""
         return haproxy.table(self.socket())[server].sessions
 
     def leaving(self) -> list[int | None]:
@@ -48,7 +48,7 @@ def asked(harness: ExecutorHarness, path: str, headers: str = "", verb: str = "G
 
 
 def events(line: socket.socket, wanted: int) -> int:
-    """How many events came, until there were enough or the stream ended."""
+    """Count the events, until there are enough or the stream ends."""
     got = b""
     while got.count(b"data: here") < wanted and (chunk := line.recv(1000)):
         got += chunk

@@ -1,4 +1,4 @@
-"""How long HAProxy waits, and how it asks for health: settings of a component, with two versions beside each other."""
+"""HAProxy's time-outs and health checks: settings of a component, with two versions beside each other."""
 
 import asyncio
 import time

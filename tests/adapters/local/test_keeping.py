@@ -1,4 +1,4 @@
-"""What was asked for is kept running, and a clean stop leaves nothing."""
+"""The intended processes are kept running, and a clean stop leaves none."""
 
 import asyncio
 import os

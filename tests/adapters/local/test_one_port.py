@@ -60,7 +60,7 @@ def kill_everything(*stands: ExecutorHarness) -> None:
 
 
 def began_before(first: tuple[ExecutorHarness, str], second: tuple[ExecutorHarness, str]) -> bool:
-    """Whether one slot's process began before another's: pids are given in turn, and begin again at the end.
+    """Return True if one slot's process began before another's: pids are given in turn, and wrap around.
 
     The system's own start times are too coarse: both can begin within one of its clock ticks.
     """
@@ -76,7 +76,7 @@ def pid(harness: ExecutorHarness, slot: str) -> int:
 
 
 def restore_after_a_crash(harness: ExecutorHarness) -> None:
-    """What was found dead rests for a second before it is started again."""
+    """Restore after a crash; a process that was found dead rests for a second before it is restarted."""
 
     def serves() -> bool:
         harness.reconcile()

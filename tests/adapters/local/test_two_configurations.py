@@ -15,7 +15,7 @@ GREETER = str(Path(__file__).with_name("greeter.py"))
 
 
 def configure(harness: ExecutorHarness, health: str = "/old", greeting: str = "hello", port: int | None = None) -> None:
-    """What is ordered from now on has these settings and variables."""
+    """Set the settings and variables of later orders."""
     harness.settings |= {
         "command": ["{python}", GREETER, "{port}", "{version}", harness.component, str(harness.journal)],
         "health": health,
@@ -39,7 +39,7 @@ def old(harness: ExecutorHarness) -> ExecutorHarness:
 
 
 def on(harness: ExecutorHarness, port: int) -> str:
-    """What is answered on a port."""
+    """Return the answer on a port."""
     before, harness.port = harness.port, port
     try:
         return harness.request()

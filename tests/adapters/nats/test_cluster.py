@@ -89,7 +89,7 @@ class Traffic:
         await asyncio.gather(*self._giving)
 
     async def has_arrived(self) -> bool:
-        """Whether all that was given has arrived."""
+        """Return True if everything submitted has arrived."""
         decided = {seen.id for seen in self.gateway.seen if seen.sender == "ci"}
         reported = {seen.id for seen in self.gateway.seen if seen.sender == "executor:local"}
         return (
@@ -100,7 +100,7 @@ class Traffic:
         )
 
     async def is_settled(self, js: Connection) -> bool:
-        """Whether the queues are empty."""
+        """Return True if the queues are empty."""
         states = [
             (await js.jetstream().stream_info(name)).state
             for name in (streams.COMMANDS, streams.REPORTS, streams.ORDERS)

@@ -36,7 +36,7 @@ SOON = 3.0  # a silent connection is noticed after 15 s, by its pings
 
 
 class Received:
-    """What a parser handed on."""
+    """Collects what a parser passes on."""
 
     def __init__(self) -> None:
         self.all: list[object] = []

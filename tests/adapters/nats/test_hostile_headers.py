@@ -137,7 +137,7 @@ def command(id: str) -> bytes:
 
 
 async def fates(bus: Bus, ids: dict[str, str]) -> dict[str, str]:
-    """What became of the commands of these ids, once an honest one after them was decided."""
+    """Return the outcomes of the commands of these ids, once an honest one after them was decided."""
     async with asyncio.timeout(30):
         while await bus.gateway.calls.get() != "honest":
             pass

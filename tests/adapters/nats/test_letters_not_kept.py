@@ -1,4 +1,4 @@
-"""What fails, or cannot be kept as a dead letter, is said, stands in nobody's way and comes to an end."""
+"""A message that fails, or cannot be stored as a dead letter, is reported, blocks no other, and ends."""
 
 from __future__ import annotations
 

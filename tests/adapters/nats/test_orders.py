@@ -40,7 +40,7 @@ def service(bus: Bus, executor: FakeExecutor) -> ExecutorService:
 
 
 async def unsettled(bus: Bus) -> int:
-    """How many orders the bus still keeps."""
+    """Return the number of orders that the bus still holds."""
     return (await bus.connection.jetstream().stream_info(streams.ORDERS)).state.messages
 
 

@@ -1,4 +1,4 @@
-"""Who a command is from is said by the subject that it came on; nobody can pass for another."""
+"""A command's sender follows from the subject that it came on; no client can pass for another."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def event(source: str, command: str, **changes: Any) -> bytes:
 
 
 async def queued(bus: Bus, subject: str, payload: bytes, headers: dict[str, str] | None = None) -> bytes:
-    """What became of a queued message."""
+    """Queue a message and return its outcome."""
     settled = await watch(bus, ACKS)
     await publish(bus.connection, subject, payload, headers or {})
     answer: bytes = (await settled.next_msg(timeout=5)).data

@@ -1,4 +1,4 @@
-"""What each user of the bus may, and what the real server keeps him from."""
+"""The permissions of each user of the bus, enforced by the real server."""
 
 from __future__ import annotations
 

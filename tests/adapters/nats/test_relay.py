@@ -49,7 +49,7 @@ def relay(bus: Bus, log: FakeLog) -> Relay:
 
 
 async def until(bus: Bus, position: int) -> list[Msg]:
-    """What the stream holds, once it holds the given position."""
+    """Return the stream's messages, once it holds the given position."""
     everything = api.ConsumerConfig(ack_policy=api.AckPolicy.NONE, mem_storage=True)
     puller = Puller(bus.events, streams.EVENTS, lambda: everything, batch=lambda: 256, fresh=True)
     seen: list[Msg] = []

@@ -1,4 +1,4 @@
-"""What a server has written down, and what somebody has made of it since."""
+"""The URLs that a server has written down, and damaged files of them."""
 
 from pathlib import Path
 

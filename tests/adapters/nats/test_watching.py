@@ -22,7 +22,7 @@ START = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 
 
 class Bus:
-    """What went out on it. `takes` says whether it stores reports; `is_there` whether looks can be published."""
+    """Collects messages. `takes`: reports can be stored; `is_there`: observations can be published."""
 
     def __init__(self) -> None:
         self.looks: list[Looks] = []
@@ -61,7 +61,7 @@ class Stream:
 
 
 class Executor:
-    """What it sees is set by the test; so is what it does instead, once each."""
+    """An executor whose observations, or errors, the test sets, once each."""
 
     def __init__(self) -> None:
         self.sees: dict[str, Condition] = {"web": "well"}

@@ -57,7 +57,7 @@ class Executor:
 
     @property
     def rows(self) -> dict[str, dict[str, Any]]:
-        """What health says of each component."""
+        """Return the health's row of each component."""
         rows = self.health.document()["details"]["components"]["local"]
         return {row["component"]: row for row in rows}
 

@@ -1,4 +1,4 @@
-"""Who falls behind says so before it stands still."""
+"""A role that falls behind reports it before it stands still."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What a role says of itself, and how probes and Prometheus hear it."""
+"""A role's health, and its endpoints for probes and Prometheus."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""What a role does when something passes, and when it is told to stop meanwhile."""
+"""A role survives transient errors, and stops when it is told to meanwhile."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What is logged inside somebody else's program."""
+"""The log inside somebody else's program."""
 
 import pytest
 import structlog

@@ -1,4 +1,4 @@
-"""Who asks waits out what passes, until his time is over, and says once what he waits for."""
+"""A patient client retries transient errors until its time is over, and says once what it waits for."""
 
 import itertools
 import time

@@ -89,5 +89,5 @@ def test_an_error_has_the_code_of_its_class_or_another_one() -> None:
 
 
 @pytest.mark.parametrize("written", [None, "of_a_newer_version", 7, ["denied"]])
-def test_what_another_version_wrote_and_is_no_code_of_ours_is_none(written: object) -> None:
+def test_an_unknown_code_of_another_version_is_none(written: object) -> None:
     assert known_code(written) is None

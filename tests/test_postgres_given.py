@@ -35,7 +35,7 @@ def test_the_contract_runs_on_the_server_that_is_named_and_leaves_nothing_on_it(
     assert databases(postgres_server) == before
 
 
-def test_where_that_server_cannot_be_used_it_is_said_and_no_other_is_taken(postgres_server: Databases) -> None:
+def test_a_given_server_that_cannot_be_used_is_an_error_and_no_other_is_used(postgres_server: Databases) -> None:
     done = run_on(urlsplit(postgres_server.url)._replace(path="/nothing_here").geturl())
 
     assert "passed" not in done.stdout, done.stdout

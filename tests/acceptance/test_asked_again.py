@@ -45,7 +45,9 @@ def answers(port: int, count: int = 20) -> set[str]:
 
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
-def test_it_goes_back_and_the_old_version_serves_on(shop: tuple[ReleaseManager, int], strategy: str) -> None:
+def test_an_ill_candidate_is_rolled_back_and_the_old_version_serves_on(
+    shop: tuple[ReleaseManager, int], strategy: str
+) -> None:
     manager, port = shop
     release = manager.create_release("2.0.0", ["web"])
 

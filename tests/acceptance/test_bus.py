@@ -183,7 +183,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize(("payload", "why"), MALFORMED, ids=range(len(MALFORMED)))
-def test_what_is_no_command_goes_to_the_dead_letters_with_its_reason(
+def test_a_message_that_is_no_command_becomes_a_dead_letter_with_its_reason(
     shop: Installation, payload: bytes, why: str
 ) -> None:
     before = shop.log.last_position()
@@ -221,7 +221,7 @@ def test_an_unknown_command_is_refused_where_it_can_be_understood_and_buried_whe
 
 
 @pytest.mark.parametrize("address", ["relman.events.x", "$JS.API.STREAM.DELETE.RELMAN_EVENTS", "a.*", ">", "ci.other"])
-def test_nobody_is_made_to_send_where_he_may_not(shop: Installation, address: str) -> None:
+def test_a_reply_subject_cannot_make_a_role_publish_where_the_sender_may_not(shop: Installation, address: str) -> None:
     known = {letter["id"] for letter in dead_letters(shop)}
 
     async def put(client: Client) -> None:

@@ -178,7 +178,7 @@ WAIT = "import sys; sys.stdin.read()"
         (None, [], "/", {"RELMAN_INSTANCE": "a token", "RELMAN_DEPLOYMENT": "another"}),
     ],
 )
-def test_what_an_act_leaves_behind_is_found(
+def test_processes_that_an_act_leaves_behind_are_found(
     tmp_path: Path, tie: str | None, words: list[str], place: str, variables: dict[str, str]
 ) -> None:
     act = tmp_path / "act"

@@ -61,7 +61,7 @@ def test_not_one_word_of_it_is_changed(page: str) -> None:
     assert hashlib.sha256(example(page).encode()).hexdigest() == WORDS
 
 
-def test_it_runs_on_an_empty_folder_and_again_and_prints_sensible_things(folder: Path) -> None:
+def test_the_example_runs_on_an_empty_folder_and_again_and_prints_sensible_things(folder: Path) -> None:
     text = example("README.md")
 
     first = run(folder, text + SHOWN)

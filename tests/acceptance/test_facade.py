@@ -220,7 +220,7 @@ def test_a_manager_on_anothers_backend_leaves_it_open(shop: ReleaseManager) -> N
 # Environments and pipelines
 
 
-def test_where_a_list_is_taken_any_sequence_is(alone: ReleaseManager) -> None:
+def test_a_list_parameter_accepts_any_sequence(alone: ReleaseManager) -> None:
     web = {"command": ("./run", "{port}"), "port": 18080}
     target = {"slots": ("a", "b"), "routes": (0, 50, 100), "components": MappingProxyType({"web": web})}
     rule = {"approvers": ("bob", "carol")}
@@ -247,7 +247,7 @@ def test_a_text_or_a_set_is_no_sequence_of_names(alone: ReleaseManager, slots: o
         alone.configure_environments({"staging": {"targets": {"main": {"slots": slots}}}})
 
 
-def test_what_contains_itself_is_refused(alone: ReleaseManager) -> None:
+def test_data_that_contains_itself_is_refused(alone: ReleaseManager) -> None:
     endless: list[Any] = []
     endless.append(endless)
 
@@ -584,7 +584,7 @@ def test_the_history_tells_it_oldest_first_refusals_included(alone: ReleaseManag
 # What is returned, and what is wrong
 
 
-def test_what_is_returned_cannot_be_changed(shop: ReleaseManager) -> None:
+def test_returned_views_are_immutable(shop: ReleaseManager) -> None:
     environment = shop.environment("staging")
     release = shop.create_release("1.0.0", ["web"])
     planned = shop.plan_deployment(release, "staging")

@@ -88,7 +88,7 @@ def test_refusals_of_a_client_read_the_same(running: Installation) -> None:
         shop._query("releases", limit="many")
 
 
-def test_what_was_just_written_is_what_is_read(running: Installation) -> None:
+def test_a_client_reads_its_own_writes(running: Installation) -> None:
     shop = running.manager("fresh")
     other = ReleaseManager.on(shop._backend, "fresh", actor="bob")
     for number in range(30):
@@ -97,7 +97,9 @@ def test_what_was_just_written_is_what_is_read(running: Installation) -> None:
 
 
 @pytest.mark.parametrize("ask", [ReleaseManager.releases, lambda manager: manager.deploy("1.0.0", "staging")])
-def test_nobody_there_is_said_in_time(ask: Callable[[ReleaseManager], object], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_installation_is_reported_in_time(
+    ask: Callable[[ReleaseManager], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(client_module, "CONNECT_SECONDS", 0.5)
     monkeypatch.setattr(patient, "FIRST_SECONDS", 1.0)
     began = time.monotonic()

@@ -71,7 +71,7 @@ def test_a_bad_release_is_noticed_taken_back_and_counted(site: Installation) -> 
         assert "50.0 %" in str(found)
 
 
-def test_where_nothing_was_deployed_there_is_nothing_to_measure(idle: ReleaseManager) -> None:
+def test_without_deployments_there_is_nothing_to_measure(idle: ReleaseManager) -> None:
     found = idle.metrics("90d")
 
     assert {metric.value for metric in found.metrics} == {None, 0}
@@ -128,6 +128,6 @@ def test_times_may_be_written_in_several_ways(idle: ReleaseManager, time: Any, b
         (lambda it: it.incident("the last one"), "does not exist"),
     ],
 )
-def test_what_cannot_be_is_refused_with_what_would_be_right(idle: ReleaseManager, wrong: Any, said: str) -> None:
+def test_an_impossible_question_is_refused_with_advice(idle: ReleaseManager, wrong: Any, said: str) -> None:
     with pytest.raises(Refused, match=said):
         wrong(idle)

@@ -167,7 +167,7 @@ def test_a_deployment_stands_still_while_the_server_is_away_and_goes_on(
     assert site.deployed() == []
 
 
-def test_who_was_followed_says_so_and_takes_over_again_when_the_other_has_gone(
+def test_a_replaced_gateway_says_so_and_takes_over_again_when_the_other_has_gone(
     tmp_path: Path, store: str, server: PostgresServer
 ) -> None:
     with (

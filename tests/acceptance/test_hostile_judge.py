@@ -90,7 +90,7 @@ def _begins(subject: bytes, pattern: str) -> bool:
     return subject.startswith(pattern.partition("*")[0].partition(">")[0].encode())
 
 
-def test_nothing_is_said_of_what_the_honest_client_has() -> None:
+def test_the_judge_finds_no_fault_in_what_the_honest_client_has() -> None:
     for name in COMMANDS:
         text = json.dumps([commands.data(name, random.Random(number)) for number in range(30)])
         assert f'"{APPLICATION}' not in text
@@ -130,7 +130,7 @@ def test_one_message_can_be_sent_alone() -> None:
     assert ordered(options(["--minutes", "60"]), 4).seconds == 3_600
 
 
-def test_what_was_sent_can_be_read_from_its_line() -> None:
+def test_a_result_can_be_parsed_from_its_line() -> None:
     sent = Sent(by_kind=Counter(a=2), acts=Counter(b=1), answers=3, next=4, seconds=1.5, over=True)
     assert read(written(sent)) == sent
 
@@ -160,7 +160,7 @@ def server(*answers: bytes) -> Iterator[str]:
         listening.close()
 
 
-def test_what_comes_on_the_wire_is_heard_also_with_headers_and_counted_where_it_is_a_refusal() -> None:
+def test_messages_on_the_wire_are_heard_even_with_headers_and_refusals_are_counted() -> None:
     heard: list[tuple[bytes, bytes]] = []
     came = b"MSG a.b 1 3\r\n\r\nx\r\nHMSG c 1 r 12 14\r\nNATS/1.0\r\n\r\nhi\r\n"
     refusal = b"-ERR 'Permissions Violation for Publish to \"x\"'\r\n"
@@ -192,7 +192,7 @@ def good(name: str = "under fire") -> Phase:
     return phase
 
 
-def test_where_nothing_is_wrong_nothing_is_found() -> None:
+def test_the_judge_finds_nothing_if_nothing_is_wrong() -> None:
     assert faults(good("calm"), [good()], Sent()) == []
 
 
@@ -289,7 +289,7 @@ def test_a_calm_that_is_none_and_an_attacker_who_learns_something_are_faults() -
     assert len(faults(calm, [], sent, STRICT)) == 3
 
 
-def test_what_the_attacker_hears_is_the_honest_clients_where_it_is_an_outcome_of_its_commands() -> None:
+def test_an_overheard_outcome_of_the_honest_clients_commands_is_recognised() -> None:
     outcome = Outcome(status="accepted", sender="client:honest:honest", id="1", command="release.create")
     for sender, honest in (("client:honest:honest", True), ("honest", False), ("hostile", False)):
         assert is_honest(outcome.model_copy(update={"sender": sender}).model_dump_json().encode()) is honest
@@ -349,7 +349,7 @@ def test_logs_are_read_on_and_from_the_beginning_where_they_were_emptied(tmp_pat
         (typist.Typed(3, "relman: busy\n", 30.4), ["it waited 30 s for an answer in vain: relman: busy"]),
     ],
 )
-def test_what_a_command_line_should_not_do_is_found(answer: typist.Typed, said: list[str]) -> None:
+def test_faults_of_a_command_line_are_found(answer: typist.Typed, said: list[str]) -> None:
     assert list(typist.wrong(answer)) == said
 
 

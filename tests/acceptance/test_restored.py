@@ -81,7 +81,7 @@ def test_a_deployment_that_never_succeeded_does_not_take_the_port_of_what_serves
         until(lambda: troubles(site) == [], 40)
 
 
-def test_what_cannot_be_started_again_is_said_in_health_and_tried_again(site: Installation) -> None:
+def test_a_process_that_cannot_be_restarted_is_a_trouble_and_retried(site: Installation) -> None:
     site.start()
     shop = site.manager()
     shop.configure_environments({"staging": site.target("web")})

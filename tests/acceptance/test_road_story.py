@@ -83,7 +83,7 @@ def test_a_canary_is_promoted_by_one_step_however_often_it_is_said_and_then_in_f
     assert shop.manager.promote(going).phase == "Succeeded"
 
 
-def test_what_has_succeeded_is_rolled_back_by_a_new_deployment(running: Installation) -> None:
+def test_a_succeeded_deployment_is_rolled_back_by_a_new_one(running: Installation) -> None:
     shop = Shop(running, "rollback")
     shop.manager.configure_deployment_strategy("blue-green", {"scale_down_delay": 0})
     second = shop.go("1.1.0")

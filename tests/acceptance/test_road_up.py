@@ -26,7 +26,7 @@ BUSY_MACHINE = 10
 """Times as long as on a machine that does nothing else."""
 
 
-def test_it_is_ready_soon_lives_alone_and_leaves_no_process(
+def test_up_is_ready_soon_lives_alone_and_leaves_no_process(
     installation: Installation, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seconds = installation.start()

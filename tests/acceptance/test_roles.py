@@ -56,7 +56,7 @@ def test_a_release_goes_through_roles_that_are_processes_of_their_own(roles: Rol
     assert [each.stop() for each in serving.values()] == [0] * len(serving)
 
 
-def test_who_is_told_to_stop_does_not_wait_for_questions_that_wait(on_files: Roles) -> None:
+def test_a_role_that_is_told_to_stop_does_not_wait_for_waiting_queries(on_files: Roles) -> None:
     roles = on_files
     roles.bus.start()
     projector = roles.start("projector")

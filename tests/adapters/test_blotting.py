@@ -105,7 +105,7 @@ def test_a_stream_shows_no_secret_however_its_chunks_fall(data: st.DataObject) -
 
 
 @given(st.integers(0, 40))
-def test_what_a_cut_leaves_of_a_secret_at_the_edge_is_not_shown(at: int) -> None:
+def test_a_part_of_a_secret_left_at_the_edge_of_a_cut_is_not_shown(at: int) -> None:
     secret = "abcDEF123ghiJKL456mnoPQR"
     stream = BlottedStream(Blotter([secret]), cut=True)
 

@@ -95,7 +95,7 @@ def test_jumps_are_counted_and_logged(machine: Machine, jumps: list[float], coun
     assert len([line for line in logs if line["event"].startswith("the clock jumped")]) == counted
 
 
-def test_who_does_not_record_believes_a_clock_that_jumped_years_ahead_and_says_so(machine: Machine) -> None:
+def test_a_clock_that_is_not_for_recording_accepts_a_jump_of_years_and_warns(machine: Machine) -> None:
     clock = WatchedClock(machine.wall, lambda: machine.passed)
     machine.set_ahead = 73 * 365 * DAY
 
@@ -120,7 +120,7 @@ def test_by_a_clock_that_jumped_years_ahead_nothing_is_recorded_until_it_is_back
     assert says(machine) == ([], [])
 
 
-def test_who_starts_takes_the_clock_as_it_is(machine: Machine) -> None:
+def test_a_new_process_accepts_the_clock_as_it_is(machine: Machine) -> None:
     machine.set_ahead = 73 * 365 * DAY
 
     assert RecordingClock(machine.wall, lambda: machine.passed).now() == machine.wall()

@@ -27,7 +27,7 @@ def core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayHos
 
 
 @pytest.mark.parametrize("error", [LogUnavailableError("the disk is away"), OSError("no space"), RuntimeError("what?")])
-def test_who_keeps_the_lease_goes_on_asking_whatever_happens(
+def test_the_thread_that_keeps_the_lease_survives_every_error(
     core: GatewayHost, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     answers: Iterator[Exception | bool] = iter([error, error, True, False])
@@ -66,7 +66,7 @@ def test_a_role_that_cannot_be_taken_again_by_a_fault_of_ours_is_taken_later(
     assert (core.gateway is first, core.trouble, failures) == (False, None, [])
 
 
-def test_what_is_handed_over_to_another_gateway_has_not_failed(tmp_path: Path) -> None:
+def test_a_command_handed_over_to_another_gateway_has_not_failed(tmp_path: Path) -> None:
     envelope = CommandEnvelope(
         sender="python",
         id="1",

@@ -90,7 +90,7 @@ def test_whatever_starts_a_process_says_what_environment_it_gets() -> None:
     ],
     ids=["what is deployed", "a role", "an executor", "an executor for which the operator names some"],
 )
-def test_what_each_gets_of_ours_is_a_list(
+def test_each_kind_of_process_inherits_a_list_of_variables(
     monkeypatch: pytest.MonkeyPatch, made: Callable[[], dict[str, str]], gets: set[str]
 ) -> None:
     for name in os.environ.keys() - SECRETS.keys():

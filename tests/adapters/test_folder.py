@@ -91,7 +91,7 @@ def test_a_holder_that_left_no_pid_is_another_process(tmp_path: Path) -> None:
             FolderLock(tmp_path).acquire()
 
 
-def test_what_was_released_can_be_taken_again(tmp_path: Path) -> None:
+def test_a_released_lock_can_be_taken_again(tmp_path: Path) -> None:
     lock = FolderLock(tmp_path)
     lock.acquire()
     lock.release()

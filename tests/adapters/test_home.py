@@ -69,7 +69,7 @@ def test_a_folder_that_was_begun_on_files_stays_on_files(tmp_path: Path) -> None
         ("postgresql://h/db", "postgresql://h/other", False),
     ],
 )
-def test_whether_a_store_is_the_one_that_the_folder_was_begun_with(
+def test_a_folder_recognises_the_store_that_it_was_created_with(
     noted: str, named: str, same: bool, tmp_path: Path
 ) -> None:
     (tmp_path / "store.url").write_text(noted)

@@ -99,7 +99,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "private.db"
 
 
-def test_it_is_a_keyring(keyring: CachedKeyring) -> None:
+def test_every_keyring_implements_the_port(keyring: CachedKeyring) -> None:
     port: Keyring = keyring
     assert port is keyring
 
@@ -168,7 +168,7 @@ def test_ids_and_keys_are_kept_together_or_not_at_all(kept: Kept, keyring: Cache
     other.close()
 
 
-def test_what_was_kept_is_there_for_everybody(kept: Kept, keyring: CachedKeyring) -> None:
+def test_kept_ids_and_keys_are_visible_to_every_process(kept: Kept, keyring: CachedKeyring) -> None:
     fresh: dict[str, bytes] = {}
     id = keyring.new_actor("person")
     sealed = [keyring.seal(id, text, fresh) for text in ("one", "two")]
@@ -238,7 +238,7 @@ def test_erasing_destroys_the_key_and_forgets_the_name(keyring: CachedKeyring) -
     assert keyring.open("usr_eve00000", kept) == "kept"
 
 
-def test_what_was_erased_is_nowhere_in_the_files(path: Path) -> None:
+def test_erased_data_is_nowhere_in_the_files(path: Path) -> None:
     keyring = SQLiteKeyring(path)
     actor = keyring.actor_id("ada@example.org")
     keyring.seal(actor, "a secret")
@@ -297,7 +297,7 @@ def test_sealing_after_erasing_makes_a_new_key_which_old_texts_do_not_open_with(
     assert keyring.open("usr_ada00000", old) is None
 
 
-def test_what_another_process_erased_is_not_used_from_a_cache(keyring: CachedKeyring, kept: Kept) -> None:
+def test_data_erased_by_another_process_is_not_used_from_a_cache(keyring: CachedKeyring, kept: Kept) -> None:
     actor = keyring.actor_id("ada")
     sealed = keyring.seal(actor, "a secret")
     assert keyring.actor_name(actor) == "ada"
@@ -428,7 +428,7 @@ def test_a_server_that_is_away_is_said_to_be_and_found_again_when_it_is_back() -
         keyring.close()
 
 
-def test_what_is_no_url_is_refused_without_repeating_it() -> None:
+def test_a_malformed_url_is_refused_without_repeating_it() -> None:
     with pytest.raises(KeyringError, match="write postgresql://USER") as refusal:
         PostgresKeyring("postgresql://relman:pass word@host:port:5/x?y")
     assert "pass word" not in str(refusal.value)

@@ -65,7 +65,7 @@ def test_a_coroutines_error_is_its_callers() -> None:
     loop.close()
 
 
-def test_what_has_only_just_begun_is_ended() -> None:
+def test_a_task_that_has_only_just_begun_is_cancelled() -> None:
     loop, done = LoopThread("test"), list[str]()
     future = loop.start(tidying_up(done))
     loop.close()

@@ -61,6 +61,6 @@ def starts(path: Path) -> Iterator[str]:
                 yield f"{path.relative_to(ROOT)}:{function.name}"
 
 
-def test_whoever_starts_a_thread_or_a_task_has_said_what_happens_when_it_ends() -> None:
+def test_every_thread_and_task_has_a_stated_end() -> None:
     found = {each for path in ROOT.rglob("*.py") for each in starts(path)}
     assert found == set(KNOWN)

@@ -26,7 +26,7 @@ def bench(*arguments: str, store: str = "SQLite") -> str:
     return done.stdout
 
 
-def test_it_prints_one_table_with_both_sides() -> None:
+def test_the_bench_prints_one_table_with_both_sides() -> None:
     table = bench("--only", "commands", "--only", "replay", "--only", "projection")
 
     for measure in ("commands/s, 1 caller", "commands/s, 32 callers", "replay, events/s", "projection, events/s"):

@@ -37,7 +37,7 @@ def test_an_empty_log_has_no_last_position_and_nothing_to_read(log: EventLog) ->
     assert log.append([]) == []
 
 
-def test_what_is_appended_is_read_byte_for_byte_with_positions_from_one(log: EventLog) -> None:
+def test_appended_records_are_read_byte_for_byte_with_positions_from_one(log: EventLog) -> None:
     envelope = command("1", {A: seen(0), B: seen(0)}, {A: 2, B: 1})
 
     assert log.append([envelope]) == [Appended(1, 3)]
@@ -120,7 +120,7 @@ def test_the_neighbours_of_a_loser_are_stored(log: EventLog) -> None:
     assert statuses == [Appended(3, 3), Conflict((A,)), Appended(4, 4)]
 
 
-def test_who_decided_on_a_loser_loses_when_another_process_wrote_that_very_version(log: EventLog) -> None:
+def test_a_decision_on_a_conflicting_one_conflicts_when_another_process_wrote_that_very_version(log: EventLog) -> None:
     given(log, a=1)
     batch = [command("1", {A: seen(1)}, {A: 1}), command("2", {A: seen(1, 1), B: seen(0)}, {B: 1})]
     assert log.append([command("faster", {A: seen(1)}, {A: 1}, sender="another process")]) == [Appended(2, 2)]
@@ -134,7 +134,7 @@ def test_a_version_seen_within_a_batch_is_not_one_that_the_store_happens_to_have
     assert log.append([command("1", {A: seen(1, 1)}, {A: 1})]) == [Conflict((A,))]
 
 
-def test_who_decided_on_a_loser_loses_when_the_loser_lost_for_another_stream(log: EventLog) -> None:
+def test_a_decision_on_a_conflicting_one_conflicts_when_that_conflicted_on_another_stream(log: EventLog) -> None:
     given(log, a=1)
 
     statuses = log.append(
@@ -190,7 +190,7 @@ def test_the_same_id_of_another_sender_is_another_command(log: EventLog) -> None
     assert log.append([command("1", {A: seen(1)}, {A: 1}, sender="others")]) == [Appended(2, 2)]
 
 
-def test_who_decided_on_a_repetition_decides_again(log: EventLog) -> None:
+def test_a_decision_on_a_repetition_conflicts(log: EventLog) -> None:
     repeated = command("1", {A: seen(0)}, {A: 1})
     log.append([repeated])
 

@@ -64,7 +64,7 @@ def test_the_same_data_are_kept_once_for_many_records(store: Store) -> None:
     assert store.open().content(names.pop() or "") == large[0].content
 
 
-def test_what_is_not_stored_leaves_nothing_beside_it(log: EventLog) -> None:
+def test_a_record_that_is_not_stored_leaves_no_content(log: EventLog) -> None:
     given(log, a=1)
     lost = beside(A, 1)
 

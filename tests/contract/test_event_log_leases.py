@@ -50,7 +50,7 @@ def test_every_role_has_a_holder_of_its_own(log: EventLog) -> None:
     assert [lease.role for lease in leases if lease is not None] == ["gateway", "relay", "timers"]
 
 
-def test_who_follows_a_newer_version_and_cannot_read_what_it_stored_does_not_get_the_role(store: Store) -> None:
+def test_a_program_that_cannot_read_the_last_holders_records_does_not_get_the_role(store: Store) -> None:
     older, newer = store.open(known=lambda name, version: version == 1), store.open()
     lease = newer.take("gateway")
     assert lease is not None
@@ -63,7 +63,7 @@ def test_who_follows_a_newer_version_and_cannot_read_what_it_stored_does_not_get
     assert newer.take("gateway") is not None, "who can is not kept from it"
 
 
-def test_what_is_closed_is_held_no_more(store: Store) -> None:
+def test_a_lease_of_a_closed_log_is_no_longer_held(store: Store) -> None:
     holder = store.open()
     holder.take("gateway")
 

@@ -111,7 +111,7 @@ def test_processes_that_make_the_store_at_the_same_time_make_one(store: Store) -
     assert identities == {store.open().store_id + "\n"}
 
 
-def test_what_was_acknowledged_survives_kill_9_and_batches_are_whole(store: Store) -> None:
+def test_acknowledged_records_survive_kill_9_and_batches_are_whole(store: Store) -> None:
     acknowledged: set[tuple[str, int]] = set()
     chance = random.Random(6)
     for life in range(6):

@@ -72,7 +72,7 @@ def test_a_store_with_records_that_cannot_be_read_does_not_open(store: Store) ->
     assert refusal.value.kinds == (("thing.happened", 2),)
 
 
-def test_what_was_not_stored_does_not_keep_a_store_from_opening(store: Store) -> None:
+def test_kinds_of_records_that_were_not_stored_do_not_keep_a_store_from_opening(store: Store) -> None:
     log = store.open()
     log.append([command("1", {A: seen(0)}, {A: 1}), command("2", {A: seen(0)}, {A: 1}, schema_version=2)])
 

@@ -134,7 +134,7 @@ def test_waiting_is_woken_by_a_notice_and_not_by_polling_alone(shared: Store, mo
 # Servers in trouble
 
 
-def test_what_was_acknowledged_survives_the_death_of_the_server_and_the_log_goes_on(
+def test_acknowledged_records_survive_the_death_of_the_server_and_the_log_goes_on(
     store: Store, server: PostgresServer
 ) -> None:
     log = store.open()
@@ -195,7 +195,7 @@ def test_every_method_says_that_the_server_is_away_and_works_when_it_is_back(
     assert log.take("gateway") is not None
 
 
-def test_who_waits_is_told_that_the_server_went_away_and_waits_on_when_it_is_back(
+def test_a_waiting_reader_learns_that_the_server_went_away_and_waits_on_when_it_is_back(
     store: Store, server: PostgresServer
 ) -> None:
     log = store.open()
@@ -375,7 +375,7 @@ def test_a_server_that_is_not_there_is_named_without_its_password(shared: Store)
     assert "hush" not in str(refusal.value)
 
 
-def test_what_is_no_url_is_refused_without_repeating_it() -> None:
+def test_a_malformed_url_is_refused_without_repeating_it() -> None:
     with pytest.raises(EventStoreError, match="write postgresql://USER") as refusal:
         PostgresEventLog.open("postgresql://relman:hush hush@host:port:5/x?y", every_kind)
     assert "hush" not in str(refusal.value)

@@ -81,7 +81,7 @@ def test_a_worker_that_was_overtaken_cannot_move_the_position(backend: Backend, 
     assert backend.store(where, projection).position("counts") == 1
 
 
-def test_what_was_asked_for_is_waited_for(backend: Backend, story: Story) -> None:
+def test_a_query_waits_for_the_requested_position(backend: Backend, story: Story) -> None:
     where = backend.place()
     projector = backend.projector(story, where)
     store = backend.store(where)

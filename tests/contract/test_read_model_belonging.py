@@ -82,7 +82,7 @@ def test_a_running_projector_notices_it_too(backend: Backend) -> None:
     assert counted(backend.store(where, counting()), after=8) == of("2.0.0", "2.1.0", "2.2.0", "2.3.0")
 
 
-def test_what_was_parked_goes_with_them(backend: Backend) -> None:
+def test_parked_events_are_dropped_with_the_builds(backend: Backend) -> None:
     where = backend.place()
     backend.projector(told("1.0.0"), where, counting(lambda event: event.position == 1)).catch_up()
     backend.projector(told("2.0.0", log=OtherLog()), where, counting()).catch_up()
@@ -102,7 +102,7 @@ def test_rows_of_an_older_layout_are_made_anew(backend: Backend) -> None:
     assert "made by an older version of the program" in str(loud(logs))
 
 
-def test_how_each_projection_stands_is_one_answer(backend: Backend) -> None:
+def test_the_status_of_all_projections_is_one_answer(backend: Backend) -> None:
     where = backend.place()
     store = backend.store(where, counting())
     projector = backend.projector(told("1.0.0"), where, counting(lambda event: event.position == 2))
@@ -116,7 +116,7 @@ def test_how_each_projection_stands_is_one_answer(backend: Backend) -> None:
     assert store.standing() == [ProjectionStatus("counts", 1, 2, 1, 1, None)]
 
 
-def test_nothing_is_left_of_what_was_dropped(backend: Backend) -> None:
+def test_nothing_is_left_of_dropped_builds(backend: Backend) -> None:
     where = backend.place()
     projector = backend.projector(told("1.0.0"), where, counting())
     for _ in range(3):

@@ -182,7 +182,7 @@ def changed(names: list[str]) -> list[Change]:
     return [Change(commit=name, committed_at="2026-11-20T08:00:00Z", message=sealed(LONG)) for name in names]
 
 
-def test_what_is_longer_than_a_page_goes_on_in_the_next_ones_also_where_something_is_added(pages: Pages) -> None:
+def test_a_row_longer_than_a_page_continues_on_the_next_ones_even_if_it_grows(pages: Pages) -> None:
     ref = release(pages.story, "1.0.0", 2000)
     asked = pages.page("release", {"ref": ref})
     assert asked.unfinished
@@ -215,7 +215,7 @@ def target(story: Story, name: str) -> None:
     story.tell("environment:production", TargetConfigured(target=made))
 
 
-def test_what_comes_and_goes_meanwhile_neither_skips_nor_doubles_anything(pages: Pages) -> None:
+def test_rows_that_come_and_go_meanwhile_neither_skip_nor_double_others(pages: Pages) -> None:
     story = pages.story
     for number in range(10):
         environment(story, f"e-{number}", number)

@@ -111,7 +111,7 @@ ALL = (*PROJECTIONS, agenda.PROJECTION)
 
 @given(plot=st.lists(st.integers(0, 9), min_size=8, max_size=30), data=st.data())
 @settings(max_examples=times(12), phases=[Phase.explicit, Phase.reuse, Phase.generate])
-def test_what_was_unparked_is_as_if_it_had_never_been_set_aside(
+def test_unparked_events_leave_the_same_rows_as_if_never_parked(
     tmp_path_factory: pytest.TempPathFactory, plot: list[int], data: st.DataObject
 ) -> None:
     story = busy(Story(), plot)
@@ -140,7 +140,7 @@ def test_what_was_unparked_is_as_if_it_had_never_been_set_aside(
     assert everything(folder / "read.db", ALL) == everything(folder / "anew.db", ALL)
 
 
-def test_one_that_is_not_local_is_made_anew_once_a_stream_can_go_on(backend: Backend, story: Story) -> None:
+def test_a_projection_that_is_not_local_is_rebuilt_once_a_stream_can_go_on(backend: Backend, story: Story) -> None:
     first, second = story.release("1.0.0"), story.release("1.1.0")
     where = backend.place()
     ill = {1, 3}
@@ -239,7 +239,7 @@ def test_a_projector_tries_what_is_parked_again_when_it_starts(backend: Backend,
     ]
 
 
-def test_what_stands_still_is_listed_by_stream(backend: Backend, story: Story) -> None:
+def test_blocked_streams_are_listed(backend: Backend, story: Story) -> None:
     ref = story.release()
     for _ in range(3):
         story.tell(f"release:{ref}", ReleaseBlocked(reason=sealed("x")))

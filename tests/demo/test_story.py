@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return made
 
 
-def test_what_was_not_observed_is_named_and_what_was_logged_is_kept(
+def test_an_unobserved_claim_is_named_and_the_logs_are_kept(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def tell(*_: object) -> None:
@@ -56,7 +56,7 @@ def test_a_fault_of_the_demos_own_is_not_observed_either_and_where_it_happened_i
     assert "Traceback" in (folder / "traceback.txt").read_text()
 
 
-def test_what_answers_no_more_and_cannot_be_killed_is_not_observed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_is_gone_and_cannot_be_killed_is_not_observed(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     monkeypatch.setattr(crash, "serving", lambda _: gone.pid)

@@ -134,18 +134,18 @@ def test_recorded_facts_stand_in_streams_of_their_aggregates() -> None:
     assert wrong == []
 
 
-def test_nothing_but_a_declaration_writes_the_name_of_a_stream() -> None:
+def test_only_a_declaration_writes_the_name_of_a_stream() -> None:
     written = re.compile(rf'"({"|".join(AGGREGATES)}):[{{"a-z]')
     root = Path(release_management.__file__).parent
     assert [str(file) for file in root.rglob("*.py") if written.search(file.read_text())] == []
 
 
-def test_one_is_absent_until_its_first_fact() -> None:
+def test_an_aggregate_is_absent_until_its_first_fact() -> None:
     stream = ESTATE.stream()
     assert ESTATE.is_absent(fold(stream, []))
     assert not ESTATE.is_absent(fold(stream, [EnvironmentListed(environment="staging", order=1)]))
 
 
-def test_who_names_what_does_not_exist_is_told_where_to_look() -> None:
+def test_the_refusal_of_an_unknown_name_says_where_to_look() -> None:
     assert DEPLOYMENT.does_not_exist("7") == ("deployment 7 does not exist; relman deployment list shows those that do")
     assert FLAG.does_not_exist("7") == "flag 7 does not exist"

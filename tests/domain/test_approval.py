@@ -97,7 +97,7 @@ def test_only_the_named_approvers_decide() -> None:
         deny(REFUSE, state, EVE)
 
 
-def test_one_denial_ends_it() -> None:
+def test_one_denial_ends_an_approval() -> None:
     facts = deny(REFUSE, given(), BEN)
 
     note = Unsealed(subject=BEN, text="not on a Friday")
@@ -111,7 +111,7 @@ def test_one_denial_ends_it() -> None:
     "ending",
     [ApprovalVoided(reason="the plan has changed"), ApprovalExpired(deployment=DEPLOYMENT)],
 )
-def test_what_waits_no_longer_cannot_be_decided(ending: ApprovalEvent) -> None:
+def test_an_approval_that_no_longer_waits_cannot_be_decided(ending: ApprovalEvent) -> None:
     state = given(ending)
 
     with pytest.raises(Refused, match=f"approval {ID} is {state.phase}; only a waiting one can be decided"):
@@ -120,7 +120,7 @@ def test_what_waits_no_longer_cannot_be_decided(ending: ApprovalEvent) -> None:
         deny(REFUSE, state, BEN)
 
 
-def test_it_expires_when_its_time_is_up_and_not_before() -> None:
+def test_an_approval_expires_when_its_time_is_up_and_not_before() -> None:
     with pytest.raises(NotYet, match="it is too early"):
         expire(given(), NOW)
     assert expire(given(), LATER) == [ApprovalExpired(deployment=DEPLOYMENT)]
@@ -128,7 +128,7 @@ def test_it_expires_when_its_time_is_up_and_not_before() -> None:
     assert expire(given(ApprovalCompleted(deployment=DEPLOYMENT)), LATER) == []
 
 
-def test_it_is_voided_whether_it_waits_or_was_granted() -> None:
+def test_an_approval_is_voided_whether_it_waits_or_was_granted() -> None:
     voided = [ApprovalVoided(reason="the plan has changed")]
 
     assert void(given(), "the plan has changed") == voided

@@ -66,7 +66,7 @@ def test_the_number_of_changes_in_an_hour_is_bounded_whatever_the_looks_say(look
 
 @settings(deadline=None, max_examples=50)
 @given(st.one_of(any_looks, loops()), st.sampled_from(CONDITIONS))
-def test_what_has_been_seen_for_long_enough_is_what_is_shown(looks: Looks, last: Condition) -> None:
+def test_a_condition_seen_for_long_enough_is_shown(looks: Looks, last: Condition) -> None:
     ending = [(1.0, last)] * (int(LONGEST_HOLD) + 2)
 
     assert shown([*looks, *ending])[-1][1].condition == last
@@ -74,7 +74,7 @@ def test_what_has_been_seen_for_long_enough_is_what_is_shown(looks: Looks, last:
 
 @settings(deadline=None)
 @given(any_looks)
-def test_nothing_better_is_shown_than_the_newest_look_says(looks: Looks) -> None:
+def test_the_shown_condition_is_never_better_than_the_newest_observation(looks: Looks) -> None:
     for (_, seen), (_, state) in zip(looks, shown(looks), strict=True):
         if seen == "unknown":
             assert state.condition == "unknown"
@@ -103,5 +103,5 @@ def test_one_crash_is_down_at_once_and_well_after_a_few_seconds() -> None:
     assert FIRST_HOLD <= rose - 8 <= 2 * FIRST_HOLD
 
 
-def test_what_starts_is_well_as_soon_as_it_is_seen_so() -> None:
+def test_a_starting_component_is_well_as_soon_as_it_is_seen_so() -> None:
     assert changes(loop((3, "down"), (1, "well"))) == [(1, "down"), (4, "well")]

@@ -121,7 +121,7 @@ ENDS: list[DeploymentEvent] = [
 # Start
 
 
-def test_it_starts_with_the_first_wave_in_the_executors_words() -> None:
+def test_a_deployment_starts_with_the_orders_of_the_first_wave() -> None:
     facts = start(given(planned(CANARY)), (binding(),), NOW)
 
     ordered = facts[1]
@@ -147,12 +147,12 @@ def test_a_deployment_with_nothing_to_do_succeeds_at_once() -> None:
     assert names(start(given(planned(nothing)), (), NOW)) == ["started", "succeeded"]
 
 
-def test_it_starts_once() -> None:
+def test_a_deployment_starts_once() -> None:
     assert start(walked(ROUTED), (binding(),), NOW) == []
     assert start(Deployment(), (binding(),), NOW) == []
 
 
-def test_it_does_not_start_where_a_step_has_no_slot() -> None:
+def test_a_deployment_does_not_start_if_a_step_has_no_slot() -> None:
     with pytest.raises(Refused) as refusal:
         start(given(planned(CANARY)), (binding("web"),), NOW)
     assert str(refusal.value) == f"deployment {DEPLOYMENT}: api on main has no slot; plan it again"
@@ -298,14 +298,14 @@ def test_not_healthy_before_the_deadline_is_the_releases_fault() -> None:
     assert facts[0].reason == "not healthy in time: no word from the executor before the step's deadline"
 
 
-def test_what_was_done_in_time_counts_however_late_the_report_comes() -> None:
+def test_a_step_done_in_time_counts_however_late_the_report_comes() -> None:
     assert names(report(started(CANARY), said(0, at=later(NOW, ORDER_SECONDS - 1)), MUCH_LATER)) == [
         "step_succeeded",
         "step_started",
     ]
 
 
-def test_what_was_done_too_late_is_tried_again_and_healthy_too_late_is_bad() -> None:
+def test_a_step_done_too_late_is_retried_and_health_that_comes_too_late_is_a_failure() -> None:
     assert names(report(started(CANARY), said(0, at=later(NOW, ORDER_SECONDS + 1)), NOW)) == ["step_errored"]
     assert names(report(walked(1), said(1, at=later(NOW, 301)), NOW))[0] == "step_failed"
 
@@ -378,16 +378,16 @@ def test_the_bake_of_the_way_back_ends_early_too() -> None:
 
 
 @pytest.mark.parametrize("until", [ROUTED, PAUSED, WIDE, ASKED, RETIRED])
-def test_what_is_no_bake_does_not_end_early(until: int) -> None:
+def test_a_pause_that_is_no_bake_does_not_end_early(until: int) -> None:
     assert end_bake(walked(until), OTHER, BEN, NOW) == []
 
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.NAME)
-def test_what_has_ended_in_its_bake_does_not_move_for_another(end: DeploymentEvent) -> None:
+def test_a_deployment_that_ended_in_its_bake_does_not_move_for_another(end: DeploymentEvent) -> None:
     assert end_bake(given([end], walked(BAKING)), OTHER, BEN, NOW) == []
 
 
-def test_what_does_not_wait_cannot_be_promoted() -> None:
+def test_a_deployment_that_does_not_wait_cannot_be_promoted() -> None:
     with pytest.raises(Refused) as refusal:
         promote(walked(ROUTED), None, False, BEN, NOW)
     assert str(refusal.value) == (
@@ -399,12 +399,12 @@ def test_what_does_not_wait_cannot_be_promoted() -> None:
 TWICE = plan("canary", {"steps": [{"set_weight": 50}, {"pause": {}}, {"set_weight": 75}, {"pause": {}}]})
 
 
-def test_what_pauses_once_is_promoted_without_naming_the_pause() -> None:
+def test_a_deployment_with_one_pause_is_promoted_without_naming_it() -> None:
     assert names(promote(walked(PAUSED), None, False, BEN, NOW)) == ["resumed", "step_started"]
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_what_pauses_more_than_once_is_promoted_only_by_the_pause_that_was_seen(full: bool) -> None:
+def test_a_deployment_with_several_pauses_is_promoted_only_by_the_pause_that_was_seen(full: bool) -> None:
     state = walked(PAUSED, TWICE)
     with pytest.raises(Refused) as unnamed:
         promote(state, None, False, BEN, NOW)
@@ -431,7 +431,7 @@ def test_a_bake_is_ended_only_by_who_names_it() -> None:
 
 
 @pytest.mark.parametrize("state", [given(planned(CANARY)), aborted(PAUSED)], ids=["planned", "aborting"])
-def test_what_does_not_run_cannot_be_promoted(state: Deployment) -> None:
+def test_a_deployment_that_does_not_run_cannot_be_promoted(state: Deployment) -> None:
     with pytest.raises(Refused, match=f"deployment {DEPLOYMENT} is {state.phase}; only a running one can be promoted"):
         promote(state, None, True, BEN, NOW)
 
@@ -583,7 +583,7 @@ def test_while_it_bakes_it_can_still_be_aborted() -> None:
     assert names(facts) == ["aborting", "step_started"]
 
 
-def test_where_there_is_no_way_back_it_halts() -> None:
+def test_a_deployment_without_a_way_back_halts() -> None:
     irreversible = CANARY.model_copy(update={"reversible": False})
 
     facts = abort(walked(ROUTED, irreversible), BEN, None, NOW)
@@ -605,7 +605,7 @@ def test_a_rollback_that_fails_too_often_says_so() -> None:
     assert names(facts) == ["step_errored", "rollback_failed"]
 
 
-def test_what_succeeded_is_rolled_back_and_not_aborted() -> None:
+def test_a_succeeded_deployment_is_rolled_back_and_not_aborted() -> None:
     with pytest.raises(Refused) as refusal:
         abort(given([*planned(CANARY), DeploymentSucceeded()]), BEN, None, NOW)
     assert str(refusal.value) == f"deployment {DEPLOYMENT} has succeeded; to leave its version, roll it back"
@@ -632,7 +632,7 @@ def test_a_plan_of_the_time_before_deadlines_waits_for_ever() -> None:
     assert expire(given(planned(CANARY)[:1]), MUCH_LATER) == []
 
 
-def test_who_waits_too_long_for_a_place_expires() -> None:
+def test_a_deployment_that_waits_too_long_for_a_place_expires() -> None:
     state = given([*planned(CANARY), DeploymentQueued(behind=(OTHER,), deadline=later(NOW, 60))])
 
     assert too_early(expire, state, later(NOW, 59)) == later(NOW, 60)
@@ -662,7 +662,7 @@ def test_an_ended_deployment_never_moves(end: DeploymentEvent) -> None:
             promote(state, PAUSED, False, BEN, NOW)
 
 
-def test_nothing_can_be_wished_of_a_deployment_that_does_not_exist() -> None:
+def test_every_command_to_an_unknown_deployment_is_refused() -> None:
     assert abort(Deployment(), BEN, None, NOW) == []
     assert expire(Deployment(), MUCH_LATER) == []
     assert report(Deployment(), said(0), NOW) == []

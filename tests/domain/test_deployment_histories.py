@@ -42,7 +42,7 @@ def fall_ill_once_it_was_healthy(known: World) -> None:
     known.seats["main", "api"].ill.add("green")
 
 
-def test_what_broke_off_while_it_was_started_is_stopped_by_the_next_way_back_however_early() -> None:
+def test_a_version_interrupted_while_starting_is_stopped_by_the_next_rollback_however_early() -> None:
     known = world({"api": ComponentStatus(), "web": stable("web", "green")})
     known.begin(DEPLOYMENT, "rolling", {"scale_down_delay": 0})
     known.finish("honest")
@@ -59,7 +59,7 @@ def test_what_broke_off_while_it_was_started_is_stopped_by_the_next_way_back_how
     known.check_end()
 
 
-def test_what_broke_off_while_it_was_stopped_is_started_before_a_way_back_relies_on_it() -> None:
+def test_a_version_interrupted_while_stopping_is_started_before_a_rollback_relies_on_it() -> None:
     known = world({"web": stable("web", "green")}, Target(slots=SLOTS, routes="none", components={"web": {}}))
     known.begin(DEPLOYMENT, "recreate", {})
     known.deliver_order(0, "errored after", keep=False)
@@ -76,7 +76,7 @@ def test_what_broke_off_while_it_was_stopped_is_started_before_a_way_back_relies
     known.check_end()
 
 
-def test_where_the_old_version_was_not_touched_since_the_new_one_is_not_well_there_is_a_way_back() -> None:
+def test_an_ill_new_version_can_be_rolled_back_while_the_old_one_was_not_touched() -> None:
     known = world({"api": stable("api", "blue")}, Target(slots=SLOTS, routes="none", components={"api": {}}))
     known.begin(DEPLOYMENT, "rolling", {})
     fall_ill_once_it_was_healthy(known)
@@ -87,7 +87,7 @@ def test_where_the_old_version_was_not_touched_since_the_new_one_is_not_well_the
     known.check_end()
 
 
-def test_where_something_else_has_begun_to_go_a_person_looks_at_what_is_not_well() -> None:
+def test_a_person_must_look_at_an_ill_version_once_others_have_begun_to_be_stopped() -> None:
     unrouted = Target(slots=SLOTS, routes="none", components={"api": {}})
     known = World(
         release=replace(release("2.0.0", ["api"]), complete=True),  # web is given up

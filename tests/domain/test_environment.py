@@ -47,7 +47,7 @@ def test_an_environment_is_created_with_what_its_name_suggests() -> None:
     assert (fact.name, fact.label, fact.tier, fact.approval.required) == ("staging", "staging", "staging", 0)
 
 
-def test_who_states_no_tier_is_told_where_it_comes_from() -> None:
+def test_the_source_of_an_unstated_tier_is_recorded() -> None:
     named = after(ConfigureEnvironment(name="pre-prod"))
     mute = after(ConfigureEnvironment(name="eu1"))
     stated = after(ConfigureEnvironment(name="pre-prod", tier="production"))
@@ -57,7 +57,7 @@ def test_who_states_no_tier_is_told_where_it_comes_from() -> None:
     assert (stated.tier, stated.tier_source) == ("production", None)
 
 
-def test_where_it_comes_from_is_remembered_until_somebody_states_it() -> None:
+def test_the_source_of_a_tier_is_remembered_until_a_tier_is_stated() -> None:
     before = after(ConfigureEnvironment(name="prod2"))
 
     kept = only(decide(ConfigureEnvironment(name="prod2", label="Two"), before, None))
@@ -73,7 +73,7 @@ def test_production_asks_for_one_approval_by_somebody_else_unless_told_otherwise
     assert none.approval.required == 0
 
 
-def test_what_is_not_given_stays() -> None:
+def test_fields_that_are_not_given_stay() -> None:
     before = after(ConfigureEnvironment(name="staging", label="Stage", order=7, variables={"A": "1"}))
 
     fact = only(decide(ConfigureEnvironment(name="staging", tier="testing"), before, None))

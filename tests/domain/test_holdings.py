@@ -27,13 +27,13 @@ def test_a_component_has_what_it_was_given_last() -> None:
     assert state.holders() == {"local: port 2": (WEB,)}
 
 
-def test_what_it_has_already_is_no_change() -> None:
+def test_claiming_again_changes_nothing() -> None:
     assert hold(held((WEB, "local", ("port 1",))), WEB, "local", {"port 1"}) == []
     assert hold(Holdings(), WEB, "local", set()) == []
 
 
 def test_what_lets_go_of_everything_is_forgotten() -> None:
-    assert held((WEB, "local", ("port 1",)), (WEB, "local", ())) == Holdings()
+    assert held((WEB, "local", ("port 1",)), (WEB, "local", ())) == Reservations()
 
 
 def test_each_executor_has_things_of_its_own() -> None:

@@ -50,13 +50,13 @@ def blaming(cause: str | None) -> IncidentOpened:
 
 
 @pytest.mark.parametrize("detected_at", [EARLIER, NOW, "2026-11-23T09:31:00.000000Z"])
-def test_it_may_have_been_detected_long_ago_or_by_a_clock_that_is_a_little_ahead(detected_at: str) -> None:
+def test_an_incident_may_have_been_detected_long_ago_or_by_a_clock_that_is_a_little_ahead(detected_at: str) -> None:
     opened = OPENED.model_copy(update={"detected_at": detected_at})
 
     assert open_(opened, Incident(), NOW) == [opened]
 
 
-def test_it_cannot_be_detected_in_the_future() -> None:
+def test_an_incident_cannot_be_detected_in_the_future() -> None:
     opened = OPENED.model_copy(update={"detected_at": "2026-11-23T09:31:00.000001Z"})
 
     with pytest.raises(Refused, match="which is in the future; it is 2026-11-23T09:30:00"):
@@ -77,7 +77,7 @@ def test_saying_again_what_was_said_is_already_so() -> None:
     assert attribute(None, given_()) == [IncidentAttributed()], "not said is another thing than: no deployment"
 
 
-def test_what_ended_it_did_not_cause_it() -> None:
+def test_a_remedy_cannot_be_the_cause() -> None:
     ended = IncidentResolved(resolved_at=LATER, remedy=OTHER)
     with pytest.raises(Refused, match=f"ended by deployment {OTHER}"):
         attribute(OTHER, given_(ended))
@@ -86,7 +86,7 @@ def test_what_ended_it_did_not_cause_it() -> None:
         resolve(ResolveIncident(incident=ID, deployment=DEPLOYMENT), given_(cause=DEPLOYMENT), ANN, LATER)
 
 
-def test_it_is_resolved_now_unless_another_time_is_said() -> None:
+def test_an_incident_is_resolved_now_unless_another_time_is_given() -> None:
     noted = ResolveIncident(incident=ID, resolved_at="2026-11-23T10:30:30+01:00", deployment=OTHER, note="hotfix")
 
     assert resolve(RESOLVE, given_(), ANN, LATER) == [IncidentResolved(resolved_at=LATER)]
@@ -98,7 +98,7 @@ def test_it_is_resolved_now_unless_another_time_is_said() -> None:
     assert resolve(RESOLVE, given_(), ANN, EARLIER) == [IncidentResolved(resolved_at=NOW)], "a clock that was set back"
 
 
-def test_it_cannot_be_over_before_it_was_detected_nor_in_the_future() -> None:
+def test_an_incident_cannot_be_over_before_it_was_detected_nor_in_the_future() -> None:
     with pytest.raises(Refused, match="cannot have been resolved before"):
         resolve(ResolveIncident(incident=ID, resolved_at=EARLIER), given_(), ANN, LATER)
     with pytest.raises(Refused, match="in the future"):
@@ -165,7 +165,7 @@ def test_any_facts_fold_and_what_was_decided_is_then_already_so(facts: list[Inci
         {"environment": "production", "title": "x", "detected_at": "0001-01-01T00:00:00+14:00"},
     ],
 )
-def test_what_is_no_incident_is_not_understood(data: dict[str, str]) -> None:
+def test_a_malformed_incident_is_refused(data: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         OpenIncident.model_validate(data)
 
@@ -191,6 +191,6 @@ def test_times_are_kept_in_one_form(said: str, meant: str) -> None:
 @pytest.mark.parametrize(
     "said", ["", "now", "2026-11-23T09:30:00", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59-01:00"]
 )
-def test_what_is_no_time_is_refused(said: str) -> None:
+def test_a_malformed_time_is_refused(said: str) -> None:
     with pytest.raises(ValueError, match=r"no time|before 1970"):
         utc(said)

@@ -65,7 +65,7 @@ def test_an_id_is_derived_from_a_label_and_stays_so_for_ever(label: str, id: str
 
 
 @pytest.mark.parametrize("label", ["", "  ", "---", "!?", "\u200b", "a\nb", "a\x00", "\ud800", "x" * (MAX_LABEL + 1)])
-def test_what_has_no_id_is_no_name(label: str) -> None:
+def test_a_text_without_an_id_is_no_name(label: str) -> None:
     with pytest.raises(ValueError, match=r"is no name; write|goes on for 501 characters; a name has at most 500"):
         id_of(label)
 
@@ -99,7 +99,7 @@ def test_a_reference_to_a_release_has_its_applications_id() -> None:
 # Who is given a name
 
 
-def test_what_was_written_is_the_label_and_an_id_may_be_given() -> None:
+def test_the_written_name_is_the_label_and_an_id_may_be_given() -> None:
     derived = ConfigurePipeline(name="Main Pipeline", stages=("Staging",))
     stated = ConfigurePipeline(name="main", label="Main Pipeline")
     plain = ConfigurePipeline(name="main")

@@ -76,7 +76,7 @@ def test_a_full_queue_is_said_to_be_full() -> None:
 # What runs
 
 
-def test_what_serves_is_the_stable_slot() -> None:
+def test_the_serving_version_is_that_of_the_stable_slot() -> None:
     state = given(provisioned("blue", "1.0.0"), promoted("blue"), provisioned("green", "2.0.0"))
 
     assert state.components["api"].serving == Occupant(component("api", "1.0.0"), 2)
@@ -115,7 +115,7 @@ def back_from(state: Place, deployment: str, component: str = "api") -> str | No
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 
 
-def test_one_goes_back_to_the_newest_version_that_succeeded_and_was_not_withdrawn() -> None:
+def test_a_rollback_returns_to_the_newest_version_that_succeeded_and_was_not_withdrawn() -> None:
     state = given(succeeded("1.0.0", "d-1", api=A), succeeded("1.1.0", "d-2", api=B), succeeded("2.0.0", "d-3", api=C))
 
     assert back_from(state, "d-3") == "1.1.0"
@@ -138,7 +138,7 @@ def test_the_same_version_with_another_configuration_is_something_to_go_back_to(
     assert [success.deployment for success in withdrawn.succeeded["api"]] == ["d-1"]
 
 
-def test_what_runs_already_is_nothing_to_go_back_to() -> None:
+def test_the_running_version_is_nothing_to_go_back_to() -> None:
     state = given(succeeded("1.0.0", "d-1", api=A), succeeded("2.0.0", "d-2", api=B), succeeded("1.0.1", "d-3", api=B))
 
     assert back_from(state, "d-3") == "1.0.0"
@@ -167,7 +167,7 @@ def test_without_an_earlier_version_there_is_no_way_back() -> None:
 # Who holds it, who waits
 
 
-def test_who_holds_it_takes_it_once_and_does_not_wait_for_it() -> None:
+def test_the_holder_of_a_place_locks_it_once_and_does_not_queue_for_it() -> None:
     state = given(PlaceLocked(deployment=DEPLOYMENT))
 
     assert lock(Place(), DEPLOYMENT) == [PlaceLocked(deployment=DEPLOYMENT)]
@@ -177,13 +177,13 @@ def test_who_holds_it_takes_it_once_and_does_not_wait_for_it() -> None:
     assert not free_for(state, OTHER)
 
 
-def test_who_lets_go_names_the_one_that_waits_longest() -> None:
+def test_an_unlock_names_the_deployment_that_waits_longest() -> None:
     state = given(PlaceLocked(deployment=DEPLOYMENT), PlaceQueued(deployment=OTHER), PlaceQueued(deployment=THIRD))
 
     assert release(state, DEPLOYMENT) == [PlaceUnlocked(deployment=DEPLOYMENT, next=OTHER)]
 
 
-def test_who_gives_up_its_turn_at_a_free_place_names_the_next() -> None:
+def test_a_deployment_that_leaves_the_queue_of_a_free_place_names_the_next() -> None:
     held = given(PlaceLocked(deployment=DEPLOYMENT), PlaceQueued(deployment=OTHER), PlaceQueued(deployment=THIRD))
     free = evolve(held, PlaceUnlocked(deployment=DEPLOYMENT, next=OTHER))
 
@@ -192,7 +192,7 @@ def test_who_gives_up_its_turn_at_a_free_place_names_the_next() -> None:
     assert release(free, THIRD) == [PlaceUnqueued(deployment=THIRD, next=OTHER)]
 
 
-def test_who_neither_holds_it_nor_waits_has_nothing_to_let_go() -> None:
+def test_a_deployment_that_neither_holds_a_place_nor_waits_changes_nothing() -> None:
     assert release(given(PlaceLocked(deployment=DEPLOYMENT)), OTHER) == []
 
 

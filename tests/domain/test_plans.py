@@ -356,7 +356,7 @@ def test_a_fresh_component_beside_a_serving_one_gets_all_its_traffic_at_once() -
 
 
 @pytest.mark.parametrize("strategy", NAMES)
-def test_where_nothing_changes_there_is_nothing_to_do(strategy: StrategyName) -> None:
+def test_a_plan_without_changes_is_empty(strategy: StrategyName) -> None:
     compiled = compile_plan(parse_options(strategy, {}), "2.0.0", [], ("api 2.0.0 on main is unchanged",))
 
     assert (compiled.forward, compiled.rollback) == ((), ())
@@ -427,7 +427,7 @@ def test_a_plan_that_is_too_long_is_refused_with_the_ways_out() -> None:
     )
 
 
-def test_one_target_that_cannot_go_back_makes_the_whole_plan_irreversible() -> None:
+def test_one_irreversible_target_makes_the_whole_plan_irreversible() -> None:
     assert plan("recreate").reversible
     assert not plan("recreate", {}, stand(), RolloutTarget("store", "app", serving=True, reversible=False)).reversible
 

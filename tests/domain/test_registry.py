@@ -213,7 +213,7 @@ def test_a_record_whose_data_do_not_fit_is_refused_by_the_field(data: dict[str, 
 
 
 @pytest.mark.parametrize("record", [b"", b"{", b"[]", b"null", b'{"type":"lamp.lit"}', b"\xff"])
-def test_what_is_no_record_is_refused(record: bytes) -> None:
+def test_bytes_that_are_no_record_are_refused(record: bytes) -> None:
     with pytest.raises(UnreadableRecordError, match=r"record 42 \(lamp\.lit\)"):
         MADE_UP.read(Recorded(42, "lamp:1", 1, "lamp.lit", record))
 

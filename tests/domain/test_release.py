@@ -139,7 +139,7 @@ def test_a_block_is_recorded_with_its_reason_and_lifted_once() -> None:
     assert decide(unblock, state, BEN) == []
 
 
-def test_it_knows_where_it_is_planned_and_where_it_succeeded() -> None:
+def test_a_release_knows_where_it_is_planned_and_where_it_succeeded() -> None:
     state = given(
         created(),
         ReleaseDeploymentPlanned(environment="staging", deployment=DEPLOYMENT),

@@ -97,7 +97,7 @@ def test_a_look_from_before_the_newest_step_counts_for_nothing() -> None:
     assert report_condition(place(*STANDS, provisioned("green", "2.0.0", fence=20)), report("down", fence=19)) == []
 
 
-def test_that_nobody_can_look_is_recorded_though_the_look_saw_no_step() -> None:
+def test_an_impossible_observation_is_recorded_though_it_saw_no_step() -> None:
     failed = report("unknown", fence=0, reason="state.json cannot be read").model_copy(update={"slots": ()})
 
     (changed,) = report_condition(place(*STANDS), failed)
@@ -124,7 +124,7 @@ def test_another_version_than_the_recorded_one_is_drift() -> None:
     assert (changed.condition, changed.reason) == ("drifted", "blue runs 0.9.0 and 1.0.0 is recorded")
 
 
-def test_nothing_where_something_should_run_is_down() -> None:
+def test_an_empty_slot_that_should_run_something_is_down() -> None:
     empty = blue(wanted=0, running=0, healthy=0)
 
     (changed,) = report_condition(place(*STANDS), report("well", empty))

@@ -123,7 +123,7 @@ def test_each_slot_has_at_most_what_was_wanted_for_it_since_traffic_was_last_kno
     assert (known.certain, dict(known.reach)) == (certain, reach)
 
 
-def test_where_the_stable_version_has_all_traffic_and_runs_alone_all_is_settled() -> None:
+def test_a_stable_version_with_all_traffic_that_runs_alone_leaves_nothing_to_repair() -> None:
     assert is_clean(ComponentStatus(), BLUE_GREEN)
     assert is_clean(standing(*STABLE), BLUE_GREEN)
     assert is_clean(standing(*SWITCHED, retired("blue")), BLUE_GREEN)
@@ -181,20 +181,20 @@ def test_stable_is_what_the_way_back_wanted_and_the_candidate_keeps_away_from_it
     assert (found.stable, found.candidate, found.unsettled) == (stable, candidate, True)
 
 
-def test_what_was_left_behind_is_replaced_before_an_empty_slot_is_taken() -> None:
+def test_a_leftover_version_is_replaced_before_an_empty_slot_is_taken() -> None:
     facts = (provisioned("red", "1.0.0"), wanted(red=100), promoted("red"), provisioned("green", "1.1.0"))
 
     assert seated(*facts, slots=("blue", "green", "red")).candidate == "green"
 
 
-def test_where_there_is_no_way_back_the_candidate_goes_where_the_least_traffic_is() -> None:
+def test_without_a_way_back_the_candidate_takes_the_slot_with_the_least_traffic() -> None:
     facts = (*HALF_WAY, wanted(blue=25, green=75))
 
     assert seated(*facts, reversible=False).candidate == "green"
     assert seated(*facts, slots=("blue", "green", "red"), reversible=False).candidate == "red"
 
 
-def test_what_a_deployment_at_work_will_leave_behind_is_not_guessed() -> None:
+def test_the_leftovers_of_a_deployment_at_work_are_not_guessed() -> None:
     found = assign_slots(standing(*HALF_WAY, BACK), BLUE_GREEN, held=True, reversible=True)
 
     assert (found.stable, found.candidate, found.unsettled) == ("blue", "green", False)
@@ -264,7 +264,7 @@ def test_recreate_takes_all_traffic_away_first_as_ever() -> None:
     assert "All traffic is taken away first; a rollback returns to 1.0.0 in blue" in plan.notes[0]
 
 
-def test_what_could_not_be_undone_keeps_its_traffic_until_the_new_version_stands() -> None:
+def test_a_version_that_could_not_be_undone_keeps_its_traffic_until_the_new_one_is_healthy() -> None:
     plan = drafted(provisioned("blue", "1.0.0"), wanted(blue=100), wanted(blue=0)).plan
 
     assert said(plan)[0] == "run 4 of the candidate version"
@@ -275,7 +275,7 @@ def test_what_could_not_be_undone_keeps_its_traffic_until_the_new_version_stands
 
 
 @pytest.mark.parametrize("strategy", ["blue-green", "recreate"])
-def test_what_could_not_be_undone_is_stopped_once_the_new_version_has_its_traffic(strategy: StrategyName) -> None:
+def test_a_version_that_could_not_be_undone_is_stopped_once_the_new_one_has_its_traffic(strategy: StrategyName) -> None:
     made = drafted(provisioned("blue", "1.0.0"), wanted(blue=100), wanted(blue=0), strategy=strategy)
 
     assert said(made.plan)[-3:] == [
@@ -287,7 +287,7 @@ def test_what_could_not_be_undone_is_stopped_once_the_new_version_has_its_traffi
     assert (binding.candidate_slot, binding.slot("stable"), binding.stable) == ("green", "blue", None)
 
 
-def test_where_the_only_slot_may_have_traffic_it_is_taken_away_first() -> None:
+def test_traffic_is_taken_from_the_only_slot_before_it_is_replaced() -> None:
     single = Target(slots=("blue",), components={"api": {"replicas": 4}})
 
     plan = drafted(
@@ -298,7 +298,7 @@ def test_where_the_only_slot_may_have_traffic_it_is_taken_away_first() -> None:
     assert "all traffic is taken away first; after a rollback nothing serves" in plan.notes[0]
 
 
-def test_where_there_is_no_way_back_nothing_is_given_back_and_the_plan_says_so() -> None:
+def test_without_a_way_back_no_traffic_is_returned_and_the_plan_says_so() -> None:
     target = Target(reversible=False, components={"api": {"replicas": 4}})
 
     plan = drafted(*HALF_WAY, target=target).plan
@@ -329,9 +329,7 @@ def test_without_traffic_to_shift_the_stable_version_is_only_made_to_run_in_full
     ("strategy", "options"),
     [("canary", {}), ("blue-green", {"auto_promotion": False}), ("blue-green", {"auto_promotion_seconds": 60})],
 )
-def test_where_only_what_stands_is_set_right_nobody_is_waited_for(
-    strategy: StrategyName, options: dict[str, JsonValue]
-) -> None:
+def test_a_plan_that_only_repairs_waits_for_no_health(strategy: StrategyName, options: dict[str, JsonValue]) -> None:
     target = environment(Target(components={"api": {"replicas": 4}}))
 
     plan = draft(release("1.0.0"), target, {"main": place(*HALF_WAY, BACK)}, strategy, options).plan

@@ -17,7 +17,7 @@ CHANGES = st.lists(st.tuples(KEYS, st.sampled_from(StepStatus), st.integers(1, 3
 
 
 @given(CHANGES)
-def test_they_are_a_mapping_that_never_changes(changes: list[tuple[StepKey, StepStatus, int]]) -> None:
+def test_step_states_are_an_immutable_mapping(changes: list[tuple[StepKey, StepStatus, int]]) -> None:
     states, plain = StepStates(), dict[StepKey, StepState]()
     for (leg, index), status, attempt in changes:
         before, held = states, dict(plain)

@@ -57,7 +57,7 @@ def test_a_tier_follows_from_the_words_of_a_name(name: str, tier: Tier) -> None:
 
 
 @pytest.mark.parametrize("name", ["box", "eu", "canary", "dr", "demo", "x", "7", "non-production", "nonprod", "no-dev"])
-def test_what_says_nothing_says_so(name: str) -> None:
+def test_a_name_that_suggests_no_tier_says_so(name: str) -> None:
     assert said_tier(name) is None
     assert tier_of(name) == "development"
 

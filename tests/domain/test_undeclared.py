@@ -18,7 +18,7 @@ def test_those_without_a_target_are_found() -> None:
     assert without_target(release(components=("api",)), environment()) == ()
 
 
-def test_what_to_declare_names_all_that_is_missing_and_is_yaml_that_can_be_applied() -> None:
+def test_the_advice_names_all_missing_components_and_is_yaml_that_can_be_applied() -> None:
     said, _, lines = what_to_declare(BARE, ("api", "web", "mobile")).partition("\n")
 
     assert said == (
@@ -44,7 +44,7 @@ def test_environments_are_offered_different_ports() -> None:
 
 
 @pytest.mark.parametrize(("count", "named"), [(1, "component c0 has"), (2, "components c0 and c1 have")])
-def test_it_is_said_in_words(count: int, named: str) -> None:
+def test_the_advice_is_a_sentence(count: int, named: str) -> None:
     assert what_to_declare(BARE, [f"c{index}" for index in range(count)]).startswith(f"{named} no target in production")
 
 

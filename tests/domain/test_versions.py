@@ -39,13 +39,13 @@ def test_a_version_of_its_scheme_is_taken_as_it_is_written(scheme: Scheme, versi
         ("calendar", "v", "is no calendar version"),
     ],
 )
-def test_what_is_none_of_the_scheme_is_refused_with_one_that_is(scheme: Scheme, version: str, reason: str) -> None:
+def test_a_version_outside_the_scheme_is_refused_with_an_example(scheme: Scheme, version: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         check(scheme, version)
 
 
 @pytest.mark.parametrize("version", ["", "-1", ".hidden", "../up", "a b", "1@2", "1/2", "é", "1\n", "a" * 129])
-def test_what_could_be_misread_elsewhere_is_no_version_of_anybody(version: str) -> None:
+def test_a_version_that_could_be_misread_elsewhere_is_refused_under_every_scheme(version: str) -> None:
     with pytest.raises(ValueError, match="is no version; write at most 128"):
         plain_version(version)
 
@@ -69,7 +69,7 @@ def test_a_leading_v_makes_no_other_version() -> None:
     assert twin("vanilla") is None
 
 
-def test_what_is_ordered_by_creation_has_no_order_of_its_own() -> None:
+def test_versions_ordered_by_creation_have_no_sort_key() -> None:
     assert order_key("2.0.0", "any") is None
     assert order_key("24.04.1") is None
 

@@ -39,7 +39,7 @@ def test_letters_of_all_languages_tabs_and_new_lines_stay() -> None:
 
 
 @given(st.text(st.characters(codec=None)))
-def test_what_is_left_is_neither_a_control_nor_a_format_character_nor_half_a_pair(text: str) -> None:
+def test_visible_text_has_no_control_and_no_format_character_and_no_half_of_a_pair(text: str) -> None:
     for shown in (visible(text), escaped(json.dumps(text, ensure_ascii=False))):
         left = {letter for letter in shown if unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"}}
         assert left <= {"\t", "\n", *NUMBER_SIGNS}

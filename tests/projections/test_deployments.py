@@ -160,7 +160,7 @@ def test_waiting_for_approval_and_for_the_place(story: Story, ask: Ask) -> None:
     assert (queued["phase"], queued["queued_behind"], queued["deadline"]) == ("Queued", ["d-0"], at(900))
 
 
-def test_it_says_how_long_it_waits_and_what_happens_then(story: Story, ask: Ask) -> None:
+def test_a_waiting_deployment_says_how_long_it_waits_and_what_happens_then(story: Story, ask: Ask) -> None:
     def patience() -> str | None:
         return views.Deployment.of(one(ask)).patience
 

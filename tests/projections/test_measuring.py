@@ -41,7 +41,7 @@ def numbers(row: dict[str, Any]) -> tuple[Any, Any, Any]:
 # Nothing
 
 
-def test_where_nothing_happened_counts_are_zero_and_values_are_none(measure: Measures) -> None:
+def test_an_empty_window_has_zero_counts_and_no_values(measure: Measures) -> None:
     rows = measure()
 
     assert rows["deployment_frequency"]["value"] == 0
@@ -82,7 +82,9 @@ def test_changes_of_a_first_deployment_are_left_out_and_counted(timeline: Timeli
     assert (row["value"], row["numerator"], row["excluded"]) == (DAY, 1, {"first_deployment": 2})
 
 
-def test_what_cannot_be_a_lead_time_is_left_out_by_reason(timeline: Timeline, measure: Measures, drill: Drills) -> None:
+def test_changes_without_a_lead_time_are_excluded_by_reason(
+    timeline: Timeline, measure: Measures, drill: Drills
+) -> None:
     timeline.release("1.0.0")
     timeline.release("1.1.0", {"aaaa": 7, "bbbb": "2026-13-01T00:00:00Z", "cccc": 5})
     timeline.release("1.2.0", {"cccc": 5})
@@ -186,7 +188,7 @@ def test_days_without_deployments_are_zero_and_cut_days_are_partial(timeline: Ti
     assert row["p50"] == pytest.approx((0.6 + 2.3) / 2), "days between one and the next"
 
 
-def test_what_finished_later_comes_later_whatever_its_position(
+def test_deployments_are_ordered_by_finish_whatever_their_position(
     timeline: Timeline, measure: Measures, drill: Drills, tmp_path: Path
 ) -> None:
     timeline.deploy("d-1", 1)
@@ -246,7 +248,7 @@ def test_weeks_begin_on_monday(timeline: Timeline, measure: Measures) -> None:
     ]
 
 
-def test_what_users_never_met_is_an_attempt_and_no_deployment(timeline: Timeline, measure: Measures) -> None:
+def test_a_deployment_that_users_never_met_counts_as_an_attempt_only(timeline: Timeline, measure: Measures) -> None:
     timeline.deploy("d-1", 1)
     timeline.deploy("d-2", 2, outcome="RolledBack", reached=False)
     timeline.deploy("d-3", 3, outcome="RolledBack", cause="superseded", failing=2.5)
@@ -290,7 +292,7 @@ def test_users_notice_that_nothing_has_traffic_before_another_version_starts() -
     assert plan.forward[0].describe() == "route web on main: 0 % candidate"
 
 
-def test_where_the_next_version_sets_right_what_was_left_it_reaches_users_with_its_own_traffic() -> None:
+def test_a_version_that_also_repairs_the_last_one_reaches_users_with_its_own_traffic() -> None:
     stand = RolloutTarget(target="main", component="web", serving=True, unsettled=True)
     plan = compile_plan(parse_options("blue-green", {"scale_down_delay": 0}), "1.2.0", [stand])
 
@@ -381,7 +383,7 @@ def test_a_rollback_that_began_makes_its_deployment_failed_though_it_is_still_un
         ("Halted", True, "", 1),
     ],
 )
-def test_what_is_a_failure(
+def test_each_kind_of_failure_counts_as_one(
     timeline: Timeline, measure: Measures, outcome: str, reached: bool, cause: str, failed: int
 ) -> None:
     timeline.deploy("d-1", 1, outcome=outcome, reached=reached, cause=cause)
@@ -434,7 +436,7 @@ def test_an_incident_after_the_window_is_still_that_of_its_deployment(timeline: 
     assert measure(10, 21)["change_fail_rate"]["numerator"] == 0, "a later deployment is nearer"
 
 
-def test_somebody_may_say_that_no_deployment_was_it_and_may_correct_what_was_said(
+def test_a_person_may_attribute_an_incident_to_no_deployment_and_may_correct_it(
     timeline: Timeline, drill: Drills
 ) -> None:
     timeline.deploy("d-1", 1)
@@ -474,7 +476,7 @@ def test_an_open_incident_has_no_duration_and_is_counted(timeline: Timeline, mea
     assert [item["counted"] for item in drill("failed_deployment_recovery_time")] == ["censored", "numerator"]
 
 
-def test_what_goes_back_by_itself_recovers_while_it_goes_back(timeline: Timeline, measure: Measures) -> None:
+def test_an_automatic_rollback_is_its_own_recovery(timeline: Timeline, measure: Measures) -> None:
     timeline.deploy("d-1", 3, outcome="RolledBack", began=1, failing=2.5)
 
     assert measure()["failed_deployment_recovery_time"]["value"] == DAY / 2
@@ -499,7 +501,9 @@ def test_a_rollback_that_was_tried_again_is_still_one(timeline: Timeline, measur
     assert rows["change_fail_rate"]["with_rollbacks"]["denominator"] == 4
 
 
-def test_where_the_rollback_failed_the_next_one_that_succeeds_ends_it(timeline: Timeline, measure: Measures) -> None:
+def test_after_a_failed_rollback_the_next_successful_one_ends_the_failure(
+    timeline: Timeline, measure: Measures
+) -> None:
     timeline.deploy("d-1", 1)
     timeline.deploy("d-2", 2, "1.1.0")
     timeline.deploy("back", 3, reverts="d-2", outcome="RolledBack")
@@ -508,7 +512,7 @@ def test_where_the_rollback_failed_the_next_one_that_succeeds_ends_it(timeline: 
     assert measure()["failed_deployment_recovery_time"]["value"] == 3 * DAY
 
 
-def test_what_got_stuck_is_over_when_the_next_one_succeeds(timeline: Timeline, measure: Measures) -> None:
+def test_a_stuck_deployment_is_over_when_the_next_one_succeeds(timeline: Timeline, measure: Measures) -> None:
     timeline.deploy("d-1", 1, outcome="Halted")
     assert measure()["failed_deployment_recovery_time"]["censored"] == 1
     timeline.deploy("other", 2, application="till")
@@ -558,7 +562,7 @@ def test_an_incident_of_long_ago_makes_rework_of_what_ends_it_now(timeline: Time
     assert numbers(measure(19.5, 22)["deployment_rework_rate"]) == (1, 2, 2)
 
 
-def test_what_was_done_before_the_incident_is_no_rework(timeline: Timeline, measure: Measures) -> None:
+def test_a_deployment_before_the_incident_is_no_rework(timeline: Timeline, measure: Measures) -> None:
     timeline.deploy("d-1", 1)
     timeline.incident("i-1", 2, explicit=True, resolved=3, remedy="d-1")
 

@@ -304,7 +304,7 @@ def _shown(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 @settings(max_examples=times(20))
 @given(turns=TURNS, between=WINDOWS, metric=st.sampled_from(sorted(ITEMS)), page=st.sampled_from([3, 500]))
-def test_they_are_what_reading_the_events_gives(
+def test_the_metrics_equal_those_computed_from_the_events(
     tmp_path_factory: Any,
     turns: list[tuple[str, float, str, bool, int, int]],
     between: tuple[int, int],

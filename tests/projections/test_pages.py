@@ -34,7 +34,7 @@ def test_a_page_is_short_where_its_records_are_long(log: MemoryLog, monkeypatch:
     assert page_after(log, len(page))[1] == log.records[2 * AT_ONCE :]
 
 
-def test_what_is_at_hand_is_read_once(log: MemoryLog) -> None:
+def test_a_page_is_read_once(log: MemoryLog) -> None:
     page_after(log, 3 * AT_ONCE - 1)
 
     assert log.reads == 1

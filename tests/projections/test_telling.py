@@ -41,7 +41,9 @@ def test_a_commit_of_a_release_that_was_skipped_counts_with_the_first_deployment
     assert measure()["change_lead_time"]["value"] == 5 * DAY
 
 
-def test_it_counts_once_whatever_is_deployed_afterwards(timeline: Timeline, measure: Measures, drill: Drills) -> None:
+def test_a_failure_counts_once_whatever_is_deployed_afterwards(
+    timeline: Timeline, measure: Measures, drill: Drills
+) -> None:
     timeline.release("1.0.0")
     timeline.deploy("d-0", 1)
     timeline.release("1.1.0", {"aaaa": 2}, at=2)
@@ -54,7 +56,7 @@ def test_it_counts_once_whatever_is_deployed_afterwards(timeline: Timeline, meas
     assert measure()["change_lead_time"]["excluded"] == {"deployed_before": 2, "release_without_changes": 1}
 
 
-def test_what_failed_brings_nothing_and_what_succeeds_next_does(timeline: Timeline, drill: Drills) -> None:
+def test_a_failed_deployment_brings_no_changes_and_the_next_success_does(timeline: Timeline, drill: Drills) -> None:
     timeline.release("1.0.0")
     timeline.deploy("d-0", 1)
     timeline.release("1.1.0", {"aaaa": 2}, at=2)
@@ -123,7 +125,7 @@ def test_a_release_of_another_component_brings_nothing_of_it(timeline: Timeline,
     assert set(arrived(drill)) == {("d-1", "bbbb")}
 
 
-def test_what_a_complete_release_gives_up_is_not_missing(timeline: Timeline, drill: Drills) -> None:
+def test_a_component_that_a_complete_release_gives_up_is_not_missing(timeline: Timeline, drill: Drills) -> None:
     timeline.release("1.0.0", components=("old", "web"))
     timeline.deploy("d-0", 1)
     timeline.release("1.1.0", {"aaaa": 2}, at=2, components=("old", "web"))
@@ -149,7 +151,7 @@ def test_a_release_that_keeps_a_component_at_an_older_version_does_not_contain_t
     assert set(arrived(drill)) == {("d-1", "bbbb"), ("d-2", "aaaa"), ("d-2", "cccc")}
 
 
-def test_what_was_skipped_before_a_first_deployment_is_of_any_age_and_does_not_arrive_later(
+def test_releases_skipped_before_a_first_deployment_do_not_arrive_later(
     timeline: Timeline, measure: Measures, drill: Drills
 ) -> None:
     timeline.release("1.0.0", {"aaaa": -300})
@@ -234,7 +236,7 @@ def test_during_a_canary_the_candidate_is_blamed_however_long_it_takes(timeline:
     assert blamed(drill) == ["d-2"]
 
 
-def test_what_never_reached_users_is_not_blamed(timeline: Timeline, drill: Drills) -> None:
+def test_a_deployment_that_never_reached_users_is_not_blamed(timeline: Timeline, drill: Drills) -> None:
     timeline.deploy("d-1", 1)
     timeline.deploy("d-2", 5, "2.0.0", "RolledBack", began=2, reached=False)
     timeline.incident("i-1", 3)
@@ -253,7 +255,7 @@ def test_once_the_old_version_has_the_traffic_again_it_is_blamed(
     assert blamed(drill) == [culprit]
 
 
-def test_what_got_stuck_with_its_traffic_is_blamed_until_the_next_one(timeline: Timeline, drill: Drills) -> None:
+def test_a_deployment_stuck_with_traffic_is_blamed_until_the_next_one(timeline: Timeline, drill: Drills) -> None:
     timeline.deploy("d-1", 1)
     timeline.deploy("d-2", 3, "2.0.0", "Halted", began=2)
     timeline.deploy("d-3", 5, "3.0.0")
@@ -300,7 +302,7 @@ def test_going_back_twice_counts_each_version_that_failed(timeline: Timeline, me
     assert recovery == {"d-3": DAY, "back": 2 * DAY}
 
 
-def test_what_fails_long_after_one_went_back_to_it_counts_with_the_deployment_that_brought_it(
+def test_a_failure_long_after_a_rollback_counts_with_the_deployment_that_brought_the_version(
     timeline: Timeline, measure: Measures, drill: Drills
 ) -> None:
     timeline.deploy("d-1", 1, "1.8.0")

@@ -55,7 +55,7 @@ def test_everything_of_a_deployment_is_found_under_its_release_environment_and_i
     assert ask("trail", release="shop@1.0.0", environment="production", order="oldest", limit=1000) == timeline
 
 
-def test_what_was_refused_is_in_the_trail_too(story: Story, ask: Ask) -> None:
+def test_refusals_are_in_the_trail_too(story: Story, ask: Ask) -> None:
     refused = CommandRefused(command="release.block", sender="cli", by=ANN, reason=sealed("no"))
     story.tell("refusal:1", refused)
     story.release()
@@ -99,7 +99,7 @@ def test_every_fact_has_a_summary_of_its_own() -> None:
         assert "sealed:" not in fact.summary()
 
 
-def test_what_configures_is_found_under_what_it_configures(story: Story, ask: Ask) -> None:
+def test_configuration_events_are_found_under_what_they_configure(story: Story, ask: Ask) -> None:
     told = {fact.NAME: fact for fact in SAMPLES}
     story.tell("estate:main", told["estate.environment_listed"])
     story.tell("environment:dev", told["environment.target_configured"])

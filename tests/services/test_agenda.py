@@ -55,7 +55,7 @@ def test_records_that_do_not_concern_it_are_passed_over_and_its_items_stay(
     assert what_is_due(agenda) == ["deployment.expire_step", "provision"]
 
 
-def test_what_concerns_it_is_seen_among_what_does_not(office: Office, opened: Callable[[], ProjectedAgenda]) -> None:
+def test_records_of_the_agenda_are_found_among_others(office: Office, opened: Callable[[], ProjectedAgenda]) -> None:
     agenda = opened()
     agenda.catch_up()
     assert agenda.items() == {}
@@ -103,7 +103,7 @@ def test_the_database_hears_of_many_passed_over_records_so_that_a_start_reads_fe
     assert min(call.args[0] for call in read.call_args_list) > office.log.last_position() - 10
 
 
-def test_what_it_cannot_take_in_is_its_trouble_until_a_start_can(
+def test_a_record_that_the_agenda_cannot_fold_is_its_trouble_until_a_start_can(
     office: Office, opened: Callable[[], ProjectedAgenda]
 ) -> None:
     poisoned = f"deployment:{office.deploy('shop@1.0.0')}"

@@ -97,7 +97,7 @@ def test_wrong_settings_of_an_application_are_refused_naming_it(office: Office) 
     assert refused.reason.startswith("environment staging, target main, component web of shop: port:")
 
 
-def test_what_was_declared_for_any_application_is_still_so(office: Office) -> None:
+def test_a_declaration_for_any_application_still_holds(office: Office) -> None:
     office.environment()
 
     deployment = bring(office, office.release("1.0.0", "shop"))

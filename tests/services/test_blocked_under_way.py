@@ -29,7 +29,7 @@ def block(office: Office, release: str = "shop@1.1.0") -> None:
 
 
 @on_both_stores
-def test_what_waits_in_a_pause_goes_back_at_once(office: Office) -> None:
+def test_a_deployment_of_a_blocked_release_in_a_pause_rolls_back_at_once(office: Office) -> None:
     deployment = canary_of_1_1(office)
     go_on(office, deployment)
 
@@ -42,7 +42,7 @@ def test_what_waits_in_a_pause_goes_back_at_once(office: Office) -> None:
 
 
 @on_both_stores
-def test_what_is_between_pauses_goes_back_at_the_next_one(office: Office) -> None:
+def test_a_deployment_of_a_blocked_release_between_pauses_rolls_back_at_the_next_one(office: Office) -> None:
     deployment = canary_of_1_1(office)
 
     block(office)

@@ -30,7 +30,7 @@ def test_a_weaker_rule_lets_what_waits_go_on_at_once(office: Office) -> None:
     assert office.records("approval.completed")
 
 
-def test_where_no_approval_is_asked_for_any_more_what_waits_begins(office: Office) -> None:
+def test_a_waiting_deployment_starts_once_no_approval_is_required_any_more(office: Office) -> None:
     deployment = waiting(office)
 
     ask_for(office, required=0)
@@ -51,7 +51,7 @@ def test_a_stricter_rule_is_asked_of_what_waits(office: Office) -> None:
     assert office.facts(deployment, "started")
 
 
-def test_who_may_not_approve_any_more_is_not_counted(office: Office) -> None:
+def test_a_signature_of_a_person_who_may_not_approve_any_more_does_not_count(office: Office) -> None:
     deployment = waiting(office)
     grant(office, deployment, "bob")
 
@@ -62,7 +62,7 @@ def test_who_may_not_approve_any_more_is_not_counted(office: Office) -> None:
     assert office.facts(deployment, "started")
 
 
-def test_what_was_approved_and_waits_for_its_place_is_asked_again_by_a_stricter_rule(office: Office) -> None:
+def test_an_approved_deployment_in_the_queue_needs_approval_again_under_a_stricter_rule(office: Office) -> None:
     office.environment(approval={"required": 1})
     first = office.deploy(office.release("1.0.0"))
     grant(office, first, "bob")

@@ -66,7 +66,7 @@ def test_a_refusal_has_its_code_in_the_outcome_again_and_in_the_log(
 
 
 @on_both_stores
-def test_what_is_accepted_has_none_and_neither_has_its_repetition(office: Office) -> None:
+def test_an_accepted_command_and_its_repetition_have_no_code(office: Office) -> None:
     envelope = office.envelope("release.create", SHOP)
 
     assert [office.gateway.ask(envelope).result(PATIENCE).code for _ in range(2)] == [None, None]
@@ -82,7 +82,7 @@ def test_an_id_that_was_used_for_something_else_is_a_conflict(office: Office) ->
 
 
 @on_both_stores
-def test_who_made_a_release_may_not_approve_it(office: Office) -> None:
+def test_the_author_of_a_release_may_not_approve_it(office: Office) -> None:
     office.environment(approval={"required": 1, "allow_self": False})
     waiting = office.deploy(office.release("1.0.0"))
 
@@ -91,7 +91,7 @@ def test_who_made_a_release_may_not_approve_it(office: Office) -> None:
     assert office.ask("approval.refuse", {"approval": waiting}, actor="carol").code == "conflict"
 
 
-def test_what_is_not_decided_says_why(office: Office) -> None:
+def test_a_busy_outcome_has_a_code(office: Office) -> None:
     office.environment(approval={"required": 1})
     waiting = office.deploy(office.release("1.0.0"))
 

@@ -107,7 +107,7 @@ def test_a_candidate_that_is_not_well_during_a_pause_goes_back_with_the_look_tha
     ],
     ids=["the stable one", "nobody could look", "it drifts", "it has just passed", "before the newest step", "awaited"],
 )
-def test_it_goes_on_where_it_is_not_the_candidate_that_is_known_to_be_ill(
+def test_a_deployment_goes_on_unless_its_candidate_is_known_to_be_ill(
     office: Office, steps: int, fence: int, slots: list[dict[str, Any]]
 ) -> None:
     canary = under_way(office, steps)
@@ -117,7 +117,7 @@ def test_it_goes_on_where_it_is_not_the_candidate_that_is_known_to_be_ill(
     assert office.facts(canary, "aborting") == []
 
 
-def test_what_was_seen_just_before_a_pause_counts_when_it_begins(office: Office) -> None:
+def test_a_condition_seen_just_before_a_pause_counts_when_it_begins(office: Office) -> None:
     canary = under_way(office, 1)
     look(office, fence=4, condition="degraded", slots=[STABLE, DOWN])
     assert office.facts(canary, "aborting") == []

@@ -31,7 +31,7 @@ def test_a_deploy_of_the_same_release_rolls_out_a_changed_variable(office: Offic
 
 
 @on_both_stores
-def test_what_runs_as_declared_is_already_so_and_the_answer_says_so(office: Office) -> None:
+def test_deploying_a_version_that_runs_as_declared_is_already_so_and_the_answer_says_so(office: Office) -> None:
     office.environment()
     first = bring(office, office.release("1.0.0"))
 

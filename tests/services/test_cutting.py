@@ -54,6 +54,6 @@ def test_a_text_that_no_message_can_hold_is_shown_by_its_beginning() -> None:
     assert row["text"].startswith("x" * SHOWN_CHARACTERS + "… (cut: it has 800,002 bytes")
 
 
-def test_what_a_message_can_just_hold_is_shown_whole() -> None:
+def test_a_piece_that_a_message_can_just_hold_is_shown_whole() -> None:
     whole = {"id": 1, "list": ["x" * (LONGEST_PIECE - 2), "last"]}
     assert pages(whole) == [whole]

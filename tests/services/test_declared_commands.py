@@ -50,7 +50,7 @@ def test_every_command_of_the_domain_can_be_given() -> None:
 
 
 @pytest.mark.parametrize("layer", ["projections", "services", "adapters"])
-def test_nothing_but_its_class_says_the_name_of_a_command(layer: str) -> None:
+def test_only_its_class_states_the_name_of_a_command(layer: str) -> None:
     names = re.compile("|".join(re.escape(f'"{name}"') for name in COMMANDS))
     files = (Path(release_management.__file__).parent / layer).rglob("*.py")
     assert [str(file) for file in files if names.search(file.read_text())] == []
@@ -61,7 +61,7 @@ def test_an_unknown_command_is_one_of_peoples_and_starts_nothing() -> None:
     assert (command.GIVEN_BY, command.NEEDS_WORKERS, command.IS_DEADLINE) == (Giver.PEOPLE, False, False)
 
 
-def test_what_the_agenda_asks_for_is_given_by_the_orchestrator_at_once_and_by_the_timers_later() -> None:
+def test_commands_of_the_agenda_are_given_by_the_orchestrator_at_once_and_by_the_timers_later() -> None:
     givers: dict[str, set[Giver]] = {}
     for item in due_commands():
         givers.setdefault(item.command, set()).add(Giver.ORCHESTRATOR if item.due is None else Giver.TIMERS)

@@ -123,7 +123,7 @@ def numbered_freely(office: Office, *versions: str) -> None:
 
 
 @on_both_stores
-def test_where_versions_are_any_text_the_release_that_was_created_first_is_the_older_one(office: Office) -> None:
+def test_among_free_text_versions_the_release_that_was_created_first_is_the_older_one(office: Office) -> None:
     numbered_freely(office, "zebra", "apple")
     office.carry_out(office.deploy("shop@apple"))
 
@@ -131,14 +131,14 @@ def test_where_versions_are_any_text_the_release_that_was_created_first_is_the_o
     assert deploy(office, "zebra", downgrade=True).result["phase"] == "Progressing"
 
 
-def test_where_versions_are_any_text_what_was_created_later_needs_no_word(office: Office) -> None:
+def test_among_free_text_versions_a_later_release_is_no_downgrade(office: Office) -> None:
     numbered_freely(office, "zebra", "apple")
     office.carry_out(office.deploy("shop@zebra"))
 
     assert deploy(office, "apple").status == "accepted"
 
 
-def test_where_versions_are_any_text_what_is_on_its_way_is_not_overtaken_either(office: Office) -> None:
+def test_among_free_text_versions_an_older_release_does_not_overtake_one_under_way(office: Office) -> None:
     numbered_freely(office, "zebra", "mango", "apple")
     office.carry_out(office.deploy("shop@zebra"))
     newer = office.deploy("shop@apple")

@@ -78,7 +78,7 @@ def test_the_next_deployment_ends_the_bake_and_begins_once_the_old_version_is_st
     assert binding["stable"]["version"] == "1.1.0"
 
 
-def test_who_deploys_is_told_that_it_begins_at_once_and_a_dry_run_says_so_too(office: Office) -> None:
+def test_deploying_during_a_bake_says_that_it_starts_at_once_and_so_does_a_dry_run(office: Office) -> None:
     first = in_its_bake(office)
     asked = {"release": office.release("1.2.0"), "environment": "staging"}
     told = (
@@ -111,7 +111,7 @@ def test_a_bake_that_begins_while_somebody_waits_ends_for_who_waits_longest(offi
 
 
 @on_both_stores
-def test_who_is_next_after_another_has_left_the_queue_ends_the_bake(office: Office) -> None:
+def test_the_next_deployment_ends_the_bake_after_another_has_left_the_queue(office: Office) -> None:
     office.environment()
     office.carry_out(office.deploy(office.release("1.0.0")))
     first = office.deploy(office.release("1.1.0"), **BAKING)
@@ -192,7 +192,7 @@ def test_without_anybody_who_waits_the_bake_takes_its_time(office: Office) -> No
 # What waits for something else too does not end it
 
 
-def test_who_waits_for_approval_does_not_end_the_bake_before_it_is_given(office: Office) -> None:
+def test_a_deployment_that_waits_for_approval_does_not_end_the_bake_before_it_is_given(office: Office) -> None:
     first = in_its_bake(office)
     office.do("environment.configure", {"name": "staging", "approval": {"required": 1}})
 
@@ -204,7 +204,7 @@ def test_who_waits_for_approval_does_not_end_the_bake_before_it_is_given(office:
     assert ended_early(office, first) == [following]
 
 
-def test_who_is_refused_does_not_end_the_bake(office: Office) -> None:
+def test_a_refused_deployment_does_not_end_the_bake(office: Office) -> None:
     first = in_its_bake(office)
     office.do("policy.configure_gates", {"application": "shop", "gates": {"scan": {}}})
 
@@ -259,7 +259,9 @@ def two_places(office: Office) -> None:
 
 
 @on_both_stores
-def test_who_waits_for_another_place_too_ends_the_bake_only_once_that_lets_go_as_well(office: Office) -> None:
+def test_a_deployment_that_waits_for_another_place_too_ends_the_bake_only_once_that_is_released_as_well(
+    office: Office,
+) -> None:
     two_places(office)
     east = office.deploy(release(office, "1.1.0", "web"), **BAKING)
     report_all(office, east)
@@ -276,7 +278,7 @@ def test_who_waits_for_another_place_too_ends_the_bake_only_once_that_lets_go_as
 
 
 @on_both_stores
-def test_who_waits_for_another_place_too_ends_the_bake_once_that_is_free(office: Office) -> None:
+def test_a_deployment_that_waits_for_another_place_too_ends_the_bake_once_that_is_free(office: Office) -> None:
     two_places(office)
     east = office.deploy(release(office, "1.1.0", "web"), **BAKING)
     report_all(office, east)
@@ -352,7 +354,7 @@ def test_going_back_during_the_bake_aborts_it_whoever_waits(office: Office) -> N
     assert office.facts(first, "aborting")[0]["cause"] == "person"
 
 
-def test_what_supersedes_has_the_new_version_go_back_first_as_it_says(office: Office) -> None:
+def test_a_superseding_deployment_has_the_baking_version_rolled_back_first(office: Office) -> None:
     first = in_its_bake(office)
 
     hotfix = office.deploy(office.release("1.1.1"), supersede=True)

@@ -73,7 +73,7 @@ def test_while_the_clock_cannot_be_believed_it_is_busy_and_nothing_is_stored(off
         ("executor:local", "deployment.report_step", {"deployment": "d", "altitude": 7}),
     ],
 )
-def test_what_a_role_of_a_newer_version_says_is_not_refused_for_ever(
+def test_an_unknown_command_of_a_newer_role_is_not_refused_for_ever(
     office: Office, sender: str, command: str, data: dict[str, Any]
 ) -> None:
     asked = office.envelope(command, data, sender=sender)
@@ -148,7 +148,7 @@ def test_two_senders_may_use_the_same_id(office: Office) -> None:
 
 
 @on_both_stores
-def test_what_became_of_a_wish_can_be_asked_later(office: Office) -> None:
+def test_the_outcome_of_a_command_can_be_asked_later(office: Office) -> None:
     first = office.ask("environment.configure", {"name": "qa"}, id="mine")
 
     known = asyncio.run(office.gateway.outcome("test", "mine"))
@@ -178,7 +178,7 @@ def test_personal_texts_and_names_are_never_in_the_logs_files(office: Office) ->
 
 
 @on_both_stores
-def test_what_was_erased_is_said_to_be_erased_and_the_log_stays_whole(office: Office) -> None:
+def test_erased_text_is_shown_as_erased_and_the_log_stays_whole(office: Office) -> None:
     envelope = office.envelope("release.publish", {"release": "shop@9.9.9"})
     office.gateway.ask(envelope).result(PATIENCE)
     before = [one.record for one in office.log.read(0)]
@@ -237,9 +237,7 @@ def test_a_refusal_is_recorded_on_a_stream_of_its_own(office: Office) -> None:
         ("policy.configure_strategy", {"strategy": "canary", "options": {"speed": 1}}, "no option 'speed'; it has "),
     ],
 )
-def test_what_is_wrong_is_said_in_one_sentence(
-    office: Office, command: str, data: dict[str, object], said: str
-) -> None:
+def test_a_refusal_is_one_sentence(office: Office, command: str, data: dict[str, object], said: str) -> None:
     outcome = office.ask(command, data)
 
     assert outcome.status == "refused"
@@ -250,7 +248,7 @@ def test_what_is_wrong_is_said_in_one_sentence(
 
 
 @on_both_stores
-def test_what_is_too_long_for_a_record_stands_beside_it_and_is_read_by_a_new_gateway(office: Office) -> None:
+def test_content_too_long_for_a_record_stands_beside_it_and_is_read_by_a_new_gateway(office: Office) -> None:
     office.environment()
     office.release("1.0.0", changelog=["x" * 4000] * 20)
 
@@ -265,7 +263,7 @@ def test_what_is_too_long_for_a_record_stands_beside_it_and_is_read_by_a_new_gat
 
 
 @on_both_stores
-def test_what_is_too_long_to_stand_beside_a_record_is_refused_and_nothing_is_half_written(
+def test_content_too_long_to_stand_beside_a_record_is_refused_and_nothing_is_half_written(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(record_writer, "MAX_CONTENT_BYTES", 70_000)
@@ -311,7 +309,7 @@ def test_content_as_deep_as_the_limit_is_decided_and_deeper_content_is_no_wish(o
 
 
 @on_both_stores
-def test_what_depends_on_an_earlier_wish_of_the_batch_is_decided_on_its_outcome(office: Office) -> None:
+def test_a_command_that_depends_on_an_earlier_one_of_the_batch_is_decided_on_its_outcome(office: Office) -> None:
     go_on = occupied(office)
     create = {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}], "draft": True}
     wishes = [
@@ -360,7 +358,7 @@ def test_a_stale_cache_is_found_out_and_the_wish_is_decided_again(office: Office
 
 
 @on_both_stores
-def test_one_wish_of_a_batch_that_loses_does_not_touch_its_neighbours(office: Office) -> None:
+def test_a_conflict_of_one_command_of_a_batch_does_not_affect_its_neighbours(office: Office) -> None:
     office.release("1.0.0", draft=True)
     other = office.open_gateway()
     go_on = occupied(office)
@@ -393,7 +391,7 @@ def test_a_full_queue_answers_busy_at_once_and_forgets_the_wish(office: Office) 
 
 
 @on_both_stores
-def test_what_was_asked_before_closing_is_still_decided(office: Office) -> None:
+def test_a_command_submitted_before_closing_is_still_decided(office: Office) -> None:
     gateway = office.open_gateway()
     futures = [gateway.ask(office.envelope("environment.configure", {"name": f"e{number}"})) for number in range(300)]
 
@@ -430,7 +428,7 @@ def test_the_thread_that_decides_goes_on_after_a_fault_of_ours_and_says_so(
 # Planned, then deployed
 
 
-def test_what_was_planned_is_deployed_as_it_was_planned(office: Office) -> None:
+def test_a_planned_deployment_is_deployed_as_it_was_planned(office: Office) -> None:
     office.environment()
     wanted = {"release": office.release("1.0.0"), "environment": "staging"}
     chosen = {"strategy": "recreate", "options": {"min_ready": 7}}
@@ -443,7 +441,7 @@ def test_what_was_planned_is_deployed_as_it_was_planned(office: Office) -> None:
     assert office.facts(planned, "replanned") == []
 
 
-def test_who_asks_for_another_strategy_than_planned_gets_it(office: Office) -> None:
+def test_deploying_with_another_strategy_than_planned_replans(office: Office) -> None:
     office.environment()
     wanted = {"release": office.release("1.0.0"), "environment": "staging"}
     planned = office.do("deployment.plan", {**wanted, "strategy": "recreate"})["deployment"]

@@ -80,7 +80,7 @@ def configure(office: Office, number: int, **attributes: Any) -> Any:
     return office.gateway.ask(office.envelope("environment.configure", {"name": f"e{number}"}, **attributes))
 
 
-def test_whether_a_wish_is_new_is_seen_when_it_is_stored_and_asked_of_the_log_in_no_question_before(
+def test_a_repetition_is_found_by_the_append_itself_without_an_earlier_query(
     office: Office,
 ) -> None:
     log = watched(office)
@@ -96,7 +96,7 @@ def test_whether_a_wish_is_new_is_seen_when_it_is_stored_and_asked_of_the_log_in
     assert log.asked == []
 
 
-def test_what_rests_on_a_repetition_in_its_batch_is_decided_again_without_it(office: Office) -> None:
+def test_a_decision_that_rests_on_a_repetition_in_its_batch_is_made_again_without_it(office: Office) -> None:
     office.release("1.0.0", draft=True)
     block = office.envelope("release.block", {"release": "shop@1.0.0", "reason": "no"})
     assert office.gateway.ask(block).result(PATIENCE).status == "accepted"
@@ -157,7 +157,9 @@ def test_a_fault_at_one_wish_does_not_touch_its_neighbours(office: Office) -> No
 
 
 @pytest.mark.parametrize("culprits", [(0,), (3, 9)])
-def test_what_the_log_cannot_store_does_not_touch_its_neighbours(office: Office, culprits: tuple[int, ...]) -> None:
+def test_a_command_that_the_log_cannot_store_does_not_affect_its_neighbours(
+    office: Office, culprits: tuple[int, ...]
+) -> None:
     log = watched(office)
     log.cannot_store = {f"n{number}": ValueError("no such letter") for number in culprits}
     go_on = occupied(office)
@@ -174,7 +176,7 @@ def test_what_the_log_cannot_store_does_not_touch_its_neighbours(office: Office,
     assert configured == ["slow", *(f"e{number}" for number in range(10) if number not in culprits)]
 
 
-def test_who_builds_on_what_the_log_cannot_store_is_decided_without_it(office: Office) -> None:
+def test_a_command_that_builds_on_one_the_log_cannot_store_is_decided_without_it(office: Office) -> None:
     log = watched(office)
     log.cannot_store = {"n1": ValueError("no such letter")}
     go_on = occupied(office)
@@ -241,7 +243,7 @@ def test_behind_a_wish_that_was_not_decided_its_line_waits_and_nobody_else_does(
     assert office.gateway.ask(second, failed_before=office.gateway.failed_before).result(PATIENCE).status == "accepted"
 
 
-def test_what_another_gateway_stored_while_the_log_was_away_is_seen(office: Office) -> None:
+def test_records_of_another_gateway_from_while_the_log_was_away_are_seen(office: Office) -> None:
     log = watched(office)
     office.release("1.0.0", draft=True)
     log.away = True
@@ -318,7 +320,7 @@ def test_a_wish_that_comes_alone_waits_for_no_company(office: Office, sleeps: Sl
     assert sleeps.slept == []
 
 
-def test_who_comes_after_callers_that_do_not_return_waits_no_longer_than_it_takes_to_see_that(
+def test_a_caller_after_others_that_do_not_return_waits_only_until_that_is_noticed(
     office: Office, sleeps: Sleeps
 ) -> None:
     for round in range(5):
@@ -331,7 +333,7 @@ def test_who_comes_after_callers_that_do_not_return_waits_no_longer_than_it_take
         assert sleeps.slept == [], "a batch of one is followed at once"
 
 
-def test_nobody_waits_longer_than_50_ms_for_company_that_keeps_coming(office: Office, sleeps: Sleeps) -> None:
+def test_no_caller_waits_longer_than_50_ms_for_others_that_keep_coming(office: Office, sleeps: Sleeps) -> None:
     log = watched(office)
     a_full_batch(office)
     numbers = count(1000)
@@ -401,7 +403,7 @@ def test_coroutines_of_two_loops_are_answered(office: Office) -> None:
     assert asyncio.run(call()) == ["accepted"] * 20
 
 
-def test_who_gives_up_waiting_does_not_disturb_the_rest(office: Office) -> None:
+def test_a_caller_that_gives_up_waiting_does_not_disturb_the_others(office: Office) -> None:
     go_on = occupied(office)
 
     async def call() -> str:

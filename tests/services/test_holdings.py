@@ -117,7 +117,7 @@ def test_a_deployment_that_waits_is_rejected_where_another_has_taken_its_port_me
 
 
 @on_both_stores
-def test_what_went_back_lets_go_of_what_it_wanted(office: Office) -> None:
+def test_a_rolled_back_deployment_releases_its_claims(office: Office) -> None:
     declare(office, shop=8080)
     failed = office.deploy(office.release("1.0.0", "shop"), strategy="recreate")
     office.do("deployment.abort", {"deployment": failed})
@@ -137,7 +137,7 @@ def test_a_component_keeps_its_own_port_through_deployments_and_writes_nothing_o
     assert holds(office) == [("staging", "shop", ["port 8080"])]
 
 
-def test_what_an_executor_has_for_everybody_is_not_held(office: Office) -> None:
+def test_a_shared_resource_of_an_executor_is_not_held(office: Office) -> None:
     command = {verb: ["true"] for verb in ("provision", "await_healthy", "retire", "route")}
     target = {"name": "main", "executor": "command", "components": {"web": {"commands": command}}}
     office.do("environment.configure", {"name": "staging", "targets": [target]})
@@ -201,7 +201,7 @@ def test_a_port_a_path_or_a_name_with_which_another_runs_is_refused_when_planned
     )
 
 
-def test_what_was_declared_for_any_application_is_had_by_the_first_that_runs_with_it(office: Office) -> None:
+def test_a_claim_declared_for_any_application_belongs_to_the_first_that_runs_with_it(office: Office) -> None:
     office.environment()
     bring(office, office.release("1.0.0", "shop"))
 
@@ -237,7 +237,7 @@ def test_two_components_of_one_plan_that_exchange_their_ports_are_refused(office
 
 
 @on_both_stores
-def test_what_is_given_up_lets_go(moved: Office) -> None:
+def test_a_component_that_is_given_up_releases_its_claims(moved: Office) -> None:
     [retiring] = moved.do("environment.retire", {"name": "staging"})["deployments"]
     assert holds(moved)[-1] == ("staging", "shop", ["port 8080"])
 
@@ -247,7 +247,7 @@ def test_what_is_given_up_lets_go(moved: Office) -> None:
 
 
 @on_both_stores
-def test_what_may_still_run_keeps_what_it_has(office: Office) -> None:
+def test_a_component_that_may_still_run_keeps_its_claims(office: Office) -> None:
     declare(office, shop=8080)
     broken = office.deploy(office.release("1.0.0", "shop"), strategy="recreate")
     while not office.facts(broken, "rollback_failed"):

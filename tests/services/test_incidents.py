@@ -88,7 +88,7 @@ def test_a_deployment_that_has_not_begun_can_be_neither_cause_nor_remedy(office:
         ("incident.resolve", {"incident": "0" * 8 + "-0000-0000-0000-" + "0" * 12}, "relman incident list shows"),
     ],
 )
-def test_what_cannot_be_is_refused(
+def test_an_impossible_incident_is_refused(
     office: Office, deployed: str, command: str, data: dict[str, str], said: str
 ) -> None:
     usual = {"application": "shop", "environment": "production", "title": TITLE} if command == "incident.open" else {}
@@ -120,7 +120,7 @@ def test_a_cause_that_had_begun_is_taken(office: Office, deployed: str) -> None:
     assert opened(office, deployment=deployed)
 
 
-def test_what_began_after_an_incident_was_over_did_not_end_it(office: Office, deployed: str) -> None:
+def test_a_deployment_that_began_after_an_incident_was_over_did_not_end_it(office: Office, deployed: str) -> None:
     id = opened(office, detected_at="2026-01-01T00:00:00Z")
     wished = {"incident": id, "deployment": deployed, "resolved_at": "2026-01-02T00:00:00Z"}
 

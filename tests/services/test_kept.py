@@ -50,7 +50,7 @@ def test_the_reason_of_a_rollback_before_the_end_is_kept_too(office: Office) -> 
     assert opened(office, aborting["note"]) == "the wrong build"
 
 
-def test_what_is_said_again_with_another_reason_is_kept_again(office: Office) -> None:
+def test_a_repeated_command_with_another_reason_is_recorded_again(office: Office) -> None:
     ref = office.release("1.0.0")
     for note in ("first report", "second report"):
         office.do("release.attest", {"release": ref, "gate": "tests", "result": "passed", "note": note})
@@ -63,7 +63,7 @@ def test_what_is_said_again_with_another_reason_is_kept_again(office: Office) ->
     assert reasons == ["leaks", "loses carts"]
 
 
-def test_what_is_attested_again_without_a_word_is_already_so(office: Office) -> None:
+def test_an_attestation_repeated_without_a_note_is_already_so(office: Office) -> None:
     ref = office.release("1.0.0")
     for _ in range(2):
         office.do("release.attest", {"release": ref, "gate": "tests", "result": "passed"})
@@ -143,7 +143,7 @@ def test_a_refusal_about_a_deployment_names_its_release_and_environment(office: 
         {"deployment": 7, "approval": None, "incident": "x" * 5000},
     ],
 )
-def test_what_names_nothing_of_ours_stays_sealed(office: Office, data: dict[str, object]) -> None:
+def test_text_that_names_nothing_of_ours_stays_sealed(office: Office, data: dict[str, object]) -> None:
     office.environment()
 
     assert office.ask("deployment.deploy", data).status == "refused"

@@ -81,7 +81,7 @@ def component(newest: NewestLooks, *rows: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def test_what_was_seen_lately_is_shown_with_its_age(newest: NewestLooks, time: Time) -> None:
+def test_a_recent_observation_is_shown_with_its_age(newest: NewestLooks, time: Time) -> None:
     sent(newest, time, look(time, "well", blue(share=40, restarts=2)))
     time.pass_by(3)
 
@@ -92,7 +92,9 @@ def test_what_was_seen_lately_is_shown_with_its_age(newest: NewestLooks, time: T
     assert component(newest)["condition"] == "well"
 
 
-def test_what_nobody_has_seen_lately_is_unknown_and_says_what_was_seen_last(newest: NewestLooks, time: Time) -> None:
+def test_a_component_without_a_recent_observation_is_unknown_and_shows_the_last_one(
+    newest: NewestLooks, time: Time
+) -> None:
     sent(newest, time, look(time))
     time.pass_by(45)
 
@@ -104,7 +106,7 @@ def test_what_nobody_has_seen_lately_is_unknown_and_says_what_was_seen_last(newe
     assert (slot["condition"], slot["observed"], slot["healthy"]) == ("unknown", None, None)
 
 
-def test_where_nobody_ever_looked_the_last_recorded_change_is_not_shown_as_now(newest: NewestLooks) -> None:
+def test_without_any_observation_the_last_recorded_change_is_not_shown_as_present(newest: NewestLooks) -> None:
     found = component(newest)
 
     assert (found["condition"], found["age"]) == ("unknown", None)
@@ -150,7 +152,7 @@ def test_of_two_executors_that_share_their_orders_the_one_that_took_the_newest_s
         assert component(newest)["condition"] == "well"
 
 
-def test_what_one_of_two_executors_looked_after_is_unknown_and_not_down_when_that_one_is_gone(
+def test_a_component_of_one_of_two_executors_is_unknown_and_not_down_when_that_one_is_gone(
     newest: NewestLooks, time: Time
 ) -> None:
     conditions = []
@@ -164,9 +166,7 @@ def test_what_one_of_two_executors_looked_after_is_unknown_and_not_down_when_tha
     assert conditions == ["well"] * 12 + ["unknown"] * 2
 
 
-def test_what_a_replaced_executor_has_nothing_of_is_down_where_it_was_looked_after_before(
-    newest: NewestLooks, time: Time
-) -> None:
+def test_a_component_that_a_replaced_executor_lacks_is_down(newest: NewestLooks, time: Time) -> None:
     sent(newest, time, look(time), instance="a")
     time.pass_by(FRESH_SECONDS + 1)
     sent(newest, time, instance="b")
@@ -239,7 +239,7 @@ def test_a_look_from_before_the_newest_step_says_nothing_about_now(newest: Newes
     assert "since the newest step" in component(newest)["reason"]
 
 
-def test_what_an_executor_looks_after_no_more_is_down(newest: NewestLooks, time: Time) -> None:
+def test_a_component_that_its_executor_no_longer_has_is_down(newest: NewestLooks, time: Time) -> None:
     sent(newest, time)
 
     found = component(newest)
@@ -322,7 +322,7 @@ def test_another_version_is_not_held_for_what_the_one_before_did(time: Time) -> 
     assert alarms.take(observation(time, "well", blue(version="1.0.1"))).condition == "well"
 
 
-def test_what_was_degraded_is_well_again_and_news_once_all_its_instances_stay_healthy(time: Time) -> None:
+def test_a_degraded_component_is_well_again_and_reported_once_all_its_instances_stay_healthy(time: Time) -> None:
     alarms = Alarms(time.monotonic)
     ill = blue("degraded", wanted=2, running=1, healthy=1)
     healthy = blue(wanted=2, running=2, healthy=2, restarts=1)

@@ -184,7 +184,7 @@ def test_an_order_without_a_report_is_sent_again_after_a_time(
     assert len({order.fence for order, _ in works.orders.sent}) == 1
 
 
-def test_what_its_agenda_cannot_take_in_is_its_trouble(
+def test_a_record_that_the_agenda_cannot_fold_is_the_orchestrators_trouble(
     office: Office, works: Works, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ProjectedAgenda, "trouble", "a deployment stands still")
@@ -288,7 +288,7 @@ def test_a_late_report_of_something_done_in_time_beats_the_deadline(office: Offi
     assert len(office.facts(deployment, "step_started")) == 2
 
 
-def test_what_waits_for_a_place_is_asked_to_proceed_when_it_is_free(office: Office, works: Works) -> None:
+def test_a_queued_deployment_is_told_to_proceed_when_its_place_is_free(office: Office, works: Works) -> None:
     first = office.deploy("shop@1.0.0")
     office.release("2.0.0")
     second = office.deploy("shop@2.0.0")
@@ -301,7 +301,7 @@ def test_what_waits_for_a_place_is_asked_to_proceed_when_it_is_free(office: Offi
     assert works.asked.wishes[0].sender == "system:orchestrator"
 
 
-def test_what_waits_for_a_place_is_asked_to_proceed_when_its_holder_only_keeps_an_old_version(
+def test_a_queued_deployment_is_told_to_proceed_when_the_holder_of_its_place_only_keeps_an_old_version(
     office: Office, works: Works
 ) -> None:
     office.carry_out(office.deploy("shop@1.0.0"))
@@ -336,7 +336,7 @@ def test_one_item_that_fails_does_not_hold_up_the_others(office: Office, works: 
     assert works.asked.troubles == []
 
 
-def test_what_does_not_go_on_is_named_until_it_does(office: Office, works: Works) -> None:
+def test_an_item_that_fails_is_named_until_it_succeeds(office: Office, works: Works) -> None:
     first = office.deploy("shop@1.0.0")
     office.release("2.0.0")
     second = office.deploy("shop@2.0.0")
@@ -349,7 +349,7 @@ def test_what_does_not_go_on_is_named_until_it_does(office: Office, works: Works
     assert office.facts(second, "started")
 
 
-def test_what_fails_is_tried_more_and_more_seldom_however_much_is_recorded_meanwhile(
+def test_a_failing_item_is_retried_less_and_less_often_however_much_is_recorded_meanwhile(
     office: Office, works: Works
 ) -> None:
     first = office.deploy("shop@1.0.0")
@@ -383,7 +383,7 @@ def test_a_full_stream_of_orders_stops_no_deadline(office: Office, works: Works)
     works.during(lambda: bool(works.orders.sent))
 
 
-def test_one_question_that_the_gateway_cannot_answer_does_not_hold_up_the_others(office: Office, works: Works) -> None:
+def test_one_command_that_the_gateway_cannot_answer_does_not_hold_up_the_others(office: Office, works: Works) -> None:
     office.environment("blogs")
     first, second = office.deploy("shop@1.0.0"), office.deploy(office.release("1.0.0", "blog"), "blogs")
     office.clock.advance(3600)
@@ -394,7 +394,7 @@ def test_one_question_that_the_gateway_cannot_answer_does_not_hold_up_the_others
     assert works.trouble() == "the bus does not take what is due: answering failed"
 
 
-def test_nothing_more_is_tried_in_vain_while_the_bus_is_away(office: Office, works: Works) -> None:
+def test_no_further_item_is_tried_while_the_bus_is_away(office: Office, works: Works) -> None:
     office.deploy("shop@1.0.0")
     office.environment("blogs")
     office.deploy(office.release("1.0.0", "blog"), "blogs")
@@ -406,7 +406,7 @@ def test_nothing_more_is_tried_in_vain_while_the_bus_is_away(office: Office, wor
 
 
 @pytest.mark.parametrize("during", ["catch_up", "wait"])
-def test_who_is_cancelled_still_waits_for_what_reads_the_log(office: Office, during: str) -> None:
+def test_a_cancelled_orchestrator_still_waits_for_its_read_of_the_log(office: Office, during: str) -> None:
     inside, go_on = threading.Event(), threading.Event()
     reading: list[str] = []
 
@@ -492,7 +492,7 @@ def test_a_plan_that_nobody_deploys_expires_and_what_was_approved_of_it_is_void(
     assert office.do("deployment.plan", wanted)["deployment"] != planned
 
 
-def test_what_is_deployed_no_longer_expires_as_a_plan(office: Office, works: Works) -> None:
+def test_a_requested_deployment_no_longer_expires_as_a_plan(office: Office, works: Works) -> None:
     deployment = office.deploy("shop@1.0.0", options={"plan_deadline": "1m"})
     office.clock.advance(120)
 

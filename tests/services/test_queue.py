@@ -14,7 +14,7 @@ def approved(office: Office, version: str) -> dict[str, Any]:
     return office.do("deployment.deploy", wanted)
 
 
-def test_who_waits_for_approval_again_does_not_hold_up_the_queue(office: Office) -> None:
+def test_a_deployment_that_waits_for_approval_again_does_not_hold_up_the_queue(office: Office) -> None:
     office.environment("production")
     office.carry_out(str(approved(office, "1.0.0")["deployment"]))
     first, second, third = (approved(office, version) for version in ("1.1.0", "1.2.0", "1.3.0"))
@@ -39,7 +39,7 @@ def test_who_waits_for_approval_again_does_not_hold_up_the_queue(office: Office)
     assert office.do("deployment.deploy", older)["phase"] == "Queued"
 
 
-def test_who_is_cancelled_leaves_the_queue_to_the_next(office: Office) -> None:
+def test_a_cancelled_deployment_leaves_the_queue_to_the_next(office: Office) -> None:
     office.environment()
     first, second, third = (office.deploy(office.release(version)) for version in ("1.0.0", "2.0.0", "3.0.0"))
     office.do("deployment.abort", {"deployment": second})

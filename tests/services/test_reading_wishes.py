@@ -19,7 +19,7 @@ from release_management.services.use_cases import COMMANDS
 EVENT = '{"specversion":"1.0","id":"1","source":"ci","type":"release.create","data":{"version":"1.0.0"}}'
 
 
-def test_what_says_everything_once_is_read() -> None:
+def test_a_document_without_repeated_keys_is_read() -> None:
     envelope = read_cloudevent(EVENT.encode(), actor=None)
 
     assert (envelope.id, envelope.sender, envelope.data) == ("1", "ci", {"version": "1.0.0"})
@@ -50,7 +50,7 @@ def test_a_key_of_any_length_is_named_in_short() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["", "{", "NaN", "[" * 100_000, b"\xff", '{"a":1e999'])
-def test_what_is_no_json_is_said_to_be_none(wrong: str | bytes) -> None:
+def test_malformed_json_is_refused_as_such(wrong: str | bytes) -> None:
     payload = wrong if isinstance(wrong, bytes) else wrong.encode()
 
     with pytest.raises(InvalidCommand, match="the message is not JSON"):

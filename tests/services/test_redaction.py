@@ -35,7 +35,7 @@ def test_a_password_in_a_text_is_hidden_and_the_rest_stays(text: str, shown: str
 @pytest.mark.parametrize(
     "text", ["https://host:8080/path/a@b", "https://alice@example.org/x", "mail me@x.org, see http://h/x", "nats://h:1"]
 )
-def test_what_is_no_password_stays(text: str) -> None:
+def test_text_without_a_password_stays(text: str) -> None:
     assert redacted(text) == text
 
 

@@ -96,7 +96,7 @@ def test_an_unkept_refusal_is_decided_anew_and_a_kept_one_is_repeated(office: Of
 
 
 @on_both_stores
-def test_what_was_accepted_is_answered_so_for_ever_however_much_was_refused(office: Office, gateway: Gateway) -> None:
+def test_an_accepted_command_is_answered_so_for_ever_however_much_was_refused(office: Office, gateway: Gateway) -> None:
     office.environment()
     release = office.envelope(
         "release.create", {"version": "1.0.0", "components": [{"name": "web"}]}, sender="ci", id="a"
@@ -128,7 +128,7 @@ def rows(execute: Callable[[str], Any], schema: str) -> tuple[int, int]:
 
 
 @on_both_stores
-def test_what_leaves_no_record_leaves_no_name_and_no_key(office: Office, gateway: Gateway) -> None:
+def test_a_command_without_a_record_leaves_no_name_and_no_key(office: Office, gateway: Gateway) -> None:
     office.environment()
     names, keys = kept_of_people(office)
 
@@ -159,7 +159,7 @@ def test_an_unkept_refusal_names_whom_it_is_about(office: Office, gateway: Gatew
     assert outcome.reason == "mallory is not among the approvers of this environment; those are ann"
 
 
-def test_somebody_whom_another_process_names_meanwhile_has_one_id(
+def test_a_person_whom_another_process_names_at_the_same_time_has_one_id(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = office.home.open_keyring()
@@ -177,7 +177,7 @@ def test_somebody_whom_another_process_names_meanwhile_has_one_id(
 
 
 @on_both_stores
-def test_all_whom_a_batch_names_first_are_stored_in_one_commit(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_new_actors_of_a_batch_are_stored_in_one_commit(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateways, "BATCH_SECONDS", PATIENCE)
     go_on = occupied(office)
     with mock.patch.object(office.keyring, "keep", wraps=office.keyring.keep) as keep:
@@ -202,7 +202,7 @@ def test_all_whom_a_batch_names_first_are_stored_in_one_commit(office: Office, m
     assert office.gateway.ask(refused.envelope).result(PATIENCE).reason == refused.result(0).reason
 
 
-def test_what_our_own_roles_are_refused_is_always_kept(time: Time) -> None:
+def test_refusals_of_our_own_roles_are_always_stored(time: Time) -> None:
     refusals = Refusals(time, Rate(1, 0.0), Rate(1, 0.0))
 
     assert [refusals.keep("ci") for _ in range(3)] == [0, None, None]
@@ -220,7 +220,7 @@ def test_senders_without_number_take_no_memory_without_end(time: Time, monkeypat
 
 
 @on_both_stores
-def test_what_a_refusal_that_is_only_counted_has_read_is_not_read_again(
+def test_states_loaded_for_a_refusal_that_is_only_counted_stay_cached(
     office: Office, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.environment("staging", approval={"required": 1})

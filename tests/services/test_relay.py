@@ -44,7 +44,7 @@ async def published(count: int) -> SlowStream:
     return stream
 
 
-def test_it_rests_as_long_as_it_works_while_there_is_a_backlog() -> None:
+def test_the_relay_rests_as_long_as_it_works_while_there_is_a_backlog() -> None:
     stream = asyncio.run(published(PAGES * PAGE))
 
     assert len(stream.asked) == PAGES

@@ -25,7 +25,7 @@ def retire(office: Office, **data: object) -> list[str]:
 
 
 @on_both_stores
-def test_what_runs_in_an_environment_is_stopped_by_a_plan_and_then_it_is_retired(serving: Office) -> None:
+def test_components_of_an_environment_are_stopped_by_a_plan_and_then_it_is_retired(serving: Office) -> None:
     [stopping] = retire(serving, reason="moved to the cloud")
 
     retired = [fact["action"]["verb"] for fact in serving.facts(stopping, "step_started")]
@@ -78,7 +78,7 @@ def test_one_target_is_retired_and_the_others_serve_on(serving: Office) -> None:
     assert [binding["target"] for binding in started["bindings"]] == ["main"]
 
 
-def test_where_nothing_runs_it_is_retired_at_once_and_its_ports_are_free(office: Office) -> None:
+def test_an_environment_without_components_is_retired_at_once_and_its_ports_are_free(office: Office) -> None:
     office.do("environment.configure", {"name": "staging", "targets": [MAIN]})
 
     assert retire(office) == []
@@ -87,7 +87,7 @@ def test_where_nothing_runs_it_is_retired_at_once_and_its_ports_are_free(office:
     office.do("environment.configure", {"name": "other", "targets": [MAIN]})
 
 
-def test_it_is_not_retired_while_a_deployment_is_at_work_there(serving: Office) -> None:
+def test_an_environment_is_not_retired_while_a_deployment_is_at_work_there(serving: Office) -> None:
     going = serving.deploy(serving.release("1.1.0"))
 
     refused = serving.ask("environment.retire", {"name": "staging"})

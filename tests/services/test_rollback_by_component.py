@@ -104,7 +104,7 @@ def test_a_rollback_goes_past_a_blocked_release_to_the_next_good_one(office: Off
 
 
 @on_both_stores
-def test_what_a_complete_release_no_longer_has_is_stopped_and_a_rollback_brings_it_back(office: Office) -> None:
+def test_a_component_missing_from_a_complete_release_is_stopped_and_a_rollback_brings_it_back(office: Office) -> None:
     configure(office)
     succeed(office, "1.0.0", "web", "api", partial=False)
     newest = succeed(office, "2.0.0", "web", partial=False)
@@ -115,7 +115,7 @@ def test_what_a_complete_release_no_longer_has_is_stopped_and_a_rollback_brings_
     assert brought(office, go_back(office, newest)) == [("main", "web", "1.0.0"), ("main", "api", "1.0.0")]
 
 
-def test_what_a_partial_release_brought_for_the_first_time_is_stopped_by_its_rollback(office: Office) -> None:
+def test_a_component_first_brought_by_a_partial_release_is_stopped_by_its_rollback(office: Office) -> None:
     configure(office)
     succeed(office, "1.0.0", "web")
     newest = succeed(office, "1.1.0", "web", "api")
@@ -123,7 +123,7 @@ def test_what_a_partial_release_brought_for_the_first_time_is_stopped_by_its_rol
     assert brought(office, go_back(office, newest)) == [("main", "web", "1.0.0"), ("main", "api", None)]
 
 
-def test_what_another_deployment_has_replaced_since_is_not_rolled_back(office: Office) -> None:
+def test_a_component_that_another_deployment_has_replaced_since_is_not_rolled_back(office: Office) -> None:
     configure(office)
     succeed(office, "1.0.0", "web", "api")
     older = succeed(office, "1.1.0", "web", "api")

@@ -117,7 +117,7 @@ def test_a_rollback_where_every_earlier_version_is_blocked_stops_nothing(office:
     assert str(refused.reason).startswith(f"web on main in staging: no version from before deployment {newest} is left")
 
 
-def test_what_a_rollback_brings_counts_as_a_success_of_the_release_that_it_is_from(office: Office) -> None:
+def test_a_version_restored_by_a_rollback_counts_as_a_success_of_its_release(office: Office) -> None:
     configure(office)
     succeed(office, "1.0.0", "web")
     succeed(office, "1.1.0", "api")
@@ -248,7 +248,7 @@ def test_deploying_what_runs_while_another_component_is_deployed_is_already_so(o
 
 
 @on_both_stores
-def test_what_was_brought_again_is_rolled_back_to_the_version_before_and_not_to_itself(office: Office) -> None:
+def test_a_redeployed_version_is_rolled_back_to_the_version_before_and_not_to_itself(office: Office) -> None:
     configure(office)
     succeed(office, "1.0.0", "web")
     first = succeed(office, "1.1.0", "web")
@@ -264,7 +264,7 @@ def test_what_was_brought_again_is_rolled_back_to_the_version_before_and_not_to_
     assert "is no version to go back to in staging" in str(to_version(office, "1.1.0").reason), "it was left twice"
 
 
-def test_what_was_brought_again_as_the_only_version_has_nothing_to_go_back_to(office: Office) -> None:
+def test_a_redeployed_version_that_is_the_only_one_has_nothing_to_roll_back_to(office: Office) -> None:
     configure(office)
     succeed(office, "1.0.0", "web")
     again = office.deploy("shop@1.0.0", redeploy=True, strategy="recreate")
@@ -275,7 +275,7 @@ def test_what_was_brought_again_as_the_only_version_has_nothing_to_go_back_to(of
     assert f"no version from before deployment {again} is left to go back to" in str(refused.reason)
 
 
-def test_what_is_brought_again_goes_back_to_what_ran_when_it_fails(office: Office) -> None:
+def test_a_redeployment_that_fails_rolls_back_to_the_running_version(office: Office) -> None:
     configure(office)
     succeed(office, "1.0.0", "web")
     again = office.deploy("shop@1.0.0", redeploy=True, strategy="blue-green", options={"abort_scale_down_delay": 0})
@@ -338,7 +338,7 @@ def test_a_halted_deployment_that_another_has_set_right_is_not_rolled_back_any_m
     assert f"nothing is left of deployment {stuck} in staging that could be taken back" in str(refused.reason)
 
 
-def test_where_there_is_no_way_back_a_halted_deployment_is_not_rolled_back(office: Office) -> None:
+def test_a_halted_deployment_without_a_way_back_is_not_rolled_back(office: Office) -> None:
     target = {"name": "main", "components": {"web": WEB}, "reversible": False}
     office.do("environment.configure", {"name": "staging", "targets": [target]})
     succeed(office, "1.0.0", "web")

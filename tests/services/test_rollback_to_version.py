@@ -43,7 +43,7 @@ def test_each_component_goes_back_on_each_target_to_what_it_was_in_that_version(
     assert (planned["release"], planned["reverts"], planned["strategy"]) == ("shop@1.0.0", newest, "blue-green")
 
 
-def test_what_was_left_by_name_does_not_count_as_a_success_any_more(office: Office) -> None:
+def test_a_version_left_by_a_named_rollback_does_not_count_as_a_success_any_more(office: Office) -> None:
     configure(office)
     for version in ("1.0.0", "1.1.0", "1.2.0"):
         succeed(office, version, "web")
@@ -67,7 +67,7 @@ def test_a_component_that_never_was_in_that_version_stays_and_the_plan_says_so(o
     assert "api 1.1.0 on main is unchanged" in office.facts(back, "planned")[0]["plan"]["notes"]
 
 
-def test_what_a_complete_version_did_not_have_is_stopped(office: Office) -> None:
+def test_a_component_that_a_complete_version_lacked_is_stopped(office: Office) -> None:
     configure(office)
     succeed(office, "1.0.0", "web", partial=False)
     succeed(office, "1.1.0", "web", "api", partial=False)
@@ -132,7 +132,7 @@ def aged(office: Office, seconds: float) -> None:
 
 
 @on_both_stores
-def test_what_is_under_way_goes_back_first(office: Office) -> None:
+def test_a_deployment_under_way_rolls_back_first(office: Office) -> None:
     configure(office)
     for version in ("1.0.0", "1.1.0"):
         succeed(office, version, "web")
@@ -164,7 +164,9 @@ def test_without_a_version_what_is_under_way_is_aborted(office: Office) -> None:
         ("9.9.9", "release shop@9.9.9 does not exist"),
     ],
 )
-def test_where_there_is_no_way_back_to_a_version_the_reason_is_said(office: Office, version: str, reason: str) -> None:
+def test_a_rollback_to_an_unreachable_version_is_refused_with_the_reason(
+    office: Office, version: str, reason: str
+) -> None:
     configure(office)
     for each in ("1.0.0", "1.1.0", "1.2.0"):
         succeed(office, each, "web")
@@ -188,7 +190,7 @@ def test_a_rollback_says_of_what(office: Office, data: dict[str, str]) -> None:
     assert "give a deployment, or an application and an environment" in str(refused.reason)
 
 
-def test_where_the_last_deployment_did_not_end_cleanly_the_last_success_is_not_what_is_rolled_back(
+def test_after_an_unclean_end_the_last_success_is_not_the_one_that_is_rolled_back(
     office: Office,
 ) -> None:
     configure(office)

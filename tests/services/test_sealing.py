@@ -68,7 +68,7 @@ def test_a_personal_text_is_found_in_lists_and_by_name_too(office: Office) -> No
     assert sealed["notes"][1]["last"].sealed.startswith("s1.")
 
 
-def test_what_is_shown_to_people_has_names_and_opened_texts(office: Office) -> None:
+def test_data_for_people_has_names_and_unsealed_texts(office: Office) -> None:
     actor = office.keyring.actor_id("alice")
     shown = {"by": actor, "why": {"subject": actor, "sealed": office.keyring.seal(actor, "late")}}
 

@@ -39,7 +39,7 @@ def test_neither_another_target_nor_another_environment_has_it_again(office: Off
     assert [record["subject"] for record in office.records("environment.configured")] == ["environment:staging"]
 
 
-def test_what_is_stated_again_or_given_up_is_no_matter(office: Office) -> None:
+def test_a_restated_or_released_port_is_no_collision(office: Office) -> None:
     assert configure(office, "staging", target(web=8080)) is None
     assert configure(office, "staging", target(web=8080)) is None
     assert configure(office, "staging", target(web=8082), target("eu", web=8080)) is None

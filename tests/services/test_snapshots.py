@@ -114,7 +114,7 @@ def cold(office: Office) -> Counted:
 
 
 @on_both_stores
-def test_what_is_read_of_a_long_stream_does_not_grow_with_it(office: Office) -> None:
+def test_loading_a_long_stream_does_not_read_more_as_it_grows(office: Office) -> None:
     office.environment()
     relabel(office, range(1000))
     relabel(office, range(1000, 1000 + SNAPSHOT_EVERY))

@@ -34,7 +34,7 @@ class Noting:
         return getattr(self._log, name)
 
 
-def test_who_was_not_used_for_longest_makes_room_and_is_read_anew(
+def test_the_least_recently_used_state_is_evicted_and_loaded_again(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(states, "CACHED_STREAMS", 3)

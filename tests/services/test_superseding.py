@@ -120,7 +120,7 @@ def canary_under_way(office: Office) -> str:
 
 
 @on_both_stores
-def test_what_is_queued_already_clears_the_way_when_it_is_deployed_again_with_supersede(office: Office) -> None:
+def test_a_queued_deployment_supersedes_when_it_is_deployed_again_with_supersede(office: Office) -> None:
     canary = canary_under_way(office)
     hotfix = office.deploy(office.release("1.1.1"))
     assert not office.facts(canary, "aborting")

@@ -77,7 +77,7 @@ def test_commands_come_first_and_what_is_not_due_waits(seconds: Seconds) -> None
     assert due(table, LATE) == ["late"]
 
 
-def test_what_was_given_out_comes_again_only_where_it_is_put_off_and_more_seldom_each_time(seconds: Seconds) -> None:
+def test_an_item_returns_only_if_it_is_put_off_and_less_often_each_time(seconds: Seconds) -> None:
     table = Timetable()
     table.put(key("a"), command(EARLY))
     pauses = []
@@ -116,7 +116,7 @@ def test_the_same_item_again_changes_nothing_and_another_one_takes_its_place(sec
     assert table.due(NOW) == [], "the older one is not sent again"
 
 
-def test_what_was_dropped_is_neither_due_nor_waited_for(seconds: Seconds) -> None:
+def test_a_dropped_item_is_neither_due_nor_waited_for(seconds: Seconds) -> None:
     table = Timetable()
     table.put(key("late"), command(LATE))
     table.put(key("early"), command(EARLY))

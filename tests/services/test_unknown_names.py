@@ -94,7 +94,7 @@ def test_a_retired_environment_has_its_history_and_nothing_that_runs(shop: Offic
     assert ask("trail", environment="staging")
 
 
-def test_where_no_application_is_known_yet_none_is_refused(office: Office, ask: Ask) -> None:
+def test_no_application_is_refused_while_none_is_known(office: Office, ask: Ask) -> None:
     office.environment()
 
     assert ask("deployments", application="shop") == []

@@ -65,9 +65,7 @@ def test_the_next_deployment_gives_all_traffic_to_the_stable_version_before_it_t
     assert preview["plan"]["notes"] == []
 
 
-def test_it_is_rolled_back_once_more_by_a_deployment_that_only_sets_right_what_is_left(
-    office: Office, failed: str
-) -> None:
+def test_a_failed_rollback_is_repeated_by_a_deployment_that_only_repairs_the_rest(office: Office, failed: str) -> None:
     back = office.do("deployment.rollback", {"deployment": failed})
     again = office.do("deployment.rollback", {"deployment": failed})
     office.carry_out(str(back["deployment"]))
@@ -87,7 +85,7 @@ def test_it_is_rolled_back_once_more_by_a_deployment_that_only_sets_right_what_i
     assert office.do("deployment.preview", {"release": "shop@1.0.0", "environment": "staging"})["steps"] == []
 
 
-def test_what_another_has_set_right_is_not_gone_back_from(office: Office, failed: str) -> None:
+def test_a_place_repaired_by_another_deployment_is_not_rolled_back(office: Office, failed: str) -> None:
     office.carry_out(office.deploy(office.release("1.1.1")))
 
     refused = office.ask("deployment.rollback", {"deployment": failed})
@@ -108,7 +106,7 @@ def test_while_another_is_at_work_there_it_is_not_rolled_back(office: Office, fa
     )
 
 
-def test_what_a_first_deployment_that_could_not_be_undone_left_is_stopped_by_its_rollback(office: Office) -> None:
+def test_remains_of_a_first_deployment_that_could_not_be_undone_are_stopped_by_its_rollback(office: Office) -> None:
     office.environment()
     first = office.deploy(office.release("1.0.0"))
     office.report(first, 0)
@@ -126,7 +124,7 @@ def test_what_a_first_deployment_that_could_not_be_undone_left_is_stopped_by_its
     assert str(again.reason).startswith(f"nothing is left of deployment {first} in staging")
 
 
-def test_where_nothing_serves_after_the_way_back_there_is_something_to_go_back_to(office: Office) -> None:
+def test_a_deployment_after_whose_rollback_nothing_serves_can_be_rolled_back_again(office: Office) -> None:
     office.environment()
     office.carry_out(office.deploy(office.release("1.0.0")))
     newer = office.deploy(office.release("1.1.0"), strategy="recreate")
@@ -145,7 +143,7 @@ def test_where_nothing_serves_after_the_way_back_there_is_something_to_go_back_t
     assert office.facts(back, "succeeded")
 
 
-def test_what_ran_there_before_is_gone_back_to_although_it_is_the_same_version(office: Office) -> None:
+def test_a_rollback_restores_the_earlier_state_although_it_is_the_same_version(office: Office) -> None:
     office.environment()
     office.environment("production")
     office.carry_out(office.deploy(office.release("1.0.0")))
@@ -166,7 +164,7 @@ def test_what_ran_there_before_is_gone_back_to_although_it_is_the_same_version(o
     assert office.facts(office.deploy("shop@1.1.0", "production"), "approval_awaited")
 
 
-def test_what_a_first_deployment_left_behind_is_stopped_by_the_one_that_succeeds(office: Office) -> None:
+def test_remains_of_a_first_deployment_are_stopped_by_the_one_that_succeeds(office: Office) -> None:
     office.environment()
     first = office.deploy(office.release("1.0.0"))
     while actions(office, first)[-1][0] != "route":
@@ -184,7 +182,9 @@ def test_what_a_first_deployment_left_behind_is_stopped_by_the_one_that_succeeds
 
 
 @on_both_stores
-def test_what_broke_off_is_said_in_the_next_plan_and_is_stopped_however_early_that_goes_back(office: Office) -> None:
+def test_an_interrupted_version_is_named_in_the_next_plan_and_stopped_however_early_that_rolls_back(
+    office: Office,
+) -> None:
     office.environment()
     office.carry_out(office.deploy(office.release("1.0.0")))
     broken = office.deploy(office.release("1.1.0"))

@@ -47,7 +47,7 @@ def test_releases_that_there_are_stay_when_the_scheme_changes(office: Office) ->
 
 
 @pytest.mark.parametrize("version", ["1@2", "../etc", "a b", ""])
-def test_what_is_no_version_of_anybody_is_refused_whatever_the_scheme(office: Office, version: str) -> None:
+def test_a_malformed_version_is_refused_under_every_scheme(office: Office, version: str) -> None:
     office.do("policy.configure_versions", {"application": "shop", "versions": "any"})
 
     refused = office.ask("release.create", {"application": "shop", "version": version, "components": [{"name": "web"}]})

@@ -31,7 +31,7 @@ def queue(office: Office, count: int, **data: object) -> list[PendingCommand]:
 
 
 @on_both_stores
-def test_what_comes_behind_a_long_queue_is_decided_before_the_queues_rest(office: Office) -> None:
+def test_a_command_behind_a_long_queue_is_decided_before_the_rest_of_the_queue(office: Office) -> None:
     go_on = occupied(office)
     queued = queue(office, BATCH_COMMANDS)
     report = configure(office, 1)
@@ -44,7 +44,7 @@ def test_what_comes_behind_a_long_queue_is_decided_before_the_queues_rest(office
 
 
 @on_both_stores
-def test_what_comes_while_a_long_queue_is_decided_waits_for_few_of_it(office: Office) -> None:
+def test_a_command_that_comes_while_a_long_queue_is_decided_waits_for_few_of_it(office: Office) -> None:
     log = watched(office)
     go_on = occupied(office)
     first, queued = configure(office, 1), queue(office, 10 * SHARE)

@@ -150,7 +150,7 @@ def test_a_bus_that_hangs_is_not_taken_for_nobody(cli: CommandLine) -> None:
     until(lambda: cli.relman("env", "list").code == 0, 60)
 
 
-def test_what_several_parts_say_alike_is_shown_once(relman: Types) -> None:
+def test_a_sentence_of_several_parts_is_shown_once(relman: Types) -> None:
     troubles = [{"part": part, "says": "the bus hangs"} for part in ("bus gateway", "bus relay", "streams")]
     role = {"role": "road", "instance": "vm:1", "healthy": False, "standing": "active", "since": None}
     document = json.dumps(role | {"troubles": troubles, "warnings": [], "details": {}}).encode()
@@ -169,7 +169,7 @@ def test_what_several_parts_say_alike_is_shown_once(relman: Types) -> None:
     assert (told.code, told.out.count("the bus hangs")) == (1, 1), told
 
 
-def test_nothing_that_runs_is_another_answer(on_files: Roles, relman: Types, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_running_role_is_another_answer(on_files: Roles, relman: Types, monkeypatch: pytest.MonkeyPatch) -> None:
     on_files.bus.start()
     monkeypatch.setattr(PatientInstallation, "_limit", lambda *_: time.monotonic() - 1)
 

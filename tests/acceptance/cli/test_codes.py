@@ -155,7 +155,7 @@ def test_a_command_that_nobody_may_give(shop: Installation) -> None:
     assert (answer["status"], answer["code"]) == ("not_understood", "denied")
 
 
-def test_what_has_not_happened_in_time(shop: Installation, relman: Types) -> None:
+def test_an_expired_wait_has_the_code_timeout(shop: Installation, relman: Types) -> None:
     manager = shop.manager("codes")
     deployment = manager.deploy("1.0.0", "staging")
     with pytest.raises(NotFinishedError) as late:
@@ -202,7 +202,7 @@ def test_a_command_line(
     assert (answer.code, error["exit"], error["kind"], error["code"]) == (exit_code, exit_code, kind, code), error
 
 
-def test_one_except_clause_has_them_all(shop: Installation) -> None:
+def test_one_except_clause_catches_all_errors(shop: Installation) -> None:
     caught: list[str] = []
     uses: tuple[Use, ...] = (lambda manager: manager.abort(NOBODY), lambda manager: manager.environment("moon"))
     for use in uses:

@@ -61,7 +61,7 @@ CODES = {"relman apply": 2, "relman down": 1, "relman release create": 1}
 """In an empty folder everything else is not reachable."""
 
 
-def test_they_are_all_there() -> None:
+def test_every_command_is_expected_here() -> None:
     assert ", ".join(sorted(name.removeprefix("relman ") for name in COMMANDS)) == " ".join(EXPECTED.split())
 
 

@@ -76,7 +76,7 @@ def is_free(port: int) -> bool:
         return True
 
 
-def test_what_a_release_no_longer_names_is_stopped(relman: Types, ports: dict[str, int]) -> None:
+def test_a_component_that_a_release_no_longer_names_is_stopped(relman: Types, ports: dict[str, int]) -> None:
     bring(relman, "1.0.0", "web", "api")
     assert answers(ports["web"])
     bring(relman, "1.1.0", "web", create=("--partial",))

@@ -123,7 +123,7 @@ def test_the_window_is_applied_from_the_manifest(here: Types, shop: CommandLine)
     assert "~ policy shop: rollback_window 86400.0 → 172800.0" in changed
 
 
-def test_who_deploys_while_the_old_version_is_kept_is_told_that_it_begins_right_then(here: Types) -> None:
+def test_deploying_while_the_old_version_is_kept_says_that_it_starts_at_once(here: Types) -> None:
     kept = ("--strategy", "blue-green", "--set", "scale_down_delay=600")
     for version in ("1.4.0", "1.5.0"):
         done(here("release", "create", f"shop@{version}", "--component", "web"))

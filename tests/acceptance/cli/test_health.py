@@ -74,14 +74,14 @@ def test_a_process_that_was_begun_and_does_not_serve_yet_is_not_well(relman: Typ
     assert [each["says"] for each in road["troubles"]] == ["it does not serve yet"]
 
 
-def test_who_is_not_missing_is_asked_alone(relman: Types, tmp_path: Path, projector: str) -> None:
+def test_a_named_role_that_runs_is_asked_alone(relman: Types, tmp_path: Path, projector: str) -> None:
     begun(tmp_path, road=ended(), projector=os.getpid())
     serves(tmp_path, "projector", projector)
 
     assert relman("health", "projector").code == 0
 
 
-def test_where_nothing_of_it_is_left_nothing_runs(relman: Types, tmp_path: Path) -> None:
+def test_notes_without_living_processes_mean_that_nothing_runs(relman: Types, tmp_path: Path) -> None:
     begun(tmp_path, road=ended())
     (tmp_path / ".relman" / "log.db").touch()
 

@@ -70,7 +70,7 @@ def test_a_connection_that_breaks_is_not_reachable() -> None:
     assert "relman up ended meanwhile" in explained(error)
 
 
-def test_what_a_terminal_would_obey_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert printable("a\x1b[2J\x9b\u202eb\u2066\tc\nd\r") == "a\ufffd[2J\ufffd\ufffdb\ufffd\tc\nd\ufffd"
     begin(Settings())
     show(None, listing("name", "why", rows=[("x\x1b[31m", "two\nlines"), (None, "y")], empty="none"))
@@ -97,7 +97,7 @@ def test_json_has_escapes_for_what_a_terminal_would_obey_also_where_it_goes_to_a
     assert printed.out.count(r"\u009b2J\u202e\u2066\u200f\u061c\u2028\u200b\udb40\udc41\ud800y") == 3
 
 
-def test_what_python_prints_of_an_answer_has_none_of_it() -> None:
+def test_the_printed_answer_has_no_control_characters() -> None:
     release = Release(ref="shop@1.0.0", application="shop", version="1.0.0", label=HOSTILE[:-2], changelog=(HOSTILE,))
     assert harmless(str(release))
     assert harmless(repr(release))

@@ -56,7 +56,7 @@ def test_an_incident_is_opened_shown_attributed_and_resolved(production: Types) 
         (("metrics", "dora", "--drill", "velocity"), 2, "'velocity' is not one of 'change_lead_time'"),
     ],
 )
-def test_what_cannot_be_is_refused(production: Types, arguments: tuple[str, ...], code: int, said: str) -> None:
+def test_an_impossible_incident_is_refused(production: Types, arguments: tuple[str, ...], code: int, said: str) -> None:
     answer = production(*arguments)
 
     assert (answer.code, said in answer.err) == (code, True), answer

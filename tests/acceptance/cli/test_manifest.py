@@ -68,7 +68,7 @@ def refusal(text: str | bytes, folder: Path) -> str:
         ("#" + " " * 1_000_001, "FILE is larger than 1,000,000 bytes; split it into several files"),
     ],
 )
-def test_one_sentence_says_what_and_where(text: str | bytes, sentence: str, tmp_path: Path) -> None:
+def test_a_fault_is_one_sentence_with_its_place(text: str | bytes, sentence: str, tmp_path: Path) -> None:
     said = refusal(text, tmp_path)
     assert sentence in said
     assert "\n" not in said
@@ -119,7 +119,7 @@ def test_anchors_and_merge_keys_are_read_and_what_stands_there_wins(tmp_path: Pa
         ("environments:\n  staging: {x-a: 1}\n", "line 2: environments.staging.x-a: there is no such key"),
     ],
 )
-def test_what_is_wrong_with_a_merged_key_is_said_where_it_stands(text: str, sentence: str, tmp_path: Path) -> None:
+def test_a_fault_in_a_merged_key_is_reported_at_its_line(text: str, sentence: str, tmp_path: Path) -> None:
     assert sentence in refusal(text, tmp_path)
 
 
@@ -216,7 +216,7 @@ def test_settings_of_an_application_are_given_once_and_differ_by_environment_and
         ),
     ],
 )
-def test_what_is_wrong_with_a_layer_is_said_where_it_stands(
+def test_a_fault_in_a_layer_is_reported_at_its_line(
     before: str, now: str, sentence: str, relman: Types, tmp_path: Path
 ) -> None:
     assert before in APPLICATIONS
@@ -296,7 +296,7 @@ def test_aliases_and_yaml_1_2_scalars_are_read(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_applied_is_found_in_a_dry_run(text: str, sentence: str, relman: Types, tmp_path: Path) -> None:
+def test_a_dry_run_finds_a_file_that_cannot_be_applied(text: str, sentence: str, relman: Types, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(text)
     answer = relman("apply", "bad.yaml", "--dry-run")
     assert answer.code == 1, answer
@@ -433,7 +433,9 @@ def test_a_port_is_free_for_another_once_the_change_that_frees_it_is_made(relman
     assert relman("apply", "relman.yaml").out.startswith("unchanged")
 
 
-def test_what_exchanges_its_ports_is_refused_before_anything_is_changed(relman: Types, tmp_path: Path) -> None:
+def test_components_that_exchange_their_ports_are_refused_before_anything_is_changed(
+    relman: Types, tmp_path: Path
+) -> None:
     file = tmp_path / "relman.yaml"
     file.write_text(ports(one=18080, two=18081))
     assert relman("apply", "relman.yaml").code == 0
@@ -453,7 +455,7 @@ def test_what_exchanges_its_ports_is_refused_before_anything_is_changed(relman: 
     assert relman("apply", "relman.yaml").code == 0
 
 
-def test_what_collides_already_and_stays_as_it_is_keeps_nothing_from_being_applied(tmp_path: Path) -> None:
+def test_an_existing_collision_that_stays_does_not_keep_a_file_from_being_applied(tmp_path: Path) -> None:
     file = tmp_path / "relman.yaml"
     file.write_text(ports(one=18080, two=18080, three=18082))
     manifest, read = read_manifest(str(file))

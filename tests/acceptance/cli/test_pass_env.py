@@ -18,7 +18,7 @@ def refer_to_the_key(cli: CommandLine) -> None:
     file.write_text(yaml.safe_dump(stated))
 
 
-def test_what_is_deployed_refers_to_what_was_let_through_and_else_it_is_said_how(cli: CommandLine) -> None:
+def test_deployed_processes_can_use_a_passed_variable_and_a_missing_one_is_explained(cli: CommandLine) -> None:
     refer_to_the_key(cli)
     cli.environment |= {"SHOP_API_KEY": "hk-9fQ2-w7Zp", "AWS_SECRET_ACCESS_KEY": "hunter22"}
 

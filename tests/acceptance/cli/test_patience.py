@@ -84,7 +84,7 @@ def test_a_deployment_is_followed_through_a_restart_of_postgresql(cli: CommandLi
     assert "relman: answered again after " in done.err
 
 
-def test_what_is_asked_waits_for_postgresql(cli: CommandLine, server: PostgresServer) -> None:
+def test_a_query_waits_for_postgresql(cli: CommandLine, server: PostgresServer) -> None:
     """Also where nothing but the question runs."""
     cli.init()
     cli.done("up", "--detach", "--store", server.new_database())
@@ -158,7 +158,7 @@ def test_a_deployment_is_followed_through_a_restart_of_everything(cli: CommandLi
     assert seen.err.count("relman: waiting: the connection to the bus is lost") == 1
 
 
-def test_when_the_time_is_over_it_says_what_was_seen_last_and_that_it_goes_on(cli: CommandLine) -> None:
+def test_an_expired_wait_shows_the_last_phase_and_that_the_deployment_goes_on(cli: CommandLine) -> None:
     cli.init()
     cli.done("up", "--detach")
     waiting = deploying(cli, "--timeout", "20", "--json")
@@ -199,7 +199,7 @@ def test_an_option_that_would_have_no_effect_is_refused(cli: CommandLine, words:
     assert said in refused.err, refused
 
 
-def test_what_does_not_pass_is_said_at_once(cli: CommandLine) -> None:
+def test_a_permanent_error_is_reported_at_once(cli: CommandLine) -> None:
     cli.init()
     cli.done("up", "--detach")
     began = time.monotonic()

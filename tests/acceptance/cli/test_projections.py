@@ -51,7 +51,7 @@ def published(relman: Types) -> None:
     done(relman("release", "publish", "shop@1.0.0"))
 
 
-def test_they_are_listed_with_how_far_they_have_come(relman: Types) -> None:
+def test_projections_are_listed_with_their_positions(relman: Types) -> None:
     published(relman)
     rows = done(relman("projections", "list", "--json")).json
     last = max(row["position"] for row in rows)
@@ -63,7 +63,7 @@ def test_they_are_listed_with_how_far_they_have_come(relman: Types) -> None:
     assert done(relman("projections", "list", "--parked")).out == "nothing is set aside\n"
 
 
-def test_what_was_parked_is_shown_and_taken_in_again_once_its_cause_is_gone(relman: Types, tmp_path: Path) -> None:
+def test_parked_events_are_shown_and_folded_once_the_cause_is_gone(relman: Types, tmp_path: Path) -> None:
     published(relman)
     record = damaged(tmp_path)
     done(relman("projections", "rebuild"))

@@ -38,7 +38,7 @@ def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_what_was_recorded_is_listed_and_exported(history: Path, relman: Types, tmp_path: Path) -> None:
+def test_a_read_only_history_is_listed_and_exported(history: Path, relman: Types, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in history.rglob("*")}
 
     listed = relman("env", "list", "--json")
@@ -52,7 +52,7 @@ def test_what_was_recorded_is_listed_and_exported(history: Path, relman: Types, 
     assert {path: path.stat().st_mtime_ns for path in history.rglob("*")} == before
 
 
-def test_nothing_is_recorded_there_and_that_is_said(history: Path, relman: Types) -> None:
+def test_a_read_only_folder_refuses_every_command(history: Path, relman: Types) -> None:
     for typed in (("release", "create", "shop@2.0.0", "--component", "web"), ("deploy", "shop@1.0.0", "staging")):
         answer = relman(*typed)
 

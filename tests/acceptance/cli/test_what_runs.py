@@ -91,7 +91,7 @@ def shown(answer: Answer) -> dict[str, Any]:
     return dict(found)
 
 
-def test_what_is_well_is_said_to_be_with_the_age_of_the_look(shop: CommandLine, relman: Types) -> None:
+def test_a_well_component_is_shown_with_the_age_of_the_observation(shop: CommandLine, relman: Types) -> None:
     answer = relman("env", "show", "staging", "--json")
 
     assert answer.code == 0
@@ -116,7 +116,9 @@ def test_a_killed_process_is_seen_by_every_command_that_shows_it(shop: CommandLi
     assert any("down" in row["summary"] for row in told)
 
 
-def test_what_is_down_is_said_by_text_json_exit_codes_health_and_metrics(shop: CommandLine, relman: Types) -> None:
+def test_a_component_that_is_down_shows_in_text_json_exit_codes_health_and_metrics(
+    shop: CommandLine, relman: Types
+) -> None:
     with hanging(instance(shop)):
         until(lambda: relman("env", "show", "staging").code == 1)
         until(lambda: relman("health").code == 1)
@@ -162,7 +164,7 @@ def test_deploying_again_what_is_down_does_not_say_that_it_runs(shop: CommandLin
     assert "to bring it again: relman deploy shop@1.0.0 staging --redeploy" in waiting.err
 
 
-def test_what_nobody_can_look_at_is_unknown_after_ten_seconds(shop: CommandLine, relman: Types) -> None:
+def test_a_component_without_observations_is_unknown_after_ten_seconds(shop: CommandLine, relman: Types) -> None:
     with hanging(role(shop, "road")["pid"]):
         began = time.monotonic()
         until(lambda: relman("env", "show", "staging").code == 1)

@@ -71,7 +71,7 @@ def test_sigterm_comes_first(stand: CommandStand) -> None:
     assert stand.written("told") == ["told"]
 
 
-def test_what_a_program_leaves_in_the_background_goes_on(stand: CommandStand) -> None:
+def test_processes_that_a_program_leaves_in_the_background_go_on(stand: CommandStand) -> None:
     stand.program("provision", stubborn(stand, "here") + f"\nwhile ! grep -q child {stand.journal}; do :; done")
     stand.do(PROVISION)
     stand.do(HEALTHY)
@@ -86,7 +86,7 @@ def test_a_program_may_wait_for_all_of_its_children(stand: CommandStand) -> None
     assert stand.do(PROVISION, within=10).result == "succeeded"
 
 
-def test_nothing_goes_on_when_the_executor_is_killed(stand: CommandStand) -> None:
+def test_no_program_goes_on_when_the_executor_is_killed(stand: CommandStand) -> None:
     stand.program("provision", f"trap '' TERM\n{stubborn(stand, 'here')}\nsleep 600")
     order = stand.order(PROVISION)
     with stand.victim(order, "none") as victim:
@@ -98,14 +98,16 @@ def test_nothing_goes_on_when_the_executor_is_killed(stand: CommandStand) -> Non
     assert len(stand.effects()) == 1
 
 
-def test_what_left_the_group_of_a_killed_executor_is_ended_before_the_next_program(stand: CommandStand) -> None:
+def test_processes_that_left_the_group_of_a_killed_executor_are_ended_before_the_next_program(
+    stand: CommandStand,
+) -> None:
     left = left_by_a_killed_executor(stand)
     stand.program("retire", f"ps -o stat= -p {left} | grep -v Z || echo gone >> {stand.journal}")
     stand.do(RETIRE)
     assert stand.written("gone") == ["gone"]
 
 
-def test_what_a_killed_executor_left_is_ended_when_the_next_one_starts(stand: CommandStand) -> None:
+def test_programs_of_a_killed_executor_are_ended_when_the_next_one_starts(stand: CommandStand) -> None:
     left_by_a_killed_executor(stand)
 
     async def start() -> None:

@@ -66,7 +66,7 @@ def test_the_programs_own_word_and_reason_count(stand: CommandStand) -> None:
     assert [(slot.condition, slot.running) for slot in seen.slots] == [("degraded", None)]
 
 
-def test_it_is_told_what_should_run_and_where(stand: CommandStand) -> None:
+def test_observe_is_told_the_intended_state_and_the_component(stand: CommandStand) -> None:
     asked, named = stand.journal.with_name("asked"), stand.journal.with_name("named")
 
     look(stand, f'cat > {asked}; echo "$RELMAN_VERB $RELMAN_COMPONENT" > {named}; {says({"condition": "well"})}')
@@ -106,7 +106,7 @@ def test_a_program_that_takes_too_long_is_ended_and_leaves_it_unknown(stand: Com
     assert time.monotonic() - began < 20
 
 
-def test_what_was_retired_is_no_longer_asked_for(stand: CommandStand) -> None:
+def test_a_retired_slot_is_no_longer_observed(stand: CommandStand) -> None:
     look(stand, says({"condition": "well"}))
     stand.do(RetireSlot(slot="blue"))
 

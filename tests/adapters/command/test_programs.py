@@ -122,7 +122,7 @@ def test_observed_shares_must_be_those_that_were_asked_for(
     assert report.observed == (observed if result == "succeeded" else None)
 
 
-def test_what_a_program_writes_is_kept_up_to_64_kb(stand: CommandStand) -> None:
+def test_a_programs_output_is_kept_up_to_64_kb(stand: CommandStand) -> None:
     stand.program("provision", "echo first; head -c 3000000 /dev/zero | tr '\\0' x; echo; echo last; exit 2")
     report = stand.ask(stand.order(PROVISION))
     assert report.reason == 'exited with code 2; its last line was "last"'
@@ -141,7 +141,7 @@ def test_what_a_program_writes_is_kept_up_to_64_kb(stand: CommandStand) -> None:
         (["/etc/passwd"], "provision cannot be started: /etc/passwd is not executable"),
     ],
 )
-def test_what_cannot_be_started_is_errored(stand: CommandStand, command: list[str], reason: str) -> None:
+def test_a_program_that_cannot_be_started_is_errored(stand: CommandStand, command: list[str], reason: str) -> None:
     order = stand.order(PROVISION)
     commands = {**dict.fromkeys(("await_healthy", "retire"), command), "provision": command}
     order = order.model_copy(update={"settings": {"commands": commands}})
@@ -178,7 +178,7 @@ def test_a_working_folder_is_where_a_program_runs(stand: CommandStand, tmp_path:
 
 
 @pytest.mark.parametrize(("action", "result"), [(PROVISION, "errored"), (HEALTHY, "failed")])
-def test_what_takes_too_long_is_ended(stand: CommandStand, action: Action, result: str) -> None:
+def test_a_program_that_takes_too_long_is_ended(stand: CommandStand, action: Action, result: str) -> None:
     stand.settings["timeout"] = 0.3
     stand.program(action.verb, "echo waiting; sleep 60")
     report = stand.ask(stand.order(action))

@@ -162,7 +162,7 @@ def test_a_program_gets_what_is_on_the_list_and_nothing_else(
     assert others - {"PWD", "OLDPWD", "SHLVL", "_"} == {"REGION", "PASSWORD", "MODE"}, "the shell adds the others"
 
 
-def test_what_a_long_output_leaves_out_leaves_no_part_of_a_secret(tmp_path: Path) -> None:
+def test_the_gap_in_a_long_output_leaves_no_part_of_a_secret(tmp_path: Path) -> None:
     for offset in range(0, len(TOKEN), 3):
         output = Output((tmp_path / "log").open("wb"), "provision", Blotter([TOKEN]))
         output.add(b"x" * (HALF - offset) + TOKEN.encode(), stdout=True)

@@ -56,7 +56,7 @@ def back(harness: ExecutorHarness, action: Action) -> Order:
     return harness.order(action).model_copy(update={"leg": "rollback"})
 
 
-def test_what_is_well_gets_more_traffic_and_then_the_old_version_goes(canary: ExecutorHarness) -> None:
+def test_a_well_candidate_gets_more_traffic_and_then_the_old_version_is_retired(canary: ExecutorHarness) -> None:
     for action in (AGAIN, MORE, RouteSlots(weights={"green": 100}, healthy={"green": 1}), AGAIN, OLD_GOES):
         canary.do(action)
 
@@ -64,7 +64,7 @@ def test_what_is_well_gets_more_traffic_and_then_the_old_version_goes(canary: Ex
 
 
 @pytest.mark.parametrize("action", [AGAIN, MORE, OLD_GOES, AwaitSlotHealthy(slot="green", replicas=1)])
-def test_what_has_ended_since_it_was_found_healthy_is_not_well_though_it_answers(
+def test_an_instance_that_has_ended_since_it_was_found_healthy_is_not_well_though_it_answers(
     canary: ExecutorHarness, action: Action
 ) -> None:
     crash(canary, "green")
@@ -126,7 +126,7 @@ def test_a_version_that_is_dead_is_not_returned_to_until_it_is_started_again(
     assert canary.ask(back(canary, ALL_BACK)).result == "succeeded"
 
 
-def test_one_of_several_instances_suffices_to_return_to(
+def test_one_of_several_instances_suffices_for_a_rollback(
     harness: ExecutorHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "AGAIN_SECONDS", 1.0)
@@ -138,7 +138,7 @@ def test_one_of_several_instances_suffices_to_return_to(
     assert harness.ask(back(harness, ALL_BACK)).result == "succeeded"
 
 
-def test_what_ends_again_and_again_is_not_returned_to(canary: ExecutorHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slot_in_a_crash_loop_is_not_rolled_back_to(canary: ExecutorHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "AGAIN_SECONDS", 0.5)
     crash(canary, "blue")
     crash(canary, "blue")
@@ -158,7 +158,7 @@ def test_a_stop_that_was_begun_is_finished_without_asking_again(canary: Executor
     assert canary.ask(order).result == "succeeded"
 
 
-def test_nothing_older_is_admitted_while_it_is_asked(canary: ExecutorHarness) -> None:
+def test_no_older_order_is_admitted_while_a_slot_is_checked(canary: ExecutorHarness) -> None:
     crash(canary, "green")
     older = canary.order(RouteSlots(weights={"blue": 0, "green": 100}))
     assert canary.ask(canary.order(MORE)).result == "unwell"

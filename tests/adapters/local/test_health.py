@@ -61,7 +61,9 @@ def test_health_must_last(harness: ExecutorHarness) -> None:
     assert (late.result, "not for long enough" in str(late.reason)) == ("failed", True)
 
 
-def test_what_ends_after_it_was_healthy_and_before_min_ready_is_over_fails(harness: ExecutorHarness) -> None:
+def test_an_instance_that_ends_after_it_was_healthy_and_before_min_ready_is_over_fails(
+    harness: ExecutorHarness,
+) -> None:
     harness.do(ProvisionSlot(slot="blue", version="1.0.0", replicas=1))
     harness.do(AwaitSlotHealthy(slot="blue", replicas=1))
     [pid] = harness.instance_pids()
@@ -83,7 +85,7 @@ def test_what_ends_after_it_was_healthy_and_before_min_ready_is_over_fails(harne
         ({}, ["run", "{prot}"], "unknown placeholder {prot}"),
     ],
 )
-def test_what_cannot_be_started_is_errored(
+def test_an_instance_that_cannot_be_started_is_errored(
     harness: ExecutorHarness, variables: dict[str, str], command: list[str] | None, reason: str
 ) -> None:
     harness.variables = variables

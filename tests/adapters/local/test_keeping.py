@@ -60,7 +60,7 @@ def test_weights_that_drifted_are_set_again(harness: ExecutorHarness) -> None:
     assert harness.versions(50) == {"1.0.0": 50}
 
 
-def test_what_a_component_and_its_balancer_write_does_not_fill_the_disk(harness: ExecutorHarness) -> None:
+def test_logs_of_a_component_and_its_balancer_do_not_fill_the_disk(harness: ExecutorHarness) -> None:
     harness.run_in("blue", "1.0.0")
     harness.route(blue=100)
     logs = [harness.folder.log("blue1"), harness.folder.log("haproxy")]
@@ -93,7 +93,7 @@ def test_a_killed_instance_is_started_again(harness: ExecutorHarness) -> None:
     until(lambda: set(harness.versions(20)) == {"1.0.0"})
 
 
-def test_what_survived_is_adopted(harness: ExecutorHarness) -> None:
+def test_surviving_processes_are_adopted(harness: ExecutorHarness) -> None:
     harness.run_in("blue")
     before = [*harness.instance_pids(), *harness.haproxy_pids()]
     harness.reconcile()

@@ -48,7 +48,7 @@ def serving(harness: ExecutorHarness) -> ExecutorHarness:
     return harness
 
 
-def test_what_serves_is_well_with_its_instances_and_its_real_share(harness: ExecutorHarness) -> None:
+def test_a_serving_slot_is_well_with_its_instances_and_its_real_share(harness: ExecutorHarness) -> None:
     harness.run_in("blue", "1.0.0", replicas=2)
     harness.run_in("green", "2.0.0")
     harness.route(blue=75, green=25)
@@ -82,7 +82,7 @@ def test_a_killed_process_is_down_at_the_next_look(serving: ExecutorHarness) -> 
     assert not found.settles
 
 
-def test_one_of_two_instances_that_is_gone_degrades(harness: ExecutorHarness) -> None:
+def test_a_slot_that_lost_one_of_two_instances_is_degraded(harness: ExecutorHarness) -> None:
     harness.run_in("blue", replicas=2)
     harness.route(blue=100)
     os.kill(harness.instance_pids()[0], signal.SIGKILL)
@@ -105,7 +105,7 @@ def test_a_process_that_hangs_is_down_though_it_lives(serving: ExecutorHarness) 
         os.kill(pid, signal.SIGCONT)
 
 
-def test_what_ends_again_and_again_says_how_often_and_why(serving: ExecutorHarness) -> None:
+def test_an_instance_in_a_crash_loop_says_how_often_and_why_it_ends(serving: ExecutorHarness) -> None:
     executor = serving.local()
     for ends in (1, 2, 3):
         os.kill(serving.instance_pids()[0], signal.SIGKILL)
@@ -220,7 +220,7 @@ def test_a_state_that_cannot_be_read_is_unknown(serving: ExecutorHarness) -> Non
     (serving.place / "state.json").write_bytes(kept)
 
 
-def test_what_starts_for_the_first_time_is_no_news_yet(harness: ExecutorHarness) -> None:
+def test_an_instance_that_starts_for_the_first_time_is_no_news_yet(harness: ExecutorHarness) -> None:
     harness.never_healthy()
     executor = harness.local()
     harness.do(ProvisionSlot(slot="blue", version="1.0.0", replicas=1))

@@ -128,7 +128,9 @@ def test_after_a_power_cut_the_port_is_that_of_what_serves(
     assert other.haproxy_pids() == []
 
 
-def test_what_has_taken_the_port_of_what_serves_gives_it_back(serving: ExecutorHarness, other: ExecutorHarness) -> None:
+def test_a_component_that_took_the_port_of_a_serving_one_returns_it(
+    serving: ExecutorHarness, other: ExecutorHarness
+) -> None:
     """It was started by a version that did not look."""
     serving.stop()
     state = serving.state()
@@ -155,7 +157,7 @@ def test_of_two_that_serve_the_first_keeps_the_port(serving: ExecutorHarness, ot
     assert other.haproxy_pids() == []
 
 
-def test_what_was_given_up_does_not_keep_its_port(serving: ExecutorHarness, other: ExecutorHarness) -> None:
+def test_a_component_that_was_given_up_does_not_keep_its_port(serving: ExecutorHarness, other: ExecutorHarness) -> None:
     try_to_deploy(other)
     serving.retire("blue")
 
@@ -208,7 +210,7 @@ def test_a_new_order_does_not_wait_for_the_next_try(serving: ExecutorHarness) ->
     until(lambda: serving.request() == "1.0.0")
 
 
-def test_what_serves_is_started_first(serving: ExecutorHarness, other: ExecutorHarness) -> None:
+def test_a_serving_component_is_started_first(serving: ExecutorHarness, other: ExecutorHarness) -> None:
     other.port = other.settings["port"] = serving.port + 1
     other.do(ProvisionSlot(slot="blue", version="9.0.0", replicas=1))
     serving.stop()

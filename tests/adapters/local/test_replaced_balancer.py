@@ -116,7 +116,7 @@ def test_streams_of_a_replaced_haproxy_live_though_the_new_one_is_killed(harness
         assert harness.leaving() == [replaced]
 
 
-def test_one_whose_successor_was_never_started_is_told_to_leave_by_the_next(harness: Streaming) -> None:
+def test_a_balancer_whose_successor_was_never_started_is_told_to_leave_by_the_next(harness: Streaming) -> None:
     """As a kill leaves it, between the record of the new HAProxy and its start."""
     with open_tunnel(harness) as tunnel:
         state = harness.state()

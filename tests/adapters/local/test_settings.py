@@ -52,7 +52,7 @@ def test_bad_settings_are_refused(changes: dict[str, JsonValue], words: str) -> 
     assert "\n" not in str(refused.value)
 
 
-def test_how_long_is_waited_is_said_in_seconds_or_as_text() -> None:
+def test_durations_are_seconds_or_text() -> None:
     waits: dict[str, JsonValue] = {
         "balancer": {"answer_timeout": "10m"},
         "health_check": {"timeout": "500ms", "fall": 3},

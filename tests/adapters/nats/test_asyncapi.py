@@ -231,7 +231,7 @@ def matches(pattern: str, subject: str) -> bool:
 
 
 @pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.key)
-def test_who_is_said_to_use_a_channel_may_and_nobody_else(channel: Channel) -> None:
+def test_exactly_the_documented_users_of_a_channel_are_permitted(channel: Channel) -> None:
     everybody = {**users(()), "executor": executor("local")}
     may = {
         user

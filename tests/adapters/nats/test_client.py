@@ -81,7 +81,7 @@ async def test_another_process_asks_with_nothing_but_the_folder(server: NatsServ
         assert (bus.gateway.seen[0].actor, bus.gateway.seen[0].sender) == ("Ann", "other")
 
 
-async def test_nobody_there_is_said_in_a_sentence(server: NatsServer) -> None:
+async def test_an_absent_server_is_reported_in_a_sentence(server: NatsServer) -> None:
     async with BusClient(server.url, timeout=0.3) as client:
         with pytest.raises(NotReachableError, match=r"nobody listens .* within 0\.3 s; is `relman up` running"):
             await client.ask(envelope())
@@ -118,7 +118,7 @@ async def test_a_full_queue_says_busy_to_who_sends(server: NatsServer) -> None:
             await client.send(envelope("2"))
 
 
-async def test_what_the_bus_cannot_carry_is_refused_before_it_is_sent(server: NatsServer) -> None:
+async def test_a_message_too_long_for_the_bus_is_refused_before_it_is_sent(server: NatsServer) -> None:
     async with BusClient(server.url) as client:
         with pytest.raises(InvalidCommand, match="more than the bus carries"):
             await client.ask(envelope(data={"text": "x" * MAX_PAYLOAD_BYTES}))
@@ -182,7 +182,7 @@ async def test_the_last_reason_is_told_where_the_time_is_over_before_another_ans
                 await hurried.query("anything")
 
 
-async def test_who_asks_himself_again_is_told_of_a_silence_at_once(server: NatsServer) -> None:
+async def test_a_caller_that_retries_itself_learns_of_a_silence_at_once(server: NatsServer) -> None:
     async with BusClient(server.url, timeout=None) as client:
         with pytest.raises(UnavailableError, match="nobody listens on relman"):
             await client.query("anything")
@@ -283,7 +283,7 @@ async def test_following_begins_at_what_the_stream_still_holds(server: NatsServe
             assert [(await anext(events)).position for _ in range(2)] == [4, 5]
 
 
-async def test_what_is_no_record_is_passed_over_and_named(
+async def test_a_message_that_is_no_record_is_skipped_and_logged(
     server: NatsServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = FakeLog(4)

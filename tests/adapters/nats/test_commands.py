@@ -93,7 +93,7 @@ async def test_a_person_is_named_by_the_header_and_counts_as_asserted(server: Na
         (event(data={"text": "x" * MAX_MESSAGE_BYTES}), {}, "at most 262,144 are taken"),
     ],
 )
-async def test_what_is_no_command_is_answered_and_kept_with_the_reason(
+async def test_a_message_that_is_no_command_is_answered_and_kept_with_the_reason(
     server: NatsServer, payload: bytes, headers: dict[str, str], reason: str
 ) -> None:
     async with serving(server) as bus, BusClient(server.url) as client:
@@ -239,7 +239,7 @@ async def test_a_command_at_which_the_gateway_fails_is_tried_again_and_then_buri
         assert '"poison"' in letter.excerpt
 
 
-async def test_what_was_not_settled_comes_again_first_and_in_order(server: NatsServer) -> None:
+async def test_unsettled_messages_are_redelivered_first_and_in_order(server: NatsServer) -> None:
     async with connected(server) as bus, BusClient(server.url) as client:
         bus.gateway.plan = {"1": [asyncio.Event()], "2": [asyncio.Event()]}
         killed = CommandService(bus.connection, bus.gateway, bus.dead_letters)

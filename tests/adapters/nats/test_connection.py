@@ -261,7 +261,7 @@ async def test_ensuring_the_streams_twice_changes_nothing_and_repairs_what_drift
         assert config.discard == api.DiscardPolicy.NEW
 
 
-async def test_what_the_server_refuses_is_said_once_whichever_subject_it_was(server: NatsServer) -> None:
+async def test_a_refusal_of_the_server_is_logged_once_whatever_the_subject(server: NatsServer) -> None:
     connection = await connect(server.urls["projector"], "test")
     try:
         with capture_logs() as logs:

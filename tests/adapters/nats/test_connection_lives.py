@@ -75,7 +75,7 @@ EVERYTHING = [
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-async def test_what_a_server_sends_is_read_in_pieces_of_any_size(size: int) -> None:
+async def test_a_servers_bytes_are_parsed_in_pieces_of_any_size(size: int) -> None:
     received = Received()
     parser = Parser(received)
     for start in range(0, len(STREAM), size):
@@ -87,7 +87,7 @@ async def test_what_a_server_sends_is_read_in_pieces_of_any_size(size: int) -> N
     "line",
     [b"HELLO", b"MSG", b"MSG a 1", b"MSG a b 1", b"MSG a 1 x", b"MSG a 1 b 2 3", b"HMSG a 1 9 3", b"MSG a 1 -1", b""],
 )
-async def test_what_no_server_sends_is_an_error(line: bytes) -> None:
+async def test_bytes_that_no_server_sends_are_an_error(line: bytes) -> None:
     with pytest.raises(ProtocolError):
         await Parser(Received()).parse(line + b"\r\n")
 
@@ -223,7 +223,7 @@ async def test_the_health_says_that_a_connection_was_disturbed_though_it_is_ther
         assert "_read_loop ended" in warnings[0]["says"]
 
 
-async def test_who_follows_the_events_goes_on_when_the_bus_has_closed_the_connection_for_good(
+async def test_following_the_events_continues_when_the_bus_has_closed_the_connection_for_good(
     server: NatsServer,
 ) -> None:
     async with connected(server) as bus, BusClient(server.url) as client, asyncio.timeout(30):
@@ -237,7 +237,7 @@ async def test_who_follows_the_events_goes_on_when_the_bus_has_closed_the_connec
             assert (await anext(events)).position == 2
 
 
-async def test_who_takes_messages_ends_loudly_when_the_bus_has_closed_the_connection_for_good(
+async def test_pulling_messages_raises_when_the_bus_has_closed_the_connection_for_good(
     server: NatsServer,
 ) -> None:
     async with connected(server) as bus, asyncio.timeout(30):

@@ -46,7 +46,7 @@ async def test_a_thousand_attempts_leave_everybody_able_to_follow(server: NatsSe
         assert info.state.consumer_count <= streams.EVENT_CONSUMERS
 
 
-async def test_who_follows_leaves_nothing_at_the_server(server: NatsServer) -> None:
+async def test_following_the_events_leaves_nothing_at_the_server(server: NatsServer) -> None:
     log = FakeLog(3)
     async with connected(server) as bus:
         await NatsEventStream(bus.events, "store").publish(log.records)

@@ -198,7 +198,7 @@ async def letter_of(bus: Bus, subject: str, payload: bytes) -> str:
     return replay.reason or ""
 
 
-async def test_what_cannot_be_sent_again_says_why(server: NatsServer) -> None:
+async def test_a_letter_that_cannot_be_replayed_says_why(server: NatsServer) -> None:
     async with serving(server) as bus, BusClient(server.url) as client:
         whole, cut = b"x" * MAX_MESSAGE_BYTES, b"x" * (MAX_MESSAGE_BYTES + 1)
         assert await letter_of(bus, "relman.commands.release.create", whole) == ""

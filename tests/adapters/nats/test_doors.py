@@ -59,7 +59,7 @@ async def answering(server: NatsServer) -> AsyncIterator[tuple[Bus, dict[str, li
             yield bus, {name: [deciding[name], reading[ANYBODY if name else ""]] for name in CLIENTS}
 
 
-async def test_everybody_is_answered_once_at_his_door(server: NatsServer) -> None:
+async def test_every_client_is_answered_once_on_its_connection(server: NatsServer) -> None:
     async with answering(server) as (bus, _):
         for name, user in CLIENTS.items():
             async with BusClient(server.urls[user]) as client:
@@ -71,7 +71,7 @@ async def test_everybody_is_answered_once_at_his_door(server: NatsServer) -> Non
 
 
 @pytest.mark.parametrize("flooded", CLIENTS)
-async def test_who_is_not_read_any_more_keeps_nobody_else_from_being_heard(
+async def test_a_connection_that_is_not_read_does_not_block_the_others(
     server: NatsServer, flooded: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def read_nothing(data: bytes = b"") -> None:

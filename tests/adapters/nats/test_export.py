@@ -83,7 +83,7 @@ async def test_a_relay_that_is_behind_is_not_waited_for_without_end(
             await taken(server.url)
 
 
-async def test_where_the_log_is_at_hand_it_is_read_without_the_bus(server: NatsServer, tmp_path: Path) -> None:
+async def test_a_local_log_is_read_without_the_bus(server: NatsServer, tmp_path: Path) -> None:
     with ReleaseManager(data=str(tmp_path)) as manager:
         manager.create_release("1.0.0", ["web"])
         there = list(manager._backend.records(0, follow=False))

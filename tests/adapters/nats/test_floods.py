@@ -133,7 +133,7 @@ async def test_the_log_says_once_a_minute_that_answers_may_not_go_where_they_wer
     assert [(line["reply"], line["number"]) for line in logs if line["event"] == "reply refused"] == [("$JS.ACK.", 1)]
 
 
-def test_who_says_no_patience_has_a_usual_one() -> None:
+def test_a_sender_that_states_no_patience_has_the_default() -> None:
     def said(text: str | None) -> float:
         return patience(Msg(Client(), headers=None if text is None else {streams.PATIENCE: text}))
 

@@ -183,7 +183,7 @@ async def test_every_header_of_a_request_is_answered_and_none_stops_the_next(ser
         assert (bus.connection.disturbed, bus.connection.stats["reconnects"]) == (None, 0)
 
 
-async def test_what_a_stream_itself_would_act_upon_it_refuses(server: NatsServer) -> None:
+async def test_headers_on_which_a_stream_itself_would_act_are_refused(server: NatsServer) -> None:
     async with connected(server) as bus, raw_client(server.urls["client"]) as hostile:
         await hostile.publish(QUEUE, command("before"))
         answers = {

@@ -76,7 +76,7 @@ async def test_no_connection_and_no_client_takes_all_the_slots() -> None:
     await lane.close(0)
 
 
-async def test_what_waited_longer_than_its_asker_is_dropped_and_the_lane_says_so() -> None:
+async def test_a_request_that_outlived_its_senders_patience_is_dropped_and_the_lane_says_so() -> None:
     now = [100.0]
     desk, lane = Desk(), Lane("test", 1, monotonic=lambda: now[0])
     lane.take(desk.request("first", expires=105.0))
@@ -117,7 +117,7 @@ async def test_a_full_line_is_its_owners_trouble(monkeypatch: pytest.MonkeyPatch
     assert desk.ended == ["flood 0", "honest", "flood 1", "flood 2", "flood 3"]
 
 
-async def test_where_all_lines_are_too_long_together_the_longest_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_longest_line_is_cut_if_all_together_are_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "MOST_BYTES", 100)
     desk, lane = Desk(), Lane("test", 1)
     lane.take(desk.request("first"))

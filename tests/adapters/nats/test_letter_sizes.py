@@ -60,7 +60,7 @@ async def letters_of(bus: Bus, count: int) -> list[Any]:
     return list(found)
 
 
-async def test_what_a_reason_quotes_is_cut_and_the_letter_kept_at_once(server: NatsServer) -> None:
+async def test_a_quotation_in_a_reason_is_cut_and_the_letter_stored_at_once(server: NatsServer) -> None:
     async with serving(server) as bus, BusClient(server.url) as client:
         for changes in HOSTILE.values():
             await publish(bus.connection, QUEUE, event(**changes), {})
@@ -185,7 +185,7 @@ def test_an_allowance_is_used_up_by_number_and_by_bytes_and_fills_with_the_time(
     assert not allowance.take(1)
 
 
-async def test_who_takes_the_ids_of_letters_beforehand_has_none_dropped(server: NatsServer) -> None:
+async def test_a_client_that_uses_guessed_ids_of_letters_has_none_dropped(server: NatsServer) -> None:
     async with serving(server) as bus:
         executor = await connect(server.urls["executor-local"], "test")
         for number in range(1, 4):

@@ -85,7 +85,7 @@ async def test_a_letter_that_can_never_be_kept_is_given_up_and_the_server_s_word
         assert letters[0].excerpt == "garbage"
 
 
-async def test_what_cannot_be_processed_by_a_fault_of_ours_is_a_letter_in_the_end(
+async def test_a_message_that_a_fault_of_ours_prevents_becomes_a_letter_in_the_end(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read, seen = module.Line.__dict__["_process"], 0

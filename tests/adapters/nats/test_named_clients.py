@@ -96,7 +96,7 @@ async def test_a_message_id_that_another_wrote_first_drops_no_command(server: Na
         assert [each.id for each in bus.gateway.seen] == ["1"]
 
 
-async def test_nobody_overhears_another_or_sends_to_him(server: NatsServer) -> None:
+async def test_no_client_overhears_another_or_sends_to_it(server: NatsServer) -> None:
     async with serving(server), everybody(server) as users, BusClient(server.urls[CI]) as ci:
         inboxes = {user: await users[user].subscribe("_INBOX.>") for user in users}
         answers = {user: await users[user].subscribe("*.answers") for user in users}
@@ -216,7 +216,7 @@ async def test_one_client_on_many_connections_leaves_the_others_slots_for_their_
         assert await ci.query("place") == [{"is": "place"}]
 
 
-async def test_who_listens_and_does_not_answer_is_told_from_nobody(server: NatsServer) -> None:
+async def test_a_silent_listener_is_told_apart_from_none(server: NatsServer) -> None:
     async def hangs(name: str, params: dict[str, Any], after: int) -> Page:
         await asyncio.sleep(60)
         return Page([])

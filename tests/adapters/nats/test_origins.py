@@ -91,7 +91,7 @@ async def test_a_command_of_a_newer_role_is_busy_not_refused_for_ever(server: Na
         assert "older" in (outcome.reason or "")
 
 
-async def test_what_is_no_command_of_the_machinery_is_a_fault_of_ours(server: NatsServer) -> None:
+async def test_a_malformed_command_of_our_own_role_is_a_fault_of_ours(server: NatsServer) -> None:
     async with serving(server) as bus:
         with pytest.raises(GatewayFailed, match="must be one of system:orchestrator, system:timers"):
             await BusGateway(bus.connection).submit(machine_wish(sender="system:nobody"))
@@ -208,7 +208,7 @@ async def test_several_projectors_share_the_queries(server: NatsServer) -> None:
         assert min(answered) > 10
 
 
-async def test_what_is_being_answered_when_it_stops_is_still_answered(server: NatsServer) -> None:
+async def test_a_request_in_work_at_the_stop_is_still_answered(server: NatsServer) -> None:
     async with connected(server) as bus, BusClient(server.url) as client:
         gate = asyncio.Event()
         bus.gateway.plan = {"1": [gate]}

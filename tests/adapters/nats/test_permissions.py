@@ -241,7 +241,7 @@ STREAM_SUBJECTS = (
 
 
 @pytest.mark.parametrize("user", ["client", "executor-local"])
-async def test_nobody_has_an_answer_sent_to_where_he_may_not_publish(tmp_path: Path, user: str) -> None:
+async def test_no_user_has_an_answer_sent_to_where_it_may_not_publish(tmp_path: Path, user: str) -> None:
     """The server checks where a question goes, not where its answer goes to."""
     with WatchedServer(tmp_path, executors=EXECUTORS) as server:
         async with connected(server) as bus, user_of(server, user) as (attacker, refusals):
@@ -278,7 +278,7 @@ async def test_nobody_has_an_answer_sent_to_where_he_may_not_publish(tmp_path: P
             await stream.publish([record(2)])
 
 
-async def test_what_a_client_has_delivered_to_him_cannot_reach_a_stream(server: NatsServer) -> None:
+async def test_messages_delivered_to_a_client_cannot_reach_a_stream(server: NatsServer) -> None:
     """A consumer delivers to any subject of the account that its stream is in; nothing else is in that one."""
     async with connected(server) as bus, user_of(server, "client") as (attacker, _):
         await NatsEventStream(bus.events, "store").publish([record(1)])

@@ -71,7 +71,7 @@ def named(tmp_path: Path) -> Iterator[NatsServer]:
         yield running_one
 
 
-async def test_who_fills_his_queue_shuts_nobody_else_out_and_keeps_nobody_waiting(named: NatsServer) -> None:
+async def test_a_client_that_fills_its_queue_neither_blocks_nor_delays_others(named: NatsServer) -> None:
     async with (
         connected(named) as bus,
         BusClient(named.urls["client-bot"]) as bot,
@@ -115,7 +115,7 @@ async def test_a_message_id_that_another_client_took_beforehand_drops_no_command
         assert {await bus.gateway.calls.get() for _ in range(3)} == {"client", "client-bot", "client-ci"}
 
 
-async def test_what_a_client_had_queued_with_an_older_version_is_decided(named: NatsServer) -> None:
+async def test_commands_queued_under_an_older_version_are_decided(named: NatsServer) -> None:
     before = await connect(named.urls["tests"], "older")
     older = StreamConfig(
         name=streams.COMMANDS,

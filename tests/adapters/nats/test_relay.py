@@ -170,7 +170,9 @@ async def test_a_log_that_went_on_differently_stops_the_relay_loudly(server: Nat
 
 
 @pytest.mark.parametrize("payload", [b"x", b'{"id":"forged"}'])
-async def test_what_is_no_record_stops_the_relay_and_is_not_called_a_backup(server: NatsServer, payload: bytes) -> None:
+async def test_a_message_that_is_no_record_stops_the_relay_and_is_not_called_a_backup(
+    server: NatsServer, payload: bytes
+) -> None:
     log = FakeLog(5)
     async with connected(server) as bus:
         await NatsEventStream(bus.events, "store").publish(log.records)

@@ -35,7 +35,7 @@ sys.stdin.read()
 """
 
 
-async def test_it_answers_when_start_returns_and_is_gone_when_stop_returns(tmp_path: Path) -> None:
+async def test_the_server_answers_when_start_returns_and_is_gone_when_stop_returns(tmp_path: Path) -> None:
     server = NatsServer(tmp_path)
     began = time.monotonic()
     server.start()
@@ -109,7 +109,7 @@ async def test_another_executor_gets_a_user_and_the_others_keep_their_passwords(
         await (await connect(second.urls["executor-edge"], "test")).close()
 
 
-def test_it_takes_another_port_when_its_last_one_is_taken(tmp_path: Path) -> None:
+def test_the_server_takes_another_port_when_its_last_one_is_taken(tmp_path: Path) -> None:
     with NatsServer(tmp_path) as first:
         port = int(first.url.rpartition(":")[2])
 
@@ -139,7 +139,7 @@ def test_without_the_program_the_error_says_how_to_get_it(tmp_path: Path, monkey
         NatsServer(tmp_path).start()
 
 
-def test_it_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
+def test_the_server_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
     server = NatsServer(tmp_path)
     starter = threading.Thread(target=server.start)
     starter.start()
@@ -154,7 +154,7 @@ def test_it_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("watch", ["signal", "pipe"])
-def test_it_dies_with_a_parent_that_is_killed_and_leaves_the_folder_free(tmp_path: Path, watch: str) -> None:
+def test_the_server_dies_with_a_killed_parent_and_leaves_the_folder_free(tmp_path: Path, watch: str) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path), watch], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as parent:

@@ -16,7 +16,7 @@ NONE = (b"", b"0", b"null", b"[]", b'"nats.url"', b"{", b"[" * 100_000, b"\xff\x
 
 
 @pytest.mark.parametrize("content", NONE, ids=range(len(NONE)))
-def test_what_is_no_list_of_urls_names_nobody(content: bytes, tmp_path: Path) -> None:
+def test_a_malformed_file_of_urls_names_no_user(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "nats").mkdir()
     (tmp_path / "nats" / "users.json").write_bytes(content)
     (tmp_path / "nats.url").write_bytes(content)

@@ -266,7 +266,7 @@ async def test_an_orders_report_waits_for_a_look_only_so_long(
         await watcher.look_at(order())
 
 
-async def test_what_is_looked_after_no_more_is_not_shown_and_the_round_says_so(
+async def test_a_component_that_is_gone_is_not_shown_and_the_round_says_so(
     watcher: Watcher, executor: Executor, bus: Bus
 ) -> None:
     await look_for(watcher, executor, 1)
@@ -278,7 +278,9 @@ async def test_what_is_looked_after_no_more_is_not_shown_and_the_round_says_so(
     assert (bus.looks[-1].components, bus.looks[-1].last) == ((), True)
 
 
-async def test_what_only_starts_is_shown_and_not_yet_reported(watcher: Watcher, executor: Executor, bus: Bus) -> None:
+async def test_a_starting_component_is_shown_and_not_yet_reported(
+    watcher: Watcher, executor: Executor, bus: Bus
+) -> None:
     executor.sees["web"], executor.settles = "down", True
     await look_for(watcher, executor, 3)
     assert (shown(watcher), bus.reports) == ({"web": "down"}, [])

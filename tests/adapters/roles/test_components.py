@@ -105,7 +105,7 @@ def test_health_names_each_component_under_its_executors_name_with_its_age(execu
     assert executor.rows["staging/shop/main/api"]["condition"] == "down"
 
 
-def test_what_is_not_well_is_a_warning_until_it_is_well(executor: Executor) -> None:
+def test_a_component_that_is_not_well_is_a_warning_until_it_is(executor: Executor) -> None:
     executor.sees(WEB, "down", reason="blue1 exited")
 
     says = "staging/shop/main/web is down since 2026-11-23T09:30:00.000000Z: blue1 exited"
@@ -136,7 +136,7 @@ def test_the_gauges_say_the_condition_the_age_and_the_instances(executor: Execut
     assert executor.instances(WEB, "blue") == (2, 1, 1)
 
 
-def test_what_is_not_known_has_no_sample(executor: Executor) -> None:
+def test_unknown_counts_have_no_sample(executor: Executor) -> None:
     executor.sees(WEB)
     executor.sees(WEB, "unknown", blue(running=None, healthy=None))
 

@@ -78,7 +78,7 @@ def look_at_relay(health: Health, behind: int) -> None:
         (look_at_relay, relay.FAR_BEHIND, "lag", "10,001 records are not published yet"),
     ],
 )
-def test_who_is_far_behind_warns_until_it_is_no_more(
+def test_a_role_that_is_far_behind_warns_until_it_has_caught_up(
     look: Callable[[Health, int], None], much: int, part: str, says: str
 ) -> None:
     health = Health("test")
@@ -93,7 +93,7 @@ def test_who_is_far_behind_warns_until_it_is_no_more(
     assert gauge("relman_trouble", role="test", part=part, kind="warning") == 0
 
 
-def test_what_is_set_aside_is_said_rather_than_how_far_it_is_behind() -> None:
+def test_parked_events_are_reported_rather_than_the_lag() -> None:
     health = Health("test")
     look_at_projector(health, projector.FAR_BEHIND + 1, parked=3)
     assert warnings(health)["projection releases"].startswith("3 events are set aside; see: ")

@@ -34,13 +34,13 @@ def ask(server: HealthServer, path: str) -> httpx.Response:
     return httpx.get(f"http://{server.address}{path}", timeout=5, trust_env=False)
 
 
-def test_it_is_not_well_before_it_serves(health: Health) -> None:
+def test_a_role_is_not_healthy_before_it_serves(health: Health) -> None:
     assert not well(health)
     health.stand("active")
     assert well(health)
 
 
-def test_who_stands_by_is_well(health: Health) -> None:
+def test_a_standby_is_healthy(health: Health) -> None:
     health.stand("standby")
     assert health.is_well
 
@@ -133,12 +133,12 @@ def test_anything_else_is_not_found(server: HealthServer) -> None:
 
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:port", "0.0.0.0", "::1:0", "[nonsense]:0", "[::1]"])
-def test_what_is_no_address_is_refused_in_words(health: Health, address: str) -> None:
+def test_a_malformed_address_is_refused_in_words(health: Health, address: str) -> None:
     with pytest.raises(AddressTakenError, match=r"is no address for probes; write HOST:PORT, such as 127\.0\.0\.1:0"):
         HealthServer(health, address)
 
 
-def test_it_listens_on_ipv6_too(health: Health) -> None:
+def test_the_health_server_listens_on_ipv6_too(health: Health) -> None:
     server = HealthServer(health, "[::1]:0")
     assert server.address.startswith("[::1]:")
     assert ask(server, "/live").status_code == 200

@@ -19,7 +19,7 @@ async def until_cancelled(error: Exception) -> None:
         raise error
 
 
-def test_who_is_told_to_stop_while_the_bus_and_the_store_go_away_stops() -> None:
+def test_a_role_that_is_told_to_stop_while_bus_and_store_go_away_stops() -> None:
     served = 0
 
     async def serve() -> None:
@@ -42,7 +42,9 @@ def test_who_is_told_to_stop_while_the_bus_and_the_store_go_away_stops() -> None
     assert served == 1
 
 
-def test_what_passes_is_said_and_tried_again_and_what_does_not_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transient_errors_are_reported_and_retried_and_permanent_ones_are_raised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(transient_errors, "FIRST_PAUSE_SECONDS", 0.001)
     health = Health("test")
     seen: list[str] = []

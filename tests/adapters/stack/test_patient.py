@@ -82,7 +82,7 @@ def test_a_busy_gateway_is_asked_again_under_the_same_id(patient: Callable[..., 
     assert troubled.asked == ["1", "1", "1"]
 
 
-def test_what_is_waited_for_is_said_once_and_so_is_its_end(
+def test_a_wait_is_announced_once_and_so_is_its_end(
     patient: Callable[..., PatientInstallation], told: list[str]
 ) -> None:
     troubled = Troubled(*[AWAY] * 20, [{"position": 1}])
@@ -97,7 +97,7 @@ def test_of_a_short_trouble_nothing_is_said(patient: Callable[..., PatientInstal
 
 
 @pytest.mark.parametrize("error", [QueryNotUnderstood("there is no query x"), NotReachableError("nothing runs here")])
-def test_what_does_not_pass_is_said_at_once(error: Exception, patient: Callable[..., PatientInstallation]) -> None:
+def test_a_permanent_error_is_raised_at_once(error: Exception, patient: Callable[..., PatientInstallation]) -> None:
     troubled = Troubled(error)
 
     with pytest.raises(type(error), match=str(error)):
@@ -105,7 +105,7 @@ def test_what_does_not_pass_is_said_at_once(error: Exception, patient: Callable[
     assert len(troubled.asked) == 1
 
 
-def test_when_the_time_is_over_the_last_reason_is_given(patient: Callable[..., PatientInstallation]) -> None:
+def test_an_expired_wait_raises_the_last_reason(patient: Callable[..., PatientInstallation]) -> None:
     began = time.monotonic()
 
     with pytest.raises(UnavailableError, match=r"the store is away \(waited 0 s\)"):
@@ -126,9 +126,7 @@ def test_several_questions_share_the_time_that_their_asker_has(patient: Callable
     assert time.monotonic() - began < 2
 
 
-def test_where_there_never_was_a_connection_the_address_may_be_wrong(
-    patient: Callable[..., PatientInstallation],
-) -> None:
+def test_a_first_connection_is_tried_for_a_shorter_time(patient: Callable[..., PatientInstallation]) -> None:
     nobody = NoConnectionError("no connection to the bus")
     began = time.monotonic()
 

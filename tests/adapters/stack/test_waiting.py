@@ -77,7 +77,7 @@ async def test_a_position_that_the_log_has_not_is_refused_at_once(office: Office
             await patient.ask("releases", {}, 1_000)
 
 
-async def test_who_waits_too_long_is_told_how_far_it_has_come(office: Office, reading: ReadSide) -> None:
+async def test_an_expired_wait_names_the_position_reached(office: Office, reading: ReadSide) -> None:
     patient = WaitingReadSide(reading, office.log, seconds=0.2)
     office.release("2.0.0")
 

@@ -329,7 +329,7 @@ def test_without_traffic_to_shift_the_stable_version_is_only_made_to_run_in_full
     ("strategy", "options"),
     [("canary", {}), ("blue-green", {"auto_promotion": False}), ("blue-green", {"auto_promotion_seconds": 60})],
 )
-def test_a_plan_that_only_repairs_waits_for_no_health(strategy: StrategyName, options: dict[str, JsonValue]) -> None:
+def test_a_plan_that_only_repairs_has_no_pauses(strategy: StrategyName, options: dict[str, JsonValue]) -> None:
     target = environment(Target(components={"api": {"replicas": 4}}))
 
     plan = draft(release("1.0.0"), target, {"main": place(*HALF_WAY, BACK)}, strategy, options).plan

@@ -383,7 +383,7 @@ def test_a_rollback_that_began_makes_its_deployment_failed_though_it_is_still_un
         ("Halted", True, "", 1),
     ],
 )
-def test_each_kind_of_failure_counts_as_one(
+def test_outcome_and_cause_decide_whether_a_deployment_failed(
     timeline: Timeline, measure: Measures, outcome: str, reached: bool, cause: str, failed: int
 ) -> None:
     timeline.deploy("d-1", 1, outcome=outcome, reached=reached, cause=cause)

@@ -112,7 +112,7 @@ def test_a_filter_by_what_does_not_exist_is_refused(relman: Types, words: tuple[
     assert said in answer.err
 
 
-def test_an_existing_application_without_releases_is_no_error(relman: Types) -> None:
+def test_an_empty_list_of_an_existing_thing_is_no_error(relman: Types) -> None:
     assert relman(*CREATE).code == 0
     for words in (
         ("audit", "log", "--release", "shop@1.1.0", "--type", "release.blocked"),

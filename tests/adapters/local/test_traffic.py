@@ -57,7 +57,7 @@ def test_a_slot_is_replaced_by_another_version(harness: ExecutorHarness) -> None
     assert len(harness.instance_pids()) == 1
 
 
-def test_an_impossible_route_is_errored_with_a_reason(harness: ExecutorHarness) -> None:
+def test_an_impossible_order_is_errored_with_a_reason(harness: ExecutorHarness) -> None:
     nothing = harness.ask(harness.order(RouteSlots(weights={"blue": 100})))
     assert (nothing.result, nothing.reason) == (
         "errored",

@@ -1,4 +1,4 @@
-"""The items of the agenda: orders that are out, and commands that fall due."""
+"""The items of the agenda: outstanding orders, and commands with a due time."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from release_management.kernel.types import Value
 
 
 class OutstandingOrder(Value):
-    """An order whose report is awaited. `cause` is the id of the record that gave it."""
+    """An order whose report is awaited. `cause` is the id of the record that issued it."""
 
     kind: Literal["order"] = "order"
     order: Order
@@ -17,9 +17,9 @@ class OutstandingOrder(Value):
 
 
 class DueCommand(Value):
-    """A command that is to be given at `due` (RFC 3339 UTC), or at once where that is None.
+    """A command to give at `due` (RFC 3339 UTC), or at once if that is None.
 
-    `cause` is the id of the record that asks for it, and `correlation` that of the command which all of it follows.
+    `cause` is the id of the record that requires it, and `correlation` that of the command that started the chain.
     """
 
     kind: Literal["command"] = "command"

@@ -1,4 +1,4 @@
-"""Every aggregate by its name, and the folding of any stream."""
+"""The aggregates by name, and the folding of any stream."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -36,7 +36,7 @@ AGGREGATES = gathered((each.name, each) for each in _ALL)
 
 
 def fold(stream: str, facts: Iterable[Fact], state: Any = None) -> Any:
-    """The stream's state after the facts, from `state` on, or from the beginning."""
+    """Return the stream's state after the facts, starting from `state` or the initial state."""
     aggregate = AGGREGATES[aggregate_of(stream)]
     state = aggregate.initial if state is None else state
     for fact in facts:

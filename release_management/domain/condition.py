@@ -1,4 +1,4 @@
-"""The condition of a component at a place: what an executor saw of its slots, and how that compares with the record."""
+"""The condition of a component at a place, as an executor observes it, and its comparison with the record."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -26,11 +26,11 @@ Count = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
 class SeenSlot(Value):
-    """What an executor saw of one slot.
+    """An executor's observation of one slot.
 
     `wanted` instances should run, `running` do, `healthy` of them answer well, as far as is known. `restarts` counts
-    the instances that ended and were started again during the last minute. `share` is the slot's real share of the
-    traffic in percent.
+    the instances that ended and were restarted during the last minute. `share` is the slot's real share of the traffic
+    in percent.
     """
 
     slot: Slot
@@ -45,16 +45,16 @@ class SeenSlot(Value):
 
 
 class SlotCondition(SeenSlot):
-    """What was seen of one slot, and which role it had then."""
+    """An observation of one slot, with its role at that time."""
 
     role: Role
 
 
 class Observation(Value):
-    """One look of an executor at one component.
+    """An executor's observation of one component.
 
-    `fence` is the highest fence of an order that the component had seen when the look began: it says which steps the
-    look came after. `observedat` is when the look began, by the executor's clock.
+    `fence` is the highest fence of an order that the component had seen when the observation began: it tells which
+    steps came before. `observedat` is when the observation began, by the executor's clock.
     """
 
     environment: Name
@@ -69,20 +69,20 @@ class Observation(Value):
 
     @property
     def is_blind(self) -> bool:
-        """Whether the executor could not look: that it names no slot does not say that there is none."""
+        """True if the executor could not observe: the absence of slots then says nothing."""
         return self.condition == "unknown" and not self.slots
 
 
 def worst(*conditions: Condition) -> Condition:
-    """The worst of several conditions; well where there is none."""
+    """Return the worst of several conditions; well if there are none."""
     return max(conditions, key=SEVERITY.__getitem__, default="well")
 
 
 def compare(recorded: Mapping[str, str], seen: Observation) -> tuple[Condition, str | None]:
-    """The condition of a component that no deployment is changing, compared with what the log says should run.
+    """Compare the condition of a component that no deployment is changing with the log.
 
-    `recorded` is the version per slot that should run something. What runs and is not recorded, or the other way
-    round, is drift; nothing at all where something should run is down.
+    `recorded` is the version per slot that should run something. A difference between the running and the recorded
+    slots is drift; if nothing runs that should, the component is down.
     """
     if seen.condition == "unknown":
         return seen.condition, seen.reason

@@ -14,8 +14,8 @@ from release_management.kernel.types import Value
 class Configuration(Value):
     """A component's settings for its executor, and its environment's variables.
 
-    `replicas` is none of the settings: how many run is said beside the configuration. A variable whose value is a
-    reference (`env:NAME`, `file:PATH`) is kept as that reference; nobody here reads the secret.
+    `replicas` is no part of the settings: the number stands beside the configuration. A variable whose value is a
+    reference (`env:NAME`, `file:PATH`) is kept as that reference; the secret is not resolved here.
     """
 
     settings: dict[str, JsonValue] = {}
@@ -28,7 +28,7 @@ class Configuration(Value):
 
 
 def resolve(environment: Environment, target: Target, application: str, component: str) -> Configuration | None:
-    """The configuration that is declared for an application's component on a target now; None where none is."""
+    """Return the declared configuration of an application's component on a target, or None."""
     declared = target.settings_of(application, component)
     if declared is None:
         return None
@@ -40,14 +40,14 @@ def resolve(environment: Environment, target: Target, application: str, componen
 
 
 def _without_none(value: JsonValue) -> JsonValue:
-    """A record omits what is None, so a digest must not count it."""
+    """Remove None values, which a record omits, so that the digest does not count them."""
     if isinstance(value, dict):
         return {name: _without_none(item) for name, item in value.items() if item is not None}
     return [_without_none(item) for item in value] if isinstance(value, list) else value
 
 
 def changed(before: Configuration | None, after: Configuration | None) -> tuple[Difference, ...]:
-    """The settings and then the variables that differ, by name. An unknown configuration differs in nothing."""
+    """Return the settings and then the variables that differ, by name; none if a configuration is unknown."""
     if before is None or after is None:
         return ()
     return (

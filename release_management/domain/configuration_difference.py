@@ -1,4 +1,4 @@
-"""What differs between two configurations, in words that may be shown to anybody."""
+"""The differences between two configurations, in words that may be shown to anybody."""
 
 import json
 import re
@@ -19,9 +19,9 @@ _REFERENCES = ("env:", "file:")
 
 
 class Difference(Value):
-    """One setting or variable, as it was and as it becomes; None: it was not there, or is no more.
+    """One setting or variable, before and after; None: it is absent.
 
-    A value that may be a secret is not in here; a reference (`env:NAME`, `file:PATH`) is.
+    A value that may be a secret is not contained; a reference (`env:NAME`, `file:PATH`) is.
     """
 
     name: Line
@@ -29,14 +29,14 @@ class Difference(Value):
     after: Line | None = None
 
     def __str__(self) -> str:
-        """For a person."""
+        """Return the difference for people."""
         if self.before == self.after:
             return f"{self.name}: another value {_HIDDEN if self.before == _HIDDEN else '(too long to be shown)'}"
         return f"{self.name}: {self.before or 'not set'} → {self.after or 'not set'}"
 
 
 def differences(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]) -> tuple[Difference, ...]:
-    """What differs, by name; what stands inside an object has a name with dots, such as `env.GREETING`."""
+    """Return the differences by name; a value inside an object has a name with dots, such as `env.GREETING`."""
     old, new = dict(_leaves(before)), dict(_leaves(after))
     return tuple(
         Difference(name=_line(name), before=_shown(name, old.get(name)), after=_shown(name, new.get(name)))
@@ -54,14 +54,14 @@ def _leaves(value: Mapping[str, JsonValue], path: str = "") -> Iterator[tuple[st
 
 
 def discreet(name: str, value: object, text: str) -> str:
-    """The text of a value without what may be a secret; a reference to one is shown."""
+    """Return the text of a value with possible secrets hidden; a reference to one is shown."""
     if isinstance(value, str) and value.startswith(_REFERENCES):
         return text
     return _HIDDEN if _SECRET.search(name) else _ARGUMENT.sub(r"\1***", _USERINFO.sub("***", text))
 
 
 def _shown(name: str, value: JsonValue) -> str | None:
-    """A value for a screen: short, on one line, and without what may be a secret."""
+    """Return a value for a screen: short, on one line, with possible secrets hidden."""
     if value is None:
         return None
     if isinstance(value, list) and all(isinstance(word, str) for word in value):

@@ -1,8 +1,8 @@
-"""Damp what is seen of a component to conditions that last: a crash loop is one state, and no flood.
+"""Damp a component's observed conditions to lasting ones: a crash loop is one state, and no flood.
 
 A worse condition holds at once, a better one only after it has lasted for some time. That time doubles with every
-relapse of the last hour, so that the number of changes in an hour is bounded whatever the looks say; and it ends, so
-that what has been stable for long enough is what is shown.
+relapse of the last hour, so that the number of changes in an hour is bounded; and it is bounded too, so that a stable
+condition is shown in the end.
 """
 
 from collections.abc import Mapping
@@ -14,19 +14,19 @@ FIRST_HOLD = 5.0
 """Seconds that a better condition must last before it holds."""
 LONGEST_HOLD = 300.0
 MEMORY = 3600.0
-"""Seconds that a relapse is remembered."""
+"""Seconds for which a relapse is remembered."""
 MOST_PER_HOUR = 90
-"""No more changes than this come out in any hour."""
+"""The upper bound of changes in any hour."""
 _RANK: Mapping[Condition, int] = {**SEVERITY, "unknown": max(SEVERITY.values()) + 1}
-"""Where nobody could look, no earlier condition may be shown; so it holds at once, as what is worst."""
+"""Without an observation no earlier condition may be shown, so *unknown* holds at once, like the worst."""
 
 
 @dataclass(frozen=True, slots=True)
 class Damped:
-    """The condition that holds, and since when. Times are seconds on any clock that does not go back.
+    """The condition that holds, and since when. Times are seconds on a monotonic clock.
 
-    `better_since` is when the looks became better, `better` the worst that they have said since; `relapses` are the
-    times of the last hour at which it became worse again. `proven`: it has been well before.
+    `better_since` is when the observations became better, `better` the worst of them since; `relapses` are the times of
+    the last hour at which they became worse again. `proven` is True if it has been well before.
     """
 
     condition: Condition
@@ -44,7 +44,7 @@ class Damped:
 
 
 def damp(before: Damped | None, seen: Condition, now: float) -> Damped:
-    """Take in one look. What holds is never better than what the look says."""
+    """Take one observation. The condition that holds is never better than the observation."""
     if before is None:
         return Damped(seen, now, proven=seen == "well")
     if seen == before.condition:

@@ -1,4 +1,4 @@
-"""The index of environments: which environments exist. The one stream `estate:main`."""
+"""EnvironmentIndex: the index of existing environments. The one stream `estate:main`."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, assert_never

@@ -1,7 +1,7 @@
-"""Settings in layers: an application's defaults, what an environment has otherwise, and what a target has otherwise.
+"""Settings in layers: an application's defaults, an environment's differences, and a target's differences.
 
-A nearer layer goes over a wider one: mappings are merged key by key, at every depth; anything else replaces what was
-there, lists too; null takes away.
+A nearer layer overrides a wider one: mappings are merged key by key, at every depth; any other value replaces the wider
+one, lists too; null removes it.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -16,13 +16,13 @@ Applications = Mapping[str, "ApplicationLayer"]
 
 
 class ApplicationLayer(Value):
-    """What one layer says of an application's components; null: the component is not there."""
+    """One layer's settings of an application's components; null: the component is absent."""
 
     components: ByName[Settings | None] = {}
 
 
 def over(wider: Mapping[str, JsonValue], nearer: Mapping[str, JsonValue]) -> Settings:
-    """The wider mapping with the nearer one over it."""
+    """Return the wider mapping overridden by the nearer one."""
     merged = dict(wider)
     for key, value in nearer.items():
         below = merged.get(key)
@@ -36,10 +36,10 @@ def over(wider: Mapping[str, JsonValue], nearer: Mapping[str, JsonValue]) -> Set
 
 
 def flattened(layers: Iterable[Applications], beside: Collection[str] = ()) -> dict[str, dict[str, Settings]]:
-    """Each application's components with their settings after all layers, the widest first.
+    """Return each application's components with their settings after all layers, the widest first.
 
-    `beside` are the components that the target has for any application. Raises `ValueError` where one of them would be
-    outdone by an application's own.
+    `beside` are the components that the target has for any application. Raises `ValueError` if an application's own
+    settings would override one of them.
     """
     found: dict[str, dict[str, Settings]] = {}
     for layer in layers:

@@ -1,4 +1,4 @@
-"""What an executor's look means for a place: a condition that changed is recorded, anything else is not."""
+"""Record an executor's observation of a place if the condition changed."""
 
 from typing import ClassVar
 
@@ -21,7 +21,7 @@ from release_management.kernel.types import (
 
 
 class ReportCondition(Observation, Command):
-    """What an executor sees of a component that it looks after."""
+    """Report an executor's observation of a component."""
 
     NAME: ClassVar[str] = "place.report_condition"
     GIVEN_BY: ClassVar[Giver] = Giver.EXECUTORS
@@ -29,9 +29,9 @@ class ReportCondition(Observation, Command):
 
 
 def counts(state: Place, report: ReportCondition) -> bool:
-    """Whether a look came after the newest step that was carried out, and after the look that is recorded.
+    """Return True if an observation came after the newest executed step, and after the recorded observation.
 
-    A blind look saw no step either, and counts by its time alone.
+    A blind observation saw no step either, and counts by its time alone.
     """
     standing = state.components.get(report.component)
     if standing is None or (report.fence < standing.fence and not report.is_blind):
@@ -40,9 +40,9 @@ def counts(state: Place, report: ReportCondition) -> bool:
 
 
 def report_condition(state: Place, report: ReportCondition) -> list[PlaceConditionChanged]:
-    """Record the condition where the look counts and it differs from the one before.
+    """Record the condition if the observation counts and it differs from the one before.
 
-    While a deployment holds the place the slots change, and are not compared with what is recorded.
+    While a deployment holds the place the slots change, and are not compared with the record.
     """
     if not counts(state, report):
         return []
@@ -75,5 +75,5 @@ def _slot(standing: ComponentStatus, seen: dict[str, object]) -> SlotCondition:
 
 
 def _essence(seen: Seen) -> tuple[object, ...]:
-    """What makes a condition another one. Reasons and counts differ from look to look, and roles by decision."""
+    """Return the parts whose change makes a new condition. Reasons and counts vary, and roles follow decisions."""
     return seen.condition, tuple((each.slot, each.version, each.condition) for each in seen.slots)

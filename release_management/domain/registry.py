@@ -1,7 +1,7 @@
-"""Every name that a record can have, with its model; and how records of older versions are read.
+"""All names of records, with their models; and the upcasters of older versions.
 
 Names and versions are permanent. To change a fact's shape, raise its `VERSION` and add an upcaster from the version
-before: it takes the old `data` and gives the new `(name, data)` pairs, none or several of them.
+before: it takes the old `data` and returns the new `(name, data)` pairs, none or several of them.
 """
 
 import json
@@ -31,7 +31,7 @@ from release_management.kernel.types import (
 )
 
 Contents = Callable[[str], bytes]
-"""Gives a content that stands beside a record, by the record's `dataref`."""
+"""Returns a content that stands beside a record, by the record's `dataref`."""
 Upcaster = Callable[[dict[str, Any]], Iterable[tuple[str, dict[str, Any]]]]
 
 
@@ -65,7 +65,7 @@ FACTS = gathered((fact.NAME, fact) for fact in _ALL)
 
 
 def _started_with_configurations(data: dict[str, Any]) -> dict[str, Any]:
-    """Bindings of version 1 had one set of settings and variables for both roles, with the slots among them."""
+    """Upcast bindings of version 1, which had one set of settings and variables for both roles, with the slots."""
     return {**data, "bindings": [_binding_of_version_1(binding) for binding in data["bindings"]]}
 
 
@@ -81,7 +81,7 @@ def _binding_of_version_1(binding: dict[str, Any]) -> dict[str, Any]:
 
 _DATA_BYTES = len(DATA)
 _LATER = 200
-"""Bytes of a record, as we write it, in which its schema version does not stand yet."""
+"""Bytes at the beginning of a record, in our format, before its schema version."""
 UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
     ("deployment.planned", 1): lambda data: [("deployment.planned", data)],
     ("deployment.started", 1): lambda data: [("deployment.started", _started_with_configurations(data))],
@@ -90,7 +90,7 @@ UPCASTERS: Mapping[tuple[str, int], Upcaster] = {
 
 
 def _reader(fact: type[Fact]) -> tuple[bytes, Callable[[bytes], Fact]]:
-    """What stands before the data of records of the newest version, as we write them, and what reads those data."""
+    """Return the text before the data of newest-version records in our format, and the parser of these data."""
     return f'"schemaversion":{fact.VERSION},'.encode(), fact.__pydantic_validator__.validate_json
 
 
@@ -107,7 +107,7 @@ class Registry:
         self._readers = {name: _reader(fact) for name, fact in facts.items()}
         self._upcasters = upcasters
         self.changed_names = frozenset(name for name, _ in upcasters)
-        """Names of which older records may mean other facts today."""
+        """The names whose older records may mean other facts today."""
         for name, fact in facts.items():
             if name != fact.NAME:
                 raise ValueError(f"{fact.__name__} is named {fact.NAME} and registered as {name}")
@@ -116,26 +116,26 @@ class Registry:
                     raise ValueError(f"{name} is at version {fact.VERSION} and version {version} has no upcaster")
 
     def knows(self, name: str, version: int) -> bool:
-        """Whether records of this name and version can be read."""
+        """Return True if records of this name and version can be read."""
         fact = self._facts.get(name)
         return (name, version) in self._upcasters or (fact is not None and version == fact.VERSION)
 
     def read(self, recorded: Recorded, contents: Contents | None = None) -> tuple[Event, ...]:
-        """The events of a record, upcast to today's versions. `contents` are asked for data that stand beside it.
+        """Return the events of a record, upcast to today's versions. `contents` returns data that stand beside it.
 
-        Raises `UnreadableRecordError`, and what `contents` raises.
+        Raises `UnreadableRecordError`, and the errors of `contents`.
         """
         position, stream, _, name, record = recorded
         try:
             version, read = self._readers[name]
-            if (at := record.find(version, _LATER)) > 0 and (data := record.find(DATA, at)) > 0:
+            if (offset := record.find(version, _LATER)) > 0 and (data := record.find(DATA, offset)) > 0:
                 return (Event(position, stream, record, read(record[data + _DATA_BYTES : -1])),)
         except (KeyError, ValidationError):
             pass
         return self._read_in_steps(recorded, contents)
 
     def _read_in_steps(self, recorded: Recorded, contents: Contents | None) -> tuple[Event, ...]:
-        """Read a record without data in it or in another shape than today's, or say what is wrong with it."""
+        """Read a record without data in it or in another format than today's. Raises `UnreadableRecordError`."""
         try:
             document = json.loads(recorded.record)
             data = {} if "dataref" in document else document.pop("data")

@@ -1,6 +1,6 @@
-"""When may a deployment begin? Each rule is a named function; "why not?" is the list of their verdicts.
+"""The rules for starting a deployment. Each is a named function; "why not?" is the list of their verdicts.
 
-Planning shows the verdicts; deploying enforces them as they stand at that moment.
+Planning shows the verdicts; deploying enforces them as they are at that moment.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,14 +19,14 @@ from release_management.kernel.types import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Everything that the rules look at. `digest` is what an approval must be bound to.
+    """The input of the rules. `digest` is what an approval must be bound to.
 
-    `stages` are those that the release walks today. `reverts`: the deployment goes back to a version that succeeded at
-    its places. `gives_up`: it brings nothing, and only stops what runs. `recent`: what it goes back to succeeded lately
-    enough to be trusted without gates and approval. `newer` says which newer version it would overtake, `blocked` names
-    the blocked releases that it brings something of, and `replaced` says where a rollback would take back something
-    else than it was planned for. `yielding` are those that hold its places and let go early, since it waits for nothing
-    else: they only keep the version that goes, for a while.
+    `stages` are those that the release walks today. `reverts` is True if the deployment returns to a version that
+    succeeded at its places; `gives_up` if it brings nothing, and only stops components; `recent` if the version that it
+    returns to succeeded lately enough to be trusted without gates and approval. `newer` names the newer version that it
+    would overtake, `blocked` the blocked releases that it brings components of, and `replaced` what a rollback would
+    revert instead of its planned deployment. `yielding` are the deployments that hold its places and will release them
+    early, since it waits for nothing else: they only keep the old version for a while.
     """
 
     deployment: str
@@ -48,17 +48,17 @@ class Situation:
 
 
 def verdicts(situation: Situation) -> tuple[Verdict, ...]:
-    """What every rule says, in the order in which a person would ask."""
+    """Return the verdict of every rule, in the order in which a person would ask."""
     return tuple(rule(situation) for rule in RULES)
 
 
-def denials(said: Sequence[Verdict]) -> tuple[Verdict, ...]:
-    """Those that forbid."""
-    return tuple(verdict for verdict in said if verdict.says == "deny")
+def denials(found: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """Return the verdicts that forbid."""
+    return tuple(verdict for verdict in found if verdict.says == "deny")
 
 
 def environment_is_kept(situation: Situation) -> Verdict:
-    """Nothing new comes to an environment that is retired."""
+    """Deny new versions in an environment that is retired."""
     environment = situation.environment
     if situation.gives_up:
         return _allow("environment", "it only stops what runs")
@@ -72,7 +72,7 @@ def environment_is_kept(situation: Situation) -> Verdict:
 
 
 def release_is_published(situation: Situation) -> Verdict:
-    """A draft is not deployed."""
+    """Deny a draft."""
     ref = situation.release.ref
     if situation.release.published:
         return _allow("release", f"{ref} is published")
@@ -80,7 +80,7 @@ def release_is_published(situation: Situation) -> Verdict:
 
 
 def release_is_not_blocked(situation: Situation) -> Verdict:
-    """A blocked release is not deployed."""
+    """Deny a blocked release."""
     if situation.gives_up:
         return _allow("block", "it only stops what runs")
     if not situation.blocked:
@@ -90,7 +90,7 @@ def release_is_not_blocked(situation: Situation) -> Verdict:
 
 
 def what_is_left_still_runs(situation: Situation) -> Verdict:
-    """A rollback takes back what it was planned for, or nothing."""
+    """Deny a rollback of anything but what it was planned for."""
     if situation.replaced is not None:
         return _deny("rollback", f"what it goes back from does not run any more: {situation.replaced}")
     if situation.reverts:
@@ -99,7 +99,7 @@ def what_is_left_still_runs(situation: Situation) -> Verdict:
 
 
 def no_newer_version_is_overtaken(situation: Situation) -> Verdict:
-    """An older version follows a newer one only where somebody says so."""
+    """Deny an older version after a newer one, unless a downgrade was requested."""
     if situation.newer is None:
         return _allow("version", "it overtakes no newer version")
     release, where = situation.release, situation.environment.name
@@ -112,7 +112,7 @@ def no_newer_version_is_overtaken(situation: Situation) -> Verdict:
 
 
 def stages_before_succeeded(situation: Situation) -> Verdict:
-    """The pipeline's earlier stages come first; going back is free."""
+    """Require success in the pipeline's earlier stages; rollbacks are exempt."""
     name = situation.environment.name
     release = situation.release
     if situation.reverts:
@@ -135,7 +135,7 @@ def stages_before_succeeded(situation: Situation) -> Verdict:
 
 
 def gates_have_passed(situation: Situation) -> Verdict:
-    """Every required gate was attested as passed; "not evaluated" is never "passed"."""
+    """Require that every required gate was attested as passed; "not evaluated" is never "passed"."""
     required = [name for name, gate in situation.gates.items() if gate.required]
     if situation.reverts and situation.recent:
         return _allow("gates", "not asked again: it goes back to a version that succeeded here lately")
@@ -157,19 +157,19 @@ def gates_have_passed(situation: Situation) -> Verdict:
 
 
 def approval_is_granted(situation: Situation) -> Verdict:
-    """As many as the environment asks for agree to exactly this."""
+    """Require as many signatures for exactly this plan as the environment demands."""
     rule = situation.environment.approval
     if rule.required == 0:
         return _allow("approval", f"{situation.environment.name} asks for none")
     if situation.reverts and situation.recent:
         return _allow("approval", "not asked for: it goes back to a version that succeeded here lately")
-    given = situation.approval
-    if given.phase is approvals.ApprovalPhase.DENIED:
+    approval = situation.approval
+    if approval.phase is approvals.ApprovalPhase.DENIED:
         return _deny("approval", "the approval was refused")
-    if given.phase is approvals.ApprovalPhase.EXPIRED:
+    if approval.phase is approvals.ApprovalPhase.EXPIRED:
         return _deny("approval", "nobody decided on the approval in time")
-    if given.phase is approvals.ApprovalPhase.GRANTED and given.digest == situation.digest:
-        return _allow("approval", f"granted by {', '.join(approvals.counting(given))}")
+    if approval.phase is approvals.ApprovalPhase.GRANTED and approval.digest == situation.digest:
+        return _allow("approval", f"granted by {', '.join(approvals.counting(approval))}")
     return Verdict(
         rule="approval",
         says="wait",
@@ -180,7 +180,7 @@ def approval_is_granted(situation: Situation) -> Verdict:
 
 
 def places_are_free(situation: Situation) -> Verdict:
-    """At most one deployment holds a place."""
+    """Wait while another deployment holds a place."""
     for target, place in situation.places.items():
         if not free_for(place, situation.deployment):
             holder = place.lock or place.queue[0]
@@ -196,7 +196,7 @@ def places_are_free(situation: Situation) -> Verdict:
 
 
 def targets_are_declared(situation: Situation) -> Verdict:
-    """Every component of the release has a target here."""
+    """Require a target for every component of the release."""
     if situation.gives_up:
         return _allow("targets", "it only stops what runs")
     missing = without_target(situation.release, situation.environment)
@@ -208,7 +208,7 @@ def targets_are_declared(situation: Situation) -> Verdict:
 
 
 def triggers_are_armed(situation: Situation) -> Verdict:
-    """Rollback triggers are recorded; nothing measures them yet, and this says so."""
+    """State that rollback triggers are recorded, but that nothing measures them yet."""
     if not situation.triggers:
         return _allow("triggers", "no rollback trigger is configured")
     names = ", ".join(condition.metric for condition in situation.triggers)

@@ -1,11 +1,11 @@
-"""What an environment's name says of its tier."""
+"""Derive an environment's tier from its name."""
 
 import re
 from typing import Literal
 
 Tier = Literal["development", "testing", "staging", "production"]
 DEFAULT_TIER: Tier = "development"
-"""Where a name says nothing."""
+"""The tier if a name suggests none."""
 TIERS: dict[str, Tier] = {
     "dev": "development",
     "devel": "development",
@@ -29,29 +29,30 @@ TIERS: dict[str, Tier] = {
     "prd": "production",
     "live": "production",
 }
-"""The words that say a tier; a number before or behind one does not count."""
+"""The words that suggest a tier; a number before or after one does not count."""
 NOT = ("non", "no", "not")
-"""Before a word, these say that it is not that."""
+"""Words that negate the next one."""
 
 
 def said_tier(name: str) -> Tier | None:
-    """The tier that a name says: `prod-eu` production, `pre-prod` staging; None where it says nothing.
+    """Return the tier that a name suggests: `prod-eu` production, `pre-prod` staging; None if it suggests none.
 
-    What names production and another tier is the other one: `prod-test` is a test. Of others the first counts.
+    If a name suggests production and another tier, it is the other one: `prod-test` is a test. Of others the first
+    counts.
     """
     words = [word.strip("0123456789") for word in re.split("[^a-z0-9]+", name.lower())]
-    said: list[Tier] = []
-    for at, word in enumerate(words):
-        before = words[at - 1] if at else ""
-        after = words[at + 1] if at + 1 < len(words) else ""
+    found: list[Tier] = []
+    for index, word in enumerate(words):
+        before = words[index - 1] if index else ""
+        after = words[index + 1] if index + 1 < len(words) else ""
         tier = _tier(word, before)
         if tier is not None and after != "like":
-            said.append(tier)
-    return next((tier for tier in said if tier != "production"), said[0] if said else None)
+            found.append(tier)
+    return next((tier for tier in found if tier != "production"), found[0] if found else None)
 
 
 def _tier(word: str, before: str) -> Tier | None:
-    """The tier of a word after another one, be it `pre-prod` or `preprod`."""
+    """Return the tier of a word after another one, be it `pre-prod` or `preprod`."""
     for prefix in ("pre", *NOT):
         if word.startswith(prefix) and word.removeprefix(prefix) in TIERS:
             before, word = prefix, word.removeprefix(prefix)
@@ -62,5 +63,5 @@ def _tier(word: str, before: str) -> Tier | None:
 
 
 def tier_of(name: str) -> Tier:
-    """The tier of an environment of which only the name is known."""
+    """Return the tier of an environment of which only the name is known."""
     return said_tier(name) or DEFAULT_TIER

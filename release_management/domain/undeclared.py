@@ -1,4 +1,4 @@
-"""Components that no target of an environment can run yet: what to declare, and what a plan assumes meanwhile."""
+"""Components that no target of an environment can run yet: advice on declaring them, and a plan's assumption."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ SPELLED_OUT = 20
 
 
 def without_target(release: Release, environment: Environment) -> tuple[str, ...]:
-    """The components that no target of the environment can run."""
+    """Return the components that no target of the environment can run."""
     targets = environment.targets.values()
     return tuple(
         component.name
@@ -22,20 +22,20 @@ def without_target(release: Release, environment: Environment) -> tuple[str, ...
 
 
 def as_if_declared(environment: Environment, components: Sequence[str]) -> Environment:
-    """The environment as it would be if its first target, or a new one called main, ran these components too."""
+    """Return the environment with these components added to its first target, or to a new one called main."""
     host = _host(environment)
     added = host.model_copy(update={"components": {**host.components, **{name: {} for name in components}}})
     return replace(environment, targets={**environment.targets, host.name: added})
 
 
 def assumption(environment: Environment, components: Sequence[str]) -> str:
-    """The note of a plan that rests on it."""
+    """Return the note of a plan with this assumption."""
     runs = f"target {_host(environment).name} of {environment.name} runs {_listed(components)}"
     return f"this assumes that {runs}, which nobody has declared yet"
 
 
 def what_to_declare(environment: Environment, components: Sequence[str]) -> str:
-    """What is missing, and the lines that add it."""
+    """Return a sentence on the missing components, and the lines that add them."""
     host = _host(environment)
     have = "has" if len(components) == 1 else "have"
     lines = [

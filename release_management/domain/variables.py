@@ -1,4 +1,4 @@
-"""What a process's environment can carry."""
+"""Limits of a process's environment variables."""
 
 import re
 from collections.abc import Mapping
@@ -8,13 +8,13 @@ from pydantic import AfterValidator
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 LONGEST_VALUE = 100_000
-"""Bytes. Linux takes 131,072 for one variable with its name."""
+"""Bytes. Linux accepts 131,072 for one variable with its name."""
 LONGEST_IN_ALL = 1_000_000
-"""Bytes. Linux takes a quarter of the stack's limit, 2 MiB mostly, for all of them and the program's arguments."""
+"""Bytes. Linux accepts a quarter of the stack's limit, mostly 2 MiB, for all of them and the program's arguments."""
 
 
 def fault_of_variables(variables: Mapping[str, str]) -> str | None:
-    """Why no process can have these variables, and what would be right; None where it can."""
+    """Return why no process can have these variables, and what would be right; None if one can."""
     for name, value in variables.items():
         if not _NAME.fullmatch(name):
             return f"{name[:80]!r} is no variable; write letters, digits and _, beginning with none of the digits"

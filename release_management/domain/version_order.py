@@ -1,4 +1,4 @@
-"""Versions as texts that sort in their order of precedence, by code point."""
+"""Sort keys of versions: texts that sort, by code point, in order of precedence."""
 
 from semver import Version
 
@@ -10,13 +10,13 @@ from release_management.domain.versions import (
 )
 
 _END = " "
-"""Sorts before everything that stands in a version."""
+"""Sorts before any character of a version."""
 _NO_PRERELEASE = "~"
-"""Sorts after everything that stands in a version: a release comes after its own pre-releases."""
+"""Sorts after any character of a version: a release comes after its own pre-releases."""
 
 
 def order_key(version: str, scheme: Scheme = DEFAULT) -> str | None:
-    """A text that sorts as the scheme orders versions; None for what is ordered by creation alone.
+    """Return a text that sorts as the scheme orders versions; None for versions ordered by creation alone.
 
     A leading `v` does not count. Semantic versions are ordered as SemVer 2 §11 says, without build metadata.
     """
@@ -34,16 +34,16 @@ def order_key(version: str, scheme: Scheme = DEFAULT) -> str | None:
 
 
 def older(version: str, than: str, scheme: Scheme = DEFAULT) -> bool | None:
-    """Whether the one comes before the other; None where the versions do not tell, but only when they were created."""
+    """Return True if one version comes before the other; None if only their creation tells."""
     one, other = order_key(version, scheme), order_key(than, scheme)
     return None if one is None or other is None else one < other
 
 
 def _identifier(text: str) -> str:
-    """Numbers come before words; a shorter word comes before what it begins."""
+    """Return the sort key of an identifier: numbers come before words, a word before its extensions."""
     return f"0{_number(text)}" if text.isdigit() else f"1{text}!"
 
 
 def _number(digits: str) -> str:
-    """Longer numbers are greater."""
+    """Return the sort key of a number: longer numbers are greater."""
     return f"{len(digits):03d}{digits}"

@@ -1,4 +1,4 @@
-"""How an application numbers its releases: semantic versions unless it says otherwise.
+"""The numbering schemes of applications: semantic versions unless an application states another.
 
 A leading `v` is kept as it was written, and makes no other version: `v1.0.0` and `1.0.0` are one.
 """
@@ -19,7 +19,7 @@ _NO_MODIFIER = "~"
 
 
 def check(scheme: Scheme, version: str) -> None:
-    """Raises `ValueError` where it is no version of this scheme, with one that is."""
+    """Raise `ValueError`, with an example, if this is no version of the scheme."""
     number = without_v(version)
     if scheme == "semver" and not Semantic.is_valid(number):
         raise ValueError(
@@ -34,23 +34,23 @@ def check(scheme: Scheme, version: str) -> None:
 
 
 def without_v(version: str) -> str:
-    """The version without a `v` before its first digit."""
+    """Return the version without a `v` before its first digit."""
     return version[1:] if re.match(r"v\d", version) else version
 
 
 def twin(version: str) -> str | None:
-    """The other way to write the same version: with a `v`, or without; None where there is none."""
+    """Return the other spelling of the same version: with a `v`, or without; None if there is none."""
     if not re.match(r"v?\d", version):
         return None
     return version[1:] if version.startswith("v") else f"v{version}"
 
 
 def calendar_key(version: str) -> tuple[tuple[int, ...], str] | None:
-    """What orders calendar versions; None for what is none.
+    """Return the sort key of a calendar version; None if it is none.
 
-    A year of four digits, or of two (which are of this century), then one to four numbers behind points or dashes,
-    and perhaps a dash and a modifier that begins with a letter. The numbers count from left to right, and what has
-    more of them comes later; a modifier comes before the version without it. Written as a day, it must be one.
+    A year of four digits, or of two (of this century), then one to four numbers after points or dashes, and perhaps a
+    dash and a modifier that begins with a letter. The numbers count from left to right, and a version with more of them
+    comes later; a modifier comes before the version without it. A version in the form of a day must be a valid one.
     """
     found = _CALENDAR.fullmatch(version)
     if found is None or not _is_day_if_written_so(version):

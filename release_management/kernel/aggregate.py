@@ -1,4 +1,4 @@
-"""What an aggregate declares of itself, once, where its module ends; `streams` gathers the declarations."""
+"""The declaration of an aggregate, once, at the end of its module; `streams` gathers the declarations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ F = TypeVar("F", bound=Fact)
 
 @dataclass(frozen=True, slots=True)
 class Aggregate(Generic[S, F, K]):
-    """A kind of thing that is decided on as one, with a stream of facts for each.
+    """A kind of entity that is decided on as a whole, with a stream of facts for each instance.
 
-    `initial` is the state before the first fact, `events` the union of its facts, and `key` gives what tells one of
-    them from the others. Its stream is `<name>:<key>`, which is permanent. `missing` gives the sentence for whoever
-    names by its key one that does not exist.
+    `initial` is the state before the first fact, `events` the union of its facts, and `key` returns the identity of an
+    instance. Its stream is `<name>:<key>`, which is permanent. `missing` returns the sentence for a key that does not
+    exist.
     """
 
     name: str
@@ -33,33 +33,33 @@ class Aggregate(Generic[S, F, K]):
         return get_args(self.events) or (self.events,)
 
     def stream(self, *key: K.args, **named: K.kwargs) -> str:
-        """The id of a stream of its."""
+        """Return the id of an instance's stream."""
         return f"{self.name}:{self.key(*key, **named)}"
 
     def is_absent(self, state: S) -> bool:
-        """Whether this is the state of one that does not exist: no fact was folded into it."""
+        """Return True for the state of an instance that does not exist: no fact was folded into it."""
         return state is self.initial
 
     def does_not_exist(self, key: str) -> str:
-        """The sentence for whoever names one that does not exist."""
+        """Return the sentence for a key that does not exist."""
         return self.missing(key) if self.missing else f"{self.name} {key} does not exist"
 
 
 def itself(key: str, /) -> str:
-    """The key of what one text names: an id, a name."""
+    """Return the key itself, if one text identifies an instance: an id, a name."""
     return key
 
 
 def single() -> str:
-    """The key of what there is only one of."""
+    """Return the key of an aggregate with a single instance."""
     return "main"
 
 
 def aggregate_of(stream: str) -> str:
-    """The aggregate's name in a stream's id: what stands before the colon."""
+    """Return the aggregate's name in a stream's id: the part before the colon."""
     return stream.partition(":")[0]
 
 
 def key_of(stream: str) -> str:
-    """The key in a stream's id: what stands after the colon."""
+    """Return the key in a stream's id: the part after the colon."""
     return stream.partition(":")[2]

@@ -55,7 +55,7 @@ class ErrorCode(StrEnum):
 
 
 def known_code(value: object) -> ErrorCode | None:
-    """The code that another program has written; None where it wrote none, or one of a newer version."""
+    """Return the code that another program has written; None if it wrote none, or one of a newer version."""
     try:
         return None if value is None else ErrorCode(str(value))
     except ValueError:
@@ -68,7 +68,7 @@ class RelmanError(Exception):
     code: ErrorCode
 
     def __init__(self, reason: str, *, code: ErrorCode | None = None) -> None:
-        """`code` is given where it is another one than all errors of the class have."""
+        """`code` is given if it differs from the class's."""
         super().__init__(reason)
         if code is not None:
             self.code = code

@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 def gathered(declarations: Iterable[tuple[str, T]]) -> Mapping[str, T]:
-    """The declarations by name. Raises `ValueError` where two have one name: the program does not start so."""
+    """Return the declarations by name. Raises `ValueError` if two have one name, so that the program does not start."""
     found: dict[str, T] = {}
     for name, declaration in declarations:
         if name in found:

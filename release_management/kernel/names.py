@@ -1,8 +1,8 @@
-"""Names that people give are labels; an id is derived from each.
+"""Names that people write are labels; an id is derived from each.
 
-Spellings of one name differ in case, accents, or what stands between the words: `Security Scan`, `security_scan` and
-`security-scan` have the id `security-scan`. Where a label has more than an id can say (another script, a symbol, more
-than 63 characters), the id ends with eight digits of its SHA-256, so that no two such names share one.
+Spellings of one name differ in case, accents, or the characters between words: `Security Scan`, `security_scan` and
+`security-scan` have the id `security-scan`. If an id cannot express a label (another script, a symbol, more than 63
+characters), it ends with eight digits of the label's SHA-256, so that no two such names share one.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ MAX_ID = 63
 MAX_LABEL = 500
 DIGITS = 8
 NAMELESS = "name"
-"""Begins the id of a label of which no letter and no digit can stand in an id."""
+"""The beginning of the id of a label without any letter or digit that an id can have."""
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _KEPT = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _SPELLED = str.maketrans(
@@ -30,7 +30,7 @@ _SPELLED = str.maketrans(
 
 @lru_cache(maxsize=4096)
 def id_of(label: str) -> str:
-    """The id that a label has; an id is its own. Raises `ValueError` where it has none."""
+    """Return a label's id; an id is its own. Raises `ValueError` if it has none."""
     if _ID.fullmatch(label):
         return label
     shown = repr(label[:80])
@@ -56,7 +56,7 @@ def id_of(label: str) -> str:
 
 
 def _in_a_word(character: str) -> str:
-    """The character, a space where it parts words, nothing where it is not seen."""
+    """Return the character, a space if it separates words, nothing if it is invisible."""
     kind = unicodedata.category(character)
     if kind == "Cf" or "\ufe00" <= character <= "\ufe0f":
         return ""
@@ -64,7 +64,7 @@ def _in_a_word(character: str) -> str:
 
 
 def has_an_id(written: str) -> str:
-    """The name as it is. Raises `ValueError` where it has no id."""
+    """Return the name. Raises `ValueError` if it has no id."""
     id_of(written)
     return written
 
@@ -76,7 +76,7 @@ Written = Annotated[str, AfterValidator(has_an_id)]
 
 
 class Labelled(Value):
-    """Something that is given a name here: `name` becomes its id, what was written its label unless one is stated."""
+    """A thing that is named here: `name` becomes its id, the written name its label unless one is stated."""
 
     name: Written
     label: Line | None = None
@@ -91,23 +91,23 @@ V = TypeVar("V")
 
 
 def identified(model: M, field: str) -> M:
-    """The model that is being made, with the id in the field where a name was written, and that as its label."""
+    """Return the model, under construction, with the id in the field of the written name, and that as its label."""
     written: str = model.__dict__[field]
     id = id_of(written)
     if id != written:
-        # It is frozen, and a copy would not be what its maker gets.
+        # It is frozen, and its maker would not get a copy.
         model.__dict__.update({field: id, "label": model.__dict__["label"] or written.strip()})
     return model
 
 
-def by_id(given: Mapping[str, V], identify: Callable[[str], str] = id_of) -> dict[str, V]:
-    """The same by ids; what can have a label and has none is labelled as its name was written.
+def by_id(values: Mapping[str, V], identify: Callable[[str], str] = id_of) -> dict[str, V]:
+    """Return the values by ids; a value that can have a label and has none gets the written name.
 
-    Raises `ValueError` where two of the names are one.
+    Raises `ValueError` if two of the names have one id.
     """
     written: dict[str, str] = {}
     found: dict[str, V] = {}
-    for name, value in given.items():
+    for name, value in values.items():
         id = identify(name)
         if id in written:
             raise ValueError(f"{written[id]!r} and {name!r} are one name, {id}; name each once")
@@ -119,9 +119,9 @@ def by_id(given: Mapping[str, V], identify: Callable[[str], str] = id_of) -> dic
 
 
 def ref_of(written: str) -> str:
-    """`application@version` with the application's id; what is no such reference stays."""
-    application, at, version = written.partition("@")
-    return f"{id_of(application)}@{version}" if at else written
+    """Return `application@version` with the application's id; any other text stays."""
+    application, separator, version = written.partition("@")
+    return f"{id_of(application)}@{version}" if separator else written
 
 
 GivenRef = Annotated[Line, AfterValidator(ref_of)]

@@ -1,4 +1,4 @@
-"""One event is one string of bytes: a CloudEvents 1.0 JSON document in structured mode.
+"""The record of one event: a CloudEvents 1.0 JSON document in structured mode, as bytes.
 
 The same bytes are stored, published, exported and hashed; they are never rewritten. Data that would make a record too
 long stand beside it as a content of their own; the record then names them by their digest (CloudEvents' `dataref`).
@@ -20,7 +20,7 @@ from release_management.kernel.types import (
 
 MAX_RECORD_BYTES = 65_535
 MAX_CONTENT_BYTES = 16 * 1024 * 1024
-"""The data of one record, where they stand beside it."""
+"""The most bytes of one record's data that stand beside it."""
 ActorKind = Literal["person", "service", "system"]
 ActorAuth = Literal["asserted", "os", "system"]
 
@@ -51,7 +51,7 @@ class Envelope(Value):
 
 
 DATA = b',"data":'
-"""What begins a record's data, which come last. A quote within a JSON text is escaped: the first of these is it."""
+"""The beginning of a record's data, which come last. Quotes within JSON texts are escaped, so its first match is it."""
 _read_envelope: Callable[[bytes], Envelope] = Envelope.__pydantic_validator__.validate_json
 
 
@@ -66,19 +66,19 @@ class Recorded(NamedTuple):
 
 
 class UnreadableRecordError(Exception):
-    """A record that cannot be read: its name or version is unknown, or its content does not fit."""
+    """A record cannot be read: its name or version is unknown, or its content does not fit."""
 
 
 class Event:
     """A record that was read: the fact with its envelope and position. An upcast may give several per record.
 
-    What was read of the record's bytes is only its fact; the envelope follows when it is first asked for.
+    Only the fact is parsed at first; the envelope is parsed when it is needed.
     """
 
     __slots__ = ("_envelope", "fact", "position", "stream")
 
     def __init__(self, position: int, stream: str, envelope: Envelope | bytes, fact: Fact) -> None:
-        """`stream` is the stream id, such as `release:shop@1.0.0`. `envelope` may still be the record it stands in."""
+        """`stream` is the stream id, such as `release:shop@1.0.0`. `envelope` may still be the bytes of its record."""
         self.position = position
         self.stream = stream
         self.fact = fact
@@ -86,7 +86,7 @@ class Event:
 
     @property
     def envelope(self) -> Envelope:
-        """The context of the fact. Raises `UnreadableRecordError`."""
+        """The envelope of the fact. Raises `UnreadableRecordError`."""
         envelope = self._envelope
         if isinstance(envelope, bytes):
             context, separator, _ = envelope.partition(DATA)
@@ -101,12 +101,12 @@ class Event:
 
 
 def encode(envelope: Envelope, fact: Fact) -> bytes:
-    """The record's bytes with its data in it, however long: compact UTF-8 JSON, absent attributes omitted."""
+    """Return the record's bytes with its data in it, however long: compact UTF-8 JSON, absent attributes omitted."""
     return _joined(_context(envelope), _data(fact))
 
 
 def write(envelope: Envelope, fact: Fact) -> tuple[bytes, bytes | None]:
-    """The record's bytes, and its data's where they would make it too long and stand beside it."""
+    """Return the record's bytes, and its data's if they would make it too long and stand beside it."""
     context, data = _context(envelope), _data(fact)
     record = _joined(context, data)
     if len(record) <= MAX_RECORD_BYTES:
@@ -115,12 +115,12 @@ def write(envelope: Envelope, fact: Fact) -> tuple[bytes, bytes | None]:
 
 
 def dataref(content: bytes) -> str:
-    """How a record names a content that stands beside it."""
+    """Return the name in a record of a content that stands beside it."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def dataref_of(record: bytes) -> str | None:
-    """The content that stands beside a record, by its `dataref`; None where the record has its data in it."""
+    """Return the `dataref` of the content beside a record; None if the record has its data in it."""
     if DATA in record:
         return None
     found = json.loads(record).get("dataref")
@@ -140,5 +140,5 @@ def _joined(context: bytes, data: bytes) -> bytes:
 
 
 def timestamp(moment: datetime) -> str:
-    """RFC 3339 in UTC with microseconds and a `Z`."""
+    """Return the time as RFC 3339 in UTC with microseconds and a `Z`."""
     return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

@@ -13,7 +13,7 @@ _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d
 
 
 def utc(value: str) -> str:
-    """The same time as records have it: UTC, microseconds, `Z`. Raises `ValueError` where it is no such time."""
+    """Return the same time as in records: UTC, microseconds, `Z`. Raises `ValueError` for a malformed time."""
     try:
         if not _RFC3339.fullmatch(value):
             raise ValueError
@@ -26,7 +26,7 @@ def utc(value: str) -> str:
 
 
 def time_zone(name: str) -> str:
-    """The name as it is. Raises `ValueError` where this system knows no such zone."""
+    """Return the name. Raises `ValueError` if this system knows no such zone."""
     try:
         ZoneInfo(name)
     except (ValueError, OSError, LookupError):

@@ -1,4 +1,4 @@
-"""The words that every aggregate shares: names, versions, percentages, durations, personal texts, facts.
+"""The types that every aggregate shares: names, versions, percentages, durations, personal texts, facts.
 
 Everything here validates strictly: a boolean is no number, a number is no string.
 """
@@ -24,21 +24,21 @@ _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 MAX_SECONDS = 366 * 86400
 MAX_DURATION_TEXT = 40
-"""Characters; what is longer is not looked into."""
+"""Characters; a longer text is not parsed."""
 LOOKED_AT = 50
-"""So many of what is wrong with a message are looked at: what is sent may have a mistake in every byte."""
+"""The number of a message's errors that are considered: it may have one in every byte."""
 QUOTED = 80
-"""Characters of what came from outside that a sentence about it shows."""
+"""Characters of an outside value that a sentence about it shows."""
 DEEPEST = 12
 LONGEST_SENTENCE = 1_000
 KnownCode = Annotated[ErrorCode | None, BeforeValidator(known_code)]
 """A code in what another version may have written."""
 _known = lru_cache(maxsize=4096)
-"""Reading history meets the same names and versions again and again."""
+"""Caches a check, since history repeats the same names and versions."""
 
 
 def seconds(value: object) -> object:
-    """Read a duration: a number of seconds, or text such as `"90"`, `"5m"`, `"1h30m"`. Others pass on unchanged."""
+    """Parse a duration: a number of seconds, or text such as `"90"`, `"5m"`, `"1h30m"`. Other values pass unchanged."""
     if isinstance(value, int) and not isinstance(value, bool):
         if abs(value) > MAX_SECONDS:
             raise ValueError(f"write at most {MAX_SECONDS} seconds, which are 366 days")
@@ -58,7 +58,7 @@ def seconds(value: object) -> object:
 
 @_known
 def plain_version(value: str) -> str:
-    """The version as it is. Raises `ValueError` where no application could have it."""
+    """Return the version. Raises `ValueError` if no application could have it."""
     if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,127}", value):
         raise ValueError(
             f"{value[:80]!r} is no version; write at most 128 letters, digits and . + _ -, such as 1.4.0 or 2026.11"
@@ -68,7 +68,7 @@ def plain_version(value: str) -> str:
 
 @_known
 def plain_name(value: str) -> str:
-    """The name as it is. Raises `ValueError` where it is no name of ours."""
+    """Return the name. Raises `ValueError` if it is malformed."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", value):
         raise ValueError(
             f"{value[:80]!r} is no name; write 1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit"
@@ -85,7 +85,7 @@ def _id(value: str) -> str:
 Id = Annotated[str, AfterValidator(_id)]
 Name = Annotated[str, AfterValidator(plain_name)]
 Version = Annotated[str, AfterValidator(plain_version)]
-"""What it must look like beyond this is up to its application, see `versions`."""
+"""The application's numbering scheme decides on the rest, see `versions`."""
 Percent = Annotated[int, Field(ge=0, le=100)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
@@ -103,7 +103,7 @@ class Value(BaseModel):
 
 
 class Personal(Value):
-    """A text that may name a person, sealed under `subject`'s key. So it stands in records, and deciders never look in.
+    """A text that may name a person, sealed under `subject`'s key. So it stands in records; deciders never read it.
 
     Between the decision and the record it is `Unsealed`.
     """
@@ -120,15 +120,15 @@ class Unsealed(Personal):
 
 
 class Fact(Value):
-    """Something that happened, in the past tense. `NAME` and `VERSION` are permanent once recorded."""
+    """An event that happened, in the past tense. `NAME` and `VERSION` are permanent once recorded."""
 
     NAME: ClassVar[str]
     VERSION: ClassVar[int] = 1
 
     def summary(self, described: str | None = None) -> str:
-        """What happened, in one line for a person. Names of people never stand in it.
+        """Return one line for people on what happened. Names of people never stand in it.
 
-        `described` is the step that the fact is of, as a person reads it, where it is of one that the plan has.
+        `described` is the description of the fact's step, if it is about a step of the plan.
         """
         return self._summary()
 
@@ -137,7 +137,7 @@ class Fact(Value):
 
 
 class Giver(StrEnum):
-    """Who gives a command: people and their programs, or one role of ours, and then nobody else can."""
+    """The senders of a command: people and their programs, or one role of ours, and then nobody else."""
 
     PEOPLE = "people"
     ORCHESTRATOR = "orchestrator"
@@ -146,11 +146,11 @@ class Giver(StrEnum):
 
 
 class Command(Value):
-    """Something that a caller wishes, in the imperative. `NAME` is its type on the bus.
+    """A request to change something, in the imperative. `NAME` is its type on the bus.
 
     `NEEDS_WORKERS`: it sets something going, so the orchestrator, the timers and the executors are started for it.
-    `IS_DEADLINE`: the timers give it where something has not happened in time; it waits until the reports that were
-    queued before have been decided.
+    `IS_DEADLINE`: the timers give it if something has not happened in time; it waits until the reports that were queued
+    before have been decided.
     """
 
     NAME: ClassVar[str]
@@ -160,7 +160,7 @@ class Command(Value):
 
 
 class Verdict(Value):
-    """What one rule says of one wish: `allow`, `deny`, or `wait` (perhaps until `retry_at`, RFC 3339)."""
+    """The answer of one rule to one command: `allow`, `deny`, or `wait` (perhaps until `retry_at`, RFC 3339)."""
 
     rule: str
     says: str = Field(pattern="^(allow|deny|wait)$")
@@ -169,30 +169,30 @@ class Verdict(Value):
 
 
 class Refused(RelmanError):
-    """A wish that is not fulfilled. The text says what, where, and what would be right; `code` says of which kind."""
+    """A command was refused. The text says what, where, and what would be right; `code` is the kind of the refusal."""
 
     def __init__(self, reason: str, verdicts: tuple[Verdict, ...] = (), *, code: ErrorCode) -> None:
-        """`reason` is one sentence for a person; `verdicts` are all the rules' answers where several were asked."""
+        """`reason` is one sentence for a person; `verdicts` are the answers of all rules if several were asked."""
         super().__init__(reason, code=code)
         self.reason = reason
         self.verdicts = verdicts
 
     def __str__(self) -> str:
-        """The reason as it may be shown: it quotes what others have written."""
+        """Return the reason with control characters made visible, since it quotes others' texts."""
         return visible(self.reason)
 
 
 class NotYet(Exception):
-    """A timer that came before its time, by a clock that is ahead of ours. It says nothing: ask again later."""
+    """A timer came before its due time, by a clock that is ahead of ours. Ask again later."""
 
     def __init__(self, retry_at: str) -> None:
-        """`retry_at` is when it falls due, RFC 3339."""
+        """`retry_at` is the due time, RFC 3339."""
         super().__init__(f"it is too early: this falls due at {retry_at}; ask again then")
         self.retry_at = retry_at
 
 
 def quoted(value: object) -> str:
-    """A value from outside as it stands in a sentence: at most 80 characters of it."""
+    """Return a value from outside as it stands in a sentence: at most 80 characters of it."""
     shown = repr(value[:QUOTED] if isinstance(value, str | bytes) else value)
     return shown if len(shown) <= QUOTED else f"{shown[: QUOTED - 1]}…"
 

@@ -1,4 +1,4 @@
-"""Characters that a terminal would obey, or that nobody would see: what others have written is shown without them."""
+"""Replace characters that a terminal would obey, or that are invisible, in texts of others."""
 
 import re
 
@@ -14,15 +14,15 @@ _UNSEEN = re.compile(f"[{_RANGES}]")
 
 
 def visible(text: str) -> str:
-    """The text with a visible sign for each character that a terminal would obey, or that nobody would see."""
+    """Return the text with a visible sign for each character that a terminal would obey, or that is invisible."""
     return _UNSEEN.sub(REPLACEMENT, text)
 
 
 def escaped(json_text: str) -> str:
-    r"""The same JSON with `\uXXXX` for each such character; in JSON they can only stand in texts."""
+    r"""Return the same JSON with `\uXXXX` for each such character; in JSON they can only stand in texts."""
     return _UNSEEN.sub(_escape, json_text)
 
 
 def _escape(found: re.Match[str]) -> str:
     units = found[0].encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+    return "".join(f"\\u{units[offset]:02x}{units[offset + 1]:02x}" for offset in range(0, len(units), 2))

@@ -1,4 +1,4 @@
-"""Where the steps of a deployment stand, kept so that a change costs the same with ten steps and with ten thousand."""
+"""The states of a deployment's steps, stored so that a change costs the same with ten steps and with ten thousand."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _PART = 64
 
 
 class StepStatus(StrEnum):
-    """Where a step stands."""
+    """The status of a step."""
 
     STARTED = "started"
     WAITING = "waiting"
@@ -28,7 +28,7 @@ class StepStatus(StrEnum):
 class StepState:
     """A step that was begun. `due` ends the attempt, the waiting, or the time before the next attempt.
 
-    `untouched`: it failed before anything was done, since what had to be well was not.
+    `untouched`: it failed before anything was done, since a check of health failed.
     """
 
     status: StepStatus
@@ -39,9 +39,9 @@ class StepState:
 
 
 class StepStates(Mapping[StepKey, StepState]):
-    """The states of the steps that were begun. It never changes; `having` gives another one.
+    """The states of the steps that were begun. It is immutable; `having` returns a changed copy.
 
-    It keeps them in parts of 64, so that another one copies a single part and the list of the parts.
+    It stores them in parts of 64, so that a copy copies a single part and the list of the parts.
     """
 
     __slots__ = ("_parts",)
@@ -52,10 +52,10 @@ class StepStates(Mapping[StepKey, StepState]):
             self._parts.setdefault((leg, index // _PART), {})[leg, index] = step
 
     def having(self, leg: Leg, index: int, step: StepState) -> "StepStates":
-        """The same with this step in this state."""
+        """Return a copy with this step in this state."""
         changed = StepStates()
-        at = (leg, index // _PART)
-        changed._parts = {**self._parts, at: {**self._parts.get(at, {}), (leg, index): step}}
+        part_key = (leg, index // _PART)
+        changed._parts = {**self._parts, part_key: {**self._parts.get(part_key, {}), (leg, index): step}}
         return changed
 
     def __getitem__(self, key: StepKey) -> StepState:

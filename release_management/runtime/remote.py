@@ -39,7 +39,7 @@ class MissingRecordsError(BusError):
 
 
 class RemoteInstallation:
-    """A client, over the bus, of an installation that runs elsewhere. It sends each request once: see `PatientInstallation`."""
+    """An installation that runs elsewhere, over the bus. It sends each request once: see `PatientInstallation`."""
 
     verifies_user = False
 

@@ -32,8 +32,8 @@ def test_claiming_again_changes_nothing() -> None:
     assert hold(Holdings(), WEB, "local", set()) == []
 
 
-def test_what_lets_go_of_everything_is_forgotten() -> None:
-    assert held((WEB, "local", ("port 1",)), (WEB, "local", ())) == Reservations()
+def test_a_component_without_claims_is_forgotten() -> None:
+    assert held((WEB, "local", ("port 1",)), (WEB, "local", ())) == Holdings()
 
 
 def test_each_executor_has_things_of_its_own() -> None:

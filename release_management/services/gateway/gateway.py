@@ -162,7 +162,7 @@ class Gateway:
         """Queue a command and wait for its outcome.
 
         Raises `GatewayFailed` for a fault of ours, `OlderThanSenderError`, and `DeposedError`. A command of a line,
-        where none may overtake another, carries the number of `failed_before` that its sender knows of: if there was one
+        where none may overtake another, carries in `failed_before` how many its sender knows of: if there was one more
         since, a command before it was not decided, and it is answered `busy`, too. One that `yields` lets the others go
         first.
         """

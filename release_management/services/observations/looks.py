@@ -1,7 +1,7 @@
 """The newest observation by every executor of each of its components.
 
 Executors publish each observation, and it is not stored: the roles that answer queries keep the newest in memory, so
-that an observation costs one small message. Changes are recorded as facts (`domain.seeing`).
+that an observation costs one small message. Changes are recorded as facts (`domain.observation`).
 """
 
 import threading

@@ -109,8 +109,8 @@ class LineGateway(Gateway, Protocol):
     ) -> Outcome:
         """Decide a command; a sender's commands are decided in call order, but those that `yields` after all others.
 
-        `failed_before` is the number that the line's sender knows of: if there was one since, the command is answered `busy`
-        like the one before it. None: it belongs to no line.
+        `failed_before` is the number that the line's sender knows of: if there was one more since, the command is
+        answered `busy` like the one before it. None: it belongs to no line.
         """
         ...
 

@@ -100,7 +100,7 @@ class CommandService:
         attempts: int = 5,
         retry_seconds: float = 0.2,
     ) -> None:
-        """`clients` are the names of clients that have queues of their own; `doors` are as in `Answering`."""
+        """`clients` are the names of clients that have queues of their own; `doors` are as in `RequestServer`."""
         self._connection = connection
         self._gateway = gateway
         self._dead_letters = dead_letters

@@ -44,7 +44,7 @@ def look_at_gateway(health: Health, waiting: int) -> None:
         waiting=waiting,
         trouble=None,
         older=None,
-        append_timer=AppendTimer(),
+        appends=AppendTimer(),
         pressure={},
         reports_trouble=None,
         letters_warning=None,

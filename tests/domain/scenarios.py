@@ -13,7 +13,7 @@ from release_management.domain.place import (
     Occupant,
     Place,
 )
-from release_management.domain.plan.strategies import StrategyName
+from release_management.domain.plan.strategies import STRATEGIES, StrategyName
 from tests.domain.build import (
     component,
     environment,
@@ -51,7 +51,7 @@ def _has_weight(steps: list[dict[str, Any]]) -> bool:
     return any("set_weight" in step for step in steps)
 
 
-recreate_options = st.fixed_dictionaries({}, optional=common)
+common_options = st.fixed_dictionaries({}, optional=common)
 rolling_options = st.fixed_dictionaries(
     {}, optional=common | {"max_surge": portion, "max_unavailable": portion, "interval": short}
 ).filter(lambda o: str(o.get("max_surge", 1)).rstrip("%") != "0" or str(o.get("max_unavailable", 1)).rstrip("%") != "0")
@@ -69,11 +69,14 @@ canary_options = st.one_of(
         optional=common,
     ),
 )
+own_options: dict[StrategyName, st.SearchStrategy[dict[str, Any]]] = {
+    "rolling": rolling_options,
+    "blue-green": blue_green_options,
+    "canary": canary_options,
+}
+"""A strategy that is not named here is tried with the options that all have."""
 strategies: st.SearchStrategy[tuple[StrategyName, dict[str, JsonValue]]] = st.one_of(
-    st.tuples(st.just("recreate"), recreate_options),
-    st.tuples(st.just("rolling"), rolling_options),
-    st.tuples(st.just("blue-green"), blue_green_options),
-    st.tuples(st.just("canary"), canary_options),
+    *(st.tuples(st.just(name), own_options.get(name, common_options)) for name in STRATEGIES)
 )
 
 

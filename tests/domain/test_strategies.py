@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_management.domain.plan.strategies import StrategyName, parse_options
+from release_management.domain.plan.strategies import STRATEGIES, StrategyName, parse_options
 from release_management.domain.plan.strategies.blue_green import BlueGreen
 from release_management.domain.plan.strategies.canary import Canary
 from release_management.domain.plan.strategies.recreate import Recreate
@@ -149,7 +149,7 @@ known = ["replicas", "min_ready", "max_surge", "interval", "steps", "auto_promot
 
 
 @given(
-    st.sampled_from(["recreate", "rolling", "blue-green", "canary"]),
+    st.sampled_from(list(STRATEGIES)),
     st.dictionaries(st.sampled_from(known) | st.text(max_size=5), json_values, max_size=3),
 )
 def test_any_options_are_read_or_refused_in_one_sentence(strategy: StrategyName, options: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from release_management.adapters.nats.access.configuration import configuration,
 from release_management.adapters.nats.access.permissions import users
 from release_management.adapters.nats.embedded.server import find_binary
 from release_management.cli.app import build
-from release_management.runtime.roles.process import ROLES
+from release_management.runtime.roles.declared import ROLES
 
 ROOT = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

@@ -16,7 +16,7 @@ from release_management.adapters.executors.local.ports import free_port
 from release_management.adapters.nats.wire.urls import read_url
 from release_management.domain.registry import Registry
 from release_management.kernel.record import Recorded
-from release_management.runtime.roles.process import ROLES
+from release_management.runtime.roles.declared import ROLES
 from release_management.services.ports import EventLog
 from tests.acceptance.bus import published
 from tests.acceptance.installation import canary

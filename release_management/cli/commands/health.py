@@ -13,10 +13,9 @@ from release_management.cli.kit.errors import Failed
 from release_management.cli.kit.output import listing, show
 from release_management.cli.kit.session import is_empty, nothing_there
 from release_management.cli.kit.settings import local_folder, settings
+from release_management.runtime.roles.declared import ALL_IN_ONE, ROLES
 
 ANSWER_SECONDS = 2.0
-IN_THE_ROAD = ("gateway", "orchestrator", "timers", "relay", "executor")
-"""The roles that `relman up` serves in one process."""
 
 
 def register(app: typer.Typer) -> None:
@@ -128,7 +127,9 @@ def _is_alive(pid: int, since: float) -> bool:
 
 
 def _is_asked(role: str | None, name: str) -> bool:
-    return role in (None, name) or (name == "road" and role in IN_THE_ROAD)
+    if role is not None and role in ROLES and name == ALL_IN_ONE.name:
+        return ROLES[role].shares_process
+    return role in (None, name)
 
 
 def _ask(address: str, note: dict[str, Any]) -> dict[str, Any]:

@@ -13,19 +13,11 @@ from release_management.cli.kit.settings import (
     local_folder,
     store_of,
 )
+from release_management.runtime.roles.declared import ROLES
 
+RoleName = StrEnum("RoleName", {name.upper(): name for name in ROLES})  # type: ignore[misc] # gathered, not written
+"""The roles that `relman serve` can run."""
 EXECUTOR_HELP = "Which executor it is (role executor only)."
-
-
-class RoleName(StrEnum):
-    """The roles that `relman serve` can run."""
-
-    GATEWAY = "gateway"
-    PROJECTOR = "projector"
-    ORCHESTRATOR = "orchestrator"
-    TIMERS = "timers"
-    RELAY = "relay"
-    EXECUTOR = "executor"
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +30,7 @@ def register(app: typer.Typer) -> None:
         "relman serve executor --executor command --bus nats://executor-command:secret@nats:4222",
     )
     def serve(
-        role: Annotated[RoleName, typer.Argument(metavar="ROLE", help=", ".join(RoleName) + ".")],
+        role: Annotated[RoleName, typer.Argument(metavar="ROLE", help=", ".join(ROLES) + ".")],
         store: StoreOption = None,
         bus: Annotated[
             str | None,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 
+from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.gateway import BusGateway
 from release_management.adapters.nats.orders import NatsOrderChannel
 from release_management.adapters.system.clock import WatchedClock
@@ -17,9 +18,10 @@ from release_management.runtime.roles.kit.lease import serve_in_turn
 from release_management.runtime.roles.kit.report_backlog import QueuedReports
 from release_management.runtime.roles.kit.store import on_store
 from release_management.services import telemetry
-from release_management.services.ports import EventLog, Lease
+from release_management.services.ports import Clock, EventLog, Lease
+from release_management.services.ports.bus import Gateway as GatewayPort
 from release_management.services.threads import in_thread
-from release_management.services.workers.orchestrator import Orchestrator, Takes
+from release_management.services.workers.orchestrator import Orchestrator, Takes, everything
 
 LOOK_SECONDS = 0.5
 
@@ -47,28 +49,50 @@ class AgendaRole:
             ):
 
                 async def act(_: Lease) -> None:
-                    orchestrator = Orchestrator(
-                        items,
-                        BusGateway(connection),
-                        NatsOrderChannel(connection),
-                        self._clock,
-                        log.wait,
-                        QueuedReports(connection).are_decided,
-                        takes=self._takes,
-                    )
                     self._health.stand("active")
                     try:
                         async with asyncio.TaskGroup() as tasks:
-                            tasks.create_task(orchestrator.run())
                             tasks.create_task(watch_clock(self._clock, self._health))
-                            tasks.create_task(look_after(orchestrator, log, self._health))
+                            await carry_agenda_out(
+                                items,
+                                BusGateway(connection),
+                                connection,
+                                self._clock,
+                                log,
+                                self._health,
+                                self._takes,
+                            )
                     finally:
                         self._health.clear("agenda")
 
                 await serve_in_turn(log, self._health, act)
 
 
-async def look_after(orchestrator: Orchestrator, log: EventLog, health: Health) -> None:
+async def carry_agenda_out(
+    items: ProjectedAgenda,
+    gateway: GatewayPort,
+    connection: Connection,
+    clock: Clock,
+    log: EventLog,
+    health: Health,
+    takes: Takes = everything,
+) -> None:
+    """Send the orders and give the commands of the agenda that `takes` names, until cancelled; say in health how."""
+    orchestrator = Orchestrator(
+        items,
+        gateway,
+        NatsOrderChannel(connection),
+        clock,
+        log.wait,
+        QueuedReports(connection).are_decided,
+        takes=takes,
+    )
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(orchestrator.run())
+        tasks.create_task(_look_after(orchestrator, log, health))
+
+
+async def _look_after(orchestrator: Orchestrator, log: EventLog, health: Health) -> None:
     """Show the agenda's position and trouble in the health and the metrics, until cancelled."""
     name = agenda.PROJECTION.name
     while True:

@@ -9,33 +9,26 @@ from release_management.adapters.executors.catalog import EXECUTORS, make_execut
 from release_management.adapters.nats.connection import AWAY, Connection
 from release_management.adapters.nats.dead_letters.store import DeadLetters
 from release_management.adapters.nats.events import NatsEventStream
-from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
 from release_management.adapters.nats.queues import streams
 from release_management.adapters.nats.queues.commands import CommandService
-from release_management.adapters.nats.watching import Watcher
 from release_management.adapters.system.clock import RecordingClock
 from release_management.runtime.data_directory import DataDirectory
 from release_management.runtime.gateway_host import GatewayHost
 from release_management.runtime.projected_agenda import ProjectedAgenda
-from release_management.runtime.roles.agenda import look_after
-from release_management.runtime.roles.executor import look_at_deployed, look_at_orders
-from release_management.runtime.roles.gateway import look_at
-from release_management.runtime.roles.kit.backlog import watch_backlog, watch_queues
+from release_management.runtime.roles.agenda import carry_agenda_out
+from release_management.runtime.roles.executor import begin_executing
+from release_management.runtime.roles.gateway import decide_until_deposed
 from release_management.runtime.roles.kit.bus import (
     on_bus,
     with_doors,
     with_queues,
     with_streams,
 )
-from release_management.runtime.roles.kit.clocks import look_at_clock
-from release_management.runtime.roles.kit.conditions import show_components
 from release_management.runtime.roles.kit.health import Health
-from release_management.runtime.roles.kit.report_backlog import QueuedReports
 from release_management.runtime.roles.kit.store import watch_store
 from release_management.runtime.roles.kit.transient_errors import keep_serving
 from release_management.runtime.roles.relay import publish_while_it_can
 from release_management.services.ports import DeposedError
-from release_management.services.workers.orchestrator import Orchestrator
 from release_management.services.workers.relay import Relay
 
 LOOK_SECONDS = 0.5
@@ -64,15 +57,7 @@ class AllInOne:
                 await _take_orders_over(executing, name)
                 executor = make_executor(name, self._core.home.folder, self._core.clock)
                 stack.push_async_callback(executor.stop)
-                tasks.create_task(executor.run())
-                watcher = Watcher(executing, name, executor, self._core.clock)
-                service = ExecutorService(executing, name, executor, watcher.look_at)
-                tasks.create_task(service.run())
-                tasks.create_task(watcher.run())
-                tasks.create_task(show_components(watcher, name, self._core.clock, self._health))
-                tasks.create_task(look_at_orders(service, name, self._health))
-                tasks.create_task(look_at_deployed(executor, self._health))
-                tasks.create_task(watch_backlog(executing, streams.ORDERS, name, self._health))
+                begin_executing(tasks, executor, name, executing, self._core.clock, self._health)
 
     async def _decide(self) -> None:
         """Serve all roles that need the store, for as long as one gateway decides."""
@@ -92,29 +77,12 @@ class AllInOne:
             await stack.enter_async_context(with_streams(publishing, core.home.replicas, (streams.EVENTS,), health))
             self._streams.set()
             doors = await stack.enter_async_context(with_doors(core.home, "gateway", clients, health))
-            letters = DeadLetters(deciding, core.keyring)
-            commands = CommandService(deciding, gateway, letters, clients, doors=doors)
-            orchestrator = Orchestrator(
-                agenda,
-                gateway,
-                NatsOrderChannel(acting),
-                core.clock,
-                core.log.wait,
-                QueuedReports(acting).are_decided,
-            )
             relay = Relay(core.log, NatsEventStream(publishing, core.log.store_id))
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(commands.run())
-                tasks.create_task(watch_queues(deciding, clients, health))
                 tasks.create_task(publish_while_it_can(relay, core.log, health))
-                tasks.create_task(orchestrator.run())
-                tasks.create_task(look_after(orchestrator, core.log, health))
-                await commands.ready.wait()
-                health.stand("active")
-                while not gateway.deposed.is_set():
-                    look_at(gateway, commands, health)
-                    look_at_clock(core.recording, health)
-                    await asyncio.sleep(LOOK_SECONDS)
+                tasks.create_task(carry_agenda_out(agenda, gateway, acting, core.clock, core.log, health))
+                commands = CommandService(deciding, gateway, DeadLetters(deciding, core.keyring), clients, doors=doors)
+                await decide_until_deposed(gateway, commands, deciding, clients, core.recording, health)
                 raise DeposedError("the gateway's lease was lost; it is taken again where nobody else has it")
 
 

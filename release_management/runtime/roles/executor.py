@@ -3,6 +3,7 @@
 import asyncio
 
 from release_management.adapters.executors.catalog import RunningExecutor, make_executor
+from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.orders import ExecutorService
 from release_management.adapters.nats.queues.streams import ORDERS
 from release_management.adapters.nats.watching import Watcher
@@ -13,6 +14,7 @@ from release_management.runtime.roles.kit.bus import on_bus
 from release_management.runtime.roles.kit.clocks import watch_clock
 from release_management.runtime.roles.kit.conditions import show_components
 from release_management.runtime.roles.kit.health import Health
+from release_management.services.ports import Clock
 
 LOOK_SECONDS = 0.5
 
@@ -32,20 +34,36 @@ class ExecutorRole:
             executor = make_executor(self._name, self._home.folder, self._clock)
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(executor.run())
                     tasks.create_task(watch_clock(self._clock, self._health))
-                    watcher = Watcher(connection, self._name, executor, self._clock)
-                    service = ExecutorService(connection, self._name, executor, watcher.look_at)
-                    tasks.create_task(service.run())
-                    tasks.create_task(watcher.run())
-                    tasks.create_task(show_components(watcher, self._name, self._clock, self._health))
-                    tasks.create_task(look_at_orders(service, self._name, self._health))
-                    tasks.create_task(look_at_deployed(executor, self._health))
-                    tasks.create_task(watch_backlog(connection, ORDERS, self._name, self._health))
+                    service = begin_executing(tasks, executor, self._name, connection, self._clock, self._health)
                     await service.ready.wait()
                     self._health.stand("active")
             finally:
                 await executor.stop(keep=True)
+
+
+def begin_executing(
+    tasks: asyncio.TaskGroup,
+    executor: RunningExecutor,
+    name: str,
+    connection: Connection,
+    clock: Clock,
+    health: Health,
+) -> ExecutorService:
+    """Begin everything that an executor does: carry orders out, look at components, say in health how both go."""
+    watcher = Watcher(connection, name, executor, clock)
+    service = ExecutorService(connection, name, executor, watcher.look_at)
+    for work in (
+        executor.run(),
+        service.run(),
+        watcher.run(),
+        show_components(watcher, name, clock, health),
+        look_at_orders(service, name, health),
+        look_at_deployed(executor, health),
+        watch_backlog(connection, ORDERS, name, health),
+    ):
+        tasks.create_task(work)
+    return service
 
 
 async def look_at_orders(service: ExecutorService, name: str, health: Health) -> None:

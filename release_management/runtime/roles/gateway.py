@@ -73,28 +73,38 @@ class GatewayRole:
     ) -> None:
         gateway = Gateway(log, registry, keyring, self._clock, new_id, EXECUTORS, lease)
         try:
-            async with (
-                with_doors(self._home, "gateway", clients, self._health) as doors,
-                asyncio.TaskGroup() as tasks,
-            ):
+            async with with_doors(self._home, "gateway", clients, self._health) as doors:
                 letters = DeadLetters(connection, keyring)
                 commands = CommandService(connection, gateway, letters, clients, doors=doors)
-                serving = [
-                    tasks.create_task(commands.run()),
-                    tasks.create_task(watch_queues(connection, clients, self._health)),
-                ]
-                await commands.ready.wait()
-                self._health.stand("active")
-                while not gateway.deposed.is_set():
-                    look_at(gateway, commands, self._health)
-                    look_at_clock(self._clock, self._health)
-                    await asyncio.sleep(LOOK_SECONDS)
-                for each in serving:
-                    each.cancel()
+                await decide_until_deposed(gateway, commands, connection, clients, self._clock, self._health)
         finally:
             await asyncio.to_thread(gateway.close)
             for part in ACTIVE:
                 self._health.clear(part)
+
+
+async def decide_until_deposed(
+    gateway: Gateway,
+    commands: CommandService,
+    connection: Connection,
+    clients: Collection[str],
+    clock: RecordingClock,
+    health: Health,
+) -> None:
+    """Take commands in from the bus, and say in health how that goes, until another gateway decides."""
+    async with asyncio.TaskGroup() as tasks:
+        serving = [
+            tasks.create_task(commands.run()),
+            tasks.create_task(watch_queues(connection, clients, health)),
+        ]
+        await commands.ready.wait()
+        health.stand("active")
+        while not gateway.deposed.is_set():
+            look_at(gateway, commands, health)
+            look_at_clock(clock, health)
+            await asyncio.sleep(LOOK_SECONDS)
+        for each in serving:
+            each.cancel()
 
 
 def look_at(gateway: Gateway, commands: CommandService, health: Health) -> None:

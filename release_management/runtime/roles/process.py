@@ -13,8 +13,8 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 from release_management.adapters.event_store import EventStoreError
 from release_management.adapters.system.error_paths import naming
@@ -25,6 +25,7 @@ from release_management.kernel.visible import visible
 from release_management.runtime.data_directory import DataDirectory
 from release_management.runtime.exit_codes import FINAL, SENTENCE
 from release_management.runtime.program_log import log_everything
+from release_management.runtime.roles.declared import Serving, role_of
 from release_management.runtime.roles.kit.away import answering_while_away
 from release_management.runtime.roles.kit.health import Health
 from release_management.runtime.roles.kit.probes import DEFAULT_ADDRESS, HealthServer
@@ -50,71 +51,6 @@ LEAVE_SECONDS = 1.0
 """Seconds for which a role that has ended waits for its helper threads."""
 
 
-class Role(Protocol):
-    """A role that a process can run."""
-
-    async def serve(self) -> None:
-        """Serve until cancelled; raises the error that ends it. It can be called again then."""
-        ...
-
-
-def _road(home: DataDirectory, health: Health, _: str) -> Role:
-    from release_management.runtime.roles.all_in_one import AllInOneRole
-
-    return AllInOneRole(home, health)
-
-
-def _gateway(home: DataDirectory, health: Health, _: str) -> Role:
-    from release_management.runtime.roles.gateway import GatewayRole
-
-    return GatewayRole(home, health)
-
-
-def _projector(home: DataDirectory, health: Health, _: str) -> Role:
-    from release_management.runtime.roles.projector import ProjectorRole
-
-    return ProjectorRole(home, health)
-
-
-def _orchestrator(home: DataDirectory, health: Health, _: str) -> Role:
-    from release_management.runtime.roles.agenda import AgendaRole
-    from release_management.services.workers.orchestrator import at_once
-
-    return AgendaRole(home, health, at_once)
-
-
-def _timers(home: DataDirectory, health: Health, _: str) -> Role:
-    from release_management.runtime.roles.agenda import AgendaRole
-    from release_management.services.workers.orchestrator import timed
-
-    return AgendaRole(home, health, timed)
-
-
-def _relay(home: DataDirectory, health: Health, _: str) -> Role:
-    from release_management.runtime.roles.relay import RelayRole
-
-    return RelayRole(home, health)
-
-
-def _executor(home: DataDirectory, health: Health, name: str) -> Role:
-    from release_management.runtime.roles.executor import ExecutorRole
-
-    return ExecutorRole(home, health, name)
-
-
-ROLES: Mapping[str, Callable[[DataDirectory, Health, str], Role]] = {
-    "gateway": _gateway,
-    "projector": _projector,
-    "orchestrator": _orchestrator,
-    "timers": _timers,
-    "relay": _relay,
-    "executor": _executor,
-}
-"""The roles by name; each loads only what it needs. An executor's third argument is its name."""
-TOGETHER: Mapping[str, Callable[[DataDirectory, Health, str], Role]] = {"road": _road, "projector": _projector}
-"""The two processes of a small installation: the road is everything but the projector."""
-
-
 def run(
     role: str,
     home: DataDirectory,
@@ -138,7 +74,7 @@ def run(
         threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         home.prepare()
-        serving = {**ROLES, **TOGETHER}[role](home, health, executor)
+        serving = role_of(role).make(home, health, executor)
         with contextlib.closing(HealthServer(health, http)) as server, _noted(home, health, server.address):
             kept = _keep(serving, home, health)
 
@@ -158,8 +94,8 @@ def run(
         return _last_words(error, role, home)
 
 
-async def _keep(serving: Role, home: DataDirectory, health: Health) -> None:
-    async with answering_while_away(home, health):
+async def _keep(serving: Serving, home: DataDirectory, health: Health) -> None:
+    async with answering_while_away(home, role_of(health.role).answers_as, health):
         await keep_serving(serving.serve, health)
 
 

@@ -111,11 +111,12 @@ def test_a_role_that_ends_says_why_without_the_password(error: str, tmp_path: Pa
     program = (
         "from pathlib import Path\n"
         "from release_management.runtime.data_directory import DataDirectory\n"
-        "from release_management.runtime.roles.process import ROLES, run\n"
+        "from release_management.runtime.roles.declared import ROLES, Role\n"
+        "from release_management.runtime.roles.process import run\n"
         "from release_management.services.ports.bus import BusAwayError\n"
         "def breaks(*given):\n"
         f"    raise {error}\n"
-        "ROLES['relay'] = breaks\n"
+        "ROLES['relay'] = Role('relay', breaks)\n"
         f"print(run('relay', DataDirectory(Path({str(tmp_path)!r}))))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)

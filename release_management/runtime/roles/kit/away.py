@@ -13,8 +13,6 @@ from release_management.runtime.data_directory import DataDirectory
 from release_management.runtime.roles.kit.health import Health
 from release_management.services.ports.bus import BusError
 
-USERS = {"gateway": "gateway", "road": "gateway", "projector": "projector"}
-"""The roles that receive requests, each with its user of the bus."""
 LOOK_SECONDS = 0.1
 AGAIN_SECONDS = 1.0
 
@@ -22,9 +20,11 @@ _log = structlog.get_logger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def answering_while_away(home: DataDirectory, health: Health) -> AsyncIterator[None]:
-    """Answer busy, with the reason, whenever the role is not serving, while the body runs."""
-    user = USERS.get(health.role)
+async def answering_while_away(home: DataDirectory, user: str | None, health: Health) -> AsyncIterator[None]:
+    """Answer busy as this user of the bus whenever the role is not serving, for as long as the body takes.
+
+    The answer says the reason. No user: nobody asks this role.
+    """
     task = asyncio.create_task(_answer(home, user, health)) if user is not None else None
     try:
         yield

@@ -1,1 +1,1 @@
-"""What is true: events, commands, states, decisions, plans and policies. No I/O, no clock, no randomness."""
+"""The domain: events, commands, states, decisions, plans and policies. No I/O, no clock, no randomness."""

@@ -90,7 +90,7 @@ class ApprovalExpired(Fact):
 
 
 class ApprovalVoided(Fact):
-    """What was approved has changed or is gone; `reason` says what."""
+    """The approved release, plan or evidence has changed or is gone; `reason` says which."""
 
     NAME: ClassVar[str] = "approval.voided"
     reason: Line
@@ -163,7 +163,7 @@ class ExpireApproval(Command):
 
 
 class ApprovalPhase(StrEnum):
-    """Where an approval stands."""
+    """The phase of an approval."""
 
     ABSENT = "Absent"
     WAITING = "Waiting"
@@ -175,7 +175,7 @@ class ApprovalPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """What is known of an approval. `people` made the release or asked for its deployment."""
+    """The state of an approval. `people` made the release or asked for its deployment."""
 
     id: str = ""
     phase: ApprovalPhase = ApprovalPhase.ABSENT

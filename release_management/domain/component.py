@@ -9,7 +9,7 @@ from release_management.kernel.types import (
 )
 
 Slot = Name
-"""Where a version of a component stands at a place: blue, green."""
+"""A slot of a place, in which a version of a component runs: blue, green."""
 
 
 class Component(Value):

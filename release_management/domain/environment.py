@@ -38,11 +38,11 @@ from release_management.kernel.types import (
 MAX_TARGETS = 1_000
 """The targets of one environment."""
 TierSource = Literal["name", "default"]
-"""Where a tier comes from that nobody has stated: the environment's name says it, or nothing does."""
+"""The source of a tier that was not stated: the environment's name, or the default."""
 
 
 class ApprovalRule(Value):
-    """How many must grant, who may (empty: anyone), and whether the release's own people may."""
+    """The number of signatures required, the people who may sign (empty: anyone), and whether the release's own may."""
 
     required: Annotated[int, Field(ge=0, le=20)] = 1
     approvers: tuple[ActorId, ...] = ()
@@ -56,7 +56,7 @@ class ApplicationComponents(Value):
 
 
 class Target(Labelled):
-    """Where components run in an environment.
+    """A target: the place of components in an environment.
 
     `components` holds each component's settings for the executor, of whichever application; `applications` holds those
     of one application's components, which come first. `routes` says which traffic shares it can set:
@@ -257,7 +257,7 @@ class KeepEnvironment(Command):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What is known of an environment; `name` is empty while it does not exist.
+    """The state of an environment; `name` is empty while it does not exist.
 
     `applications` have been deployed here. `awaiting` are deployments that wait for approval. `retiring` and `retired`
     speak of the whole environment, `leaving` are targets that are being retired.

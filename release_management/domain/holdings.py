@@ -43,19 +43,19 @@ class HoldingsChanged(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """What each component holds."""
+    """The claims that each component holds."""
 
     things: Mapping[Holder, frozenset[Thing]] = field(default_factory=dict)
 
     def held(self, holder: Holder, executor: str) -> frozenset[str]:
-        """What a component has of an executor."""
+        """Return a component's claims on an executor."""
         prefix = thing_of(executor, "")
         return frozenset(
             thing.removeprefix(prefix) for thing in self.things.get(holder, ()) if thing.startswith(prefix)
         )
 
     def holders(self) -> dict[Thing, tuple[Holder, ...]]:
-        """Who has each thing; one, unless something went wrong."""
+        """Return the holders of each thing: one, unless something went wrong."""
         found: dict[Thing, tuple[Holder, ...]] = {}
         for holder, things in self.things.items():
             for thing in things:

@@ -131,7 +131,7 @@ class ResolveIncident(Command):
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """What is known of an incident; `id` is empty while it does not exist."""
+    """The state of an incident; `id` is empty while it does not exist."""
 
     id: str = ""
     application: str = ""

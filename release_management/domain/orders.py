@@ -1,4 +1,4 @@
-"""What an executor is asked to do, and what it answers."""
+"""The orders to an executor, and its reports."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -16,7 +16,7 @@ from release_management.kernel.types import (
 )
 
 ATTEMPTS: Mapping[Leg, int] = {"forward": 3, "rollback": 6}
-"""How often a step is tried in all, where the machinery breaks."""
+"""The number of attempts of a step in all, if the machinery breaks."""
 
 
 class Order(Value):
@@ -47,7 +47,7 @@ Result = Literal["succeeded", "failed", "errored", "stale", "unwell"]
 
 
 class Report(Value):
-    """What became of an order. *failed*: the release is bad; *errored*: the machinery broke; *stale*: fenced off;
+    """The result of an order. *failed*: the release is bad; *errored*: the machinery broke; *stale*: fenced off;
     *unwell*: what had to be healthy is not, and nothing was done.
 
     `observed` is the traffic share in percent per slot that the load balancer itself states, where the order was one

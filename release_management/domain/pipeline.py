@@ -58,7 +58,7 @@ class ConfigurePipeline(Command, Labelled):
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """What is known of a pipeline; `name` is empty while it does not exist."""
+    """The state of a pipeline; `name` is empty while it does not exist."""
 
     name: str = ""
     application: str = ""

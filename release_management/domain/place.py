@@ -249,14 +249,14 @@ PlaceEvent = (
 
 @dataclass(frozen=True, slots=True)
 class Occupant:
-    """What runs in a slot. `configuration` None: with what was not recorded."""
+    """The version in a slot, with its configuration (None: not recorded)."""
 
     content: Component
     replicas: int
     configuration: Configuration | None = None
 
     def same(self, other: "Occupant") -> bool:
-        """Whether both run the same; a configuration that was not recorded is taken to be the same."""
+        """Return True if both run the same; a configuration that was not recorded counts as the same."""
         unknown = self.configuration is None or other.configuration is None
         return (self.content, self.replicas) == (other.content, other.replicas) and (
             unknown or self.configuration == other.configuration
@@ -304,7 +304,7 @@ class ComponentStatus:
 
     @property
     def at_work(self) -> bool:
-        """Whether anything runs there, or may run there, as far as is known."""
+        """True if anything runs at the place, or may run there, as far as is known."""
         return bool(self.doubted) or any(occupant.replicas > 0 for occupant in self.slots.values())
 
     @property
@@ -329,7 +329,7 @@ class Success:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What is known of a place.
+    """The state of a place.
 
     `succeeded` holds for each component the newest `REMEMBERED` successes, oldest first, withdrawn ones left out.
     """
@@ -493,7 +493,7 @@ def offer(state: Place) -> list[PlaceEvent]:
 
 
 def free_for(state: Place, deployment: str) -> bool:
-    """Whether the deployment may take the place now: nobody holds it and nobody waits longer."""
+    """Return True if the deployment may lock the place now: none holds it and none waits longer."""
     if state.lock is not None:
         return state.lock == deployment
     return not state.queue or state.queue[0] == deployment
@@ -506,7 +506,7 @@ def newest(state: Place, component: str) -> Success | None:
 
 
 def earlier(state: Place, component: str, leaving: str) -> tuple[Success, ...]:
-    """What the component could go back to here from what the deployment `leaving` brought, the newest first.
+    """Return the versions to which the component could be rolled back from the deployment `leaving`, the newest first.
 
     What brought the same content as `leaving` is left out, and so is what was rolled back.
     """

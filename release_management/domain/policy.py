@@ -183,7 +183,7 @@ PolicyCommand = ConfigureVersions | ConfigureStrategy | ConfigureTriggers | Conf
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is known of one scope. `strategies` holds each configured strategy's options; the window is in seconds."""
+    """The state of one scope. `strategies` holds each configured strategy's options; the window is in seconds."""
 
     default: StrategyName | None = None
     strategies: Mapping[StrategyName, Mapping[str, JsonValue]] = field(default_factory=dict)
@@ -253,7 +253,7 @@ def choose_pipeline(name: str, state: Policy) -> list[PolicyEvent]:
 
 
 def scope(application: str, environment: str | None = None) -> str:
-    """What a policy is for: an application, or an application in an environment."""
+    """Return the scope of a policy: an application, or an application in an environment."""
     return application if environment is None else f"{application}/{environment}"
 
 

@@ -317,7 +317,7 @@ ReleaseCommand = PublishRelease | AttestRelease | BlockRelease | UnblockRelease
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What is known of a release; `version` is empty while it does not exist.
+    """The state of a release; `version` is empty while it does not exist.
 
     `commits` are those of its changes, and `added` is a digest of the changes that came after it was created.
     `planned` and `succeeded` map environments to deployments; `returning` has the rollbacks that go back to it.
@@ -460,7 +460,7 @@ def same_version(application: str, version: str) -> str | None:
 
 
 def unknown_release(ref: str) -> str:
-    """What to say where there is no such release."""
+    """Return the sentence for a release that does not exist."""
     return f"release {ref} does not exist; create it with: relman release create {ref} --component NAME"
 
 

@@ -22,7 +22,7 @@ from release_management.services.paging.pages import Page, read
 
 POLL_SECONDS = 0.1
 PASSING = ("reason", "deadline", "retry_at")
-"""What is said of a step for a time only."""
+"""The transient fields of a step."""
 
 
 class NotFinishedError(RelmanError, TimeoutError):
@@ -65,7 +65,7 @@ class Deployments(Caller):
         supersede: bool = False,
         downgrade: bool = False,
     ) -> Deployment:
-        """What `deploy` would do now: a deployment of phase "Preview", with its plan and verdicts. Records nothing."""
+        """Return the preview of `deploy`: its plan and verdicts, with phase "Preview"; record nothing."""
         given = given_options("preview_deployment", options)
         wanted = self._wanted(release, target_environment, strategy, given)
         insisted = {"redeploy": redeploy, "supersede": supersede, "downgrade": downgrade}

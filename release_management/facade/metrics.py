@@ -45,7 +45,7 @@ class DeliveryMetrics(Caller):
         environment: str | None = "production",
         time_zone: str = "UTC",
     ) -> Sequence[Measured]:
-        """What stands behind one of the `metrics`, such as `change_fail_rate`: each deployment, counted or not.
+        """Return the items behind one of the `metrics`, such as `change_fail_rate`: each deployment, counted or not.
 
         It is read page by page, as it is looked at.
         """

@@ -58,32 +58,32 @@ class EveryParams(Paged):
 
 
 class RunningParams(Paged):
-    """Which places."""
+    """Selects places."""
 
     environment: GivenName | None = None
     application: GivenName | None = None
 
 
 class EnvironmentParams(Continued):
-    """Which environment."""
+    """Selects an environment."""
 
     name: GivenName
 
 
 class ReleasesParams(Paged):
-    """Which releases."""
+    """Selects releases."""
 
     application: GivenName | None = None
 
 
 class ReleaseParams(Continued):
-    """Which release: `application@version`."""
+    """Selects a release: `application@version`."""
 
     ref: GivenRef
 
 
 class DeploymentsParams(Paged):
-    """Which deployments. `active`: only those that have not ended (true), or only those that have (false)."""
+    """Selects deployments. `active`: only those that have not ended (true), or only those that have (false)."""
 
     model_config = ConfigDict(use_enum_values=True)
 
@@ -95,16 +95,16 @@ class DeploymentsParams(Paged):
 
 
 class DeploymentParams(Continued):
-    """Which deployment. `steps` False: without its plan and its steps, which may be thousands."""
+    """Selects a deployment. `steps` False: without its plan and its steps, which may be thousands."""
 
     id: Line
     steps: bool = True
 
 
 class StepsParams(Paged):
-    """Which steps of a deployment: of one leg or both, those behind the step `after`, those that have moved since.
+    """Selects steps of a deployment: of one leg or both, after the step `after`, or those changed since.
 
-    `changed_after`: only those that a record after this position has moved, in the order in which they have.
+    `changed_after`: only those that a record after this position has changed, in that order.
     """
 
     deployment: Line
@@ -114,14 +114,14 @@ class StepsParams(Paged):
 
 
 class ApprovalsParams(Paged):
-    """Which approvals. `waiting`: only those that still wait."""
+    """Selects approvals. `waiting`: only those that still wait."""
 
     waiting: bool = False
     deployment: Line | None = None
 
 
 class IncidentsParams(Paged):
-    """Which incidents. `open`: only those that are not over (true), or only those that are (false)."""
+    """Selects incidents. `open`: only those that are not over (true), or only those that are (false)."""
 
     application: GivenName | None = None
     environment: GivenName | None = None
@@ -129,13 +129,13 @@ class IncidentsParams(Paged):
 
 
 class IncidentParams(Continued):
-    """Which incident."""
+    """Selects an incident."""
 
     id: Line
 
 
 class TrailParams(Paged):
-    """Which part of the trail. `type` is an event's name, such as `deployment.started`, or just `deployment`."""
+    """Selects a part of the trail. `type` is an event's name, such as `deployment.started`, or just `deployment`."""
 
     environment: GivenName | None = None
     application: GivenName | None = None

@@ -69,7 +69,7 @@ def exit_code(error: Exception) -> int | None:
 
 
 def _is_of_the_database(error: Exception) -> bool:
-    """Whether the database raised it. Where SQLAlchemy was never loaded, it did not."""
+    """Return True if the database raised the error, which it cannot while SQLAlchemy was never loaded."""
     if "sqlalchemy.exc" not in sys.modules:
         return False
     from sqlalchemy.exc import DBAPIError

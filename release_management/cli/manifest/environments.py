@@ -75,7 +75,7 @@ def _changes(
 
 
 def _unstated_tier(name: str) -> str:
-    """What nobody has said, and how to say it."""
+    """Return a note on a tier that was not stated, and how to state it."""
     said = said_tier(name)
     tier = f"tier {said} by its name" if said else f"tier {DEFAULT_TIER}, as its name says none"
     return f"{tier} (set another with 'tier: {'|'.join(get_args(Tier))}')"

@@ -82,7 +82,7 @@ def _exchanged(
 
 
 def place_of(target: Place, application: str | None, component: str, file: YamlFile) -> Place:
-    """Where the settings of a target's component stand; of several layers the nearest that has some."""
+    """Return the place in the file of a component's settings: of several layers the nearest that has some."""
     if application is None:
         return (*target, "components", component)
     path = ("applications", application, "components", component)

@@ -171,7 +171,7 @@ def read_manifest(path: str) -> tuple[Manifest, YamlFile]:
 
 
 def _problems(error: ValidationError, file: YamlFile) -> Iterator[tuple[Place, str]]:
-    """Where and what; of a union's complaints only the deepest."""
+    """Yield each fault with its place; of a union's faults only the deepest."""
     found = error.errors(include_url=False, include_context=False)
     places = [_in_file(item["loc"], file) for item in found]
     for item, place in zip(found, places, strict=True):

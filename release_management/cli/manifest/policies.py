@@ -95,7 +95,7 @@ def _strategies(
 
 
 def _compared(row: Row, default: StrategyName | None, options: Options) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What is there of the things that the file states, and what it states."""
+    """Return the existing values of what the file states, and the stated ones."""
     there = row.get("strategies", {})
     before: dict[str, Any] = {name: there[name] for name in options if name in there}
     after: dict[str, Any] = dict(options.items())

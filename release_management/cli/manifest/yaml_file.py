@@ -50,7 +50,7 @@ class YamlFile:
     lines: dict[Place, int] = field(default_factory=dict)
 
     def refusal(self, place: Sequence[str | int], reason: str, code: ErrorCode = ErrorCode.INVALID) -> Refused:
-        """What is wrong at a path, with its line. Names in the path may be ids of those that the file has."""
+        """Return the refusal for a fault at a path (which may hold names' ids), with the fault's line."""
         spelled = self._as_written(place)
         line = next((self.lines[key] for n in range(len(place), -1, -1) if (key := spelled[:n]) in self.lines), 1)
         where = ".".join(str(piece) for piece in spelled)
@@ -71,7 +71,7 @@ class YamlFile:
 
 
 def _same_name(key: str | int, name: str) -> bool:
-    """Whether a key of the file is a spelling of the name, or of the two that a slash parts."""
+    """Return True if a key of the file is a spelling of the name, or of two names separated by a slash."""
     try:
         return "/".join(map(id_of, str(key).split("/"))) == name
     except ValueError:

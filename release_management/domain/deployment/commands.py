@@ -1,4 +1,4 @@
-"""What can be wished of a deployment."""
+"""The commands on a deployment."""
 
 from typing import Annotated, ClassVar, Self
 
@@ -127,7 +127,7 @@ class Retry(Command):
 
 
 class ReportStep(Report, Command):
-    """What became of a step order."""
+    """Report the result of a step order."""
 
     NAME: ClassVar[str] = "deployment.report_step"
     GIVEN_BY: ClassVar[Giver] = Giver.EXECUTORS

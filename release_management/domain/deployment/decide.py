@@ -1,4 +1,4 @@
-"""How a deployment moves: pure functions from its state and a wish to the facts that follow.
+"""The decisions on a deployment: pure functions from its state and a command to the facts that follow.
 
 `now` is RFC 3339 text in UTC with microseconds; such texts compare as times.
 """

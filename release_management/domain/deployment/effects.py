@@ -1,4 +1,4 @@
-"""What a deployment's facts mean for its places: the facts about a place that are true with them."""
+"""The effects of a deployment's facts on its places: the facts about a place that follow from them."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ Effect = tuple[str, PlaceEvent]
 
 
 def effects(state: Deployment, fact: DeploymentEvent, fence: int | None = None) -> Iterator[Effect]:
-    """What a step that was ordered, or one that was done, means for its place: the step itself says so.
+    """Yield the effects on its place of a step that was ordered, or done: the step itself defines them.
 
     `state` is the deployment's. `fence` is that of the order whose report led to the fact.
     """
@@ -39,6 +39,6 @@ def effects(state: Deployment, fact: DeploymentEvent, fence: int | None = None) 
 
 
 def doubts(state: Deployment) -> Iterator[Effect]:
-    """What a deployment that has ended leaves in doubt: what became of its last order for a slot."""
+    """Yield the slots that an ended deployment leaves in doubt: the result of its last order there is unknown."""
     for target, component, slot in doubted(state):
         yield target, PlaceSlotDoubted(deployment=state.id, component=component, slot=slot)

@@ -1,4 +1,4 @@
-"""What happens to a deployment."""
+"""The events of a deployment."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -26,7 +26,7 @@ from release_management.kernel.types import (
 
 
 class Return(Value):
-    """What one component goes back to at one place: what the deployment `to` brought there; None: to nothing.
+    """The target of one component's rollback at one place: what the deployment `to` brought there; None: nothing.
 
     `version` is that of the release which brought it. `leaves` is the newest deployment that had succeeded there when
     this was planned; once another has, there is nothing to go back from any more.
@@ -40,7 +40,7 @@ class Return(Value):
 
 
 def gives_up(returns: tuple[Return, ...] | None) -> bool:
-    """Whether a deployment brings nothing, and only stops what runs."""
+    """Return True if a deployment brings nothing, and only stops components."""
     return returns is not None and all(each.to is None for each in returns)
 
 
@@ -181,7 +181,7 @@ class DeploymentStepStarted(Fact):
     deadline: str
 
     def summary(self, described: str | None = None) -> str:
-        """What became of the step, which is `described`."""
+        """Return the result of the step, which is `described`."""
         return f"{_numbered(self.leg, self.step, described)}{f' (attempt {self.attempt})' if self.attempt > 1 else ''}"
 
 
@@ -197,7 +197,7 @@ class DeploymentStepSucceeded(Fact):
     observedat: str
 
     def summary(self, described: str | None = None) -> str:
-        """What became of the step, which is `described`."""
+        """Return the result of the step, which is `described`."""
         return f"done: {_numbered(self.leg, self.step, described)}"
 
 
@@ -212,7 +212,7 @@ class DeploymentStepFailed(Fact):
     untouched: Annotated[bool, Field(exclude_if=lambda untouched: not untouched)] = False
 
     def summary(self, described: str | None = None) -> str:
-        """What became of the step, which is `described`."""
+        """Return the result of the step, which is `described`."""
         return f"failed: {_numbered(self.leg, self.step, described)}: {self.reason}"
 
 
@@ -227,7 +227,7 @@ class DeploymentStepErrored(Fact):
     retry_at: str | None = None
 
     def summary(self, described: str | None = None) -> str:
-        """What became of the step, which is `described`."""
+        """Return the result of the step, which is `described`."""
         again = f"; again at {self.retry_at}" if self.retry_at else ""
         return f"errored: {_numbered(self.leg, self.step, described)}: {self.reason}{again}"
 

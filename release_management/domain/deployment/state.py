@@ -1,4 +1,4 @@
-"""Where a deployment stands."""
+"""The state of a deployment."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
@@ -109,7 +109,7 @@ Bindings = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What is known of a deployment.
+    """The state of a deployment, folded from its events.
 
     `begun` and `begun_back` are the highest waves of each leg that were begun, -1 before the first. `open` are the
     steps of the leg that were begun and are neither done nor skipped. `successor` is the deployment for which its bake
@@ -151,11 +151,11 @@ class Deployment:
 
     @property
     def ended(self) -> bool:
-        """Whether it can no longer move."""
+        """True if the deployment can no longer move."""
         return self.phase not in WAITING and self.phase not in ACTIVE and self.phase is not DeploymentPhase.ABSENT
 
     def is_needed(self, leg: Leg, index: int, step: AnyStep) -> bool:
-        """Whether a step is to be done: it is not skipped, or it is needed to go back from what was begun."""
+        """Return True if a leg does a step: nothing skips it, and a rollback has a begun wave to undo."""
         if leg == "forward":
             return index not in self.skipped
         return step.since is None or step.since <= self.begun
@@ -329,13 +329,13 @@ def bake(state: Deployment) -> int | None:
 
 
 def past_no_return(state: Deployment) -> bool:
-    """Whether the new version is stable and the old one has begun to go: the point of no return."""
+    """Return True if the new version is stable and the old one has begun to be stopped: the point of no return."""
     begun = [step_at(state, *key) for key, known in state.steps.items() if key[0] == "forward" and not known.untouched]
     return state.promoted and any(isinstance(step, Retire) and step.role == "stable" for step in begun)
 
 
 def found_healthy(state: Deployment, target: str, component: str) -> bool:
-    """Whether the candidate was awaited and found healthy, and no more of it is being provisioned or awaited now."""
+    """Return True if the candidate was found healthy, and no more of it is being provisioned or awaited now."""
     begun = [
         (step, known.status)
         for (leg, index), known in state.steps.items()

@@ -1,4 +1,4 @@
-"""How the roles of a plan are bound to slots when a deployment starts."""
+"""The binding of a plan's roles to slots when a deployment starts."""
 
 from release_management.domain.component import Component, Slot
 from release_management.domain.configuration import Configuration
@@ -38,12 +38,12 @@ class Binding(Value):
         return self.candidate_slot if role == "candidate" or self.stable_slot is None else self.stable_slot
 
     def content(self, role: Role) -> Component:
-        """What the role runs. Raises `LookupError` where the component is given up and has no stable version."""
+        """Return the role's version. Raises `LookupError` if the component is given up and has no stable version."""
         content = self.candidate if role == "candidate" or self.stable is None else self.stable
         if content is None:
             raise LookupError(f"{self.component} on {self.target} is given up and has no {role} version")
         return content
 
     def configured(self, role: Role) -> Configuration:
-        """What the role runs with."""
+        """Return the role's configuration."""
         return self.configuration if role == "candidate" else self.stable_configuration or self.configuration

@@ -42,7 +42,7 @@ class RolloutTarget:
 
     @property
     def stood(self) -> int:
-        """How many replicas of the stable version run now, and must again after a rollback."""
+        """The replicas of the stable version now, and again after a rollback."""
         if not self.serving:
             return 0
         return self.replicas if self.before is None else self.before

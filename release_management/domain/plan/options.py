@@ -8,7 +8,7 @@ from release_management.kernel.types import (
 
 
 class Options(Value):
-    """What every strategy takes.
+    """The options of every strategy.
 
     `replicas` (None: what the target says), `min_ready` seconds healthy without a break, `healthy_deadline` to become
     so, `scale_down_delay` before the old version is stopped, `abort_scale_down_delay` before an aborted one is. A plan

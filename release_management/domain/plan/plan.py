@@ -26,7 +26,7 @@ MAX_STEPS = 20_000
 
 
 class PlannedChange(Value):
-    """What a plan changes of one component at one place: from the version that is stable to the one that comes.
+    """The change of one component at one place by a plan: from the stable version to the candidate.
 
     `candidate` None: the component is given up here. `artifact` and `configuration` are digests of what comes;
     `differs` are the settings and variables that have other values than those of the stable version.

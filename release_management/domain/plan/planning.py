@@ -86,7 +86,7 @@ def choose(
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What is to run of one component at one place in the end: so many replicas of `content`; None: nothing.
+    """The desired state of one component at one place: so many replicas of `content`; None: nothing.
 
     `configuration` None: as it is declared now, and `replicas` None: as many as are declared now.
     """
@@ -99,7 +99,7 @@ class Desired:
 
 
 def desired_by(release: Release, environment: Environment, places: Mapping[str, Place]) -> list[Desired]:
-    """What a release wants of an environment's targets.
+    """Return the desired state of an environment's targets for a release.
 
     What a complete release does not name is given up, and so is a named component where its target has it no more.
     """
@@ -179,7 +179,7 @@ def _occupant(
     seating: SlotAssignment,
     replicas: int | None,
 ) -> Occupant | None:
-    """What is to run in the end, with its configuration; None where the component is given up."""
+    """Return the desired version with its configuration; None if the component is given up."""
     if wanted.content is None:
         return None
     declared = target.settings_of(application, wanted.component) or {}

@@ -3,5 +3,5 @@
 from typing import Literal
 
 Role = Literal["stable", "candidate"]
-"""What runs, and what comes."""
+"""The running version, and the one that comes."""
 Leg = Literal["forward", "rollback"]

@@ -1,4 +1,4 @@
-"""Which slot each role gets at a place, and whether what stands there can be relied on.
+"""Assign a slot of a place to each role, and decide whether the versions there can be relied on.
 
 A deployment that could not go back, or could not stop what it replaced, leaves its places unsettled: traffic is split
 or uncertain, or more runs than the stable version, or nobody knows what runs in a slot. The next one says so, and sets
@@ -84,7 +84,7 @@ def _occupied(standing: ComponentStatus, slot: str) -> bool:
 def said_of(
     standing: ComponentStatus, seating: SlotAssignment, *, stays: bool, recreate: bool, reversible: bool
 ) -> str:
-    """What is unsettled, and what is done about it, for a person."""
+    """Return a sentence for people on what is unsettled, and how it is repaired."""
     first = f"the deployment before did not end cleanly: {_stands(standing)}"
     if seating.serving is None:
         cleared = "all traffic is taken away first" if seating.busy else f"it starts in {seating.candidate}"

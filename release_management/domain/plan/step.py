@@ -1,4 +1,4 @@
-"""What every step of a plan has in common, and what a kind of step declares of itself.
+"""The base of a plan's steps, and the declaration of a kind of step.
 
 A kind of step is one file of `steps`, with everything that the program knows of it: the step as a plan has it, its
 words, and, where an executor carries it out, the action that is ordered and what that changes at the place.
@@ -18,7 +18,7 @@ from release_management.domain.plan.roles import Leg, Role
 from release_management.kernel.types import Name, Value
 
 ORDER_SECONDS = 600.0
-"""How long an executor may take for a step that says nothing else."""
+"""Seconds that an executor may take for a step, unless its kind states another limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +37,29 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True)
 class LegAtPlace:
-    """What a whole leg does for one component at one place: whether it routes traffic, and brings a new version."""
+    """The summary of a leg for one component at one place: whether it routes traffic, and brings a new version."""
 
     routes: bool
     brings: bool
 
 
 class Step(Value):
-    """What every step carries. `since` (rollback only): needed once the forward leg has begun that wave."""
+    """The fields of every step. `since` (rollback only): needed once the forward leg has begun that wave."""
 
     wave: Annotated[int, Field(ge=0)]
     since: int | None = None
 
     @abstractmethod
     def describe(self) -> str:
-        """What it does, in one line for a person."""
+        """Return a one-line description for people."""
 
     @classmethod
     def describe_alike(cls, step: Mapping[str, Any], where: str) -> str:
-        """What alike steps of many components or targets do, in one line. `step` is the first of them, as JSON."""
+        """Return a one-line description of like steps of many components or targets. `step` is the first, as JSON."""
         return f"{step['verb']} {where}"
 
     def is_skippable(self, *, outdone: bool) -> bool:
-        """Whether a promotion in full leaves it out; `outdone`: a later traffic step stands in for it."""
+        """Return True if a promotion in full skips it; `outdone`: a later traffic step stands in for it."""
         return False
 
 
@@ -80,20 +80,20 @@ class PlaceStep(Step):
 
     @property
     def earlier_traffic(self) -> Literal["outdone", "needed"] | None:
-        """What becomes of the traffic steps before it where all are promoted at once; None: it does not matter."""
+        """The effect on earlier traffic steps if all are promoted at once; None: it has none."""
         return None
 
     def reaches_users(self, leg: LegAtPlace) -> bool:
-        """Whether users notice this step of the way forward."""
+        """Return True if users notice this step of the forward leg."""
         return False
 
     def ends_exposure(self, leg: LegAtPlace) -> bool:
-        """Whether users do not meet the new version any more after this step of the way back."""
+        """Return True if users no longer meet the new version after this step of the rollback."""
         return False
 
 
 class StepAction(Value):
-    """What an executor is asked to do for one step, in its own words: roles have become slots.
+    """The action that is ordered for one step, in the executor's terms: with slots instead of roles.
 
     `NEEDED_BY`: which deployments ask for it in any case; None: only those whose plan says so.
     """
@@ -120,7 +120,7 @@ class OrderedStep(PlaceStep):
 
     @abstractmethod
     def action(self, binding: Binding) -> StepAction:
-        """What the executor is asked to do."""
+        """Return the action for the executor."""
 
     @abstractmethod
     def configured_role(self, leg: Leg) -> Role:
@@ -128,7 +128,7 @@ class OrderedStep(PlaceStep):
 
     @property
     def order_seconds(self) -> float:
-        """How long the executor may take."""
+        """The seconds that the executor may take."""
         return ORDER_SECONDS
 
     @property
@@ -137,5 +137,5 @@ class OrderedStep(PlaceStep):
         return None
 
     def fault_of_lateness(self, reason: str) -> str | None:
-        """Why the release is bad where the step was not done in time; None: the machinery broke."""
+        """Return why the release is bad if the step was not done in time; None: the machinery broke."""
         return None

@@ -1,4 +1,4 @@
-"""What a strategy declares of itself. A strategy is one file of `strategies`: its options, its needs, and its steps."""
+"""The declaration of a strategy. A strategy is one file of `strategies`: its options, its needs, and its steps."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class Strategy(Options):
         return back_by_traffic(forward)
 
     def fault(self) -> str | None:
-        """What is wrong with the options taken together, in words; None: nothing."""
+        """Return the fault of the options taken together, in words, or None."""
         return None
 
     @classmethod

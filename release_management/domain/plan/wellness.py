@@ -1,4 +1,4 @@
-"""Who must be well before a step is begun: by role in a plan, by slot in an order."""
+"""The instances that must be healthy before a step is begun: by role in a plan, by slot in an order."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -11,9 +11,9 @@ from release_management.domain.plan.roles import Role
 
 _Count = Annotated[int, Field(ge=1, le=100)]
 HealthyRoles = Annotated[dict[Role, _Count], Field(exclude_if=lambda roles: not roles)]
-"""How many instances of which roles must be well before the step is begun; else the deployment goes back."""
+"""The instances per role that must be healthy before the step is begun; else the deployment rolls back."""
 HealthySlots = Annotated[dict[Slot, _Count], Field(exclude_if=lambda slots: not slots)]
-"""How many instances of which slots must be well before the order is begun. Absent from JSON where none must."""
+"""The instances per slot that must be healthy before the order is begun. Absent from JSON if none must."""
 
 
 def slots_of(healthy: Mapping[Role, int], binding: Binding) -> dict[Slot, int]:

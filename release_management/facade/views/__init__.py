@@ -1,4 +1,4 @@
-"""What `ReleaseManager` returns: typed, immutable, and printing as a person would want to read it."""
+"""The views that `ReleaseManager` returns: typed, immutable, and printed for people."""
 
 from release_management.facade.views.approvals import Approval
 from release_management.facade.views.base import View, called, rendered, short_age, short_time, span, table

@@ -9,7 +9,7 @@ from release_management.facade.views.base import View
 
 
 class Approval(View):
-    """Who agrees to exactly what."""
+    """An approval: the signatures for exactly one release, plan and evidence."""
 
     id: str
     deployment: str

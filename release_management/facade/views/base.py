@@ -22,7 +22,7 @@ class View(BaseModel):
     COLUMNS: ClassVar[int] = WIDTH
 
     def render(self) -> RenderableType:
-        """What is printed."""
+        """Return the printed form."""
         return Text(super().__repr__())
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ def span(seconds: float) -> str:
 
 
 def short_age(seconds: float | None) -> str:
-    """How long ago, in words."""
+    """Return an age in words."""
     if seconds is None:
         return "never"
     if seconds < 120:

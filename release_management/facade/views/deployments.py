@@ -70,7 +70,7 @@ def _mark(status: str | None) -> str:
 
 
 def _changed_lines(changes: Iterable[PlannedChange], most: int) -> list[str]:
-    """What a plan changes: a line for each component at a place, and one for each setting that differs there."""
+    """Return a plan's changes: a line for each component at a place, and one for each setting that differs there."""
     changed = list(changes)
     lines = []
     for change in changed[:most]:
@@ -80,7 +80,7 @@ def _changed_lines(changes: Iterable[PlannedChange], most: int) -> list[str]:
 
 
 def said_of(step: dict[str, Any], leg: Leg) -> str:
-    """What the step does, which try it is where there is more than one, and why it did not, or ended early."""
+    """Return a step's description, with its attempt after the first, and why it failed, or ended early."""
     attempt, again = step.get("attempt") or 1, step.get("retry_at")
     tries = f" (try {attempt} of {ATTEMPTS[leg]})" if attempt > 1 or again else ""
     known = step.get("status") in ("failed", "errored", "done") and step.get("reason")
@@ -137,7 +137,7 @@ class Deployment(View):
 
     @property
     def succeeded(self) -> bool:
-        """Whether it has ended well."""
+        """True if the deployment has succeeded."""
         return self.phase == "Succeeded"
 
     @property
@@ -148,7 +148,7 @@ class Deployment(View):
 
     @property
     def patience(self) -> str | None:
-        """How long it waits, and what happens then; None where it does not wait, or its approval has the deadline."""
+        """The time that it waits, and what happens then; None if it does not wait, or its approval has the deadline."""
         if self.deadline is None:
             return None
         back = "it goes back" if self.plan is None or self.plan.reversible else "it halts: there is no way back"
@@ -157,7 +157,7 @@ class Deployment(View):
 
     @property
     def waits_for(self) -> str | None:
-        """What keeps it in the queue, where that was asked when it was deployed."""
+        """The reason why it is queued, if it was just deployed."""
         if self.phase != "Queued":
             return None
         return "; ".join(verdict.reason for verdict in self.verdicts if verdict.says == "wait") or None

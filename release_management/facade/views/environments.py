@@ -17,7 +17,7 @@ MANY_ILL = 20
 
 
 class Environment(View):
-    """Where releases go, and what runs there.
+    """An environment, and the components that run there.
 
     `tier_source`: "name" where the tier follows from the name, "default" where the name says none; None where it was
     stated.
@@ -39,7 +39,7 @@ class Environment(View):
 
     @property
     def well(self) -> bool:
-        """Whether all that should run here was seen well, and lately."""
+        """True if all components of the environment were seen well, and lately."""
         return all(each.well for each in self.conditions)
 
     def render(self, *, whole: bool = False) -> RenderableType:
@@ -63,7 +63,7 @@ class Environment(View):
 
 
 class ComponentCondition(View):
-    """How a component at a place was seen last.
+    """The last observation of a component at a place.
 
     `condition` is well, drifted (it serves, but not as recorded), degraded (a part does not serve), down, or unknown:
     nobody has looked for a while. `age` is the seconds since the look; counts that are not known are None.
@@ -86,7 +86,7 @@ class ComponentCondition(View):
 
     @property
     def well(self) -> bool:
-        """Whether it was seen well, and lately."""
+        """True if the component was seen well, and lately."""
         return self.condition == "well"
 
     def render(self) -> RenderableType:
@@ -136,7 +136,7 @@ class Running(View):
 
 
 def running_table(rows: Iterable[Running]) -> Table:
-    """What runs where; the names stay whole where the screen is narrow, and the time since when breaks first."""
+    """Return a table of the running components; on a narrow screen names stay whole, and times break first."""
     made = table(
         "environment",
         "target",
@@ -178,7 +178,7 @@ def running_table(rows: Iterable[Running]) -> Table:
 
 
 def running_summary(rows: Iterable[Running]) -> RenderableType:
-    """How often what runs; alike components of many places are one line."""
+    """Return a table of counts: like components of many places are one line."""
     alike: dict[tuple[object, ...], int] = {}
     total = 0
     for row in rows:

@@ -29,7 +29,7 @@ class Entry(View):
 
     @property
     def who(self) -> str:
-        """Who did it, and for whom where that is somebody else."""
+        """The actor, and the person on whose behalf it acted if that is somebody else."""
         person = self.onbehalfof or self.requested_by
         return self.actor if person in (None, self.actor) else f"{self.actor} for {person}"
 

@@ -29,12 +29,12 @@ class Incident(View):
 
     @property
     def is_open(self) -> bool:
-        """Whether it is not over."""
+        """True if the incident is not resolved."""
         return self.resolved_at is None
 
     @property
     def blamed(self) -> str:
-        """What caused it, in words."""
+        """The cause, in words."""
         return self.cause or ("no deployment" if self.attribution == "explicit" else "not said")
 
     def render(self) -> RenderableType:

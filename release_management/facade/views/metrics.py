@@ -76,7 +76,7 @@ class Metrics(View):
 
     @property
     def parked(self) -> int:
-        """How many streams of events were set aside, of deployments, releases, incidents or environments."""
+        """The number of blocked streams, of deployments, releases, incidents or environments."""
         return max((metric.parked for metric in self.metrics), default=0)
 
     def render(self) -> RenderableType:
@@ -103,7 +103,7 @@ class Metrics(View):
 
 
 class Measured(View):
-    """What stands behind a metric: a deployment, or one change of it, with the records that say so.
+    """An item behind a metric: a deployment, or one change of it, with the records that prove it.
 
     `counted` is numerator, denominator, censored or excluded; `event` and `position` are the record's that ended it.
     `stated_by` is the release that states the change; another than `release` where that was skipped.
@@ -130,7 +130,7 @@ class Measured(View):
 
     @property
     def reasons(self) -> str:
-        """Why it counts: the reasons with their incidents, or the change with the release that states it."""
+        """The reasons why it counts, with their incidents; or the change with the release that states it."""
         if self.commit is not None:
             return self.commit if self.stated_by in (None, self.release) else f"{self.commit} of {self.stated_by}"
         return ", ".join([*(reason.replace("_", " ") for reason in self.why), *(it["id"] for it in self.incidents)])

@@ -1,4 +1,4 @@
-"""What executors see between and during deployments.
+"""Handle executors' observations between and during deployments.
 
 A candidate that is not well goes back: that is decided with the look that says so, in one append (docs/adr/0003).
 """

@@ -1,4 +1,4 @@
-"""What only one component of an executor can have: checked when it is planned, held while it stands."""
+"""Claims that only one component of an executor can have: checked when planned, held while it runs."""
 
 from collections.abc import Iterator, Sequence
 
@@ -68,7 +68,7 @@ def end(uow: UnitOfWork, state: Deployment) -> None:
 
 
 def _wanted_next(uow: UnitOfWork, state: Deployment, binding: Binding, lock: str | None) -> Iterator[set[str]]:
-    """What another deployment wants that has the place by now."""
+    """Yield the claims of another deployment that holds the place by now."""
     if lock not in (None, state.id):
         other = uow.deployment(lock).binding(binding.target, binding.component)
         if other is not None and other.executor == binding.executor:
@@ -84,12 +84,12 @@ def _holder(state: Deployment, binding: Binding) -> Holder:
 
 
 def _wanted(uow: UnitOfWork, binding: Binding) -> set[str]:
-    """What the version that comes claims."""
+    """Return the claims of the candidate."""
     return set() if binding.candidate is None else _things(uow, binding, binding.configuration)
 
 
 def _things(uow: UnitOfWork, binding: Binding, configuration: Configuration | None) -> set[str]:
-    """What the component claims with a configuration; settings that the executor would not take claim nothing."""
+    """Return a component's claims with a configuration; settings that the executor would reject claim nothing."""
     claims = uow.executors.get(binding.executor)
     if claims is None or configuration is None:
         return set()

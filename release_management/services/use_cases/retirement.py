@@ -89,7 +89,7 @@ def _give_up(uow: UnitOfWork, environment: Environment, application: str, target
 
 
 def _lets_go(holder: Deployment) -> bool:
-    """Whether what holds a place stops what runs there as well, or only keeps an old version any more."""
+    """Return True if the holder of a place stops its components as well, or only keeps an old version."""
     return gives_up(holder.returns) or bake(holder) is not None
 
 

@@ -1,4 +1,4 @@
-"""What a rollback goes back to: by component and by place."""
+"""Find the versions that a rollback restores, by component and by place."""
 
 from collections.abc import Iterator
 
@@ -21,9 +21,9 @@ from release_management.services.gateway.unit_of_work import UnitOfWork
 
 
 def from_deployment(uow: UnitOfWork, state: Deployment) -> tuple[Return, ...]:
-    """What each component that the deployment brought had before, on each target that is still there.
+    """Return the version before of each component that the deployment brought, on each target that still exists.
 
-    What it was the first to bring goes. Raises `Refused` where a component has nothing left to go back to.
+    A component that it was the first to bring is stopped. Raises `Refused` if a component has no version left.
     """
     targets = uow.environment(state.environment).targets
     returns: list[Return] = []
@@ -47,9 +47,9 @@ def _nothing_before(state: Deployment, binding: Binding) -> str:
 
 
 def from_version(uow: UnitOfWork, application: str, environment: Environment, version: str) -> tuple[Return, ...]:
-    """What each component was in that version, on each target; what it never was there stays as it is.
+    """Return each component's version in that release, on each target; a component that never had it there stays.
 
-    What a complete release does not have goes. Raises `Refused` where the version has succeeded nowhere.
+    A component that a complete release lacks is stopped. Raises `Refused` if the version has succeeded nowhere.
     """
     ref = f"{application}@{version}"
     release = uow.release(ref)
@@ -107,7 +107,7 @@ def _success_of(uow: UnitOfWork, place: Place, target: str, component: str, vers
 
 
 def _brought(uow: UnitOfWork, success: Success, target: str, component: str) -> bool:
-    """Whether it is recorded what the deployment brought there."""
+    """Return True if the record says what the deployment brought there."""
     binding = uow.deployment(success.deployment).binding(target, component)
     return binding is not None and binding.candidate is not None
 
@@ -204,9 +204,9 @@ def newest_there(uow: UnitOfWork, application: str, environment: Environment) ->
 
 
 def goes_freely(uow: UnitOfWork, state: Deployment) -> bool:
-    """Whether neither approval nor gates are asked for again: each version it goes back to is recent enough.
+    """Return True if a rollback needs neither approval nor gates: each version that it restores is recent enough.
 
-    Recent is what succeeded within the policy's window, and what ran directly before.
+    A version is recent if it succeeded within the policy's window, or ran directly before.
     """
     if state.returns is None or state.reverts is None:
         return True

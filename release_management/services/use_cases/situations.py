@@ -1,4 +1,4 @@
-"""What the rules are asked about: a deployment, with everything that they look at."""
+"""Gather the input of the rules about a deployment."""
 
 from collections.abc import Collection
 
@@ -84,7 +84,7 @@ def yielding(uow: UnitOfWork, state: Deployment) -> tuple[str, ...]:
 
 
 def _would_be_replaced(state: Deployment, holder: Deployment) -> bool:
-    """Whether a rollback has nothing left to take back once the holder has succeeded: it may still go back itself."""
+    """Return True if a rollback has nothing left to revert once the holder has succeeded (it may still roll back)."""
     if state.reverts is None or holder.phase is DeploymentPhase.ABORTING:
         return False
     return any(_touches(holder, each.target, {each.component}) for each in state.returns or ())
@@ -104,7 +104,7 @@ def taking_away(uow: UnitOfWork, state: Deployment) -> list[str]:
 
 
 def _newer(uow: UnitOfWork, state: Deployment, release: Release) -> str | None:
-    """What is newer than the release, and runs where it is to run or is on its way there before it."""
+    """Return the newer version that runs at the release's places, or is on its way there before it, or None."""
     names = {component.name for component in release.components}
     scheme = uow.policies(state.application)[0].versions
     for target, place in _where(uow, state):
@@ -123,7 +123,7 @@ def _newer(uow: UnitOfWork, state: Deployment, release: Release) -> str | None:
 
 
 def _is_older(uow: UnitOfWork, release: Release, version: str, scheme: Scheme) -> bool:
-    """Whether the release comes before its application's `version`; by creation where the versions do not tell."""
+    """Return True if the release comes before its application's `version`; by creation if the versions do not tell."""
     known = older(release.version, version, scheme)
     return uow.created_before(release.ref, f"{release.application}@{version}") if known is None else known
 
@@ -134,7 +134,7 @@ def _where(uow: UnitOfWork, state: Deployment) -> list[tuple[str, Place]]:
 
 
 def _touches(deployment: Deployment, target: str, components: Collection[str]) -> bool:
-    """Whether the deployment changes one of the components there; older plans do not say which they change."""
+    """Return True if the deployment changes one of the components there; older plans do not say which they change."""
     changes = None if deployment.plan is None else deployment.plan.changes
     if changes is None:
         return target in deployment.targets
@@ -142,7 +142,7 @@ def _touches(deployment: Deployment, target: str, components: Collection[str]) -
 
 
 def _replaced(uow: UnitOfWork, state: Deployment) -> str | None:
-    """Where another deployment has succeeded since the rollback was planned, so that it would take back that one."""
+    """Return the place where another deployment has succeeded since the rollback was planned, or None."""
     targets = uow.environment(state.environment).targets
     for each in state.returns or () if state.reverts is not None else ():
         if each.target not in targets:
@@ -157,6 +157,6 @@ def _replaced(uow: UnitOfWork, state: Deployment) -> str | None:
 
 
 def approval_digest(release: Release, state: Deployment) -> str:
-    """What an approval is bound to: the release's content, the plan, and the evidence."""
+    """Return the digest that an approval is bound to: the release's content, the plan, and the evidence."""
     content = [release.content, release.added] if release.added else release.content
     return digest_of([content, state.digest, sorted(release.attestations.items())])

@@ -1,4 +1,4 @@
-"""What executors and timers say about a running deployment."""
+"""Handle reports of executors and commands of timers about a running deployment."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Verb = str
 else:
     Verb = Literal[(*ACTIONS, OBSERVE)]
-"""What an executor can be ordered to do, or `observe`."""
+"""The verbs of an executor's actions, or `observe`."""
 MAX_OBSERVE_SECONDS = 8.0
 
 

@@ -32,4 +32,4 @@ STEPS: Mapping[str, type[Step]] = gathered((verb_of(step), step) for step in get
 ACTIONS: Mapping[str, type[StepAction]] = gathered(
     (verb_of(action), action) for action in get_args(get_args(Action)[0])
 )
-"""What an executor can be asked to do, by its verb."""
+"""The executor's actions by verb."""

@@ -41,7 +41,7 @@ class AwaitHealthy(OrderedStep):
     again: Annotated[bool, Field(exclude_if=lambda again: not again)] = False
 
     def describe(self) -> str:
-        """What is waited for, and for how long."""
+        """Return what the step waits for, and for how long."""
         what = f"{self.replicas} of {self.component} ({self.role}) on {self.target} are healthy"
         if self.again:
             return f"ask again whether {what}"

@@ -15,7 +15,7 @@ class Promote(PlaceStep):
     role: Role
 
     def describe(self) -> str:
-        """Which role is stable."""
+        """Return a sentence on the role that becomes stable."""
         return f"the {self.role} version of {self.component} on {self.target} is stable now"
 
     @classmethod

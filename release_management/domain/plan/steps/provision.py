@@ -39,7 +39,7 @@ class Provision(OrderedStep):
     replicas: Annotated[int, Field(ge=0, le=100)]
 
     def describe(self) -> str:
-        """How many of which role run where."""
+        """Return a sentence on the replicas, their role and their place."""
         return f"run {self.replicas} of the {self.role} version of {self.component} on {self.target}"
 
     @classmethod
@@ -86,5 +86,5 @@ class Provision(OrderedStep):
         return "needed" if self.role == "stable" else None
 
     def reaches_users(self, leg: LegAtPlace) -> bool:
-        """Where nothing routes, the new version reaches users as soon as it runs."""
+        """Return True if nothing routes: the new version then reaches users as soon as it runs."""
         return (self.role == "candidate" or not leg.brings) and not leg.routes

@@ -45,7 +45,7 @@ class Retire(OrderedStep):
     healthy: HealthyRoles = {}
 
     def describe(self) -> str:
-        """Which role is stopped."""
+        """Return a sentence on the role that is stopped."""
         return f"stop the {self.role} version of {self.component} on {self.target}"
 
     @classmethod
@@ -85,5 +85,5 @@ class Retire(OrderedStep):
         return self.role == "stable"
 
     def ends_exposure(self, leg: LegAtPlace) -> bool:
-        """Where nothing routes, the new version is gone for users once it is stopped."""
+        """Return True if nothing routes: the new version is then gone for users once it is stopped."""
         return self.role == "candidate" and not leg.routes

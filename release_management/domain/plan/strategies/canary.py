@@ -30,7 +30,7 @@ class PauseOption(Value):
 
 
 class SetScale(Value):
-    """How many replicas of the candidate run: a number, a percentage, or as many as its traffic needs."""
+    """The number of the candidate's replicas: a number, a percentage, or as many as its traffic needs."""
 
     replicas: Replicas | None = None
     weight: Percent | None = None
@@ -123,7 +123,7 @@ class Canary(Strategy):
 
 
 def _replicas(scale: SetScale, share: int) -> Count:
-    """How many replicas of the candidate a scale means at a traffic share; a fresh component runs in full."""
+    """Return the candidate's replicas for a scale at a traffic share; a new component runs in full."""
 
     def count(stand: RolloutTarget) -> int:
         if not stand.serving:

@@ -72,7 +72,7 @@ def _nothing(portion: str | int) -> bool:
 
 
 def surge_and_unavailable(options: Rolling, replicas: int) -> tuple[int, int]:
-    """How many more and how many fewer than `replicas` may run (Kubernetes' rounding).
+    """Return how many replicas more and how many fewer may run (Kubernetes' rounding).
 
     Where the rounding makes both 0, one replica may be missing, so that there is a way on.
     """
@@ -96,7 +96,7 @@ def _key(stand: RolloutTarget) -> tuple[str, str]:
 
 
 def _grown(stands: Sequence[RolloutTarget], new: Counts, old: Counts, options: Rolling) -> dict[tuple[str, str], int]:
-    """Where more of the candidate may run now, and how many: at most `max_surge` above the replicas in all."""
+    """Return the places where more of the candidate may run now: at most `max_surge` above all replicas."""
     grown = {}
     for stand in stands:
         surge, _ = surge_and_unavailable(options, stand.replicas)
@@ -107,7 +107,7 @@ def _grown(stands: Sequence[RolloutTarget], new: Counts, old: Counts, options: R
 
 
 def _shrunk(stands: Sequence[RolloutTarget], new: Counts, old: Counts, options: Rolling) -> dict[tuple[str, str], int]:
-    """Where less of the stable version need run now: at most `max_unavailable` below the replicas in all."""
+    """Return the places where less of the stable version need run: at most `max_unavailable` below all replicas."""
     shrunk = {}
     for stand in stands:
         _, unavailable = surge_and_unavailable(options, stand.replicas)

@@ -9,12 +9,12 @@ from bench.installation import envelope
 from bench.rows import Figure, Row
 from bench.up import megabytes, running
 from release_management.adapters.nats.client import BusClient
-from release_management.runtime.supervisor import APART
+from release_management.runtime.supervisor import parts_apart
 
 CALLERS = 16
 PROCESSES = {
     "SQLite": "supervisor, road, projector and nats-server",
-    "PostgreSQL": f"supervisor, {len(APART)} role processes and nats-server, without the PostgreSQL server",
+    "PostgreSQL": f"supervisor, {len(parts_apart())} role processes and nats-server, without the PostgreSQL server",
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 import typer
 import yaml
 
-from release_management.adapters.executors.catalog import EXECUTORS
+from release_management.adapters.executors.catalog import executor_names
 from release_management.adapters.nats.access.configuration import configuration, variable
 from release_management.adapters.nats.access.permissions import users
 from release_management.adapters.nats.embedded.server import find_binary
@@ -66,9 +66,9 @@ def test_a_role_s_command_and_settings_are_what_serve_takes(name: str, monkeypat
     assert params["http"] == "0.0.0.0:8080"
     user = f"executor-{params['executor']}" if role == "executor" else role
     assert params["bus"] == f"nats://{user}:{EXAMPLE[variable(user)]}@nats:4222"
-    assert user in users(EXECUTORS)
+    assert user in users(executor_names())
     if role == "executor":
-        assert params["executor"] in EXECUTORS
+        assert params["executor"] in executor_names()
         assert params["store"] is None
     else:
         assert params["store"] == f"postgresql://relman:{EXAMPLE['RELMAN_POSTGRES_PASSWORD']}@postgres:5432/relman"

@@ -40,3 +40,11 @@ def some(names: Sequence[str], number: int | None = None) -> str:
     shown = ", ".join(names[:SHOWN]) or "none yet"
     more = (number or len(names)) - SHOWN
     return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+def no_such_executor(name: str, known: Collection[str]) -> str:
+    """That there is no executor of this name, which there are, and where the package of another one belongs."""
+    return (
+        f"there is no executor {name!r}; there is {', '.join(sorted(known))}; install the package of another one "
+        "where the gateway runs and where the executor runs"
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from release_management.adapters.event_store import EventStoreError
-from release_management.adapters.executors.catalog import EXECUTORS
+from release_management.adapters.executors.catalog import settings_checks
 from release_management.adapters.nats.client import NotReachableError
 from release_management.adapters.system.clock import (
     RecordingClock,
@@ -94,7 +94,7 @@ class GatewayHost:
         self._opened.close()
 
     def _begin(self, lease: Lease) -> Gateway:
-        return Gateway(self.log, self.registry, self.keyring, self.recording, new_id, EXECUTORS, lease)
+        return Gateway(self.log, self.registry, self.keyring, self.recording, new_id, settings_checks(), lease)
 
     def _await_lease(self) -> Lease:
         deadline = time.monotonic() + PATIENCE_SECONDS

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from release_management.adapters.executors.catalog import EXECUTORS
+from release_management.adapters.executors.catalog import executor_names
 from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.system.error_paths import naming
 from release_management.adapters.system.folder_lock import FolderLock
@@ -50,16 +50,13 @@ EXECUTING = ("executor", "road")
 """The roles that deploy."""
 TOGETHER = {"road": Part("road"), "projector": Part("projector")}
 """The fewest processes that serve one machine well: a busy projector must not delay the road."""
-APART = {
-    "gateway": Part("gateway"),
-    "gateway-2": Part("gateway"),
-    "projector": Part("projector"),
-    "orchestrator": Part("orchestrator"),
-    "timers": Part("timers"),
-    "relay": Part("relay"),
-    **{f"executor-{name}": Part("executor", name) for name in EXECUTORS},
-}
-"""Every role in a process of its own, with a second gateway that stands by."""
+
+
+def parts_apart() -> Mapping[str, Part]:
+    """Every role in a process of its own, with a second gateway that stands by."""
+    executors = {f"executor-{name}": Part("executor", name) for name in executor_names()}
+    roles = ("gateway", "projector", "orchestrator", "timers", "relay")
+    return {**{role: Part(role) for role in roles}, "gateway-2": Part("gateway"), **executors}
 
 
 def running_parts(home: DataDirectory) -> list[tuple[str, psutil.Process]]:

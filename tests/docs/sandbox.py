@@ -18,6 +18,7 @@ from typing import Self
 import psutil
 
 from tests.docs.markdown import ROOT, Block
+from tests.private_venv import PrivateVenv
 
 SECONDS = 60
 GRACE_SECONDS = 5
@@ -53,12 +54,9 @@ class Room:
         for made in (self._folder, shims):
             made.mkdir()
         self._state.touch()
-        relman = shims / "relman"
-        relman.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m release_management.cli "$@"\n')
-        python = shims / "python"
-        python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
-        for shim in (relman, python):
-            shim.chmod(0o755)
+        self._shims = shims
+        self._venv = folder / "venv"
+        self._type_with(Path(sys.executable))
         kept = {key: value for key, value in ENVIRONMENT.items() if not key.startswith(("RELMAN", "PYTEST", "COV"))}
         path = os.pathsep.join([str(shims), str(Path(sys.executable).parent), ENVIRONMENT["PATH"]])
         mine = {"PATH": path, "PYTHONPATH": str(ROOT), "LOGNAME": "alice", "USER": "alice", "TERM": "dumb"}
@@ -70,17 +68,34 @@ class Room:
         match block.language:
             case "console":
                 for command, output in commands(text):
-                    compare(self._shell(harmless(command)), output)
+                    is_pip = command.startswith("pip install ")
+                    compare(self._install(command) if is_pip else self._shell(harmless(command)), output)
                     if command == "relman init":
                         manifest = self._folder / "relman.yaml"
                         manifest.write_text(self._with_free_ports(manifest.read_text()))
+            case "yaml" | "json" | "toml" | "sh" | "python" if block.title:
+                file = self._folder / block.title
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text)
+                file.chmod(0o755 if block.language == "sh" else 0o644)
             case "python":
                 compare(self._exec(text), expected or "")
-            case "yaml" | "json" | "sh" if block.title:
-                (self._folder / block.title).write_text(text)
-                (self._folder / block.title).chmod(0o755 if block.language == "sh" else 0o644)
             case _:
                 raise ValueError(f"line {block.line}: a block of {block.language!r} is not run; it is text, or console")
+
+    def _type_with(self, interpreter: Path) -> None:
+        """Have `relman` and `python` be those of an interpreter."""
+        for name, words in (("relman", "-m release_management.cli"), ("python", "")):
+            shim = self._shims / name
+            shim.write_text(f'#!/bin/sh\nexec {shlex.quote(str(interpreter))} {words} "$@"\n')
+            shim.chmod(0o755)
+
+    def _install(self, command: str) -> str:
+        """Install what lies in the folder into an environment that only this page has, and use that from now on."""
+        venv = PrivateVenv(self._venv)
+        said = venv.install(*shlex.split(command)[2:], cwd=self._folder)
+        self._type_with(venv.python)
+        return said
 
     def _with_free_ports(self, text: str) -> str:
         """The text with each port of a page (18000 to 18999) become one that is free here."""

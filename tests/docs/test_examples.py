@@ -15,7 +15,7 @@ from tests.docs.markdown import (
 )
 from tests.docs.sandbox import Room
 
-RUN = ("console", "python", "yaml", "json", "sh")
+RUN = ("console", "python", "yaml", "json", "toml", "sh")
 WITH_EXAMPLES = [page for page in pages() if any(block.language in RUN for block in blocks(page))]
 AT_ONCE = 2
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from release_management.adapters.executors.catalog import EXECUTORS
+from release_management.adapters.executors.catalog import settings_checks
 from release_management.domain.environment import Target
 from release_management.domain.undeclared import what_to_declare, without_target
 from tests.domain.build import environment, release
@@ -29,7 +29,7 @@ def test_the_advice_names_all_missing_components_and_is_yaml_that_can_be_applied
     assert list(main["components"]) == ["api", "web", "mobile"]
     assert len({settings["port"] for settings in main["components"].values()}) == 3
     for settings in main["components"].values():
-        EXECUTORS["local"]({**settings, "slots": ["blue", "green"]}, True)
+        settings_checks()["local"]({**settings, "slots": ["blue", "green"]}, True)
 
 
 def test_environments_are_offered_different_ports() -> None:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from release_management.adapters.nats.access.configuration import configuration, variable
-from release_management.adapters.nats.access.permissions import EXECUTORS, users
+from release_management.adapters.nats.access.permissions import users
 from release_management.adapters.nats.connection import AWAY, connect
 from release_management.adapters.nats.embedded.server import find_binary
 from release_management.adapters.nats.queues.streams import EVENTS
@@ -29,7 +29,7 @@ START_SECONDS = 30.0
 class NatsCluster:
     """Three servers, each a process with a folder of its own. `urls` holds every user's address of all three."""
 
-    def __init__(self, folder: Path | None = None, executors: Iterable[str] = EXECUTORS) -> None:
+    def __init__(self, folder: Path | None = None, executors: Iterable[str] = ("command", "local")) -> None:
         """`folder`: where they keep their data; else a temporary one that `stop` removes."""
         self._executors = list(executors)
         self._temporary = tempfile.mkdtemp(prefix="nats-cluster-") if folder is None else None

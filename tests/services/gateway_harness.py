@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from release_management.adapters.event_store import SQLiteEventLog
-from release_management.adapters.executors.catalog import EXECUTORS
+from release_management.adapters.executors.catalog import settings_checks
 from release_management.adapters.system.clock import new_id
 from release_management.domain.registry import Registry
 from release_management.kernel.record import Recorded
@@ -66,7 +66,7 @@ class Office:
 
     def open_gateway(self, log: EventLog | None = None, lease: Lease | None = None) -> Gateway:
         """Another gateway; without `log` it has one of its own, as in another process."""
-        opened = Gateway(log or self.open_log(), REGISTRY, self.keyring, self.clock, new_id, EXECUTORS, lease)
+        opened = Gateway(log or self.open_log(), REGISTRY, self.keyring, self.clock, new_id, settings_checks(), lease)
         self._gateways.append(opened)
         return opened
 

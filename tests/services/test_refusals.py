@@ -9,7 +9,7 @@ from unittest import mock
 import psycopg
 import pytest
 
-from release_management.adapters.executors.catalog import EXECUTORS
+from release_management.adapters.executors.catalog import settings_checks
 from release_management.adapters.system.clock import new_id
 from release_management.services.envelope import Outcome
 from release_management.services.gateway import gateway as gateways
@@ -43,7 +43,7 @@ def time() -> Time:
 def gateway(office: Office, time: Time) -> Gateway:
     """Another gateway of the office: a sender may be refused 3 times at once, all together 5 times."""
     refusals = Refusals(time, Rate(3, 0.1), Rate(5, 0.1))
-    made = Gateway(office.log, REGISTRY, office.keyring, office.clock, new_id, EXECUTORS, None, refusals)
+    made = Gateway(office.log, REGISTRY, office.keyring, office.clock, new_id, settings_checks(), None, refusals)
     office._gateways.append(made)
     return made
 

@@ -13,7 +13,7 @@ from release_management.cli.kit.session import (
     is_empty,
     session,
 )
-from release_management.cli.kit.settings import settings
+from release_management.cli.kit.settings import is_bus, settings
 
 if TYPE_CHECKING:
     from release_management.cli.manifest import (
@@ -69,10 +69,10 @@ def register(app: typer.Typer) -> None:
             raise typer.BadParameter(f"there is no file {file!r}", param_hint="FILE")
         manifest, read = read_manifest(file)
         if dry_run and is_empty(settings().data):
-            changes, outdated = compare(manifest, read, _nothing), []
+            changes, outdated = compare(manifest, read, _nothing, elsewhere=False), []
         else:
             with session(creates=not dry_run) as opened:
-                changes = compare(manifest, read, opened.query)
+                changes = compare(manifest, read, opened.query, elsewhere=is_bus(settings().data))
                 if not dry_run:
                     send(changes, opened)
                 outdated = not_rolled_out(manifest, changes, opened, dry_run)
@@ -88,7 +88,7 @@ def apply_file(path: Path) -> "tuple[list[Change], list[str]]":
 
     manifest, read = read_manifest(str(path))
     with session() as opened:
-        changes = compare(manifest, read, opened.query)
+        changes = compare(manifest, read, opened.query, elsewhere=is_bus(settings().data))
         send(changes, opened)
         outdated = not_rolled_out(manifest, changes, opened, dry_run=False)
     return changes, [*summary(changes, manifest, read, dry_run=False), *outdated]

@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
     def nats_config(
         executor: Annotated[
             list[str] | None,
-            typer.Option(metavar="NAME", help="An executor that gets a user. Without any: command, local."),
+            typer.Option(metavar="NAME", help="An executor that gets a user. Without any: all that are installed."),
         ] = None,
         client: Annotated[
             list[str] | None,
@@ -27,11 +27,12 @@ def register(app: typer.Typer) -> None:
 
         The passwords are references to environment variables; comments in it say the rest.
         """
+        from release_management.adapters.executors.catalog import executor_names
         from release_management.adapters.nats.access.configuration import configuration, variable
-        from release_management.adapters.nats.access.permissions import EXECUTORS, users
+        from release_management.adapters.nats.access.permissions import users
         from release_management.kernel.types import plain_name
 
-        executors = executor or list(EXECUTORS)
+        executors = executor or list(executor_names())
         clients = client or []
         for option, names in (("--executor", executors), ("--client", clients)):
             for each in names:

@@ -61,15 +61,15 @@ def register(app: typer.Typer) -> None:
         stand by, and follow within 5 seconds; projectors share the queries, executors of one name its orders. It waits
         for a store or a bus that is away. An executor needs no store.
         """
-        from release_management.adapters.executors.catalog import EXECUTORS
+        from release_management.adapters.executors.catalog import executor_names
+        from release_management.kernel.suggestions import no_such_executor
         from release_management.runtime.data_directory import DataDirectory
         from release_management.runtime.roles.process import run
 
         if bus is not None and not is_bus(bus):
             raise typer.BadParameter("write nats://USER:PASSWORD@HOST:PORT, several after commas", param_hint="--bus")
-        if executor not in EXECUTORS:
-            known = ", ".join(EXECUTORS)
-            raise typer.BadParameter(f"there is no executor {executor!r}; there are {known}", param_hint="--executor")
+        if executor not in executor_names():
+            raise typer.BadParameter(no_such_executor(executor, executor_names()), param_hint="--executor")
         folder = local_folder()
         home = DataDirectory.at(folder, store_of(store), bus, replicas)
 

@@ -148,16 +148,16 @@ def _serve(
     began = time.monotonic()
     from release_management.runtime.data_directory import DataDirectory
     from release_management.runtime.supervisor import (
-        APART,
         TOGETHER,
         Supervisor,
+        parts_apart,
     )
 
     is_new = not (folder / "store.url").exists()
     home = DataDirectory.at(folder, store)
     if store is not None and is_new:
         _see_that_it_opens(home)
-    supervisor = Supervisor(home, APART if apart or home.store is not None else TOGETHER, clients, passed)
+    supervisor = Supervisor(home, parts_apart() if apart or home.store is not None else TOGETHER, clients, passed)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: supervisor.stop.set())

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import get_args
 
-from release_management.adapters.executors.catalog import EXECUTORS
+from release_management.adapters.executors.catalog import settings_checks
 from release_management.cli.manifest.change import (
     Change,
     Row,
@@ -34,17 +34,25 @@ from release_management.domain.tiers import (
     said_tier,
 )
 from release_management.kernel.errors import ErrorCode
+from release_management.kernel.suggestions import no_such_executor
 from release_management.kernel.types import Refused
 from release_management.services.use_cases.exclusive_resources import collision
 
 COMMAND = "environment.configure"
 
 
-def changed_environments(manifest: Manifest, file: YamlFile, there: Mapping[str, Row]) -> list[Change]:
-    """New and different environments, each followed by its targets, save those that wait for what another frees."""
+def changed_environments(
+    manifest: Manifest, file: YamlFile, there: Mapping[str, Row], *, elsewhere: bool
+) -> list[Change]:
+    """New and different environments, each followed by its targets, save those that wait for what another frees.
+
+    `elsewhere`: the gateway may know other executors than this process; those are left to it.
+    """
     before = {(name, target.name): target for name, row in there.items() for target in _targets(row).values()}
     stated = {
-        (name, target): _target(target, body, (manifest, part), file, ("environments", name, "targets", target))
+        (name, target): _target(
+            target, body, (manifest, part), file, ("environments", name, "targets", target), elsewhere=elsewhere
+        )
         for name, part in manifest.environments.items()
         for target, body in part.targets.items()
     }
@@ -98,26 +106,34 @@ def _check_claims(before: Targets, changed: Targets, file: YamlFile) -> None:
     """The rule of the gateway, asked of what changes and of everything as it will be."""
     stated = [(environment, target) for (environment, _), target in changed.items()]
     others = [(where[0], target) for where, target in before.items() if where not in changed]
-    if found := collision(stated, others, EXECUTORS):
+    if found := collision(stated, others, settings_checks()):
         claim, reason = found
         target = ("environments", claim.environment, "targets", claim.target)
         raise file.refusal(place_of(target, claim.application, claim.component, file), reason, ErrorCode.CONFLICT)
 
 
 def _target(
-    name: str, body: TargetPart, around: tuple[Manifest, EnvironmentPart], file: YamlFile, place: Place
+    name: str,
+    body: TargetPart,
+    around: tuple[Manifest, EnvironmentPart],
+    file: YamlFile,
+    place: Place,
+    *,
+    elsewhere: bool,
 ) -> Target:
     try:
         target = body.named(name, [part.applications for part in around])
     except ValueError as error:
         raise file.refusal((*place, "components"), str(error)) from None
-    if target.executor not in EXECUTORS:
-        known = ", ".join(sorted(EXECUTORS))
-        reason = f"there is no executor {target.executor!r}; there is {known}"
+    checks = settings_checks()
+    if target.executor not in checks:
+        if elsewhere:
+            return target
+        reason = no_such_executor(target.executor, checks)
         raise file.refusal((*place, "executor"), reason, ErrorCode.NOT_FOUND)
     for application, component, settings in target.declared():
         try:
-            EXECUTORS[target.executor]({**settings, "slots": list(target.slots)}, target.routes != "none")
+            checks[target.executor]({**settings, "slots": list(target.slots)}, target.routes != "none")
         except ValueError as error:
             raise file.refusal(place_of(place, application, component, file), str(error)) from None
     return target

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from release_management.adapters.executors.catalog import EXECUTORS
+from release_management.adapters.executors.catalog import settings_checks
 from release_management.cli.manifest.change import Change
 from release_management.cli.manifest.yaml_file import Place, YamlFile
 from release_management.domain.environment import Target
@@ -46,7 +46,7 @@ def in_turn(
 
 
 def _claims(where: Where, target: Target) -> tuple[Reservation, ...]:
-    return tuple(exclusive_resources([(where[0], target)], EXECUTORS))
+    return tuple(exclusive_resources([(where[0], target)], settings_checks()))
 
 
 def _thing(claim: Reservation) -> tuple[str, str]:

@@ -5,7 +5,7 @@ import contextlib
 
 from nats.js.errors import NotFoundError
 
-from release_management.adapters.executors.catalog import EXECUTORS, make_executor
+from release_management.adapters.executors.catalog import executor_names, make_executor
 from release_management.adapters.nats.connection import AWAY, Connection
 from release_management.adapters.nats.dead_letters.store import DeadLetters
 from release_management.adapters.nats.events import NatsEventStream
@@ -52,7 +52,7 @@ class AllInOne:
             tasks.create_task(watch_store(self._core.log, self._health))
             tasks.create_task(keep_serving(self._decide, self._health))
             await self._streams.wait()
-            for name in EXECUTORS:
+            for name in executor_names():
                 executing = await stack.enter_async_context(on_bus(self._core.home, f"executor-{name}", self._health))
                 await _take_orders_over(executing, name)
                 executor = make_executor(name, self._core.home.folder, self._core.clock)

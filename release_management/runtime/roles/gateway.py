@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Collection
 
-from release_management.adapters.executors.catalog import EXECUTORS
+from release_management.adapters.executors.catalog import settings_checks
 from release_management.adapters.nats.connection import Connection
 from release_management.adapters.nats.dead_letters.store import DeadLetters
 from release_management.adapters.nats.queues.commands import CommandService
@@ -71,7 +71,7 @@ class GatewayRole:
         registry: Registry,
         keyring: Keyring,
     ) -> None:
-        gateway = Gateway(log, registry, keyring, self._clock, new_id, EXECUTORS, lease)
+        gateway = Gateway(log, registry, keyring, self._clock, new_id, settings_checks(), lease)
         try:
             async with with_doors(self._home, "gateway", clients, self._health) as doors:
                 letters = DeadLetters(connection, keyring)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from release_management.adapters.event_store import EventStoreError
+from release_management.adapters.executors.catalog import UnusableExecutorError
 from release_management.adapters.system.error_paths import naming
 from release_management.adapters.system.folder_lock import FolderOpenError
 from release_management.adapters.system.gc_tuning import collect_rarely
@@ -41,7 +42,7 @@ from release_management.services.ports import LogUnavailableError
 from release_management.services.ports.bus import BusUnfitError
 from release_management.services.redaction import redacted
 
-FINALLY = (BusUnfitError, EventStoreError, FolderOpenError)
+FINALLY = (BusUnfitError, EventStoreError, FolderOpenError, UnusableExecutorError)
 """Errors after which a restart does not help."""
 PROJECTOR_NICE = 5
 """On one machine a busy projector yields to the other roles, which people and services wait for."""

@@ -26,6 +26,7 @@ from release_management.domain.policy import (
     PolicyCommand,
 )
 from release_management.kernel.errors import ErrorCode
+from release_management.kernel.suggestions import no_such_executor
 from release_management.kernel.types import Command, Refused
 from release_management.services.gateway.unit_of_work import UnitOfWork
 from release_management.services.use_cases.deployments import review_approvals
@@ -56,8 +57,8 @@ def configure_environment(command: ConfigureEnvironment, uow: UnitOfWork) -> Non
 def _check(environment: str, target: Target, uow: UnitOfWork) -> None:
     where = f"environment {environment}, target {target.name}"
     if target.executor not in uow.executors:
-        known = ", ".join(sorted(uow.executors))
-        raise Refused(f"{where}: there is no executor {target.executor!r}; there is {known}", code=ErrorCode.NOT_FOUND)
+        reason = no_such_executor(target.executor, uow.executors)
+        raise Refused(f"{where}: {reason}", code=ErrorCode.NOT_FOUND)
     for application, name, settings in target.declared():
         of = "" if application is None else f" of {application}"
         try:

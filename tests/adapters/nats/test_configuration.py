@@ -59,7 +59,9 @@ def test_the_server_takes_it(tmp_path: Path, cluster: bool, executors: list[str]
 def running_server(tmp_path: Path) -> Iterator[int]:
     file = tmp_path / "nats-server.conf"
     file.write_text(
-        configuration(clients=CLIENTS).replace('"/data"', f'"{tmp_path}"').replace("127.0.0.1:8222", "127.0.0.1:-1")
+        configuration(["command", "local"], clients=CLIENTS)
+        .replace('"/data"', f'"{tmp_path}"')
+        .replace("127.0.0.1:8222", "127.0.0.1:-1")
     )
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]

@@ -13,7 +13,6 @@ from typing import Any
 from release_management.adapters.nats.access import permissions
 from release_management.adapters.nats.access.permissions import (
     CLIENT,
-    EXECUTORS,
     RELAY,
     Permissions,
 )
@@ -61,7 +60,7 @@ class Account:
                 yield {"stream": {"account": account, "subject": subject}} | led
 
 
-def accounts(executors: Iterable[str] = EXECUTORS, clients: Iterable[str] = ()) -> Mapping[str, Account]:
+def accounts(executors: Iterable[str], clients: Iterable[str] = ()) -> Mapping[str, Account]:
     """Return all accounts by name, with executors and clients of these names."""
     clients = tuple(clients)
     users = {**permissions.USERS, "gateway": permissions.gateway(clients)}

@@ -9,11 +9,7 @@ from release_management.adapters.nats.access.accounts import (
     accounts,
     exports,
 )
-from release_management.adapters.nats.access.permissions import (
-    EXECUTORS,
-    RESPONSE_SECONDS,
-    Permissions,
-)
+from release_management.adapters.nats.access.permissions import RESPONSE_SECONDS, Permissions
 from release_management.adapters.nats.queues.streams import CLIENT_QUEUE_MEBIBYTES, MEBIBYTE
 
 CLUSTER = "relman"
@@ -45,7 +41,7 @@ def variable(user: str) -> str:
     return f"RELMAN_NATS_{user.upper().replace('-', '_')}"
 
 
-def configuration(executors: Iterable[str] = EXECUTORS, clients: Iterable[str] = (), *, cluster: bool = False) -> str:
+def configuration(executors: Iterable[str], clients: Iterable[str] = (), *, cluster: bool = False) -> str:
     """Return the file. `executors` and `clients` are names that get users; with `cluster` the servers replicate."""
     return "\n".join(_lines(executors, clients, cluster)) + "\n"
 

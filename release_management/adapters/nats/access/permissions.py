@@ -14,8 +14,6 @@ from release_management.adapters.nats.queues import streams
 
 CLIENT = "client"
 RELAY = "relay"
-EXECUTORS = ("command", "local")
-"""The executors that a server has users for, unless others are named."""
 RESPONSE_SECONDS = 60
 _API = "$JS.API"
 _ABOUT = (f"{_API}.INFO",)
@@ -215,7 +213,7 @@ def named(name: str) -> str:
     return f"{CLIENT}-{name}"
 
 
-def users(executors: Iterable[str] = EXECUTORS, clients: Iterable[str] = ()) -> Mapping[str, Permissions]:
+def users(executors: Iterable[str], clients: Iterable[str] = ()) -> Mapping[str, Permissions]:
     """Return all users, with executors and clients of these names."""
     clients = tuple(clients)
     return {

@@ -17,17 +17,14 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from release_management.adapters.executors.catalog import executor_names
 from release_management.adapters.nats.access.accounts import accounts, document
 from release_management.adapters.nats.access.configuration import (
     MAX_PAYLOAD_BYTES,
     PING_INTERVAL,
     store_bytes,
 )
-from release_management.adapters.nats.access.permissions import (
-    CLIENT,
-    EXECUTORS,
-    named,
-)
+from release_management.adapters.nats.access.permissions import CLIENT, named
 from release_management.adapters.nats.embedded import parent_watchdog
 from release_management.adapters.nats.wire.urls import (
     USERS_FILE,
@@ -78,11 +75,12 @@ def find_binary() -> Path:
 class NatsServer:
     """A nats-server on 127.0.0.1 with its store under `folder`.
 
-    Every role has a user of its own, and so has every one of the `executors`, and of the named `clients`; all other
-    clients share one. Clients that this folder's server had before keep theirs. The shared client's URL with its random
-    password stands in `<folder>/nats.url`, all URLs in `<folder>/nats/users.json`, readable by the owner only. A later
-    start takes the same port and passwords again if it can, so that everybody finds it again. `lock_seconds` is how
-    long a start waits for another server on the same folder to end.
+    Every role has a user of its own, and so has every one of the `executors`, which are all that are installed unless
+    they are given, and of the named `clients`; all other clients share one. Clients that this folder's server had before
+    keep theirs. The shared client's URL with its random password stands in `<folder>/nats.url`, all URLs in
+    `<folder>/nats/users.json`, readable by the owner only. A later start takes the same port and passwords again if it
+    can, so that everybody finds it again. `lock_seconds` is how long a start waits for another server on the same
+    folder to end.
     """
 
     def __init__(
@@ -90,13 +88,13 @@ class NatsServer:
         folder: Path,
         port: int | None = None,
         *,
-        executors: Iterable[str] = EXECUTORS,
+        executors: Iterable[str] | None = None,
         clients: Iterable[str] = (),
         lock_seconds: float = LEAVING_SECONDS,
     ) -> None:
         self._folder = folder.resolve()
         names = sorted({*clients, *self._known_clients()})
-        self._accounts = accounts(executors, names)
+        self._accounts = accounts(executor_names() if executors is None else executors, names)
         self._store_bytes = store_bytes(len(names))
         self._room = self._folder / "nats"
         self._fixed_port = port

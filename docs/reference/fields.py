@@ -102,6 +102,12 @@ SHAPES: tuple[type[BaseModel], ...] = (
     *plan.ACTIONS.values(),
 )
 UNIONS: tuple[tuple[str, Any], ...] = (("step", plan.AnyStep), ("action", plan.Action))
+SEE: Mapping[str, str] = {
+    "options": "[Strategies](strategies.md)",
+    "tier": "[Settings](settings.md#tiers)",
+    "Target.components": "[Settings](settings.md)",
+}
+"""Pages that say more, by the field, or by its model and the field."""
 
 
 def type_of(hint: Any) -> str:
@@ -176,6 +182,12 @@ class Meanings:
                 cls.used.add((kind, key))
                 return texts[key]
         raise LookupError(f'docs/reference/meanings.toml, [{kind}]: add a line "{owner}.{field}" = "…"')
+    def of(cls, kind: str, key: str) -> str:
+        """What something means that is no field of a model."""
+        if key not in MEANINGS[kind]:
+            raise LookupError(f'docs/reference/meanings.toml, [{kind}]: add a line "{key}" = "…"')
+        cls.used.add((kind, key))
+        return MEANINGS[kind][key]
 
     @classmethod
     def unused(cls) -> list[str]:
@@ -183,19 +195,28 @@ class Meanings:
         return [f"[{k}] {key}" for k, texts in MEANINGS.items() for key in texts if (k, key) not in cls.used]
 
 
-def fields_table(model: type[BaseModel], kind: str, owner: str, *, hide: Iterable[str] = ()) -> list[str]:
+def fields_table(model: type[BaseModel], *, hide: Iterable[str] = (), first: str = "field") -> list[str]:
     """A model's fields: name, type, whether it is needed, meaning."""
     hints = get_type_hints(model, include_extras=True)
     shown = {name: field for name, field in model.model_fields.items() if name not in hide}
     if not shown:
         return ["No fields.", ""]
-    lines = ["| field | type | default | meaning |", "|---|---|---|---|"]
+    lines = [f"| {first} | type | default | meaning |", "|---|---|---|---|"]
     for name, field in shown.items():
         type_text = type_of(hints[name])
         if field.metadata and get_origin(hints[name]) is not Annotated:
             type_text += limits(field.metadata)
-        lines.append(row(f"`{name}`", type_text, default_of(field), Meanings.of(kind, owner, name)))
+        lines.append(row(f"`{name}`", type_text, default_of(field), meaning(model, name)))
     return [*lines, ""]
+
+
+def meaning(model: type[BaseModel], name: str) -> str:
+    """What a field means, and where the page is that says more."""
+    said = model.model_fields[name].description
+    if said is None:
+        raise LookupError(f"{model.__module__}.{model.__name__}.{name} has no meaning: write Field(description=…)")
+    more = SEE.get(f"{model.__name__}.{name}") or SEE.get(name)
+    return f"{said}, see {more}" if more else said
 
 
 def row(*cells: str) -> str:

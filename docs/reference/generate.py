@@ -1,7 +1,7 @@
 """Write the reference pages from the code: `python docs/reference/generate.py`.
 
-`--check` writes nothing and fails where a committed page is not what would be written. What a field means stands in
-`meanings.toml`; a field without a meaning, and a meaning without a field, are errors.
+`--check` writes nothing and fails where a committed page is not what would be written. What a field means stands on
+the field; `meanings.toml` has what is no field. Something without a meaning, and a meaning of nothing, are errors.
 """
 
 import ast
@@ -13,14 +13,14 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from nats.js.api import RetentionPolicy
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 
 import release_management
-from docs.reference.fields import SHAPES, WORDS, Meanings, default_of, doc, fields_table, row, type_of
+from docs.reference.fields import SHAPES, WORDS, Meanings, doc, fields_table, meaning, row
 from release_management.adapters.executors.base.claims import Claims
 from release_management.adapters.executors.command.answer import ProgramAnswer
 from release_management.adapters.executors.command.environment import ORDER_VARIABLES
@@ -47,6 +47,7 @@ from release_management.domain.environment import Target
 from release_management.domain.plan.builder import RolloutTarget
 from release_management.domain.plan.compiler import compile_plan
 from release_management.domain.plan.strategies import STRATEGIES
+from release_management.domain.plan.strategies.canary import CanaryStep
 from release_management.domain.plan.strategy import Strategy
 from release_management.domain.tiers import (
     DEFAULT_TIER,
@@ -101,14 +102,14 @@ def events() -> str:
     """Every event."""
 
     def listed() -> Iterator[str]:
-        yield from ("## The envelope", "", *fields_table(record.Envelope, "envelope", "envelope"))
+        yield from ("## The envelope", "", *fields_table(record.Envelope))
         group = ""
         for name, fact in sorted(registry.FACTS.items(), key=lambda item: item[0].split(".")[0]):
             if name.split(".")[0] != group:
                 group = name.split(".")[0]
-                yield from (f"## {group}", "", f"Stream {Meanings.of('streams', 'stream', group)}.", "")
+                yield from (f"## {group}", "", f"Stream {Meanings.of('streams', group)}.", "")
             yield from (f"### {name}", "", f"Version {fact.VERSION}. {doc(fact)}", "")
-            yield from fields_table(fact, "fields", name)
+            yield from fields_table(fact)
 
     return page(
         "Events",
@@ -129,15 +130,15 @@ def commands() -> str:
         public = given_by(Giver.PEOPLE)
         for name in public:
             model = declaration(name)
-            yield from (f"## {name}", "", doc(model), "", *fields_table(model, "fields", name))
+            yield from (f"## {name}", "", doc(model), "", *fields_table(model))
         yield from ("## Sent by the machinery", "")
         yield "Executors, orchestrator and timers send these. They change nothing where they do not fit what stands."
         yield "A deadline waits until the reports that were queued before it have been decided."
         yield ""
         for name, (model, _) in COMMANDS.items():
             if name not in public:
-                yield from (f"### {name}", "", asyncapi.described(model), "", *fields_table(model, "fields", name))
-        yield from ("## The outcome", "", *doc(Outcome).splitlines(), "", *fields_table(Outcome, "outcome", "outcome"))
+                yield from (f"### {name}", "", asyncapi.described(model), "", *fields_table(model))
+        yield from ("## The outcome", "", *doc(Outcome).splitlines(), "", *fields_table(Outcome))
 
     return page(
         "Commands",
@@ -154,23 +155,14 @@ def commands() -> str:
 def strategies() -> str:
     """Every strategy with its options."""
 
-    def table(strategy: str, model: type[Strategy]) -> Iterator[str]:
-        yield from ("| option | type | default | meaning |", "|---|---|---|---|")
-        hints = get_type_hints(model, include_extras=True)
-        for name, field in model.model_fields.items():
-            meaning = Meanings.of("options", strategy, name)
-            yield row(f"`{name}`", type_of(hints[name]), default_of(field), meaning)
-        yield ""
-
     def listed() -> Iterator[str]:
         for strategy, model in STRATEGIES.items():
-            yield from (f"## {strategy}", "", *doc(model).splitlines(), "", *table(strategy, model))
+            yield from (f"## {strategy}", "", *doc(model).splitlines(), "", *fields_table(model, first="option"))
             yield "With its defaults, two replicas and an earlier version that serves, it compiles to:"
             yield from ("", "```text", *example_plan(model), "```", "")
         yield from ("## A canary's steps", "", "`steps` is a list; each item has exactly one of these keys.", "")
         yield from ("| step | meaning |", "|---|---|")
-        for name in ("set_weight", "pause", "set_scale"):
-            yield row(f"`{name}`", Meanings.of("options", "step", name))
+        yield from (row(f"`{name}`", meaning(CanaryStep, name)) for name in CanaryStep.model_fields)
         yield ""
 
     return page(
@@ -201,33 +193,27 @@ def settings() -> str:
 
     def listed() -> Iterator[str]:
         yield from ("## A component of `local`", "", *doc(ComponentSettings).splitlines(), "")
-        yield from fields_table(ComponentSettings, "settings", "component", hide=("slots",))
+        yield from fields_table(ComponentSettings, hide=("slots",))
         yield from ("### Balancing", "", *doc(Balancing).splitlines(), "")
-        yield from fields_table(Balancing, "settings", "balancer")
+        yield from fields_table(Balancing)
         yield from ("### HealthCheck", "", *doc(HealthCheck).splitlines(), "")
-        yield from fields_table(HealthCheck, "settings", "health_check")
+        yield from fields_table(HealthCheck)
         yield from ("### Placeholders of its command", "", "| placeholder | becomes |", "|---|---|")
         for name in PLACEHOLDERS:
-            yield row(f"`{{{name}}}`", Meanings.of("placeholders", "command", name))
+            yield row(f"`{{{name}}}`", Meanings.of("placeholders", name))
         yield from ("", "## A component of `command`", "", *doc(CommandSettings).splitlines(), "")
-        yield from fields_table(CommandSettings, "settings", "program", hide=("slots",))
+        yield from fields_table(CommandSettings, hide=("slots",))
         yield from ("### What a program gets", "", "| variable | is |", "|---|---|")
         for name in ORDER_VARIABLES:
-            yield row(f"`RELMAN_{name.upper()}`", Meanings.of("placeholders", "program", name))
+            yield row(f"`RELMAN_{name.upper()}`", Meanings.of("variables", name))
         yield from ("", "### What a program answers", "", *doc(ProgramAnswer).splitlines(), "")
-        yield from fields_table(ProgramAnswer, "fields", "Answer")
+        yield from fields_table(ProgramAnswer)
         yield from ("", "### What `observe` answers", "", *doc(Observed).splitlines(), "")
-        yield from fields_table(Observed, "fields", "Observed")
+        yield from fields_table(Observed)
         yield from ("", "### ObservedSlot", "", *doc(ObservedSlot).splitlines(), "")
-        yield from fields_table(ObservedSlot, "fields", "ObservedSlot")
-        yield from (
-            "### Claims",
-            "",
-            *doc(Claims).splitlines(),
-            "",
-            *fields_table(Claims, "fields", "Claims"),
-        )
-        yield from ("## A target", "", *fields_table(Target, "fields", "target"))
+        yield from fields_table(ObservedSlot)
+        yield from ("### Claims", "", *doc(Claims).splitlines(), "", *fields_table(Claims))
+        yield from ("## A target", "", *fields_table(Target))
         yield from ("## Tiers", "", "An environment's tier follows from its name unless it is given.", "")
         yield from ("| a word in the name | tier |", "|---|---|")
         for word, tier in TIERS.items():
@@ -261,7 +247,7 @@ def manifest_page() -> str:
     def listed() -> Iterator[str]:
         for model in (manifest.Manifest, *filter(is_part, vars(manifest).values())):
             name = "The file" if model is manifest.Manifest else model.__name__
-            yield from (f"## {name}", "", *doc(model).splitlines(), "", *fields_table(model, "manifest", name))
+            yield from (f"## {name}", "", *doc(model).splitlines(), "", *fields_table(model))
 
     return page(
         "relman.yaml",
@@ -285,8 +271,8 @@ def queries() -> str:
 
     def listed() -> Iterator[str]:
         for name, query in QUERIES.items():
-            yield from (f"## {name}", "", Meanings.of("queries", "query", name), "")
-            yield from fields_table(query.params, "params", name)
+            yield from (f"## {name}", "", Meanings.of("queries", name), "")
+            yield from fields_table(query.params)
             yield from ("Each row has: " + ", ".join(f"`{column}`" for column in columns(query)) + ".", "")
 
     return page(
@@ -348,11 +334,11 @@ def bus() -> str:
             streams.DEAD_LETTER,
             f"{streams.DEAD_ORDERS}.<executor>",
         ):
-            yield row(f"`{subject}`", Meanings.of("subjects", "subject", subject))
+            yield row(f"`{subject}`", Meanings.of("subjects", subject))
         yield from ("", "## Headers", "", "| header | meaning |", "|---|---|")
         ours_and_theirs = (streams.ACTOR, streams.PATIENCE, streams.REPLY_TO, streams.POSITION, streams.CONTENT_TYPE)
         for header in (*ours_and_theirs, "Nats-Msg-Id"):
-            yield row(f"`{header}`", Meanings.of("headers", "header", header))
+            yield row(f"`{header}`", Meanings.of("headers", header))
         yield from ("", "A command with another header that begins with `Relman-`, in any case of letters, with one of")
         yield "these twice, or with headers that cannot be read, is a dead letter. What a client writes into a header"
         yield "that the server uses itself (`Status`, `Nats-…`) means nothing to a reader."
@@ -378,9 +364,9 @@ def bus() -> str:
         for user, allowed in {**permissions.USERS, **named}.items():
             yield row(f"`{user}`", *(ours(subjects) for subjects in (allowed.publish, allowed.subscribe)))
         yield from ("", "## An order", "", *doc(orders.Order).splitlines(), "")
-        yield from fields_table(orders.Order, "fields", "order")
+        yield from fields_table(orders.Order)
         yield from ("## A report", "", *doc(orders.Report).splitlines(), "")
-        yield from fields_table(orders.Report, "fields", "report")
+        yield from fields_table(orders.Report)
 
     return page(
         "The bus",
@@ -501,7 +487,7 @@ def types_page() -> str:
                 yield from ("## Actions", "", "What an executor is ordered to do; `verb` says which.", "")
             mark = "###" if model in (*steps, *actions) else "##"
             yield from (f"{mark} {model.__name__}", "", *doc(model).splitlines(), "")
-            yield from fields_table(model, "fields", model.__name__)
+            yield from fields_table(model)
 
     return page("Types", "What the fields of events, commands and settings may hold.", listed())
 

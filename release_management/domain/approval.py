@@ -4,6 +4,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar, assert_never
 
+from pydantic import Field
+
 from release_management.domain.environment import ApprovalRule
 from release_management.kernel.aggregate import Aggregate, itself
 from release_management.kernel.errors import ErrorCode
@@ -31,14 +33,14 @@ class ApprovalRequested(Fact):
     """Approval is asked for. `digest` is what exactly is approved: release content, plan and evidence."""
 
     NAME: ClassVar[str] = "approval.requested"
-    approval: str
-    deployment: str
-    release: str
-    environment: Name
-    digest: Digest
-    rule: ApprovalRule
-    people: tuple[ActorId, ...]
-    expires_at: str
+    approval: str = Field(description="the approval's id")
+    deployment: str = Field(description="the deployment's id")
+    release: str = Field(description="the release")
+    environment: Name = Field(description="the environment")
+    digest: Digest = Field(description="SHA-256 of what is approved: the release's content, the plan, the attestations")
+    rule: ApprovalRule = Field(description="the environment's approval rule at that moment")
+    people: tuple[ActorId, ...] = Field(description="who made the release or asked for the deployment")
+    expires_at: str = Field(description="until when people may decide")
 
     def _summary(self) -> str:
         return (
@@ -50,8 +52,8 @@ class ApprovalGranted(Fact):
     """One person agrees."""
 
     NAME: ClassVar[str] = "approval.granted"
-    by: ActorId
-    note: Personal | None = None
+    by: ActorId = Field(description="who did it")
+    note: Personal | None = Field(None, description="a remark, sealed")
 
     def _summary(self) -> str:
         return f"granted by {self.by}"
@@ -61,7 +63,7 @@ class ApprovalCompleted(Fact):
     """Enough have agreed."""
 
     NAME: ClassVar[str] = "approval.completed"
-    deployment: str
+    deployment: str = Field(description="the deployment's id")
 
     def _summary(self) -> str:
         return "approved"
@@ -71,9 +73,9 @@ class ApprovalDenied(Fact):
     """One person disagrees; that ends it."""
 
     NAME: ClassVar[str] = "approval.denied"
-    by: ActorId
-    deployment: str
-    note: Personal | None = None
+    by: ActorId = Field(description="who did it")
+    deployment: str = Field(description="the deployment's id")
+    note: Personal | None = Field(None, description="a remark, sealed")
 
     def _summary(self) -> str:
         return f"denied by {self.by}"
@@ -83,7 +85,7 @@ class ApprovalExpired(Fact):
     """Nobody decided in time."""
 
     NAME: ClassVar[str] = "approval.expired"
-    deployment: str
+    deployment: str = Field(description="the deployment's id")
 
     def _summary(self) -> str:
         return "nobody decided in time"
@@ -93,7 +95,7 @@ class ApprovalVoided(Fact):
     """The approved release, plan or evidence has changed or is gone; `reason` says which."""
 
     NAME: ClassVar[str] = "approval.voided"
-    reason: Line
+    reason: Line = Field(description="why, in a sentence")
 
     def _summary(self) -> str:
         return f"void: {self.reason}"
@@ -103,9 +105,9 @@ class ApprovalRuleChanged(Fact):
     """Another rule holds from now on, before the deployment began; it waits, and those who agreed are counted anew."""
 
     NAME: ClassVar[str] = "approval.rule_changed"
-    approval: str
-    rule: ApprovalRule
-    expires_at: str
+    approval: str = Field(description="the approval's id")
+    rule: ApprovalRule = Field(description="the rule that speaks")
+    expires_at: str = Field(description="until when people may decide")
 
     def _summary(self) -> str:
         return f"the rule has changed: asked of {self.rule.required}, until {self.expires_at}"
@@ -129,7 +131,7 @@ class RequestApproval(Command):
     """Ask for approval of a planned deployment before it is deployed."""
 
     NAME: ClassVar[str] = "approval.request"
-    deployment: Id
+    deployment: Id = Field(description="the deployment's id")
 
 
 class GrantApproval(Command):
@@ -137,8 +139,8 @@ class GrantApproval(Command):
 
     NAME: ClassVar[str] = "approval.grant"
     NEEDS_WORKERS: ClassVar[bool] = True
-    approval: Id
-    note: Note | None = None
+    approval: Id = Field(description="the approval's id, or its deployment's")
+    note: Note | None = Field(None, description="a remark; it is sealed before it is recorded")
 
 
 class RefuseApproval(Command):
@@ -146,8 +148,8 @@ class RefuseApproval(Command):
 
     NAME: ClassVar[str] = "approval.refuse"
     NEEDS_WORKERS: ClassVar[bool] = True
-    approval: Id
-    note: Note | None = None
+    approval: Id = Field(description="the approval's id, or its deployment's")
+    note: Note | None = Field(None, description="a remark; it is sealed before it is recorded")
 
 
 class ExpireApproval(Command):
@@ -156,7 +158,7 @@ class ExpireApproval(Command):
     NAME: ClassVar[str] = "approval.expire"
     GIVEN_BY: ClassVar[Giver] = Giver.TIMERS
     IS_DEADLINE: ClassVar[bool] = True
-    approval: Id
+    approval: Id = Field(description="the approval's id")
 
 
 # State

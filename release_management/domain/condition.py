@@ -33,21 +33,24 @@ class SeenSlot(Value):
     in percent.
     """
 
-    slot: Slot
-    version: Version | None = None
-    condition: Condition
-    reason: Line | None = None
-    wanted: Count
-    running: Count | None = None
-    healthy: Count | None = None
-    restarts: Count = 0
-    share: Percent | None = None
+    slot: Slot = Field(description="the slot")
+    version: Version | None = Field(None, description="the version")
+    condition: Condition = Field(
+        description="`well`, `drifted` (it serves, but not as recorded), `degraded` (a part does not serve), `down`, "
+        "or `unknown`"
+    )
+    reason: Line | None = Field(None, description="why, in a sentence")
+    wanted: Count = Field(description="how many instances should run")
+    running: Count | None = Field(None, description="how many instances run")
+    healthy: Count | None = Field(None, description="how many of them answer well")
+    restarts: Count = Field(0, description="how many ended and were started again during the last minute")
+    share: Percent | None = Field(None, description="its real share of the traffic, in percent")
 
 
 class SlotCondition(SeenSlot):
     """An observation of one slot, with its role at that time."""
 
-    role: Role
+    role: Role = Field(description="`stable` is what runs, `candidate` is what comes")
 
 
 class Observation(Value):
@@ -57,15 +60,22 @@ class Observation(Value):
     steps came before. `observedat` is when the observation began, by the executor's clock.
     """
 
-    environment: Name
-    application: Name
-    target: Name
-    component: Name
-    condition: Condition
-    reason: Line | None = None
-    slots: Annotated[tuple[SeenSlot, ...], Field(max_length=MAX_SLOTS)] = ()
-    fence: Annotated[int, Field(ge=0)] = 0
-    observedat: Moment
+    environment: Name = Field(description="the environment")
+    application: Name = Field(description="the application")
+    target: Name = Field(description="the target in the environment")
+    component: Name = Field(description="the component")
+    condition: Condition = Field(
+        description="`well`, `drifted` (it serves, but not as recorded), `degraded` (a part does not serve), `down`, "
+        "or `unknown`"
+    )
+    reason: Line | None = Field(None, description="why, in a sentence")
+    slots: Annotated[tuple[SeenSlot, ...], Field(max_length=MAX_SLOTS)] = Field(
+        (), description="what was seen of each slot"
+    )
+    fence: Annotated[int, Field(ge=0)] = Field(
+        0, description="that of the newest order which the component had seen when the look began"
+    )
+    observedat: Moment = Field(description="when the executor saw it")
 
     @property
     def is_blind(self) -> bool:

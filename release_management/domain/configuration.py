@@ -3,7 +3,7 @@
 It is resolved when a deployment is planned, recorded with it, rolled out and rolled back with the version.
 """
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from release_management.domain.configuration_difference import Difference, differences
 from release_management.domain.environment import Environment, Target
@@ -18,8 +18,10 @@ class Configuration(Value):
     reference (`env:NAME`, `file:PATH`) is kept as that reference; the secret is not resolved here.
     """
 
-    settings: dict[str, JsonValue] = {}
-    variables: dict[str, str] = {}
+    settings: dict[str, JsonValue] = Field(
+        {}, description="the component's settings for its executor, without `replicas`"
+    )
+    variables: dict[str, str] = Field({}, description="the environment's variables; a reference stays a reference")
 
     @property
     def digest(self) -> str:

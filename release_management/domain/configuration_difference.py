@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from release_management.kernel.types import Line, Value
 
@@ -24,9 +24,17 @@ class Difference(Value):
     A value that may be a secret is not contained; a reference (`env:NAME`, `file:PATH`) is.
     """
 
-    name: Line
-    before: Line | None = None
-    after: Line | None = None
+    name: Line = Field(description="the setting's or variable's name, with dots for what stands inside an object")
+    before: Line | None = Field(
+        None,
+        description="its value as it was, shortened; absent: it was not there; a value that may be a secret is not "
+        "shown",
+    )
+    after: Line | None = Field(
+        None,
+        description="its value as it becomes, shortened; absent: it is no more; a value that may be a secret is not "
+        "shown",
+    )
 
     def __str__(self) -> str:
         """Return the difference for people."""

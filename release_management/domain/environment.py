@@ -44,15 +44,17 @@ TierSource = Literal["name", "default"]
 class ApprovalRule(Value):
     """The number of signatures required, the people who may sign (empty: anyone), and whether the release's own may."""
 
-    required: Annotated[int, Field(ge=0, le=20)] = 1
-    approvers: tuple[ActorId, ...] = ()
-    allow_self: bool = False
+    required: Annotated[int, Field(ge=0, le=20)] = Field(1, description="how many must agree")
+    approvers: tuple[ActorId, ...] = Field((), description="who may agree; empty: anyone who is allowed otherwise")
+    allow_self: bool = Field(
+        False, description="whether the people who made the release or asked for the deployment may agree"
+    )
 
 
 class ApplicationComponents(Value):
     """One application's components on a target, with their settings for the executor."""
 
-    components: ByName[dict[str, JsonValue]] = {}
+    components: ByName[dict[str, JsonValue]] = Field({}, description="each component's settings")
 
 
 class Target(Labelled):
@@ -63,14 +65,22 @@ class Target(Labelled):
     any percentage, the listed ones, or none at all. `slots` are the physical stands that a version can occupy.
     """
 
-    name: Written = "main"
-    executor: Name = "local"
-    routes: Literal["any", "none"] | tuple[Percent, ...] = "any"
-    slots: Annotated[tuple[GivenName, ...], Field(min_length=1, max_length=8)] = ("blue", "green")
-    reversible: bool = True
-    labels: ByName[Line] = {}
-    components: ByName[dict[str, JsonValue]] = {}
-    applications: ByName[ApplicationComponents] | None = None
+    name: Written = Field("main", description="its name")
+    executor: Name = Field("local", description="who carries the steps out; there are `command` and `local`")
+    routes: Literal["any", "none"] | tuple[Percent, ...] = Field(
+        "any", description="which traffic shares it can set: any, none, or the listed ones in percent"
+    )
+    slots: Annotated[tuple[GivenName, ...], Field(min_length=1, max_length=8)] = Field(
+        ("blue", "green"), description="the physical stands that a version can occupy"
+    )
+    reversible: bool = Field(
+        True, description="whether there is a way back; where not, a failure stops the deployment where it is"
+    )
+    labels: ByName[Line] = Field({}, description="labels of your own")
+    components: ByName[dict[str, JsonValue]] = Field({}, description="each component's settings for the executor")
+    applications: ByName[ApplicationComponents] | None = Field(
+        None, description="each application's components, with settings that come before `components`"
+    )
 
     def settings_of(self, application: str, component: str) -> Mapping[str, JsonValue] | None:
         """The settings that are declared for an application's component; None where the target does not run it."""
@@ -108,13 +118,19 @@ class EnvironmentConfigured(Fact):
     """
 
     NAME: ClassVar[str] = "environment.configured"
-    name: Name
-    label: Line
-    tier: Tier
-    order: int
-    approval: ApprovalRule
-    variables: dict[str, str] = {}
-    tier_source: TierSource | None = None
+    name: Name = Field(description="its name")
+    label: Line = Field(description="the name for people")
+    tier: Tier = Field(description="how near to production it is")
+    order: int = Field(description="its place among the environments")
+    approval: ApprovalRule = Field(description="how many must agree, and who may")
+    variables: dict[str, str] = Field(
+        {},
+        description="environment variables of every process there; `env:NAME` and `file:PATH` are references, "
+        "resolved by the executor",
+    )
+    tier_source: TierSource | None = Field(
+        None, description="Nobody has stated the tier: `name`, it follows from the name; `default`, the name says none."
+    )
 
     def _summary(self) -> str:
         return f"environment {self.name}: {self.tier}, {self.approval.required} approvals required"
@@ -124,7 +140,7 @@ class TargetConfigured(Fact):
     """The target is as stated from now on."""
 
     NAME: ClassVar[str] = "environment.target_configured"
-    target: Target
+    target: Target = Field(description="the target as stated")
 
     def _summary(self) -> str:
         return f"target {self.target.name}: executor {self.target.executor}, slots {', '.join(self.target.slots)}"
@@ -134,7 +150,7 @@ class ApplicationEntered(Fact):
     """A deployment of this application was planned here for the first time."""
 
     NAME: ClassVar[str] = "environment.application_entered"
-    application: Name
+    application: Name = Field(description="the application")
 
     def _summary(self) -> str:
         return f"application {self.application} comes here for the first time"
@@ -144,7 +160,7 @@ class ApprovalAwaited(Fact):
     """A deployment to the environment waits for approval."""
 
     NAME: ClassVar[str] = "environment.approval_awaited"
-    deployment: str
+    deployment: str = Field(description="the deployment's id")
 
     def _summary(self) -> str:
         return f"{self.deployment} waits for approval"
@@ -154,7 +170,7 @@ class ApprovalSettled(Fact):
     """The deployment waits for approval no longer."""
 
     NAME: ClassVar[str] = "environment.approval_settled"
-    deployment: str
+    deployment: str = Field(description="the deployment's id")
 
     def _summary(self) -> str:
         return f"{self.deployment} waits for approval no longer"
@@ -164,9 +180,9 @@ class RetirementBegun(Fact):
     """The environment, or one target of it, is to go: nothing new comes, and what runs there is stopped by a plan."""
 
     NAME: ClassVar[str] = "environment.retirement_begun"
-    target: Name | None = None
-    by: ActorId
-    note: Personal | None = None
+    target: Name | None = Field(None, description="the target; absent: the whole environment")
+    by: ActorId = Field(description="who did it")
+    note: Personal | None = Field(None, description="a remark, sealed")
 
     def _summary(self) -> str:
         return f"{_part(self.target)} is to be retired, says {self.by}"
@@ -176,8 +192,8 @@ class RetirementCancelled(Fact):
     """The environment, or one target of it, stays after all, or is taken back."""
 
     NAME: ClassVar[str] = "environment.retirement_cancelled"
-    target: Name | None = None
-    by: ActorId
+    target: Name | None = Field(None, description="the target; absent: the whole environment")
+    by: ActorId = Field(description="who did it")
 
     def _summary(self) -> str:
         return f"{_part(self.target)} stays, says {self.by}"
@@ -187,7 +203,7 @@ class Retired(Fact):
     """Nothing runs there any more. The history stays."""
 
     NAME: ClassVar[str] = "environment.retired"
-    target: Name | None = None
+    target: Name | None = Field(None, description="the target; absent: the whole environment")
 
     def _summary(self) -> str:
         return f"{_part(self.target)} is retired"
@@ -211,9 +227,11 @@ EnvironmentEvent = (
 class ApprovalWish(Value):
     """An approval rule as people write it: approvers by name."""
 
-    required: Annotated[int, Field(ge=0, le=20)] = 1
-    approvers: tuple[Line, ...] = ()
-    allow_self: bool = False
+    required: Annotated[int, Field(ge=0, le=20)] = Field(1, description="how many must agree")
+    approvers: tuple[Line, ...] = Field((), description="who may agree; empty: anyone who is allowed otherwise")
+    allow_self: bool = Field(
+        False, description="whether the people who made the release or asked for the deployment may agree"
+    )
 
 
 class ConfigureEnvironment(Command, Labelled):
@@ -223,11 +241,19 @@ class ConfigureEnvironment(Command, Labelled):
     """
 
     NAME: ClassVar[str] = "environment.configure"
-    tier: Tier | None = None
-    order: Annotated[int, Field(ge=0, le=10_000)] | None = None
-    approval: ApprovalWish | None = None
-    variables: Variables | None = None
-    targets: Annotated[tuple[Target, ...], Field(max_length=MAX_TARGETS)] = ()
+    tier: Tier | None = Field(None, description="absent: as it is, or what the name suggests")
+    order: Annotated[int, Field(ge=0, le=10_000)] | None = Field(None, description="its place among the environments")
+    approval: ApprovalWish | None = Field(
+        None, description="how many must agree, and who may; a new environment of tier production asks for one"
+    )
+    variables: Variables | None = Field(
+        None,
+        description="environment variables of every process there; `env:NAME` and `file:PATH` are references, "
+        "resolved by the executor",
+    )
+    targets: Annotated[tuple[Target, ...], Field(max_length=MAX_TARGETS)] = Field(
+        (), description="targets to add or to state anew; others stay"
+    )
 
 
 class RetireEnvironment(Command):
@@ -238,18 +264,20 @@ class RetireEnvironment(Command):
 
     NAME: ClassVar[str] = "environment.retire"
     NEEDS_WORKERS: ClassVar[bool] = True
-    name: GivenName
-    target: GivenName | None = None
-    applications: Annotated[tuple[GivenName, ...], Field(max_length=1_000)] = ()
-    reason: Note | None = None
+    name: GivenName = Field(description="its name")
+    target: GivenName | None = Field(None, description="only this target of it; absent: the whole environment")
+    applications: Annotated[tuple[GivenName, ...], Field(max_length=1_000)] = Field(
+        (), description="applications that have been there, for logs that are older than the environment's own list"
+    )
+    reason: Note | None = Field(None, description="why, in a sentence")
 
 
 class KeepEnvironment(Command):
     """Keep the environment, or one target of it, after all; a retired environment is taken back."""
 
     NAME: ClassVar[str] = "environment.keep"
-    name: GivenName
-    target: GivenName | None = None
+    name: GivenName = Field(description="its name")
+    target: GivenName | None = Field(None, description="only this target of it; absent: the whole environment")
 
 
 # State

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar, assert_never
 
+from pydantic import Field
+
 from release_management.kernel.aggregate import Aggregate, single
 from release_management.kernel.types import Fact, Name
 
@@ -11,8 +13,8 @@ class EnvironmentListed(Fact):
     """The environment exists, at this place in the order."""
 
     NAME: ClassVar[str] = "estate.environment_listed"
-    environment: Name
-    order: int
+    environment: Name = Field(description="the environment")
+    order: int = Field(description="its place among the environments")
 
     def _summary(self) -> str:
         return f"environment {self.environment} exists, at place {self.order}"
@@ -22,7 +24,7 @@ class EnvironmentUnlisted(Fact):
     """The environment is retired."""
 
     NAME: ClassVar[str] = "estate.environment_unlisted"
-    environment: Name
+    environment: Name = Field(description="the environment")
 
     def _summary(self) -> str:
         return f"environment {self.environment} is retired"

@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from pydantic import Field
+
 from release_management.kernel.aggregate import Aggregate, single
 from release_management.kernel.types import (
     Fact,
@@ -26,12 +28,14 @@ class HoldingsChanged(Fact):
     """The component has these things of its executor from now on, and no others; none: it holds nothing any more."""
 
     NAME: ClassVar[str] = "holdings.changed"
-    environment: Name
-    application: Name
-    target: Name
-    component: Name
-    executor: Name
-    things: tuple[Line, ...] = ()
+    environment: Name = Field(description="the environment")
+    application: Name = Field(description="the application")
+    target: Name = Field(description="the target in the environment")
+    component: Name = Field(description="the component")
+    executor: Name = Field(description="who carries the steps out; there are `command` and `local`")
+    things: tuple[Line, ...] = Field(
+        (), description="what it has that its executor has once, such as `port 8080`; none: nothing any more"
+    )
 
     def _summary(self) -> str:
         holder = f"{self.component} of {self.application} on {self.target}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, assert_never
 
-from pydantic import WrapValidator
+from pydantic import Field, WrapValidator
 
 from release_management.kernel.aggregate import Aggregate, itself
 from release_management.kernel.errors import ErrorCode
@@ -46,14 +46,17 @@ class IncidentOpened(Fact):
     """
 
     NAME: ClassVar[str] = "incident.opened"
-    incident: str
-    application: Name
-    environment: Name
-    severity: Severity | None = None
-    title: Personal
-    detected_at: str
-    cause: str | None = None
-    attribution: Attribution
+    incident: str = Field(description="the incident's id")
+    application: Name = Field(description="the application")
+    environment: Name = Field(description="the environment")
+    severity: Severity | None = Field(None, description="how bad it is")
+    title: Personal = Field(description="what is wrong, sealed")
+    detected_at: str = Field(description="when it was noticed")
+    cause: str | None = Field(None, description="the deployment that caused it; absent and explicit: no deployment did")
+    attribution: Attribution = Field(
+        description="`explicit`: somebody has said what caused it, or that no deployment did; `inferred`: the metrics "
+        "look for it"
+    )
 
     def _summary(self) -> str:
         cause = "nobody has said yet what caused it" if self.attribution == "inferred" else _caused_by(self.cause)
@@ -64,7 +67,7 @@ class IncidentAttributed(Fact):
     """Somebody says what caused it, in place of what was said before. Without a cause: no deployment did."""
 
     NAME: ClassVar[str] = "incident.attributed"
-    cause: str | None = None
+    cause: str | None = Field(None, description="the deployment that caused it; absent: no deployment did")
 
     def _summary(self) -> str:
         return _caused_by(self.cause)
@@ -74,9 +77,9 @@ class IncidentResolved(Fact):
     """It was over at `resolved_at`. `remedy` is the deployment that ended it, which was not planned before."""
 
     NAME: ClassVar[str] = "incident.resolved"
-    resolved_at: str
-    remedy: str | None = None
-    note: Personal | None = None
+    resolved_at: str = Field(description="when it was over")
+    remedy: str | None = Field(None, description="the deployment that ended it")
+    note: Personal | None = Field(None, description="a remark, sealed")
 
     def _summary(self) -> str:
         return f"over at {self.resolved_at}{f', by deployment {self.remedy}' if self.remedy else ''}"
@@ -100,30 +103,32 @@ class OpenIncident(Command):
     """State that something went wrong. `deployment` is the cause if it is known, or `none`."""
 
     NAME: ClassVar[str] = "incident.open"
-    application: GivenName = "default"
-    environment: GivenName
-    title: Line
-    severity: Severity | None = None
-    detected_at: Moment | None = None
-    deployment: Cause | None = None
+    application: GivenName = Field("default", description="the application")
+    environment: GivenName = Field(description="the environment")
+    title: Line = Field(description="what is wrong; it is sealed before it is recorded")
+    severity: Severity | None = Field(None, description="how bad it is")
+    detected_at: Moment | None = Field(None, description="when it was noticed; absent: now")
+    deployment: Cause | None = Field(
+        None, description="the deployment that caused it, or `none` where no deployment did; absent: nobody says"
+    )
 
 
 class AttributeIncident(Command):
     """State what caused an incident: a deployment, or `none`."""
 
     NAME: ClassVar[str] = "incident.attribute"
-    incident: Id
-    deployment: Cause
+    incident: Id = Field(description="the incident's id")
+    deployment: Cause = Field(description="the deployment that caused it, or `none`")
 
 
 class ResolveIncident(Command):
     """State that an incident is over. `deployment` is the one that ended it."""
 
     NAME: ClassVar[str] = "incident.resolve"
-    incident: Id
-    resolved_at: Moment | None = None
-    deployment: Id | None = None
-    note: Note | None = None
+    incident: Id = Field(description="the incident's id")
+    resolved_at: Moment | None = Field(None, description="when it was over; absent: now")
+    deployment: Id | None = Field(None, description="the deployment that ended it, which was not planned before")
+    note: Note | None = Field(None, description="a remark; it is sealed before it is recorded")
 
 
 # State

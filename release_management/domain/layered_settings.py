@@ -6,7 +6,7 @@ one, lists too; null removes it.
 
 from collections.abc import Collection, Iterable, Mapping
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from release_management.kernel.names import ByName
 from release_management.kernel.types import Value
@@ -18,7 +18,7 @@ Applications = Mapping[str, "ApplicationLayer"]
 class ApplicationLayer(Value):
     """One layer's settings of an application's components; null: the component is absent."""
 
-    components: ByName[Settings | None] = {}
+    components: ByName[Settings | None] = Field({}, description="each component's settings here; null: it is not there")
 
 
 def over(wider: Mapping[str, JsonValue], nearer: Mapping[str, JsonValue]) -> Settings:

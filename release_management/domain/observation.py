@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from release_management.domain.condition import (
     Observation,
     SlotCondition,
@@ -25,7 +27,7 @@ class ReportCondition(Observation, Command):
 
     NAME: ClassVar[str] = "place.report_condition"
     GIVEN_BY: ClassVar[Giver] = Giver.EXECUTORS
-    by: Name
+    by: Name = Field(description="the executor that looked")
 
 
 def counts(state: Place, report: ReportCondition) -> bool:

@@ -27,20 +27,26 @@ class Order(Value):
     nothing; the same fence again is answered as before.
     """
 
-    deployment: str
-    leg: Leg
-    step: Annotated[int, Field(ge=0)]
-    attempt: Annotated[int, Field(ge=1)]
-    fence: Annotated[int, Field(ge=1)]
-    executor: Name
-    environment: Name
-    application: Name
-    target: Name
-    component: Name
-    action: Action
-    settings: dict[str, JsonValue] = {}
-    variables: dict[str, str] = {}
-    deadline: str
+    deployment: str = Field(description="the deployment's id")
+    leg: Leg = Field(description="whether it is on the way forward or on the way back")
+    step: Annotated[int, Field(ge=0)] = Field(description="the step's index in the leg, from 0")
+    attempt: Annotated[int, Field(ge=1)] = Field(description="which try of the step this is, from 1")
+    fence: Annotated[int, Field(ge=1)] = Field(
+        description="the log position of the record that caused the order; anything lower than what was seen is stale"
+    )
+    executor: Name = Field(description="who carries the steps out; there are `command` and `local`")
+    environment: Name = Field(description="the environment")
+    application: Name = Field(description="the application")
+    target: Name = Field(description="the target in the environment")
+    component: Name = Field(description="the component")
+    action: Action = Field(description="what the executor is to do; roles have become slots")
+    settings: dict[str, JsonValue] = Field({}, description="the component's settings")
+    variables: dict[str, str] = Field(
+        {},
+        description="environment variables of every process there; `env:NAME` and `file:PATH` are references, "
+        "resolved by the executor",
+    )
+    deadline: str = Field(description="when the attempt ends")
 
 
 Result = Literal["succeeded", "failed", "errored", "stale", "unwell"]
@@ -54,12 +60,16 @@ class Report(Value):
     that can change it.
     """
 
-    deployment: str
-    leg: Leg
-    step: Annotated[int, Field(ge=0)]
-    attempt: Annotated[int, Field(ge=1)]
-    fence: Annotated[int, Field(ge=1)]
-    result: Result
-    reason: Line | None = None
-    observed: dict[Slot, Percent] | None = None
-    observedat: Moment
+    deployment: str = Field(description="the deployment's id")
+    leg: Leg = Field(description="whether it is on the way forward or on the way back")
+    step: Annotated[int, Field(ge=0)] = Field(description="the step's index in the leg, from 0")
+    attempt: Annotated[int, Field(ge=1)] = Field(description="which try of the step this is, from 1")
+    fence: Annotated[int, Field(ge=1)] = Field(
+        description="the log position of the record that caused the order; anything lower than what was seen is stale"
+    )
+    result: Result = Field(description="what became of it")
+    reason: Line | None = Field(None, description="why, in a sentence")
+    observed: dict[Slot, Percent] | None = Field(
+        None, description="the share in percent per slot that the load balancer stated"
+    )
+    observedat: Moment = Field(description="when the executor saw it")

@@ -22,8 +22,8 @@ from release_management.kernel.types import (
 class Stage(Value):
     """An environment, and the environments in which a release must have succeeded before it may enter."""
 
-    environment: Name
-    requires: tuple[Name, ...] = ()
+    environment: Name = Field(description="the environment")
+    requires: tuple[Name, ...] = Field((), description="the environments in which a release must have succeeded before")
 
 
 # Events
@@ -33,10 +33,12 @@ class PipelineConfigured(Fact):
     """The pipeline has these stages from now on; releases created later walk it."""
 
     NAME: ClassVar[str] = "pipeline.configured"
-    name: Name
-    application: Name
-    stages: tuple[Stage, ...]
-    label: Line | None = None
+    name: Name = Field(description="its name")
+    application: Name = Field(description="the application")
+    stages: tuple[Stage, ...] = Field(description="the environments in their order, with what each requires")
+    label: Line | None = Field(
+        None, description="the name for people; absent: as it was written, where that is not the id"
+    )
 
     def _summary(self) -> str:
         return f"pipeline {self.name}: {' → '.join(stage.environment for stage in self.stages)}"
@@ -49,8 +51,10 @@ class ConfigurePipeline(Command, Labelled):
     """State a pipeline and make it the application's own. `stages` None: every environment, in order."""
 
     NAME: ClassVar[str] = "pipeline.configure"
-    application: GivenName = "default"
-    stages: Annotated[tuple[GivenName, ...], Field(max_length=100)] | None = None
+    application: GivenName = Field("default", description="the application")
+    stages: Annotated[tuple[GivenName, ...], Field(max_length=100)] | None = Field(
+        None, description="the environments in their order; absent: all of them"
+    )
 
 
 # State

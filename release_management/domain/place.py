@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, TypeVar, assert_never
 
+from pydantic import Field
+
 from release_management.domain.component import Component, Slot
 from release_management.domain.condition import Condition, SlotCondition
 from release_management.domain.configuration import Configuration
@@ -41,7 +43,7 @@ class PlaceLocked(Fact):
     """The deployment holds the place."""
 
     NAME: ClassVar[str] = "place.locked"
-    deployment: str
+    deployment: str = Field(description="the deployment's id")
 
     def _summary(self) -> str:
         return f"held by {self.deployment}"
@@ -51,8 +53,8 @@ class PlaceUnlocked(Fact):
     """The deployment has let go; `next` is the one that waits longest, if any does."""
 
     NAME: ClassVar[str] = "place.unlocked"
-    deployment: str
-    next: str | None = None
+    deployment: str = Field(description="the deployment's id")
+    next: str | None = Field(None, description="the deployment whose turn it is")
 
     def _summary(self) -> str:
         return f"let go by {self.deployment}{f'; next is {self.next}' if self.next else ''}"
@@ -62,7 +64,7 @@ class PlaceQueued(Fact):
     """The deployment waits for the place."""
 
     NAME: ClassVar[str] = "place.queued"
-    deployment: str
+    deployment: str = Field(description="the deployment's id")
 
     def _summary(self) -> str:
         return f"{self.deployment} waits"
@@ -72,8 +74,8 @@ class PlaceUnqueued(Fact):
     """The deployment no longer waits; `next` is whose turn it is, if the place is free and somebody waits."""
 
     NAME: ClassVar[str] = "place.unqueued"
-    deployment: str
-    next: str | None = None
+    deployment: str = Field(description="the deployment's id")
+    next: str | None = Field(None, description="the deployment whose turn it is")
 
     def _summary(self) -> str:
         return f"{self.deployment} no longer waits"
@@ -83,8 +85,8 @@ class PlaceOffered(Fact):
     """The deployment that holds the place only keeps the version that goes, for a while; `next` waits longest."""
 
     NAME: ClassVar[str] = "place.offered"
-    deployment: str
-    next: str
+    deployment: str = Field(description="the deployment's id")
+    next: str = Field(description="the deployment whose turn it is")
 
     def _summary(self) -> str:
         return f"{self.deployment} only keeps the version that goes; next is {self.next}"
@@ -94,13 +96,13 @@ class PlaceSlotProvisioned(Fact):
     """The slot runs so many replicas of this version. `configuration`: with what; older records do not say."""
 
     NAME: ClassVar[str] = "place.slot_provisioned"
-    deployment: str
-    component: Name
-    slot: Slot
-    content: Component
-    replicas: int
-    fence: int | None = None
-    configuration: Configuration | None = None
+    deployment: str = Field(description="the deployment's id")
+    component: Name = Field(description="the component")
+    slot: Slot = Field(description="the slot")
+    content: Component = Field(description="what runs there")
+    replicas: int = Field(description="how many instances")
+    fence: int | None = Field(None, description="the fence of the order that did it")
+    configuration: Configuration | None = Field(None, description="what it runs with; older records do not say")
 
     def _summary(self) -> str:
         return f"{self.slot} runs {self.replicas} of {self.content.name} {self.content.version}"
@@ -110,10 +112,10 @@ class PlaceSlotRetired(Fact):
     """Nothing runs in the slot any more."""
 
     NAME: ClassVar[str] = "place.slot_retired"
-    deployment: str
-    component: Name
-    slot: Slot
-    fence: int | None = None
+    deployment: str = Field(description="the deployment's id")
+    component: Name = Field(description="the component")
+    slot: Slot = Field(description="the slot")
+    fence: int | None = Field(None, description="the fence of the order that did it")
 
     def _summary(self) -> str:
         return f"{self.slot} no longer runs {self.component}"
@@ -126,9 +128,9 @@ class PlaceSlotDoubted(Fact):
     """
 
     NAME: ClassVar[str] = "place.slot_doubted"
-    deployment: str
-    component: Name
-    slot: Slot
+    deployment: str = Field(description="the deployment's id")
+    component: Name = Field(description="the component")
+    slot: Slot = Field(description="the slot")
 
     def _summary(self) -> str:
         return f"what {self.slot} runs of {self.component} is uncertain: its last order is not known to be done"
@@ -138,9 +140,9 @@ class PlaceTrafficIntended(Fact):
     """These shares in percent per slot are wanted from now on."""
 
     NAME: ClassVar[str] = "place.traffic_intended"
-    deployment: str
-    component: Name
-    weights: dict[Slot, Percent]
+    deployment: str = Field(description="the deployment's id")
+    component: Name = Field(description="the component")
+    weights: dict[Slot, Percent] = Field(description="the shares in percent per slot; they sum to 100, or are all 0")
 
     def _summary(self) -> str:
         return f"wanted traffic of {self.component}: {_percentages(self.weights)}"
@@ -150,11 +152,11 @@ class PlaceTrafficObserved(Fact):
     """The load balancer stated these shares in percent per slot at `observedat`."""
 
     NAME: ClassVar[str] = "place.traffic_observed"
-    deployment: str
-    component: Name
-    weights: dict[Slot, Percent]
-    observedat: str
-    fence: int | None = None
+    deployment: str = Field(description="the deployment's id")
+    component: Name = Field(description="the component")
+    weights: dict[Slot, Percent] = Field(description="the shares in percent per slot; they sum to 100, or are all 0")
+    observedat: str = Field(description="when the executor saw it")
+    fence: int | None = Field(None, description="the fence of the order that did it")
 
     def _summary(self) -> str:
         return f"observed traffic of {self.component}: {_percentages(self.weights)}"
@@ -168,13 +170,16 @@ class PlaceConditionChanged(Fact):
     """
 
     NAME: ClassVar[str] = "place.condition_changed"
-    component: Name
-    condition: Condition
-    reason: Line | None = None
-    slots: tuple[SlotCondition, ...] = ()
-    by: Name
-    fence: int
-    observedat: str
+    component: Name = Field(description="the component")
+    condition: Condition = Field(
+        description="`well`, `drifted` (it serves, but not as recorded), `degraded` (a part does not serve), `down`, "
+        "or `unknown`"
+    )
+    reason: Line | None = Field(None, description="why, in a sentence")
+    slots: tuple[SlotCondition, ...] = Field((), description="what was seen of each slot")
+    by: Name = Field(description="the executor that looked")
+    fence: int = Field(description="that of the newest order which the component had seen when the look began")
+    observedat: str = Field(description="when the executor saw it")
 
     def _summary(self) -> str:
         return f"{self.component} is seen {self.condition}{f': {self.reason}' if self.reason else ''}"
@@ -184,9 +189,9 @@ class PlacePromoted(Fact):
     """The slot's version is the stable one now."""
 
     NAME: ClassVar[str] = "place.promoted"
-    deployment: str
-    component: Name
-    slot: Slot
+    deployment: str = Field(description="the deployment's id")
+    component: Name = Field(description="the component")
+    slot: Slot = Field(description="the slot")
 
     def _summary(self) -> str:
         return f"{self.slot} is the stable {self.component}"
@@ -200,10 +205,14 @@ class PlaceVersionSucceeded(Fact):
     """
 
     NAME: ClassVar[str] = "place.version_succeeded"
-    deployment: str
-    version: Version
-    components: dict[Name, Digest] | None = None
-    at: str | None = None
+    deployment: str = Field(description="the deployment's id")
+    version: Version = Field(description="the version")
+    components: dict[Name, Digest] | None = Field(
+        None,
+        description="the components that it brought, each with the digest of what runs now; absent: all that the "
+        "place knew",
+    )
+    at: str | None = Field(None, description="when")
 
     def _summary(self) -> str:
         return f"{self.version} succeeded here"
@@ -217,10 +226,14 @@ class PlaceVersionWithdrawn(Fact):
     """
 
     NAME: ClassVar[str] = "place.version_withdrawn"
-    deployment: str
-    version: Version
-    withdrawn: str | None = None
-    components: tuple[Name, ...] | None = None
+    deployment: str = Field(description="the deployment's id")
+    version: Version = Field(description="the version")
+    withdrawn: str | None = Field(
+        None, description="the deployment that was rolled back; absent: every deployment of the version"
+    )
+    components: tuple[Name, ...] | None = Field(
+        None, description="the components that went back; absent: all that the deployment brought"
+    )
 
     def _summary(self) -> str:
         return f"{self.version} was rolled back here"

@@ -29,17 +29,21 @@ ROLLBACK_WINDOW = 7 * 86_400.0
 class TriggerCondition(Value):
     """Roll back when `metric` stays beyond `threshold` for `duration_seconds`."""
 
-    metric: Line
-    threshold: Annotated[float, Field(allow_inf_nan=False)]
-    duration_seconds: Seconds
+    metric: Line = Field(description="what is measured")
+    threshold: Annotated[float, Field(allow_inf_nan=False)] = Field(description="the value that must not be passed")
+    duration_seconds: Seconds = Field(description="for how long it must stay beyond the threshold")
 
 
 class Gate(Value):
     """A compliance gate: whether it must pass, and what passes: a score, or words such as `no critical`."""
 
-    required: bool = True
-    pass_threshold: Annotated[float, Field(allow_inf_nan=False)] | Line | None = None
-    label: Line | None = None
+    required: bool = Field(True, description="whether it blocks until it is attested as passed")
+    pass_threshold: Annotated[float, Field(allow_inf_nan=False)] | Line | None = Field(
+        None, description="what passes: a score, or words such as `no critical`; recorded, nothing reads evidence yet"
+    )
+    label: Line | None = Field(
+        None, description="the name for people; absent: as it was written, where that is not the id"
+    )
 
 
 # Events
@@ -49,8 +53,8 @@ class PolicyStrategyConfigured(Fact):
     """The strategy has these options here, and is the default here from now on."""
 
     NAME: ClassVar[str] = "policy.strategy_configured"
-    strategy: StrategyName
-    options: dict[str, JsonValue] = {}
+    strategy: StrategyName = Field(description="how: `recreate`, `rolling`, `blue-green` or `canary`")
+    options: dict[str, JsonValue] = Field({}, description="the strategy's options")
 
     def _summary(self) -> str:
         return f"strategy {self.strategy} is the default"
@@ -60,7 +64,7 @@ class PolicyTriggersConfigured(Fact):
     """These conditions roll a deployment back, once analysis exists."""
 
     NAME: ClassVar[str] = "policy.triggers_configured"
-    conditions: tuple[TriggerCondition, ...]
+    conditions: tuple[TriggerCondition, ...] = Field(description="when to roll back")
 
     def _summary(self) -> str:
         conditions = [
@@ -74,7 +78,7 @@ class PolicyGatesConfigured(Fact):
 
     NAME: ClassVar[str] = "policy.gates_configured"
     VERSION: ClassVar[int] = 2
-    gates: dict[Name, Gate]
+    gates: dict[Name, Gate] = Field(description="the gates by name")
 
     def _summary(self) -> str:
         return f"gates: {', '.join(sorted(self.gates)) or 'none'}"
@@ -84,7 +88,7 @@ class PolicyPipelineChosen(Fact):
     """Releases of the application walk this pipeline from now on."""
 
     NAME: ClassVar[str] = "policy.pipeline_chosen"
-    pipeline: Name
+    pipeline: Name = Field(description="the pipeline's name")
 
     def _summary(self) -> str:
         return f"releases walk pipeline {self.pipeline}"
@@ -94,7 +98,7 @@ class PolicyVersionsConfigured(Fact):
     """The application numbers its releases so from now on."""
 
     NAME: ClassVar[str] = "policy.versions_configured"
-    versions: Scheme
+    versions: Scheme = Field(description="how the application numbers its releases")
 
     def _summary(self) -> str:
         return f"numbers its releases: {self.versions}"
@@ -104,7 +108,9 @@ class PolicyRollbackWindowConfigured(Fact):
     """Going back to what succeeded within so many seconds asks for neither approval nor gates again."""
 
     NAME: ClassVar[str] = "policy.rollback_window_configured"
-    seconds: Seconds
+    seconds: Seconds = Field(
+        description="how long after its success a version may be gone back to without approval and gates"
+    )
 
     def _summary(self) -> str:
         return f"going back asks for no approval for {self.seconds:g} s after a success"
@@ -127,28 +133,28 @@ class ConfigureStrategy(Command):
     """Set a strategy's options and make it the default, everywhere or in one environment."""
 
     NAME: ClassVar[str] = "policy.configure_strategy"
-    application: GivenName = "default"
-    environment: GivenName | None = None
-    strategy: StrategyName
-    options: dict[str, JsonValue] = {}
+    application: GivenName = Field("default", description="the application")
+    environment: GivenName | None = Field(None, description="only there; absent: everywhere")
+    strategy: StrategyName = Field(description="how: `recreate`, `rolling`, `blue-green` or `canary`")
+    options: dict[str, JsonValue] = Field({}, description="the strategy's options")
 
 
 class ConfigureTriggers(Command):
     """State the conditions that roll a deployment back."""
 
     NAME: ClassVar[str] = "policy.configure_triggers"
-    application: GivenName = "default"
-    environment: GivenName | None = None
-    conditions: Annotated[tuple[TriggerCondition, ...], Field(max_length=50)]
+    application: GivenName = Field("default", description="the application")
+    environment: GivenName | None = Field(None, description="only there; absent: everywhere")
+    conditions: Annotated[tuple[TriggerCondition, ...], Field(max_length=50)] = Field(description="when to roll back")
 
 
 class ConfigureGates(Command):
     """State compliance gates; those not named stay."""
 
     NAME: ClassVar[str] = "policy.configure_gates"
-    application: GivenName = "default"
-    environment: GivenName | None = None
-    gates: Annotated[ByName[Gate], Field(max_length=50)]
+    application: GivenName = Field("default", description="the application")
+    environment: GivenName | None = Field(None, description="only there; absent: everywhere")
+    gates: Annotated[ByName[Gate], Field(max_length=50)] = Field(description="the gates by name")
 
 
 class ConfigureVersions(Command):
@@ -158,9 +164,13 @@ class ConfigureVersions(Command):
     """
 
     NAME: ClassVar[str] = "policy.configure_versions"
-    application: GivenName = "default"
-    environment: None = None
-    versions: Scheme
+    application: GivenName = Field("default", description="the application")
+    environment: None = Field(None, description="none: the versions are the application's everywhere")
+    versions: Scheme = Field(
+        description="`semver`: as `1.4.0`; `calendar`: a year and one to four numbers behind points or dashes, "
+        "perhaps `-` and a modifier, as `2026.11`, `24.04.1`, `2026-11-30`, `2026.11.2-rc1`; `any`: any "
+        "text, ordered by creation"
+    )
 
 
 class ConfigureRollbackWindow(Command):
@@ -170,9 +180,11 @@ class ConfigureRollbackWindow(Command):
     """
 
     NAME: ClassVar[str] = "policy.configure_rollback_window"
-    application: GivenName = "default"
-    environment: GivenName | None = None
-    window: Seconds
+    application: GivenName = Field("default", description="the application")
+    environment: GivenName | None = Field(None, description="the environment")
+    window: Seconds = Field(
+        description="how long after its success a version may be gone back to without approval and gates"
+    )
 
 
 PolicyCommand = ConfigureVersions | ConfigureStrategy | ConfigureTriggers | ConfigureGates | ConfigureRollbackWindow

@@ -44,16 +44,20 @@ class CommandRefused(Fact):
     """
 
     NAME: ClassVar[str] = "command.refused"
-    command: Line
-    sender: Line
-    by: ActorId
-    reason: Personal
-    application: Name | None = None
-    release: Line | None = None
-    environment: Name | None = None
-    deployment: Id | None = None
-    unkept: Annotated[int, Field(ge=1)] | None = None
-    code: KnownCode = None
+    command: Line = Field(description="the command that was refused")
+    sender: Line = Field(description="the program that sent it")
+    by: ActorId = Field(description="who did it")
+    reason: Personal = Field(description="why, in a sentence")
+    application: Name | None = Field(None, description="the application")
+    release: Line | None = Field(None, description="the release")
+    environment: Name | None = Field(None, description="the environment")
+    deployment: Id | None = Field(None, description="the deployment's id")
+    unkept: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="how many refusals of the same sender before this one are only counted, since there were too "
+        "many; absent: none",
+    )
+    code: KnownCode = Field(None, description="the kind of the refusal; absent in older records")
 
     def _summary(self) -> str:
         before = f" (and {self.unkept:,} others of this sender before it)" if self.unkept else ""

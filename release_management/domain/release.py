@@ -46,10 +46,10 @@ Timestamp = Annotated[
 class Change(Value):
     """A commit that the release brings. `committed_at` is RFC 3339."""
 
-    commit: Commit
-    committed_at: Timestamp
-    author: Personal | None = None
-    message: Personal | None = None
+    commit: Commit = Field(description="the commit")
+    committed_at: Timestamp = Field(description="when it was committed")
+    author: Personal | None = Field(None, description="who wrote the commit, sealed")
+    message: Personal | None = Field(None, description="the commit's message, sealed")
 
 
 MAX_GATES = 200
@@ -73,19 +73,25 @@ class ReleaseCreated(Fact):
     """
 
     NAME: ClassVar[str] = "release.created"
-    application: Name
-    version: Version
-    author: ActorId
-    components: Annotated[tuple[Component, ...], Field(min_length=1)]
-    changes: tuple[Change, ...] = ()
-    changelog: tuple[Personal, ...] = ()
-    pipeline: Name | None = None
-    stages: tuple[Stage, ...] = ()
-    content: Digest
-    complete: Literal[True] | None = None
-    versions: Scheme | None = None
-    label: Line | None = None
-    component_labels: dict[Name, Line] | None = None
+    application: Name = Field(description="the application")
+    version: Version = Field(description="the version")
+    author: ActorId = Field(description="who created the release")
+    components: Annotated[tuple[Component, ...], Field(min_length=1)] = Field(description="the components")
+    changes: tuple[Change, ...] = Field((), description="the commits that the release brings")
+    changelog: tuple[Personal, ...] = Field((), description="what is new, one text per line")
+    pipeline: Name | None = Field(None, description="the pipeline's name")
+    stages: tuple[Stage, ...] = Field((), description="the environments in their order, with what each requires")
+    content: Digest = Field(description="a keyed digest of everything that the creation said")
+    complete: Literal[True] | None = Field(
+        None, description="the release names every component, and what it does not name is given up"
+    )
+    versions: Scheme | None = Field(
+        None, description="how the application numbered its releases then, where not semantically"
+    )
+    label: Line | None = Field(None, description="the application as its creator wrote it; absent: its id")
+    component_labels: dict[Name, Line] | None = Field(
+        None, description="the components as their creator wrote them, by id"
+    )
 
     def _summary(self) -> str:
         first = ", ".join(f"{component.name} {component.version}" for component in self.components[:COMPONENTS_NAMED])
@@ -98,8 +104,10 @@ class ReleaseChangesAdded(Fact):
     """The release brings these changes as well, in this order behind those that it had."""
 
     NAME: ClassVar[str] = "release.changes_added"
-    changes: Annotated[tuple[Change, ...], Field(min_length=1)]
-    by: ActorId
+    changes: Annotated[tuple[Change, ...], Field(min_length=1)] = Field(
+        description="the changes that are new, in their order"
+    )
+    by: ActorId = Field(description="who added them")
 
     def _summary(self) -> str:
         return f"{len(self.changes):,} changes added by {self.by}"
@@ -118,10 +126,10 @@ class ReleaseAttested(Fact):
     """A person states a gate's result. It shows as a manual attestation."""
 
     NAME: ClassVar[str] = "release.attested"
-    gate: Name
-    result: Literal["passed", "failed"]
-    by: ActorId
-    note: Personal | None = None
+    gate: Name = Field(description="the gate's name")
+    result: Literal["passed", "failed"] = Field(description="how the gate went")
+    by: ActorId = Field(description="who did it")
+    note: Personal | None = Field(None, description="a remark, sealed")
 
     def _summary(self) -> str:
         return f"gate {self.gate} {self.result}, attested by {self.by}"
@@ -131,7 +139,7 @@ class ReleaseBlocked(Fact):
     """The release must not be deployed any more."""
 
     NAME: ClassVar[str] = "release.blocked"
-    reason: Personal
+    reason: Personal = Field(description="why, in a sentence")
 
     def _summary(self) -> str:
         return "blocked"
@@ -150,7 +158,7 @@ class ReleaseCanaryConfigured(Fact):
     """This release begins its canaries with this share of the traffic."""
 
     NAME: ClassVar[str] = "release.canary_configured"
-    initial_traffic: Percent
+    initial_traffic: Percent = Field(description="the candidate's first share of the traffic, in percent")
 
     def _summary(self) -> str:
         return f"canaries begin with {self.initial_traffic} % of the traffic"
@@ -163,9 +171,9 @@ class ReleaseDeploymentPlanned(Fact):
     """
 
     NAME: ClassVar[str] = "release.deployment_planned"
-    environment: Name
-    deployment: str
-    reverts: str | None = None
+    environment: Name = Field(description="the environment")
+    deployment: str = Field(description="the deployment's id")
+    reverts: str | None = Field(None, description="the deployment that it goes back from; absent: it is no rollback")
 
     def _summary(self) -> str:
         back = "" if self.reverts is None else f", which goes back from {self.reverts}"
@@ -176,8 +184,8 @@ class ReleaseSucceeded(Fact):
     """The release succeeded in the environment."""
 
     NAME: ClassVar[str] = "release.succeeded"
-    environment: Name
-    deployment: str
+    environment: Name = Field(description="the environment")
+    deployment: str = Field(description="the deployment's id")
 
     def _summary(self) -> str:
         return f"succeeded in {self.environment}"
@@ -187,8 +195,8 @@ class ReleaseWithdrawn(Fact):
     """The release was rolled back in the environment; its success there no longer counts."""
 
     NAME: ClassVar[str] = "release.withdrawn"
-    environment: Name
-    deployment: str
+    environment: Name = Field(description="the environment")
+    deployment: str = Field(description="the deployment's id")
 
     def _summary(self) -> str:
         return f"rolled back in {self.environment}"
@@ -214,19 +222,21 @@ ReleaseEvent = (
 class ComponentWish(Labelled):
     """A component as people write it; the version is the release's unless given."""
 
-    version: Version | None = None
-    artifact: Line | None = None
-    digest: Digest | None = None
-    config: Variables = {}
+    version: Version | None = Field(None, description="absent: the release's")
+    artifact: Line | None = Field(
+        None, description="where the artifact is; free text that the command of a component can use"
+    )
+    digest: Digest | None = Field(None, description="SHA-256 of the artifact's bytes")
+    config: Variables = Field({}, description="environment variables of the component's processes")
 
 
 class ChangeWish(Value):
     """A commit as people write it."""
 
-    commit: Commit
-    committed_at: Timestamp
-    author: Line | None = None
-    message: Note | None = None
+    commit: Commit = Field(description="the commit")
+    committed_at: Timestamp = Field(description="when it was committed")
+    author: Line | None = Field(None, description="who wrote the commit")
+    message: Note | None = Field(None, description="the commit's message")
 
 
 class CreateRelease(Command):
@@ -237,14 +247,20 @@ class CreateRelease(Command):
     """
 
     NAME: ClassVar[str] = "release.create"
-    application: Written = "default"
-    label: Line | None = None
-    version: Version
-    components: Annotated[tuple[ComponentWish, ...], Field(min_length=1, max_length=MAX_COMPONENTS)]
-    changes: Annotated[tuple[ChangeWish, ...], Field(max_length=MAX_CHANGES)] = ()
-    changelog: Annotated[tuple[Note, ...], Field(max_length=100)] = ()
-    draft: bool = False
-    partial: bool = False
+    application: Written = Field("default", description="the application that the release belongs to")
+    label: Line | None = Field(None, description="the application's name for people; absent: as it was written")
+    version: Version = Field(description="the version")
+    components: Annotated[tuple[ComponentWish, ...], Field(min_length=1, max_length=MAX_COMPONENTS)] = Field(
+        description="the components"
+    )
+    changes: Annotated[tuple[ChangeWish, ...], Field(max_length=MAX_CHANGES)] = Field(
+        (), description="the commits that the release brings"
+    )
+    changelog: Annotated[tuple[Note, ...], Field(max_length=100)] = Field(
+        (), description="what is new, one text per line"
+    )
+    draft: bool = Field(False, description="a draft cannot be deployed until it is published")
+    partial: bool = Field(False, description="it brings only what it names, and the rest stays as it is")
 
     @model_validator(mode="after")
     def _identify(self) -> Self:
@@ -265,48 +281,52 @@ class AddChanges(Command):
     """Add changes to a release, at any time; those that it has already stay as they are."""
 
     NAME: ClassVar[str] = "release.add_changes"
-    release: ReleaseRef
-    changes: Annotated[tuple[ChangeWish, ...], Field(min_length=1, max_length=MAX_CHANGES)]
+    release: ReleaseRef = Field(description="the release")
+    changes: Annotated[tuple[ChangeWish, ...], Field(min_length=1, max_length=MAX_CHANGES)] = Field(
+        description="the changes to add, in their order"
+    )
 
 
 class PublishRelease(Command):
     """Let a draft be deployed."""
 
     NAME: ClassVar[str] = "release.publish"
-    release: ReleaseRef
+    release: ReleaseRef = Field(description="the release")
 
 
 class AttestRelease(Command):
     """State a gate's result by hand."""
 
     NAME: ClassVar[str] = "release.attest"
-    release: ReleaseRef
-    gate: GivenName
-    result: Literal["passed", "failed"]
-    note: Note | None = None
+    release: ReleaseRef = Field(description="the release")
+    gate: GivenName = Field(description="the gate's name")
+    result: Literal["passed", "failed"] = Field(description="how the gate went")
+    note: Note | None = Field(None, description="a remark; it is sealed before it is recorded")
 
 
 class BlockRelease(Command):
     """Forbid further deployments of a release."""
 
     NAME: ClassVar[str] = "release.block"
-    release: ReleaseRef
-    reason: Note
+    release: ReleaseRef = Field(description="the release")
+    reason: Note = Field(description="why; it is sealed before it is recorded")
 
 
 class UnblockRelease(Command):
     """Lift the block."""
 
     NAME: ClassVar[str] = "release.unblock"
-    release: ReleaseRef
+    release: ReleaseRef = Field(description="the release")
 
 
 class ConfigureCanary(Command):
     """Give a release its own initial canary traffic; its planned deployments are compiled again."""
 
     NAME: ClassVar[str] = "release.configure_canary"
-    release: ReleaseRef
-    traffic_percentage: Annotated[int, Field(ge=1, le=100)]
+    release: ReleaseRef = Field(description="the release")
+    traffic_percentage: Annotated[int, Field(ge=1, le=100)] = Field(
+        description="the candidate's first share of the traffic"
+    )
 
 
 ReleaseCommand = PublishRelease | AttestRelease | BlockRelease | UnblockRelease

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Annotated, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from release_management.kernel.types import Line, Value
 
@@ -78,8 +78,10 @@ Written = Annotated[str, AfterValidator(has_an_id)]
 class Labelled(Value):
     """A thing that is named here: `name` becomes its id, the written name its label unless one is stated."""
 
-    name: Written
-    label: Line | None = None
+    name: Written = Field(description="its name")
+    label: Line | None = Field(
+        None, description="the name for people; absent: as it was written, where that is not the id"
+    )
 
     @model_validator(mode="after")
     def _identify(self) -> Self:

@@ -31,23 +31,30 @@ class Envelope(Value):
     `dataref` is there instead of `data` where the fact is long: `sha256:` and the digest of its JSON, in hexadecimal.
     """
 
-    specversion: Literal["1.0"] = "1.0"
-    id: str
-    source: str
-    type: Annotated[str, StringConstraints(pattern=r"^[a-z]+\.[a-z_]+$")]
-    subject: str
-    time: str
-    datacontenttype: Literal["application/json"] = "application/json"
-    streamversion: Annotated[int, Field(ge=1)]
-    schemaversion: Annotated[int, Field(ge=1)]
-    actor: str
-    actorkind: ActorKind
-    actorauth: ActorAuth
-    onbehalfof: str | None = None
-    correlationid: str | None = None
-    causationid: str | None = None
-    commandid: str
-    dataref: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    specversion: Literal["1.0"] = Field("1.0", description="the version of CloudEvents")
+    id: str = Field(description="the record's own UUID")
+    source: str = Field(description="`urn:uuid:` and the id of the store, made when the store was created")
+    type: Annotated[str, StringConstraints(pattern=r"^[a-z]+\.[a-z_]+$")] = Field(description="the event's name")
+    subject: str = Field(description="the stream that it belongs to, such as `release:shop@1.0.0`")
+    time: str = Field(description="when it was recorded, UTC")
+    datacontenttype: Literal["application/json"] = Field("application/json", description="what `data` is")
+    streamversion: Annotated[int, Field(ge=1)] = Field(description="its number in its stream, from 1")
+    schemaversion: Annotated[int, Field(ge=1)] = Field(description="the version of the event's shape")
+    actor: str = Field(description="who caused it, by an opaque id")
+    actorkind: ActorKind = Field(description="what the actor is")
+    actorauth: ActorAuth = Field(
+        description="how the actor was known: `os` by the operating system, `asserted` by the caller's word only, "
+        "`system` for our own machinery"
+    )
+    onbehalfof: str | None = Field(None, description="for whom the actor acted")
+    correlationid: str | None = Field(None, description="what belongs together has the same")
+    causationid: str | None = Field(None, description="the record that caused the command, where the machinery sent it")
+    commandid: str = Field(description="the id of the command that was decided")
+    dataref: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")] | None = Field(
+        None,
+        description="`sha256:` and the digest of the data, where they are too long for the record and stand beside "
+        "it; `data` is absent then",
+    )
 
 
 DATA = b',"data":'

@@ -108,8 +108,8 @@ class Personal(Value):
     Between the decision and the record it is `Unsealed`.
     """
 
-    subject: ActorId
-    sealed: Annotated[str, Field(min_length=1)]
+    subject: ActorId = Field(description="whose key it is sealed under")
+    sealed: Annotated[str, Field(min_length=1)] = Field(description="the encrypted text")
 
 
 class Unsealed(Personal):
@@ -162,10 +162,10 @@ class Command(Value):
 class Verdict(Value):
     """The answer of one rule to one command: `allow`, `deny`, or `wait` (perhaps until `retry_at`, RFC 3339)."""
 
-    rule: str
-    says: str = Field(pattern="^(allow|deny|wait)$")
-    reason: str
-    retry_at: str | None = None
+    rule: str = Field(description="the rule that speaks")
+    says: str = Field(pattern="^(allow|deny|wait)$", description="`allow`, `deny` or `wait`")
+    reason: str = Field(description="why, in a sentence")
+    retry_at: str | None = Field(None, description="when it is tried again; absent: it is not")
 
 
 class Refused(RelmanError):

@@ -60,26 +60,26 @@ class EveryParams(Paged):
 class RunningParams(Paged):
     """Selects places."""
 
-    environment: GivenName | None = None
-    application: GivenName | None = None
+    environment: GivenName | None = Field(None, description="only this environment")
+    application: GivenName | None = Field(None, description="only this application")
 
 
 class EnvironmentParams(Continued):
     """Selects an environment."""
 
-    name: GivenName
+    name: GivenName = Field(description="the environment")
 
 
 class ReleasesParams(Paged):
     """Selects releases."""
 
-    application: GivenName | None = None
+    application: GivenName | None = Field(None, description="only this application")
 
 
 class ReleaseParams(Continued):
     """Selects a release: `application@version`."""
 
-    ref: GivenRef
+    ref: GivenRef = Field(description="`application@version`")
 
 
 class DeploymentsParams(Paged):
@@ -87,18 +87,18 @@ class DeploymentsParams(Paged):
 
     model_config = ConfigDict(use_enum_values=True)
 
-    environment: GivenName | None = None
-    application: GivenName | None = None
-    release: GivenRef | None = None
-    phase: DeploymentPhase | None = None
-    active: bool | None = None
+    environment: GivenName | None = Field(None, description="only this environment")
+    application: GivenName | None = Field(None, description="only this application")
+    release: GivenRef | None = Field(None, description="only this release, `application@version`")
+    phase: DeploymentPhase | None = Field(None, description="only deployments in this phase")
+    active: bool | None = Field(None, description="true: only those that have not ended; false: only those that have")
 
 
 class DeploymentParams(Continued):
     """Selects a deployment. `steps` False: without its plan and its steps, which may be thousands."""
 
-    id: Line
-    steps: bool = True
+    id: Line = Field(description="the deployment's id")
+    steps: bool = Field(True, description="false: without its plan and its steps, which may be thousands")
 
 
 class StepsParams(Paged):
@@ -107,47 +107,53 @@ class StepsParams(Paged):
     `changed_after`: only those that a record after this position has changed, in that order.
     """
 
-    deployment: Line
-    leg: Leg | None = None
-    after: Annotated[int, Field(ge=-1)] = -1
-    changed_after: Position | None = None
+    deployment: Line = Field(description="the deployment's id")
+    leg: Leg | None = Field(None, description="only the way forward, or only the way back")
+    after: Annotated[int, Field(ge=-1)] = Field(-1, description="only steps behind this one")
+    changed_after: Position | None = Field(
+        None, description="only steps that a record after this position has moved, in the order in which they have"
+    )
 
 
 class ApprovalsParams(Paged):
     """Selects approvals. `waiting`: only those that still wait."""
 
-    waiting: bool = False
-    deployment: Line | None = None
+    waiting: bool = Field(False, description="true: only those that still wait")
+    deployment: Line | None = Field(None, description="only this deployment, by its id")
 
 
 class IncidentsParams(Paged):
     """Selects incidents. `open`: only those that are not over (true), or only those that are (false)."""
 
-    application: GivenName | None = None
-    environment: GivenName | None = None
-    open: bool | None = None
+    application: GivenName | None = Field(None, description="only this application")
+    environment: GivenName | None = Field(None, description="only this environment")
+    open: bool | None = Field(None, description="true: only those that are not over; false: only those that are")
 
 
 class IncidentParams(Continued):
     """Selects an incident."""
 
-    id: Line
+    id: Line = Field(description="the incident's id")
 
 
 class TrailParams(Paged):
     """Selects a part of the trail. `type` is an event's name, such as `deployment.started`, or just `deployment`."""
 
-    environment: GivenName | None = None
-    application: GivenName | None = None
-    release: GivenRef | None = None
-    deployment: Line | None = None
-    actor: ActorId | None = None
-    requested_by: ActorId | None = None
-    type: Line | None = None
-    refused: bool | None = None
-    after: Position = 0
-    before: Position | None = None
-    order: Literal["newest", "oldest"] = "newest"
+    environment: GivenName | None = Field(None, description="only this environment")
+    application: GivenName | None = Field(None, description="only this application")
+    release: GivenRef | None = Field(None, description="only this release, `application@version`")
+    deployment: Line | None = Field(None, description="only this deployment, by its id")
+    actor: ActorId | None = Field(None, description="only what this actor did, by the opaque id")
+    requested_by: ActorId | None = Field(
+        None, description="only on behalf of this person, who asked for the deployment, by the opaque id"
+    )
+    type: Line | None = Field(
+        None, description="only this event, such as `deployment.started`, or a group, such as `deployment`"
+    )
+    refused: bool | None = Field(None, description="true: only refusals; false: none of them")
+    after: Position = Field(0, description="only positions above this one")
+    before: Position | None = Field(None, description="only positions below this one")
+    order: Literal["newest", "oldest"] = Field("newest", description="which come first")
 
 
 P = TypeVar("P", bound=Value)

@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import JsonValue, StringConstraints, ValidationError, field_validator
+from pydantic import Field, JsonValue, StringConstraints, ValidationError, field_validator
 
 from release_management.kernel.errors import (
     ErrorCode,
@@ -101,17 +101,21 @@ class Outcome(Value):
     refusal, or why it was not decided; outcomes from before there were codes have none.
     """
 
-    status: OutcomeStatus
-    sender: str
-    id: str
-    command: str
-    refused: bool = False
-    code: KnownCode = None
-    reason: str | None = None
-    verdicts: tuple[Verdict, ...] = ()
-    result: dict[str, JsonValue] = {}
-    first: int = 0
-    last: int = 0
+    status: OutcomeStatus = Field(description="what became of it")
+    sender: str = Field(description="who sent it")
+    id: str = Field(description="its id")
+    command: str = Field(description="its name")
+    refused: bool = Field(False, description="whether it was refused, also where it is a repetition")
+    code: KnownCode = Field(
+        None,
+        description="the kind of a refusal, or of what kept it from being decided; outcomes of before there were "
+        "codes have none",
+    )
+    reason: str | None = Field(None, description="why not, in a sentence")
+    verdicts: tuple[Verdict, ...] = Field((), description="what every rule said, where the rules were asked")
+    result: dict[str, JsonValue] = Field({}, description="what the command gives: ids, phases, plans")
+    first: int = Field(0, description="the position of its first record; 0 where nothing was recorded")
+    last: int = Field(0, description="the position of its last record; 0 where nothing was recorded")
 
 
 def read_cloudevent(

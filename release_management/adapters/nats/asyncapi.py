@@ -359,13 +359,13 @@ class _Generator(GenerateJsonSchema):
         return made
 
     def function_after_schema(self, schema: core_schema.AfterValidatorFunctionSchema) -> JsonSchemaValue:
-        """Give a name its pattern, whatever else is checked."""
+        """Give a name its pattern, and a label a comment, which goes behind the field's own description."""
         made = super().function_after_schema(schema)
         if schema["function"]["function"] is words.plain_name:
             return {**made, "pattern": NAME_PATTERN}
         if schema["function"]["function"] in (names.id_of, names.has_an_id):
-            about = "a name as people write it; its id is derived from it"
-            return {**made, "minLength": 1, "maxLength": names.MAX_LABEL, "description": about}
+            said = "a name as people write it; its id is derived from it"
+            return {**made, "minLength": 1, "maxLength": names.MAX_LABEL, "$comment": said}
         return made
 
 
@@ -468,7 +468,12 @@ def _question(name: str) -> Json:
         "type": "object",
         "properties": {
             "params": _schema(f"Params.{name}"),
-            "after": {"type": "integer", "minimum": 0, "default": 0},
+            "after": {
+                "type": "integer",
+                "minimum": 0,
+                "default": 0,
+                "description": Question.model_fields["after"].description,
+            },
         },
         "additionalProperties": False,
     }
@@ -584,11 +589,19 @@ def _ref(kind: str, name: str) -> Json:
 
 
 def _draft7(schema: Any) -> Any:
-    """Return a schema without what draft-07 does not know: OpenAPI's discriminators; and without redundant titles."""
+    """Return a schema as draft-07 has it: without OpenAPI's discriminators and redundant titles.
+
+    What stands beside a reference is not read there, so the reference goes into a list of its own.
+    """
     if isinstance(schema, list):
         return [_draft7(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
+    if "$comment" in schema:
+        said = "; ".join(filter(None, (schema.get("description"), schema["$comment"])))
+        return _draft7({key: value for key, value in schema.items() if key != "$comment"} | {"description": said})
+    if "$ref" in schema and len(schema) > 1:
+        return {"allOf": [{"$ref": schema["$ref"]}]} | _draft7({k: v for k, v in schema.items() if k != "$ref"})
     return {
         key: {name: _draft7(each) for name, each in value.items()} if key == "properties" else _draft7(value)
         for key, value in schema.items()

@@ -59,14 +59,18 @@ FOR_ANCHORS = "x-"
 class TargetPart(Value):
     """A target of an environment, without its name, which is the key."""
 
-    label: Line | None = None
-    executor: Name = "local"
-    routes: Literal["any", "none"] | tuple[Percent, ...] = "any"
-    slots: Annotated[tuple[GivenName, ...], Field(min_length=1, max_length=8)] = ("blue", "green")
-    reversible: bool = True
-    labels: ByName[Line] = {}
-    components: ByName[dict[str, JsonValue]] = {}
-    applications: ByName[ApplicationLayer] = {}
+    label: Line | None = Field(None, description="the name for people; absent: the key")
+    executor: Name = Field("local", description="who carries the steps out")
+    routes: Literal["any", "none"] | tuple[Percent, ...] = Field(
+        "any", description="which traffic shares it can set: any, none, or the listed ones in percent"
+    )
+    slots: Annotated[tuple[GivenName, ...], Field(min_length=1, max_length=8)] = Field(
+        ("blue", "green"), description="the physical stands that a version can occupy"
+    )
+    reversible: bool = Field(True, description="whether there is a way back")
+    labels: ByName[Line] = Field({}, description="labels of your own")
+    components: ByName[dict[str, JsonValue]] = Field({}, description="each component's settings")
+    applications: ByName[ApplicationLayer] = Field({}, description="what is otherwise here than in the environment")
 
     def named(self, name: str, wider: Sequence[Applications] = ()) -> Target:
         """The target itself, with what `wider` layers say of applications. Raises `ValueError`."""
@@ -78,22 +82,28 @@ class TargetPart(Value):
 class EnvironmentPart(Value):
     """An environment; what is not given stays as it is. `name` is its label."""
 
-    name: Line | None = None
-    label: Line | None = None
-    tier: Tier | None = None
-    order: Annotated[int, Field(ge=0, le=10_000)] | None = None
-    approval: ApprovalWish | None = None
-    variables: Variables | None = None
-    applications: ByName[ApplicationLayer] = {}
-    targets: ByName[TargetPart] = {}
+    name: Line | None = Field(None, description="the name for people; absent: the key")
+    label: Line | None = Field(None, description="the same")
+    tier: Tier | None = Field(None, description="absent: what the name suggests")
+    order: Annotated[int, Field(ge=0, le=10_000)] | None = Field(None, description="its place among the environments")
+    approval: ApprovalWish | None = Field(
+        None, description="how many must agree, and who may; a new environment of tier production asks for one"
+    )
+    variables: Variables | None = Field(
+        None, description="environment variables of every process there; `env:NAME` and `file:PATH` are references"
+    )
+    applications: ByName[ApplicationLayer] = Field({}, description="what is otherwise here than in the defaults")
+    targets: ByName[TargetPart] = Field({}, description="targets by name; the usual one is `main`")
 
 
 class PipelinePart(Value):
     """A pipeline. `stages` absent: every environment, in order."""
 
-    label: Line | None = None
-    application: GivenName
-    stages: Annotated[tuple[GivenName, ...], Field(min_length=1, max_length=100)] | None = None
+    label: Line | None = Field(None, description="the name for people; absent: the key")
+    application: GivenName = Field(description="the application whose releases walk it")
+    stages: Annotated[tuple[GivenName, ...], Field(min_length=1, max_length=100)] | None = Field(
+        None, description="the environments in their order"
+    )
 
 
 class PolicyPart(Value):
@@ -103,26 +113,45 @@ class PolicyPart(Value):
     succeeded within the `rollback_window` asks for neither approval nor gates; it is 7 days unless stated.
     """
 
-    strategy: StrategyName | None = None
-    options: dict[str, JsonValue] | None = None
-    strategies: dict[StrategyName, dict[str, JsonValue]] = {}
-    triggers: Annotated[tuple[TriggerCondition, ...], Field(max_length=50)] | None = None
-    versions: Scheme | None = None
-    gates: Annotated[ByName[Gate], Field(max_length=50)] | None = None
-    rollback_window: Seconds | None = None
+    strategy: StrategyName | None = Field(None, description="the default strategy")
+    options: dict[str, JsonValue] | None = Field(None, description="its options")
+    strategies: dict[StrategyName, dict[str, JsonValue]] = Field(
+        {}, description="options of several strategies, by strategy"
+    )
+    triggers: Annotated[tuple[TriggerCondition, ...], Field(max_length=50)] | None = Field(
+        None, description="when to roll back; recorded, not armed yet"
+    )
+    versions: Scheme | None = Field(
+        None, description="how the application numbers its releases: `semver`, `calendar`, or `any`"
+    )
+    gates: Annotated[ByName[Gate], Field(max_length=50)] | None = Field(None, description="gates by name")
+    rollback_window: Seconds | None = Field(
+        None,
+        description="how long after its success a version may be gone back to without approval and gates; 7 days "
+        "unless stated",
+    )
 
 
 class ReleasePart(Value):
     """A release, as `relman release create` makes it."""
 
-    application: Written
-    label: Line | None = None
-    version: Version
-    components: Annotated[tuple[Written | ComponentWish, ...], Field(min_length=1, max_length=MAX_COMPONENTS)]
-    changelog: Annotated[tuple[Note, ...], Field(max_length=100)] = ()
-    changes: Annotated[tuple[ChangeWish, ...], Field(max_length=MAX_CHANGES)] = ()
-    draft: bool = False
-    partial: bool = False
+    application: Written = Field(description="the application")
+    label: Line | None = Field(None, description="the application's name for people; absent: as it was written")
+    version: Version = Field(description="the version")
+    components: Annotated[tuple[Written | ComponentWish, ...], Field(min_length=1, max_length=MAX_COMPONENTS)] = Field(
+        description="names, or components spelled out"
+    )
+    changelog: Annotated[tuple[Note, ...], Field(max_length=100)] = Field(
+        (), description="what is new, one text per line"
+    )
+    changes: Annotated[tuple[ChangeWish, ...], Field(max_length=MAX_CHANGES)] = Field(
+        (), description="the commits that it brings"
+    )
+    draft: bool = Field(False, description="a draft cannot be deployed until it is published")
+    partial: bool = Field(
+        False,
+        description="it brings only these components, and the rest stays as it is; without it, others are stopped",
+    )
 
     @model_validator(mode="after")
     def _identify(self) -> Self:
@@ -147,11 +176,17 @@ def _scope_of(written: str) -> str:
 class Manifest(Value):
     """The whole file. `applications` holds the defaults of their components, for every target in it."""
 
-    applications: ByName[ApplicationLayer] = {}
-    environments: ByName[EnvironmentPart] = {}
-    pipelines: ByName[PipelinePart] = {}
-    policies: Annotated[dict[str, PolicyPart], AfterValidator(lambda given: by_id(given, _scope_of))] = {}
-    releases: tuple[ReleasePart, ...] = ()
+    applications: ByName[ApplicationLayer] = Field(
+        {}, description="defaults of applications' components, for every target in the file"
+    )
+    environments: ByName[EnvironmentPart] = Field(
+        {}, description="environments by name; a new one goes to the end of the order"
+    )
+    pipelines: ByName[PipelinePart] = Field({}, description="pipelines by name")
+    policies: Annotated[dict[str, PolicyPart], AfterValidator(lambda given: by_id(given, _scope_of))] = Field(
+        {}, description="policies by scope: `shop`, or `shop/production`"
+    )
+    releases: tuple[ReleasePart, ...] = Field((), description="releases to create")
 
 
 def read_manifest(path: str) -> tuple[Manifest, YamlFile]:

@@ -24,10 +24,10 @@ class PlanDeployment(Command):
     """Compile a plan and keep it. Asked again unchanged, it is the same deployment."""
 
     NAME: ClassVar[str] = "deployment.plan"
-    release: ReleaseRef
-    environment: GivenName
-    strategy: StrategyName | None = None
-    options: Options = {}
+    release: ReleaseRef = Field(description="the release")
+    environment: GivenName = Field(description="the environment")
+    strategy: StrategyName | None = Field(None, description="absent: what the release or the policy says")
+    options: Options = Field({}, description="the strategy's options")
 
 
 class PreviewDeployment(Command):
@@ -37,15 +37,15 @@ class PreviewDeployment(Command):
     """
 
     NAME: ClassVar[str] = "deployment.preview"
-    release: ReleaseRef
-    environment: GivenName
-    strategy: StrategyName | None = None
-    options: Options = {}
-    redeploy: bool = False
-    after: Annotated[int, Field(ge=0)] = 0
-    limit: Annotated[int, Field(ge=1, le=500)] = 500
-    supersede: bool = False
-    downgrade: bool = False
+    release: ReleaseRef = Field(description="the release")
+    environment: GivenName = Field(description="the environment")
+    strategy: StrategyName | None = Field(None, description="absent: what the release or the policy says")
+    options: Options = Field({}, description="the strategy's options")
+    redeploy: bool = Field(False, description="whether what runs already is brought again, to repair it")
+    after: Annotated[int, Field(ge=0)] = Field(0, description="leave out so many steps of each leg")
+    limit: Annotated[int, Field(ge=1, le=500)] = Field(500, description="at most so many steps of each leg")
+    supersede: bool = Field(False, description="as for `deployment.deploy`")
+    downgrade: bool = Field(False, description="as for `deployment.deploy`")
 
 
 class Deploy(Command):
@@ -60,13 +60,19 @@ class Deploy(Command):
 
     NAME: ClassVar[str] = "deployment.deploy"
     NEEDS_WORKERS: ClassVar[bool] = True
-    release: ReleaseRef
-    environment: GivenName
-    strategy: StrategyName | None = None
-    options: Options = {}
-    supersede: bool = False
-    redeploy: bool = False
-    downgrade: bool = False
+    release: ReleaseRef = Field(description="the release")
+    environment: GivenName = Field(description="the environment")
+    strategy: StrategyName | None = Field(None, description="absent: what the release or the policy says")
+    options: Options = Field({}, description="the strategy's options")
+    supersede: bool = Field(
+        False, description="whether what holds or awaits the same places goes back first, instead of being waited for"
+    )
+    redeploy: bool = Field(False, description="whether what runs already is brought again, to repair it")
+    downgrade: bool = Field(
+        False,
+        description="whether it may bring an older version than runs there, or is on its way; it may be said of one "
+        "that waits already",
+    )
 
 
 class Promote(Command):
@@ -77,9 +83,11 @@ class Promote(Command):
 
     NAME: ClassVar[str] = "deployment.promote"
     NEEDS_WORKERS: ClassVar[bool] = True
-    deployment: Id
-    step: int | None = None
-    full: bool = False
+    deployment: Id = Field(description="the deployment's id")
+    step: int | None = Field(
+        None, description="the pause that was seen, by the step's index from 0; absent: what pauses once, or in full"
+    )
+    full: bool = Field(False, description="skip all pauses that are left, and all traffic steps but the last")
 
 
 class Abort(Command):
@@ -87,8 +95,8 @@ class Abort(Command):
 
     NAME: ClassVar[str] = "deployment.abort"
     NEEDS_WORKERS: ClassVar[bool] = True
-    deployment: Id
-    reason: Note | None = None
+    deployment: Id = Field(description="the deployment's id")
+    reason: Note | None = Field(None, description="why; it is sealed before it is recorded")
 
 
 class Rollback(Command):
@@ -102,11 +110,19 @@ class Rollback(Command):
 
     NAME: ClassVar[str] = "deployment.rollback"
     NEEDS_WORKERS: ClassVar[bool] = True
-    deployment: Id | None = None
-    application: GivenName | None = None
-    environment: GivenName | None = None
-    to: Version | None = None
-    reason: Note | None = None
+    deployment: Id | None = Field(
+        None,
+        description="the deployment to go back from; absent: what is under way in the environment, else what "
+        "succeeded there last",
+    )
+    application: GivenName | None = Field(
+        None, description="the application that goes back, where no deployment is given"
+    )
+    environment: GivenName | None = Field(None, description="where it goes back, where no deployment is given")
+    to: Version | None = Field(
+        None, description="an earlier version that succeeded there; absent: what was there before"
+    )
+    reason: Note | None = Field(None, description="why, where it aborts; it is sealed before it is recorded")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -123,7 +139,7 @@ class Retry(Command):
 
     NAME: ClassVar[str] = "deployment.retry"
     NEEDS_WORKERS: ClassVar[bool] = True
-    deployment: Id
+    deployment: Id = Field(description="the deployment's id")
 
 
 class ReportStep(Report, Command):
@@ -138,7 +154,7 @@ class Proceed(Command):
 
     NAME: ClassVar[str] = "deployment.proceed"
     GIVEN_BY: ClassVar[Giver] = Giver.ORCHESTRATOR
-    deployment: Id
+    deployment: Id = Field(description="the deployment's id")
 
 
 class Resume(Command):
@@ -146,9 +162,9 @@ class Resume(Command):
 
     NAME: ClassVar[str] = "deployment.resume"
     GIVEN_BY: ClassVar[Giver] = Giver.TIMERS
-    deployment: Id
-    leg: Leg
-    step: int
+    deployment: Id = Field(description="the deployment's id")
+    leg: Leg = Field(description="whether it is on the way forward or on the way back")
+    step: int = Field(description="the step's index in the leg, from 0")
 
 
 class RetryStep(Command):
@@ -156,10 +172,10 @@ class RetryStep(Command):
 
     NAME: ClassVar[str] = "deployment.retry_step"
     GIVEN_BY: ClassVar[Giver] = Giver.TIMERS
-    deployment: Id
-    leg: Leg
-    step: int
-    attempt: int
+    deployment: Id = Field(description="the deployment's id")
+    leg: Leg = Field(description="whether it is on the way forward or on the way back")
+    step: int = Field(description="the step's index in the leg, from 0")
+    attempt: int = Field(description="which try of the step this is, from 1")
 
 
 class ExpireStep(Command):
@@ -168,10 +184,10 @@ class ExpireStep(Command):
     NAME: ClassVar[str] = "deployment.expire_step"
     GIVEN_BY: ClassVar[Giver] = Giver.TIMERS
     IS_DEADLINE: ClassVar[bool] = True
-    deployment: Id
-    leg: Leg
-    step: int
-    attempt: int
+    deployment: Id = Field(description="the deployment's id")
+    leg: Leg = Field(description="whether it is on the way forward or on the way back")
+    step: int = Field(description="the step's index in the leg, from 0")
+    attempt: int = Field(description="which try of the step this is, from 1")
 
 
 class Expire(Command):
@@ -180,4 +196,4 @@ class Expire(Command):
     NAME: ClassVar[str] = "deployment.expire"
     GIVEN_BY: ClassVar[Giver] = Giver.TIMERS
     IS_DEADLINE: ClassVar[bool] = True
-    deployment: Id
+    deployment: Id = Field(description="the deployment's id")

@@ -32,11 +32,18 @@ class Return(Value):
     this was planned; once another has, there is nothing to go back from any more.
     """
 
-    target: Name
-    component: Name
-    to: str | None = None
-    version: Version | None = None
-    leaves: str | None = None
+    target: Name = Field(description="the target")
+    component: Name = Field(description="the component")
+    to: str | None = Field(
+        None,
+        description="the deployment that brought there what it goes back to; absent: nothing runs there in the end",
+    )
+    version: Version | None = Field(None, description="the version of the release which brought that")
+    leaves: str | None = Field(
+        None,
+        description="the newest deployment that had succeeded there when this was planned; the rollback starts only "
+        "while that is so",
+    )
 
 
 def gives_up(returns: tuple[Return, ...] | None) -> bool:
@@ -61,23 +68,27 @@ class DeploymentPlanned(Fact):
 
     NAME: ClassVar[str] = "deployment.planned"
     VERSION: ClassVar[int] = 2
-    deployment: str
-    release: str
-    application: Name
-    version: Version
-    environment: Name
-    targets: tuple[Name, ...]
-    strategy: StrategyName
-    chosen: bool = False
-    options: dict[str, JsonValue] = {}
-    plan: Plan
-    digest: Digest
-    by: ActorId
-    reverts: str | None = None
-    retries: str | None = None
-    returns: tuple[Return, ...] | None = None
-    deadline: str | None = None
-    redeploys: bool | None = None
+    deployment: str = Field(description="the deployment's id")
+    release: str = Field(description="the release")
+    application: Name = Field(description="the application")
+    version: Version = Field(description="the version")
+    environment: Name = Field(description="the environment")
+    targets: tuple[Name, ...] = Field(description="the targets")
+    strategy: StrategyName = Field(description="how: `recreate`, `rolling`, `blue-green` or `canary`")
+    chosen: bool = Field(False, description="whether the caller named the strategy; if not, it came from a policy")
+    options: dict[str, JsonValue] = Field({}, description="the strategy's options")
+    plan: Plan = Field(description="the steps forward and back")
+    digest: Digest = Field(description="SHA-256 of the plan")
+    by: ActorId = Field(description="who did it")
+    reverts: str | None = Field(None, description="the deployment that this one takes back")
+    retries: str | None = Field(None, description="the deployment that this one tries again")
+    returns: tuple[Return, ...] | None = Field(
+        None, description="what each component of a rollback goes back to, where that is not simply the release"
+    )
+    deadline: str | None = Field(None, description="when the waiting or the attempt ends")
+    redeploys: bool | None = Field(
+        None, description="whether somebody forced it to bring again what runs there already"
+    )
 
     def _summary(self) -> str:
         count = len(self.plan.forward)
@@ -91,12 +102,12 @@ class DeploymentReplanned(Fact):
     """The plan was compiled again and has changed; `reason` says why."""
 
     NAME: ClassVar[str] = "deployment.replanned"
-    strategy: StrategyName
-    options: dict[str, JsonValue] = {}
-    targets: tuple[Name, ...]
-    plan: Plan
-    digest: Digest
-    reason: Line
+    strategy: StrategyName = Field(description="how: `recreate`, `rolling`, `blue-green` or `canary`")
+    options: dict[str, JsonValue] = Field({}, description="the strategy's options")
+    targets: tuple[Name, ...] = Field(description="the targets")
+    plan: Plan = Field(description="the steps forward and back")
+    digest: Digest = Field(description="SHA-256 of the plan")
+    reason: Line = Field(description="why, in a sentence")
 
     def _summary(self) -> str:
         return f"planned again, {self.strategy}, {len(self.plan.forward)} steps: {self.reason}"
@@ -106,8 +117,8 @@ class DeploymentRequested(Fact):
     """Somebody wants it carried out, as soon as the rules allow. `note`: why, where they said."""
 
     NAME: ClassVar[str] = "deployment.requested"
-    by: ActorId
-    note: Personal | None = None
+    by: ActorId = Field(description="who did it")
+    note: Personal | None = Field(None, description="a remark, sealed")
 
     def _summary(self) -> str:
         return f"requested by {self.by}"
@@ -120,9 +131,9 @@ class DeploymentInsisted(Fact):
     """
 
     NAME: ClassVar[str] = "deployment.insisted"
-    by: ActorId
-    supersede: bool = False
-    downgrade: bool = False
+    by: ActorId = Field(description="who did it")
+    supersede: bool = Field(False, description="what holds or awaits its places gives way")
+    downgrade: bool = Field(False, description="it may bring an older version than is there")
 
     def _summary(self) -> str:
         insisted = {"supersede": self.supersede, "downgrade": self.downgrade}
@@ -133,7 +144,7 @@ class DeploymentApprovalAwaited(Fact):
     """It may go on once the approval is granted."""
 
     NAME: ClassVar[str] = "deployment.approval_awaited"
-    approval: str
+    approval: str = Field(description="the approval's id")
 
     def _summary(self) -> str:
         return f"waits for approval {self.approval}"
@@ -143,8 +154,8 @@ class DeploymentQueued(Fact):
     """It waits for places that other deployments hold, until `deadline`."""
 
     NAME: ClassVar[str] = "deployment.queued"
-    behind: tuple[str, ...]
-    deadline: str
+    behind: tuple[str, ...] = Field(description="the deployments that are before it")
+    deadline: str = Field(description="when the waiting or the attempt ends")
 
     def _summary(self) -> str:
         return f"queued behind {', '.join(self.behind)} until {self.deadline}"
@@ -155,8 +166,8 @@ class DeploymentStarted(Fact):
 
     NAME: ClassVar[str] = "deployment.started"
     VERSION: ClassVar[int] = 2
-    bindings: tuple[Binding, ...]
-    at: str | None = None
+    bindings: tuple[Binding, ...] = Field(description="which slot and which version each role has")
+    at: str | None = Field(None, description="when it began; older records do not say")
 
     def _summary(self) -> str:
         return "started"
@@ -166,19 +177,23 @@ class DeploymentStepStarted(Fact):
     """A step is ordered; the position of this record is the order's fence."""
 
     NAME: ClassVar[str] = "deployment.step_started"
-    leg: Leg
-    step: int
-    attempt: int
-    wave: int
-    environment: Name
-    application: Name
-    target: Name
-    component: Name
-    executor: Name
-    action: Action
-    settings: dict[str, JsonValue] = {}
-    variables: dict[str, str] = {}
-    deadline: str
+    leg: Leg = Field(description="whether it is on the way forward or on the way back")
+    step: int = Field(description="the step's index in the leg, from 0")
+    attempt: int = Field(description="which try of the step this is, from 1")
+    wave: int = Field(description="steps of one wave run side by side, waves one after the other; from 0")
+    environment: Name = Field(description="the environment")
+    application: Name = Field(description="the application")
+    target: Name = Field(description="the target in the environment")
+    component: Name = Field(description="the component")
+    executor: Name = Field(description="who carries the steps out; there are `command` and `local`")
+    action: Action = Field(description="what the executor is to do; roles have become slots")
+    settings: dict[str, JsonValue] = Field({}, description="the component's settings")
+    variables: dict[str, str] = Field(
+        {},
+        description="environment variables of every process there; `env:NAME` and `file:PATH` are references, "
+        "resolved by the executor",
+    )
+    deadline: str = Field(description="when the waiting or the attempt ends")
 
     def summary(self, described: str | None = None) -> str:
         """Return the result of the step, which is `described`."""
@@ -189,12 +204,14 @@ class DeploymentStepSucceeded(Fact):
     """The step is done. `observed`: what the load balancer stated then, in percent per slot."""
 
     NAME: ClassVar[str] = "deployment.step_succeeded"
-    leg: Leg
-    step: int
-    attempt: int
-    wave: int
-    observed: dict[Slot, Percent] | None = None
-    observedat: str
+    leg: Leg = Field(description="whether it is on the way forward or on the way back")
+    step: int = Field(description="the step's index in the leg, from 0")
+    attempt: int = Field(description="which try of the step this is, from 1")
+    wave: int = Field(description="steps of one wave run side by side, waves one after the other; from 0")
+    observed: dict[Slot, Percent] | None = Field(
+        None, description="the share in percent per slot that the load balancer stated"
+    )
+    observedat: str = Field(description="when the executor saw it")
 
     def summary(self, described: str | None = None) -> str:
         """Return the result of the step, which is `described`."""
@@ -205,11 +222,13 @@ class DeploymentStepFailed(Fact):
     """The release is bad. `untouched` (absent where false): nothing was done, since what had to be well was not."""
 
     NAME: ClassVar[str] = "deployment.step_failed"
-    leg: Leg
-    step: int
-    attempt: int
-    reason: Line
-    untouched: Annotated[bool, Field(exclude_if=lambda untouched: not untouched)] = False
+    leg: Leg = Field(description="whether it is on the way forward or on the way back")
+    step: int = Field(description="the step's index in the leg, from 0")
+    attempt: int = Field(description="which try of the step this is, from 1")
+    reason: Line = Field(description="why, in a sentence")
+    untouched: Annotated[bool, Field(exclude_if=lambda untouched: not untouched)] = Field(
+        False, description="nothing was done, since what had to be well was not"
+    )
 
     def summary(self, described: str | None = None) -> str:
         """Return the result of the step, which is `described`."""
@@ -220,11 +239,11 @@ class DeploymentStepErrored(Fact):
     """The machinery broke; it is tried again at `retry_at` unless that is absent."""
 
     NAME: ClassVar[str] = "deployment.step_errored"
-    leg: Leg
-    step: int
-    attempt: int
-    reason: Line
-    retry_at: str | None = None
+    leg: Leg = Field(description="whether it is on the way forward or on the way back")
+    step: int = Field(description="the step's index in the leg, from 0")
+    attempt: int = Field(description="which try of the step this is, from 1")
+    reason: Line = Field(description="why, in a sentence")
+    retry_at: str | None = Field(None, description="when it is tried again; absent: it is not")
 
     def summary(self, described: str | None = None) -> str:
         """Return the result of the step, which is `described`."""
@@ -236,13 +255,13 @@ class DeploymentPaused(Fact):
     """It waits: until a time (`until`), or for a person and at most until `deadline`."""
 
     NAME: ClassVar[str] = "deployment.paused"
-    leg: Leg
-    step: int
-    wave: int
-    reason: Line
-    baking: bool = False
-    until: str | None = None
-    deadline: str | None = None
+    leg: Leg = Field(description="whether it is on the way forward or on the way back")
+    step: int = Field(description="the step's index in the leg, from 0")
+    wave: int = Field(description="steps of one wave run side by side, waves one after the other; from 0")
+    reason: Line = Field(description="why, in a sentence")
+    baking: bool = Field(False, description="whether this is the wait before the old version is stopped")
+    until: str | None = Field(None, description="when a timed pause ends")
+    deadline: str | None = Field(None, description="when the waiting or the attempt ends")
 
     def _summary(self) -> str:
         end = f"until {self.until}" if self.until else f"until promoted, at most until {self.deadline}"
@@ -253,10 +272,12 @@ class DeploymentResumed(Fact):
     """The waiting is over. `successor` is the deployment for which a bake ended early: it waited for nothing else."""
 
     NAME: ClassVar[str] = "deployment.resumed"
-    leg: Leg
-    step: int
-    by: ActorId
-    successor: str | None = None
+    leg: Leg = Field(description="whether it is on the way forward or on the way back")
+    step: int = Field(description="the step's index in the leg, from 0")
+    by: ActorId = Field(description="who did it")
+    successor: str | None = Field(
+        None, description="the deployment for which the bake ended early, since it waited for nothing else"
+    )
 
     def _summary(self) -> str:
         if self.successor is not None:
@@ -268,8 +289,8 @@ class DeploymentFastForwarded(Fact):
     """Promoted in full: these forward steps are skipped."""
 
     NAME: ClassVar[str] = "deployment.fast_forwarded"
-    skipped: tuple[int, ...]
-    by: ActorId
+    skipped: tuple[int, ...] = Field(description="the forward steps that are left out")
+    by: ActorId = Field(description="who did it")
 
     def _summary(self) -> str:
         steps = ", ".join(str(index + 1) for index in self.skipped)
@@ -280,10 +301,12 @@ class DeploymentAborting(Fact):
     """It goes back. `cause` says what made it."""
 
     NAME: ClassVar[str] = "deployment.aborting"
-    cause: Literal["person", "failed", "errored", "deadline", "superseded", "unwell", "blocked"]
-    reason: Line
-    by: ActorId | None = None
-    note: Personal | None = None
+    cause: Literal["person", "failed", "errored", "deadline", "superseded", "unwell", "blocked"] = Field(
+        description="why: a person, a bad release, broken machinery, or a deadline that passed"
+    )
+    reason: Line = Field(description="why, in a sentence")
+    by: ActorId | None = Field(None, description="who did it")
+    note: Personal | None = Field(None, description="a remark, sealed")
 
     def _summary(self) -> str:
         return f"aborting ({self.cause}): {self.reason}"
@@ -302,7 +325,7 @@ class DeploymentRolledBack(Fact):
     """It is undone; `empty`: nothing had served before, and nothing serves now."""
 
     NAME: ClassVar[str] = "deployment.rolled_back"
-    empty: bool
+    empty: bool = Field(description="nothing had served before, and nothing serves now")
 
     def _summary(self) -> str:
         return "rolled back; nothing had served before and nothing serves now" if self.empty else "rolled back"
@@ -312,7 +335,7 @@ class DeploymentRollbackFailed(Fact):
     """The way back did not succeed; a person is needed."""
 
     NAME: ClassVar[str] = "deployment.rollback_failed"
-    reason: Line
+    reason: Line = Field(description="why, in a sentence")
 
     def _summary(self) -> str:
         return f"rollback failed, a person is needed: {self.reason}"
@@ -322,7 +345,7 @@ class DeploymentHalted(Fact):
     """It stopped where it was, since there is no way back; a newer version is needed."""
 
     NAME: ClassVar[str] = "deployment.halted"
-    reason: Line
+    reason: Line = Field(description="why, in a sentence")
 
     def _summary(self) -> str:
         return f"halted: {self.reason}"
@@ -332,7 +355,7 @@ class DeploymentRejected(Fact):
     """Approval was denied, or a rule that allowed it before forbids it now."""
 
     NAME: ClassVar[str] = "deployment.rejected"
-    reason: Line
+    reason: Line = Field(description="why, in a sentence")
 
     def _summary(self) -> str:
         return f"rejected: {self.reason}"
@@ -342,7 +365,7 @@ class DeploymentExpired(Fact):
     """It waited for too long."""
 
     NAME: ClassVar[str] = "deployment.expired"
-    reason: Line
+    reason: Line = Field(description="why, in a sentence")
 
     def _summary(self) -> str:
         return f"expired: {self.reason}"
@@ -352,8 +375,8 @@ class DeploymentCancelled(Fact):
     """Somebody withdrew it before it began."""
 
     NAME: ClassVar[str] = "deployment.cancelled"
-    by: ActorId
-    note: Personal | None = None
+    by: ActorId = Field(description="who did it")
+    note: Personal | None = Field(None, description="a remark, sealed")
 
     def _summary(self) -> str:
         return f"cancelled by {self.by}"
@@ -366,7 +389,7 @@ class DeploymentSuperseded(Fact):
     """
 
     NAME: ClassVar[str] = "deployment.superseded"
-    successor: str
+    successor: str = Field(description="the deployment that took its place")
 
     def _summary(self) -> str:
         return f"superseded by {self.successor}"

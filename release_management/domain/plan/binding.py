@@ -1,5 +1,7 @@
 """The binding of a plan's roles to slots when a deployment starts."""
 
+from pydantic import Field
+
 from release_management.domain.component import Component, Slot
 from release_management.domain.configuration import Configuration
 from release_management.domain.plan.roles import Role
@@ -15,17 +17,19 @@ class Binding(Value):
     `configuration`.
     """
 
-    target: Name
-    component: Name
-    executor: Name
-    slots: tuple[Slot, ...]
-    candidate: Component | None = None
-    candidate_slot: Slot
-    replicas: int
-    configuration: Configuration
-    stable: Component | None = None
-    stable_slot: Slot | None = None
-    stable_configuration: Configuration | None = None
+    target: Name = Field(description="the target in the environment")
+    component: Name = Field(description="the component")
+    executor: Name = Field(description="who carries the steps out; there are `command` and `local`")
+    slots: tuple[Slot, ...] = Field(description="the slots of the target")
+    candidate: Component | None = Field(None, description="the component that comes; absent: it is given up here")
+    candidate_slot: Slot = Field(description="the slot of the component that comes")
+    replicas: int = Field(description="how many of the component that comes run in the end")
+    configuration: Configuration = Field(description="what the component that comes runs with")
+    stable: Component | None = Field(None, description="the component that ran before; absent: none did")
+    stable_slot: Slot | None = Field(None, description="the slot of the component that ran before")
+    stable_configuration: Configuration | None = Field(
+        None, description="what the stable component runs with; absent: that was not recorded"
+    )
 
     @property
     def stands(self) -> tuple[Slot, ...]:

@@ -1,5 +1,7 @@
 """The options that every strategy takes."""
 
+from pydantic import Field
+
 from release_management.kernel.types import (
     Replicas,
     Seconds,
@@ -15,9 +17,21 @@ class Options(Value):
     that nobody deploys expires after `plan_deadline`, which is as long as an approval may take unless said otherwise.
     """
 
-    replicas: Replicas | None = None
-    min_ready: Seconds = 0.0
-    healthy_deadline: Seconds = 300.0
-    scale_down_delay: Seconds = 30.0
-    abort_scale_down_delay: Seconds = 30.0
-    plan_deadline: Seconds = 30 * 86_400.0
+    replicas: Replicas | None = Field(None, description="how many instances; absent: what the component's settings say")
+    min_ready: Seconds = Field(0.0, description="how long an instance must be healthy without a break")
+    healthy_deadline: Seconds = Field(
+        300.0, description="how long it may take to become so; then the release has failed"
+    )
+    scale_down_delay: Seconds = Field(
+        30.0,
+        description="how long the old version stays after the switch; until then at most, where the next deployment "
+        "waits",
+    )
+    abort_scale_down_delay: Seconds = Field(
+        30.0,
+        description="how long an aborted version stays after the traffic has left it; until then at most, where the "
+        "next deployment waits",
+    )
+    plan_deadline: Seconds = Field(
+        30 * 86_400.0, description="how long a plan may wait to be deployed; then it expires"
+    )

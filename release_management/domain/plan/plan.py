@@ -32,13 +32,15 @@ class PlannedChange(Value):
     `differs` are the settings and variables that have other values than those of the stable version.
     """
 
-    target: Name
-    component: Name
-    stable: Version | None = None
-    candidate: Version | None = None
-    artifact: Digest | None = None
-    configuration: Digest | None = None
-    differs: Annotated[tuple[Difference, ...], Field(strict=False)] = ()
+    target: Name = Field(description="the target in the environment")
+    component: Name = Field(description="the component")
+    stable: Version | None = Field(None, description="the version that is stable there")
+    candidate: Version | None = Field(None, description="the version that comes; absent: the component is given up")
+    artifact: Digest | None = Field(None, description="SHA-256 of the artifact that comes")
+    configuration: Digest | None = Field(None, description="SHA-256 of the configuration that comes")
+    differs: Annotated[tuple[Difference, ...], Field(strict=False)] = Field(
+        (), description="the settings and variables with other values than those of the stable version"
+    )
 
     def __str__(self) -> str:
         """One line for a person."""
@@ -61,13 +63,19 @@ class Plan(Value):
     is to stop here (`Halted`); a newer version is needed.
     """
 
-    strategy: Name
-    version: Version
-    forward: tuple[AnyStep, ...]
-    rollback: tuple[AnyStep, ...] = ()
-    reversible: bool = True
-    notes: tuple[Line, ...] = ()
-    changes: tuple[PlannedChange, ...] | None = None
+    strategy: Name = Field(description="the strategy that was compiled")
+    version: Version = Field(description="the version")
+    forward: tuple[AnyStep, ...] = Field(description="the steps")
+    rollback: tuple[AnyStep, ...] = Field(
+        (), description="the steps of the way back; `since` says which of them an early failure needs"
+    )
+    reversible: bool = Field(
+        True, description="whether there is a way back; where not, a failure stops the deployment where it is"
+    )
+    notes: tuple[Line, ...] = Field((), description="what the reader of the plan should know")
+    changes: tuple[PlannedChange, ...] | None = Field(
+        None, description="what the plan changes of which component at which place; absent in older records"
+    )
 
     def steps(self, leg: str) -> tuple[AnyStep, ...]:
         """The steps of a leg: `forward` or `rollback`."""

@@ -46,8 +46,12 @@ class LegAtPlace:
 class Step(Value):
     """The fields of every step. `since` (rollback only): needed once the forward leg has begun that wave."""
 
-    wave: Annotated[int, Field(ge=0)]
-    since: int | None = None
+    wave: Annotated[int, Field(ge=0)] = Field(
+        description="steps of one wave run side by side, waves one after the other; from 0"
+    )
+    since: int | None = Field(
+        None, description="only on the way back: needed once the forward wave of this number has begun"
+    )
 
     @abstractmethod
     def describe(self) -> str:
@@ -66,8 +70,8 @@ class Step(Value):
 class PlaceStep(Step):
     """A step for one component on one target."""
 
-    target: Name
-    component: Name
+    target: Name = Field(description="the target in the environment")
+    component: Name = Field(description="the component")
 
     @property
     def key(self) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
 
 from release_management.domain.deployment.state import DeploymentPhase
@@ -60,13 +60,13 @@ class UnanswerableError(RelmanError):
 class WindowParams(Value):
     """Selects deployments that finished from `since` to just before `until`. Without `environment`: of a tier."""
 
-    since: Moment
-    until: Moment
-    application: GivenName | None = None
-    environment: GivenName | None = None
-    tier: Tier = "production"
-    time_zone: Zone = "UTC"
-    by: Literal["day", "week"] = "day"
+    since: Moment = Field(description="the window's beginning")
+    until: Moment = Field(description="the window's end, which is not in it; at most 400 days later")
+    application: GivenName | None = Field(None, description="only this application")
+    environment: GivenName | None = Field(None, description="only this environment")
+    tier: Tier = Field("production", description="of environments of this tier, where no environment is given")
+    time_zone: Zone = Field("UTC", description="whose days and weeks")
+    by: Literal["day", "week"] = Field("day", description="what the frequency is counted by")
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
@@ -89,7 +89,7 @@ class WindowParams(Value):
 class DrillParams(WindowParams, Paged):
     """Selects the items of one metric."""
 
-    metric: Metric
+    metric: Metric = Field(description="the metric")
 
 
 def metrics(params: WindowParams, ask: Ask) -> list[dict[str, Any]]:

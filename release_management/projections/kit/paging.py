@@ -43,13 +43,13 @@ class CursorError(RelmanError):
 class Continued(Value):
     """A single thing, which continues on further pages if it is longer than one."""
 
-    cursor: Cursor | None = None
+    cursor: Cursor | None = Field(None, description="`next_cursor` of the page before; without it, the first page")
 
 
 class Paged(Continued):
     """A list in pages."""
 
-    limit: Limit = 1000
+    limit: Limit = Field(1000, description="at most so many rows in this page")
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def key_of(seen: Observation) -> Key:
 class ComponentLook(Observation):
     """An observation of one component. Its condition is the damped one, which holds since `since`."""
 
-    since: Moment
+    since: Moment = Field(description="since when the condition holds")
 
     @property
     def key(self) -> Key:
@@ -56,12 +56,14 @@ class Looks(Value):
     for the part that completes the round.
     """
 
-    executor: Name
-    instance: Line
-    round: Annotated[int, Field(ge=1)]
-    observedat: Moment
-    components: Annotated[tuple[ComponentLook, ...], Field(max_length=COMPONENTS_AT_ONCE)] = ()
-    last: bool = True
+    executor: Name = Field(description="whose looks they are")
+    instance: Line = Field(description="the process that looked")
+    round: Annotated[int, Field(ge=1)] = Field(description="the number of its round, in the order in which they began")
+    observedat: Moment = Field(description="when the round began, by the executor's clock")
+    components: Annotated[tuple[ComponentLook, ...], Field(max_length=COMPONENTS_AT_ONCE)] = Field(
+        (), description="what was seen of each component"
+    )
+    last: bool = Field(True, description="with this part the round has named all that the executor looks after")
 
 
 @dataclass(frozen=True, slots=True)

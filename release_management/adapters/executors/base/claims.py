@@ -26,9 +26,16 @@ class Claims(Value):
     spellings of a path (`/srv/shop/`, `/srv/./shop`) are one path; names are compared as they are written.
     """
 
-    ports: Annotated[list[Port], Field(max_length=100)] = []
-    paths: Annotated[list[ClaimedPath], Field(max_length=100)] = []
-    names: Annotated[list[Claimed], Field(max_length=100)] = []
+    ports: Annotated[list[Port], Field(max_length=100)] = Field(
+        [],
+        description="ports, such as those of an admin interface; `port` of the executor `local` need not be among them",
+    )
+    paths: Annotated[list[ClaimedPath], Field(max_length=100)] = Field(
+        [], description="folders or files, from the root, each at most 400 characters"
+    )
+    names: Annotated[list[Claimed], Field(max_length=100)] = Field(
+        [], description="names, such as of a service or of a queue, each at most 400 characters"
+    )
 
     @property
     def things(self) -> tuple[str, ...]:

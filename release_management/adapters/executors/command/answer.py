@@ -28,9 +28,15 @@ class ProgramAnswer(Value):
     system that shifts the traffic.
     """
 
-    result: Literal["succeeded", "failed", "errored", "stale"] | None = None
-    reason: str | None = None
-    observed: Annotated[dict[Slot, Percent], Field(max_length=8)] | None = None
+    result: Literal["succeeded", "failed", "errored", "stale"] | None = Field(
+        None, description="what became of the order; absent: what the exit code says"
+    )
+    reason: str | None = Field(
+        None, description="why, in one sentence; absent: the exit code and the last line that it wrote"
+    )
+    observed: Annotated[dict[Slot, Percent], Field(max_length=8)] | None = Field(
+        None, description="for `route`: the share in percent per slot that what shifts the traffic itself states"
+    )
 
 
 def verdict(order: Order, code: int, output: Output) -> StepResult:

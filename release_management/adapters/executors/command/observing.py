@@ -57,21 +57,31 @@ class ObservedSlot(Value):
     is the slot's real share of the traffic in percent, `version` the version that really runs.
     """
 
-    condition: Condition | None = None
-    reason: Line | None = None
-    running: Count | None = None
-    healthy: Count | None = None
-    restarts: Count = 0
-    share: Percent | None = None
-    version: Version | None = None
+    condition: Condition | None = Field(
+        None,
+        description="`well`, `drifted` (it serves, but not as recorded), `degraded` (a part does not serve), `down`, "
+        "or `unknown`",
+    )
+    reason: Line | None = Field(None, description="why, in a sentence")
+    running: Count | None = Field(None, description="how many instances run")
+    healthy: Count | None = Field(None, description="how many of them answer well")
+    restarts: Count = Field(0, description="how many ended and were started again during the last minute")
+    share: Percent | None = Field(None, description="its real share of the traffic, in percent")
+    version: Version | None = Field(None, description="what really runs; absent: what should")
 
 
 class Observed(Value):
     """The JSON object that `observe` writes. Without a `condition`, it follows from the slots' conditions."""
 
-    condition: Condition | None = None
-    reason: Line | None = None
-    slots: Annotated[dict[Slot, ObservedSlot], Field(max_length=8)] = {}
+    condition: Condition | None = Field(
+        None,
+        description="`well`, `drifted` (it serves, but not as recorded), `degraded` (a part does not serve), `down`, "
+        "or `unknown`",
+    )
+    reason: Line | None = Field(None, description="why, in a sentence")
+    slots: Annotated[dict[Slot, ObservedSlot], Field(max_length=8)] = Field(
+        {}, description="what was seen of each slot; of one that is not named, what `condition` says"
+    )
 
 
 class Unseen(Exception):

@@ -67,16 +67,27 @@ class CommandSettings(Value):
     are resources that only this component may use.
     """
 
-    commands: dict[Verb, Argv]
-    timeout: Seconds = 300.0
-    stop_grace: Seconds = 5.0
-    observe_timeout: Annotated[Seconds, Field(gt=0, le=MAX_OBSERVE_SECONDS)] = 5.0
-    observe_interval: Annotated[Seconds, Field(gt=0, le=MAX_OBSERVE_SECONDS)] = 3.0
-    slots: Annotated[list[Name], Field(min_length=1, max_length=8)] = ["blue", "green"]
-    replicas: Replicas = 1
-    env: Annotated[dict[str, str], AfterValidator(_environment)] = {}
-    cwd: str | None = None
-    claims: Claims = Claims()
+    commands: dict[Verb, Argv] = Field(
+        description="a program with its arguments per verb: `provision`, `await_healthy`, `route`, `retire`; no shell"
+    )
+    timeout: Seconds = Field(
+        300.0,
+        description="how long a program may take, at most 10m; `await_healthy` also ends at its `healthy_deadline`",
+    )
+    stop_grace: Seconds = Field(5.0, description="how long a program that is to end may take from SIGTERM to SIGKILL")
+    observe_timeout: Annotated[Seconds, Field(gt=0, le=MAX_OBSERVE_SECONDS)] = Field(
+        5.0, description="how long `observe` may take; after that it is unknown how the component is"
+    )
+    observe_interval: Annotated[Seconds, Field(gt=0, le=MAX_OBSERVE_SECONDS)] = Field(
+        3.0, description="the time from one `observe` to the next"
+    )
+    slots: Annotated[list[Name], Field(min_length=1, max_length=8)] = Field(
+        ["blue", "green"], description="the physical stands that a version can occupy, as the target has them"
+    )
+    replicas: Replicas = Field(1, description="how many instances a program is asked for")
+    env: Annotated[dict[str, str], AfterValidator(_environment)] = Field({}, description="environment variables")
+    cwd: str | None = Field(None, description="the working directory; absent: the executor's own")
+    claims: Claims = Field(Claims(), description="what the component has for itself alone")
 
 
 def check_settings(raw: Mapping[str, JsonValue], routes: bool = True) -> CommandSettings:

@@ -33,19 +33,29 @@ Count = Annotated[int, Field(ge=1, le=10)]
 class Balancing(Value):
     """Time-outs, in seconds, of HAProxy for the instances and the clients of a component."""
 
-    connect_timeout: Wait = 1.0
-    answer_timeout: Wait = 300.0
-    stream_timeout: Wait = 3600.0
-    keep_alive: Wait = 5.0
+    connect_timeout: Wait = Field(1.0, description="how long an instance may take to accept a connection")
+    answer_timeout: Wait = Field(
+        300.0,
+        description="how long an instance may be silent before and in its answer, and a client in its request; then "
+        "504, or the connection is closed",
+    )
+    stream_timeout: Wait = Field(
+        3600.0,
+        description="how long a WebSocket (or any upgraded connection) may be silent on both sides, and an event "
+        "stream that was asked for with `Accept: text/event-stream`",
+    )
+    keep_alive: Wait = Field(5.0, description="how long a client's connection may be idle between two requests")
 
 
 class HealthCheck(Value):
     """HAProxy's health checks of an instance: times in seconds, and how many results in a row change its status."""
 
-    timeout: CheckTimeout = 1.0
-    interval: CheckInterval = 0.2
-    rise: Count = 1
-    fall: Count = 2
+    timeout: CheckTimeout = Field(1.0, description="how long an instance may take to answer a health check")
+    interval: CheckInterval = Field(0.2, description="the time between two health checks of an instance")
+    rise: Count = Field(
+        1, description="how many checks in a row must succeed before an instance that was down gets traffic"
+    )
+    fall: Count = Field(2, description="how many checks in a row must fail before an instance gets no traffic")
 
 
 class ComponentSettings(Value):
@@ -59,18 +69,30 @@ class ComponentSettings(Value):
     are resources that only this component may use; `port` is claimed by itself.
     """
 
-    command: Annotated[list[str], Field(min_length=1)]
-    port: Annotated[int, Field(ge=1, le=65535)]
-    health: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/?=&%:@!;,+*-]{0,200}$")] = "/"
-    slots: Annotated[list[Name], Field(min_length=1, max_length=8)] = ["blue", "green"]
-    replicas: Annotated[int, Field(ge=1, le=32)] = 1
-    max_replicas: Annotated[int, Field(ge=1, le=32)] = 4
-    stop_grace: Seconds = 10.0
-    balancer: Balancing = Balancing()
-    health_check: HealthCheck = HealthCheck()
-    env: dict[str, str] = {}
-    cwd: str | None = None
-    claims: Claims = Claims()
+    command: Annotated[list[str], Field(min_length=1)] = Field(description="the program and its arguments; no shell")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(
+        description="where HAProxy listens on 127.0.0.1, for no other component of any environment; the instances get "
+        "ports of their own"
+    )
+    health: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/?=&%:@!;,+*-]{0,200}$")] = Field(
+        "/", description="the path that answers 2xx or 3xx when an instance is healthy"
+    )
+    slots: Annotated[list[Name], Field(min_length=1, max_length=8)] = Field(
+        ["blue", "green"], description="the physical stands that a version can occupy, as the target has them"
+    )
+    replicas: Annotated[int, Field(ge=1, le=32)] = Field(1, description="how many instances")
+    max_replicas: Annotated[int, Field(ge=1, le=32)] = Field(
+        4, description="how many instances a slot can hold; the load balancer has that many lines per slot"
+    )
+    stop_grace: Seconds = Field(
+        10.0,
+        description="how long requests and streams may take to finish, and an instance to end, before it is killed",
+    )
+    balancer: Balancing = Field(Balancing(), description="how long HAProxy waits")
+    health_check: HealthCheck = Field(HealthCheck(), description="how HAProxy asks for `health`")
+    env: dict[str, str] = Field({}, description="environment variables")
+    cwd: str | None = Field(None, description="the working directory; absent: the executor's own")
+    claims: Claims = Field(Claims(), description="what the component has for itself alone")
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

@@ -31,9 +31,9 @@ class LettersQuestion(Value):
     `cursor` is the `next_cursor` of the page before.
     """
 
-    limit: int = Field(default=100, ge=1, le=MAX_LETTERS)
-    id: int | None = Field(default=None, ge=1)
-    cursor: Cursor | None = None
+    limit: int = Field(default=100, ge=1, le=MAX_LETTERS, description="at most so many, the newest first")
+    id: int | None = Field(default=None, ge=1, description="all of this one, instead of the newest")
+    cursor: Cursor | None = Field(None, description="`next_cursor` of the page before; without it, the first page")
 
 
 async def letters_page(letters: DeadLetters, question: LettersQuestion) -> dict[str, Any]:

@@ -64,21 +64,25 @@ _log = structlog.get_logger(__name__)
 class ReplayQuestion(Value):
     """The ids of the dead letters to replay."""
 
-    ids: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=MAX_REPLAYED)]
+    ids: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=MAX_REPLAYED)] = Field(
+        description="the letters' ids"
+    )
 
 
 class OutcomeQuestion(Value):
     """The sender and the id of the command whose outcome is requested."""
 
-    sender: Token
-    id: Token
+    sender: Token = Field(description="who sent the command: the CloudEvent's `source`")
+    id: Token = Field(description="the command's id: the CloudEvent's `id`")
 
 
 class ContentQuestion(Value):
     """A request for the data beside the records with this `dataref`: the part that begins at the character `offset`."""
 
-    dataref: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-    offset: int = Field(default=0, ge=0)
+    dataref: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] = Field(
+        description="`sha256:` and the digest of the data, as in the record"
+    )
+    offset: int = Field(default=0, ge=0, description="the character at which the part begins")
 
 
 class CommandService:

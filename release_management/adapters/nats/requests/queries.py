@@ -33,8 +33,8 @@ _log = structlog.get_logger(__name__)
 class Question(Value):
     """A query's content: its parameters, and the log position that the projections must have reached."""
 
-    params: Annotated[dict[str, JsonValue], Field(default_factory=dict)]
-    after: int = Field(default=0, ge=0)
+    params: Annotated[dict[str, JsonValue], Field(default_factory=dict, description="the query's parameters")]
+    after: int = Field(default=0, ge=0, description="the log position that the answer must have taken in")
 
 
 class QueryService:

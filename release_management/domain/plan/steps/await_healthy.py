@@ -20,11 +20,13 @@ class AwaitSlotHealthy(StepAction):
     """
 
     NEEDED_BY: ClassVar = "every deployment"
-    verb: Literal["await_healthy"] = "await_healthy"
-    slot: Slot
-    replicas: Annotated[int, Field(ge=0, le=100)]
-    min_ready: Seconds = 0.0
-    again: Annotated[bool, Field(exclude_if=lambda again: not again)] = False
+    verb: Literal["await_healthy"] = Field("await_healthy", description="which kind it is")
+    slot: Slot = Field(description="the slot")
+    replicas: Annotated[int, Field(ge=0, le=100)] = Field(description="how many instances")
+    min_ready: Seconds = Field(0.0, description="how long it must be healthy without a break")
+    again: Annotated[bool, Field(exclude_if=lambda again: not again)] = Field(
+        False, description="they were found healthy before, and are asked whether they are still, and have been since"
+    )
 
 
 class AwaitHealthy(OrderedStep):
@@ -33,12 +35,14 @@ class AwaitHealthy(OrderedStep):
     `again`: it was healthy before, and is asked whether it still is, and has been since.
     """
 
-    verb: Literal["await_healthy"] = "await_healthy"
-    role: Role
-    replicas: Annotated[int, Field(ge=0, le=100)]
-    min_ready: Seconds = 0.0
-    deadline: Seconds
-    again: Annotated[bool, Field(exclude_if=lambda again: not again)] = False
+    verb: Literal["await_healthy"] = Field("await_healthy", description="which kind it is")
+    role: Role = Field(description="`stable` is what runs, `candidate` is what comes")
+    replicas: Annotated[int, Field(ge=0, le=100)] = Field(description="how many instances")
+    min_ready: Seconds = Field(0.0, description="how long it must be healthy without a break")
+    deadline: Seconds = Field(description="how long it may take")
+    again: Annotated[bool, Field(exclude_if=lambda again: not again)] = Field(
+        False, description="it was healthy before: it is asked whether it still is, and has been since"
+    )
 
     def describe(self) -> str:
         """Return what the step waits for, and for how long."""

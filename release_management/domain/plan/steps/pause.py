@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from release_management.domain.plan.step import Step
 from release_management.kernel.types import Line, Seconds
 
@@ -9,11 +11,11 @@ from release_management.kernel.types import Line, Seconds
 class Pause(Step):
     """Wait for `duration` seconds, or for a person where it is None; `deadline` then ends the waiting."""
 
-    verb: Literal["pause"] = "pause"
-    reason: Line
-    duration: Seconds | None = None
-    deadline: Seconds = 0.0
-    baking: bool = False
+    verb: Literal["pause"] = Field("pause", description="which kind it is")
+    reason: Line = Field(description="why, in a sentence")
+    duration: Seconds | None = Field(None, description="how long; absent: until somebody promotes")
+    deadline: Seconds = Field(0.0, description="how long a person may take, where there is no duration")
+    baking: bool = Field(False, description="whether this is the wait before the old version is stopped")
 
     def describe(self) -> str:
         """For how long, and why."""

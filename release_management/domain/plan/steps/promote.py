@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from pydantic import Field
+
 from release_management.domain.place import PlacePromoted
 from release_management.domain.plan.roles import Role
 from release_management.domain.plan.step import PlaceStep, StepDone
@@ -11,8 +13,8 @@ from release_management.domain.plan.step import PlaceStep, StepDone
 class Promote(PlaceStep):
     """The role is the place's stable version now. Nothing is ordered; it is recorded."""
 
-    verb: Literal["promote"] = "promote"
-    role: Role
+    verb: Literal["promote"] = Field("promote", description="which kind it is")
+    role: Role = Field(description="`stable` is what runs, `candidate` is what comes")
 
     def describe(self) -> str:
         """Return a sentence on the role that becomes stable."""

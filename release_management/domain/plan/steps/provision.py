@@ -22,21 +22,25 @@ class ProvisionSlot(StepAction):
     """`replicas` instances of `version` run in `slot`. Idempotent: make it so."""
 
     NEEDED_BY: ClassVar = "every deployment"
-    verb: Literal["provision"] = "provision"
-    slot: Slot
-    version: Version
-    artifact: str | None = None
-    artifact_digest: Digest | None = None
-    config: dict[str, str] = {}
-    replicas: Annotated[int, Field(ge=0, le=100)]
+    verb: Literal["provision"] = Field("provision", description="which kind it is")
+    slot: Slot = Field(description="the slot")
+    version: Version = Field(description="the version")
+    artifact: str | None = Field(
+        None, description="where the artifact is; free text that the command of a component can use"
+    )
+    artifact_digest: Digest | None = Field(
+        None, description="SHA-256 of the artifact where the caller gave it, else of its reference"
+    )
+    config: dict[str, str] = Field({}, description="environment variables of the component's processes")
+    replicas: Annotated[int, Field(ge=0, le=100)] = Field(description="how many instances")
 
 
 class Provision(OrderedStep):
     """The role's version runs with so many replicas. Idempotent: make it so."""
 
-    verb: Literal["provision"] = "provision"
-    role: Role
-    replicas: Annotated[int, Field(ge=0, le=100)]
+    verb: Literal["provision"] = Field("provision", description="which kind it is")
+    role: Role = Field(description="`stable` is what runs, `candidate` is what comes")
+    replicas: Annotated[int, Field(ge=0, le=100)] = Field(description="how many instances")
 
     def describe(self) -> str:
         """Return a sentence on the replicas, their role and their place."""

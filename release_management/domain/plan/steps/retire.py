@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+from pydantic import Field
+
 from release_management.domain.component import Slot
 from release_management.domain.place import PlaceSlotRetired
 from release_management.domain.plan.binding import Binding
@@ -27,9 +29,13 @@ class RetireSlot(StepAction):
     """
 
     NEEDED_BY: ClassVar = "every deployment"
-    verb: Literal["retire"] = "retire"
-    slot: Slot
-    healthy: HealthySlots = {}
+    verb: Literal["retire"] = Field("retire", description="which kind it is")
+    slot: Slot = Field(description="the slot")
+    healthy: HealthySlots = Field(
+        {},
+        description="how many instances of which slots must be well before; else nothing is done, and the report is "
+        "`unwell`",
+    )
 
     @property
     def must_be_well(self) -> Mapping[Slot, int]:
@@ -40,9 +46,11 @@ class RetireSlot(StepAction):
 class Retire(OrderedStep):
     """Nothing runs in the role any more."""
 
-    verb: Literal["retire"] = "retire"
-    role: Role
-    healthy: HealthyRoles = {}
+    verb: Literal["retire"] = Field("retire", description="which kind it is")
+    role: Role = Field(description="`stable` is what runs, `candidate` is what comes")
+    healthy: HealthyRoles = Field(
+        {}, description="how many instances of which roles must be well before; else the deployment goes back"
+    )
 
     def describe(self) -> str:
         """Return a sentence on the role that is stopped."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from release_management.domain.component import Slot
 from release_management.domain.place import PlaceTrafficIntended, PlaceTrafficObserved
@@ -35,9 +35,13 @@ class RouteSlots(StepAction):
     """
 
     NEEDED_BY: ClassVar = "shifted traffic"
-    verb: Literal["route"] = "route"
-    weights: dict[Slot, Percent]
-    healthy: HealthySlots = {}
+    verb: Literal["route"] = Field("route", description="which kind it is")
+    weights: dict[Slot, Percent] = Field(description="the shares in percent per slot; they sum to 100, or are all 0")
+    healthy: HealthySlots = Field(
+        {},
+        description="how many instances of which slots must be well before; else nothing is done, and the report is "
+        "`unwell`",
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> "RouteSlots":
@@ -57,9 +61,11 @@ class RouteSlots(StepAction):
 class Route(OrderedStep):
     """Traffic shares in percent: they sum to 100, or are all 0 where nothing serves."""
 
-    verb: Literal["route"] = "route"
-    weights: dict[Role, Percent]
-    healthy: HealthyRoles = {}
+    verb: Literal["route"] = Field("route", description="which kind it is")
+    weights: dict[Role, Percent] = Field(description="the shares in percent per role; they sum to 100, or are all 0")
+    healthy: HealthyRoles = Field(
+        {}, description="how many instances of which roles must be well before; else the deployment goes back"
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> "Route":

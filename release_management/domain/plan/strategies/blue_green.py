@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from release_management.domain.plan.builder import PlanBuilder
 from release_management.domain.plan.strategy import Strategy
 from release_management.kernel.types import Replicas, Seconds
@@ -16,10 +18,14 @@ class BlueGreen(Strategy):
 
     NAME: ClassVar[str] = "blue-green"
     SHIFTS_TRAFFIC: ClassVar[bool] = True
-    auto_promotion: bool = True
-    auto_promotion_seconds: Seconds | None = None
-    preview_replicas: Replicas | None = None
-    pause_deadline: Seconds = 7 * 86_400.0
+    auto_promotion: bool = Field(True, description="false: wait for a person before the switch")
+    auto_promotion_seconds: Seconds | None = Field(None, description="wait so long before the switch")
+    preview_replicas: Replicas | None = Field(
+        None, description="how many instances of the new version run until the switch; then all"
+    )
+    pause_deadline: Seconds = Field(
+        7 * 86_400.0, description="how long a person may take; then the deployment goes back"
+    )
 
     def bring(self, builder: PlanBuilder) -> None:
         """Run the new version beside the old one, wait where that is asked for, and switch."""

@@ -26,15 +26,15 @@ _SHARES = frozenset({"initial_traffic", "increment"})
 class PauseOption(Value):
     """`{"duration": "5m"}`, or `{}` to wait for a person."""
 
-    duration: Seconds | None = None
+    duration: Seconds | None = Field(None, description="how long; absent: until somebody promotes")
 
 
 class SetScale(Value):
     """The number of the candidate's replicas: a number, a percentage, or as many as its traffic needs."""
 
-    replicas: Replicas | None = None
-    weight: Percent | None = None
-    match_traffic_weight: bool = False
+    replicas: Replicas | None = Field(None, description="how many instances")
+    weight: Percent | None = Field(None, description="so many percent of all instances")
+    match_traffic_weight: bool = Field(False, description="as many as its share of the traffic needs")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -46,9 +46,13 @@ class SetScale(Value):
 class CanaryStep(Value):
     """One explicit step: exactly one of `set_weight`, `pause`, `set_scale`."""
 
-    set_weight: Percent | None = None
-    pause: PauseOption | None = None
-    set_scale: SetScale | None = None
+    set_weight: Percent | None = Field(None, description="give the candidate this share of the traffic, in percent")
+    pause: PauseOption | None = Field(None, description='`{"duration": "5m"}` waits so long, `{}` waits for a person')
+    set_scale: SetScale | None = Field(
+        None,
+        description='how many instances of the candidate run: `{"replicas": 2}`, `{"weight": 50}` (percent of all '
+        'instances) or `{"match_traffic_weight": true}`',
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -65,11 +69,17 @@ class Canary(Strategy):
 
     NAME: ClassVar[str] = "canary"
     SHIFTS_TRAFFIC: ClassVar[bool] = True
-    initial_traffic: Annotated[int, Field(ge=1, le=100)] = 5
-    increment: Annotated[int, Field(ge=1, le=100)] = 10
-    interval: Seconds = 60.0
-    steps: Annotated[tuple[CanaryStep, ...], Field(min_length=1, max_length=100)] | None = None
-    pause_deadline: Seconds = 7 * 86_400.0
+    initial_traffic: Annotated[int, Field(ge=1, le=100)] = Field(5, description="the first share, in percent")
+    increment: Annotated[int, Field(ge=1, le=100)] = Field(
+        10, description="how much more each time, in percentage points"
+    )
+    interval: Seconds = Field(60.0, description="how long each share stays")
+    steps: Annotated[tuple[CanaryStep, ...], Field(min_length=1, max_length=100)] | None = Field(
+        None, description="explicit steps in place of `initial_traffic`, `increment` and `interval`"
+    )
+    pause_deadline: Seconds = Field(
+        7 * 86_400.0, description="how long a person may take; then the deployment goes back"
+    )
 
     @model_validator(mode="after")
     def _rising(self) -> Self:

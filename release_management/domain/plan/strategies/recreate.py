@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from release_management.domain.plan.builder import PlanBuilder, shares_of
 from release_management.domain.plan.rollback import back_by_recreate
 from release_management.domain.plan.steps import AnyStep
@@ -14,8 +16,8 @@ class Recreate(Strategy):
 
     NAME: ClassVar[str] = "recreate"
     STOPS_FIRST: ClassVar[bool] = True
-    scale_down_delay: Seconds = 0.0
-    abort_scale_down_delay: Seconds = 0.0
+    scale_down_delay: Seconds = Field(0.0, description="no effect: the old version is stopped first")
+    abort_scale_down_delay: Seconds = Field(0.0, description="no effect: the new version is stopped first")
 
     def bring(self, builder: PlanBuilder) -> None:
         """Take all traffic away, stop the old version, and start the new one."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from math import ceil, floor
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from release_management.domain.plan.builder import PlanBuilder, RolloutTarget
 from release_management.domain.plan.roles import Role
@@ -32,11 +32,23 @@ class Rolling(Strategy):
     """
 
     NAME: ClassVar[str] = "rolling"
-    max_surge: Portion = "25%"
-    max_unavailable: Portion = "25%"
-    interval: Seconds = 0.0
-    scale_down_delay: Seconds = 0.0
-    abort_scale_down_delay: Seconds = 0.0
+    max_surge: Portion = Field(
+        "25%", description="how many more instances than asked for may run; percentages are rounded up"
+    )
+    max_unavailable: Portion = Field(
+        "25%", description="how many fewer than asked for may run; percentages are rounded down"
+    )
+    interval: Seconds = Field(0.0, description="how long to wait after each batch")
+    scale_down_delay: Seconds = Field(
+        0.0,
+        description="how long the old version stays after the switch; until then at most, where the next deployment "
+        "waits",
+    )
+    abort_scale_down_delay: Seconds = Field(
+        0.0,
+        description="how long an aborted version stays after the traffic has left it; until then at most, where the "
+        "next deployment waits",
+    )
 
     def bring(self, builder: PlanBuilder) -> None:
         """Run more of the new version and less of the old one in turn, until all is new."""

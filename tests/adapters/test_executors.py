@@ -62,7 +62,7 @@ def test_every_executor_of_ours_is_in_the_list() -> None:
     package = Path(command.__file__).parents[1]
     declaring = [file for file in package.rglob("*.py") if "EXECUTOR = ExecutorDeclaration(" in file.read_text()]
     assert sorted(entry.value for entry in OURS) == sorted(
-        f"release_management.adapters.{file.parent.name}:EXECUTOR" for file in declaring
+        f"release_management.adapters.executors.{file.parent.name}:EXECUTOR" for file in declaring
     )
 
 

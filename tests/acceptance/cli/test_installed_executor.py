@@ -94,11 +94,12 @@ def test_up_does_not_start_with_two_executors_of_one_name(installed: InstalledDe
     assert "doubled 1.0" in answer.err
 
 
-def test_up_does_not_start_with_an_executor_that_cannot_be_loaded(installed: InstalledDesk) -> None:
+def test_nothing_is_decided_with_an_executor_that_cannot_be_loaded(installed: InstalledDesk) -> None:
+    write_files(installed.folder)
     (installed.folder / "relman_shelf.py").write_text("import no_such_module_anywhere\n")
     installed.environment["PYTHONPATH"] = f"{installed.folder}:{installed.environment['PYTHONPATH']}"
 
-    answer = installed.relman("up")
+    answer = installed.relman("apply", "relman.yaml")
     assert answer.code == 1
-    why = "road did not start: the executor shelf of relman-shelf 1.0.0, relman_shelf:EXECUTOR, cannot be loaded"
+    why = "the executor shelf of relman-shelf 1.0.0, relman_shelf:EXECUTOR, cannot be loaded"
     assert f"{why} (ModuleNotFoundError: No module named 'no_such_module_anywhere')" in answer.err

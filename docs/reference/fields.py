@@ -174,16 +174,8 @@ class Meanings:
     used: ClassVar[set[tuple[str, str]]] = set()
 
     @classmethod
-    def of(cls, kind: str, owner: str, field: str) -> str:
-        """Return a field's meaning: the text for its owner, else for all fields of that name."""
-        texts = MEANINGS[kind]
-        for key in (f"{owner}.{field}", field):
-            if key in texts:
-                cls.used.add((kind, key))
-                return texts[key]
-        raise LookupError(f'docs/reference/meanings.toml, [{kind}]: add a line "{owner}.{field}" = "…"')
     def of(cls, kind: str, key: str) -> str:
-        """What something means that is no field of a model."""
+        """Return the meaning of something that is no field of a model."""
         if key not in MEANINGS[kind]:
             raise LookupError(f'docs/reference/meanings.toml, [{kind}]: add a line "{key}" = "…"')
         cls.used.add((kind, key))
@@ -211,7 +203,7 @@ def fields_table(model: type[BaseModel], *, hide: Iterable[str] = (), first: str
 
 
 def meaning(model: type[BaseModel], name: str) -> str:
-    """What a field means, and where the page is that says more."""
+    """Return what a field means, with a link to the page that says more."""
     said = model.model_fields[name].description
     if said is None:
         raise LookupError(f"{model.__module__}.{model.__name__}.{name} has no meaning: write Field(description=…)")

@@ -76,8 +76,8 @@ class NatsServer:
     """A nats-server on 127.0.0.1 with its store under `folder`.
 
     Every role has a user of its own, and so has every one of the `executors`, which are all that are installed unless
-    they are given, and of the named `clients`; all other clients share one. Clients that this folder's server had before
-    keep theirs. The shared client's URL with its random password stands in `<folder>/nats.url`, all URLs in
+    they are given, and of the named `clients`; all other clients share one. Clients that this folder's server had
+    before keep theirs. The shared client's URL with its random password stands in `<folder>/nats.url`, all URLs in
     `<folder>/nats/users.json`, readable by the owner only. A later start takes the same port and passwords again if it
     can, so that everybody finds it again. `lock_seconds` is how long a start waits for another server on the same
     folder to end.

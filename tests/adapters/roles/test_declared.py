@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from release_management.adapters.executors.catalog import EXECUTORS
+from release_management.adapters.executors.catalog import executor_names
 from release_management.adapters.nats.access.permissions import CLIENT, USERS, users
 from release_management.adapters.nats.connection import EXECUTOR, inbox_prefix
 from release_management.runtime.data_directory import DataDirectory
 from release_management.runtime.roles.declared import ALL_IN_ONE, ROLES, Role, role_of
 from release_management.runtime.roles.kit.health import Health
-from release_management.runtime.supervisor import APART, TOGETHER
+from release_management.runtime.supervisor import TOGETHER, parts_apart
 
 
 def bus_user(role: Role, executor: str = "local") -> str:
@@ -19,7 +19,7 @@ def bus_user(role: Role, executor: str = "local") -> str:
 
 @pytest.mark.parametrize("role", ROLES.values(), ids=lambda role: role.name)
 def test_every_role_has_a_user_of_the_bus_with_an_inbox_of_its_own(role: Role) -> None:
-    assert bus_user(role) in users()
+    assert bus_user(role) in users(executor_names())
     assert inbox_prefix(bus_user(role)) == f"_INBOX_{bus_user(role)}"
 
 
@@ -42,8 +42,8 @@ def test_a_small_installation_runs_the_shared_process_and_every_role_that_does_n
 
 
 def test_a_large_installation_runs_every_role_as_often_as_it_says_and_once_for_each_executor() -> None:
-    running = [(part.role, part.executor) for part in APART.values()]
+    running = [(part.role, part.executor) for part in parts_apart().values()]
 
     for name, role in ROLES.items():
-        executors = list(EXECUTORS) if role.per_executor else ["-"] * role.instances
+        executors = list(executor_names()) if role.per_executor else ["-"] * role.instances
         assert sorted(executor for other, executor in running if other == name) == sorted(executors)

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, func
 
 from release_management.domain.deployment.state import DeploymentPhase
 from release_management.domain.plan import Leg
+from release_management.kernel.gathering import gathered
 from release_management.kernel.names import GivenName, GivenRef
 from release_management.kernel.types import (
     ActorId,
@@ -392,7 +393,7 @@ _ALL: tuple[AnyQuery, ...] = (
         order=_by(Sort(status.parked.c.projection, str), Sort(status.parked.c.position, int)),
     ),
 )
-QUERIES: Mapping[str, AnyQuery] = {query.name: query for query in _ALL}
+QUERIES: Mapping[str, AnyQuery] = gathered((query.name, query) for query in _ALL)
 
 
 def _filters(asked: Paged) -> dict[str, Any]:

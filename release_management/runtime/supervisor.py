@@ -25,6 +25,7 @@ from release_management.adapters.system.process_environment import of_executor, 
 from release_management.kernel.errors import ErrorCode, RelmanError
 from release_management.runtime.data_directory import DataDirectory
 from release_management.runtime.exit_codes import FINAL, SENTENCE
+from release_management.runtime.roles.declared import ALL_IN_ONE, ROLES
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -46,17 +47,22 @@ class Part:
     executor: str = "-"
 
 
-EXECUTING = ("executor", "road")
+EXECUTING = (ALL_IN_ONE.name, *(role.name for role in ROLES.values() if role.per_executor))
 """The roles that deploy."""
-TOGETHER = {"road": Part("road"), "projector": Part("projector")}
-"""The fewest processes that serve one machine well: a busy projector must not delay the road."""
+TOGETHER = {role.name: Part(role.name) for role in (ALL_IN_ONE, *ROLES.values()) if not role.shares_process}
+"""The fewest processes that serve one machine well: a busy projector must not delay the others."""
 
 
 def parts_apart() -> Mapping[str, Part]:
-    """Every role in a process of its own, with a second gateway that stands by."""
-    executors = {f"executor-{name}": Part("executor", name) for name in executor_names()}
-    roles = ("gateway", "projector", "orchestrator", "timers", "relay")
-    return {**{role: Part(role) for role in roles}, "gateway-2": Part("gateway"), **executors}
+    """Every role in a process of its own, as often as it says, and once for each executor."""
+    parts: dict[str, Part] = {}
+    for role in ROLES.values():
+        if role.per_executor:
+            parts |= {f"{role.name}-{name}": Part(role.name, name) for name in executor_names()}
+        else:
+            numbers = ("", *(f"-{number}" for number in range(2, role.instances + 1)))
+            parts |= {f"{role.name}{number}": Part(role.name) for number in numbers}
+    return parts
 
 
 def running_parts(home: DataDirectory) -> list[tuple[str, psutil.Process]]:

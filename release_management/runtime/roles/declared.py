@@ -96,7 +96,7 @@ ROLES: Mapping[str, Role] = gathered(
     )
 )
 """The roles that `relman serve` can run, by name."""
-ALL_IN_ONE = Role("road", _all_in_one, answers_as=ROLES["gateway"].answers_as)
+ALL_IN_ONE = Role("road", _all_in_one, shares_process=False, answers_as=ROLES["gateway"].answers_as)
 """The process of a small installation that serves every role with `shares_process`."""
 
 

@@ -1,4 +1,4 @@
-"""What a package needs that adds an executor; see docs/how-to/write-an-executor.md."""
+"""The public names for a package that adds an executor; see docs/how-to/write-an-executor.md."""
 
 from release_management.adapters.executors.base.claims import Claims
 from release_management.adapters.executors.base.executor import FencedExecutor, StepResult, Trouble

@@ -55,7 +55,7 @@ class RunningExecutor(Executor, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExecutorDeclaration:
-    """What an executor declares of itself.
+    """The declaration of an executor.
 
     `check_settings` reads a component's settings, and `make` gives the executor, which keeps its durable state under
     the folder that it is given.
@@ -77,7 +77,7 @@ def executors() -> Mapping[str, ExecutorDeclaration]:
 
 
 def settings_checks() -> Mapping[str, SettingsCheck]:
-    """How each installed executor checks a component's settings, by its name. Raises `UnusableExecutorError`."""
+    """Return the settings check of each installed executor, by name. Raises `UnusableExecutorError`."""
     return {name: executor.check_settings for name, executor in executors().items()}
 
 
@@ -112,7 +112,7 @@ def gather(entries: Iterable[EntryPoint]) -> Mapping[str, EntryPoint]:
 
 
 def load(entry: EntryPoint) -> ExecutorDeclaration:
-    """What an entry point points to. Raises `UnusableExecutorError`."""
+    """Return the declaration that an entry point names. Raises `UnusableExecutorError`."""
     whose = f"the executor {entry.name} of {_package(entry)}, {entry.value},"
     try:
         loaded = entry.load()

@@ -33,9 +33,9 @@ class Role:
     instances: int = 1
     """So many processes of it are started by `relman up` where every role has a process of its own."""
     shares_process: bool = True
-    """Whether the all-in-one process of a small installation serves it, too."""
+    """True if the all-in-one process of a small installation serves the role, too."""
     per_executor: bool = False
-    """Whether there is one for every executor, with a user of the bus of its own."""
+    """True if each executor has a process of this role, with its own user of the bus."""
     answers_as: str | None = None
     """The user of the bus by which it is asked, and answers "busy" while its store is away; None: nobody asks it."""
 

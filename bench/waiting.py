@@ -30,6 +30,10 @@ SETTINGS = {"commands": {verb: ["true"] for verb in ("provision", "await_healthy
 TARGETS = [{"name": "main", "executor": "command", "routes": "none", "components": {"web": SETTINGS}}]
 
 
+ANSWER_SECONDS = 60.0
+"""A command is waited for so long: on a machine that is busy, 100 at once take their time."""
+
+
 def measure(store: Store, scale: Scale) -> Iterator[Row]:
     """Seed one store of two, then measure both in turns."""
     stores = store, store.another
@@ -121,7 +125,7 @@ class Side:
     """One installation, and the next version of each application there."""
 
     def __init__(self, url: str, applications: list[str]) -> None:
-        self._client = BusClient(url)
+        self._client = BusClient(url, timeout=ANSWER_SECONDS)
         self._next = dict.fromkeys(applications, 1)
         self._ends: dict[str, str] = {}
         self._news = asyncio.Condition()

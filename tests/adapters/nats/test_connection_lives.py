@@ -32,7 +32,7 @@ from tests.adapters.nats.fakes import (
     serving,
 )
 
-SOON = 3.0  # a silent connection is noticed after 15 s, by its pings
+SOON = 10.0  # a silent connection is noticed after 15 s, by its pings
 
 
 class Received:

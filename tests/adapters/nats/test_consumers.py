@@ -105,7 +105,7 @@ async def test_no_consumer_pushes_into_an_inbox(server: NatsServer) -> None:
 
 async def test_consumers_from_before_there_were_limits_are_removed_when_limits_come(server: NatsServer) -> None:
     async with connected(server) as bus:
-        js = bus.events.jetstream()
+        js = bus.events.jetstream(timeout=30)
         limited = next(each for each in streams.configurations() if each.name == streams.EVENTS)
         await js.delete_stream(streams.EVENTS)
         await js.add_stream(limited.evolve(consumer_limits=None, allow_direct=None))
@@ -114,7 +114,7 @@ async def test_consumers_from_before_there_were_limits_are_removed_when_limits_c
         relay = await connect(server.urls["relay"], "relay")
 
         for _ in range(2):
-            await streams.ensure_streams(relay.jetstream(), names=[streams.EVENTS])
+            await streams.ensure_streams(relay.jetstream(timeout=30), names=[streams.EVENTS])
         info = await js.stream_info(streams.EVENTS)
         assert info.state.consumer_count == 0
         assert info.config.allow_direct

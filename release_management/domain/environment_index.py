@@ -8,6 +8,8 @@ from pydantic import Field
 from release_management.kernel.aggregate import Aggregate, single
 from release_management.kernel.types import Fact, Name
 
+# Events
+
 
 class EnvironmentListed(Fact):
     """The environment exists, at this place in the order."""
@@ -31,6 +33,30 @@ class EnvironmentUnlisted(Fact):
 
 
 EstateEvent = EnvironmentListed | EnvironmentUnlisted
+
+
+# Commands, given by the decisions on environments only
+
+
+@dataclass(frozen=True, slots=True)
+class ListEnvironment:
+    """List an environment at an order."""
+
+    environment: str
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnlistEnvironment:
+    """Take a retired environment from the list."""
+
+    environment: str
+
+
+EstateCommand = ListEnvironment | UnlistEnvironment
+
+
+# State
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +88,18 @@ def evolve(state: EnvironmentIndex, event: EstateEvent) -> EnvironmentIndex:
             assert_never(event)
 
 
-def enlist(environment: str, order: int, state: EnvironmentIndex) -> list[EnvironmentListed]:
-    """List an environment at an order."""
-    return [] if (order, environment) in state.orders else [EnvironmentListed(environment=environment, order=order)]
+# Decisions
 
 
-def unlist(environment: str, state: EnvironmentIndex) -> list[EnvironmentUnlisted]:
-    """Take a retired environment from the list."""
-    return [EnvironmentUnlisted(environment=environment)] if environment in state.environments else []
+def decide(command: EstateCommand, state: EnvironmentIndex, facts: None = None) -> list[EstateEvent]:
+    """Decide on the list; it needs to know nothing else."""
+    match command:
+        case ListEnvironment(environment=name, order=order):
+            return [] if (order, name) in state.orders else [EnvironmentListed(environment=name, order=order)]
+        case UnlistEnvironment(environment=name):
+            return [EnvironmentUnlisted(environment=name)] if name in state.environments else []
+        case _:
+            assert_never(command)
 
 
 # Declaration

@@ -42,6 +42,18 @@ class HoldingsChanged(Fact):
         return f"{holder} holds {', '.join(self.things) or 'nothing any more'}"
 
 
+# Commands, given by the decisions on deployments only
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Have a component hold exactly these things of an executor."""
+
+    holder: Holder
+    executor: str
+    things: Collection[str]
+
+
 # State
 
 
@@ -97,19 +109,19 @@ def evolve(state: Holdings, event: HoldingsChanged) -> Holdings:
 # Decisions
 
 
-def hold(state: Holdings, holder: Holder, executor: str, things: Collection[str]) -> list[HoldingsChanged]:
-    """Have the component hold exactly these things of the executor."""
-    if state.held(holder, executor) == set(things):
+def decide(command: Hold, state: Holdings, facts: None = None) -> list[HoldingsChanged]:
+    """Change what a component holds; nothing else is needed to decide it."""
+    if state.held(command.holder, command.executor) == set(command.things):
         return []
-    environment, application, target, component = holder.split("/")
+    environment, application, target, component = command.holder.split("/")
     return [
         HoldingsChanged(
             environment=environment,
             application=application,
             target=target,
             component=component,
-            executor=executor,
-            things=tuple(sorted(things)),
+            executor=command.executor,
+            things=tuple(sorted(command.things)),
         )
     ]
 

@@ -131,6 +131,9 @@ class ResolveIncident(Command):
     note: Note | None = Field(None, description="a remark; it is sealed before it is recorded")
 
 
+IncidentCommand = OpenIncident | AttributeIncident | ResolveIncident
+
+
 # State
 
 
@@ -171,15 +174,67 @@ def evolve(state: Incident, event: IncidentEvent) -> Incident:
 # Decisions. Times are RFC 3339 texts in UTC with microseconds; such texts compare as times.
 
 
-def open_(opened: IncidentOpened, state: Incident, now: str) -> list[IncidentEvent]:
+@dataclass(frozen=True, slots=True)
+class Involved:
+    """The deployment that a command names as the cause or the remedy. `begun`: users may have met it."""
+
+    id: str
+    release: str
+    application: str
+    environment: str
+    phase: str
+    begun: bool
+    started_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentFacts:
+    """What else a decision on an incident needs. `new` is the id for one that is opened.
+
+    `deployment` is the one that the command names, if it names any.
+    """
+
+    actor: str
+    now: str
+    new: str = ""
+    deployment: Involved | None = None
+
+
+def decide(command: IncidentCommand, state: Incident, facts: IncidentFacts) -> list[IncidentEvent]:
+    """Decide on one incident."""
+    match command:
+        case OpenIncident():
+            return _open(command, state, facts)
+        case AttributeIncident():
+            return _attribute(state, _cause(facts, state.application, state.environment, state.detected_at))
+        case ResolveIncident():
+            return _resolve(command, state, facts)
+        case _:
+            assert_never(command)
+
+
+def _open(command: OpenIncident, state: Incident, facts: IncidentFacts) -> list[IncidentEvent]:
     """Open it; it may have been detected long ago, but not later than now."""
+    detected_at = command.detected_at or facts.now
+    cause = _cause(facts, command.application, command.environment, detected_at)
     if state.id:
         return []
-    _has_been(opened.detected_at, "detected", now)
-    return [opened]
+    _has_been(detected_at, "detected", facts.now)
+    return [
+        IncidentOpened(
+            incident=facts.new,
+            application=command.application,
+            environment=command.environment,
+            severity=command.severity,
+            title=Unsealed(subject=facts.actor, text=command.title),
+            detected_at=detected_at,
+            cause=cause,
+            attribution="inferred" if command.deployment is None else "explicit",
+        )
+    ]
 
 
-def attribute(cause: str | None, state: Incident) -> list[IncidentEvent]:
+def _attribute(state: Incident, cause: str | None) -> list[IncidentEvent]:
     """Blame a deployment, or none. Whoever knows better may say so again."""
     if state.attribution == "explicit" and state.cause == cause:
         return []
@@ -191,8 +246,9 @@ def attribute(cause: str | None, state: Incident) -> list[IncidentEvent]:
     return [IncidentAttributed(cause=cause)]
 
 
-def resolve(command: ResolveIncident, state: Incident, actor: str, now: str) -> list[IncidentEvent]:
-    """End it. What is resolved already stays as it is: the same wish again is already so, another one is refused."""
+def _resolve(command: ResolveIncident, state: Incident, facts: IncidentFacts) -> list[IncidentEvent]:
+    """End it. What is resolved already stays as it is: the same again is already so, anything else is refused."""
+    _check_remedy(command, state, facts)
     if state.resolved_at is not None:
         other_time = command.resolved_at not in (None, state.resolved_at)
         if other_time or command.deployment not in (None, state.remedy):
@@ -203,9 +259,9 @@ def resolve(command: ResolveIncident, state: Incident, actor: str, now: str) -> 
                 code=ErrorCode.CONFLICT,
             )
         return []
-    at = command.resolved_at or max(now, state.detected_at)
+    at = command.resolved_at or max(facts.now, state.detected_at)
     if command.resolved_at is not None:
-        _has_been(at, "resolved", now)
+        _has_been(at, "resolved", facts.now)
     if at < state.detected_at:
         raise Refused(
             f"incident {state.id} was detected at {state.detected_at} and cannot have been resolved before, at {at}",
@@ -217,8 +273,53 @@ def resolve(command: ResolveIncident, state: Incident, actor: str, now: str) -> 
             "that was deployed because of it, or leave it out",
             code=ErrorCode.CONFLICT,
         )
-    note = None if command.note is None else Unsealed(subject=actor, text=command.note)
+    note = None if command.note is None else Unsealed(subject=facts.actor, text=command.note)
     return [IncidentResolved(resolved_at=at, remedy=command.deployment, note=note)]
+
+
+def _cause(facts: IncidentFacts, application: str, environment: str, detected_at: str) -> str | None:
+    """The deployment that is blamed, which had begun when the incident was detected."""
+    blamed = facts.deployment
+    if blamed is None:
+        return None
+    _check_involved(blamed, application, environment)
+    if blamed.started_at is not None and blamed.started_at > detected_at:
+        raise Refused(
+            f"deployment {blamed.id} began at {blamed.started_at}, after the incident was detected at {detected_at}, "
+            f"and cannot have caused it; name a deployment that had begun by then, or {NO_DEPLOYMENT}",
+            code=ErrorCode.CONFLICT,
+        )
+    return blamed.id
+
+
+def _check_remedy(command: ResolveIncident, state: Incident, facts: IncidentFacts) -> None:
+    """Refuse as a remedy what had not begun when the incident was over."""
+    remedy, over = facts.deployment, command.resolved_at
+    if remedy is None:
+        return
+    _check_involved(remedy, state.application, state.environment)
+    if over is not None and remedy.started_at is not None and remedy.started_at > over:
+        raise Refused(
+            f"deployment {remedy.id} began at {remedy.started_at}, after the incident was over at {over}, and cannot "
+            "have ended it; name a deployment that had begun by then, or leave it out",
+            code=ErrorCode.CONFLICT,
+        )
+
+
+def _check_involved(deployment: Involved, application: str, environment: str) -> None:
+    """Refuse a deployment of something else, and one that has not begun."""
+    if (deployment.application, deployment.environment) != (application, environment):
+        raise Refused(
+            f"deployment {deployment.id} brought {deployment.release} to {deployment.environment}, and the incident "
+            f"is of {application} in {environment}; name a deployment of {application} to {environment}",
+            code=ErrorCode.CONFLICT,
+        )
+    if not deployment.begun:
+        raise Refused(
+            f"deployment {deployment.id} is {deployment.phase} and has not begun, so that no user has met it; "
+            f"relman deployment list --environment {environment} shows those that have",
+            code=ErrorCode.CONFLICT,
+        )
 
 
 def _has_been(at: str, what: str, now: str) -> None:

@@ -78,10 +78,18 @@ def evolve(state: Pipeline, event: PipelineConfigured) -> Pipeline:
 # Decisions
 
 
-def decide(command: ConfigurePipeline, state: Pipeline, environments: tuple[str, ...]) -> list[PipelineConfigured]:
-    """Configure; `environments` are all that exist, in order. Each stage asks success in the stage before."""
+@dataclass(frozen=True, slots=True)
+class PipelineFacts:
+    """What else a decision on a pipeline needs: the environments that exist, in order."""
+
+    environments: tuple[str, ...] = ()
+
+
+def decide(command: ConfigurePipeline, state: Pipeline, facts: PipelineFacts) -> list[PipelineConfigured]:
+    """Configure. Each stage asks success in the stage before."""
     if state.name:
         check_owner(command.name, command.application, state.application)
+    environments = facts.environments
     names = environments if command.stages is None else command.stages
     if not names:
         raise Refused(

@@ -14,22 +14,18 @@ from release_management.domain.condition import Condition, SlotCondition
 from release_management.domain.configuration import Configuration
 from release_management.kernel.aggregate import Aggregate
 from release_management.kernel.digest import digest_of
-from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import (
     Digest,
     Fact,
     Line,
     Name,
     Percent,
-    Refused,
     Version,
 )
 
 V = TypeVar("V")
 REMEMBERED = 50
 """The successes of a component that a place remembers, to go back to."""
-MAX_WAITING = 500
-"""The deployments that may wait for a place at once."""
 
 
 def _percentages(weights: Mapping[str, int]) -> str:
@@ -466,43 +462,7 @@ def _shares(weights: Mapping[str, int]) -> dict[str, int]:
     return {slot: share for slot, share in weights.items() if share}
 
 
-# Decisions: a place has no commands of its own; a deployment's decision writes it in the same append.
-
-
-def lock(state: Place, deployment: str) -> list[PlaceEvent]:
-    """Take the place; the caller has made sure that it is free."""
-    return [] if state.lock == deployment else [PlaceLocked(deployment=deployment)]
-
-
-def enqueue(state: Place, deployment: str) -> list[PlaceEvent]:
-    """Wait for the place; who holds it does not. A full queue refuses."""
-    if deployment in state.queue or state.lock == deployment:
-        return []
-    if len(state.queue) >= MAX_WAITING:
-        raise Refused(
-            f"{MAX_WAITING} deployments wait for this place already; abort some, or deploy with supersede, "
-            "which has them give way",
-            code=ErrorCode.CONFLICT,
-        )
-    return [PlaceQueued(deployment=deployment)]
-
-
-def release(state: Place, deployment: str) -> list[PlaceEvent]:
-    """Let go of the lock, or of the place in the queue."""
-    waiting = [other for other in state.queue if other != deployment]
-    turn = waiting[0] if waiting else None
-    if state.lock == deployment:
-        return [PlaceUnlocked(deployment=deployment, next=turn)]
-    if deployment in state.queue:
-        return [PlaceUnqueued(deployment=deployment, next=turn if state.lock is None else None)]
-    return []
-
-
-def offer(state: Place) -> list[PlaceEvent]:
-    """Offer the place to whoever waits longest; the caller knows that its holder would let go."""
-    if state.lock is None or not state.queue:
-        return []
-    return [PlaceOffered(deployment=state.lock, next=state.queue[0])]
+# What decisions ask of a state
 
 
 def free_for(state: Place, deployment: str) -> bool:

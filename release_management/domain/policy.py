@@ -187,7 +187,16 @@ class ConfigureRollbackWindow(Command):
     )
 
 
-PolicyCommand = ConfigureVersions | ConfigureStrategy | ConfigureTriggers | ConfigureGates | ConfigureRollbackWindow
+@dataclass(frozen=True, slots=True)
+class ChoosePipeline:
+    """Make a pipeline the application's own; the decision on the pipeline gives this command."""
+
+    pipeline: str
+
+
+ScopeCommand = ConfigureVersions | ConfigureStrategy | ConfigureTriggers | ConfigureGates | ConfigureRollbackWindow
+"""The commands that callers give, each for one scope."""
+PolicyCommand = ScopeCommand | ChoosePipeline
 
 
 # State
@@ -228,8 +237,8 @@ def evolve(state: Policy, event: PolicyEvent) -> Policy:
 # Decisions
 
 
-def decide(command: PolicyCommand, state: Policy) -> list[PolicyEvent]:
-    """Decide on one scope."""
+def decide(command: PolicyCommand, state: Policy, facts: None = None) -> list[PolicyEvent]:
+    """Decide on one scope; nothing else is needed to decide it."""
     event: PolicyEvent
     match command:
         case ConfigureVersions(versions=versions):
@@ -244,6 +253,8 @@ def decide(command: PolicyCommand, state: Policy) -> list[PolicyEvent]:
             event = PolicyGatesConfigured(gates={**state.gates, **named})
         case ConfigureRollbackWindow(window=window):
             event = PolicyRollbackWindowConfigured(seconds=window)
+        case ChoosePipeline(pipeline=pipeline):
+            event = PolicyPipelineChosen(pipeline=pipeline)
         case _:
             assert_never(command)
     return [] if evolve(state, event) == state else [event]
@@ -254,11 +265,6 @@ def _with_its_label(gate: Gate, known: Gate | None) -> Gate:
     if gate.label is not None or known is None or known.label is None:
         return gate
     return gate.model_copy(update={"label": known.label})
-
-
-def choose_pipeline(name: str, state: Policy) -> list[PolicyEvent]:
-    """Make a pipeline the application's own."""
-    return [] if state.pipeline == name else [PolicyPipelineChosen(pipeline=name)]
 
 
 # Declaration

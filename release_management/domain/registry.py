@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, ValidationError
 
 from release_management.domain.aggregates import AGGREGATES
+from release_management.kernel.errors import ErrorCode
 from release_management.kernel.gathering import gathered
 from release_management.kernel.record import (
     DATA,
@@ -27,12 +28,17 @@ from release_management.kernel.types import (
     Line,
     Name,
     Personal,
+    Unsealed,
     explain,
 )
 
 Contents = Callable[[str], bytes]
 """Returns a content that stands beside a record, by the record's `dataref`."""
 Upcaster = Callable[[dict[str, Any]], Iterable[tuple[str, dict[str, Any]]]]
+
+
+LONGEST_REASON = 4000
+"""Characters of a refusal's reason."""
 
 
 class CommandRefused(Fact):
@@ -62,6 +68,27 @@ class CommandRefused(Fact):
     def _summary(self) -> str:
         before = f" (and {self.unkept:,} others of this sender before it)" if self.unkept else ""
         return f"refused: {self.command}, wished by {self.by} through {self.sender}{before}"
+
+
+def refusal(
+    command: str, sender: str, actor: str, reason: str, code: ErrorCode, about: Mapping[str, str], unkept: int
+) -> CommandRefused:
+    """The fact that a command of `actor` was refused. `about` is what it was about, as far as that is known.
+
+    `unkept` is how many refusals of the sender before it only are counted. A reason longer than is recorded is cut.
+    """
+    return CommandRefused(
+        command=command,
+        sender=sender,
+        by=actor,
+        reason=Unsealed(subject=actor, text=reason[:LONGEST_REASON]),
+        application=about.get("application"),
+        release=about.get("release"),
+        environment=about.get("environment"),
+        deployment=about.get("deployment"),
+        unkept=unkept or None,
+        code=code,
+    )
 
 
 _ALL: tuple[type[Fact], ...] = (*(fact for each in AGGREGATES.values() for fact in each.facts), CommandRefused)

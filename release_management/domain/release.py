@@ -1,6 +1,6 @@
 """Release: `application@version`, a snapshot of components, changes and pipeline. Stream `release:<app>@<version>`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar, Literal, Self, assert_never
 
@@ -12,7 +12,6 @@ from release_management.domain.variables import Variables
 from release_management.domain.versions import Scheme, twin
 from release_management.kernel.aggregate import Aggregate, itself
 from release_management.kernel.digest import digest_of
-from release_management.kernel.errors import ErrorCode
 from release_management.kernel.names import (
     GivenName,
     Labelled,
@@ -30,8 +29,6 @@ from release_management.kernel.types import (
     Note,
     Percent,
     Personal,
-    Refused,
-    Unsealed,
     Value,
     Version,
     plain_version,
@@ -329,9 +326,6 @@ class ConfigureCanary(Command):
     )
 
 
-ReleaseCommand = PublishRelease | AttestRelease | BlockRelease | UnblockRelease
-
-
 # State
 
 
@@ -409,68 +403,7 @@ def evolve(state: Release, event: ReleaseEvent) -> Release:
             assert_never(event)
 
 
-# Decisions
-
-
-def create(created: ReleaseCreated, draft: bool, state: Release) -> list[ReleaseEvent]:
-    """Create; the same content again gives nothing, other content under the same version is refused."""
-    names = [component.name for component in created.components]
-    if len(set(names)) != len(names):
-        raise Refused(
-            f"release {created.application}@{created.version}: a component stands twice; name each once",
-            code=ErrorCode.INVALID,
-        )
-    if state.version:
-        if state.content != created.content:
-            raise Refused(
-                f"release {state.ref} exists with other content; a version is never reused: create a new version",
-                code=ErrorCode.CONFLICT,
-            )
-        return []
-    return [created] if draft else [created, ReleasePublished()]
-
-
-def add_changes(release: str, changes: Sequence[Change], state: Release, actor: str) -> list[ReleaseChangesAdded]:
-    """Add the changes that are not there yet, each once."""
-    if not state.version:
-        raise Refused(unknown_release(release), code=ErrorCode.NOT_FOUND)
-    fresh: dict[str, Change] = {}
-    for change in changes:
-        if change.commit not in state.commits:
-            fresh.setdefault(change.commit, change)
-    total = len(state.commits) + len(fresh)
-    if total > MAX_CHANGES:
-        raise Refused(
-            f"release {state.ref} would have {total:,} changes and may have {MAX_CHANGES:,}; "
-            "sum some up in its changelog",
-            code=ErrorCode.INVALID,
-        )
-    return [ReleaseChangesAdded(changes=tuple(fresh.values()), by=actor)] if fresh else []
-
-
-def decide(command: ReleaseCommand, state: Release, actor: str) -> list[ReleaseEvent]:
-    """Decide on one existing release."""
-    if not state.version:
-        raise Refused(unknown_release(command.release), code=ErrorCode.NOT_FOUND)
-    match command:
-        case PublishRelease():
-            return [] if state.published else [ReleasePublished()]
-        case AttestRelease(gate=gate, result=result, note=note):
-            if state.attestations.get(gate) == result and note is None:
-                return []
-            if gate not in state.attestations and len(state.attestations) >= MAX_GATES:
-                raise Refused(
-                    f"release {state.ref} has {MAX_GATES} attested gates already; {gate!r} would be one more",
-                    code=ErrorCode.CONFLICT,
-                )
-            text = None if note is None else Unsealed(subject=actor, text=note)
-            return [ReleaseAttested(gate=gate, result=result, by=actor, note=text)]
-        case BlockRelease(reason=reason):
-            return [ReleaseBlocked(reason=Unsealed(subject=actor, text=reason))]
-        case UnblockRelease():
-            return [ReleaseUnblocked()] if state.blocked else []
-        case _:
-            assert_never(command)
+# What is said of a release
 
 
 def same_version(application: str, version: str) -> str | None:

@@ -1,7 +1,7 @@
 """Points in time, and time zones, as people state them."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,11 @@ def utc(value: str) -> str:
     if moment.year < 1970:
         raise ValueError(f"{value!r} lies before 1970")
     return timestamp(moment)
+
+
+def later(now: str, seconds: float) -> str:
+    """The time so many seconds after `now`, which is a time as records have it."""
+    return timestamp(datetime.fromisoformat(now) + timedelta(seconds=seconds))
 
 
 def time_zone(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from release_management.adapters.read_model import BadQueryError, ReadStore
-from release_management.domain.deployment import decide
+from release_management.domain.deployment.decider import Start
 from release_management.domain.environment import (
     ApprovalRule,
     EnvironmentConfigured,
@@ -265,7 +265,7 @@ def long_deployment(story: Story, targets: int) -> None:
     story.planned("d-1", plan=plan, digest=plan.digest, targets=tuple(names))
     story.requested("d-1")
     bindings = tuple(binding().model_copy(update={"target": name}) for name in names)
-    story.walk("d-1", decide.start(story.state("d-1"), bindings, story.now))
+    story.walk("d-1", story.decided("d-1", Start(bindings)))
 
 
 def test_a_deployment_that_is_longer_than_a_page_is_read_whole_while_it_moves(pages: Pages) -> None:

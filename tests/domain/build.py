@@ -7,15 +7,22 @@ from pydantic import JsonValue
 
 from release_management.domain.component import Component
 from release_management.domain.configuration import Configuration
-from release_management.domain.deployment.decide import start
+from release_management.domain.deployment.commands import ReportStep
+from release_management.domain.deployment.decider import (
+    DeploymentCommand,
+    DeploymentFacts,
+    Start,
+    decide,
+)
 from release_management.domain.deployment.events import (
     DeploymentEvent,
     DeploymentPlanned,
     DeploymentRequested,
 )
-from release_management.domain.deployment.state import Deployment, evolve
+from release_management.domain.deployment.state import DEPLOYMENT as AGGREGATE
+from release_management.domain.deployment.state import Deployment
 from release_management.domain.environment import Environment, Target
-from release_management.domain.orders import Report, Result
+from release_management.domain.orders import Result
 from release_management.domain.plan import (
     Binding,
     Leg,
@@ -25,6 +32,7 @@ from release_management.domain.plan.builder import RolloutTarget
 from release_management.domain.plan.compiler import compile_plan
 from release_management.domain.plan.strategies import StrategyName, parse_options
 from release_management.domain.release import Release
+from tests.domain.specification import Given, Specification
 
 ANN = "usr_ann00001"
 BEN = "usr_ben00001"
@@ -120,17 +128,22 @@ def planned(compiled: Plan) -> list[DeploymentEvent]:
     ]
 
 
+DEPLOYMENTS = Specification(AGGREGATE, decide, DeploymentFacts(BEN, NOW))
+DeploymentGiven = Given[DeploymentCommand, Deployment, DeploymentFacts, DeploymentEvent]
+
+
 def given(facts: Iterable[DeploymentEvent], state: Deployment | None = None) -> Deployment:
-    state = state or Deployment()
-    for fact in facts:
-        state = evolve(state, fact)
-    return state
+    return on(state or Deployment()).then_given(*facts).state
+
+
+def on(state: Deployment) -> DeploymentGiven:
+    """A deployment in this state, to be decided on."""
+    return DEPLOYMENTS.given_state(state)
 
 
 def started(compiled: Plan, *bindings: Binding) -> Deployment:
     """The deployment has begun its first wave."""
-    state = given(planned(compiled))
-    return given(start(state, bindings or (binding(),), NOW), state)
+    return DEPLOYMENTS.given(*planned(compiled)).when(Start(bindings or (binding(),))).after.state
 
 
 def said(
@@ -142,8 +155,8 @@ def said(
     at: str = NOW,
     deployment: str = DEPLOYMENT,
     reason: str | None = None,
-) -> Report:
-    return Report(
+) -> ReportStep:
+    return ReportStep(
         deployment=deployment,
         leg=leg,
         step=step,

@@ -3,16 +3,29 @@
 Each component at a place is a `Seat`: what runs in its slots, its traffic, and the highest fence that it has seen.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Literal
 
 from pydantic import JsonValue
 
 from release_management.domain.condition import SeenSlot
-from release_management.domain.deployment import decide
+from release_management.domain.deployment.commands import (
+    Abort,
+    Expire,
+    ExpireStep,
+    ReportStep,
+    Resume,
+    RetryStep,
+)
+from release_management.domain.deployment.commands import Promote as PromoteDeployment
+from release_management.domain.deployment.decider import (
+    DeploymentCommand,
+    EndBake,
+    NoticeCondition,
+    Start,
+)
 from release_management.domain.deployment.effects import doubts, effects
 from release_management.domain.deployment.events import (
     DeploymentAborting,
@@ -36,7 +49,7 @@ from release_management.domain.environment import Environment
 from release_management.domain.orders import Order, Report
 from release_management.domain.place import ComponentStatus, Place
 from release_management.domain.place import evolve as stand
-from release_management.domain.plan import Binding, Leg
+from release_management.domain.plan import Binding
 from release_management.domain.plan.planning import draft
 from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
 from release_management.domain.plan.steps.promote import Promote
@@ -47,9 +60,10 @@ from release_management.kernel.record import timestamp
 from release_management.kernel.types import NotYet, Refused
 from tests.domain.build import (
     ANN,
-    BEN,
+    DEPLOYMENT,
     NOW,
     OTHER,
+    on,
 )
 from tests.domain.seat import Fate, Seat
 
@@ -72,7 +86,7 @@ class World:
     bindings: tuple[Binding, ...] = ()
     log: list[DeploymentEvent] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
-    reports: list[Report] = field(default_factory=list)
+    reports: list[ReportStep] = field(default_factory=list)
     routable: dict[SeatKey, bool] = field(default_factory=dict)
     stood: dict[SeatKey, int] = field(default_factory=dict)
     states: bool = True
@@ -140,16 +154,16 @@ class World:
                 DeploymentRequested(by=ANN),
             ]
         )
-        self.wish(lambda: decide.start(self.state, self.bindings, self.now))
+        self.wish(Start(self.bindings))
 
-    def wish(self, decision: Callable[[], list[DeploymentEvent]]) -> list[DeploymentEvent]:
+    def wish(self, command: DeploymentCommand) -> list[DeploymentEvent]:
         """Decide and record; the same wish again, and any wish of an ended deployment, records nothing."""
         ended = self.state.ended
-        facts = _decided(decision)
+        facts = self._decided(command)
         assert not (ended and facts), f"an ended deployment moved: {facts}"
         state = self.state
         self._record(facts)
-        again = _decided(decision)
+        again = self._decided(command)
         assert again == [], f"the same wish again recorded {again}"
         for fact in facts:
             if isinstance(fact, DeploymentHalted):
@@ -159,6 +173,11 @@ class World:
                 assert not past_no_return(state), "went back after the old version had begun to go"
             state = evolve(state, fact)
         return facts
+
+    def _decided(self, command: DeploymentCommand) -> list[DeploymentEvent]:
+        """What the command leads to; nothing where it is refused or too early."""
+        decided = on(self.state).when(command, now=self.now).decided
+        return [] if isinstance(decided, Refused | NotYet) else list(decided)
 
     def _record(self, facts: Iterable[DeploymentEvent]) -> None:
         for fact in facts:
@@ -245,14 +264,11 @@ class World:
                 )
                 for slot, (version, replicas) in seat.running.items()
             ]
-            self.wish(partial(self._notice, target, component, slots))
+            self.wish(NoticeCondition(target, component, slots))
         if self.state.phase in (DeploymentPhase.PAUSED, DeploymentPhase.BAKING):
             for bound in self.bindings:
                 ill = self.seats[bound.target, bound.component].ill
                 assert bound.candidate is None or bound.candidate_slot not in ill, "it waits beside what is not well"
-
-    def _notice(self, target: str, component: str, slots: list[SeenSlot]) -> list[DeploymentEvent]:
-        return decide.notice(self.state, target, component, slots, self.now)
 
     def fall_ill(self, which: int) -> None:
         """Make a slot's instances unhealthy, or healthy again."""
@@ -266,7 +282,7 @@ class World:
         said = self.reports[index] if keep else self.reports.pop(index)
         step = self.state.steps.get((said.leg, said.step))
         current = step is not None and step.status is StepStatus.STARTED and step.attempt == said.attempt
-        facts = self.wish(lambda: decide.report(self.state, said, self.now))
+        facts = self.wish(said)
         if said.deployment != self.state.id or not current:
             assert facts == [], f"a stale or foreign report recorded {facts}"
 
@@ -281,19 +297,10 @@ class World:
         """Every timer of every step, of both legs, whether its time has come or not."""
         for (leg, index), step in list(self.state.steps.items()):
             for attempt in {step.attempt, 1}:
-                self.wish(partial(self._expire, leg, index, attempt))
-                self.wish(partial(self._again, leg, index, attempt))
-            self.wish(partial(self._resume, leg, index))
-        self.wish(lambda: decide.expire(self.state, self.now))
-
-    def _expire(self, leg: Leg, index: int, attempt: int) -> list[DeploymentEvent]:
-        return decide.expire_step(self.state, leg, index, attempt, self.now)
-
-    def _again(self, leg: Leg, index: int, attempt: int) -> list[DeploymentEvent]:
-        return decide.retry_step(self.state, leg, index, attempt, self.now)
-
-    def _resume(self, leg: Leg, index: int) -> list[DeploymentEvent]:
-        return decide.resume(self.state, leg, index, self.now)
+                self.wish(ExpireStep(deployment=DEPLOYMENT, leg=leg, step=index, attempt=attempt))
+                self.wish(RetryStep(deployment=DEPLOYMENT, leg=leg, step=index, attempt=attempt))
+            self.wish(Resume(deployment=DEPLOYMENT, leg=leg, step=index))
+        self.wish(Expire(deployment=DEPLOYMENT))
 
     def pass_time(self, seconds: float) -> None:
         self.clock += timedelta(seconds=seconds)
@@ -306,14 +313,14 @@ class World:
             self.clock = max(self.clock, datetime.fromisoformat(due[0]))
 
     def abort(self) -> None:
-        self.wish(lambda: decide.abort(self.state, BEN, "stop", self.now))
+        self.wish(Abort(deployment=DEPLOYMENT, reason="stop"))
 
     def the_next_one_waits(self) -> bool:
         """Another deployment waits for nothing but these places; whether a bake has ended for it."""
         baking = bake(self.state)
         if baking is not None and self.state.leg == "forward":
             self._check_only_kept()
-        facts = self.wish(lambda: decide.end_bake(self.state, OTHER, BEN, self.now))
+        facts = self.wish(EndBake(OTHER))
         assert bool(facts) == (baking is not None), "nothing but a bake ends early"
         return bool(facts)
 
@@ -329,7 +336,7 @@ class World:
         if step is None and not full:
             waiting = [index for (leg, index), known in self.state.steps.items() if known.status is StepStatus.WAITING]
             step = waiting[-1] if waiting else None
-        self.wish(lambda: decide.promote(self.state, step, full, BEN, self.now))
+        self.wish(PromoteDeployment(deployment=DEPLOYMENT, step=step, full=full))
 
     # To the end
 
@@ -421,10 +428,3 @@ class World:
         assert (standing.serving.content.version, standing.serving.replicas) == (version, replicas)
         if self.routable[key]:
             assert seat.weights.get(slot) == 100, f"{slot}: {seat}"
-
-
-def _decided(decision: Callable[[], list[DeploymentEvent]]) -> list[DeploymentEvent]:
-    try:
-        return decision()
-    except (Refused, NotYet):
-        return []

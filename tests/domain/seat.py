@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from release_management.domain.deployment.commands import ReportStep
 from release_management.domain.orders import (
     Order,
-    Report,
     Result,
 )
 from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
@@ -24,7 +24,7 @@ class Seat:
     running: dict[str, tuple[str, int]] = field(default_factory=dict)
     weights: dict[str, int] = field(default_factory=dict)
     fence: int = 0
-    answer: Report | None = None
+    answer: ReportStep | None = None
     states: bool = True
     ill: set[str] = field(default_factory=set)
 
@@ -43,7 +43,7 @@ class Seat:
     def version(self, slot: str) -> str | None:
         return self.running[slot][0] if slot in self.running else None
 
-    def execute(self, order: Order, fate: Fate, at: str) -> Report:
+    def execute(self, order: Order, fate: Fate, at: str) -> ReportStep:
         """Compare the fence, then do the order as its fate has it."""
         if order.fence < self.fence:
             before = repr(self)
@@ -91,8 +91,8 @@ class Seat:
         return True
 
 
-def _report(order: Order, result: Result, at: str) -> Report:
-    return Report(
+def _report(order: Order, result: Result, at: str) -> ReportStep:
+    return ReportStep(
         deployment=order.deployment,
         leg=order.leg,
         step=order.step,

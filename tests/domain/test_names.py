@@ -13,10 +13,12 @@ from release_management.domain.environment import (
     Target,
     TargetConfigured,
 )
-from release_management.domain.environment import decide as configure_environment
+from release_management.domain.environment_decisions import EnvironmentFacts
+from release_management.domain.environment_decisions import decide as configure_environment
 from release_management.domain.pipeline import (
     ConfigurePipeline,
     Pipeline,
+    PipelineFacts,
     decide,
 )
 from release_management.domain.policy import (
@@ -110,12 +112,13 @@ def test_the_written_name_is_the_label_and_an_id_may_be_given() -> None:
 
 
 def test_the_id_alone_keeps_the_label_and_another_spelling_becomes_the_label() -> None:
-    (first,) = decide(ConfigurePipeline(name="Main Pipeline"), Pipeline(), ("staging",))
+    there = PipelineFacts(("staging",))
+    (first,) = decide(ConfigurePipeline(name="Main Pipeline"), Pipeline(), there)
     known = Pipeline("main-pipeline", "default", first.stages, first.label)
 
-    assert decide(ConfigurePipeline(name="main-pipeline"), known, ("staging",)) == []
-    assert decide(ConfigurePipeline(name="Main Pipeline"), known, ("staging",)) == []
-    (again,) = decide(ConfigurePipeline(name="MAIN PIPELINE"), known, ("staging",))
+    assert decide(ConfigurePipeline(name="main-pipeline"), known, there) == []
+    assert decide(ConfigurePipeline(name="Main Pipeline"), known, there) == []
+    (again,) = decide(ConfigurePipeline(name="MAIN PIPELINE"), known, there)
     assert again.label == "MAIN PIPELINE"
 
 
@@ -144,7 +147,9 @@ def test_a_target_keeps_its_label() -> None:
     state = Environment(name="production", label="production", targets={"eu-west": eu})
 
     facts = configure_environment(
-        ConfigureEnvironment(name="production", targets=(Target(name="eu-west"),)), state, None
+        ConfigureEnvironment(name="production", targets=(Target(name="eu-west"),)),
+        state,
+        EnvironmentFacts("usr_ann00001"),
     )
 
     assert (eu.name, eu.label, eu.slots, list(eu.components)) == ("eu-west", "EU West", ("blue", "green"), ["web-shop"])

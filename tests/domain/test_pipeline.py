@@ -3,43 +3,43 @@
 import pytest
 
 from release_management.domain.pipeline import (
+    PIPELINE,
     ConfigurePipeline,
     Pipeline,
     PipelineConfigured,
+    PipelineFacts,
     Stage,
     decide,
-    evolve,
     walked,
 )
-from release_management.kernel.types import Refused
+from tests.domain.specification import Specification
 
 ENVIRONMENTS = ("dev", "staging", "production")
+PIPELINES = Specification(PIPELINE, decide, PipelineFacts(ENVIRONMENTS))
 
 
 def test_each_stage_asks_for_success_in_the_one_before() -> None:
-    facts = decide(ConfigurePipeline(name="main", stages=("dev", "production")), Pipeline(), ENVIRONMENTS)
-
-    assert facts == [
+    PIPELINES.given().when(ConfigurePipeline(name="main", stages=("dev", "production"))).then(
         PipelineConfigured(
             name="main",
             application="default",
             stages=(Stage(environment="dev"), Stage(environment="production", requires=("dev",))),
         )
-    ]
+    )
 
 
 def test_without_stages_it_walks_every_environment_in_order() -> None:
-    (fact,) = decide(ConfigurePipeline(name="main"), Pipeline(), ENVIRONMENTS)
+    (fact,) = PIPELINES.given().when(ConfigurePipeline(name="main")).facts
 
     assert tuple(stage.environment for stage in fact.stages) == ENVIRONMENTS
 
 
 def test_a_repeated_configuration_records_nothing() -> None:
     command = ConfigurePipeline(name="main", stages=("dev",))
-    (fact,) = decide(command, Pipeline(), ENVIRONMENTS)
+    pipeline = PIPELINES.given().when(command).after
 
-    assert decide(command, evolve(Pipeline(), fact), ENVIRONMENTS) == []
-    assert decide(ConfigurePipeline(name="main"), evolve(Pipeline(), fact), ENVIRONMENTS) != []
+    pipeline.when(command).then_nothing()
+    assert pipeline.when(ConfigurePipeline(name="main")).names == ["configured"]
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_a_repeated_configuration_records_nothing() -> None:
 def test_stages_that_make_no_pipeline_are_refused(
     stages: tuple[str, ...] | None, environments: tuple[str, ...], reason: str
 ) -> None:
-    with pytest.raises(Refused) as refusal:
-        decide(ConfigurePipeline(name="main", stages=stages), Pipeline(), environments)
-    assert str(refusal.value) == reason
+    PIPELINES.given().when(ConfigurePipeline(name="main", stages=stages), environments=environments).then_refused(
+        reason
+    )
 
 
 # A pipeline that has changed since a release was created
@@ -78,8 +78,7 @@ WALK = (
 
 
 def configured(*names: str) -> Pipeline:
-    [fact] = decide(ConfigurePipeline(name="main", stages=names), Pipeline(), names)
-    return evolve(Pipeline(), fact)
+    return PIPELINES.given().when(ConfigurePipeline(name="main", stages=names), environments=names).after.state
 
 
 def test_a_stage_that_the_pipeline_has_lost_is_required_no_more_but_what_it_required_is() -> None:

@@ -1,12 +1,11 @@
 """Place: what runs there, who holds it, who waits."""
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from release_management.domain.place import (
-    MAX_WAITING,
+    PLACE,
     REMEMBERED,
     Occupant,
     Place,
@@ -24,14 +23,20 @@ from release_management.domain.place import (
     PlaceVersionSucceeded,
     PlaceVersionWithdrawn,
     earlier,
-    enqueue,
-    evolve,
     free_for,
-    lock,
-    offer,
-    release,
 )
-from release_management.kernel.types import Refused
+from release_management.domain.place_decisions import (
+    MAX_WAITING,
+    AnyPlaceCommand,
+    Enqueue,
+    LetGo,
+    Lock,
+    Offer,
+    PlaceFacts,
+    RememberSuccess,
+    WithdrawSuccess,
+    decide,
+)
 from tests.domain.build import (
     DEPLOYMENT,
     NOW,
@@ -39,14 +44,18 @@ from tests.domain.build import (
     THIRD,
     component,
 )
+from tests.domain.specification import Specification
 from tests.profiles import times
+
+PLACES = Specification(PLACE, decide, PlaceFacts(NOW))
 
 
 def given(*facts: PlaceEvent) -> Place:
-    state = Place()
-    for fact in facts:
-        state = evolve(state, fact)
-    return state
+    return PLACES.given(*facts).state
+
+
+def evolve(state: Place, fact: PlaceEvent) -> Place:
+    return PLACES.given_state(state).then_given(fact).state
 
 
 def provisioned(slot: str, version: str, replicas: int = 2) -> PlaceSlotProvisioned:
@@ -66,11 +75,10 @@ def test_however_many_versions_succeeded_the_newest_are_remembered() -> None:
 
 
 def test_a_full_queue_is_said_to_be_full() -> None:
-    state = given(*(PlaceQueued(deployment=str(number)) for number in range(MAX_WAITING)))
+    full = PLACES.given(*(PlaceQueued(deployment=str(number)) for number in range(MAX_WAITING)))
 
-    assert enqueue(state, "0") == []
-    with pytest.raises(Refused, match=f"{MAX_WAITING} deployments wait for this place already"):
-        enqueue(state, DEPLOYMENT)
+    full.when(Enqueue("0")).then_nothing()
+    full.when(Enqueue(DEPLOYMENT)).then_refused(f"{MAX_WAITING} deployments wait for this place already")
 
 
 # What runs
@@ -167,45 +175,56 @@ def test_without_an_earlier_version_there_is_no_way_back() -> None:
 # Who holds it, who waits
 
 
-def test_the_holder_of_a_place_locks_it_once_and_does_not_queue_for_it() -> None:
-    state = given(PlaceLocked(deployment=DEPLOYMENT))
+HELD = (PlaceLocked(deployment=DEPLOYMENT), PlaceQueued(deployment=OTHER), PlaceQueued(deployment=THIRD))
 
-    assert lock(Place(), DEPLOYMENT) == [PlaceLocked(deployment=DEPLOYMENT)]
-    assert lock(state, DEPLOYMENT) == []
-    assert enqueue(state, DEPLOYMENT) == []
-    assert free_for(state, DEPLOYMENT)
-    assert not free_for(state, OTHER)
+
+def test_the_holder_of_a_place_locks_it_once_and_does_not_queue_for_it() -> None:
+    held = PLACES.given(PlaceLocked(deployment=DEPLOYMENT))
+
+    PLACES.given().when(Lock(DEPLOYMENT)).then(PlaceLocked(deployment=DEPLOYMENT))
+    held.when(Lock(DEPLOYMENT)).then_nothing()
+    held.when(Enqueue(DEPLOYMENT)).then_nothing()
+    assert free_for(held.state, DEPLOYMENT)
+    assert not free_for(held.state, OTHER)
 
 
 def test_an_unlock_names_the_deployment_that_waits_longest() -> None:
-    state = given(PlaceLocked(deployment=DEPLOYMENT), PlaceQueued(deployment=OTHER), PlaceQueued(deployment=THIRD))
-
-    assert release(state, DEPLOYMENT) == [PlaceUnlocked(deployment=DEPLOYMENT, next=OTHER)]
+    PLACES.given(*HELD).when(LetGo(DEPLOYMENT)).then(PlaceUnlocked(deployment=DEPLOYMENT, next=OTHER))
 
 
 def test_a_deployment_that_leaves_the_queue_of_a_free_place_names_the_next() -> None:
-    held = given(PlaceLocked(deployment=DEPLOYMENT), PlaceQueued(deployment=OTHER), PlaceQueued(deployment=THIRD))
-    free = evolve(held, PlaceUnlocked(deployment=DEPLOYMENT, next=OTHER))
+    held = PLACES.given(*HELD)
+    free = held.then_given(PlaceUnlocked(deployment=DEPLOYMENT, next=OTHER))
 
-    assert release(held, OTHER) == [PlaceUnqueued(deployment=OTHER)]
-    assert release(free, OTHER) == [PlaceUnqueued(deployment=OTHER, next=THIRD)]
-    assert release(free, THIRD) == [PlaceUnqueued(deployment=THIRD, next=OTHER)]
+    held.when(LetGo(OTHER)).then(PlaceUnqueued(deployment=OTHER))
+    free.when(LetGo(OTHER)).then(PlaceUnqueued(deployment=OTHER, next=THIRD))
+    free.when(LetGo(THIRD)).then(PlaceUnqueued(deployment=THIRD, next=OTHER))
 
 
 def test_a_deployment_that_neither_holds_a_place_nor_waits_changes_nothing() -> None:
-    assert release(given(PlaceLocked(deployment=DEPLOYMENT)), OTHER) == []
+    PLACES.given(PlaceLocked(deployment=DEPLOYMENT)).when(LetGo(OTHER)).then_nothing()
 
 
 def test_a_place_is_offered_to_the_one_that_waits_longest() -> None:
-    held = given(PlaceLocked(deployment=DEPLOYMENT), PlaceQueued(deployment=OTHER), PlaceQueued(deployment=THIRD))
+    held = PLACES.given(*HELD)
+    offered = PlaceOffered(deployment=DEPLOYMENT, next=OTHER)
 
-    assert offer(held) == [PlaceOffered(deployment=DEPLOYMENT, next=OTHER)]
-    assert evolve(held, PlaceOffered(deployment=DEPLOYMENT, next=OTHER)) == held
+    held.when(Offer()).then(offered)
+    assert held.then_given(offered).state == held.state
 
 
 def test_a_place_that_nobody_holds_or_nobody_waits_for_is_not_offered() -> None:
-    assert offer(given(PlaceLocked(deployment=DEPLOYMENT))) == []
-    assert offer(given(PlaceQueued(deployment=OTHER))) == []
+    PLACES.given(PlaceLocked(deployment=DEPLOYMENT)).when(Offer()).then_nothing()
+    PLACES.given(PlaceQueued(deployment=OTHER)).when(Offer()).then_nothing()
+
+
+def test_what_a_deployment_means_for_it_is_recorded() -> None:
+    place = PLACES.given(provisioned("blue", "1.0.0"))
+    success = PlaceVersionSucceeded(deployment=DEPLOYMENT, version="1.0.0", components={"api": A}, at=NOW)
+
+    place.when(RememberSuccess(DEPLOYMENT, "1.0.0", {"api": A})).then(success)
+    withdrawn = place.then_given(success).when(WithdrawSuccess(OTHER, "1.0.0", DEPLOYMENT, ("api",)))
+    assert withdrawn.after.state.succeeded == {"api": ()}
 
 
 DEPLOYMENTS = tuple(f"0193a5c2-7d7e-7000-8000-00000000000{number}" for number in range(6))
@@ -217,14 +236,19 @@ class PlaceMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.place = Place()
+        self.held = PLACES.given()
         self.arrived: list[str] = []
         self.told: set[str] = set()
         self.gone: set[str] = set()
 
-    def _record(self, facts: list[PlaceEvent]) -> None:
-        for fact in facts:
-            self.place = evolve(self.place, fact)
+    @property
+    def place(self) -> Place:
+        return self.held.state
+
+    def _do(self, command: AnyPlaceCommand) -> None:
+        decision = self.held.when(command)
+        self.held = decision.after
+        for fact in decision.facts:
             if isinstance(fact, PlaceUnlocked | PlaceUnqueued) and fact.next is not None:
                 self.told.add(fact.next)
 
@@ -234,20 +258,20 @@ class PlaceMachine(RuleBasedStateMachine):
         if deployment in self.gone:
             return
         if self.place.lock == deployment:
-            assert lock(self.place, deployment) == []
+            self.held.when(Lock(deployment)).then_nothing()
         elif free_for(self.place, deployment):
             self._take(deployment)
         else:
-            self._record(enqueue(self.place, deployment))
+            self._do(Enqueue(deployment))
             if deployment not in self.arrived:
                 self.arrived.append(deployment)
-        assert enqueue(self.place, deployment) == []
+        self.held.when(Enqueue(deployment)).then_nothing()
 
     def _take(self, deployment: str) -> None:
         assert self.place.lock is None, "two hold the place"
         assert not self.arrived or self.arrived[0] == deployment, "it overtook one that waits longer"
-        self._record(lock(self.place, deployment))
-        assert lock(self.place, deployment) == []
+        self._do(Lock(deployment))
+        self.held.when(Lock(deployment)).then_nothing()
         self.arrived = [one for one in self.arrived if one != deployment]
         self.told.discard(deployment)
 
@@ -261,8 +285,8 @@ class PlaceMachine(RuleBasedStateMachine):
 
     @rule(deployment=deployments)
     def it_ends(self, deployment: str) -> None:
-        self._record(release(self.place, deployment))
-        assert release(self.place, deployment) == []
+        self._do(LetGo(deployment))
+        self.held.when(LetGo(deployment)).then_nothing()
         self.arrived = [one for one in self.arrived if one != deployment]
         self.gone.add(deployment)
 

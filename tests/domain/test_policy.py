@@ -3,69 +3,72 @@
 import pytest
 
 from release_management.domain.policy import (
+    POLICY,
+    ChoosePipeline,
     ConfigureGates,
     ConfigureStrategy,
     ConfigureTriggers,
     Gate,
     Policy,
     PolicyCommand,
+    PolicyEvent,
     PolicyGatesConfigured,
     PolicyPipelineChosen,
     PolicyStrategyConfigured,
     TriggerCondition,
-    choose_pipeline,
     decide,
-    evolve,
 )
-from release_management.kernel.types import Refused
+from tests.domain.specification import Given, Specification
 
 CANARY = ConfigureStrategy(strategy="canary", options={"initial_traffic": 20, "interval": "5m"})
 TRIGGERS = ConfigureTriggers(conditions=(TriggerCondition(metric="error_rate", threshold=0.02, duration_seconds=60),))
 GATES = ConfigureGates(gates={"scan": Gate(), "licences": Gate(required=False, pass_threshold=0.5)})
 
 
-def after(*commands: PolicyCommand) -> Policy:
-    state = Policy()
+POLICIES = Specification(POLICY, decide, None)
+
+
+def after(*commands: PolicyCommand) -> Given[PolicyCommand, Policy, None, PolicyEvent]:
+    policy = POLICIES.given()
     for command in commands:
-        for fact in decide(command, state):
-            state = evolve(state, fact)
-    return state
+        policy = policy.when(command).after
+    return policy
 
 
 def test_a_configured_strategy_is_the_default_from_then_on() -> None:
-    assert decide(CANARY, Policy()) == [PolicyStrategyConfigured(strategy="canary", options=CANARY.options)]
+    POLICIES.given().when(CANARY).then(PolicyStrategyConfigured(strategy="canary", options=CANARY.options))
 
-    state = after(CANARY, ConfigureStrategy(strategy="recreate"))
+    state = after(CANARY, ConfigureStrategy(strategy="recreate")).state
 
     assert state.default == "recreate"
     assert state.strategies == {"canary": CANARY.options, "recreate": {}}
 
 
 def test_a_strategy_whose_options_are_wrong_is_refused() -> None:
-    with pytest.raises(Refused, match="strategy canary has no option 'speed'; it has abort_scale_down_delay,"):
-        decide(ConfigureStrategy(strategy="canary", options={"speed": "high"}), Policy())
+    POLICIES.given().when(ConfigureStrategy(strategy="canary", options={"speed": "high"})).then_refused(
+        "strategy canary has no option 'speed'; it has abort_scale_down_delay,"
+    )
 
 
 def test_gates_that_are_not_named_stay() -> None:
-    (fact,) = decide(ConfigureGates(gates={"scan": Gate(required=False)}), after(GATES))
-
-    assert isinstance(fact, PolicyGatesConfigured)
-    assert fact.gates == {"scan": Gate(required=False), "licences": Gate(required=False, pass_threshold=0.5)}
+    after(GATES).when(ConfigureGates(gates={"scan": Gate(required=False)})).then(
+        PolicyGatesConfigured(
+            gates={"scan": Gate(required=False), "licences": Gate(required=False, pass_threshold=0.5)}
+        )
+    )
 
 
 def test_a_pipeline_is_chosen_once() -> None:
-    facts = choose_pipeline("main", Policy())
-
-    assert facts == [PolicyPipelineChosen(pipeline="main")]
-    assert choose_pipeline("main", evolve(Policy(), facts[0])) == []
+    POLICIES.given().when(ChoosePipeline("main")).then(PolicyPipelineChosen(pipeline="main"))
+    after(ChoosePipeline("main")).when(ChoosePipeline("main")).then_nothing()
 
 
 @pytest.mark.parametrize("command", [CANARY, TRIGGERS, GATES])
 def test_a_repeated_configuration_records_nothing(command: PolicyCommand) -> None:
-    assert decide(command, after(command)) == []
+    after(command).when(command).then_nothing()
 
 
 def test_a_strategy_that_was_the_default_before_becomes_it_again() -> None:
-    state = after(CANARY, ConfigureStrategy(strategy="recreate"))
-
-    assert decide(CANARY, state) == [PolicyStrategyConfigured(strategy="canary", options=CANARY.options)]
+    after(CANARY, ConfigureStrategy(strategy="recreate")).when(CANARY).then(
+        PolicyStrategyConfigured(strategy="canary", options=CANARY.options)
+    )

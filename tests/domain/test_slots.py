@@ -6,7 +6,7 @@ Before the deployment 1.0.0 was stable in blue; it brought 1.1.0 to green.
 import pytest
 from pydantic import JsonValue
 
-from release_management.domain.deployment.decide import promote
+from release_management.domain.deployment.commands import Promote
 from release_management.domain.deployment.events import DeploymentFastForwarded
 from release_management.domain.environment import Target
 from release_management.domain.place import (
@@ -30,12 +30,12 @@ from release_management.domain.plan.slots import (
 from release_management.domain.plan.steps.route import Route
 from release_management.domain.plan.strategies import StrategyName
 from tests.domain.build import (
-    BEN,
     DEPLOYMENT,
     NOW,
     OTHER,
     component,
     environment,
+    on,
     release,
     started,
 )
@@ -250,7 +250,7 @@ def test_promoted_in_full_it_still_takes_the_traffic_away_first() -> None:
     plan = drafted(*HALF_WAY, BACK, strategy="canary").plan
     state = started(plan)
 
-    (skipped,) = promote(state, None, True, BEN, NOW)
+    (skipped,) = on(state).when(Promote(deployment=DEPLOYMENT, full=True)).facts
 
     assert isinstance(skipped, DeploymentFastForwarded)
     kept = [step for index, step in enumerate(plan.forward) if index not in skipped.skipped]

@@ -10,7 +10,14 @@ from pydantic import JsonValue
 from release_management.domain.approval import ApprovalRequested
 from release_management.domain.component import Component
 from release_management.domain.configuration import Configuration
-from release_management.domain.deployment import decide
+from release_management.domain.deployment.commands import Abort, ReportStep
+from release_management.domain.deployment.commands import Promote as PromoteDeployment
+from release_management.domain.deployment.decider import (
+    DeploymentCommand,
+    DeploymentFacts,
+    Start,
+    decide,
+)
 from release_management.domain.deployment.effects import effects
 from release_management.domain.deployment.events import (
     DeploymentEvent,
@@ -20,7 +27,6 @@ from release_management.domain.deployment.events import (
 )
 from release_management.domain.deployment.state import Deployment, evolve
 from release_management.domain.environment import ApprovalRule
-from release_management.domain.orders import Report
 from release_management.domain.place import PlaceVersionSucceeded
 from release_management.domain.plan import Binding, Plan
 from release_management.domain.plan.builder import RolloutTarget
@@ -53,6 +59,8 @@ from release_management.services.ports import (
 
 ANN = "usr_ann00001"
 BEN = "usr_ben00001"
+ANY = "0193a5c2-7d7e-7000-8000-000000000001"
+"""An id for commands to those whose state says which deployment it is."""
 DIGEST = hashlib.sha256(b"content").hexdigest()
 START = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 REGISTRY = Registry()
@@ -190,7 +198,7 @@ class Story:
 
     def started(self, deployment: str) -> None:
         state = self.state(deployment)
-        self.walk(deployment, decide.start(state, (binding(state.version),), self.now))
+        self.walk(deployment, self.decided(deployment, Start((binding(state.version),))))
 
     def reported(self, deployment: str, result: str = "succeeded", observedat: str | None = None) -> bool:
         """The executor reports on the order that is out; False where there is none."""
@@ -202,7 +210,7 @@ class Story:
         plan_step = state.plan.steps(leg)[index] if state.plan else None
         weights = plan_step.weights if isinstance(plan_step, Route) else None
         observed = None if weights is None else {"green": weights.get("candidate", 0), "blue": weights.get("stable", 0)}
-        report = Report.model_validate(
+        report = ReportStep.model_validate(
             {
                 "deployment": deployment,
                 "leg": leg,
@@ -215,20 +223,24 @@ class Story:
                 "observedat": observedat or self.now,
             }
         )
-        self.walk(deployment, decide.report(state, report, self.now))
+        self.walk(deployment, self.decided(deployment, report))
         return True
 
     def promoted(self, deployment: str, *, full: bool = False) -> None:
-        self.walk(deployment, decide.promote(self.state(deployment), None, full, BEN, self.now), BEN)
+        self.walk(deployment, self.decided(deployment, PromoteDeployment(deployment=ANY, full=full)), BEN)
 
     def aborted(self, deployment: str) -> None:
-        self.walk(deployment, decide.abort(self.state(deployment), BEN, None, self.now), BEN)
+        self.walk(deployment, self.decided(deployment, Abort(deployment=ANY)), BEN)
 
     def finished(self, deployment: str, result: str = "succeeded") -> None:
         """Walk to the end, promoting where it waits."""
         while not self.state(deployment).ended:
             if not self.reported(deployment, result):
                 self.promoted(deployment)
+
+    def decided(self, deployment: str, command: DeploymentCommand) -> list[DeploymentEvent]:
+        """What a command of now leads to."""
+        return decide(command, self.state(deployment), DeploymentFacts(BEN, self.now))
 
     def state(self, deployment: str) -> Deployment:
         return self._deployments.get(deployment, Deployment())

@@ -22,12 +22,12 @@ from release_management.cli.manifest.models import (
     TargetPart,
 )
 from release_management.cli.manifest.yaml_file import Place, YamlFile
-from release_management.domain import environment as environments
 from release_management.domain.environment import (
-    ApprovalRule,
     ConfigureEnvironment,
+    Environment,
     Target,
 )
+from release_management.domain.environment_decisions import EnvironmentFacts, decide
 from release_management.domain.tiers import (
     DEFAULT_TIER,
     Tier,
@@ -160,10 +160,9 @@ def _check_approval(name: str, part: EnvironmentPart, file: YamlFile) -> None:
     """The domain's own rule, asked with stand-ins for the approvers' ids."""
     if part.approval is None:
         return
-    people = dict.fromkeys(part.approval.approvers)
-    ids = tuple(f"usr_{number:08d}" for number in range(len(people)))
-    rule = ApprovalRule(required=part.approval.required, approvers=ids)
+    people = {person: f"usr_{number:08d}" for number, person in enumerate(dict.fromkeys(part.approval.approvers))}
+    configure = ConfigureEnvironment(name=name, approval=part.approval)
     try:
-        environments.decide(ConfigureEnvironment(name=name), environments.Environment(), rule)
+        decide(configure, Environment(), EnvironmentFacts(actor="", people=people))
     except Refused as refused:
         raise file.refusal(("environments", name, "approval"), refused.reason, refused.code) from None

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 
 from release_management.domain.condition import SeenSlot
 from release_management.domain.deployment.events import (
@@ -51,20 +50,13 @@ from release_management.domain.plan import (
 )
 from release_management.domain.plan.steps.pause import Pause
 from release_management.kernel.errors import ErrorCode
-from release_management.kernel.record import timestamp
+from release_management.kernel.timestamps import later
 from release_management.kernel.types import (
     NotYet,
     Personal,
     Refused,
     Unsealed,
 )
-
-QUEUE_SECONDS = 86_400.0
-
-
-def later(now: str, seconds: float) -> str:
-    """The time so many seconds after `now`."""
-    return timestamp(datetime.fromisoformat(now) + timedelta(seconds=seconds))
 
 
 def start(state: Deployment, bindings: tuple[Binding, ...], now: str) -> list[DeploymentEvent]:

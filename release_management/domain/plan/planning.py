@@ -171,6 +171,21 @@ def draft(
     return Draft(strategy, options, targets, plan, tuple(bindings))
 
 
+def why_replanned(before: Plan | None, after: Plan) -> str:
+    """Why a plan that is compiled again is another one, as far as the plans tell."""
+    was = {(change.target, change.component): change for change in (before.changes if before else None) or ()}
+    reasons = []
+    for change in after.changes or ():
+        known = was.get((change.target, change.component))
+        if known is None or None in (known.configuration, change.configuration):
+            continue
+        if known.configuration != change.configuration:
+            names = sorted({difference.name for difference in {*known.differs} ^ {*change.differs}})
+            named = f" ({', '.join(names)})" if names else ""
+            reasons.append(f"the configuration of {change.component} on {change.target} has changed{named}")
+    return "; ".join(reasons)[:400] or "what stands at its places, or a policy, has changed"
+
+
 def _occupant(
     wanted: Desired,
     application: str,

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import to_json
 
+from release_management.domain.registry import LONGEST_REASON
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.record import timestamp
 from release_management.kernel.types import (
@@ -23,7 +24,7 @@ from release_management.services.envelope import ROLES, CommandEnvelope
 from release_management.services.gateway.mentions import about
 from release_management.services.gateway.newcomers import Names, NewActors
 from release_management.services.gateway.outcomes import OutcomeCodec
-from release_management.services.gateway.record_writer import LONGEST_REASON, RecordWriter
+from release_management.services.gateway.record_writer import RecordWriter
 from release_management.services.gateway.refusal_rate import Refusals
 from release_management.services.gateway.states import Folded
 from release_management.services.gateway.unit_of_work import SettingsCheck, UnitOfWork

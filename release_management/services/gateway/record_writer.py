@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from release_management.domain.aggregates import fold
-from release_management.domain.registry import CommandRefused
+from release_management.domain.registry import refusal
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.record import (
     MAX_CONTENT_BYTES,
@@ -12,20 +12,13 @@ from release_management.kernel.record import (
     encode,
     write,
 )
-from release_management.kernel.types import (
-    Fact,
-    Refused,
-    Unsealed,
-)
+from release_management.kernel.types import Fact, Refused
 from release_management.services.envelope import CommandEnvelope
 from release_management.services.gateway.newcomers import Names
 from release_management.services.gateway.states import Folded
 from release_management.services.gateway.unit_of_work import UnitOfWork
 from release_management.services.ports import NewRecord
 from release_management.services.sealing import seal
-
-LONGEST_REASON = 4000
-"""Characters of a refusal's reason."""
 
 
 class RecordWriter:
@@ -80,18 +73,7 @@ class RecordWriter:
         """
         stream = f"refusal:{self._new_id()}"
         actor = names.identify(envelope.actor, envelope.actorkind)
-        fact = CommandRefused(
-            command=envelope.command,
-            sender=envelope.sender,
-            by=actor,
-            reason=Unsealed(subject=actor, text=outcome["reason"][:LONGEST_REASON]),
-            application=about.get("application"),
-            release=about.get("release"),
-            environment=about.get("environment"),
-            deployment=about.get("deployment"),
-            unkept=unkept or None,
-            code=outcome["code"],
-        )
+        fact = refusal(envelope.command, envelope.sender, actor, outcome["reason"], outcome["code"], about, unkept)
         record_envelope = self._envelope(envelope, names, moment, stream, 1, fact)
         return NewRecord(stream, 1, fact.NAME, encode(record_envelope, seal(fact, names)))
 

@@ -1,13 +1,13 @@
 """Approvals."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from release_management.domain import approval as approvals
 from release_management.domain.approval import (
     APPROVAL,
     Approval,
-    ApprovalEvent,
+    ApprovalCommand,
     ExpireApproval,
     GrantApproval,
     RefuseApproval,
@@ -21,7 +21,7 @@ from release_management.domain.deployment.state import (
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import Command, Refused
 from release_management.services.gateway.unit_of_work import UnitOfWork
-from release_management.services.use_cases.consequences import write_approval
+from release_management.services.use_cases.consequences import decide_approval
 from release_management.services.use_cases.deployments import (
     adopt_rule,
     go_on,
@@ -51,23 +51,23 @@ def grant(command: GrantApproval, uow: UnitOfWork) -> None:
     found = _find(command.approval, uow)
     adopt_rule(uow, uow.deployment(found.deployment))
     state = uow.approval(found.id)
-    _settle(uow, state, approvals.grant(command, state, uow.actor))
+    _settle(uow, state, command)
 
 
 def refuse(command: RefuseApproval, uow: UnitOfWork) -> None:
     """Disagree; the deployment that waited ends."""
     state = _find(command.approval, uow)
-    _settle(uow, state, approvals.deny(command, state, uow.actor))
+    _settle(uow, state, command)
 
 
 def expire(command: ExpireApproval, uow: UnitOfWork) -> None:
     """The time is up; the deployment that waited ends."""
     state = _find(command.approval, uow)
-    _settle(uow, state, approvals.expire(state, uow.now))
+    _settle(uow, state, command)
 
 
-def _settle(uow: UnitOfWork, state: Approval, facts: Sequence[ApprovalEvent]) -> None:
-    write_approval(uow, state.id, facts)
+def _settle(uow: UnitOfWork, state: Approval, command: ApprovalCommand) -> None:
+    decide_approval(uow, state.id, command)
     if uow.approval(state.id).phase is not approvals.ApprovalPhase.WAITING:
         go_on(uow, state.deployment)
     _answer(uow, state.id)

@@ -6,25 +6,23 @@ A candidate that is not well goes back: that is decided with the look that says 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from release_management.domain.deployment import decide
-from release_management.domain.observation import (
-    ReportCondition,
-    counts,
-    report_condition,
-)
+from release_management.domain.deployment.decider import NoticeCondition
+from release_management.domain.observation import ReportCondition, counts
 from release_management.domain.place import PLACE
+from release_management.domain.place_decisions import PlaceFacts, decide
 from release_management.kernel.types import Command
 from release_management.services.gateway.unit_of_work import UnitOfWork
-from release_management.services.use_cases.consequences import record
+from release_management.services.use_cases.consequences import decide_deployment
 
 
 def report(command: ReportCondition, uow: UnitOfWork) -> None:
     """Take an executor's look at a component."""
-    place = uow.place(command.environment, command.application, command.target)
-    uow.write(PLACE.stream(command.environment, command.application, command.target), report_condition(place, command))
+    key = command.environment, command.application, command.target
+    place = uow.place(*key)
+    uow.write(PLACE.stream(*key), decide(command, place, PlaceFacts(uow.now)))
     if place.lock is not None and counts(place, command):
-        state = uow.deployment(place.lock)
-        record(uow, state.id, decide.notice(state, command.target, command.component, command.slots, uow.now))
+        notice = NoticeCondition(command.target, command.component, command.slots)
+        decide_deployment(uow, uow.deployment(place.lock).id, notice)
 
 
 HANDLERS: Mapping[type[Command], Callable[[Any, UnitOfWork], None]] = {ReportCondition: report}

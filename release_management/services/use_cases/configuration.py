@@ -3,27 +3,32 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from release_management.domain import environment as environments
+from release_management.domain import environment_decisions as environments
 from release_management.domain import environment_index as estates
 from release_management.domain import pipeline as pipelines
 from release_management.domain import policy as policies
 from release_management.domain.environment import (
     ENVIRONMENT,
-    ApprovalRule,
     ConfigureEnvironment,
     Environment,
     Target,
 )
-from release_management.domain.environment_index import ESTATE
-from release_management.domain.pipeline import PIPELINE, ConfigurePipeline
+from release_management.domain.environment_decisions import EnvironmentFacts
+from release_management.domain.environment_index import ESTATE, ListEnvironment
+from release_management.domain.pipeline import (
+    PIPELINE,
+    ConfigurePipeline,
+    PipelineFacts,
+)
 from release_management.domain.policy import (
     POLICY,
+    ChoosePipeline,
     ConfigureGates,
     ConfigureRollbackWindow,
     ConfigureStrategy,
     ConfigureTriggers,
     ConfigureVersions,
-    PolicyCommand,
+    ScopeCommand,
 )
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.suggestions import no_such_executor
@@ -36,21 +41,18 @@ from release_management.services.use_cases.exclusive_resources import collision
 def configure_environment(command: ConfigureEnvironment, uow: UnitOfWork) -> None:
     """Configure, and list it; an environment without an order goes to the end."""
     state = uow.state(ENVIRONMENT, command.name)
-    if command.order is None and not state.name:
-        command = command.model_copy(update={"order": uow.estate().next_order})
-    rule = None
-    if (envelope := command.approval) is not None:
-        approvers = tuple(uow.identify(name) for name in envelope.approvers)
-        rule = ApprovalRule(required=envelope.required, approvers=approvers, allow_self=envelope.allow_self)
+    approvers = command.approval.approvers if command.approval is not None else ()
+    people = {name: uow.identify(name) for name in approvers}
+    facts = EnvironmentFacts(uow.actor, uow.estate().next_order, people)
     for target in command.targets:
         _check(command.name, target, uow)
     _check_claims(command, state, uow)
     before = state.approval
-    uow.write(ENVIRONMENT.stream(command.name), environments.decide(command, state, rule))
+    uow.write(ENVIRONMENT.stream(command.name), environments.decide(command, state, facts))
     if uow.environment(command.name).approval != before:
         review_approvals(uow, command.name)
     order = uow.environment(command.name).order
-    uow.write(ESTATE.stream(), estates.enlist(command.name, order, uow.estate()))
+    uow.write(ESTATE.stream(), estates.decide(ListEnvironment(command.name, order), uow.estate()))
     uow.result["environment"] = command.name
 
 
@@ -87,13 +89,13 @@ def _check_claims(command: ConfigureEnvironment, state: Environment, uow: UnitOf
 def configure_pipeline(command: ConfigurePipeline, uow: UnitOfWork) -> None:
     """Configure, and make it the application's own."""
     state = uow.pipeline(command.name)
-    uow.write(PIPELINE.stream(command.name), pipelines.decide(command, state, uow.estate().environments))
+    uow.write(PIPELINE.stream(command.name), pipelines.decide(command, state, PipelineFacts(uow.estate().environments)))
     [policy] = uow.policies(command.application)
-    uow.write(POLICY.stream(command.application), policies.choose_pipeline(command.name, policy))
+    uow.write(POLICY.stream(command.application), policies.decide(ChoosePipeline(command.name), policy))
     uow.result["pipeline"] = command.name
 
 
-def configure_policy(command: PolicyCommand, uow: UnitOfWork) -> None:
+def configure_policy(command: ScopeCommand, uow: UnitOfWork) -> None:
     """Configure one scope."""
     if command.environment is not None:
         uow.environment(command.environment)

@@ -3,10 +3,23 @@
 from collections.abc import Mapping, Sequence
 
 from release_management.domain import approval as approvals
+from release_management.domain import environment_decisions as environments
 from release_management.domain import environment_index as estates
-from release_management.domain import place as places
-from release_management.domain.approval import APPROVAL, ApprovalEvent
-from release_management.domain.deployment import decide
+from release_management.domain import place_decisions as places
+from release_management.domain import release_decisions as releases
+from release_management.domain.approval import (
+    APPROVAL,
+    ApprovalCommand,
+    ApprovalFacts,
+    VoidApproval,
+)
+from release_management.domain.deployment.decider import (
+    DeploymentCommand,
+    DeploymentFacts,
+    NoticeCondition,
+    StopBlocked,
+    decide,
+)
 from release_management.domain.deployment.effects import doubts, effects
 from release_management.domain.deployment.events import (
     DeploymentEvent,
@@ -20,27 +33,34 @@ from release_management.domain.deployment.state import (
     DeploymentPhase,
     bake,
 )
-from release_management.domain.environment import (
-    ENVIRONMENT,
-    ApprovalAwaited,
-    ApprovalSettled,
-    Environment,
-    Retired,
+from release_management.domain.environment import ENVIRONMENT, Environment
+from release_management.domain.environment_decisions import (
+    EnvironmentCommand,
+    EnvironmentFacts,
+    NoteWaiting,
+    RetireEmpty,
 )
-from release_management.domain.environment_index import ESTATE
+from release_management.domain.environment_index import ESTATE, UnlistEnvironment
 from release_management.domain.place import (
     PLACE,
     ComponentStatus,
-    Occupant,
     PlaceEvent,
-    PlaceVersionSucceeded,
-    PlaceVersionWithdrawn,
 )
-from release_management.domain.release import (
-    RELEASE,
-    ReleaseSucceeded,
-    ReleaseWithdrawn,
+from release_management.domain.place_decisions import (
+    LetGo,
+    Offer,
+    PlaceCommand,
+    PlaceFacts,
+    RememberSuccess,
+    WithdrawSuccess,
 )
+from release_management.domain.release import RELEASE
+from release_management.domain.release_decisions import (
+    NoteSuccess,
+    ReleaseCommand,
+    ReleaseFacts,
+)
+from release_management.domain.successes import brought, taken_back
 from release_management.services.gateway.unit_of_work import UnitOfWork
 from release_management.services.use_cases import holding
 
@@ -75,30 +95,57 @@ def record(uow: UnitOfWork, id: str, facts: Sequence[DeploymentEvent], fence: in
                 let_go(uow, state, target)
             retire_what_is_empty(uow, state.environment)
         if state.phase in _NEVER_BEGUN and state.approval is not None:
-            given = uow.approval(state.approval)
-            write_approval(uow, given.id, approvals.void(given, _NEVER_BEGUN[state.phase]))
+            decide_approval(uow, state.approval, VoidApproval(_NEVER_BEGUN[state.phase]))
     if any(isinstance(fact, DeploymentPaused) for fact in facts):
         _notice(uow, id)
         stop_where_blocked(uow, id)
         if bake(state := uow.deployment(id)) is not None:
             for target in state.targets:
-                _write(uow, state, target, places.offer(uow.place(state.environment, state.application, target)))
+                decide_place(uow, state, target, Offer())
+
+
+def decide_deployment(uow: UnitOfWork, id: str, command: DeploymentCommand, fence: int | None = None) -> bool:
+    """Decide on a deployment and write what follows; whether anything does. `fence` is as in `record`."""
+    facts = decide(command, uow.state(DEPLOYMENT, id), DeploymentFacts(uow.actor, uow.now))
+    record(uow, id, facts, fence)
+    return bool(facts)
+
+
+def decide_place(uow: UnitOfWork, state: Deployment, target: str, command: PlaceCommand) -> None:
+    """Decide on a place of a deployment."""
+    place = uow.place(state.environment, state.application, target)
+    _write(uow, state, target, places.decide(command, place, PlaceFacts(uow.now)))
+
+
+def decide_approval(uow: UnitOfWork, id: str, command: ApprovalCommand) -> None:
+    """Decide on an approval; its environment knows which deployments wait for approval."""
+    facts = approvals.decide(command, uow.approval(id), ApprovalFacts(uow.actor, uow.now))
+    uow.write(APPROVAL.stream(id), facts)
+    state = uow.approval(id)
+    decide_environment(
+        uow, state.environment, NoteWaiting(state.deployment, waits=state.phase is approvals.ApprovalPhase.WAITING)
+    )
+
+
+def decide_environment(uow: UnitOfWork, name: str, command: EnvironmentCommand) -> None:
+    """Decide on an environment that exists."""
+    facts = EnvironmentFacts(uow.actor)
+    uow.write(ENVIRONMENT.stream(name), environments.decide(command, uow.environment(name), facts))
 
 
 def let_go(uow: UnitOfWork, state: Deployment, target: str) -> None:
     """Leave a place or its queue. Where another one only keeps an old version there, whose turn it is now may begin."""
     place = uow.place(state.environment, state.application, target)
     was_next = place.queue[:1] == (state.id,)
-    _write(uow, state, target, places.release(place, state.id))
+    decide_place(uow, state, target, LetGo(state.id))
     if was_next and place.lock not in (None, state.id) and bake(uow.deployment(place.lock)) is not None:
-        _write(uow, state, target, places.offer(uow.place(state.environment, state.application, target)))
+        decide_place(uow, state, target, Offer())
 
 
 def stop_where_blocked(uow: UnitOfWork, id: str) -> None:
     """A pause of a blocked release's deployment is its end: it goes back."""
-    state = uow.deployment(id)
-    if uow.release(state.release).blocked and (facts := decide.stop_blocked(state, uow.now)):
-        record(uow, id, facts)
+    if uow.release(uow.deployment(id).release).blocked:
+        decide_deployment(uow, id, StopBlocked())
 
 
 def _notice(uow: UnitOfWork, id: str) -> None:
@@ -108,35 +155,18 @@ def _notice(uow: UnitOfWork, id: str) -> None:
         place = uow.place(state.environment, state.application, binding.target)
         standing = place.components.get(binding.component, ComponentStatus())
         if standing.seen is not None and standing.seen.fence >= standing.fence:
-            facts = decide.notice(state, binding.target, binding.component, standing.seen.slots, uow.now)
-            if facts:
-                record(uow, id, facts)
+            notice = NoticeCondition(binding.target, binding.component, standing.seen.slots)
+            if decide_deployment(uow, id, notice):
                 return
-
-
-def write_approval(uow: UnitOfWork, id: str, facts: Sequence[ApprovalEvent]) -> None:
-    """Write an approval's facts; its environment knows which deployments wait for approval."""
-    uow.write(APPROVAL.stream(id), facts)
-    state = uow.approval(id)
-    stream = ENVIRONMENT.stream(state.environment)
-    listed = state.deployment in uow.environment(state.environment).awaiting
-    if state.phase is approvals.ApprovalPhase.WAITING and not listed:
-        uow.write(stream, [ApprovalAwaited(deployment=state.deployment)])
-    elif state.phase is not approvals.ApprovalPhase.WAITING and listed:
-        uow.write(stream, [ApprovalSettled(deployment=state.deployment)])
 
 
 def retire_what_is_empty(uow: UnitOfWork, name: str) -> None:
     """Retire an environment, or targets of it, that are to go and run nothing any more."""
     environment = uow.environment(name)
-    stream = ENVIRONMENT.stream(name)
-    if environment.retiring and all(_empty(uow, environment, target) for target in environment.targets):
-        uow.write(stream, [Retired()])
-        uow.write(ESTATE.stream(), estates.unlist(name, uow.estate()))
-        return
-    for target in sorted(environment.leaving):
-        if _empty(uow, environment, target):
-            uow.write(stream, [Retired(target=target)])
+    empty = [target for target in environments.going(environment) if _empty(uow, environment, target)]
+    decide_environment(uow, name, RetireEmpty(empty))
+    if uow.environment(name).retired and not environment.retired:
+        uow.write(ESTATE.stream(), estates.decide(UnlistEnvironment(name), uow.estate()))
 
 
 def _empty(uow: UnitOfWork, environment: Environment, target: str) -> bool:
@@ -149,42 +179,24 @@ def _write(uow: UnitOfWork, state: Deployment, target: str, facts: Sequence[Plac
 
 
 def _succeed(uow: UnitOfWork, state: Deployment) -> None:
-    """The release has succeeded here; where what it reverts had succeeded, that no longer counts.
-
-    What a rollback brings counts as a success of the release that it is from.
-    """
-    from_release = {(each.target, each.component): each.version for each in state.returns or ()}
-    brought: dict[tuple[str, str], dict[str, str]] = {}
-    for binding in state.bindings.values():
-        if binding.candidate is not None:
-            version = from_release.get((binding.target, binding.component)) or state.version
-            occupant = Occupant(binding.candidate, binding.replicas, binding.configuration)
-            brought.setdefault((binding.target, version), {})[binding.component] = occupant.digest
-    for (target, version), components in brought.items():
-        success = PlaceVersionSucceeded(deployment=state.id, version=version, components=components, at=uow.now)
-        _write(uow, state, target, [success])
-    if brought or not state.bindings:
-        succeeded = ReleaseSucceeded(environment=state.environment, deployment=state.id)
-        uow.write(RELEASE.stream(state.release), [succeeded])
+    """The release has succeeded here; where what it reverts had succeeded, that no longer counts."""
+    successes = brought(state)
+    for (target, version), components in successes.items():
+        decide_place(uow, state, target, RememberSuccess(state.id, version, components))
+    if successes or not state.bindings:
+        decide_release(uow, state.release, NoteSuccess(state.environment, state.id))
     if state.reverts is not None:
         _withdraw(uow, state, uow.deployment(state.reverts))
 
 
 def _withdraw(uow: UnitOfWork, state: Deployment, left: Deployment) -> None:
     """What was rolled back is no success any more, where it went back."""
-    if left.phase is not DeploymentPhase.SUCCEEDED:
-        return
-    gone: dict[str, list[str]] = {}
-    for each in state.returns or ():
-        if each.leaves == left.id != each.to:
-            gone.setdefault(each.target, []).append(each.component)
-    for target in left.targets if state.returns is None else gone:
-        withdrawn = PlaceVersionWithdrawn(
-            deployment=state.id,
-            version=left.version,
-            withdrawn=left.id,
-            components=None if state.returns is None else tuple(gone[target]),
-        )
-        _write(uow, left, target, [withdrawn])
-    if left.release != state.release:
-        uow.write(RELEASE.stream(left.release), [ReleaseWithdrawn(environment=left.environment, deployment=state.id)])
+    for target, components in taken_back(state, left).items():
+        decide_place(uow, left, target, WithdrawSuccess(state.id, left.version, left.id, components))
+    if left.phase is DeploymentPhase.SUCCEEDED and left.release != state.release:
+        decide_release(uow, left.release, releases.WithdrawSuccess(left.environment, state.id))
+
+
+def decide_release(uow: UnitOfWork, ref: str, command: ReleaseCommand) -> None:
+    """Decide on the release of a deployment."""
+    uow.write(RELEASE.stream(ref), releases.decide(command, uow.state(RELEASE, ref), ReleaseFacts(uow.actor)))

@@ -1,12 +1,26 @@
 """Planning, deploying, promoting, aborting, rolling back, retrying; and whether a waiting deployment may start."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from release_management.domain import approval as approvals
-from release_management.domain import place as places
-from release_management.domain.approval import ApprovalRequested
+from release_management.domain.approval import (
+    AdoptRule,
+    AskApproval,
+    VoidApproval,
+)
+from release_management.domain.deployment.before_start import (
+    AwaitApproval,
+    Insist,
+    Lapse,
+    Queue,
+    Reject,
+    Replan,
+    Request,
+    Supersede,
+    Wanted,
+)
 from release_management.domain.deployment.commands import (
     Abort,
     Deploy,
@@ -15,30 +29,18 @@ from release_management.domain.deployment.commands import (
     Proceed,
     Promote,
 )
-from release_management.domain.deployment.decide import (
-    QUEUE_SECONDS,
-    abort,
-    end_bake,
-    later,
-    promote,
-    start,
-    supersede,
-)
-from release_management.domain.deployment.events import (
-    DeploymentApprovalAwaited,
-    DeploymentExpired,
-    DeploymentInsisted,
-    DeploymentQueued,
-    DeploymentRejected,
-    DeploymentRequested,
-    DeploymentSuperseded,
+from release_management.domain.deployment.decider import (
+    EndBake,
+    GiveWay,
+    Start,
 )
 from release_management.domain.deployment.state import (
     WAITING,
     Deployment,
     DeploymentPhase,
 )
-from release_management.domain.place import PLACE
+from release_management.domain.place_decisions import Enqueue, Lock
+from release_management.domain.plan.planning import why_replanned
 from release_management.domain.rules import (
     Situation,
     denials,
@@ -48,23 +50,20 @@ from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import (
     Command,
     Refused,
-    Unsealed,
     Verdict,
 )
 from release_management.services.gateway.unit_of_work import UnitOfWork
 from release_management.services.use_cases.consequences import (
+    decide_approval,
+    decide_deployment,
+    decide_place,
     let_go,
-    record,
-    write_approval,
 )
 from release_management.services.use_cases.planning import (
-    Wanted,
     compile_again,
     compile_now,
     keep,
     plan,
-    replanned,
-    why_replanned,
 )
 from release_management.services.use_cases.situations import (
     approval_digest,
@@ -73,16 +72,6 @@ from release_management.services.use_cases.situations import (
     taking_away,
     yielding,
 )
-
-APPROVAL_SECONDS = 30 * 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Insists:
-    """What somebody insists on who deploys: see `DeploymentInsisted`."""
-
-    supersede: bool = False
-    downgrade: bool = False
 
 
 def plan_deployment(command: PlanDeployment, uow: UnitOfWork) -> None:
@@ -127,15 +116,15 @@ def preview(command: PreviewDeployment, uow: UnitOfWork) -> None:
 def deploy(command: Deploy, uow: UnitOfWork) -> None:
     """Plan unless it is planned, and begin. What runs already, or is on its way, is already so."""
     wanted = _wanted(command)
-    insists = Insists(supersede=command.supersede, downgrade=command.downgrade)
+    insist = Insist(supersede=command.supersede, downgrade=command.downgrade)
     state = _planned(uow, wanted) or plan(uow, wanted)
     if state.phase is DeploymentPhase.SUCCEEDED or (state.plan is not None and not state.plan.forward):
-        state = _stay(uow, wanted, state, insists)
-    request(uow, state, insists)
+        state = _stay(uow, wanted, state, insist)
+    request(uow, state, insist)
     uow.result["already_so"] = state.phase is DeploymentPhase.SUCCEEDED or None
 
 
-def _stay(uow: UnitOfWork, wanted: Wanted, state: Deployment, insists: Insists) -> Deployment:
+def _stay(uow: UnitOfWork, wanted: Wanted, state: Deployment, insist: Insist) -> Deployment:
     """What is wanted runs already: so it is to stay, although another is on its way there. That one gives way first.
 
     Raises `Refused` where it was not said that it is to give way.
@@ -143,7 +132,7 @@ def _stay(uow: UnitOfWork, wanted: Wanted, state: Deployment, insists: Insists) 
     others = taking_away(uow, state)
     if not others:
         return state
-    if not insists.supersede:
+    if not insist.supersede:
         other = uow.deployment(others[0])
         raise Refused(
             f"{state.release} runs in {state.environment}, and deployment {other.id} is {other.phase} there with "
@@ -156,7 +145,7 @@ def _stay(uow: UnitOfWork, wanted: Wanted, state: Deployment, insists: Insists) 
     targets = dict.fromkeys(target for other in others for target in uow.deployment(other).targets)
     kept = keep(uow, wanted, replace(compiled, targets=tuple(targets)))
     if state.phase is DeploymentPhase.PLANNED:
-        record(uow, state.id, [DeploymentSuperseded(successor=kept.id)])
+        decide_deployment(uow, state.id, Supersede(kept.id))
     return kept
 
 
@@ -173,18 +162,11 @@ def _planned(uow: UnitOfWork, wanted: Wanted) -> Deployment | None:
     return known if known.phase is DeploymentPhase.PLANNED and known.redeploys == wanted.redeploys else None
 
 
-def request(uow: UnitOfWork, state: Deployment, insists: Insists, note: str | None = None) -> None:
+def request(uow: UnitOfWork, state: Deployment, insist: Insist, note: str | None = None) -> None:
     """Begin what is planned, as soon as the rules allow; what has begun already stays as it is."""
-    first = state.phase is DeploymentPhase.PLANNED
-    if first:
-        text = None if note is None else Unsealed(subject=uow.actor, text=note)
-        record(uow, state.id, [DeploymentRequested(by=uow.actor, note=text)])
-    said_now = Insists(insists.supersede and not state.supersede, insists.downgrade and not state.downgrade)
-    if state.phase in WAITING and (said_now.supersede or said_now.downgrade):
-        insisted = DeploymentInsisted(by=uow.actor, supersede=said_now.supersede, downgrade=said_now.downgrade)
-        record(uow, state.id, [insisted])
-        if not first:
-            go_on(uow, state.id)
+    first = decide_deployment(uow, state.id, Request(note))
+    if decide_deployment(uow, state.id, insist) and not first:
+        go_on(uow, state.id)
     if first:
         _go_on(uow, state.id, first=True)
     answer(uow, state.id)
@@ -204,7 +186,7 @@ def go_on(uow: UnitOfWork, id: str) -> None:
     try:
         _go_on(uow, id, first=False)
     except Refused as refused:
-        record(uow, id, [DeploymentRejected(reason=_first_line(refused.reason))])
+        decide_deployment(uow, id, Reject(refused.reason))
 
 
 def _go_on(uow: UnitOfWork, id: str, *, first: bool) -> None:
@@ -214,7 +196,7 @@ def _go_on(uow: UnitOfWork, id: str, *, first: bool) -> None:
     why = None
     if compiled.plan.digest != state.digest:
         why = why_replanned(state.plan, compiled.plan)
-        record(uow, id, [replanned(state, compiled, why)])
+        decide_deployment(uow, id, Replan(compiled, why))
         for target in _to_leave(state.targets, compiled.targets):
             let_go(uow, state, target)
         state = uow.deployment(id)
@@ -224,10 +206,8 @@ def _go_on(uow: UnitOfWork, id: str, *, first: bool) -> None:
     if denied := denials(said):
         if first:
             raise Refused(_why_not(state, said), said, code=ErrorCode.DENIED)
-        if asked.approval.phase is approvals.ApprovalPhase.EXPIRED:
-            record(uow, id, [DeploymentExpired(reason=_first_line(denied[0].reason))])
-        else:
-            record(uow, id, [DeploymentRejected(reason=_first_line(denied[0].reason))])
+        expired = asked.approval.phase is approvals.ApprovalPhase.EXPIRED
+        decide_deployment(uow, id, Lapse(denied[0].reason) if expired else Reject(denied[0].reason))
         return
     waits = {verdict.rule for verdict in said if verdict.says == "wait"}
     if "approval" in waits:
@@ -240,9 +220,8 @@ def _go_on(uow: UnitOfWork, id: str, *, first: bool) -> None:
             _end_bakes(uow, id)
     else:
         for target in state.targets:
-            place = uow.place(state.environment, state.application, target)
-            uow.write(PLACE.stream(state.environment, state.application, target), places.lock(place, id))
-        record(uow, id, start(state, compiled.bindings, uow.now))
+            decide_place(uow, state, target, Lock(id))
+        decide_deployment(uow, id, Start(compiled.bindings))
 
 
 def _to_leave(before: Sequence[str], now: Sequence[str]) -> list[str]:
@@ -261,25 +240,19 @@ def _clear_the_way(uow: UnitOfWork, state: Deployment) -> bool:
         place = uow.place(state.environment, state.application, target)
         ahead += [other for other in (*before(place, state.id), place.lock) if other not in (None, state.id)]
     for other in dict.fromkeys(ahead):
-        facts = supersede(uow.deployment(other), state.release, state.id, uow.now)
-        record(uow, other, facts)
-        gave_way |= bool(facts)
+        gave_way |= decide_deployment(uow, other, GiveWay(state.release, state.id))
     return gave_way
 
 
 def _end_bakes(uow: UnitOfWork, id: str) -> None:
     """Where a deployment waits only for others which keep an old version, have them stop that now."""
     for holder in yielding(uow, uow.deployment(id)):
-        record(uow, holder, end_bake(uow.deployment(holder), id, uow.actor, uow.now))
+        decide_deployment(uow, holder, EndBake(id))
 
 
 def _why_not(state: Deployment, said: tuple[Verdict, ...]) -> str:
     reasons = "; ".join(verdict.reason for verdict in denials(said))
     return f"{state.release} may not be deployed to {state.environment}: {reasons}"
-
-
-def _first_line(reason: str) -> str:
-    return reason.splitlines()[0][:500]
 
 
 def _await_approval(uow: UnitOfWork, state: Deployment, asked: Situation, why: str) -> None:
@@ -291,11 +264,11 @@ def _await_approval(uow: UnitOfWork, state: Deployment, asked: Situation, why: s
         given.phase in (approvals.ApprovalPhase.WAITING, approvals.ApprovalPhase.GRANTED)
         and given.digest != asked.digest
     ):
-        write_approval(uow, given.id, approvals.void(given, f"{why} since approval was asked for"))
+        decide_approval(uow, given.id, VoidApproval(f"{why} since approval was asked for"))
         given = uow.approval(given.id)
     if given.phase is approvals.ApprovalPhase.WAITING:
         if state.phase is not DeploymentPhase.AWAITING_APPROVAL:
-            record(uow, state.id, [DeploymentApprovalAwaited(approval=given.id)])
+            decide_deployment(uow, state.id, AwaitApproval(given.id))
         return
     request_approval(uow, state)
 
@@ -306,7 +279,7 @@ def request_approval(uow: UnitOfWork, state: Deployment) -> str:
     environment = uow.environment(state.environment)
     id = uow.new_id()
     people = dict.fromkeys([release.author, state.requested_by or uow.actor])
-    requested = ApprovalRequested(
+    ask = AskApproval(
         approval=id,
         deployment=state.id,
         release=state.release,
@@ -314,10 +287,9 @@ def request_approval(uow: UnitOfWork, state: Deployment) -> str:
         digest=approval_digest(release, state),
         rule=environment.approval,
         people=tuple(people),
-        expires_at=later(uow.now, APPROVAL_SECONDS),
     )
-    write_approval(uow, id, [requested])
-    record(uow, state.id, [DeploymentApprovalAwaited(approval=id)])
+    decide_approval(uow, id, ask)
+    decide_deployment(uow, state.id, AwaitApproval(id))
     return id
 
 
@@ -325,8 +297,7 @@ def adopt_rule(uow: UnitOfWork, state: Deployment) -> None:
     """Have the deployment's approval follow its environment's rule of now."""
     given = uow.approval(state.approval)
     if given.id:
-        rule = uow.environment(state.environment).approval
-        write_approval(uow, given.id, approvals.adopt(given, rule, later(uow.now, APPROVAL_SECONDS)))
+        decide_approval(uow, given.id, AdoptRule(uow.environment(state.environment).approval))
 
 
 def review_approvals(uow: UnitOfWork, environment: str) -> None:
@@ -342,24 +313,15 @@ def _queue(uow: UnitOfWork, state: Deployment) -> None:
     for target in state.targets:
         place = uow.place(state.environment, state.application, target)
         behind += [other for other in (place.lock, *place.queue) if other is not None and other != state.id]
-        uow.write(PLACE.stream(state.environment, state.application, target), places.enqueue(place, state.id))
-    if state.phase is not DeploymentPhase.QUEUED:
-        deadline = later(uow.now, QUEUE_SECONDS)
-        record(uow, state.id, [DeploymentQueued(behind=tuple(dict.fromkeys(behind)), deadline=deadline)])
+        decide_place(uow, state, target, Enqueue(state.id))
+    decide_deployment(uow, state.id, Queue(tuple(dict.fromkeys(behind))))
 
 
-def promote_deployment(command: Promote, uow: UnitOfWork) -> None:
-    """End a pause."""
-    state = uow.deployment(command.deployment)
-    record(uow, state.id, promote(state, command.step, command.full, uow.actor, uow.now))
-    answer(uow, state.id)
-
-
-def abort_deployment(command: Abort, uow: UnitOfWork) -> None:
-    """Go back, or cancel."""
-    state = uow.deployment(command.deployment)
-    record(uow, state.id, abort(state, uow.actor, command.reason, uow.now))
-    answer(uow, state.id)
+def change(command: Promote | Abort, uow: UnitOfWork) -> None:
+    """End a pause; or go back, or cancel."""
+    id = uow.deployment(command.deployment).id
+    decide_deployment(uow, id, command)
+    answer(uow, id)
 
 
 def answer(uow: UnitOfWork, id: str) -> None:
@@ -376,6 +338,6 @@ HANDLERS: Mapping[type[Command], Callable[[Any, UnitOfWork], None]] = {
     PreviewDeployment: preview,
     Deploy: deploy,
     Proceed: proceed,
-    Promote: promote_deployment,
-    Abort: abort_deployment,
+    Promote: change,
+    Abort: change,
 }

@@ -11,6 +11,7 @@ from release_management.domain.deployment.state import (
 )
 from release_management.domain.holdings import (
     HOLDINGS,
+    Hold,
     Holder,
     Thing,
 )
@@ -76,7 +77,8 @@ def _wanted_next(uow: UnitOfWork, state: Deployment, binding: Binding, lock: str
 
 
 def _hold(uow: UnitOfWork, state: Deployment, binding: Binding, things: set[str] | frozenset[str]) -> None:
-    uow.write(HOLDINGS.stream(), holdings.hold(uow.holdings(), _holder(state, binding), binding.executor, things))
+    hold = Hold(_holder(state, binding), binding.executor, things)
+    uow.write(HOLDINGS.stream(), holdings.decide(hold, uow.holdings()))
 
 
 def _holder(state: Deployment, binding: Binding) -> Holder:

@@ -1,29 +1,25 @@
 """Plans, compiled from what stands now."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from release_management.domain.deployment.decide import later
-from release_management.domain.deployment.events import (
-    DeploymentPlanned,
-    DeploymentReplanned,
-    DeploymentSuperseded,
-    Return,
+from release_management.domain.deployment.before_start import (
+    KeepPlan,
+    Replan,
+    Supersede,
+    Wanted,
+    plan_seconds,
 )
+from release_management.domain.deployment.events import Return
 from release_management.domain.deployment.state import (
     WAITING,
     Deployment,
     DeploymentPhase,
 )
-from release_management.domain.environment import (
-    ENVIRONMENT,
-    ApplicationEntered,
-    Environment,
-)
+from release_management.domain.environment import Environment
+from release_management.domain.environment_decisions import NoteApplications
 from release_management.domain.place import Place
-from release_management.domain.plan import Plan
 from release_management.domain.plan.planning import (
     Desired,
     Draft,
@@ -31,30 +27,17 @@ from release_management.domain.plan.planning import (
     draft,
 )
 from release_management.domain.plan.strategies import StrategyName, parse_options
-from release_management.domain.release import (
-    RELEASE,
-    Release,
-    ReleaseDeploymentPlanned,
-)
+from release_management.domain.release import Release
+from release_management.domain.release_decisions import NoteDeployment
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import Refused
 from release_management.services.gateway.unit_of_work import UnitOfWork
 from release_management.services.use_cases import holding
-from release_management.services.use_cases.consequences import record
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be planned."""
-
-    release: str
-    environment: str
-    strategy: StrategyName | None = None
-    options: Mapping[str, JsonValue] | None = None
-    reverts: str | None = None
-    retries: str | None = None
-    returns: tuple[Return, ...] | None = None
-    redeploys: bool = False
+from release_management.services.use_cases.consequences import (
+    decide_deployment,
+    decide_environment,
+    decide_release,
+)
 
 
 def plan(uow: UnitOfWork, wanted: Wanted) -> Deployment:
@@ -85,7 +68,7 @@ def plan(uow: UnitOfWork, wanted: Wanted) -> Deployment:
         return known
     planned = keep(uow, wanted, compiled)
     if known is not None and known.phase in WAITING and (same or known.phase is DeploymentPhase.PLANNED):
-        record(uow, known.id, [DeploymentSuperseded(successor=planned.id)])
+        decide_deployment(uow, known.id, Supersede(planned.id))
     return planned
 
 
@@ -104,30 +87,9 @@ def keep(uow: UnitOfWork, wanted: Wanted, compiled: Draft) -> Deployment:
     """Record a compiled plan as a new deployment."""
     release = uow.release(wanted.release)
     id = uow.new_id()
-    planned = DeploymentPlanned(
-        deployment=id,
-        release=release.ref,
-        application=release.application,
-        version=release.version,
-        environment=wanted.environment,
-        targets=compiled.targets,
-        strategy=compiled.strategy,
-        chosen=wanted.strategy is not None,
-        options=dict(wanted.options or {}),
-        plan=compiled.plan,
-        digest=compiled.plan.digest,
-        by=uow.actor,
-        reverts=wanted.reverts,
-        retries=wanted.retries,
-        returns=wanted.returns,
-        redeploys=wanted.redeploys or None,
-        deadline=later(uow.now, _patience(compiled.strategy, compiled.options)),
-    )
-    record(uow, id, [planned])
-    if release.application not in uow.environment(wanted.environment).applications:
-        uow.write(ENVIRONMENT.stream(wanted.environment), [ApplicationEntered(application=release.application)])
-    event = ReleaseDeploymentPlanned(environment=wanted.environment, deployment=id, reverts=wanted.reverts)
-    uow.write(RELEASE.stream(release.ref), [event])
+    decide_deployment(uow, id, KeepPlan(id, wanted, compiled))
+    decide_environment(uow, wanted.environment, NoteApplications([release.application]))
+    decide_release(uow, release.ref, NoteDeployment(wanted.environment, id, wanted.reverts))
     return uow.deployment(id)
 
 
@@ -149,11 +111,6 @@ def _check_same(uow: UnitOfWork, known: Deployment, wanted: Wanted) -> None:
     )
 
 
-def _patience(strategy: StrategyName, options: dict[str, JsonValue]) -> float:
-    """How long a plan with these options may wait to be deployed, in seconds."""
-    return parse_options(strategy, options).plan_deadline
-
-
 def _still_so(uow: UnitOfWork, known: Deployment, compiled: Draft, wanted: Wanted) -> bool:
     """The plan that is asked for is there, unchanged; or it succeeded and everything it brought still runs."""
     if wanted.retries is not None or (wanted.reverts, wanted.returns) != (known.reverts, known.returns):
@@ -163,7 +120,7 @@ def _still_so(uow: UnitOfWork, known: Deployment, compiled: Draft, wanted: Wante
     if known.phase is DeploymentPhase.PLANNED:
         policies = uow.policies(known.application, known.environment)
         as_known = choose(uow.release(known.release), policies, known.strategy, known.options)
-        return known.digest == compiled.plan.digest and _patience(*as_known) == _patience(
+        return known.digest == compiled.plan.digest and plan_seconds(*as_known) == plan_seconds(
             compiled.strategy, compiled.options
         )
     return known.phase is DeploymentPhase.SUCCEEDED and not wanted.redeploys and not compiled.plan.forward
@@ -227,35 +184,5 @@ def compile_again(uow: UnitOfWork, deployment: Deployment) -> Draft:
 
 def replan(uow: UnitOfWork, id: str, reason: str) -> str:
     """Compile a deployment's plan again and keep it if it has changed. Returns the deployment's id."""
-    state = uow.deployment(id)
-    compiled = compile_again(uow, state)
-    if compiled.plan.digest != state.digest:
-        record(uow, id, [replanned(state, compiled, reason)])
+    decide_deployment(uow, id, Replan(compile_again(uow, uow.deployment(id)), reason))
     return id
-
-
-def why_replanned(before: Plan | None, after: Plan) -> str:
-    """Why a plan that is compiled again is another one, as far as the plans tell."""
-    was = {(change.target, change.component): change for change in (before.changes if before else None) or ()}
-    reasons = []
-    for change in after.changes or ():
-        known = was.get((change.target, change.component))
-        if known is None or None in (known.configuration, change.configuration):
-            continue
-        if known.configuration != change.configuration:
-            names = sorted({difference.name for difference in {*known.differs} ^ {*change.differs}})
-            named = f" ({', '.join(names)})" if names else ""
-            reasons.append(f"the configuration of {change.component} on {change.target} has changed{named}")
-    return "; ".join(reasons)[:400] or "what stands at its places, or a policy, has changed"
-
-
-def replanned(state: Deployment, compiled: Draft, reason: str) -> DeploymentReplanned:
-    """The fact that a plan has changed."""
-    return DeploymentReplanned(
-        strategy=compiled.strategy,
-        options=dict(state.options),
-        targets=compiled.targets,
-        plan=compiled.plan,
-        digest=compiled.plan.digest,
-        reason=reason,
-    )

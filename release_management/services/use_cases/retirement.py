@@ -3,30 +3,25 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from release_management.domain import environment as environments
 from release_management.domain import environment_index as estates
+from release_management.domain.deployment.before_start import Insist, Wanted
 from release_management.domain.deployment.events import Return, gives_up
 from release_management.domain.deployment.state import Deployment, bake
 from release_management.domain.environment import (
-    ENVIRONMENT,
-    ApplicationEntered,
     Environment,
     KeepEnvironment,
     RetireEnvironment,
 )
-from release_management.domain.environment_index import ESTATE
+from release_management.domain.environment_decisions import NoteApplications
+from release_management.domain.environment_index import ESTATE, ListEnvironment
 from release_management.domain.plan.strategies.recreate import Recreate
 from release_management.domain.release import RELEASE
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import Command, Refused
 from release_management.services.gateway.unit_of_work import UnitOfWork
-from release_management.services.use_cases.consequences import retire_what_is_empty
-from release_management.services.use_cases.deployments import (
-    Insists,
-    request,
-    review_approvals,
-)
-from release_management.services.use_cases.planning import Wanted, plan
+from release_management.services.use_cases.consequences import decide_environment, retire_what_is_empty
+from release_management.services.use_cases.deployments import request, review_approvals
+from release_management.services.use_cases.planning import plan
 
 
 def retire(command: RetireEnvironment, uow: UnitOfWork) -> None:
@@ -35,10 +30,8 @@ def retire(command: RetireEnvironment, uow: UnitOfWork) -> None:
     Asked again, it plans again for what is left.
     """
     state = uow.environment(command.name)
-    stream = ENVIRONMENT.stream(state.name)
-    new = [name for name in dict.fromkeys(command.applications) if name not in state.applications]
-    uow.write(stream, [ApplicationEntered(application=name) for name in new])
-    uow.write(stream, environments.begin_retirement(command, state, uow.actor))
+    decide_environment(uow, state.name, NoteApplications(command.applications))
+    decide_environment(uow, state.name, command)
     review_approvals(uow, command.name)
     state = uow.environment(command.name)
     deployments: list[str] = []
@@ -84,7 +77,7 @@ def _give_up(uow: UnitOfWork, environment: Environment, application: str, target
         )
     wanted = Wanted(release, environment.name, Recreate.NAME, returns=tuple(returns))
     state = plan(uow, wanted)
-    request(uow, state, Insists())
+    request(uow, state, Insist())
     return state.id
 
 
@@ -95,10 +88,9 @@ def _lets_go(holder: Deployment) -> bool:
 
 def keep(command: KeepEnvironment, uow: UnitOfWork) -> None:
     """Keep what was to go; what was stopped meanwhile stays stopped until it is deployed again."""
+    decide_environment(uow, uow.environment(command.name).name, command)
     state = uow.environment(command.name)
-    uow.write(ENVIRONMENT.stream(state.name), environments.keep(command, state, uow.actor))
-    state = uow.environment(command.name)
-    uow.write(ESTATE.stream(), estates.enlist(state.name, state.order, uow.estate()))
+    uow.write(ESTATE.stream(), estates.decide(ListEnvironment(state.name, state.order), uow.estate()))
     _answer(uow, command.name, command.target)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from release_management.domain import place as places
-from release_management.domain.deployment.decide import later
 from release_management.domain.deployment.events import Return
 from release_management.domain.deployment.state import Deployment
 from release_management.domain.environment import Environment
@@ -16,6 +15,7 @@ from release_management.domain.plan import Binding
 from release_management.domain.plan.slots import is_clean
 from release_management.domain.policy import ROLLBACK_WINDOW
 from release_management.kernel.errors import ErrorCode
+from release_management.kernel.timestamps import later
 from release_management.kernel.types import Refused
 from release_management.services.gateway.unit_of_work import UnitOfWork
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from release_management.domain.deployment.before_start import Insist, Wanted
 from release_management.domain.deployment.commands import (
     Abort,
     Retry,
@@ -24,13 +25,11 @@ from release_management.kernel.types import Command, Refused
 from release_management.services.gateway.unit_of_work import UnitOfWork
 from release_management.services.use_cases import returning
 from release_management.services.use_cases.deployments import (
-    Insists,
-    abort_deployment,
     answer,
+    change,
     request,
 )
 from release_management.services.use_cases.planning import (
-    Wanted,
     compile_now,
     keep,
     plan,
@@ -49,7 +48,7 @@ def rollback(command: Rollback, uow: UnitOfWork) -> None:
         id = command.deployment or ""
     state = uow.deployment(id)
     if state.phase in ACTIVE or state.phase in WAITING:
-        abort_deployment(Abort(deployment=state.id, reason=command.reason), uow)
+        change(Abort(deployment=state.id, reason=command.reason), uow)
     elif state.phase is DeploymentPhase.HALTED and state.plan is not None and not state.plan.reversible:
         raise Refused(
             f"deployment {state.id} halted where there is no way back; deploy a newer version", code=ErrorCode.CONFLICT
@@ -109,7 +108,7 @@ def _to_version(uow: UnitOfWork, application: str, environment: str, version: st
     left = [each.leaves for each in returns if each.to != each.leaves]
     _, newest = max(success for success in successes if not any(left) or success[1] in left)
     wanted = _wanted(uow, application, environment, returns, release.ref, newest)
-    _go_back(uow, wanted, Insists(supersede=True), note)
+    _go_back(uow, wanted, Insist(supersede=True), note)
 
 
 def _wanted(
@@ -122,14 +121,14 @@ def _wanted(
     return Wanted(brings, environment, _fastest(uow, environment, targets), reverts=reverts, returns=returns)
 
 
-def _go_back(uow: UnitOfWork, wanted: Wanted, insists: Insists | None = None, note: str | None = None) -> None:
+def _go_back(uow: UnitOfWork, wanted: Wanted, insist: Insist | None = None, note: str | None = None) -> None:
     """Plan and begin a rollback. Raises `Refused` where nothing would change."""
     release = uow.release(wanted.release)
     compiled = compile_now(uow, release, wanted.environment, wanted.strategy, wanted.options or {}, wanted.returns)
     if not compiled.plan.forward:
         stands = "; ".join(compiled.plan.notes) or "nothing of it has a target there any more"
         raise Refused(f"there is nothing to take back in {wanted.environment}: {stands}", code=ErrorCode.CONFLICT)
-    request(uow, keep(uow, wanted, compiled), insists or Insists(), note)
+    request(uow, keep(uow, wanted, compiled), insist or Insist(), note)
 
 
 def _fastest(uow: UnitOfWork, environment: str, returning: list[str]) -> StrategyName:
@@ -160,15 +159,15 @@ def retry(command: Retry, uow: UnitOfWork) -> None:
         returns=state.returns,
         redeploys=state.redeploys,
     )
-    insists = Insists(supersede=state.supersede, downgrade=state.downgrade)
+    insist = Insist(supersede=state.supersede, downgrade=state.downgrade)
     if state.reverts is None or state.returns is None:
-        request(uow, plan(uow, wanted), insists)
+        request(uow, plan(uow, wanted), insist)
         return
     going = returning.under_way(uow, uow.deployment(state.reverts))
     if going is not None:
         answer(uow, going)
         return
-    _go_back(uow, wanted, insists)
+    _go_back(uow, wanted, insist)
 
 
 HANDLERS: Mapping[type[Command], Callable[[Any, UnitOfWork], None]] = {

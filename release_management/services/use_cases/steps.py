@@ -1,9 +1,8 @@
 """Handle reports of executors and commands of timers about a running deployment."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from release_management.domain.deployment import decide
 from release_management.domain.deployment.commands import (
     Expire,
     ExpireStep,
@@ -11,51 +10,33 @@ from release_management.domain.deployment.commands import (
     Resume,
     RetryStep,
 )
-from release_management.domain.deployment.events import DeploymentEvent
 from release_management.kernel.types import Command
 from release_management.services.gateway.unit_of_work import UnitOfWork
-from release_management.services.use_cases.consequences import record
+from release_management.services.use_cases.consequences import decide_deployment
+
+TimeCommand = Resume | RetryStep | ExpireStep | Expire
 
 
 def report(command: ReportStep, uow: UnitOfWork) -> None:
     """Take an executor's report."""
-    state = uow.deployment(command.deployment)
-    _record(uow, state.id, decide.report(state, command, uow.now), command.fence)
+    _decide(uow, command, command.fence)
 
 
-def resume(command: Resume, uow: UnitOfWork) -> None:
-    """A timed pause is over."""
-    state = uow.deployment(command.deployment)
-    _record(uow, state.id, decide.resume(state, command.leg, command.step, uow.now))
+def let_time_pass(command: TimeCommand, uow: UnitOfWork) -> None:
+    """Take in that the time of a pause, of another attempt, of a step or of a waiting phase has come."""
+    _decide(uow, command)
 
 
-def retry_step(command: RetryStep, uow: UnitOfWork) -> None:
-    """Try a step again."""
-    state = uow.deployment(command.deployment)
-    _record(uow, state.id, decide.retry_step(state, command.leg, command.step, command.attempt, uow.now))
-
-
-def expire_step(command: ExpireStep, uow: UnitOfWork) -> None:
-    """A step's deadline has passed."""
-    state = uow.deployment(command.deployment)
-    _record(uow, state.id, decide.expire_step(state, command.leg, command.step, command.attempt, uow.now))
-
-
-def expire(command: Expire, uow: UnitOfWork) -> None:
-    """A waiting phase's deadline has passed."""
-    state = uow.deployment(command.deployment)
-    _record(uow, state.id, decide.expire(state, uow.now))
-
-
-def _record(uow: UnitOfWork, id: str, facts: Sequence[DeploymentEvent], fence: int | None = None) -> None:
-    record(uow, id, facts, fence)
+def _decide(uow: UnitOfWork, command: ReportStep | TimeCommand, fence: int | None = None) -> None:
+    id = uow.deployment(command.deployment).id
+    decide_deployment(uow, id, command, fence)
     uow.result.update(deployment=id, phase=str(uow.deployment(id).phase))
 
 
 HANDLERS: Mapping[type[Command], Callable[[Any, UnitOfWork], None]] = {
     ReportStep: report,
-    Resume: resume,
-    RetryStep: retry_step,
-    ExpireStep: expire_step,
-    Expire: expire,
+    Resume: let_time_pass,
+    RetryStep: let_time_pass,
+    ExpireStep: let_time_pass,
+    Expire: let_time_pass,
 }

@@ -1,0 +1,214 @@
+"""What happens to a deployment until it begins: it is planned, asked for, waits, or ends without having begun.
+
+All these commands are given by other decisions, which have compiled the plan and asked the rules.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from pydantic import JsonValue
+
+from release_management.domain.deployment.events import (
+    DeploymentApprovalAwaited,
+    DeploymentEvent,
+    DeploymentExpired,
+    DeploymentInsisted,
+    DeploymentPlanned,
+    DeploymentQueued,
+    DeploymentRejected,
+    DeploymentReplanned,
+    DeploymentRequested,
+    DeploymentSuperseded,
+    Return,
+)
+from release_management.domain.deployment.state import (
+    WAITING,
+    Deployment,
+    DeploymentPhase,
+)
+from release_management.domain.plan.planning import Draft
+from release_management.domain.plan.strategies import StrategyName, parse_options
+from release_management.kernel.timestamps import later
+from release_management.kernel.types import Unsealed
+
+QUEUE_SECONDS = 86_400.0
+"""A deployment that is queued waits so long for its places."""
+REASON_LENGTH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be planned. `release` is `application@version`."""
+
+    release: str
+    environment: str
+    strategy: StrategyName | None = None
+    options: Mapping[str, JsonValue] | None = None
+    reverts: str | None = None
+    retries: str | None = None
+    returns: tuple[Return, ...] | None = None
+    redeploys: bool = False
+
+
+# Commands
+
+
+@dataclass(frozen=True, slots=True)
+class KeepPlan:
+    """Keep a compiled plan as the deployment with this id."""
+
+    deployment: str
+    wanted: Wanted
+    compiled: Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Replan:
+    """Keep the plan that was compiled again, where it is another one; `reason` says why it is."""
+
+    compiled: Draft
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Want it carried out; `note`: why."""
+
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Insist:
+    """Insist on it while it waits: others give way, or an older version may come. See `DeploymentInsisted`."""
+
+    supersede: bool = False
+    downgrade: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitApproval:
+    """Wait for an approval."""
+
+    approval: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Wait for places that the deployments `behind` hold, or await before it."""
+
+    behind: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """End it, since a rule forbids it now."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lapse:
+    """End it, since it waited for too long; its own deadline is `Expire`."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Supersede:
+    """End it, since the deployment `successor` takes its place."""
+
+    successor: str
+
+
+BeforeStart = KeepPlan | Replan | Request | Insist | AwaitApproval | Queue | Reject | Lapse | Supersede
+
+
+# Decisions
+
+
+def decide(command: BeforeStart, state: Deployment, actor: str, now: str) -> list[DeploymentEvent]:
+    """Decide on a deployment that has not begun."""
+    match command:
+        case KeepPlan():
+            return [_planned(command, actor, now)]
+        case Replan():
+            return _replanned(command, state)
+        case Request(note=note):
+            if state.phase is not DeploymentPhase.PLANNED:
+                return []
+            return [DeploymentRequested(by=actor, note=None if note is None else Unsealed(subject=actor, text=note))]
+        case Insist():
+            return _insisted(command, state, actor)
+        case AwaitApproval(approval=approval):
+            return [DeploymentApprovalAwaited(approval=approval)]
+        case Queue(behind=behind):
+            if state.phase is DeploymentPhase.QUEUED:
+                return []
+            return [DeploymentQueued(behind=behind, deadline=later(now, QUEUE_SECONDS))]
+        case Reject(reason=reason):
+            return [DeploymentRejected(reason=_first_line(reason))]
+        case Lapse(reason=reason):
+            return [DeploymentExpired(reason=_first_line(reason))]
+        case Supersede(successor=successor):
+            return [DeploymentSuperseded(successor=successor)]
+        case _:
+            assert_never(command)
+
+
+def _planned(command: KeepPlan, actor: str, now: str) -> DeploymentPlanned:
+    wanted, compiled = command.wanted, command.compiled
+    application, _, version = wanted.release.partition("@")
+    return DeploymentPlanned(
+        deployment=command.deployment,
+        release=wanted.release,
+        application=application,
+        version=version,
+        environment=wanted.environment,
+        targets=compiled.targets,
+        strategy=compiled.strategy,
+        chosen=wanted.strategy is not None,
+        options=dict(wanted.options or {}),
+        plan=compiled.plan,
+        digest=compiled.plan.digest,
+        by=actor,
+        reverts=wanted.reverts,
+        retries=wanted.retries,
+        returns=wanted.returns,
+        redeploys=wanted.redeploys or None,
+        deadline=later(now, plan_seconds(compiled.strategy, compiled.options)),
+    )
+
+
+def plan_seconds(strategy: StrategyName, options: Mapping[str, JsonValue]) -> float:
+    """How long a plan with these options may wait to be deployed."""
+    return parse_options(strategy, dict(options)).plan_deadline
+
+
+def _replanned(command: Replan, state: Deployment) -> list[DeploymentEvent]:
+    compiled = command.compiled
+    if compiled.plan.digest == state.digest:
+        return []
+    return [
+        DeploymentReplanned(
+            strategy=compiled.strategy,
+            options=dict(state.options),
+            targets=compiled.targets,
+            plan=compiled.plan,
+            digest=compiled.plan.digest,
+            reason=command.reason,
+        )
+    ]
+
+
+def _insisted(command: Insist, state: Deployment, actor: str) -> list[DeploymentEvent]:
+    """Only what is not insisted on yet is new, and only while it waits."""
+    supersede = command.supersede and not state.supersede
+    downgrade = command.downgrade and not state.downgrade
+    if state.phase not in WAITING or not (supersede or downgrade):
+        return []
+    return [DeploymentInsisted(by=actor, supersede=supersede, downgrade=downgrade)]
+
+
+def _first_line(reason: str) -> str:
+    return reason.splitlines()[0][:REASON_LENGTH]

@@ -1,0 +1,128 @@
+"""How a deployment is decided on: from a command, its state and what else is known to the facts that follow.
+
+`before_start` has what happens until it begins, `decide` how it walks its plan.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from release_management.domain.condition import SeenSlot
+from release_management.domain.deployment import before_start
+from release_management.domain.deployment import decide as walking
+from release_management.domain.deployment.before_start import BeforeStart
+from release_management.domain.deployment.commands import (
+    Abort,
+    Expire,
+    ExpireStep,
+    Promote,
+    ReportStep,
+    Resume,
+    RetryStep,
+)
+from release_management.domain.deployment.events import DeploymentEvent
+from release_management.domain.deployment.state import Deployment
+from release_management.domain.plan import Binding
+
+# Commands, given by other decisions only
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Begin to walk. Whoever gives the command has asked the rules, holds the places, and binds every step."""
+
+    bindings: tuple[Binding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GiveWay:
+    """Make way for the deployment `successor`, which brings the release `to`."""
+
+    to: str
+    successor: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndBake:
+    """Stop the version that is only kept, for `successor`, which waits for nothing else."""
+
+    successor: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopBlocked:
+    """Go back, since the release is blocked, where it waits in a pause or a bake."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeCondition:
+    """Take in what an executor saw of a component's slots."""
+
+    target: str
+    component: str
+    slots: Sequence[SeenSlot]
+
+
+WalkCommand = (
+    Start
+    | ReportStep
+    | ExpireStep
+    | RetryStep
+    | Resume
+    | Expire
+    | Promote
+    | Abort
+    | GiveWay
+    | EndBake
+    | StopBlocked
+    | NoticeCondition
+)
+DeploymentCommand = BeforeStart | WalkCommand
+
+
+# Decisions
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentFacts:
+    """What else a decision on a deployment needs: who decides, and the time."""
+
+    actor: str
+    now: str
+
+
+def decide(command: DeploymentCommand, state: Deployment, facts: DeploymentFacts) -> list[DeploymentEvent]:
+    """Decide on one deployment. Raises `Refused`, and `NotYet` where a timer comes too early."""
+    if isinstance(command, BeforeStart):
+        return before_start.decide(command, state, facts.actor, facts.now)
+    return _walk(command, state, facts.actor, facts.now)
+
+
+def _walk(command: WalkCommand, state: Deployment, actor: str, now: str) -> list[DeploymentEvent]:
+    match command:
+        case Start(bindings=bindings):
+            return walking.start(state, bindings, now)
+        case ReportStep():
+            return walking.report(state, command, now)
+        case ExpireStep(leg=leg, step=step, attempt=attempt):
+            return walking.expire_step(state, leg, step, attempt, now)
+        case RetryStep(leg=leg, step=step, attempt=attempt):
+            return walking.retry_step(state, leg, step, attempt, now)
+        case Resume(leg=leg, step=step):
+            return walking.resume(state, leg, step, now)
+        case Expire():
+            return walking.expire(state, now)
+        case Promote(step=pause, full=full):
+            return walking.promote(state, pause, full, actor, now)
+        case Abort(reason=reason):
+            return walking.abort(state, actor, reason, now)
+        case GiveWay(to=release, successor=successor):
+            return walking.supersede(state, release, successor, now)
+        case EndBake(successor=successor):
+            return walking.end_bake(state, successor, actor, now)
+        case StopBlocked():
+            return walking.stop_blocked(state, now)
+        case NoticeCondition(target=target, component=component, slots=slots):
+            return walking.notice(state, target, component, slots, now)
+        case _:
+            assert_never(command)

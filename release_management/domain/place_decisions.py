@@ -1,0 +1,147 @@
+"""How a place is decided on.
+
+Only executors give a command of their own for a place. All others are given by the decision on a deployment, which
+writes the place in the same append.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from release_management.domain.observation import ReportCondition, report_condition
+from release_management.domain.place import (
+    Place,
+    PlaceEvent,
+    PlaceLocked,
+    PlaceOffered,
+    PlaceQueued,
+    PlaceUnlocked,
+    PlaceUnqueued,
+    PlaceVersionSucceeded,
+    PlaceVersionWithdrawn,
+)
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.types import Refused
+
+MAX_WAITING = 500
+"""The deployments that may wait for a place at once."""
+
+
+# Commands
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Take the place; whoever gives the command has made sure that it is free."""
+
+    deployment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueue:
+    """Wait for the place; the deployment that holds it does not."""
+
+    deployment: str
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """Let go of the lock, or of the place in the queue."""
+
+    deployment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Offer the place to the deployment that waits longest; its holder is known to let go when it is asked to."""
+
+
+@dataclass(frozen=True, slots=True)
+class RememberSuccess:
+    """Remember that a deployment brought this version; `components` maps what it brought to digests."""
+
+    deployment: str
+    version: str
+    components: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawSuccess:
+    """Count the success of the deployment `withdrawn` no longer, since `deployment` went back from what it brought.
+
+    `components` None: all that it brought.
+    """
+
+    deployment: str
+    version: str
+    withdrawn: str
+    components: tuple[str, ...] | None
+
+
+PlaceCommand = Lock | Enqueue | LetGo | Offer | RememberSuccess | WithdrawSuccess
+AnyPlaceCommand = PlaceCommand | ReportCondition
+
+
+# Decisions
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceFacts:
+    """What else a decision on a place needs: the time."""
+
+    now: str
+
+
+def decide(command: AnyPlaceCommand, state: Place, facts: PlaceFacts) -> list[PlaceEvent]:
+    """Decide on one place."""
+    match command:
+        case Lock(deployment=deployment):
+            return [] if state.lock == deployment else [PlaceLocked(deployment=deployment)]
+        case Enqueue(deployment=deployment):
+            return _enqueue(deployment, state)
+        case LetGo(deployment=deployment):
+            return _let_go(deployment, state)
+        case Offer():
+            if state.lock is None or not state.queue:
+                return []
+            return [PlaceOffered(deployment=state.lock, next=state.queue[0])]
+        case RememberSuccess(deployment=deployment, version=version, components=digests):
+            return [
+                PlaceVersionSucceeded(deployment=deployment, version=version, components=dict(digests), at=facts.now)
+            ]
+        case WithdrawSuccess():
+            return [
+                PlaceVersionWithdrawn(
+                    deployment=command.deployment,
+                    version=command.version,
+                    withdrawn=command.withdrawn,
+                    components=command.components,
+                )
+            ]
+        case ReportCondition():
+            return [*report_condition(state, command)]
+        case _:
+            assert_never(command)
+
+
+def _enqueue(deployment: str, state: Place) -> list[PlaceEvent]:
+    """Wait for the place. A full queue refuses."""
+    if deployment in state.queue or state.lock == deployment:
+        return []
+    if len(state.queue) >= MAX_WAITING:
+        raise Refused(
+            f"{MAX_WAITING} deployments wait for this place already; abort some, or deploy with supersede, "
+            "which has them give way",
+            code=ErrorCode.CONFLICT,
+        )
+    return [PlaceQueued(deployment=deployment)]
+
+
+def _let_go(deployment: str, state: Place) -> list[PlaceEvent]:
+    waiting = [other for other in state.queue if other != deployment]
+    turn = waiting[0] if waiting else None
+    if state.lock == deployment:
+        return [PlaceUnlocked(deployment=deployment, next=turn)]
+    if deployment in state.queue:
+        return [PlaceUnqueued(deployment=deployment, next=turn if state.lock is None else None)]
+    return []

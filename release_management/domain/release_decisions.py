@@ -1,0 +1,282 @@
+"""How a release is decided on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+from release_management.domain import versions
+from release_management.domain.component import Component
+from release_management.domain.pipeline import Stage
+from release_management.domain.release import (
+    MAX_CHANGES,
+    MAX_GATES,
+    AddChanges,
+    AttestRelease,
+    BlockRelease,
+    Change,
+    ChangeWish,
+    ComponentWish,
+    ConfigureCanary,
+    CreateRelease,
+    PublishRelease,
+    Release,
+    ReleaseAttested,
+    ReleaseBlocked,
+    ReleaseCanaryConfigured,
+    ReleaseChangesAdded,
+    ReleaseCreated,
+    ReleaseDeploymentPlanned,
+    ReleaseEvent,
+    ReleasePublished,
+    ReleaseSucceeded,
+    ReleaseUnblocked,
+    ReleaseWithdrawn,
+    UnblockRelease,
+    unknown_release,
+)
+from release_management.domain.versions import DEFAULT, Scheme
+from release_management.kernel.digest import digest_of
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.types import Refused, Unsealed
+
+# Commands, given by the decisions on deployments only
+
+
+@dataclass(frozen=True, slots=True)
+class NoteDeployment:
+    """Note that a deployment of the release is planned; `reverts`: it goes back from what that one brought."""
+
+    environment: str
+    deployment: str
+    reverts: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoteSuccess:
+    """Note that the release has succeeded in an environment."""
+
+    environment: str
+    deployment: str
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawSuccess:
+    """Count its success in an environment no longer, since `deployment` went back from it."""
+
+    environment: str
+    deployment: str
+
+
+ReleaseCommand = (
+    CreateRelease
+    | AddChanges
+    | PublishRelease
+    | AttestRelease
+    | BlockRelease
+    | UnblockRelease
+    | ConfigureCanary
+    | NoteDeployment
+    | NoteSuccess
+    | WithdrawSuccess
+)
+
+
+# Decisions
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A deployment of the release that has begun, or waits to, and has not ended."""
+
+    deployment: str
+    environment: str
+    phase: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFacts:
+    """What else a decision on a release needs.
+
+    `authors` maps the names of the changes' authors to their ids. `content` is a keyed digest of `content_of` a release
+    that is created; `pipeline`, `stages` and `versions` are its application's. `twin` is a release that exists under
+    the same version, written otherwise. `under_way` are its deployments that are past planning.
+    """
+
+    actor: str
+    authors: Mapping[str, str] = field(default_factory=dict)
+    content: str = ""
+    pipeline: str | None = None
+    stages: tuple[Stage, ...] = ()
+    versions: Scheme = DEFAULT
+    twin: str | None = None
+    under_way: tuple[UnderWay, ...] = ()
+
+
+def decide(command: ReleaseCommand, state: Release, facts: ReleaseFacts) -> list[ReleaseEvent]:
+    """Decide on one release."""
+    match command:
+        case CreateRelease():
+            return _create(command, state, facts)
+        case AddChanges():
+            _check_exists(command.release, state)
+            return _add_changes(command, state, facts)
+        case PublishRelease():
+            _check_exists(command.release, state)
+            return [] if state.published else [ReleasePublished()]
+        case AttestRelease():
+            _check_exists(command.release, state)
+            return _attest(command, state, facts.actor)
+        case BlockRelease(reason=reason):
+            _check_exists(command.release, state)
+            return [ReleaseBlocked(reason=Unsealed(subject=facts.actor, text=reason))]
+        case UnblockRelease():
+            _check_exists(command.release, state)
+            return [ReleaseUnblocked()] if state.blocked else []
+        case ConfigureCanary():
+            _check_exists(command.release, state)
+            return _configure_canary(command, state, facts)
+        case NoteDeployment(environment=environment, deployment=deployment, reverts=reverts):
+            return [ReleaseDeploymentPlanned(environment=environment, deployment=deployment, reverts=reverts)]
+        case NoteSuccess(environment=environment, deployment=deployment):
+            return [ReleaseSucceeded(environment=environment, deployment=deployment)]
+        case WithdrawSuccess(environment=environment, deployment=deployment):
+            return [ReleaseWithdrawn(environment=environment, deployment=deployment)]
+        case _:
+            assert_never(command)
+
+
+def content_of(command: CreateRelease) -> dict[str, Any]:
+    """Everything that makes a release what it is: the same again is the same release, other content is refused."""
+    spelling: Any = {"draft": True, "label": True, "components": {"__all__": {"label"}}}
+    return command.model_dump(mode="json", exclude=spelling if command.partial else spelling | {"partial": True})
+
+
+def authors_of(command: CreateRelease | AddChanges) -> list[str]:
+    """The names of those who made the changes, each once."""
+    return list(dict.fromkeys(envelope.author for envelope in command.changes if envelope.author))
+
+
+def _check_exists(ref: str, state: Release) -> None:
+    if not state.version:
+        raise Refused(unknown_release(ref), code=ErrorCode.NOT_FOUND)
+
+
+def _create(command: CreateRelease, state: Release, facts: ReleaseFacts) -> list[ReleaseEvent]:
+    """Create; the same content again gives nothing, other content under the same version is refused."""
+    ref = f"{command.application}@{command.version}"
+    if not state.version:
+        _check_version(command, ref, facts)
+    names = [envelope.name for envelope in command.components]
+    if len(set(names)) != len(names):
+        raise Refused(f"release {ref}: a component stands twice; name each once", code=ErrorCode.INVALID)
+    if state.version:
+        if state.content != facts.content:
+            raise Refused(
+                f"release {state.ref} exists with other content; a version is never reused: create a new version",
+                code=ErrorCode.CONFLICT,
+            )
+        return []
+    created = _created(command, facts)
+    return [created] if command.draft else [created, ReleasePublished()]
+
+
+def _check_version(command: CreateRelease, ref: str, facts: ReleaseFacts) -> None:
+    """Refuse a version that is none of the application's scheme, or that is there already in another spelling."""
+    try:
+        for version in (
+            command.version,
+            *(envelope.version for envelope in command.components if envelope.version is not None),
+        ):
+            versions.check(facts.versions, version)
+    except ValueError as error:
+        raise Refused(f"release {ref}: {error}", code=ErrorCode.INVALID) from None
+    if facts.twin is not None:
+        raise Refused(
+            f"release {ref} would be the same version as {facts.twin}, which exists: a leading v makes no other "
+            "version; create a new one",
+            code=ErrorCode.CONFLICT,
+        )
+
+
+def _created(command: CreateRelease, facts: ReleaseFacts) -> ReleaseCreated:
+    labels = {envelope.name: envelope.label for envelope in command.components if envelope.label is not None}
+    return ReleaseCreated(
+        application=command.application,
+        version=command.version,
+        author=facts.actor,
+        components=tuple(_component(envelope, command.version) for envelope in command.components),
+        changes=tuple(_change(envelope, facts) for envelope in command.changes),
+        changelog=tuple(Unsealed(subject=facts.actor, text=line) for line in command.changelog),
+        pipeline=facts.pipeline,
+        stages=facts.stages,
+        content=facts.content,
+        complete=None if command.partial else True,
+        versions=None if facts.versions == DEFAULT else facts.versions,
+        label=command.label,
+        component_labels=labels or None,
+    )
+
+
+def _component(envelope: ComponentWish, version: str) -> Component:
+    version = envelope.version or version
+    return Component(
+        name=envelope.name,
+        version=version,
+        artifact=envelope.artifact,
+        artifact_digest=envelope.digest or digest_of([envelope.name, version, envelope.artifact]),
+        config=envelope.config,
+        config_digest=digest_of(envelope.config),
+    )
+
+
+def _change(envelope: ChangeWish, facts: ReleaseFacts) -> Change:
+    author = Unsealed(subject=facts.authors[envelope.author], text=envelope.author) if envelope.author else None
+    message = None if envelope.message is None else Unsealed(subject=facts.actor, text=envelope.message)
+    return Change(commit=envelope.commit, committed_at=envelope.committed_at, author=author, message=message)
+
+
+def _add_changes(command: AddChanges, state: Release, facts: ReleaseFacts) -> list[ReleaseEvent]:
+    """Add the changes that are not there yet, each once."""
+    fresh: dict[str, ChangeWish] = {}
+    for envelope in command.changes:
+        if envelope.commit not in state.commits:
+            fresh.setdefault(envelope.commit, envelope)
+    _check_size(len(state.commits) + len(fresh), state)
+    changes = tuple(_change(envelope, facts) for envelope in fresh.values())
+    return [ReleaseChangesAdded(changes=changes, by=facts.actor)] if changes else []
+
+
+def _check_size(total: int, state: Release) -> None:
+    if total > MAX_CHANGES:
+        raise Refused(
+            f"release {state.ref} would have {total:,} changes and may have {MAX_CHANGES:,}; "
+            "sum some up in its changelog",
+            code=ErrorCode.INVALID,
+        )
+
+
+def _attest(command: AttestRelease, state: Release, actor: str) -> list[ReleaseEvent]:
+    gate, result, note = command.gate, command.result, command.note
+    if state.attestations.get(gate) == result and note is None:
+        return []
+    if gate not in state.attestations and len(state.attestations) >= MAX_GATES:
+        raise Refused(
+            f"release {state.ref} has {MAX_GATES} attested gates already; {gate!r} would be one more",
+            code=ErrorCode.CONFLICT,
+        )
+    text = None if note is None else Unsealed(subject=actor, text=note)
+    return [ReleaseAttested(gate=gate, result=result, by=actor, note=text)]
+
+
+def _configure_canary(command: ConfigureCanary, state: Release, facts: ReleaseFacts) -> list[ReleaseEvent]:
+    """Set the release's own initial traffic, unless a deployment of it is past planning."""
+    if state.initial_traffic == command.traffic_percentage:
+        return []
+    if facts.under_way:
+        first = facts.under_way[0]
+        raise Refused(
+            f"deployment {first.deployment} of {state.ref} to {first.environment} is {first.phase}; "
+            "its traffic can be changed only while it is Planned",
+            code=ErrorCode.CONFLICT,
+        )
+    return [ReleaseCanaryConfigured(initial_traffic=command.traffic_percentage)]

@@ -262,7 +262,7 @@ APPROVAL_SECONDS = 30 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class ApprovalFacts:
-    """What else a decision on an approval needs: who decides, and the time."""
+    """The further input of a decision on an approval: the actor, and the time."""
 
     actor: str
     now: str

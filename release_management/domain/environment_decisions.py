@@ -1,4 +1,4 @@
-"""How an environment is decided on."""
+"""The decisions on an environment."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -69,7 +69,7 @@ EnvironmentCommand = (
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentFacts:
-    """What else a decision on an environment needs.
+    """The further input of a decision on an environment.
 
     `next_order` is the order of one that is added at the end; `people` maps the names of approvers to their ids.
     """

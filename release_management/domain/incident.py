@@ -189,7 +189,7 @@ class Involved:
 
 @dataclass(frozen=True, slots=True)
 class IncidentFacts:
-    """What else a decision on an incident needs. `new` is the id for one that is opened.
+    """The further input of a decision on an incident. `new` is the id for an incident that is opened.
 
     `deployment` is the one that the command names, if it names any.
     """

@@ -80,7 +80,7 @@ def evolve(state: Pipeline, event: PipelineConfigured) -> Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class PipelineFacts:
-    """What else a decision on a pipeline needs: the environments that exist, in order."""
+    """The further input of a decision on a pipeline: the environments that exist, in order."""
 
     environments: tuple[str, ...] = ()
 

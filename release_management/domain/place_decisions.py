@@ -1,4 +1,4 @@
-"""How a place is decided on.
+"""The decisions on a place.
 
 Only executors give a command of their own for a place. All others are given by the decision on a deployment, which
 writes the place in the same append.
@@ -87,7 +87,7 @@ AnyPlaceCommand = PlaceCommand | ReportCondition
 
 @dataclass(frozen=True, slots=True)
 class PlaceFacts:
-    """What else a decision on a place needs: the time."""
+    """The further input of a decision on a place: the time."""
 
     now: str
 

@@ -1,4 +1,4 @@
-"""How a release is decided on."""
+"""The decisions on a release."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -95,7 +95,7 @@ class UnderWay:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseFacts:
-    """What else a decision on a release needs.
+    """The further input of a decision on a release.
 
     `authors` maps the names of the changes' authors to their ids. `content` is a keyed digest of `content_of` a release
     that is created; `pipeline`, `stages` and `versions` are its application's. `twin` is a release that exists under

@@ -1,4 +1,4 @@
-"""What a deployment that has succeeded means for the successes that its places remember."""
+"""The effects of a deployment's success on the successes that its places remember."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from release_management.domain.place import Occupant
 
 
 def brought(state: Deployment) -> dict[tuple[str, str], dict[str, str]]:
-    """What it brought to each target in each version: components with digests of what runs now.
+    """Return what a deployment brought, by target and version: components with the digests of what runs now.
 
     What a rollback brings counts as a success of the release that it is from.
     """
@@ -22,7 +22,7 @@ def brought(state: Deployment) -> dict[tuple[str, str], dict[str, str]]:
 
 
 def taken_back(state: Deployment, left: Deployment) -> Mapping[str, tuple[str, ...] | None]:
-    """Where the rollback `state` went back from what `left` had brought: targets, and the components that went back.
+    """Return where the rollback `state` took back what `left` had brought: targets with the components taken back.
 
     None stands for all components, since older records do not say which. Nothing, where `left` had not succeeded.
     """

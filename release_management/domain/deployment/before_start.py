@@ -1,4 +1,4 @@
-"""What happens to a deployment until it begins: it is planned, asked for, waits, or ends without having begun.
+"""The decisions on a deployment until it begins: it is planned, requested, waits, or ends without having begun.
 
 All these commands are given by other decisions, which have compiled the plan and asked the rules.
 """
@@ -39,7 +39,7 @@ REASON_LENGTH = 500
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be planned. `release` is `application@version`."""
+    """A deployment to plan. `release` is `application@version`."""
 
     release: str
     environment: str
@@ -181,7 +181,7 @@ def _planned(command: KeepPlan, actor: str, now: str) -> DeploymentPlanned:
 
 
 def plan_seconds(strategy: StrategyName, options: Mapping[str, JsonValue]) -> float:
-    """How long a plan with these options may wait to be deployed."""
+    """Return the seconds that a plan with these options may wait to be deployed."""
     return parse_options(strategy, dict(options)).plan_deadline
 
 

@@ -1,4 +1,4 @@
-"""How a deployment is decided on: from a command, its state and what else is known to the facts that follow.
+"""The decisions on a deployment: from a command, the state and further input to the facts that follow.
 
 `before_start` has what happens until it begins, `decide` how it walks its plan.
 """
@@ -85,7 +85,7 @@ DeploymentCommand = BeforeStart | WalkCommand
 
 @dataclass(frozen=True, slots=True)
 class DeploymentFacts:
-    """What else a decision on a deployment needs: who decides, and the time."""
+    """The further input of a decision on a deployment: the actor, and the time."""
 
     actor: str
     now: str

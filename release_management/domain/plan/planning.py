@@ -172,7 +172,7 @@ def draft(
 
 
 def why_replanned(before: Plan | None, after: Plan) -> str:
-    """Why a plan that is compiled again is another one, as far as the plans tell."""
+    """Return why a plan that is compiled again differs, as far as the plans tell."""
     was = {(change.target, change.component): change for change in (before.changes if before else None) or ()}
     reasons = []
     for change in after.changes or ():

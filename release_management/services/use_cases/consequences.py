@@ -1,4 +1,4 @@
-"""What a deployment's facts mean for its places, its release and its approval, written in the same append."""
+"""Write the consequences of a deployment's facts for its places, its release and its approval, in the same append."""
 
 from collections.abc import Mapping, Sequence
 
@@ -190,7 +190,7 @@ def _succeed(uow: UnitOfWork, state: Deployment) -> None:
 
 
 def _withdraw(uow: UnitOfWork, state: Deployment, left: Deployment) -> None:
-    """What was rolled back is no success any more, where it went back."""
+    """Withdraw the successes that were rolled back, where they were."""
     for target, components in taken_back(state, left).items():
         decide_place(uow, left, target, WithdrawSuccess(state.id, left.version, left.id, components))
     if left.phase is DeploymentPhase.SUCCEEDED and left.release != state.release:

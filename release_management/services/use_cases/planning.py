@@ -73,7 +73,7 @@ def plan(uow: UnitOfWork, wanted: Wanted) -> Deployment:
 
 
 def _comes_next(uow: UnitOfWork, known: Deployment, wanted: Wanted) -> bool:
-    """Whether something is to be brought after what only keeps the old version: again, or with other configuration."""
+    """Return True if a deployment follows one that only keeps the old version: again, or with other configuration."""
     if known.phase is not DeploymentPhase.BAKING:
         return False
     if wanted.redeploys:
@@ -153,7 +153,7 @@ def compile_now(
 
 
 def _desired(uow: UnitOfWork, returning: Return) -> Desired:
-    """What the deployment that is returned to brought there, with its configuration; or nothing."""
+    """Return the desired state that the restored deployment brought there, with its configuration; or nothing."""
     binding = (
         None if returning.to is None else uow.deployment(returning.to).binding(returning.target, returning.component)
     )

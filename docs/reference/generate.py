@@ -41,7 +41,6 @@ from release_management.cli.kit.errors import (
     UNREACHABLE,
     USAGE,
 )
-from release_management.cli.manifest import models as manifest
 from release_management.domain import orders, plan, registry
 from release_management.domain.environment import Target
 from release_management.domain.plan.builder import RolloutTarget
@@ -67,6 +66,7 @@ from release_management.projections.queries import (
 )
 from release_management.services import telemetry
 from release_management.services.envelope import Outcome
+from release_management.services.manifest import models as manifest
 from release_management.services.use_cases import (
     COMMANDS,
     declaration,

@@ -10,9 +10,6 @@ from release_management.facade.arguments import (
     mapped,
     reordered,
 )
-from release_management.facade.batches import (
-    configuring_environment,
-)
 from release_management.facade.declared import (
     Row,
     outdated,
@@ -25,6 +22,9 @@ from release_management.facade.views import (
     Deployment,
     Environment,
     Running,
+)
+from release_management.services.batches import (
+    configuring_environment,
 )
 
 

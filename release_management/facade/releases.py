@@ -7,14 +7,14 @@ from typing import Any
 from release_management.facade.arguments import (
     listed,
 )
-from release_management.facade.batches import (
-    adding_changes,
-    creating_release,
-    in_batches,
-)
 from release_management.facade.caller import Caller
 from release_management.facade.views import (
     Release,
+)
+from release_management.services.batches import (
+    adding_changes,
+    creating_release,
+    in_batches,
 )
 
 

@@ -1,6 +1,6 @@
 """Summarise long lists for people: like steps become one line, with their number."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -78,11 +78,3 @@ def _counted(steps: Sequence[Step]) -> str:
     parts = f"{len(components):,} components" if len(components) > 1 else str(*components)
     places = f"{len(targets):,} targets" if len(targets) > 1 else str(*targets)
     return f"{parts} on {places}"
-
-
-def some(names: Iterable[str], most: int = 10) -> str:
-    """Join names with commas; of many, the first and the number of the others."""
-    listed = list(names)
-    if len(listed) <= most:
-        return ", ".join(listed)
-    return f"{', '.join(listed[:most])} and {len(listed) - most:,} more"

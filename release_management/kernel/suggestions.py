@@ -1,7 +1,7 @@
 """Suggest known names for one that does not exist."""
 
 from bisect import bisect
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from itertools import takewhile
 
@@ -33,6 +33,14 @@ def _beginning_alike(name: str, known: Collection[str]) -> list[str]:
 
 def _letters_alike(name: str, other: str) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(name, other, strict=False)))
+
+
+def first_few(names: Iterable[str], most: int = 10) -> str:
+    """Join names with commas; of many, the first and the number of the others."""
+    listed = list(names)
+    if len(listed) <= most:
+        return ", ".join(listed)
+    return f"{', '.join(listed[:most])} and {len(listed) - most:,} more"
 
 
 def some(names: Sequence[str], number: int | None = None) -> str:

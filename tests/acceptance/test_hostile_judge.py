@@ -114,12 +114,12 @@ def test_every_command_line_is_typed_and_can_be_handed_over_by_a_shell() -> None
 
 
 def test_a_file_is_the_same_each_time_and_the_good_one_is_good(tmp_path: Path) -> None:
-    from release_management.cli.manifest import read_manifest
+    from release_management.cli.kit.manifest_file import read_file
 
     assert manifests.manifest(SEED, 5) == manifests.manifest(SEED, 5)
     assert len({manifests.manifest(SEED, number) for number in range(100)}) > 50
     (tmp_path / "good.yaml").write_text(manifests.GOOD)
-    assert read_manifest(str(tmp_path / "good.yaml"))
+    assert read_file(str(tmp_path / "good.yaml"))
 
 
 def test_one_message_can_be_sent_alone() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel, Field
+from release_management.cli.manifest import models as manifest
 
 from docs.reference.fields import SHAPES, fields_table
 from docs.reference.generate import is_part
@@ -22,7 +23,6 @@ from release_management.adapters.nats.queues.commands import (
     ReplayQuestion,
 )
 from release_management.adapters.nats.requests.queries import Question
-from release_management.cli.manifest import models as manifest
 from release_management.domain.orders import Order, Report
 from release_management.domain.plan.strategies import STRATEGIES
 from release_management.domain.registry import FACTS

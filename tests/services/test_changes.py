@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from release_management.domain.release import MAX_CHANGES
-from release_management.facade.batches import BATCH_BYTES, creating_release
 from release_management.kernel.types import Refused
+from release_management.services.batches import BATCH_BYTES, creating_release
 from tests.services.gateway_harness import Office, on_both_stores
 
 

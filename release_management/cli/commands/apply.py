@@ -16,7 +16,7 @@ from release_management.cli.kit.session import (
 from release_management.cli.kit.settings import is_bus, settings
 
 if TYPE_CHECKING:
-    from release_management.cli.manifest import (
+    from release_management.services.manifest import (
         Change,
         Manifest,
         YamlFile,
@@ -63,16 +63,19 @@ def register(app: typer.Typer) -> None:
              digest, config}], changelog: [TEXT], changes: [{commit, committed_at,
              author, message}], draft}
         """
-        from release_management.cli.manifest import compare, read_manifest
+        from release_management.adapters.executors.catalog import settings_checks
+        from release_management.cli.kit.manifest_file import read_file
+        from release_management.services.manifest import compare
 
         if file != "-" and not Path(file).is_file():
             raise typer.BadParameter(f"there is no file {file!r}", param_hint="FILE")
-        manifest, read = read_manifest(file)
+        manifest, read = read_file(file)
         if dry_run and is_empty(settings().data):
-            changes, outdated = compare(manifest, read, _nothing, elsewhere=False), []
+            changes, outdated = compare(manifest, read, _nothing, settings_checks(), elsewhere=False), []
         else:
             with session(creates=not dry_run) as opened:
-                changes = compare(manifest, read, opened.query, elsewhere=is_bus(settings().data))
+                elsewhere = is_bus(settings().data)
+                changes = compare(manifest, read, opened.query, settings_checks(), elsewhere=elsewhere)
                 if not dry_run:
                     send(changes, opened)
                 outdated = not_rolled_out(manifest, changes, opened, dry_run)
@@ -84,11 +87,13 @@ def register(app: typer.Typer) -> None:
 
 def apply_file(path: Path) -> "tuple[list[Change], list[str]]":
     """Apply a file to a running installation; return the changes, and the lines about them. Raises `Refused`."""
-    from release_management.cli.manifest import compare, read_manifest
+    from release_management.adapters.executors.catalog import settings_checks
+    from release_management.cli.kit.manifest_file import read_file
+    from release_management.services.manifest import compare
 
-    manifest, read = read_manifest(str(path))
+    manifest, read = read_file(str(path))
     with session() as opened:
-        changes = compare(manifest, read, opened.query, elsewhere=is_bus(settings().data))
+        changes = compare(manifest, read, opened.query, settings_checks(), elsewhere=is_bus(settings().data))
         send(changes, opened)
         outdated = not_rolled_out(manifest, changes, opened, dry_run=False)
     return changes, [*summary(changes, manifest, read, dry_run=False), *outdated]
@@ -96,8 +101,8 @@ def apply_file(path: Path) -> "tuple[list[Change], list[str]]":
 
 def not_rolled_out(manifest: "Manifest", changes: "Sequence[Change]", opened: Session, dry_run: bool) -> list[str]:
     """Return lines on releases to deploy again, since what runs differs from the declaration (after the changes)."""
-    from release_management.cli.manifest import after
     from release_management.facade.declared import outdated, said_of
+    from release_management.services.manifest import after
 
     rows = [row for row in opened.query("environments") if row["name"] in manifest.environments]
     declared = (after(row, changes if dry_run else ()) for row in rows)

@@ -18,7 +18,8 @@ from release_management.cli.kit.output import (
     show_list,
 )
 from release_management.cli.kit.session import session
-from release_management.facade.summaries import MANY, some
+from release_management.facade.summaries import MANY
+from release_management.kernel.suggestions import first_few
 
 if TYPE_CHECKING:
     from release_management.facade.views import Environment
@@ -58,7 +59,7 @@ def register(app: typer.Typer) -> None:
         columns = ("target", "executor", "component", "port", "command")
         made = listing(*columns, rows=components, empty="no target has a component yet")
         if len(components) > MANY and not everything:
-            names = some(sorted({component for _, _, component, _, _ in components}))
+            names = first_few(sorted({component for _, _, component, _, _ in components}))
             made = f"{len(found.targets):,} targets; components: {names}"
         show(found, found.render(whole=everything), made)
         if not found.well:
@@ -112,13 +113,13 @@ def _cells(environment: "Environment") -> tuple[object, ...]:
 
 def targets(environment: "Environment") -> str:
     """Return the targets' names."""
-    return some(target["name"] for target in environment.targets)
+    return first_few(target["name"] for target in environment.targets)
 
 
 def health(environment: "Environment") -> str:
     """Return the conditions that are not well, by component; else well."""
     ill = [f"{each.application}/{each.component} {each.condition}" for each in environment.conditions if not each.well]
-    return some(ill) or ("well" if environment.conditions else "")
+    return first_few(ill) or ("well" if environment.conditions else "")
 
 
 def runs(environment: "Environment") -> str:
@@ -126,7 +127,7 @@ def runs(environment: "Environment") -> str:
     stable = [slot for slot in environment.running if slot.role == "stable"]
     versions = Counter(f"{slot.application}/{slot.component} {slot.version}" for slot in stable)
     parts = (f"{what}{f' on {count:,} targets' if count > 1 else ''}" for what, count in versions.items())
-    return some(parts) or "nothing yet"
+    return first_few(parts) or "nothing yet"
 
 
 def _declared(target: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -76,15 +76,17 @@ def conclude_already_so(deployment: "Deployment", ill: "Sequence[ComponentCondit
 
     Raises `Failed` if one is down and `wait` was requested.
     """
-    from release_management.facade.summaries import some
+    from release_management.kernel.suggestions import first_few
 
     again = f"relman deploy {deployment.release} {deployment.environment} --redeploy"
     if wait and (down := [each for each in ill if each.condition == "down"]):
-        before = f"{deployment.release} was deployed in {deployment.environment} before, and {some(map(str, down))}"
+        before = (
+            f"{deployment.release} was deployed in {deployment.environment} before, and {first_few(map(str, down))}"
+        )
         raise Failed(f"{before}; to bring it again: {again}", deployment=plain(deployment), conditions=plain(ill))
     show(deployment)
     already = "already so: it was deployed there with the configuration that is declared; nothing was done"
-    seen = f"\n  ! {some(map(str, ill))}" if ill else ""
+    seen = f"\n  ! {first_few(map(str, ill))}" if ill else ""
     say(f"{standing(deployment)}\n  {already}{seen}\n  deployment {deployment.id}\n  to bring it again: {again}")
 
 

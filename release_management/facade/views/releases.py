@@ -5,10 +5,8 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from release_management.facade.summaries import (
-    some,
-)
 from release_management.facade.views.base import LISTED, View, called, short_time
+from release_management.kernel.suggestions import first_few
 
 
 class Release(View):
@@ -34,7 +32,7 @@ class Release(View):
     def render(self) -> RenderableType:
         """One line, the components, where it has succeeded."""
         state = "blocked" if self.blocked else "published" if self.published else "draft"
-        parts = some(f"{called(part['name'], part.get('label'))} {part['version']}" for part in self.components)
+        parts = first_few(f"{called(part['name'], part.get('label'))} {part['version']}" for part in self.components)
         written = "" if self.label in (None, self.application) else f" of {self.label}"
         lines = [f"{self.ref}{written} ({state}) by {self.author}", f"  components: {parts}"]
         if self.blocked and self.block_reason:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from release_management.cli.manifest import compare, read_manifest
+from release_management.adapters.executors.catalog import settings_checks
+from release_management.cli.kit.manifest_file import read_file
 from release_management.kernel.types import Refused
+from release_management.services.manifest import compare
 from tests.acceptance.cli.conftest import Types
 
 TARGET = """
@@ -26,7 +28,7 @@ def refusal(text: str | bytes, folder: Path) -> str:
     file = folder / "relman.yaml"
     file.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(Refused) as refused:
-        read_manifest(str(file))
+        read_file(str(file))
     return refused.value.reason.replace(str(file), "FILE")
 
 
@@ -95,7 +97,7 @@ environments:
 def test_anchors_and_merge_keys_are_read_and_what_stands_there_wins(tmp_path: Path) -> None:
     file = tmp_path / "relman.yaml"
     file.write_text(MERGED)
-    manifest, _ = read_manifest(str(file))
+    manifest, _ = read_file(str(file))
     components = manifest.environments["staging"].targets["main"].components
     command = ["run", "--port", "{port}"]
     assert components["web"] == {"command": command, "health": "/health", "port": 18081}
@@ -246,7 +248,7 @@ def test_aliases_and_yaml_1_2_scalars_are_read(tmp_path: Path) -> None:
         "    components: [web]\n"
         "    changes: [{commit: abcd, committed_at: 2026-11-20T14:03:00Z}]\n"
     )
-    manifest, _ = read_manifest(str(file))
+    manifest, _ = read_file(str(file))
     assert manifest.environments["production"].variables == {"A": "on", "B": "true", "C": "1:30"}
     assert manifest.releases[0].changes[0].committed_at == "2026-11-20T14:03:00Z"
 
@@ -458,14 +460,14 @@ def test_components_that_exchange_their_ports_are_refused_before_anything_is_cha
 def test_an_existing_collision_that_stays_does_not_keep_a_file_from_being_applied(tmp_path: Path) -> None:
     file = tmp_path / "relman.yaml"
     file.write_text(ports(one=18080, two=18080, three=18082))
-    manifest, read = read_manifest(str(file))
+    manifest, read = read_file(str(file))
     there = [
         {"name": name, "order": 0, "targets": [part.targets["main"].named("main").model_dump(mode="json")]}
         for name, part in manifest.environments.items()
         if name != "three"
     ]
 
-    changes = compare(manifest, read, lambda name, **_: there if name == "environments" else [])
+    changes = compare(manifest, read, lambda name, **_: there if name == "environments" else [], settings_checks())
 
     assert [str(change).partition(":")[0] for change in changes] == ["+ environment three", "+ target three/main"]
 

@@ -6,10 +6,8 @@ is merged is said to stand where the anchor has it.
 """
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -78,14 +76,8 @@ def _same_name(key: str | int, name: str) -> bool:
         return False
 
 
-def read_yaml(path: str) -> YamlFile:
-    """Read a file, or standard input for `-`. Raises `Refused` with the line of what is wrong."""
-    name = "standard input" if path == "-" else path
-    if path == "-":
-        text = sys.stdin.buffer.read(MAX_BYTES + 1)
-    else:
-        with Path(path).open("rb") as opened:
-            text = opened.read(MAX_BYTES + 1)
+def read_yaml(name: str, text: bytes) -> YamlFile:
+    """Read the text of a file with this name. Raises `Refused` with the line of what is wrong."""
     if len(text) > MAX_BYTES:
         raise Refused(f"{name} is larger than {MAX_BYTES:,} bytes; split it into several files", code=ErrorCode.INVALID)
     file = YamlFile(name)

@@ -3,18 +3,18 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from release_management.cli.manifest.change import (
+from release_management.domain.plan.strategies import StrategyName, parse_options
+from release_management.domain.versions import DEFAULT
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.types import Refused
+from release_management.services.manifest.change import (
     Change,
     Row,
     Sent,
     differences,
 )
-from release_management.cli.manifest.models import Manifest, PolicyPart
-from release_management.cli.manifest.yaml_file import Place, YamlFile
-from release_management.domain.plan.strategies import StrategyName, parse_options
-from release_management.domain.versions import DEFAULT
-from release_management.kernel.errors import ErrorCode
-from release_management.kernel.types import Refused
+from release_management.services.manifest.models import Manifest, PolicyPart
+from release_management.services.manifest.yaml_file import Place, YamlFile
 
 Options = Mapping[StrategyName, dict[str, Any]]
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 
-from release_management.cli.manifest.change import (
+from release_management.domain import pipeline as pipelines
+from release_management.kernel.types import Refused
+from release_management.services.manifest.change import (
     Change,
     Row,
     differences,
 )
-from release_management.cli.manifest.models import Manifest, PipelinePart
-from release_management.cli.manifest.yaml_file import YamlFile
-from release_management.domain import pipeline as pipelines
-from release_management.kernel.types import Refused
+from release_management.services.manifest.models import Manifest, PipelinePart
+from release_management.services.manifest.yaml_file import YamlFile
 
 
 def changed_pipelines(

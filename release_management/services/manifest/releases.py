@@ -3,20 +3,20 @@
 from collections.abc import Iterator
 from typing import Any
 
-from release_management.cli.manifest.change import (
+from release_management.kernel.suggestions import first_few
+from release_management.services.batches import (
+    adding_changes,
+    creating_release,
+    in_batches,
+)
+from release_management.services.manifest.change import (
     Asks,
     Change,
     Row,
     differences,
 )
-from release_management.cli.manifest.models import Manifest, ReleasePart
-from release_management.cli.manifest.yaml_file import YamlFile
-from release_management.facade.batches import (
-    adding_changes,
-    creating_release,
-    in_batches,
-)
-from release_management.facade.summaries import some
+from release_management.services.manifest.models import Manifest, ReleasePart
+from release_management.services.manifest.yaml_file import YamlFile
 from release_management.services.sealing import ERASED
 
 
@@ -34,7 +34,7 @@ def changed_releases(manifest: Manifest, file: YamlFile, ask: Asks) -> Iterator[
         found = ask("release", ref=part.ref)
         if not found:
             data = {**part.model_dump(mode="json", exclude_none=True), "components": _components(part)}
-            yield Change("+", "release", part.ref, (some(names),), tuple(creating_release(data)))
+            yield Change("+", "release", part.ref, (first_few(names),), tuple(creating_release(data)))
             continue
         stated = _stated(part)
         if details := differences(_standing(found[0], stated), stated):

@@ -4,24 +4,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import get_args
 
-from release_management.adapters.executors.catalog import settings_checks
-from release_management.cli.manifest.change import (
-    Change,
-    Row,
-    differences,
-)
-from release_management.cli.manifest.in_turn import (
-    Targets,
-    Where,
-    in_turn,
-    place_of,
-)
-from release_management.cli.manifest.models import (
-    EnvironmentPart,
-    Manifest,
-    TargetPart,
-)
-from release_management.cli.manifest.yaml_file import Place, YamlFile
 from release_management.domain.environment import (
     ConfigureEnvironment,
     Environment,
@@ -36,30 +18,54 @@ from release_management.domain.tiers import (
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.suggestions import no_such_executor
 from release_management.kernel.types import Refused
+from release_management.services.gateway.unit_of_work import SettingsCheck
+from release_management.services.manifest.change import (
+    Change,
+    Row,
+    differences,
+)
+from release_management.services.manifest.in_turn import (
+    Targets,
+    Where,
+    in_turn,
+    place_of,
+)
+from release_management.services.manifest.models import (
+    EnvironmentPart,
+    Manifest,
+    TargetPart,
+)
+from release_management.services.manifest.yaml_file import Place, YamlFile
 from release_management.services.use_cases.exclusive_resources import collision
 
 COMMAND = "environment.configure"
 
 
 def changed_environments(
-    manifest: Manifest, file: YamlFile, there: Mapping[str, Row], *, elsewhere: bool
+    manifest: Manifest,
+    file: YamlFile,
+    there: Mapping[str, Row],
+    executors: Mapping[str, SettingsCheck],
+    *,
+    elsewhere: bool,
 ) -> list[Change]:
     """New and different environments, each followed by its targets, save those that wait for what another frees.
 
-    `elsewhere`: the gateway may know other executors than this process; those are left to it.
+    `elsewhere`: the gateway may know other executors than these; targets of others are left to it.
     """
     before = {(name, target.name): target for name, row in there.items() for target in _targets(row).values()}
-    stated = {
-        (name, target): _target(
-            target, body, (manifest, part), file, ("environments", name, "targets", target), elsewhere=elsewhere
-        )
-        for name, part in manifest.environments.items()
-        for target, body in part.targets.items()
-    }
+    stated: dict[Where, Target] = {}
+    for name, part in manifest.environments.items():
+        for known, body in part.targets.items():
+            place = ("environments", name, "targets", known)
+            target = _target(known, body, (manifest, part), file, place)
+            if target.executor in executors or not elsewhere:
+                _check_settings(target, file, place, executors)
+            stated[name, known] = target
     stated = {where: _with_its_label(target, before.get(where)) for where, target in stated.items()}
     changed = {where: target for where, target in stated.items() if before.get(where) != target}
-    _check_claims(before, changed, file)
-    return in_turn(list(_changes(manifest, file, there, before, changed)), before, changed, file)
+    _check_claims(before, changed, file, executors)
+    return in_turn(list(_changes(manifest, file, there, before, changed)), before, changed, file, executors)
 
 
 def _changes(
@@ -102,11 +108,11 @@ def _targets(row: Row | None) -> dict[str, Target]:
     return {each["name"]: Target.model_validate_json(json.dumps(each)) for each in (row or {}).get("targets", ())}
 
 
-def _check_claims(before: Targets, changed: Targets, file: YamlFile) -> None:
+def _check_claims(before: Targets, changed: Targets, file: YamlFile, executors: Mapping[str, SettingsCheck]) -> None:
     """The rule of the gateway, asked of what changes and of everything as it will be."""
     stated = [(environment, target) for (environment, _), target in changed.items()]
     others = [(where[0], target) for where, target in before.items() if where not in changed]
-    if found := collision(stated, others, settings_checks()):
+    if found := collision(stated, others, executors):
         claim, reason = found
         target = ("environments", claim.environment, "targets", claim.target)
         raise file.refusal(place_of(target, claim.application, claim.component, file), reason, ErrorCode.CONFLICT)
@@ -125,18 +131,19 @@ def _target(
         target = body.named(name, [part.applications for part in around])
     except ValueError as error:
         raise file.refusal((*place, "components"), str(error)) from None
-    checks = settings_checks()
-    if target.executor not in checks:
-        if elsewhere:
-            return target
-        reason = no_such_executor(target.executor, checks)
+    return target
+
+
+def _check_settings(target: Target, file: YamlFile, place: Place, executors: Mapping[str, SettingsCheck]) -> None:
+    """Refuse an executor that there is not, and settings that it does not take."""
+    if target.executor not in executors:
+        reason = no_such_executor(target.executor, executors)
         raise file.refusal((*place, "executor"), reason, ErrorCode.NOT_FOUND)
     for application, component, settings in target.declared():
         try:
-            checks[target.executor]({**settings, "slots": list(target.slots)}, target.routes != "none")
+            executors[target.executor]({**settings, "slots": list(target.slots)}, target.routes != "none")
         except ValueError as error:
             raise file.refusal(place_of(place, application, component, file), str(error)) from None
-    return target
 
 
 def _with_its_label(target: Target, before: Target | None) -> Target:

@@ -6,11 +6,6 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationError, model_validator
 
-from release_management.cli.manifest.yaml_file import (
-    Place,
-    YamlFile,
-    read_yaml,
-)
 from release_management.domain.environment import (
     ApplicationComponents,
     ApprovalWish,
@@ -50,6 +45,11 @@ from release_management.kernel.types import (
     Seconds,
     Value,
     Version,
+)
+from release_management.services.manifest.yaml_file import (
+    Place,
+    YamlFile,
+    read_yaml,
 )
 
 FOR_ANCHORS = "x-"
@@ -189,9 +189,12 @@ class Manifest(Value):
     releases: tuple[ReleasePart, ...] = Field((), description="releases to create")
 
 
-def read_manifest(path: str) -> tuple[Manifest, YamlFile]:
-    """Read and check a file. Raises `Refused` with the path inside the file, the line, and what would be right."""
-    file = read_yaml(path)
+def read_manifest(name: str, text: bytes) -> tuple[Manifest, YamlFile]:
+    """Read and check the text of a file with this name.
+
+    Raises `Refused` with the path inside the file, the line, and what would be right.
+    """
+    file = read_yaml(name, text)
     if not isinstance(file.content, dict):
         raise Refused(
             f"{file.name} is no mapping; it begins with one of {', '.join(Manifest.model_fields)}",

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from release_management.adapters.executors.catalog import settings_checks
-from release_management.cli.manifest.change import Change
-from release_management.cli.manifest.yaml_file import Place, YamlFile
 from release_management.domain.environment import Target
+from release_management.services.gateway.unit_of_work import SettingsCheck
+from release_management.services.manifest.change import Change
+from release_management.services.manifest.yaml_file import Place, YamlFile
 from release_management.services.use_cases.exclusive_resources import Reservation, exclusive_resources
 
 Where = tuple[str, str]
@@ -14,14 +14,18 @@ Targets = Mapping[Where, Target]
 
 
 def in_turn(
-    changes: Sequence[tuple[Where | None, Change]], before: Targets, changed: Targets, file: YamlFile
+    changes: Sequence[tuple[Where | None, Change]],
+    before: Targets,
+    changed: Targets,
+    file: YamlFile,
+    executors: Mapping[str, SettingsCheck],
 ) -> list[Change]:
     """The changes in their order, save that one which wants what a later one frees comes after it.
 
     `changes` say which target each is about, if any. Raises `Refused` where some exchange what they have.
     """
-    had = {where: _claims(where, target) for where, target in before.items()}
-    wanted = {where: _claims(where, target) for where, target in changed.items()}
+    had = {where: _claims(where, target, executors) for where, target in before.items()}
+    wanted = {where: _claims(where, target, executors) for where, target in changed.items()}
     holders: dict[tuple[str, str], set[Where]] = {}
     for holder, held in had.items():
         _hold(holders, holder, held)
@@ -45,8 +49,8 @@ def in_turn(
     return found
 
 
-def _claims(where: Where, target: Target) -> tuple[Reservation, ...]:
-    return tuple(exclusive_resources([(where[0], target)], settings_checks()))
+def _claims(where: Where, target: Target, executors: Mapping[str, SettingsCheck]) -> tuple[Reservation, ...]:
+    return tuple(exclusive_resources([(where[0], target)], executors))
 
 
 def _thing(claim: Reservation) -> tuple[str, str]:

@@ -1,0 +1,12 @@
+"""What a YAML file states: read, checked, and compared with what stands. Whoever has its text may ask."""
+
+from release_management.services.manifest.change import (
+    Asks,
+    Change,
+    after,
+)
+from release_management.services.manifest.compare import compare
+from release_management.services.manifest.models import Manifest, read_manifest
+from release_management.services.manifest.yaml_file import MAX_BYTES, YamlFile
+
+__all__ = ["MAX_BYTES", "Asks", "Change", "Manifest", "YamlFile", "after", "compare", "read_manifest"]

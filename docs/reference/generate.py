@@ -67,6 +67,7 @@ from release_management.projections.queries import (
 from release_management.services import telemetry
 from release_management.services.envelope import Outcome
 from release_management.services.manifest import models as manifest
+from release_management.services.queries import FROM_THE_LOG, PARAMS
 from release_management.services.use_cases import (
     COMMANDS,
     declaration,
@@ -270,16 +271,17 @@ def queries() -> str:
     """Every query."""
 
     def listed() -> Iterator[str]:
-        for name, query in QUERIES.items():
+        for name, params in PARAMS.items():
+            found = FROM_THE_LOG[name][1] if name in FROM_THE_LOG else columns(QUERIES[name])
             yield from (f"## {name}", "", Meanings.of("queries", name), "")
-            yield from fields_table(query.params)
-            yield from ("Each row has: " + ", ".join(f"`{column}`" for column in columns(query)) + ".", "")
+            yield from fields_table(params)
+            yield from ("Each row has: " + ", ".join(f"`{column}`" for column in found) + ".", "")
 
     return page(
         "Queries",
         """
-        Questions to the read models, by name. On the bus: a request to `relman.ask.query.<name>` with
-        `{"params": {…}, "after": 0}`; the answer is `{"answer": [rows]}`, or
+        Questions by name, to the read models, or to the log itself where that is said. On the bus: a request to
+        `relman.ask.query.<name>` with `{"params": {…}, "after": 0}`; the answer is `{"answer": [rows]}`, or
         `{"error": "what is wrong", "code": "invalid"}` with one of [the codes](errors.md). `after` is a
         position: the answer waits until the read model has taken in the log up to it, so you read what you wrote.
         An answer is a page: at most `limit` rows, and at most 200 kB of them. Where there are more, `"next_cursor"`

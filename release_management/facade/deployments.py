@@ -262,7 +262,7 @@ class Deployments(Caller):
         steps: list[dict[str, Any]] = []
         digest: str | None = None
         while True:
-            result: dict[str, Any] = self.send("deployment.preview", {**wanted, "after": len(steps)}).result
+            [result] = self._page("deployment.preview", {**wanted, "after": len(steps)}).rows
             if digest not in (None, result["digest"]):
                 steps, digest = [], None
                 continue

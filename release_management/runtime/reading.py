@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+from release_management.adapters.executors.catalog import settings_checks
 from release_management.adapters.read_model import (
     NotAnsweringError,
     NotCaughtUpError,
@@ -25,6 +26,7 @@ from release_management.services.paging.pages import Page
 from release_management.services.ports import EventLog, Keyring
 from release_management.services.ports.bus import NotAnsweredNow, QueryNotUnderstood
 from release_management.services.sealing import reveal
+from release_management.services.use_cases import preview
 
 WAIT_SECONDS = 10.0
 LOOK_SECONDS = 0.05
@@ -46,6 +48,7 @@ class ReadSide:
         self.projector = Projector(log, Registry(), home.read_models)
         self._store = ReadStore(home.read_models)
         self._log = log
+        self._preview = preview.Preview(log, SystemClock(), settings_checks())
         self._keyring = keyring
         self.looks = NewestLooks(SystemClock())
         """Empty if nobody feeds it: the present condition is unknown then."""
@@ -66,6 +69,8 @@ class ReadSide:
 
         Raises `QueryNotUnderstood`, with the reason, if there is no such answer; `NotThereYet` after `timeout` seconds.
         """
+        if name == preview.NAME:
+            return Page([reveal(self._preview.ask(params, after), self._keyring)])
         try:
             found = self._store.page(name, params, after, timeout)
         except NotCaughtUpError as error:

@@ -23,6 +23,7 @@ from release_management.services.envelope import CommandEnvelope, Outcome
 from release_management.services.gateway.gateway import Gateway
 from release_management.services.gateway.states import States
 from release_management.services.ports import EventLog, Lease
+from release_management.services.use_cases.preview import Preview
 
 REGISTRY = Registry()
 COMMAND = ["{python}", "-m", "http.server"]
@@ -84,6 +85,10 @@ class Office:
         outcome = self.ask(command, data, **attributes)
         assert outcome.status == "accepted", outcome.reason
         return dict(outcome.result)
+
+    def preview(self, **params: Any) -> dict[str, Any]:
+        """What a deployment would be, by the query."""
+        return Preview(self.log, self.clock, settings_checks()).ask(params, 0)
 
     def environment(self, name: str = "staging", **attributes: Any) -> None:
         port = self._ports.setdefault(name, 8080 + len(self._ports))

@@ -107,7 +107,7 @@ def test_a_dry_run_says_so_too(office: Office) -> None:
     asked = {"release": "shop@1.0.0", "environment": "staging"}
 
     def denials(**more: bool) -> list[str]:
-        shown = office.do("deployment.preview", {**asked, **more})["verdicts"]
+        shown = office.preview(**asked, **more)["verdicts"]
         return [verdict["rule"] for verdict in shown if verdict["says"] == "deny"]
 
     assert denials() == ["version"]

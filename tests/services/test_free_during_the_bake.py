@@ -86,7 +86,7 @@ def test_deploying_during_a_bake_says_that_it_starts_at_once_and_so_does_a_dry_r
         "it stops that early for this one, which begins right then"
     )
 
-    assert place_verdict(office.do("deployment.preview", asked)) == told
+    assert place_verdict(office.preview(**asked)) == told
     assert ended_early(office, first) == []
     assert place_verdict(office.do("deployment.deploy", asked)) == told
 

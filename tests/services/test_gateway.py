@@ -434,7 +434,7 @@ def test_a_planned_deployment_is_deployed_as_it_was_planned(office: Office) -> N
     chosen = {"strategy": "recreate", "options": {"min_ready": 7}}
     planned = str(office.do("deployment.plan", {**wanted, **chosen})["deployment"])
 
-    assert office.do("deployment.preview", wanted)["strategy"] == "recreate"
+    assert office.preview(**wanted)["strategy"] == "recreate"
     assert office.do("deployment.deploy", wanted)["deployment"] == planned
 
     assert office.facts(planned, "planned")[0]["strategy"] == "recreate"

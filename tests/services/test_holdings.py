@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from release_management.domain.orders import ATTEMPTS
+from release_management.services.ports.bus import QueryNotUnderstood
 from tests.services.gateway_harness import (
     COMMAND,
     Office,
@@ -58,11 +59,14 @@ def moved(office: Office) -> Office:
 
 
 @on_both_stores
-@pytest.mark.parametrize("command", ["deployment.plan", "deployment.preview", "deployment.deploy"])
+@pytest.mark.parametrize("command", ["deployment.plan", "deployment.deploy"])
 def test_a_port_on_which_another_component_still_runs_is_refused_when_planned(moved: Office, command: str) -> None:
     refused = moved.ask(command, {"release": "desk@7.0.0", "environment": "staging"})
 
     assert refused.reason == f"web on main in staging: {taken('shop')}"
+    with pytest.raises(QueryNotUnderstood) as previewed:
+        moved.preview(release="desk@7.0.0", environment="staging")
+    assert (str(previewed.value), previewed.value.code) == (refused.reason, refused.code)
 
 
 @on_both_stores

@@ -61,7 +61,7 @@ def test_the_next_deployment_gives_all_traffic_to_the_stable_version_before_it_t
     [note] = office.facts(fixed, "planned")[0]["plan"]["notes"]
     assert "First 1.0.0 in blue gets all traffic; a rollback returns to it" in note
     assert office.facts(fixed, "succeeded")
-    preview = office.do("deployment.preview", {"release": office.release("1.1.2"), "environment": "staging"})
+    preview = office.preview(release=office.release("1.1.2"), environment="staging")
     assert preview["plan"]["notes"] == []
 
 
@@ -82,7 +82,7 @@ def test_a_failed_rollback_is_repeated_by_a_deployment_that_only_repairs_the_res
     assert office.facts(str(back["deployment"]), "succeeded")
     done = office.do("deployment.rollback", {"deployment": failed})
     assert (done["deployment"], done["phase"]) == (back["deployment"], "Succeeded")
-    assert office.do("deployment.preview", {"release": "shop@1.0.0", "environment": "staging"})["steps"] == []
+    assert office.preview(release="shop@1.0.0", environment="staging")["steps"] == []
 
 
 def test_a_place_repaired_by_another_deployment_is_not_rolled_back(office: Office, failed: str) -> None:

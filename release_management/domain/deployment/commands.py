@@ -30,24 +30,6 @@ class PlanDeployment(Command):
     options: Options = Field({}, description="the strategy's options")
 
 
-class PreviewDeployment(Command):
-    """Show the plan and what every rule says of it; nothing is recorded. `redeploy`: as `deployment.deploy` has it.
-
-    A plan with more than `limit` steps is shown in parts: `after` leaves out so many steps of each leg.
-    """
-
-    NAME: ClassVar[str] = "deployment.preview"
-    release: ReleaseRef = Field(description="the release")
-    environment: GivenName = Field(description="the environment")
-    strategy: StrategyName | None = Field(None, description="absent: what the release or the policy says")
-    options: Options = Field({}, description="the strategy's options")
-    redeploy: bool = Field(False, description="whether what runs already is brought again, to repair it")
-    after: Annotated[int, Field(ge=0)] = Field(0, description="leave out so many steps of each leg")
-    limit: Annotated[int, Field(ge=1, le=500)] = Field(500, description="at most so many steps of each leg")
-    supersede: bool = Field(False, description="as for `deployment.deploy`")
-    downgrade: bool = Field(False, description="as for `deployment.deploy`")
-
-
 class Deploy(Command):
     """Plan unless it is planned already, and carry it out as soon as the rules allow.
 

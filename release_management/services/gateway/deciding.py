@@ -35,7 +35,7 @@ from release_management.services.ports import (
     Keyring,
 )
 from release_management.services.ports.bus import OlderThanSenderError
-from release_management.services.use_cases import COMMANDS
+from release_management.services.use_cases import COMMANDS, preview
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
@@ -194,6 +194,8 @@ def _understand(envelope: CommandEnvelope) -> tuple[Command, Callable[[Any, Unit
     """Return the command and its handler. Raises `Refused`, or `OlderThanSenderError` for a role of ours."""
     try:
         if envelope.command not in COMMANDS:
+            if envelope.command == preview.NAME:
+                raise Refused(preview.NO_COMMAND, code=ErrorCode.NOT_FOUND)
             known = ", ".join(sorted(COMMANDS))
             raise Refused(f"there is no command {envelope.command!r}; there are {known}", code=ErrorCode.NOT_FOUND)
         model, handler = COMMANDS[envelope.command]

@@ -25,7 +25,6 @@ from release_management.domain.deployment.commands import (
     Abort,
     Deploy,
     PlanDeployment,
-    PreviewDeployment,
     Proceed,
     Promote,
 )
@@ -80,44 +79,11 @@ def plan_deployment(command: PlanDeployment, uow: UnitOfWork) -> None:
     answer(uow, plan(uow, wanted).id)
 
 
-def preview(command: PreviewDeployment, uow: UnitOfWork) -> None:
-    """What `deployment.deploy` would do: the plan and the verdicts. Nothing is recorded."""
-    release = uow.release(command.release)
-    planned = _planned(uow, _wanted(command))
-    if planned is not None:
-        compiled = compile_again(uow, planned)
-    else:
-        compiled = compile_now(
-            uow, release, command.environment, command.strategy, command.options, redeploys=command.redeploy
-        )
-    state = Deployment(
-        release=release.ref,
-        application=release.application,
-        environment=command.environment,
-        targets=compiled.targets,
-        digest=compiled.plan.digest,
-        supersede=command.supersede,
-        downgrade=command.downgrade,
-    )
-    said = verdicts(situation(uow, state))
-    shown = slice(command.after, command.after + command.limit)
-    legs = {"forward": compiled.plan.forward[shown], "rollback": compiled.plan.rollback[shown]}
-    part = compiled.plan.model_copy(update=legs)
-    uow.result.update(
-        strategy=compiled.strategy,
-        plan=part.model_dump(mode="json"),
-        steps=[step.describe() for step in part.forward],
-        total=len(compiled.plan.forward),
-        digest=compiled.plan.digest,
-        verdicts=[verdict.model_dump(exclude_none=True) for verdict in said],
-    )
-
-
 def deploy(command: Deploy, uow: UnitOfWork) -> None:
     """Plan unless it is planned, and begin. What runs already, or is on its way, is already so."""
     wanted = _wanted(command)
     insist = Insist(supersede=command.supersede, downgrade=command.downgrade)
-    state = _planned(uow, wanted) or plan(uow, wanted)
+    state = planned_already(uow, wanted) or plan(uow, wanted)
     if state.phase is DeploymentPhase.SUCCEEDED or (state.plan is not None and not state.plan.forward):
         state = _stay(uow, wanted, state, insist)
     request(uow, state, insist)
@@ -149,11 +115,11 @@ def _stay(uow: UnitOfWork, wanted: Wanted, state: Deployment, insist: Insist) ->
     return kept
 
 
-def _wanted(command: Deploy | PreviewDeployment) -> Wanted:
+def _wanted(command: Deploy) -> Wanted:
     return Wanted(command.release, command.environment, command.strategy, command.options, redeploys=command.redeploy)
 
 
-def _planned(uow: UnitOfWork, wanted: Wanted) -> Deployment | None:
+def planned_already(uow: UnitOfWork, wanted: Wanted) -> Deployment | None:
     """The plan that is there already, where nothing else is asked for: it keeps the strategy that was chosen for it."""
     id = uow.release(wanted.release).planned.get(wanted.environment)
     if id is None or wanted.strategy is not None or wanted.options:
@@ -335,7 +301,6 @@ def answer(uow: UnitOfWork, id: str) -> None:
 
 HANDLERS: Mapping[type[Command], Callable[[Any, UnitOfWork], None]] = {
     PlanDeployment: plan_deployment,
-    PreviewDeployment: preview,
     Deploy: deploy,
     Proceed: proceed,
     Promote: change,

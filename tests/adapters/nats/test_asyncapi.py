@@ -25,7 +25,6 @@ from release_management.adapters.nats.queues import streams
 from release_management.cli.app import run
 from release_management.domain.registry import FACTS
 from release_management.kernel.types import Giver
-from release_management.projections.queries import QUERIES
 from release_management.services.envelope import (
     CLIENT,
     SYSTEM,
@@ -33,6 +32,7 @@ from release_management.services.envelope import (
     Outcome,
     read_cloudevent,
 )
+from release_management.services.queries import PARAMS
 from release_management.services.use_cases import COMMANDS, declaration
 from tests.adapters.nats.fakes import order
 
@@ -69,7 +69,6 @@ DATA: dict[str, dict[str, Any]] = {
     "approval.refuse": {"approval": ID},
     "approval.expire": {"approval": ID},
     "deployment.plan": {"release": "shop@1.0.0", "environment": "staging"},
-    "deployment.preview": {"release": "shop@1.0.0", "environment": "staging", "strategy": None},
     "deployment.deploy": {"release": "shop@1.0.0", "environment": "staging", "supersede": True},
     "deployment.proceed": {"deployment": ID},
     "deployment.promote": {"deployment": ID, "step": 1},
@@ -178,7 +177,7 @@ def test_everything_that_goes_over_the_bus_is_in_it() -> None:
     messages = described()["components"]["messages"]
     assert {f"{family(name)}.{name}" for name in COMMANDS} <= messages.keys()
     assert {f"event.{name}" for name in FACTS} <= messages.keys()
-    assert {f"query.{name}" for name in QUERIES} <= messages.keys()
+    assert {f"query.{name}" for name in PARAMS} <= messages.keys()
     addresses = [channel["address"] for channel in described()["channels"].values() if channel["address"]]
     assert {address.split(".{")[0] for address in addresses} == {
         streams.ASK_COMMAND,

@@ -1,0 +1,164 @@
+"""The query `deployment.preview`: what `deployment.deploy` would do now. It reads the log, and stores nothing.
+
+It sees what the gateway would see: the streams' states as the log has them, not the read models, which may be behind.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, NoReturn
+
+from pydantic import Field, ValidationError
+from pydantic_core import to_json
+
+from release_management.domain.deployment.before_start import Wanted
+from release_management.domain.deployment.commands import Options
+from release_management.domain.deployment.state import Deployment
+from release_management.domain.plan.strategies import StrategyName
+from release_management.domain.registry import Registry
+from release_management.domain.release import ReleaseRef
+from release_management.domain.rules import verdicts
+from release_management.kernel.names import GivenName
+from release_management.kernel.record import timestamp
+from release_management.kernel.types import Refused, Value, explain
+from release_management.services.gateway.states import Folded, States
+from release_management.services.gateway.unit_of_work import SettingsCheck, UnitOfWork
+from release_management.services.ports import Clock, EventLog
+from release_management.services.ports.bus import NotAnsweredNow, QueryNotUnderstood
+from release_management.services.use_cases.deployments import planned_already
+from release_management.services.use_cases.planning import compile_again, compile_now
+from release_management.services.use_cases.situations import situation
+
+NAME = "deployment.preview"
+COLUMNS = ("strategy", "plan", "steps", "total", "digest", "verdicts", "position")
+NO_COMMAND = (
+    f"{NAME} is no command any more, but a query, which records nothing: ask relman.ask.query.{NAME}, or relman deploy "
+    "--dry-run of this version"
+)
+TRIES = 5
+"""What a preview rests on may change so often while it is made."""
+
+
+class PreviewParams(Value):
+    """Which deployment, as `deployment.deploy` has it.
+
+    A plan with more than `limit` steps is shown in parts: `after` leaves out so many steps of each leg.
+    """
+
+    release: ReleaseRef = Field(description="the release")
+    environment: GivenName = Field(description="the environment")
+    strategy: StrategyName | None = Field(None, description="absent: what the release or the policy says")
+    options: Options = Field({}, description="the strategy's options")
+    redeploy: bool = Field(False, description="whether what runs already is brought again, to repair it")
+    after: Annotated[int, Field(ge=0)] = Field(0, description="leave out so many steps of each leg")
+    limit: Annotated[int, Field(ge=1, le=500)] = Field(500, description="at most so many steps of each leg")
+    supersede: bool = Field(False, description="as for `deployment.deploy`")
+    downgrade: bool = Field(False, description="as for `deployment.deploy`")
+
+
+class Preview:
+    """Plans from the log without a writer. Several threads may ask."""
+
+    def __init__(self, event_log: EventLog, clock: Clock, executors: Mapping[str, SettingsCheck]) -> None:
+        self._log = event_log
+        self._clock = clock
+        self._executors = executors
+        self._registry = Registry()
+
+    def ask(self, params: Mapping[str, Any], after: int) -> dict[str, Any]:
+        """The one row of the answer, which is as of the log's `position`, and not before the position `after`.
+
+        Raises `QueryNotUnderstood` with what is wrong, which is what the command would be refused with;
+        `NotAnsweredNow` where what it rests on keeps changing; `LogUnavailableError`.
+        """
+        try:
+            asked = PreviewParams.model_validate_json(to_json(params))
+        except ValidationError as error:
+            raise QueryNotUnderstood(f"query {NAME}: {explain(error)}") from None
+        end = self._log.last_position()
+        if after > end:
+            raise QueryNotUnderstood(
+                f"the log ends at position {end:,}, and the answer is wanted after {after:,}; "
+                "name the position that a command's outcome gave"
+            )
+        for _ in range(TRIES):
+            view = _View(self._log, self._registry)
+            try:
+                row = _previewed(asked, self._unit_of_work(view))
+            except Refused as refused:
+                if view.has_moved():
+                    continue
+                raise QueryNotUnderstood(refused.reason, code=refused.code) from None
+            position = self._log.last_position()
+            if not view.has_moved():
+                return {**row, "position": position}
+        raise NotAnsweredNow("what the plan rests on keeps changing; ask again")
+
+    def _unit_of_work(self, view: "_View") -> UnitOfWork:
+        return UnitOfWork(
+            view.state,
+            view.begun,
+            now=timestamp(self._clock.now()),
+            actor="",
+            new_id=_never,
+            identify=_never,
+            keyed_digest=_never,
+            executors=self._executors,
+        )
+
+
+class _View:
+    """The streams that one preview has read, with the versions in which it saw them."""
+
+    def __init__(self, event_log: EventLog, registry: Registry) -> None:
+        self._log = event_log
+        self._states = States(event_log, registry)
+        self._read: dict[str, Folded] = {}
+
+    def state(self, stream: str) -> Any:
+        """The stream's state as the log has it."""
+        self._read[stream] = self._states.load(stream)
+        return self._read[stream][1]
+
+    def begun(self, stream: str) -> tuple[int, int] | None:
+        """What sorts streams by their first records."""
+        first = self._states.first_position(stream)
+        return None if first is None else (0, first)
+
+    def has_moved(self) -> bool:
+        """Whether a stream has more by now than was seen of it."""
+        return any(self._log.read_stream(stream, after=version) for stream, (version, _) in self._read.items())
+
+
+def _previewed(asked: PreviewParams, uow: UnitOfWork) -> dict[str, Any]:
+    """The plan that there is or would be, and what every rule says of it."""
+    release = uow.release(asked.release)
+    wanted = Wanted(asked.release, asked.environment, asked.strategy, asked.options, redeploys=asked.redeploy)
+    planned = planned_already(uow, wanted)
+    if planned is not None:
+        compiled = compile_again(uow, planned)
+    else:
+        compiled = compile_now(uow, release, asked.environment, asked.strategy, asked.options, redeploys=asked.redeploy)
+    state = Deployment(
+        release=release.ref,
+        application=release.application,
+        environment=asked.environment,
+        targets=compiled.targets,
+        digest=compiled.plan.digest,
+        supersede=asked.supersede,
+        downgrade=asked.downgrade,
+    )
+    rulings = verdicts(situation(uow, state))
+    shown = slice(asked.after, asked.after + asked.limit)
+    legs = {"forward": compiled.plan.forward[shown], "rollback": compiled.plan.rollback[shown]}
+    part = compiled.plan.model_copy(update=legs)
+    return {
+        "strategy": compiled.strategy,
+        "plan": part.model_dump(mode="json"),
+        "steps": [step.describe() for step in part.forward],
+        "total": len(compiled.plan.forward),
+        "digest": compiled.plan.digest,
+        "verdicts": [verdict.model_dump(exclude_none=True) for verdict in rulings],
+    }
+
+
+def _never(*_: object) -> NoReturn:
+    raise AssertionError("a preview makes nothing new")

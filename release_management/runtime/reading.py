@@ -48,7 +48,7 @@ class ReadSide:
         self.projector = Projector(log, Registry(), home.read_models)
         self._store = ReadStore(home.read_models)
         self._log = log
-        self._preview = preview.Preview(log, SystemClock(), settings_checks())
+        self._preview = preview.Preview(log, SystemClock(), settings_checks)
         self._keyring = keyring
         self.looks = NewestLooks(SystemClock())
         """Empty if nobody feeds it: the present condition is unknown then."""

@@ -258,6 +258,26 @@ def test_queries_are_answered_and_wrong_ones_explained(shop: Installation) -> No
     assert "error" in answers[3]
 
 
+def test_a_preview_is_a_query_and_a_command_no_more(shop: Installation) -> None:
+    async def conversation(client: Client) -> list[dict[str, Any]]:
+        questions = [{"params": deploy_data("1.2.0")}, {"params": deploy_data("9.9.9")}]
+        return [
+            said(await client.request("relman.ask.query.deployment.preview", json.dumps(body).encode(), timeout=15))
+            for body in questions
+        ]
+
+    shown, missing = talk(shop, conversation)
+    sent = ask(shop, event("deployment.preview", deploy_data("1.2.0"), "old client"), "deployment.preview")
+
+    [row] = shown["answer"]
+    assert row["total"] == len(row["steps"])
+    assert row["position"] > 0
+    assert "does not exist" in missing["error"]
+    assert missing["code"] == "not_found"
+    assert (sent["status"], sent["code"]) == ("refused", "not_found")
+    assert "is no command any more, but a query" in sent["reason"]
+
+
 def test_after_all_that_the_processes_live_and_answer(shop: Installation) -> None:
     pids = {shop.pid("road"), shop.pid("projector"), shop.pid("nats-server")}
     answer = ask(shop, event(DEPLOY, deploy_data("1.2.0"), "last"))

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel, Field
-from release_management.cli.manifest import models as manifest
 
 from docs.reference.fields import SHAPES, fields_table
 from docs.reference.generate import is_part
@@ -30,6 +29,7 @@ from release_management.kernel.record import Envelope
 from release_management.kernel.types import Value
 from release_management.projections.queries import QUERIES
 from release_management.services.envelope import Outcome
+from release_management.services.manifest import models as manifest
 from release_management.services.observations.looks import Looks
 from release_management.services.use_cases import COMMANDS
 

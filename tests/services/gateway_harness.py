@@ -88,7 +88,7 @@ class Office:
 
     def preview(self, **params: Any) -> dict[str, Any]:
         """What a deployment would be, by the query."""
-        return Preview(self.log, self.clock, settings_checks()).ask(params, 0)
+        return Preview(self.log, self.clock, settings_checks).ask(params, 0)
 
     def environment(self, name: str = "staging", **attributes: Any) -> None:
         port = self._ports.setdefault(name, 8080 + len(self._ports))

@@ -86,9 +86,9 @@ def test_an_answer_after_a_position_that_is_not_there_is_refused(office: Office)
     wanted = ready(office)
     end = len(office.records())
 
-    assert Preview(office.log, office.clock, settings_checks()).ask(wanted, end)["position"] == end
+    assert Preview(office.log, office.clock, settings_checks).ask(wanted, end)["position"] == end
     with pytest.raises(QueryNotUnderstood, match=f"the log ends at position {end}, and the answer is wanted after"):
-        Preview(office.log, office.clock, settings_checks()).ask(wanted, end + 1)
+        Preview(office.log, office.clock, settings_checks).ask(wanted, end + 1)
 
 
 class MovingLog:
@@ -119,7 +119,7 @@ def test_what_changes_meanwhile_is_read_again_so_that_it_is_as_of_one_position(o
             office.environment(targets=[{"name": "main", "routes": "none", "components": {"web": COMPONENT}}])
 
     log: Any = MovingLog(office, moves)
-    shown = Preview(log, office.clock, settings_checks()).ask(wanted, 0)
+    shown = Preview(log, office.clock, settings_checks).ask(wanted, 0)
 
     assert shown["position"] == len(office.records())
     assert shown["digest"] == office.preview(**wanted)["digest"]
@@ -133,7 +133,7 @@ def test_what_keeps_changing_is_to_be_asked_again(office: Office) -> None:
     log: Any = MovingLog(office, lambda times: office.environment(label=f"Staging {times}"))
 
     with pytest.raises(NotAnsweredNow, match="keeps changing; ask again"):
-        Preview(log, office.clock, settings_checks()).ask(wanted, 0)
+        Preview(log, office.clock, settings_checks).ask(wanted, 0)
     assert len(office.records("environment.configured")) >= TRIES
 
 

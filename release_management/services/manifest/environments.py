@@ -119,13 +119,7 @@ def _check_claims(before: Targets, changed: Targets, file: YamlFile, executors: 
 
 
 def _target(
-    name: str,
-    body: TargetPart,
-    around: tuple[Manifest, EnvironmentPart],
-    file: YamlFile,
-    place: Place,
-    *,
-    elsewhere: bool,
+    name: str, body: TargetPart, around: tuple[Manifest, EnvironmentPart], file: YamlFile, place: Place
 ) -> Target:
     try:
         target = body.named(name, [part.applications for part in around])

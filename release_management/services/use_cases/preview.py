@@ -3,7 +3,7 @@
 It sees what the gateway would see: the streams' states as the log has them, not the read models, which may be behind.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NoReturn
 
 from pydantic import Field, ValidationError
@@ -57,7 +57,8 @@ class PreviewParams(Value):
 class Preview:
     """Plans from the log without a writer. Several threads may ask."""
 
-    def __init__(self, event_log: EventLog, clock: Clock, executors: Mapping[str, SettingsCheck]) -> None:
+    def __init__(self, event_log: EventLog, clock: Clock, executors: Callable[[], Mapping[str, SettingsCheck]]) -> None:
+        """`executors` are asked for when somebody asks: where one cannot be loaded, other queries are answered."""
         self._log = event_log
         self._clock = clock
         self._executors = executors
@@ -101,7 +102,7 @@ class Preview:
             new_id=_never,
             identify=_never,
             keyed_digest=_never,
-            executors=self._executors,
+            executors=self._executors(),
         )
 
 

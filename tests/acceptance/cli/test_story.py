@@ -1,8 +1,10 @@
 """From `relman init` to `relman down`, with real processes."""
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -58,6 +60,12 @@ def done(answer: Answer) -> Answer:
     return answer
 
 
+def outcomes_in(shop: CommandLine) -> int:
+    """How many outcomes of commands are stored."""
+    with contextlib.closing(sqlite3.connect(f"file:{shop.data / 'log.db'}?mode=ro", uri=True)) as log:
+        return int(log.execute("SELECT count(*) FROM commands").fetchone()[0])
+
+
 def refused(answer: Answer, sentence: str) -> None:
     assert answer.code == 1, answer
     assert sentence in answer.err
@@ -74,12 +82,15 @@ def test_the_component_answers_with_its_version(shop: CommandLine, here: Types) 
     assert (running["version"], running["intended"], running["observed"]) == ("1.0.0", 100, 100)
 
 
-def test_a_dry_run_shows_the_plan_and_records_nothing(here: Types) -> None:
-    before = done(here("audit", "export")).out
+def test_a_dry_run_shows_the_plan_and_stores_nothing(shop: CommandLine, here: Types) -> None:
+    before, outcomes = done(here("audit", "export")).out, outcomes_in(shop)
     planned = done(here("deploy", "shop@1.0.0", "production", "--dry-run", "--strategy", "canary", "--json")).json
     assert planned["phase"] == "Preview"
     assert "wait" in {verdict["says"] for verdict in planned["verdicts"]}
     assert done(here("audit", "export")).out == before
+    refused(here("deploy", "shop@9.9.9", "production", "--dry-run"), "release shop@9.9.9 does not exist")
+    assert done(here("audit", "export")).out == before
+    assert outcomes_in(shop) == outcomes
 
 
 def test_an_approval_is_somebody_elses(here: Types) -> None:

@@ -1,4 +1,4 @@
-"""What a YAML file states: read, checked, and compared with what stands. Whoever has its text may ask."""
+"""The manifest: a YAML file's statements are read, checked, and compared with the recorded state."""
 
 from release_management.services.manifest.change import (
     Asks,

@@ -91,7 +91,7 @@ def deploy(command: Deploy, uow: UnitOfWork) -> None:
 
 
 def _stay(uow: UnitOfWork, wanted: Wanted, state: Deployment, insist: Insist) -> Deployment:
-    """What is wanted runs already: so it is to stay, although another is on its way there. That one gives way first.
+    """Keep a version that runs already, although another is on its way there, which is superseded first.
 
     Raises `Refused` where it was not said that it is to give way.
     """
@@ -211,7 +211,7 @@ def _clear_the_way(uow: UnitOfWork, state: Deployment) -> bool:
 
 
 def _end_bakes(uow: UnitOfWork, id: str) -> None:
-    """Where a deployment waits only for others which keep an old version, have them stop that now."""
+    """End the bakes of deployments that only keep an old version and for which alone a deployment waits."""
     for holder in yielding(uow, uow.deployment(id)):
         decide_deployment(uow, holder, EndBake(id))
 

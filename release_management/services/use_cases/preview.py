@@ -34,11 +34,11 @@ NO_COMMAND = (
     "--dry-run of this version"
 )
 TRIES = 5
-"""What a preview rests on may change so often while it is made."""
+"""The number of times that a preview is made while the streams that it has read change."""
 
 
 class PreviewParams(Value):
-    """Which deployment, as `deployment.deploy` has it.
+    """The deployment to preview, with the parameters of `deployment.deploy`.
 
     A plan with more than `limit` steps is shown in parts: `after` leaves out so many steps of each leg.
     """
@@ -120,12 +120,12 @@ class _View:
         return self._read[stream][1]
 
     def begun(self, stream: str) -> tuple[int, int] | None:
-        """What sorts streams by their first records."""
+        """Return a key that sorts streams by their first records; None: the stream is empty."""
         first = self._states.first_position(stream)
         return None if first is None else (0, first)
 
     def has_moved(self) -> bool:
-        """Whether a stream has more by now than was seen of it."""
+        """Return True if a stream that was read has more records by now."""
         return any(self._log.read_stream(stream, after=version) for stream, (version, _) in self._read.items())
 
 

@@ -76,14 +76,14 @@ def test_every_role_measures_its_positions_lags_outcomes_and_latencies(on_files:
 
     orchestrator = said["orchestrator"]
     assert orchestrator["relman_projection_lag", "agenda"] == 0
-    assert orchestrator["relman_given_commands_total", "deployment.proceed", "accepted"] >= 1
+    assert orchestrator["relman_agenda_commands_total", "deployment.proceed", "accepted"] >= 1
     assert orchestrator["relman_orders_sent_total",] >= 5
-    within("orchestrator", "relman_given_seconds")
+    within("orchestrator", "relman_agenda_commands_seconds")
 
     timers = said["timers"]
     assert timers["relman_projection_lag", "agenda"] == timers["relman_agenda_overdue_seconds",] == 0
-    within("timers", "relman_given_seconds")
-    within("timers", "relman_given_late_seconds")
+    within("timers", "relman_agenda_commands_seconds")
+    within("timers", "relman_agenda_commands_late_seconds")
 
     relay = said["relay"]
     assert relay["relman_published_total",] == end

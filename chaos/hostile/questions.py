@@ -7,7 +7,7 @@ from typing import Any
 
 from chaos.hostile import values
 from release_management.adapters.nats.queues import streams
-from release_management.services.queries import PARAMS
+from release_management.services.queries import QUERIES
 
 LIMITS = (1, 100, 500, 1_000, 1_001, 10_000, 2**31, 2**63, -1, 0)
 WORST: Mapping[str, Callable[[random.Random], dict[str, Any]]] = {
@@ -49,7 +49,7 @@ def none(chance: random.Random) -> tuple[str, bytes]:
         (streams.ASK_DEAD_LETTERS, {"limit": 10}),
         (streams.ASK_DEAD_LETTERS, {"id": 1}),
         (streams.REPLAY_DEAD_LETTERS, {"ids": [10**9]}),
-        *((f"{streams.ASK_QUERY}.{name}", {"params": {}, "after": 0}) for name in PARAMS),
+        *((f"{streams.ASK_QUERY}.{name}", {"params": {}, "after": 0}) for name in QUERIES),
     )
     subject, fields = chance.choice(asked)
     return subject, values.members(fields, {chance.choice(tuple(fields)): values.written(chance)})
@@ -68,7 +68,7 @@ def flood(chance: random.Random, size: int = 1_500) -> list[tuple[str, bytes]]:
 
 
 def _query(chance: random.Random) -> tuple[str, bytes]:
-    name = chance.choice(tuple(PARAMS))
+    name = chance.choice(tuple(QUERIES))
     params = WORST[name](chance) if name in WORST else {}
     if chance.random() < 0.3:
         params[chance.choice(("application", "environment", "release", "ref", "id", "name"))] = "hostile"

@@ -5,7 +5,7 @@ import random
 from release_management.adapters.nats.access.permissions import CLIENT, USERS
 from release_management.adapters.nats.queues import streams
 from release_management.domain.registry import FACTS
-from release_management.services.queries import PARAMS
+from release_management.services.queries import QUERIES
 from release_management.services.use_cases import COMMANDS
 
 ALLOWED = USERS[CLIENT].publish
@@ -94,7 +94,7 @@ TOKENS = (
 SENT = (
     (f"{streams.ASK_COMMAND}.", tuple(COMMANDS)),
     (f"{streams.COMMAND_SUBJECTS}.", tuple(COMMANDS)),
-    (f"{streams.ASK_QUERY}.", tuple(PARAMS)),
+    (f"{streams.ASK_QUERY}.", tuple(QUERIES)),
     (f"{streams.EVENT_SUBJECTS}.", tuple(FACTS)),
     (f"{streams.ASK_OUTCOME}", ("",)),
     (f"{streams.ASK_CONTENT}", ("",)),

@@ -58,16 +58,10 @@ from release_management.facade.views import View
 from release_management.kernel import record
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import Giver
-from release_management.projections import running
-from release_management.projections.queries import (
-    QUERIES,
-    AnyQuery,
-    Calculation,
-)
 from release_management.services import telemetry
 from release_management.services.envelope import Outcome
 from release_management.services.manifest import models as manifest
-from release_management.services.queries import FROM_THE_LOG, PARAMS
+from release_management.services.queries import QUERIES
 from release_management.services.use_cases import (
     COMMANDS,
     declaration,
@@ -271,11 +265,11 @@ def queries() -> str:
     """Every query."""
 
     def listed() -> Iterator[str]:
-        for name, params in PARAMS.items():
-            found = FROM_THE_LOG[name][1] if name in FROM_THE_LOG else columns(QUERIES[name])
-            yield from (f"## {name}", "", Meanings.of("queries", name), "")
-            yield from fields_table(params)
-            yield from ("Each row has: " + ", ".join(f"`{column}`" for column in found) + ".", "")
+        for name, query in QUERIES.items():
+            yield from (f"## {name}", "", query.meaning.replace("DORA five", "[DORA five](../discussions/dora.md)"), "")
+            yield from fields_table(query.params)
+            found = ", ".join(f"`{column}`" for column in query.answer_columns())
+            yield from (f"Each row has: {found}.", "")
 
     return page(
         "Queries",
@@ -296,23 +290,6 @@ def queries() -> str:
         """,
         listed(),
     )
-
-
-def columns(query: AnyQuery) -> list[str]:
-    """The names in a row of the answer."""
-    if isinstance(query, Calculation):
-        return list(query.columns)
-    if query.name == "conditions":
-        return list(running.CONDITION_COLUMNS)
-    if query.name == "running":
-        occupant = dict.fromkeys(
-            ("version", "artifact_digest", "config_digest", "replicas", "since", "by", "release", "deployment")
-        )
-        empty: dict[str, Any] = dict.fromkeys(column.name for column in running.running.columns)
-        [shown] = running.slots([{**empty, "held_by": None, "slots": {"blue": occupant}}])
-        return list(shown)
-    samples = {name: "x" for name, field in query.params.model_fields.items() if field.is_required()}
-    return list(query.select(query.params(**samples)).selected_columns.keys())
 
 
 def bus() -> str:

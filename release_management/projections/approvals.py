@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, assert_never, cast
 
+from pydantic import Field
 from sqlalchemy import MetaData, Select, Table, select
 
 from release_management.domain.approval import (
@@ -18,6 +19,7 @@ from release_management.domain.approval import (
 )
 from release_management.kernel.aggregate import key_of
 from release_management.kernel.record import Event
+from release_management.kernel.types import Line
 from release_management.projections.kit.columns import (
     document,
     index,
@@ -26,11 +28,18 @@ from release_management.projections.kit.columns import (
     position,
     text,
 )
+from release_management.projections.kit.paging import Paged
 from release_management.projections.kit.projection import (
     Key,
     Projection,
     Rows,
     named,
+)
+from release_management.projections.kit.query import (
+    AnyQuery,
+    Query,
+    filters,
+    newest,
 )
 
 approvals = Table(
@@ -113,3 +122,22 @@ def every(*, waiting: bool = False, deployment: str | None = None) -> Select[Any
     if waiting:
         query = query.where(approvals.c.phase == ApprovalPhase.WAITING.value)
     return query if deployment is None else query.where(approvals.c.deployment == deployment)
+
+
+class ApprovalsParams(Paged):
+    """Selects approvals. `waiting`: only those that still wait."""
+
+    waiting: bool = Field(False, description="true: only those that still wait")
+    deployment: Line | None = Field(None, description="only this deployment, by its id")
+
+
+QUERIES: tuple[AnyQuery, ...] = (
+    Query(
+        "approvals",
+        "Approvals, newest first.",
+        ApprovalsParams,
+        (PROJECTION,),
+        lambda asked: every(**filters(asked)),
+        order=newest(approvals.c.position),
+    ),
+)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
+from pydantic import Field
 from sqlalchemy import MetaData, Select, Table, or_, select
 
 from release_management.domain.approval import APPROVAL, ApprovalRequested
@@ -25,8 +26,9 @@ from release_management.domain.policy import POLICY
 from release_management.domain.registry import CommandRefused
 from release_management.domain.release import RELEASE
 from release_management.kernel.aggregate import aggregate_of, key_of
+from release_management.kernel.names import GivenName, GivenRef
 from release_management.kernel.record import Event
-from release_management.kernel.types import Fact, Personal
+from release_management.kernel.types import ActorId, Fact, Line, Personal
 from release_management.projections.kit.columns import (
     document,
     flag,
@@ -37,10 +39,17 @@ from release_management.projections.kit.columns import (
     position,
     text,
 )
+from release_management.projections.kit.paging import Paged, Sort
 from release_management.projections.kit.projection import (
     Key,
     Projection,
     Rows,
+)
+from release_management.projections.kit.query import (
+    AnyQuery,
+    Position,
+    Query,
+    filters,
 )
 from release_management.projections.steps import LEGS
 
@@ -269,3 +278,35 @@ def found(
     if before is not None:
         query = query.where(columns.position < before)
     return query
+
+
+class TrailParams(Paged):
+    """Selects a part of the trail. `type` is an event's name, such as `deployment.started`, or just `deployment`."""
+
+    environment: GivenName | None = Field(None, description="only this environment")
+    application: GivenName | None = Field(None, description="only this application")
+    release: GivenRef | None = Field(None, description="only this release, `application@version`")
+    deployment: Line | None = Field(None, description="only this deployment, by its id")
+    actor: ActorId | None = Field(None, description="only what this actor did, by the opaque id")
+    requested_by: ActorId | None = Field(
+        None, description="only on behalf of this person, who asked for the deployment, by the opaque id"
+    )
+    type: Line | None = Field(
+        None, description="only this event, such as `deployment.started`, or a group, such as `deployment`"
+    )
+    refused: bool | None = Field(None, description="true: only refusals; false: none of them")
+    after: Position = Field(0, description="only positions above this one")
+    before: Position | None = Field(None, description="only positions below this one")
+    order: Literal["newest", "oldest"] = Field("newest", description="which come first")
+
+
+QUERIES: tuple[AnyQuery, ...] = (
+    Query(
+        "trail",
+        "The audit trail: one row per record.",
+        TrailParams,
+        (PROJECTION,),
+        lambda asked: found(**filters(asked)),
+        order=lambda asked: (Sort(trail.c.position, int, descending=asked.order == "newest"),),
+    ),
+)

@@ -1,8 +1,9 @@
 """The deployments: the phase and progress of each, step by step."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
+from pydantic import ConfigDict, Field
 from sqlalchemy import MetaData, Select, Table, select
 
 from release_management.domain.deployment.events import (
@@ -11,9 +12,12 @@ from release_management.domain.deployment.events import (
     DeploymentPlanned,
     DeploymentReplanned,
 )
-from release_management.domain.deployment.state import ACTIVE, WAITING
+from release_management.domain.deployment.state import ACTIVE, WAITING, DeploymentPhase
+from release_management.domain.plan import Leg
 from release_management.kernel.aggregate import key_of
+from release_management.kernel.names import GivenName, GivenRef
 from release_management.kernel.record import Event
+from release_management.kernel.types import Line
 from release_management.projections import steps
 from release_management.projections.deployment_rows import changed
 from release_management.projections.kit.columns import (
@@ -26,12 +30,21 @@ from release_management.projections.kit.columns import (
     position,
     text,
 )
+from release_management.projections.kit.paging import Continued, Paged, Sort
 from release_management.projections.kit.projection import (
     Key,
     Projection,
     Row,
     Rows,
     named,
+)
+from release_management.projections.kit.query import (
+    AnyQuery,
+    Calculation,
+    Position,
+    Query,
+    filters,
+    newest,
 )
 
 Ask = Callable[[Select[Any]], Sequence[Row]]
@@ -186,3 +199,73 @@ def some_steps(id: str, *, leg: str | None, after: int, changed_after: int | Non
 def shown_steps(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return the steps for people, with their legs."""
     return [{**steps.shown(row, {"leg": row[_HEAD_LEG], "begun": row[_HEAD_BEGUN]}), "leg": row["leg"]} for row in rows]
+
+
+class DeploymentsParams(Paged):
+    """Selects deployments. `active`: only those that have not ended (true), or only those that have (false)."""
+
+    model_config = ConfigDict(use_enum_values=True)
+
+    environment: GivenName | None = Field(None, description="only this environment")
+    application: GivenName | None = Field(None, description="only this application")
+    release: GivenRef | None = Field(None, description="only this release, `application@version`")
+    phase: DeploymentPhase | None = Field(None, description="only deployments in this phase")
+    active: bool | None = Field(None, description="true: only those that have not ended; false: only those that have")
+
+
+class DeploymentParams(Continued):
+    """Selects a deployment. `steps` False: without its plan and its steps, which may be thousands."""
+
+    id: Line = Field(description="the deployment's id")
+    steps: bool = Field(True, description="false: without its plan and its steps, which may be thousands")
+
+
+class StepsParams(Paged):
+    """Selects steps of a deployment: of one leg or both, after the step `after`, or those changed since.
+
+    `changed_after`: only those that a record after this position has changed, in that order.
+    """
+
+    deployment: Line = Field(description="the deployment's id")
+    leg: Leg | None = Field(None, description="only the way forward, or only the way back")
+    after: Annotated[int, Field(ge=-1)] = Field(-1, description="only steps behind this one")
+    changed_after: Position | None = Field(
+        None, description="only steps that a record after this position has moved, in the order in which they have"
+    )
+
+
+def _sorted_steps(asked: StepsParams) -> tuple[Sort, ...]:
+    at = steps.steps.c
+    moved = () if asked.changed_after is None else (Sort(at.position, int),)
+    return *moved, Sort(at.leg, str), Sort(at.step, int)
+
+
+QUERIES: tuple[AnyQuery, ...] = (
+    Query(
+        "deployments",
+        "Deployments, newest first.",
+        DeploymentsParams,
+        (PROJECTION,),
+        lambda asked: every(**filters(asked)),
+        order=newest(deployments.c.position),
+    ),
+    Calculation(
+        "deployment",
+        "One deployment with its plan and its steps; no row where it does not exist.",
+        DeploymentParams,
+        (PROJECTION,),
+        lambda asked, ask: one(asked.id, ask, with_steps=asked.steps),
+        COLUMNS,
+        stable=lambda row: row["digest"],
+    ),
+    Query(
+        "steps",
+        "The steps of one deployment, the way forward before the way back: page by page, or those that have moved "
+        "since a position.",
+        StepsParams,
+        (PROJECTION,),
+        lambda asked: some_steps(asked.deployment, leg=asked.leg, after=asked.after, changed_after=asked.changed_after),
+        shown_steps,
+        _sorted_steps,
+    ),
+)

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import MetaData, Select, Table, select
+from pydantic import Field
+from sqlalchemy import MetaData, Select, Table, func, select
 
 from release_management.domain.environment import (
     EnvironmentConfigured,
@@ -13,6 +14,7 @@ from release_management.domain.environment import (
     TargetConfigured,
 )
 from release_management.kernel.aggregate import key_of
+from release_management.kernel.names import GivenName
 from release_management.kernel.record import Event
 from release_management.projections.kit.columns import (
     document,
@@ -21,11 +23,18 @@ from release_management.projections.kit.columns import (
     plain,
     text,
 )
+from release_management.projections.kit.paging import Continued, Sort
 from release_management.projections.kit.projection import (
     Key,
     Projection,
     Rows,
     named,
+)
+from release_management.projections.kit.query import (
+    AnyQuery,
+    EveryParams,
+    Query,
+    by,
 )
 
 environments = Table(
@@ -122,3 +131,32 @@ def every(name: str | None = None) -> Select[Any]:
     if name is None:
         return query.where(environments.c.retired.is_(None))
     return query.where(environments.c.name == name)
+
+
+class EnvironmentParams(Continued):
+    """Selects an environment."""
+
+    name: GivenName = Field(description="the environment")
+
+
+_ENVIRONMENTS = by(Sort(func.coalesce(environments.c.order, 0), int), Sort(environments.c.name, str))
+
+
+QUERIES: tuple[AnyQuery, ...] = (
+    Query(
+        "environments",
+        "Every environment, in order.",
+        EveryParams,
+        (PROJECTION,),
+        lambda asked: every(),
+        order=_ENVIRONMENTS,
+    ),
+    Query(
+        "environment",
+        "One environment; no row where it does not exist.",
+        EnvironmentParams,
+        (PROJECTION,),
+        lambda asked: every(asked.name),
+        order=_ENVIRONMENTS,
+    ),
+)

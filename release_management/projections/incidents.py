@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, assert_never, cast
 
+from pydantic import Field
 from sqlalchemy import MetaData, Select, Table, select
 
 from release_management.domain.incident import (
@@ -12,7 +13,9 @@ from release_management.domain.incident import (
     IncidentResolved,
 )
 from release_management.kernel.aggregate import key_of
+from release_management.kernel.names import GivenName
 from release_management.kernel.record import Event
+from release_management.kernel.types import Line
 from release_management.projections.kit.columns import (
     document,
     index,
@@ -21,11 +24,18 @@ from release_management.projections.kit.columns import (
     position,
     text,
 )
+from release_management.projections.kit.paging import Continued, Paged
 from release_management.projections.kit.projection import (
     Key,
     Projection,
     Rows,
     named,
+)
+from release_management.projections.kit.query import (
+    AnyQuery,
+    Query,
+    filters,
+    newest,
 )
 
 incidents = Table(
@@ -110,3 +120,37 @@ def every(*, application: str | None = None, environment: str | None = None, ope
 def one(id: str) -> Select[Any]:
     """Select one incident."""
     return select(incidents).where(incidents.c.id == id)
+
+
+class IncidentsParams(Paged):
+    """Selects incidents. `open`: only those that are not over (true), or only those that are (false)."""
+
+    application: GivenName | None = Field(None, description="only this application")
+    environment: GivenName | None = Field(None, description="only this environment")
+    open: bool | None = Field(None, description="true: only those that are not over; false: only those that are")
+
+
+class IncidentParams(Continued):
+    """Selects an incident."""
+
+    id: Line = Field(description="the incident's id")
+
+
+QUERIES: tuple[AnyQuery, ...] = (
+    Query(
+        "incidents",
+        "Incidents, the last opened first.",
+        IncidentsParams,
+        (PROJECTION,),
+        lambda asked: every(**filters(asked)),
+        order=newest(incidents.c.position),
+    ),
+    Query(
+        "incident",
+        "One incident; no row where it does not exist.",
+        IncidentParams,
+        (PROJECTION,),
+        lambda asked: one(asked.id),
+        order=newest(incidents.c.position),
+    ),
+)

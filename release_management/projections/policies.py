@@ -24,12 +24,19 @@ from release_management.projections.kit.columns import (
     plain,
     text,
 )
+from release_management.projections.kit.paging import Sort
 from release_management.projections.kit.projection import (
     Key,
     Projection,
     Row,
     Rows,
     named,
+)
+from release_management.projections.kit.query import (
+    AnyQuery,
+    EveryParams,
+    Query,
+    by,
 )
 
 METADATA = MetaData()
@@ -127,3 +134,23 @@ def every() -> Select[Any]:
 def every_pipeline() -> Select[Any]:
     """Select all pipelines."""
     return select(pipelines)
+
+
+QUERIES: tuple[AnyQuery, ...] = (
+    Query(
+        "policies",
+        "Every policy.",
+        EveryParams,
+        (PROJECTION,),
+        lambda asked: every(),
+        order=by(Sort(policies.c.scope, str)),
+    ),
+    Query(
+        "pipelines",
+        "Every pipeline.",
+        EveryParams,
+        (PROJECTION,),
+        lambda asked: every_pipeline(),
+        order=by(Sort(pipelines.c.name, str)),
+    ),
+)

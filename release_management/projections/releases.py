@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, assert_never, cast
 
+from pydantic import Field
 from sqlalchemy import MetaData, Select, Table, select
 
 from release_management.domain.release import (
@@ -20,6 +21,7 @@ from release_management.domain.release import (
     ReleaseWithdrawn,
 )
 from release_management.kernel.aggregate import key_of
+from release_management.kernel.names import GivenName, GivenRef
 from release_management.kernel.record import Event
 from release_management.projections.kit.columns import (
     document,
@@ -29,12 +31,19 @@ from release_management.projections.kit.columns import (
     position,
     text,
 )
+from release_management.projections.kit.paging import Continued, Paged
 from release_management.projections.kit.projection import (
     Key,
     Projection,
     Row,
     Rows,
     named,
+)
+from release_management.projections.kit.query import (
+    AnyQuery,
+    Calculation,
+    Query,
+    newest,
 )
 
 Ask = Callable[[Select[Any]], Sequence[Row]]
@@ -186,3 +195,42 @@ def one(ref: str, ask: Ask) -> list[dict[str, Any]]:
 def _shown(row: Row) -> dict[str, Any]:
     names = ("commit", "committed_at", "author", "message")
     return {name: row[name] for name in names if row[name] is not None}
+
+
+class ReleasesParams(Paged):
+    """Selects releases."""
+
+    application: GivenName | None = Field(None, description="only this application")
+
+
+class ReleaseParams(Continued):
+    """Selects a release: `application@version`."""
+
+    ref: GivenRef = Field(description="`application@version`")
+
+
+def _content(release: dict[str, Any]) -> Any:
+    """A release never changes what it has, and gets more behind it."""
+    return release["content"]
+
+
+QUERIES: tuple[AnyQuery, ...] = (
+    Query(
+        "releases",
+        "Releases, newest first.",
+        ReleasesParams,
+        (PROJECTION,),
+        lambda asked: every(asked.application),
+        order=newest(releases.c.position),
+        stable=_content,
+    ),
+    Calculation(
+        "release",
+        "One release; no row where it does not exist.",
+        ReleaseParams,
+        (PROJECTION,),
+        lambda asked, ask: one(asked.ref, ask),
+        COLUMNS,
+        stable=_content,
+    ),
+)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
+from pydantic import Field
 from sqlalchemy import MetaData, Select, Table, select
 
 from release_management.domain.deployment.events import DeploymentPlanned, DeploymentRequested
@@ -17,6 +18,7 @@ from release_management.domain.place import (
     PlaceUnlocked,
 )
 from release_management.kernel.aggregate import key_of
+from release_management.kernel.names import GivenName
 from release_management.kernel.record import Event
 from release_management.projections.kit.columns import (
     document,
@@ -25,12 +27,18 @@ from release_management.projections.kit.columns import (
     position,
     text,
 )
+from release_management.projections.kit.paging import Paged, Sort
 from release_management.projections.kit.projection import (
     Key,
     Projection,
     Row,
     Rows,
     named,
+)
+from release_management.projections.kit.query import (
+    AnyQuery,
+    Query,
+    by,
 )
 
 METADATA = MetaData()
@@ -228,3 +236,50 @@ CONDITION_COLUMNS = (
     *("wanted", "running", "healthy", "restarts", "looked_at", "looked_by", "age"),
 )
 """The columns of a row per component, to which the newest observation is added."""
+
+
+class RunningParams(Paged):
+    """Selects places."""
+
+    environment: GivenName | None = Field(None, description="only this environment")
+    application: GivenName | None = Field(None, description="only this application")
+
+
+def _slot_columns() -> tuple[str, ...]:
+    occupant = dict.fromkeys(
+        ("version", "artifact_digest", "config_digest", "replicas", "since", "by", "release", "deployment")
+    )
+    empty: dict[str, Any] = dict.fromkeys(column.name for column in running.columns)
+    [row] = slots([{**empty, "held_by": None, "slots": {"blue": occupant}}])
+    return tuple(row)
+
+
+_PLACED = by(*(Sort(running.c[name], str) for name in ("environment", "application", "target", "component")))
+
+
+QUERIES: tuple[AnyQuery, ...] = (
+    Query(
+        "running",
+        "What runs where: one row per slot that runs something, with the newest look at it. `intended` and "
+        "`observed` are percent; `age` is seconds since the look; `configuration` is a digest. Without a fresh "
+        "look `condition` is unknown, and what would have been seen is null. `recorded_…` is the last change of "
+        "the component's condition in the log.",
+        RunningParams,
+        (PROJECTION,),
+        lambda asked: components(asked.environment, asked.application),
+        slots,
+        _PLACED,
+        columns=_slot_columns(),
+    ),
+    Query(
+        "conditions",
+        "How every component was seen last: one row per component at a place. `condition` is well, drifted, "
+        "degraded, down, or unknown where nobody has looked for 10 s; `age` is seconds since the look.",
+        RunningParams,
+        (PROJECTION,),
+        lambda asked: components(asked.environment, asked.application),
+        slots,
+        _PLACED,
+        columns=CONDITION_COLUMNS,
+    ),
+)

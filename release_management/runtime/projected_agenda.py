@@ -12,19 +12,15 @@ from release_management.domain.registry import Registry
 from release_management.kernel.record import Recorded
 from release_management.projections import agenda
 from release_management.projections.agenda import Changes, ItemKey
+from release_management.projections.kit.query import AnyQuery, Nothing, Query
 from release_management.projections.kit.status import set_aside
-from release_management.projections.queries import (
-    AnyQuery,
-    Nothing,
-    Query,
-)
 from release_management.services import telemetry
 from release_management.services.ports import EventLog
 
 SCHEMA = "relman_agenda"
 QUERIES: Mapping[str, AnyQuery] = {
-    "agenda": Query("agenda", Nothing, (agenda.PROJECTION,), lambda asked: agenda.all_items()),
-    "parked": Query("parked", Nothing, (), lambda asked: set_aside()),
+    "agenda": Query("agenda", "What is to be done.", Nothing, (agenda.PROJECTION,), lambda asked: agenda.all_items()),
+    "parked": Query("parked", "What was set aside.", Nothing, (), lambda asked: set_aside()),
 }
 _ITEM: TypeAdapter[AgendaItem] = TypeAdapter(AgendaItem)
 KEPT_EVERY = 5_000

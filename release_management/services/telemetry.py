@@ -39,13 +39,19 @@ COMMANDS = Counter(
 COMMAND_SECONDS = Histogram("relman_command_seconds", "From a command's arrival to its outcome", buckets=SECONDS)
 DEAD_LETTERS = Counter("relman_dead_letters_total", "Messages that were set aside, not understood or not deliverable")
 GIVEN = Counter(
-    "relman_agenda_commands_total", "Commands that the agenda asked for, by what the gateway said", ["command", "status"]
+    "relman_agenda_commands_total",
+    "Commands that the agenda asked for, by what the gateway said",
+    ["command", "status"],
 )
 GIVEN_LATE = Histogram(
-    "relman_agenda_commands_late_seconds", "From when a command fell due to its outcome", buckets=(*SECONDS, 60.0, 300.0, 3600.0)
+    "relman_agenda_commands_late_seconds",
+    "From when a command fell due to its outcome",
+    buckets=(*SECONDS, 60.0, 300.0, 3600.0),
 )
 GIVEN_SECONDS = Histogram(
-    "relman_agenda_commands_seconds", "From asking the gateway for what the agenda holds to its outcome", buckets=SECONDS
+    "relman_agenda_commands_seconds",
+    "From asking the gateway for what the agenda holds to its outcome",
+    buckets=SECONDS,
 )
 LEASE_HELD = Gauge("relman_lease_held", "1 while this process is the active one of its role", ["role"])
 LOG_POSITION = Gauge("relman_log_position", "The position of the newest record that this process has seen")

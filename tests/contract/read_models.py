@@ -18,7 +18,7 @@ from release_management.projections.kit.projection import (
     Projection,
     Rows,
 )
-from release_management.projections.queries import Nothing, Query
+from release_management.projections.kit.query import Nothing, Query
 from tests.projections.event_script import (
     REGISTRY,
     Story,
@@ -67,7 +67,7 @@ class Backend:
 
 
 def _rows_of(projection: Projection) -> Query[Nothing]:
-    return Query(projection.name, Nothing, (projection,), lambda _: select(projection.tables[0]))
+    return Query(projection.name, "Every row.", Nothing, (projection,), lambda _: select(projection.tables[0]))
 
 
 counts = Table("counts", MetaData(), Column("stream", Text, primary_key=True), Column("events", Integer))

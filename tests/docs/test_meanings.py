@@ -27,11 +27,12 @@ from release_management.domain.plan.strategies import STRATEGIES
 from release_management.domain.registry import FACTS
 from release_management.kernel.record import Envelope
 from release_management.kernel.types import Value
-from release_management.projections.queries import QUERIES
 from release_management.services.envelope import Outcome
 from release_management.services.manifest import models as manifest
 from release_management.services.observations.looks import Looks
+from release_management.services.queries import QUERIES
 from release_management.services.use_cases import COMMANDS
+from tests.docs.markdown import ROOT
 
 ROOTS: tuple[type[BaseModel], ...] = (
     *(model for model, _ in COMMANDS.values()),
@@ -123,3 +124,11 @@ def references_with_company(part: Any) -> Iterator[Any]:
 
 def test_nothing_stands_beside_a_reference_where_draft_07_does_not_read_it() -> None:
     assert list(references_with_company(asyncapi.document("1.2.3"))) == []
+
+
+def test_a_query_says_in_asyncapi_and_on_its_page_what_it_is_for() -> None:
+    schemas = asyncapi.document("1.2.3")["components"]["schemas"]
+    page = (ROOT / "docs" / "reference" / "queries.md").read_text()
+    for name, query in QUERIES.items():
+        assert schemas[f"query.{name}"]["description"] == query.meaning
+        assert f"## {name}\n\n{query.meaning[:4]}" in page

@@ -12,7 +12,7 @@ from release_management.adapters.executors.command import CommandSettings
 from release_management.adapters.executors.local.settings import ComponentSettings
 from release_management.domain.plan.strategies import STRATEGIES
 from release_management.domain.registry import FACTS
-from release_management.services.queries import PARAMS
+from release_management.services.queries import QUERIES
 from release_management.services.use_cases import COMMANDS
 from tests.docs.markdown import ROOT, anchors
 
@@ -40,7 +40,7 @@ def test_the_committed_pages_are_what_the_code_gives() -> None:
     [
         ("events.md", FACTS),
         ("commands.md", COMMANDS),
-        ("queries.md", PARAMS),
+        ("queries.md", QUERIES),
         ("strategies.md", STRATEGIES),
         ("python.md", release_management.__all__),
         ("python.md", [name for name in vars(release_management.ReleaseManager) if not name.startswith("_")]),

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy.dialects import sqlite
 
 from release_management.adapters.read_model import Projector
-from release_management.projections.queries import QUERIES, Query
+from release_management.projections.kit.query import Query
+from release_management.projections.queries import QUERIES
 from tests.projections.event_script import REGISTRY, Story
 
 

@@ -40,7 +40,7 @@ from release_management.services.envelope import (
     Outcome,
 )
 from release_management.services.observations.looks import Looks
-from release_management.services.queries import PARAMS
+from release_management.services.queries import QUERIES
 from release_management.services.use_cases import (
     COMMANDS,
     declaration,
@@ -128,8 +128,8 @@ CHANNELS = (
         "A query, answered with a page of its rows once the projections have reached the position `after`.",
         True,
         ("client",),
-        tuple(f"query.{name}" for name in PARAMS),
-        _named("query", PARAMS, "The query's name."),
+        tuple(f"query.{name}" for name in QUERIES),
+        _named("query", QUERIES, "The query's name."),
         answers=("rows", "failed", "notNow"),
         group=GROUP,
     ),
@@ -386,7 +386,7 @@ def _schemas() -> dict[str, Json]:
         "Replay": Replay,
         **{f"data.{name}": model for name, (model, _) in COMMANDS.items()},
         **{f"fact.{name}": fact for name, fact in FACTS.items()},
-        **{f"params.{name}": params for name, params in PARAMS.items()},
+        **{f"params.{name}": query.params for name, query in QUERIES.items()},
     }
     made, shared = TypeAdapter.json_schemas(
         [(name, "validation", TypeAdapter(shape)) for name, shape in shapes.items()],
@@ -404,7 +404,7 @@ def _schemas() -> dict[str, Json]:
     for name in COMMANDS:
         family = _FAMILIES[declaration(name).GIVEN_BY]
         found[f"{family}.{name}"] = _cloudevent(name, family)
-    found |= {f"query.{name}": _question(name) for name in PARAMS}
+    found |= {f"query.{name}": _question(name) for name in QUERIES}
     return dict(sorted((found | _small()).items()))
 
 
@@ -466,6 +466,7 @@ def _cloudevent(name: str, family: str) -> Json:
 def _question(name: str) -> Json:
     return {
         "type": "object",
+        "description": QUERIES[name].meaning,
         "properties": {
             "params": _schema(f"Params.{name}"),
             "after": {

@@ -44,6 +44,7 @@ from release_management.projections.kit.paging import (
     write_cursor,
 )
 from release_management.projections.kit.projection import Projection, Row
+from release_management.projections.kit.query import AnyQuery
 from release_management.projections.kit.status import (
     ProjectionStatus,
     builds,
@@ -51,7 +52,7 @@ from release_management.projections.kit.status import (
     parked,
     standings,
 )
-from release_management.projections.queries import QUERIES, AnyQuery
+from release_management.projections.queries import QUERIES
 from release_management.services.paging.cutting import (
     PAGE_BYTES,
     Found,

@@ -15,6 +15,7 @@ from release_management.kernel.names import GivenName
 from release_management.kernel.suggestions import does_not_exist
 from release_management.kernel.timestamps import Moment, Zone
 from release_management.kernel.types import Value
+from release_management.projections.dora import rows
 from release_management.projections.dora.arriving import TooManyChangesError, arrivals
 from release_management.projections.dora.blaming import suspected
 from release_management.projections.dora.delivery import PROJECTION as DELIVERY
@@ -37,6 +38,10 @@ from release_management.projections.incidents import PROJECTION as INCIDENTS
 from release_management.projections.incidents import incidents
 from release_management.projections.kit.paging import Paged
 from release_management.projections.kit.projection import Ask, Row
+from release_management.projections.kit.query import (
+    AnyQuery,
+    Calculation,
+)
 from release_management.projections.kit.status import every_build
 
 NEEDED = (DELIVERY, INCIDENTS, ENVIRONMENTS)
@@ -275,3 +280,26 @@ class _Scope:
 
 def _delivery(row: Row) -> Delivery:
     return Delivery(**{name: value for name, value in row.items() if name != "place_time"})
+
+
+QUERIES: tuple[AnyQuery, ...] = (
+    Calculation(
+        "metrics_dora",
+        "The DORA five of a window, and the deployment success rate: one row each. `position` is how far the log "
+        "was taken in, `parked` how many streams of events were set aside and are missing.",
+        WindowParams,
+        NEEDED,
+        metrics,
+        (*rows.COLUMNS, "position", "parked"),
+        ("metric",),
+    ),
+    Calculation(
+        "metrics_dora_drill",
+        "What stands behind one of these metrics: one row per deployment, or per change, counted or not.",
+        DrillParams,
+        NEEDED,
+        drilled,
+        rows.DRILL_COLUMNS,
+        ("deployment", "commit", "stated_by"),
+    ),
+)

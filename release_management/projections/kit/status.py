@@ -14,7 +14,16 @@ from release_management.projections.kit.columns import (
     position,
     text,
 )
+from release_management.projections.kit.paging import Sort
 from release_management.projections.kit.projection import Row
+from release_management.projections.kit.query import (
+    AnyQuery,
+    Calculation,
+    EveryParams,
+    Nothing,
+    Query,
+    by,
+)
 
 METADATA = MetaData()
 
@@ -132,3 +141,34 @@ def set_aside() -> Select[Any]:
         .join(builds, and_(builds.c.projection == parked.c.projection, builds.c.build == parked.c.build))
         .where(builds.c.live)
     )
+
+
+QUERIES: tuple[AnyQuery, ...] = (
+    Query(
+        "position",
+        "How far each read model has come, and how many events it has set aside.",
+        Nothing,
+        (),
+        lambda asked: standing(),
+    ),
+    Calculation(
+        "projections",
+        "How each read model stands. `lag` is what the log has beyond `position`, `parked` counts events that "
+        "were set aside, of `streams` streams; `building` is how far a rebuild has come, null where there is "
+        "none.",
+        Nothing,
+        (),
+        lambda asked, ask: as_rows(ask(every_build())),
+        (*STANDING_COLUMNS, "lag"),
+        ("name",),
+    ),
+    Query(
+        "parked",
+        "What read models could not take in, per stream: the first event and why, and how many `events` of the "
+        "stream wait.",
+        EveryParams,
+        (),
+        lambda asked: set_aside(),
+        order=by(Sort(parked.c.projection, str), Sort(parked.c.position, int)),
+    ),
+)

@@ -4,6 +4,7 @@ It sees what the gateway would see: the streams' states as the log has them, not
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
 
 from pydantic import Field, ValidationError
@@ -28,7 +29,6 @@ from release_management.services.use_cases.planning import compile_again, compil
 from release_management.services.use_cases.situations import situation
 
 NAME = "deployment.preview"
-COLUMNS = ("strategy", "plan", "steps", "total", "digest", "verdicts", "position")
 NO_COMMAND = (
     f"{NAME} is no command any more, but a query, which records nothing: ask relman.ask.query.{NAME}, or relman deploy "
     "--dry-run of this version"
@@ -52,6 +52,30 @@ class PreviewParams(Value):
     limit: Annotated[int, Field(ge=1, le=500)] = Field(500, description="at most so many steps of each leg")
     supersede: bool = Field(False, description="as for `deployment.deploy`")
     downgrade: bool = Field(False, description="as for `deployment.deploy`")
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """A query that is answered from the log itself, with the columns of each row of its answer."""
+
+    name: str
+    meaning: str
+    params: type[Value]
+    columns: tuple[str, ...]
+
+    def answer_columns(self) -> tuple[str, ...]:
+        """Return the names in a row of the answer."""
+        return self.columns
+
+
+QUERY = LogQuery(
+    NAME,
+    "What `deployment.deploy` would do now: the plan and what every rule says of it, in one row. It is made from the "
+    "log, as of the log's `position`, and records nothing; what the command would be refused with is the error. Where "
+    "what it rests on keeps changing, it is to be asked again.",
+    PreviewParams,
+    ("strategy", "plan", "steps", "total", "digest", "verdicts", "position"),
+)
 
 
 class Preview:

@@ -32,7 +32,7 @@ from release_management.services.envelope import (
     Outcome,
     read_cloudevent,
 )
-from release_management.services.queries import PARAMS
+from release_management.services.queries import QUERIES
 from release_management.services.use_cases import COMMANDS, declaration
 from tests.adapters.nats.fakes import order
 
@@ -177,7 +177,7 @@ def test_everything_that_goes_over_the_bus_is_in_it() -> None:
     messages = described()["components"]["messages"]
     assert {f"{family(name)}.{name}" for name in COMMANDS} <= messages.keys()
     assert {f"event.{name}" for name in FACTS} <= messages.keys()
-    assert {f"query.{name}" for name in PARAMS} <= messages.keys()
+    assert {f"query.{name}" for name in QUERIES} <= messages.keys()
     addresses = [channel["address"] for channel in described()["channels"].values() if channel["address"]]
     assert {address.split(".{")[0] for address in addresses} == {
         streams.ASK_COMMAND,

@@ -124,9 +124,9 @@ def test_the_same_wish_over_both_roads_happens_once(shop: Installation) -> None:
 
 def test_queued_commands_are_decided_in_their_order(shop: Installation) -> None:
     names = [f"e{number}" for number in range(60)]
-    wishes = [event("environment.configure", {"name": name}, f"order-{name}") for name in names]
+    commands = [event("environment.configure", {"name": name}, f"order-{name}") for name in names]
 
-    outcomes = queue(shop, wishes, "environment.configure")
+    outcomes = queue(shop, commands, "environment.configure")
 
     assert {answer["status"] for answer in outcomes} == {"accepted"}
     firsts = {answer["id"]: answer["first"] for answer in outcomes}

@@ -99,8 +99,8 @@ class TestPostgreSQL:
         assert gateway.health()["standing"] == "active", "it waits, it does not fall over"
 
         waiting = [f"{number}.0.0" for number in range(2, 12)]
-        wishes = [event("release.create", {**release(0), "version": each}, f"queued-{each}") for each in waiting]
-        queue(roles, [*wishes, wishes[0]], "release.create")
+        commands = [event("release.create", {**release(0), "version": each}, f"queued-{each}") for each in waiting]
+        queue(roles, [*commands, commands[0]], "release.create")
         assert created(roles) == accepted
 
         disk.make_room()

@@ -26,12 +26,12 @@ def queue(roles: Roles, count: int) -> None:
 
     web: dict[str, Any] = {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}], "draft": True}
     block = ("release.block", {"release": "shop@1.0.0", "reason": "no"})
-    wishes = chain([("release.create", web)], cycle([block, ("release.unblock", {"release": "shop@1.0.0"})]))
+    commands = chain([("release.create", web)], cycle([block, ("release.unblock", {"release": "shop@1.0.0"})]))
 
     async def send() -> None:
         client = await nats.connect(url)
         for number in range(count):
-            command, data = next(wishes)
+            command, data = next(commands)
             await client.jetstream().publish(f"relman.commands.{command}", event(command, data, f"queued-{number}"))
         await client.close()
 

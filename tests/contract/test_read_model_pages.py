@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from release_management.adapters.read_model import BadQueryError, ReadStore
-from release_management.domain.deployment.decider import Start
+from release_management.domain.deployment.decide import Start
 from release_management.domain.environment import (
     ApprovalRule,
     EnvironmentConfigured,

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from release_management.domain.component import Component
 from release_management.domain.configuration import Configuration
 from release_management.domain.deployment.commands import ReportStep
-from release_management.domain.deployment.decider import (
+from release_management.domain.deployment.decide import (
     DeploymentCommand,
     DeploymentFacts,
     Start,

@@ -20,7 +20,7 @@ from release_management.domain.deployment.commands import (
     RetryStep,
 )
 from release_management.domain.deployment.commands import Promote as PromoteDeployment
-from release_management.domain.deployment.decider import (
+from release_management.domain.deployment.decide import (
     DeploymentCommand,
     EndBake,
     NoticeCondition,
@@ -154,17 +154,17 @@ class World:
                 DeploymentRequested(by=ANN),
             ]
         )
-        self.wish(Start(self.bindings))
+        self.give(Start(self.bindings))
 
-    def wish(self, command: DeploymentCommand) -> list[DeploymentEvent]:
-        """Decide and record; the same wish again, and any wish of an ended deployment, records nothing."""
+    def give(self, command: DeploymentCommand) -> list[DeploymentEvent]:
+        """Decide and record; the same command again, and any command of an ended deployment, records nothing."""
         ended = self.state.ended
         facts = self._decided(command)
         assert not (ended and facts), f"an ended deployment moved: {facts}"
         state = self.state
         self._record(facts)
         again = self._decided(command)
-        assert again == [], f"the same wish again recorded {again}"
+        assert again == [], f"the same command again recorded {again}"
         for fact in facts:
             if isinstance(fact, DeploymentHalted):
                 assert state.plan is not None
@@ -264,7 +264,7 @@ class World:
                 )
                 for slot, (version, replicas) in seat.running.items()
             ]
-            self.wish(NoticeCondition(target, component, slots))
+            self.give(NoticeCondition(target, component, slots))
         if self.state.phase in (DeploymentPhase.PAUSED, DeploymentPhase.BAKING):
             for bound in self.bindings:
                 ill = self.seats[bound.target, bound.component].ill
@@ -282,7 +282,7 @@ class World:
         said = self.reports[index] if keep else self.reports.pop(index)
         step = self.state.steps.get((said.leg, said.step))
         current = step is not None and step.status is StepStatus.STARTED and step.attempt == said.attempt
-        facts = self.wish(said)
+        facts = self.give(said)
         if said.deployment != self.state.id or not current:
             assert facts == [], f"a stale or foreign report recorded {facts}"
 
@@ -297,10 +297,10 @@ class World:
         """Every timer of every step, of both legs, whether its time has come or not."""
         for (leg, index), step in list(self.state.steps.items()):
             for attempt in {step.attempt, 1}:
-                self.wish(ExpireStep(deployment=DEPLOYMENT, leg=leg, step=index, attempt=attempt))
-                self.wish(RetryStep(deployment=DEPLOYMENT, leg=leg, step=index, attempt=attempt))
-            self.wish(Resume(deployment=DEPLOYMENT, leg=leg, step=index))
-        self.wish(Expire(deployment=DEPLOYMENT))
+                self.give(ExpireStep(deployment=DEPLOYMENT, leg=leg, step=index, attempt=attempt))
+                self.give(RetryStep(deployment=DEPLOYMENT, leg=leg, step=index, attempt=attempt))
+            self.give(Resume(deployment=DEPLOYMENT, leg=leg, step=index))
+        self.give(Expire(deployment=DEPLOYMENT))
 
     def pass_time(self, seconds: float) -> None:
         self.clock += timedelta(seconds=seconds)
@@ -313,14 +313,14 @@ class World:
             self.clock = max(self.clock, datetime.fromisoformat(due[0]))
 
     def abort(self) -> None:
-        self.wish(Abort(deployment=DEPLOYMENT, reason="stop"))
+        self.give(Abort(deployment=DEPLOYMENT, reason="stop"))
 
     def the_next_one_waits(self) -> bool:
         """Another deployment waits for nothing but these places; whether a bake has ended for it."""
         baking = bake(self.state)
         if baking is not None and self.state.leg == "forward":
             self._check_only_kept()
-        facts = self.wish(EndBake(OTHER))
+        facts = self.give(EndBake(OTHER))
         assert bool(facts) == (baking is not None), "nothing but a bake ends early"
         return bool(facts)
 
@@ -336,7 +336,7 @@ class World:
         if step is None and not full:
             waiting = [index for (leg, index), known in self.state.steps.items() if known.status is StepStatus.WAITING]
             step = waiting[-1] if waiting else None
-        self.wish(PromoteDeployment(deployment=DEPLOYMENT, step=step, full=full))
+        self.give(PromoteDeployment(deployment=DEPLOYMENT, step=step, full=full))
 
     # To the end
 

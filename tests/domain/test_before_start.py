@@ -15,7 +15,7 @@ from release_management.domain.deployment.before_start import (
     Supersede,
     Wanted,
 )
-from release_management.domain.deployment.decider import GiveWay, StopBlocked
+from release_management.domain.deployment.decide import GiveWay, StopBlocked
 from release_management.domain.deployment.events import (
     DeploymentAborting,
     DeploymentApprovalAwaited,

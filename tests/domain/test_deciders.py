@@ -22,12 +22,12 @@ from release_management.domain import (
     release_decisions,
 )
 from release_management.domain.aggregates import AGGREGATES
-from release_management.domain.deployment import decider
+from release_management.domain.deployment import decide
 from release_management.domain.registry import FACTS
 
 DECISIONS: dict[str, ModuleType] = {
     "approval": approval,
-    "deployment": decider,
+    "deployment": decide,
     "environment": environment_decisions,
     "estate": environment_index,
     "holdings": holdings,

@@ -1,4 +1,4 @@
-"""Deployment: given how far it is, when somebody or something wishes, then these facts or this refusal.
+"""Deployment: given how far it is, when a command is given, then these facts or this refusal.
 
 The plan is a canary over 50 %: 0 candidate, 1 await, 2 route 50, 3 pause until promoted, 4 route 100, 5 promote,
 6 bake 30 s, 7 ask again, 8 retire the old version; and back: 0 route, 1 promote, 2 pause 30 s, 3 retire.
@@ -16,7 +16,7 @@ from release_management.domain.deployment.commands import (
     Resume,
     RetryStep,
 )
-from release_management.domain.deployment.decider import EndBake, Start
+from release_management.domain.deployment.decide import EndBake, Start
 from release_management.domain.deployment.events import (
     DeploymentAborting,
     DeploymentApprovalAwaited,

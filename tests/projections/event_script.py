@@ -12,7 +12,7 @@ from release_management.domain.component import Component
 from release_management.domain.configuration import Configuration
 from release_management.domain.deployment.commands import Abort, ReportStep
 from release_management.domain.deployment.commands import Promote as PromoteDeployment
-from release_management.domain.deployment.decider import (
+from release_management.domain.deployment.decide import (
     DeploymentCommand,
     DeploymentFacts,
     Start,

@@ -307,15 +307,15 @@ class Gateway:
             log.info("the log can be used again", was=self.trouble)
         self.trouble = None
 
-    def _find_culprit(self, envelopes: list[PendingCommand], error: Exception) -> None:
+    def _find_culprit(self, batch: list[PendingCommand], error: Exception) -> None:
         """Find the command that cannot be stored and keeps the others from it: try each half by itself."""
-        if len(envelopes) == 1:
-            envelope = envelopes[0].envelope
+        if len(batch) == 1:
+            envelope = batch[0].envelope
             log.error("a wish could not be stored", command=envelope.command, id=envelope.id, exc_info=error)
-            self._put_off(envelopes[0], _failed(error))
+            self._put_off(batch[0], _failed(error))
             return
-        half = len(envelopes) // 2
-        for part in (envelopes[:half], envelopes[half:]):
+        half = len(batch) // 2
+        for part in (batch[:half], batch[half:]):
             self._answer_each(part)
 
     def _decide_and_append(self, batch: list[PendingCommand]) -> tuple[list[PendingCommand], list[PendingCommand]]:

@@ -6,7 +6,7 @@ A candidate that is not well goes back: that is decided with the look that says 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from release_management.domain.deployment.decider import NoticeCondition
+from release_management.domain.deployment.decide import NoticeCondition
 from release_management.domain.observation import ReportCondition, counts
 from release_management.domain.place import PLACE
 from release_management.domain.place_decisions import PlaceFacts, decide

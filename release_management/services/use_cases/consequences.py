@@ -13,7 +13,7 @@ from release_management.domain.approval import (
     ApprovalFacts,
     VoidApproval,
 )
-from release_management.domain.deployment.decider import (
+from release_management.domain.deployment.decide import (
     DeploymentCommand,
     DeploymentFacts,
     NoticeCondition,

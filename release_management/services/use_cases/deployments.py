@@ -28,7 +28,7 @@ from release_management.domain.deployment.commands import (
     Proceed,
     Promote,
 )
-from release_management.domain.deployment.decider import (
+from release_management.domain.deployment.decide import (
     EndBake,
     GiveWay,
     Start,

@@ -291,7 +291,7 @@ async def watch(bus: Bus, subject: str) -> Subscription:
 
 
 def envelope(id: str = "1", command: str = "release.create", **changes: Any) -> CommandEnvelope:
-    """A wish of the program `ci`."""
+    """A command of the program `ci`."""
     about: dict[str, Any] = {
         "sender": "ci",
         "id": id,

@@ -1,0 +1,406 @@
+"""How a deployment walks its plan: pure functions from its state to the facts that follow.
+
+`now` is RFC 3339 text in UTC with microseconds; such texts compare as times.
+"""
+
+from collections.abc import Sequence
+
+from release_management.domain.condition import SeenSlot
+from release_management.domain.deployment.events import (
+    DeploymentAborting,
+    DeploymentCancelled,
+    DeploymentEvent,
+    DeploymentExpired,
+    DeploymentFastForwarded,
+    DeploymentHalted,
+    DeploymentPaused,
+    DeploymentResumed,
+    DeploymentRollbackFailed,
+    DeploymentRolledBack,
+    DeploymentStarted,
+    DeploymentStepErrored,
+    DeploymentStepFailed,
+    DeploymentStepStarted,
+    DeploymentStepSucceeded,
+    DeploymentSucceeded,
+    DeploymentSuperseded,
+)
+from release_management.domain.deployment.state import (
+    ACTIVE,
+    MOVING,
+    WAITING,
+    Deployment,
+    DeploymentPhase,
+    bake,
+    evolve,
+    found_healthy,
+    past_no_return,
+    skippable,
+    step_at,
+    waiting_at,
+)
+from release_management.domain.deployment.steps import StepStatus
+from release_management.domain.orders import ATTEMPTS, Report
+from release_management.domain.plan import (
+    AnyStep,
+    Binding,
+    Leg,
+    OrderedStep,
+    PlaceStep,
+)
+from release_management.domain.plan.steps.pause import Pause
+from release_management.kernel.errors import ErrorCode
+from release_management.kernel.timestamps import later
+from release_management.kernel.types import (
+    NotYet,
+    Personal,
+    Refused,
+    Unsealed,
+)
+
+
+def start(state: Deployment, bindings: tuple[Binding, ...], now: str) -> list[DeploymentEvent]:
+    """Begin to walk; the caller has asked the rules, holds the places, and binds every step of the plan."""
+    if state.phase not in WAITING or state.plan is None:
+        return []
+    bound = {(binding.target, binding.component) for binding in bindings}
+    for step in (*state.plan.forward, *state.plan.rollback):
+        if isinstance(step, PlaceStep) and step.key not in bound:
+            raise Refused(
+                f"deployment {state.id}: {step.component} on {step.target} has no slot; plan it again",
+                code=ErrorCode.CONFLICT,
+            )
+    return _then_advance(state, [DeploymentStarted(bindings=bindings, at=now)], now)
+
+
+def report(state: Deployment, said: Report, now: str) -> list[DeploymentEvent]:
+    """Take an executor's report. What is not about an order that is out changes nothing."""
+    step = state.steps.get((said.leg, said.step))
+    current = step is not None and step.status is StepStatus.STARTED and step.attempt == said.attempt
+    if said.deployment != state.id or state.phase not in ACTIVE or said.leg != state.leg or step is None or not current:
+        return []
+    reason = said.reason or f"the executor answered {said.result}"
+    if said.result == "succeeded":
+        if step.due is not None and said.observedat > step.due:
+            return _overdue(state, said.leg, said.step, "done only after the step's deadline", now)
+        done = DeploymentStepSucceeded(
+            leg=said.leg,
+            step=said.step,
+            attempt=said.attempt,
+            wave=step_at(state, said.leg, said.step).wave,
+            observed=said.observed,
+            observedat=said.observedat,
+        )
+        return _then_advance(state, [done], now)
+    if said.result in ("failed", "unwell"):
+        return _failed(state, said.leg, said.step, reason, now, untouched=said.result == "unwell")
+    return _errored(state, said.leg, said.step, reason, now)
+
+
+def expire_step(state: Deployment, leg: Leg, index: int, attempt: int, now: str) -> list[DeploymentEvent]:
+    """A deadline has passed without a report. Raises `NotYet`."""
+    step = state.steps.get((leg, index))
+    if state.phase not in ACTIVE or leg != state.leg or step is None or step.status is not StepStatus.STARTED:
+        return []
+    if step.attempt != attempt or step.due is None:
+        return []
+    _wait_until(step.due, now)
+    return _overdue(state, leg, index, "no word from the executor before the step's deadline", now)
+
+
+def retry_step(state: Deployment, leg: Leg, index: int, attempt: int, now: str) -> list[DeploymentEvent]:
+    """Try an errored step again once its time has come. Raises `NotYet`."""
+    step = state.steps.get((leg, index))
+    if state.phase not in ACTIVE or leg != state.leg or step is None or step.status is not StepStatus.ERRORED:
+        return []
+    if step.attempt != attempt or step.due is None:
+        return []
+    _wait_until(step.due, now)
+    return _begin(state, leg, index, step_at(state, leg, index), now, attempt + 1)
+
+
+def resume(state: Deployment, leg: Leg, index: int, now: str) -> list[DeploymentEvent]:
+    """End a timed pause once its time is over. Raises `NotYet`."""
+    waiting = waiting_at(state)
+    if state.phase not in ACTIVE or leg != state.leg or waiting is None or waiting[0] != index:
+        return []
+    _, step = waiting
+    if not step.timed or step.due is None:
+        return []
+    _wait_until(step.due, now)
+    return _then_advance(state, [DeploymentResumed(leg=leg, step=index, by="system:timers")], now)
+
+
+def expire(state: Deployment, now: str) -> list[DeploymentEvent]:
+    """End a waiting phase whose deadline has passed. Raises `NotYet`."""
+    if state.phase in (DeploymentPhase.PLANNED, DeploymentPhase.QUEUED) and state.deadline is not None:
+        _wait_until(state.deadline, now)
+        if state.phase is DeploymentPhase.PLANNED:
+            return [DeploymentExpired(reason="nobody deployed it before the plan's deadline")]
+        return [DeploymentExpired(reason="the place did not become free before the deadline")]
+    waiting = waiting_at(state)
+    if state.phase is DeploymentPhase.PAUSED and waiting is not None:
+        _, step = waiting
+        if not step.timed and step.due is not None:
+            _wait_until(step.due, now)
+            return _abort(state, "deadline", "nobody promoted it before the pause's deadline", now)
+    return []
+
+
+def promote(state: Deployment, step: int | None, full: bool, actor: str, now: str) -> list[DeploymentEvent]:
+    """End a pause; `full` skips the remaining pauses and the traffic steps before the last.
+
+    `step` is the pause that was seen. Without it only what pauses once is promoted: else the pause that was seen may be
+    over, and this may be another one.
+    """
+    waiting = waiting_at(state)
+    if state.phase is DeploymentPhase.SUCCEEDED:
+        return []
+    if state.phase not in MOVING:
+        raise Refused(
+            f"deployment {state.id} is {state.phase}; only a running one can be promoted", code=ErrorCode.CONFLICT
+        )
+    if step is not None and (done := state.steps.get(("forward", step))) and done.status is StepStatus.DONE:
+        return []
+    if full and step is None:
+        skipped = skippable(state)
+        if not skipped:
+            return []
+        return _then_advance(state, [DeploymentFastForwarded(skipped=skipped, by=actor)], now)
+    if waiting is None or (step is not None and waiting[0] != step):
+        if waiting is None or step is None:
+            raise Refused(
+                f"deployment {state.id} is {state.phase} and waits for nobody; "
+                "promote it when it is Paused, or promote it in full",
+                code=ErrorCode.CONFLICT,
+            )
+        raise Refused(
+            f"deployment {state.id} does not wait at step {step + 1}, but at step {waiting[0] + 1}; "
+            f"{_name_step(state)}",
+            code=ErrorCode.CONFLICT,
+        )
+    if step is None and _pauses(state) != [waiting[0]]:
+        raise Refused(
+            f"deployment {state.id} waits at step {waiting[0] + 1} and may pause more than once; {_name_step(state)}",
+            code=ErrorCode.INVALID,
+        )
+    if full:
+        return _then_advance(state, [DeploymentFastForwarded(skipped=skippable(state), by=actor)], now)
+    return _then_advance(state, [DeploymentResumed(leg="forward", step=waiting[0], by=actor)], now)
+
+
+def _pauses(state: Deployment) -> list[int]:
+    """The forward pauses of its plan, but for the bake."""
+    steps = () if state.plan is None else state.plan.forward
+    return [index for index, step in enumerate(steps) if isinstance(step, Pause) and not step.baking]
+
+
+def _name_step(state: Deployment) -> str:
+    waiting = waiting_at(state)
+    number = "N" if waiting is None else waiting[0] + 1
+    return f"look at it, and name the pause that you saw: relman deployment promote {state.id} --step {number}"
+
+
+def abort(state: Deployment, actor: str, note: str | None, now: str) -> list[DeploymentEvent]:
+    """Go back; before the start: cancel. What has ended without success is already so."""
+    text = None if note is None else Unsealed(subject=actor, text=note)
+    if state.phase in WAITING:
+        return [DeploymentCancelled(by=actor, note=text)]
+    if state.phase is DeploymentPhase.SUCCEEDED:
+        raise Refused(
+            f"deployment {state.id} has succeeded; to leave its version, roll it back", code=ErrorCode.CONFLICT
+        )
+    if state.phase not in MOVING:
+        return []
+    if past_no_return(state):
+        raise Refused(
+            f"deployment {state.id} has begun to stop the old version; let it end, then roll it back",
+            code=ErrorCode.CONFLICT,
+        )
+    return _abort(state, "person", "somebody aborted it", now, actor, text)
+
+
+def supersede(state: Deployment, by: str, successor: str, now: str) -> list[DeploymentEvent]:
+    """Make way for another deployment, `successor`, which brings `by`: go back to the stable version, or stop waiting.
+
+    What is about to end by itself is left to do so.
+    """
+    if state.phase in WAITING:
+        return [DeploymentSuperseded(successor=successor)]
+    if state.phase not in MOVING or past_no_return(state):
+        return []
+    return _abort(state, "superseded", f"superseded by {by}", now)
+
+
+def end_bake(state: Deployment, successor: str, actor: str, now: str) -> list[DeploymentEvent]:
+    """Let the place be free for `successor`, which waits for nothing else: stop the version that is only kept.
+
+    The version that stays is asked first whether it is well, as after the whole bake.
+    """
+    index = bake(state)
+    if index is None:
+        return []
+    resumed = DeploymentResumed(leg=state.leg, step=index, by=actor, successor=successor)
+    return _then_advance(state, [resumed], now)
+
+
+def stop_blocked(state: Deployment, now: str) -> list[DeploymentEvent]:
+    """Go back from a release that is blocked, where the deployment waits in a pause or a bake.
+
+    A rollback goes on, and so does what has begun to stop the old version.
+    """
+    if (
+        state.phase not in (DeploymentPhase.PAUSED, DeploymentPhase.BAKING)
+        or state.reverts is not None
+        or past_no_return(state)
+    ):
+        return []
+    return _abort(state, "blocked", f"{state.release} is blocked", now)
+
+
+def notice(
+    state: Deployment, target: str, component: str, slots: Sequence[SeenSlot], now: str
+) -> list[DeploymentEvent]:
+    """Take in what an executor saw: a candidate that was found healthy, and is not well any more, goes back.
+
+    Nothing follows while it is being provisioned or awaited, nor once the old version has begun to go.
+    """
+    binding = state.binding(target, component)
+    if state.phase not in MOVING or binding is None or binding.candidate is None:
+        return []
+    seen = next((slot for slot in slots if slot.slot == binding.candidate_slot and not _well(slot)), None)
+    if seen is None or past_no_return(state) or not found_healthy(state, target, component):
+        return []
+    version = f"{component} {binding.candidate.version} on {target}"
+    reason = f"{version} is not well any more: {seen.slot} is {seen.condition}"
+    return _abort(state, "unwell", f"{reason}: {seen.reason}" if seen.reason else reason, now)
+
+
+def _well(seen: SeenSlot) -> bool:
+    """Nothing is wrong, or is known; or what was wrong has just passed, and the condition only does not say so yet."""
+    if seen.condition == "degraded":
+        return (seen.healthy or 0) >= seen.wanted and not seen.restarts
+    return seen.condition != "down"
+
+
+def _wait_until(due: str, now: str) -> None:
+    """An answer is kept for ever and a timer asks under one id: `[]` before the time would be its end."""
+    if now < due:
+        raise NotYet(due)
+
+
+def _abort(
+    state: Deployment,
+    cause: str,
+    reason: str,
+    now: str,
+    actor: str | None = None,
+    note: Personal | None = None,
+) -> list[DeploymentEvent]:
+    if state.plan is not None and not state.plan.reversible and state.begun >= 0:
+        return [DeploymentHalted(reason=f"{reason}; there is no way back here: a newer version is needed"[:500])]
+    aborting = DeploymentAborting.model_validate({"cause": cause, "reason": reason[:500], "by": actor, "note": note})
+    return _then_advance(state, [aborting], now)
+
+
+def _overdue(state: Deployment, leg: Leg, index: int, reason: str, now: str) -> list[DeploymentEvent]:
+    """End a step that was not done in time: the step says whether that is the release's fault or the machinery's."""
+    step = step_at(state, leg, index)
+    fault = step.fault_of_lateness(reason) if isinstance(step, OrderedStep) else None
+    return _errored(state, leg, index, reason, now) if fault is None else _failed(state, leg, index, fault, now)
+
+
+def _failed(
+    state: Deployment, leg: Leg, index: int, reason: str, now: str, *, untouched: bool = False
+) -> list[DeploymentEvent]:
+    if leg == "rollback":
+        return _errored(state, leg, index, reason, now)
+    attempt = state.steps[leg, index].attempt
+    failed = DeploymentStepFailed(leg=leg, step=index, attempt=attempt, reason=reason, untouched=untouched)
+    return [failed, *_give_up(evolve(state, failed), "failed", leg, index, reason, now)]
+
+
+def _errored(state: Deployment, leg: Leg, index: int, reason: str, now: str) -> list[DeploymentEvent]:
+    attempt = state.steps[leg, index].attempt
+    again = attempt < ATTEMPTS[leg]
+    retry_at = later(now, min(2.0 ** (attempt - 1), 30.0)) if again else None
+    errored = DeploymentStepErrored(leg=leg, step=index, attempt=attempt, reason=reason, retry_at=retry_at)
+    if again:
+        return [errored]
+    return [errored, *_give_up(evolve(state, errored), "errored", leg, index, reason, now)]
+
+
+def _give_up(state: Deployment, cause: str, leg: Leg, index: int, reason: str, now: str) -> list[DeploymentEvent]:
+    said = f"step {index + 1} {cause}: {reason}"[:500]
+    if leg == "rollback":
+        return [DeploymentRollbackFailed(reason=said)]
+    if past_no_return(state):
+        return [DeploymentHalted(reason=f"the new version serves; the old one could not be stopped: {said}"[:500])]
+    return _abort(state, cause, said, now)
+
+
+def _then_advance(state: Deployment, facts: list[DeploymentEvent], now: str) -> list[DeploymentEvent]:
+    for fact in facts:
+        state = evolve(state, fact)
+    return [*facts, *_advance(state, now)]
+
+
+def _advance(state: Deployment, now: str) -> list[DeploymentEvent]:
+    """Everything that follows at once: the next wave's steps, or the end."""
+    facts: list[DeploymentEvent] = []
+    while more := _next(state, now):
+        facts += more
+        for fact in more:
+            state = evolve(state, fact)
+    return facts
+
+
+def _next(state: Deployment, now: str) -> list[DeploymentEvent]:
+    if state.phase not in (DeploymentPhase.PROGRESSING, DeploymentPhase.ABORTING):
+        return []
+    if state.open:
+        return []
+    if wave := state.next_wave():
+        return [fact for index, step in wave for fact in _begin(state, state.leg, index, step, now, 1)]
+    if state.leg == "forward":
+        return [DeploymentSucceeded()]
+    return [DeploymentRolledBack(empty=all(binding.stable is None for binding in state.bindings.values()))]
+
+
+def _begin(state: Deployment, leg: Leg, index: int, step: AnyStep, now: str, attempt: int) -> list[DeploymentEvent]:
+    if isinstance(step, Pause):
+        timed = step.duration is not None
+        return [
+            DeploymentPaused(
+                leg=leg,
+                step=index,
+                wave=step.wave,
+                reason=step.reason,
+                baking=step.baking,
+                until=later(now, step.duration or 0.0) if timed else None,
+                deadline=None if timed else later(now, step.deadline),
+            )
+        ]
+    if not isinstance(step, OrderedStep):
+        return [DeploymentStepSucceeded(leg=leg, step=index, attempt=attempt, wave=step.wave, observedat=now)]
+    binding = state.binding(step.target, step.component)
+    if binding is None:
+        raise LookupError(f"step {index} of the {leg} leg of deployment {state.id} is bound to no slot")
+    configuration = binding.configured(step.configured_role(leg))
+    return [
+        DeploymentStepStarted(
+            leg=leg,
+            step=index,
+            attempt=attempt,
+            wave=step.wave,
+            environment=state.environment,
+            application=state.application,
+            target=step.target,
+            component=step.component,
+            executor=binding.executor,
+            action=step.action(binding),
+            settings={**configuration.settings, "slots": list(binding.stands)},
+            variables=dict(configuration.variables),
+            deadline=later(now, step.order_seconds),
+        )
+    ]

@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from release_management.domain.release import MAX_CHANGES
+from release_management.domain.environment import ConfigureEnvironment
+from release_management.domain.release import MAX_CHANGES, AddChanges, CreateRelease, PublishRelease
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import Refused
 
@@ -43,20 +44,20 @@ def creating_release(data: Mapping[str, Any]) -> list[Sent]:
         )
     first, *rest = list(in_batches(changes)) or [[]]
     if not rest:
-        return [("release.create", dict(data))]
-    sent: list[Sent] = [("release.create", {**data, "changes": first, "draft": True}), *adding_changes(ref, rest)]
-    return sent if data.get("draft") else [*sent, ("release.publish", {"release": ref})]
+        return [(CreateRelease.NAME, dict(data))]
+    sent: list[Sent] = [(CreateRelease.NAME, {**data, "changes": first, "draft": True}), *adding_changes(ref, rest)]
+    return sent if data.get("draft") else [*sent, (PublishRelease.NAME, {"release": ref})]
 
 
 def adding_changes(ref: str, batches: Sequence[Sequence[Any]]) -> list[Sent]:
     """Return the commands that add changes to a release."""
-    return [("release.add_changes", {"release": ref, "changes": list(batch)}) for batch in batches]
+    return [(AddChanges.NAME, {"release": ref, "changes": list(batch)}) for batch in batches]
 
 
 def configuring_environment(data: Mapping[str, Any]) -> list[Sent]:
     """Return the commands that configure an environment; if its targets need several, the rest follows the first."""
     first, *rest = list(in_batches(list(data.get("targets", ())))) or [[]]
     if not rest:
-        return [("environment.configure", dict(data))]
-    more = [("environment.configure", {"name": data["name"], "targets": batch}) for batch in rest]
-    return [("environment.configure", {**data, "targets": first}), *more]
+        return [(ConfigureEnvironment.NAME, dict(data))]
+    more = [(ConfigureEnvironment.NAME, {"name": data["name"], "targets": batch}) for batch in rest]
+    return [(ConfigureEnvironment.NAME, {**data, "targets": first}), *more]

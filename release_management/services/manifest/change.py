@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from release_management.domain.configuration_difference import discreet
+from release_management.domain.environment import ConfigureEnvironment
 
 Row = Mapping[str, Any]
 Sent = tuple[str, dict[str, Any]]
@@ -45,7 +46,7 @@ def after(row: Row, changes: Iterable[Change]) -> Row:
     """An environment's row as it will be once the changes are made."""
     row = dict(row)
     for name, data in (command for change in changes for command in change.commands):
-        if name == "environment.configure" and data["name"] == row["name"]:
+        if name == ConfigureEnvironment.NAME and data["name"] == row["name"]:
             targets = {target["name"]: target for target in [*row["targets"], *data.get("targets", ())]}
             row |= {"variables": data.get("variables", row["variables"]), "targets": list(targets.values())}
     return row

@@ -38,7 +38,7 @@ from release_management.services.manifest.models import (
 from release_management.services.manifest.yaml_file import Place, YamlFile
 from release_management.services.use_cases.exclusive_resources import collision
 
-COMMAND = "environment.configure"
+COMMAND = ConfigureEnvironment.NAME
 
 
 def changed_environments(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from release_management.domain import pipeline as pipelines
+from release_management.domain.pipeline import ConfigurePipeline
 from release_management.kernel.types import Refused
 from release_management.services.manifest.change import (
     Change,
@@ -31,7 +32,7 @@ def changed_pipelines(
         row = there.get(name)
         if row is not None:
             _check_owner(name, part, file, row)
-        commands = (("pipeline.configure", {"name": name, **part.model_dump(mode="json", exclude_none=True)}),)
+        commands = ((ConfigurePipeline.NAME, {"name": name, **part.model_dump(mode="json", exclude_none=True)}),)
         if row is None:
             said = f"{part.application} walks {' → '.join(stages)}"
             yield Change("+", "pipeline", name, (said,), commands)

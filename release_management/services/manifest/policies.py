@@ -4,6 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from release_management.domain.plan.strategies import StrategyName, parse_options
+from release_management.domain.policy import (
+    ConfigureGates,
+    ConfigureRollbackWindow,
+    ConfigureStrategy,
+    ConfigureTriggers,
+    ConfigureVersions,
+)
 from release_management.domain.versions import DEFAULT
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import Refused
@@ -35,7 +42,7 @@ def changed_policies(
         default, options = _strategies(part, file, place, row)
         details = list(differences(*_compared(row, default, options)))
         commands: list[Sent] = [
-            ("policy.configure_strategy", {**about, "strategy": name, "options": options[name]})
+            (ConfigureStrategy.NAME, {**about, "strategy": name, "options": options[name]})
             for name in _to_send(row, default, options)
         ]
         stated = part.model_dump(mode="json", exclude_none=True)
@@ -44,12 +51,10 @@ def changed_policies(
                 raise file.refusal((*place, "versions"), "they are the application's everywhere; state them there")
             if found := differences({"versions": row.get("versions") or DEFAULT}, {"versions": stated["versions"]}):
                 details += found
-                commands.append(
-                    ("policy.configure_versions", {"application": application, "versions": stated["versions"]})
-                )
+                commands.append((ConfigureVersions.NAME, {"application": application, "versions": stated["versions"]}))
         if "triggers" in stated and (found := differences(row.get("triggers", []), stated["triggers"], "triggers")):
             details += found
-            commands.append(("policy.configure_triggers", {**about, "conditions": stated["triggers"]}))
+            commands.append((ConfigureTriggers.NAME, {**about, "conditions": stated["triggers"]}))
         gates: dict[str, Any] = stated.get("gates", {})
         standing = {
             name: {key: value for key, value in gate.items() if key != "label" or key in gates[name]}
@@ -58,11 +63,11 @@ def changed_policies(
         }
         if found := differences({"gates": standing}, {"gates": gates}):
             details += found
-            commands.append(("policy.configure_gates", {**about, "gates": gates}))
+            commands.append((ConfigureGates.NAME, {**about, "gates": gates}))
         window = {key: stated[key] for key in ("rollback_window",) if key in stated}
         if found := differences({key: row.get(key) for key in window}, window):
             details += found
-            commands.append(("policy.configure_rollback_window", {**about, "window": stated["rollback_window"]}))
+            commands.append((ConfigureRollbackWindow.NAME, {**about, "window": stated["rollback_window"]}))
         if commands:
             yield Change("~" if scope in there else "+", "policy", scope, tuple(details), tuple(commands))
 

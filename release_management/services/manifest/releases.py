@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from release_management.domain.release import PublishRelease
 from release_management.kernel.suggestions import first_few
 from release_management.services.batches import (
     adding_changes,
@@ -46,7 +47,7 @@ def changed_releases(manifest: Manifest, file: YamlFile, ask: Asks) -> Iterator[
             added = tuple(adding_changes(part.ref, list(in_batches(missing))))
             yield Change("~", "release", part.ref, (f"{len(missing):,} changes added",), added)
         if found[0]["published"] is None and not part.draft:
-            publish = ("release.publish", {"release": part.ref})
+            publish = (PublishRelease.NAME, {"release": part.ref})
             yield Change("~", "release", part.ref, ("published",), (publish,))
 
 

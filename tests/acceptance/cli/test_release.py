@@ -2,6 +2,7 @@
 
 import pytest
 
+from release_management import Refused, ReleaseManager
 from tests.acceptance.cli.conftest import Types
 
 CREATE = ("release", "create", "shop@1.1.0", "--component", "web=web-1.1.tar.gz", "--component", "api",
@@ -62,7 +63,9 @@ def test_the_log_shows_what_was_said_and_what_a_refusal_was_about(relman: Types)
     assert relman("init").code == 0
     assert relman("apply", "relman.yaml").code == 0
     assert relman("release", "block", "shop@1.0.0", "--reason", "loses carts", "--as", "bob").code == 0
-    assert relman("deploy", "shop@9.9.9", "staging", "--dry-run").code == 1
+    assert relman("deploy", "shop@9.9.9", "staging", "--dry-run").code == 1  # asks, and so records nothing
+    with ReleaseManager("shop") as shop, pytest.raises(Refused):
+        shop.plan_deployment("9.9.9", "staging")
 
     (refused,) = relman("audit", "log", "--environment", "Staging", "--type", "command", "--json").json
     assert (refused["release"], refused["application"], refused["refused"]) == ("shop@9.9.9", "shop", True)

@@ -1,4 +1,4 @@
-"""How a deployment walks its plan: pure functions from its state to the facts that follow.
+"""The walk of a deployment through its plan: pure functions from its state to the facts that follow.
 
 `now` is RFC 3339 text in UTC with microseconds; such texts compare as times.
 """

@@ -133,7 +133,7 @@ def test_a_deployment_is_followed_through_the_death_of_the_only_projector(cli: C
 
     assert done.code == 0, done
     assert done.json["phase"] == "Succeeded"
-    assert done.err.count("relman: waiting: no answer on relman.ask.query.deployment") == 1, done
+    assert done.err.count("relman: waiting: no answer on relman.ask.query.") == 1, done
 
 
 def test_a_deployment_is_followed_through_a_restart_of_everything(cli: CommandLine) -> None:

@@ -43,6 +43,11 @@ class Damped:
         return min(LONGEST_HOLD, FIRST_HOLD * 2.0 ** min(max(0, len(self.relapses) - 1), 10))
 
 
+def is_worse(seen: Condition, held: Condition) -> bool:
+    """Return True if an observed condition is worse than the one that holds."""
+    return _RANK[seen] > _RANK[held]
+
+
 def damp(before: Damped | None, seen: Condition, now: float) -> Damped:
     """Take one observation. The condition that holds is never better than the observation."""
     if before is None:
@@ -51,7 +56,7 @@ def damp(before: Damped | None, seen: Condition, now: float) -> Damped:
         return before if before.better_since is None else replace(before, better_since=None, better=None)
     relapses = tuple(time for time in before.relapses if now - time < MEMORY)
     before = replace(before, relapses=relapses)
-    if _RANK[seen] > _RANK[before.condition]:
+    if is_worse(seen, before.condition):
         again = (*relapses, now) if before.improved else relapses
         return replace(
             before, condition=seen, since=now, better_since=None, better=None, relapses=again, improved=False

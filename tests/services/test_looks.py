@@ -335,3 +335,27 @@ def test_a_degraded_component_is_well_again_and_reported_once_all_its_instances_
         seen.append((found.condition, found.slots[0].condition, alarms.news(found)))
 
     assert seen == [("degraded", "degraded", False)] * 5 + [("well", "well", True)] * 3
+
+
+def test_a_version_that_was_well_and_is_started_anew_is_well_as_soon_as_it_is_there(time: Time) -> None:
+    """An executor that stood still saw the version well before it went, and sees it next while it starts again."""
+    alarms = Alarms(time.monotonic)
+    alarms.take(observation(time))
+    time.pass_by(1)
+    starting = blue("down", running=0, reason="0 of 1 instances of blue are there")
+    assert alarms.take(observation(time, "down", starting), settles=True).condition == "down"
+    time.pass_by(1)
+
+    found = alarms.take(observation(time))
+    assert (found.condition, found.slots[0].condition, found.reason) == ("well", "well", None)
+
+
+def test_starting_does_not_end_the_time_that_a_flapping_component_must_be_well(time: Time) -> None:
+    alarms = Alarms(time.monotonic)
+    alarms.take(observation(time))
+    alarms.take(observation(time, "down", blue("down", reason="blue1 exited")))
+    time.pass_by(1)
+
+    green = SeenSlot(slot="green", version="1.0.1", condition="down", wanted=1, running=0, healthy=0, share=0)
+    beside = alarms.take(observation(time, "degraded", blue(), green), settles=True)
+    assert {slot.slot: slot.condition for slot in beside.slots} == {"blue": "down", "green": "down"}

@@ -90,7 +90,7 @@ class Watcher:
             fresh = [look for look in looks if self._taken.get(key_of(look.seen), 0) < number]
             self._taken = {key: each for key, each in self._taken.items() if key in keys or not whole}
             self._taken |= {key_of(look.seen): number for look in fresh}
-            seen = [(self._alarms.take(look.seen), look.settles) for look in fresh]
+            seen = [(self._alarms.take(look.seen, settles=look.settles), look.settles) for look in fresh]
             self.shown |= {look.key: look for look, _ in seen}
             if whole:
                 self._alarms.forget(keys)

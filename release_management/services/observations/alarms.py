@@ -9,7 +9,7 @@ from release_management.domain.condition import (
     Observation,
     SeenSlot,
 )
-from release_management.domain.damping import Damped, damp
+from release_management.domain.damping import Damped, damp, is_worse
 from release_management.services.observations.looks import (
     ComponentLook,
     Key,
@@ -43,17 +43,20 @@ class Alarms:
         self._monotonic = monotonic
         self._components: dict[Key, _Component] = {}
 
-    def take(self, seen: Observation) -> ComponentLook:
-        """Take an observation; return it with damped conditions."""
+    def take(self, seen: Observation, *, settles: bool = False) -> ComponentLook:
+        """Take an observation; return it with damped conditions.
+
+        While it `settles`, something starts or ends as intended: a part that is worse then has not relapsed.
+        """
         known = self._components.setdefault(key_of(seen), _Component())
         before, known.parts = known.parts, {}
         slots = []
         for slot in seen.slots:
-            part = self._damp(known, before, ("slot", slot.slot, slot.version), slot, seen.observedat)
+            part = self._damp(known, before, ("slot", slot.slot, slot.version), slot, seen.observedat, settles)
             slots.append(slot.model_copy(update={"condition": part.damped.condition, "reason": part.reason}))
         # Another version is not damped by the condition of an earlier one.
         runs = frozenset((slot.slot, slot.version) for slot in seen.slots)
-        whole = self._damp(known, before, runs, seen, seen.observedat)
+        whole = self._damp(known, before, runs, seen, seen.observedat, settles)
         shown = {"condition": whole.damped.condition, "reason": whole.reason, "slots": tuple(slots)}
         return ComponentLook.model_validate({**dict(seen), **shown, "since": whole.since})
 
@@ -64,9 +67,12 @@ class Alarms:
         name: Hashable,
         seen: SeenSlot | Observation,
         observedat: str,
+        settles: bool,
     ) -> _Part:
         now = self._monotonic()
         earlier = before.get(name)
+        if settles and earlier is not None and is_worse(seen.condition, earlier.damped.condition):
+            earlier = None
         damped = damp(earlier.damped if earlier is not None else None, seen.condition, now)
         same = earlier is not None and earlier.damped.condition == damped.condition
         part = known.parts[name] = _Part(damped, earlier.since if earlier and same else observedat, seen.reason)

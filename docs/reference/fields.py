@@ -18,8 +18,8 @@ from release_management.domain.deployment.events import Return
 from release_management.domain.deployment.state import DeploymentPhase
 from release_management.domain.environment import (
     ApplicationComponents,
+    ApprovalInput,
     ApprovalRule,
-    ApprovalWish,
     Target,
 )
 from release_management.domain.pipeline import Stage
@@ -76,15 +76,15 @@ SHAPES: tuple[type[BaseModel], ...] = (
     words.Personal,
     words.Verdict,
     ApprovalRule,
-    ApprovalWish,
+    ApprovalInput,
     Target,
     ApplicationComponents,
     layered_settings.ApplicationLayer,
     Stage,
     TriggerCondition,
     Gate,
-    release.ComponentWish,
-    release.ChangeWish,
+    release.ComponentInput,
+    release.ChangeInput,
     Component,
     release.Change,
     CanaryStep,

@@ -216,7 +216,7 @@ EnvironmentEvent = (
 # Commands
 
 
-class ApprovalWish(Value):
+class ApprovalInput(Value):
     """An approval rule as people write it: approvers by name."""
 
     required: Annotated[int, Field(ge=0, le=20)] = Field(1, description="how many must agree")
@@ -235,7 +235,7 @@ class ConfigureEnvironment(Command, Labelled):
     NAME: ClassVar[str] = "environment.configure"
     tier: Tier | None = Field(None, description="absent: as it is, or what the name suggests")
     order: Annotated[int, Field(ge=0, le=10_000)] | None = Field(None, description="its place among the environments")
-    approval: ApprovalWish | None = Field(
+    approval: ApprovalInput | None = Field(
         None, description="how many must agree, and who may; a new environment of tier production asks for one"
     )
     variables: Variables | None = Field(

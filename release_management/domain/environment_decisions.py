@@ -8,9 +8,9 @@ from release_management.domain.environment import (
     MAX_TARGETS,
     ApplicationEntered,
     ApprovalAwaited,
+    ApprovalInput,
     ApprovalRule,
     ApprovalSettled,
-    ApprovalWish,
     ConfigureEnvironment,
     Environment,
     EnvironmentConfigured,
@@ -226,7 +226,7 @@ def _tier(command: ConfigureEnvironment, state: Environment) -> tuple[Tier, Tier
     return (DEFAULT_TIER, "default") if said is None else (said, "name")
 
 
-def _rule(envelope: ApprovalWish, facts: EnvironmentFacts) -> ApprovalRule:
+def _rule(rule: ApprovalInput, facts: EnvironmentFacts) -> ApprovalRule:
     """The rule as it is recorded: approvers by their ids."""
-    approvers = tuple(facts.people[name] for name in envelope.approvers)
-    return ApprovalRule(required=envelope.required, approvers=approvers, allow_self=envelope.allow_self)
+    approvers = tuple(facts.people[name] for name in rule.approvers)
+    return ApprovalRule(required=rule.required, approvers=approvers, allow_self=rule.allow_self)

@@ -216,7 +216,7 @@ ReleaseEvent = (
 # Commands
 
 
-class ComponentWish(Labelled):
+class ComponentInput(Labelled):
     """A component as people write it; the version is the release's unless given."""
 
     version: Version | None = Field(None, description="absent: the release's")
@@ -227,7 +227,7 @@ class ComponentWish(Labelled):
     config: Variables = Field({}, description="environment variables of the component's processes")
 
 
-class ChangeWish(Value):
+class ChangeInput(Value):
     """A commit as people write it."""
 
     commit: Commit = Field(description="the commit")
@@ -247,10 +247,10 @@ class CreateRelease(Command):
     application: Written = Field("default", description="the application that the release belongs to")
     label: Line | None = Field(None, description="the application's name for people; absent: as it was written")
     version: Version = Field(description="the version")
-    components: Annotated[tuple[ComponentWish, ...], Field(min_length=1, max_length=MAX_COMPONENTS)] = Field(
+    components: Annotated[tuple[ComponentInput, ...], Field(min_length=1, max_length=MAX_COMPONENTS)] = Field(
         description="the components"
     )
-    changes: Annotated[tuple[ChangeWish, ...], Field(max_length=MAX_CHANGES)] = Field(
+    changes: Annotated[tuple[ChangeInput, ...], Field(max_length=MAX_CHANGES)] = Field(
         (), description="the commits that the release brings"
     )
     changelog: Annotated[tuple[Note, ...], Field(max_length=100)] = Field(
@@ -279,7 +279,7 @@ class AddChanges(Command):
 
     NAME: ClassVar[str] = "release.add_changes"
     release: ReleaseRef = Field(description="the release")
-    changes: Annotated[tuple[ChangeWish, ...], Field(min_length=1, max_length=MAX_CHANGES)] = Field(
+    changes: Annotated[tuple[ChangeInput, ...], Field(min_length=1, max_length=MAX_CHANGES)] = Field(
         description="the changes to add, in their order"
     )
 

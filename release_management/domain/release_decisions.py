@@ -14,8 +14,8 @@ from release_management.domain.release import (
     AttestRelease,
     BlockRelease,
     Change,
-    ChangeWish,
-    ComponentWish,
+    ChangeInput,
+    ComponentInput,
     ConfigureCanary,
     CreateRelease,
     PublishRelease,
@@ -153,7 +153,7 @@ def content_of(command: CreateRelease) -> dict[str, Any]:
 
 def authors_of(command: CreateRelease | AddChanges) -> list[str]:
     """The names of those who made the changes, each once."""
-    return list(dict.fromkeys(envelope.author for envelope in command.changes if envelope.author))
+    return list(dict.fromkeys(change.author for change in command.changes if change.author))
 
 
 def _check_exists(ref: str, state: Release) -> None:
@@ -166,7 +166,7 @@ def _create(command: CreateRelease, state: Release, facts: ReleaseFacts) -> list
     ref = f"{command.application}@{command.version}"
     if not state.version:
         _check_version(command, ref, facts)
-    names = [envelope.name for envelope in command.components]
+    names = [component.name for component in command.components]
     if len(set(names)) != len(names):
         raise Refused(f"release {ref}: a component stands twice; name each once", code=ErrorCode.INVALID)
     if state.version:
@@ -185,7 +185,7 @@ def _check_version(command: CreateRelease, ref: str, facts: ReleaseFacts) -> Non
     try:
         for version in (
             command.version,
-            *(envelope.version for envelope in command.components if envelope.version is not None),
+            *(component.version for component in command.components if component.version is not None),
         ):
             versions.check(facts.versions, version)
     except ValueError as error:
@@ -199,13 +199,13 @@ def _check_version(command: CreateRelease, ref: str, facts: ReleaseFacts) -> Non
 
 
 def _created(command: CreateRelease, facts: ReleaseFacts) -> ReleaseCreated:
-    labels = {envelope.name: envelope.label for envelope in command.components if envelope.label is not None}
+    labels = {component.name: component.label for component in command.components if component.label is not None}
     return ReleaseCreated(
         application=command.application,
         version=command.version,
         author=facts.actor,
-        components=tuple(_component(envelope, command.version) for envelope in command.components),
-        changes=tuple(_change(envelope, facts) for envelope in command.changes),
+        components=tuple(_component(component, command.version) for component in command.components),
+        changes=tuple(_change(change, facts) for change in command.changes),
         changelog=tuple(Unsealed(subject=facts.actor, text=line) for line in command.changelog),
         pipeline=facts.pipeline,
         stages=facts.stages,
@@ -217,32 +217,32 @@ def _created(command: CreateRelease, facts: ReleaseFacts) -> ReleaseCreated:
     )
 
 
-def _component(envelope: ComponentWish, version: str) -> Component:
-    version = envelope.version or version
+def _component(component: ComponentInput, version: str) -> Component:
+    version = component.version or version
     return Component(
-        name=envelope.name,
+        name=component.name,
         version=version,
-        artifact=envelope.artifact,
-        artifact_digest=envelope.digest or digest_of([envelope.name, version, envelope.artifact]),
-        config=envelope.config,
-        config_digest=digest_of(envelope.config),
+        artifact=component.artifact,
+        artifact_digest=component.digest or digest_of([component.name, version, component.artifact]),
+        config=component.config,
+        config_digest=digest_of(component.config),
     )
 
 
-def _change(envelope: ChangeWish, facts: ReleaseFacts) -> Change:
-    author = Unsealed(subject=facts.authors[envelope.author], text=envelope.author) if envelope.author else None
-    message = None if envelope.message is None else Unsealed(subject=facts.actor, text=envelope.message)
-    return Change(commit=envelope.commit, committed_at=envelope.committed_at, author=author, message=message)
+def _change(change: ChangeInput, facts: ReleaseFacts) -> Change:
+    author = Unsealed(subject=facts.authors[change.author], text=change.author) if change.author else None
+    message = None if change.message is None else Unsealed(subject=facts.actor, text=change.message)
+    return Change(commit=change.commit, committed_at=change.committed_at, author=author, message=message)
 
 
 def _add_changes(command: AddChanges, state: Release, facts: ReleaseFacts) -> list[ReleaseEvent]:
     """Add the changes that are not there yet, each once."""
-    fresh: dict[str, ChangeWish] = {}
-    for envelope in command.changes:
-        if envelope.commit not in state.commits:
-            fresh.setdefault(envelope.commit, envelope)
+    fresh: dict[str, ChangeInput] = {}
+    for change in command.changes:
+        if change.commit not in state.commits:
+            fresh.setdefault(change.commit, change)
     _check_size(len(state.commits) + len(fresh), state)
-    changes = tuple(_change(envelope, facts) for envelope in fresh.values())
+    changes = tuple(_change(change, facts) for change in fresh.values())
     return [ReleaseChangesAdded(changes=changes, by=facts.actor)] if changes else []
 
 

@@ -129,6 +129,7 @@ def test_nothing_stands_beside_a_reference_where_draft_07_does_not_read_it() -> 
 def test_a_query_says_in_asyncapi_and_on_its_page_what_it_is_for() -> None:
     schemas = asyncapi.document("1.2.3")["components"]["schemas"]
     page = (ROOT / "docs" / "reference" / "queries.md").read_text()
+    said = " ".join(page.replace("[DORA five](../discussions/dora.md)", "DORA five").split())
     for name, query in QUERIES.items():
         assert schemas[f"query.{name}"]["description"] == query.meaning
-        assert f"## {name}\n\n{query.meaning[:4]}" in page
+        assert f"## {name} {query.meaning}" in said

@@ -8,9 +8,9 @@ from release_management.domain.environment import (
     MAX_TARGETS,
     ApplicationEntered,
     ApprovalAwaited,
+    ApprovalInput,
     ApprovalRule,
     ApprovalSettled,
-    ApprovalWish,
     ConfigureEnvironment,
     Environment,
     EnvironmentConfigured,
@@ -71,7 +71,7 @@ def configured(environment: EnvironmentGiven, command: ConfigureEnvironment) -> 
 
 
 def rule(required: int, *approvers: str) -> ConfigureEnvironment:
-    return ConfigureEnvironment(name="staging", approval=ApprovalWish(required=required, approvers=approvers))
+    return ConfigureEnvironment(name="staging", approval=ApprovalInput(required=required, approvers=approvers))
 
 
 def test_an_environment_is_created_with_what_its_name_suggests() -> None:
@@ -109,7 +109,7 @@ def test_the_source_of_a_tier_is_remembered_until_a_tier_is_stated() -> None:
 
 def test_production_asks_for_one_approval_by_somebody_else_unless_told_otherwise() -> None:
     live = ConfigureEnvironment(name="live")
-    none = live.model_copy(update={"approval": ApprovalWish(required=0)})
+    none = live.model_copy(update={"approval": ApprovalInput(required=0)})
 
     assert configured(ENVIRONMENTS.given(), live).approval == ApprovalRule(required=1)
     assert configured(ENVIRONMENTS.given(), none).approval.required == 0

@@ -11,8 +11,8 @@ from release_management.domain.release import (
     AttestRelease,
     BlockRelease,
     Change,
-    ChangeWish,
-    ComponentWish,
+    ChangeInput,
+    ComponentInput,
     ConfigureCanary,
     CreateRelease,
     PublishRelease,
@@ -56,7 +56,7 @@ from tests.domain.specification import Given, Specification
 REF = "shop@2.0.0"
 EVE = "usr_eve00001"
 RELEASES = Specification(RELEASE, decide, ReleaseFacts(BEN, authors={"Eve": EVE}, content=DIGEST))
-CREATE = CreateRelease(application="shop", version="2.0.0", components=(ComponentWish(name="api"),))
+CREATE = CreateRelease(application="shop", version="2.0.0", components=(ComponentInput(name="api"),))
 ReleaseGiven = Given[ReleaseCommand, Release, ReleaseFacts, ReleaseEvent]
 
 
@@ -76,9 +76,9 @@ def test_a_release_is_published_unless_it_is_a_draft() -> None:
 
 
 def test_a_release_is_created_with_its_components_its_changes_and_the_stages_of_its_application() -> None:
-    change = ChangeWish(commit="c000001", committed_at="2026-11-20T14:03:00Z", author="Eve", message="faster")
-    wishes = (ComponentWish(name="api"), ComponentWish(name="web", version="1.0.0", label="Web"))
-    command = CREATE.model_copy(update={"components": wishes, "changes": (change,), "changelog": ("faster",)})
+    change = ChangeInput(commit="c000001", committed_at="2026-11-20T14:03:00Z", author="Eve", message="faster")
+    components = (ComponentInput(name="api"), ComponentInput(name="web", version="1.0.0", label="Web"))
+    command = CREATE.model_copy(update={"components": components, "changes": (change,), "changelog": ("faster",)})
     walk = (Stage(environment="dev"),)
 
     fact, _ = RELEASES.given().when(command, pipeline="main", stages=walk, versions="any").facts
@@ -114,7 +114,7 @@ def test_only_what_matters_makes_the_content_of_a_release() -> None:
 
 
 def test_a_component_that_stands_twice_is_refused() -> None:
-    twice = CREATE.model_copy(update={"components": (ComponentWish(name="api"), ComponentWish(name="api"))})
+    twice = CREATE.model_copy(update={"components": (ComponentInput(name="api"), ComponentInput(name="api"))})
 
     RELEASES.given().when(twice).then_refused("release shop@2.0.0: a component stands twice; name each once")
 
@@ -235,8 +235,8 @@ def test_a_release_knows_where_it_is_planned_and_where_it_succeeded() -> None:
 # Changes that come later
 
 
-def wish(number: int) -> ChangeWish:
-    return ChangeWish(commit=f"c{number:06d}", committed_at="2026-11-20T14:03:00Z")
+def change_input(number: int) -> ChangeInput:
+    return ChangeInput(commit=f"c{number:06d}", committed_at="2026-11-20T14:03:00Z")
 
 
 def change(number: int) -> Change:
@@ -244,7 +244,7 @@ def change(number: int) -> Change:
 
 
 def adding(*numbers: int, release: str = REF) -> AddChanges:
-    return AddChanges(release=release, changes=tuple(wish(number) for number in numbers))
+    return AddChanges(release=release, changes=tuple(change_input(number) for number in numbers))
 
 
 def with_changes(*numbers: int) -> ReleaseGiven:

@@ -52,7 +52,7 @@ class Asked:
     """The gateway, and what was asked of it; `troubles` are raised first, and it cannot answer about `unanswered`."""
 
     def __init__(self, office: Office) -> None:
-        self.wishes: list[CommandEnvelope] = []
+        self.envelopes: list[CommandEnvelope] = []
         self.troubles: list[Exception] = []
         self.unanswered = ""
         self._gateway = office.gateway
@@ -62,7 +62,7 @@ class Asked:
             raise self.troubles.pop()
         if envelope.data.get("deployment") == self.unanswered:
             raise BusError("answering failed")
-        self.wishes.append(envelope)
+        self.envelopes.append(envelope)
         return await self._gateway.submit(envelope)
 
     async def outcome(self, sender: str, id: str) -> Outcome | None:
@@ -70,7 +70,7 @@ class Asked:
 
     @property
     def commands(self) -> list[str]:
-        return [envelope.command for envelope in self.wishes]
+        return [envelope.command for envelope in self.envelopes]
 
 
 class Ahead:
@@ -211,7 +211,7 @@ def test_a_timed_pause_ends_when_its_time_is_over_and_not_before(office: Office,
     works.during(lambda: bool(office.facts(deployment, "resumed")))
 
     assert works.asked.commands == ["deployment.resume"]
-    assert works.asked.wishes[0].sender == "system:timers"
+    assert works.asked.envelopes[0].sender == "system:timers"
 
 
 def test_a_timer_whose_clock_is_ahead_of_the_gateways_is_asked_again(office: Office, works: Works) -> None:
@@ -225,7 +225,7 @@ def test_a_timer_whose_clock_is_ahead_of_the_gateways_is_asked_again(office: Off
     works.during(lambda: bool(office.facts(deployment, "resumed")))
 
     assert set(works.asked.commands) == {"deployment.resume"}
-    assert len({envelope.id for envelope in works.asked.wishes}) == 1
+    assert len({envelope.id for envelope in works.asked.envelopes}) == 1
 
 
 def test_a_timer_that_is_too_early_does_not_ask_without_end(office: Office, works: Works) -> None:
@@ -259,7 +259,7 @@ def test_a_timers_command_has_the_same_id_after_a_restart_and_happens_once(offic
     again.during(looked_again(again, office))
 
     assert len(office.facts(deployment, "resumed")) == 1
-    first = works.asked.wishes[0]
+    first = works.asked.envelopes[0]
     assert office.gateway.ask(first).result(10).status == "repeated"
 
 
@@ -298,7 +298,7 @@ def test_a_queued_deployment_is_told_to_proceed_when_its_place_is_free(office: O
     works.during(lambda: bool(office.facts(second, "started")))
 
     assert works.asked.commands == ["deployment.proceed"]
-    assert works.asked.wishes[0].sender == "system:orchestrator"
+    assert works.asked.envelopes[0].sender == "system:orchestrator"
 
 
 def test_a_queued_deployment_is_told_to_proceed_when_the_holder_of_its_place_only_keeps_an_old_version(

@@ -147,25 +147,30 @@ def draft(
         place = places.get(target.name, Place())
         where = f"{wanted.component} on {target.name}"
         standing = place.components.get(wanted.component, ComponentStatus())
-        seating = assign_slots(standing, target.slots, held=place.lock is not None, reversible=target.reversible)
-        if wanted.content is None and not standing.at_work and not seating.unsettled:
+        assignment = assign_slots(standing, target.slots, held=place.lock is not None, reversible=target.reversible)
+        if wanted.content is None and not standing.at_work and not assignment.unsettled:
             notes.append(f"{where} does not run, as before")
             continue
-        occupant = _occupant(wanted, release.application, environment, target, seating, parsed.replicas)
-        if occupant is not None and not seating.unsettled and seating.serving and seating.serving.same(occupant):
+        occupant = _occupant(wanted, release.application, environment, target, assignment, parsed.replicas)
+        if (
+            occupant is not None
+            and not assignment.unsettled
+            and assignment.serving
+            and assignment.serving.same(occupant)
+        ):
             again = "the same, and is brought again" if redeploys else "unchanged"
             notes.append(f"{wanted.component} {occupant.content.version} on {target.name} is {again}"[:500])
             if not redeploys:
                 continue
-        stand = _stand(target, wanted.component, seating, occupant)
-        if seating.unsettled:
+        stand = _stand(target, wanted.component, assignment, occupant)
+        if assignment.unsettled:
             verdict = said_of(
-                standing, seating, stays=stand.stays, recreate=parsed.STOPS_FIRST, reversible=target.reversible
+                standing, assignment, stays=stand.stays, recreate=parsed.STOPS_FIRST, reversible=target.reversible
             )
             notes.append(f"{where}: {verdict}"[:500])
         stands.append(stand)
-        bindings.append(_bind(target, wanted.component, seating, occupant))
-        changes.append(_change(wanted, seating, occupant))
+        bindings.append(_bind(target, wanted.component, assignment, occupant))
+        changes.append(_change(wanted, assignment, occupant))
     plan = compile_plan(parsed, release.version, stands, tuple(notes), changes)
     targets = tuple(dict.fromkeys(binding.target for binding in bindings))
     return Draft(strategy, options, targets, plan, tuple(bindings))
@@ -191,7 +196,7 @@ def _occupant(
     application: str,
     environment: Environment,
     target: Target,
-    seating: SlotAssignment,
+    assignment: SlotAssignment,
     replicas: int | None,
 ) -> Occupant | None:
     """Return the desired version with its configuration; None if the component is given up."""
@@ -206,15 +211,15 @@ def _occupant(
             raise Refused(
                 f"the variables of environment {environment.name} cannot be used: {fault}", code=ErrorCode.CONFLICT
             )
-    if configuration is None and seating.serving is not None:
-        configuration = seating.serving.configuration
+    if configuration is None and assignment.serving is not None:
+        configuration = assignment.serving.configuration
     where = f"{wanted.component} on target {target.name}"
     count = replicas or wanted.replicas or _replicas(declared, where)
     return Occupant(wanted.content, count, configuration or Configuration())
 
 
-def _change(wanted: Desired, seating: SlotAssignment, occupant: Occupant | None) -> PlannedChange:
-    serving = seating.serving
+def _change(wanted: Desired, assignment: SlotAssignment, occupant: Occupant | None) -> PlannedChange:
+    serving = assignment.serving
     stable = None if serving is None else serving.content.version
     if occupant is None:
         return PlannedChange(target=wanted.target, component=wanted.component, stable=stable)
@@ -241,18 +246,18 @@ def _differs(serving: Occupant | None, occupant: Occupant) -> tuple[Difference, 
     )
 
 
-def _stand(target: Target, component: str, seating: SlotAssignment, occupant: Occupant | None) -> RolloutTarget:
-    serving = seating.serving
+def _stand(target: Target, component: str, assignment: SlotAssignment, occupant: Occupant | None) -> RolloutTarget:
+    serving = assignment.serving
     before = serving.replicas if serving is not None else None
     wanted = before or 0 if occupant is None else occupant.replicas
     stays = (
-        seating.unsettled
+        assignment.unsettled
         and target.reversible
         and serving is not None
         and occupant is not None
         and replace(serving, replicas=wanted).same(occupant)
     )
-    if before is not None and seating.unsettled:
+    if before is not None and assignment.unsettled:
         before = wanted if stays else max(before, wanted)
     return RolloutTarget(
         target=target.name,
@@ -263,10 +268,10 @@ def _stand(target: Target, component: str, seating: SlotAssignment, occupant: Oc
         slots=len(target.slots),
         routes=target.routes,
         reversible=target.reversible,
-        unsettled=seating.unsettled,
-        busy=seating.busy,
+        unsettled=assignment.unsettled,
+        busy=assignment.busy,
         stays=stays,
-        left=seating.left is not None,
+        left=assignment.left is not None,
         leaves=occupant is None,
     )
 
@@ -278,8 +283,8 @@ def _replicas(settings: Mapping[str, JsonValue], where: str) -> int:
     return wanted
 
 
-def _bind(target: Target, component: str, seating: SlotAssignment, occupant: Occupant | None) -> Binding:
-    serving = seating.serving
+def _bind(target: Target, component: str, assignment: SlotAssignment, occupant: Occupant | None) -> Binding:
+    serving = assignment.serving
     stable_configuration = None if serving is None else serving.configuration
     coming = None if occupant is None else occupant.configuration
     return Binding(
@@ -288,10 +293,10 @@ def _bind(target: Target, component: str, seating: SlotAssignment, occupant: Occ
         executor=target.executor,
         slots=target.slots,
         candidate=None if occupant is None else occupant.content,
-        candidate_slot=seating.candidate,
+        candidate_slot=assignment.candidate,
         replicas=0 if occupant is None else occupant.replicas,
         configuration=coming or stable_configuration or Configuration(),
         stable=None if serving is None else serving.content,
-        stable_slot=seating.stable or seating.left,
+        stable_slot=assignment.stable or assignment.left,
         stable_configuration=stable_configuration,
     )

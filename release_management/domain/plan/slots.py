@@ -82,25 +82,25 @@ def _occupied(standing: ComponentStatus, slot: str) -> bool:
 
 
 def said_of(
-    standing: ComponentStatus, seating: SlotAssignment, *, stays: bool, recreate: bool, reversible: bool
+    standing: ComponentStatus, assignment: SlotAssignment, *, stays: bool, recreate: bool, reversible: bool
 ) -> str:
     """Return a sentence for people on what is unsettled, and how it is repaired."""
     first = f"the deployment before did not end cleanly: {_stands(standing)}"
-    if seating.serving is None:
-        cleared = "all traffic is taken away first" if seating.busy else f"it starts in {seating.candidate}"
-        left = "" if seating.left is None else f", and what is in {seating.left} is stopped once it serves"
+    if assignment.serving is None:
+        cleared = "all traffic is taken away first" if assignment.busy else f"it starts in {assignment.candidate}"
+        left = "" if assignment.left is None else f", and what is in {assignment.left} is stopped once it serves"
         after = "; after a rollback nothing serves" if reversible else ""
         return f"{first}. Nothing there is known to be stable: {cleared}{left}{after}"
-    base = f"{seating.serving.content.version} in {seating.stable}"
+    base = f"{assignment.serving.content.version} in {assignment.stable}"
     if stays:
-        return f"{first}. {base} gets all traffic, and what is in {seating.candidate} is stopped"
+        return f"{first}. {base} gets all traffic, and what is in {assignment.candidate} is stopped"
     if recreate:
         after = f"; a rollback returns to {base}" if reversible else ""
         return f"{first}. All traffic is taken away first{after}"
     if reversible:
         return f"{first}. First {base} gets all traffic; a rollback returns to it"
-    hit = ", traffic or not; recreate would take all traffic away first" if seating.busy else ""
-    return f"{first}. There is no way back here: it replaces what is in {seating.candidate}{hit}"
+    hit = ", traffic or not; recreate would take all traffic away first" if assignment.busy else ""
+    return f"{first}. There is no way back here: it replaces what is in {assignment.candidate}{hit}"
 
 
 def _stands(standing: ComponentStatus) -> str:

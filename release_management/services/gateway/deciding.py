@@ -118,24 +118,24 @@ class Decider:
         self._clock = clock
         self._new_id = new_id
         self._executors = executors
-        self._scribe = RecordWriter(store_id, new_id)
+        self._writer = RecordWriter(store_id, new_id)
         self._answers = OutcomeCodec(keyring)
 
     def fingerprint(self, envelope: CommandEnvelope) -> bytes:
         """Return a keyed digest of the content that makes two commands the same."""
         return self._keyring.fingerprint(_canonical([envelope.command, envelope.data, envelope.actor]).encode())
 
-    def decide(self, envelope: CommandEnvelope, ground: BatchContext) -> Decided | Unkept:
+    def decide(self, envelope: CommandEnvelope, context: BatchContext) -> Decided | Unkept:
         """Decide a command; a refusal is a decision too.
 
         Raises `NotYet`, `OlderThanSenderError`, and faults of ours, the log's and the clock's.
         """
-        names = Names(ground.newcomers)
+        names = Names(context.newcomers)
         actor = names.identify(envelope.actor, envelope.actorkind)
-        moment = ground.moment = ground.moment or timestamp(self._clock.now())
+        moment = context.moment = context.moment or timestamp(self._clock.now())
         uow = UnitOfWork(
-            ground.state,
-            ground.begun,
+            context.state,
+            context.begun,
             now=moment,
             actor=actor,
             new_id=self._new_id,
@@ -153,7 +153,7 @@ class Decider:
         try:
             command, handler = _understand(envelope)
             handler(command, uow)
-            records, states = self._scribe.records(envelope, names, moment, uow, ground.carried)
+            records, states = self._writer.records(envelope, names, moment, uow, context.carried)
             outcome["result"] = {key: value for key, value in uow.result.items() if value is not None}
         except Refused as refused:
             reason = names.in_words(_short(refused.reason))
@@ -163,10 +163,10 @@ class Decider:
             if before is None:
                 return Unkept(outcome)
             unkept = before
-            names = Names(ground.newcomers)  # the refused decision's own names are not needed
-            known = about(envelope.command, envelope.data, ground.state)
-            records, states = (self._scribe.refusal(envelope, names, moment, outcome, known, unkept),), {}
-        expects = {stream: Expectation(ground.base[stream], ground.carried[stream][0]) for stream in uow.reads}
+            names = Names(context.newcomers)  # the refused decision's own names are not needed
+            known = about(envelope.command, envelope.data, context.state)
+            records, states = (self._writer.refusal(envelope, names, moment, outcome, known, unkept),), {}
+        expects = {stream: Expectation(context.base[stream], context.carried[stream][0]) for stream in uow.reads}
         for record in records:
             if record.stream not in expects:
                 expects[record.stream] = Expectation(0, 0)

@@ -322,7 +322,7 @@ class Gateway:
         """Make one commit. Return the commands still to be decided: conflicts, and those that did not fit."""
         if self.deposed.is_set():
             raise DeposedError(DEPOSED)
-        ground = BatchContext(self._states.load, self._states.first_position, NewActors(self._keyring))
+        context = BatchContext(self._states.load, self._states.first_position, NewActors(self._keyring))
         decided: list[tuple[PendingCommand, Decided]] = []
         unkept: list[tuple[PendingCommand, Unkept]] = []
         left: list[PendingCommand] = []
@@ -332,7 +332,7 @@ class Gateway:
             if index >= BATCH_LEAST and time.monotonic() - began > BATCH_SECONDS:
                 left = batch[index:]
                 break
-            decision = self._decide(pending, ground)
+            decision = self._decide(pending, context)
             if decision is None:
                 continue
             if isinstance(decision, Unkept):
@@ -345,22 +345,22 @@ class Gateway:
                 left = batch[index:]
                 break
             size += decision.size
-            ground.carry(decision.states)
+            context.carry(decision.states)
             decided.append((pending, decision))
         self._answer_unkept(unkept)
         if not decided:
-            self._states.remember(ground.carried)  # it was read, and nothing came of it
+            self._states.remember(context.carried)  # it was read, and nothing came of it
             return [], left
-        statuses = self._append(decided, ground)
+        statuses = self._append(decided, context)
         if statuses is None:
             return [pending for pending, _ in decided], left
         self._is_well()
         telemetry.BATCH_SIZE.observe(len(decided))
         stored = [isinstance(status, Appended) for status in statuses]
         if all(stored):
-            self._states.remember(ground.carried)
+            self._states.remember(context.carried)
         else:
-            self._states.forget(ground.carried)
+            self._states.forget(context.carried)
         losers = [
             pending
             for (pending, decision), status in zip(decided, statuses, strict=True)
@@ -370,14 +370,14 @@ class Gateway:
             self._states.keep_snapshots(record for _, decision in decided for record in decision.append.records)
         return losers, left
 
-    def _append(self, decided: list[tuple[PendingCommand, Decided]], ground: BatchContext) -> list[Status] | None:
+    def _append(self, decided: list[tuple[PendingCommand, Decided]], context: BatchContext) -> list[Status] | None:
         """Store the batch's new ids and keys, then its records; return the statuses.
 
         None if another process has given one of those ids or keys meanwhile: then nothing is stored.
         """
         statuses = None
         try:
-            if ground.newcomers.keep(decision.names for _, decision in decided):
+            if context.newcomers.keep(decision.names for _, decision in decided):
                 with self.appends.timed():
                     statuses = self._log.append([decision.append for _, decision in decided], self._lease)
         finally:
@@ -386,7 +386,7 @@ class Gateway:
                     self._refusals.count(pending.envelope.sender, decision.unkept)
         return statuses
 
-    def _decide(self, pending: PendingCommand, ground: BatchContext) -> Decided | Unkept | None:
+    def _decide(self, pending: PendingCommand, context: BatchContext) -> Decided | Unkept | None:
         """Decide a command; None if it cannot be decided now, and was answered.
 
         A repetition is not checked here: the log does that when the decision is stored.
@@ -396,7 +396,7 @@ class Gateway:
             self._put_off(pending, busy(envelope, BEHIND))
             return None
         try:
-            return self._decider.decide(envelope, ground)
+            return self._decider.decide(envelope, context)
         except LogUnavailableError:
             raise
         except NotYet as early:

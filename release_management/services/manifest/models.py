@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationErro
 
 from release_management.domain.environment import (
     ApplicationComponents,
-    ApprovalWish,
+    ApprovalInput,
     Target,
 )
 from release_management.domain.layered_settings import (
@@ -21,8 +21,8 @@ from release_management.domain.policy import Gate, TriggerCondition
 from release_management.domain.release import (
     MAX_CHANGES,
     MAX_COMPONENTS,
-    ChangeWish,
-    ComponentWish,
+    ChangeInput,
+    ComponentInput,
 )
 from release_management.domain.tiers import Tier
 from release_management.domain.variables import Variables
@@ -86,7 +86,7 @@ class EnvironmentPart(Value):
     label: Line | None = Field(None, description="the same")
     tier: Tier | None = Field(None, description="absent: what the name suggests")
     order: Annotated[int, Field(ge=0, le=10_000)] | None = Field(None, description="its place among the environments")
-    approval: ApprovalWish | None = Field(
+    approval: ApprovalInput | None = Field(
         None, description="how many must agree, and who may; a new environment of tier production asks for one"
     )
     variables: Variables | None = Field(
@@ -138,13 +138,13 @@ class ReleasePart(Value):
     application: Written = Field(description="the application")
     label: Line | None = Field(None, description="the application's name for people; absent: as it was written")
     version: Version = Field(description="the version")
-    components: Annotated[tuple[Written | ComponentWish, ...], Field(min_length=1, max_length=MAX_COMPONENTS)] = Field(
+    components: Annotated[tuple[Written | ComponentInput, ...], Field(min_length=1, max_length=MAX_COMPONENTS)] = Field(
         description="names, or components spelled out"
     )
     changelog: Annotated[tuple[Note, ...], Field(max_length=100)] = Field(
         (), description="what is new, one text per line"
     )
-    changes: Annotated[tuple[ChangeWish, ...], Field(max_length=MAX_CHANGES)] = Field(
+    changes: Annotated[tuple[ChangeInput, ...], Field(max_length=MAX_CHANGES)] = Field(
         (), description="the commits that it brings"
     )
     draft: bool = Field(False, description="a draft cannot be deployed until it is published")
@@ -163,9 +163,9 @@ class ReleasePart(Value):
         return f"{self.application}@{self.version}"
 
     @property
-    def envelopes(self) -> tuple[ComponentWish, ...]:
+    def component_inputs(self) -> tuple[ComponentInput, ...]:
         """The components, each spelled out."""
-        return tuple(ComponentWish(name=part) if isinstance(part, str) else part for part in self.components)
+        return tuple(ComponentInput(name=part) if isinstance(part, str) else part for part in self.components)
 
 
 def _scope_of(written: str) -> str:

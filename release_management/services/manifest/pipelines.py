@@ -56,9 +56,9 @@ def _check_owner(name: str, part: PipelinePart, file: YamlFile, row: Row) -> Non
 
 
 def _stages(name: str, part: PipelinePart, file: YamlFile, environments: tuple[str, ...]) -> list[str]:
-    envelope = pipelines.ConfigurePipeline(name=name, application=part.application, stages=part.stages)
+    command = pipelines.ConfigurePipeline(name=name, application=part.application, stages=part.stages)
     try:
-        [fact] = pipelines.decide(envelope, pipelines.Pipeline(), pipelines.PipelineFacts(environments))
+        [fact] = pipelines.decide(command, pipelines.Pipeline(), pipelines.PipelineFacts(environments))
     except Refused as refused:
         raise file.refusal(("pipelines", name, "stages"), refused.reason, refused.code) from None
     return [stage.environment for stage in fact.stages]

@@ -26,7 +26,7 @@ def changed_releases(manifest: Manifest, file: YamlFile, ask: Asks) -> Iterator[
     seen: set[str] = set()
     for index, part in enumerate(manifest.releases):
         place = ("releases", index)
-        names = [component.name for component in part.envelopes]
+        names = [component.name for component in part.component_inputs]
         if part.ref in seen:
             raise file.refusal(place, f"release {part.ref} stands twice; name each once")
         if len(set(names)) != len(names):
@@ -52,18 +52,18 @@ def changed_releases(manifest: Manifest, file: YamlFile, ask: Asks) -> Iterator[
 
 
 def _components(part: ReleasePart) -> list[dict[str, Any]]:
-    return [envelope.model_dump(mode="json", exclude_defaults=True) for envelope in part.envelopes]
+    return [component.model_dump(mode="json", exclude_defaults=True) for component in part.component_inputs]
 
 
 def _stated(part: ReleasePart) -> dict[str, Any]:
     components = {
-        envelope.name: {
-            "version": envelope.version or part.version,
-            "artifact": envelope.artifact,
-            "config": envelope.config,
-            **({"artifact_digest": envelope.digest} if envelope.digest else {}),
+        component.name: {
+            "version": component.version or part.version,
+            "artifact": component.artifact,
+            "config": component.config,
+            **({"artifact_digest": component.digest} if component.digest else {}),
         }
-        for envelope in part.envelopes
+        for component in part.component_inputs
     }
     changes = [change.model_dump(mode="json", exclude_none=True) for change in part.changes]
     return {"components": components, "changelog": list(part.changelog), "changes": changes}

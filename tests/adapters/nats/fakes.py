@@ -324,6 +324,15 @@ def order(**changes: Any) -> Order:
     return Order(**(about | changes))
 
 
+async def first_letter(letters: DeadLetters) -> DeadLetter:
+    """The one dead letter that a server's advisory makes: its stream takes it in somewhat after others hear it."""
+    async with asyncio.timeout(20):
+        while not (found := await all_letters(letters)):
+            await asyncio.sleep(0.01)
+    (letter,) = found
+    return letter
+
+
 async def all_letters(letters: DeadLetters) -> tuple[DeadLetter, ...]:
     """The newest first, page by page: on a busy machine a page ends early."""
     found, below = await letters.page(1000)

@@ -53,6 +53,6 @@ def some(names: Sequence[str], number: int | None = None) -> str:
 def no_such_executor(name: str, known: Collection[str]) -> str:
     """Return the refusal of an unknown executor: the known ones, and where to install another's package."""
     return (
-        f"there is no executor {name!r}; there is {', '.join(sorted(known))}; install the package of another one "
-        "where the gateway runs and where the executor runs"
+        f"there is no executor {name!r}{what_there_is(name, sorted(known))}; install the package of another one where "
+        "the gateway runs and where the executor runs"
     )

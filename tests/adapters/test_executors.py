@@ -139,7 +139,7 @@ def test_one_that_is_not_installed_is_told_with_those_that_are(tmp_path: Path) -
         make_executor("k8s", tmp_path, SystemClock())
     assert raised.value.code is ErrorCode.NOT_FOUND
     assert str(raised.value) == (
-        "there is no executor 'k8s'; there is command, local; install the package of another one where the gateway "
+        "there is no executor 'k8s'; known: command, local; install the package of another one where the gateway "
         "runs and where the executor runs"
     )
 

@@ -49,7 +49,7 @@ def test_the_executors_that_the_caller_knows_are_the_ones_that_are_asked() -> No
 
     with pytest.raises(Refused, match=r"body, line 5: environments\.staging.*no port is given"):
         compare(manifest, text, nothing, {"plain": takes_nothing})
-    with pytest.raises(Refused, match="there is no executor 'plain'; there is local"):
+    with pytest.raises(Refused, match="there is no executor 'plain'; known: local"):
         compare(manifest, text, nothing, {"local": takes_anything})
 
 

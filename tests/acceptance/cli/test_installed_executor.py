@@ -69,7 +69,7 @@ def test_a_client_without_the_package_declares_a_target_of_it_and_deploys_there(
     manifest.write_text(right.replace("executor: shelf", "executor: k8s"))
     refused = cli.relman("apply", "relman.yaml", "--json")
     assert refused.json["error"]["code"] == "not_found"
-    assert "there is no executor 'k8s'; there is command, local, shelf; install the package" in refused.out
+    assert "there is no executor 'k8s'; known: command, local, shelf; install the package" in refused.out
 
     manifest.write_text(right.replace("routes: none", "routes: any"))
     assert "a shelf shifts no traffic; say that the target has routes: none" in cli.relman("apply", "relman.yaml").err

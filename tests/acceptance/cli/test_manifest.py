@@ -268,7 +268,7 @@ def test_aliases_and_yaml_1_2_scalars_are_read(tmp_path: Path) -> None:
         ),
         (
             TARGET.replace("      main:", "      main:\n        executor: k8s"),
-            "there is no executor 'k8s'; there is command, local",
+            "there is no executor 'k8s'; known: command, local",
         ),
         (
             "pipelines:\n  p: {application: shop, stages: [live]}\n",

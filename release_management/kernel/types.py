@@ -97,9 +97,12 @@ ActorId = Annotated[str, StringConstraints(pattern=r"^(usr|svc)_[0-9a-z]{8,40}$|
 
 
 class Value(BaseModel):
-    """An immutable, strictly validated value. Unknown fields are refused."""
+    """An immutable, strictly validated value. Unknown fields are refused.
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    Its validator is built when it is first used: a process uses a few of the models that it imports.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
 
 
 class Personal(Value):

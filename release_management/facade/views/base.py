@@ -18,7 +18,7 @@ WIDTH = 110
 class View(BaseModel):
     """An immutable answer. `print(view)` shows it; `view.model_dump()` gives plain data."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
     COLUMNS: ClassVar[int] = WIDTH
 
     def render(self) -> RenderableType:

@@ -20,7 +20,7 @@ QUICK := tests/domain tests/services tests/projections tests/test_compose.py tes
 	tests/adapters/test_loop.py tests/adapters/nats/test_asyncapi.py tests/adapters/nats/test_configuration.py \
 	tests/adapters/local/test_settings.py tests/adapters/command/test_settings.py
 
-.PHONY: help demo test quick laws lint bench chaos lock clean
+.PHONY: help demo test long quick laws lint bench chaos lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +28,11 @@ help: ## Show this list
 demo: $(READY) ## Watch a release from first deployment to audit (STORE=postgres: on PostgreSQL, roles apart)
 	@$(PY) -m demo.story --store $(or $(STORE),sqlite) $(ARGS)
 
-test: $(READY) ## Run the tests (ARGS="-k word" goes to pytest)
+test: $(READY) ## Run the tests, but for the long ones (ARGS="-k word" goes to pytest)
 	@PYTHONDONTWRITEBYTECODE= $(PY) -m pytest $(ARGS) # a thousand processes are started, and compile nothing anew
+
+long: $(READY) ## Run the tests that take minutes: the short forms of chaos, hostile clients and bench
+	@PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -m long --numprocesses=2 $(ARGS)
 
 quick: $(READY) ## Run the tests that start no server, in less than 90 seconds (a fifth of the examples of each law)
 	@RELMAN_LAWS_TIMES=0.2 $(PY) -m pytest $(QUICK) -k "not postgres" $(ARGS)

@@ -46,6 +46,7 @@ def flawless(result: Result, kinds: tuple[str, ...]) -> None:
     assert min(result.figures[what] for what in ("records", "effects", "rows compared")) > 10
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_canary_survives_the_death_of_each_role_and_of_the_bus_on_sqlite(tmp_path: Path) -> None:
     """After one record after the other."""
@@ -53,12 +54,14 @@ def test_a_canary_survives_the_death_of_each_role_and_of_the_bus_on_sqlite(tmp_p
     flawless(act.canary(len(SINGLE), lambda _: None), SINGLE)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_deployments_survive_the_death_of_the_database_and_of_everything_with_two_of_each_role(tmp_path: Path) -> None:
     act = Act("pairs", tmp_path / "act", 7, postgres=True, cluster=False, roles=TWO_OF_EACH, kinds=PAIRED)
     flawless(act.stream(len(PAIRED), lambda _: None), PAIRED)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_deployments_survive_the_loss_of_a_clusters_leader(tmp_path: Path) -> None:
     """The other two servers go on with what has begun."""

@@ -17,6 +17,7 @@ MESSAGES = 800
 ON_A_BUSY_MACHINE = Limits(answer=10.0, deployment=120.0, silence=60.0)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_an_honest_client_does_not_notice_one_that_does_its_worst(tmp_path: Path) -> None:
     run = Run(tmp_path / "attacked", None, calm=1.0, limits=ON_A_BUSY_MACHINE)

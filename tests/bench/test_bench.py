@@ -26,6 +26,7 @@ def bench(*arguments: str, store: str = "SQLite") -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_the_bench_prints_one_table_with_both_sides() -> None:
     table = bench("--only", "commands", "--only", "replay", "--only", "projection")
 
@@ -86,6 +87,7 @@ BUS = [
 MEMORY = ["memory, idle", "memory, under load"]
 
 
+@pytest.mark.long
 def test_long_histories_are_measured_against_a_store_that_was_just_begun() -> None:
     rows = json.loads(bench("--only", "history", "--json"))
 
@@ -94,6 +96,7 @@ def test_long_histories_are_measured_against_a_store_that_was_just_begun() -> No
     assert all("with 4,000 events in the log" in row["notes"][0] for row in rows)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_on_postgresql_the_installation_is_measured_too() -> None:
     rows = json.loads(bench("--json", "--only", "projection", "--only", "memory", store="PostgreSQL"))
@@ -122,6 +125,7 @@ def test_a_measurement_is_called_busy_only_where_a_backlog_outlasted_it(after: L
     )
 
 
+@pytest.mark.long
 def test_bus_and_memory_are_measured_the_bus_with_what_was_left_of_the_backlog() -> None:
     rows = json.loads(bench("--only", "bus", "--only", "memory", "--json"))
 
@@ -129,6 +133,7 @@ def test_bus_and_memory_are_measured_the_bus_with_what_was_left_of_the_backlog()
     assert all("records behind before it" in row["notes"][1] for row in rows[:4])
 
 
+@pytest.mark.long
 def test_a_step_of_many_components_is_measured_against_one_of_few() -> None:
     rows = json.loads(bench("--only", "steps", "--json"))
 
@@ -138,6 +143,7 @@ def test_a_step_of_many_components_is_measured_against_one_of_few() -> None:
     assert all(row["ratio"]["value"] > 0 and row["at_most"] == 2.0 for row in rows)
 
 
+@pytest.mark.long
 def test_deployments_beside_many_that_wait_are_measured_against_an_installation_in_which_nothing_waits() -> None:
     rows = json.loads(bench("--only", "waiting", "--json"))
 

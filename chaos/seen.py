@@ -23,7 +23,7 @@ from chaos.screen import Said, Screen, agrees
 from chaos.witness import Truth, Witness
 from release_management.adapters.executors.local import haproxy
 from release_management.adapters.executors.local.ports import free_port
-from release_management.adapters.executors.local.state import Folder
+from release_management.adapters.executors.local.state import LocalFolder
 from tests.servers.postgres import Databases
 
 ENVIRONMENT = "production"
@@ -230,8 +230,8 @@ class World:
     def _component(self) -> str:
         return self._random.choice(sorted(REPLICAS))
 
-    def _folder(self, component: str) -> Folder:
-        return Folder(self._installed.data / "targets" / ENVIRONMENT / APPLICATION / "main" / component)
+    def _folder(self, component: str) -> LocalFolder:
+        return LocalFolder(self._installed.data / "targets" / ENVIRONMENT / APPLICATION / "main" / component)
 
     # The screen and the world
 

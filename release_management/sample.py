@@ -97,15 +97,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    told_to_stop = asyncio.Event()
+    stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told_to_stop.set)
+        loop.add_signal_handler(number, stopped.set)
     answer = json.dumps({"component": options.component, "version": options.version, "pid": os.getpid()}).encode()
     make = partial(Sample, answer, options.delay, options.fail, options.errors)
     server = await loop.create_server(make, "127.0.0.1", options.port, backlog=1024)
     _note(options, "start")
-    await told_to_stop.wait()
+    await stopped.wait()
     Sample.stopping = True
     server.close()
     while Sample.busy:
@@ -114,11 +114,11 @@ async def _serve(options: argparse.Namespace) -> None:
     _note(options, "stop")
 
 
-def _note(options: argparse.Namespace, what: str) -> None:
+def _note(options: argparse.Namespace, event: str) -> None:
     if options.journal is None:
         return
     instance = os.environ.get("RELMAN_INSTANCE", "-")
-    line = f"{what} {options.component} {options.version} {os.getpid()} {instance}\n"
+    line = f"{event} {options.component} {options.version} {os.getpid()} {instance}\n"
     file = os.open(options.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         os.write(file, line.encode())

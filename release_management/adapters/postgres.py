@@ -38,7 +38,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-class Connection(psycopg.Connection[TupleRow]):
+class PostgresConnection(psycopg.Connection[TupleRow]):
     """An autocommitting connection that is closed if the server does not answer."""
 
     answer_seconds = ANSWER_SECONDS
@@ -72,12 +72,12 @@ class Connections:
         self._conninfo = make_conninfo("", **(_DEFAULTS | parameters))
         session = {**_SETTINGS, **(settings or {})}
         self._begin = "; ".join(f"SET {name} = '{value}'" for name, value in session.items()).encode()
-        self._idle: deque[Connection] = deque()
+        self._idle: deque[PostgresConnection] = deque()
         self._closed = False
 
-    def connect(self) -> Connection:
+    def connect(self) -> PostgresConnection:
         """Open a new connection, which the caller closes."""
-        connection = Connection.connect(self._conninfo, autocommit=True)
+        connection = PostgresConnection.connect(self._conninfo, autocommit=True)
         try:
             connection.execute(self._begin)
         except BaseException:
@@ -86,7 +86,7 @@ class Connections:
         return connection
 
     @contextmanager
-    def lend(self) -> Iterator[Connection]:
+    def lend(self) -> Iterator[PostgresConnection]:
         """Lend a connection to one thread. It is a new one if the server was restarted since."""
         connection = self._next()
         try:
@@ -105,14 +105,14 @@ class Connections:
         while (connection := self._pop()) is not None:
             connection.close()
 
-    def _next(self) -> Connection:
+    def _next(self) -> PostgresConnection:
         while (connection := self._pop()) is not None:
             if connection.is_usable:
                 return connection
             connection.close()
         return self.connect()
 
-    def _pop(self) -> Connection | None:
+    def _pop(self) -> PostgresConnection | None:
         try:
             return self._idle.pop()
         except IndexError:

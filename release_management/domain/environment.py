@@ -300,12 +300,12 @@ class Environment:
     @property
     def staying(self) -> "Environment":
         """The environment as releases see it: what is being retired takes no component any more."""
-        gone = self.targets.keys() if self.retiring or self.retired else self.leaving
-        kept = {
-            name: target.model_copy(update={"components": {}}) if name in gone else target
+        retired = self.targets.keys() if self.retiring or self.retired else self.leaving
+        remaining = {
+            name: target.model_copy(update={"components": {}}) if name in retired else target
             for name, target in self.targets.items()
         }
-        return replace(self, targets=kept)
+        return replace(self, targets=remaining)
 
 
 def evolve(state: Environment, event: EnvironmentEvent) -> Environment:
@@ -339,8 +339,8 @@ def evolve(state: Environment, event: EnvironmentEvent) -> Environment:
         case Retired(target=name):
             if name is None:
                 return replace(state, retired=True, retiring=False)
-            kept = {other: target for other, target in state.targets.items() if other != name}
-            return replace(state, targets=kept, leaving=state.leaving - {name})
+            remaining = {other: target for other, target in state.targets.items() if other != name}
+            return replace(state, targets=remaining, leaving=state.leaving - {name})
         case _:
             assert_never(event)
 

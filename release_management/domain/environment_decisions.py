@@ -28,7 +28,7 @@ from release_management.domain.environment import (
 from release_management.domain.tiers import (
     DEFAULT_TIER,
     Tier,
-    said_tier,
+    suggested_tier,
 )
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.suggestions import what_there_is
@@ -222,8 +222,8 @@ def _tier(command: ConfigureEnvironment, state: Environment) -> tuple[Tier, Tier
         return command.tier, None
     if state.name:
         return state.tier, state.tier_source
-    said = said_tier(command.name)
-    return (DEFAULT_TIER, "default") if said is None else (said, "name")
+    suggested = suggested_tier(command.name)
+    return (DEFAULT_TIER, "default") if suggested is None else (suggested, "name")
 
 
 def _rule(rule: ApprovalInput, facts: EnvironmentFacts) -> ApprovalRule:

@@ -322,11 +322,12 @@ def _check_involved(deployment: Involved, application: str, environment: str) ->
         )
 
 
-def _has_been(at: str, what: str, now: str) -> None:
+def _has_been(at: str, subject: str, now: str) -> None:
     ahead = (datetime.fromisoformat(at) - datetime.fromisoformat(now)).total_seconds()
     if ahead > SKEW_SECONDS:
         raise Refused(
-            f"an incident cannot have been {what} at {at}, which is in the future; it is {now}", code=ErrorCode.INVALID
+            f"an incident cannot have been {subject} at {at}, which is in the future; it is {now}",
+            code=ErrorCode.INVALID,
         )
 
 

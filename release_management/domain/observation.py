@@ -35,10 +35,10 @@ def counts(state: Place, report: ReportCondition) -> bool:
 
     A blind observation saw no step either, and counts by its time alone.
     """
-    standing = state.components.get(report.component)
-    if standing is None or (report.fence < standing.fence and not report.is_blind):
+    status = state.components.get(report.component)
+    if status is None or (report.fence < status.fence and not report.is_blind):
         return False
-    return standing.seen is None or report.observedat > standing.seen.observedat
+    return status.seen is None or report.observedat > status.seen.observedat
 
 
 def report_condition(state: Place, report: ReportCondition) -> list[PlaceConditionChanged]:
@@ -48,15 +48,15 @@ def report_condition(state: Place, report: ReportCondition) -> list[PlaceConditi
     """
     if not counts(state, report):
         return []
-    standing = state.components[report.component]
+    status = state.components[report.component]
     if state.lock is None:
-        recorded = {slot: each.content.version for slot, each in standing.slots.items() if each.replicas}
+        recorded = {slot: each.content.version for slot, each in status.slots.items() if each.replicas}
         condition, reason = compare(recorded, report)
     else:
         condition, reason = report.condition, report.reason
-    slots = tuple(_slot(standing, each.model_dump()) for each in sorted(report.slots, key=lambda each: each.slot))
+    slots = tuple(_slot(status, each.model_dump()) for each in sorted(report.slots, key=lambda each: each.slot))
     seen = Seen(condition, reason, slots, report.fence, report.observedat)
-    if standing.seen is not None and _essence(standing.seen) == _essence(seen):
+    if status.seen is not None and _essence(status.seen) == _essence(seen):
         return []
     return [
         PlaceConditionChanged(
@@ -71,8 +71,8 @@ def report_condition(state: Place, report: ReportCondition) -> list[PlaceConditi
     ]
 
 
-def _slot(standing: ComponentStatus, seen: dict[str, object]) -> SlotCondition:
-    role = "stable" if seen["slot"] == standing.stable else "candidate"
+def _slot(status: ComponentStatus, seen: dict[str, object]) -> SlotCondition:
+    role = "stable" if seen["slot"] == status.stable else "candidate"
     return SlotCondition.model_validate({**seen, "role": role})
 
 

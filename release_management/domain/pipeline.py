@@ -131,16 +131,16 @@ def walked(stages: tuple[Stage, ...], pipeline: Pipeline, environments: tuple[st
     What required a lost stage requires what that one had required. Stages that the pipeline has gained may be entered
     too. `environments` are those that are not retired.
     """
-    kept = (
+    remaining = (
         {stage.environment for stage in pipeline.stages} if pipeline.name else {stage.environment for stage in stages}
     )
-    kept &= set(environments)
+    remaining &= set(environments)
     required = {stage.environment: stage.requires for stage in (*pipeline.stages, *stages)}
 
     def bridged(names: tuple[str, ...], seen: frozenset[str] = frozenset()) -> tuple[str, ...]:
         found: list[str] = []
         for name in names:
-            if name in kept:
+            if name in remaining:
                 found.append(name)
             elif name not in seen:
                 found += bridged(required.get(name, ()), seen | {name})
@@ -151,7 +151,7 @@ def walked(stages: tuple[Stage, ...], pipeline: Pipeline, environments: tuple[st
     return tuple(
         Stage(environment=stage.environment, requires=bridged(stage.requires))
         for stage in (*stages, *gained)
-        if stage.environment in kept
+        if stage.environment in remaining
     )
 
 

@@ -365,14 +365,14 @@ def evolve(state: Place, event: PlaceEvent) -> Place:
         case PlaceVersionSucceeded():
             return replace(state, succeeded=_remember(state, event))
         case PlaceVersionWithdrawn():
-            kept = {
+            remaining = {
                 component: tuple(each for each in successes if not _withdrawn(component, each, event))
                 for component, successes in state.succeeded.items()
             }
-            return replace(state, succeeded=kept)
+            return replace(state, succeeded=remaining)
         case _:
-            standing = _stand(state.components.get(event.component, ComponentStatus()), event)
-            return replace(state, components={**state.components, event.component: standing})
+            status = _evolve_component(state.components.get(event.component, ComponentStatus()), event)
+            return replace(state, components={**state.components, event.component: status})
 
 
 def _remember(state: Place, event: PlaceVersionSucceeded) -> dict[str, tuple[Success, ...]]:
@@ -383,8 +383,8 @@ def _remember(state: Place, event: PlaceVersionSucceeded) -> dict[str, tuple[Suc
     succeeded = dict(state.succeeded)
     for component, digest in brought.items():
         new = Success(event.version, event.deployment, digest, event.at)
-        kept = (s for s in succeeded.get(component, ()) if (s.version, s.digest) != (new.version, new.digest))
-        succeeded[component] = (*kept, new)[-REMEMBERED:]
+        others = (s for s in succeeded.get(component, ()) if (s.version, s.digest) != (new.version, new.digest))
+        succeeded[component] = (*others, new)[-REMEMBERED:]
     return succeeded
 
 
@@ -407,51 +407,55 @@ ComponentEvent = (
 )
 
 
-def _stand(standing: ComponentStatus, event: ComponentEvent) -> ComponentStatus:
+def _evolve_component(status: ComponentStatus, event: ComponentEvent) -> ComponentStatus:
     if isinstance(event, PlaceSlotProvisioned | PlaceSlotRetired | PlaceTrafficObserved) and event.fence is not None:
-        standing = replace(standing, fence=max(standing.fence, event.fence))
+        status = replace(status, fence=max(status.fence, event.fence))
     match event:
         case PlaceConditionChanged():
             seen = Seen(event.condition, event.reason, event.slots, event.fence, event.observedat)
-            return replace(standing, seen=seen)
+            return replace(status, seen=seen)
         case PlaceSlotProvisioned():
             occupant = Occupant(event.content, event.replicas, event.configuration)
-            former = standing.former
-            stood = standing.slots.get(event.slot)
-            if event.slot == former and stood and not replace(stood, replicas=event.replicas).same(occupant):
+            former = status.former
+            occupant_before = status.slots.get(event.slot)
+            if (
+                event.slot == former
+                and occupant_before
+                and not replace(occupant_before, replicas=event.replicas).same(occupant)
+            ):
                 former = None
-            slots = {**standing.slots, event.slot: occupant}
-            return replace(standing, slots=slots, former=former, doubted=standing.doubted - {event.slot})
+            slots = {**status.slots, event.slot: occupant}
+            return replace(status, slots=slots, former=former, doubted=status.doubted - {event.slot})
         case PlaceSlotRetired(slot=slot):
-            standing = _known(standing)
+            status = _with_shares_set(status)
             return replace(
-                standing,
-                slots=_without(standing.slots, slot),
-                reach=_without(standing.reach, slot),
-                stable=None if standing.stable == slot else standing.stable,
-                former=None if standing.former == slot else standing.former,
-                doubted=standing.doubted - {slot},
+                status,
+                slots=_without(status.slots, slot),
+                reach=_without(status.reach, slot),
+                stable=None if status.stable == slot else status.stable,
+                former=None if status.former == slot else status.former,
+                doubted=status.doubted - {slot},
             )
         case PlaceSlotDoubted(slot=slot):
-            return replace(standing, doubted=standing.doubted | {slot})
+            return replace(status, doubted=status.doubted | {slot})
         case PlaceTrafficIntended(weights=weights):
-            before = standing.reach or ({standing.stable: 100} if standing.stable else {})
-            if standing.certain and _shares(before) == _shares(weights):
-                return replace(standing, intended=weights)
+            before = status.reach or ({status.stable: 100} if status.stable else {})
+            if status.certain and _shares(before) == _shares(weights):
+                return replace(status, intended=weights)
             reach = {slot: max(before.get(slot, 0), weights.get(slot, 0)) for slot in {**before, **weights}}
-            return replace(standing, intended=weights, reach=reach, certain=False)
+            return replace(status, intended=weights, reach=reach, certain=False)
         case PlaceTrafficObserved(weights=weights):
-            return replace(standing, observed=weights, reach=weights, certain=True)
+            return replace(status, observed=weights, reach=weights, certain=True)
         case PlacePromoted(slot=slot):
-            former = standing.former if standing.stable == slot else standing.stable
-            return replace(_known(standing), stable=slot, former=former)
+            former = status.former if status.stable == slot else status.stable
+            return replace(_with_shares_set(status), stable=slot, former=former)
         case _:
             assert_never(event)
 
 
-def _known(standing: ComponentStatus) -> ComponentStatus:
+def _with_shares_set(status: ComponentStatus) -> ComponentStatus:
     """Nothing is promoted or retired before the shares that were wanted are set, also where nobody stated them."""
-    return standing if standing.certain else replace(standing, reach=standing.intended, certain=True)
+    return status if status.certain else replace(status, reach=status.intended, certain=True)
 
 
 def _without(slots: Mapping[str, V], slot: str) -> dict[str, V]:

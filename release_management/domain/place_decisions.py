@@ -66,7 +66,7 @@ class RememberSuccess:
 
 
 @dataclass(frozen=True, slots=True)
-class WithdrawSuccess:
+class WithdrawPlaceSuccess:
     """Count the success of the deployment `withdrawn` no longer, since `deployment` went back from what it brought.
 
     `components` None: all that it brought.
@@ -78,7 +78,7 @@ class WithdrawSuccess:
     components: tuple[str, ...] | None
 
 
-PlaceCommand = Lock | Enqueue | LetGo | Offer | RememberSuccess | WithdrawSuccess
+PlaceCommand = Lock | Enqueue | LetGo | Offer | RememberSuccess | WithdrawPlaceSuccess
 AnyPlaceCommand = PlaceCommand | ReportCondition
 
 
@@ -109,7 +109,7 @@ def decide(command: AnyPlaceCommand, state: Place, facts: PlaceFacts) -> list[Pl
             return [
                 PlaceVersionSucceeded(deployment=deployment, version=version, components=dict(digests), at=facts.now)
             ]
-        case WithdrawSuccess():
+        case WithdrawPlaceSuccess():
             return [
                 PlaceVersionWithdrawn(
                     deployment=command.deployment,

@@ -101,13 +101,13 @@ def _started_with_configurations(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _binding_of_version_1(binding: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in binding.items() if name not in ("settings", "variables")}
+    fields = {name: value for name, value in binding.items() if name not in ("settings", "variables")}
     settings = dict(binding.get("settings", {}))
     bound = dict.fromkeys([binding["candidate_slot"], binding.get("stable_slot") or binding["candidate_slot"]])
     slots = settings.pop("slots", list(bound))
     replicas = settings.pop("replicas", 1)
     configuration = {"settings": settings, "variables": binding.get("variables", {})}
-    return {**kept, "slots": slots, "replicas": replicas, "configuration": configuration}
+    return {**fields, "slots": slots, "replicas": replicas, "configuration": configuration}
 
 
 _DATA_BYTES = len(DATA)

@@ -397,8 +397,8 @@ def evolve(state: Release, event: ReleaseEvent) -> Release:
         case ReleaseSucceeded(environment=environment, deployment=deployment):
             return replace(state, succeeded={**state.succeeded, environment: deployment})
         case ReleaseWithdrawn(environment=environment):
-            kept = {name: it for name, it in state.succeeded.items() if name != environment}
-            return replace(state, succeeded=kept)
+            remaining = {name: succeeded for name, succeeded in state.succeeded.items() if name != environment}
+            return replace(state, succeeded=remaining)
         case _:
             assert_never(event)
 

@@ -60,7 +60,7 @@ class NoteSuccess:
 
 
 @dataclass(frozen=True, slots=True)
-class WithdrawSuccess:
+class WithdrawReleaseSuccess:
     """Count its success in an environment no longer, since `deployment` went back from it."""
 
     environment: str
@@ -77,7 +77,7 @@ ReleaseCommand = (
     | ConfigureCanary
     | NoteDeployment
     | NoteSuccess
-    | WithdrawSuccess
+    | WithdrawReleaseSuccess
 )
 
 
@@ -139,7 +139,7 @@ def decide(command: ReleaseCommand, state: Release, facts: ReleaseFacts) -> list
             return [ReleaseDeploymentPlanned(environment=environment, deployment=deployment, reverts=reverts)]
         case NoteSuccess(environment=environment, deployment=deployment):
             return [ReleaseSucceeded(environment=environment, deployment=deployment)]
-        case WithdrawSuccess(environment=environment, deployment=deployment):
+        case WithdrawReleaseSuccess(environment=environment, deployment=deployment):
             return [ReleaseWithdrawn(environment=environment, deployment=deployment)]
         case _:
             assert_never(command)

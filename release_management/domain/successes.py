@@ -30,8 +30,8 @@ def taken_back(state: Deployment, left: Deployment) -> Mapping[str, tuple[str, .
         return {}
     if state.returns is None:
         return dict.fromkeys(left.targets)
-    gone: dict[str, tuple[str, ...]] = {}
+    withdrawn: dict[str, tuple[str, ...]] = {}
     for each in state.returns:
         if each.leaves == left.id != each.to:
-            gone[each.target] = (*gone.get(each.target, ()), each.component)
-    return gone
+            withdrawn[each.target] = (*withdrawn.get(each.target, ()), each.component)
+    return withdrawn

@@ -34,7 +34,7 @@ NOT = ("non", "no", "not")
 """Words that negate the next one."""
 
 
-def said_tier(name: str) -> Tier | None:
+def suggested_tier(name: str) -> Tier | None:
     """Return the tier that a name suggests: `prod-eu` production, `pre-prod` staging; None if it suggests none.
 
     If a name suggests production and another tier, it is the other one: `prod-test` is a test. Of others the first
@@ -64,4 +64,4 @@ def _tier(word: str, before: str) -> Tier | None:
 
 def tier_of(name: str) -> Tier:
     """Return the tier of an environment of which only the name is known."""
-    return said_tier(name) or DEFAULT_TIER
+    return suggested_tier(name) or DEFAULT_TIER

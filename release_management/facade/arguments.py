@@ -239,6 +239,6 @@ def reordered(known: Sequence[str], named: Sequence[str]) -> dict[str, int]:
     return {name: order for order, name in enumerate(arranged)}
 
 
-def options(where: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
+def options(where: str, stated: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a strategy's options; none where none are given."""
-    return {} if given is None else mapped(f"{where}: options", given, "{'interval': '5m'}")
+    return {} if stated is None else mapped(f"{where}: options", stated, "{'interval': '5m'}")

@@ -98,8 +98,8 @@ class Caller:
 
     def _rows(self, query: str, /, **params: Any) -> Iterator[dict[str, Any]]:
         """A query's rows, or as many as the parameter `limit` says, asked for page by page as they are wanted."""
-        given = {key: value for key, value in params.items() if value is not None}
-        return read(lambda asked: self._page(query, asked), given)
+        stated = {key: value for key, value in params.items() if value is not None}
+        return read(lambda asked: self._page(query, asked), stated)
 
     def _query(self, query: str, /, **params: Any) -> list[dict[str, Any]]:
         return list(self._rows(query, **params))

@@ -50,7 +50,7 @@ def _environment(row: Row) -> Environment:
     )
 
 
-def said_of(found: Iterable[Row], *, would: bool = False) -> list[str]:
+def deploy_again_lines(found: Iterable[Row], *, would: bool = False) -> list[str]:
     """Return a line for each release to deploy again; with `would`, worded for a change that is not made yet."""
     components: dict[tuple[str, str], dict[str, None]] = {}
     for slot in found:

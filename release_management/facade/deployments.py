@@ -52,8 +52,8 @@ class Deployments(Caller):
 
         Asked again unchanged, it is the same deployment.
         """
-        given = given_options("plan_deployment", options)
-        return self._deployment("deployment.plan", self._wanted(release, target_environment, strategy, given))
+        stated = given_options("plan_deployment", options)
+        return self._deployment("deployment.plan", self._plan_request(release, target_environment, strategy, stated))
 
     def preview_deployment(
         self,
@@ -66,17 +66,17 @@ class Deployments(Caller):
         downgrade: bool = False,
     ) -> Deployment:
         """Return the preview of `deploy`: its plan and verdicts, with phase "Preview"; record nothing."""
-        given = given_options("preview_deployment", options)
-        wanted = self._wanted(release, target_environment, strategy, given)
+        stated = given_options("preview_deployment", options)
+        plan_request = self._plan_request(release, target_environment, strategy, stated)
         insisted = {"redeploy": redeploy, "supersede": supersede, "downgrade": downgrade}
-        result, steps = self._preview(wanted | insisted)
-        application, _, version = str(wanted["release"]).partition("@")
+        result, steps = self._preview(plan_request | insisted)
+        application, _, version = str(plan_request["release"]).partition("@")
         return Deployment(
             id="",
-            release=wanted["release"],
+            release=plan_request["release"],
             application=application,
             version=version,
-            environment=wanted["environment"],
+            environment=plan_request["environment"],
             strategy=result["strategy"],
             phase="Preview",
             plan=Plan(
@@ -112,13 +112,13 @@ class Deployments(Caller):
                     "deploy it as it is, or name its release to plan another one",
                     code=ErrorCode.INVALID,
                 )
-            wanted = {"release": release.release, "environment": release.environment}
+            plan_request = {"release": release.release, "environment": release.environment}
         elif target_environment is None:
             raise Refused("deploy needs target_environment, the name of an environment", code=ErrorCode.INVALID)
         else:
-            wanted = self._wanted(release, target_environment, strategy, given_options("deploy", options))
+            plan_request = self._plan_request(release, target_environment, strategy, given_options("deploy", options))
         insisted = {"supersede": supersede, "redeploy": redeploy, "downgrade": downgrade}
-        return self._deployment("deployment.deploy", {**wanted, **insisted})
+        return self._deployment("deployment.deploy", {**plan_request, **insisted})
 
     def wait(self, deployment: Deployment | str, timeout: float = 600.0) -> Deployment:
         """Wait until it has ended, or waits for a person. Raises `NotFinishedError` after `timeout` seconds."""
@@ -219,7 +219,7 @@ class Deployments(Caller):
 
     def _moved_since(self, deployment: Deployment, position: int) -> Deployment:
         """The same deployment as it is now. `position`: all that had moved up to there is known of its steps."""
-        now = self._standing(deployment.id)
+        now = self._present(deployment.id)
         known = deployment.plan
         if known is None or (now.phase, now.digest) != (deployment.phase, deployment.digest):
             return self.deployment(deployment)
@@ -230,7 +230,7 @@ class Deployments(Caller):
         plan = known.model_copy(update={"steps": tuple(legs["forward"]), "rollback": tuple(legs["rollback"])})
         return now.model_copy(update={"plan": plan})
 
-    def _standing(self, id: str) -> Deployment:
+    def _present(self, id: str) -> Deployment:
         """A deployment without its steps."""
         return Deployment.of(self._row("deployment", {"id": id, "steps": False}, f"deployment {id} does not exist"))
 
@@ -241,7 +241,7 @@ class Deployments(Caller):
         """
         return self._own(Deployment.of, "deployments", environment=environment, active=active)
 
-    def _wanted(
+    def _plan_request(
         self, release: Release | str, environment: str, strategy: str | None, options: dict[str, Any]
     ) -> dict[str, Any]:
         return {
@@ -254,15 +254,18 @@ class Deployments(Caller):
     def _deployment(self, command: str, data: Mapping[str, Any]) -> Deployment:
         outcome = self.send(command, data)
         found = self.deployment(str(outcome.result["deployment"]))
-        said = {"verdicts": outcome.result.get("verdicts", []), "already_so": bool(outcome.result.get("already_so"))}
-        return found.model_validate(dict(found) | said)
+        decision = {
+            "verdicts": outcome.result.get("verdicts", []),
+            "already_so": bool(outcome.result.get("already_so")),
+        }
+        return found.model_validate(dict(found) | decision)
 
-    def _preview(self, wanted: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def _preview(self, plan_request: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """The answer to a preview, and all steps of the way forward; asked again where the plan changes meanwhile."""
         steps: list[dict[str, Any]] = []
         digest: str | None = None
         while True:
-            [result] = self._page("deployment.preview", {**wanted, "after": len(steps)}).rows
+            [result] = self._page("deployment.preview", {**plan_request, "after": len(steps)}).rows
             if digest not in (None, result["digest"]):
                 steps, digest = [], None
                 continue

@@ -12,8 +12,8 @@ from release_management.facade.arguments import (
 )
 from release_management.facade.declared import (
     Row,
+    deploy_again_lines,
     outdated,
-    said_of,
 )
 from release_management.facade.deployments import Deployments
 from release_management.facade.lazy_list import Listed
@@ -109,7 +109,7 @@ def _with_running(
         **row,
         running=tuple(Running(**slot) for slot in running),
         conditions=tuple(ComponentCondition(**each) for each in conditions),
-        outdated=tuple(said_of(outdated(row, running, policies))),
+        outdated=tuple(deploy_again_lines(outdated(row, running, policies))),
     )
 
 

@@ -53,8 +53,8 @@ class ReleaseManager(Environments, Policies, Releases, Canaries, Approvals, Inci
         address = data_address(data)
         self._temporary = tempfile.mkdtemp(prefix="relman-") if address == ":memory:" else None
         try:
-            backend = connect(self._temporary or address, may_start=True, store=store)
-            self._opened: PatientInstallation | None = PatientInstallation(backend, timeout)
+            installation = connect(self._temporary or address, may_start=True, store=store)
+            self._opened: PatientInstallation | None = PatientInstallation(installation, timeout)
         except BaseException:
             if self._temporary is not None:
                 shutil.rmtree(self._temporary, ignore_errors=True)
@@ -90,9 +90,9 @@ class ReleaseManager(Environments, Policies, Releases, Canaries, Approvals, Inci
         if self._process != os.getpid():
             return
         _open.discard(self)
-        backend, self._opened = self._opened, None
-        if backend is not None and self._owns:
-            backend.close()
+        installation, self._opened = self._opened, None
+        if installation is not None and self._owns:
+            installation.close()
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
 

@@ -32,10 +32,10 @@ class DeliveryMetrics(Caller):
         `environment` None: all environments of the production tier. `by` day or week: the frequency's buckets, in
         `time_zone`, an IANA name.
         """
-        asked = window(since, until, time_zone) | {"application": self.application}
+        params = window(since, until, time_zone) | {"application": self.application}
         environment = None if environment is None else named("environment", environment)
-        rows = self._query("metrics_dora", **asked, environment=environment, by=by)
-        return Metrics(**asked, environment=environment, metrics=tuple(Metric(**row) for row in rows))
+        rows = self._query("metrics_dora", **params, environment=environment, by=by)
+        return Metrics(**params, environment=environment, metrics=tuple(Metric(**row) for row in rows))
 
     def measured(
         self,
@@ -49,5 +49,5 @@ class DeliveryMetrics(Caller):
 
         It is read page by page, as it is looked at.
         """
-        asked = window(since, until, time_zone) | {"application": self.application, "metric": metric}
-        return Listed(self._rows("metrics_dora_drill", **asked, environment=environment), Measured.model_validate)
+        params = window(since, until, time_zone) | {"application": self.application, "metric": metric}
+        return Listed(self._rows("metrics_dora_drill", **params, environment=environment), Measured.model_validate)

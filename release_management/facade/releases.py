@@ -88,5 +88,8 @@ class Releases(Caller):
         return self.release(ref)
 
 
-def _changes(given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: it.isoformat() if isinstance(it, datetime) else it for key, it in change.items()} for change in given]
+def _changes(changes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {key: value.isoformat() if isinstance(value, datetime) else value for key, value in change.items()}
+        for change in changes
+    ]

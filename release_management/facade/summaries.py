@@ -14,7 +14,7 @@ _BAD = ("failed", "errored")
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class StepGroup:
     """Steps that differ only in component and place. `first` is the index of the first of them."""
 
     first: int
@@ -57,12 +57,12 @@ class Group:
         return f"{done:,} of {len(self.steps):,}{wrong}"
 
 
-def groups(steps: Sequence[Step]) -> Iterator[Group]:
+def groups(steps: Sequence[Step]) -> Iterator[StepGroup]:
     """Group steps that follow one another in one wave and do the same."""
     first = 0
     for _, alike in groupby(steps, key=_kind):
         found = list(alike)
-        yield Group(first, found)
+        yield StepGroup(first, found)
         first += len(found)
 
 

@@ -127,7 +127,7 @@ def _context_of(event: Event) -> str | None:
 def fold(event: Event, rows: Rows) -> None:
     """Fold one event."""
     stream, fact, position = _context_of(event), event.fact, (event.position,)
-    if stream is not None and (columns := _said(fact)):
+    if stream is not None and (columns := _subject_columns(fact)):
         rows.put(context, (stream,), **columns)
     if isinstance(fact, DeploymentPlanned | DeploymentReplanned):
         rows.clear(lines, event.stream)
@@ -165,7 +165,7 @@ def fold(event: Event, rows: Rows) -> None:
     )
 
 
-def _said(fact: Fact) -> dict[str, Any]:
+def _subject_columns(fact: Fact) -> dict[str, Any]:
     """Return the context of a deployment, an approval or an incident that later rows need."""
     match fact:
         case DeploymentPlanned():

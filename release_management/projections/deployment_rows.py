@@ -163,7 +163,7 @@ _Stepping = (
 
 
 def _stepped(fact: _Stepping, row: Row, rows: Rows, id: str, at: int) -> dict[str, Any]:
-    status, details = _stands(fact)
+    status, details = _status_of(fact)
     before = move(rows, id, fact.leg, fact.step, status.value, at, **details)
     columns: dict[str, Any] = {}
     if fact.leg == row["leg"]:
@@ -185,7 +185,7 @@ def _stepped(fact: _Stepping, row: Row, rows: Rows, id: str, at: int) -> dict[st
             return columns
 
 
-def _stands(fact: _Stepping) -> tuple[StepStatus, dict[str, Any]]:
+def _status_of(fact: _Stepping) -> tuple[StepStatus, dict[str, Any]]:
     """Return the step's status, and its details."""
     match fact:
         case DeploymentStepStarted():

@@ -71,8 +71,8 @@ behind = Table("running_deployments", METADATA, key("deployment"), text("release
 """A deployment's requester, or until then its planner. A place's own facts are recorded by the orchestrator."""
 
 _Step = PlaceSlotProvisioned | PlaceSlotRetired | PlaceTrafficIntended | PlaceTrafficObserved | PlacePromoted
-_Standing = _Step | PlaceConditionChanged
-_NAMES = named(_Standing)
+_ComponentFact = _Step | PlaceConditionChanged
+_NAMES = named(_ComponentFact)
 _EMPTY: Row = {
     **dict.fromkeys(each.name for each in running.columns if not each.primary_key),
     "slots": {},
@@ -88,7 +88,7 @@ def keys(event: Event) -> Iterable[tuple[Table, Key]]:
     if isinstance(event.fact, PlaceLocked | PlaceUnlocked):
         yield held, _place(event)
     elif event.fact.NAME in _NAMES:
-        fact = cast(_Standing, event.fact)
+        fact = cast(_ComponentFact, event.fact)
         yield running, _component(event, fact)
         if not isinstance(fact, PlaceConditionChanged):
             yield behind, (fact.deployment,)
@@ -108,10 +108,10 @@ def fold(event: Event, rows: Rows) -> None:
         case PlaceUnlocked():
             rows.delete(held, _place(event))
         case _ if event.fact.NAME in _NAMES:
-            fact = cast(_Standing, event.fact)
+            fact = cast(_ComponentFact, event.fact)
             place = _component(event, fact)
             row = {**_EMPTY, **(rows.get(running, place) or {})}
-            rows.put(running, place, **{**row, **_stand(fact, row, event.envelope.time, rows)})
+            rows.put(running, place, **{**row, **_with_event(fact, row, event.envelope.time, rows)})
         case _:
             pass
 
@@ -121,16 +121,16 @@ def _place(event: Event) -> Key:
     return environment, application, target
 
 
-def _component(event: Event, fact: _Standing) -> Key:
+def _component(event: Event, fact: _ComponentFact) -> Key:
     return *_place(event), fact.component
 
 
-def _stand(fact: _Standing, row: Row, time: str, rows: Rows) -> dict[str, Any]:
+def _with_event(fact: _ComponentFact, row: Row, time: str, rows: Rows) -> dict[str, Any]:
     fence = getattr(fact, "fence", None)
     return {**_change(fact, row, time, rows), "fence": max(row["fence"], fence or 0)}
 
 
-def _change(fact: _Standing, row: Row, time: str, rows: Rows) -> dict[str, Any]:
+def _change(fact: _ComponentFact, row: Row, time: str, rows: Rows) -> dict[str, Any]:
     match fact:
         case PlaceConditionChanged(condition=condition, reason=reason, observedat=observed_at):
             return {
@@ -156,17 +156,17 @@ def _change(fact: _Standing, row: Row, time: str, rows: Rows) -> dict[str, Any]:
 
 def _occupy(fact: PlaceSlotProvisioned, before: Row | None, time: str, rows: Rows) -> Row:
     content = fact.content
-    what = {
+    columns = {
         "version": content.version,
         "artifact_digest": content.artifact_digest,
         "config_digest": content.config_digest,
         "configuration": None if fact.configuration is None else fact.configuration.digest,
     }
-    if before is not None and all(before[name] == value for name, value in what.items()):
+    if before is not None and all(before[name] == value for name, value in columns.items()):
         return {**before, "replicas": fact.replicas}
     requested = rows.get(behind, (fact.deployment,)) or {"release": None, "by": None}
     return {
-        **what,
+        **columns,
         "replicas": fact.replicas,
         "since": time,
         "by": requested["by"],
@@ -179,7 +179,7 @@ PROJECTION = Projection(
     "running",
     4,
     (running, held, behind),
-    named(_Standing, PlaceLocked, PlaceUnlocked, DeploymentPlanned, DeploymentRequested),
+    named(_ComponentFact, PlaceLocked, PlaceUnlocked, DeploymentPlanned, DeploymentRequested),
     keys,
     fold,
 )

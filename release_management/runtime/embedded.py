@@ -115,12 +115,12 @@ class EmbeddedInstallation:
                 self._look_after()
                 return
             try:
-                self._start_road()
+                self._start_all_in_one()
             except BaseException:
-                self._end_road()
+                self._end_all_in_one()
                 raise
 
-    def _start_road(self) -> None:
+    def _start_all_in_one(self) -> None:
         self._server = NatsServer(self._core.home.folder)
         self._server.start()
         self._loop = LoopThread("road")
@@ -142,7 +142,7 @@ class EmbeddedInstallation:
                 )
             time.sleep(0.005)
 
-    def _end_road(self) -> None:
+    def _end_all_in_one(self) -> None:
         if self._loop is not None:
             self._loop.close()
         if self._server is not None:
@@ -213,7 +213,7 @@ class EmbeddedInstallation:
         """End the workers, the bus and the deployed processes; then the projections, the gateway, the lock."""
         if self._process != os.getpid():
             return
-        self._end_road()
+        self._end_all_in_one()
         self._reading.close()
         self._core.close()
         self._lock.release()

@@ -44,8 +44,10 @@ class PatientInstallation:
     the time is over; permanent errors are raised at once.
     """
 
-    def __init__(self, backend: "Installation", seconds: float = ANSWER_SECONDS, tell: Tell = lambda _: None) -> None:
-        self._backend = backend
+    def __init__(
+        self, installation: "Installation", seconds: float = ANSWER_SECONDS, tell: Tell = lambda _: None
+    ) -> None:
+        self._installation = installation
         self._seconds = seconds
         self._tell = tell
         self._deadline: float | None = None
@@ -63,13 +65,13 @@ class PatientInstallation:
     @property
     def verifies_user(self) -> bool:
         """The backend's answer."""
-        return self._backend.verifies_user
+        return self._installation.verifies_user
 
     def ask(self, envelope: CommandEnvelope) -> Outcome:
         """Submit the command until it is decided, which happens once."""
 
         def decided() -> Outcome:
-            outcome = self._backend.ask(envelope)
+            outcome = self._installation.ask(envelope)
             if outcome.status == "busy":
                 raise UnavailableError(outcome.reason or "the gateway decides nothing now", code=outcome.code)
             return outcome
@@ -78,7 +80,7 @@ class PatientInstallation:
 
     def page(self, name: str, params: dict[str, Any], after: int = 0) -> Page:
         """Query until there is an answer."""
-        return self._patiently(lambda: self._backend.page(name, params, after))
+        return self._patiently(lambda: self._installation.page(name, params, after))
 
     def rows(self, name: str, params: dict[str, Any], after: int = 0) -> Iterator[dict[str, Any]]:
         """Yield a query's rows, up to the parameter `limit`. Each page is requested when it is needed."""
@@ -90,11 +92,11 @@ class PatientInstallation:
 
     def start_workers(self) -> None:
         """Call the backend, with retries."""
-        self._patiently(self._backend.start_workers)
+        self._patiently(self._installation.start_workers)
 
     def letters_page(self, params: dict[str, Any]) -> Page:
         """Request the page until there is an answer."""
-        return self._patiently(lambda: self._backend.letters_page(params))
+        return self._patiently(lambda: self._installation.letters_page(params))
 
     def dead_letters(self, limit: int | None = None) -> Iterator[DeadLetter]:
         """Yield the dead letters, newest first; all, or at most `limit`."""
@@ -102,18 +104,18 @@ class PatientInstallation:
 
     def dead_letter(self, id: int) -> OpenedLetter | None:
         """Request the letter until there is an answer."""
-        return self._patiently(lambda: self._backend.dead_letter(id))
+        return self._patiently(lambda: self._installation.dead_letter(id))
 
     def replay_dead_letters(self, ids: Sequence[int]) -> list[Replay]:
         """Request the replay until there is an answer; to replay a letter twice is harmless."""
-        return self._patiently(lambda: self._backend.replay_dead_letters(ids))
+        return self._patiently(lambda: self._installation.replay_dead_letters(ids))
 
     def records(self, after: int, *, follow: bool) -> Iterator[Recorded]:
         """Yield the records, continuing after the last one if a read breaks off. With `follow` it waits for ever."""
         waiting = Waiting(self._tell)
         while True:
             try:
-                for recorded in self._backend.records(after, follow=follow):
+                for recorded in self._installation.records(after, follow=follow):
                     after = recorded.position
                     waiting.is_over()
                     yield recorded
@@ -124,19 +126,19 @@ class PatientInstallation:
 
     def content(self, dataref: str) -> bytes:
         """Read the content until there is an answer."""
-        return self._patiently(lambda: self._backend.content(dataref))
+        return self._patiently(lambda: self._installation.content(dataref))
 
     def rebuild(self, projection: str | None, progress: "Progress | None" = None) -> None:
         """Call the backend once."""
-        self._backend.rebuild(projection, progress)
+        self._installation.rebuild(projection, progress)
 
     def unpark(self, projection: str, stream: str | None) -> "Unparked":
         """Call the backend once."""
-        return self._backend.unpark(projection, stream)
+        return self._installation.unpark(projection, stream)
 
     def close(self) -> None:
         """Close the backend."""
-        self._backend.close()
+        self._installation.close()
 
     def _patiently(self, question: Callable[[], T]) -> T:
         waiting = Waiting(self._tell)

@@ -44,7 +44,7 @@ class ProjectedAgenda:
         self._changed: set[ItemKey] = set()
         self._parked: dict[str, int] = {}
         self._trouble: str | None = None
-        self._seen = self._kept = -1
+        self._seen = self._stored = -1
 
     def catch_up(self) -> int:
         """Fold the new records of the log; return the position reached."""
@@ -53,7 +53,7 @@ class ProjectedAgenda:
         while records := self._log.read(self._seen):
             concerning = [record for record in records if record.name in self._concerned]
             end = records[-1].position
-            if concerning or end - self._kept >= KEPT_EVERY:
+            if concerning or end - self._stored >= KEPT_EVERY:
                 self._fold(concerning, end)
             else:
                 self._seen = end
@@ -94,8 +94,8 @@ class ProjectedAgenda:
             position = end
         telemetry.PROJECTION_PARKED.labels(agenda.PROJECTION.name).set(sum(row["events"] for row in parked))
         self._parked = still
-        self._trouble = _said(parked) if parked else None
-        self._seen = self._kept = position
+        self._trouble = _parked_trouble(parked) if parked else None
+        self._seen = self._stored = position
 
     def _read_all(self) -> None:
         self._changed |= self.items().keys()
@@ -129,7 +129,7 @@ class ProjectedAgenda:
             self._changed.add((subject, name))
 
 
-def _said(parked: list[dict[str, Any]]) -> str:
+def _parked_trouble(parked: list[dict[str, Any]]) -> str:
     first = parked[0]
     streams = "1 stream of events is" if len(parked) == 1 else f"{len(parked):,} streams of events are"
     where = f"{first['stream']} from position {first['position']} on ({first['reason']})"

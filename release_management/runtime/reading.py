@@ -16,7 +16,7 @@ from release_management.adapters.read_model import (
 )
 from release_management.adapters.system.clock import SystemClock
 from release_management.domain.registry import Registry
-from release_management.projections.kit.paging import CursorError, Group
+from release_management.projections.kit.paging import CursorError, RowGroup
 from release_management.projections.kit.status import ProjectionStatus
 from release_management.runtime.data_directory import DataDirectory
 from release_management.services.observations import shown
@@ -90,12 +90,12 @@ class ReadSide:
         except CursorError as error:
             raise QueryNotUnderstood(f"query {name}: {error}", code=error.code) from None
 
-    def _seen(self, show: Callable[[Iterable[Row], NewestLooks], list[Row]], groups: list[Group]) -> list[Group]:
+    def _seen(self, show: Callable[[Iterable[Row], NewestLooks], list[Row]], groups: list[RowGroup]) -> list[RowGroup]:
         """Return the rows with the newest observations. Just after a start it waits for the first one."""
-        shown_now = [Group(group.key, show(group.rows, self.looks)) for group in groups]
+        shown_now = [RowGroup(group.key, show(group.rows, self.looks)) for group in groups]
         while self.looks.is_new and any(row["condition"] == "unknown" for group in shown_now for row in group.rows):
             time.sleep(LOOK_SECONDS)
-            shown_now = [Group(group.key, show(group.rows, self.looks)) for group in groups]
+            shown_now = [RowGroup(group.key, show(group.rows, self.looks)) for group in groups]
         return shown_now
 
     def standing(self) -> list[ProjectionStatus]:

@@ -172,10 +172,10 @@ class RemoteInstallation:
 
         return unpark(self._here("unpark"), projection, stream)
 
-    def _here(self, what: str) -> Path:
+    def _here(self, action: str) -> Path:
         if self._folder is None:
             raise NotReachableError(
-                f"the read models are looked after where they are kept: run relman projections {what} there, with "
+                f"the read models are looked after where they are kept: run relman projections {action} there, with "
                 "--data FOLDER"
             )
         return self._folder

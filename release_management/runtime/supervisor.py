@@ -213,13 +213,13 @@ class Supervisor:
                 self._start(name)
                 self._note()
 
-    def _give_up(self, name: str, how: str) -> None:
+    def _give_up(self, name: str, ending: str) -> None:
         """End everything, and so what was deployed, since a part cannot go on; the projector, which deploys nothing,
         only rests.
 
         Its trouble can be repaired meanwhile.
         """
-        words = f"{name} {how}: {self._last_words(name)} (see {self._log_file(name)})"
+        words = f"{name} {ending}: {self._last_words(name)} (see {self._log_file(name)})"
         if self._parts[name].role != "projector" or not self._is_ready:
             raise NotStartedError(words)
         self.tell(f"{words}. Deployments go on, questions are not answered; trying again in {REST_SECONDS:g} s")
@@ -249,7 +249,7 @@ class Supervisor:
 
     def _await_ends(self) -> None:
         """Wait until the parts have stopped; kill those that take too long."""
-        began = told_at = time.monotonic()
+        began = reported_at = time.monotonic()
         while left := [name for name, child in self._children.items() if child.poll() is None]:
             now = time.monotonic()
             for name in left:
@@ -260,8 +260,8 @@ class Supervisor:
                     )
                     self._children[name].kill()
                     self._children[name].wait()
-            if now - told_at > SAY_SECONDS:
-                told_at = now
+            if now - reported_at > SAY_SECONDS:
+                reported_at = now
                 self.tell(f"waiting for {', '.join(left)} to stop ({now - began:.0f} s)")
             time.sleep(0.01)
 

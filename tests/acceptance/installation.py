@@ -20,7 +20,7 @@ from release_management.adapters.event_store import SQLiteEventLog
 from release_management.adapters.executors.local import haproxy
 from release_management.adapters.executors.local.layout import layout
 from release_management.adapters.executors.local.ports import free_port
-from release_management.adapters.executors.local.state import Folder
+from release_management.adapters.executors.local.state import LocalFolder
 from release_management.adapters.nats.wire.urls import read_url
 from release_management.adapters.read_model import Projector, ReadStore
 from release_management.domain.registry import Registry
@@ -259,8 +259,8 @@ class Installation:
 
     # What is so
 
-    def component(self, environment: str, application: str, component: str) -> Folder:
-        return Folder(self.folder / "targets" / environment / application / "main" / component)
+    def component(self, environment: str, application: str, component: str) -> LocalFolder:
+        return LocalFolder(self.folder / "targets" / environment / application / "main" / component)
 
     def shares(self, environment: str = "staging", application: str = "shop", component: str = "web") -> dict[str, int]:
         """The traffic shares in percent per version, as HAProxy itself states them."""

@@ -230,7 +230,7 @@ def test_a_server_that_hangs_is_given_up_and_what_it_did_afterwards_is_known(
 ) -> None:
     log = store.open()
     given(log, a=1)
-    monkeypatch.setattr(postgres.Connection, "answer_seconds", 0.5)
+    monkeypatch.setattr(postgres.PostgresConnection, "answer_seconds", 0.5)
     server.freeze()
     try:
         with pytest.raises(StoreUnavailableError, match="the server did not answer"):

@@ -122,20 +122,20 @@ class World:
         self.found = {}
         for binding in drafted.bindings:
             key = (binding.target, binding.component)
-            standing = self.places[binding.target].components.get(binding.component, ComponentStatus())
+            status = self.places[binding.target].components.get(binding.component, ComponentStatus())
             before = [
                 step.replicas
                 for step in drafted.plan.rollback
                 if isinstance(step, Provision) and step.role == "stable" and (step.target, step.component) == key
             ]
-            self.stood[key] = before[0] if before else standing.serving.replicas if standing.serving else 0
+            self.stood[key] = before[0] if before else status.serving.replicas if status.serving else 0
             self.wanted[key] = binding.replicas
             self.routable[key] = self.environment.targets[binding.target].routes != "none"
             known = key in self.seats
             seat = self.seats.setdefault(key, Seat(states=self.states))
-            if standing.serving is not None and standing.stable is not None and not known:
-                seat.running = {standing.stable: (standing.serving.content.version, standing.serving.replicas)}
-                seat.weights = {standing.stable: 100} if self.routable[key] else {}
+            if status.serving is not None and status.stable is not None and not known:
+                seat.running = {status.stable: (status.serving.content.version, status.serving.replicas)}
+                seat.weights = {status.stable: 100} if self.routable[key] else {}
         self._record(
             [
                 DeploymentPlanned(
@@ -422,9 +422,9 @@ class World:
 
     def _serves(self, seat: Seat, key: SeatKey, slot: str, version: str, replicas: int) -> None:
         assert (seat.version(slot), seat.replicas(slot)) == (version, replicas), f"{slot}: {seat}"
-        standing = self.places[key[0]].components[key[1]]
-        assert standing.stable == slot
-        assert standing.serving is not None
-        assert (standing.serving.content.version, standing.serving.replicas) == (version, replicas)
+        status = self.places[key[0]].components[key[1]]
+        assert status.stable == slot
+        assert status.serving is not None
+        assert (status.serving.content.version, status.serving.replicas) == (version, replicas)
         if self.routable[key]:
             assert seat.weights.get(slot) == 100, f"{slot}: {seat}"

@@ -8,12 +8,12 @@ from release_management.domain.deployment.before_start import (
     Insist,
     KeepPlan,
     Lapse,
+    PlanRequest,
     Queue,
     Reject,
     Replan,
-    Request,
+    RequestDeployment,
     Supersede,
-    Wanted,
 )
 from release_management.domain.deployment.decide import GiveWay, StopBlocked
 from release_management.domain.deployment.events import (
@@ -59,7 +59,7 @@ def draft(strategy: StrategyName, compiled: Plan, *targets: str) -> Draft:
 
 
 def test_a_plan_is_kept_with_what_was_wanted_and_waits_as_long_as_its_options_say() -> None:
-    wanted = Wanted("shop@2.0.0", "production", "canary", {"plan_deadline": "1h"}, redeploys=True)
+    wanted = PlanRequest("shop@2.0.0", "production", "canary", {"plan_deadline": "1h"}, redeploys=True)
 
     after = DEPLOYMENTS.given().when(KeepPlan(DEPLOYMENT, wanted, draft("canary", CANARY, "main"))).after.state
 
@@ -84,9 +84,11 @@ def test_a_plan_that_is_compiled_again_is_kept_where_it_is_another_one() -> None
 
 
 def test_it_is_asked_for_once_while_it_is_only_planned() -> None:
-    PLANNED.when(Request("hotfix")).then(DeploymentRequested(by=BEN, note=Unsealed(subject=BEN, text="hotfix")))
-    WAITING.then_given(DeploymentApprovalAwaited(approval=OTHER)).when(Request()).then_nothing()
-    BEGUN.when(Request()).then_nothing()
+    PLANNED.when(RequestDeployment("hotfix")).then(
+        DeploymentRequested(by=BEN, note=Unsealed(subject=BEN, text="hotfix"))
+    )
+    WAITING.then_given(DeploymentApprovalAwaited(approval=OTHER)).when(RequestDeployment()).then_nothing()
+    BEGUN.when(RequestDeployment()).then_nothing()
 
 
 def test_what_is_insisted_on_is_recorded_once_and_only_while_it_waits() -> None:

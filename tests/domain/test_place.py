@@ -34,7 +34,7 @@ from release_management.domain.place_decisions import (
     Offer,
     PlaceFacts,
     RememberSuccess,
-    WithdrawSuccess,
+    WithdrawPlaceSuccess,
     decide,
 )
 from tests.domain.build import (
@@ -223,7 +223,7 @@ def test_what_a_deployment_means_for_it_is_recorded() -> None:
     success = PlaceVersionSucceeded(deployment=DEPLOYMENT, version="1.0.0", components={"api": A}, at=NOW)
 
     place.when(RememberSuccess(DEPLOYMENT, "1.0.0", {"api": A})).then(success)
-    withdrawn = place.then_given(success).when(WithdrawSuccess(OTHER, "1.0.0", DEPLOYMENT, ("api",)))
+    withdrawn = place.then_given(success).when(WithdrawPlaceSuccess(OTHER, "1.0.0", DEPLOYMENT, ("api",)))
     assert withdrawn.after.state.succeeded == {"api": ()}
 
 

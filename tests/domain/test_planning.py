@@ -275,8 +275,8 @@ def test_a_setting_of_none_is_no_setting() -> None:
 
 def test_a_component_that_a_complete_release_does_not_name_is_given_up_after_the_bake() -> None:
     where = environment(target(components=("api", "web")))
-    standing = ComponentStatus(slots={"blue": Occupant(component("web", "1.0.0"), 2)}, stable="blue")
-    places = {"main": Place(components={"web": standing})}
+    status = ComponentStatus(slots={"blue": Occupant(component("web", "1.0.0"), 2)}, stable="blue")
+    places = {"main": Place(components={"web": status})}
 
     kept = draft(release(components=("api",)), where, places, "canary", {"interval": 1})
     drafted = draft(replace(release(components=("api",)), complete=True), where, places, "canary", {"interval": 1})
@@ -298,8 +298,8 @@ def test_a_component_that_a_complete_release_does_not_name_is_given_up_after_the
 
 def test_a_component_that_its_target_has_no_more_is_given_up_there() -> None:
     where = environment(target("main"), target("eu", components=()))
-    standing = ComponentStatus(slots={"blue": Occupant(component("api", "1.0.0"), 2)}, stable="blue")
-    places = {"main": Place(components={"api": standing}), "eu": Place(components={"api": standing})}
+    status = ComponentStatus(slots={"blue": Occupant(component("api", "1.0.0"), 2)}, stable="blue")
+    places = {"main": Place(components={"api": status}), "eu": Place(components={"api": status})}
 
     drafted = draft(release(), where, places, "recreate", {})
 

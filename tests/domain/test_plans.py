@@ -156,8 +156,8 @@ def test_rolling_never_runs_too_few_nor_too_many(
     assert (more, fewer) != (0, 0)
     one = RolloutTarget("main", "api", serving=True, replicas=replicas, before=before)
     compiled = compile_plan(options, "2.0.0", [one])
-    old, new, ready = one.stood, 0, 0
-    least, most = min(one.stood, replicas - fewer), max(one.stood, replicas + more)
+    old, new, ready = one.stable_replicas, 0, 0
+    least, most = min(one.stable_replicas, replicas - fewer), max(one.stable_replicas, replicas + more)
     for step in compiled.forward:
         match step:
             case Provision(role="stable", replicas=count):

@@ -36,7 +36,7 @@ from release_management.domain.release_decisions import (
     ReleaseCommand,
     ReleaseFacts,
     UnderWay,
-    WithdrawSuccess,
+    WithdrawReleaseSuccess,
     content_of,
     decide,
 )
@@ -213,7 +213,9 @@ def test_what_its_deployments_come_to_is_noted() -> None:
     release.when(NoteSuccess("staging", DEPLOYMENT)).then(
         ReleaseSucceeded(environment="staging", deployment=DEPLOYMENT)
     )
-    release.when(WithdrawSuccess("staging", OTHER)).then(ReleaseWithdrawn(environment="staging", deployment=OTHER))
+    release.when(WithdrawReleaseSuccess("staging", OTHER)).then(
+        ReleaseWithdrawn(environment="staging", deployment=OTHER)
+    )
 
 
 def test_a_release_knows_where_it_is_planned_and_where_it_succeeded() -> None:

@@ -79,12 +79,12 @@ def place(*facts: PlaceEvent, lock: str | None = None) -> Place:
     return state
 
 
-def standing(*facts: PlaceEvent) -> ComponentStatus:
+def status_after(*facts: PlaceEvent) -> ComponentStatus:
     return place(*facts).components["api"]
 
 
 def seated(*facts: PlaceEvent, slots: tuple[str, ...] = BLUE_GREEN, reversible: bool = True) -> SlotAssignment:
-    return assign_slots(standing(*facts), slots, held=False, reversible=reversible)
+    return assign_slots(status_after(*facts), slots, held=False, reversible=reversible)
 
 
 def drafted(
@@ -118,17 +118,17 @@ def said(plan: Plan, leg: str = "forward") -> list[str]:
 def test_each_slot_has_at_most_what_was_wanted_for_it_since_traffic_was_last_known(
     facts: tuple[PlaceEvent, ...], certain: bool, reach: dict[str, int]
 ) -> None:
-    known = standing(*facts)
+    known = status_after(*facts)
 
     assert (known.certain, dict(known.reach)) == (certain, reach)
 
 
 def test_a_stable_version_with_all_traffic_that_runs_alone_leaves_nothing_to_repair() -> None:
     assert is_clean(ComponentStatus(), BLUE_GREEN)
-    assert is_clean(standing(*STABLE), BLUE_GREEN)
-    assert is_clean(standing(*SWITCHED, retired("blue")), BLUE_GREEN)
-    assert is_clean(standing(*HALF_WAY, BACK, retired("green")), BLUE_GREEN)
-    assert is_clean(standing(provisioned("blue", "1.0.0"), promoted("blue")), BLUE_GREEN)
+    assert is_clean(status_after(*STABLE), BLUE_GREEN)
+    assert is_clean(status_after(*SWITCHED, retired("blue")), BLUE_GREEN)
+    assert is_clean(status_after(*HALF_WAY, BACK, retired("green")), BLUE_GREEN)
+    assert is_clean(status_after(provisioned("blue", "1.0.0"), promoted("blue")), BLUE_GREEN)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_stable_version_with_all_traffic_that_runs_alone_leaves_nothing_to_rep
     ids=["split", "uncertain", "uncertain after the switch", "the old one runs on", "no traffic", "nothing is stable"],
 )
 def test_anything_else_is_not(facts: tuple[PlaceEvent, ...]) -> None:
-    assert not is_clean(standing(*facts), BLUE_GREEN)
+    assert not is_clean(status_after(*facts), BLUE_GREEN)
 
 
 # Which slots
@@ -195,7 +195,7 @@ def test_without_a_way_back_the_candidate_takes_the_slot_with_the_least_traffic(
 
 
 def test_the_leftovers_of_a_deployment_at_work_are_not_guessed() -> None:
-    found = assign_slots(standing(*HALF_WAY, BACK), BLUE_GREEN, held=True, reversible=True)
+    found = assign_slots(status_after(*HALF_WAY, BACK), BLUE_GREEN, held=True, reversible=True)
 
     assert (found.stable, found.candidate, found.unsettled) == ("blue", "green", False)
     running = {"main": place(*HALF_WAY, lock=OTHER)}

@@ -5,7 +5,7 @@ import pytest
 from release_management.domain.tiers import (
     TIERS,
     Tier,
-    said_tier,
+    suggested_tier,
     tier_of,
 )
 
@@ -23,12 +23,12 @@ NOT_PRODUCTION = """
 
 @pytest.mark.parametrize("name", PRODUCTION.split())
 def test_these_are_production(name: str) -> None:
-    assert said_tier(name) == "production"
+    assert suggested_tier(name) == "production"
 
 
 @pytest.mark.parametrize("name", NOT_PRODUCTION.split())
 def test_these_are_not(name: str) -> None:
-    assert said_tier(name) != "production"
+    assert suggested_tier(name) != "production"
 
 
 @pytest.mark.parametrize(
@@ -53,22 +53,22 @@ def test_these_are_not(name: str) -> None:
     ],
 )
 def test_a_tier_follows_from_the_words_of_a_name(name: str, tier: Tier) -> None:
-    assert said_tier(name) == tier
+    assert suggested_tier(name) == tier
 
 
 @pytest.mark.parametrize("name", ["box", "eu", "canary", "dr", "demo", "x", "7", "non-production", "nonprod", "no-dev"])
 def test_a_name_that_suggests_no_tier_says_so(name: str) -> None:
-    assert said_tier(name) is None
+    assert suggested_tier(name) is None
     assert tier_of(name) == "development"
 
 
 @pytest.mark.parametrize("word", sorted(TIERS))
 def test_a_number_or_a_region_does_not_change_a_word(word: str) -> None:
     for name in (word, f"{word}2", f"{word}-2", f"{word}-eu", f"eu-{word}", f"{word}01-eu-west-1"):
-        assert said_tier(name) == TIERS[word]
+        assert suggested_tier(name) == TIERS[word]
 
 
 @pytest.mark.parametrize("word", sorted(TIERS))
 def test_no_word_begins_another_word(word: str) -> None:
-    assert said_tier(f"{word}xyz") is None
-    assert said_tier(f"xyz{word}") is None
+    assert suggested_tier(f"{word}xyz") is None
+    assert suggested_tier(f"xyz{word}") is None

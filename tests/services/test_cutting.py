@@ -6,7 +6,7 @@ import pytest
 
 from release_management.projections.kit.paging import (
     Continued,
-    Group,
+    RowGroup,
     read_cursor,
     write_cursor,
 )
@@ -31,7 +31,7 @@ def pages(row: Row) -> list[Row]:
 
     def page(params: dict[str, Any]) -> Page:
         start = read_cursor("rows", Continued(), params["cursor"]) if "cursor" in params else None
-        found = Found([Group((1,), [row])], False, start, lambda end: write_cursor("rows", Continued(), end))
+        found = Found([RowGroup((1,), [row])], False, start, lambda end: write_cursor("rows", Continued(), end))
         given = cut(found, lambda value: value)
         assert length(given.rows) < MESSAGE - 100_000
         return given

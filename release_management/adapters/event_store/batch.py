@@ -25,14 +25,14 @@ Kind = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class StoreContent:
     """The store's content: `versions` of every stream that the batch expects, `earlier` outcomes of its commands."""
 
     versions: Mapping[str, int]
     earlier: Mapping[CommandKey, StoredOutcome]
 
     @classmethod
-    def as_expected(cls, batch: Sequence[Append]) -> "Facts":
+    def as_expected(cls, batch: Sequence[Append]) -> "StoreContent":
         """Return the facts that hold if nobody else has written and no command is repeated."""
         versions: dict[str, int] = {}
         for command in batch:
@@ -98,7 +98,7 @@ def check(command: Append) -> set[Kind]:
     return kinds
 
 
-def decide(batch: Sequence[Append], after: int, facts: Facts) -> Decision:
+def decide(batch: Sequence[Append], after: int, facts: StoreContent) -> Decision:
     """Judge a batch against the store, whose newest position is `after`.
 
     A stream that a command was not allowed to write is lost for the rest of the batch: a later command that read it may

@@ -42,11 +42,11 @@ class UnreadableStoreError(EventStoreError):
 class GapError(EventStoreError, LogDamagedError):
     """A record is missing: the log has `found` where `expected` should be (None: it ends there)."""
 
-    def __init__(self, what: str, expected: int, found: int | None) -> None:
-        """`what` is missing: "position 7", or "version 2 of the stream 'flag:dark'"."""
+    def __init__(self, subject: str, expected: int, found: int | None) -> None:
+        """`subject` is missing: "position 7", or "version 2 of the stream 'flag:dark'"."""
         ending = "the log ends there" if found is None else f"the next is {found}"
         super().__init__(
-            f"{what} is missing, {ending}: records were removed; restore the log from a copy that has them"
+            f"{subject} is missing, {ending}: records were removed; restore the log from a copy that has them"
         )
         self.expected = expected
         self.found = found
@@ -55,10 +55,11 @@ class GapError(EventStoreError, LogDamagedError):
 class CorruptRecordError(EventStoreError, LogDamagedError):
     """A record does not agree with its index columns: one of them was altered after it was written."""
 
-    def __init__(self, position: int, what: str) -> None:
-        """`what` says how they disagree."""
+    def __init__(self, position: int, disagreement: str) -> None:
+        """`disagreement` says which of its columns differs, and how."""
         super().__init__(
-            f"the record at position {position} was altered: {what}; restore the log from a copy, and compare the two"
+            f"the record at position {position} was altered: {disagreement}; "
+            "restore the log from a copy, and compare the two"
         )
         self.position = position
 

@@ -113,15 +113,15 @@ def gather(entries: Iterable[EntryPoint]) -> Mapping[str, EntryPoint]:
 
 def load(entry: EntryPoint) -> ExecutorDeclaration:
     """Return the declaration that an entry point names. Raises `UnusableExecutorError`."""
-    whose = f"the executor {entry.name} of {_package(entry)}, {entry.value},"
+    origin = f"the executor {entry.name} of {_package(entry)}, {entry.value},"
     try:
         loaded = entry.load()
     except Exception as error:  # it runs code of others, which may raise anything
         reason = f"{type(error).__name__}: {error}".rstrip(": ")
-        raise UnusableExecutorError(f"{whose} cannot be loaded ({reason}); repair it, or uninstall it") from error
+        raise UnusableExecutorError(f"{origin} cannot be loaded ({reason}); repair it, or uninstall it") from error
     if not isinstance(loaded, ExecutorDeclaration):
         raise UnusableExecutorError(
-            f"{whose} is {loaded!r}; let its entry point name an ExecutorDeclaration, as MODULE:NAME, or uninstall it"
+            f"{origin} is {loaded!r}; let its entry point name an ExecutorDeclaration, as MODULE:NAME, or uninstall it"
         )
     return loaded
 

@@ -144,11 +144,11 @@ class CachedKeyring:
         `fresh` it is stored at once.
         """
         while True:
-            mine: dict[str, bytes] = {} if fresh is None else fresh
+            own: dict[str, bytes] = {} if fresh is None else fresh
             with self._lock:
                 self._notice_others(soon=True)
-                key = self._key(subject) or AESGCM(mine.setdefault(subject, AESGCM.generate_key(256)))
-            if fresh is not None or not mine or self.keep({}, mine):
+                key = self._key(subject) or AESGCM(own.setdefault(subject, AESGCM.generate_key(256)))
+            if fresh is not None or not own or self.keep({}, own):
                 return seal(key, subject, text)
 
     def open(self, subject: str, sealed: str) -> str | None:

@@ -16,8 +16,8 @@ from release_management.adapters.keyring.cached import (
 )
 from release_management.adapters.keyring.errors import KeyringError, KeyringUnavailableError
 from release_management.adapters.postgres import (
-    Connection,
     Connections,
+    PostgresConnection,
     place,
 )
 
@@ -151,7 +151,7 @@ class _Schema:
             )
         return bytes(row[0])
 
-    def _is_new(self, connection: Connection) -> bool:
+    def _is_new(self, connection: PostgresConnection) -> bool:
         """Return True if there is no schema yet, or an empty one (made by somebody who may make schemas)."""
         return not connection.execute(
             "SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
@@ -159,7 +159,7 @@ class _Schema:
         ).fetchall()
 
     @contextmanager
-    def _lend(self) -> Iterator[Connection]:
+    def _lend(self) -> Iterator[PostgresConnection]:
         """Lend a connection, and raise the server's errors as `KeyringUnavailableError`."""
         try:
             with self._connections.lend() as connection:

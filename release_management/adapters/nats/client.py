@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from release_management.adapters.nats.connection import (
     AWAY,
-    Connection,
+    NatsConnection,
     connect,
 )
 from release_management.adapters.nats.dead_letters.model import (
@@ -78,7 +78,7 @@ class BusClient:
         self._url = url
         self._name = name
         self._timeout = timeout
-        self._connection: Connection | None = None
+        self._connection: NatsConnection | None = None
         self._connecting = asyncio.Lock()
 
     async def ask(self, envelope: CommandEnvelope) -> Outcome:
@@ -231,7 +231,7 @@ class BusClient:
     ) -> None:
         await self.close()
 
-    async def _connected(self) -> Connection:
+    async def _connected(self) -> NatsConnection:
         async with self._connecting:
             if self._connection is None or self._connection.is_closed:
                 try:

@@ -40,7 +40,7 @@ class Interrupted(nats.errors.TimeoutError):
     """The connection was lost while an answer was awaited. It will never come; ask again."""
 
 
-class Connection(Client):
+class NatsConnection(Client):
     """A NATS client whose requests fail at once when the connection is lost, rather than at their timeout.
 
     No message ends it, whatever its sender wrote: `headers.fault` says what cannot be read of a message. If one of the
@@ -151,10 +151,10 @@ class Connection(Client):
                 self._disturb("connecting again failed", error)
                 await asyncio.sleep(RECONNECT_WAIT_SECONDS)
 
-    def _disturb(self, what: str, error: BaseException | None) -> None:
+    def _disturb(self, cause: str, error: BaseException | None) -> None:
         why = "" if error is None else f" ({type(error).__name__}: {str(error)[:SHOWN_BYTES]})"
-        self._disturbed = time.monotonic(), f"{what}{why}, by a fault of ours; the log says more"
-        _log.error("the connection was disturbed", what=what, exc_info=error)
+        self._disturbed = time.monotonic(), f"{cause}{why}, by a fault of ours; the log says more"
+        _log.error("the connection was disturbed", what=cause, exc_info=error)
 
     async def _answered(self, question: Coroutine[Any, Any, T]) -> T:
         # Waited for, not awaited: before Python 3.12 the wait_for inside can swallow a cancellation of its caller.
@@ -176,7 +176,7 @@ def inbox_prefix(user: str | None) -> str:
     return f"_INBOX_{user}" if user in ROLES or (user or "").startswith(EXECUTOR) else "_INBOX"
 
 
-async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Connection:
+async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> NatsConnection:
     """Connect, and stay connected: lost connections are retried for ever.
 
     Raises `BusDeniedError` if the user or the password is wrong, else `BusAwayError`.
@@ -184,7 +184,7 @@ async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Conn
     `url` is one server's, or those of several, separated by commas; the first one's user and password are used for all
     of them, even if they name others.
     """
-    connection = Connection()
+    connection = NatsConnection()
     servers = [each.strip() for each in url.split(",")]
     known = urlsplit(servers[0])
     user = unquote(known.username) if known.username is not None else None
@@ -251,7 +251,7 @@ async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> Conn
     return connection
 
 
-async def _give_up(connection: Connection, connecting: asyncio.Task[None]) -> None:
+async def _give_up(connection: NatsConnection, connecting: asyncio.Task[None]) -> None:
     connecting.cancel()
     await asyncio.wait([connecting])
     with contextlib.suppress(AssertionError, *AWAY):  # it may not have come as far as to a transport

@@ -11,7 +11,7 @@ from nats.js.errors import NotFoundError
 
 from release_management.adapters.nats.connection import (
     AWAY,
-    Connection,
+    NatsConnection,
     header,
 )
 from release_management.adapters.nats.queues import streams
@@ -53,7 +53,7 @@ class NatsEventStream:
     The server takes position n only as sequence n, so a second relay that lags behind is refused.
     """
 
-    def __init__(self, connection: Connection, store_id: str) -> None:
+    def __init__(self, connection: NatsConnection, store_id: str) -> None:
         self._js = connection.jetstream(timeout=STORED_SECONDS)
         self._connection = connection
         self._store_id = store_id

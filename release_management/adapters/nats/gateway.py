@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from release_management.adapters.nats.connection import Connection
+from release_management.adapters.nats.connection import NatsConnection
 from release_management.adapters.nats.queues import streams
 from release_management.adapters.nats.requests.requester import (
     ask,
@@ -27,7 +27,7 @@ class BusGateway:
     A command whose answer got lost, for instance when one gateway succeeds another, is sent again under the same id.
     """
 
-    def __init__(self, connection: Connection, timeout: float = TIMEOUT_SECONDS) -> None:
+    def __init__(self, connection: NatsConnection, timeout: float = TIMEOUT_SECONDS) -> None:
         """`timeout` is after how many seconds without an answer `BusAwayError` is raised."""
         self._connection = connection
         self._timeout = timeout

@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 from nats.js import api
 from pydantic import ValidationError
 
-from release_management.adapters.nats.connection import Connection
+from release_management.adapters.nats.connection import NatsConnection
 from release_management.adapters.nats.dead_letters.orders import OrderLetters
 from release_management.adapters.nats.queues import streams
 from release_management.adapters.nats.queues.acknowledging import (
@@ -48,7 +48,7 @@ class UnknownOrder(Exception):
 class NatsOrderChannel:
     """Publishes orders on `relman.orders.<executor>.<environment>`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: NatsConnection) -> None:
         self._connection = connection
 
     async def send(self, order: Order, again: int) -> None:
@@ -78,7 +78,7 @@ class ExecutorService:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: NatsConnection,
         name: str,
         executor: Executor,
         carried_out: Callable[[Order], Awaitable[None]] = _nothing,

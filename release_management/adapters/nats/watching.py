@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from release_management.adapters.executors.base.look import Look
-from release_management.adapters.nats.connection import AWAY, Connection
+from release_management.adapters.nats.connection import AWAY, NatsConnection
 from release_management.adapters.nats.queues import streams
 from release_management.adapters.nats.queues.publishing import publish
 from release_management.domain.observation import ReportCondition
@@ -50,7 +50,7 @@ class Watcher:
     accept is made anew from the next observation. `shown` are the newest observations.
     """
 
-    def __init__(self, connection: Connection, name: str, executor: Looking, clock: Clock) -> None:
+    def __init__(self, connection: NatsConnection, name: str, executor: Looking, clock: Clock) -> None:
         self._connection = connection
         self._name = name
         self._executor = executor

@@ -102,9 +102,9 @@ def newest_versions(connection: Connection) -> dict[str, int]:
 
 def begin(connection: Connection, projection: Projection, log: str) -> int:
     """Begin a build from the log's beginning, in place of any unfinished one; return its number."""
-    mine = builds.c.projection == projection.name
-    number: int = connection.execute(select(func.coalesce(func.max(builds.c.build), 0) + 1).where(mine)).scalar_one()
-    _drop(connection, connection.execute(select(builds).where(mine, builds.c.live.is_(False))).all())
+    own = builds.c.projection == projection.name
+    number: int = connection.execute(select(func.coalesce(func.max(builds.c.build), 0) + 1).where(own)).scalar_one()
+    _drop(connection, connection.execute(select(builds).where(own, builds.c.live.is_(False))).all())
     for table in projection.tables:
         _beside(table, number).create(connection)
     names = [table.name for table in projection.tables]
@@ -158,5 +158,5 @@ def _drop(connection: Connection, rows: Iterable[Any]) -> None:
             name = table if row.live else f"{table}__{row.build}"
             connection.exec_driver_sql(f'DROP TABLE IF EXISTS "{name}"')
         for table in (builds, parked):
-            mine = (table.c.projection == row.projection, table.c.build == row.build)
-            connection.execute(delete(table).where(*mine))
+            own = (table.c.projection == row.projection, table.c.build == row.build)
+            connection.execute(delete(table).where(*own))

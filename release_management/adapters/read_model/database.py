@@ -147,7 +147,7 @@ def _file(url: URL) -> tuple[int, int] | None:
 
 
 def _postgresql(url: URL, schema: str, settings: dict[str, str], **options: Any) -> Engine:
-    from release_management.adapters.postgres import Connection as PostgresConnection
+    from release_management.adapters.postgres import PostgresConnection
 
     address = url.set(drivername="postgresql").render_as_string(hide_password=False)
 

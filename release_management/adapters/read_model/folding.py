@@ -46,7 +46,7 @@ class RecordReading:
         return self._events
 
 
-class Page:
+class RecordPage:
     """Records that follow one another, for several projections."""
 
     def __init__(self, registry: Registry, contents: Contents, records: Sequence[Recorded]) -> None:
@@ -102,7 +102,7 @@ class Folding:
         self._still = dict(still)
         self.poison: list[Parked] = []
 
-    def take(self, page: Page) -> None:
+    def take(self, page: RecordPage) -> None:
         """Fold a page. Raises one of `TROUBLE`, and the log's errors: they are never an event's fault."""
         self._take(page.concerning(self._build.projection))
 

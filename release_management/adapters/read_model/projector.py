@@ -21,8 +21,8 @@ from release_management.adapters.read_model.database import (
 from release_management.adapters.read_model.errors import OvertakenError, UnknownProjectionError
 from release_management.adapters.read_model.folding import (
     Folding,
-    Page,
     Parked,
+    RecordPage,
     cry,
     still,
 )
@@ -154,12 +154,12 @@ class Projector:
             found = self._writing.insist(self._writing.builds)
             end = self._events.last_position()
             for one, number in list(awaited.items()):
-                mine = [build for build in found if build.projection.name == one and build.number >= number]
-                if not mine:
+                own = [build for build in found if build.projection.name == one and build.number >= number]
+                if not own:
                     awaited |= self._writing.insist(partial(self._begin, [self._projections[one]]))
                 elif progress is not None:
-                    progress(one, mine[-1].position, end)
-                if any(build.live for build in mine):
+                    progress(one, own[-1].position, end)
+                if any(build.live for build in own):
                     del awaited[one]
 
     def unpark(self, name: str, stream: str | None = None) -> Unparked:
@@ -213,12 +213,12 @@ class Projector:
     def _fold(self, together: Sequence[Build], records: Sequence[Recorded]) -> None:
         """Fold a page into builds at the same position, which share its parsing and the commit."""
         poison: list[Parked] = []
-        page = Page(self._registry, self._events.content, records)
+        page = RecordPage(self._registry, self._events.content, records)
         with telemetry.PROJECTION_PAGE_SECONDS.time(), self._writing.begin() as connection:
             builds.advance(connection, together, records[-1])
-            standing = still(connection)
+            parked = still(connection)
             for build in together:
-                folding = Folding(connection, build, standing.get((build.projection.name, build.number), {}))
+                folding = Folding(connection, build, parked.get((build.projection.name, build.number), {}))
                 folding.take(page)
                 poison += folding.poison
         cry(poison)

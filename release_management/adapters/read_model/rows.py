@@ -82,11 +82,11 @@ class PageRows:
                 continue
             stored = bulk(self._physical[table], self._connection.dialect.name)
             known = self._rows[table]
-            gone = [key for key in touched if known[key] is None]
+            removed = [key for key in touched if known[key] is None]
             if rows := [row for key in touched if (row := known[key]) is not None]:
                 stored.upsert(self._connection, rows)
-            if gone:
-                stored.delete(self._connection, gone)
+            if removed:
+                stored.delete(self._connection, removed)
 
     def _known(self, table: Table, key: Key) -> Stored | None:
         try:

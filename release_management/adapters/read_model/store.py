@@ -39,7 +39,7 @@ from release_management.projections.kit.existence import (
 )
 from release_management.projections.kit.paging import (
     CursorError,
-    Group,
+    RowGroup,
     read_cursor,
     write_cursor,
 )
@@ -50,7 +50,7 @@ from release_management.projections.kit.status import (
     builds,
     every_build,
     parked,
-    standings,
+    statuses,
 )
 from release_management.projections.queries import QUERIES
 from release_management.services.paging.cutting import (
@@ -89,7 +89,7 @@ class ReadStore:
         `BadQueryError`. Raises `UnknownQueryError`, `BadQueryError`, `NotCaughtUpError` after `timeout` seconds,
         `ParkedError` if an event up to `after` is parked, and `NewerVersionError`.
         """
-        definition, values = self._asked(query, params)
+        definition, values = self._parsed(query, params)
         limit = getattr(values, "limit", None) if "limit" in values.model_fields_set else None
         found = self._found(definition, values, after, timeout, limit, inf)
         return [row for group in found.groups for row in group.rows]
@@ -99,10 +99,10 @@ class ReadStore:
 
         A cursor of another query, or of other parameters, is a `BadQueryError` too.
         """
-        definition, values = self._asked(query, params)
+        definition, values = self._parsed(query, params)
         return self._found(definition, values, after, timeout, getattr(values, "limit", None), PAGE_BYTES)
 
-    def _asked(self, query: str, params: Mapping[str, Any] | None) -> tuple[AnyQuery, Value]:
+    def _parsed(self, query: str, params: Mapping[str, Any] | None) -> tuple[AnyQuery, Value]:
         if query not in self._queries:
             raise UnknownQueryError(f"there is no query {query!r}; there are {', '.join(sorted(self._queries))}")
         definition = self._queries[query]
@@ -172,7 +172,7 @@ class ReadStore:
             rows = self._look(lambda connection: connection.execute(every_build()).mappings().all())
         except TROUBLE as error:
             raise NotAnsweringError(f"the read models' database does not answer ({error.orig})") from None
-        found = {status.name: status for status in standings([dict(row) for row in rows])}
+        found = {status.name: status for status in statuses([dict(row) for row in rows])}
         return [
             found.get(status.name) or ProjectionStatus(status.name, status.version, 0, 0, 0, 0)
             for status in self._projections.values()
@@ -204,12 +204,12 @@ class ReadStore:
             time.sleep(pause)
             pause = min(2 * pause, SLOWEST_LOOK_SECONDS)
 
-    def _look(self, what: Callable[[Connection], T]) -> T:
+    def _look(self, read: Callable[[Connection], T]) -> T:
         if not exists(self._engine):
             raise _not_made_yet()
         try:
             with self._engine.begin() as connection:
-                return what(connection)
+                return read(connection)
         except ProgrammingError as error:
             if not is_missing(error):
                 raise
@@ -267,9 +267,9 @@ def _require(connection: Connection, projections: Sequence[Projection], position
             )
 
 
-def _some(groups: Iterator[Group], limit: int | None, most: float) -> tuple[list[Group], bool]:
+def _some(groups: Iterator[RowGroup], limit: int | None, most: float) -> tuple[list[RowGroup], bool]:
     """Return the first groups, and True if there are more."""
-    found: list[Group] = []
+    found: list[RowGroup] = []
     count, size = 0, 0.0
     for group in groups:
         if (limit is not None and count >= limit) or size >= most:

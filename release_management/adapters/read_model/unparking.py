@@ -11,8 +11,8 @@ from release_management.adapters.read_model import builds
 from release_management.adapters.read_model.builds import Build
 from release_management.adapters.read_model.folding import (
     Folding,
-    Page,
     Parked,
+    RecordPage,
     cry,
 )
 from release_management.adapters.read_model.writing import Writing
@@ -69,8 +69,8 @@ class Unparking:
 
     def count(self, projection: Projection, stream: str | None) -> int:
         """Return how many events of a projection are parked, of one stream or of all."""
-        mine = select(func.count()).where(parked.c.projection == projection.name)
-        query = mine if stream is None else mine.where(parked.c.stream == stream)
+        own = select(func.count()).where(parked.c.projection == projection.name)
+        query = own if stream is None else own.where(parked.c.stream == stream)
         return int(self._writing.in_turn(lambda connection: connection.execute(query).scalar_one()))
 
     def _unpark(self, build: Build, stream: str | None) -> tuple[list[Parked], bool]:
@@ -87,8 +87,8 @@ class Unparking:
         return poison, moved
 
     def _streams(self, build: Build) -> Sequence[str]:
-        mine = (parked.c.projection == build.projection.name, parked.c.build == build.number)
-        query = select(parked.c.stream).where(*mine).distinct().order_by(parked.c.stream)
+        own = (parked.c.projection == build.projection.name, parked.c.build == build.number)
+        query = select(parked.c.stream).where(*own).distinct().order_by(parked.c.stream)
         return self._writing.in_turn(lambda connection: connection.execute(query).scalars().all())
 
     def _unpark_some(self, build: Build, stream: str, limit: int) -> "_Tried":
@@ -120,7 +120,7 @@ class Unparking:
             trial = connection.begin_nested()
             connection.execute(delete(parked).where(*here, parked.c.position <= now[-1]))
             folding = Folding(connection, current_build, {})
-            folding.take(Page(self._registry, self._events.content, records))
+            folding.take(RecordPage(self._registry, self._events.content, records))
             local = build.projection.local
             trial.commit() if local else trial.rollback()
             return _Tried(folding.poison, not folding.poison, local and len(positions) > limit)

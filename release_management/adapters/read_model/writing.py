@@ -61,10 +61,10 @@ class Writing:
         """Begin a writing transaction, within a turn."""
         return self._writer.begin()
 
-    def in_turn(self, what: Callable[[Connection], T]) -> T:
+    def in_turn(self, write: Callable[[Connection], T]) -> T:
         """Return the result of one writing transaction, in a turn of its own."""
         with self.turn(), self.begin() as connection:
-            return what(connection)
+            return write(connection)
 
     def builds(self) -> list[Build]:
         """Return today's builds, live ones first."""
@@ -72,16 +72,16 @@ class Writing:
         with self._reader.begin() as connection:
             return builds.current(connection, self._projections)
 
-    def insist(self, what: Callable[[], T]) -> T:
-        """Call `what`, and retry a few times if the database is in trouble."""
+    def insist(self, write: Callable[[], T]) -> T:
+        """Call `write`, and retry a few times if the database is in trouble."""
         for attempt in range(1, TRIES):
             try:
-                return what()
+                return write()
             except DBAPIError as error:
                 if not self.may_pass(error):
                     raise
                 time.sleep(0.02 * 2**attempt)
-        return what()
+        return write()
 
     def may_pass(self, error: DBAPIError) -> bool:
         """Return True if trying again may help. A killed server may have lost even the creation of its tables."""

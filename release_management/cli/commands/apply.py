@@ -17,8 +17,8 @@ from release_management.cli.kit.settings import is_bus, settings
 
 if TYPE_CHECKING:
     from release_management.services.manifest import (
-        Change,
         Manifest,
+        ManifestChange,
         YamlFile,
     )
 
@@ -85,7 +85,7 @@ def register(app: typer.Typer) -> None:
             say(line)
 
 
-def apply_file(path: Path) -> "tuple[list[Change], list[str]]":
+def apply_file(path: Path) -> "tuple[list[ManifestChange], list[str]]":
     """Apply a file to a running installation; return the changes, and the lines about them. Raises `Refused`."""
     from release_management.adapters.executors.catalog import settings_checks
     from release_management.cli.kit.manifest_file import read_file
@@ -99,19 +99,21 @@ def apply_file(path: Path) -> "tuple[list[Change], list[str]]":
     return changes, [*summary(changes, manifest, read, dry_run=False), *outdated]
 
 
-def not_rolled_out(manifest: "Manifest", changes: "Sequence[Change]", opened: Session, dry_run: bool) -> list[str]:
+def not_rolled_out(
+    manifest: "Manifest", changes: "Sequence[ManifestChange]", opened: Session, dry_run: bool
+) -> list[str]:
     """Return lines on releases to deploy again, since what runs differs from the declaration (after the changes)."""
-    from release_management.facade.declared import outdated, said_of
+    from release_management.facade.declared import deploy_again_lines, outdated
     from release_management.services.manifest import after
 
     rows = [row for row in opened.query("environments") if row["name"] in manifest.environments]
     declared = (after(row, changes if dry_run else ()) for row in rows)
     running, policies = opened.query("running"), opened.query("policies")
     found = (slot for row in declared for slot in outdated(row, running, policies))
-    return said_of(found, would=dry_run and bool(changes))
+    return deploy_again_lines(found, would=dry_run and bool(changes))
 
 
-def send(changes: "Sequence[Change]", opened: Session) -> None:
+def send(changes: "Sequence[ManifestChange]", opened: Session) -> None:
     """Send every change's commands; wait until queries include them. Raises `Refused` with the changes made before."""
     from release_management.kernel.types import Refused
 
@@ -129,7 +131,7 @@ def send(changes: "Sequence[Change]", opened: Session) -> None:
         opened.backend.page(query, {"limit": 1}, last)
 
 
-def summary(changes: "Sequence[Change]", manifest: "Manifest", read: "YamlFile", dry_run: bool) -> list[str]:
+def summary(changes: "Sequence[ManifestChange]", manifest: "Manifest", read: "YamlFile", dry_run: bool) -> list[str]:
     """Return the lines for people."""
     if not changes:
         parts: dict[str, Any] = {name: getattr(manifest, name) for name in type(manifest).model_fields}

@@ -58,9 +58,9 @@ def register(app: typer.Typer) -> None:
         """
         from release_management.facade.views import Entry, short_time
 
-        asked = {"release": release, "environment": environment, "deployment": deployment, "type": type}
+        filters = {"release": release, "environment": environment, "deployment": deployment, "type": type}
         with session() as opened:
-            found = [Entry(**row) for row in _newest(opened, asked, {"actor": actor, "for": person}, limit)]
+            found = [Entry(**row) for row in _newest(opened, filters, {"actor": actor, "for": person}, limit)]
             if not found:
                 _refuse_unknown(opened, actor, person)
         rows = ((each.position, short_time(each.time), each.who, each.type, each.about, each.told) for each in found)

@@ -77,11 +77,11 @@ def register(app: typer.Typer) -> None:
         """
         _refuse_what_has_no_effect(dry_run, wait=wait, timeout=timeout)
         seconds = WAIT_SECONDS if timeout is None else timeout
-        given = dict(_option(each) for each in options or ())
+        stated = dict(_option(each) for each in options or ())
         with session(application_of(release)) as opened:
             if dry_run:
                 planned = opened.manager.preview_deployment(
-                    release, environment, strategy, given, redeploy, supersede, downgrade
+                    release, environment, strategy, stated, redeploy, supersede, downgrade
                 )
                 show(planned, planned.render(whole=everything))
                 stops = [verdict for verdict in planned.verdicts if verdict.says == "deny"]
@@ -90,7 +90,7 @@ def register(app: typer.Typer) -> None:
                 return
             if not wait:
                 deployment = opened.manager.deploy(
-                    release, environment, strategy, given, supersede, redeploy, downgrade
+                    release, environment, strategy, stated, supersede, redeploy, downgrade
                 )
                 if deployment.already_so:
                     conclude_already_so(deployment, _ill(opened.manager, deployment), wait=False)
@@ -104,7 +104,7 @@ def register(app: typer.Typer) -> None:
             try:
                 with opened.backend.until(began + seconds):
                     deployment = opened.manager.deploy(
-                        release, environment, strategy, given, supersede, redeploy, downgrade
+                        release, environment, strategy, stated, supersede, redeploy, downgrade
                     )
             except UnavailableError as error:
                 again = "relman deployment list tells; the same command again deploys nothing twice"

@@ -45,10 +45,10 @@ def _looking(group: typer.Typer) -> None:
         """List deployments, newest first."""
         from release_management.facade.views import Deployment, short_time
 
-        asked = {"environment": environment, "application": application, "active": active or None}
+        filters = {"environment": environment, "application": application, "active": active or None}
         with session() as opened:
             show_list(
-                map(Deployment.model_validate, opened.rows("deployments", limit=limit, **asked)),
+                map(Deployment.model_validate, opened.rows("deployments", limit=limit, **filters)),
                 *("deployment", "release", "environment", "strategy", "phase", "by", "created"),
                 cells=lambda each: (
                     *(each.id, each.release, each.environment, each.strategy, each.phase),

@@ -79,12 +79,12 @@ def register(app: typer.Typer) -> None:
             stopping = opened.manager.retire_environment(name, target, reason)
             found = opened.manager.environment(name)
         show({"environment": found, "deployments": stopping})
-        gone = found.retired if target is None else target not in {each["name"] for each in found.targets}
-        what = f"environment {name}" if target is None else f"target {target} of {name}"
-        if gone:
-            say(f"✔ {what} is retired")
+        retired = found.retired if target is None else target not in {each["name"] for each in found.targets}
+        subject = f"environment {name}" if target is None else f"target {target} of {name}"
+        if retired:
+            say(f"✔ {subject} is retired")
             return
-        say(f"… {what} is being retired; it is once these have stopped what runs there:")
+        say(f"… {subject} is being retired; it is once these have stopped what runs there:")
         for each in stopping:
             say(f"  {each.id}  {each.release}  {each.phase}\n  next: relman deployment show {each.id}")
 
@@ -126,7 +126,7 @@ def runs(environment: "Environment") -> str:
     """Return each component's stable version."""
     stable = [slot for slot in environment.running if slot.role == "stable"]
     versions = Counter(f"{slot.application}/{slot.component} {slot.version}" for slot in stable)
-    parts = (f"{what}{f' on {count:,} targets' if count > 1 else ''}" for what, count in versions.items())
+    parts = (f"{version}{f' on {count:,} targets' if count > 1 else ''}" for version, count in versions.items())
     return first_few(parts) or "nothing yet"
 
 

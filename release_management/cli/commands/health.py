@@ -52,7 +52,7 @@ def register(app: typer.Typer) -> None:
                 each["instance"],
                 "yes" if each["healthy"] else "NO",
                 each["standing"],
-                "; ".join(dict.fromkeys(said["says"] for said in (*each["troubles"], *each["warnings"]))),
+                "; ".join(dict.fromkeys(entry["says"] for entry in (*each["troubles"], *each["warnings"]))),
             )
             for each in found
         ]

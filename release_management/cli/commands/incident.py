@@ -115,10 +115,10 @@ def _looking(group: typer.Typer) -> None:
         """List incidents, the last opened first."""
         from release_management.facade.views import Incident, short_time
 
-        asked = {"application": application, "environment": environment, "open": True if open_only else None}
+        filters = {"application": application, "environment": environment, "open": True if open_only else None}
         with session() as opened:
             show_list(
-                map(Incident.model_validate, opened.rows("incidents", limit=limit, **asked)),
+                map(Incident.model_validate, opened.rows("incidents", limit=limit, **filters)),
                 *("id", "application", "environment", "severity", "title", "detected", "resolved", "cause"),
                 cells=lambda each: (
                     *(each.id, each.application, each.environment, each.severity, each.title),

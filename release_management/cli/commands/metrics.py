@@ -74,14 +74,14 @@ def register(app: typer.Typer) -> None:
         from release_management.facade.arguments import window
         from release_management.facade.views import Metric, Metrics
 
-        given = window(since, until, time_zone)
-        asked: dict[str, Any] = given | {"application": application, "environment": environment, "by": by.value}
+        window_ = window(since, until, time_zone)
+        params: dict[str, Any] = window_ | {"application": application, "environment": environment, "by": by.value}
         with session() as opened:
             if drill is not None:
-                _show_items(opened.rows("metrics_dora_drill", **asked, metric=drill.value))
+                _show_items(opened.rows("metrics_dora_drill", **params, metric=drill.value))
                 return
-            rows = opened.query("metrics_dora", **asked)
-        found = Metrics(**asked, metrics=tuple(Metric(**row) for row in rows))
+            rows = opened.query("metrics_dora", **params)
+        found = Metrics(**params, metrics=tuple(Metric(**row) for row in rows))
         show(found, found.render())
         say("  next: relman metrics dora --drill METRIC")
 

@@ -43,8 +43,8 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Make the read models anew from the log. The old ones answer until the new ones are complete."""
         began = time.monotonic()
-        with session() as opened, progress() as told:
-            opened.backend.rebuild(name, told)
+        with session() as opened, progress() as report:
+            opened.backend.rebuild(name, report)
         seconds = round(time.monotonic() - began, 3)
         show({"rebuilt": name or "all", "seconds": seconds})
         say(f"✔ {name or 'every projection'} was rebuilt from the log in {seconds:.1f} s")
@@ -68,10 +68,10 @@ def register(app: typer.Typer) -> None:
 def _show_projections(opened: Session) -> None:
     found = opened.query("projections")
     columns = ("projection", "version", "position", "behind", "parked", "being built")
-    show(found, listing(*columns, rows=map(_standing, found), empty="there is no projection yet"))
+    show(found, listing(*columns, rows=map(_cells, found), empty="there is no projection yet"))
 
 
-def _standing(row: dict[str, Any]) -> tuple[object, ...]:
+def _cells(row: dict[str, Any]) -> tuple[object, ...]:
     parked = f"{row['parked']:,} events of {row['streams']:,} streams" if row["parked"] else "none"
     building = "no" if row["building"] is None else f"at {row['building']:,}"
     behind = f"{row['lag']:,}" if row["lag"] else "no"

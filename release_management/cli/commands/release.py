@@ -237,11 +237,11 @@ def _details(release: "Release", *, whole: bool) -> Sequence[str]:
     return [*parts, *commits] if whole else [*_first(parts, "artifacts"), *_first(commits, "commits")]
 
 
-def _first(lines: list[str], what: str) -> list[str]:
+def _first(lines: list[str], noun: str) -> list[str]:
     """Return all lines if they are few, else the first of them and the number of the others."""
     if len(lines) <= MANY:
         return lines
-    return [*lines[:SOME], f"  and {len(lines) - SOME:,} more {what}; see each with --all"]
+    return [*lines[:SOME], f"  and {len(lines) - SOME:,} more {noun}; see each with --all"]
 
 
 def _given_changes(commits: list[str] | None, commit_range: str | None, repository: Path) -> list[dict[str, str]]:

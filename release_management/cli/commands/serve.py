@@ -74,7 +74,7 @@ def register(app: typer.Typer) -> None:
         home = DataDirectory.at(folder, store_of(store), bus, replicas)
 
         def ready(address: str) -> None:
-            told = {"role": str(role), "folder": str(folder), "health": f"http://{address}/health"}
-            line(told, f"✔ {role} serves; its health: http://{address}/health")
+            started = {"role": str(role), "folder": str(folder), "health": f"http://{address}/health"}
+            line(started, f"✔ {role} serves; its health: http://{address}/health")
 
         raise typer.Exit(run(str(role), home, executor=executor, http=http, on_ready=ready))

@@ -82,13 +82,13 @@ def register(app: typer.Typer) -> None:
         clients = _checked(client or [])
         passed = _passed(pass_env or [])
         if detach:
-            told = launch(folder, store_of(store), apart=apart, clients=clients, passed=passed)
+            started = launch(folder, store_of(store), apart=apart, clients=clients, passed=passed)
         else:
             with Announcement(ready_fd) as announcement:
                 _serve(folder, store_of(store), apart, clients, passed, announcement)
             return
-        show(told)
-        _print(told)
+        show(started)
+        _print(started)
 
     @command(app, "down", example="relman down")
     def down() -> None:
@@ -98,13 +98,13 @@ def register(app: typer.Typer) -> None:
         """
         folder = local_folder()
         pid = _up_process(folder)
-        began = said = time.monotonic()
+        began = reported = time.monotonic()
         os.kill(pid, signal.SIGTERM)
         while holder(folder) == pid or _is_alive(pid):
-            if time.monotonic() - said > SAY_SECONDS:
-                said = time.monotonic()
+            if time.monotonic() - reported > SAY_SECONDS:
+                reported = time.monotonic()
                 left = ", ".join(_left(folder)) or "what was deployed"
-                notice(f"waiting for {left} to stop ({said - began:.0f} s)")
+                notice(f"waiting for {left} to stop ({reported - began:.0f} s)")
             if time.monotonic() - began > GONE_SECONDS:
                 raise Failed(f"process {pid} has not ended within {GONE_SECONDS:g} s; see {folder / 'logs'}")
             time.sleep(0.05)
@@ -165,15 +165,15 @@ def _serve(
     def ready() -> None:
         if supervisor.stop.is_set():
             return
-        told = _ready(folder, supervisor, time.monotonic() - began)
-        announcement.ready(told)
-        show(told)
-        _print(told)
+        started = _ready(folder, supervisor, time.monotonic() - began)
+        announcement.ready(started)
+        show(started)
+        _print(started)
         sys.stdout.flush()
 
-    def tell(what: str) -> None:
-        notice(what)
-        announcement.waits(what)
+    def tell(message: str) -> None:
+        notice(message)
+        announcement.waits(message)
 
     supervisor.tell = tell
     supervisor.run(ready)
@@ -257,7 +257,7 @@ def _up_process(folder: Path) -> int:
     except psutil.Error:
         arguments = []
     if "up" not in arguments:
-        who = f"process {pid}" if pid else "a process that has not said its id"
-        reason = f"{folder} is in use by {who}, which is no relman up; end it where it was started"
+        owner = f"process {pid}" if pid else "a process that has not said its id"
+        reason = f"{folder} is in use by {owner}, which is no relman up; end it where it was started"
         raise Failed(reason, code=ErrorCode.CONFLICT)
     return pid

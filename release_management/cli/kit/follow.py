@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from release_management.cli.kit.errors import Failed, TimedOut
-from release_management.cli.kit.next_step import next_step, standing
+from release_management.cli.kit.next_step import next_step, status_line
 from release_management.cli.kit.output import (
     plain,
     printable,
@@ -68,7 +68,7 @@ def conclude(deployment: "Deployment", seconds: float | None = None, *, back: bo
     show(deployment)
     took = "" if seconds is None else f"   {seconds:.1f} s"
     waits = "".join(f"\n  {line}" for line in (deployment.waits_for, deployment.patience) if line)
-    say(f"{standing(deployment)}{took}\n  deployment {deployment.id}{waits}\n  next: {next_step(deployment)}")
+    say(f"{status_line(deployment)}{took}\n  deployment {deployment.id}{waits}\n  next: {next_step(deployment)}")
 
 
 def conclude_already_so(deployment: "Deployment", ill: "Sequence[ComponentCondition]", *, wait: bool) -> None:
@@ -87,7 +87,7 @@ def conclude_already_so(deployment: "Deployment", ill: "Sequence[ComponentCondit
     show(deployment)
     already = "already so: it was deployed there with the configuration that is declared; nothing was done"
     seen = f"\n  ! {first_few(map(str, ill))}" if ill else ""
-    say(f"{standing(deployment)}\n  {already}{seen}\n  deployment {deployment.id}\n  to bring it again: {again}")
+    say(f"{status_line(deployment)}\n  {already}{seen}\n  deployment {deployment.id}\n  to bring it again: {again}")
 
 
 class _Told:
@@ -101,7 +101,7 @@ class _Told:
     def tell(self, deployment: "Deployment") -> None:
         """Print what is new."""
         if deployment.phase != self._phase and deployment.ended is None:
-            say(standing(deployment))
+            say(status_line(deployment))
         self._phase = deployment.phase
         if deployment.plan is None:
             return
@@ -132,7 +132,7 @@ class _Told:
 
     def _step(self, leg: "Leg", index: int, total: int, step: dict[str, Any]) -> None:
         from release_management.facade.summaries import MARKS
-        from release_management.facade.views import said_of
+        from release_management.facade.views import step_text
 
         status, attempt = now = (step.get("status"), step.get("attempt"))
         if self._steps.get((leg, index)) == now:
@@ -142,7 +142,7 @@ class _Told:
         is_told = again or (status is not None and status not in UNTOLD)
         if is_told and not (leg == "rollback" and status == "skipped"):
             back = "back " if leg == "rollback" else ""
-            say(f"  {MARKS[str(status)]} {back}{index + 1}/{total} {said_of(step, leg)}")
+            say(f"  {MARKS[str(status)]} {back}{index + 1}/{total} {step_text(step, leg)}")
 
 
 @contextmanager
@@ -164,12 +164,12 @@ def _line(text: str) -> "Text":
 
 
 def _at_work(deployment: "Deployment", seconds: float) -> str:
-    from release_management.facade.views import said_of
+    from release_management.facade.views import step_text
 
     leg: Leg = "rollback" if deployment.phase == "Aborting" else "forward"
     plan = deployment.plan
     steps = () if plan is None else plan.rollback if leg == "rollback" else plan.steps
-    running = [said_of(step, leg) for step in steps if step.get("status") in ("started", "waiting")]
+    running = [step_text(step, leg) for step in steps if step.get("status") in ("started", "waiting")]
     until = f" until {deployment.paused_until[11:19]}" if deployment.paused_until else ""
     done = sum(step.get("status") == "done" for step in steps)
     first = f"{running[0]}{f' and {len(running) - 1:,} more' if len(running) > 1 else ''}" if running else ""

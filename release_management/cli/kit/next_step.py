@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from release_management.facade.views import Deployment
 
 
-def standing(deployment: "Deployment") -> str:
+def status_line(deployment: "Deployment") -> str:
     """Return one line: release, environment, strategy, phase, reason."""
     mark = "✔" if deployment.succeeded else "✗" if deployment.ended else "…"
     line = f"{mark} {deployment.release} → {deployment.environment}   {deployment.strategy}   {deployment.phase}"
@@ -22,9 +22,9 @@ def next_step(deployment: "Deployment") -> str:
     match deployment.phase:
         case "Planned" if deployment.approval:
             waits = f"it waits unless approval {deployment.approval} is given: relman approval list --all"
-            return f"relman deploy {_wanted(deployment)} ({waits})"
+            return f"relman deploy {_destination(deployment)} ({waits})"
         case "Planned" | "Preview":
-            return f"relman deploy {_wanted(deployment)}"
+            return f"relman deploy {_destination(deployment)}"
         case "AwaitingApproval":
             return f"relman approval grant {deployment.approval} (somebody else), or: relman deployment abort {id}"
         case "Paused" if deployment.awaits_person:
@@ -40,5 +40,5 @@ def next_step(deployment: "Deployment") -> str:
             return f"relman deployment show {id}"
 
 
-def _wanted(deployment: "Deployment") -> str:
+def _destination(deployment: "Deployment") -> str:
     return f"{deployment.release} {deployment.environment}"

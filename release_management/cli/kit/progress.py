@@ -26,8 +26,8 @@ def progress() -> Iterator[Told]:
     if settings().json:
         yield lambda name, done, total: None
     elif sys.stderr.isatty():
-        with _bars() as told:
-            yield told
+        with _bars() as report:
+            yield report
     else:
         yield _Lines()
 
@@ -59,16 +59,16 @@ class _Lines:
     """Prints at most one line a second for each name, and one when it is complete."""
 
     def __init__(self) -> None:
-        self._said: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
         self._complete: set[str] = set()
 
     def __call__(self, name: str, done: int, total: int) -> None:
         """Print the progress, unless that was done just now."""
         now = time.monotonic()
         complete = done >= total
-        if complete if name in self._complete else not complete and now - self._said.get(name, 0.0) < LINE_SECONDS:
+        if complete if name in self._complete else not complete and now - self._reported.get(name, 0.0) < LINE_SECONDS:
             return
-        self._said[name] = now
+        self._reported[name] = now
         if complete:
             self._complete.add(name)
         share = 100 * done // total if total else 100

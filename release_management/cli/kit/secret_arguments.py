@@ -25,9 +25,9 @@ def without_secrets(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]
     """Return the arguments without the options that have a password, and the variables with their last values."""
     found = list(_options(arguments))
     secret = {option for _, option, value, _ in found if is_secret(value)}
-    gone = {index + part for index, option, _, length in found if option in secret for part in range(length)}
+    hidden = {index + part for index, option, _, length in found if option in secret for part in range(length)}
     variables = {VARIABLES[option]: value for _, option, value, _ in found if option in secret}
-    return [argument for index, argument in enumerate(arguments) if index not in gone], variables
+    return [argument for index, argument in enumerate(arguments) if index not in hidden], variables
 
 
 def _options(arguments: Sequence[str]) -> "Sequence[tuple[int, str, str, int]]":

@@ -38,7 +38,7 @@ REASON_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PlanRequest:
     """A deployment to plan. `release` is `application@version`."""
 
     release: str
@@ -59,7 +59,7 @@ class KeepPlan:
     """Keep a compiled plan as the deployment with this id."""
 
     deployment: str
-    wanted: Wanted
+    plan_request: PlanRequest
     compiled: Draft
 
 
@@ -72,7 +72,7 @@ class Replan:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RequestDeployment:
     """Want it carried out; `note`: why."""
 
     note: str | None = None
@@ -121,7 +121,7 @@ class Supersede:
     successor: str
 
 
-BeforeStart = KeepPlan | Replan | Request | Insist | AwaitApproval | Queue | Reject | Lapse | Supersede
+BeforeStart = KeepPlan | Replan | RequestDeployment | Insist | AwaitApproval | Queue | Reject | Lapse | Supersede
 
 
 # Decisions
@@ -134,7 +134,7 @@ def decide(command: BeforeStart, state: Deployment, actor: str, now: str) -> lis
             return [_planned(command, actor, now)]
         case Replan():
             return _replanned(command, state)
-        case Request(note=note):
+        case RequestDeployment(note=note):
             if state.phase is not DeploymentPhase.PLANNED:
                 return []
             return [DeploymentRequested(by=actor, note=None if note is None else Unsealed(subject=actor, text=note))]
@@ -157,25 +157,25 @@ def decide(command: BeforeStart, state: Deployment, actor: str, now: str) -> lis
 
 
 def _planned(command: KeepPlan, actor: str, now: str) -> DeploymentPlanned:
-    wanted, compiled = command.wanted, command.compiled
-    application, _, version = wanted.release.partition("@")
+    plan_request, compiled = command.plan_request, command.compiled
+    application, _, version = plan_request.release.partition("@")
     return DeploymentPlanned(
         deployment=command.deployment,
-        release=wanted.release,
+        release=plan_request.release,
         application=application,
         version=version,
-        environment=wanted.environment,
+        environment=plan_request.environment,
         targets=compiled.targets,
         strategy=compiled.strategy,
-        chosen=wanted.strategy is not None,
-        options=dict(wanted.options or {}),
+        chosen=plan_request.strategy is not None,
+        options=dict(plan_request.options or {}),
         plan=compiled.plan,
         digest=compiled.plan.digest,
         by=actor,
-        reverts=wanted.reverts,
-        retries=wanted.retries,
-        returns=wanted.returns,
-        redeploys=wanted.redeploys or None,
+        reverts=plan_request.reverts,
+        retries=plan_request.retries,
+        returns=plan_request.returns,
+        redeploys=plan_request.redeploys or None,
         deadline=later(now, plan_seconds(compiled.strategy, compiled.options)),
     )
 

@@ -52,8 +52,8 @@ def gives_up(returns: tuple[Return, ...] | None) -> bool:
 
 
 def _numbered(leg: Leg, index: int, described: str | None) -> str:
-    what = f": {described}" if described else ""
-    return f"{'rollback step' if leg == 'rollback' else 'step'} {index + 1}{what}"
+    suffix = f": {described}" if described else ""
+    return f"{'rollback step' if leg == 'rollback' else 'step'} {index + 1}{suffix}"
 
 
 class DeploymentPlanned(Fact):
@@ -92,10 +92,10 @@ class DeploymentPlanned(Fact):
 
     def _summary(self) -> str:
         count = len(self.plan.forward)
-        what = f"{self.release} to {self.environment}: {self.strategy}, {count} steps"
+        text = f"{self.release} to {self.environment}: {self.strategy}, {count} steps"
         origin = f", reverting {self.reverts}" if self.reverts else ""
         again = f", retrying {self.retries}" if self.retries else ""
-        return f"planned {what}{origin}{again}{f', until {self.deadline}' if self.deadline else ''}"
+        return f"planned {text}{origin}{again}{f', until {self.deadline}' if self.deadline else ''}"
 
 
 class DeploymentReplanned(Fact):

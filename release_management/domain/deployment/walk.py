@@ -331,12 +331,12 @@ def _errored(state: Deployment, leg: Leg, index: int, reason: str, now: str) -> 
 
 
 def _give_up(state: Deployment, cause: str, leg: Leg, index: int, reason: str, now: str) -> list[DeploymentEvent]:
-    said = f"step {index + 1} {cause}: {reason}"[:500]
+    sentence = f"step {index + 1} {cause}: {reason}"[:500]
     if leg == "rollback":
-        return [DeploymentRollbackFailed(reason=said)]
+        return [DeploymentRollbackFailed(reason=sentence)]
     if past_no_return(state):
-        return [DeploymentHalted(reason=f"the new version serves; the old one could not be stopped: {said}"[:500])]
-    return _abort(state, cause, said, now)
+        return [DeploymentHalted(reason=f"the new version serves; the old one could not be stopped: {sentence}"[:500])]
+    return _abort(state, cause, sentence, now)
 
 
 def _then_advance(state: Deployment, facts: list[DeploymentEvent], now: str) -> list[DeploymentEvent]:
@@ -399,7 +399,7 @@ def _begin(state: Deployment, leg: Leg, index: int, step: AnyStep, now: str, att
             component=step.component,
             executor=binding.executor,
             action=step.action(binding),
-            settings={**configuration.settings, "slots": list(binding.stands)},
+            settings={**configuration.settings, "slots": list(binding.all_slots)},
             variables=dict(configuration.variables),
             deadline=later(now, step.order_seconds),
         )

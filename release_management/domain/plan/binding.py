@@ -32,7 +32,7 @@ class Binding(Value):
     )
 
     @property
-    def stands(self) -> tuple[Slot, ...]:
+    def all_slots(self) -> tuple[Slot, ...]:
         """The slots of the target, and those in which something stands though the target has them no more."""
         bound = (self.candidate_slot, *(() if self.stable_slot is None else (self.stable_slot,)))
         return tuple(dict.fromkeys((*self.slots, *bound)))

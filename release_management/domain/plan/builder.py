@@ -1,4 +1,4 @@
-"""Builds the steps of a plan, wave by wave, for each component on each target."""
+"""Builds the steps of a plan, wave by wave, for each component on each target (a rollout target)."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from release_management.domain.plan.steps.route import Route
 
 @dataclass(frozen=True, slots=True)
 class RolloutTarget:
-    """A component at a place as the compiler sees it, and what the target can do.
+    """A component at a place as the compiler sees it, with the abilities of its target.
 
-    `replicas` is what should run in the end; `serving` says whether an earlier stable version does now, and `before`
-    with how many replicas (None: with as many).
+    `replicas` should run in the end. `serving`: an earlier stable version runs now, with `before` replicas (None: with
+    as many).
 
-    `unsettled`: what the deployment before left there is to be set right first. `busy`: the candidate's slot may have
-    traffic then. `stays`: the stable version is the one that is wanted, and nothing else is to be done. `leaves`: the
-    component is given up, and nothing is to run in the end.
+    `unsettled`: an earlier deployment left the place in an uncertain state, which the plan repairs first; `busy`: the
+    candidate's slot may have traffic until then. `stays`: the stable version is the desired one, and only the repair is
+    to be done. `left`: a version without a stable one remains, and is stopped. `leaves`: the component is given up.
     """
 
     target: str
@@ -41,7 +41,7 @@ class RolloutTarget:
     leaves: bool = False
 
     @property
-    def stood(self) -> int:
+    def stable_replicas(self) -> int:
         """The replicas of the stable version now, and again after a rollback."""
         if not self.serving:
             return 0
@@ -49,20 +49,21 @@ class RolloutTarget:
 
 
 Count = Callable[[RolloutTarget], int]
-"""A number for each stand: of replicas, or of the forward wave since which a step is needed (-1: not at all)."""
+"""A number for each rollout target: of replicas, or of the forward wave since which a step is needed (-1: never)."""
 
 
 class PlanBuilder:
-    """Steps while they are written, wave by wave. What gives no step begins no wave.
+    """Builds a plan's steps wave by wave. A wave without a step is not begun.
 
-    Steps are written for `stands`; `leaving` are those that are given up, whose turn comes at the end. `running` counts
-    the candidate's replicas so far, all of which must be well before it gets traffic, and before the old version goes.
+    Steps are written for `rollouts`; `leaving` are the rollout targets whose component is given up, which come last.
+    `running` counts the candidate's replicas so far: all of them must be healthy before the candidate gets traffic, and
+    before the old version is stopped.
 
-    `since` is given on the way back only: a stand whose number is -1 is left out.
+    The argument `since` is for a rollback: a rollout target whose number is -1 gets no step.
     """
 
-    def __init__(self, stands: Sequence[RolloutTarget], options: Options) -> None:
-        self.stands = stands
+    def __init__(self, rollouts: Sequence[RolloutTarget], options: Options) -> None:
+        self.rollouts = rollouts
         self.leaving: Sequence[RolloutTarget] = ()
         self.options = options
         self.steps: list[AnyStep] = []
@@ -78,16 +79,16 @@ class PlanBuilder:
         self.steps += list(steps)
 
     def provision(self, count: Count, role: Role = "candidate", since: Count | None = None) -> None:
-        """Run so many replicas of the role, where more than none are asked for."""
+        """Write a step that runs `count` replicas of the role, where that is more than 0."""
         if role == "candidate":
-            self.running |= {(s.target, s.component): count(s) for s in self.stands if count(s)}
+            self.running |= {(s.target, s.component): count(s) for s in self.rollouts if count(s)}
         self._each(
             lambda s, at: Provision(**at, role=role, replicas=count(s)) if count(s) else None,
             since,
         )
 
     def await_healthy(self, count: Count, role: Role = "candidate", since: Count | None = None) -> None:
-        """Await them."""
+        """Write a step that awaits `count` healthy replicas of the role, where that is more than 0."""
         limits: dict[str, Any] = {"min_ready": self.options.min_ready, "deadline": self.options.healthy_deadline}
         self._each(
             lambda s, at: AwaitHealthy(**at, **limits, role=role, replicas=count(s)) if count(s) else None,
@@ -95,21 +96,21 @@ class PlanBuilder:
         )
 
     def beside(self, count: Count) -> None:
-        """Run the candidate beside the stable version, and await it."""
+        """Write the steps that run the candidate beside the stable version, and await its health."""
         self.provision(count)
         self.await_healthy(count)
 
     def route(self, weights: Callable[[RolloutTarget], dict[Role, int] | None], since: Count | None = None) -> None:
-        """Set traffic shares where the target can; None leaves a stand out.
+        """Set traffic shares where the target can; None leaves a rollout target out.
 
         The candidate gets a share only while it is well, and the stable version all traffic while a part of it is.
         """
 
-        def step(stand: RolloutTarget, at: dict[str, Any]) -> AnyStep | None:
-            shares = None if stand.routes == "none" else weights(stand)
+        def step(rollout: RolloutTarget, at: dict[str, Any]) -> AnyStep | None:
+            shares = None if rollout.routes == "none" else weights(rollout)
             if shares is None:
                 return None
-            healthy: dict[Role, int] = self._candidate(stand) if shares.get("candidate") else {}
+            healthy: dict[Role, int] = self._candidate(rollout) if shares.get("candidate") else {}
             if shares.get("stable") == 100:
                 healthy = {"stable": 1}
             return Route(**at, weights=shares, healthy=healthy)
@@ -117,26 +118,29 @@ class PlanBuilder:
         self._each(step, since)
 
     def promote(self, role: Role = "candidate", since: Count | None = None) -> None:
-        """The role is stable now; for stable again, only where there was one."""
+        """Write a step that makes the role stable; for the stable role, only where it has a version."""
         self._each(lambda s, at: Promote(**at, role=role) if role == "candidate" or s.serving else None, since)
 
     def retire(self, role: Role, since: Count | None = None) -> None:
-        """Stop the role's version; for stable, only where there was one, and while a candidate beside it is well."""
+        """Write a step that stops the role's version.
 
-        def step(stand: RolloutTarget, at: dict[str, Any]) -> AnyStep | None:
-            if role == "stable" and not stand.serving:
+        The stable version is stopped only where there is one, and while the candidate beside it is healthy.
+        """
+
+        def step(rollout: RolloutTarget, at: dict[str, Any]) -> AnyStep | None:
+            if role == "stable" and not rollout.serving:
                 return None
-            return Retire(**at, role=role, healthy=self._candidate(stand) if role == "stable" else {})
+            return Retire(**at, role=role, healthy=self._candidate(rollout) if role == "stable" else {})
 
         self._each(step, since)
 
-    def ask_again(self) -> None:
-        """Ask whether the candidate is still well, unless that was asked just before.
+    def check_again(self) -> None:
+        """Write a step that checks again that the candidate is healthy, unless the wave before has just checked it.
 
-        A promotion takes no time; where several walk in lockstep, the others' steps before it may have taken some.
+        A promotion takes no time, but of several components the others' steps before it may have taken some.
         """
-        done = [step for step in self.steps if len(self.stands) > 1 or not isinstance(step, Promote)]
-        asked = {
+        done = [step for step in self.steps if len(self.rollouts) > 1 or not isinstance(step, Promote)]
+        checked = {
             (step.target, step.component)
             for step in done
             if step.wave == done[-1].wave
@@ -144,16 +148,16 @@ class PlanBuilder:
         }
         deadline = self.options.healthy_deadline
 
-        def step(stand: RolloutTarget, at: dict[str, Any]) -> AnyStep | None:
-            count = self.running.get((stand.target, stand.component))
-            if count is None or (stand.target, stand.component) in asked:
+        def step(rollout: RolloutTarget, at: dict[str, Any]) -> AnyStep | None:
+            count = self.running.get((rollout.target, rollout.component))
+            if count is None or (rollout.target, rollout.component) in checked:
                 return None
             return AwaitHealthy(**at, role="candidate", replicas=count, deadline=deadline, again=True)
 
         self._each(step, None)
 
-    def _candidate(self, stand: RolloutTarget) -> dict[Role, int]:
-        count = self.running.get((stand.target, stand.component))
+    def _candidate(self, rollout: RolloutTarget) -> dict[Role, int]:
+        count = self.running.get((rollout.target, rollout.component))
         return {} if count is None else {"candidate": count}
 
     def pause(
@@ -165,49 +169,49 @@ class PlanBuilder:
         baking: bool = False,
         since: int | None = None,
     ) -> None:
-        """Wait; a duration of 0 writes nothing."""
+        """Write a pause of `duration` seconds, or for a person (None); 0 writes nothing."""
         if duration != 0:
             wait = {"reason": reason, "duration": duration, "deadline": deadline, "baking": baking}
             self.write([Pause.model_validate({"wave": self.wave, "since": since, **wait})])
 
     def finish(self) -> None:
-        """All traffic to the candidate; it is stable; after a delay the old one goes."""
-        self.route(lambda stand: shares_of(stand, 100))
-        self.ask_again()
+        """Route all traffic to the candidate, make it stable, and stop the old version after a delay."""
+        self.route(lambda rollout: shares_of(rollout, 100))
+        self.check_again()
         self.promote()
-        if any(stand.serving for stand in (*self.stands, *self.leaving)):
+        if any(rollout.serving for rollout in (*self.rollouts, *self.leaving)):
             self.pause("before the old version is stopped", self.options.scale_down_delay, baking=True)
-            self.ask_again()
-        self.give_up(beside=self.stands)
+            self.check_again()
+        self.give_up(beside=self.rollouts)
         self.clear()
 
     def give_up(self, beside: Sequence[RolloutTarget] = ()) -> None:
-        """Take the traffic away from what is given up, then stop it, and the stable version of those `beside` it."""
-        stands, self.stands = self.stands, self.leaving
-        self.route(lambda stand: {"stable": 0} if stand.serving else None)
-        self.stands = [*beside, *self.leaving]
+        """Take the traffic from components that are given up, then stop them, and the stable versions of `beside`."""
+        rollouts, self.rollouts = self.rollouts, self.leaving
+        self.route(lambda rollout: {"stable": 0} if rollout.serving else None)
+        self.rollouts = [*beside, *self.leaving]
         self.retire("stable")
-        self.stands = [stand for stand in self.leaving if stand.unsettled]
+        self.rollouts = [rollout for rollout in self.leaving if rollout.unsettled]
         self.retire("candidate")
-        self.stands = self.leaving
+        self.rollouts = self.leaving
         self.clear()
-        self.stands = stands
+        self.rollouts = rollouts
 
     def clear(self) -> None:
-        """Stop what was left behind where nothing was stable; the candidate has all traffic."""
+        """Stop the version left where none was stable; the candidate has all traffic by then."""
         self._each(lambda s, at: Retire(**at, role="stable") if s.left else None, None)
 
     def _each(self, step: Callable[[RolloutTarget, dict[str, Any]], AnyStep | None], since: Count | None) -> None:
-        """Write one wave: the step of every stand that has one, told where it stands."""
+        """Write one wave: the step of every rollout target that has one; `step` gets the wave and the place."""
         wave = self.wave
         made = (
             step(s, {"wave": wave, "since": since and since(s), "target": s.target, "component": s.component})
-            for s in self.stands
+            for s in self.rollouts
             if since is None or since(s) >= 0
         )
         self.write(one for one in made if one is not None)
 
 
-def shares_of(stand: RolloutTarget, share: int) -> dict[Role, int]:
-    """The candidate's share and the rest; where nothing served before, the candidate gets everything at once."""
-    return {"stable": 100 - share, "candidate": share} if stand.serving else {"candidate": 100}
+def shares_of(rollout: RolloutTarget, share: int) -> dict[Role, int]:
+    """Return the traffic shares in percent; where nothing served before, the candidate gets all at once."""
+    return {"stable": 100 - share, "candidate": share} if rollout.serving else {"candidate": 100}

@@ -22,57 +22,57 @@ from release_management.kernel.types import Refused
 def compile_plan(
     strategy: Strategy,
     version: str,
-    stands: Sequence[RolloutTarget],
+    rollouts: Sequence[RolloutTarget],
     notes: tuple[str, ...] = (),
     changes: Sequence[PlannedChange] = (),
 ) -> Plan:
     """Compile. Raises `Refused` where a target cannot do what the strategy asks."""
     if strategy.replicas is not None:
-        stands = [stand if stand.leaves else replace(stand, replicas=strategy.replicas) for stand in stands]
-    coming = [stand for stand in stands if not stand.leaves]
-    for stand in coming:
-        _check(strategy, stand)
-    fresh = [stand for stand in coming if not stand.serving]
-    first = [stand for stand in fresh if not stand.unsettled]
+        rollouts = [rollout if rollout.leaves else replace(rollout, replicas=strategy.replicas) for rollout in rollouts]
+    coming = [rollout for rollout in rollouts if not rollout.leaves]
+    for rollout in coming:
+        _check(strategy, rollout)
+    fresh = [rollout for rollout in coming if not rollout.serving]
+    first = [rollout for rollout in fresh if not rollout.unsettled]
     if first and not strategy.STOPS_FIRST:
-        names = ", ".join(f"{stand.component} on {stand.target}" for stand in first)
+        names = ", ".join(f"{rollout.component} on {rollout.target}" for rollout in first)
         notes = (*notes, f"no {strategy.NAME} for {names}: the first deployment there, nothing serves yet"[:500])
-    builder = PlanBuilder(stands, strategy)
+    builder = PlanBuilder(rollouts, strategy)
     _settle(builder, strategy)
-    builder.stands = [stand for stand in coming if not stand.stays]
-    builder.leaving = [stand for stand in stands if stand.leaves]
-    if builder.stands or builder.leaving:
+    builder.rollouts = [rollout for rollout in coming if not rollout.stays]
+    builder.leaving = [rollout for rollout in rollouts if rollout.leaves]
+    if builder.rollouts or builder.leaving:
         _bring(builder, strategy, first=len(fresh) == len(coming))
-    builder.stands = stands
+    builder.rollouts = rollouts
     plan = Plan(
         strategy=strategy.NAME,
         version=version,
         forward=tuple(builder.steps),
         rollback=tuple(strategy.back(builder)),
-        reversible=all(stand.reversible for stand in stands),
+        reversible=all(rollout.reversible for rollout in rollouts),
         notes=notes,
         changes=tuple(changes),
     )
-    _check_weights(plan, stands)
+    _check_weights(plan, rollouts)
     return bounded(plan)
 
 
-def _check(strategy: Strategy, stand: RolloutTarget) -> None:
-    where = f"{stand.component} on target {stand.target}"
-    if not strategy.STOPS_FIRST and stand.serving and stand.slots < 2:
+def _check(strategy: Strategy, rollout: RolloutTarget) -> None:
+    where = f"{rollout.component} on target {rollout.target}"
+    if not strategy.STOPS_FIRST and rollout.serving and rollout.slots < 2:
         raise Refused(
             f"{where}: {strategy.NAME} needs two slots and there is one; use recreate, or add a slot",
             code=ErrorCode.INVALID,
         )
-    if strategy.SHIFTS_TRAFFIC and stand.routes == "none":
+    if strategy.SHIFTS_TRAFFIC and rollout.routes == "none":
         raise Refused(
             f"{where}: {strategy.NAME} shifts traffic and the target cannot; use recreate or rolling",
             code=ErrorCode.INVALID,
         )
 
 
-def _check_weights(plan: Plan, stands: Sequence[RolloutTarget]) -> None:
-    routes = {(stand.target, stand.component): stand.routes for stand in stands}
+def _check_weights(plan: Plan, rollouts: Sequence[RolloutTarget]) -> None:
+    routes = {(rollout.target, rollout.component): rollout.routes for rollout in rollouts}
     for step in plan.forward:
         if isinstance(step, Route):
             allowed = routes[step.target, step.component]
@@ -92,28 +92,30 @@ def _settle(builder: PlanBuilder, strategy: Strategy) -> None:
     gone.
     """
 
-    def returns(stand: RolloutTarget) -> bool:
-        return stand.unsettled and stand.serving and stand.reversible and (stand.stays or not strategy.STOPS_FIRST)
+    def returns(rollout: RolloutTarget) -> bool:
+        return (
+            rollout.unsettled and rollout.serving and rollout.reversible and (rollout.stays or not strategy.STOPS_FIRST)
+        )
 
-    def shares(stand: RolloutTarget) -> dict[Role, int] | None:
-        if returns(stand):
+    def shares(rollout: RolloutTarget) -> dict[Role, int] | None:
+        if returns(rollout):
             return {"stable": 100, "candidate": 0}
-        return {"candidate": 0} if stand.busy and not stand.serving else None
+        return {"candidate": 0} if rollout.busy and not rollout.serving else None
 
-    builder.provision(lambda stand: stand.stood if returns(stand) else 0, "stable")
-    builder.await_healthy(lambda stand: stand.stood if returns(stand) else 0, "stable")
+    builder.provision(lambda rollout: rollout.stable_replicas if returns(rollout) else 0, "stable")
+    builder.await_healthy(lambda rollout: rollout.stable_replicas if returns(rollout) else 0, "stable")
     builder.route(shares)
-    everything, builder.stands = builder.stands, [stand for stand in builder.stands if stand.stays]
+    everything, builder.rollouts = builder.rollouts, [rollout for rollout in builder.rollouts if rollout.stays]
     builder.promote("stable")
-    builder.stands = [stand for stand in builder.stands if stand.slots > 1]
+    builder.rollouts = [rollout for rollout in builder.rollouts if rollout.slots > 1]
     builder.retire("candidate")
-    builder.stands = everything
+    builder.rollouts = everything
 
 
 def _bring(builder: PlanBuilder, strategy: Strategy, *, first: bool) -> None:
     """Write the strategy's steps; where nothing serves yet there is nothing to go over from step by step."""
-    if not builder.stands or (first and not strategy.STOPS_FIRST):
-        builder.beside(lambda stand: stand.replicas)
+    if not builder.rollouts or (first and not strategy.STOPS_FIRST):
+        builder.beside(lambda rollout: rollout.replicas)
         builder.finish()
     else:
         strategy.bring(builder)

@@ -28,7 +28,7 @@ from release_management.domain.plan.compiler import compile_plan
 from release_management.domain.plan.slots import (
     SlotAssignment,
     assign_slots,
-    said_of,
+    unsettled_note,
 )
 from release_management.domain.plan.strategies import (
     STRATEGIES,
@@ -104,17 +104,17 @@ def desired_by(release: Release, environment: Environment, places: Mapping[str, 
     What a complete release does not name is given up, and so is a named component where its target has it no more.
     """
     named = {component.name for component in release.components}
-    wanted: list[Desired] = []
+    desired: list[Desired] = []
     for target in environment.targets.values():
-        runs = [name for name, standing in places.get(target.name, Place()).components.items() if standing.at_work]
+        runs = [name for name, status in places.get(target.name, Place()).components.items() if status.at_work]
         for component in release.components:
             if target.settings_of(release.application, component.name) is not None:
-                wanted.append(Desired(target.name, component.name, component))
+                desired.append(Desired(target.name, component.name, component))
             elif component.name in runs:
-                wanted.append(Desired(target.name, component.name))
+                desired.append(Desired(target.name, component.name))
         if release.complete:
-            wanted += [Desired(target.name, name) for name in runs if name not in named]
-    return wanted
+            desired += [Desired(target.name, name) for name in runs if name not in named]
+    return desired
 
 
 def draft(
@@ -135,23 +135,23 @@ def draft(
     is brought again.
     """
     parsed = parse_options(strategy, options)
-    stands: list[RolloutTarget] = []
+    rollouts: list[RolloutTarget] = []
     bindings: list[Binding] = []
     changes: list[PlannedChange] = []
     notes: list[str] = []
     if returns is None and (missing := without_target(release, environment)):
         notes.append(assumption(environment, missing)[:500])
         environment = as_if_declared(environment, missing)
-    for wanted in desired_by(release, environment, places) if returns is None else returns:
-        target = environment.targets[wanted.target]
+    for desired in desired_by(release, environment, places) if returns is None else returns:
+        target = environment.targets[desired.target]
         place = places.get(target.name, Place())
-        where = f"{wanted.component} on {target.name}"
-        standing = place.components.get(wanted.component, ComponentStatus())
-        assignment = assign_slots(standing, target.slots, held=place.lock is not None, reversible=target.reversible)
-        if wanted.content is None and not standing.at_work and not assignment.unsettled:
+        where = f"{desired.component} on {target.name}"
+        status = place.components.get(desired.component, ComponentStatus())
+        assignment = assign_slots(status, target.slots, held=place.lock is not None, reversible=target.reversible)
+        if desired.content is None and not status.at_work and not assignment.unsettled:
             notes.append(f"{where} does not run, as before")
             continue
-        occupant = _occupant(wanted, release.application, environment, target, assignment, parsed.replicas)
+        occupant = _occupant(desired, release.application, environment, target, assignment, parsed.replicas)
         if (
             occupant is not None
             and not assignment.unsettled
@@ -159,19 +159,19 @@ def draft(
             and assignment.serving.same(occupant)
         ):
             again = "the same, and is brought again" if redeploys else "unchanged"
-            notes.append(f"{wanted.component} {occupant.content.version} on {target.name} is {again}"[:500])
+            notes.append(f"{desired.component} {occupant.content.version} on {target.name} is {again}"[:500])
             if not redeploys:
                 continue
-        stand = _stand(target, wanted.component, assignment, occupant)
+        rollout = _rollout_target(target, desired.component, assignment, occupant)
         if assignment.unsettled:
-            verdict = said_of(
-                standing, assignment, stays=stand.stays, recreate=parsed.STOPS_FIRST, reversible=target.reversible
+            note = unsettled_note(
+                status, assignment, stays=rollout.stays, recreate=parsed.STOPS_FIRST, reversible=target.reversible
             )
-            notes.append(f"{where}: {verdict}"[:500])
-        stands.append(stand)
-        bindings.append(_bind(target, wanted.component, assignment, occupant))
-        changes.append(_change(wanted, assignment, occupant))
-    plan = compile_plan(parsed, release.version, stands, tuple(notes), changes)
+            notes.append(f"{where}: {note}"[:500])
+        rollouts.append(rollout)
+        bindings.append(_bind(target, desired.component, assignment, occupant))
+        changes.append(_change(desired, assignment, occupant))
+    plan = compile_plan(parsed, release.version, rollouts, tuple(notes), changes)
     targets = tuple(dict.fromkeys(binding.target for binding in bindings))
     return Draft(strategy, options, targets, plan, tuple(bindings))
 
@@ -192,7 +192,7 @@ def why_replanned(before: Plan | None, after: Plan) -> str:
 
 
 def _occupant(
-    wanted: Desired,
+    desired: Desired,
     application: str,
     environment: Environment,
     target: Target,
@@ -200,12 +200,12 @@ def _occupant(
     replicas: int | None,
 ) -> Occupant | None:
     """Return the desired version with its configuration; None if the component is given up."""
-    if wanted.content is None:
+    if desired.content is None:
         return None
-    declared = target.settings_of(application, wanted.component) or {}
-    configuration = wanted.configuration
+    declared = target.settings_of(application, desired.component) or {}
+    configuration = desired.configuration
     if configuration is None:
-        configuration = resolve(environment, target, application, wanted.component)
+        configuration = resolve(environment, target, application, desired.component)
         fault = None if configuration is None else fault_of_variables(configuration.variables)
         if fault is not None:
             raise Refused(
@@ -213,20 +213,20 @@ def _occupant(
             )
     if configuration is None and assignment.serving is not None:
         configuration = assignment.serving.configuration
-    where = f"{wanted.component} on target {target.name}"
-    count = replicas or wanted.replicas or _replicas(declared, where)
-    return Occupant(wanted.content, count, configuration or Configuration())
+    where = f"{desired.component} on target {target.name}"
+    count = replicas or desired.replicas or _replicas(declared, where)
+    return Occupant(desired.content, count, configuration or Configuration())
 
 
-def _change(wanted: Desired, assignment: SlotAssignment, occupant: Occupant | None) -> PlannedChange:
+def _change(desired: Desired, assignment: SlotAssignment, occupant: Occupant | None) -> PlannedChange:
     serving = assignment.serving
     stable = None if serving is None else serving.content.version
     if occupant is None:
-        return PlannedChange(target=wanted.target, component=wanted.component, stable=stable)
+        return PlannedChange(target=desired.target, component=desired.component, stable=stable)
     configuration = occupant.configuration
     return PlannedChange(
-        target=wanted.target,
-        component=wanted.component,
+        target=desired.target,
+        component=desired.component,
         stable=stable,
         candidate=occupant.content.version,
         artifact=occupant.content.artifact_digest,
@@ -246,24 +246,26 @@ def _differs(serving: Occupant | None, occupant: Occupant) -> tuple[Difference, 
     )
 
 
-def _stand(target: Target, component: str, assignment: SlotAssignment, occupant: Occupant | None) -> RolloutTarget:
+def _rollout_target(
+    target: Target, component: str, assignment: SlotAssignment, occupant: Occupant | None
+) -> RolloutTarget:
     serving = assignment.serving
     before = serving.replicas if serving is not None else None
-    wanted = before or 0 if occupant is None else occupant.replicas
+    replicas = before or 0 if occupant is None else occupant.replicas
     stays = (
         assignment.unsettled
         and target.reversible
         and serving is not None
         and occupant is not None
-        and replace(serving, replicas=wanted).same(occupant)
+        and replace(serving, replicas=replicas).same(occupant)
     )
     if before is not None and assignment.unsettled:
-        before = wanted if stays else max(before, wanted)
+        before = replicas if stays else max(before, replicas)
     return RolloutTarget(
         target=target.name,
         component=component,
         serving=serving is not None,
-        replicas=wanted,
+        replicas=replicas,
         before=before,
         slots=len(target.slots),
         routes=target.routes,
@@ -277,10 +279,10 @@ def _stand(target: Target, component: str, assignment: SlotAssignment, occupant:
 
 
 def _replicas(settings: Mapping[str, JsonValue], where: str) -> int:
-    wanted = settings.get("replicas", 1)
-    if isinstance(wanted, bool) or not isinstance(wanted, int) or not 1 <= wanted <= 100:
-        raise Refused(f"{where}: replicas is {wanted!r}; write a whole number from 1 to 100", code=ErrorCode.CONFLICT)
-    return wanted
+    count = settings.get("replicas", 1)
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 100:
+        raise Refused(f"{where}: replicas is {count!r}; write a whole number from 1 to 100", code=ErrorCode.CONFLICT)
+    return count
 
 
 def _bind(target: Target, component: str, assignment: SlotAssignment, occupant: Occupant | None) -> Binding:

@@ -27,23 +27,23 @@ class SlotAssignment:
     left: str | None = None
 
 
-def assign_slots(standing: ComponentStatus, slots: Sequence[str], *, held: bool, reversible: bool) -> SlotAssignment:
+def assign_slots(status: ComponentStatus, slots: Sequence[str], *, held: bool, reversible: bool) -> SlotAssignment:
     """Give each role its slot; with a single slot they share it.
 
     `held`: a deployment is at work there, and leaves behind what nobody knows yet; its stable version is assumed.
     """
-    if held or is_clean(standing, slots):
-        stable = standing.stable if standing.serving else None
-        return SlotAssignment(_first(slots, stable), stable, standing.serving)
-    base = _base(standing)
-    serving = _runs(standing, base)
+    if held or is_clean(status, slots):
+        stable = status.stable if status.serving else None
+        return SlotAssignment(_first(slots, stable), stable, status.serving)
+    base = _base(status)
+    serving = _runs(status, base)
     stable = base if serving is not None else None
     # Where traffic first leaves the slot, the candidate replaces what was left there; else it keeps out of the way.
     cleared = serving is not None and reversible
     free = [slot for slot in slots if slot != stable] or list(slots)
-    share = {slot: standing.reach.get(slot, 0) for slot in free}
-    candidate = min(free, key=lambda slot: (0 if cleared else share[slot], not _occupied(standing, slot)))
-    rest = [slot for slot in free if slot != candidate and (share[slot] or _occupied(standing, slot))]
+    share = {slot: status.reach.get(slot, 0) for slot in free}
+    candidate = min(free, key=lambda slot: (0 if cleared else share[slot], not _occupied(status, slot)))
+    rest = [slot for slot in free if slot != candidate and (share[slot] or _occupied(status, slot))]
     left = max(rest, key=lambda slot: share[slot], default=None) if serving is None else None
     return SlotAssignment(candidate, stable, serving, unsettled=True, busy=share[candidate] > 0, left=left)
 
@@ -52,40 +52,40 @@ def _first(slots: Sequence[str], stable: str | None) -> str:
     return next((slot for slot in slots if slot != stable), slots[0])
 
 
-def is_clean(standing: ComponentStatus, slots: Sequence[str]) -> bool:
+def is_clean(status: ComponentStatus, slots: Sequence[str]) -> bool:
     """The stable version runs alone and has all traffic, or nothing runs and nothing has any; and that is certain."""
-    if not standing.certain or standing.doubted & set(slots):
+    if not status.certain or status.doubted & set(slots):
         return False
-    at_work = {slot for slot in slots if _runs(standing, slot) is not None}
-    at_work |= {slot for slot, share in standing.reach.items() if share}
-    if standing.serving is None:
+    at_work = {slot for slot in slots if _runs(status, slot) is not None}
+    at_work |= {slot for slot, share in status.reach.items() if share}
+    if status.serving is None:
         return not at_work
-    return at_work <= {standing.stable} and (not standing.reach or standing.reach.get(standing.stable or "") == 100)
+    return at_work <= {status.stable} and (not status.reach or status.reach.get(status.stable or "") == 100)
 
 
-def _base(standing: ComponentStatus) -> str | None:
+def _base(status: ComponentStatus) -> str | None:
     """The stable slot; or that to which a way back wanted all traffic, before it could make it the stable one again."""
-    wanted = next((slot for slot, share in standing.intended.items() if share == 100), None)
-    if _runs(standing, wanted) is not None and (standing.stable is None or wanted == standing.former):
-        return wanted
-    return standing.stable
+    intended = next((slot for slot, share in status.intended.items() if share == 100), None)
+    if _runs(status, intended) is not None and (status.stable is None or intended == status.former):
+        return intended
+    return status.stable
 
 
-def _runs(standing: ComponentStatus, slot: str | None) -> Occupant | None:
-    occupant = standing.slots.get(slot) if slot is not None else None
+def _runs(status: ComponentStatus, slot: str | None) -> Occupant | None:
+    occupant = status.slots.get(slot) if slot is not None else None
     return occupant if occupant is not None and occupant.replicas > 0 else None
 
 
-def _occupied(standing: ComponentStatus, slot: str) -> bool:
+def _occupied(status: ComponentStatus, slot: str) -> bool:
     """Something runs in the slot, or may run there."""
-    return slot in standing.doubted or _runs(standing, slot) is not None
+    return slot in status.doubted or _runs(status, slot) is not None
 
 
-def said_of(
-    standing: ComponentStatus, assignment: SlotAssignment, *, stays: bool, recreate: bool, reversible: bool
+def unsettled_note(
+    status: ComponentStatus, assignment: SlotAssignment, *, stays: bool, recreate: bool, reversible: bool
 ) -> str:
     """Return a sentence for people on what is unsettled, and how it is repaired."""
-    first = f"the deployment before did not end cleanly: {_stands(standing)}"
+    first = f"the deployment before did not end cleanly: {_describe_slots(status)}"
     if assignment.serving is None:
         cleared = "all traffic is taken away first" if assignment.busy else f"it starts in {assignment.candidate}"
         left = "" if assignment.left is None else f", and what is in {assignment.left} is stopped once it serves"
@@ -103,17 +103,17 @@ def said_of(
     return f"{first}. There is no way back here: it replaces what is in {assignment.candidate}{hit}"
 
 
-def _stands(standing: ComponentStatus) -> str:
+def _describe_slots(status: ComponentStatus) -> str:
     """The slots with what runs there, as far as is known, and how much traffic they have."""
     parts = []
-    for slot in sorted({*standing.slots, *_positive(standing.reach), *standing.doubted}):
-        occupant = _runs(standing, slot)
+    for slot in sorted({*status.slots, *_positive(status.reach), *status.doubted}):
+        occupant = _runs(status, slot)
         runs = occupant.content.version if occupant is not None else "nothing known"
-        if slot in standing.doubted:
+        if slot in status.doubted:
             runs = f"{runs}, in doubt"
-        share = standing.reach.get(slot, 0)
-        has = f"{share} %" if standing.certain else f"perhaps {share} %"
-        parts.append(f"{slot} ({runs}) has {has} of the traffic" if standing.reach else f"{slot} runs {runs}")
+        share = status.reach.get(slot, 0)
+        has = f"{share} %" if status.certain else f"perhaps {share} %"
+        parts.append(f"{slot} ({runs}) has {has} of the traffic" if status.reach else f"{slot} runs {runs}")
     return ", ".join(parts) or "nothing is known to run"
 
 

@@ -2,14 +2,14 @@
 
 from release_management.facade.views.approvals import Approval
 from release_management.facade.views.base import View, called, rendered, short_age, short_time, span, table
-from release_management.facade.views.deployments import CanaryPlan, Deployment, Plan, said_of
+from release_management.facade.views.deployments import CanaryPlan, Deployment, Plan, step_text
 from release_management.facade.views.environments import (
     ComponentCondition,
     Environment,
     Running,
     running_summary,
     running_table,
-    told_tier,
+    tier_text,
 )
 from release_management.facade.views.history import Entry, History
 from release_management.facade.views.incidents import Incident
@@ -39,10 +39,10 @@ __all__ = [
     "rendered",
     "running_summary",
     "running_table",
-    "said_of",
     "short_age",
     "short_time",
     "span",
+    "step_text",
     "table",
-    "told_tier",
+    "tier_text",
 ]

@@ -55,12 +55,12 @@ def called(id: str, label: str | None) -> str:
 
 def span(seconds: float) -> str:
     """A duration in its two largest units."""
-    rest, said = round(seconds), []
+    rest, parts = round(seconds), []
     for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
         if rest >= size:
-            said.append(f"{rest // size} {name}")
+            parts.append(f"{rest // size} {name}")
             rest %= size
-    return " ".join(said[:2]) or f"{seconds:.1f} s"
+    return " ".join(parts[:2]) or f"{seconds:.1f} s"
 
 
 def short_age(seconds: float | None) -> str:

@@ -47,7 +47,7 @@ class Plan(View):
 
     def _each_step(self) -> Table:
         rows = [
-            (index + 1, _mark(step.get("status")), said_of(step, "forward")) for index, step in enumerate(self.steps)
+            (index + 1, _mark(step.get("status")), step_text(step, "forward")) for index, step in enumerate(self.steps)
         ]
         return table("step", "", self.strategy, rows=rows)
 
@@ -55,7 +55,7 @@ class Plan(View):
         found = list(groups(self.steps))
         rows = [(each.numbers, "✔" if each.is_done else "·", each.text, each.progress) for each in found]
         bad = [
-            Text(f"✗ {index + 1} {said_of(step, 'forward')}")
+            Text(f"✗ {index + 1} {step_text(step, 'forward')}")
             for index, step in enumerate(self.steps)
             if step.get("status") in ("failed", "errored")
         ]
@@ -79,7 +79,7 @@ def _changed_lines(changes: Iterable[PlannedChange], most: int) -> list[str]:
     return [*lines, f"and {more:,} more changes; see each with --all"] if more > 0 else lines
 
 
-def said_of(step: dict[str, Any], leg: Leg) -> str:
+def step_text(step: dict[str, Any], leg: Leg) -> str:
     """Return a step's description, with its attempt after the first, and why it failed, or ended early."""
     attempt, again = step.get("attempt") or 1, step.get("retry_at")
     tries = f" (try {attempt} of {ATTEMPTS[leg]})" if attempt > 1 or again else ""

@@ -45,7 +45,7 @@ class Environment(View):
     def render(self, *, whole: bool = False) -> RenderableType:
         """One line, what runs, what is not well, and what is not as declared; each of many places with `whole`."""
         need = self.approval.get("required", 0)
-        tier = told_tier(self.tier, self.tier_source)
+        tier = tier_text(self.tier, self.tier_source)
         head = f"{self.name} ({self.label}, {tier})" + (f", {need} approval(s)" if need else "")
         if self.retired:
             head += f"\nretired at {self.retired}; to take it back: relman env keep {self.name}"
@@ -97,7 +97,7 @@ class ComponentCondition(View):
         return Text(f"{self.application}/{self.component}{where} is {self.condition}{since}{reason}")
 
 
-def told_tier(tier: str, source: str | None) -> str:
+def tier_text(tier: str, source: str | None) -> str:
     """The tier, and why it is that one where nobody has stated it."""
     if source is None:
         return tier

@@ -41,8 +41,8 @@ class Entry(View):
     @property
     def told(self) -> str:
         """The summary with what people said: notes and reasons, where they were not erased."""
-        said = "; ".join(_texts(self.texts))
-        return f"{self.summary}: {said}" if said else self.summary
+        texts = "; ".join(_texts(self.texts))
+        return f"{self.summary}: {texts}" if texts else self.summary
 
 
 def _texts(value: Any) -> Iterable[str]:

@@ -39,9 +39,9 @@ class Policy(View):
         if self.versions is not None:
             lines.append(f"  versions: {self.versions}")
         for name, options in self.strategies.items():
-            said = ", ".join(f"{key}={value}" for key, value in options.items())
+            options_text = ", ".join(f"{key}={value}" for key, value in options.items())
             default = " (default)" if name == self.default else ""
-            lines.append(f"  strategy {name}{default}: {said or 'standard options'}")
+            lines.append(f"  strategy {name}{default}: {options_text or 'standard options'}")
         for trigger in self.triggers:
             lines.append(
                 f"  roll back when {trigger['metric']} > {trigger['threshold']:g} for "

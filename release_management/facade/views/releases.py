@@ -41,7 +41,7 @@ class Release(View):
         lines += [f"  new: {line}" for line in self.changelog[:LISTED]]
         if len(self.changelog) > LISTED:
             lines.append(f"  and {len(self.changelog) - LISTED} more lines of the changelog")
-        for gate, said in self.attestations.items():
-            noted = f": {said['note']}" if said.get("note") else ""
-            lines.append(f"  gate {gate}: {said['result']} by {said['by']}, a manual attestation{noted}")
+        for gate, attestation in self.attestations.items():
+            noted = f": {attestation['note']}" if attestation.get("note") else ""
+            lines.append(f"  gate {gate}: {attestation['result']} by {attestation['by']}, a manual attestation{noted}")
         return Text("\n".join([*lines, f"  succeeded in: {', '.join(self.succeeded_in) or 'nowhere yet'}"]))

@@ -26,7 +26,7 @@ from release_management.projections.dora.delivery_tables import (
     made,
     releases,
 )
-from release_management.projections.dora.formulas import Change
+from release_management.projections.dora.formulas import DeliveredChange
 from release_management.projections.kit.projection import Ask, Row
 
 AT_ONCE = 500
@@ -47,7 +47,7 @@ class _Bringing:
     before: Reach
 
 
-def arrivals(rows: Sequence[Row], ask: Ask, limit: int) -> list[Change]:
+def arrivals(rows: Sequence[Row], ask: Ask, limit: int) -> list[DeliveredChange]:
     """Return the changes of each successful deployment among `rows`, which are in order. Raises `TooManyChangesError`.
 
     A first deployment brings only what its own release states; earlier commits are of any age. Others also bring what
@@ -109,18 +109,20 @@ def _pending(application: str, reach: Reach, brought: Sequence[Contents], ask: A
     newest = [max(each, key=lambda point: point[0]) for each in there if each]
     earliest = min(position for position, _ in newest) if len(newest) == len(there) else 0
     younger = and_(columns.made > made(application, earliest), columns.made <= last)
-    found = {each.release: each for each in _asked(younger, ask)}
+    found = {each.release: each for each in _contents(younger, ask)}
     if keys := [key for _, key in newest if key is not None]:
         lowest, end = highest(application, min(keys)), highest(application, "~")
-        found |= {each.release: each for each in _asked(and_(columns.highest > lowest, columns.highest < end), ask)}
+        found |= {each.release: each for each in _contents(and_(columns.highest > lowest, columns.highest < end), ask)}
     upto = max(each.position for each in brought)
     missing = (each for each in found.values() if each.position <= upto and not contains(reach, each))
     return sorted(missing, key=lambda each: each.position)
 
 
-def _changes(bringing: _Bringing, stated: Mapping[str, Sequence[Row]], known: Mapping[str, Contents]) -> list[Change]:
+def _changes(
+    bringing: _Bringing, stated: Mapping[str, Sequence[Row]], known: Mapping[str, Contents]
+) -> list[DeliveredChange]:
     """Return the changes that a release and the skipped ones state, each once; its own even if they came before."""
-    found: dict[str, Change] = {}
+    found: dict[str, DeliveredChange] = {}
 
     @cache
     def was_there(release: str) -> bool:
@@ -134,7 +136,7 @@ def _changes(bringing: _Bringing, stated: Mapping[str, Sequence[Row]], known: Ma
                 continue
             before = there or any(was_there(other) for other in row["stated"] if other != release.release)
             if own or not before:
-                change = Change(bringing.deployment, row["commit"], row["committed"], before, release.release)
+                change = DeliveredChange(bringing.deployment, row["commit"], row["committed"], before, release.release)
                 found[change.commit] = change
     return list(found.values())
 
@@ -161,10 +163,12 @@ def _stated(names: set[str], ask: Ask, limit: int) -> dict[str, list[Row]]:
 
 
 def _releases(names: set[str], ask: Ask) -> dict[str, Contents]:
-    return {each.release: each for some in _parts(sorted(names)) for each in _asked(releases.c.release.in_(some), ask)}
+    return {
+        each.release: each for some in _parts(sorted(names)) for each in _contents(releases.c.release.in_(some), ask)
+    }
 
 
-def _asked(where: Any, ask: Ask) -> list[Contents]:
+def _contents(where: Any, ask: Ask) -> list[Contents]:
     return [contents(row["contents"]) for row in ask(select(releases.c.contents).where(where))]
 
 

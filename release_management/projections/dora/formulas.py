@@ -51,7 +51,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Incident:
+class AttributedIncident:
     """An incident with the deployment that caused it, as a person said (explicit) or as the rule finds (inferred)."""
 
     id: str
@@ -66,7 +66,7 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class DeliveredChange:
     """A commit that a successful deployment brought, and the release that states it.
 
     `before` is True if an earlier deployment had brought it to the environment.
@@ -102,7 +102,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class WindowFacts:
     """The facts of a window: `deliveries` that finished in it, ordered by time and position; and what concerns them.
 
     `rollbacks` holds, per deployment that a rollback began to revert, the time at which the first one succeeded, or
@@ -112,15 +112,15 @@ class Facts:
 
     window: Window
     deliveries: Sequence[Delivery]
-    changes: Sequence[Change] = ()
-    incidents: Sequence[Incident] = ()
+    changes: Sequence[DeliveredChange] = ()
+    incidents: Sequence[AttributedIncident] = ()
     rollbacks: Mapping[str, str | None] = field(default_factory=dict)
     successors: Mapping[str, str] = field(default_factory=dict)
     returns: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    def blamed_on(self) -> dict[str, list[Incident]]:
+    def blamed_on(self) -> dict[str, list[AttributedIncident]]:
         """Return the incidents of each deployment that caused any."""
-        found: dict[str, list[Incident]] = {}
+        found: dict[str, list[AttributedIncident]] = {}
         for incident in self.incidents:
             if incident.deployment is not None:
                 found.setdefault(incident.deployment, []).append(incident)
@@ -144,12 +144,12 @@ class Item:
     commit: str | None = None
     stated_by: str | None = None
     why: tuple[str, ...] = ()
-    incidents: tuple[Incident, ...] = ()
+    incidents: tuple[AttributedIncident, ...] = ()
 
 
-def lead_times(facts: Facts) -> list[Item]:
+def lead_times(facts: WindowFacts) -> list[Item]:
     """Per change: from its commit to the end of the first deployment that brought it to the environment."""
-    changes: dict[str, list[Change]] = {}
+    changes: dict[str, list[DeliveredChange]] = {}
     for change in facts.changes:
         changes.setdefault(change.deployment, []).append(change)
     items = []
@@ -163,7 +163,7 @@ def lead_times(facts: Facts) -> list[Item]:
     return items
 
 
-def _lead_time(delivery: Delivery, change: Change) -> Item:
+def _lead_time(delivery: Delivery, change: DeliveredChange) -> Item:
     excluded = None
     if change.committed is None:
         excluded = "no_commit_time"
@@ -192,7 +192,7 @@ def _lead_time(delivery: Delivery, change: Change) -> Item:
     )
 
 
-def deployments(facts: Facts) -> list[Item]:
+def deployments(facts: WindowFacts) -> list[Item]:
     """Deployments that users met; neither rollbacks nor those that ended before."""
     return [Item(delivery, excluded=_no_deployment(delivery)) for delivery in facts.deliveries]
 
@@ -203,7 +203,7 @@ def _no_deployment(delivery: Delivery) -> str | None:
     return None if delivery.reverts is None else "rollback"
 
 
-def recoveries(facts: Facts) -> list[Item]:
+def recoveries(facts: WindowFacts) -> list[Item]:
     """Per failed deployment: from the failure until it was over. Those that are not over have no duration.
 
     A rollback that succeeded, and whose version failed then, has failed as well.
@@ -219,7 +219,9 @@ def recoveries(facts: Facts) -> list[Item]:
     return items
 
 
-def _recovery(delivery: Delivery, why: tuple[str, ...], incidents: tuple[Incident, ...], facts: Facts) -> Item:
+def _recovery(
+    delivery: Delivery, why: tuple[str, ...], incidents: tuple[AttributedIncident, ...], facts: WindowFacts
+) -> Item:
     since = min([delivery.failing or delivery.finished, *(each.detected_at for each in incidents)])
     to: str | None
     if incidents:
@@ -237,7 +239,7 @@ AFTER_RETURN = "_after_return"
 """The ending of the reasons for failures of a version after a rollback had restored it."""
 
 
-def failures(facts: Facts) -> list[Item]:
+def failures(facts: WindowFacts) -> list[Item]:
     """Of the deployments, those that needed an intervention. Each counts once.
 
     A failure after a rollback had restored a version counts for the deployment that had brought it.
@@ -267,10 +269,10 @@ def _why(delivery: Delivery, reverted: bool, incident: bool) -> Iterator[str]:
         yield "incident"
 
 
-def rework(facts: Facts) -> list[Item]:
+def rework(facts: WindowFacts) -> list[Item]:
     """Of everything that users met, rollbacks too: deployments because of an incident."""
     blamed = facts.blamed_on()
-    ended: dict[str, list[Incident]] = {}
+    ended: dict[str, list[AttributedIncident]] = {}
     for incident in facts.incidents:
         if incident.remedy is not None:
             ended.setdefault(incident.remedy, []).append(incident)
@@ -283,7 +285,7 @@ def rework(facts: Facts) -> list[Item]:
     return items
 
 
-def attempts(facts: Facts) -> list[Item]:
+def attempts(facts: WindowFacts) -> list[Item]:
     """Every deployment that began, and whether it succeeded; without those that made way for another one."""
     return [
         Item(each, each.succeeded, "superseded" if each.cause == "superseded" and not each.succeeded else None)
@@ -291,7 +293,7 @@ def attempts(facts: Facts) -> list[Item]:
     ]
 
 
-ITEMS: Mapping[Metric, Callable[[Facts], list[Item]]] = {
+ITEMS: Mapping[Metric, Callable[[WindowFacts], list[Item]]] = {
     "change_lead_time": lead_times,
     "deployment_frequency": deployments,
     "failed_deployment_recovery_time": recoveries,

@@ -25,11 +25,11 @@ from release_management.projections.dora.delivery_tables import (
     releases,
 )
 from release_management.projections.dora.formulas import (
+    AttributedIncident,
     Delivery,
-    Facts,
-    Incident,
     Metric,
     Window,
+    WindowFacts,
 )
 from release_management.projections.dora.rows import drill, measure
 from release_management.projections.environments import PROJECTION as ENVIRONMENTS
@@ -110,7 +110,7 @@ def drilled(params: DrillParams, ask: Ask) -> list[dict[str, Any]]:
     return drill(gather(params, ask), params.metric)
 
 
-def gather(params: WindowParams, ask: Ask) -> Facts:
+def gather(params: WindowParams, ask: Ask) -> WindowFacts:
     """Return the window's facts, at most 20,000 deployments and 200,000 changes. Raises `UnanswerableError`."""
     _refuse_unknown(params, ask)
     scope = _Scope(params, ask)
@@ -119,11 +119,11 @@ def gather(params: WindowParams, ask: Ask) -> Facts:
         changes = arrivals(rows, ask, MAX_CHANGES)
     except TooManyChangesError:
         raise _too_much("changes", MAX_CHANGES) from None
-    return Facts(
+    return WindowFacts(
         window=params.window,
         deliveries=[_delivery(row) for row in rows],
         changes=changes,
-        incidents=[Incident(**row) for row in scope.limited(scope.incidents(), "incidents", MAX_DEPLOYMENTS)],
+        incidents=[AttributedIncident(**row) for row in scope.limited(scope.incidents(), "incidents", MAX_DEPLOYMENTS)],
         rollbacks={str(row["reverts"]): row["succeeded"] for row in ask(scope.rollbacks())},
         successors={str(row["id"]): str(row["successor"]) for row in ask(scope.successors()) if row["successor"]},
         returns=_grouped((str(row["restores"]), str(row["id"])) for row in ask(scope.returns())),
@@ -137,9 +137,9 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return found
 
 
-def _too_much(what: str, limit: int) -> UnanswerableError:
+def _too_much(subject: str, limit: int) -> UnanswerableError:
     return UnanswerableError(
-        f"there are more than {limit:,} {what} in the window; ask for a shorter one, or for one application"
+        f"there are more than {limit:,} {subject} in the window; ask for a shorter one, or for one application"
     )
 
 
@@ -171,7 +171,7 @@ class _Scope:
 
     def __init__(self, params: WindowParams, ask: Ask) -> None:
         self._ask = ask
-        self._asked = params
+        self._params = params
         columns = deliveries.c
         self.finished: tuple[ColumnElement[bool], ...] = (
             columns.started.is_not(None),
@@ -189,11 +189,11 @@ class _Scope:
         """Select the deployments that finished in the window."""
         return select(*_DELIVERY).where(*self.finished).order_by(deliveries.c.finished, deliveries.c.position)
 
-    def limited(self, query: Select[Any], what: str, limit: int) -> Sequence[Row]:
+    def limited(self, query: Select[Any], subject: str, limit: int) -> Sequence[Row]:
         """Return all rows. Raises `UnanswerableError` if there are too many."""
         rows = self._ask(query.limit(limit + 1))
         if len(rows) > limit:
-            raise _too_much(what, limit)
+            raise _too_much(subject, limit)
         return rows
 
     def incidents(self) -> Select[Any]:
@@ -270,12 +270,12 @@ class _Scope:
         return select(columns.id, following.label("successor")).where(*self.finished, or_(stuck, taken_back))
 
     def _here(self, application: ColumnElement[str], environment: ColumnElement[str]) -> Iterable[ColumnElement[bool]]:
-        if self._asked.application is not None:
-            yield application == self._asked.application
-        if self._asked.environment is not None:
-            yield environment == self._asked.environment
+        if self._params.application is not None:
+            yield application == self._params.application
+        if self._params.environment is not None:
+            yield environment == self._params.environment
         else:
-            yield environment.in_(select(environments.c.name).where(environments.c.tier == self._asked.tier))
+            yield environment.in_(select(environments.c.name).where(environments.c.tier == self._params.tier))
 
 
 def _delivery(row: Row) -> Delivery:

@@ -11,10 +11,10 @@ from release_management.projections.dora.formulas import (
     AFTER_RETURN,
     DEFINITION,
     ITEMS,
-    Facts,
     Item,
     Metric,
     Window,
+    WindowFacts,
     quantile,
     ratio,
 )
@@ -23,7 +23,7 @@ DAY_SECONDS = 86_400.0
 _DURATIONS = ("change_lead_time", "failed_deployment_recovery_time")
 
 
-def measure(facts: Facts) -> list[dict[str, Any]]:
+def measure(facts: WindowFacts) -> list[dict[str, Any]]:
     """Return one row per metric, all with the same columns."""
     return [_row(metric, items(facts), facts) for metric, items in ITEMS.items()]
 
@@ -44,7 +44,7 @@ COLUMNS = (
 )
 
 
-def _row(metric: Metric, items: Sequence[Item], facts: Facts) -> dict[str, Any]:
+def _row(metric: Metric, items: Sequence[Item], facts: WindowFacts) -> dict[str, Any]:
     counted = [item for item in items if item.excluded is None]
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
     row |= {
@@ -99,7 +99,7 @@ def _with_rollbacks(items: Sequence[Item]) -> dict[str, Any]:
     return {"value": ratio(numerator, len(every)), "numerator": numerator, "denominator": len(every)}
 
 
-def drill(facts: Facts, metric: Metric) -> list[dict[str, Any]]:
+def drill(facts: WindowFacts, metric: Metric) -> list[dict[str, Any]]:
     """Return the items behind a metric's numbers, each with the records that prove it."""
     return [_shown(metric, item) for item in ITEMS[metric](facts)]
 

@@ -62,7 +62,7 @@ class Sort:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class PageStart:
     """The beginning of a page: after a row, or within it if `path` and `mark` are given.
 
     `path` is the digest of where in the row the page before ended, `mark` the digest of the part returned so far.
@@ -74,20 +74,20 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class RowGroup:
     """Rows that stand on one page together, and their sort key."""
 
     key: Key
     rows: list[dict[str, Any]]
 
 
-def write_cursor(query: str, params: Value, start: Start) -> str:
+def write_cursor(query: str, params: Value, start: PageStart) -> str:
     """Return the cursor of a place in a query's answer."""
     body = json.dumps([*start.key, start.path, start.mark], ensure_ascii=False, separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(_check(query, params, body) + body).rstrip(b"=").decode()
 
 
-def read_cursor(query: str, params: Value, cursor: str) -> Start:
+def read_cursor(query: str, params: Value, cursor: str) -> PageStart:
     """Return the place that a cursor names. Raises `CursorError` if it is not of this query and these parameters."""
     try:
         content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
@@ -100,7 +100,7 @@ def read_cursor(query: str, params: Value, cursor: str) -> Start:
             f"cursor: it is none of the query {query} with these parameters; give next_cursor as it came, with the "
             "same parameters, or begin without one"
         ) from None
-    return Start(tuple(key), path, mark)
+    return PageStart(tuple(key), path, mark)
 
 
 def _check(query: str, query_params: Value, body: bytes) -> bytes:
@@ -109,7 +109,7 @@ def _check(query: str, query_params: Value, body: bytes) -> bytes:
     return hashlib.sha256(identity + b"\0" + body).digest()[:CHECK_BYTES]
 
 
-def fits(start: Start, kinds: Sequence[type[str] | type[int]]) -> bool:
+def fits(start: PageStart, kinds: Sequence[type[str] | type[int]]) -> bool:
     """Return True if a list sorted by columns of these types can have such a place."""
     if len(start.key) != len(kinds) or not all(isinstance(each, str) for each in (start.path, start.mark)):
         return False
@@ -120,7 +120,7 @@ def fits(start: Start, kinds: Sequence[type[str] | type[int]]) -> bool:
     )
 
 
-def selected(query: Select[Any], order: Sequence[Sort], ask: Ask, start: Start | None) -> Iterator[tuple[Key, Row]]:
+def selected(query: Select[Any], order: Sequence[Sort], ask: Ask, start: PageStart | None) -> Iterator[tuple[Key, Row]]:
     """Yield the rows of a select in order, from a place on, reading bit by bit."""
     labels = [f"{_KEY}{number}" for number in range(len(order))]
     sorted_ = query.add_columns(
@@ -135,10 +135,10 @@ def selected(query: Select[Any], order: Sequence[Sort], ask: Ask, start: Start |
             yield key, {name: value for name, value in row.items() if name not in labels}
         if len(rows) < size:
             return
-        start, size = Start(key), min(2 * size, MOST_READ)
+        start, size = PageStart(key), min(2 * size, MOST_READ)
 
 
-def _from(start: Start, order: Sequence[Sort]) -> ColumnElement[bool]:
+def _from(start: PageStart, order: Sequence[Sort]) -> ColumnElement[bool]:
     """Return the condition that a row comes after the place, or contains it."""
     alternatives = []
     same: list[ColumnElement[bool]] = []
@@ -151,13 +151,13 @@ def _from(start: Start, order: Sequence[Sort]) -> ColumnElement[bool]:
     return or_(*alternatives)
 
 
-def listed(rows: Sequence[Mapping[str, Any]], names: Sequence[str], start: Start | None) -> Iterator[Group]:
+def listed(rows: Sequence[Mapping[str, Any]], names: Sequence[str], start: PageStart | None) -> Iterator[RowGroup]:
     """Yield computed rows from a place on; the columns `names` identify them. Raises `CursorError` if it is gone."""
-    keyed: list[Group] = []
+    keyed: list[RowGroup] = []
     alike: Counter[Key] = Counter()
     for row in rows:
         identity = tuple("" if row[name] is None else row[name] for name in names)
-        keyed.append(Group((*identity, alike[identity]), [dict(row)]))
+        keyed.append(RowGroup((*identity, alike[identity]), [dict(row)]))
         alike[identity] += 1
     if start is None:
         yield from keyed

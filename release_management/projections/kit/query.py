@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Select
 from release_management.kernel.types import Value
 from release_management.projections.kit.paging import (
     CursorError,
-    Group,
     Paged,
+    PageStart,
+    RowGroup,
     Sort,
-    Start,
     fits,
     listed,
     selected,
@@ -64,16 +64,16 @@ class Query(Generic[P]):
         samples = {name: "x" for name, field in self.params.model_fields.items() if field.is_required()}
         return tuple(self.select(self.params(**samples)).selected_columns.keys())
 
-    def groups(self, asked: P, ask: Ask, start: Start | None) -> Iterator[Group]:
+    def groups(self, params: P, ask: Ask, start: PageStart | None) -> Iterator[RowGroup]:
         """The rows from a place on, as `ask` finds them. Raises `CursorError` for a place that no row can have."""
-        order = self.order(asked)
+        order = self.order(params)
         if not order:
-            yield from (Group((), self.shape([row])) for row in ask(self.select(asked)))
+            yield from (RowGroup((), self.shape([row])) for row in ask(self.select(params)))
             return
         if start is not None and not fits(start, [sort.kind for sort in order]):
             raise CursorError(f"cursor: it names no place in the answer of {self.name}; begin without one")
-        for key, row in selected(self.select(asked), order, ask, start):
-            yield Group(key, self.shape([row]))
+        for key, row in selected(self.select(params), order, ask, start):
+            yield RowGroup(key, self.shape([row]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +96,9 @@ class Calculation(Generic[P]):
         """Return the names in a row of the answer."""
         return self.columns
 
-    def groups(self, asked: P, ask: Ask, start: Start | None) -> Iterator[Group]:
+    def groups(self, params: P, ask: Ask, start: PageStart | None) -> Iterator[RowGroup]:
         """The rows from a place on. Raises `CursorError` where it is gone."""
-        yield from listed(self.answer(asked, ask), self.key, start)
+        yield from listed(self.answer(params, ask), self.key, start)
 
 
 AnyQuery = Query[Any] | Calculation[Any]
@@ -114,6 +114,6 @@ def newest(column: ColumnElement[Any]) -> Callable[[Any], tuple[Sort, ...]]:
     return by(Sort(column, int, descending=True))
 
 
-def filters(asked: Paged) -> dict[str, Any]:
+def filters(params: Paged) -> dict[str, Any]:
     """The parameters that say which rows, without those that say which page."""
-    return {name: value for name, value in dict(asked).items() if name not in ("cursor", "limit", "order")}
+    return {name: value for name, value in dict(params).items() if name not in ("cursor", "limit", "order")}

@@ -72,7 +72,7 @@ class ProjectionStatus:
 STANDING_COLUMNS = tuple(field.name for field in fields(ProjectionStatus))
 
 
-def standing() -> Select[Any]:
+def select_builds() -> Select[Any]:
     """Select per live projection: its version, its position, and the number of its parked events."""
     counted = every_build().where(builds.c.live)
     return counted.with_only_columns(
@@ -81,7 +81,7 @@ def standing() -> Select[Any]:
 
 
 def every_build() -> Select[Any]:
-    """Select every build with the numbers of its parked events and streams, for `standings`."""
+    """Select every build with the numbers of its parked events and streams, for `statuses`."""
     columns = builds.c
     of_build = and_(parked.c.projection == columns.projection, parked.c.build == columns.build)
     return (
@@ -99,7 +99,7 @@ def every_build() -> Select[Any]:
     )
 
 
-def standings(rows: Sequence[Row]) -> list[ProjectionStatus]:
+def statuses(rows: Sequence[Row]) -> list[ProjectionStatus]:
     """Return the status of each projection, from the rows of `every_build`."""
     found: dict[str, ProjectionStatus] = {}
     for row in sorted(rows, key=lambda row: not row["live"]):
@@ -117,7 +117,7 @@ def standings(rows: Sequence[Row]) -> list[ProjectionStatus]:
 
 def as_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return the same as plain data."""
-    return [asdict(status) for status in standings(rows)]
+    return [asdict(status) for status in statuses(rows)]
 
 
 def set_aside() -> Select[Any]:
@@ -149,7 +149,7 @@ QUERIES: tuple[AnyQuery, ...] = (
         "How far each read model has come, and how many events it has set aside.",
         Nothing,
         (),
-        lambda asked: standing(),
+        lambda asked: select_builds(),
     ),
     Calculation(
         "projections",

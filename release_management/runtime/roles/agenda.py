@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from release_management.adapters.nats.connection import Connection
+from release_management.adapters.nats.connection import NatsConnection
 from release_management.adapters.nats.gateway import BusGateway
 from release_management.adapters.nats.orders import NatsOrderChannel
 from release_management.adapters.system.clock import WatchedClock
@@ -19,7 +19,7 @@ from release_management.runtime.roles.kit.report_backlog import QueuedReports
 from release_management.runtime.roles.kit.store import on_store
 from release_management.services import telemetry
 from release_management.services.ports import Clock, EventLog, Lease
-from release_management.services.ports.bus import Gateway as GatewayPort
+from release_management.services.ports.bus import CommandGateway as GatewayPort
 from release_management.services.threads import in_thread
 from release_management.services.workers.orchestrator import Orchestrator, Takes, everything
 
@@ -71,7 +71,7 @@ class AgendaRole:
 async def carry_agenda_out(
     items: ProjectedAgenda,
     gateway: GatewayPort,
-    connection: Connection,
+    connection: NatsConnection,
     clock: Clock,
     log: EventLog,
     health: Health,

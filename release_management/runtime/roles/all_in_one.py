@@ -6,7 +6,7 @@ import contextlib
 from nats.js.errors import NotFoundError
 
 from release_management.adapters.executors.catalog import executor_names, make_executor
-from release_management.adapters.nats.connection import AWAY, Connection
+from release_management.adapters.nats.connection import AWAY, NatsConnection
 from release_management.adapters.nats.dead_letters.store import DeadLetters
 from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.queues import streams
@@ -65,7 +65,7 @@ class AllInOne:
         gateway = core.deciding()
         async with contextlib.AsyncExitStack() as stack:
 
-            async def bus(user: str) -> Connection:
+            async def bus(user: str) -> NatsConnection:
                 return await stack.enter_async_context(on_bus(core.home, user, health))
 
             agenda = await asyncio.to_thread(ProjectedAgenda, core.log, core.registry, core.home.agenda)
@@ -103,7 +103,7 @@ class AllInOneRole:
             await asyncio.to_thread(core.close)
 
 
-async def _take_orders_over(connection: Connection, executor: str) -> None:
+async def _take_orders_over(connection: NatsConnection, executor: str) -> None:
     """Have the orders of a killed predecessor redelivered at once, not after its time to answer."""
     with contextlib.suppress(NotFoundError, *AWAY):
         await connection.jetstream().delete_consumer(streams.ORDERS, executor)

@@ -3,7 +3,7 @@
 import asyncio
 
 from release_management.adapters.executors.catalog import RunningExecutor, make_executor
-from release_management.adapters.nats.connection import Connection
+from release_management.adapters.nats.connection import NatsConnection
 from release_management.adapters.nats.orders import ExecutorService
 from release_management.adapters.nats.queues.streams import ORDERS
 from release_management.adapters.nats.watching import Watcher
@@ -46,7 +46,7 @@ def begin_executing(
     tasks: asyncio.TaskGroup,
     executor: RunningExecutor,
     name: str,
-    connection: Connection,
+    connection: NatsConnection,
     clock: Clock,
     health: Health,
 ) -> ExecutorService:

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Collection
 
 from release_management.adapters.executors.catalog import settings_checks
-from release_management.adapters.nats.connection import Connection
+from release_management.adapters.nats.connection import NatsConnection
 from release_management.adapters.nats.dead_letters.store import DeadLetters
 from release_management.adapters.nats.queues.commands import CommandService
 from release_management.adapters.system.clock import RecordingClock, new_id
@@ -65,7 +65,7 @@ class GatewayRole:
     async def _decide(
         self,
         lease: Lease,
-        connection: Connection,
+        connection: NatsConnection,
         clients: Collection[str],
         log: EventLog,
         registry: Registry,
@@ -86,7 +86,7 @@ class GatewayRole:
 async def decide_until_deposed(
     gateway: Gateway,
     commands: CommandService,
-    connection: Connection,
+    connection: NatsConnection,
     clients: Collection[str],
     clock: RecordingClock,
     health: Health,

@@ -2,11 +2,11 @@
 
 from release_management.services.manifest.change import (
     Asks,
-    Change,
+    ManifestChange,
     after,
 )
 from release_management.services.manifest.compare import compare
 from release_management.services.manifest.models import Manifest, read_manifest
 from release_management.services.manifest.yaml_file import MAX_BYTES, YamlFile
 
-__all__ = ["MAX_BYTES", "Asks", "Change", "Manifest", "YamlFile", "after", "compare", "read_manifest"]
+__all__ = ["MAX_BYTES", "Asks", "Manifest", "ManifestChange", "YamlFile", "after", "compare", "read_manifest"]

@@ -23,7 +23,7 @@ class Asks(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ManifestChange:
     """One thing that is new (`+`) or becomes different (`~`)."""
 
     sign: Literal["+", "~"]
@@ -42,7 +42,7 @@ class Change:
         return {"sign": self.sign, "kind": self.kind, "name": self.name, "details": list(self.details)}
 
 
-def after(row: Row, changes: Iterable[Change]) -> Row:
+def after(row: Row, changes: Iterable[ManifestChange]) -> Row:
     """An environment's row as it will be once the changes are made."""
     row = dict(row)
     for name, data in (command for change in changes for command in change.commands):

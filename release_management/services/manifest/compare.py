@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from release_management.services.gateway.unit_of_work import SettingsCheck
-from release_management.services.manifest.change import Asks, Change
+from release_management.services.manifest.change import Asks, ManifestChange
 from release_management.services.manifest.environments import changed_environments, order_after
 from release_management.services.manifest.models import Manifest
 from release_management.services.manifest.pipelines import changed_pipelines
@@ -19,7 +19,7 @@ def compare(
     executors: Mapping[str, SettingsCheck],
     *,
     elsewhere: bool = False,
-) -> list[Change]:
+) -> list[ManifestChange]:
     """All changes, in the order in which they are to be made. Raises `Refused` where something cannot be applied.
 
     `ask` answers queries about what stands; `executors` are the known ones, with their checks of settings.

@@ -13,14 +13,14 @@ from release_management.domain.environment_decisions import EnvironmentFacts, de
 from release_management.domain.tiers import (
     DEFAULT_TIER,
     Tier,
-    said_tier,
+    suggested_tier,
 )
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.suggestions import no_such_executor
 from release_management.kernel.types import Refused
 from release_management.services.gateway.unit_of_work import SettingsCheck
 from release_management.services.manifest.change import (
-    Change,
+    ManifestChange,
     Row,
     differences,
 )
@@ -48,7 +48,7 @@ def changed_environments(
     executors: Mapping[str, SettingsCheck],
     *,
     elsewhere: bool,
-) -> list[Change]:
+) -> list[ManifestChange]:
     """New and different environments, each followed by its targets, save those that wait for what another frees.
 
     `elsewhere`: the gateway may know other executors than these; targets of others are left to it.
@@ -70,18 +70,18 @@ def changed_environments(
 
 def _changes(
     manifest: Manifest, file: YamlFile, there: Mapping[str, Row], before: Targets, changed: Targets
-) -> Iterator[tuple[Where | None, Change]]:
+) -> Iterator[tuple[Where | None, ManifestChange]]:
     for name, part in manifest.environments.items():
         row = there.get(name)
         _check_approval(name, part, file)
-        given = part.model_dump(mode="json", exclude_none=True, exclude={"targets", "name", "applications"})
+        stated = part.model_dump(mode="json", exclude_none=True, exclude={"targets", "name", "applications"})
         if part.name is not None:
-            given["label"] = part.name
-        commands = ((COMMAND, {"name": name, **given}),)
+            stated["label"] = part.name
+        commands = ((COMMAND, {"name": name, **stated}),)
         if row is None:
-            yield None, Change("+", "environment", name, () if part.tier else (_unstated_tier(name),), commands)
-        elif details := differences({key: row[key] for key in given}, given):
-            yield None, Change("~", "environment", name, details, commands)
+            yield None, ManifestChange("+", "environment", name, () if part.tier else (_unstated_tier(name),), commands)
+        elif details := differences({key: row[key] for key in stated}, stated):
+            yield None, ManifestChange("~", "environment", name, details, commands)
         for target in part.targets:
             where = (name, target)
             if where in changed:
@@ -90,8 +90,8 @@ def _changes(
 
 def _unstated_tier(name: str) -> str:
     """Return a note on a tier that was not stated, and how to state it."""
-    said = said_tier(name)
-    tier = f"tier {said} by its name" if said else f"tier {DEFAULT_TIER}, as its name says none"
+    suggested = suggested_tier(name)
+    tier = f"tier {suggested} by its name" if suggested else f"tier {DEFAULT_TIER}, as its name says none"
     return f"{tier} (set another with 'tier: {'|'.join(get_args(Tier))}')"
 
 
@@ -146,15 +146,15 @@ def _with_its_label(target: Target, before: Target | None) -> Target:
     return target.model_copy(update={"label": before.label})
 
 
-def _changed_target(environment: str, target: Target, before: Target | None) -> Change:
+def _changed_target(environment: str, target: Target, before: Target | None) -> ManifestChange:
     stated = target.model_dump(mode="json")
     name = f"{environment}/{target.name}"
     commands = ((COMMAND, {"name": environment, "targets": [stated]}),)
     if before is None:
         names = (f"{own}/{component}" if own else component for own, component, _ in target.declared())
         runs = ", ".join(names) or "no component yet"
-        return Change("+", "target", name, (f"{target.executor} runs {runs}",), commands)
-    return Change("~", "target", name, differences(before.model_dump(mode="json"), stated), commands)
+        return ManifestChange("+", "target", name, (f"{target.executor} runs {runs}",), commands)
+    return ManifestChange("~", "target", name, differences(before.model_dump(mode="json"), stated), commands)
 
 
 def _check_approval(name: str, part: EnvironmentPart, file: YamlFile) -> None:

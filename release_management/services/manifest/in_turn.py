@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from release_management.domain.environment import Target
 from release_management.services.gateway.unit_of_work import SettingsCheck
-from release_management.services.manifest.change import Change
+from release_management.services.manifest.change import ManifestChange
 from release_management.services.manifest.yaml_file import Place, YamlFile
 from release_management.services.use_cases.exclusive_resources import Reservation, exclusive_resources
 
@@ -14,37 +14,37 @@ Targets = Mapping[Where, Target]
 
 
 def in_turn(
-    changes: Sequence[tuple[Where | None, Change]],
+    changes: Sequence[tuple[Where | None, ManifestChange]],
     before: Targets,
     changed: Targets,
     file: YamlFile,
     executors: Mapping[str, SettingsCheck],
-) -> list[Change]:
+) -> list[ManifestChange]:
     """The changes in their order, save that one which wants what a later one frees comes after it.
 
     `changes` say which target each is about, if any. Raises `Refused` where some exchange what they have.
     """
     had = {where: _claims(where, target, executors) for where, target in before.items()}
-    wanted = {where: _claims(where, target, executors) for where, target in changed.items()}
+    reservations = {where: _claims(where, target, executors) for where, target in changed.items()}
     holders: dict[tuple[str, str], set[Where]] = {}
     for holder, held in had.items():
         _hold(holders, holder, held)
-    found: list[Change] = []
+    found: list[ManifestChange] = []
     waiting = list(changes)
     while waiting:
-        later: list[tuple[Where, Change]] = []
+        later: list[tuple[Where, ManifestChange]] = []
         for where, change in waiting:
             if where is not None:
-                if _in_the_way(holders, where, wanted[where]):
+                if _in_the_way(holders, where, reservations[where]):
                     later.append((where, change))
                     continue
                 for claim in had.get(where, ()):
                     holders[_thing(claim)].discard(where)
-                _hold(holders, where, wanted[where])
+                _hold(holders, where, reservations[where])
             found.append(change)
         if later and len(later) == len(waiting):
             first = later[0][0]
-            raise _exchanged(holders, first, wanted[first], file)
+            raise _exchanged(holders, first, reservations[first], file)
         waiting = [*later]
     return found
 
@@ -63,19 +63,19 @@ def _hold(holders: dict[tuple[str, str], set[Where]], where: Where, held: Sequen
 
 
 def _in_the_way(
-    holders: Mapping[tuple[str, str], set[Where]], where: Where, wanted: Sequence[Reservation]
+    holders: Mapping[tuple[str, str], set[Where]], where: Where, reservations: Sequence[Reservation]
 ) -> tuple[Reservation, Where] | None:
     """The first claim that another target has now, and that target."""
-    for claim in wanted:
+    for claim in reservations:
         if others := holders.get(_thing(claim), set()) - {where}:
             return claim, min(others)
     return None
 
 
 def _exchanged(
-    holders: Mapping[tuple[str, str], set[Where]], where: Where, wanted: Sequence[Reservation], file: YamlFile
+    holders: Mapping[tuple[str, str], set[Where]], where: Where, reservations: Sequence[Reservation], file: YamlFile
 ) -> Exception:
-    found = _in_the_way(holders, where, wanted)
+    found = _in_the_way(holders, where, reservations)
     assert found is not None
     claim, (environment, target) = found
     return file.refusal(

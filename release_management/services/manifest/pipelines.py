@@ -6,7 +6,7 @@ from release_management.domain import pipeline as pipelines
 from release_management.domain.pipeline import ConfigurePipeline
 from release_management.kernel.types import Refused
 from release_management.services.manifest.change import (
-    Change,
+    ManifestChange,
     Row,
     differences,
 )
@@ -20,7 +20,7 @@ def changed_pipelines(
     environments: tuple[str, ...],
     there: Mapping[str, Row],
     policies: Mapping[str, Row],
-) -> Iterator[Change]:
+) -> Iterator[ManifestChange]:
     """New and different pipelines; `environments` are all that will exist, in order."""
     chosen: dict[str, str] = {}
     for name, part in manifest.pipelines.items():
@@ -34,8 +34,8 @@ def changed_pipelines(
             _check_owner(name, part, file, row)
         commands = ((ConfigurePipeline.NAME, {"name": name, **part.model_dump(mode="json", exclude_none=True)}),)
         if row is None:
-            said = f"{part.application} walks {' → '.join(stages)}"
-            yield Change("+", "pipeline", name, (said,), commands)
+            sentence = f"{part.application} walks {' → '.join(stages)}"
+            yield ManifestChange("+", "pipeline", name, (sentence,), commands)
             continue
         before = {
             "label": row["label"],
@@ -45,7 +45,7 @@ def changed_pipelines(
         }
         after = {"label": part.label or row["label"], "application": part.application, "stages": stages, "chosen": name}
         if details := differences(before, after):
-            yield Change("~", "pipeline", name, details, commands)
+            yield ManifestChange("~", "pipeline", name, details, commands)
 
 
 def _check_owner(name: str, part: PipelinePart, file: YamlFile, row: Row) -> None:

@@ -15,7 +15,7 @@ from release_management.domain.versions import DEFAULT
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import Refused
 from release_management.services.manifest.change import (
-    Change,
+    ManifestChange,
     Row,
     Sent,
     differences,
@@ -28,7 +28,7 @@ Options = Mapping[StrategyName, dict[str, Any]]
 
 def changed_policies(
     manifest: Manifest, file: YamlFile, environments: tuple[str, ...], there: Mapping[str, Row]
-) -> Iterator[Change]:
+) -> Iterator[ManifestChange]:
     """New and different policies; `environments` are all that will exist."""
     for scope, part in manifest.policies.items():
         place: Place = ("policies", scope)
@@ -56,12 +56,12 @@ def changed_policies(
             details += found
             commands.append((ConfigureTriggers.NAME, {**about, "conditions": stated["triggers"]}))
         gates: dict[str, Any] = stated.get("gates", {})
-        standing = {
+        present = {
             name: {key: value for key, value in gate.items() if key != "label" or key in gates[name]}
             for name, gate in row.get("gates", {}).items()
             if name in gates
         }
-        if found := differences({"gates": standing}, {"gates": gates}):
+        if found := differences({"gates": present}, {"gates": gates}):
             details += found
             commands.append((ConfigureGates.NAME, {**about, "gates": gates}))
         window = {key: stated[key] for key in ("rollback_window",) if key in stated}
@@ -69,7 +69,7 @@ def changed_policies(
             details += found
             commands.append((ConfigureRollbackWindow.NAME, {**about, "window": stated["rollback_window"]}))
         if commands:
-            yield Change("~" if scope in there else "+", "policy", scope, tuple(details), tuple(commands))
+            yield ManifestChange("~" if scope in there else "+", "policy", scope, tuple(details), tuple(commands))
 
 
 def _strategies(
@@ -90,10 +90,10 @@ def _strategies(
     elif part.options is not None:
         reason = f"{default} has options here and in strategies; keep one of them"
         raise file.refusal((*place, "options"), reason)
-    for name, given in options.items():
+    for name, options_ in options.items():
         inner: Place = ("strategies", name) if name in part.strategies else ("options",)
         try:
-            parse_options(name, given)
+            parse_options(name, options_)
         except Refused as refused:
             raise file.refusal((*place, *inner), refused.reason, refused.code) from None
     return default, options
@@ -112,8 +112,8 @@ def _compared(row: Row, default: StrategyName | None, options: Options) -> tuple
 def _to_send(row: Row, default: StrategyName | None, options: Options) -> list[StrategyName]:
     """The strategies to configure; each becomes the default, so that the one which is to be comes last."""
     there = row.get("strategies", {})
-    others = [name for name, given in options.items() if name != default and there.get(name) != given]
+    others = [name for name, options_ in options.items() if name != default and there.get(name) != options_]
     if default is None:
         return others
-    stands = row.get("default") == default and there.get(default) == options[default]
-    return others if stands and not others else [*others, default]
+    unchanged = row.get("default") == default and there.get(default) == options[default]
+    return others if unchanged and not others else [*others, default]

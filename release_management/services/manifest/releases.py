@@ -12,7 +12,7 @@ from release_management.services.batches import (
 )
 from release_management.services.manifest.change import (
     Asks,
-    Change,
+    ManifestChange,
     Row,
     differences,
 )
@@ -21,7 +21,7 @@ from release_management.services.manifest.yaml_file import YamlFile
 from release_management.services.sealing import ERASED
 
 
-def changed_releases(manifest: Manifest, file: YamlFile, ask: Asks) -> Iterator[Change]:
+def changed_releases(manifest: Manifest, file: YamlFile, ask: Asks) -> Iterator[ManifestChange]:
     """New releases, and drafts to be published. A version is never reused: other content is refused."""
     seen: set[str] = set()
     for index, part in enumerate(manifest.releases):
@@ -35,20 +35,20 @@ def changed_releases(manifest: Manifest, file: YamlFile, ask: Asks) -> Iterator[
         found = ask("release", ref=part.ref)
         if not found:
             data = {**part.model_dump(mode="json", exclude_none=True), "components": _components(part)}
-            yield Change("+", "release", part.ref, (first_few(names),), tuple(creating_release(data)))
+            yield ManifestChange("+", "release", part.ref, (first_few(names),), tuple(creating_release(data)))
             continue
         stated = _stated(part)
-        if details := differences(_standing(found[0], stated), stated):
+        if details := differences(_present(found[0], stated), stated):
             reason = f"release {part.ref} exists with other content ({details[0]}); state a new version"
             raise file.refusal(place, reason)
         there = {change["commit"] for change in found[0].get("changes") or []}
         missing = [change for change in stated["changes"] if change["commit"] not in there]
         if missing:
             added = tuple(adding_changes(part.ref, list(in_batches(missing))))
-            yield Change("~", "release", part.ref, (f"{len(missing):,} changes added",), added)
+            yield ManifestChange("~", "release", part.ref, (f"{len(missing):,} changes added",), added)
         if found[0]["published"] is None and not part.draft:
             publish = (PublishRelease.NAME, {"release": part.ref})
-            yield Change("~", "release", part.ref, ("published",), (publish,))
+            yield ManifestChange("~", "release", part.ref, ("published",), (publish,))
 
 
 def _components(part: ReleasePart) -> list[dict[str, Any]]:
@@ -69,7 +69,7 @@ def _stated(part: ReleasePart) -> dict[str, Any]:
     return {"components": components, "changelog": list(part.changelog), "changes": changes}
 
 
-def _standing(row: Row, stated: dict[str, Any]) -> dict[str, Any]:
+def _present(row: Row, stated: dict[str, Any]) -> dict[str, Any]:
     """The release as it was created, in the words of `stated`; a text that was erased cannot differ."""
     components = {}
     for component in row["components"]:

@@ -218,6 +218,6 @@ def _complaint(name: str, text: str, error: yaml.YAMLError) -> str:
     lines = text.rstrip().split("\n")
     number = min(mark.line, len(lines) - 1) if mark is not None else 0
     where = f"{name}, line {number + 1}" if mark is not None else name
-    said = [getattr(error, part, None) for part in ("context", "problem")]
+    parts = [getattr(error, part, None) for part in ("context", "problem")]
     tab = "; the line begins with a tab: indent with blanks" if lines[number].lstrip(" ").startswith("\t") else ""
-    return f"{where}: this is not YAML: {', '.join(part for part in said if part) or error}{tab}"
+    return f"{where}: this is not YAML: {', '.join(part for part in parts if part) or error}{tab}"

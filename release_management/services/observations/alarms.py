@@ -21,7 +21,7 @@ REFRESH_SECONDS = 900.0
 
 
 @dataclass(slots=True)
-class _Part:
+class _AlarmSource:
     """A component as a whole, or one of its slots with one version."""
 
     damped: Damped
@@ -31,7 +31,7 @@ class _Part:
 
 @dataclass(slots=True)
 class _Component:
-    parts: dict[Hashable, _Part] = field(default_factory=dict)
+    parts: dict[Hashable, _AlarmSource] = field(default_factory=dict)
     reported: object = None
     reported_at: float = 0.0
 
@@ -63,19 +63,19 @@ class Alarms:
     def _damp(
         self,
         known: _Component,
-        before: dict[Hashable, _Part],
+        before: dict[Hashable, _AlarmSource],
         name: Hashable,
         seen: SeenSlot | Observation,
         observedat: str,
         settles: bool,
-    ) -> _Part:
+    ) -> _AlarmSource:
         now = self._monotonic()
         earlier = before.get(name)
         if settles and earlier is not None and is_worse(seen.condition, earlier.damped.condition):
             earlier = None
         damped = damp(earlier.damped if earlier is not None else None, seen.condition, now)
         same = earlier is not None and earlier.damped.condition == damped.condition
-        part = known.parts[name] = _Part(damped, earlier.since if earlier and same else observedat, seen.reason)
+        part = known.parts[name] = _AlarmSource(damped, earlier.since if earlier and same else observedat, seen.reason)
         if damped.better_since is not None and earlier is not None:
             lasts = f"{seen.condition} for {now - damped.better_since:.0f} s, and must be for {damped.hold:.0f} s"
             bad = (earlier.reason or "").partition(_AGAIN)[0]

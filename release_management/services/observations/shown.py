@@ -139,8 +139,8 @@ def _slot(row: Row, whole: dict[str, Any]) -> Row:
         return shown
     seen = next((slot for slot in look.slots if slot.slot == row["slot"]), None)
     if seen is None:
-        gone = {"condition": "down", "reason": "it holds nothing"} if row["replicas"] else {"condition": "well"}
-        return shown | {"wanted": 0, "running": 0, "healthy": 0, "restarts": 0, "observed": 0, "reason": None, **gone}
+        absent = {"condition": "down", "reason": "it holds nothing"} if row["replicas"] else {"condition": "well"}
+        return shown | {"wanted": 0, "running": 0, "healthy": 0, "restarts": 0, "observed": 0, "reason": None, **absent}
     condition, reason = seen.condition, seen.reason
     if row["held_by"] is None and row["replicas"]:
         one = Observation.model_validate({**look.model_dump(exclude={"since"}), **_alone(seen)})

@@ -15,8 +15,8 @@ from typing import Any
 from release_management.kernel.errors import ErrorCode
 from release_management.projections.kit.paging import (
     CursorError,
-    Group,
-    Start,
+    PageStart,
+    RowGroup,
 )
 from release_management.services.paging.pages import Page, Row
 
@@ -40,10 +40,10 @@ class Found:
     None: all that was returned of it.
     """
 
-    groups: list[Group]
+    groups: list[RowGroup]
     more: bool
-    start: Start | None
-    cursor: Callable[[Start], str]
+    start: PageStart | None
+    cursor: Callable[[PageStart], str]
     stable: Callable[[Row], Any] | None = None
 
 
@@ -51,7 +51,7 @@ def cut(found: Found, reveal: Reveal) -> Page:
     """Return the page, with texts as `reveal` returns them. Raises `CursorError` if a long row has changed."""
     rows: list[Row] = []
     size = 0
-    last: Start | None = None
+    last: PageStart | None = None
     for number, group in enumerate(found.groups):
         within = found.start if number == 0 and found.start is not None and found.start.path else None
         whole = None if within is not None else _whole(group, reveal, PAGE_BYTES - size, alone=not rows)
@@ -66,11 +66,11 @@ def cut(found: Found, reveal: Reveal) -> Page:
             size += part.size
             if part.end is not None:
                 return Page(rows, found.cursor(part.end), unfinished=True)
-        last = Start(group.key)
+        last = PageStart(group.key)
     return Page(rows, found.cursor(last) if found.more and last is not None else None)
 
 
-def _whole(group: Group, reveal: Reveal, room: int, *, alone: bool) -> tuple[list[Row], int] | None:
+def _whole(group: RowGroup, reveal: Reveal, room: int, *, alone: bool) -> tuple[list[Row], int] | None:
     """Return the rows of a group and their size, or None if they do not fit. Several rows are never cut."""
     several = alone and len(group.rows) != 1
     if not several and length(group.rows) > PAGE_BYTES:
@@ -86,17 +86,17 @@ def length(data: Any) -> int:
 
 
 @dataclass(slots=True)
-class _Part:
+class _RowPart:
     """A part of a long row, and the place in the row at which it ends; None: at the row's end."""
 
     row: Row = field(default_factory=dict)
     size: int = 0
-    end: Start | None = None
+    end: PageStart | None = None
 
 
-def _part(group: Group, within: Start | None, reveal: Reveal, stable: Callable[[Row], Any] | None) -> _Part:
+def _part(group: RowGroup, within: PageStart | None, reveal: Reveal, stable: Callable[[Row], Any] | None) -> _RowPart:
     [row] = group.rows
-    part = _Part()
+    part = _RowPart()
     digest = hashlib.sha256()
     begun = within is None
     last = ""
@@ -111,7 +111,7 @@ def _part(group: Group, within: Start | None, reveal: Reveal, stable: Callable[[
         shown = _shortened(reveal(value))
         size = length(shown) + AROUND + len(str(path[-1]))
         if part.row and part.size + size > PAGE_BYTES:
-            part.end = Start(group.key, last, _mark(row, digest.hexdigest(), stable))
+            part.end = PageStart(group.key, last, _mark(row, digest.hexdigest(), stable))
             return part
         _put(part.row, path, shown)
         part.size += size
@@ -136,8 +136,8 @@ def _changed() -> CursorError:
     return CursorError(reason, code=ErrorCode.CONFLICT)
 
 
-def _mark(row: Row, given: str, stable: Callable[[Row], Any] | None) -> str:
-    return given[:16] if stable is None else _digest(stable(row))
+def _mark(row: Row, text: str, stable: Callable[[Row], Any] | None) -> str:
+    return text[:16] if stable is None else _digest(stable(row))
 
 
 def _digest(data: Any) -> str:

@@ -49,7 +49,7 @@ class PageReader:
     """
 
     def __init__(self, params: Mapping[str, Any]) -> None:
-        self._asked = dict(params)
+        self._params = dict(params)
         limit = params.get("limit")
         self._left = limit if type(limit) is int and limit > 0 else None
         self._cursor: str | None = params.get("cursor")
@@ -61,7 +61,7 @@ class PageReader:
         """The parameters of the next page; None if all has been read."""
         if self._over:
             return None
-        page_params = dict(self._asked)
+        page_params = dict(self._params)
         if self._left is not None:
             page_params["limit"] = min(max(self._left, 1), MOST_ROWS)
         return page_params if self._cursor is None else page_params | {"cursor": self._cursor}

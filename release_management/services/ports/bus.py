@@ -71,7 +71,7 @@ class NotAnsweredNow(RelmanError):
     code = ErrorCode.UNAVAILABLE
 
 
-class Gateway(Protocol):
+class CommandGateway(Protocol):
     """The one writer: it takes a command envelope and returns its outcome."""
 
     async def submit(self, envelope: CommandEnvelope) -> Outcome:
@@ -87,7 +87,7 @@ class Gateway(Protocol):
         ...
 
 
-class LineGateway(Gateway, Protocol):
+class LineGateway(CommandGateway, Protocol):
     """A gateway that keeps the order of a line of commands, and reads the content beside records."""
 
     async def content(self, dataref: str) -> bytes:

@@ -32,9 +32,9 @@ from release_management.services.use_cases.deployments import (
 def request(command: RequestApproval, uow: UnitOfWork) -> None:
     """Ask for approval of a planned deployment; one that is asked for or given already stays."""
     state = uow.deployment(command.deployment)
-    given = uow.approval(state.approval)
-    id = given.id
-    if given.phase not in (approvals.ApprovalPhase.WAITING, approvals.ApprovalPhase.GRANTED):
+    approval = uow.approval(state.approval)
+    id = approval.id
+    if approval.phase not in (approvals.ApprovalPhase.WAITING, approvals.ApprovalPhase.GRANTED):
         if state.phase is not DeploymentPhase.PLANNED:
             raise Refused(
                 f"deployment {state.id} is {state.phase}; approval is asked for while it is Planned",

@@ -52,7 +52,7 @@ from release_management.domain.place_decisions import (
     PlaceCommand,
     PlaceFacts,
     RememberSuccess,
-    WithdrawSuccess,
+    WithdrawPlaceSuccess,
 )
 from release_management.domain.release import RELEASE
 from release_management.domain.release_decisions import (
@@ -153,9 +153,9 @@ def _notice(uow: UnitOfWork, id: str) -> None:
     state = uow.deployment(id)
     for binding in state.bindings.values():
         place = uow.place(state.environment, state.application, binding.target)
-        standing = place.components.get(binding.component, ComponentStatus())
-        if standing.seen is not None and standing.seen.fence >= standing.fence:
-            notice = NoticeCondition(binding.target, binding.component, standing.seen.slots)
+        status = place.components.get(binding.component, ComponentStatus())
+        if status.seen is not None and status.seen.fence >= status.fence:
+            notice = NoticeCondition(binding.target, binding.component, status.seen.slots)
             if decide_deployment(uow, id, notice):
                 return
 
@@ -192,9 +192,9 @@ def _succeed(uow: UnitOfWork, state: Deployment) -> None:
 def _withdraw(uow: UnitOfWork, state: Deployment, left: Deployment) -> None:
     """Withdraw the successes that were rolled back, where they were."""
     for target, components in taken_back(state, left).items():
-        decide_place(uow, left, target, WithdrawSuccess(state.id, left.version, left.id, components))
+        decide_place(uow, left, target, WithdrawPlaceSuccess(state.id, left.version, left.id, components))
     if left.phase is DeploymentPhase.SUCCEEDED and left.release != state.release:
-        decide_release(uow, left.release, releases.WithdrawSuccess(left.environment, state.id))
+        decide_release(uow, left.release, releases.WithdrawReleaseSuccess(left.environment, state.id))
 
 
 def decide_release(uow: UnitOfWork, ref: str, command: ReleaseCommand) -> None:

@@ -14,12 +14,12 @@ from release_management.domain.deployment.before_start import (
     AwaitApproval,
     Insist,
     Lapse,
+    PlanRequest,
     Queue,
     Reject,
     Replan,
-    Request,
+    RequestDeployment,
     Supersede,
-    Wanted,
 )
 from release_management.domain.deployment.commands import (
     Abort,
@@ -75,22 +75,22 @@ from release_management.services.use_cases.situations import (
 
 def plan_deployment(command: PlanDeployment, uow: UnitOfWork) -> None:
     """Plan, and show what would stop it today."""
-    wanted = Wanted(command.release, command.environment, command.strategy, command.options)
-    answer(uow, plan(uow, wanted).id)
+    plan_request = PlanRequest(command.release, command.environment, command.strategy, command.options)
+    answer(uow, plan(uow, plan_request).id)
 
 
 def deploy(command: Deploy, uow: UnitOfWork) -> None:
     """Plan unless it is planned, and begin. What runs already, or is on its way, is already so."""
-    wanted = _wanted(command)
+    plan_request = _plan_request(command)
     insist = Insist(supersede=command.supersede, downgrade=command.downgrade)
-    state = planned_already(uow, wanted) or plan(uow, wanted)
+    state = planned_already(uow, plan_request) or plan(uow, plan_request)
     if state.phase is DeploymentPhase.SUCCEEDED or (state.plan is not None and not state.plan.forward):
-        state = _stay(uow, wanted, state, insist)
+        state = _stay(uow, plan_request, state, insist)
     request(uow, state, insist)
     uow.result["already_so"] = state.phase is DeploymentPhase.SUCCEEDED or None
 
 
-def _stay(uow: UnitOfWork, wanted: Wanted, state: Deployment, insist: Insist) -> Deployment:
+def _stay(uow: UnitOfWork, plan_request: PlanRequest, state: Deployment, insist: Insist) -> Deployment:
     """Keep a version that runs already, although another is on its way there, which is superseded first.
 
     Raises `Refused` where it was not said that it is to give way.
@@ -107,30 +107,32 @@ def _stay(uow: UnitOfWork, wanted: Wanted, state: Deployment, insist: Insist) ->
             code=ErrorCode.CONFLICT,
         )
     release = uow.release(state.release)
-    compiled = compile_now(uow, release, state.environment, wanted.strategy, wanted.options or {})
+    compiled = compile_now(uow, release, state.environment, plan_request.strategy, plan_request.options or {})
     targets = dict.fromkeys(target for other in others for target in uow.deployment(other).targets)
-    kept = keep(uow, wanted, replace(compiled, targets=tuple(targets)))
+    replanned = keep(uow, plan_request, replace(compiled, targets=tuple(targets)))
     if state.phase is DeploymentPhase.PLANNED:
-        decide_deployment(uow, state.id, Supersede(kept.id))
-    return kept
+        decide_deployment(uow, state.id, Supersede(replanned.id))
+    return replanned
 
 
-def _wanted(command: Deploy) -> Wanted:
-    return Wanted(command.release, command.environment, command.strategy, command.options, redeploys=command.redeploy)
+def _plan_request(command: Deploy) -> PlanRequest:
+    return PlanRequest(
+        command.release, command.environment, command.strategy, command.options, redeploys=command.redeploy
+    )
 
 
-def planned_already(uow: UnitOfWork, wanted: Wanted) -> Deployment | None:
+def planned_already(uow: UnitOfWork, plan_request: PlanRequest) -> Deployment | None:
     """The plan that is there already, where nothing else is asked for: it keeps the strategy that was chosen for it."""
-    id = uow.release(wanted.release).planned.get(wanted.environment)
-    if id is None or wanted.strategy is not None or wanted.options:
+    id = uow.release(plan_request.release).planned.get(plan_request.environment)
+    if id is None or plan_request.strategy is not None or plan_request.options:
         return None
     known = uow.deployment(id)
-    return known if known.phase is DeploymentPhase.PLANNED and known.redeploys == wanted.redeploys else None
+    return known if known.phase is DeploymentPhase.PLANNED and known.redeploys == plan_request.redeploys else None
 
 
 def request(uow: UnitOfWork, state: Deployment, insist: Insist, note: str | None = None) -> None:
     """Begin what is planned, as soon as the rules allow; what has begun already stays as it is."""
-    first = decide_deployment(uow, state.id, Request(note))
+    first = decide_deployment(uow, state.id, RequestDeployment(note))
     if decide_deployment(uow, state.id, insist) and not first:
         go_on(uow, state.id)
     if first:
@@ -159,25 +161,25 @@ def _go_on(uow: UnitOfWork, id: str, *, first: bool) -> None:
     """Compile again, ask the rules, and start, wait, or end."""
     state = uow.deployment(id)
     compiled = compile_again(uow, state)
-    why = None
+    reason = None
     if compiled.plan.digest != state.digest:
-        why = why_replanned(state.plan, compiled.plan)
-        decide_deployment(uow, id, Replan(compiled, why))
+        reason = why_replanned(state.plan, compiled.plan)
+        decide_deployment(uow, id, Replan(compiled, reason))
         for target in _to_leave(state.targets, compiled.targets):
             let_go(uow, state, target)
         state = uow.deployment(id)
     adopt_rule(uow, state)
-    asked = situation(uow, state)
-    said = verdicts(asked)
-    if denied := denials(said):
+    inputs = situation(uow, state)
+    all_verdicts = verdicts(inputs)
+    if denied := denials(all_verdicts):
         if first:
-            raise Refused(_why_not(state, said), said, code=ErrorCode.DENIED)
-        expired = asked.approval.phase is approvals.ApprovalPhase.EXPIRED
+            raise Refused(_why_not(state, all_verdicts), all_verdicts, code=ErrorCode.DENIED)
+        expired = inputs.approval.phase is approvals.ApprovalPhase.EXPIRED
         decide_deployment(uow, id, Lapse(denied[0].reason) if expired else Reject(denied[0].reason))
         return
-    waits = {verdict.rule for verdict in said if verdict.says == "wait"}
+    waits = {verdict.rule for verdict in all_verdicts if verdict.says == "wait"}
     if "approval" in waits:
-        _await_approval(uow, state, asked, why or "the plan or the evidence has changed")
+        _await_approval(uow, state, inputs, reason or "the plan or the evidence has changed")
     elif "place" in waits:
         _queue(uow, state)
         if state.supersede and _clear_the_way(uow, state):
@@ -216,25 +218,25 @@ def _end_bakes(uow: UnitOfWork, id: str) -> None:
         decide_deployment(uow, holder, EndBake(id))
 
 
-def _why_not(state: Deployment, said: tuple[Verdict, ...]) -> str:
-    reasons = "; ".join(verdict.reason for verdict in denials(said))
+def _why_not(state: Deployment, all_verdicts: tuple[Verdict, ...]) -> str:
+    reasons = "; ".join(verdict.reason for verdict in denials(all_verdicts))
     return f"{state.release} may not be deployed to {state.environment}: {reasons}"
 
 
-def _await_approval(uow: UnitOfWork, state: Deployment, asked: Situation, why: str) -> None:
+def _await_approval(uow: UnitOfWork, state: Deployment, inputs: Situation, reason: str) -> None:
     """Wait for a person; whoever stands behind it in a queue need not wait for that person too."""
     for target in state.targets:
         let_go(uow, state, target)
-    given = asked.approval
+    approval = inputs.approval
     if (
-        given.phase in (approvals.ApprovalPhase.WAITING, approvals.ApprovalPhase.GRANTED)
-        and given.digest != asked.digest
+        approval.phase in (approvals.ApprovalPhase.WAITING, approvals.ApprovalPhase.GRANTED)
+        and approval.digest != inputs.digest
     ):
-        decide_approval(uow, given.id, VoidApproval(f"{why} since approval was asked for"))
-        given = uow.approval(given.id)
-    if given.phase is approvals.ApprovalPhase.WAITING:
+        decide_approval(uow, approval.id, VoidApproval(f"{reason} since approval was asked for"))
+        approval = uow.approval(approval.id)
+    if approval.phase is approvals.ApprovalPhase.WAITING:
         if state.phase is not DeploymentPhase.AWAITING_APPROVAL:
-            decide_deployment(uow, state.id, AwaitApproval(given.id))
+            decide_deployment(uow, state.id, AwaitApproval(approval.id))
         return
     request_approval(uow, state)
 
@@ -261,9 +263,9 @@ def request_approval(uow: UnitOfWork, state: Deployment) -> str:
 
 def adopt_rule(uow: UnitOfWork, state: Deployment) -> None:
     """Have the deployment's approval follow its environment's rule of now."""
-    given = uow.approval(state.approval)
-    if given.id:
-        decide_approval(uow, given.id, AdoptRule(uow.environment(state.environment).approval))
+    approval = uow.approval(state.approval)
+    if approval.id:
+        decide_approval(uow, approval.id, AdoptRule(uow.environment(state.environment).approval))
 
 
 def review_approvals(uow: UnitOfWork, environment: str) -> None:
@@ -295,8 +297,8 @@ def answer(uow: UnitOfWork, id: str) -> None:
     state = uow.deployment(id)
     uow.result.update(deployment=id, phase=str(state.phase), approval=state.approval)
     if state.phase in WAITING:
-        said = verdicts(situation(uow, state))
-        uow.result["verdicts"] = [verdict.model_dump(exclude_none=True) for verdict in said]
+        all_verdicts = verdicts(situation(uow, state))
+        uow.result["verdicts"] = [verdict.model_dump(exclude_none=True) for verdict in all_verdicts]
 
 
 HANDLERS: Mapping[type[Command], Callable[[Any, UnitOfWork], None]] = {

@@ -24,14 +24,14 @@ from release_management.services.gateway.unit_of_work import UnitOfWork
 
 def check(uow: UnitOfWork, environment: str, application: str, bindings: Sequence[Binding]) -> None:
     """Refuse a plan that wants what another component has, or two components of which want the same."""
-    wanted: dict[Thing, Holder] = {}
+    claimants: dict[Thing, Holder] = {}
     holders: dict[Thing, tuple[Holder, ...]] | None = None
     for binding in bindings:
         holder = holdings.holder_of(environment, application, binding.target, binding.component)
-        for thing in sorted(_wanted(uow, binding)):
+        for thing in sorted(_candidate_claims(uow, binding)):
             holders = uow.holdings().holders() if holders is None else holders
             key = holdings.thing_of(binding.executor, thing)
-            having = (*holders.get(key, ()), wanted.setdefault(key, holder))
+            having = (*holders.get(key, ()), claimants.setdefault(key, holder))
             other = next((each for each in having if each != holder), None)
             if other is not None:
                 raise Refused(
@@ -45,9 +45,9 @@ def check(uow: UnitOfWork, environment: str, application: str, bindings: Sequenc
 def begin(uow: UnitOfWork, state: Deployment) -> None:
     """Have what comes hold what it wants, beside what is there."""
     for binding in state.bindings.values():
-        if wanted := _wanted(uow, binding):
+        if claims := _candidate_claims(uow, binding):
             held = uow.holdings().held(_holder(state, binding), binding.executor)
-            _hold(uow, state, binding, held | wanted)
+            _hold(uow, state, binding, held | claims)
 
 
 def end(uow: UnitOfWork, state: Deployment) -> None:
@@ -57,23 +57,23 @@ def end(uow: UnitOfWork, state: Deployment) -> None:
     uncertain = {(target, component) for target, component, _ in doubted(state)}
     for binding in state.bindings.values():
         place = uow.place(state.environment, state.application, binding.target)
-        standing = place.components.get(binding.component, ComponentStatus())
-        if standing.doubted or (binding.target, binding.component) in uncertain:
+        status = place.components.get(binding.component, ComponentStatus())
+        if status.doubted or (binding.target, binding.component) in uncertain:
             continue
         if not uow.holdings().held(_holder(state, binding), binding.executor):
             continue
-        stands = [occupant for occupant in standing.slots.values() if occupant.replicas > 0]
-        if all(occupant.configuration is not None for occupant in stands):
-            kept = {thing for each in stands for thing in _things(uow, binding, each.configuration)}
-            _hold(uow, state, binding, kept.union(*_wanted_next(uow, state, binding, place.lock)))
+        occupants = [occupant for occupant in status.slots.values() if occupant.replicas > 0]
+        if all(occupant.configuration is not None for occupant in occupants):
+            remaining = {thing for each in occupants for thing in _things(uow, binding, each.configuration)}
+            _hold(uow, state, binding, remaining.union(*_claims_of_next(uow, state, binding, place.lock)))
 
 
-def _wanted_next(uow: UnitOfWork, state: Deployment, binding: Binding, lock: str | None) -> Iterator[set[str]]:
+def _claims_of_next(uow: UnitOfWork, state: Deployment, binding: Binding, lock: str | None) -> Iterator[set[str]]:
     """Yield the claims of another deployment that holds the place by now."""
     if lock not in (None, state.id):
         other = uow.deployment(lock).binding(binding.target, binding.component)
         if other is not None and other.executor == binding.executor:
-            yield _wanted(uow, other)
+            yield _candidate_claims(uow, other)
 
 
 def _hold(uow: UnitOfWork, state: Deployment, binding: Binding, things: set[str] | frozenset[str]) -> None:
@@ -85,7 +85,7 @@ def _holder(state: Deployment, binding: Binding) -> Holder:
     return holdings.holder_of(state.environment, state.application, binding.target, binding.component)
 
 
-def _wanted(uow: UnitOfWork, binding: Binding) -> set[str]:
+def _candidate_claims(uow: UnitOfWork, binding: Binding) -> set[str]:
     """Return the claims of the candidate."""
     return set() if binding.candidate is None else _things(uow, binding, binding.configuration)
 

@@ -6,9 +6,9 @@ from pydantic import JsonValue
 
 from release_management.domain.deployment.before_start import (
     KeepPlan,
+    PlanRequest,
     Replan,
     Supersede,
-    Wanted,
     plan_seconds,
 )
 from release_management.domain.deployment.events import Return
@@ -40,70 +40,76 @@ from release_management.services.use_cases.consequences import (
 )
 
 
-def plan(uow: UnitOfWork, wanted: Wanted) -> Deployment:
+def plan(uow: UnitOfWork, plan_request: PlanRequest) -> Deployment:
     """The planned deployment: the one that is there if nothing has changed, else a new one that supersedes it."""
-    release = uow.release(wanted.release)
-    known = uow.deployment(release.planned[wanted.environment]) if wanted.environment in release.planned else None
-    same = known is not None and (known.reverts, known.returns) == (wanted.reverts, wanted.returns)
+    release = uow.release(plan_request.release)
+    known = (
+        uow.deployment(release.planned[plan_request.environment])
+        if plan_request.environment in release.planned
+        else None
+    )
+    same = known is not None and (known.reverts, known.returns) == (plan_request.reverts, plan_request.returns)
     walks = known is not None and same and not known.ended and known.phase is not DeploymentPhase.PLANNED
-    if known is not None and walks and not _comes_next(uow, known, wanted):
-        if wanted.redeploys and not known.redeploys:
+    if known is not None and walks and not _comes_next(uow, known, plan_request):
+        if plan_request.redeploys and not known.redeploys:
             raise Refused(
                 f"deployment {known.id} of {known.release} to {known.environment} is {known.phase}; "
                 "let it end, or abort it, before you redeploy",
                 code=ErrorCode.CONFLICT,
             )
-        _check_same(uow, known, wanted)
+        _check_same(uow, known, plan_request)
         return known
     compiled = compile_now(
         uow,
         release,
-        wanted.environment,
-        wanted.strategy,
-        wanted.options or {},
-        wanted.returns,
-        redeploys=wanted.redeploys,
+        plan_request.environment,
+        plan_request.strategy,
+        plan_request.options or {},
+        plan_request.returns,
+        redeploys=plan_request.redeploys,
     )
-    if known is not None and _still_so(uow, known, compiled, wanted):
+    if known is not None and _still_so(uow, known, compiled, plan_request):
         return known
-    planned = keep(uow, wanted, compiled)
+    planned = keep(uow, plan_request, compiled)
     if known is not None and known.phase in WAITING and (same or known.phase is DeploymentPhase.PLANNED):
         decide_deployment(uow, known.id, Supersede(planned.id))
     return planned
 
 
-def _comes_next(uow: UnitOfWork, known: Deployment, wanted: Wanted) -> bool:
+def _comes_next(uow: UnitOfWork, known: Deployment, plan_request: PlanRequest) -> bool:
     """Return True if a deployment follows one that only keeps the old version: again, or with other configuration."""
     if known.phase is not DeploymentPhase.BAKING:
         return False
-    if wanted.redeploys:
+    if plan_request.redeploys:
         return not known.redeploys
-    release, options = uow.release(wanted.release), wanted.options or {}
-    compiled = compile_now(uow, release, wanted.environment, wanted.strategy, options, wanted.returns)
+    release, options = uow.release(plan_request.release), plan_request.options or {}
+    compiled = compile_now(uow, release, plan_request.environment, plan_request.strategy, options, plan_request.returns)
     return any(change.candidate is not None for change in compiled.plan.changes or ())
 
 
-def keep(uow: UnitOfWork, wanted: Wanted, compiled: Draft) -> Deployment:
+def keep(uow: UnitOfWork, plan_request: PlanRequest, compiled: Draft) -> Deployment:
     """Record a compiled plan as a new deployment."""
-    release = uow.release(wanted.release)
+    release = uow.release(plan_request.release)
     id = uow.new_id()
-    decide_deployment(uow, id, KeepPlan(id, wanted, compiled))
-    decide_environment(uow, wanted.environment, NoteApplications([release.application]))
-    decide_release(uow, release.ref, NoteDeployment(wanted.environment, id, wanted.reverts))
+    decide_deployment(uow, id, KeepPlan(id, plan_request, compiled))
+    decide_environment(uow, plan_request.environment, NoteApplications([release.application]))
+    decide_release(uow, release.ref, NoteDeployment(plan_request.environment, id, plan_request.reverts))
     return uow.deployment(id)
 
 
-def _check_same(uow: UnitOfWork, known: Deployment, wanted: Wanted) -> None:
+def _check_same(uow: UnitOfWork, known: Deployment, plan_request: PlanRequest) -> None:
     """Refuse another strategy, or other options, than those with which the release is on its way."""
-    if wanted.strategy is None and not wanted.options:
+    if plan_request.strategy is None and not plan_request.options:
         return
     policies = uow.policies(known.application, known.environment)
     release = uow.release(known.release)
     going, has = choose(release, policies, known.strategy, known.options)
-    strategy, options = choose(release, policies, wanted.strategy or known.strategy, wanted.options or {})
-    if strategy == going and (not wanted.options or parse_options(strategy, options) == parse_options(going, has)):
+    strategy, options = choose(release, policies, plan_request.strategy or known.strategy, plan_request.options or {})
+    if strategy == going and (
+        not plan_request.options or parse_options(strategy, options) == parse_options(going, has)
+    ):
         return
-    differs = strategy if strategy != going else f"other options ({', '.join(sorted(wanted.options or {}))})"
+    differs = strategy if strategy != going else f"other options ({', '.join(sorted(plan_request.options or {}))})"
     raise Refused(
         f"deployment {known.id} of {known.release} to {known.environment} is {known.phase} with {known.strategy}; "
         f"abort it before deploying with {differs}: relman deployment abort {known.id}",
@@ -111,11 +117,14 @@ def _check_same(uow: UnitOfWork, known: Deployment, wanted: Wanted) -> None:
     )
 
 
-def _still_so(uow: UnitOfWork, known: Deployment, compiled: Draft, wanted: Wanted) -> bool:
+def _still_so(uow: UnitOfWork, known: Deployment, compiled: Draft, plan_request: PlanRequest) -> bool:
     """The plan that is asked for is there, unchanged; or it succeeded and everything it brought still runs."""
-    if wanted.retries is not None or (wanted.reverts, wanted.returns) != (known.reverts, known.returns):
+    if plan_request.retries is not None or (plan_request.reverts, plan_request.returns) != (
+        known.reverts,
+        known.returns,
+    ):
         return False
-    if wanted.redeploys != known.redeploys and (wanted.redeploys or known.phase is DeploymentPhase.PLANNED):
+    if plan_request.redeploys != known.redeploys and (plan_request.redeploys or known.phase is DeploymentPhase.PLANNED):
         return False
     if known.phase is DeploymentPhase.PLANNED:
         policies = uow.policies(known.application, known.environment)
@@ -123,7 +132,7 @@ def _still_so(uow: UnitOfWork, known: Deployment, compiled: Draft, wanted: Wante
         return known.digest == compiled.plan.digest and plan_seconds(*as_known) == plan_seconds(
             compiled.strategy, compiled.options
         )
-    return known.phase is DeploymentPhase.SUCCEEDED and not wanted.redeploys and not compiled.plan.forward
+    return known.phase is DeploymentPhase.SUCCEEDED and not plan_request.redeploys and not compiled.plan.forward
 
 
 def compile_now(
@@ -146,8 +155,8 @@ def compile_now(
     chosen, merged = choose(release, uow.policies(release.application, environment), strategy, options)
     there = [each for each in returns or () if each.target in where.targets]
     desired = None if returns is None else [_desired(uow, each) for each in there]
-    standing = places(uow, where, release.application)
-    drafted = draft(release, where, standing, chosen, merged, desired, redeploys=redeploys)
+    present = places(uow, where, release.application)
+    drafted = draft(release, where, present, chosen, merged, desired, redeploys=redeploys)
     holding.check(uow, environment, release.application, drafted.bindings)
     return drafted
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 from pydantic import Field, ValidationError
 from pydantic_core import to_json
 
-from release_management.domain.deployment.before_start import Wanted
+from release_management.domain.deployment.before_start import PlanRequest
 from release_management.domain.deployment.commands import Options
 from release_management.domain.deployment.state import Deployment
 from release_management.domain.plan.strategies import StrategyName
@@ -95,7 +95,7 @@ class Preview:
         `NotAnsweredNow` where what it rests on keeps changing; `LogUnavailableError`.
         """
         try:
-            asked = PreviewParams.model_validate_json(to_json(params))
+            preview_params = PreviewParams.model_validate_json(to_json(params))
         except ValidationError as error:
             raise QueryNotUnderstood(f"query {NAME}: {explain(error)}") from None
         end = self._log.last_position()
@@ -107,7 +107,7 @@ class Preview:
         for _ in range(TRIES):
             view = _View(self._log, self._registry)
             try:
-                row = _previewed(asked, self._unit_of_work(view))
+                row = _previewed(preview_params, self._unit_of_work(view))
             except Refused as refused:
                 if view.has_moved():
                     continue
@@ -153,26 +153,30 @@ class _View:
         return any(self._log.read_stream(stream, after=version) for stream, (version, _) in self._read.items())
 
 
-def _previewed(asked: PreviewParams, uow: UnitOfWork) -> dict[str, Any]:
+def _previewed(params: PreviewParams, uow: UnitOfWork) -> dict[str, Any]:
     """The plan that there is or would be, and what every rule says of it."""
-    release = uow.release(asked.release)
-    wanted = Wanted(asked.release, asked.environment, asked.strategy, asked.options, redeploys=asked.redeploy)
-    planned = planned_already(uow, wanted)
+    release = uow.release(params.release)
+    plan_request = PlanRequest(
+        params.release, params.environment, params.strategy, params.options, redeploys=params.redeploy
+    )
+    planned = planned_already(uow, plan_request)
     if planned is not None:
         compiled = compile_again(uow, planned)
     else:
-        compiled = compile_now(uow, release, asked.environment, asked.strategy, asked.options, redeploys=asked.redeploy)
+        compiled = compile_now(
+            uow, release, params.environment, params.strategy, params.options, redeploys=params.redeploy
+        )
     state = Deployment(
         release=release.ref,
         application=release.application,
-        environment=asked.environment,
+        environment=params.environment,
         targets=compiled.targets,
         digest=compiled.plan.digest,
-        supersede=asked.supersede,
-        downgrade=asked.downgrade,
+        supersede=params.supersede,
+        downgrade=params.downgrade,
     )
     rulings = verdicts(situation(uow, state))
-    shown = slice(asked.after, asked.after + asked.limit)
+    shown = slice(params.after, params.after + params.limit)
     legs = {"forward": compiled.plan.forward[shown], "rollback": compiled.plan.rollback[shown]}
     part = compiled.plan.model_copy(update=legs)
     return {

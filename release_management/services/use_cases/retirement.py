@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from release_management.domain import environment_index as estates
-from release_management.domain.deployment.before_start import Insist, Wanted
+from release_management.domain.deployment.before_start import Insist, PlanRequest
 from release_management.domain.deployment.events import Return, gives_up
 from release_management.domain.deployment.state import Deployment, bake
 from release_management.domain.environment import (
@@ -60,11 +60,11 @@ def _give_up(uow: UnitOfWork, environment: Environment, application: str, target
                 "let it end, or abort it first",
                 code=ErrorCode.CONFLICT,
             )
-        for component, standing in place.components.items():
-            if standing.at_work:
+        for component, status in place.components.items():
+            if status.at_work:
                 returns.append(Return(target=name, component=component))
                 versions += [success.version for success in place.succeeded.get(component, ())[-1:]]
-                versions += [occupant.content.version for occupant in standing.slots.values()]
+                versions += [occupant.content.version for occupant in status.slots.values()]
     releases = (f"{application}@{version}" for version in versions)
     release = next((ref for ref in releases if uow.state(RELEASE, ref).version), None)
     if not returns:
@@ -75,8 +75,8 @@ def _give_up(uow: UnitOfWork, environment: Environment, application: str, target
             "to no release that is known; deploy one there first",
             code=ErrorCode.CONFLICT,
         )
-    wanted = Wanted(release, environment.name, Recreate.NAME, returns=tuple(returns))
-    state = plan(uow, wanted)
+    plan_request = PlanRequest(release, environment.name, Recreate.NAME, returns=tuple(returns))
+    state = plan(uow, plan_request)
     request(uow, state, Insist())
     return state.id
 
@@ -97,8 +97,8 @@ def keep(command: KeepEnvironment, uow: UnitOfWork) -> None:
 def _answer(uow: UnitOfWork, name: str, target: str | None) -> None:
     state = uow.environment(name)
     going = state.retiring if target is None else target in state.leaving
-    gone = state.retired if target is None else target not in state.targets
-    uow.result.update(environment=name, state="retired" if gone else "retiring" if going else "kept")
+    retired = state.retired if target is None else target not in state.targets
+    uow.result.update(environment=name, state="retired" if retired else "retiring" if going else "kept")
 
 
 HANDLERS: Mapping[type[Command], Callable[[Any, UnitOfWork], None]] = {

@@ -58,15 +58,15 @@ def from_version(uow: UnitOfWork, application: str, environment: Environment, ve
     found = False
     for name in environment.targets:
         place = uow.place(environment.name, application, name)
-        for component, standing in place.components.items():
+        for component, status in place.components.items():
             success = _success_of(uow, place, name, component, version)
             found |= success is not None
             given_up = release.complete and component not in named
-            if success is None and standing.at_work and not given_up:
+            if success is None and status.at_work and not given_up:
                 success = places.newest(place, component)
                 if success is None:
                     continue
-            if success is not None or standing.at_work:
+            if success is not None or status.at_work:
                 returns.append(_to(place, name, component, success))
     if not found:
         raise Refused(
@@ -137,9 +137,9 @@ def check_newest(uow: UnitOfWork, state: Deployment) -> None:
     for binding in state.bindings.values():
         place = uow.place(state.environment, state.application, binding.target)
         newest = places.newest(place, binding.component)
-        standing = place.components.get(binding.component, ComponentStatus())
-        gone = binding.candidate is None
-        if (standing.serving is not None) if gone else (newest is None or newest.deployment != state.id):
+        status = place.components.get(binding.component, ComponentStatus())
+        removed = binding.candidate is None
+        if (status.serving is not None) if removed else (newest is None or newest.deployment != state.id):
             raise Refused(
                 f"{binding.component} of deployment {state.id} is not what runs on {binding.target} in "
                 f"{state.environment} any more; roll back the newest one",
@@ -156,8 +156,8 @@ def check_unsettled(uow: UnitOfWork, state: Deployment) -> None:
                 code=ErrorCode.CONFLICT,
             )
         slots = uow.environment(state.environment).targets[binding.target].slots
-        standing = place.components.get(binding.component, ComponentStatus())
-        if (standing.serving is None and binding.stable is not None) or not is_clean(standing, slots):
+        status = place.components.get(binding.component, ComponentStatus())
+        if (status.serving is None and binding.stable is not None) or not is_clean(status, slots):
             return
     raise Refused(
         f"nothing is left of deployment {state.id} in {state.environment} that could be taken back: "
@@ -187,8 +187,8 @@ def newest_there(uow: UnitOfWork, application: str, environment: Environment) ->
     if holding:
         return holding[0]
     for name, place in found:
-        for component, standing in place.components.items():
-            if not is_clean(standing, environment.targets[name].slots):
+        for component, status in place.components.items():
+            if not is_clean(status, environment.targets[name].slots):
                 raise Refused(
                     f"the last deployment of {component} on {name} in {environment.name} did not end cleanly; roll "
                     "that one back (relman deployment list shows it), or say which version you want, with --to VERSION",

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from release_management.domain.deployment.before_start import Insist, Wanted
+from release_management.domain.deployment.before_start import Insist, PlanRequest
 from release_management.domain.deployment.commands import (
     Abort,
     Retry,
@@ -76,8 +76,8 @@ def _leave(uow: UnitOfWork, state: Deployment, note: str | None) -> None:
             "deploy the version that you want",
             code=ErrorCode.CONFLICT,
         )
-    wanted = _wanted(uow, state.application, state.environment, returns, state.release, state.id)
-    _go_back(uow, wanted, note=note)
+    plan_request = _plan_request(uow, state.application, state.environment, returns, state.release, state.id)
+    _go_back(uow, plan_request, note=note)
 
 
 def _set_right(uow: UnitOfWork, state: Deployment, done: str | None) -> str | None:
@@ -107,28 +107,30 @@ def _to_version(uow: UnitOfWork, application: str, environment: str, version: st
     ]
     left = [each.leaves for each in returns if each.to != each.leaves]
     _, newest = max(success for success in successes if not any(left) or success[1] in left)
-    wanted = _wanted(uow, application, environment, returns, release.ref, newest)
-    _go_back(uow, wanted, Insist(supersede=True), note)
+    plan_request = _plan_request(uow, application, environment, returns, release.ref, newest)
+    _go_back(uow, plan_request, Insist(supersede=True), note)
 
 
-def _wanted(
+def _plan_request(
     uow: UnitOfWork, application: str, environment: str, returns: tuple[Return, ...], release: str, reverts: str
-) -> Wanted:
+) -> PlanRequest:
     """The rollback is of the release that most of it goes back to; of `release` where it goes back to nothing."""
     versions = Counter(each.version for each in returns if each.version is not None)
     brings = f"{application}@{versions.most_common(1)[0][0]}" if versions else release
     targets = [each.target for each in returns]
-    return Wanted(brings, environment, _fastest(uow, environment, targets), reverts=reverts, returns=returns)
+    return PlanRequest(brings, environment, _fastest(uow, environment, targets), reverts=reverts, returns=returns)
 
 
-def _go_back(uow: UnitOfWork, wanted: Wanted, insist: Insist | None = None, note: str | None = None) -> None:
+def _go_back(uow: UnitOfWork, plan_request: PlanRequest, insist: Insist | None = None, note: str | None = None) -> None:
     """Plan and begin a rollback. Raises `Refused` where nothing would change."""
-    release = uow.release(wanted.release)
-    compiled = compile_now(uow, release, wanted.environment, wanted.strategy, wanted.options or {}, wanted.returns)
+    release = uow.release(plan_request.release)
+    compiled = compile_now(
+        uow, release, plan_request.environment, plan_request.strategy, plan_request.options or {}, plan_request.returns
+    )
     if not compiled.plan.forward:
-        stands = "; ".join(compiled.plan.notes) or "nothing of it has a target there any more"
-        raise Refused(f"there is nothing to take back in {wanted.environment}: {stands}", code=ErrorCode.CONFLICT)
-    request(uow, keep(uow, wanted, compiled), insist or Insist(), note)
+        notes = "; ".join(compiled.plan.notes) or "nothing of it has a target there any more"
+        raise Refused(f"there is nothing to take back in {plan_request.environment}: {notes}", code=ErrorCode.CONFLICT)
+    request(uow, keep(uow, plan_request, compiled), insist or Insist(), note)
 
 
 def _fastest(uow: UnitOfWork, environment: str, returning: list[str]) -> StrategyName:
@@ -149,7 +151,7 @@ def retry(command: Retry, uow: UnitOfWork) -> None:
     if state.phase is DeploymentPhase.SUCCEEDED:
         answer(uow, state.id)
         return
-    wanted = Wanted(
+    plan_request = PlanRequest(
         state.release,
         state.environment,
         state.strategy if state.chosen else None,
@@ -161,13 +163,13 @@ def retry(command: Retry, uow: UnitOfWork) -> None:
     )
     insist = Insist(supersede=state.supersede, downgrade=state.downgrade)
     if state.reverts is None or state.returns is None:
-        request(uow, plan(uow, wanted), insist)
+        request(uow, plan(uow, plan_request), insist)
         return
     going = returning.under_way(uow, uow.deployment(state.reverts))
     if going is not None:
         answer(uow, going)
         return
-    _go_back(uow, wanted, insist)
+    _go_back(uow, plan_request, insist)
 
 
 HANDLERS: Mapping[type[Command], Callable[[Any, UnitOfWork], None]] = {

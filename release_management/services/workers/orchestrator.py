@@ -26,15 +26,15 @@ from release_management.services.ports import Clock, LogUnavailableError
 from release_management.services.ports.bus import (
     BusAwayError,
     BusError,
-    Gateway,
+    CommandGateway,
     OrderChannel,
 )
 from release_management.services.threads import in_thread
 from release_management.services.use_cases import declaration
 from release_management.services.workers.timetable import (
-    Entry,
     ItemKey,
     Timetable,
+    TimetableEntry,
 )
 
 SENT_AGAIN_AFTER = 30.0
@@ -93,7 +93,7 @@ class Orchestrator:
     def __init__(
         self,
         agenda: Agenda,
-        gateway: Gateway,
+        gateway: CommandGateway,
         orders: OrderChannel,
         clock: Clock,
         wait: Callable[[int, float], bool],
@@ -188,7 +188,7 @@ class Orchestrator:
             pauses.append(next_try)
         return max(0.01, min(pauses))
 
-    async def _carry_out(self, timetable: Timetable, key: ItemKey, entry: Entry) -> None:
+    async def _carry_out(self, timetable: Timetable, key: ItemKey, entry: TimetableEntry) -> None:
         """Carry out an item now, and schedule its next try."""
         item = entry.item
         if isinstance(item, OutstandingOrder):

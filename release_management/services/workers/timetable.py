@@ -25,7 +25,7 @@ LONGEST_PAUSE_SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class TimetableEntry:
     """An open item, and its tries.
 
     `id` tells it from another item of the same key: the fence of an order, the id of a command. `sent` counts how often
@@ -52,17 +52,17 @@ class Timetable:
     Items that are not due yet wait by the clock; retries wait by the seconds of `time.monotonic()`.
     """
 
-    _entries: dict[ItemKey, Entry] = field(default_factory=dict)
-    _by_clock: list[tuple[str, int, ItemKey, Entry]] = field(default_factory=list)
-    _by_seconds: list[tuple[float, int, ItemKey, Entry]] = field(default_factory=list)
+    _entries: dict[ItemKey, TimetableEntry] = field(default_factory=dict)
+    _by_clock: list[tuple[str, int, ItemKey, TimetableEntry]] = field(default_factory=list)
+    _by_seconds: list[tuple[float, int, ItemKey, TimetableEntry]] = field(default_factory=list)
     _overdue: dict[ItemKey, str] = field(default_factory=dict)
-    _failing: dict[ItemKey, Entry] = field(default_factory=dict)
+    _failing: dict[ItemKey, TimetableEntry] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=count)
     _orders: int = 0
 
     def put(self, key: ItemKey, item: AgendaItem) -> None:
         """Add an item, in place of the one of this key; the same item again changes nothing."""
-        entry = Entry(key[0], item, _id(key[0], item))
+        entry = TimetableEntry(key[0], item, _id(key[0], item))
         before = self._entries.get(key)
         if before is not None and before.id == entry.id:
             return
@@ -79,9 +79,9 @@ class Timetable:
             self._overdue.pop(key, None)
             self._failing.pop(key, None)
 
-    def due(self, now: str) -> list[tuple[ItemKey, Entry]]:
+    def due(self, now: str) -> list[tuple[ItemKey, TimetableEntry]]:
         """Remove and return the items to look at now, commands first. An item returns only if it is scheduled again."""
-        found: list[tuple[ItemKey, Entry]] = []
+        found: list[tuple[ItemKey, TimetableEntry]] = []
         while self._by_clock and self._by_clock[0][0] <= now:
             due, _, key, entry = heapq.heappop(self._by_clock)
             if self._entries.get(key) is entry:
@@ -95,16 +95,16 @@ class Timetable:
                 found.append((key, entry))
         return sorted(found, key=lambda entry: isinstance(entry[1].item, OutstandingOrder))
 
-    def settled(self, key: ItemKey, entry: Entry) -> None:
+    def settled(self, key: ItemKey, entry: TimetableEntry) -> None:
         """Note that an item was carried out; the log will remove it."""
         entry.pause, entry.trouble = 0.0, None
         self._failing.pop(key, None)
 
-    def again_after(self, key: ItemKey, entry: Entry, seconds: float) -> None:
+    def again_after(self, key: ItemKey, entry: TimetableEntry, seconds: float) -> None:
         """Schedule an item's next look after `seconds`."""
         heapq.heappush(self._by_seconds, (time.monotonic() + seconds, next(self._numbers), key, entry))
 
-    def put_off(self, key: ItemKey, entry: Entry, trouble: str | None = None) -> None:
+    def put_off(self, key: ItemKey, entry: TimetableEntry, trouble: str | None = None) -> None:
         """Schedule the retry of an item that failed, doubling the pause. `trouble` says why it failed, if known."""
         entry.pause = min(2 * entry.pause, LONGEST_PAUSE_SECONDS) if entry.pause else FIRST_PAUSE_SECONDS
         entry.trouble = trouble

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from release_management.adapters.executors.command.state import Folder
+from release_management.adapters.executors.command.state import CommandFolder
 from release_management.domain.plan import ACTIONS
 from tests.adapters.component import Component, runs
 
@@ -61,8 +61,8 @@ class CommandStand(Component):
         return [int(word) for line in self.written(beginning) if (word := line.split()[-1]).isdecimal()]
 
     @property
-    def folder(self) -> Folder:
-        return Folder(self.place)
+    def folder(self) -> CommandFolder:
+        return CommandFolder(self.place)
 
     def log(self) -> str:
         return self.folder.log("command").read_text()

@@ -16,7 +16,7 @@ from pydantic import JsonValue
 
 from release_management.adapters.executors.local.executor import LocalExecutor
 from release_management.adapters.executors.local.ports import free_port
-from release_management.adapters.executors.local.state import ComponentState, Folder
+from release_management.adapters.executors.local.state import ComponentState, LocalFolder
 from release_management.domain.orders import Report
 from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
 from release_management.domain.plan.steps.provision import ProvisionSlot
@@ -76,8 +76,8 @@ class ExecutorHarness(Component):
         asyncio.run(self.local().reconcile())
 
     @property
-    def folder(self) -> Folder:
-        return Folder(self.place)
+    def folder(self) -> LocalFolder:
+        return LocalFolder(self.place)
 
     def state(self) -> ComponentState:
         return self.folder.load()

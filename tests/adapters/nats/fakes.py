@@ -17,7 +17,7 @@ from nats.aio.subscription import Subscription
 
 from release_management.adapters.nats.access.accounts import EVENTS, RELMAN
 from release_management.adapters.nats.access.permissions import Permissions
-from release_management.adapters.nats.connection import Connection, connect
+from release_management.adapters.nats.connection import NatsConnection, connect
 from release_management.adapters.nats.dead_letters.model import DeadLetter
 from release_management.adapters.nats.dead_letters.store import DeadLetters
 from release_management.adapters.nats.embedded.server import NatsServer
@@ -233,8 +233,8 @@ class FakeExecutor:
 class Bus:
     """One side of the bus with everything on it."""
 
-    connection: Connection
-    events: Connection
+    connection: NatsConnection
+    events: NatsConnection
     dead_letters: DeadLetters
     gateway: FakeGateway
     keyring: FakeKeyring

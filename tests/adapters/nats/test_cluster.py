@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.connection import Connection, connect
+from release_management.adapters.nats.connection import NatsConnection, connect
 from release_management.adapters.nats.dead_letters.store import DeadLetters
 from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
@@ -78,7 +78,7 @@ class Traffic:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def user(self, name: str) -> Connection:
+    async def user(self, name: str) -> NatsConnection:
         connection = await connect(self._cluster.urls[name], f"test {name}")
         self._stack.push_async_callback(connection.close)
         return connection
@@ -99,7 +99,7 @@ class Traffic:
             and self.position == self.log.last_position()
         )
 
-    async def is_settled(self, js: Connection) -> bool:
+    async def is_settled(self, js: NatsConnection) -> bool:
         """Return True if the queues are empty."""
         states = [
             (await js.jetstream().stream_info(name)).state
@@ -154,7 +154,7 @@ class Traffic:
                 self.position = event.position
                 self.arrived["events"] = time.monotonic()
 
-    async def _watch_letters(self, gateway: Connection) -> None:
+    async def _watch_letters(self, gateway: NatsConnection) -> None:
         kept = 0
         while True:
             with contextlib.suppress(Exception):

@@ -16,7 +16,7 @@ from nats.errors import ProtocolError
 
 from release_management.adapters.nats import connection as module
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.connection import Connection, connect
+from release_management.adapters.nats.connection import NatsConnection, connect
 from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.queues.commands import CommandService
@@ -92,7 +92,7 @@ async def test_bytes_that_no_server_sends_are_an_error(line: bytes) -> None:
         await Parser(Received()).parse(line + b"\r\n")
 
 
-async def end_reading(connection: Connection) -> None:
+async def end_reading(connection: NatsConnection) -> None:
     async def fail(data: bytes) -> None:
         raise RuntimeError("a fault of ours")
 
@@ -103,11 +103,11 @@ async def end_reading(connection: Connection) -> None:
     connection._transport.write(b"PING\r\n")  # type: ignore[union-attr]  # it is connected
 
 
-async def end_flushing(connection: Connection) -> None:
+async def end_flushing(connection: NatsConnection) -> None:
     connection._flush_queue.put_nowait(None)  # type: ignore[union-attr,arg-type]  # it is connected, and stumbles
 
 
-async def end_pinging(connection: Connection) -> None:
+async def end_pinging(connection: NatsConnection) -> None:
     async def fail() -> None:
         raise RuntimeError("a fault of ours")
 
@@ -117,7 +117,7 @@ async def end_pinging(connection: Connection) -> None:
 
 @pytest.mark.parametrize("end", [end_reading, end_flushing, end_pinging])
 async def test_a_task_that_ends_is_begun_again_at_once_and_said(
-    server: NatsServer, monkeypatch: pytest.MonkeyPatch, end: Callable[[Connection], Awaitable[None]]
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch, end: Callable[[NatsConnection], Awaitable[None]]
 ) -> None:
     monkeypatch.setattr(module, "PING_SECONDS", 0.1)
     async with serving(server) as bus, BusClient(server.url) as client:
@@ -195,14 +195,14 @@ async def test_an_error_that_nobody_expects_does_not_end_connecting_again(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serving(server) as bus, BusClient(server.url) as client:
-        plain, failures = Connection._process_connect_init, [EOFError("half a line"), ValueError("no JSON")]
+        plain, failures = NatsConnection._process_connect_init, [EOFError("half a line"), ValueError("no JSON")]
 
-        async def fail_twice(connection: Connection) -> None:
+        async def fail_twice(connection: NatsConnection) -> None:
             if connection is bus.connection and failures:
                 raise failures.pop()
             await plain(connection)
 
-        monkeypatch.setattr(Connection, "_process_connect_init", fail_twice)
+        monkeypatch.setattr(NatsConnection, "_process_connect_init", fail_twice)
         await bus.connection.force_reconnect()
         async with asyncio.timeout(30):
             assert (await client.ask(envelope("1"))).status == "accepted"
@@ -252,8 +252,8 @@ async def test_pulling_messages_raises_when_the_bus_has_closed_the_connection_fo
 
 
 def test_nats_py_still_has_what_the_connection_stands_in_for() -> None:
-    private = [name for name in vars(Connection) if name.startswith("_") and name in vars(Client)]
+    private = [name for name in vars(NatsConnection) if name.startswith("_") and name in vars(Client)]
     assert {"_process_headers", "_build_message", "_process_msg", "_process_connect_init"} <= set(private)
     for name in ("_process_headers", "_build_message", "_process_msg", "_process_connect_init", "_attempt_reconnect"):
-        ours, theirs = getattr(Connection, name), getattr(Client, name)
+        ours, theirs = getattr(NatsConnection, name), getattr(Client, name)
         assert list(inspect.signature(ours).parameters) == list(inspect.signature(theirs).parameters)

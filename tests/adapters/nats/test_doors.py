@@ -9,7 +9,7 @@ import pytest
 
 from release_management.adapters.nats.access.senders import ANYBODY
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.connection import Connection, connect
+from release_management.adapters.nats.connection import NatsConnection, connect
 from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.queues.commands import CommandService
 from release_management.adapters.nats.requests.queries import QueryService
@@ -36,7 +36,7 @@ def server(tmp_path: Path) -> Iterator[NatsServer]:
 
 
 @contextlib.asynccontextmanager
-async def doors(server: NatsServer, user: str, *clients: str) -> AsyncIterator[Mapping[str, Connection]]:
+async def doors(server: NatsServer, user: str, *clients: str) -> AsyncIterator[Mapping[str, NatsConnection]]:
     async with contextlib.AsyncExitStack() as stack:
         opened = {}
         for client in ("", *clients):
@@ -46,7 +46,7 @@ async def doors(server: NatsServer, user: str, *clients: str) -> AsyncIterator[M
 
 
 @contextlib.asynccontextmanager
-async def answering(server: NatsServer) -> AsyncIterator[tuple[Bus, dict[str, list[Connection]]]]:
+async def answering(server: NatsServer) -> AsyncIterator[tuple[Bus, dict[str, list[NatsConnection]]]]:
     """Commands and queries are answered at doors; those of each client."""
     async with (
         connected(server) as bus,

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from release_management.adapters.nats.connection import Connection, connect
+from release_management.adapters.nats.connection import NatsConnection, connect
 from release_management.adapters.nats.embedded.server import find_binary
 from release_management.adapters.nats.queues import streams
 from release_management.adapters.nats.queues.publishing import publish, publish_together
@@ -104,7 +104,7 @@ async def test_storage_that_others_have_used_up_is_busy_until_they_give_it_back(
     await connection.close()
 
 
-async def fill_up(connection: Connection, subject: str) -> str:
+async def fill_up(connection: NatsConnection, subject: str) -> str:
     for _ in range(100):
         try:
             await publish(connection, subject, os.urandom(50_000), {})

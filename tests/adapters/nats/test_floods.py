@@ -15,7 +15,7 @@ from nats.aio.msg import Msg
 from structlog.testing import capture_logs
 
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.connection import Connection, connect
+from release_management.adapters.nats.connection import NatsConnection, connect
 from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.gateway import BusGateway
 from release_management.adapters.nats.queues import commands, streams
@@ -35,7 +35,7 @@ FLOOD = 1_500
 
 
 @contextlib.asynccontextmanager
-async def attacking(server: NatsServer) -> AsyncIterator[Connection]:
+async def attacking(server: NatsServer) -> AsyncIterator[NatsConnection]:
     connection = await connect(server.url, "attacker")
     try:
         yield connection
@@ -43,7 +43,9 @@ async def attacking(server: NatsServer) -> AsyncIterator[Connection]:
         await connection.close()
 
 
-async def flood(connection: Connection, subject: str, question: Callable[[int], bytes], **headers: str) -> list[Msg]:
+async def flood(
+    connection: NatsConnection, subject: str, question: Callable[[int], bytes], **headers: str
+) -> list[Msg]:
     """Ask so many questions that nobody waits for one by one; the answers, as they come."""
     answers: list[Msg] = []
 

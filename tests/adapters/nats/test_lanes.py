@@ -11,7 +11,7 @@ from release_management.adapters.nats.requests import lanes
 from release_management.adapters.nats.requests.lanes import (
     Asker,
     Lane,
-    Request,
+    LaneRequest,
 )
 
 NEVER = float("inf")
@@ -38,8 +38,8 @@ class Desk:
         self._gates.setdefault(name, asyncio.Event()).set()
         await settled()
 
-    def request(self, name: str, asker: Asker = SOMEBODY, size: int = 10, expires: float = NEVER) -> Request:
-        return Request(asker, size, expires, self.work(name))
+    def request(self, name: str, asker: Asker = SOMEBODY, size: int = 10, expires: float = NEVER) -> LaneRequest:
+        return LaneRequest(asker, size, expires, self.work(name))
 
 
 async def settled() -> None:

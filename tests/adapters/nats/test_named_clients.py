@@ -15,7 +15,7 @@ from nats.aio.msg import Msg
 from nats.js import api
 
 from release_management.adapters.nats.client import BusClient, UnavailableError
-from release_management.adapters.nats.connection import Connection
+from release_management.adapters.nats.connection import NatsConnection
 from release_management.adapters.nats.dead_letters.model import DeadLetter
 from release_management.adapters.nats.dead_letters.store import DeadLetters
 from release_management.adapters.nats.embedded.server import NatsServer
@@ -50,7 +50,7 @@ def server(tmp_path: Path) -> Iterator[NatsServer]:
 
 
 @contextlib.asynccontextmanager
-async def everybody(server: NatsServer) -> AsyncIterator[dict[str, Connection]]:
+async def everybody(server: NatsServer) -> AsyncIterator[dict[str, NatsConnection]]:
     async with contextlib.AsyncExitStack() as stack:
         yield {user: (await stack.enter_async_context(user_of(server, user)))[0] for user in (CI, BOT, "client")}
 

@@ -10,7 +10,7 @@ import pytest
 from nats.aio.msg import Msg
 
 from release_management.adapters.nats import orders as module
-from release_management.adapters.nats.connection import Connection
+from release_management.adapters.nats.connection import NatsConnection
 from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.orders import ExecutorService, NatsOrderChannel
 from release_management.adapters.nats.queues import streams
@@ -171,7 +171,7 @@ async def test_an_order_whose_settling_got_lost_comes_again_and_is_reported_once
     executor = FakeExecutor()
     lost = ["the first"]
 
-    async def lose(connection: Connection, message: Msg, answer: bytes = b"+ACK") -> bool:
+    async def lose(connection: NatsConnection, message: Msg, answer: bytes = b"+ACK") -> bool:
         return False if lost and lost.pop() else await really_settle(connection, message, answer)
 
     monkeypatch.setattr(module, "ACK_WAIT_SECONDS", 0.2)

@@ -17,7 +17,7 @@ from nats.js.errors import BadRequestError
 from release_management.adapters.nats.access.permissions import USERS, users
 from release_management.adapters.nats.client import BusClient
 from release_management.adapters.nats.connection import (
-    Connection,
+    NatsConnection,
     connect,
     inbox_prefix,
 )
@@ -139,7 +139,7 @@ MAY_SUBSCRIBE = {
 
 
 @contextlib.asynccontextmanager
-async def user_of(server: NatsServer, user: str) -> AsyncIterator[tuple[Connection, list[str]]]:
+async def user_of(server: NatsServer, user: str) -> AsyncIterator[tuple[NatsConnection, list[str]]]:
     """A user's connection, with what the server has told him that he may not."""
     connection = await connect(server.urls[user], f"test {user}")
     refusals: list[str] = []
@@ -306,7 +306,7 @@ async def test_an_executor_has_its_orders_delivered_to_no_stream_of_events(serve
         assert (await state(bus.events, streams.EVENTS)).last_seq == 0
 
 
-async def state(connection: Connection, stream: str, *, subjects: bool = False) -> api.StreamState:
+async def state(connection: NatsConnection, stream: str, *, subjects: bool = False) -> api.StreamState:
     js = connection.jetstream()
     return (await js.stream_info(stream, subjects_filter=">" if subjects else None)).state
 

@@ -11,7 +11,7 @@ from nats.js.errors import NoStreamResponseError
 
 from release_management.adapters.executors.base.look import Look
 from release_management.adapters.nats import watching
-from release_management.adapters.nats.connection import Connection
+from release_management.adapters.nats.connection import NatsConnection
 from release_management.adapters.nats.watching import Watcher
 from release_management.domain.condition import Condition, Observation
 from release_management.domain.orders import Order
@@ -107,7 +107,7 @@ def executor() -> Executor:
 
 @pytest.fixture
 def watcher(bus: Bus, executor: Executor) -> Watcher:
-    return Watcher(cast(Connection, bus), "local", executor, executor)
+    return Watcher(cast(NatsConnection, bus), "local", executor, executor)
 
 
 async def look_for(watcher: Watcher, executor: Executor, rounds: int) -> None:
@@ -293,7 +293,7 @@ async def test_a_starting_component_is_shown_and_not_yet_reported(
 
 async def test_two_processes_of_one_executor_have_names_of_their_own(bus: Bus, executor: Executor) -> None:
     for _ in range(2):
-        await look_for(Watcher(cast(Connection, bus), "local", executor, executor), executor, 1)
+        await look_for(Watcher(cast(NatsConnection, bus), "local", executor, executor), executor, 1)
 
     assert len({look.instance for look in bus.looks}) == 2
     assert len({each["id"] for each in bus.reports}) == len(bus.reports) == 2

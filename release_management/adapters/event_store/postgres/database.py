@@ -23,8 +23,8 @@ from release_management.adapters.event_store.postgres.arrays import (
     Texts,
 )
 from release_management.adapters.postgres import (
-    Connection,
     Connections,
+    PostgresConnection,
     place,
 )
 from release_management.services.ports import (
@@ -128,17 +128,17 @@ class PostgresDatabase:
         return cast(tuple[AppendVerdict, int], row)
 
     @contextmanager
-    def lend(self) -> Iterator[Connection]:
+    def lend(self) -> Iterator[PostgresConnection]:
         """Lend an autocommitting connection. Every statement sees one committed state."""
         with self.explained(), self._lending.lend() as connection:
             yield connection
 
-    def connect(self) -> Connection:
+    def connect(self) -> PostgresConnection:
         """Open a connection for the caller, to listen on."""
         with self.explained():
             return self._lending.connect()
 
-    def take(self, role: str) -> tuple[Connection, int] | None:
+    def take(self, role: str) -> tuple[PostgresConnection, int] | None:
         """Take a role on a session of its own; return that and the role's raised number, or None if it is held."""
         with self.lend() as connection:
             lock = connection.execute("SELECT hashtext(%s)", (role,)).fetchone()
@@ -202,7 +202,7 @@ class PostgresDatabase:
             if connection.execute("SELECT FROM relman_log.store WHERE schema_version = 1").fetchall():
                 _run(connection, "layout_2.sql")
 
-    def _is_new(self, connection: Connection) -> bool:
+    def _is_new(self, connection: PostgresConnection) -> bool:
         """Return True if there is no schema yet, or an empty one (made by somebody who may make schemas)."""
         return not connection.execute(
             "SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
@@ -232,7 +232,7 @@ _IS_LOCKED = """SELECT FROM pg_locks
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 
 
-def _run(connection: Connection, script: str) -> None:
+def _run(connection: PostgresConnection, script: str) -> None:
     connection.execute(Path(__file__).with_name(script).read_bytes())
 
 

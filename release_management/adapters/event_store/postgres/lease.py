@@ -5,7 +5,7 @@ import threading
 
 import psycopg
 
-from release_management.adapters.postgres import Connection
+from release_management.adapters.postgres import PostgresConnection
 
 PING_SECONDS = 2.0
 """Seconds for which a holder waits for an answer; less than the 4 s after which the server ends its session."""
@@ -18,7 +18,7 @@ class PostgresLease:
     one that has died.
     """
 
-    def __init__(self, session: Connection, role: str, number: int) -> None:
+    def __init__(self, session: PostgresConnection, role: str, number: int) -> None:
         session.answer_seconds = PING_SECONDS
         self._session = session
         self._asking = threading.Lock()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from release_management.adapters.event_store.head import Head
 from release_management.adapters.event_store.postgres.database import PostgresDatabase
-from release_management.adapters.postgres import Connection
+from release_management.adapters.postgres import PostgresConnection
 
 POLL_SECONDS = 1.0
 """Seconds between looks without a notification, and before a new attempt after a lost connection."""
@@ -60,20 +60,20 @@ class Listener:
             except Exception as error:
                 self._failure = error
                 self._head.wake()
-                self._heard(None)
+                self._has_notification(None)
 
-    def _follow_on(self, connection: Connection) -> None:
+    def _follow_on(self, connection: PostgresConnection) -> None:
         with self._database.explained():
             connection.execute("LISTEN relman_log")
             # The first look comes after LISTEN, so that every later commit is notified.
             while not self._ended.is_set():
                 self._look()
                 self._failure = None
-                if self._heard(connection):
+                if self._has_notification(connection):
                     # Anybody may notify, so the payload is ignored.
                     collections.deque(connection.notifies(timeout=0), maxlen=0)
 
-    def _heard(self, connection: Connection | None) -> bool:
+    def _has_notification(self, connection: PostgresConnection | None) -> bool:
         """Wait for a notification, for `POLL_SECONDS`, or for the end; return True for a notification."""
         poll = select.poll()
         poll.register(self._awake, select.POLLIN)

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from release_management.adapters.event_store.batch import (
-    Facts,
     Kind,
+    StoreContent,
     check,
     decide,
 )
@@ -85,7 +85,7 @@ class PostgresEventLog:
         """
         kinds = [check(command) for command in batch]
         seen = self._head.position
-        facts = Facts.as_expected(batch)
+        facts = StoreContent.as_expected(batch)
         decision = decide(batch, seen, facts)
         if not all(isinstance(status, Appended) for status in decision.statuses):
             decision = decide(batch, seen, facts := self._facts(batch))
@@ -215,7 +215,7 @@ class PostgresEventLog:
             kinds = connection.execute("SELECT name, schemaversion FROM relman_log.kinds").fetchall()
         self._kinds = readable(kinds, self._known, self._database.where)
 
-    def _facts(self, batch: Sequence[Append]) -> Facts:
+    def _facts(self, batch: Sequence[Append]) -> StoreContent:
         """Read the stored facts about a batch's streams and commands.
 
         In this order: a command that is absent afterwards was absent when the versions were read.
@@ -223,7 +223,7 @@ class PostgresEventLog:
         streams = Texts({stream for command in batch for stream in command.expects})
         with self._database.lend() as connection:
             versions = connection.execute(_VERSIONS, (streams,), binary=True).fetchall()
-        return Facts(
+        return StoreContent(
             dict(versions),
             self.outcomes({(command.sender, command.id) for command in batch}),
         )

@@ -57,13 +57,13 @@ class SQLiteLease:
         if not _ROLE.fullmatch(role):
             raise ValueError(f"{role!r} is no role; write 1 to 63 of a-z, 0-9 and '-', beginning with a letter")
         before = _number(database, role)
-        earlier, mine = _path(database, role, before), _path(database, role, before + 1)
+        earlier, own = _path(database, role, before), _path(database, role, before + 1)
         try:
             if before and _is_alive(earlier, before, watch):
                 return None
-            file = os.open(mine, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            file = os.open(own, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StoreUnavailableError(f"{mine} cannot be locked ({error}): its folder must be writable") from error
+            raise StoreUnavailableError(f"{own} cannot be locked ({error}): its folder must be writable") from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with database.transaction() as connection:
@@ -105,8 +105,8 @@ class SQLiteLease:
             try:
                 os.utime(self._file)
             except OSError as error:
-                mine = _path(self._database, self._role, self._number)
-                raise StoreUnavailableError(f"{mine} cannot be touched ({error}): its disk must work") from error
+                own = _path(self._database, self._role, self._number)
+                raise StoreUnavailableError(f"{own} cannot be touched ({error}): its disk must work") from error
         if _number(self._database, self._role) == self._number:
             return True
         self.release()

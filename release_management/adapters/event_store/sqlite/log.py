@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from release_management.adapters.event_store.batch import (
-    Facts,
     Kind,
+    StoreContent,
     check,
     decide,
 )
@@ -221,11 +221,11 @@ class SQLiteEventLog:
         self._kinds = readable(kinds, self._known, str(self._database.path))
 
 
-def _facts(connection: sqlite3.Connection, batch: Sequence[Append]) -> Facts:
+def _facts(connection: sqlite3.Connection, batch: Sequence[Append]) -> StoreContent:
     """Read the stored facts about a batch's streams and commands."""
     streams = json.dumps(list({stream for command in batch for stream in command.expects}))
     versions = connection.execute(_VERSIONS, (streams,)).fetchall()
-    return Facts(dict(versions), _outcomes(connection, {(command.sender, command.id) for command in batch}))
+    return StoreContent(dict(versions), _outcomes(connection, {(command.sender, command.id) for command in batch}))
 
 
 def _outcomes(connection: sqlite3.Connection, commands: Collection[CommandKey]) -> dict[CommandKey, StoredOutcome]:

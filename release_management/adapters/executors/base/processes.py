@@ -105,9 +105,9 @@ def exit_code(process: Process) -> int | None:
 
 def describe_exit(code: int | None, last: str | None, lived: float | None = None) -> str:
     """Describe how a process ended: its exit code or signal, the seconds that it lived, the last line it wrote."""
-    how = "" if code is None else f" with code {code}" if code >= 0 else f" by signal {-code}"
+    ending = "" if code is None else f" with code {code}" if code >= 0 else f" by signal {-code}"
     when = "" if lived is None else f" after {max(0.0, lived):.1f} s"
-    return f"exited{how}{when}; " + (f'its last line was "{last[:200]}"' if last else "it wrote nothing")
+    return f"exited{ending}{when}; " + (f'its last line was "{last[:200]}"' if last else "it wrote nothing")
 
 
 def find(token: str) -> Process | None:
@@ -133,8 +133,8 @@ def end_leftovers(process: Process | None, spare: Iterable[Process] = ()) -> Non
     if process is None:
         return
     give_up = time.monotonic() + _PATIENCE
-    kept = {each.pid for each in spare if alive(each)}
-    while leftovers := [each for each in _leftovers(process) if each.pid not in kept]:
+    survivors = {each.pid for each in spare if alive(each)}
+    while leftovers := [each for each in _leftovers(process) if each.pid not in survivors]:
         for seen in leftovers:
             with suppress(psutil.NoSuchProcess):
                 seen.kill()

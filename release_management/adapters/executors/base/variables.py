@@ -26,7 +26,7 @@ class SecretMissing(Exception):
     """A secret that a variable refers to cannot be read."""
 
 
-class Component(Protocol):
+class ComponentFolder(Protocol):
     """The component that the variables belong to: its folder, and the executor's, in which it lies."""
 
     path: Path
@@ -57,14 +57,14 @@ def check_arguments(words: Iterable[str]) -> None:
             raise ValueError(f"a word is longer than {LONGEST_VALUE:,} bytes; write it into a file")
 
 
-def resolve(variables: Mapping[str, str], component: Component) -> dict[str, str]:
+def resolve(variables: Mapping[str, str], component: ComponentFolder) -> dict[str, str]:
     """Return the variables with secrets in place of references, and a list of their names. Raises `SecretMissing`."""
     secrets = {name: _read(name, value, component.data) for name, value in _references(variables)}
     _remember(component, secrets.values())
     return {**variables, **secrets, **({SECRETS: ",".join(sorted(secrets))} if secrets else {})}
 
 
-def blotter(variables: Mapping[str, str], component: Component) -> Blotter:
+def blotter(variables: Mapping[str, str], component: ComponentFolder) -> Blotter:
     """Return a redactor of these variables' present secrets, and of all that the component's processes had before."""
     for name, value in _references(variables):
         try:
@@ -75,7 +75,7 @@ def blotter(variables: Mapping[str, str], component: Component) -> Blotter:
         return Blotter(list(_remembered.get(component.path, ())))
 
 
-def learn(component: Component, environment: Mapping[str, str]) -> None:
+def learn(component: ComponentFolder, environment: Mapping[str, str]) -> None:
     """Remember the secrets of a process that was started before us, by its environment."""
     names = environment.get(SECRETS, "").split(",")
     _remember(component, [environment[name] for name in names if name in environment])
@@ -85,7 +85,7 @@ def _references(variables: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in variables.items() if value.startswith(_SCHEMES)]
 
 
-def _remember(component: Component, values: Iterable[str]) -> None:
+def _remember(component: ComponentFolder, values: Iterable[str]) -> None:
     with _remembering:
         known = _remembered.setdefault(component.path, [])
         for value in values:

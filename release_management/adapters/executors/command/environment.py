@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from release_management.adapters.executors.base.variables import resolve
 from release_management.adapters.executors.command.settings import CommandSettings
-from release_management.adapters.executors.command.state import Folder
+from release_management.adapters.executors.command.state import CommandFolder
 from release_management.adapters.system.process_environment import inherited
 from release_management.domain.orders import Order
 from release_management.domain.plan.steps.provision import ProvisionSlot
@@ -32,15 +32,15 @@ ORDER_VARIABLES: Mapping[str, Callable[[Order], object]] = {
 """The order, for programs that do not read JSON: `RELMAN_VERB` and so on. What the verb does not have is empty."""
 
 
-def environment(order: Order, settings: CommandSettings, folder: Folder) -> dict[str, str]:
+def environment(order: Order, settings: CommandSettings, folder: CommandFolder) -> dict[str, str]:
     """Return the harmless part of our environment, the component's and the environment's variables, and `RELMAN_…`.
 
     The order's fields are the `RELMAN_…` variables. Raises `SecretMissing`.
     """
     config = order.action.config if isinstance(order.action, ProvisionSlot) else {}
     fields = {f"RELMAN_{name.upper()}": field(order) for name, field in ORDER_VARIABLES.items()}
-    ours = {name: "" if value is None else str(value) for name, value in fields.items()}
-    return {**inherited(), **settings.env, **config, **resolve(order.variables, folder), **ours}
+    variables = {name: "" if value is None else str(value) for name, value in fields.items()}
+    return {**inherited(), **settings.env, **config, **resolve(order.variables, folder), **variables}
 
 
 def _weights(order: Order) -> str | None:

@@ -48,7 +48,7 @@ from release_management.adapters.executors.command.settings import (
     check_program,
     check_settings,
 )
-from release_management.adapters.executors.command.state import CommandState, Folder
+from release_management.adapters.executors.command.state import CommandFolder, CommandState
 from release_management.adapters.system.error_paths import naming
 from release_management.domain.orders import Order, Report
 from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
@@ -64,7 +64,7 @@ _TURN = "turn.lock"
 _log = structlog.get_logger(__name__)
 
 
-class CommandExecutor(FencedExecutor[Folder]):
+class CommandExecutor(FencedExecutor[CommandFolder]):
     """Carries out orders by running programs. Several executors may share a folder."""
 
     def __init__(self, data: Path, clock: Clock) -> None:
@@ -76,7 +76,7 @@ class CommandExecutor(FencedExecutor[Folder]):
 
     async def run(self) -> None:
         """End the programs that dead executors left behind; then wait until `stop`."""
-        for folder in await self._blocking(Folder.all, self._data):
+        for folder in await self._blocking(CommandFolder.all, self._data):
             with suppress(LockHeld, OSError, ValueError):
                 await self._blocking(_end_left_behind, folder)
         await self._stopping.wait()
@@ -105,7 +105,7 @@ class CommandExecutor(FencedExecutor[Folder]):
                 await asyncio.shield(under_way)
             await asyncio.shield(self._begin_look(folder))
             return [self._looks[folder.path]] if folder.path in self._looks else []
-        folders = await self._blocking(Folder.all, self._data)
+        folders = await self._blocking(CommandFolder.all, self._data)
         for folder in folders:
             if folder.path not in self._looking and time.monotonic() >= self._looked.get(folder.path, 0.0):
                 self._begin_look(folder)
@@ -115,13 +115,13 @@ class CommandExecutor(FencedExecutor[Folder]):
         self._looks = {path: look for path, look in self._looks.items() if path in paths}
         return list(self._looks.values())
 
-    def _begin_look(self, folder: Folder) -> "asyncio.Task[None]":
+    def _begin_look(self, folder: CommandFolder) -> "asyncio.Task[None]":
         task = self._looking[folder.path] = asyncio.create_task(self._look(folder))
         task.add_done_callback(lambda _: self._looking.pop(folder.path, None))
         task.add_done_callback(_say_failure)
         return task
 
-    async def _look(self, folder: Folder) -> None:
+    async def _look(self, folder: CommandFolder) -> None:
         if self._stopping.is_set():
             return
         async with self._observing:
@@ -130,8 +130,8 @@ class CommandExecutor(FencedExecutor[Folder]):
         if look is not None:
             self._looks[folder.path] = look
 
-    def _folder(self, order: Order) -> Folder:
-        return Folder.of(self._data, order)
+    def _folder(self, order: Order) -> CommandFolder:
+        return CommandFolder.of(self._data, order)
 
     def _intend(self, state: CommandState, order: Order) -> str | None:
         try:
@@ -146,7 +146,7 @@ class CommandExecutor(FencedExecutor[Folder]):
     def _forget(self, state: CommandState) -> None:
         state.program = None
 
-    async def _complete(self, folder: Folder, order: Order) -> Report:
+    async def _complete(self, folder: CommandFolder, order: Order) -> Report:
         async with AsyncExitStack() as stack:
             try:
                 await stack.enter_async_context(turn(folder.path / _TURN, self._left(order)))
@@ -155,7 +155,7 @@ class CommandExecutor(FencedExecutor[Folder]):
                 return await self._blocking(self._finish, folder, order, ("errored", reason, None))
             return await super()._complete(folder, order)
 
-    async def _ask(self, folder: Folder, order: Order, slot: str, count: int) -> StepResult | None:
+    async def _ask(self, folder: CommandFolder, order: Order, slot: str, count: int) -> StepResult | None:
         """Run the program for `await_healthy`, to check a slot again."""
         action = AwaitSlotHealthy(slot=slot, replicas=count, again=True)
         health_order = order.model_copy(update={"action": action})
@@ -169,7 +169,7 @@ class CommandExecutor(FencedExecutor[Folder]):
             return None
         return ("unwell" if result == "failed" else result), reason, None
 
-    async def _effect(self, folder: Folder, order: Order) -> StepResult:
+    async def _effect(self, folder: CommandFolder, order: Order) -> StepResult:
         if isinstance(order.action, AwaitSlotHealthy) and order.action.again and self._left(order) > AGAIN_SECONDS:
             soon = timestamp(self._clock.now() + timedelta(seconds=AGAIN_SECONDS))
             order = order.model_copy(update={"deadline": soon})
@@ -201,7 +201,9 @@ class CommandExecutor(FencedExecutor[Folder]):
         deadline = deadline if deadline.tzinfo is not None else deadline.replace(tzinfo=UTC)
         return (deadline - self._clock.now()).total_seconds()
 
-    def _begin(self, folder: Folder, order: Order, settings: CommandSettings, started: list[Program]) -> str | None:
+    def _begin(
+        self, folder: CommandFolder, order: Order, settings: CommandSettings, started: list[Program]
+    ) -> str | None:
         """Start the program, unless the order was overtaken or answered meanwhile; return why it cannot start."""
         with folder.locked():
             state = folder.load()
@@ -221,7 +223,7 @@ class CommandExecutor(FencedExecutor[Folder]):
             return None
 
     async def _outcome(
-        self, folder: Folder, order: Order, program: Program, seconds: float, grace: float
+        self, folder: CommandFolder, order: Order, program: Program, seconds: float, grace: float
     ) -> StepResult:
         """Wait for the program; end it if its time is over or its order was overtaken."""
         program.watch()
@@ -237,7 +239,7 @@ class CommandExecutor(FencedExecutor[Folder]):
         return _late(order, f"{order.action.verb} took longer than {seconds:.4g} s and was ended{last_line}")
 
 
-def _start(folder: Folder, order: Order, settings: CommandSettings, token: str) -> Program:
+def _start(folder: CommandFolder, order: Order, settings: CommandSettings, token: str) -> Program:
     env = environment(order, settings, folder)
     stdin = folder.path / "order.json"
     with naming(stdin), open(os.open(stdin, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -283,6 +285,6 @@ def _late(order: Order, reason: str) -> StepResult:
     return "failed" if isinstance(order.action, AwaitSlotHealthy) else "errored", reason, None
 
 
-def _end_left_behind(folder: Folder) -> None:
+def _end_left_behind(folder: CommandFolder) -> None:
     with exclusive(folder.path / _TURN, patience=0), folder.locked():
         processes.end_leftovers(folder.load().program)

@@ -25,7 +25,7 @@ from release_management.adapters.executors.command.settings import (
     CommandSettings,
     check_settings,
 )
-from release_management.adapters.executors.command.state import CommandState, Folder
+from release_management.adapters.executors.command.state import CommandFolder, CommandState
 from release_management.adapters.system.error_paths import naming
 from release_management.adapters.system.process_environment import inherited
 from release_management.domain.component import Slot
@@ -88,7 +88,7 @@ class Unseen(Exception):
     """The program gave no observation; the text says why."""
 
 
-async def observe(folder: Folder, clock: Clock) -> tuple[Look | None, float]:
+async def observe(folder: CommandFolder, clock: Clock) -> tuple[Look | None, float]:
     """Return one observation and the seconds until the next; None as observation if nothing was ever provisioned."""
     pause = 1.0
     environment, application, target, component = folder.path.parts[-4:]
@@ -108,7 +108,9 @@ async def observe(folder: Folder, clock: Clock) -> tuple[Look | None, float]:
     return Look(Observation.model_validate(found)), pause
 
 
-async def _ask(folder: Folder, state: CommandState, settings: CommandSettings, about: Mapping[str, str]) -> Observed:
+async def _ask(
+    folder: CommandFolder, state: CommandState, settings: CommandSettings, about: Mapping[str, str]
+) -> Observed:
     argv = settings.commands.get(OBSERVE)
     if argv is None:
         raise Unseen(NO_PROGRAM)

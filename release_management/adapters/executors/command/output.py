@@ -96,8 +96,8 @@ class Output:
             stdout_of_oldest, oldest = self._late.popleft()
             if len(oldest) > over:
                 self._late.appendleft((stdout_of_oldest, oldest[over:]))
-            gone = min(over, len(oldest))
-            self._kept, self._lost = self._kept - gone, self._lost + gone
+            dropped = min(over, len(oldest))
+            self._kept, self._lost = self._kept - dropped, self._lost + dropped
 
     def _show(self, shown: bytes) -> None:
         if shown:

@@ -51,7 +51,7 @@ class CommandState(TargetState):
                 assert_never(order.action)
 
 
-class Folder(TargetFolder[CommandState]):
+class CommandFolder(TargetFolder[CommandState]):
     """A component's folder, which also holds the last order and the programs' logs."""
 
     FILE = "command.json"

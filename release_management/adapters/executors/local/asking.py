@@ -16,7 +16,7 @@ from release_management.adapters.executors.local.health import (
     unseen,
 )
 from release_management.adapters.executors.local.settings import server_name
-from release_management.adapters.executors.local.state import Folder, Instance
+from release_management.adapters.executors.local.state import Instance, LocalFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Wellness:
     lasts: bool = False
 
 
-def ask(folder: Folder, slot: str, count: int, now: float, *, returning: bool) -> Wellness:
+def ask(folder: LocalFolder, slot: str, count: int, now: float, *, returning: bool) -> Wellness:
     """Check that `count` instances of a slot are well. `returning` is True on the way back to an earlier version.
 
     Raises `OSError`, `ValueError` if the state cannot be read.
@@ -60,14 +60,14 @@ def ask(folder: Folder, slot: str, count: int, now: float, *, returning: bool) -
     return Wellness(state.fence, next(iter(troubles), missing), lasts=len(instances) - lapsed < count)
 
 
-def lapse(folder: Folder, slot: str) -> str | None:
+def lapse(folder: LocalFolder, slot: str) -> str | None:
     """Return a sentence on an instance of the slot that has ended since it was found healthy, or None."""
     slot_state = folder.load().slots.get(slot)
     instances = slot_state.instances if slot_state is not None else []
     return next((_lapses(slot, instance) for instance in instances if instance.lapses), None)
 
 
-def note_healthy(folder: Folder, slot: str, living: Mapping[int, str]) -> None:
+def note_healthy(folder: LocalFolder, slot: str, living: Mapping[int, str]) -> None:
     """Record that these processes, by index and token, were found healthy; their ends count from now on."""
     with folder.locked():
         state = folder.load()

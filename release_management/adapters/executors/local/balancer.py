@@ -34,7 +34,7 @@ from release_management.adapters.executors.local.layout import Layout, layout
 from release_management.adapters.executors.local.state import (
     Balancer,
     ComponentState,
-    Folder,
+    LocalFolder,
 )
 from release_management.adapters.system.process_environment import inherited
 
@@ -96,7 +96,7 @@ def closed(process: Process, ports: Iterable[int]) -> list[int]:
     return [port for port in ports if port not in listening]
 
 
-def ensure(folder: Folder, state: ComponentState) -> str:
+def ensure(folder: LocalFolder, state: ComponentState) -> str:
     """Make sure that HAProxy runs and is recorded; return the path of its admin socket.
 
     Adopts one that answers, even if somebody else started it from our configuration; replaces one whose shape is
@@ -119,7 +119,7 @@ def ensure(folder: Folder, state: ComponentState) -> str:
     return _start(folder, state, laid_out, answering)
 
 
-def _start(folder: Folder, state: ComponentState, laid_out: Layout, replaces: Process | None) -> str:
+def _start(folder: LocalFolder, state: ComponentState, laid_out: Layout, replaces: Process | None) -> str:
     previous = state.balancer
     # One token for all of a component's HAProxies: processes left by a crash are found by it.
     token = previous.process.token if previous is not None else processes.new_token()
@@ -185,12 +185,12 @@ def connections(leaving: Iterable[Process], port: int) -> int:
     return found
 
 
-def _evict(other: Folder, port: int, ours: PortReservation) -> None:
+def _evict(other: LocalFolder, port: int, own: PortReservation) -> None:
     """End the balancer of a component with a lesser claim to its port, without waiting for a lock."""
     try:
         with other.locked():
             state = other.load()
-            if port not in state.listens or not is_lesser(claim(other, state, port), ours):
+            if port not in state.listens or not is_lesser(claim(other, state, port), own):
                 return
             end(state)
             other.save(state)
@@ -214,14 +214,14 @@ def forget_socket(balancer: Balancer) -> None:
         shutil.rmtree(path.parent, ignore_errors=True)
 
 
-def _socket_path(folder: Folder) -> str:
+def _socket_path(folder: LocalFolder) -> str:
     path = folder.path.absolute() / f"{secrets.token_hex(4)}.sock"
     if len(str(path).encode()) <= _MAX_SOCKET_PATH and re.fullmatch(r"[A-Za-z0-9._/-]+", str(path)):
         return str(path)
     return str(Path(tempfile.mkdtemp(prefix="relman-")) / "haproxy.sock")
 
 
-def _why_not(folder: Folder, begins: int) -> str:
+def _why_not(folder: LocalFolder, begins: int) -> str:
     try:
         text = folder.log("haproxy").read_bytes()[begins:].decode(errors="replace")
     except OSError:

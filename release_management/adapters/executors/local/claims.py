@@ -7,13 +7,13 @@ from math import inf
 from release_management.adapters.executors.base import processes
 from release_management.adapters.executors.local.haproxy import BalancerError
 from release_management.adapters.executors.local.ports import listener
-from release_management.adapters.executors.local.state import ComponentState, Folder
+from release_management.adapters.executors.local.state import ComponentState, LocalFolder
 
 PortReservation = tuple[int, float, str]
 """The lower, the better: a serving component comes before one that shall run, and that before an empty one."""
 
 
-def claim(folder: Folder, state: ComponentState, port: int | None = None) -> PortReservation:
+def claim(folder: LocalFolder, state: ComponentState, port: int | None = None) -> PortReservation:
     """Return the rank of a component's claim to a port, by default to the port on which it serves.
 
     Of two that serve, the one that began earlier has the better claim.
@@ -23,28 +23,28 @@ def claim(folder: Folder, state: ComponentState, port: int | None = None) -> Por
     return rank, inf if state.serving_since is None else state.serving_since, str(folder.path)
 
 
-def lesser(folder: Folder, state: ComponentState, port: int) -> list[Folder]:
+def lesser(folder: LocalFolder, state: ComponentState, port: int) -> list[LocalFolder]:
     """Return the components that have a balancer on the port and a lesser claim to it.
 
     Raises `BalancerError` if a serving component has the better claim, whether it listens now or not.
     """
-    ours = claim(folder, state, port)
+    own = claim(folder, state, port)
     found = []
     for other, its in _rivals(folder, port):
-        theirs = claim(other, its, port)
-        if theirs < ours and its.serves_on(port):
+        other_claim = claim(other, its, port)
+        if other_claim < own and its.serves_on(port):
             raise BalancerError(f"port {port} of 127.0.0.1 is that of {name(other)}, which serves")
-        if is_lesser(theirs, ours) and its.balancer is not None:
+        if is_lesser(other_claim, own) and its.balancer is not None:
             found.append(other)
     return found
 
 
-def is_lesser(theirs: PortReservation, ours: PortReservation) -> bool:
+def is_lesser(other_claim: PortReservation, own: PortReservation) -> bool:
     """Return True if their balancer must make way for ours. Among equal ranks the one that listens goes on."""
-    return ours[0] < theirs[0]
+    return own[0] < other_claim[0]
 
 
-def holder(folder: Folder, port: int) -> str:
+def holder(folder: LocalFolder, port: int) -> str:
     """Return a description, for people, of the component or program that listens on a port."""
     for other, its in _rivals(folder, port):
         if its.balancer is not None and processes.alive(its.balancer.process):
@@ -52,16 +52,16 @@ def holder(folder: Folder, port: int) -> str:
     return listener(port) or "another program"
 
 
-def name(folder: Folder) -> str:
+def name(folder: LocalFolder) -> str:
     """Return a component's description for people."""
     environment, application, target, component = folder.path.parts[-4:]
     return f"{component} ({application} in {environment}, target {target})"
 
 
-def in_order(folders: list[Folder]) -> list[Folder]:
+def in_order(folders: list[LocalFolder]) -> list[LocalFolder]:
     """Sort components by claim: serving ones first, those with an unreadable state last."""
 
-    def rank(folder: Folder) -> PortReservation:
+    def rank(folder: LocalFolder) -> PortReservation:
         with suppress(OSError, ValueError):
             return claim(folder, folder.load())
         return 3, 0.0, str(folder.path)
@@ -69,9 +69,9 @@ def in_order(folders: list[Folder]) -> list[Folder]:
     return sorted(folders, key=rank)
 
 
-def _rivals(folder: Folder, port: int) -> Iterator[tuple[Folder, ComponentState]]:
+def _rivals(folder: LocalFolder, port: int) -> Iterator[tuple[LocalFolder, ComponentState]]:
     """Yield the other components with a readable state whose balancer is to listen on the same port."""
-    for other in Folder.all(folder.data):
+    for other in LocalFolder.all(folder.data):
         if other.path == folder.path:
             continue
         with suppress(OSError, ValueError):

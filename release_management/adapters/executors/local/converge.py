@@ -28,8 +28,8 @@ from release_management.adapters.executors.local.ports import (
 from release_management.adapters.executors.local.settings import fill_in, server_name
 from release_management.adapters.executors.local.state import (
     ComponentState,
-    Folder,
     Instance,
+    LocalFolder,
     ProcessPhase,
     Setback,
     SlotState,
@@ -64,11 +64,11 @@ class Progress:
     hurts: bool = False
     cut_off: list[str] = field(default_factory=list)
     socket: str = ""
-    servers: Mapping[str, haproxy.Wanted] = field(default_factory=dict)
+    servers: Mapping[str, haproxy.IntendedServer] = field(default_factory=dict)
     repaired: str | None = None
 
 
-def converge(folder: Folder, clock: Clock, before: Progress | None = None) -> Progress:
+def converge(folder: LocalFolder, clock: Clock, before: Progress | None = None) -> Progress:
     """Do one pass; `before` is the progress of the pass before.
 
     Raises `LockHeld`, `OSError` and `ValueError` if the state cannot be read or written.
@@ -81,7 +81,7 @@ def converge(folder: Folder, clock: Clock, before: Progress | None = None) -> Pr
 
 
 class _Pass:
-    def __init__(self, folder: Folder, state: ComponentState, now: float, before: Progress | None) -> None:
+    def __init__(self, folder: LocalFolder, state: ComponentState, now: float, before: Progress | None) -> None:
         self.before = before
         self.folder = folder
         self.state = state
@@ -189,7 +189,7 @@ class _Pass:
         Ports of a component whose state cannot be read are not known; of these, only ports in use are avoided.
         """
         states = [self.state]
-        for folder in Folder.all(self.folder.data):
+        for folder in LocalFolder.all(self.folder.data):
             with suppress(OSError, ValueError):
                 states.append(folder.load())
         taken = {port for state in states for ports in state.ports.values() for port in ports}
@@ -281,10 +281,10 @@ class _Pass:
                 "environment": self.state.environment,
             }
             argv = fill_in(slot_state.settings.command, values)
-            ours = {f"RELMAN_{name.upper()}": value for name, value in values.items() if name != "instance"}
-            ours["RELMAN_DIGEST"] = instance.digest
+            variables = {f"RELMAN_{name.upper()}": value for name, value in values.items() if name != "instance"}
+            variables["RELMAN_DIGEST"] = instance.digest
             own = {**slot_state.settings.env, **slot_state.config, **resolve(slot_state.variables, self.folder)}
-            env = {**inherited(), "PORT": str(instance.port), **own, **ours}
+            env = {**inherited(), "PORT": str(instance.port), **own, **variables}
             instance.process = Process(token=processes.new_token())
             self.folder.save(self.state)
             log = self.folder.log(server_name(slot, instance.index))
@@ -303,7 +303,7 @@ class _Pass:
         path = self.state.balancer.socket
         try:
             laid_out = layout(self.state)
-            intended = haproxy.wanted(self.state, laid_out)
+            intended = haproxy.intended_servers(self.state, laid_out)
             if self.before is not None and (self.before.servers, self.before.socket) == (intended, path):
                 self.progress.repaired = haproxy.difference(servers, intended)
             if haproxy.apply(path, servers, intended):

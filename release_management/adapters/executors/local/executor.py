@@ -35,7 +35,7 @@ from release_management.adapters.executors.local.health import look
 from release_management.adapters.executors.local.intent import intend
 from release_management.adapters.executors.local.observing import Observer
 from release_management.adapters.executors.local.settings import server_name
-from release_management.adapters.executors.local.state import ComponentState, Folder
+from release_management.adapters.executors.local.state import ComponentState, LocalFolder
 from release_management.domain.orders import Order
 from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
 from release_management.domain.plan.steps.provision import ProvisionSlot
@@ -51,7 +51,7 @@ _ROUTE_PATIENCE = 5.0
 _log = structlog.get_logger(__name__)
 
 
-class LocalExecutor(FencedExecutor[Folder]):
+class LocalExecutor(FencedExecutor[LocalFolder]):
     """Carries out orders for components on this machine, and keeps their components running.
 
     Several executors may share a folder, of which one should `run`.
@@ -73,7 +73,7 @@ class LocalExecutor(FencedExecutor[Folder]):
         """
         async with self._reconciling:
             await self._blocking(processes.reap)
-            folders = await self._blocking(Folder.all, self._data)
+            folders = await self._blocking(LocalFolder.all, self._data)
             if not self._restored:
                 folders = await self._blocking(in_order, folders)
             for folder in folders:
@@ -100,11 +100,11 @@ class LocalExecutor(FencedExecutor[Folder]):
 
     async def look(self, order: Order | None = None) -> list[Look]:
         """Observe every component of this executor, or only the component of `order`."""
-        folders = await self._blocking(Folder.all, self._data) if order is None else [self._folder(order)]
+        folders = await self._blocking(LocalFolder.all, self._data) if order is None else [self._folder(order)]
         looks = await asyncio.gather(*(self._look(folder) for folder in folders))
         return [each for each in looks if each is not None]
 
-    async def _look(self, folder: Folder) -> Look | None:
+    async def _look(self, folder: LocalFolder) -> Look | None:
         async with self._observing:
             observer = self._observers.setdefault(folder.path, Observer(folder))
             progress = self._passes.get(folder.path)
@@ -126,13 +126,13 @@ class LocalExecutor(FencedExecutor[Folder]):
                     _log.error("not everything could be ended", left=left)
             await self._blocking(processes.reap)
 
-    def _folder(self, order: Order) -> Folder:
-        return Folder.of(self._data, order)
+    def _folder(self, order: Order) -> LocalFolder:
+        return LocalFolder.of(self._data, order)
 
     def _intend(self, state: ComponentState, order: Order) -> str | None:
         return intend(state, order)
 
-    async def _effect(self, folder: Folder, order: Order) -> StepResult:
+    async def _effect(self, folder: LocalFolder, order: Order) -> StepResult:
         match order.action:
             case ProvisionSlot() as action:
                 return await self._settle(folder, order, action.slot, needs_balancer=True)
@@ -147,7 +147,7 @@ class LocalExecutor(FencedExecutor[Folder]):
             case _:
                 assert_never(order.action)
 
-    async def _settle(self, folder: Folder, order: Order, slot: str, needs_balancer: bool) -> StepResult:
+    async def _settle(self, folder: LocalFolder, order: Order, slot: str, needs_balancer: bool) -> StepResult:
         """Converge until no instance of the slot is left to be started or ended."""
         while True:
             progress = await self._converge(folder)
@@ -160,7 +160,7 @@ class LocalExecutor(FencedExecutor[Folder]):
                 return "succeeded", None, None if needs_balancer else progress.observed
             await asyncio.sleep(_POLL)
 
-    async def _route(self, folder: Folder, order: Order, action: RouteSlots) -> StepResult:
+    async def _route(self, folder: LocalFolder, order: Order, action: RouteSlots) -> StepResult:
         give_up = time.monotonic() + _ROUTE_PATIENCE
         while True:
             progress = await self._converge(folder)
@@ -174,7 +174,7 @@ class LocalExecutor(FencedExecutor[Folder]):
                 return "errored", _not_routed(action, progress), progress.observed or None
             await asyncio.sleep(_POLL)
 
-    async def _ask(self, folder: Folder, order: Order, slot: str, count: int) -> StepResult | None:
+    async def _ask(self, folder: LocalFolder, order: Order, slot: str, count: int) -> StepResult | None:
         give_up = time.monotonic() + AGAIN_SECONDS
         returning = order.leg == "rollback"
         while True:
@@ -188,7 +188,7 @@ class LocalExecutor(FencedExecutor[Folder]):
                 return "unwell", seen.trouble, None
             await asyncio.sleep(_HEALTH_POLL)
 
-    async def _await_healthy(self, folder: Folder, order: Order, action: AwaitSlotHealthy) -> StepResult:
+    async def _await_healthy(self, folder: LocalFolder, order: Order, action: AwaitSlotHealthy) -> StepResult:
         deadline = datetime.fromisoformat(order.deadline)
         deadline = deadline if deadline.tzinfo is not None else deadline.replace(tzinfo=UTC)
         seen_living: dict[int, str] = {}
@@ -199,16 +199,16 @@ class LocalExecutor(FencedExecutor[Folder]):
             began = time.monotonic()
             seen = await self._blocking(look, folder, action.slot, action.replicas)
             seen_living = {**seen.living, **seen_living}
-            gone = next((index for index, token in seen_living.items() if seen.living.get(index) != token), None)
+            ended = next((index for index, token in seen_living.items() if seen.living.get(index) != token), None)
             if seen.fence > order.fence:
                 return "stale", None, None
             if seen.crashed is not None:
                 return "failed", seen.crashed, None
             if (lapsed := await self._blocking(lapse, folder, action.slot)) is not None:
                 return "failed", lapsed, None
-            if gone is not None:
-                again = f"{server_name(action.slot, gone)} ended, and was started again"
-                return "failed", seen.ended.get(gone, again), None
+            if ended is not None:
+                again = f"{server_name(action.slot, ended)} ended, and was started again"
+                return "failed", seen.ended.get(ended, again), None
             healthy_since = None if seen.ill is not None else began if healthy_since is None else healthy_since
             if not looked_in_time:
                 return "errored", f"there was no time left for {action.verb}", None
@@ -219,7 +219,7 @@ class LocalExecutor(FencedExecutor[Folder]):
                 return "succeeded", None, None
             await asyncio.sleep(_HEALTH_POLL)
 
-    async def _converge(self, folder: Folder, before: Progress | None = None) -> Progress:
+    async def _converge(self, folder: LocalFolder, before: Progress | None = None) -> Progress:
         progress = await self._blocking(converge, folder, self._clock, before)
         for each in progress.cut_off:
             _log.warning("connections cut off", folder=str(folder.path), reason=each)
@@ -229,7 +229,7 @@ class LocalExecutor(FencedExecutor[Folder]):
         """Return the components that the last pass could not make as intended."""
         return list(self._troubles.values())
 
-    def _note(self, folder: Folder, says: str, hurts: bool) -> None:
+    def _note(self, folder: LocalFolder, says: str, hurts: bool) -> None:
         """Keep a trouble while it lasts. Log it when it begins, changes or ends, not every second."""
         before = self._troubles.get(folder.path)
         if says:

@@ -11,19 +11,19 @@ from release_management.adapters.executors.base.executor import line, plain
 from release_management.adapters.executors.base.processes import Process
 from release_management.adapters.executors.local import balancer
 from release_management.adapters.executors.local.layout import layout
-from release_management.adapters.executors.local.state import Folder
+from release_management.adapters.executors.local.state import LocalFolder
 
 _POLL = 0.02
 
 
 async def halt_all(data: Path) -> list[str]:
     """End the processes of every component under a folder. Return a sentence for each component that may still run."""
-    folders = await asyncio.to_thread(Folder.all, data.absolute())
+    folders = await asyncio.to_thread(LocalFolder.all, data.absolute())
     troubles = await asyncio.gather(*(_trouble(folder) for folder in folders))
     return [trouble for trouble in troubles if trouble is not None]
 
 
-async def _trouble(folder: Folder) -> str | None:
+async def _trouble(folder: LocalFolder) -> str | None:
     try:
         await halt(folder)
     except Exception as error:
@@ -31,7 +31,7 @@ async def _trouble(folder: Folder) -> str | None:
     return None
 
 
-async def halt(folder: Folder) -> None:
+async def halt(folder: LocalFolder) -> None:
     """End a component's HAProxies and then its instances; kill each that takes longer than `stop_grace`."""
     state = await asyncio.to_thread(folder.load)
     grace = layout(state).stop_grace if state.settings is not None else 0.0
@@ -40,7 +40,7 @@ async def halt(folder: Folder) -> None:
     await asyncio.to_thread(_record, folder)
 
 
-def _tell_balancers(folder: Folder) -> list[Process]:
+def _tell_balancers(folder: LocalFolder) -> list[Process]:
     with folder.locked():
         state = folder.load()
         process = balancer.running(state.balancer)
@@ -50,7 +50,7 @@ def _tell_balancers(folder: Folder) -> list[Process]:
         return found
 
 
-def _tell_instances(folder: Folder) -> list[Process]:
+def _tell_instances(folder: LocalFolder) -> list[Process]:
     with folder.locked():
         slot_states = folder.load().slots.values()
         found = [
@@ -61,7 +61,7 @@ def _tell_instances(folder: Folder) -> list[Process]:
         return found
 
 
-def _record(folder: Folder) -> None:
+def _record(folder: LocalFolder) -> None:
     with folder.locked():
         state = folder.load()
         for slot_state in state.slots.values():

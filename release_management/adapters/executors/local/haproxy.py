@@ -18,7 +18,7 @@ from release_management.adapters.executors.local.settings import (
     HealthCheck,
     server_name,
 )
-from release_management.adapters.executors.local.state import ComponentState, Folder
+from release_management.adapters.executors.local.state import ComponentState, LocalFolder
 from release_management.adapters.executors.local.weights import server_weights, stated_shares
 from release_management.adapters.system.error_paths import naming
 
@@ -77,7 +77,7 @@ class BalancerError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class IntendedServer:
     """The intended state of a server line."""
 
     mode: Mode
@@ -154,7 +154,7 @@ def is_open(path: str) -> bool:
         raise BalancerError(f"HAProxy gives an unexpected answer: {answer.strip()[:100]}") from None
 
 
-def wanted(state: ComponentState, laid_out: Layout) -> dict[str, Wanted]:
+def intended_servers(state: ComponentState, laid_out: Layout) -> dict[str, IntendedServer]:
     """Return the intended server lines by name. Instances that do not run are in maintenance, with weight 0."""
     serving = {slot: [each.index for each in state.serving(slot)] for slot in laid_out.rooms}
     weights = server_weights(state.weights, {slot: len(indexes) for slot, indexes in serving.items()})
@@ -168,11 +168,11 @@ def wanted(state: ComponentState, laid_out: Layout) -> dict[str, Wanted]:
             phase = instance.phase if instance is not None else None
             mode: Mode = "ready" if phase == "serving" else "drain" if phase == "draining" else "maint"
             port = instance.port if instance is not None else state.ports[slot][index - 1]
-            servers[server_name(slot, index)] = Wanted(mode, by_index.get(index, 0), port)
+            servers[server_name(slot, index)] = IntendedServer(mode, by_index.get(index, 0), port)
     return servers
 
 
-def difference(servers: Mapping[str, Server], targets: Mapping[str, Wanted]) -> str | None:
+def difference(servers: Mapping[str, Server], targets: Mapping[str, IntendedServer]) -> str | None:
     """Return a sentence on how the server lines differ from the intended ones; None if they do not."""
     found = [
         f"{name} had {kind} {getattr(servers[name], kind)} instead of {getattr(target, kind)}"
@@ -195,7 +195,7 @@ def shares(laid_out: Layout, servers: Mapping[str, Server]) -> dict[str, int]:
 
 
 def write_config(
-    folder: Folder, state: ComponentState, laid_out: Layout, socket_path: str, down: Collection[str] = ()
+    folder: LocalFolder, state: ComponentState, laid_out: Layout, socket_path: str, down: Collection[str] = ()
 ) -> Path:
     """Write the configuration for an HAProxy that is started now, and the file of health paths that it names.
 
@@ -205,7 +205,7 @@ def write_config(
     health = [f"{name} {laid_out.health[slot]}" for name, slot in slots.items()]
     lines = [
         _server_line(name, server, laid_out.checks[slots[name]], disabled=server.mode != "ready" or name in down)
-        for name, server in wanted(state, laid_out).items()
+        for name, server in intended_servers(state, laid_out).items()
     ]
     head = _CONFIG.format(
         socket=socket_path,
@@ -231,7 +231,7 @@ def _replace(path: Path, lines: list[str]) -> Path:
     return path
 
 
-def _server_line(name: str, server: Wanted, check: HealthCheck, disabled: bool) -> str:
+def _server_line(name: str, server: IntendedServer, check: HealthCheck, disabled: bool) -> str:
     checks = f"inter {_milliseconds(check.interval)}ms fall {check.fall} rise {check.rise}"
     return f"  server {name} 127.0.0.1:{server.port} weight {server.weight} {checks}{' disabled' * disabled}"
 
@@ -240,7 +240,7 @@ def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def apply(path: str, servers: Mapping[str, Server], targets: Mapping[str, Wanted]) -> bool:
+def apply(path: str, servers: Mapping[str, Server], targets: Mapping[str, IntendedServer]) -> bool:
     """Make the server lines as intended; return True if any had to change. Raises `OSError`, `BalancerError`.
 
     Shares are raised before others are lowered, so that there is always a server with traffic. A server that leaves

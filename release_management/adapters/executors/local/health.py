@@ -11,8 +11,8 @@ from release_management.adapters.executors.local import haproxy
 from release_management.adapters.executors.local.settings import server_name
 from release_management.adapters.executors.local.state import (
     ComponentState,
-    Folder,
     Instance,
+    LocalFolder,
     SlotState,
 )
 
@@ -32,7 +32,7 @@ class ProbeResult:
     ill: str | None
 
 
-def look(folder: Folder, slot: str, replicas: int) -> ProbeResult:
+def look(folder: LocalFolder, slot: str, replicas: int) -> ProbeResult:
     """Check the first `replicas` instances of a slot. Raises `OSError`, `ValueError` if the state cannot be read."""
     state = folder.load()
     slot_state = state.slots.get(slot)
@@ -59,7 +59,7 @@ def look(folder: Folder, slot: str, replicas: int) -> ProbeResult:
     return ProbeResult(state.fence, living, ended, crashed, trouble)
 
 
-def end_of(folder: Folder, slot: str, slot_state: SlotState, instance: Instance) -> tuple[str, bool]:
+def end_of(folder: LocalFolder, slot: str, slot_state: SlotState, instance: Instance) -> tuple[str, bool]:
     """Return how an instance ended that does not run, and True if this executor watched it (knows its exit code)."""
     name = server_name(slot, instance.index)
     if instance.process is None:

@@ -52,14 +52,14 @@ def layout(state: ComponentState) -> Layout:
     slots |= {
         slot: slot_state.settings for slot, slot_state in state.slots.items() if slot in slots or slot_state.instances
     }
-    standing = [slot_state.settings for slot_state in state.standing] or [state.settings]
+    slot_settings = [slot_state.settings for slot_state in state.occupied] or [state.settings]
     return Layout(
         ports=state.listens,
         rooms={slot: max([settings.max_replicas, *_indexes(state, slot)]) for slot, settings in slots.items()},
         health={slot: settings.health for slot, settings in slots.items()},
         checks={slot: settings.health_check for slot, settings in slots.items()},
-        waits=longest(settings.balancer for settings in standing),
-        check_timeout=max(settings.health_check.timeout for settings in standing),
+        waits=longest(settings.balancer for settings in slot_settings),
+        check_timeout=max(settings.health_check.timeout for settings in slot_settings),
         stop_grace=max(settings.stop_grace for settings in slots.values()),
     )
 

@@ -20,8 +20,8 @@ from release_management.adapters.executors.local.layout import layout
 from release_management.adapters.executors.local.settings import server_name
 from release_management.adapters.executors.local.state import (
     ComponentState,
-    Folder,
     Instance,
+    LocalFolder,
     SlotState,
 )
 from release_management.domain.condition import (
@@ -43,7 +43,7 @@ STARTING_SECONDS = 60.0
 class Observer:
     """Observes one component repeatedly; it remembers HAProxy's counters, of which only the increase counts."""
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: LocalFolder) -> None:
         self._folder = folder
         self._errors = ErrorRate()
         self._looking = threading.Lock()
@@ -72,7 +72,7 @@ class Observer:
 
 
 class _Sight:
-    def __init__(self, folder: Folder, state: ComponentState, errors: ErrorRate, now: float) -> None:
+    def __init__(self, folder: LocalFolder, state: ComponentState, errors: ErrorRate, now: float) -> None:
         self.folder = folder
         self.state = state
         self.errors = errors

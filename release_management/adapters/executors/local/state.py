@@ -120,17 +120,17 @@ class ComponentState(TargetState):
         """The ports of 127.0.0.1 on which HAProxy is to listen: those of all present versions, else of the last one."""
         if self.settings is None:
             return ()
-        return tuple(sorted({slot_state.settings.port for slot_state in self.standing})) or (self.settings.port,)
+        return tuple(sorted({slot_state.settings.port for slot_state in self.occupied})) or (self.settings.port,)
 
     @property
-    def standing(self) -> list[SlotState]:
+    def occupied(self) -> list[SlotState]:
         """The slots in which instances shall run, or have yet to end."""
         return [slot_state for slot_state in self.slots.values() if slot_state.replicas or slot_state.instances]
 
     @property
     def is_empty(self) -> bool:
         """True if no instance shall run, and none has yet to end."""
-        return not self.standing
+        return not self.occupied
 
     @property
     def serves(self) -> bool:
@@ -149,7 +149,7 @@ class ComponentState(TargetState):
         return [each for each in slot_state.instances if each.phase == "serving"] if slot_state is not None else []
 
 
-class Folder(TargetFolder[ComponentState]):
+class LocalFolder(TargetFolder[ComponentState]):
     """A component's folder, which also holds HAProxy's configuration."""
 
     FILE = "state.json"

@@ -65,8 +65,8 @@ class _Generator(GenerateJsonSchema):
         if schema["function"]["function"] is words.plain_name:
             return {**made, "pattern": NAME_PATTERN}
         if schema["function"]["function"] in (names.id_of, names.has_an_id):
-            said = "a name as people write it; its id is derived from it"
-            return {**made, "minLength": 1, "maxLength": names.MAX_LABEL, "$comment": said}
+            comment = "a name as people write it; its id is derived from it"
+            return {**made, "minLength": 1, "maxLength": names.MAX_LABEL, "$comment": comment}
         return made
 
 
@@ -195,7 +195,7 @@ def _small() -> dict[str, Json]:
             "lists, its mappings, and a letter's message.",
         },
     }
-    kept = {"time": text, "subject": text, "size": count, "origin": text}
+    fields = {"time": text, "subject": text, "size": count, "origin": text}
     return {
         "Token": {"type": "string", "pattern": r"^[^\x00-\x1f\x7f]{1,200}$"},
         "CommandHeaders": _object(
@@ -255,10 +255,10 @@ def _small() -> dict[str, Json]:
             ("payload",),
         ),
         "replays": _object({"replays": {"type": "array", "items": _schema("Replay")}}),
-        "sealedLetter": _object({**kept, "sealed": text}, ("time", "subject", "size", "sealed")),
+        "sealedLetter": _object({**fields, "sealed": text}, ("time", "subject", "size", "sealed")),
         "openLetter": _object(
             {
-                **kept,
+                **fields,
                 "open": _object(
                     {
                         "reason": text,
@@ -301,8 +301,10 @@ def _draft7(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     if "$comment" in schema:
-        said = "; ".join(filter(None, (schema.get("description"), schema["$comment"])))
-        return _draft7({key: value for key, value in schema.items() if key != "$comment"} | {"description": said})
+        description = "; ".join(filter(None, (schema.get("description"), schema["$comment"])))
+        return _draft7(
+            {key: value for key, value in schema.items() if key != "$comment"} | {"description": description}
+        )
     if "$ref" in schema and len(schema) > 1:
         return {"allOf": [{"$ref": schema["$ref"]}]} | _draft7({k: v for k, v in schema.items() if k != "$ref"})
     return {

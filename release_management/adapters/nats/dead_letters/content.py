@@ -32,17 +32,17 @@ def contents(
     payload: bytes, headers: Mapping[str, str] | None, reason: str, code: ErrorCode
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the content of a letter, and a smaller one to use if the first is too large."""
-    kept = _kept_headers(headers or {})
+    kept_headers = _kept_headers(headers or {})
     about: dict[str, Any] = {
         "reason": cut(reason, MAX_REASON),
         "code": code,
         "sha256": hashlib.sha256(payload).hexdigest(),
     }
-    whole = about | {"headers": kept, "payload": base64.b64encode(payload[:MAX_MESSAGE_BYTES]).decode()}
+    whole = about | {"headers": kept_headers, "payload": base64.b64encode(payload[:MAX_MESSAGE_BYTES]).decode()}
     fault = headers.fault if isinstance(headers, Headers) else None
     if fault is not None:
         whole["obstacle"] = f"it would be read as it was before: {fault}"
-    elif kept != dict(headers or {}):
+    elif kept_headers != dict(headers or {}):
         whole["obstacle"] = HEADERS_CUT
     return whole, about | {"headers": {}, "payload": "", "obstacle": ONLY_DIGEST}
 
@@ -58,11 +58,11 @@ def cut(text: str, length: int) -> str:
 
 
 def _kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    kept: dict[str, str] = {}
+    shortened: dict[str, str] = {}
     left = MAX_HEADERS
     for name, value in headers.items():
         size = len(name) + len(value)
         if size <= min(left, MAX_HEADER):
-            kept[name] = value
+            shortened[name] = value
             left -= size
-    return kept
+    return shortened

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import structlog
 from nats.aio.msg import Msg
 
-from release_management.adapters.nats.connection import Connection
+from release_management.adapters.nats.connection import NatsConnection
 from release_management.adapters.nats.dead_letters.content import (
     contents,
     envelope,
@@ -33,7 +33,9 @@ class OrderLetters:
     hour: an executor may remove no letter, as the gateway does when a count grows.
     """
 
-    def __init__(self, connection: Connection, executor: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, connection: NatsConnection, executor: str, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._connection = connection
         self._executor = executor
         self._monotonic = monotonic

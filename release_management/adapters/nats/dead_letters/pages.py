@@ -10,8 +10,8 @@ from release_management.kernel.types import Value
 from release_management.projections.kit.paging import (
     Cursor,
     CursorError,
-    Group,
-    Start,
+    PageStart,
+    RowGroup,
     fits,
     read_cursor,
     write_cursor,
@@ -43,10 +43,10 @@ async def letters_page(letters: DeadLetters, question: LettersQuestion) -> dict[
         return await _opened(letters, question.id, question, start)
     found, below = await letters.page(question.limit, None if start is None else int(start.key[0]))
     reply: dict[str, Any] = {"dead_letters": [asdict(letter) for letter in found]}
-    return reply if below is None else reply | {"next_cursor": write_cursor(_NAME, question, Start((below,)))}
+    return reply if below is None else reply | {"next_cursor": write_cursor(_NAME, question, PageStart((below,)))}
 
 
-def _start(question: LettersQuestion) -> Start | None:
+def _start(question: LettersQuestion) -> PageStart | None:
     if question.cursor is None:
         return None
     start = read_cursor(_NAME, question, question.cursor)
@@ -55,17 +55,17 @@ def _start(question: LettersQuestion) -> Start | None:
     return start
 
 
-async def _opened(letters: DeadLetters, id: int, question: LettersQuestion, start: Start | None) -> dict[str, Any]:
+async def _opened(letters: DeadLetters, id: int, question: LettersQuestion, start: PageStart | None) -> dict[str, Any]:
     letter = await letters.open(id)
     if letter is None:
         return {"dead_letter": None}
     texts = [letter.payload[offset : offset + _TEXT] for offset in range(0, len(letter.payload), _TEXT)]
-    group = Group((id,), [asdict(letter) | {"payload": texts}])
+    group = RowGroup((id,), [asdict(letter) | {"payload": texts}])
     page = cut(Found([group], False, start, lambda end: write_cursor(_NAME, question, end)), lambda value: value)
-    return _told(page)
+    return _as_json(page)
 
 
-def _told(page: Page) -> dict[str, Any]:
+def _as_json(page: Page) -> dict[str, Any]:
     [row] = page.rows
     reply: dict[str, Any] = {"dead_letter": row | {"payload": "".join(row.get("payload", ()))}}
     return reply if page.next_cursor is None else reply | {"next_cursor": page.next_cursor, "unfinished": True}

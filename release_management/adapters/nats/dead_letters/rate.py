@@ -58,7 +58,7 @@ class _Window:
     bytes: int = 0
     code: ErrorCode = ErrorCode.INVALID
     reasons: Counter[str] = field(default_factory=Counter)
-    kept: int = 0
+    stored: int = 0
     kept_as: int | None = None
 
 
@@ -98,10 +98,10 @@ class Counted:
         about = cut(reason, SHOWN)
         if about in window.reasons or len(window.reasons) < REASONS:
             window.reasons[about] += 1
-        mine = window.letters
+        own = window.letters
         try:
             async with self._keeping:
-                if window.kept < mine:
+                if window.stored < own:
                     await self._store(window, subject)
         except BaseException:
             window.letters -= 1
@@ -125,6 +125,6 @@ class Counted:
             "obstacle": "these messages were counted, not kept",
         }
         window.kept_as = await self._keep(subject, window.bytes, content)
-        window.kept = count
+        window.stored = count
         if before is not None:
             await self._forget(before)

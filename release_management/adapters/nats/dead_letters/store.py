@@ -21,7 +21,7 @@ from nats.js.api import RawStreamMsg
 from nats.js.errors import APIError, NotFoundError
 
 from release_management.adapters.nats.access.senders import as_sent_by, sent_by
-from release_management.adapters.nats.connection import AWAY, Connection
+from release_management.adapters.nats.connection import AWAY, NatsConnection
 from release_management.adapters.nats.dead_letters.content import (
     contents,
     cut,
@@ -141,7 +141,7 @@ class _Letter:
 class DeadLetters:
     """The stream of dead letters, for the gateway."""
 
-    def __init__(self, connection: Connection, keyring: Keyring) -> None:
+    def __init__(self, connection: NatsConnection, keyring: Keyring) -> None:
         self._connection = connection
         self._js = connection.jetstream()
         self._keyring = keyring
@@ -352,7 +352,7 @@ class DeadLetters:
 
 
 async def keep_letter(
-    connection: Connection, subject: str, letter: bytes, about: dict[str, Any], known: str | None
+    connection: NatsConnection, subject: str, letter: bytes, about: dict[str, Any], known: str | None
 ) -> None:
     """Store a letter. `known` is the same id for the same letter, so that it is stored once; None: it is sent only
     once.

@@ -193,8 +193,8 @@ class NatsServer:
     def _says(self) -> str:
         """Return the server's health error; empty if it is healthy, or does not answer."""
         port = urlsplit(self.url).port
-        who = json.dumps({"user": WATCHER, "pass": self._watchword, "verbose": False, "pedantic": False})
-        question = f"CONNECT {who}\r\nSUB {_INBOX} 1\r\nPUB {_HEALTH} {_INBOX} 0\r\n\r\n"
+        credentials = json.dumps({"user": WATCHER, "pass": self._watchword, "verbose": False, "pedantic": False})
+        question = f"CONNECT {credentials}\r\nSUB {_INBOX} 1\r\nPUB {_HEALTH} {_INBOX} 0\r\n\r\n"
         try:
             with socket.create_connection((HOST, port), timeout=1) as connection, connection.makefile("rwb") as lines:
                 lines.readline()

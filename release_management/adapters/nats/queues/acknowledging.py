@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import structlog
 from nats.aio.msg import Msg
 
-from release_management.adapters.nats.connection import AWAY, Connection
+from release_management.adapters.nats.connection import AWAY, NatsConnection
 
 IS_A_LETTER = "it is kept as a dead letter"
 BURIED = b"+TERM " + IS_A_LETTER.encode()
@@ -49,7 +49,7 @@ class Ticker:
                     await message.in_progress()
 
 
-async def settle(connection: Connection, message: Msg, answer: bytes = b"+ACK") -> bool:
+async def settle(connection: NatsConnection, message: Msg, answer: bytes = b"+ACK") -> bool:
     """Tell the server how a message ended and wait until it knows; return False if it did not answer.
 
     `answer` is `b"+ACK"`, `BURIED`, or a `b"-NAK"`. nats-py's own `term` does not wait.

@@ -6,7 +6,7 @@ from release_management.adapters.nats.access.permissions import USER_INFO, makes
 from release_management.adapters.nats.connection import (
     ANSWER_SECONDS,
     AWAY,
-    Connection,
+    NatsConnection,
 )
 from release_management.adapters.nats.queues import streams
 from release_management.services.ports.bus import BusAwayError
@@ -17,7 +17,7 @@ UNTOLD = (
 )
 
 
-async def named_clients(connection: Connection, timeout: float = ANSWER_SECONDS) -> tuple[str, ...]:
+async def named_clients(connection: NatsConnection, timeout: float = ANSWER_SECONDS) -> tuple[str, ...]:
     """Return the named clients of the server's configuration: the gateway may create a queue for each.
 
     Raises `BusAwayError` if the server does not answer.

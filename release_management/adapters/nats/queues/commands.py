@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 from pydantic import Field, ValidationError
 
 from release_management.adapters.nats.access.senders import sent_by
-from release_management.adapters.nats.connection import Connection, header
+from release_management.adapters.nats.connection import NatsConnection, header
 from release_management.adapters.nats.dead_letters.pages import (
     MAX_LETTERS,
     LettersQuestion,
@@ -95,12 +95,12 @@ class CommandService:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: NatsConnection,
         gateway: LineGateway,
         dead_letters: DeadLetters,
         clients: Collection[str] = (),
         *,
-        doors: Mapping[str, Connection] | None = None,
+        doors: Mapping[str, NatsConnection] | None = None,
         attempts: int = 5,
         retry_seconds: float = 0.2,
     ) -> None:

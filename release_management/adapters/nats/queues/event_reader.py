@@ -10,8 +10,8 @@ from nats.js import api
 
 from release_management.adapters.nats.connection import (
     AWAY,
-    Connection,
     Interrupted,
+    NatsConnection,
     header,
 )
 from release_management.adapters.nats.queues import streams
@@ -30,7 +30,7 @@ EMPTY = api.StatusCode.NO_MESSAGES
 _log = structlog.get_logger(__name__)
 
 
-async def follow(connection: Connection, after: int) -> AsyncGenerator[tuple[int, Msg], None]:
+async def follow(connection: NatsConnection, after: int) -> AsyncGenerator[tuple[int, Msg], None]:
     """Yield every message of the stream of events above `after`, with its number: in order, each once, for ever.
 
     Continues after a lost connection. Messages that have aged out of the stream are skipped. Raises `BusAwayError` if
@@ -74,7 +74,7 @@ async def follow(connection: Connection, after: int) -> AsyncGenerator[tuple[int
             await subscription.unsubscribe()
 
 
-async def _batch(connection: Connection, after: int) -> AsyncGenerator[tuple[int, Msg], None]:
+async def _batch(connection: NatsConnection, after: int) -> AsyncGenerator[tuple[int, Msg], None]:
     """Yield the next messages, or none. Raises `BusError` and the errors of `AWAY`, perhaps after some messages."""
     arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
     inbox = connection.new_inbox()  # a new one, so that messages of an earlier batch are not taken for this one's

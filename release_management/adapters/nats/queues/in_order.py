@@ -11,7 +11,7 @@ from nats.js import api
 from release_management.adapters.nats.access.senders import only_to, sent_by
 from release_management.adapters.nats.connection import (
     AWAY,
-    Connection,
+    NatsConnection,
     header,
 )
 from release_management.adapters.nats.dead_letters.store import DeadLetters
@@ -67,7 +67,7 @@ class Line:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: NatsConnection,
         stream: str,
         read: Callable[[Msg], CommandEnvelope],
         submitter: Submitter,
@@ -232,7 +232,7 @@ class Line:
         origin = f"{self._stream}:{sequence}"
         try:
             async with asyncio.timeout(KEEP_SECONDS):
-                kept = await self._keep(message, reason, code, origin, sequence)
+                is_kept = await self._keep(message, reason, code, origin, sequence)
         except TimeoutError:
             self._unburied.setdefault(sequence, "the bus does not answer")
             _log.info("dead letter not kept; its message is set aside", origin=origin)
@@ -240,7 +240,7 @@ class Line:
             return
         self._unburied.pop(sequence, None)
         await settle(
-            self._connection, message, BURIED if kept else b"+ACK"
+            self._connection, message, BURIED if is_kept else b"+ACK"
         )  # the server's advisory would be another letter
 
     async def _keep(self, message: Msg, reason: str, code: ErrorCode, origin: str, sequence: int) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from release_management.adapters.nats.connection import (
     AWAY,
-    Connection,
     Interrupted,
+    NatsConnection,
 )
 from release_management.adapters.nats.wire.error_mapping import understood
 from release_management.services.ports.bus import (
@@ -21,7 +21,7 @@ STORED_SECONDS = 2.0  # a message is not answered if its stream's leader died wi
 RETRY_SECONDS = 0.1
 
 
-async def publish(connection: Connection, subject: str, payload: bytes, headers: Mapping[str, str]) -> int:
+async def publish(connection: NatsConnection, subject: str, payload: bytes, headers: Mapping[str, str]) -> int:
     """Store one message in the stream that captures `subject`; return its sequence. Raises `BusError`."""
     try:
         stored = await connection.jetstream().publish(subject, payload, timeout=STORED_SECONDS, headers=dict(headers))
@@ -31,7 +31,7 @@ async def publish(connection: Connection, subject: str, payload: bytes, headers:
 
 
 async def publish_patiently(
-    connection: Connection, subject: str, payload: bytes, headers: Mapping[str, str], patience: float
+    connection: NatsConnection, subject: str, payload: bytes, headers: Mapping[str, str], patience: float
 ) -> int:
     """As `publish`, but retry for `patience` seconds while the bus does not answer.
 
@@ -47,7 +47,9 @@ async def publish_patiently(
             await asyncio.sleep(RETRY_SECONDS)
 
 
-async def publish_together(connection: Connection, messages: Sequence[tuple[str, bytes, Mapping[str, str]]]) -> None:
+async def publish_together(
+    connection: NatsConnection, messages: Sequence[tuple[str, bytes, Mapping[str, str]]]
+) -> None:
     """Store `(subject, payload, headers)` in one stream, in order: all of them, or none. Raises `BusError`.
 
     An atomic batch (nats-server 2.12 or newer): one sync of the disk for all, and an unambiguous failure.
@@ -65,7 +67,7 @@ async def publish_together(connection: Connection, messages: Sequence[tuple[str,
         raise _not_stored(connection, error) from error
 
 
-def _not_stored(connection: Connection, error: BaseException) -> BusError | BusUnfitError:
+def _not_stored(connection: NatsConnection, error: BaseException) -> BusError | BusUnfitError:
     """Return our error. A time-out on a live connection means a full disk: such a server does not answer."""
     if isinstance(error, TimeoutError) and not isinstance(error, Interrupted) and connection.is_connected:
         return BusAwayError("the bus does not say that it has stored it; is its disk full?")

@@ -12,7 +12,7 @@ from nats.js.errors import NotFoundError
 
 from release_management.adapters.nats.connection import (
     AWAY,
-    Connection,
+    NatsConnection,
     header,
 )
 from release_management.adapters.nats.queues.publishing import STORED_SECONDS
@@ -38,7 +38,7 @@ class Puller:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: NatsConnection,
         stream: str,
         config: Callable[[], api.ConsumerConfig],
         *,

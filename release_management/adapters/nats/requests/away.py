@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from nats.aio.msg import Msg
 
-from release_management.adapters.nats.connection import Connection
+from release_management.adapters.nats.connection import NatsConnection
 from release_management.adapters.nats.queues import streams
 from release_management.adapters.nats.queues.submitting import encode
 from release_management.adapters.nats.requests.responder import RequestServer, Responder
@@ -23,7 +23,7 @@ _OF_GATEWAYS = (streams.ASK_OUTCOME, streams.ASK_CONTENT, streams.ASK_DEAD_LETTE
 class AwayAnswers:
     """Answers requests to the gateway, or to the projector, with the `reason` why it cannot, unless that is None."""
 
-    def __init__(self, connection: Connection, *, of_gateway: bool, reason: Callable[[], str | None]) -> None:
+    def __init__(self, connection: NatsConnection, *, of_gateway: bool, reason: Callable[[], str | None]) -> None:
         self._reason = reason
         answers: dict[str, Responder] = {f"{streams.ASK_QUERY}.>": self._answer_question}
         if of_gateway:

@@ -30,7 +30,7 @@ class Asker:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class LaneRequest:
     """A request in a lane. `expires` is when its sender stops waiting, on the lane's clock."""
 
     asker: Asker
@@ -43,11 +43,11 @@ class Request:
 class _Line:
     """The requests of one connection: waiting in order, or in work."""
 
-    waiting: deque[Request] = field(default_factory=deque)
+    waiting: deque[LaneRequest] = field(default_factory=deque)
     waiting_bytes: int = 0
     working: int = 0
 
-    def pop(self) -> Request:
+    def pop(self) -> LaneRequest:
         request = self.waiting.popleft()
         self.waiting_bytes -= request.size
         return request
@@ -91,7 +91,7 @@ class Lane:
         self._dropped = 0
         self._dropped_at = 0.0
 
-    def take(self, request: Request) -> None:
+    def take(self, request: LaneRequest) -> None:
         """Put a request into its line, or drop it if the line is full."""
         client = self._clients.setdefault(request.asker.client, _Client())
         line = client.lines.setdefault(request.asker.connection, _Line())
@@ -135,7 +135,7 @@ class Lane:
             self._tasks.add(task)
             task.add_done_callback(partial(self._end, request.asker))
 
-    async def _work(self, request: Request) -> None:
+    async def _work(self, request: LaneRequest) -> None:
         try:
             async with asyncio.timeout(request.expires - self._monotonic() if self._reads else None):
                 await request.work()
@@ -166,7 +166,7 @@ class Lane:
         client = self._clients[asker.client] = self._clients.pop(asker.client)
         client.lines[asker.connection] = client.lines.pop(asker.connection)
 
-    def _next(self) -> Request | None:
+    def _next(self) -> LaneRequest | None:
         """Return the request whose turn it is."""
         for name, client in list(self._clients.items()):
             if client.working >= self._of_client:

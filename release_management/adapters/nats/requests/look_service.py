@@ -6,7 +6,7 @@ import structlog
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 
-from release_management.adapters.nats.connection import Connection
+from release_management.adapters.nats.connection import NatsConnection
 from release_management.adapters.nats.queues import streams
 from release_management.adapters.nats.requests.responder import RequestServer
 from release_management.kernel.types import explain
@@ -18,7 +18,7 @@ _log = structlog.get_logger(__name__)
 class LookService:
     """Receives the messages on `relman.looks.<executor>`; malformed ones are logged and ignored."""
 
-    def __init__(self, connection: Connection, newest: NewestLooks) -> None:
+    def __init__(self, connection: NatsConnection, newest: NewestLooks) -> None:
         self._newest = newest
         self._answering = RequestServer(connection, {f"{streams.LOOK_SUBJECTS}.*": self._take})
         self.ready: asyncio.Event = self._answering.ready

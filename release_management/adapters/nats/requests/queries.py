@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 from pydantic import Field, JsonValue, ValidationError
 
 from release_management.adapters.nats.access.senders import sent_by
-from release_management.adapters.nats.connection import Connection
+from release_management.adapters.nats.connection import NatsConnection
 from release_management.adapters.nats.queues import streams
 from release_management.adapters.nats.requests.lanes import Lane
 from release_management.adapters.nats.requests.responder import RequestServer
@@ -50,9 +50,9 @@ class QueryService:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: NatsConnection,
         answer: Callable[[str, dict[str, Any], int], Awaitable[Page]],
-        doors: Mapping[str, Connection] | None = None,
+        doors: Mapping[str, NatsConnection] | None = None,
     ) -> None:
         """`doors` are as in `Answering`."""
         self._answer = answer

@@ -8,7 +8,7 @@ from typing import Any
 
 import nats.errors
 
-from release_management.adapters.nats.connection import AWAY, Connection
+from release_management.adapters.nats.connection import AWAY, NatsConnection
 from release_management.adapters.nats.queues import streams
 from release_management.adapters.nats.wire.replies import code_in
 from release_management.services.envelope import (
@@ -26,7 +26,7 @@ RETRY_SECONDS = 0.1
 
 
 async def ask(
-    connection: Connection,
+    connection: NatsConnection,
     subject: str,
     payload: bytes,
     headers: Mapping[str, str] | None = None,
@@ -59,7 +59,7 @@ async def ask(
 
 
 async def ask_once(
-    connection: Connection,
+    connection: NatsConnection,
     subject: str,
     payload: bytes,
     headers: Mapping[str, str] | None = None,

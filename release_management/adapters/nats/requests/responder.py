@@ -19,14 +19,14 @@ from release_management.adapters.nats.access.senders import (
 )
 from release_management.adapters.nats.connection import (
     AWAY,
-    Connection,
+    NatsConnection,
     header,
 )
 from release_management.adapters.nats.queues import streams
 from release_management.adapters.nats.requests.lanes import (
     Asker,
     Lane,
-    Request,
+    LaneRequest,
 )
 from release_management.adapters.nats.wire.replies import error_reply
 from release_management.kernel.errors import ErrorCode
@@ -104,11 +104,11 @@ class RequestServer:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: NatsConnection,
         answers: Mapping[str, Responder],
         group: str = "",
         lanes: Mapping[str, Lane] | None = None,
-        doors: Mapping[str, Connection] | None = None,
+        doors: Mapping[str, NatsConnection] | None = None,
     ) -> None:
         self.ready = asyncio.Event()
         self._group = group
@@ -139,7 +139,7 @@ class RequestServer:
         finally:
             await asyncio.gather(*(lane.close(GRACE_SECONDS) for lane in set(self._lanes.values())))
 
-    def _heard(self, subject: str) -> Iterator[tuple[Connection, str]]:
+    def _heard(self, subject: str) -> Iterator[tuple[NatsConnection, str]]:
         """Yield the connections and subjects to listen on for a subject."""
         if not subject.startswith(ASK):
             yield self._connection, subject
@@ -149,12 +149,12 @@ class RequestServer:
             yield from ((door, as_sent_by(client, subject)) for client, door in self._doors.items())
 
     async def _serve(
-        self, stack: contextlib.AsyncExitStack, connection: Connection, subject: str, answer: Responder, lane: Lane
+        self, stack: contextlib.AsyncExitStack, connection: NatsConnection, subject: str, answer: Responder, lane: Lane
     ) -> None:
         async def take(message: Msg) -> None:
             expires = time.monotonic() + patience(message)
             work = partial(self._reply, connection, message, answer)
-            lane.take(Request(asker(message), _size(message), expires, work))
+            lane.take(LaneRequest(asker(message), _size(message), expires, work))
 
         subscription = await connection.subscribe(subject, self._group, cb=take)
 
@@ -164,7 +164,7 @@ class RequestServer:
 
         stack.push_async_callback(leave)
 
-    async def _reply(self, connection: Connection, message: Msg, answer: Responder) -> None:
+    async def _reply(self, connection: NatsConnection, message: Msg, answer: Responder) -> None:
         try:
             reply = await answer(message)
             if reply is None or not message.reply:

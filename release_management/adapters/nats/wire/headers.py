@@ -60,18 +60,18 @@ def fault_of(headers: Mapping[str, str] | None, known: frozenset[str]) -> str | 
 def _read_line(line: bytes, headers: Headers) -> None:
     raw_name, colon, raw_value = line.partition(b":")
     name = raw_name.decode("ascii", "replace").strip()
-    ours = name.lower().startswith(OURS)
+    is_own = name.lower().startswith(OURS)
     if not colon or not name or name.encode("ascii", "replace") != raw_name or any(each.isspace() for each in name):
-        if ours:
+        if is_own:
             headers.fault = headers.fault or f"the header line {line[:_SHOWN]!r} is not of the form name: value"
         return
     try:
         value = raw_value.strip().decode()
     except UnicodeDecodeError:
         value = raw_value.strip().decode(errors="replace")
-        if ours:
+        if is_own:
             headers.fault = headers.fault or f"the value of the header {name[:_SHOWN]} is not UTF-8"
-    if ours and name in headers:
+    if is_own and name in headers:
         headers.fault = headers.fault or f"the header {name[:_SHOWN]} stands there twice; write it once"
     headers[name] = value
 

@@ -46,11 +46,11 @@ class AwaitHealthy(OrderedStep):
 
     def describe(self) -> str:
         """Return what the step waits for, and for how long."""
-        what = f"{self.replicas} of {self.component} ({self.role}) on {self.target} are healthy"
+        condition = f"{self.replicas} of {self.component} ({self.role}) on {self.target} are healthy"
         if self.again:
-            return f"ask again whether {what}"
+            return f"ask again whether {condition}"
         held = f" for {self.min_ready:g} s" if self.min_ready else ""
-        return f"wait until {what}{held}, at most {self.deadline:g} s"
+        return f"wait until {condition}{held}, at most {self.deadline:g} s"
 
     @classmethod
     def describe_alike(cls, step: Mapping[str, Any], where: str) -> str:

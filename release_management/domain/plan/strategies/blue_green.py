@@ -30,11 +30,11 @@ class BlueGreen(Strategy):
     def bring(self, builder: PlanBuilder) -> None:
         """Run the new version beside the old one, wait where that is asked for, and switch."""
         preview = self.preview_replicas
-        builder.beside(lambda stand: min(preview or stand.replicas, stand.replicas))
+        builder.beside(lambda rollout: min(preview or rollout.replicas, rollout.replicas))
         if self.auto_promotion_seconds:
             builder.pause("before the switch", self.auto_promotion_seconds)
         elif not self.auto_promotion:
             builder.pause("before the switch", None, deadline=self.pause_deadline)
-        if preview is not None and any(preview < stand.replicas for stand in builder.stands):
-            builder.beside(lambda stand: stand.replicas)
+        if preview is not None and any(preview < rollout.replicas for rollout in builder.rollouts):
+            builder.beside(lambda rollout: rollout.replicas)
         builder.finish()

@@ -84,9 +84,9 @@ class Canary(Strategy):
     @model_validator(mode="after")
     def _rising(self) -> Self:
         if self.steps is not None:
-            given = self.model_fields_set & _SHARES
-            if given:
-                raise ValueError(f"{sorted(given)[0]} and steps exclude each other; give one of them")
+            shares = self.model_fields_set & _SHARES
+            if shares:
+                raise ValueError(f"{sorted(shares)[0]} and steps exclude each other; give one of them")
             if not any(step.set_weight is not None for step in self.steps):
                 raise ValueError("steps has no set_weight; a canary needs at least one")
         return self
@@ -115,14 +115,14 @@ class Canary(Strategy):
                 continue
             scale = step.set_scale or scale
             share = share if step.set_weight is None else step.set_weight
-            wanted = _replicas(scale, share)
-            if any(wanted(stand) != running(stand) for stand in builder.stands):
-                builder.beside(wanted)
-            running = wanted
+            target_replicas = _replicas(scale, share)
+            if any(target_replicas(rollout) != running(rollout) for rollout in builder.rollouts):
+                builder.beside(target_replicas)
+            running = target_replicas
             if step.set_weight is not None:
-                builder.route(lambda stand, share=share: shares_of(stand, share))  # type: ignore[misc] # bound now, not later
-        if any(running(stand) != stand.replicas for stand in builder.stands):
-            builder.beside(lambda stand: stand.replicas)
+                builder.route(lambda rollout, share=share: shares_of(rollout, share))  # type: ignore[misc] # bound now, not later
+        if any(running(rollout) != rollout.replicas for rollout in builder.rollouts):
+            builder.beside(lambda rollout: rollout.replicas)
         builder.finish()
 
     @classmethod
@@ -135,12 +135,12 @@ class Canary(Strategy):
 def _replicas(scale: SetScale, share: int) -> Count:
     """Return the candidate's replicas for a scale at a traffic share; a new component runs in full."""
 
-    def count(stand: RolloutTarget) -> int:
-        if not stand.serving:
-            return stand.replicas
+    def count(rollout: RolloutTarget) -> int:
+        if not rollout.serving:
+            return rollout.replicas
         if scale.replicas is not None:
             return scale.replicas
         portion = share if scale.match_traffic_weight else scale.weight or 0
-        return max(1, ceil(stand.replicas * portion / 100))
+        return max(1, ceil(rollout.replicas * portion / 100))
 
     return count

@@ -21,11 +21,11 @@ class Recreate(Strategy):
 
     def bring(self, builder: PlanBuilder) -> None:
         """Take all traffic away, stop the old version, and start the new one."""
-        builder.route(lambda stand: {"stable": 0, "candidate": 0} if stand.serving else None)
+        builder.route(lambda rollout: {"stable": 0, "candidate": 0} if rollout.serving else None)
         builder.retire("stable")
-        builder.beside(lambda stand: stand.replicas)
-        builder.route(lambda stand: shares_of(stand, 100))
-        builder.ask_again()
+        builder.beside(lambda rollout: rollout.replicas)
+        builder.route(lambda rollout: shares_of(rollout, 100))
+        builder.check_again()
         builder.promote()
         builder.clear()
         builder.give_up()

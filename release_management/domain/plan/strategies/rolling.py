@@ -52,21 +52,21 @@ class Rolling(Strategy):
 
     def bring(self, builder: PlanBuilder) -> None:
         """Run more of the new version and less of the old one in turn, until all is new."""
-        new = {_key(stand): 0 for stand in builder.stands}
-        old = {_key(stand): stand.stood for stand in builder.stands}
+        new = {_key(rollout): 0 for rollout in builder.rollouts}
+        old = {_key(rollout): rollout.stable_replicas for rollout in builder.rollouts}
         while True:
-            grown = _grown(builder.stands, new, old, self)
-            builder.beside(lambda stand, grown=grown: grown.get(_key(stand), 0))  # type: ignore[misc] # bound now
+            grown = _grown(builder.rollouts, new, old, self)
+            builder.beside(lambda rollout, grown=grown: grown.get(_key(rollout), 0))  # type: ignore[misc] # bound now
             new.update(grown)
-            if all(new[_key(stand)] >= stand.replicas for stand in builder.stands):
+            if all(new[_key(rollout)] >= rollout.replicas for rollout in builder.rollouts):
                 break
-            shrunk = _shrunk(builder.stands, new, old, self)
+            shrunk = _shrunk(builder.rollouts, new, old, self)
             old.update(shrunk)
-            builder.route(lambda stand: _ratio(stand, new[_key(stand)], old[_key(stand)]))
+            builder.route(lambda rollout: _ratio(rollout, new[_key(rollout)], old[_key(rollout)]))
             builder.write(
                 Provision(wave=wave, target=s.target, component=s.component, role="stable", replicas=old[_key(s)])
                 for wave in [builder.wave]
-                for s in builder.stands
+                for s in builder.rollouts
                 if _key(s) in shrunk
             )
             builder.pause("rolling batch", self.interval)
@@ -103,34 +103,36 @@ def surge_and_unavailable(options: Rolling, replicas: int) -> tuple[int, int]:
 Counts = Mapping[tuple[str, str], int]
 
 
-def _key(stand: RolloutTarget) -> tuple[str, str]:
-    return stand.target, stand.component
+def _key(rollout: RolloutTarget) -> tuple[str, str]:
+    return rollout.target, rollout.component
 
 
-def _grown(stands: Sequence[RolloutTarget], new: Counts, old: Counts, options: Rolling) -> dict[tuple[str, str], int]:
+def _grown(rollouts: Sequence[RolloutTarget], new: Counts, old: Counts, options: Rolling) -> dict[tuple[str, str], int]:
     """Return the places where more of the candidate may run now: at most `max_surge` above all replicas."""
     grown = {}
-    for stand in stands:
-        surge, _ = surge_and_unavailable(options, stand.replicas)
-        count = min(stand.replicas, stand.replicas + surge - old[_key(stand)])
-        if count > new[_key(stand)]:
-            grown[_key(stand)] = count
+    for rollout in rollouts:
+        surge, _ = surge_and_unavailable(options, rollout.replicas)
+        count = min(rollout.replicas, rollout.replicas + surge - old[_key(rollout)])
+        if count > new[_key(rollout)]:
+            grown[_key(rollout)] = count
     return grown
 
 
-def _shrunk(stands: Sequence[RolloutTarget], new: Counts, old: Counts, options: Rolling) -> dict[tuple[str, str], int]:
+def _shrunk(
+    rollouts: Sequence[RolloutTarget], new: Counts, old: Counts, options: Rolling
+) -> dict[tuple[str, str], int]:
     """Return the places where less of the stable version need run: at most `max_unavailable` below all replicas."""
     shrunk = {}
-    for stand in stands:
-        _, unavailable = surge_and_unavailable(options, stand.replicas)
-        count = max(0, stand.replicas - unavailable - new[_key(stand)])
-        if count < old[_key(stand)] and new[_key(stand)] < stand.replicas:
-            shrunk[_key(stand)] = count
+    for rollout in rollouts:
+        _, unavailable = surge_and_unavailable(options, rollout.replicas)
+        count = max(0, rollout.replicas - unavailable - new[_key(rollout)])
+        if count < old[_key(rollout)] and new[_key(rollout)] < rollout.replicas:
+            shrunk[_key(rollout)] = count
     return shrunk
 
 
-def _ratio(stand: RolloutTarget, new: int, old: int) -> dict[Role, int] | None:
-    if not stand.serving:
+def _ratio(rollout: RolloutTarget, new: int, old: int) -> dict[Role, int] | None:
+    if not rollout.serving:
         return {"candidate": 100}
     if new + old == 0:
         return {"stable": 0, "candidate": 0}

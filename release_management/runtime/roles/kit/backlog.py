@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from nats.js.errors import NotFoundError
 
-from release_management.adapters.nats.connection import AWAY, Connection
+from release_management.adapters.nats.connection import AWAY, NatsConnection
 from release_management.adapters.nats.queues import streams
 from release_management.runtime.roles.kit.health import Health
 from release_management.services import telemetry
@@ -15,14 +15,14 @@ from release_management.services import telemetry
 LOOK_SECONDS = 1.0
 
 
-async def watch_queues(connection: Connection, clients: Collection[str], health: Health) -> None:
+async def watch_queues(connection: NatsConnection, clients: Collection[str], health: Health) -> None:
     """Run `watch_backlog` for all queues of the gateway, including those of the named `clients`."""
     async with asyncio.TaskGroup() as tasks:
         for stream in (*streams.queues(clients), streams.REPORTS):
             tasks.create_task(watch_backlog(connection, stream, streams.GATEWAY, health))
 
 
-async def watch_backlog(connection: Connection, stream: str, consumer: str, health: Health) -> NoReturn:
+async def watch_backlog(connection: NatsConnection, stream: str, consumer: str, health: Health) -> NoReturn:
     """Show in metrics and health how many messages wait for a consumer, until cancelled.
 
     While the bus does not answer, the last number stays.

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from release_management.adapters.nats.access.senders import ANYBODY
 from release_management.adapters.nats.connection import (
     AWAY,
-    Connection,
+    NatsConnection,
     connect,
 )
 from release_management.adapters.nats.queues.client_queues import named_clients
@@ -27,12 +27,12 @@ STREAMS_SECONDS = 5.0
 """Seconds between checks that no stream is missing."""
 CLIENTS_SECONDS = 5.0
 """Seconds between checks that the server still has the same named clients."""
-_CONNECTIONS: set[Connection] = set()
+_CONNECTIONS: set[NatsConnection] = set()
 """All connections of this process: a process that runs several roles has one for each."""
 
 
 @contextlib.asynccontextmanager
-async def on_bus(home: DataDirectory, user: str, health: Health, purpose: str = "") -> AsyncIterator[Connection]:
+async def on_bus(home: DataDirectory, user: str, health: Health, purpose: str = "") -> AsyncIterator[NatsConnection]:
     """Connect as a user of the bus, and show the connection's state in the health.
 
     `purpose` tells the connection from others of the same user. Raises `BusAwayError`. If the bus closes the connection
@@ -54,7 +54,7 @@ async def on_bus(home: DataDirectory, user: str, health: Health, purpose: str = 
 
 
 @contextlib.asynccontextmanager
-async def with_queues(connection: Connection, replicas: int, health: Health) -> AsyncIterator[tuple[str, ...]]:
+async def with_queues(connection: NatsConnection, replicas: int, health: Health) -> AsyncIterator[tuple[str, ...]]:
     """Create all streams of the gateway, as `with_streams` does; yield the names of the clients with queues of their
     own.
 
@@ -68,7 +68,7 @@ async def with_queues(connection: Connection, replicas: int, health: Health) -> 
 @contextlib.asynccontextmanager
 async def with_doors(
     home: DataDirectory, user: str, clients: Collection[str], health: Health
-) -> AsyncIterator[Mapping[str, Connection]]:
+) -> AsyncIterator[Mapping[str, NatsConnection]]:
     """Open a connection for the requests of each client, and one (`""`) for those of all unnamed clients.
 
     A flood of one client is then read beside the requests of the others. `ANYBODY` stands for all named clients.
@@ -85,7 +85,7 @@ async def with_doors(
 
 @contextlib.asynccontextmanager
 async def with_streams(
-    connection: Connection, replicas: int, names: Collection[str], health: Health
+    connection: NatsConnection, replicas: int, names: Collection[str], health: Health
 ) -> AsyncIterator[None]:
     """Create streams, and create them again if they vanish; the health says if that fails."""
     await ensure_streams(connection.jetstream(), replicas, names)
@@ -93,7 +93,7 @@ async def with_streams(
         yield
 
 
-async def _see_clients(connection: Connection, clients: tuple[str, ...]) -> None:
+async def _see_clients(connection: NatsConnection, clients: tuple[str, ...]) -> None:
     back = asyncio.Event()
     connection.found.add(back.set)
     try:
@@ -110,7 +110,7 @@ async def _see_clients(connection: Connection, clients: tuple[str, ...]) -> None
     raise BusAwayError("the nats-server has other clients now; serving begins again with their queues")
 
 
-async def _watch(connection: Connection, user: str, health: Health) -> None:
+async def _watch(connection: NatsConnection, user: str, health: Health) -> None:
     part = f"bus {user}"
     while not connection.is_closed:
         _measure()
@@ -128,7 +128,7 @@ def _measure() -> None:
     telemetry.BUS_CONNECTED.set(bool(_CONNECTIONS) and all(each.is_connected for each in _CONNECTIONS))
 
 
-async def _keep(connection: Connection, replicas: int, names: Collection[str], health: Health) -> None:
+async def _keep(connection: NatsConnection, replicas: int, names: Collection[str], health: Health) -> None:
     part = f"streams {', '.join(sorted(names))}"
     js = connection.jetstream()
     back = asyncio.Event()

@@ -65,11 +65,11 @@ class Health:
     def clear(self, part: str) -> None:
         """Remove the trouble or warning of a part."""
         with self._changing:
-            gone = self._entries.pop(part, None)
-            if gone is not None:
-                telemetry.TROUBLE.labels(self.role, part, gone[0]).set(0)
-        if gone is not None:
-            _log.info("well again", role=self.role, part=part, was=gone[1])
+            removed = self._entries.pop(part, None)
+            if removed is not None:
+                telemetry.TROUBLE.labels(self.role, part, removed[0]).set(0)
+        if removed is not None:
+            _log.info("well again", role=self.role, part=part, was=removed[1])
         self._measure()
 
     def show(self, part: str, trouble: str | None) -> None:

@@ -4,7 +4,7 @@ import contextlib
 
 from nats.js.errors import NotFoundError
 
-from release_management.adapters.nats.connection import AWAY, Connection
+from release_management.adapters.nats.connection import AWAY, NatsConnection
 from release_management.adapters.nats.queues import streams
 
 
@@ -14,7 +14,7 @@ class QueuedReports:
     Queued commands do not count: however many a client queues, no deadline waits for them.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: NatsConnection) -> None:
         self._js = connection.jetstream()
         self._last: int | None = None
 

@@ -25,6 +25,7 @@ INCLUDED = {World.crash, World.deploy, World.restart}
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 def test_the_screen_says_what_is_through_a_blow_of_every_kind(tmp_path: Path) -> None:
     assert {*EACH, *INCLUDED} == set(BLOWS)
     world = World(tmp_path, seed=5)

@@ -9,7 +9,7 @@ import pytest
 import typer
 import yaml
 
-from release_management.adapters.executors.catalog import executor_names
+from release_management.adapters.executors.installed import executor_names
 from release_management.adapters.nats.access.configuration import configuration, variable
 from release_management.adapters.nats.access.permissions import users
 from release_management.adapters.nats.embedded.server import find_binary

@@ -4,29 +4,29 @@ import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from release_management.adapters.event_store import (
-    EventStoreError,
-    LostLogError,
-    SQLiteEventLog,
-)
-from release_management.adapters.keyring import SQLiteKeyring
 from release_management.adapters.nats.wire.urls import read_url
 from release_management.adapters.system.error_paths import naming
 from release_management.adapters.system.folder_lock import make_private
-from release_management.domain.registry import Registry
-from release_management.services.ports import EventLog, Keyring
+from release_management.kernel.errors import ErrorCode, RelmanError
+
+if TYPE_CHECKING:
+    from release_management.domain.registry import Registry
+    from release_management.services.ports import EventLog, Keyring
 
 NOTE = "store.url"
 
 
-class OtherStoreError(EventStoreError):
-    """The folder was created with another store than the one that is named now."""
+class OtherStoreError(RelmanError):
+    """The folder was created with another store than the one that is named now, or no store can be named so."""
+
+    code = ErrorCode.UNUSABLE
 
 
 @dataclass(frozen=True, slots=True)
 class DataDirectory:
-    """The places of an installation's data.
+    """The places of an installation's data. A store is loaded when it is opened.
 
     The event log and the names and keys are the source of truth: `log.db` and `private.db`, or the database at `store`,
     a `postgresql://` URL. The rest can be rebuilt or is rewritten. `bus` names the servers of a message bus that runs
@@ -83,18 +83,19 @@ class DataDirectory:
         """Create the folder, readable by the owner only. Raises `FolderOpenError`."""
         make_private(self.folder)
 
-    def open_log(self, registry: Registry) -> EventLog:
+    def open_log(self, registry: "Registry") -> "EventLog":
         """Open the event log, creating it if there is none; afterwards the folder remembers which store it uses.
 
         Raises `LostLogError`, and `EventStoreError` if the log cannot be read.
         """
         if self.store is not None:
-            # An installation with SQLite need not load the PostgreSQL driver.
             from release_management.adapters.event_store.postgres import PostgresEventLog
 
             log = PostgresEventLog.open(self.store, registry.knows)
             self._remember(self.store)
             return log
+        from release_management.adapters.event_store import LostLogError, SQLiteEventLog
+
         path = self.folder / "log.db"
         if (self.folder / "private.db").exists() and not (path.exists() and path.stat().st_size):
             raise LostLogError(
@@ -112,12 +113,14 @@ class DataDirectory:
             file.write(store + "\n")
         beside.rename(self.folder / NOTE)
 
-    def open_keyring(self) -> Keyring:
+    def open_keyring(self) -> "Keyring":
         """Open the store of names and keys."""
         if self.store is not None:
             from release_management.adapters.keyring.postgres import PostgresKeyring
 
             return PostgresKeyring(self.store)
+        from release_management.adapters.keyring import SQLiteKeyring
+
         return SQLiteKeyring(self.folder / "private.db")
 
     def bus_url(self, user: str) -> str | None:
@@ -143,7 +146,7 @@ def _check_same(folder: Path, noted: str, store: str) -> None:
     try:
         begun, named = place(noted), place(store)
     except ValueError as error:
-        raise EventStoreError(str(error)) from None
+        raise OtherStoreError(str(error)) from None
     if begun != named:
         raise OtherStoreError(
             f"{folder} was begun with the store {begun}, and {named} is named now; name that one, or another folder"

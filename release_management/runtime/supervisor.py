@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from release_management.adapters.executors.catalog import executor_names
+from release_management.adapters.executors.installed import executor_names
 from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.system.error_paths import naming
 from release_management.adapters.system.folder_lock import FolderLock

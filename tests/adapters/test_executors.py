@@ -10,17 +10,8 @@ import pytest
 
 from release_management import executors as kit
 from release_management.adapters.executors import command, local
-from release_management.adapters.executors.catalog import (
-    GROUP,
-    OURS,
-    ExecutorDeclaration,
-    UnusableExecutorError,
-    executor_names,
-    gather,
-    load,
-    make_executor,
-    settings_checks,
-)
+from release_management.adapters.executors.catalog import ExecutorDeclaration, load, make_executor, settings_checks
+from release_management.adapters.executors.installed import GROUP, OURS, UnusableExecutorError, executor_names, gather
 from release_management.adapters.system.clock import SystemClock
 from release_management.kernel.errors import ErrorCode
 
@@ -67,13 +58,12 @@ def test_every_executor_of_ours_is_in_the_list() -> None:
 
 
 def test_names_alone_load_no_executor() -> None:
-    asked = (
-        "import sys; from release_management.adapters.executors.catalog import executor_names as names; print(names());"
-    )
-    loaded = (
-        asked
-        + "print([name for name in sys.modules if name.startswith('release_management.adapters.executors.local')])"
-    )
+    loaded = """
+import sys
+from release_management.adapters.executors.installed import executor_names
+print(executor_names())
+print([name for name in sys.modules if name.startswith("release_management.adapters.executors.local")])
+"""
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[1] == "[]"
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from release_management.adapters.event_store import (
-    EventStoreError,
     LostLogError,
     StoreUnavailableError,
 )
@@ -84,5 +83,5 @@ def test_a_folder_recognises_the_store_that_it_was_created_with(
 def test_a_store_that_is_no_url_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "store.url").write_text("postgresql://h/db")
 
-    with pytest.raises(EventStoreError, match="write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"):
+    with pytest.raises(OtherStoreError, match="write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"):
         DataDirectory.at(tmp_path, "postgresql://h/db?nonsense=1")

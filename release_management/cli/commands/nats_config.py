@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
         The passwords are references to environment variables; comments in it say the rest.
         """
-        from release_management.adapters.executors.catalog import executor_names
+        from release_management.adapters.executors.installed import executor_names
         from release_management.adapters.nats.access.configuration import configuration, variable
         from release_management.adapters.nats.access.permissions import users
         from release_management.kernel.types import plain_name

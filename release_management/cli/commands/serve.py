@@ -61,7 +61,7 @@ def register(app: typer.Typer) -> None:
         stand by, and follow within 5 seconds; projectors share the queries, executors of one name its orders. It waits
         for a store or a bus that is away. An executor needs no store.
         """
-        from release_management.adapters.executors.catalog import executor_names
+        from release_management.adapters.executors.installed import executor_names
         from release_management.kernel.suggestions import no_such_executor
         from release_management.runtime.data_directory import DataDirectory
         from release_management.runtime.roles.process import run

@@ -5,7 +5,8 @@ import contextlib
 
 from nats.js.errors import NotFoundError
 
-from release_management.adapters.executors.catalog import executor_names, make_executor
+from release_management.adapters.executors.catalog import make_executor
+from release_management.adapters.executors.installed import executor_names
 from release_management.adapters.nats.connection import AWAY, NatsConnection
 from release_management.adapters.nats.dead_letters.store import DeadLetters
 from release_management.adapters.nats.events import NatsEventStream

@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from release_management.adapters.event_store import EventStoreError
-from release_management.adapters.executors.catalog import UnusableExecutorError
+from release_management.adapters.executors.installed import UnusableExecutorError
 from release_management.adapters.system.error_paths import naming
 from release_management.adapters.system.folder_lock import FolderOpenError
 from release_management.adapters.system.gc_tuning import collect_rarely

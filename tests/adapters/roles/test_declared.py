@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from release_management.adapters.executors.catalog import executor_names
+from release_management.adapters.executors.installed import executor_names
 from release_management.adapters.nats.access.permissions import CLIENT, USERS, users
 from release_management.adapters.nats.connection import EXECUTOR, inbox_prefix
 from release_management.runtime.data_directory import DataDirectory

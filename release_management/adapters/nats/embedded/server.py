@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from release_management.adapters.executors.catalog import executor_names
+from release_management.adapters.executors.installed import executor_names
 from release_management.adapters.nats.access.accounts import accounts, document
 from release_management.adapters.nats.access.configuration import (
     MAX_PAYLOAD_BYTES,

@@ -131,7 +131,7 @@ class Honest:
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _command(self, bus: BusClient) -> str | None:
-        outcome = await self._decided(bus, self._wish("release.create", self._release()))
+        outcome = await self._decided(bus, self._envelope("release.create", self._release()))
         self._last = outcome
         return None if not _is_refused(outcome) else f"refused: {outcome.reason}"
 
@@ -150,7 +150,7 @@ class Honest:
 
     async def _queued(self, bus: BusClient) -> str | None:
         """Queue a command, and ask until it is decided. If the queue is full, queue it again."""
-        envelope = self._wish("release.create", self._release())
+        envelope = self._envelope("release.create", self._release())
         while True:
             try:
                 await _patiently(lambda: bus.send(envelope))
@@ -188,7 +188,7 @@ class Honest:
     async def _done(self, bus: BusClient, command: str, content: dict[str, Any]) -> Outcome:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                outcome = await self._decided(bus, self._wish(command, content))
+                outcome = await self._decided(bus, self._envelope(command, content))
         except TimeoutError:
             raise _NotAsItShould(f"{command} was not decided within {PATIENCE_SECONDS:g} s") from None
         if _is_refused(outcome):
@@ -208,7 +208,7 @@ class Honest:
             return self._release()
         return {"application": APPLICATION, "version": version, "components": [{"name": "web"}]}
 
-    def _wish(self, command: str, content: dict[str, Any]) -> CommandEnvelope:
+    def _envelope(self, command: str, content: dict[str, Any]) -> CommandEnvelope:
         return CommandEnvelope(
             sender=SENDER,
             id=f"honest-{uuid.uuid4()}",

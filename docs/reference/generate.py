@@ -138,10 +138,10 @@ def commands() -> str:
     return page(
         "Commands",
         """
-        What can be wished, by its name on the bus. The fields stand in the CloudEvent's `data`.
+        The commands, by their names on the bus. The fields stand in the CloudEvent's `data`.
         Ask on `relman.ask.command.<name>` for an answer, or publish on `relman.commands.<name>`:
         [Publish commands from a service](../how-to/publish-commands-from-a-service.md). The types are in
-        [Types](types.md). Repeating a wish that is already true records nothing.
+        [Types](types.md). A command whose result is already true records nothing.
         """,
         listed(),
     )

@@ -1,4 +1,4 @@
-"""Approval: who agrees to exactly what. Stream `approval:<uuid7>`."""
+"""Approval: people agree to exactly one release, plan and evidence. Stream `approval:<uuid7>`."""
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -31,7 +31,7 @@ from release_management.kernel.types import (
 
 
 class ApprovalRequested(Fact):
-    """Approval is asked for. `digest` is what exactly is approved: release content, plan and evidence."""
+    """A deployment needs approval. `digest` is that of the release's content, the plan and the evidence."""
 
     NAME: ClassVar[str] = "approval.requested"
     approval: str = Field(description="the approval's id")
@@ -50,7 +50,7 @@ class ApprovalRequested(Fact):
 
 
 class ApprovalGranted(Fact):
-    """One person agrees."""
+    """One person agreed."""
 
     NAME: ClassVar[str] = "approval.granted"
     by: ActorId = Field(description="who did it")
@@ -61,7 +61,7 @@ class ApprovalGranted(Fact):
 
 
 class ApprovalCompleted(Fact):
-    """Enough have agreed."""
+    """As many people as the rule demands have agreed."""
 
     NAME: ClassVar[str] = "approval.completed"
     deployment: str = Field(description="the deployment's id")
@@ -71,7 +71,7 @@ class ApprovalCompleted(Fact):
 
 
 class ApprovalDenied(Fact):
-    """One person disagrees; that ends it."""
+    """One person disagreed, which ends the approval."""
 
     NAME: ClassVar[str] = "approval.denied"
     by: ActorId = Field(description="who did it")
@@ -83,7 +83,7 @@ class ApprovalDenied(Fact):
 
 
 class ApprovalExpired(Fact):
-    """Nobody decided in time."""
+    """Nobody decided before the deadline."""
 
     NAME: ClassVar[str] = "approval.expired"
     deployment: str = Field(description="the deployment's id")
@@ -103,7 +103,7 @@ class ApprovalVoided(Fact):
 
 
 class ApprovalRuleChanged(Fact):
-    """Another rule holds from now on, before the deployment began; it waits, and those who agreed are counted anew."""
+    """The environment's rule changed before the deployment began; earlier signatures are counted by the new rule."""
 
     NAME: ClassVar[str] = "approval.rule_changed"
     approval: str = Field(description="the approval's id")
@@ -136,7 +136,7 @@ class RequestApproval(Command):
 
 
 class GrantApproval(Command):
-    """Agree. `approval` is its id or the deployment's."""
+    """Sign an approval. `approval` is its id or the deployment's."""
 
     NAME: ClassVar[str] = "approval.grant"
     NEEDS_WORKERS: ClassVar[bool] = True
@@ -145,7 +145,7 @@ class GrantApproval(Command):
 
 
 class RefuseApproval(Command):
-    """Disagree. `approval` is its id or the deployment's."""
+    """Deny an approval. `approval` is its id or the deployment's."""
 
     NAME: ClassVar[str] = "approval.refuse"
     NEEDS_WORKERS: ClassVar[bool] = True
@@ -154,7 +154,7 @@ class RefuseApproval(Command):
 
 
 class ExpireApproval(Command):
-    """The time is up."""
+    """End an approval whose deadline has passed."""
 
     NAME: ClassVar[str] = "approval.expire"
     GIVEN_BY: ClassVar[Giver] = Giver.TIMERS
@@ -164,9 +164,9 @@ class ExpireApproval(Command):
 
 @dataclass(frozen=True, slots=True)
 class AskApproval:
-    """Ask for approval of exactly this; the decision on the deployment gives this command.
+    """Request approval of exactly this digest; the decision on the deployment gives this command.
 
-    `people` made the release, or asked for its deployment.
+    `people` made the release, or requested its deployment.
     """
 
     approval: str
@@ -180,14 +180,14 @@ class AskApproval:
 
 @dataclass(frozen=True, slots=True)
 class AdoptRule:
-    """Follow the environment's rule of now; decisions on deployments and environments give this command."""
+    """Adopt the environment's present rule; decisions on deployments and environments give this command."""
 
     rule: ApprovalRule
 
 
 @dataclass(frozen=True, slots=True)
 class VoidApproval:
-    """Withdraw it, waiting or granted; the decision on the deployment gives this command."""
+    """Withdraw an approval, waiting or granted; the decision on the deployment gives this command."""
 
     reason: str
 
@@ -257,7 +257,7 @@ def evolve(state: Approval, event: ApprovalEvent) -> Approval:
 # Decisions
 
 APPROVAL_SECONDS = 30 * 86_400.0
-"""An approval that is asked for waits so long."""
+"""Seconds from the request of an approval to its deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +303,7 @@ def _requested(command: AskApproval, facts: ApprovalFacts) -> ApprovalRequested:
 
 
 def _grant(state: Approval, actor: str, note: str | None) -> list[ApprovalEvent]:
-    """Sign, and complete where that is enough."""
+    """Record a signature, and complete the approval where it is the last that the rule demands."""
     if actor in state.signatures:
         return []  # whom the rule of now does not count is not counted for agreeing twice
     _may_decide(state, actor)
@@ -312,7 +312,7 @@ def _grant(state: Approval, actor: str, note: str | None) -> list[ApprovalEvent]
 
 
 def _refuse(state: Approval, actor: str, note: str | None) -> list[ApprovalEvent]:
-    """End it."""
+    """Deny the approval."""
     if state.phase is ApprovalPhase.DENIED:
         return []
     _may_decide(state, actor)
@@ -321,7 +321,7 @@ def _refuse(state: Approval, actor: str, note: str | None) -> list[ApprovalEvent
 
 
 def _expire(state: Approval, now: str) -> list[ApprovalEvent]:
-    """End it once its time is up (RFC 3339 UTC texts compare as times)."""
+    """Expire the approval if its deadline has passed (RFC 3339 UTC texts compare as times)."""
     if state.phase is not ApprovalPhase.WAITING:
         return []
     if now < state.expires_at:
@@ -330,9 +330,9 @@ def _expire(state: Approval, now: str) -> list[ApprovalEvent]:
 
 
 def _adopt(state: Approval, rule: ApprovalRule, expires_at: str) -> list[ApprovalEvent]:
-    """Take the environment's rule of now, where it has changed since; it is complete where enough have agreed by it.
+    """Record the environment's present rule if it differs; the approval is complete if enough people have signed.
 
-    `expires_at` ends the waiting where all had agreed before and more are asked for now.
+    `expires_at` is the new deadline of an approval that was complete and needs more signatures now.
     """
     if state.phase not in (ApprovalPhase.WAITING, ApprovalPhase.GRANTED) or state.rule == rule:
         return []
@@ -346,7 +346,7 @@ def _complete(state: Approval) -> list[ApprovalEvent]:
 
 
 def counting(state: Approval) -> tuple[str, ...]:
-    """Those who agreed and may, by the rule."""
+    """The people who signed and may sign, by the rule."""
     rule = state.rule
     return tuple(
         signer

@@ -15,7 +15,7 @@ Slot = Name
 
 
 class Component(Value):
-    """Its version, where the artifact is, its settings, and the digests of both.
+    """A component: its version, its artifact's reference, its settings, and the digests of both.
 
     `artifact_digest` is SHA-256 of the artifact's bytes where the caller gave it, else of its reference;
     `config_digest` is SHA-256 of the canonical JSON of `config`.

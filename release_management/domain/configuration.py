@@ -1,6 +1,6 @@
 """Configuration: the settings and variables with which a component runs at a place.
 
-It is resolved when a deployment is planned, recorded with it, rolled out and rolled back with the version.
+A deployment's plan resolves the configuration and records it; a rollback restores it with the version.
 """
 
 from pydantic import Field, JsonValue

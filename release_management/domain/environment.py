@@ -1,4 +1,4 @@
-"""Environment: where releases go. Stream `environment:<name>`."""
+"""Environment: a destination of releases. Stream `environment:<name>`."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ from release_management.kernel.types import (
 )
 
 MAX_TARGETS = 1_000
-"""The targets of one environment."""
+"""The maximum number of targets of one environment."""
 TierSource = Literal["name", "default"]
 """The source of a tier that was not stated: the environment's name, or the default."""
 
@@ -52,9 +52,9 @@ class ApplicationComponents(Value):
 class Target(Labelled):
     """A target: the place of components in an environment.
 
-    `components` holds each component's settings for the executor, of whichever application; `applications` holds those
-    of one application's components, which come first. `routes` says which traffic shares it can set:
-    any percentage, the listed ones, or none at all. `slots` are the physical stands that a version can occupy.
+    `components` holds each component's settings for the executor, for any application; `applications` holds those of
+    one application's components, which take precedence. `routes` are the traffic shares that the target can set: any
+    percentage, the listed ones, or none at all. `slots` are the physical slots that a version can occupy.
     """
 
     name: Written = Field("main", description="its name")
@@ -75,14 +75,14 @@ class Target(Labelled):
     )
 
     def settings_of(self, application: str, component: str) -> Mapping[str, JsonValue] | None:
-        """The settings that are declared for an application's component; None where the target does not run it."""
+        """The declared settings of an application's component; None if the target does not run it."""
         own = (self.applications or {}).get(application)
         if own is not None and component in own.components:
             return own.components[component]
         return self.components.get(component)
 
     def declared(self) -> Iterator[tuple[str | None, str, Mapping[str, JsonValue]]]:
-        """Every application, component and settings that are declared; the application is None where it is any."""
+        """Every declared application, component and settings; the application is None if they hold for any."""
         for component, settings in self.components.items():
             yield None, component, settings
         for application, own in (self.applications or {}).items():
@@ -104,9 +104,9 @@ def _part(target: str | None) -> str:
 
 
 class EnvironmentConfigured(Fact):
-    """The environment is as stated from now on; its targets are stated on their own.
+    """The environment has this configuration from now on; its targets have facts of their own.
 
-    `tier_source`: nobody has stated the tier. Older records do not say so.
+    `tier_source`: the tier was not stated, but derived. Older records do not say so.
     """
 
     NAME: ClassVar[str] = "environment.configured"
@@ -129,7 +129,7 @@ class EnvironmentConfigured(Fact):
 
 
 class TargetConfigured(Fact):
-    """The target is as stated from now on."""
+    """The target has this configuration from now on."""
 
     NAME: ClassVar[str] = "environment.target_configured"
     target: Target = Field(description="the target as stated")
@@ -169,7 +169,10 @@ class ApprovalSettled(Fact):
 
 
 class RetirementBegun(Fact):
-    """The environment, or one target of it, is to go: nothing new comes, and what runs there is stopped by a plan."""
+    """The retirement of the environment, or of one target of it, began.
+
+    Deployments stop its components, and nothing new is deployed to it.
+    """
 
     NAME: ClassVar[str] = "environment.retirement_begun"
     target: Name | None = Field(None, description="the target; absent: the whole environment")
@@ -181,7 +184,7 @@ class RetirementBegun(Fact):
 
 
 class RetirementCancelled(Fact):
-    """The environment, or one target of it, stays after all, or is taken back."""
+    """The environment, or one target of it, stays or is restored."""
 
     NAME: ClassVar[str] = "environment.retirement_cancelled"
     target: Name | None = Field(None, description="the target; absent: the whole environment")
@@ -192,7 +195,7 @@ class RetirementCancelled(Fact):
 
 
 class Retired(Fact):
-    """Nothing runs there any more. The history stays."""
+    """The environment, or one target of it, is retired: no component runs there any more. The history stays."""
 
     NAME: ClassVar[str] = "environment.retired"
     target: Name | None = Field(None, description="the target; absent: the whole environment")
@@ -227,7 +230,7 @@ class ApprovalInput(Value):
 
 
 class ConfigureEnvironment(Command, Labelled):
-    """Create an environment or change what is given; what is not given stays.
+    """Create an environment, or change the given fields of one.
 
     `variables` reach the processes; a value `env:NAME` or `file:PATH` is a reference that the executor resolves.
     """
@@ -249,7 +252,7 @@ class ConfigureEnvironment(Command, Labelled):
 
 
 class RetireEnvironment(Command):
-    """Retire the environment, or one target of it: what runs there is stopped by a plan, which the rules are asked of.
+    """Retire the environment, or one target of it: plans, which are subject to the rules, stop the components there.
 
     `applications` names applications that have been there, for logs that are older than the environment's own list.
     """
@@ -265,7 +268,7 @@ class RetireEnvironment(Command):
 
 
 class KeepEnvironment(Command):
-    """Keep the environment, or one target of it, after all; a retired environment is taken back."""
+    """Keep the environment, or one target of it, after all; a retired environment is restored."""
 
     NAME: ClassVar[str] = "environment.keep"
     name: GivenName = Field(description="its name")
@@ -280,7 +283,7 @@ class Environment:
     """The state of an environment; `name` is empty while it does not exist.
 
     `applications` have been deployed here. `awaiting` are deployments that wait for approval. `retiring` and `retired`
-    speak of the whole environment, `leaving` are targets that are being retired.
+    concern the whole environment, `leaving` are targets that are being retired.
     """
 
     name: str = ""
@@ -299,7 +302,7 @@ class Environment:
 
     @property
     def staying(self) -> "Environment":
-        """The environment as releases see it: what is being retired takes no component any more."""
+        """The environment without its retiring targets, to which no component is deployed any more."""
         retired = self.targets.keys() if self.retiring or self.retired else self.leaving
         remaining = {
             name: target.model_copy(update={"components": {}}) if name in retired else target

@@ -39,14 +39,14 @@ from release_management.kernel.types import Refused, Unsealed
 
 @dataclass(frozen=True, slots=True)
 class NoteApplications:
-    """Note that deployments of these applications are planned here, unless it is known already."""
+    """Record that deployments of these applications are planned here, unless that is recorded already."""
 
     applications: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
 class NoteWaiting:
-    """Note whether a deployment waits for approval here."""
+    """Record that a deployment waits for approval here, or no longer does."""
 
     deployment: str
     waits: bool
@@ -54,7 +54,7 @@ class NoteWaiting:
 
 @dataclass(frozen=True, slots=True)
 class RetireEmpty:
-    """Retire it, or its targets, if they are to go and are `empty`: nothing runs there any more."""
+    """Retire the environment, or its targets, if they are being retired and are `empty`: no component runs there."""
 
     empty: Collection[str]
 
@@ -71,7 +71,8 @@ EnvironmentCommand = (
 class EnvironmentFacts:
     """The further input of a decision on an environment.
 
-    `next_order` is the order of one that is added at the end; `people` maps the names of approvers to their ids.
+    `next_order` is the order of an environment that is added at the end; `people` maps the names of approvers to their
+    ids.
     """
 
     actor: str
@@ -102,7 +103,7 @@ def decide(command: EnvironmentCommand, state: Environment, facts: EnvironmentFa
 
 
 def going(state: Environment) -> tuple[str, ...]:
-    """The targets that are to go once nothing runs there any more."""
+    """The targets that are being retired."""
     return tuple(state.targets) if state.retiring else tuple(sorted(state.leaving))
 
 
@@ -113,7 +114,7 @@ def _retire_empty(empty: Collection[str], state: Environment) -> list[Environmen
 
 
 def _configure(command: ConfigureEnvironment, state: Environment, facts: EnvironmentFacts) -> list[EnvironmentEvent]:
-    """Configure. Tier production defaults to one approval by somebody else."""
+    """Configure the environment. An environment of tier production requires one approval unless stated otherwise."""
     approval = None if command.approval is None else _rule(command.approval, facts)
     _check_targets(command, state)
     _check_rule(command.name, approval)
@@ -140,7 +141,7 @@ def _configure(command: ConfigureEnvironment, state: Environment, facts: Environ
 
 
 def _check_targets(command: ConfigureEnvironment, state: Environment) -> None:
-    """Refuse targets that stand twice, and too many."""
+    """Refuse targets that are named twice, and too many targets."""
     names = [target.name for target in command.targets]
     if len(set(names)) != len(names):
         raise Refused(
@@ -156,7 +157,7 @@ def _check_targets(command: ConfigureEnvironment, state: Environment) -> None:
 
 
 def _check_rule(environment: str, approval: ApprovalRule | None) -> None:
-    """Refuse a rule that asks for more people than may agree."""
+    """Refuse a rule that requires more signatures than there are people who may sign."""
     if approval is not None and approval.approvers and approval.required > len(set(approval.approvers)):
         raise Refused(
             f"environment {environment}: {approval.required} approvals are required of "
@@ -166,7 +167,7 @@ def _check_rule(environment: str, approval: ApprovalRule | None) -> None:
 
 
 def _check_staying(command: ConfigureEnvironment, state: Environment) -> None:
-    """Refuse to configure what is being retired, or is retired."""
+    """Refuse to configure an environment or targets that are being retired, or are retired."""
     names = [target.name for target in command.targets]
     if state.retired or state.retiring:
         raise Refused(
@@ -182,7 +183,7 @@ def _check_staying(command: ConfigureEnvironment, state: Environment) -> None:
 
 
 def _with_its_label(target: Target, state: Environment) -> Target:
-    """The target with the label that it has, unless another one is given."""
+    """Return the target with its present label, unless another one is given."""
     known = state.targets.get(target.name)
     if target.label is not None or known is None or known.label is None:
         return target
@@ -190,7 +191,7 @@ def _with_its_label(target: Target, state: Environment) -> Target:
 
 
 def _begin_retirement(command: RetireEnvironment, state: Environment, actor: str) -> list[EnvironmentEvent]:
-    """Take leave of the environment or of one of its targets; that it goes already, or has gone, is already so."""
+    """Begin to retire the environment or one of its targets; if that has begun or ended already, nothing follows."""
     if state.retired or (command.target is None and state.retiring):
         return []
     if command.target is not None and command.target not in state.targets:
@@ -203,7 +204,7 @@ def _begin_retirement(command: RetireEnvironment, state: Environment, actor: str
 
 
 def _keep(command: KeepEnvironment, state: Environment, actor: str) -> list[EnvironmentEvent]:
-    """Keep what was to go, or take a retired environment back."""
+    """Cancel a retirement, or restore a retired environment."""
     if command.target is None:
         goes = state.retiring or state.retired
     elif command.target in state.targets:
@@ -217,7 +218,7 @@ def _keep(command: KeepEnvironment, state: Environment, actor: str) -> list[Envi
 
 
 def _tier(command: ConfigureEnvironment, state: Environment) -> tuple[Tier, TierSource | None]:
-    """The tier, and where it comes from unless somebody has stated it."""
+    """Return the tier, and the source from which it was derived if nobody stated it."""
     if command.tier is not None:
         return command.tier, None
     if state.name:
@@ -227,6 +228,6 @@ def _tier(command: ConfigureEnvironment, state: Environment) -> tuple[Tier, Tier
 
 
 def _rule(rule: ApprovalInput, facts: EnvironmentFacts) -> ApprovalRule:
-    """The rule as it is recorded: approvers by their ids."""
+    """Return the rule as it is recorded, with approvers by their ids."""
     approvers = tuple(facts.people[name] for name in rule.approvers)
     return ApprovalRule(required=rule.required, approvers=approvers, allow_self=rule.allow_self)

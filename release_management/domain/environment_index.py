@@ -12,7 +12,7 @@ from release_management.kernel.types import Fact, Name
 
 
 class EnvironmentListed(Fact):
-    """The environment exists, at this place in the order."""
+    """The environment exists, with this order in the list."""
 
     NAME: ClassVar[str] = "estate.environment_listed"
     environment: Name = Field(description="the environment")
@@ -40,7 +40,7 @@ EstateEvent = EnvironmentListed | EnvironmentUnlisted
 
 @dataclass(frozen=True, slots=True)
 class ListEnvironment:
-    """List an environment at an order."""
+    """List an environment with this order."""
 
     environment: str
     order: int
@@ -48,7 +48,7 @@ class ListEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class UnlistEnvironment:
-    """Take a retired environment from the list."""
+    """Remove a retired environment from the list."""
 
     environment: str
 
@@ -72,7 +72,7 @@ class EnvironmentIndex:
 
     @property
     def next_order(self) -> int:
-        """The order of an environment that is added at the end."""
+        """The order of a new environment at the end of the list."""
         return self.orders[-1][0] + 1 if self.orders else 0
 
 
@@ -92,7 +92,7 @@ def evolve(state: EnvironmentIndex, event: EstateEvent) -> EnvironmentIndex:
 
 
 def decide(command: EstateCommand, state: EnvironmentIndex, facts: None = None) -> list[EstateEvent]:
-    """Decide on the list; it needs to know nothing else."""
+    """Decide on the list; the decision needs no further input."""
     match command:
         case ListEnvironment(environment=name, order=order):
             return [] if (order, name) in state.orders else [EnvironmentListed(environment=name, order=order)]

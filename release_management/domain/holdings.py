@@ -1,6 +1,7 @@
-"""Holdings: what an executor has only once, such as a port, and which component has it. The one stream `holdings:main`.
+"""Holdings: the exclusive resources of executors, such as ports, and the component that holds each.
 
-A component has it from the start of the deployment that brings it until a deployment has ended that takes it away.
+Stream `holdings:main`. A component holds a resource from the start of the deployment that brings it until the end of a
+deployment that takes it away.
 """
 
 from collections.abc import Collection, Mapping
@@ -19,13 +20,13 @@ from release_management.kernel.types import (
 Holder = str
 """`environment/application/target/component`."""
 Thing = str
-"""`executor: what it has once`, in words."""
+"""`executor: resource`, where the resource is in words, such as `port 8080`."""
 
 # Events
 
 
 class HoldingsChanged(Fact):
-    """The component has these things of its executor from now on, and no others; none: it holds nothing any more."""
+    """The component holds exactly these resources of its executor from now on; none: it holds nothing any more."""
 
     NAME: ClassVar[str] = "holdings.changed"
     environment: Name = Field(description="the environment")
@@ -47,7 +48,7 @@ class HoldingsChanged(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Have a component hold exactly these things of an executor."""
+    """Have a component hold exactly these resources of an executor."""
 
     holder: Holder
     executor: str
@@ -59,19 +60,19 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """The claims that each component holds."""
+    """The resources that each component holds."""
 
     things: Mapping[Holder, frozenset[Thing]] = field(default_factory=dict)
 
     def held(self, holder: Holder, executor: str) -> frozenset[str]:
-        """Return a component's claims on an executor."""
+        """Return the resources of an executor that a component holds."""
         prefix = thing_of(executor, "")
         return frozenset(
             thing.removeprefix(prefix) for thing in self.things.get(holder, ()) if thing.startswith(prefix)
         )
 
     def holders(self) -> dict[Thing, tuple[Holder, ...]]:
-        """Return the holders of each thing: one, unless something went wrong."""
+        """Return the holders of each resource: more than one only after an error."""
         found: dict[Thing, tuple[Holder, ...]] = {}
         for holder, things in self.things.items():
             for thing in things:
@@ -80,17 +81,17 @@ class Holdings:
 
 
 def holder_of(environment: str, application: str, target: str, component: str) -> Holder:
-    """A component at its place."""
+    """Return the holder's name of a component at its place."""
     return "/".join((environment, application, target, component))
 
 
 def thing_of(executor: str, thing: str) -> Thing:
-    """Something of an executor."""
+    """Return the name of an executor's resource."""
     return f"{executor}: {thing}"
 
 
 def describe(holder: Holder) -> str:
-    """A component at its place, for a person."""
+    """Return a sentence part for people on a holder."""
     environment, application, target, component = holder.split("/")
     return f"component {component} of {application} on target {target} of environment {environment}"
 
@@ -110,7 +111,7 @@ def evolve(state: Holdings, event: HoldingsChanged) -> Holdings:
 
 
 def decide(command: Hold, state: Holdings, facts: None = None) -> list[HoldingsChanged]:
-    """Change what a component holds; nothing else is needed to decide it."""
+    """Record a change of the resources that a component holds; the decision needs no further input."""
     if state.held(command.holder, command.executor) == set(command.things):
         return []
     environment, application, target, component = command.holder.split("/")

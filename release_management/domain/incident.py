@@ -1,6 +1,6 @@
-"""Incident: something went wrong where users are. Stream `incident:<uuid7>`.
+"""Incident: users met a failure. Stream `incident:<uuid7>`.
 
-Its cause is a deployment, or explicitly none; where nobody has said, the metrics infer it and say so.
+Its cause is a deployment, or explicitly none; if nobody stated a cause, the metrics infer one and mark it as inferred.
 """
 
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ Severity = Literal["critical", "major", "minor"]
 Attribution = Literal["explicit", "inferred"]
 NO_DEPLOYMENT = "none"
 SKEW_SECONDS = 60.0
-"""So far ahead of ours may a caller's clock be."""
+"""Seconds by which a caller's clock may be ahead of ours."""
 
 
 def _caused_by(deployment: str | None) -> str:
@@ -40,9 +40,9 @@ def _caused_by(deployment: str | None) -> str:
 
 
 class IncidentOpened(Fact):
-    """It was noticed at `detected_at`. `cause` is the deployment that somebody blames; explicit without one: none is.
+    """Somebody noticed a failure at `detected_at`. `cause` is the deployment to blame; explicit without one: none is.
 
-    Inferred: nobody has said, and the metrics look for the deployment themselves.
+    Inferred: nobody stated a cause, and the metrics infer the deployment.
     """
 
     NAME: ClassVar[str] = "incident.opened"
@@ -64,7 +64,7 @@ class IncidentOpened(Fact):
 
 
 class IncidentAttributed(Fact):
-    """Somebody says what caused it, in place of what was said before. Without a cause: no deployment did."""
+    """Somebody stated the cause, in place of an earlier statement. Without a cause: no deployment is to blame."""
 
     NAME: ClassVar[str] = "incident.attributed"
     cause: str | None = Field(None, description="the deployment that caused it; absent: no deployment did")
@@ -74,7 +74,7 @@ class IncidentAttributed(Fact):
 
 
 class IncidentResolved(Fact):
-    """It was over at `resolved_at`. `remedy` is the deployment that ended it, which was not planned before."""
+    """The incident ended at `resolved_at`. `remedy` is the deployment that ended it and was not planned before it."""
 
     NAME: ClassVar[str] = "incident.resolved"
     resolved_at: str = Field(description="when it was over")
@@ -100,7 +100,7 @@ Cause = Annotated[Id, WrapValidator(_id_or_none)]
 
 
 class OpenIncident(Command):
-    """State that something went wrong. `deployment` is the cause if it is known, or `none`."""
+    """State that users met a failure. `deployment` is the cause if it is known, or `none`."""
 
     NAME: ClassVar[str] = "incident.open"
     application: GivenName = Field("default", description="the application")
@@ -176,7 +176,7 @@ def evolve(state: Incident, event: IncidentEvent) -> Incident:
 
 @dataclass(frozen=True, slots=True)
 class Involved:
-    """The deployment that a command names as the cause or the remedy. `begun`: users may have met it."""
+    """The deployment that a command names as the cause or the remedy. `begun`: it may have reached users."""
 
     id: str
     release: str
@@ -214,7 +214,7 @@ def decide(command: IncidentCommand, state: Incident, facts: IncidentFacts) -> l
 
 
 def _open(command: OpenIncident, state: Incident, facts: IncidentFacts) -> list[IncidentEvent]:
-    """Open it; it may have been detected long ago, but not later than now."""
+    """Open the incident; its time of detection may be long ago, but not in the future."""
     detected_at = command.detected_at or facts.now
     cause = _cause(facts, command.application, command.environment, detected_at)
     if state.id:
@@ -235,7 +235,7 @@ def _open(command: OpenIncident, state: Incident, facts: IncidentFacts) -> list[
 
 
 def _attribute(state: Incident, cause: str | None) -> list[IncidentEvent]:
-    """Blame a deployment, or none. Whoever knows better may say so again."""
+    """Record the blamed deployment, or none, which replaces an earlier statement."""
     if state.attribution == "explicit" and state.cause == cause:
         return []
     if cause is not None and cause == state.remedy:
@@ -247,7 +247,7 @@ def _attribute(state: Incident, cause: str | None) -> list[IncidentEvent]:
 
 
 def _resolve(command: ResolveIncident, state: Incident, facts: IncidentFacts) -> list[IncidentEvent]:
-    """End it. What is resolved already stays as it is: the same again is already so, anything else is refused."""
+    """Resolve the incident. The same resolution again records nothing; another one is refused."""
     _check_remedy(command, state, facts)
     if state.resolved_at is not None:
         other_time = command.resolved_at not in (None, state.resolved_at)
@@ -278,7 +278,7 @@ def _resolve(command: ResolveIncident, state: Incident, facts: IncidentFacts) ->
 
 
 def _cause(facts: IncidentFacts, application: str, environment: str, detected_at: str) -> str | None:
-    """The deployment that is blamed, which had begun when the incident was detected."""
+    """Return the blamed deployment, which must have begun when the incident was detected."""
     blamed = facts.deployment
     if blamed is None:
         return None
@@ -293,7 +293,7 @@ def _cause(facts: IncidentFacts, application: str, environment: str, detected_at
 
 
 def _check_remedy(command: ResolveIncident, state: Incident, facts: IncidentFacts) -> None:
-    """Refuse as a remedy what had not begun when the incident was over."""
+    """Refuse as a remedy a deployment that had not begun when the incident ended."""
     remedy, over = facts.deployment, command.resolved_at
     if remedy is None:
         return
@@ -307,7 +307,7 @@ def _check_remedy(command: ResolveIncident, state: Incident, facts: IncidentFact
 
 
 def _check_involved(deployment: Involved, application: str, environment: str) -> None:
-    """Refuse a deployment of something else, and one that has not begun."""
+    """Refuse a deployment of another application or environment, and one that has not begun."""
     if (deployment.application, deployment.environment) != (application, environment):
         raise Refused(
             f"deployment {deployment.id} brought {deployment.release} to {deployment.environment}, and the incident "

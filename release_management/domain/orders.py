@@ -16,7 +16,7 @@ from release_management.kernel.types import (
 )
 
 ATTEMPTS: Mapping[Leg, int] = {"forward": 3, "rollback": 6}
-"""The number of attempts of a step in all, if the machinery breaks."""
+"""The maximum number of attempts of a step that ends with errors of the machinery, by leg."""
 
 
 class Order(Value):

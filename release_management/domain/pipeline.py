@@ -30,7 +30,7 @@ class Stage(Value):
 
 
 class PipelineConfigured(Fact):
-    """The pipeline has these stages from now on; releases created later walk it."""
+    """The pipeline has these stages from now on; releases created later follow it."""
 
     NAME: ClassVar[str] = "pipeline.configured"
     name: Name = Field(description="its name")
@@ -86,7 +86,7 @@ class PipelineFacts:
 
 
 def decide(command: ConfigurePipeline, state: Pipeline, facts: PipelineFacts) -> list[PipelineConfigured]:
-    """Configure. Each stage asks success in the stage before."""
+    """Configure the pipeline. Each stage requires success in the stage before."""
     if state.name:
         check_owner(command.name, command.application, state.application)
     environments = facts.environments
@@ -116,7 +116,7 @@ def decide(command: ConfigurePipeline, state: Pipeline, facts: PipelineFacts) ->
 
 
 def check_owner(name: str, application: str, owner: str) -> None:
-    """Refuse an application the pipeline of another one: its releases would walk that one's stages."""
+    """Refuse to let an application use the pipeline of another one, whose stages its releases would follow."""
     if application != owner:
         raise Refused(
             f"pipeline {name}: that name is taken by the pipeline of application {owner}; "
@@ -126,10 +126,10 @@ def check_owner(name: str, application: str, owner: str) -> None:
 
 
 def walked(stages: tuple[Stage, ...], pipeline: Pipeline, environments: tuple[str, ...]) -> tuple[Stage, ...]:
-    """The stages that a release walks: those of its creation, less what the pipeline or the estate has lost since.
+    """Return the stages that a release follows: those of its creation without those that no longer exist.
 
-    What required a lost stage requires what that one had required. Stages that the pipeline has gained may be entered
-    too. `environments` are those that are not retired.
+    A stage that required a lost stage requires that stage's own requirements instead. Stages that were added to the
+    pipeline since may be entered too. `environments` are those that are not retired.
     """
     remaining = (
         {stage.environment for stage in pipeline.stages} if pipeline.name else {stage.environment for stage in stages}

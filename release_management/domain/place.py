@@ -25,7 +25,7 @@ from release_management.kernel.types import (
 
 V = TypeVar("V")
 REMEMBERED = 50
-"""The successes of a component that a place remembers, to go back to."""
+"""The number of successes of a component that a place remembers."""
 
 
 def _percentages(weights: Mapping[str, int]) -> str:
@@ -36,7 +36,7 @@ def _percentages(weights: Mapping[str, int]) -> str:
 
 
 class PlaceLocked(Fact):
-    """The deployment holds the place."""
+    """The deployment locked the place."""
 
     NAME: ClassVar[str] = "place.locked"
     deployment: str = Field(description="the deployment's id")
@@ -46,7 +46,7 @@ class PlaceLocked(Fact):
 
 
 class PlaceUnlocked(Fact):
-    """The deployment has let go; `next` is the one that waits longest, if any does."""
+    """The deployment released the lock; `next` is the deployment that has waited longest, if any waits."""
 
     NAME: ClassVar[str] = "place.unlocked"
     deployment: str = Field(description="the deployment's id")
@@ -57,7 +57,7 @@ class PlaceUnlocked(Fact):
 
 
 class PlaceQueued(Fact):
-    """The deployment waits for the place."""
+    """The deployment joined the queue of the place."""
 
     NAME: ClassVar[str] = "place.queued"
     deployment: str = Field(description="the deployment's id")
@@ -67,7 +67,7 @@ class PlaceQueued(Fact):
 
 
 class PlaceUnqueued(Fact):
-    """The deployment no longer waits; `next` is whose turn it is, if the place is free and somebody waits."""
+    """The deployment left the queue; `next` is the deployment whose turn it is, if the place is free and any waits."""
 
     NAME: ClassVar[str] = "place.unqueued"
     deployment: str = Field(description="the deployment's id")
@@ -78,7 +78,7 @@ class PlaceUnqueued(Fact):
 
 
 class PlaceOffered(Fact):
-    """The deployment that holds the place only keeps the version that goes, for a while; `next` waits longest."""
+    """The place's holder is in its bake, which only keeps the old version; `next` has waited longest."""
 
     NAME: ClassVar[str] = "place.offered"
     deployment: str = Field(description="the deployment's id")
@@ -89,7 +89,7 @@ class PlaceOffered(Fact):
 
 
 class PlaceSlotProvisioned(Fact):
-    """The slot runs so many replicas of this version. `configuration`: with what; older records do not say."""
+    """The slot runs `replicas` instances of this version. `configuration`: theirs; older records do not contain it."""
 
     NAME: ClassVar[str] = "place.slot_provisioned"
     deployment: str = Field(description="the deployment's id")
@@ -118,9 +118,9 @@ class PlaceSlotRetired(Fact):
 
 
 class PlaceSlotDoubted(Fact):
-    """The deployment ended without learning what became of its last order for the slot.
+    """The deployment ended without knowing the result of its last order for the slot.
 
-    What runs there is uncertain until something is provisioned there or the slot is retired.
+    The slot's content is uncertain until a version is provisioned there or the slot is retired.
     """
 
     NAME: ClassVar[str] = "place.slot_doubted"
@@ -133,7 +133,7 @@ class PlaceSlotDoubted(Fact):
 
 
 class PlaceTrafficIntended(Fact):
-    """These shares in percent per slot are wanted from now on."""
+    """These traffic shares, in percent per slot, are intended from now on."""
 
     NAME: ClassVar[str] = "place.traffic_intended"
     deployment: str = Field(description="the deployment's id")
@@ -159,10 +159,10 @@ class PlaceTrafficObserved(Fact):
 
 
 class PlaceConditionChanged(Fact):
-    """An executor saw the component in another condition than before: as a whole, or one of its slots.
+    """An executor observed another condition than before, of the component or of one of its slots.
 
-    `by` is the executor that looked, `observedat` when it did, and `fence` the newest order that the component had
-    seen then. A condition that goes on is not recorded again.
+    `by` is the executor, `observedat` the time of its observation, and `fence` the newest order that the component had
+    seen then. A condition that lasts is not recorded again.
     """
 
     NAME: ClassVar[str] = "place.condition_changed"
@@ -196,8 +196,8 @@ class PlacePromoted(Fact):
 class PlaceVersionSucceeded(Fact):
     """The release's deployment succeeded here at the time `at`.
 
-    `components` maps each component that it brought to the digest of what runs now. Records without it brought all
-    components that the place knew then.
+    `components` maps each component that it brought to the digest of its running content. Records without it brought
+    all components that the place knew then.
     """
 
     NAME: ClassVar[str] = "place.version_succeeded"
@@ -215,10 +215,10 @@ class PlaceVersionSucceeded(Fact):
 
 
 class PlaceVersionWithdrawn(Fact):
-    """The release was rolled back here by `deployment`; it is no version to return to.
+    """The deployment `deployment` rolled the release back here, which is no version to return to any more.
 
     `withdrawn` is the deployment that was rolled back; records without it mean every deployment of the version.
-    `components` are those that went back; records without it mean all of them.
+    `components` are those that were rolled back; records without it mean all of them.
     """
 
     NAME: ClassVar[str] = "place.version_withdrawn"
@@ -280,7 +280,7 @@ class Occupant:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The condition that was seen last. `slots` is what was seen of each slot."""
+    """The condition that was observed last. `slots` are the observations of each slot."""
 
     condition: Condition
     reason: str | None
@@ -291,13 +291,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class ComponentStatus:
-    """A component at the place: what runs in each slot, which slot is stable, intended and observed traffic.
+    """The status of a component at the place: the content of each slot, the stable slot, intended and observed traffic.
 
-    `former` was the stable slot before, until it is retired or another version takes it. `certain`: the last shares
-    that were wanted are known to be set. `reach` holds the greatest share that each slot may have now; empty where none
-    was ever wanted. `seen` is the condition as an executor saw it last; `fence` is that of the newest order that was
-    carried out, so that a look from before it can be told from one after it. `doubted`: the slots in which more, less
-    or something else may run than `slots` says.
+    `former` was the stable slot before, until it is retired or another version takes it. `certain`: the intended shares
+    are known to be set. `reach` holds the greatest share that each slot may have now; empty if no shares were ever
+    intended. `seen` is the condition that an executor observed last; `fence` is that of the newest order that was
+    carried out, so that an earlier observation can be told from a later one. `doubted`: the slots whose content may
+    differ from `slots`.
     """
 
     slots: Mapping[str, Occupant] = field(default_factory=dict)
@@ -318,7 +318,7 @@ class ComponentStatus:
 
     @property
     def serving(self) -> Occupant | None:
-        """The stable version, or None where none runs."""
+        """The stable version, or None if none runs."""
         occupant = self.slots.get(self.stable) if self.stable else None
         return occupant if occupant is not None and occupant.replicas > 0 else None
 
@@ -327,7 +327,7 @@ class ComponentStatus:
 class Success:
     """A deployment that brought a component here and succeeded. `version` is its release's.
 
-    `digest` is that of what it brought, and `at` the time; older records say neither.
+    `digest` is that of the content, and `at` the time; older records contain neither.
     """
 
     version: str
@@ -340,7 +340,7 @@ class Success:
 class Place:
     """The state of a place.
 
-    `succeeded` holds for each component the newest `REMEMBERED` successes, oldest first, withdrawn ones left out.
+    `succeeded` holds for each component the newest `REMEMBERED` successes, oldest first, without withdrawn ones.
     """
 
     lock: str | None = None
@@ -350,7 +350,10 @@ class Place:
 
 
 def evolve(state: Place, event: PlaceEvent) -> Place:
-    """Apply one fact. Versions beyond `REMEMBERED` are forgotten, so the state does not grow with the place's age."""
+    """Apply one fact.
+
+    Successes beyond `REMEMBERED` are forgotten, so the state does not grow with the place's age.
+    """
     match event:
         case PlaceLocked(deployment=deployment):
             return replace(state, lock=deployment, queue=tuple(d for d in state.queue if d != deployment))
@@ -454,7 +457,7 @@ def _evolve_component(status: ComponentStatus, event: ComponentEvent) -> Compone
 
 
 def _with_shares_set(status: ComponentStatus) -> ComponentStatus:
-    """Nothing is promoted or retired before the shares that were wanted are set, also where nobody stated them."""
+    """Return the status with the intended shares set, as they are before every promotion or retirement."""
     return status if status.certain else replace(status, reach=status.intended, certain=True)
 
 
@@ -470,7 +473,7 @@ def _shares(weights: Mapping[str, int]) -> dict[str, int]:
 
 
 def free_for(state: Place, deployment: str) -> bool:
-    """Return True if the deployment may lock the place now: none holds it and none waits longer."""
+    """Return True if the deployment may lock the place now: no deployment holds it, and none has waited longer."""
     if state.lock is not None:
         return state.lock == deployment
     return not state.queue or state.queue[0] == deployment
@@ -483,9 +486,9 @@ def newest(state: Place, component: str) -> Success | None:
 
 
 def earlier(state: Place, component: str, leaving: str) -> tuple[Success, ...]:
-    """Return the versions to which the component could be rolled back from the deployment `leaving`, the newest first.
+    """Return the versions to which the component could be rolled back from the deployment `leaving`, newest first.
 
-    What brought the same content as `leaving` is left out, and so is what was rolled back.
+    Successes with the same content as `leaving` are left out, and so are withdrawn ones.
     """
     successes = state.succeeded.get(component, ())
     left = next((each for each in successes if each.deployment == leaving), None)

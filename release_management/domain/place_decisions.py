@@ -1,7 +1,7 @@
 """The decisions on a place.
 
-Only executors give a command of their own for a place. All others are given by the decision on a deployment, which
-writes the place in the same append.
+Executors give one command for a place. The decisions on deployments give all others, and write the place's facts in the
+same append.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import Refused
 
 MAX_WAITING = 500
-"""The deployments that may wait for a place at once."""
+"""The maximum number of deployments that wait for a place."""
 
 
 # Commands
@@ -32,33 +32,33 @@ MAX_WAITING = 500
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Take the place; whoever gives the command has made sure that it is free."""
+    """Lock the place for a deployment; the giver has checked that it is free."""
 
     deployment: str
 
 
 @dataclass(frozen=True, slots=True)
 class Enqueue:
-    """Wait for the place; the deployment that holds it does not."""
+    """Add a deployment, which does not hold the place, to the place's queue."""
 
     deployment: str
 
 
 @dataclass(frozen=True, slots=True)
 class LetGo:
-    """Let go of the lock, or of the place in the queue."""
+    """Release the lock, or leave the queue."""
 
     deployment: str
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Offer the place to the deployment that waits longest; its holder is known to let go when it is asked to."""
+    """Offer the place to the deployment that has waited longest; its holder is known to release it on request."""
 
 
 @dataclass(frozen=True, slots=True)
 class RememberSuccess:
-    """Remember that a deployment brought this version; `components` maps what it brought to digests."""
+    """Record that a deployment brought this version; `components` maps what it brought to digests."""
 
     deployment: str
     version: str
@@ -67,7 +67,7 @@ class RememberSuccess:
 
 @dataclass(frozen=True, slots=True)
 class WithdrawPlaceSuccess:
-    """Count the success of the deployment `withdrawn` no longer, since `deployment` went back from what it brought.
+    """Withdraw the success of the deployment `withdrawn`, since `deployment` reverted it.
 
     `components` None: all that it brought.
     """
@@ -125,7 +125,7 @@ def decide(command: AnyPlaceCommand, state: Place, facts: PlaceFacts) -> list[Pl
 
 
 def _enqueue(deployment: str, state: Place) -> list[PlaceEvent]:
-    """Wait for the place. A full queue refuses."""
+    """Add the deployment to the queue. A full queue refuses."""
     if deployment in state.queue or state.lock == deployment:
         return []
     if len(state.queue) >= MAX_WAITING:

@@ -23,7 +23,7 @@ from release_management.kernel.types import (
 )
 
 ROLLBACK_WINDOW = 7 * 86_400.0
-"""Seconds, where no policy says otherwise."""
+"""Seconds of the rollback window if no policy states one."""
 
 
 class TriggerCondition(Value):
@@ -50,7 +50,7 @@ class Gate(Value):
 
 
 class PolicyStrategyConfigured(Fact):
-    """The strategy has these options here, and is the default here from now on."""
+    """The strategy has these options in this scope, and is the default here, from now on."""
 
     NAME: ClassVar[str] = "policy.strategy_configured"
     strategy: StrategyName = Field(description="how: `recreate`, `rolling`, `blue-green` or `canary`")
@@ -85,7 +85,7 @@ class PolicyGatesConfigured(Fact):
 
 
 class PolicyPipelineChosen(Fact):
-    """Releases of the application walk this pipeline from now on."""
+    """Releases of the application follow this pipeline from now on."""
 
     NAME: ClassVar[str] = "policy.pipeline_chosen"
     pipeline: Name = Field(description="the pipeline's name")
@@ -95,7 +95,7 @@ class PolicyPipelineChosen(Fact):
 
 
 class PolicyVersionsConfigured(Fact):
-    """The application numbers its releases so from now on."""
+    """The application uses this numbering scheme from now on."""
 
     NAME: ClassVar[str] = "policy.versions_configured"
     versions: Scheme = Field(description="how the application numbers its releases")
@@ -105,7 +105,7 @@ class PolicyVersionsConfigured(Fact):
 
 
 class PolicyRollbackWindowConfigured(Fact):
-    """Going back to what succeeded within so many seconds asks for neither approval nor gates again."""
+    """Rollbacks to a success within so many seconds require neither approval nor gates again."""
 
     NAME: ClassVar[str] = "policy.rollback_window_configured"
     seconds: Seconds = Field(
@@ -149,7 +149,7 @@ class ConfigureTriggers(Command):
 
 
 class ConfigureGates(Command):
-    """State compliance gates; those not named stay."""
+    """State compliance gates; earlier gates that are not named stay."""
 
     NAME: ClassVar[str] = "policy.configure_gates"
     application: GivenName = Field("default", description="the application")
@@ -158,9 +158,9 @@ class ConfigureGates(Command):
 
 
 class ConfigureVersions(Command):
-    """State how an application numbers its releases: `semver`, `calendar`, or `any`, which are ordered by creation.
+    """State an application's numbering scheme: `semver`, `calendar`, or `any`, which orders releases by creation.
 
-    Releases that there are stay as they are.
+    Existing releases stay as they are.
     """
 
     NAME: ClassVar[str] = "policy.configure_versions"
@@ -174,9 +174,9 @@ class ConfigureVersions(Command):
 
 
 class ConfigureRollbackWindow(Command):
-    """State for how long after its success a version may be gone back to without approval and gates; 7 days by default.
+    """State for how long after its success a version may be restored without approval and gates; 7 days by default.
 
-    The version that ran directly before asks for neither, however old it is.
+    The version that ran directly before requires neither, however old it is.
     """
 
     NAME: ClassVar[str] = "policy.configure_rollback_window"
@@ -261,7 +261,7 @@ def decide(command: PolicyCommand, state: Policy, facts: None = None) -> list[Po
 
 
 def _with_its_label(gate: Gate, known: Gate | None) -> Gate:
-    """The gate with the label that it has, unless another one is given."""
+    """Return the gate with its present label, unless another one is given."""
     if gate.label is not None or known is None or known.label is None:
         return gate
     return gate.model_copy(update={"label": known.label})

@@ -42,11 +42,11 @@ LONGEST_REASON = 4000
 
 
 class CommandRefused(Fact):
-    """Somebody wished something that a rule forbids. Stream `refusal:<new id>`.
+    """A rule forbade a command. Stream `refusal:<new id>`.
 
-    What it was about stands there as far as the wish named it; older records do not say. `unkept` is how many refusals
-    of the same sender before this one were answered and are not in the log, since there were too many. `code` is the
-    kind of the refusal; older records do not say.
+    The record names the things that the command was about, as far as the command named them; older records do not.
+    `unkept` is the number of earlier refusals of the same sender that were answered and not recorded, since there were
+    too many. `code` is the kind of the refusal; older records have none.
     """
 
     NAME: ClassVar[str] = "command.refused"
@@ -67,15 +67,16 @@ class CommandRefused(Fact):
 
     def _summary(self) -> str:
         before = f" (and {self.unkept:,} others of this sender before it)" if self.unkept else ""
-        return f"refused: {self.command}, wished by {self.by} through {self.sender}{before}"
+        return f"refused: {self.command}, requested by {self.by} through {self.sender}{before}"
 
 
 def refusal(
     command: str, sender: str, actor: str, reason: str, code: ErrorCode, about: Mapping[str, str], unkept: int
 ) -> CommandRefused:
-    """The fact that a command of `actor` was refused. `about` is what it was about, as far as that is known.
+    """Return the fact that a command of `actor` was refused. `about` are the things that it was about, as far as known.
 
-    `unkept` is how many refusals of the sender before it only are counted. A reason longer than is recorded is cut.
+    `unkept` is the number of earlier refusals of the sender that were only counted. A longer reason than may be
+    recorded is cut.
     """
     return CommandRefused(
         command=command,

@@ -50,23 +50,23 @@ class Change(Value):
 
 
 MAX_GATES = 200
-"""The gates that may be attested for one release."""
+"""The maximum number of gates that can be attested for one release."""
 MAX_COMPONENTS = 1_000
-"""The components of one release."""
+"""The maximum number of components of one release."""
 MAX_CHANGES = 10_000
-"""The changes of one release."""
+"""The maximum number of changes of one release."""
 COMPONENTS_NAMED = 20
-"""So many components does a summary name."""
+"""The number of components that a summary names."""
 
 # Events
 
 
 class ReleaseCreated(Fact):
-    """The release exists. `content` is a keyed digest of everything that its creation said.
+    """The release exists. `content` is a keyed digest of the content of its creation.
 
-    `complete`: it names every component of the application, and what it does not name is given up. Older records do
-    not say so, and neither does a partial release: what those do not name stays as it is. `versions` is how the
-    application numbered its releases then, where that was not semantically.
+    `complete`: it names every component of the application, and components that it does not name are given up. Older
+    records do not state it, and a partial release does not either: there, components that are not named stay as they
+    are. `versions` is the application's numbering scheme then, if not semantic.
     """
 
     NAME: ClassVar[str] = "release.created"
@@ -98,7 +98,7 @@ class ReleaseCreated(Fact):
 
 
 class ReleaseChangesAdded(Fact):
-    """The release brings these changes as well, in this order behind those that it had."""
+    """The release brings these changes too, in this order behind its earlier ones."""
 
     NAME: ClassVar[str] = "release.changes_added"
     changes: Annotated[tuple[Change, ...], Field(min_length=1)] = Field(
@@ -120,7 +120,7 @@ class ReleasePublished(Fact):
 
 
 class ReleaseAttested(Fact):
-    """A person states a gate's result. It shows as a manual attestation."""
+    """A person attested a gate's result. It is shown as a manual attestation."""
 
     NAME: ClassVar[str] = "release.attested"
     gate: Name = Field(description="the gate's name")
@@ -164,7 +164,7 @@ class ReleaseCanaryConfigured(Fact):
 class ReleaseDeploymentPlanned(Fact):
     """A deployment of this release to the environment was planned; an earlier plan for it is superseded.
 
-    `reverts`: it goes back to this release from what that deployment brought, and supersedes nothing.
+    `reverts`: it is a rollback from that deployment to this release, and supersedes nothing.
     """
 
     NAME: ClassVar[str] = "release.deployment_planned"
@@ -237,10 +237,10 @@ class ChangeInput(Value):
 
 
 class CreateRelease(Command):
-    """Create a release, published unless `draft`. The same content again is the same release.
+    """Create a release, published unless `draft`. The same content again returns the same release.
 
-    It names every component of the application, and a deployment stops what it does not name; a `partial` one brings
-    only what it names, and leaves the rest as it is.
+    It names every component of the application, and a deployment stops components that it does not name; a `partial`
+    release brings only the components that it names, and leaves the others as they are.
     """
 
     NAME: ClassVar[str] = "release.create"
@@ -275,7 +275,7 @@ ReleaseRef = Annotated[str, StringConstraints(max_length=200), AfterValidator(_r
 
 
 class AddChanges(Command):
-    """Add changes to a release, at any time; those that it has already stay as they are."""
+    """Add changes to a release, at any time; changes that it has already stay as they are."""
 
     NAME: ClassVar[str] = "release.add_changes"
     release: ReleaseRef = Field(description="the release")
@@ -407,7 +407,7 @@ def evolve(state: Release, event: ReleaseEvent) -> Release:
 
 
 def same_version(application: str, version: str) -> str | None:
-    """The release whose version is the same, written otherwise: `shop@v1.0.0` for `shop@1.0.0`; None where none is."""
+    """Return the release whose version is the same in another spelling: `shop@v1.0.0` for `shop@1.0.0`; else None."""
     other = twin(version)
     return None if other is None else f"{application}@{other}"
 

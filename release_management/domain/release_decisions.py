@@ -44,7 +44,7 @@ from release_management.kernel.types import Refused, Unsealed
 
 @dataclass(frozen=True, slots=True)
 class NoteDeployment:
-    """Note that a deployment of the release is planned; `reverts`: it goes back from what that one brought."""
+    """Record that a deployment of the release is planned; `reverts`: it is a rollback of that deployment."""
 
     environment: str
     deployment: str
@@ -53,7 +53,7 @@ class NoteDeployment:
 
 @dataclass(frozen=True, slots=True)
 class NoteSuccess:
-    """Note that the release has succeeded in an environment."""
+    """Record that the release has succeeded in an environment."""
 
     environment: str
     deployment: str
@@ -61,7 +61,7 @@ class NoteSuccess:
 
 @dataclass(frozen=True, slots=True)
 class WithdrawReleaseSuccess:
-    """Count its success in an environment no longer, since `deployment` went back from it."""
+    """Withdraw its success in an environment, since `deployment` rolled it back."""
 
     environment: str
     deployment: str
@@ -146,13 +146,13 @@ def decide(command: ReleaseCommand, state: Release, facts: ReleaseFacts) -> list
 
 
 def content_of(command: CreateRelease) -> dict[str, Any]:
-    """Everything that makes a release what it is: the same again is the same release, other content is refused."""
+    """Return the content that identifies a release: the same again is the same release, other content is refused."""
     spelling: Any = {"draft": True, "label": True, "components": {"__all__": {"label"}}}
     return command.model_dump(mode="json", exclude=spelling if command.partial else spelling | {"partial": True})
 
 
 def authors_of(command: CreateRelease | AddChanges) -> list[str]:
-    """The names of those who made the changes, each once."""
+    """Return the authors of the changes, each once."""
     return list(dict.fromkeys(change.author for change in command.changes if change.author))
 
 
@@ -162,7 +162,7 @@ def _check_exists(ref: str, state: Release) -> None:
 
 
 def _create(command: CreateRelease, state: Release, facts: ReleaseFacts) -> list[ReleaseEvent]:
-    """Create; the same content again gives nothing, other content under the same version is refused."""
+    """Create the release; the same content again records nothing, other content under the same version is refused."""
     ref = f"{command.application}@{command.version}"
     if not state.version:
         _check_version(command, ref, facts)
@@ -181,7 +181,7 @@ def _create(command: CreateRelease, state: Release, facts: ReleaseFacts) -> list
 
 
 def _check_version(command: CreateRelease, ref: str, facts: ReleaseFacts) -> None:
-    """Refuse a version that is none of the application's scheme, or that is there already in another spelling."""
+    """Refuse a version that does not fit the application's scheme, or that exists in another spelling."""
     try:
         for version in (
             command.version,
@@ -236,7 +236,7 @@ def _change(change: ChangeInput, facts: ReleaseFacts) -> Change:
 
 
 def _add_changes(command: AddChanges, state: Release, facts: ReleaseFacts) -> list[ReleaseEvent]:
-    """Add the changes that are not there yet, each once."""
+    """Add the changes that the release does not have yet, each once."""
     fresh: dict[str, ChangeInput] = {}
     for change in command.changes:
         if change.commit not in state.commits:

@@ -1,4 +1,4 @@
-"""The rules for starting a deployment. Each is a named function; "why not?" is the list of their verdicts.
+"""The rules for starting a deployment. Each is a named function; their verdicts explain why one may not start.
 
 Planning shows the verdicts; deploying enforces them as they are at that moment.
 """
@@ -90,7 +90,7 @@ def release_is_not_blocked(situation: Situation) -> Verdict:
 
 
 def what_is_left_still_runs(situation: Situation) -> Verdict:
-    """Deny a rollback of anything but what it was planned for."""
+    """Deny a rollback whose planned deployment is not the newest one there any more."""
     if situation.replaced is not None:
         return _deny("rollback", f"what it goes back from does not run any more: {situation.replaced}")
     if situation.reverts:

@@ -243,7 +243,7 @@ def _mentions(annotation: object, kind: type) -> bool:
     return annotation is kind or any(_mentions(part, kind) for part in get_args(annotation))
 
 
-PROJECTION = Projection("trail", 5, (trail, context, lines), None, keys, fold)
+PROJECTION = Projection("trail", 6, (trail, context, lines), None, keys, fold)
 
 
 def found(

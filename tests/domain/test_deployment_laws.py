@@ -44,7 +44,7 @@ ENDS_BY_ITSELF = {
 class DeploymentMachine(RuleBasedStateMachine):
     """One deployment after another walks through a world in which anything can happen to orders and reports.
 
-    `World.wish` asserts the laws of every decision, `Seat` those of every order; the end's promises are asserted below.
+    `World.give` asserts the laws of every decision, `Seat` those of every order; the promises at the end are below.
     """
 
     world: World

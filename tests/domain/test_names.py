@@ -160,7 +160,7 @@ def test_a_target_keeps_its_label() -> None:
 def test_an_application_and_its_components_have_labels() -> None:
     text = '{"application": "Web Shop", "version": "1.0.0", "components": [{"name": "Front End"}, {"name": "api"}]}'
 
-    wish = CreateRelease.model_validate_json(text)
+    command = CreateRelease.model_validate_json(text)
 
-    assert (wish.application, wish.label) == ("web-shop", "Web Shop")
-    assert [(part.name, part.label) for part in wish.components] == [("front-end", "Front End"), ("api", None)]
+    assert (command.application, command.label) == ("web-shop", "Web Shop")
+    assert [(part.name, part.label) for part in command.components] == [("front-end", "Front End"), ("api", None)]

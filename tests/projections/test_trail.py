@@ -62,7 +62,7 @@ def test_refusals_are_in_the_trail_too(story: Story, ask: Ask) -> None:
 
     (row,) = ask("trail", refused=True)
 
-    assert row["summary"] == f"refused: release.block, wished by {ANN} through cli"
+    assert row["summary"] == f"refused: release.block, requested by {ANN} through cli"
     assert row["texts"]["reason"]["sealed"] == "sealed:no"
     assert len(ask("trail", refused=False)) == 2
 

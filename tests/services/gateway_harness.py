@@ -73,7 +73,7 @@ class Office:
 
     def envelope(self, command: str, data: dict[str, Any] | None = None, **attributes: Any) -> CommandEnvelope:
         default = {"sender": "test", "actor": "alice", "actorkind": "person", "actorauth": "asserted"}
-        given = {"id": f"wish-{next(self._numbers)}", **default, **attributes}
+        given = {"id": f"command-{next(self._numbers)}", **default, **attributes}
         return CommandEnvelope(command=command, data=data or {}, **given)
 
     def ask(self, command: str, data: dict[str, Any] | None = None, **attributes: Any) -> Outcome:
@@ -205,7 +205,7 @@ class Follower:
 
 
 def occupied(office: Office) -> threading.Event:
-    """Keep the gateway busy with one wish until the event is set, so that what follows is one batch."""
+    """Keep the gateway busy with one command until the event is set, so that what follows is one batch."""
     go_on = threading.Event()
     inside = threading.Event()
     real = office.keyring.find_actor

@@ -161,15 +161,15 @@ def test_releases_of_one_commit_are_in_the_order_in_which_they_were_created(offi
     numbered_freely(office)
     before = len(office.log.read(0, 10_000))
     go_on = occupied(office)
-    wishes = [
+    envelopes = [
         office.envelope("release.create", {"application": "shop", "version": version, "components": [{"name": "web"}]})
         for version in ("zebra", "apple")
     ]
-    wishes += [
+    envelopes += [
         office.envelope("deployment.deploy", {"release": f"shop@{version}", "environment": "staging"})
         for version in ("apple", "zebra")
     ]
-    pending = [office.gateway.ask(envelope) for envelope in wishes]
+    pending = [office.gateway.ask(envelope) for envelope in envelopes]
     go_on.set()
     outcomes = [each.result(PATIENCE) for each in pending]
 

@@ -92,7 +92,7 @@ def test_an_unknown_command_of_a_newer_role_is_not_refused_for_ever(
 
 
 @on_both_stores
-def test_a_repeated_wish_gets_its_first_outcome_and_writes_nothing(office: Office) -> None:
+def test_a_repeated_command_gets_its_first_outcome_and_writes_nothing(office: Office) -> None:
     office.environment()
     envelope = office.envelope("environment.configure", {"name": "qa"})
     first = office.gateway.ask(envelope).result(PATIENCE)
@@ -291,7 +291,7 @@ def test_content_nested_ever_so_deeply_is_answered_and_the_gateway_lives(office:
 
 @on_both_stores
 @pytest.mark.parametrize("key", [True, False])
-def test_content_as_deep_as_the_limit_is_decided_and_deeper_content_is_no_wish(office: Office, key: bool) -> None:
+def test_content_as_deep_as_the_limit_is_decided_and_deeper_content_is_no_command(office: Office, key: bool) -> None:
     def content(levels: int) -> dict[str, Any]:
         deep: Any = 1
         for _ in range(levels - 2):
@@ -312,13 +312,13 @@ def test_content_as_deep_as_the_limit_is_decided_and_deeper_content_is_no_wish(o
 def test_a_command_that_depends_on_an_earlier_one_of_the_batch_is_decided_on_its_outcome(office: Office) -> None:
     go_on = occupied(office)
     create = {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}], "draft": True}
-    wishes = [
+    envelopes = [
         office.envelope("release.publish", {"release": "shop@1.0.0"}),
         office.envelope("release.create", create),
         office.envelope("release.publish", {"release": "shop@1.0.0"}),
         office.envelope("release.publish", {"release": "shop@1.0.0"}),
     ]
-    futures = [office.gateway.ask(envelope) for envelope in wishes]
+    futures = [office.gateway.ask(envelope) for envelope in envelopes]
     go_on.set()
 
     outcomes = [future.result(PATIENCE) for future in futures]
@@ -329,7 +329,7 @@ def test_a_command_that_depends_on_an_earlier_one_of_the_batch_is_decided_on_its
 
 
 @on_both_stores
-def test_the_same_wish_twice_in_a_batch_happens_once(office: Office) -> None:
+def test_the_same_command_twice_in_a_batch_happens_once(office: Office) -> None:
     go_on = occupied(office)
     envelope = office.envelope("environment.configure", {"name": "qa"})
     futures = [office.gateway.ask(envelope), office.gateway.ask(envelope)]
@@ -345,7 +345,7 @@ def test_the_same_wish_twice_in_a_batch_happens_once(office: Office) -> None:
 
 
 @on_both_stores
-def test_a_stale_cache_is_found_out_and_the_wish_is_decided_again(office: Office) -> None:
+def test_a_stale_cache_is_found_out_and_the_command_is_decided_again(office: Office) -> None:
     office.release("1.0.0", draft=True)
     other = office.open_gateway()
     published = other.ask(office.envelope("release.publish", {"release": "shop@1.0.0"})).result(PATIENCE)
@@ -375,7 +375,7 @@ def test_a_conflict_of_one_command_of_a_batch_does_not_affect_its_neighbours(off
 
 
 @on_both_stores
-def test_a_full_queue_answers_busy_at_once_and_forgets_the_wish(office: Office) -> None:
+def test_a_full_queue_answers_busy_at_once_and_forgets_the_command(office: Office) -> None:
     go_on = occupied(office)
     same = office.envelope("release.publish", {"release": "shop@1.0.0"}, id="same")
     futures = [office.gateway.ask(same) for _ in range(WAITING)]
@@ -462,13 +462,13 @@ def test_two_gateways_that_decide_about_one_place_at_once_give_it_to_one(office:
     for version in ("1.0.0", "2.0.0"):
         office.release(version)
     for round in range(10):
-        wishes = [
+        envelopes = [
             office.envelope(
                 "deployment.deploy", {"release": f"shop@{version}", "environment": "staging", "downgrade": True}
             )
             for version in ("1.0.0", "2.0.0")
         ]
-        futures = [gateway.ask(envelope) for gateway, envelope in zip((office.gateway, other), wishes, strict=True)]
+        futures = [gateway.ask(envelope) for gateway, envelope in zip((office.gateway, other), envelopes, strict=True)]
         outcomes = [future.result(PATIENCE) for future in futures]
 
         assert sorted(str(outcome.result["phase"]) for outcome in outcomes) == ["Progressing", "Queued"], round

@@ -138,7 +138,7 @@ def test_a_batch_has_at_most_so_many_bytes_and_order_is_kept(office: Office) -> 
     assert max(sizes) <= BATCH_BYTES
 
 
-def test_a_fault_at_one_wish_does_not_touch_its_neighbours(office: Office) -> None:
+def test_a_fault_at_one_command_does_not_touch_its_neighbours(office: Office) -> None:
     go_on = occupied(office)
     real = office.keyring.find_actor
 
@@ -212,7 +212,7 @@ def test_a_refusal_does_not_touch_its_neighbours(office: Office) -> None:
 # The log away, and another gateway active
 
 
-def test_while_the_log_is_away_wishes_are_busy_and_afterwards_it_works_by_itself(office: Office) -> None:
+def test_while_the_log_is_away_commands_are_answered_busy_and_afterwards_it_works_by_itself(office: Office) -> None:
     log = watched(office)
     office.release("1.0.0", draft=True)
     log.away = True
@@ -228,7 +228,7 @@ def test_while_the_log_is_away_wishes_are_busy_and_afterwards_it_works_by_itself
     assert office.gateway.trouble is None
 
 
-def test_behind_a_wish_that_was_not_decided_its_line_waits_and_nobody_else_does(office: Office) -> None:
+def test_behind_a_command_that_was_not_decided_its_line_waits_and_no_other(office: Office) -> None:
     log = watched(office)
     known = office.gateway.failed_before
     first, second = (office.envelope("environment.configure", {"name": name}) for name in ("a", "b"))
@@ -313,7 +313,7 @@ def a_full_batch(office: Office, round: int = 0, size: int = 16) -> None:
     assert {ticket.result(PATIENCE).status for ticket in tickets} == {"accepted"}
 
 
-def test_a_wish_that_comes_alone_waits_for_no_company(office: Office, sleeps: Sleeps) -> None:
+def test_a_command_that_arrives_alone_is_decided_without_a_wait(office: Office, sleeps: Sleeps) -> None:
     for number in range(20):
         assert configure(office, number).result(PATIENCE).status == "accepted"
 
@@ -396,8 +396,8 @@ def test_many_callers_at_once_are_all_answered(office: Office) -> None:
 
 def test_coroutines_of_two_loops_are_answered(office: Office) -> None:
     async def call() -> list[str]:
-        wishes = [office.envelope("environment.configure", {"name": f"e{number}"}) for number in range(20)]
-        return [outcome.status for outcome in await asyncio.gather(*map(office.gateway.submit, wishes))]
+        envelopes = [office.envelope("environment.configure", {"name": f"e{number}"}) for number in range(20)]
+        return [outcome.status for outcome in await asyncio.gather(*map(office.gateway.submit, envelopes))]
 
     assert asyncio.run(call()) == ["accepted"] * 20
     assert asyncio.run(call()) == ["accepted"] * 20

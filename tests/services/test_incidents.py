@@ -17,8 +17,8 @@ def deployed(office: Office) -> str:
 
 
 def opened(office: Office, **data: str) -> str:
-    wished = {"application": "shop", "environment": "production", "title": TITLE, **data}
-    return str(office.do("incident.open", wished)["incident"])
+    content = {"application": "shop", "environment": "production", "title": TITLE, **data}
+    return str(office.do("incident.open", content)["incident"])
 
 
 def test_an_incident_is_opened_attributed_and_resolved(office: Office, deployed: str) -> None:
@@ -54,21 +54,21 @@ def test_asking_again_records_nothing(office: Office, deployed: str) -> None:
 
 def test_a_deployment_of_something_else_is_refused_with_what_would_be_right(office: Office, deployed: str) -> None:
     elsewhere = office.deploy("shop@1.0.0", "staging")
-    wished = {"application": "shop", "environment": "production", "title": TITLE, "deployment": elsewhere}
+    content = {"application": "shop", "environment": "production", "title": TITLE, "deployment": elsewhere}
 
-    outcome = office.ask("incident.open", wished)
+    outcome = office.ask("incident.open", content)
 
     assert outcome.refused
     assert outcome.reason == (
         f"deployment {elsewhere} brought shop@1.0.0 to staging, and the incident is of shop in production; name a "
         "deployment of shop to production"
     )
-    assert office.ask("incident.open", {**wished, "deployment": deployed, "application": "till"}).refused
+    assert office.ask("incident.open", {**content, "deployment": deployed, "application": "till"}).refused
 
 
 def test_a_deployment_that_has_not_begun_can_be_neither_cause_nor_remedy(office: Office, deployed: str) -> None:
-    wished = {"release": office.release("1.1.0"), "environment": "production"}
-    planned = str(office.do("deployment.plan", wished)["deployment"])
+    content = {"release": office.release("1.1.0"), "environment": "production"}
+    planned = str(office.do("deployment.plan", content)["deployment"])
     id = opened(office)
 
     for command in ("incident.attribute", "incident.resolve"):
@@ -122,9 +122,9 @@ def test_a_cause_that_had_begun_is_taken(office: Office, deployed: str) -> None:
 
 def test_a_deployment_that_began_after_an_incident_was_over_did_not_end_it(office: Office, deployed: str) -> None:
     id = opened(office, detected_at="2026-01-01T00:00:00Z")
-    wished = {"incident": id, "deployment": deployed, "resolved_at": "2026-01-02T00:00:00Z"}
+    content = {"incident": id, "deployment": deployed, "resolved_at": "2026-01-02T00:00:00Z"}
 
-    outcome = office.ask("incident.resolve", wished)
+    outcome = office.ask("incident.resolve", content)
 
     assert outcome.status == "refused"
     assert "after the incident was over at 2026-01-02T00:00:00.000000Z, and cannot have ended it" in str(outcome.reason)
@@ -135,11 +135,11 @@ def test_a_deployment_that_began_after_an_incident_was_over_did_not_end_it(offic
 def test_an_application_is_known_once_it_was_planned_anywhere_or_has_a_policy(office: Office) -> None:
     office.environment("production", approval={"required": 0})
     office.environment("staging")
-    wished = {"application": "shop", "environment": "production", "title": TITLE}
+    content = {"application": "shop", "environment": "production", "title": TITLE}
     assert opened(office), "no application is known yet"
     office.do("deployment.plan", {"release": office.release("7.0.0", "desk"), "environment": "staging"})
 
-    assert office.ask("incident.open", wished).reason == (
+    assert office.ask("incident.open", content).reason == (
         "application 'shop' has no policy and was never planned to be deployed, so that it has no incidents; "
         "known: desk"
     )

@@ -71,7 +71,7 @@ def test_an_attestation_repeated_without_a_note_is_already_so(office: Office) ->
     assert len(office.records("release.attested")) == 1
 
 
-# What a refused wish was about
+# What a refused command was about
 
 
 @pytest.mark.parametrize(

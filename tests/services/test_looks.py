@@ -21,7 +21,7 @@ WHERE = {"environment": "staging", "application": "shop", "target": "main", "com
 
 
 class Time:
-    """A wall clock and a steady clock that the test sets, apart where it wishes."""
+    """A wall clock and a steady clock that the test sets, apart if it needs to."""
 
     def __init__(self) -> None:
         self.wall, self.steady = 0.0, 100.0

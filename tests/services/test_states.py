@@ -62,8 +62,8 @@ def test_a_batch_on_more_streams_than_are_kept_is_decided_right(
     office.gateway = office.open_gateway(log)  # type: ignore[arg-type] # as above
     names = [f"e{number}" for number in range(5)]
     for label in range(40):
-        wishes = [office.envelope("environment.configure", {"name": name, "label": f"l{label}"}) for name in names]
-        tickets = [office.gateway.ask(envelope) for envelope in wishes]
+        envelopes = [office.envelope("environment.configure", {"name": name, "label": f"l{label}"}) for name in names]
+        tickets = [office.gateway.ask(envelope) for envelope in envelopes]
         assert {ticket.result(PATIENCE).status for ticket in tickets} == {"accepted"}
 
     same = [office.ask("environment.configure", {"name": name, "label": "l39"}) for name in names]

@@ -1,6 +1,6 @@
-"""The decisions on a deployment until it begins: it is planned, requested, waits, or ends without having begun.
+"""The decisions on a deployment before it starts: planned, requested, waiting, or ended without a start.
 
-All these commands are given by other decisions, which have compiled the plan and asked the rules.
+Other decisions, which have compiled the plan and evaluated the rules, give all these commands.
 """
 
 from collections.abc import Mapping
@@ -33,13 +33,16 @@ from release_management.kernel.timestamps import later
 from release_management.kernel.types import Unsealed
 
 QUEUE_SECONDS = 86_400.0
-"""A deployment that is queued waits so long for its places."""
+"""Seconds for which a queued deployment waits for its places before it expires."""
 REASON_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """A deployment to plan. `release` is `application@version`."""
+    """The input of a plan: a release (`application@version`), an environment, and options.
+
+    `reverts` and `retries` name the deployment that a rollback or a retry follows; `returns` are a rollback's targets.
+    """
 
     release: str
     environment: str
@@ -56,7 +59,7 @@ class PlanRequest:
 
 @dataclass(frozen=True, slots=True)
 class KeepPlan:
-    """Keep a compiled plan as the deployment with this id."""
+    """Record a compiled plan as the deployment with this id."""
 
     deployment: str
     plan_request: PlanRequest
@@ -65,7 +68,7 @@ class KeepPlan:
 
 @dataclass(frozen=True, slots=True)
 class Replan:
-    """Keep the plan that was compiled again, where it is another one; `reason` says why it is."""
+    """Record a newly compiled plan if it differs from the recorded one; `reason` says why it differs."""
 
     compiled: Draft
     reason: str
@@ -73,14 +76,14 @@ class Replan:
 
 @dataclass(frozen=True, slots=True)
 class RequestDeployment:
-    """Want it carried out; `note`: why."""
+    """Request that the plan be carried out; `note` is the person's reason."""
 
     note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Insist:
-    """Insist on it while it waits: others give way, or an older version may come. See `DeploymentInsisted`."""
+    """Add a demand to a waiting deployment: others give way, or an older version may come. See `DeploymentInsisted`."""
 
     supersede: bool = False
     downgrade: bool = False
@@ -88,35 +91,35 @@ class Insist:
 
 @dataclass(frozen=True, slots=True)
 class AwaitApproval:
-    """Wait for an approval."""
+    """Wait for the approval with this id."""
 
     approval: str
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Wait for places that the deployments `behind` hold, or await before it."""
+    """Wait for places that the deployments `behind` hold, or await before this one."""
 
     behind: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """End it, since a rule forbids it now."""
+    """End the deployment, since a rule forbids it now."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Lapse:
-    """End it, since it waited for too long; its own deadline is `Expire`."""
+    """End the deployment, since its approval expired; its own deadline is `Expire`."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Supersede:
-    """End it, since the deployment `successor` takes its place."""
+    """End the deployment, since the deployment `successor` replaces it."""
 
     successor: str
 
@@ -202,7 +205,7 @@ def _replanned(command: Replan, state: Deployment) -> list[DeploymentEvent]:
 
 
 def _insisted(command: Insist, state: Deployment, actor: str) -> list[DeploymentEvent]:
-    """Only what is not insisted on yet is new, and only while it waits."""
+    """Record only demands that are new, and only while the deployment waits."""
     supersede = command.supersede and not state.supersede
     downgrade = command.downgrade and not state.downgrade
     if state.phase not in WAITING or not (supersede or downgrade):

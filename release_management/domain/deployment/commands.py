@@ -21,7 +21,7 @@ Options = Annotated[dict[str, JsonValue], Field(max_length=50)]
 
 
 class PlanDeployment(Command):
-    """Compile a plan and keep it. Asked again unchanged, it is the same deployment."""
+    """Compile a plan and record it. The same command again, with nothing changed, returns the same deployment."""
 
     NAME: ClassVar[str] = "deployment.plan"
     release: ReleaseRef = Field(description="the release")
@@ -31,13 +31,15 @@ class PlanDeployment(Command):
 
 
 class Deploy(Command):
-    """Plan unless it is planned already, and carry it out as soon as the rules allow.
+    """Plan unless a plan exists, and start as soon as the rules allow.
 
-    `supersede`: what holds or awaits its places goes back to the stable version first, which stays the base (a hotfix
-    that cannot wait for a canary); otherwise it waits for its turn. `downgrade`: it may bring an older version than
-    runs there, or is on its way. Both hold until it begins, and may be said of one that waits already.
+    `supersede`: deployments that hold or await its places first go back to the stable version, which stays the base
+    (for a hotfix that cannot wait for a canary); otherwise this one waits for its turn. `downgrade`: it may bring an
+    older version than one that runs there or is on its way. Both hold until it starts, and may be added to one that
+    waits already.
 
-    `redeploy`: what runs already in the same version with the same configuration is brought again, to repair it.
+    `redeploy`: components that run already in the same version with the same configuration are deployed again, as a
+    repair.
     """
 
     NAME: ClassVar[str] = "deployment.deploy"
@@ -58,9 +60,9 @@ class Deploy(Command):
 
 
 class Promote(Command):
-    """End the pause at `step`, the one that was seen; `full` skips what is left of pauses and traffic steps too.
+    """End the pause at `step`; `full` skips the remaining pauses and traffic steps too.
 
-    Without `step` only a deployment that pauses once is promoted, or one in full.
+    Without `step` a deployment is promoted only in full, or if its plan has a single pause.
     """
 
     NAME: ClassVar[str] = "deployment.promote"
@@ -73,7 +75,7 @@ class Promote(Command):
 
 
 class Abort(Command):
-    """Go back to the stable version; before the start: cancel."""
+    """Roll back to the stable version; a deployment that has not started is cancelled."""
 
     NAME: ClassVar[str] = "deployment.abort"
     NEEDS_WORKERS: ClassVar[bool] = True
@@ -82,12 +84,12 @@ class Abort(Command):
 
 
 class Rollback(Command):
-    """Abort while it runs. Afterwards: a new deployment of the version before it, which says what it reverts.
+    """Abort a running deployment, or revert one that has ended by a new deployment of the version before.
 
-    Also where it could not go back by itself: then that sets right what was left. Instead of the `deployment`, an
-    `application` and an `environment` may be given: what is under way there, else what succeeded there last. Then `to`
-    may name any earlier version that succeeded there: each component goes back to what it was in that version, and what
-    is under way there goes back first.
+    If the deployment failed to roll back, the new one repairs its places. In place of `deployment`, an `application`
+    and an `environment` may be given: they mean the deployment under way there, else the one that succeeded there last.
+    Then `to` may name any earlier version that succeeded there: each component returns to its content in that version,
+    and a deployment under way there is rolled back first.
     """
 
     NAME: ClassVar[str] = "deployment.rollback"
@@ -117,7 +119,7 @@ class Rollback(Command):
 
 
 class Retry(Command):
-    """Deploy again what did not succeed, as a new deployment which says what it retries."""
+    """Repeat a deployment that did not succeed, as a new deployment, which names the one that it retries."""
 
     NAME: ClassVar[str] = "deployment.retry"
     NEEDS_WORKERS: ClassVar[bool] = True
@@ -132,7 +134,7 @@ class ReportStep(Report, Command):
 
 
 class Proceed(Command):
-    """Look again whether it may start."""
+    """Evaluate again whether the deployment may start."""
 
     NAME: ClassVar[str] = "deployment.proceed"
     GIVEN_BY: ClassVar[Giver] = Giver.ORCHESTRATOR
@@ -140,7 +142,7 @@ class Proceed(Command):
 
 
 class Resume(Command):
-    """The time of a timed pause is over."""
+    """End a timed pause whose time is over."""
 
     NAME: ClassVar[str] = "deployment.resume"
     GIVEN_BY: ClassVar[Giver] = Giver.TIMERS
@@ -150,7 +152,7 @@ class Resume(Command):
 
 
 class RetryStep(Command):
-    """The time to try a step again has come."""
+    """Try a step again whose retry time has come."""
 
     NAME: ClassVar[str] = "deployment.retry_step"
     GIVEN_BY: ClassVar[Giver] = Giver.TIMERS
@@ -161,7 +163,7 @@ class RetryStep(Command):
 
 
 class ExpireStep(Command):
-    """A step's deadline has passed without a report."""
+    """End a step whose deadline has passed without a report."""
 
     NAME: ClassVar[str] = "deployment.expire_step"
     GIVEN_BY: ClassVar[Giver] = Giver.TIMERS
@@ -173,7 +175,7 @@ class ExpireStep(Command):
 
 
 class Expire(Command):
-    """The deadline of a waiting phase has passed."""
+    """End a waiting phase whose deadline has passed."""
 
     NAME: ClassVar[str] = "deployment.expire"
     GIVEN_BY: ClassVar[Giver] = Giver.TIMERS

@@ -1,6 +1,6 @@
 """The decisions on a deployment: from a command, the state and further input to the facts that follow.
 
-`before_start` has what happens until it begins, `walk` how it walks its plan.
+`before_start` decides until the deployment starts, `walk` decides how it goes through its plan.
 """
 
 from collections.abc import Sequence
@@ -28,14 +28,14 @@ from release_management.domain.plan import Binding
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Begin to walk. Whoever gives the command has asked the rules, holds the places, and binds every step."""
+    """Start the deployment. The giver has evaluated the rules, holds the places, and has bound every step to slots."""
 
     bindings: tuple[Binding, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class GiveWay:
-    """Make way for the deployment `successor`, which brings the release `to`."""
+    """Roll back or stop waiting for the deployment `successor`, which brings the release `to`."""
 
     to: str
     successor: str
@@ -43,19 +43,19 @@ class GiveWay:
 
 @dataclass(frozen=True, slots=True)
 class EndBake:
-    """Stop the version that is only kept, for `successor`, which waits for nothing else."""
+    """End the bake early and stop the old version, for `successor`, which waits for nothing else."""
 
     successor: str
 
 
 @dataclass(frozen=True, slots=True)
 class StopBlocked:
-    """Go back, since the release is blocked, where it waits in a pause or a bake."""
+    """Roll back, since the release is blocked, if the deployment waits in a pause or a bake."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoticeCondition:
-    """Take in what an executor saw of a component's slots."""
+    """Evaluate an executor's observation of a component's slots."""
 
     target: str
     component: str

@@ -17,7 +17,7 @@ from release_management.domain.plan import PlaceStep
 from release_management.domain.plan.step import StepDone
 
 Effect = tuple[str, PlaceEvent]
-"""A target, and a fact about the application's place there."""
+"""A target's name, and a fact about the application's place on that target."""
 
 
 def effects(state: Deployment, fact: DeploymentEvent, fence: int | None = None) -> Iterator[Effect]:

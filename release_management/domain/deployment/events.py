@@ -26,10 +26,10 @@ from release_management.kernel.types import (
 
 
 class Return(Value):
-    """The target of one component's rollback at one place: what the deployment `to` brought there; None: nothing.
+    """One component's rollback at one place: it restores what the deployment `to` brought there; None: nothing ran.
 
     `version` is that of the release which brought it. `leaves` is the newest deployment that had succeeded there when
-    this was planned; once another has, there is nothing to go back from any more.
+    the rollback was planned; once another one succeeds, the rollback has nothing left to revert.
     """
 
     target: Name = Field(description="the target")
@@ -57,13 +57,13 @@ def _numbered(leg: Leg, index: int, described: str | None) -> str:
 
 
 class DeploymentPlanned(Fact):
-    """A plan exists. `chosen`: the strategy was named by the caller and not taken from a policy.
+    """A plan exists. `chosen`: the caller named the strategy, so it is not the policy's.
 
-    `returns` of a rollback says what each component goes back to, where that is not simply the release.
+    `returns` states, for a rollback, what each component goes back to, where that is not simply the release.
 
-    It expires at `deadline` unless somebody deploys it before; plans of version 1 had none.
+    The plan expires at `deadline` unless it is deployed before; plans of version 1 had no deadline.
 
-    `redeploys`: somebody forced it to bring again what runs there already.
+    `redeploys`: the caller forced components that run already to be deployed again.
     """
 
     NAME: ClassVar[str] = "deployment.planned"
@@ -99,7 +99,7 @@ class DeploymentPlanned(Fact):
 
 
 class DeploymentReplanned(Fact):
-    """The plan was compiled again and has changed; `reason` says why."""
+    """The plan was compiled again and differs from the one before; `reason` says why."""
 
     NAME: ClassVar[str] = "deployment.replanned"
     strategy: StrategyName = Field(description="how: `recreate`, `rolling`, `blue-green` or `canary`")
@@ -114,7 +114,7 @@ class DeploymentReplanned(Fact):
 
 
 class DeploymentRequested(Fact):
-    """Somebody wants it carried out, as soon as the rules allow. `note`: why, where they said."""
+    """Somebody requested that the plan be carried out as soon as the rules allow. `note` is their reason, if given."""
 
     NAME: ClassVar[str] = "deployment.requested"
     by: ActorId = Field(description="who did it")
@@ -125,9 +125,10 @@ class DeploymentRequested(Fact):
 
 
 class DeploymentInsisted(Fact):
-    """Somebody insists on it, until it begins.
+    """Somebody added a demand, which holds until the deployment starts.
 
-    `supersede`: what holds or awaits its places gives way. `downgrade`: it may bring an older version than is there.
+    `supersede`: deployments that hold or await its places give way. `downgrade`: it may bring an older version than
+    runs there.
     """
 
     NAME: ClassVar[str] = "deployment.insisted"
@@ -141,7 +142,7 @@ class DeploymentInsisted(Fact):
 
 
 class DeploymentApprovalAwaited(Fact):
-    """It may go on once the approval is granted."""
+    """The deployment waits until its approval is granted."""
 
     NAME: ClassVar[str] = "deployment.approval_awaited"
     approval: str = Field(description="the approval's id")
@@ -151,7 +152,7 @@ class DeploymentApprovalAwaited(Fact):
 
 
 class DeploymentQueued(Fact):
-    """It waits for places that other deployments hold, until `deadline`."""
+    """The deployment waits, until `deadline`, for places that other deployments hold."""
 
     NAME: ClassVar[str] = "deployment.queued"
     behind: tuple[str, ...] = Field(description="the deployments that are before it")
@@ -162,7 +163,7 @@ class DeploymentQueued(Fact):
 
 
 class DeploymentStarted(Fact):
-    """It holds its places, and its roles are bound to slots. Older records do not say at what time."""
+    """The deployment holds its places, and its roles are bound to slots. Older records do not say at what time."""
 
     NAME: ClassVar[str] = "deployment.started"
     VERSION: ClassVar[int] = 2
@@ -174,7 +175,7 @@ class DeploymentStarted(Fact):
 
 
 class DeploymentStepStarted(Fact):
-    """A step is ordered; the position of this record is the order's fence."""
+    """A step was ordered; the position of this record is the order's fence."""
 
     NAME: ClassVar[str] = "deployment.step_started"
     leg: Leg = Field(description="whether it is on the way forward or on the way back")
@@ -201,7 +202,7 @@ class DeploymentStepStarted(Fact):
 
 
 class DeploymentStepSucceeded(Fact):
-    """The step is done. `observed`: what the load balancer stated then, in percent per slot."""
+    """A step succeeded. `observed` are the load balancer's own traffic shares then, in percent per slot."""
 
     NAME: ClassVar[str] = "deployment.step_succeeded"
     leg: Leg = Field(description="whether it is on the way forward or on the way back")
@@ -219,7 +220,7 @@ class DeploymentStepSucceeded(Fact):
 
 
 class DeploymentStepFailed(Fact):
-    """The release is bad. `untouched` (absent where false): nothing was done, since what had to be well was not."""
+    """A step failed: the release is bad. `untouched` (absent if false): a health check failed and nothing was done."""
 
     NAME: ClassVar[str] = "deployment.step_failed"
     leg: Leg = Field(description="whether it is on the way forward or on the way back")
@@ -236,7 +237,7 @@ class DeploymentStepFailed(Fact):
 
 
 class DeploymentStepErrored(Fact):
-    """The machinery broke; it is tried again at `retry_at` unless that is absent."""
+    """A step ended with an error of the machinery; it is retried at `retry_at` unless that is absent."""
 
     NAME: ClassVar[str] = "deployment.step_errored"
     leg: Leg = Field(description="whether it is on the way forward or on the way back")
@@ -252,7 +253,7 @@ class DeploymentStepErrored(Fact):
 
 
 class DeploymentPaused(Fact):
-    """It waits: until a time (`until`), or for a person and at most until `deadline`."""
+    """The deployment waits: until the time `until`, or for a person and at most until `deadline`."""
 
     NAME: ClassVar[str] = "deployment.paused"
     leg: Leg = Field(description="whether it is on the way forward or on the way back")
@@ -269,7 +270,7 @@ class DeploymentPaused(Fact):
 
 
 class DeploymentResumed(Fact):
-    """The waiting is over. `successor` is the deployment for which a bake ended early: it waited for nothing else."""
+    """The pause ended. `successor` is the deployment for which a bake ended early, since it waited for nothing else."""
 
     NAME: ClassVar[str] = "deployment.resumed"
     leg: Leg = Field(description="whether it is on the way forward or on the way back")
@@ -286,7 +287,7 @@ class DeploymentResumed(Fact):
 
 
 class DeploymentFastForwarded(Fact):
-    """Promoted in full: these forward steps are skipped."""
+    """The deployment was promoted in full: these forward steps are skipped."""
 
     NAME: ClassVar[str] = "deployment.fast_forwarded"
     skipped: tuple[int, ...] = Field(description="the forward steps that are left out")
@@ -298,7 +299,7 @@ class DeploymentFastForwarded(Fact):
 
 
 class DeploymentAborting(Fact):
-    """It goes back. `cause` says what made it."""
+    """The deployment rolls back. `cause` is the kind of event that made it."""
 
     NAME: ClassVar[str] = "deployment.aborting"
     cause: Literal["person", "failed", "errored", "deadline", "superseded", "unwell", "blocked"] = Field(
@@ -313,7 +314,7 @@ class DeploymentAborting(Fact):
 
 
 class DeploymentSucceeded(Fact):
-    """All steps are done."""
+    """All steps of the plan are done."""
 
     NAME: ClassVar[str] = "deployment.succeeded"
 
@@ -322,7 +323,7 @@ class DeploymentSucceeded(Fact):
 
 
 class DeploymentRolledBack(Fact):
-    """It is undone; `empty`: nothing had served before, and nothing serves now."""
+    """The deployment was undone; `empty`: no version served before it, and none serves now."""
 
     NAME: ClassVar[str] = "deployment.rolled_back"
     empty: bool = Field(description="nothing had served before, and nothing serves now")
@@ -332,7 +333,7 @@ class DeploymentRolledBack(Fact):
 
 
 class DeploymentRollbackFailed(Fact):
-    """The way back did not succeed; a person is needed."""
+    """The rollback failed; a person must repair the places."""
 
     NAME: ClassVar[str] = "deployment.rollback_failed"
     reason: Line = Field(description="why, in a sentence")
@@ -342,7 +343,7 @@ class DeploymentRollbackFailed(Fact):
 
 
 class DeploymentHalted(Fact):
-    """It stopped where it was, since there is no way back; a newer version is needed."""
+    """The deployment stopped midway, since it has no rollback; a newer version must be deployed."""
 
     NAME: ClassVar[str] = "deployment.halted"
     reason: Line = Field(description="why, in a sentence")
@@ -362,7 +363,7 @@ class DeploymentRejected(Fact):
 
 
 class DeploymentExpired(Fact):
-    """It waited for too long."""
+    """The deployment waited until its deadline."""
 
     NAME: ClassVar[str] = "deployment.expired"
     reason: Line = Field(description="why, in a sentence")
@@ -372,7 +373,7 @@ class DeploymentExpired(Fact):
 
 
 class DeploymentCancelled(Fact):
-    """Somebody withdrew it before it began."""
+    """Somebody withdrew the deployment before it started."""
 
     NAME: ClassVar[str] = "deployment.cancelled"
     by: ActorId = Field(description="who did it")
@@ -383,9 +384,9 @@ class DeploymentCancelled(Fact):
 
 
 class DeploymentSuperseded(Fact):
-    """Another took its place before it began.
+    """Another deployment replaced this one before it started.
 
-    That is a newer plan of the same release for the same environment, or one that was deployed so that others give way.
+    That is a newer plan of the same release for the same environment, or one that was deployed with `supersede`.
     """
 
     NAME: ClassVar[str] = "deployment.superseded"

@@ -161,7 +161,7 @@ class Deployment:
         return step.since is None or step.since <= self.begun
 
     def needed(self, leg: Leg) -> list[tuple[int, AnyStep]]:
-        """The steps of a leg that are to be done, with their indexes."""
+        """The steps of a leg that are not skipped, with their indexes."""
         steps = self.plan.steps(leg) if self.plan else ()
         return [(index, step) for index, step in enumerate(steps) if self.is_needed(leg, index, step)]
 
@@ -305,13 +305,13 @@ def _promoted(state: Deployment, event: DeploymentStepSucceeded) -> bool:
 
 
 def step_at(state: Deployment, leg: Leg, index: int) -> AnyStep:
-    """The plan's step."""
+    """The plan's step at an index of a leg."""
     steps = state.plan.steps(leg) if state.plan else ()
     return steps[index]
 
 
 def waiting_at(state: Deployment) -> tuple[int, StepState] | None:
-    """The pause that it waits in now."""
+    """The pause in which the deployment waits now, or None."""
     for index in state.open:
         step = state.steps[state.leg, index]
         if step.status is StepStatus.WAITING:
@@ -320,7 +320,7 @@ def waiting_at(state: Deployment) -> tuple[int, StepState] | None:
 
 
 def bake(state: Deployment) -> int | None:
-    """The pause that it waits in now, where it only keeps the version that goes, for a while; else None."""
+    """The bake in which the deployment waits now, a pause that only keeps the old version for a while, or None."""
     waiting = waiting_at(state) if state.phase in ACTIVE else None
     if waiting is None:
         return None
@@ -347,7 +347,7 @@ def found_healthy(state: Deployment, target: str, component: str) -> bool:
 
 
 def doubted(state: Deployment) -> tuple[tuple[str, str, str], ...]:
-    """The slots (target, component, slot) whose last order is not known to be done: anything may run there."""
+    """The slots (target, component, slot) whose last order is not known to be done: their content is uncertain."""
     last: dict[tuple[str, str, str], StepStatus] = {}
     legs: tuple[Leg, ...] = ("forward", "rollback")
     for leg in legs:
@@ -361,10 +361,10 @@ def doubted(state: Deployment) -> tuple[tuple[str, str, str], ...]:
 
 
 def skippable(state: Deployment) -> tuple[int, ...]:
-    """The steps not begun, and the pauses not over, that a promotion in full leaves out, as each says of itself.
+    """The steps not begun, and the pauses not over, that a promotion in full skips; each step declares whether it can.
 
-    A traffic step is outdone by a later one, but where its traffic is needed before that: the stable version shrinks
-    or goes in between.
+    A traffic step is skipped if a later one sets the traffic anew, unless the stable version shrinks or is stopped in
+    between, which needs its traffic moved before.
     """
     skipped: list[int] = []
     outdone: set[tuple[str, str]] = set()

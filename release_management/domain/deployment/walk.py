@@ -1,4 +1,4 @@
-"""The walk of a deployment through its plan: pure functions from its state to the facts that follow.
+"""The progress of a deployment through its plan: pure functions from its state to the facts that follow.
 
 `now` is RFC 3339 text in UTC with microseconds; such texts compare as times.
 """
@@ -60,7 +60,7 @@ from release_management.kernel.types import (
 
 
 def start(state: Deployment, bindings: tuple[Binding, ...], now: str) -> list[DeploymentEvent]:
-    """Begin to walk; the caller has asked the rules, holds the places, and binds every step of the plan."""
+    """Start the plan; the caller has evaluated the rules, holds the places, and binds every step of the plan."""
     if state.phase not in WAITING or state.plan is None:
         return []
     bound = {(binding.target, binding.component) for binding in bindings}
@@ -74,7 +74,7 @@ def start(state: Deployment, bindings: tuple[Binding, ...], now: str) -> list[De
 
 
 def report(state: Deployment, said: Report, now: str) -> list[DeploymentEvent]:
-    """Take an executor's report. What is not about an order that is out changes nothing."""
+    """Take an executor's report. A report on anything but an outstanding order changes nothing."""
     step = state.steps.get((said.leg, said.step))
     current = step is not None and step.status is StepStatus.STARTED and step.attempt == said.attempt
     if said.deployment != state.id or state.phase not in ACTIVE or said.leg != state.leg or step is None or not current:
@@ -98,7 +98,7 @@ def report(state: Deployment, said: Report, now: str) -> list[DeploymentEvent]:
 
 
 def expire_step(state: Deployment, leg: Leg, index: int, attempt: int, now: str) -> list[DeploymentEvent]:
-    """A deadline has passed without a report. Raises `NotYet`."""
+    """End an attempt whose deadline has passed without a report. Raises `NotYet`."""
     step = state.steps.get((leg, index))
     if state.phase not in ACTIVE or leg != state.leg or step is None or step.status is not StepStatus.STARTED:
         return []
@@ -190,7 +190,7 @@ def promote(state: Deployment, step: int | None, full: bool, actor: str, now: st
 
 
 def _pauses(state: Deployment) -> list[int]:
-    """The forward pauses of its plan, but for the bake."""
+    """The forward pauses of the plan, without the bake."""
     steps = () if state.plan is None else state.plan.forward
     return [index for index, step in enumerate(steps) if isinstance(step, Pause) and not step.baking]
 
@@ -202,7 +202,7 @@ def _name_step(state: Deployment) -> str:
 
 
 def abort(state: Deployment, actor: str, note: str | None, now: str) -> list[DeploymentEvent]:
-    """Go back; before the start: cancel. What has ended without success is already so."""
+    """Roll back; before the start: cancel. A deployment that has ended without success stays as it is."""
     text = None if note is None else Unsealed(subject=actor, text=note)
     if state.phase in WAITING:
         return [DeploymentCancelled(by=actor, note=text)]
@@ -221,9 +221,9 @@ def abort(state: Deployment, actor: str, note: str | None, now: str) -> list[Dep
 
 
 def supersede(state: Deployment, by: str, successor: str, now: str) -> list[DeploymentEvent]:
-    """Make way for another deployment, `successor`, which brings `by`: go back to the stable version, or stop waiting.
+    """Give way to another deployment, `successor`, which brings `by`: roll back, or stop waiting.
 
-    What is about to end by itself is left to do so.
+    A deployment that is about to end by itself is left to do so.
     """
     if state.phase in WAITING:
         return [DeploymentSuperseded(successor=successor)]
@@ -233,9 +233,9 @@ def supersede(state: Deployment, by: str, successor: str, now: str) -> list[Depl
 
 
 def end_bake(state: Deployment, successor: str, actor: str, now: str) -> list[DeploymentEvent]:
-    """Let the place be free for `successor`, which waits for nothing else: stop the version that is only kept.
+    """End the bake and stop the old version for `successor`, which waits for nothing else.
 
-    The version that stays is asked first whether it is well, as after the whole bake.
+    The health of the stable version is checked first, as after the whole bake.
     """
     index = bake(state)
     if index is None:
@@ -245,9 +245,9 @@ def end_bake(state: Deployment, successor: str, actor: str, now: str) -> list[De
 
 
 def stop_blocked(state: Deployment, now: str) -> list[DeploymentEvent]:
-    """Go back from a release that is blocked, where the deployment waits in a pause or a bake.
+    """Roll back the deployment of a blocked release if it waits in a pause or a bake.
 
-    A rollback goes on, and so does what has begun to stop the old version.
+    A rollback goes on, and so does a deployment that has begun to stop the old version.
     """
     if (
         state.phase not in (DeploymentPhase.PAUSED, DeploymentPhase.BAKING)
@@ -261,9 +261,9 @@ def stop_blocked(state: Deployment, now: str) -> list[DeploymentEvent]:
 def notice(
     state: Deployment, target: str, component: str, slots: Sequence[SeenSlot], now: str
 ) -> list[DeploymentEvent]:
-    """Take in what an executor saw: a candidate that was found healthy, and is not well any more, goes back.
+    """Evaluate an observation: a candidate that was found healthy, and is not any more, is rolled back.
 
-    Nothing follows while it is being provisioned or awaited, nor once the old version has begun to go.
+    Nothing follows while the candidate is provisioned or awaited, nor once the old version is being stopped.
     """
     binding = state.binding(target, component)
     if state.phase not in MOVING or binding is None or binding.candidate is None:
@@ -277,14 +277,20 @@ def notice(
 
 
 def _well(seen: SeenSlot) -> bool:
-    """Nothing is wrong, or is known; or what was wrong has just passed, and the condition only does not say so yet."""
+    """Return True unless something is known to be wrong.
+
+    A degraded slot is well if enough instances are healthy again.
+    """
     if seen.condition == "degraded":
         return (seen.healthy or 0) >= seen.wanted and not seen.restarts
     return seen.condition != "down"
 
 
 def _wait_until(due: str, now: str) -> None:
-    """An answer is kept for ever and a timer asks under one id: `[]` before the time would be its end."""
+    """Raise `NotYet` before the due time.
+
+    An outcome without facts would be final, since a timer repeats its command under one id.
+    """
     if now < due:
         raise NotYet(due)
 
@@ -304,7 +310,7 @@ def _abort(
 
 
 def _overdue(state: Deployment, leg: Leg, index: int, reason: str, now: str) -> list[DeploymentEvent]:
-    """End a step that was not done in time: the step says whether that is the release's fault or the machinery's."""
+    """End a step that exceeded its deadline: the step declares whether the release or the machinery is at fault."""
     step = step_at(state, leg, index)
     fault = step.fault_of_lateness(reason) if isinstance(step, OrderedStep) else None
     return _errored(state, leg, index, reason, now) if fault is None else _failed(state, leg, index, fault, now)
@@ -346,7 +352,7 @@ def _then_advance(state: Deployment, facts: list[DeploymentEvent], now: str) -> 
 
 
 def _advance(state: Deployment, now: str) -> list[DeploymentEvent]:
-    """Everything that follows at once: the next wave's steps, or the end."""
+    """Return the facts that follow at once: the next wave's steps, or the end."""
     facts: list[DeploymentEvent] = []
     while more := _next(state, now):
         facts += more

@@ -33,12 +33,12 @@ class Binding(Value):
 
     @property
     def all_slots(self) -> tuple[Slot, ...]:
-        """The slots of the target, and those in which something stands though the target has them no more."""
+        """The slots of the target, and those bound slots that the target no longer declares."""
         bound = (self.candidate_slot, *(() if self.stable_slot is None else (self.stable_slot,)))
         return tuple(dict.fromkeys((*self.slots, *bound)))
 
     def slot(self, role: Role) -> Slot:
-        """The slot of a role; the candidate's where there is no stable version."""
+        """Return the slot of a role; the candidate's if there is no stable version."""
         return self.candidate_slot if role == "candidate" or self.stable_slot is None else self.stable_slot
 
     def content(self, role: Role) -> Component:

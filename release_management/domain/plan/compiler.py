@@ -1,6 +1,6 @@
-"""Compile a strategy to a plan: a pure function of the release, what stands at the places, and the options.
+"""Compile a strategy to a plan: a pure function of the release, the present versions at the places, and the options.
 
-Several components walk in lockstep: provision all, await all, route all.
+Several components advance in lockstep: provision all, await all, route all.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def compile_plan(
     notes: tuple[str, ...] = (),
     changes: Sequence[PlannedChange] = (),
 ) -> Plan:
-    """Compile. Raises `Refused` where a target cannot do what the strategy asks."""
+    """Compile the plan. Raises `Refused` if a target cannot do what the strategy needs."""
     if strategy.replicas is not None:
         rollouts = [rollout if rollout.leaves else replace(rollout, replicas=strategy.replicas) for rollout in rollouts]
     coming = [rollout for rollout in rollouts if not rollout.leaves]
@@ -86,10 +86,10 @@ def _check_weights(plan: Plan, rollouts: Sequence[RolloutTarget]) -> None:
 
 
 def _settle(builder: PlanBuilder, strategy: Strategy) -> None:
-    """Set right what the deployment before left: the stable version gets all traffic, or nothing has any.
+    """Write the steps that repair unsettled places: the stable version gets all traffic, or no version has any.
 
-    A strategy that stops the old version first takes all traffic away in any case; where there is no way back, none is
-    gone.
+    A strategy that stops the old version first takes all traffic away in any case; a target without a rollback keeps
+    its traffic.
     """
 
     def returns(rollout: RolloutTarget) -> bool:
@@ -113,7 +113,7 @@ def _settle(builder: PlanBuilder, strategy: Strategy) -> None:
 
 
 def _bring(builder: PlanBuilder, strategy: Strategy, *, first: bool) -> None:
-    """Write the strategy's steps; where nothing serves yet there is nothing to go over from step by step."""
+    """Write the strategy's steps; if no version serves yet, the candidate simply starts."""
     if not builder.rollouts or (first and not strategy.STOPS_FIRST):
         builder.beside(lambda rollout: rollout.replicas)
         builder.finish()

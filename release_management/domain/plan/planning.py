@@ -68,7 +68,7 @@ def choose(
     strategy: StrategyName | None,
     options: Mapping[str, JsonValue],
 ) -> tuple[StrategyName, dict[str, JsonValue]]:
-    """The strategy and its options: the caller's before the release's own, before the nearer policy's.
+    """Return the strategy and its options: the caller's override the release's own, which override the nearer policy's.
 
     `policies` begin with the widest scope.
     """
@@ -88,7 +88,7 @@ def choose(
 class Desired:
     """The desired state of one component at one place: so many replicas of `content`; None: nothing.
 
-    `configuration` None: as it is declared now, and `replicas` None: as many as are declared now.
+    `configuration` None: the declared one; `replicas` None: the declared number.
     """
 
     target: str
@@ -101,7 +101,8 @@ class Desired:
 def desired_by(release: Release, environment: Environment, places: Mapping[str, Place]) -> list[Desired]:
     """Return the desired state of an environment's targets for a release.
 
-    What a complete release does not name is given up, and so is a named component where its target has it no more.
+    Components that a complete release does not name are given up, and so are named components that their target no
+    longer declares.
     """
     named = {component.name for component in release.components}
     desired: list[Desired] = []
@@ -131,8 +132,8 @@ def draft(
 
     Components that no target can run yet are planned as if one could, and a note says so.
 
-    `returns` is what a rollback wants; without it the release says what is wanted. With `redeploys` what runs already
-    is brought again.
+    `returns` is the desired state of a rollback; without it the release determines the desired state. With `redeploys`,
+    components that run already are deployed again.
     """
     parsed = parse_options(strategy, options)
     rollouts: list[RolloutTarget] = []

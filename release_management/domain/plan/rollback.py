@@ -1,6 +1,6 @@
-"""The way back, compiled from the steps of the way forward.
+"""The rollback of a plan, compiled from its forward steps.
 
-Every step says since which forward wave it is needed, so an early failure undoes only what was done.
+Every step names the forward wave since which it is needed, so an early failure undoes only what was done.
 """
 
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from release_management.domain.plan.steps.route import Route
 
 
 def _since(builder: PlanBuilder, matches: Callable[[PlaceStep], bool]) -> Count:
-    """The first forward wave with such a step for the stand; -1 where there is none.
+    """Return a function to the first forward wave with a matching step for a rollout target; -1 if there is none.
 
-    Where the stand was unsettled every step is needed, whatever was begun.
+    For an unsettled rollout target every step is needed, whatever was begun.
     """
     waves: dict[tuple[str, str], int] = {}
     for step in builder.steps:
@@ -26,11 +26,17 @@ def _since(builder: PlanBuilder, matches: Callable[[PlaceStep], bool]) -> Count:
 
 
 def back_by_traffic(forward: PlanBuilder) -> list[AnyStep]:
-    """Traffic back first, where the stable version still stands in full; then the rest. No pause for a person."""
+    """Return the rollback that moves the traffic back first, if the stable version still runs in full.
+
+    No pause of it awaits a person.
+    """
     leaving = {(rollout.target, rollout.component) for rollout in forward.leaving}
 
     def shrinks(step: PlaceStep) -> bool:
-        """Less of the stable version runs; one that is replaced and has begun to go has no way back."""
+        """Return True if the step reduces a stable version that a rollback restores.
+
+        A stable version that is replaced has no rollback once it is being stopped.
+        """
         if isinstance(step, Retire):
             return step.role == "stable" and step.key in leaving
         return isinstance(step, Provision) and step.role == "stable"
@@ -53,7 +59,7 @@ def back_by_traffic(forward: PlanBuilder) -> list[AnyStep]:
 
 
 def back_by_recreate(forward: PlanBuilder) -> list[AnyStep]:
-    """Stop the new version, then start the old one."""
+    """Return the rollback that stops the new version, then starts the old one."""
     closed = _since(forward, lambda step: isinstance(step, Route))
     opened = _since(forward, lambda step: isinstance(step, Route) and step.weights.get("candidate") == 100)
     retired = _since(forward, lambda step: isinstance(step, Retire))

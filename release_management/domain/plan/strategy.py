@@ -25,10 +25,10 @@ class Strategy(Options):
 
     @abstractmethod
     def bring(self, builder: PlanBuilder) -> None:
-        """Write the steps that go over from the version that serves to the new one."""
+        """Write the steps that replace the serving version by the new one."""
 
     def back(self, forward: PlanBuilder) -> list[AnyStep]:
-        """The way back from the steps that were written."""
+        """Return the rollback of the steps that were written."""
         return back_by_traffic(forward)
 
     def fault(self) -> str | None:
@@ -37,5 +37,5 @@ class Strategy(Options):
 
     @classmethod
     def merge(cls, wider: Mapping[str, JsonValue], nearer: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-        """The options of two scopes together; the nearer ones win."""
+        """Return the options of two scopes merged; the nearer ones win."""
         return {**wider, **nearer}

@@ -212,7 +212,7 @@ class Gateway:
             elif self._closing:
                 answer = busy(pending.envelope, "the gateway is being closed; ask again when it is back")
             elif len(self._queue) >= WAITING:
-                answer = busy(pending.envelope, f"{WAITING} wishes wait already; try again in a moment")
+                answer = busy(pending.envelope, f"{WAITING} commands are waiting already; try again in a moment")
             else:
                 self._queue.append(pending)
                 return True
@@ -311,7 +311,7 @@ class Gateway:
         """Find the command that cannot be stored and keeps the others from it: try each half by itself."""
         if len(batch) == 1:
             envelope = batch[0].envelope
-            log.error("a wish could not be stored", command=envelope.command, id=envelope.id, exc_info=error)
+            log.error("a command could not be stored", command=envelope.command, id=envelope.id, exc_info=error)
             self._put_off(batch[0], _failed(error))
             return
         half = len(batch) // 2
@@ -407,7 +407,7 @@ class Gateway:
             log.warning("a role of a newer version is not understood", sender=envelope.sender, command=envelope.command)
             answer = error
         except Exception as error:
-            log.exception("a wish could not be decided", command=envelope.command, id=envelope.id)
+            log.exception("a command could not be decided", command=envelope.command, id=envelope.id)
             answer = _failed(error)
         (before,) = self._decided_before([envelope])
         if before is None:

@@ -37,9 +37,8 @@ def busy(envelope: CommandEnvelope, reason: str, code: ErrorCode = ErrorCode.BUS
 
 def other_content(envelope: CommandEnvelope) -> Outcome:
     """Return the outcome for an id that was used before, for another content."""
-    reason = (
-        f"the id {envelope.id!r} was used before by {envelope.sender!r} for another content; a new wish needs a new id"
-    )
+    used = f"the id {envelope.id!r} was used before by {envelope.sender!r} for another content"
+    reason = f"{used}; a new command needs a new id"
     return _outcome(envelope, "refused", reason, ErrorCode.CONFLICT)
 
 

@@ -1,4 +1,4 @@
-"""One difference between a file and what is there, with the commands that remove it."""
+"""One difference between a file and the recorded state, with the commands that remove it."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -18,13 +18,13 @@ class Asks(Protocol):
     """Answers queries."""
 
     def __call__(self, name: str, **params: Any) -> list[dict[str, Any]]:
-        """A query's rows."""
+        """Return a query's rows."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestChange:
-    """One thing that is new (`+`) or becomes different (`~`)."""
+    """A thing that is new (`+`) or differs (`~`)."""
 
     sign: Literal["+", "~"]
     kind: str
@@ -38,12 +38,12 @@ class ManifestChange:
         return f"{self.sign} {self.kind} {self.name}" + (f": {'; '.join(shown)}{more}" if shown else "")
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the change as JSON."""
         return {"sign": self.sign, "kind": self.kind, "name": self.name, "details": list(self.details)}
 
 
 def after(row: Row, changes: Iterable[ManifestChange]) -> Row:
-    """An environment's row as it will be once the changes are made."""
+    """Return an environment's row as it will be after the changes."""
     row = dict(row)
     for name, data in (command for change in changes for command in change.commands):
         if name == ConfigureEnvironment.NAME and data["name"] == row["name"]:
@@ -53,7 +53,7 @@ def after(row: Row, changes: Iterable[ManifestChange]) -> Row:
 
 
 def differences(before: Any, after: Any, path: str = "") -> tuple[str, ...]:
-    """`path old → new` for every value that differs, `path new` where there was none; without what may be a secret."""
+    """Return `path old → new` for every differing value, and `path new` for every new one, without secrets."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         keys = dict.fromkeys([*after, *before])
         inner = {key: f"{path}.{key}" if path else str(key) for key in keys}
@@ -70,7 +70,7 @@ def _short(path: str, value: object) -> str:
 
 
 def _discreet(path: str, value: object) -> object:
-    """A value without what may be a secret, at every depth."""
+    """Return a value without possible secrets, at every depth."""
     if isinstance(value, Mapping):
         return {key: _discreet(f"{path}.{key}", item) for key, item in value.items()}
     if isinstance(value, list | tuple):

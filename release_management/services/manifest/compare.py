@@ -1,4 +1,4 @@
-"""Everything that applying a file would change."""
+"""Compare a file with the recorded state."""
 
 from collections.abc import Mapping
 
@@ -20,10 +20,10 @@ def compare(
     *,
     elsewhere: bool = False,
 ) -> list[ManifestChange]:
-    """All changes, in the order in which they are to be made. Raises `Refused` where something cannot be applied.
+    """Return all changes in the order in which to make them. Raises `Refused` if something cannot be applied.
 
-    `ask` answers queries about what stands; `executors` are the known ones, with their checks of settings.
-    `elsewhere`: the gateway is not of this machine, and may know other executors.
+    `ask` answers queries about the recorded state; `executors` are the known ones, with their checks of settings.
+    `elsewhere`: the gateway is on another machine, and may know other executors.
     """
     environments = {row["name"]: row for row in ask("environments")}
     policies = {row["scope"]: row for row in ask("policies")}

@@ -1,4 +1,4 @@
-"""Environments and their targets, beside those that are there."""
+"""Compare the file's environments and targets with the recorded ones."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -49,9 +49,10 @@ def changed_environments(
     *,
     elsewhere: bool,
 ) -> list[ManifestChange]:
-    """New and different environments, each followed by its targets, save those that wait for what another frees.
+    """Return new and differing environments, each followed by its targets.
 
-    `elsewhere`: the gateway may know other executors than these; targets of others are left to it.
+    A target that waits for a resource which another target frees comes after that one. `elsewhere`: the gateway may
+    know other executors than these; targets of others are left to it.
     """
     before = {(name, target.name): target for name, row in there.items() for target in _targets(row).values()}
     stated: dict[Where, Target] = {}
@@ -96,7 +97,7 @@ def _unstated_tier(name: str) -> str:
 
 
 def order_after(manifest: Manifest, there: Mapping[str, Row]) -> tuple[str, ...]:
-    """Every environment's name, in the order that applying gives."""
+    """Return every environment's name in the order after the file is applied."""
     orders = {name: int(row["order"]) for name, row in there.items()}
     for name, part in manifest.environments.items():
         end = max(orders.values(), default=-1) + 1
@@ -109,7 +110,7 @@ def _targets(row: Row | None) -> dict[str, Target]:
 
 
 def _check_claims(before: Targets, changed: Targets, file: YamlFile, executors: Mapping[str, SettingsCheck]) -> None:
-    """The rule of the gateway, asked of what changes and of everything as it will be."""
+    """Apply the gateway's rule on claims to the changed targets and all others."""
     stated = [(environment, target) for (environment, _), target in changed.items()]
     others = [(where[0], target) for where, target in before.items() if where not in changed]
     if found := collision(stated, others, executors):
@@ -129,7 +130,7 @@ def _target(
 
 
 def _check_settings(target: Target, file: YamlFile, place: Place, executors: Mapping[str, SettingsCheck]) -> None:
-    """Refuse an executor that there is not, and settings that it does not take."""
+    """Refuse an unknown executor, and settings that it rejects."""
     if target.executor not in executors:
         reason = no_such_executor(target.executor, executors)
         raise file.refusal((*place, "executor"), reason, ErrorCode.NOT_FOUND)
@@ -158,7 +159,7 @@ def _changed_target(environment: str, target: Target, before: Target | None) -> 
 
 
 def _check_approval(name: str, part: EnvironmentPart, file: YamlFile) -> None:
-    """The domain's own rule, asked with stand-ins for the approvers' ids."""
+    """Apply the domain's rule, with stand-ins for the approvers' ids."""
     if part.approval is None:
         return
     people = {person: f"usr_{number:08d}" for number, person in enumerate(dict.fromkeys(part.approval.approvers))}

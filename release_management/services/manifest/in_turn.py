@@ -1,4 +1,4 @@
-"""In which order targets are changed, so that none wants what another still has when its turn comes."""
+"""Order the changes of targets so that none claims a resource which another one still has."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,9 +20,9 @@ def in_turn(
     file: YamlFile,
     executors: Mapping[str, SettingsCheck],
 ) -> list[ManifestChange]:
-    """The changes in their order, save that one which wants what a later one frees comes after it.
+    """Return the changes in order, with one that claims a resource after the one that frees it.
 
-    `changes` say which target each is about, if any. Raises `Refused` where some exchange what they have.
+    `changes` state which target each is about, if any. Raises `Refused` if targets exchange resources.
     """
     had = {where: _claims(where, target, executors) for where, target in before.items()}
     reservations = {where: _claims(where, target, executors) for where, target in changed.items()}
@@ -65,7 +65,7 @@ def _hold(holders: dict[tuple[str, str], set[Where]], where: Where, held: Sequen
 def _in_the_way(
     holders: Mapping[tuple[str, str], set[Where]], where: Where, reservations: Sequence[Reservation]
 ) -> tuple[Reservation, Where] | None:
-    """The first claim that another target has now, and that target."""
+    """Return the first claim that another target has now, and that target."""
     for claim in reservations:
         if others := holders.get(_thing(claim), set()) - {where}:
             return claim, min(others)

@@ -1,4 +1,4 @@
-"""The file that `relman apply` takes, as models; nothing in it is unknown, nothing is converted silently."""
+"""The models of the file that `relman apply` takes. Unknown fields are refused, and no value is converted silently."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ from release_management.services.manifest.yaml_file import (
 )
 
 FOR_ANCHORS = "x-"
-"""At the top of the file, keys that begin so are not read; they hold what anchors name."""
+"""The beginning of top-level keys that are not read; their values are for anchors."""
 
 
 class TargetPart(Value):
@@ -73,14 +73,14 @@ class TargetPart(Value):
     applications: ByName[ApplicationLayer] = Field({}, description="what is otherwise here than in the environment")
 
     def named(self, name: str, wider: Sequence[Applications] = ()) -> Target:
-        """The target itself, with what `wider` layers say of applications. Raises `ValueError`."""
+        """Return the target with its name and with the settings of `wider` layers. Raises `ValueError`."""
         own = flattened([*wider, self.applications], self.components)
         applications = {each: ApplicationComponents(components=components) for each, components in own.items()}
         return Target(name=name, **{**dict(self), "applications": applications or None})
 
 
 class EnvironmentPart(Value):
-    """An environment; what is not given stays as it is. `name` is its label."""
+    """An environment; fields that are not given stay as they are. `name` is its label."""
 
     name: Line | None = Field(None, description="the name for people; absent: the key")
     label: Line | None = Field(None, description="the same")
@@ -109,8 +109,8 @@ class PipelinePart(Value):
 class PolicyPart(Value):
     """The policy of an application (`shop`), or of one in an environment (`shop/production`).
 
-    `strategy` is the default, with its `options`; `strategies` holds several strategies' options. Going back to what
-    succeeded within the `rollback_window` asks for neither approval nor gates; it is 7 days unless stated.
+    `strategy` is the default, with its `options`; `strategies` holds several strategies' options. Rollbacks to a
+    success within the `rollback_window` require neither approval nor gates; it is 7 days unless stated.
     """
 
     strategy: StrategyName | None = Field(None, description="the default strategy")
@@ -164,7 +164,7 @@ class ReleasePart(Value):
 
     @property
     def component_inputs(self) -> tuple[ComponentInput, ...]:
-        """The components, each spelled out."""
+        """Return the components, each spelled out."""
         return tuple(ComponentInput(name=part) if isinstance(part, str) else part for part in self.components)
 
 
@@ -227,7 +227,7 @@ def _problems(error: ValidationError, file: YamlFile) -> Iterator[tuple[Place, s
 
 
 def _in_file(location: Sequence[str | int], file: YamlFile) -> Place:
-    """Without the names that pydantic gives to a union's members, and its mark for keys."""
+    """Return the path without the names that pydantic gives to a union's members, and its mark for keys."""
     place: Place = ()
     for index, piece in enumerate(location):
         if (*place, piece) in file.lines or index == len(location) - 1:
@@ -236,7 +236,7 @@ def _in_file(location: Sequence[str | int], file: YamlFile) -> Place:
 
 
 def _known_keys(place: Place) -> list[str]:
-    """The keys that may stand at a path."""
+    """Return the keys that are valid at a path."""
     models: list[type[BaseModel]] = [Manifest]
     for piece in place:
         fields = [model.model_fields[piece] for model in models if piece in model.model_fields]

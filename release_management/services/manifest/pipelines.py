@@ -1,4 +1,4 @@
-"""Pipelines, beside those that are there."""
+"""Compare the file's pipelines with the recorded ones."""
 
 from collections.abc import Iterator, Mapping
 
@@ -21,7 +21,7 @@ def changed_pipelines(
     there: Mapping[str, Row],
     policies: Mapping[str, Row],
 ) -> Iterator[ManifestChange]:
-    """New and different pipelines; `environments` are all that will exist, in order."""
+    """Return new and differing pipelines; `environments` are all that will exist, in order."""
     chosen: dict[str, str] = {}
     for name, part in manifest.pipelines.items():
         other = chosen.setdefault(part.application, name)

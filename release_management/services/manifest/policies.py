@@ -1,4 +1,4 @@
-"""Policies, beside those that are there."""
+"""Compare the file's policies with the recorded ones."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -29,7 +29,7 @@ Options = Mapping[StrategyName, dict[str, Any]]
 def changed_policies(
     manifest: Manifest, file: YamlFile, environments: tuple[str, ...], there: Mapping[str, Row]
 ) -> Iterator[ManifestChange]:
-    """New and different policies; `environments` are all that will exist."""
+    """Return new and differing policies; `environments` are all that will exist."""
     for scope, part in manifest.policies.items():
         place: Place = ("policies", scope)
         application, slash, environment = scope.partition("/")
@@ -75,7 +75,7 @@ def changed_policies(
 def _strategies(
     part: PolicyPart, file: YamlFile, place: Place, row: Row
 ) -> tuple[StrategyName | None, dict[StrategyName, dict[str, Any]]]:
-    """The default, and the options of every strategy that the file states."""
+    """Return the default, and the options of every strategy that the file states."""
     options: dict[StrategyName, dict[str, Any]] = dict(part.strategies)
     default = part.strategy
     if default is None:
@@ -110,7 +110,7 @@ def _compared(row: Row, default: StrategyName | None, options: Options) -> tuple
 
 
 def _to_send(row: Row, default: StrategyName | None, options: Options) -> list[StrategyName]:
-    """The strategies to configure; each becomes the default, so that the one which is to be comes last."""
+    """Return the strategies to configure. Each becomes the default, so the stated default comes last."""
     there = row.get("strategies", {})
     others = [name for name, options_ in options.items() if name != default and there.get(name) != options_]
     if default is None:

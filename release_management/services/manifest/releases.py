@@ -1,4 +1,4 @@
-"""Releases, beside those that are there."""
+"""Compare the file's releases with the recorded ones."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +22,7 @@ from release_management.services.sealing import ERASED
 
 
 def changed_releases(manifest: Manifest, file: YamlFile, ask: Asks) -> Iterator[ManifestChange]:
-    """New releases, and drafts to be published. A version is never reused: other content is refused."""
+    """Return new releases, and drafts to publish. Other content under an existing version is refused."""
     seen: set[str] = set()
     for index, part in enumerate(manifest.releases):
         place = ("releases", index)
@@ -70,7 +70,7 @@ def _stated(part: ReleasePart) -> dict[str, Any]:
 
 
 def _present(row: Row, stated: dict[str, Any]) -> dict[str, Any]:
-    """The release as it was created, in the words of `stated`; a text that was erased cannot differ."""
+    """Return the recorded release in the fields of `stated`; an erased text counts as equal."""
     components = {}
     for component in row["components"]:
         name = component["name"]
@@ -86,6 +86,6 @@ def _present(row: Row, stated: dict[str, Any]) -> dict[str, Any]:
 
 
 def _same_changes(there: list[dict[str, Any]], stated: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The stated changes as they are there; those that are not there yet can be added, and so are no difference."""
+    """Return the stated changes as they are recorded; new ones can be added, so they are no difference."""
     known = {change["commit"]: change for change in there}
     return [known.get(change["commit"], change) for change in stated]

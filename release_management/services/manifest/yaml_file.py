@@ -1,8 +1,8 @@
-"""YAML as data, with the line of everything in it.
+"""Read YAML as data, with the line of every value.
 
-Plain scalars are read as YAML 1.2 reads them (`on` and `1:30` are texts); a key that stands twice, a tag, an alias that
-contains itself and a file that is or becomes too large are refused. `<<: *name` merges a mapping into another one; what
-is merged is said to stand where the anchor has it.
+Plain scalars are read as YAML 1.2 reads them (`on` and `1:30` are texts); a duplicate key, a tag, an alias that
+contains itself and a file that is or becomes too large are refused. `<<: *name` merges a mapping into another one;
+merged values have the anchor's line.
 """
 
 import re
@@ -77,7 +77,7 @@ def _same_name(key: str | int, name: str) -> bool:
 
 
 def read_yaml(name: str, text: bytes) -> YamlFile:
-    """Read the text of a file with this name. Raises `Refused` with the line of what is wrong."""
+    """Read the text of a file with this name. Raises `Refused` with the line of the fault."""
     if len(text) > MAX_BYTES:
         raise Refused(f"{name} is larger than {MAX_BYTES:,} bytes; split it into several files", code=ErrorCode.INVALID)
     file = YamlFile(name)
@@ -101,7 +101,7 @@ def read_yaml(name: str, text: bytes) -> YamlFile:
 
 
 def _check_size(name: str, text: str) -> None:
-    """Refuse what is too much before anything is made of it: a message of a few bytes per value has very many."""
+    """Refuse a file with too many values before they are built: a few bytes can hold one value."""
     depth = values = documents = 0
     for event in yaml.parse(text, Loader=_Loader):
         documents += isinstance(event, yaml.DocumentStartEvent)
@@ -126,7 +126,7 @@ def _check_size(name: str, text: str) -> None:
 
 
 class _Reader:
-    """Turns nodes into data, and notes where each stood."""
+    """Turns nodes into data, and notes the line of each."""
 
     def __init__(self, file: YamlFile) -> None:
         self._file = file
@@ -135,7 +135,7 @@ class _Reader:
         self._scalars = _Loader("")
 
     def value(self, node: Node, place: Place) -> Any:
-        """The data of a node; a node that an alias names is read again, and counts again."""
+        """Return the data of a node; a node that an alias names is read again, and counts again."""
         self._values += 1
         self._file.lines.setdefault(place, node.start_mark.line + 1)
         if self._values > MAX_VALUES:
@@ -180,7 +180,7 @@ class _Reader:
         return found
 
     def _merge(self, node: Node, line: int, found: dict[str, Any], place: Place) -> None:
-        """Add what the mapping, or each of the mappings, has and is not there yet; of those the first one wins."""
+        """Add the entries of the merged mappings that are not there yet; the first mapping wins."""
         nodes = node.value if isinstance(node, SequenceNode) else [node]
         for each in nodes:
             if not isinstance(each, MappingNode):

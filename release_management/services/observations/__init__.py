@@ -1,1 +1,1 @@
-"""Observations: what executors see of what they deployed, damped and shown with its age."""
+"""Executors' observations of components, damped and shown with their age."""

@@ -1,4 +1,4 @@
-"""Every command with what decides it: `COMMANDS` maps a command's name to its model and its handler."""
+"""Every command with its handler: `COMMANDS` maps a command's name to its model and its handler."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -27,10 +27,10 @@ COMMANDS: Mapping[str, tuple[type[Command], Handler]] = gathered(
 
 
 def declaration(name: str) -> type[Command]:
-    """The command of this name; `Command` itself, with what it says of a command by default, where there is none."""
+    """Return the command of this name; `Command` itself, with its defaults, if there is none."""
     return COMMANDS[name][0] if name in COMMANDS else Command
 
 
 def given_by(*givers: Giver) -> tuple[str, ...]:
-    """The names of the commands that any of these give."""
+    """Return the names of the commands that any of these givers give."""
     return tuple(name for name, (command, _) in COMMANDS.items() if command.GIVEN_BY in givers)

@@ -30,7 +30,7 @@ from release_management.services.use_cases.deployments import (
 
 
 def request(command: RequestApproval, uow: UnitOfWork) -> None:
-    """Ask for approval of a planned deployment; one that is asked for or given already stays."""
+    """Request approval of a planned deployment; an approval that is waiting or granted already stays."""
     state = uow.deployment(command.deployment)
     approval = uow.approval(state.approval)
     id = approval.id
@@ -47,7 +47,7 @@ def request(command: RequestApproval, uow: UnitOfWork) -> None:
 
 
 def grant(command: GrantApproval, uow: UnitOfWork) -> None:
-    """Agree; where that is enough, the deployment that waited begins."""
+    """Sign an approval; if it is complete, the waiting deployment starts."""
     found = _find(command.approval, uow)
     adopt_rule(uow, uow.deployment(found.deployment))
     state = uow.approval(found.id)
@@ -55,13 +55,13 @@ def grant(command: GrantApproval, uow: UnitOfWork) -> None:
 
 
 def refuse(command: RefuseApproval, uow: UnitOfWork) -> None:
-    """Disagree; the deployment that waited ends."""
+    """Deny an approval, which ends the waiting deployment."""
     state = _find(command.approval, uow)
     _settle(uow, state, command)
 
 
 def expire(command: ExpireApproval, uow: UnitOfWork) -> None:
-    """The time is up; the deployment that waited ends."""
+    """Expire an approval, which ends the waiting deployment."""
     state = _find(command.approval, uow)
     _settle(uow, state, command)
 
@@ -74,7 +74,7 @@ def _settle(uow: UnitOfWork, state: Approval, command: ApprovalCommand) -> None:
 
 
 def _find(id: str, uow: UnitOfWork) -> Approval:
-    """By its own id, or by its deployment's."""
+    """Return the approval with this id, or the one of the deployment with this id."""
     state = uow.approval(id)
     if state.id:
         return state

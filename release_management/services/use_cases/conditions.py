@@ -1,6 +1,6 @@
 """Handle executors' observations between and during deployments.
 
-A candidate that is not well goes back: that is decided with the look that says so, in one append (docs/adr/0003).
+An unhealthy candidate is rolled back in the append that records the observation (docs/adr/0003).
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from release_management.services.use_cases.consequences import decide_deployment
 
 
 def report(command: ReportCondition, uow: UnitOfWork) -> None:
-    """Take an executor's look at a component."""
+    """Handle an executor's observation of a component."""
     key = command.environment, command.application, command.target
     place = uow.place(*key)
     uow.write(PLACE.stream(*key), decide(command, place, PlaceFacts(uow.now)))

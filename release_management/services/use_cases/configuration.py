@@ -39,7 +39,7 @@ from release_management.services.use_cases.exclusive_resources import collision
 
 
 def configure_environment(command: ConfigureEnvironment, uow: UnitOfWork) -> None:
-    """Configure, and list it; an environment without an order goes to the end."""
+    """Configure an environment, and list it; without a stated order it is listed last."""
     state = uow.state(ENVIRONMENT, command.name)
     approvers = command.approval.approvers if command.approval is not None else ()
     people = {name: uow.identify(name) for name in approvers}
@@ -70,7 +70,7 @@ def _check(environment: str, target: Target, uow: UnitOfWork) -> None:
 
 
 def _check_claims(command: ConfigureEnvironment, state: Environment, uow: UnitOfWork) -> None:
-    """Refuse a target, unless it is there already, that wants what a component somewhere else has."""
+    """Refuse a new target that claims a resource which a component elsewhere has."""
     stated = [(command.name, target) for target in command.targets if state.targets.get(target.name) != target]
     if not stated:
         return
@@ -87,7 +87,7 @@ def _check_claims(command: ConfigureEnvironment, state: Environment, uow: UnitOf
 
 
 def configure_pipeline(command: ConfigurePipeline, uow: UnitOfWork) -> None:
-    """Configure, and make it the application's own."""
+    """Configure a pipeline, and make it the application's own."""
     state = uow.pipeline(command.name)
     uow.write(PIPELINE.stream(command.name), pipelines.decide(command, state, PipelineFacts(uow.estate().environments)))
     [policy] = uow.policies(command.application)
@@ -96,7 +96,7 @@ def configure_pipeline(command: ConfigurePipeline, uow: UnitOfWork) -> None:
 
 
 def configure_policy(command: ScopeCommand, uow: UnitOfWork) -> None:
-    """Configure one scope."""
+    """Configure one scope of a policy."""
     if command.environment is not None:
         uow.environment(command.environment)
     key = command.application, command.environment

@@ -70,11 +70,11 @@ _NEVER_BEGUN: Mapping[DeploymentPhase, str] = {
     DeploymentPhase.CANCELLED: "its deployment was cancelled",
     DeploymentPhase.SUPERSEDED: "its deployment was superseded",
 }
-"""The ends of deployments that will not begin, and why their approvals, asked for or given, are void."""
+"""The phases of deployments that ended before the start, and why their approvals are void."""
 
 
 def record(uow: UnitOfWork, id: str, facts: Sequence[DeploymentEvent], fence: int | None = None) -> None:
-    """Write a deployment's facts, and what follows from each for its places, its release and its approval.
+    """Write a deployment's facts, and their consequences for its places, its release and its approval.
 
     `fence` is that of the order whose report led to the facts.
     """
@@ -105,7 +105,10 @@ def record(uow: UnitOfWork, id: str, facts: Sequence[DeploymentEvent], fence: in
 
 
 def decide_deployment(uow: UnitOfWork, id: str, command: DeploymentCommand, fence: int | None = None) -> bool:
-    """Decide on a deployment and write what follows; whether anything does. `fence` is as in `record`."""
+    """Decide on a deployment and write the facts and their consequences; return True if there are any.
+
+    `fence` is as in `record`.
+    """
     facts = decide(command, uow.state(DEPLOYMENT, id), DeploymentFacts(uow.actor, uow.now))
     record(uow, id, facts, fence)
     return bool(facts)
@@ -118,7 +121,7 @@ def decide_place(uow: UnitOfWork, state: Deployment, target: str, command: Place
 
 
 def decide_approval(uow: UnitOfWork, id: str, command: ApprovalCommand) -> None:
-    """Decide on an approval; its environment knows which deployments wait for approval."""
+    """Decide on an approval, and record in its environment whether its deployment waits for approval."""
     facts = approvals.decide(command, uow.approval(id), ApprovalFacts(uow.actor, uow.now))
     uow.write(APPROVAL.stream(id), facts)
     state = uow.approval(id)
@@ -128,13 +131,16 @@ def decide_approval(uow: UnitOfWork, id: str, command: ApprovalCommand) -> None:
 
 
 def decide_environment(uow: UnitOfWork, name: str, command: EnvironmentCommand) -> None:
-    """Decide on an environment that exists."""
+    """Decide on an existing environment."""
     facts = EnvironmentFacts(uow.actor)
     uow.write(ENVIRONMENT.stream(name), environments.decide(command, uow.environment(name), facts))
 
 
 def let_go(uow: UnitOfWork, state: Deployment, target: str) -> None:
-    """Leave a place or its queue. Where another one only keeps an old version there, whose turn it is now may begin."""
+    """Release a place or leave its queue.
+
+    If another deployment holds the place in its bake, the next one in turn may start.
+    """
     place = uow.place(state.environment, state.application, target)
     was_next = place.queue[:1] == (state.id,)
     decide_place(uow, state, target, LetGo(state.id))
@@ -143,13 +149,13 @@ def let_go(uow: UnitOfWork, state: Deployment, target: str) -> None:
 
 
 def stop_where_blocked(uow: UnitOfWork, id: str) -> None:
-    """A pause of a blocked release's deployment is its end: it goes back."""
+    """Roll back a deployment of a blocked release that has come to a pause."""
     if uow.release(uow.deployment(id).release).blocked:
         decide_deployment(uow, id, StopBlocked())
 
 
 def _notice(uow: UnitOfWork, id: str) -> None:
-    """A pause begins: what was seen since the newest step may say already that the candidate is not well."""
+    """Roll back a deployment at the beginning of a pause if its candidate is already observed to be unhealthy."""
     state = uow.deployment(id)
     for binding in state.bindings.values():
         place = uow.place(state.environment, state.application, binding.target)
@@ -161,7 +167,7 @@ def _notice(uow: UnitOfWork, id: str) -> None:
 
 
 def retire_what_is_empty(uow: UnitOfWork, name: str) -> None:
-    """Retire an environment, or targets of it, that are to go and run nothing any more."""
+    """Retire an environment, or targets of it, that are being retired and run nothing any more."""
     environment = uow.environment(name)
     empty = [target for target in environments.going(environment) if _empty(uow, environment, target)]
     decide_environment(uow, name, RetireEmpty(empty))
@@ -179,7 +185,7 @@ def _write(uow: UnitOfWork, state: Deployment, target: str, facts: Sequence[Plac
 
 
 def _succeed(uow: UnitOfWork, state: Deployment) -> None:
-    """The release has succeeded here; where what it reverts had succeeded, that no longer counts."""
+    """Record the release's success here; a success that the deployment reverts is withdrawn."""
     successes = brought(state)
     for (target, version), components in successes.items():
         decide_place(uow, state, target, RememberSuccess(state.id, version, components))
@@ -190,7 +196,7 @@ def _succeed(uow: UnitOfWork, state: Deployment) -> None:
 
 
 def _withdraw(uow: UnitOfWork, state: Deployment, left: Deployment) -> None:
-    """Withdraw the successes that were rolled back, where they were."""
+    """Withdraw the successes that were rolled back."""
     for target, components in taken_back(state, left).items():
         decide_place(uow, left, target, WithdrawPlaceSuccess(state.id, left.version, left.id, components))
     if left.phase is DeploymentPhase.SUCCEEDED and left.release != state.release:

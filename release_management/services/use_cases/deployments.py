@@ -1,4 +1,4 @@
-"""Planning, deploying, promoting, aborting, rolling back, retrying; and whether a waiting deployment may start."""
+"""Plan, deploy, promote and abort, and start a waiting deployment when the rules allow."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -74,13 +74,16 @@ from release_management.services.use_cases.situations import (
 
 
 def plan_deployment(command: PlanDeployment, uow: UnitOfWork) -> None:
-    """Plan, and show what would stop it today."""
+    """Plan a deployment, and return the verdicts that apply today."""
     plan_request = PlanRequest(command.release, command.environment, command.strategy, command.options)
     answer(uow, plan(uow, plan_request).id)
 
 
 def deploy(command: Deploy, uow: UnitOfWork) -> None:
-    """Plan unless it is planned, and begin. What runs already, or is on its way, is already so."""
+    """Plan a deployment unless a plan exists, and start it.
+
+    A version that runs already, or is on its way, is not deployed again.
+    """
     plan_request = _plan_request(command)
     insist = Insist(supersede=command.supersede, downgrade=command.downgrade)
     state = planned_already(uow, plan_request) or plan(uow, plan_request)
@@ -91,9 +94,9 @@ def deploy(command: Deploy, uow: UnitOfWork) -> None:
 
 
 def _stay(uow: UnitOfWork, plan_request: PlanRequest, state: Deployment, insist: Insist) -> Deployment:
-    """Keep a version that runs already, although another is on its way there, which is superseded first.
+    """Keep a version that runs already although another one is on its way; that one is superseded first.
 
-    Raises `Refused` where it was not said that it is to give way.
+    Raises `Refused` unless the command has `supersede`.
     """
     others = taking_away(uow, state)
     if not others:
@@ -122,7 +125,7 @@ def _plan_request(command: Deploy) -> PlanRequest:
 
 
 def planned_already(uow: UnitOfWork, plan_request: PlanRequest) -> Deployment | None:
-    """The plan that is there already, where nothing else is asked for: it keeps the strategy that was chosen for it."""
+    """Return the existing plan if the request names no strategy and no options: it keeps the strategy chosen for it."""
     id = uow.release(plan_request.release).planned.get(plan_request.environment)
     if id is None or plan_request.strategy is not None or plan_request.options:
         return None
@@ -131,7 +134,7 @@ def planned_already(uow: UnitOfWork, plan_request: PlanRequest) -> Deployment | 
 
 
 def request(uow: UnitOfWork, state: Deployment, insist: Insist, note: str | None = None) -> None:
-    """Begin what is planned, as soon as the rules allow; what has begun already stays as it is."""
+    """Start a planned deployment as soon as the rules allow; one that has started already stays as it is."""
     first = decide_deployment(uow, state.id, RequestDeployment(note))
     if decide_deployment(uow, state.id, insist) and not first:
         go_on(uow, state.id)
@@ -141,13 +144,13 @@ def request(uow: UnitOfWork, state: Deployment, insist: Insist, note: str | None
 
 
 def proceed(command: Proceed, uow: UnitOfWork) -> None:
-    """Something that a waiting deployment waited for has happened: ask the rules again."""
+    """Evaluate the rules again for a waiting deployment, after something that it waited for has happened."""
     go_on(uow, command.deployment)
     answer(uow, command.deployment)
 
 
 def go_on(uow: UnitOfWork, id: str) -> None:
-    """Start a waiting deployment if nothing stands in its way any more, or end it where something now forbids it."""
+    """Start a waiting deployment if the rules allow it now, or end it if a rule forbids it now."""
     state = uow.deployment(id)
     if state.phase not in (DeploymentPhase.AWAITING_APPROVAL, DeploymentPhase.QUEUED):
         return
@@ -158,7 +161,7 @@ def go_on(uow: UnitOfWork, id: str) -> None:
 
 
 def _go_on(uow: UnitOfWork, id: str, *, first: bool) -> None:
-    """Compile again, ask the rules, and start, wait, or end."""
+    """Compile the plan again, evaluate the rules, and start, wait, or end."""
     state = uow.deployment(id)
     compiled = compile_again(uow, state)
     reason = None
@@ -193,15 +196,16 @@ def _go_on(uow: UnitOfWork, id: str, *, first: bool) -> None:
 
 
 def _to_leave(before: Sequence[str], now: Sequence[str]) -> list[str]:
-    """The targets whose queues a deployment leaves because it has others now.
+    """Return the targets whose queues the deployment leaves because its plan has other targets now.
 
-    Where some are new, all of them: it joins its queues together, so that no two deployments wait for each other.
+    If some targets are new, these are all: it joins its queues together, so that no two deployments wait for each
+    other.
     """
     return [target for target in before if set(now) - set(before) or target not in now]
 
 
 def _clear_the_way(uow: UnitOfWork, state: Deployment) -> bool:
-    """Have whatever holds the deployment's places, or awaits them before it, give way; whether anything does."""
+    """Have deployments that hold its places, or await them before it, give way; return True if any does."""
     gave_way = False
     ahead: list[str] = []
     for target in state.targets:
@@ -213,7 +217,7 @@ def _clear_the_way(uow: UnitOfWork, state: Deployment) -> bool:
 
 
 def _end_bakes(uow: UnitOfWork, id: str) -> None:
-    """End the bakes of deployments that only keep an old version and for which alone a deployment waits."""
+    """End the bakes of deployments that hold its places if it waits for nothing else."""
     for holder in yielding(uow, uow.deployment(id)):
         decide_deployment(uow, holder, EndBake(id))
 
@@ -224,7 +228,7 @@ def _why_not(state: Deployment, all_verdicts: tuple[Verdict, ...]) -> str:
 
 
 def _await_approval(uow: UnitOfWork, state: Deployment, inputs: Situation, reason: str) -> None:
-    """Wait for a person; whoever stands behind it in a queue need not wait for that person too."""
+    """Wait for an approval, outside the queues: deployments behind it need not wait for that approval."""
     for target in state.targets:
         let_go(uow, state, target)
     approval = inputs.approval
@@ -242,7 +246,7 @@ def _await_approval(uow: UnitOfWork, state: Deployment, inputs: Situation, reaso
 
 
 def request_approval(uow: UnitOfWork, state: Deployment) -> str:
-    """Ask for approval of exactly this; returns the approval's id."""
+    """Request approval of exactly this release and plan; return the approval's id."""
     release = uow.release(state.release)
     environment = uow.environment(state.environment)
     id = uow.new_id()
@@ -262,21 +266,21 @@ def request_approval(uow: UnitOfWork, state: Deployment) -> str:
 
 
 def adopt_rule(uow: UnitOfWork, state: Deployment) -> None:
-    """Have the deployment's approval follow its environment's rule of now."""
+    """Have the deployment's approval adopt its environment's present rule."""
     approval = uow.approval(state.approval)
     if approval.id:
         decide_approval(uow, approval.id, AdoptRule(uow.environment(state.environment).approval))
 
 
 def review_approvals(uow: UnitOfWork, environment: str) -> None:
-    """The environment's approval rule has changed: ask it of every deployment that waits for approval there."""
+    """Apply an environment's changed approval rule to every deployment that waits for approval there."""
     for id in uow.environment(environment).awaiting:
         adopt_rule(uow, uow.deployment(id))
         go_on(uow, id)
 
 
 def _queue(uow: UnitOfWork, state: Deployment) -> None:
-    """Wait for every place; the plan may have changed since it was queued, and with it the places."""
+    """Join the queue of every place; the plan, and with it the places, may have changed since the last time."""
     behind: list[str] = []
     for target in state.targets:
         place = uow.place(state.environment, state.application, target)
@@ -286,14 +290,14 @@ def _queue(uow: UnitOfWork, state: Deployment) -> None:
 
 
 def change(command: Promote | Abort, uow: UnitOfWork) -> None:
-    """End a pause; or go back, or cancel."""
+    """Promote or abort a deployment."""
     id = uow.deployment(command.deployment).id
     decide_deployment(uow, id, command)
     answer(uow, id)
 
 
 def answer(uow: UnitOfWork, id: str) -> None:
-    """The result says which deployment, its phase, and what every rule says of one that has not started."""
+    """Put the deployment, its phase, and the verdicts on one that has not started into the command's result."""
     state = uow.deployment(id)
     uow.result.update(deployment=id, phase=str(state.phase), approval=state.approval)
     if state.phase in WAITING:

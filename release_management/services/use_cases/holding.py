@@ -23,7 +23,7 @@ from release_management.services.gateway.unit_of_work import UnitOfWork
 
 
 def check(uow: UnitOfWork, environment: str, application: str, bindings: Sequence[Binding]) -> None:
-    """Refuse a plan that wants what another component has, or two components of which want the same."""
+    """Refuse a plan with a claim to a resource that another component has, or that two of its components share."""
     claimants: dict[Thing, Holder] = {}
     holders: dict[Thing, tuple[Holder, ...]] | None = None
     for binding in bindings:
@@ -43,7 +43,7 @@ def check(uow: UnitOfWork, environment: str, application: str, bindings: Sequenc
 
 
 def begin(uow: UnitOfWork, state: Deployment) -> None:
-    """Have what comes hold what it wants, beside what is there."""
+    """Have each candidate hold the resources it claims, beside those that its component holds already."""
     for binding in state.bindings.values():
         if claims := _candidate_claims(uow, binding):
             held = uow.holdings().held(_holder(state, binding), binding.executor)
@@ -51,7 +51,7 @@ def begin(uow: UnitOfWork, state: Deployment) -> None:
 
 
 def end(uow: UnitOfWork, state: Deployment) -> None:
-    """Let go of what nothing has any more that stands. Where what runs is not certain, let go of nothing."""
+    """Release the resources that no running version of a component claims; if what runs is uncertain, release none."""
     if state.phase not in (DeploymentPhase.SUCCEEDED, DeploymentPhase.ROLLED_BACK):
         return
     uncertain = {(target, component) for target, component, _ in doubted(state)}
@@ -69,7 +69,7 @@ def end(uow: UnitOfWork, state: Deployment) -> None:
 
 
 def _claims_of_next(uow: UnitOfWork, state: Deployment, binding: Binding, lock: str | None) -> Iterator[set[str]]:
-    """Yield the claims of another deployment that holds the place by now."""
+    """Yield the claims of another deployment that has locked the place by now."""
     if lock not in (None, state.id):
         other = uow.deployment(lock).binding(binding.target, binding.component)
         if other is not None and other.executor == binding.executor:

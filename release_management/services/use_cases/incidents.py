@@ -28,11 +28,11 @@ RAN = ACTIVE | {
     DeploymentPhase.ROLLBACK_FAILED,
     DeploymentPhase.HALTED,
 }
-"""A deployment in one of these has begun, so that users may have met it."""
+"""The phases of deployments that have started, so that they may have reached users."""
 
 
 def open_incident(command: OpenIncident, uow: UnitOfWork) -> None:
-    """Open one under a new id."""
+    """Open an incident under a new id."""
     _check_application(uow, command.application, command.environment)
     id = uow.new_id()
     facts = IncidentFacts(uow.actor, uow.now, id, _involved(uow, command.deployment))
@@ -40,7 +40,7 @@ def open_incident(command: OpenIncident, uow: UnitOfWork) -> None:
 
 
 def _check_application(uow: UnitOfWork, application: str, environment: str) -> None:
-    """Refuse an application that has no policy and was never planned to be deployed, where another one was."""
+    """Refuse an application without a policy and without a planned deployment, in an environment that has others."""
     where = uow.environment(environment)
     [policy] = uow.policies(application)
     if application in where.applications or policy != Policy():
@@ -58,19 +58,19 @@ def _check_application(uow: UnitOfWork, application: str, environment: str) -> N
 
 
 def attribute(command: AttributeIncident, uow: UnitOfWork) -> None:
-    """Say what caused it."""
+    """State the cause of an incident."""
     id = uow.existing(INCIDENT, command.incident).id
     _decide(uow, id, command, IncidentFacts(uow.actor, uow.now, deployment=_involved(uow, command.deployment)))
 
 
 def resolve(command: ResolveIncident, uow: UnitOfWork) -> None:
-    """End it."""
+    """Resolve an incident."""
     id = uow.existing(INCIDENT, command.incident).id
     _decide(uow, id, command, IncidentFacts(uow.actor, uow.now, deployment=_involved(uow, command.deployment)))
 
 
 def _involved(uow: UnitOfWork, id: str | None) -> Involved | None:
-    """The deployment that a command names. Raises `Refused` where it does not exist."""
+    """Return the deployment that a command names. Raises `Refused` if it does not exist."""
     if id is None or id == NO_DEPLOYMENT:
         return None
     state = uow.deployment(id)

@@ -1,4 +1,4 @@
-"""Plans, compiled from what stands now."""
+"""Compile plans from the present states."""
 
 from collections.abc import Mapping, Sequence
 
@@ -41,7 +41,7 @@ from release_management.services.use_cases.consequences import (
 
 
 def plan(uow: UnitOfWork, plan_request: PlanRequest) -> Deployment:
-    """The planned deployment: the one that is there if nothing has changed, else a new one that supersedes it."""
+    """Return the planned deployment: the existing one if nothing has changed, else a new one that supersedes it."""
     release = uow.release(plan_request.release)
     known = (
         uow.deployment(release.planned[plan_request.environment])
@@ -98,7 +98,7 @@ def keep(uow: UnitOfWork, plan_request: PlanRequest, compiled: Draft) -> Deploym
 
 
 def _check_same(uow: UnitOfWork, known: Deployment, plan_request: PlanRequest) -> None:
-    """Refuse another strategy, or other options, than those with which the release is on its way."""
+    """Refuse another strategy, or other options, than those of the release's deployment under way."""
     if plan_request.strategy is None and not plan_request.options:
         return
     policies = uow.policies(known.application, known.environment)
@@ -118,7 +118,7 @@ def _check_same(uow: UnitOfWork, known: Deployment, plan_request: PlanRequest) -
 
 
 def _still_so(uow: UnitOfWork, known: Deployment, compiled: Draft, plan_request: PlanRequest) -> bool:
-    """The plan that is asked for is there, unchanged; or it succeeded and everything it brought still runs."""
+    """Return True if the requested plan exists unchanged, or has succeeded and everything it brought still runs."""
     if plan_request.retries is not None or (plan_request.reverts, plan_request.returns) != (
         known.reverts,
         known.returns,
@@ -145,9 +145,9 @@ def compile_now(
     *,
     redeploys: bool = False,
 ) -> Draft:
-    """Compile against what stands at the places now; `returns` says what a rollback goes back to.
+    """Compile a plan against the present states of the places; `returns` are the targets of a rollback.
 
-    What it would go back to on a target that is there no more is left out.
+    A rollback leaves out targets that no longer exist.
     """
     where = uow.environment(environment)
     if returns is None:

@@ -1,6 +1,6 @@
-"""The query `deployment.preview`: what `deployment.deploy` would do now. It reads the log, and stores nothing.
+"""The query `deployment.preview`: the result that `deployment.deploy` would have now. It stores nothing.
 
-It sees what the gateway would see: the streams' states as the log has them, not the read models, which may be behind.
+It reads the streams' states from the log, as the gateway does, since read models may be behind.
 """
 
 from collections.abc import Callable, Mapping
@@ -82,17 +82,17 @@ class Preview:
     """Plans from the log without a writer. Several threads may ask."""
 
     def __init__(self, event_log: EventLog, clock: Clock, executors: Callable[[], Mapping[str, SettingsCheck]]) -> None:
-        """`executors` are asked for when somebody asks: where one cannot be loaded, other queries are answered."""
+        """`executors` are loaded with the first preview: if one cannot be loaded, other queries are still answered."""
         self._log = event_log
         self._clock = clock
         self._executors = executors
         self._registry = Registry()
 
     def ask(self, params: Mapping[str, Any], after: int) -> dict[str, Any]:
-        """The one row of the answer, which is as of the log's `position`, and not before the position `after`.
+        """Return the one row of the answer, as of the log's `position`, which is not before the position `after`.
 
-        Raises `QueryNotUnderstood` with what is wrong, which is what the command would be refused with;
-        `NotAnsweredNow` where what it rests on keeps changing; `LogUnavailableError`.
+        Raises `QueryNotUnderstood` with the refusal that the command would get, `NotAnsweredNow` if the states that it
+        reads keep changing, and `LogUnavailableError`.
         """
         try:
             preview_params = PreviewParams.model_validate_json(to_json(params))
@@ -139,7 +139,7 @@ class _View:
         self._read: dict[str, Folded] = {}
 
     def state(self, stream: str) -> Any:
-        """The stream's state as the log has it."""
+        """Return the stream's state from the log."""
         self._read[stream] = self._states.load(stream)
         return self._read[stream][1]
 
@@ -154,7 +154,7 @@ class _View:
 
 
 def _previewed(params: PreviewParams, uow: UnitOfWork) -> dict[str, Any]:
-    """The plan that there is or would be, and what every rule says of it."""
+    """Return the existing or the new plan, with the verdict of every rule."""
     release = uow.release(params.release)
     plan_request = PlanRequest(
         params.release, params.environment, params.strategy, params.options, redeploys=params.redeploy

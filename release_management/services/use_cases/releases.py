@@ -29,7 +29,7 @@ from release_management.services.use_cases.planning import replan
 
 
 def create(command: CreateRelease, uow: UnitOfWork) -> None:
-    """Create with a snapshot of the application's pipeline."""
+    """Create a release with a snapshot of the application's pipeline."""
     [policy] = uow.policies(command.application)
     ref = f"{command.application}@{command.version}"
     state = uow.state(RELEASE, ref)
@@ -47,7 +47,7 @@ def create(command: CreateRelease, uow: UnitOfWork) -> None:
 
 
 def _twin(command: CreateRelease, uow: UnitOfWork) -> str | None:
-    """The release that exists under the same version, written otherwise."""
+    """Return the release with the same version in another spelling."""
     other = same_version(command.application, command.version)
     return other if other is not None and uow.state(RELEASE, other).version else None
 
@@ -57,14 +57,17 @@ def _authors(command: CreateRelease | AddChanges, uow: UnitOfWork) -> dict[str, 
 
 
 def add_changes(command: AddChanges, uow: UnitOfWork) -> None:
-    """Add changes that are not there yet."""
+    """Add changes that the release does not have yet."""
     facts = ReleaseFacts(uow.actor, _authors(command, uow))
     uow.write(RELEASE.stream(command.release), decide(command, uow.state(RELEASE, command.release), facts))
     uow.result["release"] = command.release
 
 
 def change(command: PublishRelease | AttestRelease | BlockRelease | UnblockRelease, uow: UnitOfWork) -> None:
-    """Publish, attest, block, unblock. A block stops what waits in a pause at once, and the rest at its next pause."""
+    """Publish, attest, block or unblock.
+
+    A block rolls back deployments that are in a pause at once, and others at their next pause.
+    """
     state = uow.state(RELEASE, command.release)
     uow.write(RELEASE.stream(command.release), decide(command, state, ReleaseFacts(uow.actor)))
     if isinstance(command, BlockRelease):

@@ -1,4 +1,4 @@
-"""Environments and targets that are given up: what runs there is stopped by a plan, then they are retired."""
+"""Retire environments and targets: plans stop their components, then they are retired."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,9 +25,9 @@ from release_management.services.use_cases.planning import plan
 
 
 def retire(command: RetireEnvironment, uow: UnitOfWork) -> None:
-    """Begin the retirement, and plan the end of what runs there; where nothing runs, it is retired at once.
+    """Begin the retirement, and plan the stop of the components there; without any, retire at once.
 
-    Asked again, it plans again for what is left.
+    The same command again plans again for the components that still run.
     """
     state = uow.environment(command.name)
     decide_environment(uow, state.name, NoteApplications(command.applications))
@@ -45,9 +45,9 @@ def retire(command: RetireEnvironment, uow: UnitOfWork) -> None:
 
 
 def _give_up(uow: UnitOfWork, environment: Environment, application: str, target: str | None) -> str | None:
-    """The deployment that stops what an application runs there; None where it runs nothing.
+    """Return the deployment that stops an application's components there; None if it runs none.
 
-    It belongs to the release that succeeded there last, or to one of those that run.
+    It is of the release that succeeded there last, or of one of the releases that run.
     """
     targets = list(environment.targets) if target is None else [target]
     returns: list[Return] = []
@@ -87,7 +87,7 @@ def _lets_go(holder: Deployment) -> bool:
 
 
 def keep(command: KeepEnvironment, uow: UnitOfWork) -> None:
-    """Keep what was to go; what was stopped meanwhile stays stopped until it is deployed again."""
+    """Cancel a retirement; components that were stopped meanwhile stay so until they are deployed again."""
     decide_environment(uow, uow.environment(command.name).name, command)
     state = uow.environment(command.name)
     uow.write(ESTATE.stream(), estates.decide(ListEnvironment(state.name, state.order), uow.estate()))

@@ -47,7 +47,7 @@ def _nothing_before(state: Deployment, binding: Binding) -> str:
 
 
 def from_version(uow: UnitOfWork, application: str, environment: Environment, version: str) -> tuple[Return, ...]:
-    """Return each component's version in that release, on each target; a component that never had it there stays.
+    """Return each component's content in that release, on each target; a component that it never ran there stays.
 
     A component that a complete release lacks is stopped. Raises `Refused` if the version has succeeded nowhere.
     """
@@ -91,7 +91,7 @@ def _to(place: Place, target: str, component: str, success: Success | None) -> R
 def success_before(
     uow: UnitOfWork, application: str, place: Place, target: str, component: str, leaving: str
 ) -> Success | None:
-    """The newest success of a component before the deployment `leaving`, past those of blocked releases."""
+    """Return a component's newest success before the deployment `leaving`, without those of blocked releases."""
     for success in places.earlier(place, component, leaving):
         if _brought(uow, success, target, component) and not uow.release(f"{application}@{success.version}").blocked:
             return success
@@ -99,7 +99,7 @@ def success_before(
 
 
 def _success_of(uow: UnitOfWork, place: Place, target: str, component: str, version: str) -> Success | None:
-    """The newest success of a component in this version."""
+    """Return a component's newest success in this version."""
     for success in reversed(place.succeeded.get(component, ())):
         if success.version == version and _brought(uow, success, target, component):
             return success
@@ -113,7 +113,7 @@ def _brought(uow: UnitOfWork, success: Success, target: str, component: str) -> 
 
 
 def under_way(uow: UnitOfWork, state: Deployment) -> str | None:
-    """The rollback of the deployment that holds or awaits its places."""
+    """Return the rollback of the deployment that holds or awaits its places, or None."""
     for target in state.targets:
         place = uow.place(state.environment, state.application, target)
         for other in (place.lock, *place.queue):
@@ -123,7 +123,7 @@ def under_way(uow: UnitOfWork, state: Deployment) -> str | None:
 
 
 def gone_back(uow: UnitOfWork, state: Deployment) -> str | None:
-    """The rollback of the deployment that has succeeded, while what it brought still runs."""
+    """Return the rollback of the deployment that has succeeded and whose content still runs, or None."""
     for binding in state.bindings.values():
         place = uow.place(state.environment, state.application, binding.target)
         newest = places.newest(place, binding.component)
@@ -133,7 +133,7 @@ def gone_back(uow: UnitOfWork, state: Deployment) -> str | None:
 
 
 def check_newest(uow: UnitOfWork, state: Deployment) -> None:
-    """Refuse to go back from what does not run any more."""
+    """Refuse to revert a deployment whose content does not run any more."""
     for binding in state.bindings.values():
         place = uow.place(state.environment, state.application, binding.target)
         newest = places.newest(place, binding.component)
@@ -148,7 +148,7 @@ def check_newest(uow: UnitOfWork, state: Deployment) -> None:
 
 
 def check_unsettled(uow: UnitOfWork, state: Deployment) -> None:
-    """Refuse where nothing is left of a deployment that did not end cleanly, or another is at work there."""
+    """Refuse if a failed deployment has left nothing to repair, or another one is at work there."""
     for place, binding in _bound(uow, state):
         if place.lock is not None:
             raise Refused(
@@ -167,7 +167,7 @@ def check_unsettled(uow: UnitOfWork, state: Deployment) -> None:
 
 
 def _bound(uow: UnitOfWork, state: Deployment) -> Iterator[tuple[Place, Binding]]:
-    """The deployment's bindings with their places, on the targets that are still there."""
+    """Yield the deployment's bindings with their places, on the targets that still exist."""
     targets = uow.environment(state.environment).targets
     for binding in state.bindings.values():
         if binding.target in targets:
@@ -175,7 +175,7 @@ def _bound(uow: UnitOfWork, state: Deployment) -> Iterator[tuple[Place, Binding]
 
 
 def newest_there(uow: UnitOfWork, application: str, environment: Environment) -> str:
-    """The application's deployment that is under way in an environment, or else the one that succeeded there last."""
+    """Return the application's deployment under way in an environment, or else the one that succeeded there last."""
     found = [(name, uow.place(environment.name, application, name)) for name in environment.targets]
     holding = list(dict.fromkeys(place.lock for _, place in found if place.lock is not None))
     if len(holding) > 1:

@@ -1,4 +1,4 @@
-"""Going back from what a deployment brought, and trying again what did not succeed."""
+"""Revert deployments, and retry those that did not succeed."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ from release_management.services.use_cases.planning import (
 
 
 def rollback(command: Rollback, uow: UnitOfWork) -> None:
-    """Abort what runs. Leave what has succeeded, or could not go back, by a new deployment of what was there before."""
+    """Abort a running deployment, or revert one that has ended by a new deployment of the version before."""
     if command.application is not None and command.environment is not None:
         if command.to is not None:
             _to_version(uow, command.application, command.environment, command.to, command.reason)
@@ -60,7 +60,7 @@ def rollback(command: Rollback, uow: UnitOfWork) -> None:
 
 
 def _leave(uow: UnitOfWork, state: Deployment, note: str | None) -> None:
-    """Bring what was there before the deployment, unless somebody does or has done so already."""
+    """Deploy what ran before the deployment, unless a rollback of it is under way or done."""
     done = returning.under_way(uow, state)
     if done is None and state.phase is DeploymentPhase.SUCCEEDED:
         returning.check_newest(uow, state)
@@ -81,7 +81,7 @@ def _leave(uow: UnitOfWork, state: Deployment, note: str | None) -> None:
 
 
 def _set_right(uow: UnitOfWork, state: Deployment, done: str | None) -> str | None:
-    """The deployment that has gone back in its stead; None where something is left to be set right."""
+    """Return the rollback that has already repaired the places; None if some are still unsettled."""
     try:
         returning.check_unsettled(uow, state)
     except Refused:
@@ -92,7 +92,7 @@ def _set_right(uow: UnitOfWork, state: Deployment, done: str | None) -> str | No
 
 
 def _to_version(uow: UnitOfWork, application: str, environment: str, version: str, note: str | None) -> None:
-    """Bring what each component was in an earlier version; what is under way there goes back first."""
+    """Deploy each component's content in an earlier version; a deployment under way there is rolled back first."""
     release = uow.release(f"{application}@{version}")
     returns = returning.from_version(uow, application, uow.environment(environment), version)
     going = release.returning.get(environment)
@@ -114,7 +114,10 @@ def _to_version(uow: UnitOfWork, application: str, environment: str, version: st
 def _plan_request(
     uow: UnitOfWork, application: str, environment: str, returns: tuple[Return, ...], release: str, reverts: str
 ) -> PlanRequest:
-    """The rollback is of the release that most of it goes back to; of `release` where it goes back to nothing."""
+    """Return the plan request of a rollback.
+
+    Its release is the one that most components return to, or `release` if all components are stopped.
+    """
     versions = Counter(each.version for each in returns if each.version is not None)
     brings = f"{application}@{versions.most_common(1)[0][0]}" if versions else release
     targets = [each.target for each in returns]
@@ -122,7 +125,7 @@ def _plan_request(
 
 
 def _go_back(uow: UnitOfWork, plan_request: PlanRequest, insist: Insist | None = None, note: str | None = None) -> None:
-    """Plan and begin a rollback. Raises `Refused` where nothing would change."""
+    """Plan and start a rollback. Raises `Refused` if nothing would change."""
     release = uow.release(plan_request.release)
     compiled = compile_now(
         uow, release, plan_request.environment, plan_request.strategy, plan_request.options or {}, plan_request.returns
@@ -134,7 +137,7 @@ def _go_back(uow: UnitOfWork, plan_request: PlanRequest, insist: Insist | None =
 
 
 def _fastest(uow: UnitOfWork, environment: str, returning: list[str]) -> StrategyName:
-    """The fastest way that the targets can go: all traffic at once where they can, else recreate."""
+    """Return the fastest strategy that the targets allow: all traffic at once, or else recreate."""
     targets = uow.environment(environment).targets
     there = [targets[name] for name in returning if name in targets]
     able = all(len(target.slots) > 1 and target.routes != "none" for target in there)
@@ -142,7 +145,7 @@ def _fastest(uow: UnitOfWork, environment: str, returning: list[str]) -> Strateg
 
 
 def retry(command: Retry, uow: UnitOfWork) -> None:
-    """Deploy again what has ended without success."""
+    """Deploy again what a deployment without success was to bring."""
     state = uow.deployment(command.deployment)
     if not state.ended:
         raise Refused(

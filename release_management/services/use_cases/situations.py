@@ -22,7 +22,7 @@ from release_management.services.use_cases.returning import goes_freely
 
 
 def situation(uow: UnitOfWork, state: Deployment) -> Situation:
-    """Everything that the rules look at."""
+    """Return the input of the rules for a deployment."""
     release = uow.release(state.release)
     environment = uow.environment(state.environment)
     pipeline = uow.pipeline(release.pipeline) if release.pipeline else Pipeline()
@@ -52,7 +52,7 @@ def situation(uow: UnitOfWork, state: Deployment) -> Situation:
 
 
 def _blocked(uow: UnitOfWork, state: Deployment) -> tuple[str, ...]:
-    """The blocked releases that the deployment brings something of."""
+    """Return the blocked releases whose components the deployment brings."""
     if state.returns is None:
         brought = [state.release]
     else:
@@ -62,12 +62,12 @@ def _blocked(uow: UnitOfWork, state: Deployment) -> tuple[str, ...]:
 
 
 def before(place: Place, id: str) -> tuple[str, ...]:
-    """Those that wait for the place before this deployment; all, where it does not wait there."""
+    """Return the deployments that wait for the place before this one; all, if it does not wait there."""
     return place.queue[: place.queue.index(id)] if id in place.queue else place.queue
 
 
 def yielding(uow: UnitOfWork, state: Deployment) -> tuple[str, ...]:
-    """The deployments that hold its places and end their bake early for it; none where it waits for more than them."""
+    """Return the deployments that hold its places and end their bake early for it; none if it waits for more."""
     holders: dict[str, None] = {}
     for target in state.targets:
         place = uow.place(state.environment, state.application, target)
@@ -91,7 +91,7 @@ def _would_be_replaced(state: Deployment, holder: Deployment) -> bool:
 
 
 def taking_away(uow: UnitOfWork, state: Deployment) -> list[str]:
-    """The deployments that hold or await the places where the release runs, and bring something else there."""
+    """Return the deployments that hold or await the release's places, and bring another version there."""
     found: list[str] = []
     release = uow.release(state.release)
     for target, place in _where(uow, state):

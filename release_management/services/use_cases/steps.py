@@ -18,12 +18,12 @@ TimeCommand = Resume | RetryStep | ExpireStep | Expire
 
 
 def report(command: ReportStep, uow: UnitOfWork) -> None:
-    """Take an executor's report."""
+    """Handle an executor's report."""
     _decide(uow, command, command.fence)
 
 
 def let_time_pass(command: TimeCommand, uow: UnitOfWork) -> None:
-    """Take in that the time of a pause, of another attempt, of a step or of a waiting phase has come."""
+    """Handle the end of a pause, a retry delay, a step's deadline or a waiting phase."""
     _decide(uow, command)
 
 

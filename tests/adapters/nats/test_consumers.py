@@ -73,7 +73,7 @@ async def test_a_new_event_is_seen_at_once_and_not_at_the_next_look(server: Nats
         assert sorted(took)[5] < 0.5
 
 
-async def test_a_consumer_that_nobody_uses_goes_whatever_its_maker_wished(server: NatsServer) -> None:
+async def test_a_consumer_that_nobody_uses_is_removed_whatever_its_maker_configured(server: NatsServer) -> None:
     async with connected(server), user_of(server, "client") as (client, _):
         js = client.jetstream()
         for durable in (None, "client-1"):

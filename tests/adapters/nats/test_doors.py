@@ -63,11 +63,11 @@ async def test_every_client_is_answered_once_on_its_connection(server: NatsServe
     async with answering(server) as (bus, _):
         for name, user in CLIENTS.items():
             async with BusClient(server.urls[user]) as client:
-                outcome = await client.ask(envelope(f"wish-{name}"))
+                outcome = await client.ask(envelope(f"command-{name}"))
                 assert outcome.status == "accepted"
-                assert await client.outcome("ci", f"wish-{name}") == outcome
+                assert await client.outcome("ci", f"command-{name}") == outcome
                 assert await client.query("echo", {"n": 1}) == [{"params": {"n": 1}, "after": 0}]
-    assert [each.id for each in bus.gateway.seen] == ["wish-", "wish-ci", "wish-bot"]
+    assert [each.id for each in bus.gateway.seen] == ["command-", "command-ci", "command-bot"]
 
 
 @pytest.mark.parametrize("flooded", CLIENTS)
@@ -83,7 +83,7 @@ async def test_a_connection_that_is_not_read_does_not_block_the_others(
         others = [name for name in CLIENTS if name != flooded]
         for name in others:
             async with BusClient(server.urls[CLIENTS[name]], timeout=5) as client:
-                assert (await client.ask(envelope(f"wish-{name}"))).status == "accepted"
+                assert (await client.ask(envelope(f"command-{name}"))).status == "accepted"
                 if not (name and flooded):  # those with names share the door of the projector
                     assert await client.query("echo", {"n": 1})
 

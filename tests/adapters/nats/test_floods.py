@@ -29,7 +29,7 @@ from tests.adapters.nats.fakes import (
     running,
     serving,
 )
-from tests.adapters.nats.test_origins import machine_wish
+from tests.adapters.nats.test_origins import machine_command
 
 FLOOD = 1_500
 
@@ -69,7 +69,7 @@ async def test_commands_and_the_machinery_go_on_while_dead_letters_are_asked_for
         begun = time.monotonic()
         for n in range(20):
             assert (await honest.ask(envelope(f"{n}"))).status == "accepted"
-            assert (await BusGateway(bus.connection, timeout=10.0).submit(machine_wish(f"{n}"))).status == "accepted"
+            assert (await BusGateway(bus.connection, timeout=10.0).submit(machine_command(f"{n}"))).status == "accepted"
             assert await honest.outcome("ci", f"{n}") is not None
         assert time.monotonic() - begun < 40
 

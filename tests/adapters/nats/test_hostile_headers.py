@@ -110,13 +110,13 @@ REFUSED_BY_THE_STREAM: dict[str, bytes] = {
     "another sequence expected": lines(b"Nats-Expected-Last-Sequence: 999999"),
     "another message id expected": lines(b"Nats-Expected-Last-Msg-Id: none"),
     "another sequence of the subject expected": lines(b"Nats-Expected-Last-Subject-Sequence: 999999"),
-    "a wish that the stream forget all others": lines(b"Nats-Rollup: all"),
-    "a wish that the stream forget others of the subject": lines(b"Nats-Rollup: sub"),
-    "a wish to vanish": lines(b"Nats-TTL: 1s"),
-    "a wish to come later": lines(
+    "a request that the stream forget all others": lines(b"Nats-Rollup: all"),
+    "a request that the stream forget others of the subject": lines(b"Nats-Rollup: sub"),
+    "a request to vanish": lines(b"Nats-TTL: 1s"),
+    "a request to come later": lines(
         b"Nats-Schedule: @at 2030-01-01T00:00:00Z", b"Nats-Schedule-Target: relman.orders.a.b"
     ),
-    "a wish to come again and again": lines(b"Nats-Schedule: @every 1s", b"Nats-Schedule-Target: relman.commands.a.b"),
+    "a request to come repeatedly": lines(b"Nats-Schedule: @every 1s", b"Nats-Schedule-Target: relman.commands.a.b"),
     "a counter": lines(b"Nats-Incr: +1"),
     "a part of a batch": lines(b"Nats-Batch-Id: b", b"Nats-Batch-Sequence: 1", b"Nats-Batch-Commit: 1"),
 }

@@ -38,7 +38,7 @@ from tests.adapters.nats.fakes import (
 ACKS = "$JS.ACK.*.gateway.>"
 
 
-def machine_wish(id: str = "1", command: str = "deployment.resume", **changes: Any) -> CommandEnvelope:
+def machine_command(id: str = "1", command: str = "deployment.resume", **changes: Any) -> CommandEnvelope:
     sender = changes.pop("sender", "system:timers")
     return envelope(id, command, sender=sender, actor=sender, actorkind="system", actorauth="system", **changes)
 
@@ -60,7 +60,7 @@ async def queued(bus: Bus, subject: str, payload: bytes, headers: dict[str, str]
 async def test_a_role_submits_over_the_bus_as_the_machinery(server: NatsServer) -> None:
     async with serving(server) as bus:
         gateway = BusGateway(bus.connection)
-        asked = machine_wish(correlationid="c", causationid="b")
+        asked = machine_command(correlationid="c", causationid="b")
 
         outcome = await gateway.submit(asked)
 
@@ -74,9 +74,9 @@ async def test_a_role_submits_over_the_bus_as_the_machinery(server: NatsServer) 
 async def test_a_role_asks_again_until_there_is_a_gateway_and_says_when_there_is_none(server: NatsServer) -> None:
     async with connected(server) as bus:
         with pytest.raises(BusAwayError, match=r"nobody listens on relman.system.deployment.resume within 0\.2 s"):
-            await BusGateway(bus.connection, timeout=0.2).submit(machine_wish())
+            await BusGateway(bus.connection, timeout=0.2).submit(machine_command())
 
-        asking = asyncio.create_task(BusGateway(bus.connection).submit(machine_wish()))
+        asking = asyncio.create_task(BusGateway(bus.connection).submit(machine_command()))
         service = CommandService(bus.connection, bus.gateway, bus.dead_letters)
         async with running(service.run(), service.ready):
             assert (await asking).status == "accepted"
@@ -85,7 +85,7 @@ async def test_a_role_asks_again_until_there_is_a_gateway_and_says_when_there_is
 async def test_a_command_of_a_newer_role_is_busy_not_refused_for_ever(server: NatsServer) -> None:
     async with serving(server) as bus:
         bus.gateway.plan = {"1": [OlderThanSenderError("this gateway is older than system:timers")]}
-        outcome = await BusGateway(bus.connection).submit(machine_wish(command="deployment.levitate"))
+        outcome = await BusGateway(bus.connection).submit(machine_command(command="deployment.levitate"))
 
         assert outcome.status == "busy"
         assert "older" in (outcome.reason or "")
@@ -94,7 +94,7 @@ async def test_a_command_of_a_newer_role_is_busy_not_refused_for_ever(server: Na
 async def test_a_malformed_command_of_our_own_role_is_a_fault_of_ours(server: NatsServer) -> None:
     async with serving(server) as bus:
         with pytest.raises(GatewayFailed, match="must be one of system:orchestrator, system:timers"):
-            await BusGateway(bus.connection).submit(machine_wish(sender="system:nobody"))
+            await BusGateway(bus.connection).submit(machine_command(sender="system:nobody"))
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ from tests.adapters.nats.fakes import (
     watch,
 )
 from tests.adapters.nats.test_client import answer
-from tests.adapters.nats.test_origins import machine_wish
+from tests.adapters.nats.test_origins import machine_command
 
 EXECUTORS = ("local", "edge")
 EVERYBODY = tuple(users(EXECUTORS))
@@ -203,7 +203,7 @@ async def test_every_role_does_its_work_as_its_own_user(server: NatsServer) -> N
             await client.send(envelope(reply_to), reply_to=reply_to)
         for subscription in (answers, inbox):
             assert json.loads((await subscription.next_msg(timeout=5)).data)["status"] == "accepted"
-        assert (await BusGateway(bus["orchestrator"]).submit(machine_wish("given"))).status == "accepted"
+        assert (await BusGateway(bus["orchestrator"]).submit(machine_command("given"))).status == "accepted"
         assert await client.query("echo") == [{"params": {}, "after": 0}]
 
         await NatsOrderChannel(bus["orchestrator"]).send(order(), 0)

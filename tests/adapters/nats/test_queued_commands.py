@@ -27,7 +27,7 @@ from tests.adapters.nats.fakes import (
     running,
     serving,
 )
-from tests.adapters.nats.test_origins import machine_wish
+from tests.adapters.nats.test_origins import machine_command
 from tests.adapters.nats.test_reports import (
     report,
     service,
@@ -41,7 +41,7 @@ async def test_queued_commands_yield_and_nothing_else_does(server: NatsServer) -
         await client.send(envelope("queued"))
         await publish(bus.connection, "relman.reports.local", report("report"), {})
         await client.ask(envelope("asked"))
-        await BusGateway(bus.connection).submit(machine_wish("machine"))
+        await BusGateway(bus.connection).submit(machine_command("machine"))
         while await client.outcome("ci", "queued") is None:
             await asyncio.sleep(0.01)
         assert {each.id for each in bus.gateway.seen} == {"queued", "report", "asked", "machine"}

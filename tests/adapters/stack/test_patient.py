@@ -21,7 +21,7 @@ from release_management.services.envelope import CommandEnvelope, Outcome
 from release_management.services.paging.pages import Page
 from release_management.services.ports.bus import QueryNotUnderstood
 
-WISH = CommandEnvelope(
+COMMAND = CommandEnvelope(
     sender="s", id="1", command="release.create", data={}, actor="alice", actorkind="person", actorauth="os"
 )
 AWAY = UnavailableError("the store is away")
@@ -79,7 +79,7 @@ def patient(told: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., P
 def test_a_busy_gateway_is_asked_again_under_the_same_id(patient: Callable[..., PatientInstallation]) -> None:
     troubled = Troubled("busy", "busy", "accepted")
 
-    assert patient(troubled).ask(WISH).status == "accepted"
+    assert patient(troubled).ask(COMMAND).status == "accepted"
     assert troubled.asked == ["1", "1", "1"]
 
 
@@ -114,7 +114,7 @@ def test_an_expired_wait_raises_the_last_reason(patient: Callable[..., PatientIn
     with pytest.raises(UnavailableError, match=r"the store is away \(waited [0-9]+ s\)"):
         patient(Troubled(AWAY), 0.3).query("position", {})
     with pytest.raises(UnavailableError, match="the gateway is being closed"):
-        patient(Troubled("busy"), 0.3).ask(WISH)
+        patient(Troubled("busy"), 0.3).ask(COMMAND)
     assert 0.5 < time.monotonic() - began < 20
 
 

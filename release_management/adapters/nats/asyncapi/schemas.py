@@ -200,7 +200,7 @@ def _small() -> dict[str, Json]:
         "Token": {"type": "string", "pattern": r"^[^\x00-\x1f\x7f]{1,200}$"},
         "CommandHeaders": _object(
             {
-                streams.ACTOR: {**text, "description": "The person on whose wish the sender acts."},
+                streams.ACTOR: {**text, "description": "The person on whose behalf the sender acts."},
                 streams.PATIENCE: {**text, "description": "How many seconds the sender of a request waits; else 5."},
                 streams.REPLY_TO: {**text, "description": "Where the outcome of a queued command goes."},
                 "Nats-Msg-Id": {

@@ -185,14 +185,14 @@ class CommandService:
             envelope = _read(message, streams.ASK_COMMAND, _origin(message))
         except InvalidCommand as error:
             return await self._answer_letter(message, error)
-        return await self._answer_wish(envelope)
+        return await self._outcome_of(envelope)
 
     async def _answer_system(self, message: Msg) -> bytes | None:
         try:
             envelope = _read(message, streams.SYSTEM_SUBJECTS, SYSTEM)
         except InvalidCommand as error:
             return await self._answer_letter(message, error)
-        return await self._answer_wish(envelope)
+        return await self._outcome_of(envelope)
 
     async def _answer_letter(self, message: Msg, error: InvalidCommand) -> bytes:
         try:
@@ -201,7 +201,7 @@ class CommandService:
             _log.error("dead letter lost", subject=message.subject, reason=str(trouble))
         return not_understood(str(error), error.code)
 
-    async def _answer_wish(self, envelope: CommandEnvelope) -> bytes | None:
+    async def _outcome_of(self, envelope: CommandEnvelope) -> bytes | None:
         try:
             outcome = await self._submitter.submit(envelope)
         except DeposedError:

@@ -30,9 +30,9 @@ class AwaitSlotHealthy(StepAction):
 
 
 class AwaitHealthy(OrderedStep):
-    """Healthy for `min_ready` without a break, before `deadline` seconds have passed.
+    """The role's replicas are healthy for `min_ready` seconds without a break, before `deadline` seconds have passed.
 
-    `again`: it was healthy before, and is asked whether it still is, and has been since.
+    `again`: they were found healthy before, and must still be, without a restart since.
     """
 
     verb: Literal["await_healthy"] = Field("await_healthy", description="which kind it is")
@@ -45,7 +45,7 @@ class AwaitHealthy(OrderedStep):
     )
 
     def describe(self) -> str:
-        """Return what the step waits for, and for how long."""
+        """Return a sentence on the replicas that must be healthy, and for how long."""
         condition = f"{self.replicas} of {self.component} ({self.role}) on {self.target} are healthy"
         if self.again:
             return f"ask again whether {condition}"
@@ -54,23 +54,23 @@ class AwaitHealthy(OrderedStep):
 
     @classmethod
     def describe_alike(cls, step: Mapping[str, Any], where: str) -> str:
-        """The same of many, without numbers, which may differ."""
+        """Return the sentence for many such steps, without numbers, which may differ."""
         return f"wait until {where} ({step['role']}) are healthy"
 
     def action(self, binding: Binding) -> AwaitSlotHealthy:
-        """The same of the role's slot; the order carries the deadline."""
+        """Return the action for the role's slot, with the deadline."""
         slot = binding.slot(self.role)
         return AwaitSlotHealthy(slot=slot, replicas=self.replicas, min_ready=self.min_ready, again=self.again)
 
     def configured_role(self, leg: Leg) -> Role:
-        """The role that is looked at."""
+        """The role whose health is checked."""
         return self.role
 
     @property
     def order_seconds(self) -> float:
-        """As long as the strategy's options allow."""
+        """The time that the strategy's options allow."""
         return self.deadline
 
     def fault_of_lateness(self, reason: str) -> str:
-        """A version that does not become healthy in time is bad."""
+        """Return "failed": a version that is not healthy in time is bad."""
         return f"not healthy in time: {reason}"

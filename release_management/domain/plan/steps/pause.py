@@ -9,7 +9,7 @@ from release_management.kernel.types import Line, Seconds
 
 
 class Pause(Step):
-    """Wait for `duration` seconds, or for a person where it is None; `deadline` then ends the waiting."""
+    """Wait for `duration` seconds, or for a person (None), until `deadline` at the latest."""
 
     verb: Literal["pause"] = Field("pause", description="which kind it is")
     reason: Line = Field(description="why, in a sentence")
@@ -18,11 +18,11 @@ class Pause(Step):
     baking: bool = Field(False, description="whether this is the wait before the old version is stopped")
 
     def describe(self) -> str:
-        """For how long, and why."""
+        """Return a sentence on the duration and the reason."""
         if self.duration is None:
             return f"pause until promoted ({self.reason})"
         return f"{'bake' if self.baking else 'pause'} {self.duration:g} s ({self.reason})"
 
     def is_skippable(self, *, outdone: bool) -> bool:
-        """A bake keeps the old version for a while, and is not skipped."""
+        """Return True unless it is a bake, which keeps the old version for a while."""
         return not self.baking

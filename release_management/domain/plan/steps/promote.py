@@ -1,4 +1,4 @@
-"""The step `promote`: a role is the stable version from now on."""
+"""The step `promote`: a role's version becomes the stable one."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from release_management.domain.plan.step import PlaceStep, StepDone
 
 
 class Promote(PlaceStep):
-    """The role is the place's stable version now. Nothing is ordered; it is recorded."""
+    """The role's version becomes the place's stable one. No order is sent; the fact is recorded at once."""
 
     verb: Literal["promote"] = Field("promote", description="which kind it is")
     role: Role = Field(description="`stable` is what runs, `candidate` is what comes")
@@ -22,10 +22,10 @@ class Promote(PlaceStep):
 
     @classmethod
     def describe_alike(cls, step: Mapping[str, Any], where: str) -> str:
-        """The same of many."""
+        """Return the sentence for many such steps."""
         return f"the {step['role']} version of {where} is stable now"
 
     def effect(self, done: StepDone) -> PlacePromoted:
-        """The role's slot is the stable one."""
+        """Yield the fact that the role's slot is the stable one."""
         slot = done.binding.slot(self.role)
         return PlacePromoted(deployment=done.deployment, component=self.component, slot=slot)

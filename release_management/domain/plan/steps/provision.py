@@ -1,4 +1,4 @@
-"""The step `provision`: a version runs in a role."""
+"""The step `provision`: run a version in a role."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
@@ -19,7 +19,7 @@ from release_management.kernel.types import Digest, Version
 
 
 class ProvisionSlot(StepAction):
-    """`replicas` instances of `version` run in `slot`. Idempotent: make it so."""
+    """Run `replicas` instances of `version` in `slot`. Idempotent."""
 
     NEEDED_BY: ClassVar = "every deployment"
     verb: Literal["provision"] = Field("provision", description="which kind it is")
@@ -36,7 +36,7 @@ class ProvisionSlot(StepAction):
 
 
 class Provision(OrderedStep):
-    """The role's version runs with so many replicas. Idempotent: make it so."""
+    """Run so many replicas of the role's version. Idempotent."""
 
     verb: Literal["provision"] = Field("provision", description="which kind it is")
     role: Role = Field(description="`stable` is what runs, `candidate` is what comes")
@@ -48,11 +48,11 @@ class Provision(OrderedStep):
 
     @classmethod
     def describe_alike(cls, step: Mapping[str, Any], where: str) -> str:
-        """The same of many, without the replicas, which may differ."""
+        """Return the sentence for many such steps, without the replicas, which may differ."""
         return f"run the {step['role']} version of {where}"
 
     def action(self, binding: Binding) -> ProvisionSlot:
-        """The role's content, in its slot."""
+        """Return the action with the role's content, for its slot."""
         content = binding.content(self.role)
         return ProvisionSlot(
             slot=binding.slot(self.role),
@@ -64,11 +64,11 @@ class Provision(OrderedStep):
         )
 
     def configured_role(self, leg: Leg) -> Role:
-        """The role that runs."""
+        """The role that is provisioned."""
         return self.role
 
     def effect(self, done: StepDone) -> PlaceSlotProvisioned:
-        """The slot runs so many of the role's version."""
+        """Yield the fact that the slot runs so many replicas of the role's version."""
         return PlaceSlotProvisioned(
             deployment=done.deployment,
             component=self.component,
@@ -81,12 +81,12 @@ class Provision(OrderedStep):
 
     @property
     def changed_role(self) -> Role:
-        """The role that runs."""
+        """The role that is provisioned."""
         return self.role
 
     @property
     def earlier_traffic(self) -> Literal["needed"] | None:
-        """Before the stable version shrinks, its traffic has to leave."""
+        """Return True if the stable version shrinks, whose traffic must be moved before."""
         return "needed" if self.role == "stable" else None
 
     def reaches_users(self, leg: LegAtPlace) -> bool:

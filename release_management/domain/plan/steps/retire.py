@@ -1,4 +1,4 @@
-"""The step `retire`: nothing runs in a role any more."""
+"""The step `retire`: stop the version of a role."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
@@ -23,9 +23,9 @@ from release_management.domain.plan.wellness import (
 
 
 class RetireSlot(StepAction):
-    """Nothing runs in `slot` any more. Requests in flight are finished first.
+    """Stop everything in `slot`, after requests in flight are finished.
 
-    Where a slot of `healthy` is not well, nothing is done, and the report is `unwell`.
+    If a slot of `healthy` is not healthy, nothing is done, and the report is `unwell`.
     """
 
     NEEDED_BY: ClassVar = "every deployment"
@@ -44,7 +44,7 @@ class RetireSlot(StepAction):
 
 
 class Retire(OrderedStep):
-    """Nothing runs in the role any more."""
+    """Stop the version of the role."""
 
     verb: Literal["retire"] = Field("retire", description="which kind it is")
     role: Role = Field(description="`stable` is what runs, `candidate` is what comes")
@@ -58,19 +58,19 @@ class Retire(OrderedStep):
 
     @classmethod
     def describe_alike(cls, step: Mapping[str, Any], where: str) -> str:
-        """The same of many."""
+        """Return the sentence for many such steps."""
         return f"stop the {step['role']} version of {where}"
 
     def action(self, binding: Binding) -> RetireSlot:
-        """The same of the role's slot."""
+        """Return the action for the role's slot."""
         return RetireSlot(slot=binding.slot(self.role), healthy=slots_of(self.healthy, binding))
 
     def configured_role(self, leg: Leg) -> Role:
-        """The role that goes."""
+        """The role that is stopped."""
         return self.role
 
     def effect(self, done: StepDone) -> PlaceSlotRetired:
-        """The slot is empty."""
+        """Yield the fact that the slot is empty."""
         return PlaceSlotRetired(
             deployment=done.deployment,
             component=self.component,
@@ -80,16 +80,16 @@ class Retire(OrderedStep):
 
     @property
     def changed_role(self) -> Role:
-        """The role that goes."""
+        """The role that is stopped."""
         return self.role
 
     @property
     def earlier_traffic(self) -> Literal["needed"] | None:
-        """Before the stable version goes, its traffic has to leave."""
+        """Return True for the stable version, whose traffic must be moved before."""
         return "needed" if self.role == "stable" else None
 
     def reaches_users(self, leg: LegAtPlace) -> bool:
-        """Users lose the old version."""
+        """Return True: users lose the old version."""
         return self.role == "stable"
 
     def ends_exposure(self, leg: LegAtPlace) -> bool:

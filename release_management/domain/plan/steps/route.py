@@ -1,4 +1,4 @@
-"""The step `route`: the roles get these shares of the traffic."""
+"""The step `route`: set the traffic shares of the roles."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
@@ -29,9 +29,9 @@ def _check_whole(weights: Mapping[Any, int]) -> None:
 
 
 class RouteSlots(StepAction):
-    """Traffic shares in percent per slot; a slot that is not named gets 0. They sum to 100, or are all 0.
+    """Set the traffic shares in percent per slot; a slot that is not named gets 0. They sum to 100, or are all 0.
 
-    Where a slot of `healthy` is not well, nothing is done, and the report is `unwell`.
+    If a slot of `healthy` is not healthy, nothing is done, and the report is `unwell`.
     """
 
     NEEDED_BY: ClassVar = "shifted traffic"
@@ -54,12 +54,12 @@ class RouteSlots(StepAction):
         return self.healthy
 
     def intended(self, deployment: str, component: str) -> PlaceTrafficIntended:
-        """These shares are wanted, whether they are set yet or not."""
+        """The intended shares, whether they are set yet or not."""
         return PlaceTrafficIntended(deployment=deployment, component=component, weights=self.weights)
 
 
 class Route(OrderedStep):
-    """Traffic shares in percent: they sum to 100, or are all 0 where nothing serves."""
+    """Set traffic shares in percent: they sum to 100, or are all 0 if no version serves."""
 
     verb: Literal["route"] = Field("route", description="which kind it is")
     weights: dict[Role, Percent] = Field(description="the shares in percent per role; they sum to 100, or are all 0")
@@ -73,16 +73,16 @@ class Route(OrderedStep):
         return self
 
     def describe(self) -> str:
-        """The share of each role."""
+        """Return a sentence on the share of each role."""
         return f"route {self.component} on {self.target}: {_shares(self.weights)}"
 
     @classmethod
     def describe_alike(cls, step: Mapping[str, Any], where: str) -> str:
-        """The same of many, with the same shares."""
+        """Return the sentence for many such steps with the same shares."""
         return f"route {where}: {_shares(step['weights'])}"
 
     def action(self, binding: Binding) -> RouteSlots:
-        """The same shares by slot; roles that share a slot share its traffic."""
+        """Return the action with the shares by slot; roles that share a slot share its traffic."""
         shares: dict[str, int] = {}
         for role, share in self.weights.items():
             slot = binding.slot(role)
@@ -90,13 +90,13 @@ class Route(OrderedStep):
         return RouteSlots(weights=shares, healthy=slots_of(self.healthy, binding))
 
     def configured_role(self, leg: Leg) -> Role:
-        """The role to which the traffic goes over: the candidate as soon as it gets a share."""
+        """The role that gains traffic: the candidate as soon as it gets a share."""
         if not self.weights.get("candidate"):
             return "stable"
         return "candidate" if leg == "forward" else "stable"
 
     def effect(self, done: StepDone) -> PlaceTrafficObserved | None:
-        """The load balancer stated its shares; or nobody did."""
+        """Yield the fact on the shares that the load balancer stated, if it stated any."""
         if done.observed is None:
             return None
         return PlaceTrafficObserved(
@@ -108,7 +108,7 @@ class Route(OrderedStep):
         )
 
     def is_skippable(self, *, outdone: bool) -> bool:
-        """A share on the way to a larger one can be left out; taking all traffic from the candidate cannot."""
+        """Return True for a share on the way to a larger one; not for taking all traffic from the candidate."""
         return outdone and self.weights.get("candidate", 0) > 0
 
     @property

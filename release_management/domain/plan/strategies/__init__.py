@@ -1,7 +1,7 @@
 """Every strategy: a file here for each, and a line in the list.
 
-A strategy is a compiler: options and what stands at the places, to a plan. Option names and defaults follow Argo
-Rollouts, Kubernetes and CodeDeploy; every duration is seconds or text ("5m").
+A strategy is a compiler: it makes a plan from options and the present versions at the places. Option names and defaults
+follow Argo Rollouts, Kubernetes and CodeDeploy; every duration is seconds or text ("5m").
 """
 
 import json

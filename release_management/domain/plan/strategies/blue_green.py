@@ -28,7 +28,7 @@ class BlueGreen(Strategy):
     )
 
     def bring(self, builder: PlanBuilder) -> None:
-        """Run the new version beside the old one, wait where that is asked for, and switch."""
+        """Run the new version beside the old one, pause if the options ask for it, and switch."""
         preview = self.preview_replicas
         builder.beside(lambda rollout: min(preview or rollout.replicas, rollout.replicas))
         if self.auto_promotion_seconds:

@@ -92,7 +92,7 @@ class Canary(Strategy):
         return self
 
     def walk(self) -> tuple[CanaryStep, ...]:
-        """The steps below 100 %, spelled out. The way to 100 % follows them."""
+        """The steps below 100 %, spelled out. The steps to 100 % follow them."""
         if self.steps is not None:
             return self.steps
         shares = range(self.initial_traffic, 100, self.increment)

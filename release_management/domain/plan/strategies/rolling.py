@@ -73,7 +73,7 @@ class Rolling(Strategy):
         builder.finish()
 
     def fault(self) -> str | None:
-        """Nothing can be replaced where neither more nor fewer replicas may run."""
+        """Return a fault if neither more nor fewer replicas may run, since nothing could be replaced."""
         if _nothing(self.max_surge) and _nothing(self.max_unavailable):
             return "max_surge and max_unavailable are both 0, so nothing could ever be replaced"
         return None

@@ -1,4 +1,4 @@
-"""Whatever is wished, the answer is an outcome with one clear sentence, and never a fault of ours."""
+"""Any command with any content gets an outcome with one sentence, and never a fault of ours."""
 
 import json
 import tempfile
@@ -83,7 +83,7 @@ def data_for(office: Office, known: dict[str, str]) -> st.SearchStrategy[tuple[s
 
 
 @pytest.mark.hypothesis
-def test_any_wish_gets_an_outcome_and_leaves_the_log_readable() -> None:
+def test_any_command_gets_an_outcome_and_leaves_the_log_readable() -> None:
     with tempfile.TemporaryDirectory() as folder:
         office = Office(Path(folder))
         try:
@@ -97,9 +97,9 @@ def test_any_wish_gets_an_outcome_and_leaves_the_log_readable() -> None:
             known |= {"leg": "forward", "application": "shop", "version": "1.1.0", "name": "staging"}
 
             @settings(max_examples=times(400))
-            @given(wished=data_for(office, known))
-            def law(wished: tuple[str, dict[str, Any]]) -> None:
-                command, data = wished
+            @given(command_and_data=data_for(office, known))
+            def law(command_and_data: tuple[str, dict[str, Any]]) -> None:
+                command, data = command_and_data
                 try:
                     envelope = office.envelope(command, data)
                 except ValidationError:

@@ -1,4 +1,4 @@
-"""Messages that say two things at once are no wishes."""
+"""A message whose document is ambiguous is not read as a command."""
 
 import json
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from chaos.hostile.attacked import Attacked
 from chaos.hostile.judge import Phase
-from release_management.adapters.nats.connection import AWAY, connect
+from release_management.adapters.nats.connection import connect
 from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.wire.error_mapping import AWAY
 from release_management.adapters.nats.wire.urls import credentials
 from release_management.services.ports.bus import BusError
 

@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext, api
 
-from release_management.adapters.nats.connection import inbox_prefix
+from release_management.adapters.nats.access.permissions import inbox_prefix
 from release_management.adapters.nats.wire.urls import credentials
 
 T = TypeVar("T")

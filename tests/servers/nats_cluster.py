@@ -17,9 +17,10 @@ from typing import Any, Self
 
 from release_management.adapters.nats.access.configuration import configuration, variable
 from release_management.adapters.nats.access.permissions import users
-from release_management.adapters.nats.connection import AWAY, connect
+from release_management.adapters.nats.connection import connect
 from release_management.adapters.nats.embedded.server import find_binary
 from release_management.adapters.nats.queues.streams import EVENTS
+from release_management.adapters.nats.wire.error_mapping import AWAY
 from release_management.services.ports.bus import BusAwayError
 
 NODES = ("one", "two", "three")

@@ -7,11 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from release_management.adapters.nats.connection import (
-    AWAY,
-    NatsConnection,
-    connect,
-)
+from release_management.adapters.nats.connection import NatsConnection, connect
 from release_management.adapters.nats.dead_letters.model import (
     DeadLetter,
     OpenedLetter,
@@ -28,6 +24,7 @@ from release_management.adapters.nats.requests.requester import (
     cloudevent,
     read_outcome,
 )
+from release_management.adapters.nats.wire.error_mapping import AWAY
 from release_management.adapters.nats.wire.parts import whole
 from release_management.adapters.nats.wire.replies import code_in
 from release_management.kernel.errors import ErrorCode, RelmanError

@@ -13,6 +13,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import DEFAULT_SUB_PENDING_BYTES_LIMIT, DEFAULT_SUB_PENDING_MSGS_LIMIT, Subscription
 
+from release_management.adapters.nats.access.permissions import inbox_prefix
+from release_management.adapters.nats.wire.error_mapping import AWAY
 from release_management.adapters.nats.wire.headers import Headers, read_headers
 from release_management.adapters.nats.wire.protocol import Parser
 from release_management.services.ports.bus import (
@@ -27,9 +29,6 @@ PING_SECONDS = 5
 ANSWER_SECONDS = 5.0
 DISTURBED_SECONDS = 60.0
 SHOWN_BYTES = 200
-ROLES = ("gateway", "projector", "orchestrator", "timers", "relay")
-EXECUTOR = "executor-"
-AWAY = (TimeoutError, OSError, nats.errors.Error)
 
 T = TypeVar("T")
 
@@ -169,11 +168,6 @@ class NatsConnection(Client):
         if asking.cancelled():
             raise Interrupted
         return asking.result()
-
-
-def inbox_prefix(user: str | None) -> str:
-    """Return the prefix of a user's inboxes, where nobody else may listen. Clients of all makes share the usual one."""
-    return f"_INBOX_{user}" if user in ROLES or (user or "").startswith(EXECUTOR) else "_INBOX"
 
 
 async def connect(url: str, name: str, timeout: float = CONNECT_SECONDS) -> NatsConnection:

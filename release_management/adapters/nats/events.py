@@ -9,18 +9,14 @@ from nats.aio.msg import Msg
 from nats.js import api
 from nats.js.errors import NotFoundError
 
-from release_management.adapters.nats.connection import (
-    AWAY,
-    NatsConnection,
-    header,
-)
+from release_management.adapters.nats.connection import NatsConnection, header
 from release_management.adapters.nats.queues import streams
 from release_management.adapters.nats.queues.publishing import (
     STORED_SECONDS,
     publish,
     publish_together,
 )
-from release_management.adapters.nats.wire.error_mapping import understood
+from release_management.adapters.nats.wire.error_mapping import AWAY, understood
 from release_management.kernel.record import Recorded
 from release_management.services.ports.bus import OutOfStepError
 

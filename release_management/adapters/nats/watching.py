@@ -11,9 +11,10 @@ from typing import Protocol
 import structlog
 
 from release_management.adapters.executors.base.look import Look
-from release_management.adapters.nats.connection import AWAY, NatsConnection
+from release_management.adapters.nats.connection import NatsConnection
 from release_management.adapters.nats.queues import streams
 from release_management.adapters.nats.queues.publishing import publish
+from release_management.adapters.nats.wire.error_mapping import AWAY
 from release_management.domain.observation import ReportCondition
 from release_management.domain.orders import Order
 from release_management.kernel.record import timestamp

@@ -7,11 +7,12 @@ from nats.js.errors import NotFoundError
 
 from release_management.adapters.executors.catalog import make_executor
 from release_management.adapters.executors.installed import executor_names
-from release_management.adapters.nats.connection import AWAY, NatsConnection
+from release_management.adapters.nats.connection import NatsConnection
 from release_management.adapters.nats.dead_letters.store import DeadLetters
 from release_management.adapters.nats.events import NatsEventStream
 from release_management.adapters.nats.queues import streams
 from release_management.adapters.nats.queues.commands import CommandService
+from release_management.adapters.nats.wire.error_mapping import AWAY
 from release_management.adapters.system.clock import RecordingClock
 from release_management.runtime.data_directory import DataDirectory
 from release_management.runtime.gateway_host import GatewayHost

@@ -14,11 +14,8 @@ from nats.js import api
 from nats.js.errors import APIError
 from structlog.testing import capture_logs
 
-from release_management.adapters.nats.connection import (
-    Interrupted,
-    connect,
-    inbox_prefix,
-)
+from release_management.adapters.nats.access.permissions import inbox_prefix
+from release_management.adapters.nats.connection import Interrupted, connect
 from release_management.adapters.nats.embedded import server as server_module
 from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.queues import streams

@@ -14,13 +14,9 @@ import pytest
 from nats.js import api
 from nats.js.errors import BadRequestError
 
-from release_management.adapters.nats.access.permissions import USERS, users
+from release_management.adapters.nats.access.permissions import USERS, inbox_prefix, users
 from release_management.adapters.nats.client import BusClient
-from release_management.adapters.nats.connection import (
-    NatsConnection,
-    connect,
-    inbox_prefix,
-)
+from release_management.adapters.nats.connection import NatsConnection, connect
 from release_management.adapters.nats.dead_letters.store import DeadLetters
 from release_management.adapters.nats.embedded.server import NatsServer
 from release_management.adapters.nats.events import NatsEventStream

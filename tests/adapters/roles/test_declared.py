@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from release_management.adapters.executors.installed import executor_names
-from release_management.adapters.nats.access.permissions import CLIENT, USERS, users
-from release_management.adapters.nats.connection import EXECUTOR, inbox_prefix
+from release_management.adapters.nats.access.permissions import CLIENT, EXECUTOR, USERS, inbox_prefix, users
 from release_management.runtime.data_directory import DataDirectory
 from release_management.runtime.roles.declared import ALL_IN_ONE, ROLES, Role, role_of
 from release_management.runtime.roles.kit.health import Health

@@ -13,7 +13,9 @@ from typing import Any
 from release_management.adapters.nats.access import permissions
 from release_management.adapters.nats.access.permissions import (
     CLIENT,
+    EXECUTOR,
     RELAY,
+    SHARED_INBOX,
     Permissions,
 )
 from release_management.adapters.nats.access.senders import (
@@ -21,7 +23,6 @@ from release_management.adapters.nats.access.senders import (
     only_to,
     sent_by,
 )
-from release_management.adapters.nats.connection import EXECUTOR, inbox_prefix
 from release_management.adapters.nats.queues import streams
 
 RELMAN = "RELMAN"
@@ -64,7 +65,7 @@ def accounts(executors: Iterable[str], clients: Iterable[str] = ()) -> Mapping[s
     """Return all accounts by name, with executors and clients of these names."""
     clients = tuple(clients)
     users = {**permissions.USERS, "gateway": permissions.gateway(clients)}
-    inbox = f"{inbox_prefix(CLIENT)}.>"
+    inbox = f"{SHARED_INBOX}.>"
     return {
         RELMAN: Account({name: users[name] for name in users if name not in (CLIENT, RELAY)}, jetstream=True),
         EVENTS: Account({RELAY: users[RELAY]}, jetstream=True),

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from release_management.adapters.nats.access.senders import from_everybody, only_to
-from release_management.adapters.nats.connection import EXECUTOR, inbox_prefix
 from release_management.adapters.nats.queues import streams
 
 CLIENT = "client"
 RELAY = "relay"
+EXECUTOR = "executor-"
+"""The user of an executor is named by this and its name."""
+SHARED_INBOX = "_INBOX"
+"""The prefix of inboxes that clients of all makes use."""
 RESPONSE_SECONDS = 60
 _API = "$JS.API"
 _ABOUT = (f"{_API}.INFO",)
@@ -41,7 +44,11 @@ class Permissions:
 
 
 def _inbox(user: str) -> str:
-    return f"{inbox_prefix(user)}.>"
+    return f"{_own_inbox(user)}.>"
+
+
+def _own_inbox(user: str) -> str:
+    return f"{SHARED_INBOX}_{user}"
 
 
 def _stream_info(*names: str) -> tuple[str, ...]:
@@ -121,7 +128,7 @@ def client(user: str) -> Permissions:
     """Return the permissions of a user that is no role of ours."""
     return Permissions(
         publish=(*ASKS, *reads_events(user)),
-        subscribe=(_inbox(user), *streams.ANSWERS, f"{streams.EVENT_SUBJECTS}.>"),
+        subscribe=(f"{SHARED_INBOX}.>", *streams.ANSWERS, f"{streams.EVENT_SUBJECTS}.>"),
     )
 
 
@@ -144,7 +151,7 @@ def gateway(clients: Iterable[str] = ()) -> Permissions:
             f"{streams.REPORT_SUBJECTS}.*",
             f"{streams.ORDER_SUBJECTS}.*.*",
             only_to("*", ">"),
-            _inbox(CLIENT),
+            f"{SHARED_INBOX}.>",
             *streams.ANSWERS,
         ),
         subscribe=(
@@ -160,8 +167,7 @@ def gateway(clients: Iterable[str] = ()) -> Permissions:
     )
 
 
-USERS: Mapping[str, Permissions] = {
-    CLIENT: client(CLIENT),
+ROLES: Mapping[str, Permissions] = {
     "gateway": gateway(),
     "projector": Permissions(
         publish=_ABOUT,
@@ -190,6 +196,13 @@ USERS: Mapping[str, Permissions] = {
         subscribe=(_inbox(RELAY),),
     ),
 }
+"""The users that are roles of ours, by the role's name; each has inboxes of its own."""
+USERS: Mapping[str, Permissions] = {CLIENT: client(CLIENT), **ROLES}
+
+
+def inbox_prefix(user: str | None) -> str:
+    """Return the prefix of a user's inboxes: a role's own, where nobody else may listen, else the shared one."""
+    return _own_inbox(user) if user is not None and (user in ROLES or user.startswith(EXECUTOR)) else SHARED_INBOX
 
 
 def executor(name: str) -> Permissions:

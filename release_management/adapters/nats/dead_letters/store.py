@@ -21,7 +21,7 @@ from nats.js.api import RawStreamMsg
 from nats.js.errors import APIError, NotFoundError
 
 from release_management.adapters.nats.access.senders import as_sent_by, sent_by
-from release_management.adapters.nats.connection import AWAY, NatsConnection
+from release_management.adapters.nats.connection import NatsConnection
 from release_management.adapters.nats.dead_letters.content import (
     contents,
     cut,
@@ -37,7 +37,7 @@ from release_management.adapters.nats.dead_letters.rate import Allowance, Counte
 from release_management.adapters.nats.queues import streams
 from release_management.adapters.nats.queues.acknowledging import IS_A_LETTER
 from release_management.adapters.nats.queues.publishing import publish_patiently
-from release_management.adapters.nats.wire.error_mapping import understood
+from release_management.adapters.nats.wire.error_mapping import AWAY, understood
 from release_management.adapters.nats.wire.headers import (
     Headers,
     fault_of,

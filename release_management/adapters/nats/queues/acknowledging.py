@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import structlog
 from nats.aio.msg import Msg
 
-from release_management.adapters.nats.connection import AWAY, NatsConnection
+from release_management.adapters.nats.connection import NatsConnection
+from release_management.adapters.nats.wire.error_mapping import AWAY
 
 IS_A_LETTER = "it is kept as a dead letter"
 BURIED = b"+TERM " + IS_A_LETTER.encode()

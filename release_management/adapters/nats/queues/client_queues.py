@@ -3,12 +3,9 @@
 import json
 
 from release_management.adapters.nats.access.permissions import USER_INFO, makes_stream
-from release_management.adapters.nats.connection import (
-    ANSWER_SECONDS,
-    AWAY,
-    NatsConnection,
-)
+from release_management.adapters.nats.connection import ANSWER_SECONDS, NatsConnection
 from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.wire.error_mapping import AWAY
 from release_management.services.ports.bus import BusAwayError
 
 UNTOLD = (

@@ -8,13 +8,9 @@ import structlog
 from nats.aio.msg import Msg
 from nats.js import api
 
-from release_management.adapters.nats.connection import (
-    AWAY,
-    Interrupted,
-    NatsConnection,
-    header,
-)
+from release_management.adapters.nats.connection import Interrupted, NatsConnection, header
 from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.wire.error_mapping import AWAY
 from release_management.services.ports.bus import BusAwayError, BusError
 
 AT_ONCE = 256

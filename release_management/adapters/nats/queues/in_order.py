@@ -9,11 +9,7 @@ from nats.aio.msg import Msg
 from nats.js import api
 
 from release_management.adapters.nats.access.senders import only_to, sent_by
-from release_management.adapters.nats.connection import (
-    AWAY,
-    NatsConnection,
-    header,
-)
+from release_management.adapters.nats.connection import NatsConnection, header
 from release_management.adapters.nats.dead_letters.store import DeadLetters
 from release_management.adapters.nats.queues import streams
 from release_management.adapters.nats.queues.acknowledging import (
@@ -27,6 +23,7 @@ from release_management.adapters.nats.queues.submitting import (
     Submitter,
     encode,
 )
+from release_management.adapters.nats.wire.error_mapping import AWAY
 from release_management.kernel.errors import ErrorCode
 from release_management.services.envelope import (
     CommandEnvelope,

@@ -5,12 +5,8 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 
-from release_management.adapters.nats.connection import (
-    AWAY,
-    Interrupted,
-    NatsConnection,
-)
-from release_management.adapters.nats.wire.error_mapping import understood
+from release_management.adapters.nats.connection import Interrupted, NatsConnection
+from release_management.adapters.nats.wire.error_mapping import AWAY, understood
 from release_management.services.ports.bus import (
     BusAwayError,
     BusError,

@@ -10,13 +10,9 @@ from nats.aio.msg import Msg
 from nats.js import api
 from nats.js.errors import NotFoundError
 
-from release_management.adapters.nats.connection import (
-    AWAY,
-    NatsConnection,
-    header,
-)
+from release_management.adapters.nats.connection import NatsConnection, header
 from release_management.adapters.nats.queues.publishing import STORED_SECONDS
-from release_management.adapters.nats.wire.error_mapping import understood
+from release_management.adapters.nats.wire.error_mapping import AWAY, understood
 from release_management.services.ports.bus import BusAwayError
 
 PULL_SECONDS = 5.0

@@ -11,8 +11,7 @@ from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfi
 from nats.js.errors import BadRequestError, NotFoundError
 
 from release_management.adapters.nats.access.senders import as_sent_by
-from release_management.adapters.nats.connection import AWAY
-from release_management.adapters.nats.wire.error_mapping import understood
+from release_management.adapters.nats.wire.error_mapping import AWAY, understood
 from release_management.services.ports.bus import (
     BusAwayError,
     BusError,

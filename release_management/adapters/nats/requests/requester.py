@@ -8,8 +8,9 @@ from typing import Any
 
 import nats.errors
 
-from release_management.adapters.nats.connection import AWAY, NatsConnection
+from release_management.adapters.nats.connection import NatsConnection
 from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.wire.error_mapping import AWAY
 from release_management.adapters.nats.wire.replies import code_in
 from release_management.services.envelope import (
     CommandEnvelope,

@@ -17,17 +17,14 @@ from release_management.adapters.nats.access.senders import (
     from_everybody,
     sent_by,
 )
-from release_management.adapters.nats.connection import (
-    AWAY,
-    NatsConnection,
-    header,
-)
+from release_management.adapters.nats.connection import NatsConnection, header
 from release_management.adapters.nats.queues import streams
 from release_management.adapters.nats.requests.lanes import (
     Asker,
     Lane,
     LaneRequest,
 )
+from release_management.adapters.nats.wire.error_mapping import AWAY
 from release_management.adapters.nats.wire.replies import error_reply
 from release_management.kernel.errors import ErrorCode
 

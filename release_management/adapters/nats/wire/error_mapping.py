@@ -1,5 +1,6 @@
 """Map nats-py errors to ours."""
 
+import nats.errors
 from nats.js.errors import APIError
 
 from release_management.services.ports.bus import (
@@ -10,6 +11,8 @@ from release_management.services.ports.bus import (
     OutOfStepError,
 )
 
+AWAY = (TimeoutError, OSError, nats.errors.Error)
+"""Errors of nats-py where a server is away or does not answer, or says no."""
 OUT_OF_STEP = (10071, 10201)  # wrong last sequence; a message of the batch was stored before
 STREAM_FULL = 10077
 NOT_CLUSTERED = 10074

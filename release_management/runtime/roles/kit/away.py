@@ -7,8 +7,9 @@ from typing import NoReturn
 
 import structlog
 
-from release_management.adapters.nats.connection import AWAY, connect
+from release_management.adapters.nats.connection import connect
 from release_management.adapters.nats.requests.away import AwayAnswers
+from release_management.adapters.nats.wire.error_mapping import AWAY
 from release_management.runtime.data_directory import DataDirectory
 from release_management.runtime.roles.kit.health import Health
 from release_management.services.ports.bus import BusError

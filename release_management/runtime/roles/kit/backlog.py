@@ -7,8 +7,9 @@ from typing import NoReturn
 
 from nats.js.errors import NotFoundError
 
-from release_management.adapters.nats.connection import AWAY, NatsConnection
+from release_management.adapters.nats.connection import NatsConnection
 from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.wire.error_mapping import AWAY
 from release_management.runtime.roles.kit.health import Health
 from release_management.services import telemetry
 

@@ -5,17 +5,14 @@ import contextlib
 from collections.abc import AsyncIterator, Collection, Mapping
 
 from release_management.adapters.nats.access.senders import ANYBODY
-from release_management.adapters.nats.connection import (
-    AWAY,
-    NatsConnection,
-    connect,
-)
+from release_management.adapters.nats.connection import NatsConnection, connect
 from release_management.adapters.nats.queues.client_queues import named_clients
 from release_management.adapters.nats.queues.streams import (
     ensure_streams,
     missing,
     work,
 )
+from release_management.adapters.nats.wire.error_mapping import AWAY
 from release_management.runtime.data_directory import DataDirectory
 from release_management.runtime.roles.kit.background_task import beside
 from release_management.runtime.roles.kit.health import Health

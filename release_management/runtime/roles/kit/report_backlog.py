@@ -4,8 +4,9 @@ import contextlib
 
 from nats.js.errors import NotFoundError
 
-from release_management.adapters.nats.connection import AWAY, NatsConnection
+from release_management.adapters.nats.connection import NatsConnection
 from release_management.adapters.nats.queues import streams
+from release_management.adapters.nats.wire.error_mapping import AWAY
 
 
 class QueuedReports:

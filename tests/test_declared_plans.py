@@ -63,7 +63,7 @@ def test_every_strategy_of_a_file_is_listed_under_the_name_of_the_file() -> None
 def test_the_help_of_deploy_names_every_strategy() -> None:
     [deploy] = [command for name, command in commands() if name == "relman deploy"]
     [option] = [each for each in deploy.params if each.name == "strategy"]
-    *others, last = STRATEGIES
+    *others, last = sorted(STRATEGIES)
     assert option.help.startswith(f"{', '.join(others)} or {last};")
 
 

@@ -1,6 +1,8 @@
 """`relman deploy`."""
 
+import pkgutil
 import time
+from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,6 +32,13 @@ _EXAMPLE = """relman deploy shop@1.0.0 staging --wait
 relman deploy shop@1.1.0 production --strategy canary --set initial_traffic=5 --set interval=30s --dry-run"""
 
 
+def _strategies() -> str:
+    """Name every strategy by its file: loading them would slow the start of every command."""
+    folder = str(files("release_management") / "domain" / "plan" / "strategies")
+    *others, last = (file.name.replace("_", "-") for file in pkgutil.iter_modules([folder]))
+    return f"{', '.join(others)} or {last}"
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
@@ -39,9 +48,7 @@ def register(app: typer.Typer) -> None:
         environment: Annotated[str, typer.Argument(metavar="ENV", help="Where to.")],
         strategy: Annotated[
             str | None,
-            typer.Option(
-                "--strategy", metavar="NAME", help="recreate, rolling, blue-green or canary; else the policy's."
-            ),
+            typer.Option("--strategy", metavar="NAME", help=f"{_strategies()}; else the policy's."),
         ] = None,
         options: Annotated[
             list[str] | None,

@@ -123,14 +123,14 @@ def commands() -> str:
 
     def listed() -> Iterator[str]:
         public = given_by(Giver.PEOPLE)
-        for name in public:
+        for name in sorted(public):
             model = declaration(name)
             yield from (f"## {name}", "", doc(model), "", *fields_table(model))
         yield from ("## Sent by the machinery", "")
         yield "Executors, orchestrator and timers send these. They change nothing where they do not fit what stands."
         yield "A deadline waits until the reports that were queued before it have been decided."
         yield ""
-        for name, (model, _) in COMMANDS.items():
+        for name, (model, _) in sorted(COMMANDS.items()):
             if name not in public:
                 yield from (f"### {name}", "", asyncapi.described(model), "", *fields_table(model))
         yield from ("## The outcome", "", *doc(Outcome).splitlines(), "", *fields_table(Outcome))
@@ -265,7 +265,7 @@ def queries() -> str:
     """Every query."""
 
     def listed() -> Iterator[str]:
-        for name, query in QUERIES.items():
+        for name, query in sorted(QUERIES.items()):
             yield from (f"## {name}", "", query.meaning.replace("DORA five", "[DORA five](../discussions/dora.md)"), "")
             yield from fields_table(query.params)
             found = ", ".join(f"`{column}`" for column in query.answer_columns())

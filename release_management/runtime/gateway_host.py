@@ -18,6 +18,7 @@ from release_management.adapters.system.clock import (
 from release_management.domain.registry import Registry
 from release_management.kernel.errors import ErrorCode
 from release_management.runtime.data_directory import DataDirectory
+from release_management.services.completeness import check_declarations
 from release_management.services.envelope import CommandEnvelope, Outcome
 from release_management.services.gateway.gateway import Gateway
 from release_management.services.gateway.outcomes import busy
@@ -48,6 +49,7 @@ class GatewayHost:
         """`recording` is the clock: a process that opens the core again passes the same one, with its memory."""
         self.home = home
         self.recording = recording or RecordingClock()
+        check_declarations()
         self.home.prepare()
         self.clock = SystemClock()
         self.registry = Registry()

@@ -6,8 +6,13 @@ from pathlib import Path
 import pytest
 import structlog
 
+from release_management.kernel.types import Giver
+from release_management.services.use_cases import declaration
 from tests.servers.postgres import Databases
 from tests.services.gateway_harness import Office
+
+GO_ON = {"environment.configure", "release.block"}
+"""They change how deployments go on that are under way: the workers were started for these."""
 
 
 @pytest.fixture
@@ -16,6 +21,7 @@ def office(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Office]:
     if getattr(request, "param", "sqlite") == "sqlite":
         opened = Office(tmp_path)
         yield opened
+        assert undeclared(opened) == set(), "set something going, and do not declare NEEDS_WORKERS"
         opened.close()
         return
     server: Databases = request.getfixturevalue("postgres_server")
@@ -24,6 +30,13 @@ def office(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Office]:
     yield opened
     opened.close()
     server.give_back(store)
+
+
+def undeclared(office: Office) -> set[str]:
+    """The commands of people that set something going, though they do not declare that they need the workers."""
+    models = {command: declaration(command) for command in office.commands_that_set_going()}
+    people = {name: model for name, model in models.items() if model.GIVEN_BY is Giver.PEOPLE}
+    return {name for name, model in people.items() if not model.NEEDS_WORKERS} - GO_ON
 
 
 @pytest.fixture(autouse=True)

@@ -16,13 +16,16 @@ import pytest
 from release_management.adapters.event_store import SQLiteEventLog
 from release_management.adapters.executors.catalog import settings_checks
 from release_management.adapters.system.clock import new_id
+from release_management.domain.agenda import DueCommand, OutstandingOrder
 from release_management.domain.registry import Registry
-from release_management.kernel.record import Recorded
+from release_management.kernel.record import Event, Recorded
+from release_management.projections.agenda import changes
 from release_management.runtime.data_directory import DataDirectory
 from release_management.services.envelope import CommandEnvelope, Outcome
 from release_management.services.gateway.gateway import Gateway
 from release_management.services.gateway.states import States
 from release_management.services.ports import EventLog, Lease
+from release_management.services.use_cases import declaration
 from release_management.services.use_cases.preview import Preview
 
 REGISTRY = Registry()
@@ -54,6 +57,7 @@ class Office:
         self.clock = SetClock()
         self._numbers = count(1)
         self._ports: dict[str, int] = {}
+        self._commands: dict[str, str] = {}
         self._gateways: list[Gateway] = []
         self._logs: list[EventLog] = []
         self.log = self.open_log()
@@ -74,6 +78,7 @@ class Office:
     def envelope(self, command: str, data: dict[str, Any] | None = None, **attributes: Any) -> CommandEnvelope:
         default = {"sender": "test", "actor": "alice", "actorkind": "person", "actorauth": "asserted"}
         given = {"id": f"command-{next(self._numbers)}", **default, **attributes}
+        self._commands[given["id"]] = command
         return CommandEnvelope(command=command, data=data or {}, **given)
 
     def ask(self, command: str, data: dict[str, Any] | None = None, **attributes: Any) -> Outcome:
@@ -144,6 +149,15 @@ class Office:
         read = [json.loads(one.record) for one in self.log.read(0, 10_000)]
         return [record for record in read if name in (None, record["type"])]
 
+    def commands_that_set_going(self) -> set[str]:
+        """The commands whose facts gave the workers something to do, other than to watch a deadline."""
+        found = set()
+        for recorded in self.log.read(0, 10_000):
+            command = self._commands.get(json.loads(recorded.record)["commandid"])
+            if command is not None and any(map(is_work, REGISTRY.read(recorded, self.log.content))):
+                found.add(command)
+        return found
+
     @contextlib.contextmanager
     def unwritable(self) -> Iterator[None]:
         """Somebody else holds what a writer of the log must hold, and does not let go meanwhile."""
@@ -181,6 +195,16 @@ class Office:
         for log in self._logs:
             log.close()
         self.keyring.close()
+
+
+def is_work(event: Event) -> bool:
+    """Return True if the agenda holds an order, or a command that is no deadline, because of this event."""
+    items = changes(event).items.values()
+    return any(
+        isinstance(item, OutstandingOrder)
+        or (isinstance(item, DueCommand) and not declaration(item.command).IS_DEADLINE)
+        for item in items
+    )
 
 
 class Follower:

@@ -18,15 +18,17 @@ from typing import Any
 
 from release_management.adapters.event_store import EventStoreError
 from release_management.adapters.executors.installed import UnusableExecutorError
+from release_management.adapters.nats.access import permissions
 from release_management.adapters.system.error_paths import naming
 from release_management.adapters.system.folder_lock import FolderOpenError
 from release_management.adapters.system.gc_tuning import collect_rarely
 from release_management.kernel.errors import ErrorCode, RelmanError
+from release_management.kernel.gathering import NotListedError
 from release_management.kernel.visible import visible
 from release_management.runtime.data_directory import DataDirectory
 from release_management.runtime.exit_codes import FINAL, SENTENCE
 from release_management.runtime.program_log import log_everything
-from release_management.runtime.roles.declared import Serving, role_of
+from release_management.runtime.roles.declared import ALL_IN_ONE, Role, Serving, role_of
 from release_management.runtime.roles.kit.away import answering_while_away
 from release_management.runtime.roles.kit.health import Health
 from release_management.runtime.roles.kit.probes import DEFAULT_ADDRESS, HealthServer
@@ -75,6 +77,7 @@ def run(
         threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         home.prepare()
+        require_bus_user(role_of(role))
         serving = role_of(role).make(home, health, executor)
         with contextlib.closing(HealthServer(health, http)) as server, _noted(home, health, server.address):
             kept = _keep(serving, home, health)
@@ -93,6 +96,16 @@ def run(
         return 0
     except Exception as error:
         return _last_words(error, role, home)
+
+
+def require_bus_user(role: Role) -> None:
+    """Raise `NotListedError` if a role is declared that may use nothing of the bus."""
+    user = role.answers_as if role == ALL_IN_ONE else role.name
+    if not role.per_executor and user not in permissions.ROLES:
+        raise NotListedError(
+            f"the role {role.name} has no user of the bus; add its permissions to `ROLES` of "
+            "adapters/nats/access/permissions.py"
+        )
 
 
 async def _keep(serving: Serving, home: DataDirectory, health: Health) -> None:

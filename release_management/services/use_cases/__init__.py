@@ -3,26 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from release_management.kernel.gathering import gathered
+from release_management.kernel.gathering import gathered, modules_of
 from release_management.kernel.types import Command, Giver
 from release_management.services.gateway.unit_of_work import UnitOfWork
-from release_management.services.use_cases import (
-    approvals,
-    conditions,
-    configuration,
-    deployments,
-    incidents,
-    releases,
-    retirement,
-    rollbacks,
-    steps,
-)
 
 Handler = Callable[[Any, UnitOfWork], None]
 
-_MODULES = (configuration, releases, approvals, deployments, rollbacks, retirement, incidents, steps, conditions)
 COMMANDS: Mapping[str, tuple[type[Command], Handler]] = gathered(
-    (command.NAME, (command, handler)) for module in _MODULES for command, handler in module.HANDLERS.items()
+    (command.NAME, (command, handler))
+    for module in modules_of(__name__)
+    for command, handler in getattr(module, "HANDLERS", {}).items()
 )
 
 

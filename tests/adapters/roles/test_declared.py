@@ -1,14 +1,17 @@
 """Every role is declared once; what the bus and the processes know of roles follows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from release_management.adapters.executors.installed import executor_names
 from release_management.adapters.nats.access.permissions import CLIENT, EXECUTOR, USERS, inbox_prefix, users
+from release_management.kernel.gathering import NotListedError
 from release_management.runtime.data_directory import DataDirectory
 from release_management.runtime.roles.declared import ALL_IN_ONE, ROLES, Role, role_of
 from release_management.runtime.roles.kit.health import Health
+from release_management.runtime.roles.process import require_bus_user
 from release_management.runtime.supervisor import TOGETHER, parts_apart
 
 
@@ -46,3 +49,13 @@ def test_a_large_installation_runs_every_role_as_often_as_it_says_and_once_for_e
     for name, role in ROLES.items():
         executors = list(executor_names()) if role.per_executor else ["-"] * role.instances
         assert sorted(executor for other, executor in running if other == name) == sorted(executors)
+
+
+@pytest.mark.parametrize("role", [*ROLES.values(), ALL_IN_ONE], ids=lambda role: role.name)
+def test_every_role_may_use_the_bus(role: Role) -> None:
+    require_bus_user(role)
+
+
+def test_a_role_without_permissions_does_not_start_and_says_where_they_go() -> None:
+    with pytest.raises(NotListedError, match=r"the role gardener has no user of the bus.*permissions.py"):
+        require_bus_user(replace(ROLES["relay"], name="gardener"))

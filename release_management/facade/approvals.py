@@ -1,4 +1,4 @@
-"""Approvals: request, agree, disagree."""
+"""Approvals: request, grant, deny."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,19 +15,19 @@ class Approvals(Caller):
     """Approvals of deployments."""
 
     def request_approval(self, deployment: Deployment | str) -> Approval:
-        """Ask for approval of a planned deployment."""
+        """Request approval of a planned deployment."""
         return self._approval("approval.request", {"deployment": identity(deployment)})
 
     def approve(self, approval: Approval | Deployment | str, note: str | None = None) -> Approval:
-        """Agree; the approval or its deployment may be given."""
+        """Sign an approval, given by its own id or its deployment's."""
         return self._approval("approval.grant", {"approval": identity(approval), "note": note})
 
     def refuse(self, approval: Approval | Deployment | str, note: str | None = None) -> Approval:
-        """Disagree, which ends the deployment."""
+        """Deny an approval, which ends the deployment."""
         return self._approval("approval.refuse", {"approval": identity(approval), "note": note})
 
     def approvals(self, waiting: bool = True) -> Sequence[Approval]:
-        """Approvals, newest first. They are read page by page, as they are looked at."""
+        """Return approvals, newest first. They are read page by page on demand."""
         return Listed(self._rows("approvals", waiting=waiting), Approval.model_validate)
 
     def _approval(self, command: str, data: Mapping[str, Any]) -> Approval:

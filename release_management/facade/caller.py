@@ -37,7 +37,7 @@ V = TypeVar("V", bound=View)
 
 
 class Caller:
-    """One person's road to an opened installation, for one application: commands go in, rows come back."""
+    """Sends commands and queries of one person, for one application, to an opened installation."""
 
     application: str
     _written: str
@@ -47,7 +47,7 @@ class Caller:
     _opened: PatientInstallation | None
     _process: int
     _last: int
-    """The last position that this caller's own commands reached: every answer knows what they did."""
+    """The highest position of this caller's own commands: every answer includes their effects."""
 
     @property
     def _backend(self) -> PatientInstallation:
@@ -60,7 +60,7 @@ class Caller:
         return self._opened
 
     def send(self, command: str, data: Mapping[str, Any]) -> Outcome:
-        """Send any command under a new id. Raises `Refused` where it is refused."""
+        """Send any command under a new id. Raises `Refused`."""
         asserted = self._actor is not None or not self._backend.verifies_user
         actor = getpass.getuser() if self._actor is None else self._actor
         if actor.startswith("system:"):
@@ -97,7 +97,7 @@ class Caller:
             raise Refused(str(error), code=error.code) from None
 
     def _rows(self, query: str, /, **params: Any) -> Iterator[dict[str, Any]]:
-        """A query's rows, or as many as the parameter `limit` says, asked for page by page as they are wanted."""
+        """Return a query's rows, up to the parameter `limit`; each page is requested when it is needed."""
         stated = {key: value for key, value in params.items() if value is not None}
         return read(lambda asked: self._page(query, asked), stated)
 
@@ -105,7 +105,7 @@ class Caller:
         return list(self._rows(query, **params))
 
     def _own(self, make: Callable[..., T], query: str, /, environment: str | None = None, **params: Any) -> Sequence[T]:
-        """The things of the application; none where nothing of it is known yet."""
+        """Return rows of the application; none if nothing of it is recorded yet."""
         try:
             return Listed(self._rows(query, application=self.application, environment=environment, **params), make)
         except Refused as refused:

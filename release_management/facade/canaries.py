@@ -1,4 +1,4 @@
-"""Canaries: a release with an initial share of its own."""
+"""Canaries: a release with its own initial share of the traffic."""
 
 from collections.abc import Iterable
 
@@ -14,9 +14,9 @@ class Canaries(Deployments):
     """Canaries of an application."""
 
     def setup_canary_deployment(self, release: Release | str, traffic_percentage: int) -> CanaryPlan:
-        """Give the release its own initial canary traffic; its planned deployments are compiled again.
+        """Set the release's own initial canary traffic; its planned deployments are compiled again.
 
-        Refused once one of them progresses.
+        Raises `Refused` once one of them has started.
         """
         ref = self._ref(release)
         data = {"release": ref, "traffic_percentage": traffic_percentage}
@@ -37,7 +37,7 @@ class Canaries(Deployments):
         )
 
     def _canary_policy(self, initial: int) -> tuple[tuple[int, ...], float | None]:
-        """The shares and the interval that a canary of this application would have, where none is planned yet."""
+        """Return the shares and the interval of this application's canaries, from its policies."""
         from release_management.domain.plan.strategies import parse_options
         from release_management.domain.plan.strategies.canary import Canary
 
@@ -50,7 +50,7 @@ class Canaries(Deployments):
 
 
 def _canary_walk(deployments: Iterable[Deployment]) -> tuple[tuple[int, ...], float | None]:
-    """The shares that the plans pass through, and the seconds between them."""
+    """Return the traffic shares in the plans, and the seconds between them."""
     shares: list[int] = []
     interval: float | None = None
     for deployment in deployments:

@@ -1,4 +1,4 @@
-"""Deployments: plan, preview, deploy, watch, promote, and go back."""
+"""Deployments: plan, preview, deploy, watch, promote, abort and roll back."""
 
 import time
 from collections import deque
@@ -26,9 +26,9 @@ PASSING = ("reason", "deadline", "retry_at")
 
 
 class NotFinishedError(RelmanError, TimeoutError):
-    """The deployment has neither ended nor come to wait for a person in time. It goes on.
+    """The deployment has neither ended nor come to wait for a person before the timeout. It continues.
 
-    `last` is the deployment as it was last seen; None where it was not seen at all.
+    `last` is the deployment as it was read last; None if it was not read at all.
     """
 
     code = ErrorCode.TIMEOUT
@@ -48,9 +48,9 @@ class Deployments(Caller):
         strategy: str | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Deployment:
-        """Compile a plan and keep it, with the verdicts that would stop it today.
+        """Compile a plan and record it, with the verdicts that apply today.
 
-        Asked again unchanged, it is the same deployment.
+        The same request again, with nothing changed, returns the same deployment.
         """
         stated = given_options("plan_deployment", options)
         return self._deployment("deployment.plan", self._plan_request(release, target_environment, strategy, stated))
@@ -99,11 +99,12 @@ class Deployments(Caller):
         redeploy: bool = False,
         downgrade: bool = False,
     ) -> Deployment:
-        """Carry a release out, as soon as the rules allow. A planned deployment may be given instead of a release.
+        """Deploy a release, or a planned deployment, as soon as the rules allow.
 
-        `supersede`: what holds or awaits the same places goes back first, instead of being waited for. `downgrade`: it
-        may bring an older version than runs there. Both may be said of one that waits already. `redeploy`: what runs
-        already is brought again, to repair it; else such a deployment is answered with `already_so`.
+        `supersede`: deployments that hold or await the same places roll back first; otherwise this one waits for them.
+        `downgrade`: it may bring an older version than runs there. Both can be added to a deployment that waits
+        already. `redeploy`: components that run already are deployed again, as a repair; without it such a deployment
+        returns with `already_so`.
         """
         if isinstance(release, Deployment):
             if target_environment not in (None, release.environment) or strategy is not None or options:
@@ -121,16 +122,16 @@ class Deployments(Caller):
         return self._deployment("deployment.deploy", {**plan_request, **insisted})
 
     def wait(self, deployment: Deployment | str, timeout: float = 600.0) -> Deployment:
-        """Wait until it has ended, or waits for a person. Raises `NotFinishedError` after `timeout` seconds."""
+        """Wait until the deployment ends or waits for a person. Raises `NotFinishedError` after `timeout` seconds."""
         deque(self.watch(deployment, timeout), maxlen=0)
         return self.deployment(deployment)
 
     def watch(
         self, deployment: Deployment | str, timeout: float = 600.0, every: float = POLL_SECONDS
     ) -> Iterator[Deployment]:
-        """The deployment as it is now, and again every so many seconds, until it has ended or waits for a person.
+        """Yield the deployment now and again every so many seconds, until it ends or waits for a person.
 
-        What keeps everybody from answering is waited out. Raises `NotFinishedError` after `timeout` seconds.
+        Transient errors are retried. Raises `NotFinishedError` after `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
         last = deployment if isinstance(deployment, Deployment) else None
@@ -151,9 +152,9 @@ class Deployments(Caller):
             time.sleep(every)
 
     def promote(self, deployment: Deployment | str, full: bool = False, step: int | None = None) -> Deployment:
-        """End the pause that was seen: that of the deployment as it is given, or `step`, its number as it is shown.
+        """End the pause in which the given deployment was when it was read, or the pause at the number `step`.
 
-        `full` skips all that are left. An id alone does for what pauses only once.
+        `full` ends all later pauses too. An id alone suffices for a plan with a single pause.
         """
         data: dict[str, Any] = {"deployment": identity(deployment), "full": full}
         if step is not None:
@@ -169,7 +170,7 @@ class Deployments(Caller):
         return self._deployment("deployment.promote", data)
 
     def abort(self, deployment: Deployment | str, reason: str | None = None) -> Deployment:
-        """Go back to the stable version; before the start: cancel."""
+        """Roll back to the stable version; a deployment that has not started is cancelled."""
         return self._deployment("deployment.abort", {"deployment": identity(deployment), "reason": reason})
 
     def rollback(
@@ -180,11 +181,11 @@ class Deployments(Caller):
         environment: str | None = None,
         to: str | None = None,
     ) -> Deployment:
-        """Abort while it runs; afterwards, or where it could not go back, deploy the version before it.
+        """Abort a running deployment, or revert one that has ended by deploying the version before.
 
-        Instead of a deployment, an `environment` may be given: what is under way there, or else what succeeded there
-        last. `to` is then an earlier version that succeeded there, to go back to in one step. Returns the deployment
-        that goes back.
+        If a deployment failed to roll back, the new one repairs its places. In place of a deployment, an `environment`
+        may be given: it means the deployment under way there, or else the one that succeeded there last. `to` is then
+        an earlier version that succeeded there, to restore in one step. Returns the deployment that rolls back.
         """
         data: dict[str, Any] = {"reason": reason, "environment": environment, "to": to}
         if deployment is not None:
@@ -194,11 +195,11 @@ class Deployments(Caller):
         return self._deployment("deployment.rollback", data)
 
     def retry(self, deployment: Deployment | str) -> Deployment:
-        """Deploy again what did not succeed, and return that deployment."""
+        """Deploy again what a deployment without success was to bring; return the new deployment."""
         return self._deployment("deployment.retry", {"deployment": identity(deployment)})
 
     def deployment(self, deployment: Deployment | str) -> Deployment:
-        """A deployment as it is now."""
+        """Return a deployment with its present state."""
         id = identity(deployment)
         pages: list[Page] = []
         rows = list(read(lambda asked: self._noted(pages, "deployment", asked), {"id": id}))
@@ -212,13 +213,16 @@ class Deployments(Caller):
         return pages[-1]
 
     def refreshed(self, deployment: Deployment) -> Deployment:
-        """The same deployment as it is now; where its phase is the same, only the steps that have moved are read."""
+        """Return the same deployment with its present state; if its phase is the same, only changed steps are read."""
         known = deployment.plan
         steps = () if known is None else (*known.steps, *known.rollback)
         return self._moved_since(deployment, max((step.get("position", 0) for step in steps), default=0))
 
     def _moved_since(self, deployment: Deployment, position: int) -> Deployment:
-        """The same deployment as it is now. `position`: all that had moved up to there is known of its steps."""
+        """Return the same deployment with its present state.
+
+        `position`: its steps are complete up to there.
+        """
         now = self._present(deployment.id)
         known = deployment.plan
         if known is None or (now.phase, now.digest) != (deployment.phase, deployment.digest):
@@ -231,13 +235,13 @@ class Deployments(Caller):
         return now.model_copy(update={"plan": plan})
 
     def _present(self, id: str) -> Deployment:
-        """A deployment without its steps."""
+        """Return a deployment without its steps."""
         return Deployment.of(self._row("deployment", {"id": id, "steps": False}, f"deployment {id} does not exist"))
 
     def deployments(self, environment: str | None = None, active: bool | None = None) -> Sequence[Deployment]:
-        """The application's deployments, newest first. `active`: only those that have not ended.
+        """Return the application's deployments, newest first. `active`: only those that have not ended.
 
-        They are read page by page, as they are looked at.
+        They are read page by page on demand.
         """
         return self._own(Deployment.of, "deployments", environment=environment, active=active)
 
@@ -261,7 +265,7 @@ class Deployments(Caller):
         return found.model_validate(dict(found) | decision)
 
     def _preview(self, plan_request: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """The answer to a preview, and all steps of the way forward; asked again where the plan changes meanwhile."""
+        """Return the preview's answer, and all forward steps; ask again if the plan changes meanwhile."""
         steps: list[dict[str, Any]] = []
         digest: str | None = None
         while True:
@@ -276,6 +280,6 @@ class Deployments(Caller):
 
 
 def _newest_step(page: Page) -> int:
-    """The position of the newest record that has moved one of a page's steps."""
+    """Return the position of the newest record that changed one of a page's steps."""
     steps = [step for row in page.rows for leg in ("steps", "rollback") for step in row.get(leg, ())]
     return max((step["position"] for step in steps), default=0)

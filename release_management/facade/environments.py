@@ -1,4 +1,4 @@
-"""Environments: configure, retire, keep, rename, and see what runs there."""
+"""Environments: configure, retire, keep, rename, and show what runs there."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -29,19 +29,19 @@ from release_management.services.batches import (
 
 
 class Environments(Deployments):
-    """Environments, and what runs there."""
+    """Environments, and the components that run there."""
 
     def configure_environments(
         self,
         environments: Mapping[str, Mapping[str, Any]],
         applications: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> tuple[Environment, ...]:
-        """Create or change environments; what is not named stays.
+        """Create or change environments; fields that are not given stay.
 
         Each value may have `name` (the label), `tier`, `order`, `approval`, `variables`, `applications` and `targets`;
         the order is the mapping's unless given, the tier follows from the key unless given. A key is the environment's
         id, or a name that its id is derived from. `applications` holds the defaults of applications' components for
-        every target that is named here; what the environment or the target says of them goes over it.
+        every target that is named here; the environment's and the target's own settings override them.
         """
         environments = mapped("configure_environments: environments", environments, "{'staging': {}}")
         written = by_names("configure_environments", environments)
@@ -59,10 +59,11 @@ class Environments(Deployments):
     def retire_environment(
         self, name: str, target: str | None = None, reason: str | None = None
     ) -> tuple[Deployment, ...]:
-        """Retire an environment, or one target of it; returns the deployments that stop what runs there.
+        """Retire an environment, or one target of it; return the deployments that stop its components.
 
-        They ask for approval where the environment does; once they have succeeded it is retired, and where nothing
-        runs it is at once. Nothing new comes there meanwhile. Asked again, it plans again for what is left.
+        They need approval if the environment's deployments do; it is retired once they have succeeded, or at once if
+        nothing runs there. Nothing new can be deployed there meanwhile. The same call again plans again for the
+        components that still run.
         """
         running = self._query("running", environment=name)
         applications = sorted({str(slot["application"]) for slot in running})
@@ -71,27 +72,27 @@ class Environments(Deployments):
         return tuple(self.deployment(str(id)) for id in outcome.result["deployments"])  # type: ignore[union-attr] # a list
 
     def keep_environment(self, name: str, target: str | None = None) -> Environment:
-        """Keep what is being retired, or take a retired environment back."""
+        """Cancel a retirement, or restore a retired environment."""
         data = {"name": name} if target is None else {"name": name, "target": target}
         self.send("environment.keep", data)
         return self.environment(name)
 
     def rename_environment(self, name: str, label: str) -> Environment:
-        """Give an environment another label; its name, which the history knows, stays."""
+        """Give an environment another label; its name, by which the history knows it, stays."""
         self.send("environment.configure", {"name": self.environment(name).name, "label": label})
         return self.environment(name)
 
     def environment(self, name: str) -> Environment:
-        """An environment, with what runs there and how it was seen last."""
+        """Return an environment, with its components and their last observations."""
         row = self._row("environment", {"name": name}, f"environment {name!r} does not exist")
         at = row["name"]
         running, conditions = self._query("running", environment=at), self._query("conditions", environment=at)
         return _with_running(row, running, conditions, self._query("policies"))
 
     def environments(self) -> Sequence[Environment]:
-        """Every environment in order, with what runs there and how it was seen last.
+        """Return every environment in order, with its components and their last observations.
 
-        They are read page by page, as they are looked at.
+        They are read page by page on demand.
         """
         running, conditions = _by_environment(self._rows("running")), _by_environment(self._rows("conditions"))
         policies = self._query("policies")

@@ -20,7 +20,7 @@ class AuditTrail(Caller):
         environment: str | None = None,
         limit: int = 100,
     ) -> History:
-        """The newest part of the audit trail, oldest first: of a release, a deployment, an environment, or all."""
+        """Return the newest part of the trail, oldest first: of a release, a deployment, an environment, or all."""
         params: dict[str, Any] = {"environment": environment, "limit": limit}
         if isinstance(subject, Release) or (isinstance(subject, str) and not _looks_like_id(subject)):
             params["release"] = self._ref(subject)

@@ -25,9 +25,10 @@ class Incidents(Caller):
         detected_at: Time | None = None,
         severity: str | None = None,
     ) -> Incident:
-        """State that something went wrong. `deployment` is the cause where it is known, or `"none"`.
+        """Open an incident. `deployment` is the cause if it is known, or `"none"`.
 
-        Where nobody says, the metrics blame the newest deployment before. `severity` is critical, major or minor.
+        Without a stated cause, the metrics infer the newest deployment before it. `severity` is critical, major or
+        minor.
         """
         data = {
             "application": self.application,
@@ -41,7 +42,7 @@ class Incidents(Caller):
         return self._incident("incident.open", data)
 
     def attribute_incident(self, incident: Incident | str, deployment: Deployment | str) -> Incident:
-        """State what caused an incident: a deployment, or `"none"`. It may be said again."""
+        """State the cause of an incident: a deployment, or `"none"`. A later statement replaces an earlier one."""
         return self._incident(
             "incident.attribute", {"incident": identity(incident), "deployment": identity(deployment)}
         )
@@ -53,7 +54,7 @@ class Incidents(Caller):
         note: str | None = None,
         resolved_at: Time | None = None,
     ) -> Incident:
-        """State that an incident is over. `deployment` is the one that ended it: unplanned work, that is rework."""
+        """Resolve an incident. `deployment` is the one that ended it: unplanned work, which counts as rework."""
         data = {
             "incident": identity(incident),
             "deployment": None if deployment is None else identity(deployment),
@@ -63,14 +64,14 @@ class Incidents(Caller):
         return self._incident("incident.resolve", data)
 
     def incident(self, incident: Incident | str) -> Incident:
-        """An incident as it is now."""
+        """Return an incident with its present state."""
         id = identity(incident)
         return self._one(Incident, "incident", {"id": id}, f"incident {id} does not exist")
 
     def incidents(self, environment: str | None = None, open: bool | None = None) -> Sequence[Incident]:
-        """The application's incidents, the last opened first. `open`: only those that are not over.
+        """Return the application's incidents, the last opened first. `open`: only those that are not resolved.
 
-        They are read page by page, as they are looked at.
+        They are read page by page on demand.
         """
         return self._own(Incident.model_validate, "incidents", environment=environment, open=open)
 

@@ -26,17 +26,17 @@ from release_management.runtime.patient import ANSWER_SECONDS, PatientInstallati
 class ReleaseManager(Environments, Policies, Releases, Canaries, Approvals, Incidents, DeliveryMetrics, AuditTrail):
     """Releases of one application.
 
-    `data` is the folder that keeps everything (`.relman` of the working directory), `":memory:"` for a folder that is
-    thrown away at the end, or `"nats://…"` for an installation elsewhere. With a running `relman up` on the folder this
-    is its client; else it owns the folder, and starts the rest of the stack at the first `deploy`, until `close` or the
-    end of the process. `store` is a `postgresql://…` URL, for a new folder that keeps everything there; the folder
-    remembers it. `actor` is who acts; by default the operating system's user. It serves the process that made it, not
-    those that are forked from that.
+    `data` is the folder that keeps everything (`.relman` of the working directory), `":memory:"` for a temporary
+    folder, or `"nats://…"` for an installation elsewhere. With a running `relman up` on the folder this is its client;
+    else it owns the folder, and starts the rest of the stack at the first `deploy`, until `close` or the end of the
+    process. `store` is a `postgresql://…` URL, for a new folder that keeps everything there; the folder remembers it.
+    `actor` is the acting person; by default the operating system's user. It serves the process that made it, not forks
+    of that.
 
     Every method raises `Refused` with a sentence that says what, where, and what would be right, and
-    `NotReachableError` where nobody answers. What passes by itself, such as a PostgreSQL server that is away, a restart
-    of `relman up`, or read models that are still being built, is waited for: each command and each question is tried
-    for `timeout` seconds, then `NotReachableError` says why there was no answer.
+    `NotReachableError` if the installation does not answer. Transient errors, such as a PostgreSQL server that is away,
+    a restart of `relman up`, or read models that are still being built, are retried: each command and each query for
+    `timeout` seconds, then `NotReachableError` gives the reason.
     """
 
     def __init__(
@@ -69,7 +69,10 @@ class ReleaseManager(Environments, Policies, Releases, Canaries, Approvals, Inci
     def on(
         cls, backend: Installation, application: str = "default", *, actor: str | None = None, sender: str = "python"
     ) -> "ReleaseManager":
-        """A manager on a backend that the caller opened and closes; `sender` is the program that its records name."""
+        """Return a manager of an installation that the caller opened and closes.
+
+        `sender` is the name of the program in records.
+        """
         manager = cls.__new__(cls)
         manager.application, manager._written = named("application", application), application
         manager._opened = backend if isinstance(backend, PatientInstallation) else PatientInstallation(backend)
@@ -79,9 +82,9 @@ class ReleaseManager(Environments, Policies, Releases, Canaries, Approvals, Inci
         return manager
 
     def acting_as(self, actor: str) -> "ReleaseManager":
-        """A manager of the same application and installation for somebody else, such as one who approves.
+        """Return a manager of the same application and installation for another person, such as an approver.
 
-        It is `actor`'s word for being that person, and ends with this one.
+        The person's identity is only asserted. The new manager is closed with this one.
         """
         return ReleaseManager.on(self._backend, self._written, actor=actor, sender=self._sender)
 

@@ -1,4 +1,4 @@
-"""DORA's metrics of an application, and what stands behind each."""
+"""DORA's metrics of an application, and the items behind each."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ class DeliveryMetrics(Caller):
         time_zone: str = "UTC",
         by: str = "day",
     ) -> Metrics:
-        """The DORA five of the application, from `since` (30 days before `until`) to just before `until` (now).
+        """Return the DORA five of the application, from `since` (30 days before `until`) to just before `until` (now).
 
         `environment` None: all environments of the production tier. `by` day or week: the frequency's buckets, in
         `time_zone`, an IANA name.

@@ -43,13 +43,13 @@ class Policies(Caller):
         return self._policy("policy.configure_strategy", data, environment)
 
     def configure_rollback_window(self, window: str | float, environment: str | None = None) -> Policy:
-        """State for how long after its success a version may be gone back to without approval: `"7d"`, or seconds."""
+        """State for how long after its success a version may be restored without approval: `"7d"`, or seconds."""
         return self._policy("policy.configure_rollback_window", {"window": window}, environment)
 
     def configure_rollback_strategy(
         self, trigger_conditions: Sequence[Mapping[str, Any]], environment: str | None = None
     ) -> Policy:
-        """State when to roll back: `{"metric", "threshold", "duration_seconds"}` each. Recorded, not armed yet."""
+        """State rollback triggers: `{"metric", "threshold", "duration_seconds"}` each. Recorded, not armed yet."""
         where = "configure_rollback_strategy: trigger_conditions"
         such_as = "[{'metric': 'error_rate', 'threshold': 0.05}]"
         data = {"conditions": [dict(each) for each in listed(where, trigger_conditions, such_as, Mapping)]}
@@ -65,7 +65,7 @@ class Policies(Caller):
         return self._policy("policy.configure_gates", data, environment)
 
     def configure_versions(self, versions: str) -> Policy:
-        """State how the application numbers its releases: `semver`, `calendar`, or `any`, ordered by creation."""
+        """State the numbering scheme: `semver`, `calendar`, or `any`, which orders releases by creation."""
         return self._policy("policy.configure_versions", {"versions": versions}, None)
 
     def _policy(self, command: str, data: dict[str, Any], environment: str | None) -> Policy:

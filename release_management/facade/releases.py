@@ -1,4 +1,4 @@
-"""Releases: create, complete, publish, attest."""
+"""Releases: create, add changes, publish, attest."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -32,10 +32,10 @@ class Releases(Caller):
     ) -> Release:
         """Create a release. Components are names, or `{name, version, artifact, digest, config}`.
 
-        It names every component of the application: a deployment stops what the release no longer names. A `partial`
-        one brings only what it names, and the rest stays as it is.
+        It names every component of the application: a deployment stops components that the release no longer names. A
+        `partial` release brings only the components that it names, and leaves the others as they are.
 
-        The same content again is the same release; other content under the same version is refused.
+        The same content again returns the same release; other content under the same version is refused.
         """
         parts = listed("create_release: components", components, "['web']", str, Mapping)
         lines = listed("create_release: changelog", changelog, "['faster']", str)
@@ -54,10 +54,10 @@ class Releases(Caller):
         return self.release(version)
 
     def add_changes(self, release: Release | str, changes: Sequence[Mapping[str, Any]]) -> Release:
-        """Add changes `{commit, committed_at, author, message}` to a release; those that it has already stay.
+        """Add changes `{commit, committed_at, author, message}` to a release; changes that it has already stay.
 
-        They may be added at any time, and the audit trail says when. An approval that was given before is asked for
-        again, unless the deployment has begun.
+        They may be added at any time, and the audit trail shows when. An approval from before must be granted again,
+        unless the deployment has started.
         """
         ref = self._ref(release)
         commits = _changes(listed("add_changes: changes", changes, "[{'commit': 'abcd1234'}]", Mapping))
@@ -66,20 +66,20 @@ class Releases(Caller):
         return self.release(ref)
 
     def publish(self, release: Release | str) -> Release:
-        """Let a draft be deployed."""
+        """Publish a draft, so that it can be deployed."""
         return self._release_command("release.publish", release)
 
     def attest(self, release: Release | str, gate: str, result: str, note: str | None = None) -> Release:
-        """State by hand that a gate has `passed` or `failed`."""
+        """Attest by hand that a gate has `passed` or `failed`."""
         return self._release_command("release.attest", release, gate=gate, result=result, note=note)
 
     def release(self, release: Release | str) -> Release:
-        """A release, by version or `application@version`."""
+        """Return a release, by version or `application@version`."""
         ref = self._ref(release)
         return self._one(Release, "release", {"ref": ref}, f"release {ref} does not exist")
 
     def releases(self) -> Sequence[Release]:
-        """The application's releases, newest first. They are read page by page, as they are looked at."""
+        """Return the application's releases, newest first. They are read page by page on demand."""
         return self._own(Release.model_validate, "releases")
 
     def _release_command(self, command: str, release: Release | str, **data: Any) -> Release:

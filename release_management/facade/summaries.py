@@ -1,4 +1,4 @@
-"""Summarise long lists for people: like steps become one line, with their number."""
+"""Summarise long lists for people: equal steps become one line, with their number."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 MANY = 60
-"""The most lines that are shown; more are summarised, unless all are requested."""
+"""The maximum number of lines that are shown; more are summarised, unless all are requested."""
 MARKS = {"started": "…", "waiting": "…", "done": "✔", "failed": "✗", "errored": "✗", "skipped": "-", "pending": "·"}
 """The mark of each step status."""
 Step = dict[str, Any]
@@ -22,7 +22,7 @@ class StepGroup:
 
     @property
     def text(self) -> str:
-        """A description of all of them together."""
+        """The description of all steps of the group."""
         step = self.steps[0]
         if len(self.steps) == 1:
             return str(step["description"])
@@ -42,12 +42,12 @@ class StepGroup:
 
     @property
     def is_done(self) -> bool:
-        """True if none of them is left to do."""
+        """True if no step of the group is left."""
         return self.count("done", "skipped") == len(self.steps)
 
     @property
     def progress(self) -> str:
-        """The number of done steps, and of failed ones; empty while none is begun."""
+        """The number of done steps, and of failed ones; empty while no step has begun."""
         done, bad, begun = self.count("done"), self.count(*_BAD), self.count("started", "waiting")
         if self.count("skipped") == len(self.steps):
             return "skipped"

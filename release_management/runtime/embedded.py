@@ -1,4 +1,4 @@
-"""The owner of a folder: everything in this process."""
+"""The installation of the process that owns its folder: every role runs in this process."""
 
 import contextlib
 import os

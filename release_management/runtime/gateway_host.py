@@ -1,4 +1,4 @@
-"""The core: event log, keys and gateway, opened on one installation by the one process that decides."""
+"""The gateway host: event log, keys and gateway, opened by the one process that decides for an installation."""
 
 import contextlib
 import threading
@@ -46,7 +46,7 @@ class GatewayHost:
     """
 
     def __init__(self, home: DataDirectory, recording: RecordingClock | None = None) -> None:
-        """`recording` is the clock: a process that opens the core again passes the same one, with its memory."""
+        """`recording` is the clock: a process that opens the host again passes the same one, with its memory."""
         self.home = home
         self.recording = recording or RecordingClock()
         check_declarations()

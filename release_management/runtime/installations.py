@@ -76,7 +76,7 @@ class Installation(Protocol):
 
 
 def connect(data: str, *, may_start: bool, store: str | None = None) -> Installation:
-    """Return the backend for a folder or a `nats://` address: its owner if the folder is free, else its client.
+    """Return the installation at a folder or a `nats://` address: embedded if the folder is free, else remote.
 
     A folder on a read-only disk can be read. With `may_start` False, an owner never starts the workers that move
     deployments, and says so instead. `store`: see `DataDirectory.at`.

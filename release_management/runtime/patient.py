@@ -1,4 +1,4 @@
-"""A backend that retries transient errors: a store that is away, a restart, read models that are still being built."""
+"""An installation whose calls are retried: a store that is away, a restart, read models that are still being built."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -37,9 +37,9 @@ Tell = Callable[[str], None]
 
 
 class PatientInstallation:
-    """Retries a backend's calls, under the same id, while it cannot answer, for as long as the caller has time.
+    """Retries an installation's calls, under the same id, until it answers or the caller's time is over.
 
-    Each call has `seconds`; within `until` all of them together have until that moment. `tell` gets one sentence if a
+    Each call has `seconds`; within `until` all of them together have until that time. `tell` gets one sentence if a
     call waits for more than a second, and one when it is over. Raises `UnavailableError`, with the last reason, when
     the time is over; permanent errors are raised at once.
     """
@@ -64,7 +64,7 @@ class PatientInstallation:
 
     @property
     def verifies_user(self) -> bool:
-        """The backend's answer."""
+        """The value of the wrapped installation."""
         return self._installation.verifies_user
 
     def ask(self, envelope: CommandEnvelope) -> Outcome:
@@ -91,7 +91,7 @@ class PatientInstallation:
         return list(self.rows(name, params, after))
 
     def start_workers(self) -> None:
-        """Call the backend, with retries."""
+        """Start the workers, with retries."""
         self._patiently(self._installation.start_workers)
 
     def letters_page(self, params: dict[str, Any]) -> Page:
@@ -129,15 +129,15 @@ class PatientInstallation:
         return self._patiently(lambda: self._installation.content(dataref))
 
     def rebuild(self, projection: str | None, progress: "Progress | None" = None) -> None:
-        """Call the backend once."""
+        """Rebuild without retries."""
         self._installation.rebuild(projection, progress)
 
     def unpark(self, projection: str, stream: str | None) -> "Unparked":
-        """Call the backend once."""
+        """Unpark without retries."""
         return self._installation.unpark(projection, stream)
 
     def close(self) -> None:
-        """Close the backend."""
+        """Close the wrapped installation."""
         self._installation.close()
 
     def _patiently(self, question: Callable[[], T]) -> T:

@@ -24,7 +24,7 @@ class Approval(View):
     expires_at: str | None = None
 
     def render(self) -> RenderableType:
-        """One line, and what those who decided said."""
+        """Return one line, and a line for each decision."""
         need = self.rule.get("required", 1)
         about = f"for {self.release} → {self.environment}"
         lines = [f"approval {self.id}: {self.phase}, {len(self.signatures)} of {need}, {about}"]

@@ -16,7 +16,7 @@ WIDTH = 110
 
 
 class View(BaseModel):
-    """An immutable answer. `print(view)` shows it; `view.model_dump()` gives plain data."""
+    """An immutable answer. `print(view)` shows it; `view.model_dump()` returns plain data."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
     COLUMNS: ClassVar[int] = WIDTH
@@ -34,14 +34,14 @@ class View(BaseModel):
 
 
 def rendered(renderable: RenderableType, width: int = WIDTH) -> str:
-    """Plain text, without colours, and without what a terminal would obey."""
+    """Return plain text, without colours, and without characters that a terminal would obey."""
     out = StringIO()
     Console(file=out, width=width, no_color=True, highlight=False).print(renderable)
     return "\n".join(line.rstrip() for line in visible(out.getvalue()).split("\n")).rstrip("\n")
 
 
 def table(*columns: str, rows: Iterable[Iterable[object]], title: str | None = None) -> Table:
-    """A table without frames; None shows as nothing."""
+    """Return a table without frames; None is shown as an empty cell."""
     made = Table(*columns, box=None, title=title, title_justify="left", header_style="bold", pad_edge=False)
     for row in rows:
         made.add_row(*("" if cell is None else redacted(str(cell)) for cell in row))
@@ -49,12 +49,12 @@ def table(*columns: str, rows: Iterable[Iterable[object]], title: str | None = N
 
 
 def called(id: str, label: str | None) -> str:
-    """A thing's label with its id, or the id where that says it all."""
+    """Return a label with its id, or the id alone if both are the same."""
     return id if label is None or label == id else f"{label} ({id})"
 
 
 def span(seconds: float) -> str:
-    """A duration in its two largest units."""
+    """Return a duration in its two largest units."""
     rest, parts = round(seconds), []
     for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
         if rest >= size:
@@ -73,7 +73,7 @@ def short_age(seconds: float | None) -> str:
 
 
 def short_time(time: str | None) -> str:
-    """Date and time to the second, UTC."""
+    """Return date and time to the second, UTC."""
     return "" if time is None else time[:19].replace("T", " ")
 
 

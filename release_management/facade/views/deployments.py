@@ -18,14 +18,14 @@ from release_management.facade.views.base import View, short_time, table
 from release_management.kernel.types import Verdict
 
 NOTES = 10
-"""So many notes, and steps that went wrong, of a long plan are shown."""
+"""The number of notes, and of failed steps, that are shown of a long plan."""
 
 
 CHANGES_SHOWN = 20
 
 
 class Plan(View):
-    """The steps of a deployment, with where each stands."""
+    """The steps of a deployment, with their statuses."""
 
     strategy: str
     notes: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class Plan(View):
     changes: tuple[PlannedChange, ...] = ()
 
     def render(self, *, whole: bool = False) -> RenderableType:
-        """The steps as a table, and what they change; alike ones together where there are many, but for `whole`."""
+        """Return the steps as a table, and their changes; equal steps of a long plan are grouped unless `whole`."""
         many = len(self.steps) > MANY and not whole
         shown: list[RenderableType] = [self._summed_up() if many else self._each_step()]
         notes = self.notes if whole or len(self.notes) <= NOTES else self.notes[:NOTES]
@@ -65,7 +65,7 @@ class Plan(View):
 
 
 def _mark(status: str | None) -> str:
-    """A step that is skipped looks like one that is not begun."""
+    """Return the mark of a step status; a skipped step has that of a step that has not begun."""
     return MARKS["pending" if status in (None, "skipped") else status]
 
 
@@ -89,7 +89,7 @@ def step_text(step: dict[str, Any], leg: Leg) -> str:
 
 
 class Deployment(View):
-    """One release on its way to one environment."""
+    """The deployment of one release to one environment."""
 
     id: str
     release: str
@@ -123,7 +123,7 @@ class Deployment(View):
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> "Deployment":
-        """From a query's row, in which the plan and each step's progress stand apart."""
+        """Return the view of a query's row, which has the plan and each step's progress apart."""
         compiled = row.get("plan") or {}
         plan = Plan(
             strategy=row["strategy"],
@@ -142,13 +142,13 @@ class Deployment(View):
 
     @property
     def paused_step(self) -> int | None:
-        """The number, as it is shown, of the pause that it waits in."""
+        """The number, as it is shown, of the step whose pause it waits in."""
         steps = self.plan.steps if self.plan is not None else ()
         return next((number for number, step in enumerate(steps, 1) if step.get("status") == "waiting"), None)
 
     @property
     def patience(self) -> str | None:
-        """The time that it waits, and what happens then; None if it does not wait, or its approval has the deadline."""
+        """The remaining time of the present wait, and its consequence; None without a deadline of its own."""
         if self.deadline is None:
             return None
         back = "it goes back" if self.plan is None or self.plan.reversible else "it halts: there is no way back"
@@ -157,13 +157,13 @@ class Deployment(View):
 
     @property
     def waits_for(self) -> str | None:
-        """The reason why it is queued, if it was just deployed."""
+        """The reason why it waits, if it was just deployed."""
         if self.phase != "Queued":
             return None
         return "; ".join(verdict.reason for verdict in self.verdicts if verdict.says == "wait") or None
 
     def render(self, *, whole: bool = False) -> RenderableType:
-        """One line, the plan, what would stop it; each step of a long plan where the `whole` is wanted."""
+        """Return one line, the plan, and the verdicts against it; with `whole`, each step of a long plan."""
         line = f"{self.release} → {self.environment}   {self.strategy}   {self.phase}"
         if self.weight is not None and self.phase in ("Progressing", "Paused"):
             line += f" at {self.weight} %"
@@ -190,7 +190,7 @@ def _with_progress(compiled: Any, progress: Any) -> tuple[dict[str, Any], ...]:
 
 
 class CanaryPlan(View):
-    """A release's canary: the traffic shares that it passes through, and the seconds between them."""
+    """A release's canary: its traffic shares, and the seconds between them."""
 
     release: str
     traffic_percentage: int
@@ -200,7 +200,7 @@ class CanaryPlan(View):
     notes: tuple[str, ...] = ()
 
     def render(self) -> RenderableType:
-        """The shares with arrows."""
+        """Return the shares with arrows."""
         shares = " → ".join(f"{share} %" for share in self.steps)
         every = "" if self.interval_seconds is None else f", {self.interval_seconds:g} s between"
         return Text("\n".join([f"canary of {self.release}: {shares}{every}", *(f"note: {it}" for it in self.notes)]))

@@ -1,4 +1,4 @@
-"""Environments, and what runs there."""
+"""Environments, and the components that run there."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,13 +13,13 @@ from release_management.facade.summaries import (
 from release_management.facade.views.base import View, short_age, short_time, table
 
 MANY_ILL = 20
-"""So many components that are not well are named where all of an environment would be too much to read."""
+"""The number of unhealthy components that a summary names."""
 
 
 class Environment(View):
     """An environment, and the components that run there.
 
-    `tier_source`: "name" where the tier follows from the name, "default" where the name says none; None where it was
+    `tier_source`: "name" if the tier was derived from the name, "default" if the name suggests none; None if it was
     stated.
     """
 
@@ -39,11 +39,14 @@ class Environment(View):
 
     @property
     def well(self) -> bool:
-        """True if all components of the environment were seen well, and lately."""
+        """True if all components of the environment were recently observed to be well."""
         return all(each.well for each in self.conditions)
 
     def render(self, *, whole: bool = False) -> RenderableType:
-        """One line, what runs, what is not well, and what is not as declared; each of many places with `whole`."""
+        """Return one line, the running versions, the unhealthy components, and differences from the declaration.
+
+        With `whole` each of many places is shown.
+        """
         need = self.approval.get("required", 0)
         tier = tier_text(self.tier, self.tier_source)
         head = f"{self.name} ({self.label}, {tier})" + (f", {need} approval(s)" if need else "")
@@ -66,7 +69,7 @@ class ComponentCondition(View):
     """The last observation of a component at a place.
 
     `condition` is well, drifted (it serves, but not as recorded), degraded (a part does not serve), down, or unknown:
-    nobody has looked for a while. `age` is the seconds since the look; counts that are not known are None.
+    no executor has observed it for a while. `age` is the seconds since the observation; unknown counts are None.
     """
 
     environment: str
@@ -86,11 +89,11 @@ class ComponentCondition(View):
 
     @property
     def well(self) -> bool:
-        """True if the component was seen well, and lately."""
+        """True if the component was recently observed to be well."""
         return self.condition == "well"
 
     def render(self) -> RenderableType:
-        """One line."""
+        """Return one line."""
         since = f" since {short_time(self.condition_since)}" if self.condition_since else ""
         where = "" if self.target == "main" else f" on {self.target}"
         reason = f": {self.reason}" if self.reason else ""
@@ -98,18 +101,18 @@ class ComponentCondition(View):
 
 
 def tier_text(tier: str, source: str | None) -> str:
-    """The tier, and why it is that one where nobody has stated it."""
+    """Return the tier, and the source of one that was not stated."""
     if source is None:
         return tier
     return f"{tier} by its name" if source == "name" else f"{tier}, as its name says no tier"
 
 
 class Running(View):
-    """A version in a slot of a component at a place, as it was seen last. Traffic is in percent.
+    """A version in a slot of a component at a place, with its last observation. Traffic is in percent.
 
-    `intended` is the wanted share, `observed` the one that was seen; `replicas` should run, `healthy` of them answered
-    well. `condition` is as that of the component; `age` is the seconds since the look. `configuration` is the digest of
-    the settings and variables with which it runs; None where that was not recorded.
+    `intended` is the intended share, `observed` the observed one; `replicas` should run, `healthy` of them answered
+    well. `condition` is as that of the component; `age` is the seconds since the observation. `configuration` is the
+    digest of its settings and variables; None if that was not recorded.
     """
 
     environment: str

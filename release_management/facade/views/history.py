@@ -29,18 +29,18 @@ class Entry(View):
 
     @property
     def who(self) -> str:
-        """The actor, and the person on whose behalf it acted if that is somebody else."""
+        """The actor, and the person on whose behalf it acted if that is another one."""
         person = self.onbehalfof or self.requested_by
         return self.actor if person in (None, self.actor) else f"{self.actor} for {person}"
 
     @property
     def about(self) -> str:
-        """The release, or its application, and where it goes."""
+        """The release, or its application, and the environment."""
         return " → ".join(part for part in (self.release or self.application, self.environment) if part)
 
     @property
     def told(self) -> str:
-        """The summary with what people said: notes and reasons, where they were not erased."""
+        """The summary with people's notes and reasons, unless they were erased."""
         texts = "; ".join(_texts(self.texts))
         return f"{self.summary}: {texts}" if texts else self.summary
 
@@ -66,7 +66,7 @@ class History(View):
         return len(self.entries)
 
     def render(self) -> RenderableType:
-        """One row per record."""
+        """Return one row per record."""
         return table(
             "position",
             "time",

@@ -7,9 +7,9 @@ from release_management.facade.views.base import View, short_time
 
 
 class Incident(View):
-    """Something that went wrong. `cause` is the deployment that somebody blames, `remedy` the one that ended it.
+    """A failure that users met. `cause` is the deployment to blame, `remedy` the one that ended it.
 
-    `attribution` is "explicit" where somebody has said what the cause is, or that no deployment is; else "inferred".
+    `attribution` is "explicit" if somebody stated the cause, or that no deployment is; else "inferred".
     """
 
     id: str
@@ -38,7 +38,7 @@ class Incident(View):
         return self.cause or ("no deployment" if self.attribution == "explicit" else "not said")
 
     def render(self) -> RenderableType:
-        """A line for each thing that is known."""
+        """Return a line for each known fact."""
         over = "open" if self.resolved_at is None else f"resolved {short_time(self.resolved_at)}"
         lines = [
             f"incident {self.id}: {self.title}",

@@ -1,4 +1,4 @@
-"""DORA's metrics, and what stands behind each."""
+"""DORA's metrics, and the items behind each."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from release_management.facade.views.base import View, short_time, span, table
 
 
 class Metric(View):
-    """One metric of a window: its value with what it is made of. None where there is nothing to measure.
+    """One metric of a window: its value and the numbers that it is made of. None if there is nothing to measure.
 
     `unit` is seconds, ratio, or per_day. `p50` and `p90` are interpolated: of the durations in seconds, or for the
-    frequency of the days between deployments. `excluded` counts, by reason, what is in neither number; `censored` what
-    is not over yet. `buckets` are the frequency's days or weeks. `parked` counts streams of events that were set aside
-    and are missing here.
+    frequency of the days between deployments. `excluded` counts, by reason, items that are in neither number;
+    `censored` those that have not ended yet. `buckets` are the frequency's days or weeks. `parked` counts streams of
+    events that were set aside and are missing here.
     """
 
     metric: str
@@ -34,7 +34,7 @@ class Metric(View):
 
     @property
     def shown(self) -> str:
-        """The value for a person."""
+        """The value as text."""
         if self.value is None:
             return "nothing to measure"
         if self.unit == "ratio":
@@ -45,7 +45,7 @@ class Metric(View):
 
     @property
     def basis(self) -> str:
-        """The numbers that it is made of."""
+        """The numbers that the value is made of."""
         if self.unit == "per_day":
             return f"{self.numerator:g} in {self.denominator:.4g} days"
         left = f", {self.censored} not over" if self.censored else ""

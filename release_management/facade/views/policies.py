@@ -9,7 +9,7 @@ from release_management.facade.views.base import View, called
 
 
 class Pipeline(View):
-    """The order in which an application's releases walk the environments. `name` is its id."""
+    """The order in which an application's releases are deployed to environments. `name` is its id."""
 
     name: str
     application: str
@@ -17,7 +17,7 @@ class Pipeline(View):
     label: str | None = None
 
     def render(self) -> RenderableType:
-        """An arrow from stage to stage."""
+        """Return the stages with arrows."""
         stages = " → ".join(stage["environment"] for stage in self.stages)
         return Text(f"pipeline {called(self.name, self.label)} of {self.application}: {stages}")
 
@@ -34,7 +34,7 @@ class Policy(View):
     rollback_window: float | None = None
 
     def render(self) -> RenderableType:
-        """A line for each thing that is configured."""
+        """Return a line for each configured field."""
         lines = [f"policy of {self.scope}"]
         if self.versions is not None:
             lines.append(f"  versions: {self.versions}")

@@ -30,7 +30,7 @@ class Release(View):
     initial_traffic: int | None = None
 
     def render(self) -> RenderableType:
-        """One line, the components, where it has succeeded."""
+        """Return one line, the components, and the environments in which it has succeeded."""
         state = "blocked" if self.blocked else "published" if self.published else "draft"
         parts = first_few(f"{called(part['name'], part.get('label'))} {part['version']}" for part in self.components)
         written = "" if self.label in (None, self.application) else f" of {self.label}"

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from docs.reference.fields import SHAPES, fields_table
-from docs.reference.generate import is_part
+from docs.reference.pages.relman_yaml import is_part
 from release_management.adapters.executors.command.answer import ProgramAnswer
 from release_management.adapters.executors.command.observing import Observed
 from release_management.adapters.executors.command.settings import CommandSettings

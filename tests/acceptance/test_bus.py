@@ -154,9 +154,9 @@ def test_events_are_the_logs_bytes_in_the_logs_order(shop: Installation) -> None
     assert published(shop, len(records)) == [one.record for one in records]
 
     async def look(client: Client) -> list[tuple[str, dict[str, str]]]:
-        return [(message.subject, message.headers or {}) for message in await first(client.jetstream(), 20)]
+        return [(message.subject, message.headers or {}) for message in await first(client.jetstream(), len(records))]
 
-    for record, (subject, headers) in zip(records, talk(shop, look), strict=False):
+    for record, (subject, headers) in zip(records, talk(shop, look), strict=True):
         assert subject == f"relman.events.{record.name}"
         assert headers["content-type"] == "application/cloudevents+json"
         assert headers["Relman-Position"] == str(record.position)
@@ -351,7 +351,9 @@ def test_a_reply_subject_that_the_server_would_not_take_is_a_dead_letter_and_har
 
     until(lambda: any(letter["id"] not in known for letter in dead_letters(shop)))
     assert "Relman-Reply-To" in dead_letters(shop)[0]["reason"]
-    assert ask(shop, event(DEPLOY, deploy_data(), "after-the-long-reply"))["status"] == "accepted"
+    answer = ask(shop, event(DEPLOY, deploy_data("1.3.0"), "after-the-long-reply"))
+    assert answer["status"] == "accepted"
+    assert shop.ended(answer["result"]["deployment"]) == "succeeded"
     assert shop.pid("road") == road
 
 

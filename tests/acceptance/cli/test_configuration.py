@@ -17,16 +17,18 @@ from tests.acceptance.cli.harness import (
     until,
 )
 
+HELLO = {"GREETING": "hello", "DB_PASSWORD": "hunter2"}
+GOOD_MORNING = {"GREETING": "good morning", "DB_PASSWORD": "hunter3"}
 OUTDATED = "1 component (web) runs with another configuration than declared: relman deploy shop@1.0.0 staging"
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
-    """`shop@1.0.0` serves in staging with `GREETING=hello`, two processes of it. The tests below follow one another."""
+    """`shop@1.0.0` serves in staging with `GREETING=hello`, two processes of it."""
     cli = CommandLine(tmp_path_factory.mktemp("shop"))
     try:
         cli.init()
-        declare(cli, GREETING="hello", DB_PASSWORD="hunter2")
+        declare(cli, **HELLO)
         cli.done("up", "--detach")
         cli.done("deploy", "shop@1.0.0", "staging", "--wait")
         until_well(cli)
@@ -63,6 +65,14 @@ def declare(cli: CommandLine, **variables: str) -> None:
     at_once = {"scale_down_delay": 0}
     stated["policies"]["shop"] = {"strategy": "rolling", "strategies": {"rolling": at_once, "blue-green": at_once}}
     file.write_text(yaml.safe_dump(stated))
+
+
+def roll_out(cli: CommandLine, here: Types, variables: dict[str, str]) -> None:
+    """Declare these variables, and deploy them where others run."""
+    declare(cli, **variables)
+    here("apply", "relman.yaml")
+    here("deploy", "shop@1.0.0", "staging", "--wait")
+    until_well(cli)
 
 
 def port(cli: CommandLine) -> int:
@@ -107,8 +117,9 @@ def asked(cli: CommandLine) -> Iterator[Counter[str]]:
 
 
 def test_a_changed_variable_is_announced(shop: CommandLine, here: Types) -> None:
+    roll_out(shop, here, HELLO)
     assert OUTDATED not in here("apply", "relman.yaml").out
-    declare(shop, GREETING="good morning", DB_PASSWORD="hunter3")
+    declare(shop, **GOOD_MORNING)
 
     would = here("apply", "relman.yaml", "--dry-run").out
     applied = here("apply", "relman.yaml").out
@@ -122,7 +133,11 @@ def test_a_changed_variable_is_announced(shop: CommandLine, here: Types) -> None
     assert greetings(shop) == [("hello", "hunter2")] * 2, "nothing comes in unannounced"
 
 
-def test_a_dry_run_shows_old_and_new_values(here: Types) -> None:
+def test_a_dry_run_shows_old_and_new_values(shop: CommandLine, here: Types) -> None:
+    roll_out(shop, here, HELLO)
+    declare(shop, **GOOD_MORNING)
+    here("apply", "relman.yaml")
+
     dry = here("deploy", "shop@1.0.0", "staging", "--dry-run").out
 
     assert "change: web on main: 1.0.0 again; configuration differs: DB_PASSWORD, GREETING\n" in dry
@@ -131,6 +146,9 @@ def test_a_dry_run_shows_old_and_new_values(here: Types) -> None:
 
 
 def test_a_deploy_of_the_same_release_rolls_it_out_without_a_failed_request(shop: CommandLine, here: Types) -> None:
+    roll_out(shop, here, HELLO)
+    declare(shop, **GOOD_MORNING)
+    here("apply", "relman.yaml")
     before = config(here)
 
     with asked(shop) as answers:
@@ -148,7 +166,9 @@ def test_a_deploy_of_the_same_release_rolls_it_out_without_a_failed_request(shop
     assert "another configuration than declared" not in here("env", "show", "staging").out
 
 
-def test_a_second_deploy_says_that_it_is_already_so(here: Types) -> None:
+def test_a_second_deploy_says_that_it_is_already_so(shop: CommandLine, here: Types) -> None:
+    roll_out(shop, here, HELLO)
+
     again = here("deploy", "shop@1.0.0", "staging", "--wait").out
 
     assert "already so: it was deployed there with the configuration that is declared; nothing was done\n" in again
@@ -156,6 +176,7 @@ def test_a_second_deploy_says_that_it_is_already_so(here: Types) -> None:
 
 
 def test_a_redeploy_brings_new_processes_of_the_same(shop: CommandLine, here: Types) -> None:
+    roll_out(shop, here, HELLO)
     before = pids(shop)
 
     with asked(shop) as answers:
@@ -168,6 +189,8 @@ def test_a_redeploy_brings_new_processes_of_the_same(shop: CommandLine, here: Ty
 
 
 def test_a_rollback_returns_to_the_configuration_that_ran(shop: CommandLine, here: Types) -> None:
+    roll_out(shop, here, HELLO)
+    roll_out(shop, here, GOOD_MORNING)
     [newest, *_] = here("deployment", "list", "--limit", "1", "--json").json
 
     with asked(shop) as answers:

@@ -4,6 +4,7 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -23,21 +24,26 @@ COMMAND = ["{python}", "-m", "release_management.sample", "--port", "{port}", "-
 @pytest.fixture(scope="module", name="ports")
 def _ports() -> dict[str, int]:
     web = free_port(())
-    return {"web": web, "api": free_port({web})}
+    api = free_port({web})
+    return {"web": web, "api": api, "lab": free_port({web, api})}
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, ports: dict[str, int]) -> Iterator[CommandLine]:
-    """Environment qa with the components web and api, and `relman up`."""
+    """Environment qa with the components web and api, environment lab with web, and `relman up`."""
     cli = CommandLine(tmp_path_factory.mktemp("shop"))
-    components = {name: {"command": COMMAND, "port": port, "health": "/health"} for name, port in ports.items()}
-    qa = {"tier": "testing", "targets": {"main": {"executor": "local", "components": components}}}
-    (cli.folder / "relman.yaml").write_text(yaml.safe_dump({"environments": {"qa": qa}}))
+    web, api, lab = ({"command": COMMAND, "port": port, "health": "/health"} for port in ports.values())
+    environments = {"qa": environment(web=web, api=api), "lab": environment(web=lab)}
+    (cli.folder / "relman.yaml").write_text(yaml.safe_dump({"environments": environments}))
     try:
         cli.done("up", "--detach")
         yield cli
     finally:
         cli.end_everything()
+
+
+def environment(**components: dict[str, Any]) -> dict[str, Any]:
+    return {"tier": "testing", "targets": {"main": {"executor": "local", "components": components}}}
 
 
 @pytest.fixture(name="relman")
@@ -92,18 +98,20 @@ def test_a_component_that_a_release_no_longer_names_is_stopped(relman: Types, po
 
 
 def test_an_environment_is_renamed_retired_and_taken_back(relman: Types, ports: dict[str, int]) -> None:
-    done(relman("env", "rename", "qa", "Quality"))
-    assert "qa (Quality, testing)" in done(relman("env", "show", "qa"))
+    done(relman("release", "create", "tool@1.0.0", "--component", "web"))
+    done(relman("deploy", "tool@1.0.0", "lab", "--strategy", "recreate", "--wait"))
+    done(relman("env", "rename", "lab", "Laboratory"))
+    assert "lab (Laboratory, testing)" in done(relman("env", "show", "lab"))
 
-    assert "environment qa is being retired" in done(relman("env", "retire", "qa", "--reason", "moved"))
-    until(lambda: "retired at" in done(relman("env", "show", "qa")))
-    until(lambda: is_free(ports["web"]))
-    assert "qa" not in done(relman("env", "list"))
-    refused = relman("deploy", "shop@1.0.0", "qa")
+    assert "environment lab is being retired" in done(relman("env", "retire", "lab", "--reason", "moved"))
+    until(lambda: "retired at" in done(relman("env", "show", "lab")))
+    until(lambda: is_free(ports["lab"]))
+    assert "lab " not in done(relman("env", "list"))
+    refused = relman("deploy", "tool@1.0.0", "lab")
     assert refused.code == 1
-    assert "qa is retired; to take it back: relman env keep qa" in refused.err
+    assert "lab is retired; to take it back: relman env keep lab" in refused.err
 
-    done(relman("env", "keep", "qa"))
-    assert "Succeeded" in done(relman("deploy", "shop@2.0.0", "qa", "--strategy", "recreate", "--wait"))
-    assert answers(ports["web"])
-    assert "the environment is retired" in done(relman("audit", "log", "--environment", "qa"))
+    done(relman("env", "keep", "lab"))
+    assert "Succeeded" in done(relman("deploy", "tool@1.0.0", "lab", "--strategy", "recreate", "--wait"))
+    assert answers(ports["lab"])
+    assert "the environment is retired" in done(relman("audit", "log", "--environment", "lab"))

@@ -45,6 +45,12 @@ def here(shop: CommandLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     structlog.reset_defaults()
 
 
+@pytest.fixture
+def serving(here: Types) -> None:
+    """1.2.0 serves in staging, whatever other tests did before."""
+    done(here("deploy", "shop@1.2.0", "staging", "--downgrade", "--wait"))
+
+
 def done(answer: Answer) -> Answer:
     assert answer.code == 0, answer
     return answer
@@ -55,6 +61,7 @@ def stable(here: Types) -> list[str]:
     return [each["version"] for each in running if each["role"] == "stable"]
 
 
+@pytest.mark.usefixtures("serving")
 def test_back_to_an_earlier_version_by_name_in_one_step(here: Types) -> None:
     older = here("deploy", "shop@1.0.0", "staging")
     assert older.code == 1
@@ -73,6 +80,7 @@ def test_back_to_an_earlier_version_by_name_in_one_step(here: Types) -> None:
     )
 
 
+@pytest.mark.usefixtures("serving")
 def test_only_the_pause_that_was_seen_is_promoted(here: Types) -> None:
     done(here("release", "create", "shop@1.3.0", "--component", "web"))
     paused = done(here("deploy", "shop@1.3.0", "staging", *CANARY, "--wait"))
@@ -90,13 +98,13 @@ def test_only_the_pause_that_was_seen_is_promoted(here: Types) -> None:
     other = here("deployment", "promote", canary["id"], "--step", "8")
     assert (other.code, "does not wait at step 8, but at step 6" in other.err) == (1, True)
 
-    kept = here("deploy", "shop@1.0.0", "staging")
+    kept = here("deploy", "shop@1.2.0", "staging")
     assert kept.code == 1
-    assert f"deployment {canary['id']} is Paused there with shop@1.3.0; to keep 1.0.0, take that back" in kept.err
+    assert f"deployment {canary['id']} is Paused there with shop@1.3.0; to keep 1.2.0, take that back" in kept.err
     taken = done(here("rollback", "shop", "staging", "--reason", "too slow"))
     assert canary["id"] in taken.out
     until(lambda: done(here("deployment", "show", canary["id"], "--json")).json["phase"] == "RolledBack")
-    assert stable(here) == ["1.0.0"]
+    assert stable(here) == ["1.2.0"]
 
 
 @pytest.mark.parametrize(
@@ -123,6 +131,7 @@ def test_the_window_is_applied_from_the_manifest(here: Types, shop: CommandLine)
     assert "~ policy shop: rollback_window 86400.0 → 172800.0" in changed
 
 
+@pytest.mark.usefixtures("serving")
 def test_deploying_while_the_old_version_is_kept_says_that_it_starts_at_once(here: Types) -> None:
     kept = ("--strategy", "blue-green", "--set", "scale_down_delay=600")
     for version in ("1.4.0", "1.5.0"):

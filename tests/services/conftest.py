@@ -12,7 +12,7 @@ from tests.servers.postgres import Databases
 from tests.services.gateway_harness import Office
 
 GO_ON = {"environment.configure", "release.block"}
-"""They change how deployments go on that are under way: the workers were started for these."""
+"""They change how deployments go on that are under way; that happens where and when the workers of these run."""
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from bench.conditions import Store
 from release_management.adapters.system.clock import new_id
 from release_management.domain.component import Component
 from release_management.domain.environment import ApprovalRule, EnvironmentConfigured
-from release_management.domain.place import (
+from release_management.domain.place_events import (
     PlaceLocked,
     PlacePromoted,
     PlaceSlotProvisioned,

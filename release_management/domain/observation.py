@@ -9,12 +9,9 @@ from release_management.domain.condition import (
     SlotCondition,
     compare,
 )
-from release_management.domain.place import (
-    ComponentStatus,
-    Place,
-    PlaceConditionChanged,
-    Seen,
-)
+from release_management.domain.place import Place
+from release_management.domain.place_component import ComponentStatus, Seen
+from release_management.domain.place_events import PlaceConditionChanged
 from release_management.kernel.types import (
     Command,
     Giver,

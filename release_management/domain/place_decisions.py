@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from release_management.domain.observation import ReportCondition, report_condition
-from release_management.domain.place import (
-    Place,
+from release_management.domain.place import Place
+from release_management.domain.place_events import (
     PlaceEvent,
     PlaceLocked,
     PlaceOffered,

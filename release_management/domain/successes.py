@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from release_management.domain.deployment.state import Deployment, DeploymentPhase
-from release_management.domain.place import Occupant
+from release_management.domain.place_component import Occupant
 
 
 def brought(state: Deployment) -> dict[tuple[str, str], dict[str, str]]:

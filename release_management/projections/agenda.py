@@ -57,11 +57,7 @@ from release_management.domain.deployment.events import (
 )
 from release_management.domain.deployment.state import DEPLOYMENT
 from release_management.domain.orders import Order
-from release_management.domain.place import (
-    PlaceOffered,
-    PlaceUnlocked,
-    PlaceUnqueued,
-)
+from release_management.domain.place_events import PlaceOffered, PlaceUnlocked, PlaceUnqueued
 from release_management.kernel.aggregate import aggregate_of, key_of
 from release_management.kernel.record import Event, timestamp
 from release_management.kernel.types import Command

@@ -7,7 +7,7 @@ from pydantic import Field
 from sqlalchemy import MetaData, Select, Table, select
 
 from release_management.domain.deployment.events import DeploymentPlanned, DeploymentRequested
-from release_management.domain.place import (
+from release_management.domain.place_events import (
     PlaceConditionChanged,
     PlaceLocked,
     PlacePromoted,

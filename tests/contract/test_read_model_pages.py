@@ -15,7 +15,7 @@ from release_management.domain.environment import (
     TargetConfigured,
 )
 from release_management.domain.incident import IncidentOpened
-from release_management.domain.place import PlaceSlotProvisioned
+from release_management.domain.place_events import PlaceSlotProvisioned
 from release_management.domain.plan.builder import RolloutTarget
 from release_management.domain.plan.compiler import compile_plan
 from release_management.domain.plan.strategies import parse_options

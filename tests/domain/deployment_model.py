@@ -47,8 +47,9 @@ from release_management.domain.deployment.state import (
 from release_management.domain.deployment.steps import StepStatus
 from release_management.domain.environment import Environment
 from release_management.domain.orders import Order, Report
-from release_management.domain.place import ComponentStatus, Place
+from release_management.domain.place import Place
 from release_management.domain.place import evolve as stand
+from release_management.domain.place_component import ComponentStatus
 from release_management.domain.plan import Binding
 from release_management.domain.plan.planning import draft
 from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy

@@ -57,7 +57,7 @@ from release_management.domain.incident import (
     IncidentResolved,
 )
 from release_management.domain.pipeline import PipelineConfigured, Stage
-from release_management.domain.place import (
+from release_management.domain.place_events import (
     PlaceConditionChanged,
     PlaceLocked,
     PlaceOffered,

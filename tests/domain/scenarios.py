@@ -8,11 +8,8 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from release_management.domain.environment import Target
-from release_management.domain.place import (
-    ComponentStatus,
-    Occupant,
-    Place,
-)
+from release_management.domain.place import Place
+from release_management.domain.place_component import ComponentStatus, Occupant
 from release_management.domain.plan.strategies import STRATEGIES, StrategyName
 from tests.domain.build import (
     component,

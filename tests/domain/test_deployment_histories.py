@@ -6,11 +6,8 @@ from itertools import repeat
 
 from release_management.domain.deployment.state import DeploymentPhase
 from release_management.domain.environment import Target
-from release_management.domain.place import (
-    ComponentStatus,
-    Occupant,
-    Place,
-)
+from release_management.domain.place import Place
+from release_management.domain.place_component import ComponentStatus, Occupant
 from tests.domain.build import (
     DEPLOYMENT,
     OTHER,

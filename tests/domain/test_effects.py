@@ -3,7 +3,7 @@
 from release_management.domain.deployment.effects import doubts, effects
 from release_management.domain.deployment.events import DeploymentStepStarted, DeploymentStepSucceeded
 from release_management.domain.deployment.state import Deployment
-from release_management.domain.place import (
+from release_management.domain.place_events import (
     PlaceEvent,
     PlacePromoted,
     PlaceSlotDoubted,

@@ -4,11 +4,21 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from release_management.domain.place import (
-    PLACE,
-    REMEMBERED,
-    Occupant,
-    Place,
+from release_management.domain.place import PLACE, REMEMBERED, Place, earlier, free_for
+from release_management.domain.place_component import Occupant
+from release_management.domain.place_decisions import (
+    MAX_WAITING,
+    AnyPlaceCommand,
+    Enqueue,
+    LetGo,
+    Lock,
+    Offer,
+    PlaceFacts,
+    RememberSuccess,
+    WithdrawPlaceSuccess,
+    decide,
+)
+from release_management.domain.place_events import (
     PlaceEvent,
     PlaceLocked,
     PlaceOffered,
@@ -22,20 +32,6 @@ from release_management.domain.place import (
     PlaceUnqueued,
     PlaceVersionSucceeded,
     PlaceVersionWithdrawn,
-    earlier,
-    free_for,
-)
-from release_management.domain.place_decisions import (
-    MAX_WAITING,
-    AnyPlaceCommand,
-    Enqueue,
-    LetGo,
-    Lock,
-    Offer,
-    PlaceFacts,
-    RememberSuccess,
-    WithdrawPlaceSuccess,
-    decide,
 )
 from tests.domain.build import (
     DEPLOYMENT,

@@ -9,11 +9,8 @@ from release_management.domain.configuration import Configuration, resolve
 from release_management.domain.deployment.events import DeploymentStepStarted
 from release_management.domain.environment import Target
 from release_management.domain.orders import Report
-from release_management.domain.place import (
-    ComponentStatus,
-    Occupant,
-    Place,
-)
+from release_management.domain.place import Place
+from release_management.domain.place_component import ComponentStatus, Occupant
 from release_management.domain.plan.planning import choose, draft
 from release_management.domain.plan.steps.provision import Provision
 from release_management.domain.plan.steps.retire import RetireSlot

@@ -4,16 +4,15 @@ from typing import Any
 
 from release_management.domain.condition import SeenSlot
 from release_management.domain.observation import ReportCondition
-from release_management.domain.place import (
-    PLACE,
-    Place,
+from release_management.domain.place import PLACE, Place
+from release_management.domain.place_decisions import PlaceFacts, decide
+from release_management.domain.place_events import (
     PlaceConditionChanged,
     PlaceEvent,
     PlaceLocked,
     PlacePromoted,
     PlaceSlotProvisioned,
 )
-from release_management.domain.place_decisions import PlaceFacts, decide
 from tests.domain.build import DEPLOYMENT, component
 from tests.domain.specification import Specification
 

@@ -9,16 +9,15 @@ from pydantic import JsonValue
 from release_management.domain.deployment.commands import Promote
 from release_management.domain.deployment.events import DeploymentFastForwarded
 from release_management.domain.environment import Target
-from release_management.domain.place import (
-    ComponentStatus,
-    Place,
+from release_management.domain.place import Place, evolve
+from release_management.domain.place_component import ComponentStatus
+from release_management.domain.place_events import (
     PlaceEvent,
     PlacePromoted,
     PlaceSlotProvisioned,
     PlaceSlotRetired,
     PlaceTrafficIntended,
     PlaceTrafficObserved,
-    evolve,
 )
 from release_management.domain.plan import Plan
 from release_management.domain.plan.planning import Draft, draft

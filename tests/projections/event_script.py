@@ -27,7 +27,7 @@ from release_management.domain.deployment.events import (
 )
 from release_management.domain.deployment.state import Deployment, evolve
 from release_management.domain.environment import ApprovalRule
-from release_management.domain.place import PlaceVersionSucceeded
+from release_management.domain.place_events import PlaceVersionSucceeded
 from release_management.domain.plan import Binding, Plan
 from release_management.domain.plan.builder import RolloutTarget
 from release_management.domain.plan.compiler import compile_plan

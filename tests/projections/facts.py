@@ -7,10 +7,10 @@ from release_management.domain import (
     holdings,
     incident,
     pipeline,
-    place,
     policy,
     release,
 )
+from release_management.domain import place_events as place
 from release_management.domain.deployment import events as deployment
 from release_management.domain.plan.steps.retire import RetireSlot
 from release_management.domain.registry import CommandRefused

@@ -12,7 +12,7 @@ from release_management.domain.deployment.state import (
     doubted,
     step_at,
 )
-from release_management.domain.place import PlaceEvent, PlaceSlotDoubted
+from release_management.domain.place_events import PlaceEvent, PlaceSlotDoubted
 from release_management.domain.plan import PlaceStep
 from release_management.domain.plan.step import StepDone
 

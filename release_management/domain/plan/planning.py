@@ -13,11 +13,8 @@ from release_management.domain.configuration import (
 )
 from release_management.domain.configuration_difference import Difference, differences
 from release_management.domain.environment import Environment, Target
-from release_management.domain.place import (
-    ComponentStatus,
-    Occupant,
-    Place,
-)
+from release_management.domain.place import Place
+from release_management.domain.place_component import ComponentStatus, Occupant
 from release_management.domain.plan import (
     Binding,
     Plan,

@@ -8,7 +8,7 @@ it right before anything else.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from release_management.domain.place import ComponentStatus, Occupant
+from release_management.domain.place_component import ComponentStatus, Occupant
 
 
 @dataclass(frozen=True, slots=True)

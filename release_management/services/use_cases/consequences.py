@@ -41,11 +41,8 @@ from release_management.domain.environment_decisions import (
     RetireEmpty,
 )
 from release_management.domain.environment_index import ESTATE, UnlistEnvironment
-from release_management.domain.place import (
-    PLACE,
-    ComponentStatus,
-    PlaceEvent,
-)
+from release_management.domain.place import PLACE
+from release_management.domain.place_component import ComponentStatus
 from release_management.domain.place_decisions import (
     LetGo,
     Offer,
@@ -54,6 +51,7 @@ from release_management.domain.place_decisions import (
     RememberSuccess,
     WithdrawPlaceSuccess,
 )
+from release_management.domain.place_events import PlaceEvent
 from release_management.domain.release import RELEASE
 from release_management.domain.release_decisions import (
     NoteSuccess,

@@ -15,7 +15,7 @@ from release_management.domain.holdings import (
     Holder,
     Thing,
 )
-from release_management.domain.place import ComponentStatus
+from release_management.domain.place_component import ComponentStatus
 from release_management.domain.plan import Binding
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import Refused

@@ -6,11 +6,8 @@ from release_management.domain import place as places
 from release_management.domain.deployment.events import Return
 from release_management.domain.deployment.state import Deployment
 from release_management.domain.environment import Environment
-from release_management.domain.place import (
-    ComponentStatus,
-    Place,
-    Success,
-)
+from release_management.domain.place import Place, Success
+from release_management.domain.place_component import ComponentStatus
 from release_management.domain.plan import Binding
 from release_management.domain.plan.slots import is_clean
 from release_management.domain.policy import ROLLBACK_WINDOW

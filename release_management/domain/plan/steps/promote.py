@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from release_management.domain.place import PlacePromoted
+from release_management.domain.place_events import PlacePromoted
 from release_management.domain.plan.roles import Role
 from release_management.domain.plan.step import PlaceStep, StepDone
 

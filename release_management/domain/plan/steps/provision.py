@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from release_management.domain.component import Slot
-from release_management.domain.place import PlaceSlotProvisioned
+from release_management.domain.place_events import PlaceSlotProvisioned
 from release_management.domain.plan.binding import Binding
 from release_management.domain.plan.roles import Leg, Role
 from release_management.domain.plan.step import (

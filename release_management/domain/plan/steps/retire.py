@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from release_management.domain.component import Slot
-from release_management.domain.place import PlaceSlotRetired
+from release_management.domain.place_events import PlaceSlotRetired
 from release_management.domain.plan.binding import Binding
 from release_management.domain.plan.roles import Leg, Role
 from release_management.domain.plan.step import (

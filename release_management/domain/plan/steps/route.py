@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from release_management.domain.component import Slot
-from release_management.domain.place import PlaceTrafficIntended, PlaceTrafficObserved
+from release_management.domain.place_events import PlaceTrafficIntended, PlaceTrafficObserved
 from release_management.domain.plan.binding import Binding
 from release_management.domain.plan.roles import Leg, Role
 from release_management.domain.plan.step import (

@@ -31,6 +31,7 @@ from release_management.domain.plan.strategies.canary import (
 )
 from release_management.domain.plan.strategies.rolling import Portion
 from release_management.domain.policy import Gate, TriggerCondition
+from release_management.domain.release_commands import ChangeInput, ComponentInput, ReleaseRef
 from release_management.kernel import names, timestamps
 from release_management.kernel import types as words
 from release_management.projections.kit.paging import Cursor, Limit
@@ -51,7 +52,7 @@ WORDS: tuple[tuple[str, Any, str], ...] = (
         words.Version,
         "`1.4.0`, `2.0.0-rc.1`; others where the application [takes them](commands.md#policyconfigure_versions)",
     ),
-    ("release", release.ReleaseRef, "`application@version`"),
+    ("release", ReleaseRef, "`application@version`"),
     ("release", names.GivenRef, ""),
     ("line", words.Line, "1 to 500 characters on one line"),
     ("text", words.Note, "at most 4,000 characters"),
@@ -83,8 +84,8 @@ SHAPES: tuple[type[BaseModel], ...] = (
     Stage,
     TriggerCondition,
     Gate,
-    release.ComponentInput,
-    release.ChangeInput,
+    ComponentInput,
+    ChangeInput,
     Component,
     release.Change,
     CanaryStep,

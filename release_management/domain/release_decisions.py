@@ -10,15 +10,7 @@ from release_management.domain.pipeline import Stage
 from release_management.domain.release import (
     MAX_CHANGES,
     MAX_GATES,
-    AddChanges,
-    AttestRelease,
-    BlockRelease,
     Change,
-    ChangeInput,
-    ComponentInput,
-    ConfigureCanary,
-    CreateRelease,
-    PublishRelease,
     Release,
     ReleaseAttested,
     ReleaseBlocked,
@@ -31,8 +23,18 @@ from release_management.domain.release import (
     ReleaseSucceeded,
     ReleaseUnblocked,
     ReleaseWithdrawn,
-    UnblockRelease,
     unknown_release,
+)
+from release_management.domain.release_commands import (
+    AddChanges,
+    AttestRelease,
+    BlockRelease,
+    ChangeInput,
+    ComponentInput,
+    ConfigureCanary,
+    CreateRelease,
+    PublishRelease,
+    UnblockRelease,
 )
 from release_management.domain.versions import DEFAULT, Scheme
 from release_management.kernel.digest import digest_of

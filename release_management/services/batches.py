@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from release_management.domain.environment import ConfigureEnvironment
-from release_management.domain.release import MAX_CHANGES, AddChanges, CreateRelease, PublishRelease
+from release_management.domain.release import MAX_CHANGES
+from release_management.domain.release_commands import AddChanges, CreateRelease, PublishRelease
 from release_management.kernel.errors import ErrorCode
 from release_management.kernel.types import Refused
 

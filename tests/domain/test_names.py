@@ -28,7 +28,7 @@ from release_management.domain.policy import (
     PolicyGatesConfigured,
 )
 from release_management.domain.policy import decide as configure_policy
-from release_management.domain.release import CreateRelease
+from release_management.domain.release_commands import CreateRelease
 from release_management.kernel.names import (
     MAX_LABEL,
     id_of,

@@ -7,15 +7,7 @@ from release_management.domain.release import (
     MAX_CHANGES,
     MAX_GATES,
     RELEASE,
-    AddChanges,
-    AttestRelease,
-    BlockRelease,
     Change,
-    ChangeInput,
-    ComponentInput,
-    ConfigureCanary,
-    CreateRelease,
-    PublishRelease,
     Release,
     ReleaseAttested,
     ReleaseBlocked,
@@ -28,6 +20,16 @@ from release_management.domain.release import (
     ReleaseSucceeded,
     ReleaseUnblocked,
     ReleaseWithdrawn,
+)
+from release_management.domain.release_commands import (
+    AddChanges,
+    AttestRelease,
+    BlockRelease,
+    ChangeInput,
+    ComponentInput,
+    ConfigureCanary,
+    CreateRelease,
+    PublishRelease,
     UnblockRelease,
 )
 from release_management.domain.release_decisions import (

@@ -7,7 +7,7 @@ from pydantic import Field, JsonValue, model_validator
 from release_management.domain.orders import Report
 from release_management.domain.plan import Leg
 from release_management.domain.plan.strategies import StrategyName
-from release_management.domain.release import ReleaseRef
+from release_management.domain.release_commands import ReleaseRef
 from release_management.kernel.names import GivenName
 from release_management.kernel.types import (
     Command,

@@ -10,7 +10,7 @@ from release_management.domain.deployment.state import DEPLOYMENT
 from release_management.domain.environment import ConfigureEnvironment
 from release_management.domain.environment_index import ESTATE
 from release_management.domain.incident import INCIDENT
-from release_management.domain.release import CreateRelease, ReleaseRef
+from release_management.domain.release_commands import CreateRelease, ReleaseRef
 from release_management.kernel.names import id_of
 from release_management.kernel.types import Id
 

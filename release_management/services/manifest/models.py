@@ -18,12 +18,8 @@ from release_management.domain.layered_settings import (
 )
 from release_management.domain.plan.strategies import StrategyName
 from release_management.domain.policy import Gate, TriggerCondition
-from release_management.domain.release import (
-    MAX_CHANGES,
-    MAX_COMPONENTS,
-    ChangeInput,
-    ComponentInput,
-)
+from release_management.domain.release import MAX_CHANGES, MAX_COMPONENTS
+from release_management.domain.release_commands import ChangeInput, ComponentInput
 from release_management.domain.tiers import Tier
 from release_management.domain.variables import Variables
 from release_management.domain.versions import Scheme

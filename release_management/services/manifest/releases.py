@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from release_management.domain.release import PublishRelease
+from release_management.domain.release_commands import PublishRelease
 from release_management.kernel.suggestions import first_few
 from release_management.services.batches import (
     adding_changes,

@@ -15,7 +15,7 @@ from release_management.domain.deployment.commands import Options
 from release_management.domain.deployment.state import Deployment
 from release_management.domain.plan.strategies import StrategyName
 from release_management.domain.registry import Registry
-from release_management.domain.release import ReleaseRef
+from release_management.domain.release_commands import ReleaseRef
 from release_management.domain.rules import verdicts
 from release_management.kernel.names import GivenName
 from release_management.kernel.record import timestamp

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from release_management.domain.deployment.state import DeploymentPhase
-from release_management.domain.release import (
-    RELEASE,
+from release_management.domain.release import RELEASE, same_version
+from release_management.domain.release_commands import (
     AddChanges,
     AttestRelease,
     BlockRelease,
@@ -13,7 +13,6 @@ from release_management.domain.release import (
     CreateRelease,
     PublishRelease,
     UnblockRelease,
-    same_version,
 )
 from release_management.domain.release_decisions import (
     ReleaseFacts,

@@ -1,6 +1,7 @@
 """The decisions on a deployment: from a command, the state and further input to the facts that follow.
 
-`before_start` decides until the deployment starts, `walk` decides how it goes through its plan.
+`before_start` decides until the deployment starts, `walk` decides how it goes through its plan, and `progress` adds
+what follows at once.
 """
 
 from collections.abc import Sequence

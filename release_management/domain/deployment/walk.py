@@ -1,5 +1,6 @@
-"""The progress of a deployment through its plan: pure functions from its state to the facts that follow.
+"""The moves of a deployment through its plan, by a report, a time or a person: from its state to the facts.
 
+`progress` has what follows from these facts at once.
 `now` is RFC 3339 text in UTC with microseconds; such texts compare as times.
 """
 
@@ -7,23 +8,22 @@ from collections.abc import Sequence
 
 from release_management.domain.condition import SeenSlot
 from release_management.domain.deployment.events import (
-    DeploymentAborting,
     DeploymentCancelled,
     DeploymentEvent,
     DeploymentExpired,
     DeploymentFastForwarded,
-    DeploymentHalted,
-    DeploymentPaused,
     DeploymentResumed,
-    DeploymentRollbackFailed,
-    DeploymentRolledBack,
     DeploymentStarted,
-    DeploymentStepErrored,
-    DeploymentStepFailed,
-    DeploymentStepStarted,
     DeploymentStepSucceeded,
-    DeploymentSucceeded,
     DeploymentSuperseded,
+)
+from release_management.domain.deployment.progress import (
+    begin_step,
+    end_overdue,
+    fail_step,
+    retry_or_give_up,
+    then_advance,
+    turn_back,
 )
 from release_management.domain.deployment.state import (
     ACTIVE,
@@ -32,7 +32,6 @@ from release_management.domain.deployment.state import (
     Deployment,
     DeploymentPhase,
     bake,
-    evolve,
     found_healthy,
     past_no_return,
     skippable,
@@ -40,20 +39,16 @@ from release_management.domain.deployment.state import (
     waiting_at,
 )
 from release_management.domain.deployment.steps import StepStatus
-from release_management.domain.orders import ATTEMPTS, Report
+from release_management.domain.orders import Report
 from release_management.domain.plan import (
-    AnyStep,
     Binding,
     Leg,
-    OrderedStep,
     PlaceStep,
 )
 from release_management.domain.plan.steps.pause import Pause
 from release_management.kernel.errors import ErrorCode
-from release_management.kernel.timestamps import later
 from release_management.kernel.types import (
     NotYet,
-    Personal,
     Refused,
     Unsealed,
 )
@@ -70,7 +65,7 @@ def start(state: Deployment, bindings: tuple[Binding, ...], now: str) -> list[De
                 f"deployment {state.id}: {step.component} on {step.target} has no slot; plan it again",
                 code=ErrorCode.CONFLICT,
             )
-    return _then_advance(state, [DeploymentStarted(bindings=bindings, at=now)], now)
+    return then_advance(state, [DeploymentStarted(bindings=bindings, at=now)], now)
 
 
 def report(state: Deployment, said: Report, now: str) -> list[DeploymentEvent]:
@@ -82,7 +77,7 @@ def report(state: Deployment, said: Report, now: str) -> list[DeploymentEvent]:
     reason = said.reason or f"the executor answered {said.result}"
     if said.result == "succeeded":
         if step.due is not None and said.observedat > step.due:
-            return _overdue(state, said.leg, said.step, "done only after the step's deadline", now)
+            return end_overdue(state, said.leg, said.step, "done only after the step's deadline", now)
         done = DeploymentStepSucceeded(
             leg=said.leg,
             step=said.step,
@@ -91,10 +86,10 @@ def report(state: Deployment, said: Report, now: str) -> list[DeploymentEvent]:
             observed=said.observed,
             observedat=said.observedat,
         )
-        return _then_advance(state, [done], now)
+        return then_advance(state, [done], now)
     if said.result in ("failed", "unwell"):
-        return _failed(state, said.leg, said.step, reason, now, untouched=said.result == "unwell")
-    return _errored(state, said.leg, said.step, reason, now)
+        return fail_step(state, said.leg, said.step, reason, now, untouched=said.result == "unwell")
+    return retry_or_give_up(state, said.leg, said.step, reason, now)
 
 
 def expire_step(state: Deployment, leg: Leg, index: int, attempt: int, now: str) -> list[DeploymentEvent]:
@@ -105,7 +100,7 @@ def expire_step(state: Deployment, leg: Leg, index: int, attempt: int, now: str)
     if step.attempt != attempt or step.due is None:
         return []
     _wait_until(step.due, now)
-    return _overdue(state, leg, index, "no word from the executor before the step's deadline", now)
+    return end_overdue(state, leg, index, "no word from the executor before the step's deadline", now)
 
 
 def retry_step(state: Deployment, leg: Leg, index: int, attempt: int, now: str) -> list[DeploymentEvent]:
@@ -116,7 +111,7 @@ def retry_step(state: Deployment, leg: Leg, index: int, attempt: int, now: str) 
     if step.attempt != attempt or step.due is None:
         return []
     _wait_until(step.due, now)
-    return _begin(state, leg, index, step_at(state, leg, index), now, attempt + 1)
+    return begin_step(state, leg, index, step_at(state, leg, index), now, attempt + 1)
 
 
 def resume(state: Deployment, leg: Leg, index: int, now: str) -> list[DeploymentEvent]:
@@ -128,7 +123,7 @@ def resume(state: Deployment, leg: Leg, index: int, now: str) -> list[Deployment
     if not step.timed or step.due is None:
         return []
     _wait_until(step.due, now)
-    return _then_advance(state, [DeploymentResumed(leg=leg, step=index, by="system:timers")], now)
+    return then_advance(state, [DeploymentResumed(leg=leg, step=index, by="system:timers")], now)
 
 
 def expire(state: Deployment, now: str) -> list[DeploymentEvent]:
@@ -143,7 +138,7 @@ def expire(state: Deployment, now: str) -> list[DeploymentEvent]:
         _, step = waiting
         if not step.timed and step.due is not None:
             _wait_until(step.due, now)
-            return _abort(state, "deadline", "nobody promoted it before the pause's deadline", now)
+            return turn_back(state, "deadline", "nobody promoted it before the pause's deadline", now)
     return []
 
 
@@ -166,7 +161,7 @@ def promote(state: Deployment, step: int | None, full: bool, actor: str, now: st
         skipped = skippable(state)
         if not skipped:
             return []
-        return _then_advance(state, [DeploymentFastForwarded(skipped=skipped, by=actor)], now)
+        return then_advance(state, [DeploymentFastForwarded(skipped=skipped, by=actor)], now)
     if waiting is None or (step is not None and waiting[0] != step):
         if waiting is None or step is None:
             raise Refused(
@@ -185,8 +180,8 @@ def promote(state: Deployment, step: int | None, full: bool, actor: str, now: st
             code=ErrorCode.INVALID,
         )
     if full:
-        return _then_advance(state, [DeploymentFastForwarded(skipped=skippable(state), by=actor)], now)
-    return _then_advance(state, [DeploymentResumed(leg="forward", step=waiting[0], by=actor)], now)
+        return then_advance(state, [DeploymentFastForwarded(skipped=skippable(state), by=actor)], now)
+    return then_advance(state, [DeploymentResumed(leg="forward", step=waiting[0], by=actor)], now)
 
 
 def _pauses(state: Deployment) -> list[int]:
@@ -217,7 +212,7 @@ def abort(state: Deployment, actor: str, note: str | None, now: str) -> list[Dep
             f"deployment {state.id} has begun to stop the old version; let it end, then roll it back",
             code=ErrorCode.CONFLICT,
         )
-    return _abort(state, "person", "somebody aborted it", now, actor, text)
+    return turn_back(state, "person", "somebody aborted it", now, actor, text)
 
 
 def supersede(state: Deployment, by: str, successor: str, now: str) -> list[DeploymentEvent]:
@@ -229,7 +224,7 @@ def supersede(state: Deployment, by: str, successor: str, now: str) -> list[Depl
         return [DeploymentSuperseded(successor=successor)]
     if state.phase not in MOVING or past_no_return(state):
         return []
-    return _abort(state, "superseded", f"superseded by {by}", now)
+    return turn_back(state, "superseded", f"superseded by {by}", now)
 
 
 def end_bake(state: Deployment, successor: str, actor: str, now: str) -> list[DeploymentEvent]:
@@ -241,7 +236,7 @@ def end_bake(state: Deployment, successor: str, actor: str, now: str) -> list[De
     if index is None:
         return []
     resumed = DeploymentResumed(leg=state.leg, step=index, by=actor, successor=successor)
-    return _then_advance(state, [resumed], now)
+    return then_advance(state, [resumed], now)
 
 
 def stop_blocked(state: Deployment, now: str) -> list[DeploymentEvent]:
@@ -255,7 +250,7 @@ def stop_blocked(state: Deployment, now: str) -> list[DeploymentEvent]:
         or past_no_return(state)
     ):
         return []
-    return _abort(state, "blocked", f"{state.release} is blocked", now)
+    return turn_back(state, "blocked", f"{state.release} is blocked", now)
 
 
 def notice(
@@ -273,7 +268,7 @@ def notice(
         return []
     version = f"{component} {binding.candidate.version} on {target}"
     reason = f"{version} is not well any more: {seen.slot} is {seen.condition}"
-    return _abort(state, "unwell", f"{reason}: {seen.reason}" if seen.reason else reason, now)
+    return turn_back(state, "unwell", f"{reason}: {seen.reason}" if seen.reason else reason, now)
 
 
 def _well(seen: SeenSlot) -> bool:
@@ -293,120 +288,3 @@ def _wait_until(due: str, now: str) -> None:
     """
     if now < due:
         raise NotYet(due)
-
-
-def _abort(
-    state: Deployment,
-    cause: str,
-    reason: str,
-    now: str,
-    actor: str | None = None,
-    note: Personal | None = None,
-) -> list[DeploymentEvent]:
-    if state.plan is not None and not state.plan.reversible and state.begun >= 0:
-        return [DeploymentHalted(reason=f"{reason}; there is no way back here: a newer version is needed"[:500])]
-    aborting = DeploymentAborting.model_validate({"cause": cause, "reason": reason[:500], "by": actor, "note": note})
-    return _then_advance(state, [aborting], now)
-
-
-def _overdue(state: Deployment, leg: Leg, index: int, reason: str, now: str) -> list[DeploymentEvent]:
-    """End a step that exceeded its deadline: the step declares whether the release or the machinery is at fault."""
-    step = step_at(state, leg, index)
-    fault = step.fault_of_lateness(reason) if isinstance(step, OrderedStep) else None
-    return _errored(state, leg, index, reason, now) if fault is None else _failed(state, leg, index, fault, now)
-
-
-def _failed(
-    state: Deployment, leg: Leg, index: int, reason: str, now: str, *, untouched: bool = False
-) -> list[DeploymentEvent]:
-    if leg == "rollback":
-        return _errored(state, leg, index, reason, now)
-    attempt = state.steps[leg, index].attempt
-    failed = DeploymentStepFailed(leg=leg, step=index, attempt=attempt, reason=reason, untouched=untouched)
-    return [failed, *_give_up(evolve(state, failed), "failed", leg, index, reason, now)]
-
-
-def _errored(state: Deployment, leg: Leg, index: int, reason: str, now: str) -> list[DeploymentEvent]:
-    attempt = state.steps[leg, index].attempt
-    again = attempt < ATTEMPTS[leg]
-    retry_at = later(now, min(2.0 ** (attempt - 1), 30.0)) if again else None
-    errored = DeploymentStepErrored(leg=leg, step=index, attempt=attempt, reason=reason, retry_at=retry_at)
-    if again:
-        return [errored]
-    return [errored, *_give_up(evolve(state, errored), "errored", leg, index, reason, now)]
-
-
-def _give_up(state: Deployment, cause: str, leg: Leg, index: int, reason: str, now: str) -> list[DeploymentEvent]:
-    sentence = f"step {index + 1} {cause}: {reason}"[:500]
-    if leg == "rollback":
-        return [DeploymentRollbackFailed(reason=sentence)]
-    if past_no_return(state):
-        return [DeploymentHalted(reason=f"the new version serves; the old one could not be stopped: {sentence}"[:500])]
-    return _abort(state, cause, sentence, now)
-
-
-def _then_advance(state: Deployment, facts: list[DeploymentEvent], now: str) -> list[DeploymentEvent]:
-    for fact in facts:
-        state = evolve(state, fact)
-    return [*facts, *_advance(state, now)]
-
-
-def _advance(state: Deployment, now: str) -> list[DeploymentEvent]:
-    """Return the facts that follow at once: the next wave's steps, or the end."""
-    facts: list[DeploymentEvent] = []
-    while more := _next(state, now):
-        facts += more
-        for fact in more:
-            state = evolve(state, fact)
-    return facts
-
-
-def _next(state: Deployment, now: str) -> list[DeploymentEvent]:
-    if state.phase not in (DeploymentPhase.PROGRESSING, DeploymentPhase.ABORTING):
-        return []
-    if state.open:
-        return []
-    if wave := state.next_wave():
-        return [fact for index, step in wave for fact in _begin(state, state.leg, index, step, now, 1)]
-    if state.leg == "forward":
-        return [DeploymentSucceeded()]
-    return [DeploymentRolledBack(empty=all(binding.stable is None for binding in state.bindings.values()))]
-
-
-def _begin(state: Deployment, leg: Leg, index: int, step: AnyStep, now: str, attempt: int) -> list[DeploymentEvent]:
-    if isinstance(step, Pause):
-        timed = step.duration is not None
-        return [
-            DeploymentPaused(
-                leg=leg,
-                step=index,
-                wave=step.wave,
-                reason=step.reason,
-                baking=step.baking,
-                until=later(now, step.duration or 0.0) if timed else None,
-                deadline=None if timed else later(now, step.deadline),
-            )
-        ]
-    if not isinstance(step, OrderedStep):
-        return [DeploymentStepSucceeded(leg=leg, step=index, attempt=attempt, wave=step.wave, observedat=now)]
-    binding = state.binding(step.target, step.component)
-    if binding is None:
-        raise LookupError(f"step {index} of the {leg} leg of deployment {state.id} is bound to no slot")
-    configuration = binding.configured(step.configured_role(leg))
-    return [
-        DeploymentStepStarted(
-            leg=leg,
-            step=index,
-            attempt=attempt,
-            wave=step.wave,
-            environment=state.environment,
-            application=state.application,
-            target=step.target,
-            component=step.component,
-            executor=binding.executor,
-            action=step.action(binding),
-            settings={**configuration.settings, "slots": list(binding.all_slots)},
-            variables=dict(configuration.variables),
-            deadline=later(now, step.order_seconds),
-        )
-    ]

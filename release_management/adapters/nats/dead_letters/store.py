@@ -6,27 +6,34 @@ about its own orders.
 """
 
 import asyncio
-import base64
 import contextlib
 import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import structlog
 from nats.js import api
-from nats.js.api import RawStreamMsg
 from nats.js.errors import APIError, NotFoundError
 
-from release_management.adapters.nats.access.senders import as_sent_by, sent_by
 from release_management.adapters.nats.connection import NatsConnection
 from release_management.adapters.nats.dead_letters.content import (
     contents,
     cut,
     envelope,
     fits,
+)
+from release_management.adapters.nats.dead_letters.letter import (
+    SHOWN_SUBJECT,
+    Letter,
+    destination,
+    foreign_letter,
+    given_up_letter,
+    origin_of,
+    read_letter,
+    read_order_letter,
 )
 from release_management.adapters.nats.dead_letters.model import (
     DeadLetter,
@@ -38,25 +45,13 @@ from release_management.adapters.nats.queues import streams
 from release_management.adapters.nats.queues.acknowledging import IS_A_LETTER
 from release_management.adapters.nats.queues.publishing import publish_patiently
 from release_management.adapters.nats.wire.error_mapping import AWAY, understood
-from release_management.adapters.nats.wire.headers import (
-    Headers,
-    fault_of,
-    read_headers,
-)
-from release_management.kernel.errors import ErrorCode, known_code
+from release_management.kernel.errors import ErrorCode
 from release_management.services import telemetry
 from release_management.services.ports import Keyring
 
 KEY = "system:dead-letters"
 KEEP_SECONDS = 10.0
 GONE = (10037, 10043, 10057)  # a server's error codes for a message that was removed before
-EXCERPT_CHARACTERS = 200
-SHOWN_SUBJECT = 200
-SHOWN_LIST_SUBJECT = 1000
-SHOWN_TEXT = 20_000
-"""Characters of a header, a subject or a reason that are shown when one letter is opened; ours are shorter."""
-SHOWN_REASON = 1000
-"""Characters of a reason in a list."""
 READ_BYTES = 4_000_000
 """Bytes that are read for one page; older letters stand in the next."""
 PAGE_BYTES = 200_000
@@ -70,72 +65,11 @@ PAGE_SECONDS = 1.0
 REMEMBERED = 10_000
 """The number of replayed letters that are remembered, for repeated requests."""
 KEPT_HEADERS = (streams.ACTOR, streams.REPLY_TO, streams.CONTENT_TYPE)
-WAYS_BACK = tuple(
-    f"{subjects}." for subjects in (streams.COMMAND_SUBJECTS, streams.REPORT_SUBJECTS, streams.ORDER_SUBJECTS)
-)
 NO_LETTERS = (IS_A_LETTER, "Unacknowledged message was deleted")
 """A server's reasons for a message that has a letter, or was settled with another server of a cluster."""
 ERASED = "erased: its key was destroyed"
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Letter:
-    """A message of the stream of dead letters, parsed. `origin` is `<stream>:<sequence>` of the dead message.
-
-    Letters from before there were codes have none.
-    """
-
-    id: int
-    time: str
-    subject: str
-    reason: str
-    code: ErrorCode | None
-    size: int = 0
-    payload: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    origin: str | None = None
-    advisory: bool = False
-    obstacle: str | None = None
-
-    def shown(self) -> DeadLetter:
-        """Return the letter for a list."""
-        return DeadLetter(
-            self.id,
-            cut(self.time, SHOWN_SUBJECT),
-            cut(self.subject, SHOWN_LIST_SUBJECT),
-            cut(self.reason, SHOWN_REASON),
-            self.code,
-            self.size,
-            _excerpt(self.payload),
-        )
-
-    def opened(self) -> OpenedLetter:
-        """Return the letter with everything that was kept, for a person."""
-        try:
-            payload, encoded = self.payload.decode(), False
-        except UnicodeDecodeError:
-            payload, encoded = base64.b64encode(self.payload).decode(), True
-        return OpenedLetter(
-            id=self.id,
-            time=self._cut(self.time),
-            subject=self._cut(self.subject),
-            reason=self._cut(self.reason),
-            code=self.code,
-            size=self.size,
-            headers={self._cut(name): self._cut(value) for name, value in self.headers.items()},
-            payload=payload,
-            encoding="base64" if encoded else "text",
-            obstacle=self.obstacle,
-        )
-
-    def _cut(self, text: str) -> str:
-        """Return a text that fits into an answer; if it was cut, with a note on where the whole is."""
-        if len(text) <= SHOWN_TEXT:
-            return text
-        whole = f"{len(text):,} characters in all; the whole is message {self.id} of the stream {streams.DEAD}"
-        return f"{text[:SHOWN_TEXT]}… ({whole}, or what that names)"
 
 
 class DeadLetters:
@@ -239,7 +173,7 @@ class DeadLetters:
             raise understood(error) from error
         return found, None
 
-    async def _downwards(self, newest: int, oldest: int, together: int) -> AsyncIterator[tuple[int, _Letter | None]]:
+    async def _downwards(self, newest: int, oldest: int, together: int) -> AsyncIterator[tuple[int, Letter | None]]:
         """Yield the letter, or None, at each sequence, downwards; `together` messages are read at once."""
         for top in range(newest, oldest - 1, -together):
             sequences = range(top, max(top - together, oldest - 1), -1)
@@ -276,11 +210,11 @@ class DeadLetters:
             return Replay(id, reason="there is no such dead letter, or no more: perhaps it was replayed before")
         if letter.obstacle is not None:
             return Replay(id, reason=letter.obstacle)
-        subject = _destination(letter.subject)
+        subject = destination(letter.subject)
         headers = {name: value for name, value in letter.headers.items() if name in KEPT_HEADERS}
         await publish_patiently(self._connection, subject, letter.payload, headers, KEEP_SECONDS)
         if letter.advisory and letter.origin is not None:
-            await self._delete(*_origin(letter.origin))
+            await self._delete(*origin_of(letter.origin))
         await self._delete(streams.DEAD, id)
         self._replayed[id] = subject
         while len(self._replayed) > REMEMBERED:
@@ -295,7 +229,7 @@ class DeadLetters:
             if error.err_code not in GONE:
                 raise
 
-    async def _letter(self, id: int) -> _Letter | None:
+    async def _letter(self, id: int) -> Letter | None:
         try:
             message = await self._js.get_msg(streams.DEAD, id)
         except NotFoundError:
@@ -306,49 +240,25 @@ class DeadLetters:
             if subject == streams.DEAD_LETTER:
                 return await self._unsealed(id, body)
             if subject.startswith(f"{streams.DEAD_ORDERS}."):
-                return _order(id, subject.removeprefix(f"{streams.DEAD_ORDERS}."), body)
+                return read_order_letter(id, subject.removeprefix(f"{streams.DEAD_ORDERS}."), body)
             if not subject.startswith(streams.DEAD_SUBJECTS):
                 return None if body.get("reason") in NO_LETTERS else await self._given_up(id, body)
         except (ValueError, KeyError, TypeError, AttributeError):
             pass
-        return _foreign(id, message)
+        return foreign_letter(id, message)
 
-    async def _unsealed(self, id: int, body: dict[str, Any]) -> _Letter:
+    async def _unsealed(self, id: int, body: dict[str, Any]) -> Letter:
         opened = await asyncio.to_thread(self._keyring.open, KEY, body["sealed"])
         content: dict[str, Any] = {"reason": ERASED} if opened is None else json.loads(opened)
-        return _read(id, body, content, None if opened is not None else f"it was {ERASED}")
+        return read_letter(id, body, content, None if opened is not None else f"it was {ERASED}")
 
-    async def _given_up(self, id: int, body: dict[str, Any]) -> _Letter:
+    async def _given_up(self, id: int, body: dict[str, Any]) -> Letter:
         """Return an advisory as a letter, with the message itself if its stream still holds it."""
-        stream, sequence = body["stream"], body["stream_seq"]
-        kept: RawStreamMsg | None = None
         try:
-            kept = await self._js.get_msg(stream, sequence)
+            kept = await self._js.get_msg(body["stream"], body["stream_seq"])
         except NotFoundError:
             kept = None
-        if body["type"].endswith("max_deliver"):
-            code = ErrorCode.INTERNAL
-            reason = f"given up by {body['consumer']} after {body['deliveries']} deliveries without an answer"
-        else:
-            code = ErrorCode.INVALID
-            reason = f"terminated by {body['consumer']}: {body.get('reason') or 'no reason given'}"
-        subject = f"{stream} {sequence}" if kept is None else kept.subject or ""
-        payload = b"" if kept is None else kept.data or b""
-        headers = read_headers(base64.b64decode(kept.hdrs)) if kept is not None and kept.hdrs else Headers()
-        gone = "the message itself is not kept any more" if kept is None else None
-        return _Letter(
-            id=id,
-            time=body["timestamp"],
-            subject=subject,
-            reason=reason,
-            code=code,
-            size=len(payload),
-            payload=payload,
-            headers=dict(headers),
-            origin=f"{stream}:{sequence}",
-            advisory=True,
-            obstacle=gone or fault_of(headers, streams.COMMAND_HEADERS) or _no_way_back(subject),
-        )
+        return given_up_letter(id, body, kept)
 
 
 async def keep_letter(
@@ -365,64 +275,3 @@ async def keep_letter(
     _log.warning(
         "dead letter", subject=cut(about["subject"], SHOWN_SUBJECT), size=about["size"], origin=about.get("origin")
     )
-
-
-def _read(id: int, body: dict[str, Any], content: dict[str, Any], obstacle: str | None) -> _Letter:
-    payload = base64.b64decode(content.get("payload", ""))
-    subject, size, headers = body["subject"], body["size"], content.get("headers", {})
-    texts = (subject, body["time"], content["reason"], *headers, *headers.values())
-    if not isinstance(size, int) or not all(isinstance(text, str) for text in texts):
-        raise TypeError("this is no letter that we write")
-    obstacle = obstacle or content.get("obstacle") or fault_of(headers, streams.COMMAND_HEADERS)
-    if len(payload) < size and obstacle is None:
-        obstacle = f"its message has {size:,} bytes, of which {len(payload):,} are kept; more are never taken"
-    return _Letter(
-        id=id,
-        time=body["time"],
-        subject=subject,
-        reason=content["reason"],
-        code=known_code(content.get("code")),
-        size=size,
-        payload=payload,
-        headers=headers,
-        origin=body.get("origin"),
-        obstacle=obstacle or _no_way_back(subject),
-    )
-
-
-def _order(id: int, executor: str, body: dict[str, Any]) -> _Letter:
-    own = body["subject"].startswith(f"{streams.ORDER_SUBJECTS}.{executor}.")
-    return _read(id, body, body["open"], None if own else f"the executor {executor} may not speak of {body['subject']}")
-
-
-def _foreign(id: int, message: RawStreamMsg) -> _Letter:
-    """Return a message among the dead letters that we did not write, as a letter."""
-    payload = message.data or b""
-    reason = "this is no dead letter of ours: somebody else published it here"
-    return _Letter(id, "", message.subject or "", reason, ErrorCode.INVALID, len(payload), payload, obstacle=reason)
-
-
-def _destination(subject: str) -> str:
-    """Return the subject of a replayed message: a requested command is queued, since nobody waits any more."""
-    prefix = f"{streams.ASK_COMMAND}."
-    name, sent = sent_by(subject)
-    if sent.startswith(prefix):
-        return as_sent_by(name, f"{streams.COMMAND_SUBJECTS}.{sent.removeprefix(prefix)}")
-    return subject
-
-
-def _no_way_back(subject: str) -> str | None:
-    """Return why a message of this subject is not sent again; None if it can be."""
-    _, sent = sent_by(_destination(subject))
-    if sent.startswith(WAYS_BACK):
-        return None
-    return f"what came on {subject} is not sent again: who sent it asks again by itself"
-
-
-def _origin(origin: str) -> tuple[str, int]:
-    stream, _, sequence = origin.rpartition(":")
-    return stream, int(sequence)
-
-
-def _excerpt(payload: bytes) -> str:
-    return payload[: 4 * EXCERPT_CHARACTERS].decode(errors="replace")[:EXCERPT_CHARACTERS]

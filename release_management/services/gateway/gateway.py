@@ -1,4 +1,7 @@
-"""The one writer: load, decide, append. Many commands share one durable commit."""
+"""The one writer: load, decide, append. Many commands share one durable commit.
+
+The file is over 400 lines, since taking commands in, deciding them and answering them share two locks and one state.
+"""
 
 import asyncio
 import threading

@@ -10,12 +10,9 @@ from typing import Any
 import pytest
 
 from release_management.adapters.event_store import DamagedStoreError
-from release_management.services.gateway import gateway
-from release_management.services.gateway.gateway import (
-    BATCH_BYTES,
-    BATCH_COMMANDS,
-    BEHIND,
-)
+from release_management.services.gateway import committing, gateway
+from release_management.services.gateway.committing import BATCH_BYTES, BEHIND
+from release_management.services.gateway.gateway import BATCH_COMMANDS
 from release_management.services.ports import (
     Append,
     CommandKey,
@@ -111,7 +108,7 @@ def test_a_decision_that_rests_on_a_repetition_in_its_batch_is_made_again_withou
 
 
 def test_a_batch_has_at_most_so_many_commands(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "BATCH_SECONDS", PATIENCE)
+    monkeypatch.setattr(committing, "BATCH_SECONDS", PATIENCE)
     log = watched(office)
     go_on = occupied(office)
     tickets = [configure(office, number) for number in range(BATCH_COMMANDS + 10)]

@@ -12,7 +12,7 @@ import pytest
 from release_management.adapters.executors.catalog import settings_checks
 from release_management.adapters.system.clock import new_id
 from release_management.services.envelope import Outcome
-from release_management.services.gateway import gateway as gateways
+from release_management.services.gateway import committing
 from release_management.services.gateway.gateway import Gateway
 from release_management.services.gateway.refusal_rate import Rate, Refusals
 from tests.services.gateway_harness import (
@@ -178,7 +178,7 @@ def test_a_person_whom_another_process_names_at_the_same_time_has_one_id(
 
 @on_both_stores
 def test_all_new_actors_of_a_batch_are_stored_in_one_commit(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateways, "BATCH_SECONDS", PATIENCE)
+    monkeypatch.setattr(committing, "BATCH_SECONDS", PATIENCE)
     go_on = occupied(office)
     with mock.patch.object(office.keyring, "keep", wraps=office.keyring.keep) as keep:
         tickets = [

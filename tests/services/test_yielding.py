@@ -2,8 +2,9 @@
 
 import pytest
 
-from release_management.services.gateway import gateway
-from release_management.services.gateway.gateway import BATCH_COMMANDS, BATCH_LEAST
+from release_management.services.gateway import committing
+from release_management.services.gateway.committing import BATCH_LEAST
+from release_management.services.gateway.gateway import BATCH_COMMANDS
 from release_management.services.gateway.pending import PendingCommand
 from release_management.services.gateway.queue import (
     RECENT_SECONDS,
@@ -168,7 +169,7 @@ def test_those_that_found_no_room_are_the_first_of_their_row_again(office: Offic
 def test_a_batch_that_takes_long_is_stored_before_its_end_and_who_comes_meanwhile_is_in_the_next_one(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "BATCH_SECONDS", 0.0)
+    monkeypatch.setattr(committing, "BATCH_SECONDS", 0.0)
     log = watched(office)
     go_on = occupied(office)
     flood = [configure(office, number) for number in range(10 * BATCH_LEAST)]

@@ -16,8 +16,8 @@ FIND_PYTHON = python=; \
 
 # Tests that start no server.
 QUICK := tests/domain tests/services tests/projections tests/test_compose.py tests/docs/test_links.py \
-	tests/docs/test_reference.py tests/adapters/test_clock.py tests/adapters/test_home.py tests/adapters/test_logfiles.py \
-	tests/adapters/test_loop.py tests/adapters/nats/test_asyncapi.py tests/adapters/nats/test_configuration.py \
+	tests/docs/test_reference.py tests/adapters/test_clock.py tests/adapters/test_data_directory.py tests/adapters/test_logfiles.py \
+	tests/adapters/test_loop_thread.py tests/adapters/nats/test_asyncapi.py tests/adapters/nats/test_configuration.py \
 	tests/adapters/local/test_settings.py tests/adapters/command/test_settings.py
 
 .PHONY: help demo test long quick laws lint bench chaos lock clean

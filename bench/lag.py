@@ -68,7 +68,7 @@ class Behind:
 
     def _taken_in(self) -> int:
         try:
-            return min(max(it.position, it.building or 0) for it in self._models.standing())
+            return min(max(it.position, it.building or 0) for it in self._models.statuses())
         except NotAnsweringError:
             return 0
 

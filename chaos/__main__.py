@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from chaos.act import REPEATED, Act, Result, Told
+from chaos.act import REPEATED, Act, Result, Tell
 from chaos.hostile.command import main as attack
 from chaos.plan import BUS, DATABASE, EVERY_ROLE, EVERYTHING, ONE_OF_EACH, TWO_OF_EACH, TWO_OF_SOME, Roles
 from chaos.seen import law
@@ -69,7 +69,7 @@ def play(folder: Path, seed: int, kills: int, postgres: bool, cluster: bool, bar
     results: list[Result] = []
     task = bar.add_task("kills", total=kills)
 
-    def told(before: int) -> Told:
+    def tell(before: int) -> Tell:
         return lambda done: bar.update(task, completed=before + done)
 
     def act(name: str, roles: Roles = TWO_OF_SOME, on_cluster: bool = False) -> Act:
@@ -89,10 +89,10 @@ def play(folder: Path, seed: int, kills: int, postgres: bool, cluster: bool, bar
         return sum(result.kills.total() for result in results)
 
     last = round(kills * IN_CLUSTER) if cluster else 0
-    results.append(act("after every record").canary(round(kills * MOST_IN_CANARY), told(0)))
-    results.append(act("at random", TWO_OF_EACH).stream(kills - last - so_far(), told(so_far())))
+    results.append(act("after every record").canary(round(kills * MOST_IN_CANARY), tell(0)))
+    results.append(act("at random", TWO_OF_EACH).stream(kills - last - so_far(), tell(so_far())))
     if cluster:
-        results.append(act("on a cluster", on_cluster=True).stream(last, told(so_far())))
+        results.append(act("on a cluster", on_cluster=True).stream(last, tell(so_far())))
     return results
 
 

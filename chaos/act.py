@@ -26,7 +26,7 @@ AFTER_RECORD_SECONDS = 0.1
 BETWEEN_SECONDS = 3.0
 """The longest time between two random kills: most killed processes are back by then."""
 REPEATED = "of them begun again"
-Told = Callable[[int], None]
+Tell = Callable[[int], None]
 """A callback for the number of kills in the act so far."""
 
 
@@ -87,7 +87,7 @@ class Act:
         self._seed = seed
         self._position, self._moved, self._last = 0, time.monotonic(), "nothing"
 
-    def canary(self, most: int, told: Told) -> Result:
+    def canary(self, most: int, tell: Tell) -> Result:
         """Kill something after every record of one canary, at most `most` times."""
 
         def kills(driver: Driver, telling: "Future[None]") -> Iterator[Blow]:
@@ -98,9 +98,9 @@ class Act:
                 self._pass(blow.after * AFTER_RECORD_SECONDS)
                 yield blow
 
-        return self._play(lambda driver: driver.first_version(), lambda driver: driver.second_by_canary(), kills, told)
+        return self._play(lambda driver: driver.first_version(), lambda driver: driver.second_by_canary(), kills, tell)
 
-    def stream(self, count: int, told: Told) -> Result:
+    def stream(self, count: int, tell: Tell) -> Result:
         """Kill something now and then, `count` times, while one deployment follows the other."""
 
         def kills(driver: Driver, telling: "Future[None]") -> Iterator[Blow]:
@@ -113,14 +113,14 @@ class Act:
                 yield blow
             driver.over()
 
-        return self._play(lambda driver: driver.nothing(), lambda driver: driver.stream(), kills, told)
+        return self._play(lambda driver: driver.nothing(), lambda driver: driver.stream(), kills, tell)
 
     def _play(
         self,
         prologue: Callable[[Driver], Coroutine[Any, Any, None]],
         story: Callable[[Driver], Coroutine[Any, Any, None]],
         kills: Callable[[Driver, "Future[None]"], Iterator[Blow]],
-        told: Told,
+        tell: Tell,
     ) -> Result:
         began = time.monotonic()
         loop = LoopThread("people")
@@ -135,7 +135,7 @@ class Act:
                 telling = loop.start(story(driver))
                 for blow in kills(driver, telling):
                     self._strike(blow)
-                    told(self.result.kills.total())
+                    tell(self.result.kills.total())
                 self._wait(telling.done)
                 telling.result()
                 self._installation.restore()

@@ -1,4 +1,4 @@
-"""Docstrings of the package say plainly what a thing is or does: none begins with a question word."""
+"""Docstrings of the package say plainly what a thing is or does, in the field's words."""
 
 import ast
 import re
@@ -9,6 +9,8 @@ import release_management
 
 ROOT = Path(release_management.__file__).parent
 QUESTION = re.compile(r"(what|who|whom|whose|which|whether|when|where|why|how|that)\b", re.IGNORECASE)
+PRIVATE = re.compile(r"\b(wish|wishes|wished|blot\w*|scribe|setbacks?|way back)\b", re.IGNORECASE)
+"""Words of an earlier vocabulary: command, mask, record writer, failures, rollback."""
 
 
 def _docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -26,3 +28,13 @@ def test_no_docstring_begins_with_a_question_word() -> None:
         if QUESTION.match(text)
     ]
     assert not questions, "Begin with a noun or a verb:\n" + "\n".join(questions)
+
+
+def test_no_docstring_uses_a_private_word() -> None:
+    private = [
+        f"{path.relative_to(ROOT.parent)}:{line}: {text}"
+        for path in sorted(ROOT.rglob("*.py"))
+        for line, text in _docstrings(ast.parse(path.read_text(encoding="utf-8")))
+        if PRIVATE.search(text)
+    ]
+    assert not private, "Say it in the field's words:\n" + "\n".join(private)

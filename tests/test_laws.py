@@ -25,7 +25,7 @@ def test_a_run_may_try_a_multiple_or_a_part_of_the_usual_number_of_examples(monk
 
 
 def test_a_search_draws_at_random_and_says_with_which_seed() -> None:
-    words = ["--seed", "7", "--times", "1", "--", "-n", "0", "tests/domain/test_words.py"]
+    words = ["--seed", "7", "--times", "1", "--", "-n", "0", "tests/domain/test_types.py"]
 
     search = subprocess.run([sys.executable, "-m", "tests.laws", *words], capture_output=True, text=True, timeout=100)
 

@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     with contextlib.ExitStack() as stack:
         databases = stack.enter_context(PostgresServer()) if asked.store == "postgres" else None
         store = databases.new_database() if databases is not None else None
-        result = Run(folder, store, asked.calm, told=told).whole(order)
+        result = Run(folder, store, asked.calm, tell=told).whole(order)
     report(result, time.monotonic() - began)
     if result.faults or asked.keep:
         print(f"What was left is in {folder}")

@@ -12,7 +12,7 @@ from chaos.hostile.attacker import Order, Sent, read
 from chaos.installation import ROOT, die_with_us
 
 SAY_SECONDS = 30.0
-Told = Callable[[str], None]
+Tell = Callable[[str], None]
 """A callback for the progress."""
 
 
@@ -25,13 +25,13 @@ class Fired:
     faults: list[str] = field(default_factory=list)
 
 
-def fire(order: Order, folder: Path, url: str, told: Told, lines: int = 0, files: int = 0) -> Fired:
+def fire(order: Order, folder: Path, url: str, tell: Tell, lines: int = 0, files: int = 0) -> Fired:
     """Carry out the order; meanwhile type hostile command lines, and apply files, in the folder, on a bus."""
     folder.mkdir()
     fired = Fired()
     typist = _typist(order.seed, folder, url, lines, files)
     try:
-        fired.sent = _attack(order, told, fired.faults)
+        fired.sent = _attack(order, tell, fired.faults)
         printed, _ = typist.communicate()
     finally:
         typist.kill()
@@ -45,7 +45,7 @@ def fire(order: Order, folder: Path, url: str, told: Told, lines: int = 0, files
     return fired
 
 
-def _attack(order: Order, told: Told, faults: list[str]) -> Sent:
+def _attack(order: Order, tell: Tell, faults: list[str]) -> Sent:
     """Run the attacker; its death is a fault of the test, and reported."""
     sent, say = Sent(), SAY_SECONDS
     with subprocess.Popen(
@@ -64,7 +64,7 @@ def _attack(order: Order, told: Told, faults: list[str]) -> Sent:
             sent = read(line)
             if sent.seconds >= say:
                 say = sent.seconds + SAY_SECONDS
-                told(f"  {sent.messages:,} messages in {sent.seconds:.0f} s")
+                tell(f"  {sent.messages:,} messages in {sent.seconds:.0f} s")
     if attacker.returncode or not sent.over:
         faults.append(f"the attacker ended with code {attacker.returncode}, after {sent.messages:,} messages")
     return sent

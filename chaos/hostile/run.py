@@ -8,7 +8,7 @@ from pathlib import Path
 from chaos.hostile.attacked import HONEST, TYPIST, Attacked, NotStarted
 from chaos.hostile.attacker import Order, Sent
 from chaos.hostile.damage import tried
-from chaos.hostile.fire import Told, fire
+from chaos.hostile.fire import Tell, fire
 from chaos.hostile.honest import Honest
 from chaos.hostile.judge import STRICT, Limits, Phase, faults
 from chaos.hostile.watch import Watch
@@ -43,7 +43,7 @@ class Run:
         store: str | None,
         calm: float = CALM_SECONDS,
         limits: Limits = STRICT,
-        told: Told = lambda _: None,
+        tell: Tell = lambda _: None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
@@ -52,7 +52,7 @@ class Run:
         self._honest = Honest(lambda: self._attacked.url_of(HONEST), folder / "world")
         self._calm = calm
         self._limits = limits
-        self._told = told
+        self._told = tell
         self.result = Result()
 
     def whole(self, order: Order) -> Result:

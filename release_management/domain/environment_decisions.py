@@ -102,7 +102,7 @@ def decide(command: EnvironmentCommand, state: Environment, facts: EnvironmentFa
             assert_never(command)
 
 
-def going(state: Environment) -> tuple[str, ...]:
+def being_retired(state: Environment) -> tuple[str, ...]:
     """The targets that are being retired."""
     return tuple(state.targets) if state.retiring else tuple(sorted(state.leaving))
 
@@ -174,10 +174,10 @@ def _check_staying(command: ConfigureEnvironment, state: Environment) -> None:
             f"environment {command.name} is retired; to take it back: relman env keep {command.name}",
             code=ErrorCode.CONFLICT,
         )
-    if leaving := [name for name in names if name in state.leaving]:
+    if retiring := [name for name in names if name in state.leaving]:
         raise Refused(
-            f"environment {command.name}: target {leaving[0]} is being retired; to keep it: "
-            f"relman env keep {command.name} --target {leaving[0]}",
+            f"environment {command.name}: target {retiring[0]} is being retired; to keep it: "
+            f"relman env keep {command.name} --target {retiring[0]}",
             code=ErrorCode.CONFLICT,
         )
 
@@ -206,15 +206,15 @@ def _begin_retirement(command: RetireEnvironment, state: Environment, actor: str
 def _keep(command: KeepEnvironment, state: Environment, actor: str) -> list[EnvironmentEvent]:
     """Cancel a retirement, or restore a retired environment."""
     if command.target is None:
-        goes = state.retiring or state.retired
+        retiring = state.retiring or state.retired
     elif command.target in state.targets:
-        goes = command.target in state.leaving
+        retiring = command.target in state.leaving
     else:
         raise Refused(
             f"environment {state.name} has no target {command.target!r}; configure it to have it again",
             code=ErrorCode.NOT_FOUND,
         )
-    return [RetirementCancelled(target=command.target, by=actor)] if goes else []
+    return [RetirementCancelled(target=command.target, by=actor)] if retiring else []
 
 
 def _tier(command: ConfigureEnvironment, state: Environment) -> tuple[Tier, TierSource | None]:

@@ -19,7 +19,7 @@ from release_management.kernel.types import (
 
 Holder = str
 """`environment/application/target/component`."""
-Thing = str
+Resource = str
 """`executor: resource`, where the resource is in words, such as `port 8080`."""
 
 # Events
@@ -62,18 +62,18 @@ class Hold:
 class Holdings:
     """The resources that each component holds."""
 
-    things: Mapping[Holder, frozenset[Thing]] = field(default_factory=dict)
+    things: Mapping[Holder, frozenset[Resource]] = field(default_factory=dict)
 
     def held(self, holder: Holder, executor: str) -> frozenset[str]:
         """Return the resources of an executor that a component holds."""
-        prefix = thing_of(executor, "")
+        prefix = resource_of(executor, "")
         return frozenset(
             thing.removeprefix(prefix) for thing in self.things.get(holder, ()) if thing.startswith(prefix)
         )
 
-    def holders(self) -> dict[Thing, tuple[Holder, ...]]:
+    def holders(self) -> dict[Resource, tuple[Holder, ...]]:
         """Return the holders of each resource: more than one only after an error."""
-        found: dict[Thing, tuple[Holder, ...]] = {}
+        found: dict[Resource, tuple[Holder, ...]] = {}
         for holder, things in self.things.items():
             for thing in things:
                 found[thing] = (*found.get(thing, ()), holder)
@@ -85,7 +85,7 @@ def holder_of(environment: str, application: str, target: str, component: str) -
     return "/".join((environment, application, target, component))
 
 
-def thing_of(executor: str, thing: str) -> Thing:
+def resource_of(executor: str, thing: str) -> Resource:
     """Return the name of an executor's resource."""
     return f"{executor}: {thing}"
 
@@ -100,9 +100,11 @@ def evolve(state: Holdings, event: HoldingsChanged) -> Holdings:
     """Apply one fact."""
     holder = holder_of(event.environment, event.application, event.target, event.component)
     of_others = {
-        thing for thing in state.things.get(holder, frozenset()) if not thing.startswith(thing_of(event.executor, ""))
+        thing
+        for thing in state.things.get(holder, frozenset())
+        if not thing.startswith(resource_of(event.executor, ""))
     }
-    held = frozenset(of_others | {thing_of(event.executor, thing) for thing in event.things})
+    held = frozenset(of_others | {resource_of(event.executor, thing) for thing in event.things})
     things = {each: other for each, other in state.things.items() if each != holder}
     return replace(state, things={**things, holder: held} if held else things)
 

@@ -219,7 +219,7 @@ def _open(command: OpenIncident, state: Incident, facts: IncidentFacts) -> list[
     cause = _cause(facts, command.application, command.environment, detected_at)
     if state.id:
         return []
-    _has_been(detected_at, "detected", facts.now)
+    _check_past(detected_at, "detected", facts.now)
     return [
         IncidentOpened(
             incident=facts.new,
@@ -261,7 +261,7 @@ def _resolve(command: ResolveIncident, state: Incident, facts: IncidentFacts) ->
         return []
     at = command.resolved_at or max(facts.now, state.detected_at)
     if command.resolved_at is not None:
-        _has_been(at, "resolved", facts.now)
+        _check_past(at, "resolved", facts.now)
     if at < state.detected_at:
         raise Refused(
             f"incident {state.id} was detected at {state.detected_at} and cannot have been resolved before, at {at}",
@@ -322,7 +322,7 @@ def _check_involved(deployment: Involved, application: str, environment: str) ->
         )
 
 
-def _has_been(at: str, subject: str, now: str) -> None:
+def _check_past(at: str, subject: str, now: str) -> None:
     ahead = (datetime.fromisoformat(at) - datetime.fromisoformat(now)).total_seconds()
     if ahead > SKEW_SECONDS:
         raise Refused(

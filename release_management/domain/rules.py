@@ -102,12 +102,12 @@ def no_newer_version_is_overtaken(situation: Situation) -> Verdict:
     """Deny an older version after a newer one, unless a downgrade was requested."""
     if situation.newer is None:
         return _allow("version", "it overtakes no newer version")
-    release, where = situation.release, situation.environment.name
+    release, environment = situation.release, situation.environment.name
     return _deny(
         "version",
         f"{situation.newer}; to go back to {release.version} where it succeeded before: "
-        f"relman rollback {release.application} {where} --to {release.version}; to bring it all the same: "
-        f"relman deploy {release.ref} {where} --downgrade",
+        f"relman rollback {release.application} {environment} --to {release.version}; to bring it all the same: "
+        f"relman deploy {release.ref} {environment} --downgrade",
     )
 
 
@@ -184,11 +184,11 @@ def places_are_free(situation: Situation) -> Verdict:
     for target, place in situation.places.items():
         if not free_for(place, situation.deployment):
             holder = place.lock or place.queue[0]
-            where = f"{situation.environment.name}/{situation.release.application}/{target}"
-            reason = f"deployment {holder} holds or awaits {where}"
+            name = f"{situation.environment.name}/{situation.release.application}/{target}"
+            reason = f"deployment {holder} holds or awaits {name}"
             if holder in situation.yielding:
                 reason = (
-                    f"deployment {holder} holds {where} only to keep the version that goes for a while; "
+                    f"deployment {holder} holds {name} only to keep the version that goes for a while; "
                     "it stops that early for this one, which begins right then"
                 )
             return Verdict(rule="place", says="wait", reason=reason)

@@ -30,16 +30,16 @@ def as_if_declared(environment: Environment, components: Sequence[str]) -> Envir
 
 def assumption(environment: Environment, components: Sequence[str]) -> str:
     """Return the note of a plan with this assumption."""
-    runs = f"target {_host(environment).name} of {environment.name} runs {_listed(components)}"
-    return f"this assumes that {runs}, which nobody has declared yet"
+    sentence = f"target {_host(environment).name} of {environment.name} runs {_listed(components)}"
+    return f"this assumes that {sentence}, which nobody has declared yet"
 
 
 def what_to_declare(environment: Environment, components: Sequence[str]) -> str:
     """Return a sentence on the missing components, and the lines that add them."""
     host = _host(environment)
-    have = "has" if len(components) == 1 else "have"
+    verb = "has" if len(components) == 1 else "have"
     lines = [
-        f"{_listed(components)} {have} no target in {environment.name}; add this to relman.yaml, "
+        f"{_listed(components)} {verb} no target in {environment.name}; add this to relman.yaml, "
         "with your own settings, and apply it:",
         "environments:",
         f"  {environment.name}:",

@@ -33,29 +33,29 @@ _JSON = TypeAdapter(dict[str, JsonValue])
 _LAYER: TypeAdapter[Applications] = TypeAdapter(ByName[ApplicationLayer])
 
 
-def text(where: str, value: object) -> str:
+def text(field: str, value: object) -> str:
     """Return a text, or raise `Refused`."""
     if not isinstance(value, str):
-        raise Refused(f"{where} is a text {_got(value)}", code=ErrorCode.INVALID)
+        raise Refused(f"{field} is a text {_got(value)}", code=ErrorCode.INVALID)
     return value
 
 
-def named(where: str, value: object) -> str:
+def named(field: str, value: object) -> str:
     """Return the id of a name, or raise `Refused`."""
     try:
-        return id_of(text(where, value))
+        return id_of(text(field, value))
     except ValueError as error:
-        raise Refused(f"{where}: {error}", code=ErrorCode.INVALID) from None
+        raise Refused(f"{field}: {error}", code=ErrorCode.INVALID) from None
 
 
-def by_names(where: str, value: Mapping[str, Any]) -> dict[str, str]:
+def by_names(field: str, value: Mapping[str, Any]) -> dict[str, str]:
     """Return the names as they were written, by their ids. Raises `Refused` for two spellings of one name."""
     written: dict[str, str] = {}
     for each in value:
-        first = written.setdefault(named(where, each), each)
+        first = written.setdefault(named(field, each), each)
         if first != each:
             raise Refused(
-                f"{where}: {first!r} and {each!r} are one name, {named(where, each)}; name each once",
+                f"{field}: {first!r} and {each!r} are one name, {named(field, each)}; name each once",
                 code=ErrorCode.INVALID,
             )
     return written
@@ -72,23 +72,23 @@ def data_address(value: object) -> str:
     return address
 
 
-def listed(where: str, value: object, such_as: str, *kinds: type) -> list[Any]:
+def listed(field: str, value: object, such_as: str, *kinds: type) -> list[Any]:
     """Return a list whose elements are of `kinds`, or raise `Refused`. A text is no list of its letters."""
     if isinstance(value, str | bytes | bytearray | Mapping) or not isinstance(value, Iterable):
-        raise Refused(f"{where} is a list, such as {such_as} {_got(value)}", code=ErrorCode.INVALID)
+        raise Refused(f"{field} is a list, such as {such_as} {_got(value)}", code=ErrorCode.INVALID)
     elements = list(value)
     for index, element in enumerate(elements):
         if not isinstance(element, kinds):
-            raise Refused(f"{where}[{index}] is not as in {such_as} {_got(element)}", code=ErrorCode.INVALID)
+            raise Refused(f"{field}[{index}] is not as in {such_as} {_got(element)}", code=ErrorCode.INVALID)
     return elements
 
 
-def mapped(where: str, value: object, such_as: str) -> dict[str, Any]:
+def mapped(field: str, value: object, such_as: str) -> dict[str, Any]:
     """Return a mapping with texts for keys, or raise `Refused`."""
     if not isinstance(value, Mapping):
-        raise Refused(f"{where} is a mapping, such as {such_as} {_got(value)}", code=ErrorCode.INVALID)
+        raise Refused(f"{field} is a mapping, such as {such_as} {_got(value)}", code=ErrorCode.INVALID)
     for key in value:
-        text(f"{where}: a key", key)
+        text(f"{field}: a key", key)
     return dict(value)
 
 
@@ -110,12 +110,12 @@ def _plain(value: object) -> Any:
     return value
 
 
-def moment(where: str, value: object, zone: str = "UTC") -> str:
+def moment(field: str, value: object, zone: str = "UTC") -> str:
     """Return a time in UTC, as in records, from a `datetime`, RFC 3339, a date in `zone`, or an age (`"30d"`)."""
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise Refused(
-                f"{where} has no time zone; write datetime(…, tzinfo=UTC) {_got(value)}", code=ErrorCode.INVALID
+                f"{field} has no time zone; write datetime(…, tzinfo=UTC) {_got(value)}", code=ErrorCode.INVALID
             )
         return timestamp(value.astimezone(UTC))
     try:
@@ -125,10 +125,10 @@ def moment(where: str, value: object, zone: str = "UTC") -> str:
             return _midnight(date.fromisoformat(value), zone)
         if isinstance(value, str) and re.fullmatch(r"(\d+(\.\d+)?(ms|s|m|h|d))+", value):
             return timestamp(datetime.now(UTC) - timedelta(seconds=float(str(seconds(value)))))
-        return utc(text(where, value))
+        return utc(text(field, value))
     except (ValueError, OverflowError, LookupError):
         raise Refused(
-            f"{where} is a time such as 2026-11-23T09:30:00Z, a date, or how long ago, such as 30d {_got(value)}",
+            f"{field} is a time such as 2026-11-23T09:30:00Z, a date, or how long ago, such as 30d {_got(value)}",
             code=ErrorCode.INVALID,
         ) from None
 
@@ -153,17 +153,17 @@ def _got(value: object) -> str:
     return f"(got {redacted(repr(value))[:80]})"
 
 
-def application_layer(where: str, value: object) -> Applications:
+def application_layer(field: str, value: object) -> Applications:
     """Return settings by application and component: `{"shop": {"components": {"web": {"port": 8080}}}}`."""
     such_as = "{'shop': {'components': {'web': {'port': 8080}}}}"
-    stated = {} if value is None else mapped(f"{where}: applications", value, such_as)
+    stated = {} if value is None else mapped(f"{field}: applications", value, such_as)
     try:
         return _LAYER.validate_json(json.dumps(plain(stated), allow_nan=False))
     except ValidationError as error:
-        raise Refused(f"{where}: applications: {explain(error)}", code=ErrorCode.INVALID) from None
+        raise Refused(f"{field}: applications: {explain(error)}", code=ErrorCode.INVALID) from None
     except (TypeError, ValueError):
         raise Refused(
-            f"{where}: applications: JSON could not have this; write it as in {such_as}", code=ErrorCode.INVALID
+            f"{field}: applications: JSON could not have this; write it as in {such_as}", code=ErrorCode.INVALID
         ) from None
 
 
@@ -205,15 +205,15 @@ def environment_data(name: str, stated: object, defaults: Applications | None = 
 
 def _target(environment: str, name: str, value: object, wider: Sequence[Applications]) -> dict[str, Any]:
     """Return a target from people's input: its key is its name, `name` in it is the label."""
-    where = f"environment {environment}: target {name}"
-    target = mapped(where, value, "{'executor': 'local'}")
+    field = f"environment {environment}: target {name}"
+    target = mapped(field, value, "{'executor': 'local'}")
     label = target.pop("name", None)
-    own = application_layer(where, target.pop("applications", None))
+    own = application_layer(field, target.pop("applications", None))
     beside = target.get("components")
     try:
         applications = flattened([*wider, own], beside if isinstance(beside, Mapping) else ())
     except ValueError as error:
-        raise Refused(f"{where}: {error}", code=ErrorCode.INVALID) from None
+        raise Refused(f"{field}: {error}", code=ErrorCode.INVALID) from None
     if applications:
         target["applications"] = {each: {"components": components} for each, components in applications.items()}
     return {"name": name} | ({} if label is None else {"label": label}) | target
@@ -239,6 +239,6 @@ def reordered(known: Sequence[str], named: Sequence[str]) -> dict[str, int]:
     return {name: order for order, name in enumerate(arranged)}
 
 
-def options(where: str, stated: Mapping[str, Any] | None) -> dict[str, Any]:
+def options(field: str, stated: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a strategy's options; none where none are given."""
-    return {} if stated is None else mapped(f"{where}: options", stated, "{'interval': '5m'}")
+    return {} if stated is None else mapped(f"{field}: options", stated, "{'interval': '5m'}")

@@ -50,16 +50,18 @@ def _environment(row: Row) -> Environment:
     )
 
 
-def deploy_again_lines(found: Iterable[Row], *, would: bool = False) -> list[str]:
-    """Return a line for each release to deploy again; with `would`, worded for a change that is not made yet."""
+def deploy_again_lines(found: Iterable[Row], *, conditional: bool = False) -> list[str]:
+    """Return a line for each release to deploy again; with `conditional`, worded for a change that is not made yet."""
     components: dict[tuple[str, str], dict[str, None]] = {}
     for slot in found:
         components.setdefault((slot["release"], slot["environment"]), {})[slot["component"]] = None
-    return [_line(release, environment, list(names), would) for (release, environment), names in components.items()]
+    return [
+        _line(release, environment, list(names), conditional) for (release, environment), names in components.items()
+    ]
 
 
-def _line(release: str, environment: str, names: list[str], would: bool) -> str:
+def _line(release: str, environment: str, names: list[str], conditional: bool) -> str:
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     count = f"{len(names)} component{'s' if len(names) > 1 else ''} ({shown})"
-    run = ("would run" if would else "run") + ("" if would or len(names) > 1 else "s")
+    run = ("would run" if conditional else "run") + ("" if conditional or len(names) > 1 else "s")
     return f"{count} {run} with another configuration than declared: relman deploy {release} {environment}"

@@ -50,18 +50,18 @@ class Policies(Caller):
         self, trigger_conditions: Sequence[Mapping[str, Any]], environment: str | None = None
     ) -> Policy:
         """State rollback triggers: `{"metric", "threshold", "duration_seconds"}` each. Recorded, not armed yet."""
-        where = "configure_rollback_strategy: trigger_conditions"
+        field = "configure_rollback_strategy: trigger_conditions"
         such_as = "[{'metric': 'error_rate', 'threshold': 0.05}]"
-        data = {"conditions": [dict(each) for each in listed(where, trigger_conditions, such_as, Mapping)]}
+        data = {"conditions": [dict(each) for each in listed(field, trigger_conditions, such_as, Mapping)]}
         return self._policy("policy.configure_triggers", data, environment)
 
     def configure_compliance_gates(
         self, gates: Mapping[str, Mapping[str, Any]], environment: str | None = None
     ) -> Policy:
         """State gates: `{name: {"required", "pass_threshold"}}`. A required one blocks until it is attested."""
-        where, such_as = "configure_compliance_gates: gates", "{'required': True}"
-        named = mapped(where, gates, f"{{'tests': {such_as}}}")
-        data = {"gates": {name: mapped(f"{where}: {name}", gate, such_as) for name, gate in named.items()}}
+        field, such_as = "configure_compliance_gates: gates", "{'required': True}"
+        named = mapped(field, gates, f"{{'tests': {such_as}}}")
+        data = {"gates": {name: mapped(f"{field}: {name}", gate, such_as) for name, gate in named.items()}}
         return self._policy("policy.configure_gates", data, environment)
 
     def configure_versions(self, versions: str) -> Policy:

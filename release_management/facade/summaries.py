@@ -60,8 +60,8 @@ class StepGroup:
 def groups(steps: Sequence[Step]) -> Iterator[StepGroup]:
     """Group steps that follow one another in one wave and do the same."""
     first = 0
-    for _, alike in groupby(steps, key=_kind):
-        found = list(alike)
+    for _, equal_steps in groupby(steps, key=_kind):
+        found = list(equal_steps)
         yield StepGroup(first, found)
         first += len(found)
 

@@ -207,9 +207,9 @@ def explain(error: Any) -> str:
     places = [item["loc"] for item in found]
     causes = [i for i in found if not any(len(p) > len(i["loc"]) and p[: len(i["loc"])] == i["loc"] for p in places)]
     for item in causes[:3]:
-        where = ".".join(str(piece)[:QUOTED] for piece in item["loc"][:DEEPEST]) or "the value"
+        field = ".".join(str(piece)[:QUOTED] for piece in item["loc"][:DEEPEST]) or "the value"
         message = item["msg"].removeprefix("Value error, ")[:LONGEST_SENTENCE]
         shown = repr(item["input"])
-        got = "" if shown in message or item["type"] == "missing" else f" (got {shown[:80]})"
-        parts.append(f"{where}: {message}{got}")
+        received = "" if shown in message or item["type"] == "missing" else f" (got {shown[:80]})"
+        parts.append(f"{field}: {message}{received}")
     return "; ".join(parts)

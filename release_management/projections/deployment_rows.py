@@ -85,11 +85,11 @@ def changed(fact: DeploymentEvent, row: Row, rows: Rows, id: str, time: str, pos
         case DeploymentApprovalAwaited(approval=approval):
             if not row["requested_by"]:
                 return {"approval": approval}
-            waits = {"approval": approval, "awaits_person": True}
-            return {**_AT_WORK, **waits, "phase": DeploymentPhase.AWAITING_APPROVAL.value}
+            wait_columns = {"approval": approval, "awaits_person": True}
+            return {**_AT_WORK, **wait_columns, "phase": DeploymentPhase.AWAITING_APPROVAL.value}
         case DeploymentQueued():
-            waits = {"queued_behind": list(fact.behind), "deadline": fact.deadline}
-            return {**_AT_WORK, **waits, "phase": DeploymentPhase.QUEUED.value}
+            wait_columns = {"queued_behind": list(fact.behind), "deadline": fact.deadline}
+            return {**_AT_WORK, **wait_columns, "phase": DeploymentPhase.QUEUED.value}
         case DeploymentStarted():
             return {
                 **_AT_WORK,
@@ -195,8 +195,8 @@ def _status_of(fact: _Stepping) -> tuple[StepStatus, dict[str, Any]]:
         case DeploymentStepFailed():
             return StepStatus.FAILED, {"attempt": fact.attempt, "reason": fact.reason}
         case DeploymentStepErrored():
-            why = {"attempt": fact.attempt, "reason": fact.reason, "retry_at": fact.retry_at}
-            return StepStatus.ERRORED, why
+            details = {"attempt": fact.attempt, "reason": fact.reason, "retry_at": fact.retry_at}
+            return StepStatus.ERRORED, details
         case DeploymentPaused():
             return StepStatus.WAITING, {"attempt": 1}
         case DeploymentResumed(successor=str(successor)):
@@ -228,15 +228,15 @@ def _planned(fact: DeploymentPlanned | DeploymentReplanned) -> dict[str, Any]:
 
 
 def _paused(fact: DeploymentPaused) -> dict[str, Any]:
-    waits = {
+    wait_columns = {
         "paused_until": fact.until,
         "paused_reason": fact.reason,
         "deadline": fact.deadline,
         "awaits_person": fact.until is None,
     }
     if fact.leg == "forward":
-        waits["phase"] = (DeploymentPhase.BAKING if fact.baking else DeploymentPhase.PAUSED).value
-    return waits
+        wait_columns["phase"] = (DeploymentPhase.BAKING if fact.baking else DeploymentPhase.PAUSED).value
+    return wait_columns
 
 
 def _progressing(leg: str) -> dict[str, Any]:

@@ -138,7 +138,7 @@ class EmbeddedInstallation:
                     trouble["says"] for health in (moving, answering) for trouble in health.document()["troubles"]
                 ]
                 raise NotReachableError(
-                    "; ".join([f"the road did not start within {START_SECONDS:g} s", *dict.fromkeys(troubles)])
+                    "; ".join([f"the workers did not start within {START_SECONDS:g} s", *dict.fromkeys(troubles)])
                 )
             time.sleep(0.005)
 

@@ -102,12 +102,12 @@ class GatewayHost:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while (lease := self.log.take("gateway")) is None:
             if time.monotonic() > deadline:
-                raise NotReachableError(self._elsewhere)
+                raise NotReachableError(self._other_holder)
             time.sleep(0.1)
         return lease
 
     @property
-    def _elsewhere(self) -> str:
+    def _other_holder(self) -> str:
         return (
             f"the gateway of {self.home.folder} is another process (relman serve gateway, or that of another "
             "machine); be its client: --data nats://HOST:PORT"
@@ -138,9 +138,9 @@ class GatewayHost:
         self.trouble = TAKING_ANEW
         before.deposed.set()
         # An append in progress may take seconds to fail, and the next lease must be kept alive meanwhile.
-        leaving = threading.Thread(target=before.close, name="deposed gateway", daemon=True)
-        leaving.start()
-        self._leaving = [*(each for each in self._leaving if each.is_alive()), leaving]
+        closing = threading.Thread(target=before.close, name="deposed gateway", daemon=True)
+        closing.start()
+        self._leaving = [*(each for each in self._leaving if each.is_alive()), closing]
         self._lease.release()
         lost = time.monotonic()
         while not self._closing.is_set():
@@ -156,7 +156,7 @@ class GatewayHost:
                     break
                 # The server may not have noticed yet that our session is gone.
                 silent = time.monotonic() - lost
-                self.trouble = self._elsewhere if silent > PATIENCE_SECONDS else TAKING_ANEW
+                self.trouble = self._other_holder if silent > PATIENCE_SECONDS else TAKING_ANEW
             self._closing.wait(AGAIN_SECONDS)
 
     def __enter__(self) -> "GatewayHost":

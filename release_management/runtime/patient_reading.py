@@ -67,10 +67,10 @@ class WaitingReadSide:
 
     async def _look(self) -> dict[str, int]:
         try:
-            standing = await in_thread(self._reading.standing)
+            statuses = await in_thread(self._reading.statuses)
         except ReadModelError:
             return {}  # the database does not answer; callers are told so when the time is over
-        return {each.name: each.position for each in standing}
+        return {each.name: each.position for each in statuses}
 
 
 def _pauses() -> Iterator[float]:

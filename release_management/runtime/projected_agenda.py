@@ -132,5 +132,5 @@ class ProjectedAgenda:
 def _parked_trouble(parked: list[dict[str, Any]]) -> str:
     first = parked[0]
     streams = "1 stream of events is" if len(parked) == 1 else f"{len(parked):,} streams of events are"
-    where = f"{first['stream']} from position {first['position']} on ({first['reason']})"
-    return f"{streams} set aside, and nothing is done there: {where}; this is tried again at the next start"
+    place = f"{first['stream']} from position {first['position']} on ({first['reason']})"
+    return f"{streams} set aside, and nothing is done there: {place}; this is tried again at the next start"

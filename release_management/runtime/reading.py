@@ -98,9 +98,9 @@ class ReadSide:
             shown_now = [RowGroup(group.key, show(group.rows, self.looks)) for group in groups]
         return shown_now
 
-    def standing(self) -> list[ProjectionStatus]:
+    def statuses(self) -> list[ProjectionStatus]:
         """Return the status of each projection."""
-        return self._store.standing()
+        return self._store.statuses()
 
     def close(self) -> None:
         """Stop folding and close the database."""

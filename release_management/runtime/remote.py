@@ -164,15 +164,15 @@ class RemoteInstallation:
         """Rebuild beside the running projector, which finishes it if this process dies; only where the folder is."""
         from release_management.runtime.rebuilding import rebuild
 
-        rebuild(self._here("rebuild"), projection, progress)
+        rebuild(self._local_folder("rebuild"), projection, progress)
 
     def unpark(self, projection: str, stream: str | None) -> "Unparked":
         """Unpark beside the running projector; only where the folder is."""
         from release_management.runtime.rebuilding import unpark
 
-        return unpark(self._here("unpark"), projection, stream)
+        return unpark(self._local_folder("unpark"), projection, stream)
 
-    def _here(self, action: str) -> Path:
+    def _local_folder(self, action: str) -> Path:
         if self._folder is None:
             raise NotReachableError(
                 f"the read models are looked after where they are kept: run relman projections {action} there, with "

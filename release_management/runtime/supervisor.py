@@ -268,10 +268,10 @@ class Supervisor:
     def _halt_deployed(self) -> None:
         """End the deployed processes, which outlive the executor that started them.
 
-        A road that was not killed has done so; after a clean stop we check again that none is left.
+        An all-in-one process that was not killed has ended them; after a clean stop we check again that none is left.
         """
-        road = self._children.get("road")
-        if self.stop.is_set() or road is None or road.returncode < 0 or self._deaths["road"]:
+        all_in_one = self._children.get("road")
+        if self.stop.is_set() or all_in_one is None or all_in_one.returncode < 0 or self._deaths["road"]:
             from release_management.adapters.executors.local.halt import halt_all
 
             self.left = asyncio.run(halt_all(self._home.folder))

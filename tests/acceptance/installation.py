@@ -203,13 +203,13 @@ class Installation:
         """A target for components, each behind a port of its own, for `configure_environments`."""
         sample = ["{python}", "-m", "release_management.sample", "--port", "{port}", "--version", "{version}"]
         command = [*sample, "--component", "{component}", "--journal", str(self.journal), *arguments]
-        said: dict[str, Any] = {}
+        declared: dict[str, Any] = {}
         for name in components:
             port = free_port(self.ports)
             self.ports.add(port)
             common = {"command": command, "port": port, "health": "/health", "stop_grace": 2}
-            said[name] = {**common, "env": {"PYTHONPATH": str(ROOT)}, **settings}
-        return {"targets": {"main": {"executor": "local", "components": said}}}
+            declared[name] = {**common, "env": {"PYTHONPATH": str(ROOT)}, **settings}
+        return {"targets": {"main": {"executor": "local", "components": declared}}}
 
     # What it has recorded
 
@@ -274,8 +274,8 @@ class Installation:
     ) -> dict[str, int]:
         """The shares that the log's last word about the place intends, per slot."""
         facts = self.log.read_stream(f"place:{environment}/{application}/main")
-        said = [json.loads(one.record)["data"] for one in facts if one.name == "place.traffic_intended"]
-        last = [data["weights"] for data in said if data["component"] == component][-1]
+        intentions = [json.loads(one.record)["data"] for one in facts if one.name == "place.traffic_intended"]
+        last = [data["weights"] for data in intentions if data["component"] == component][-1]
         return {slot: share for slot, share in last.items() if share}
 
     def projections_equal_a_rebuild(self) -> None:

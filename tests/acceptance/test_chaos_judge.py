@@ -234,8 +234,8 @@ def test_the_judge_sees_what_programs_must_not_do(lines: list[dict[str, Any]], f
 
 
 def test_the_judge_sees_a_step_that_succeeded_without_an_effect() -> None:
-    said = json.dumps({"data": step(1)}).encode()
-    records = [started(1), Recorded(2, "deployment:d", 2, "deployment.step_succeeded", said)]
+    data = json.dumps({"data": step(1)}).encode()
+    records = [started(1), Recorded(2, "deployment:d", 2, "deployment.step_succeeded", data)]
     assert judge.world({"place": once(1, 1.0)}, records, {}) == []
     assert judge.world({"place": []}, records, {}) == ["position 2: a step succeeded without an effect"]
 

@@ -121,27 +121,27 @@ def test_the_package_offers_what_it_lists() -> None:
 
 def script(manager: ReleaseManager) -> list[str]:
     """Everything that is configured and planned, as text."""
-    said: list[Any] = [*manager.configure_environments(LABELS)]
-    said.append(manager.setup_release_pipeline("main"))
-    said.append(manager.configure_deployment_strategy(strategy="canary", options={"interval": "5m"}))
-    said.append(manager.configure_deployment_strategy("recreate", environment="staging"))
+    printed: list[Any] = [*manager.configure_environments(LABELS)]
+    printed.append(manager.setup_release_pipeline("main"))
+    printed.append(manager.configure_deployment_strategy(strategy="canary", options={"interval": "5m"}))
+    printed.append(manager.configure_deployment_strategy("recreate", environment="staging"))
     conditions = [{"metric": "error_rate", "threshold": 0.05, "duration_seconds": 60}]
-    said.append(manager.configure_rollback_strategy(trigger_conditions=conditions))
-    said.append(manager.configure_compliance_gates({"tests": {"required": True, "pass_threshold": 0.9}}))
+    printed.append(manager.configure_rollback_strategy(trigger_conditions=conditions))
+    printed.append(manager.configure_compliance_gates({"tests": {"required": True, "pass_threshold": 0.9}}))
     release = manager.create_release(
         version="1.0.0",
         components=["web"],
         changelog=["the first one"],
         changes=[{"commit": "abcd1234", "committed_at": "2026-11-23T09:30:00Z"}],
     )
-    said.append(release)
-    said.append(manager.attest(release, gate="tests", result="passed"))
+    printed.append(release)
+    printed.append(manager.attest(release, gate="tests", result="passed"))
     deployment = manager.plan_deployment(release, target_environment="staging")
-    said.append(deployment)
-    said.append(deployment.id)
-    said.append(manager.setup_canary_deployment(release, traffic_percentage=20))
-    said.append(manager.plan_deployment(release, "production", strategy="rolling"))
-    return [str(one) for one in said]
+    printed.append(deployment)
+    printed.append(deployment.id)
+    printed.append(manager.setup_canary_deployment(release, traffic_percentage=20))
+    printed.append(manager.plan_deployment(release, "production", strategy="rolling"))
+    return [str(one) for one in printed]
 
 
 def test_the_same_script_twice_in_one_folder_gives_the_same_and_records_nothing_more(tmp_path: Path) -> None:
@@ -432,8 +432,8 @@ def test_a_plan_is_there_before_its_targets_and_says_what_to_declare_until_they_
         shop.deploy(planned)
     assert missing.reason in str(refusal.value)
     assert shop.deployment(planned).phase == "Planned"
-    said, _, lines = missing.reason.partition("\n")
-    assert said.startswith("component web has no target in bare; add this to relman.yaml")
+    printed, _, lines = missing.reason.partition("\n")
+    assert printed.startswith("component web has no target in bare; add this to relman.yaml")
     shop.configure_environments(yaml.safe_load(lines)["environments"])
     complete = shop.plan_deployment(release, "bare")
     assert [verdict.says for verdict in complete.verdicts if verdict.says == "deny"] == []
@@ -483,8 +483,8 @@ def test_not_evaluated_is_not_passed_and_neither_is_failed(shop: ReleaseManager)
     with pytest.raises(Refused, match=rf"gate tests of {shop.application}@1.0.0 is attested as failed"):
         shop.deploy(release, "staging")
     shop.attest(release, gate="tests", result="passed", note="green now")
-    said = shop.plan_deployment(release, "staging").verdicts
-    assert [v.reason for v in said if v.rule == "gates"] == ["passed by manual attestation: tests"]
+    printed = shop.plan_deployment(release, "staging").verdicts
+    assert [v.reason for v in printed if v.rule == "gates"] == ["passed by manual attestation: tests"]
 
 
 def test_an_attestation_of_something_else_is_refused(shop: ReleaseManager) -> None:
@@ -596,7 +596,7 @@ def test_returned_views_are_immutable(shop: ReleaseManager) -> None:
 
 
 @pytest.mark.parametrize(
-    ("attempt", "said"),
+    ("attempt", "printed"),
     [
         (lambda it: it.deploy("9.9.9", "staging"), "release shop@9.9.9 does not exist; create it with: relman release"),
         (lambda it: it.deploy("1.0.0"), "deploy needs target_environment"),
@@ -656,14 +656,14 @@ def test_returned_views_are_immutable(shop: ReleaseManager) -> None:
     ],
 )
 def test_bad_input_gets_one_clear_sentence(
-    shared: ReleaseManager, attempt: Callable[[ReleaseManager], object], said: str
+    shared: ReleaseManager, attempt: Callable[[ReleaseManager], object], printed: str
 ) -> None:
     before = positions(shared)
 
     with pytest.raises(Refused) as refusal:
         attempt(shared)
 
-    assert said in str(refusal.value)
+    assert printed in str(refusal.value)
     assert "\n" not in str(refusal.value)
     new = list(shared._backend.records(before, follow=False))
     assert {record.name for record in new} <= {"command.refused"}

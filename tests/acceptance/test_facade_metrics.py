@@ -110,7 +110,7 @@ def test_times_may_be_written_in_several_ways(idle: ReleaseManager, time: Any, b
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "sentence"),
     [
         (lambda it: it.metrics("yesterday"), "since is a time such as 2026-11-23T09:30:00Z, a date, or how long ago"),
         (lambda it: it.metrics(7), "since is a text"),
@@ -128,6 +128,6 @@ def test_times_may_be_written_in_several_ways(idle: ReleaseManager, time: Any, b
         (lambda it: it.incident("the last one"), "does not exist"),
     ],
 )
-def test_an_impossible_question_is_refused_with_advice(idle: ReleaseManager, wrong: Any, said: str) -> None:
-    with pytest.raises(Refused, match=said):
+def test_an_impossible_question_is_refused_with_advice(idle: ReleaseManager, wrong: Any, sentence: str) -> None:
+    with pytest.raises(Refused, match=sentence):
         wrong(idle)

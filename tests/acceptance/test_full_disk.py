@@ -95,7 +95,7 @@ class TestPostgreSQL:
         metrics = gateway.metrics()
         assert 'relman_commands_total{command="release.create",status="busy"}' in metrics
         assert 'relman_role_healthy{role="gateway"} 0.0' in metrics
-        assert any("the log cannot be used now" in said and "could not extend" in said for said in logged(roles))
+        assert any("the log cannot be used now" in part and "could not extend" in part for part in logged(roles))
         assert gateway.health()["standing"] == "active", "it waits, it does not fall over"
 
         waiting = [f"{number}.0.0" for number in range(2, 12)]
@@ -138,8 +138,8 @@ class TestBus:
             shop.send("release.create", release(number) | {"version": f"2.{number}.0"})
         going = shop.deploy(shop.create_release("1.1.0", ["web"]), "staging")
         if disk.is_mounted:  # who only limits a server's files lets it write again when it is started again
-            for said in ("is its disk full?", "events are not published"):
-                until(lambda said=said: said in troubles(site), 30)  # type: ignore[misc] # the default binds the loop's value
+            for part in ("is its disk full?", "events are not published"):
+                until(lambda part=part: part in troubles(site), 30)  # type: ignore[misc] # the default binds the loop's value
             with pytest.raises(nats.errors.TimeoutError):
                 publish(site, event("release.create", release(99), "queued"))
             assert not shop.deployment(going).ended
@@ -166,13 +166,13 @@ def publish(site: Installation, payload: bytes) -> None:
 
 def troubles(site: Installation) -> str:
     """Return the troubles in `relman health`."""
-    said = []
+    found = []
     for note in (site.folder / "run").glob("*.json"):
         document = httpx.get(
             f"http://{json.loads(note.read_text())['address']}/health", timeout=5, trust_env=False
         ).json()
-        said += [f"{document['role']}: {each['says']}" for each in document["troubles"]]
-    return "; ".join(said)
+        found += [f"{document['role']}: {each['says']}" for each in document["troubles"]]
+    return "; ".join(found)
 
 
 def fill_up(shop: ReleaseManager) -> tuple[list[str], str]:

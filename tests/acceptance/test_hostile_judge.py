@@ -245,7 +245,7 @@ def littered(phase: Phase) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "findings"),
     [
         (slow, "the slowest hundredth of query answers took 0.50 s"),
         (unanswered, "query: no answer within 60 s"),
@@ -261,12 +261,12 @@ def littered(phase: Phase) -> None:
         (littered, "the dead letters are without bounds"),
     ],
 )
-def test_the_judge_finds_it(fault: Callable[[Phase], None], said: str) -> None:
+def test_the_judge_finds_it(fault: Callable[[Phase], None], findings: str) -> None:
     phase = good()
     fault(phase)
 
     [found] = faults(good("calm"), [phase], Sent())
-    assert found.startswith(f"under fire: {said}")
+    assert found.startswith(f"under fire: {findings}")
 
 
 def test_ten_times_what_it_takes_in_calm_is_right() -> None:
@@ -335,7 +335,7 @@ def test_logs_are_read_on_and_from_the_beginning_where_they_were_emptied(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "findings"),
     [
         (typist.Typed(0, "well\n", 0.1), []),
         (typist.Typed(2, "relman: no such option\n", 0.1), []),
@@ -349,12 +349,12 @@ def test_logs_are_read_on_and_from_the_beginning_where_they_were_emptied(tmp_pat
         (typist.Typed(3, "relman: busy\n", 30.4), ["it waited 30 s for an answer in vain: relman: busy"]),
     ],
 )
-def test_faults_of_a_command_line_are_found(answer: typist.Typed, said: list[str]) -> None:
-    assert list(typist.wrong(answer)) == said
+def test_faults_of_a_command_line_are_found(answer: typist.Typed, findings: list[str]) -> None:
+    assert list(typist.wrong(answer)) == findings
 
 
 @pytest.mark.parametrize(
-    ("ready", "said", "found"),
+    ("ready", "findings", "found"),
     [
         (True, "relman is up", []),
         (False, "relman: log.db is damaged", []),
@@ -364,9 +364,9 @@ def test_faults_of_a_command_line_are_found(answer: typist.Typed, said: list[str
     ],
 )
 def test_a_start_on_damaged_files_must_serve_or_say_what_is_wrong(
-    ready: bool | None, said: str, found: list[str]
+    ready: bool | None, findings: str, found: list[str]
 ) -> None:
-    assert list(damage.judged(ready, said)) == found
+    assert list(damage.judged(ready, findings)) == found
 
 
 def test_each_file_that_is_the_truth_is_damaged_in_each_way_and_others_at_random() -> None:
@@ -389,6 +389,6 @@ def test_a_damaged_file_is_another_one(how: damage.Damage, tmp_path: Path) -> No
 def test_help_says_what_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
-    said = capsys.readouterr().out
+    findings = capsys.readouterr().out
     for option in ("--messages", "--minutes", "--seed", "--only", "--store"):
-        assert option in said
+        assert option in findings

@@ -41,7 +41,7 @@ def test_each_is_answered_with_what_is_wrong_and_the_next_one_as_ever(roles: Rol
     for where, reply in replies.items():
         assert reply.get("status") in (None, "refused", "not_understood"), (where, reply)
         assert reply.get("retry") is not True, (where, reply)
-        said = str(reply.get("reason") or reply.get("error"))
-        assert "NUL" in said or "control" in said, (where, reply)
+        sentence = str(reply.get("reason") or reply.get("error"))
+        assert "NUL" in sentence or "control" in sentence, (where, reply)
     for log in roles.root.glob("*.log"):
         assert "Traceback" not in log.read_text()

@@ -59,7 +59,7 @@ def troubles(site: Installation) -> list[dict[str, Any]]:
     return [*document["troubles"], *document["warnings"]]
 
 
-def said(site: Installation) -> dict[str, str]:
+def troubles_of(site: Installation) -> dict[str, str]:
     """Return the troubles in the road's health by part."""
     return {each["part"]: each["says"] for each in troubles(site)}
 
@@ -90,8 +90,8 @@ def test_a_process_that_cannot_be_restarted_is_a_trouble_and_retried(site: Insta
     site.stop()
     with socket.create_server(("127.0.0.1", port)):
         site.start()
-        until(lambda: "deployed staging/shop/main/web" in said(site), 20)
-        assert f"port {port} of 127.0.0.1 is taken by process" in said(site)["deployed staging/shop/main/web"]
+        until(lambda: "deployed staging/shop/main/web" in troubles_of(site), 20)
+        assert f"port {port} of 127.0.0.1 is taken by process" in troubles_of(site)["deployed staging/shop/main/web"]
 
     until(lambda: answers(port) == "1.0.0", 40)
     until(lambda: troubles(site) == [])

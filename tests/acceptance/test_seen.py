@@ -70,11 +70,11 @@ def test_the_judge_tells_a_true_screen_from_a_false_one(
     answering: int,
     right: bool,
 ) -> None:
-    said: Said = {
+    shown: Said = {
         "condition": condition,
         "running": running,
         "healthy": healthy,
         "versions": frozenset({"1.0.0"}),
     }
 
-    assert agrees(said, Truth(frozenset(answers), living, answering), replicas=2) is right
+    assert agrees(shown, Truth(frozenset(answers), living, answering), replicas=2) is right

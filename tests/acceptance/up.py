@@ -10,7 +10,7 @@ from release_management.runtime.supervisor import Supervisor
 
 def main(folder: str) -> None:
     supervisor = Supervisor(DataDirectory.at(Path(folder)))
-    supervisor.tell = lambda said: print(said, file=sys.stderr, flush=True)
+    supervisor.tell = lambda message: print(message, file=sys.stderr, flush=True)
     signal.signal(signal.SIGTERM, lambda *_: supervisor.stop.set())
     supervisor.run(lambda: print("ready", flush=True))
 

@@ -9,7 +9,7 @@ import pytest
 from release_management.services.ports import EventLog
 from tests.contract.backends import Store
 from tests.contract.read_models import Backend
-from tests.projections.event_script import Story
+from tests.projections.event_script import EventScript
 from tests.servers.postgres import Databases
 
 
@@ -52,5 +52,5 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
 
 
 @pytest.fixture
-def story() -> Story:
-    return Story()
+def script() -> EventScript:
+    return EventScript()

@@ -21,7 +21,7 @@ from release_management.projections.kit.projection import (
 from release_management.projections.kit.query import Nothing, Query
 from tests.projections.event_script import (
     REGISTRY,
-    Story,
+    EventScript,
     sealed,
 )
 from tests.servers.postgres import Databases
@@ -46,8 +46,8 @@ class Backend:
         self._made += 1
         return self.folder / f"{self._made}.db"
 
-    def projector(self, story: Story, where: Where, *projections: Projection, page: int = 500) -> Projector:
-        it = Projector(story.log, REGISTRY, where, projections or PROJECTIONS, page)
+    def projector(self, script: EventScript, where: Where, *projections: Projection, page: int = 500) -> Projector:
+        it = Projector(script.log, REGISTRY, where, projections or PROJECTIONS, page)
         self._opened.append(it)
         return it
 
@@ -96,24 +96,24 @@ def counted(store: ReadStore, **of: Any) -> dict[str, int]:
     return {row["stream"]: row["events"] for row in store.ask("counts", **of)}
 
 
-def busy(story: Story, plot: Iterable[int]) -> Story:
+def busy(script: EventScript, plot: Iterable[int]) -> EventScript:
     """Releases and deployments that go on side by side, as the plot says."""
     for turn, choice in enumerate(plot):
         id = f"d-{choice % 3}"
-        state = story.state(id)
+        state = script.state(id)
         if choice == 9:
-            ref = story.release(f"1.{turn}.0")
-            story.tell(f"release:{ref}", ReleaseBlocked(reason=sealed("x")))
+            ref = script.release(f"1.{turn}.0")
+            script.tell(f"release:{ref}", ReleaseBlocked(reason=sealed("x")))
         elif not state.id:
-            story.planned(id)
-            story.started(id)
+            script.planned(id)
+            script.started(id)
         elif state.ended or choice == 8:
-            story.ask_approval(id, f"a-{turn}")
+            script.ask_approval(id, f"a-{turn}")
         elif choice == 7:
-            story.aborted(id)
-        elif not story.reported(id, "failed" if choice == 6 else "succeeded") and state.phase == "Paused":
-            story.promoted(id)
-    return story
+            script.aborted(id)
+        elif not script.reported(id, "failed" if choice == 6 else "succeeded") and state.phase == "Paused":
+            script.promoted(id)
+    return script
 
 
 def everything(where: Where, projections: Sequence[Projection] = PROJECTIONS) -> dict[str, list[Any]]:

@@ -5,22 +5,22 @@ from pathlib import Path
 
 from release_management.adapters.read_model import Projector
 from tests.contract.read_models import counting
-from tests.projections.event_script import REGISTRY, Story
+from tests.projections.event_script import REGISTRY, EventScript
 
 RELEASES = 100
 
 
-def told() -> Story:
+def script_of() -> EventScript:
     """The same story in every process."""
-    story = Story()
+    script = EventScript()
     for minor in range(RELEASES):
-        story.release(f"1.{minor}.0")
-    return story
+        script.release(f"1.{minor}.0")
+    return script
 
 
 def main(where: str) -> None:
     place = where if "://" in where else Path(where)
-    projector = Projector(told().log, REGISTRY, place, [counting(slow=0.005)], page=5)
+    projector = Projector(script_of().log, REGISTRY, place, [counting(slow=0.005)], page=5)
     projector.rebuild(progress=lambda name, position, last: print(position, flush=True))
     projector.close()
 

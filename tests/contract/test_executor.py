@@ -12,7 +12,7 @@ from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
 from release_management.domain.plan.steps.provision import ProvisionSlot
 from release_management.domain.plan.steps.retire import RetireSlot
 from release_management.domain.plan.steps.route import RouteSlots
-from tests.adapters.command.stand import CommandStand
+from tests.adapters.command.harness import CommandExecutorHarness
 from tests.adapters.component import Component, gone_afterwards
 from tests.adapters.local.harness import ExecutorHarness
 
@@ -21,7 +21,7 @@ HEALTHY = AwaitSlotHealthy(slot="blue", replicas=1)
 RETIRE = RetireSlot(slot="blue")
 
 
-@pytest.fixture(params=[ExecutorHarness, CommandStand], ids=lambda made: made.EXECUTOR)
+@pytest.fixture(params=[ExecutorHarness, CommandExecutorHarness], ids=lambda made: made.EXECUTOR)
 def component(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Component]:
     with gone_afterwards(request.param(tmp_path)) as made:
         yield made

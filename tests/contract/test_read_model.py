@@ -33,7 +33,7 @@ from tests.profiles import times
 from tests.projections.event_script import (
     ANN,
     REGISTRY,
-    Story,
+    EventScript,
     sealed,
 )
 
@@ -43,79 +43,79 @@ from tests.projections.event_script import (
 def test_a_page_at_a_time_gives_what_one_at_a_time_gives(
     tmp_path_factory: pytest.TempPathFactory, plot: list[int], page: int
 ) -> None:
-    story = busy(Story(), plot)
+    script = busy(EventScript(), plot)
     folder = tmp_path_factory.mktemp("pages")
     for name, size in (("one", 1), ("pages", page)):
-        projector = Projector(story.log, REGISTRY, folder / name, page=size)
+        projector = Projector(script.log, REGISTRY, folder / name, page=size)
         projector.catch_up()
         projector.close()
 
     assert everything(folder / "one") == everything(folder / "pages")
 
 
-def test_two_workers_together_take_in_every_event_once(backend: Backend, story: Story) -> None:
-    busy(story, [0, 1, 2, 9] * 30)
+def test_two_workers_together_take_in_every_event_once(backend: Backend, script: EventScript) -> None:
+    busy(script, [0, 1, 2, 9] * 30)
     where = backend.place()
-    workers = [backend.projector(story, where, counting(), page=3) for _ in range(2)]
+    workers = [backend.projector(script, where, counting(), page=3) for _ in range(2)]
     threads = [threading.Thread(target=worker.catch_up) for worker in workers]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert sum(counted(backend.store(where, counting())).values()) == story.log.last_position()
+    assert sum(counted(backend.store(where, counting())).values()) == script.log.last_position()
 
 
-def test_a_worker_that_was_overtaken_cannot_move_the_position(backend: Backend, story: Story) -> None:
+def test_a_worker_that_was_overtaken_cannot_move_the_position(backend: Backend, script: EventScript) -> None:
     where = backend.place()
     projection = counting()
-    backend.projector(story, where, projection).catch_up()
-    story.release()
+    backend.projector(script, where, projection).catch_up()
+    script.release()
     engine = backend.engine(writer(where))
     with engine.begin() as connection:
         (seen,) = builds.current(connection, [projection])
-        builds.advance(connection, [seen], story.log.records[0])
+        builds.advance(connection, [seen], script.log.records[0])
 
     with pytest.raises(OvertakenError), engine.begin() as connection:
-        builds.advance(connection, [seen], story.log.records[1])
+        builds.advance(connection, [seen], script.log.records[1])
     assert backend.store(where, projection).position("counts") == 1
 
 
-def test_a_query_waits_for_the_requested_position(backend: Backend, story: Story) -> None:
+def test_a_query_waits_for_the_requested_position(backend: Backend, script: EventScript) -> None:
     where = backend.place()
-    projector = backend.projector(story, where)
+    projector = backend.projector(script, where)
     store = backend.store(where)
     stop = threading.Event()
     thread = threading.Thread(target=projector.run, args=(stop,))
     thread.start()
     try:
         for minor in range(5):
-            ref = story.release(f"1.{minor}.0")
-            assert len(store.ask("release", {"ref": ref}, after=story.log.last_position())) == 1
-        store.wait_for(story.log.last_position())
-        assert store.position() == story.log.last_position()
+            ref = script.release(f"1.{minor}.0")
+            assert len(store.ask("release", {"ref": ref}, after=script.log.last_position())) == 1
+        store.wait_for(script.log.last_position())
+        assert store.position() == script.log.last_position()
     finally:
         stop.set()
         thread.join()
 
 
-def test_waiting_ends_with_a_clear_sentence(backend: Backend, story: Story) -> None:
+def test_waiting_ends_with_a_clear_sentence(backend: Backend, script: EventScript) -> None:
     where = backend.place()
     store = backend.store(where)
     with pytest.raises(NotCaughtUpError, match="has not been made yet"):
         store.wait_for(0, timeout=0)
     assert store.position() == 0
-    projector = backend.projector(story, where)
+    projector = backend.projector(script, where)
     with pytest.raises(NotCaughtUpError, match="projection trail is still being built"):
         store.ask("trail", timeout=0)
-    story.release()
+    script.release()
     projector.catch_up()
     with pytest.raises(NotCaughtUpError, match=r"trail has taken in position 2, not yet 3 \(waited 0\.01 s\)"):
         store.wait_for(3, "trail", timeout=0.01)
     assert isinstance(NotCaughtUpError("not yet"), TimeoutError)
 
 
-def test_rows_can_be_deleted_and_made_again(backend: Backend, story: Story) -> None:
+def test_rows_can_be_deleted_and_made_again(backend: Backend, script: EventScript) -> None:
     def fold(event: Event, rows: Rows) -> None:
         if event.position % 2:
             rows.put(counts, (event.stream,), events=event.position)
@@ -124,17 +124,17 @@ def test_rows_can_be_deleted_and_made_again(backend: Backend, story: Story) -> N
 
     where = backend.place()
     projection = replace(counting(), fold=fold)
-    projector = backend.projector(story, where, projection)
+    projector = backend.projector(script, where, projection)
     store = backend.store(where, projection)
     for expected in ({"x": 1}, {}, {"x": 3}):
-        story.tell("x", ReleaseBlocked(reason=sealed("x")))
+        script.tell("x", ReleaseBlocked(reason=sealed("x")))
         projector.catch_up()
         assert counted(store) == expected
 
 
-def test_queries_and_their_parameters_are_checked(backend: Backend, story: Story) -> None:
+def test_queries_and_their_parameters_are_checked(backend: Backend, script: EventScript) -> None:
     where = backend.place()
-    backend.projector(story, where).catch_up()
+    backend.projector(script, where).catch_up()
     store = backend.store(where)
 
     with pytest.raises(UnknownQueryError, match="there is no query 'runing'; there are applications, approvals, "):
@@ -155,19 +155,19 @@ def test_queries_and_their_parameters_are_checked(backend: Backend, story: Story
         store.wait_for(0, "x")
 
 
-def test_a_store_cannot_write(backend: Backend, story: Story) -> None:
+def test_a_store_cannot_write(backend: Backend, script: EventScript) -> None:
     where = backend.place()
-    backend.projector(story, where).catch_up()
+    backend.projector(script, where).catch_up()
 
     with backend.engine(reader(where)).connect() as connection, pytest.raises(DBAPIError, match=r"read-?only"):
         connection.exec_driver_sql("DELETE FROM trail")
 
 
-def test_projections_that_keep_step_read_the_log_together(backend: Backend, story: Story) -> None:
+def test_projections_that_keep_step_read_the_log_together(backend: Backend, script: EventScript) -> None:
     for minor in range(20):
-        story.release(f"1.{minor}.0")
+        script.release(f"1.{minor}.0")
     where = backend.place()
-    backend.projector(story, where, page=40).catch_up()
+    backend.projector(script, where, page=40).catch_up()
 
-    assert story.log.reads == 2
+    assert script.log.reads == 2
     assert ANN in backend.store(where).ask("trail", {"limit": 1})[0]["actor"]

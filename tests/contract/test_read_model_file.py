@@ -9,17 +9,17 @@ from tests.contract.read_models import (
     busy,
     everything,
 )
-from tests.projections.event_script import Story
+from tests.projections.event_script import EventScript
 
 
 @pytest.mark.parametrize("left", [(), ("-wal", "-shm")], ids=["all of it", "only the file itself"])
 def test_a_file_that_is_removed_is_made_again_by_who_has_it_open(
-    tmp_path: Path, story: Story, left: tuple[str, ...]
+    tmp_path: Path, script: EventScript, left: tuple[str, ...]
 ) -> None:
     backend = Backend("sqlite", tmp_path)
     where = tmp_path / "read.db"
-    projector, store = backend.projector(story, where), backend.store(where)
-    busy(story, [0, 1, 2, 9] * 5)
+    projector, store = backend.projector(script, where), backend.store(where)
+    busy(script, [0, 1, 2, 9] * 5)
     projector.catch_up()
     before = everything(where)
     asked = store.ask("releases")

@@ -5,10 +5,10 @@ from typing import Any
 from release_management.projections.dora.query import NEEDED
 from tests.contract.read_models import Backend
 from tests.projections.dora_script import Timeline, day
-from tests.projections.event_script import Story
+from tests.projections.event_script import EventScript
 
 
-def told() -> Timeline:
+def script_of() -> Timeline:
     """A skipped release, a hotfix, a canary with an incident, an old version that is kept, and two ways back."""
     timeline = Timeline()
     timeline.environment("staging", "staging")
@@ -30,8 +30,8 @@ def told() -> Timeline:
 
 
 def test_the_story_is_the_same_on_every_store(backend: Backend) -> None:
-    timeline, where = told(), backend.place()
-    backend.projector(Story(timeline.log), where, *NEEDED, page=7).catch_up()
+    timeline, where = script_of(), backend.place()
+    backend.projector(EventScript(timeline.log), where, *NEEDED, page=7).catch_up()
     store = backend.store(where)
     window = {"since": day(0), "until": day(30)}
 

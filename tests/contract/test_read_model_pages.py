@@ -36,7 +36,7 @@ from tests.contract.read_models import Backend, busy
 from tests.projections.event_script import (
     ANN,
     DIGEST,
-    Story,
+    EventScript,
     binding,
     component,
     sealed,
@@ -54,15 +54,15 @@ def same(value: Any) -> Any:
 class Pages:
     """The read models of a story, asked page by page."""
 
-    def __init__(self, backend: Backend, story: Story) -> None:
+    def __init__(self, backend: Backend, script: EventScript) -> None:
         where = backend.place()
-        self.story, self.projector, self.store = story, backend.projector(story, where), backend.store(where)
+        self.script, self.projector, self.store = script, backend.projector(script, where), backend.store(where)
         self.given: list[Page] = []
 
     def page(self, query: str, params: dict[str, Any]) -> Page:
         """One page, which is never longer than it may be."""
         self.projector.catch_up()
-        found = cut(self.store.page(query, params, self.story.log.last_position()), same)
+        found = cut(self.store.page(query, params, self.script.log.last_position()), same)
         assert length(found.rows) < PAGE_BYTES + 1000
         self.given.append(found)
         return found
@@ -74,18 +74,18 @@ class Pages:
 
 
 @pytest.fixture
-def pages(backend: Backend, story: Story) -> Pages:
-    return Pages(backend, story)
+def pages(backend: Backend, script: EventScript) -> Pages:
+    return Pages(backend, script)
 
 
-def environment(story: Story, name: str, order: int) -> None:
+def environment(script: EventScript, name: str, order: int) -> None:
     fact = EnvironmentConfigured(name=name, label=name, tier="production", order=order, approval=ApprovalRule())
-    story.tell(f"environment:{name}", fact)
+    script.tell(f"environment:{name}", fact)
 
 
-def runs(story: Story, environment: str, name: str = "web") -> None:
+def runs(script: EventScript, environment: str, name: str = "web") -> None:
     fact = PlaceSlotProvisioned(deployment="d-1", component=name, slot="blue", content=component(name), replicas=1)
-    story.tell(f"place:{environment}/shop/main", fact)
+    script.tell(f"place:{environment}/shop/main", fact)
 
 
 def ordinary(store: ReadStore, query: str, params: dict[str, Any]) -> list[dict[str, Any]]:
@@ -101,23 +101,23 @@ PAGED: dict[str, dict[str, Any]] = {
 
 
 def test_every_list_in_pages_of_any_size_is_the_list(pages: Pages) -> None:
-    story = pages.story
+    script = pages.script
     for number in range(7):
-        environment(story, f"e-{number}", number // 3)
-        runs(story, f"e-{number}")
+        environment(script, f"e-{number}", number // 3)
+        runs(script, f"e-{number}")
         incident = IncidentOpened(
             incident=f"i-{number}",
             application="shop",
             environment="production",
             title=sealed("broken"),
-            detected_at=story.now,
+            detected_at=script.now,
             attribution="inferred",
         )
-        story.tell(f"incident:i-{number}", incident)
-        story.tell(f"policy:app-{number}", PolicyVersionsConfigured(versions="any"))
-    environment(story, "production", 9)
-    story.release("1.0.0")
-    busy(story, [0, 1, 2, 9, 8, 0, 1, 2, 0, 0, 1, 1, 2, 2, 9] * 3)
+        script.tell(f"incident:i-{number}", incident)
+        script.tell(f"policy:app-{number}", PolicyVersionsConfigured(versions="any"))
+    environment(script, "production", 9)
+    script.release("1.0.0")
+    busy(script, [0, 1, 2, 9, 8, 0, 1, 2, 0, 0, 1, 1, 2, 2, 9] * 3)
     lengths = {}
     for query, params in PAGED.items():
         whole = pages.all(query, **params)
@@ -140,8 +140,8 @@ def test_every_list_in_pages_of_any_size_is_the_list(pages: Pages) -> None:
 
 def test_1500_environments_with_what_runs_there(pages: Pages) -> None:
     for number in range(1500):
-        environment(pages.story, f"e-{number:04}", number)
-        runs(pages.story, f"e-{number:04}")
+        environment(pages.script, f"e-{number:04}", number)
+        runs(pages.script, f"e-{number:04}")
 
     names = [row["name"] for row in pages.all("environments")]
     assert names == [f"e-{number:04}" for number in range(1500)]
@@ -152,7 +152,7 @@ def test_1500_environments_with_what_runs_there(pages: Pages) -> None:
 
 def test_200_releases_with_80_long_changes_each(pages: Pages) -> None:
     for number in range(200):
-        ref = release(pages.story, f"{number}.0.0", changes=80 if number == 199 else 1)
+        ref = release(pages.script, f"{number}.0.0", changes=80 if number == 199 else 1)
 
     assert [row["version"] for row in pages.all("releases")] == [f"{number}.0.0" for number in reversed(range(200))]
     assert len(pages.given) > 200 * 80 * 500 // PAGE_BYTES
@@ -160,7 +160,7 @@ def test_200_releases_with_80_long_changes_each(pages: Pages) -> None:
     assert [change["commit"] for change in whole["changes"]] == commits(80)
 
 
-def release(story: Story, version: str, changes: int = 80) -> str:
+def release(script: EventScript, version: str, changes: int = 80) -> str:
     made = ReleaseCreated(
         application="shop",
         version=version,
@@ -170,7 +170,7 @@ def release(story: Story, version: str, changes: int = 80) -> str:
         changelog=tuple(sealed(LONG) for _ in range(80)),
         content=DIGEST,
     )
-    story.tell(f"release:shop@{version}", made)
+    script.tell(f"release:shop@{version}", made)
     return f"shop@{version}"
 
 
@@ -183,11 +183,11 @@ def changed(names: list[str]) -> list[Change]:
 
 
 def test_a_row_longer_than_a_page_continues_on_the_next_ones_even_if_it_grows(pages: Pages) -> None:
-    ref = release(pages.story, "1.0.0", 2000)
+    ref = release(pages.script, "1.0.0", 2000)
     asked = pages.page("release", {"ref": ref})
     assert asked.unfinished
     assert len(asked.rows[0]["changes"]) < 2000
-    pages.story.tell(f"release:{ref}", ReleaseChangesAdded(changes=tuple(changed(commits(3, 2000))), by=ANN))
+    pages.script.tell(f"release:{ref}", ReleaseChangesAdded(changes=tuple(changed(commits(3, 2000))), by=ANN))
 
     [whole] = read(lambda params: pages.page("release", params) if "cursor" in params else asked, {"ref": ref})
 
@@ -196,12 +196,12 @@ def test_a_row_longer_than_a_page_continues_on_the_next_ones_even_if_it_grows(pa
 
 
 def test_a_long_row_that_has_changed_meanwhile_is_to_be_read_anew(pages: Pages) -> None:
-    environment(pages.story, "production", 1)
+    environment(pages.script, "production", 1)
     for number in range(1, 500):
-        target(pages.story, f"t-{number:04}")
+        target(pages.script, f"t-{number:04}")
     first = pages.page("environment", {"name": "production"})
     assert first.unfinished
-    target(pages.story, "t-0000")
+    target(pages.script, "t-0000")
 
     with pytest.raises(Exception, match="has changed since its first page; begin again without one"):
         pages.page("environment", {"name": "production", "cursor": first.next_cursor})
@@ -209,17 +209,17 @@ def test_a_long_row_that_has_changed_meanwhile_is_to_be_read_anew(pages: Pages) 
     assert [each["name"] for each in whole["targets"]] == [f"t-{number:04}" for number in range(500)]
 
 
-def target(story: Story, name: str) -> None:
+def target(script: EventScript, name: str) -> None:
     settings = {"web": {"note": LONG * 2}}
     made = Target.model_validate({"name": name, "executor": "local", "components": settings})
-    story.tell("environment:production", TargetConfigured(target=made))
+    script.tell("environment:production", TargetConfigured(target=made))
 
 
 def test_rows_that_come_and_go_meanwhile_neither_skip_nor_double_others(pages: Pages) -> None:
-    story = pages.story
+    script = pages.script
     for number in range(10):
-        environment(story, f"e-{number}", number)
-        story.release(f"{number}.0.0")
+        environment(script, f"e-{number}", number)
+        script.release(f"{number}.0.0")
     seen: dict[str, list[str]] = {"environments": [], "releases": []}
     cursors: dict[str, dict[str, str]] = {query: {} for query in seen}
     for turn in range(10):
@@ -227,8 +227,8 @@ def test_rows_that_come_and_go_meanwhile_neither_skip_nor_double_others(pages: P
             page = pages.page(query, {"limit": 1, **cursors[query]})
             seen[query] += [row[name] for row in page.rows]
             cursors[query] = {"cursor": page.next_cursor or ""}
-        story.release(f"1{turn}.0.0")
-        environment(story, f"d-{turn}", -turn)
+        script.release(f"1{turn}.0.0")
+        environment(script, f"d-{turn}", -turn)
 
     assert seen["environments"] == [f"e-{number}" for number in range(10)]
     assert seen["releases"] == [f"{number}.0.0" for number in reversed(range(10))]
@@ -242,7 +242,7 @@ def forged(cursor: str, content: list[Any]) -> str:
 
 def test_a_cursor_that_is_not_of_the_question_is_refused_with_the_reason(pages: Pages) -> None:
     for number in range(4):
-        pages.story.release(f"{number}.0.0")
+        pages.script.release(f"{number}.0.0")
     ours = pages.page("releases", {"limit": 1}).next_cursor or ""
     others = pages.page("trail", {"limit": 1}).next_cursor
     assert 0 < len(ours) < 100
@@ -258,25 +258,25 @@ def test_a_cursor_that_is_not_of_the_question_is_refused_with_the_reason(pages: 
     assert [row["version"] for row in pages.page("releases", {"cursor": ours, "limit": 2}).rows] == ["2.0.0", "1.0.0"]
 
 
-def long_deployment(story: Story, targets: int) -> None:
+def long_deployment(script: EventScript, targets: int) -> None:
     names = [f"t-{number}" for number in range(targets)]
     stands = [RolloutTarget(target=name, component="web", serving=True, replicas=2) for name in names]
     plan = compile_plan(parse_options("recreate", {}), "1.0.0", stands)
-    story.planned("d-1", plan=plan, digest=plan.digest, targets=tuple(names))
-    story.requested("d-1")
+    script.planned("d-1", plan=plan, digest=plan.digest, targets=tuple(names))
+    script.requested("d-1")
     bindings = tuple(binding().model_copy(update={"target": name}) for name in names)
-    story.walk("d-1", story.decided("d-1", Start(bindings)))
+    script.walk("d-1", script.decided("d-1", Start(bindings)))
 
 
 def test_a_deployment_that_is_longer_than_a_page_is_read_whole_while_it_moves(pages: Pages) -> None:
-    long_deployment(pages.story, 200)
+    long_deployment(pages.script, 200)
     asked = pages.page("deployment", {"id": "d-1"})
     assert asked.unfinished
 
     def moving(params: dict[str, Any]) -> Page:
         if "cursor" not in params:
             return asked
-        pages.story.reported("d-1")
+        pages.script.reported("d-1")
         return pages.page("deployment", params)
 
     [whole] = read(moving, {"id": "d-1"})

@@ -99,6 +99,6 @@ def test_a_process_that_is_left_behind_is_found(
         left.kill()
 
     assert code == 1
-    said = capsys.readouterr().out
-    assert said.startswith("✗ NOT OBSERVED: a clean stop left processes behind: [")
-    assert str(folder)[:40] in said
+    sentence = capsys.readouterr().out
+    assert sentence.startswith("✗ NOT OBSERVED: a clean stop left processes behind: [")
+    assert str(folder)[:40] in sentence

@@ -93,9 +93,9 @@ class Room:
     def _install(self, command: str) -> str:
         """Install what lies in the folder into an environment that only this page has, and use that from now on."""
         venv = PrivateVenv(self._venv)
-        said = venv.install(*shlex.split(command)[2:], cwd=self._folder)
+        output = venv.install(*shlex.split(command)[2:], cwd=self._folder)
         self._type_with(venv.python)
-        return said
+        return output
 
     def _with_free_ports(self, text: str) -> str:
         """The text with each port of a page (18000 to 18999) become one that is free here."""

@@ -83,7 +83,7 @@ def test_every_public_field_says_what_it_means() -> None:
 
 def test_a_forgotten_meaning_is_named() -> None:
     class Forgetful(Value):
-        said: str = Field(description="what it is")
+        text: str = Field(description="what it is")
         forgotten: str
 
     assert without_meaning([Forgetful]) == [f"{__name__}.Forgetful.forgotten"]
@@ -106,9 +106,9 @@ def test_a_payload_of_asyncapi_says_the_meanings_of_its_fields(prefix: str, mode
         schema = schemas[f"{prefix}.{name}"]
         while "$ref" in schema:
             schema = schemas[schema["$ref"].rpartition("/")[2]]
-        for field, said in model.model_fields.items():
-            shown = schema["properties"][said.alias or field]["description"]
-            assert shown.startswith(str(said.description)), f"{name}.{field}"
+        for field, text in model.model_fields.items():
+            shown = schema["properties"][text.alias or field]["description"]
+            assert shown.startswith(str(text.description)), f"{name}.{field}"
 
 
 def references_with_company(part: Any) -> Iterator[Any]:
@@ -129,7 +129,7 @@ def test_nothing_stands_beside_a_reference_where_draft_07_does_not_read_it() -> 
 def test_a_query_says_in_asyncapi_and_on_its_page_what_it_is_for() -> None:
     schemas = asyncapi.document("1.2.3")["components"]["schemas"]
     page = (ROOT / "docs" / "reference" / "queries.md").read_text()
-    said = " ".join(page.replace("[DORA five](../discussions/dora.md)", "DORA five").split())
+    text = " ".join(page.replace("[DORA five](../discussions/dora.md)", "DORA five").split())
     for name, query in QUERIES.items():
         assert schemas[f"query.{name}"]["description"] == query.meaning
-        assert f"## {name} {query.meaning}" in said
+        assert f"## {name} {query.meaning}" in text

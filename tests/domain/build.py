@@ -82,16 +82,16 @@ def target(name: str = "main", components: Iterable[str] = ("api",), replicas: i
     return Target(name=name, components={one: {"replicas": replicas} for one in components})
 
 
-def stand(component: str = "api", target: str = "main", *, serving: bool = True, replicas: int = 4) -> RolloutTarget:
+def rollout(component: str = "api", target: str = "main", *, serving: bool = True, replicas: int = 4) -> RolloutTarget:
     return RolloutTarget(target=target, component=component, serving=serving, replicas=replicas)
 
 
 def plan(
     strategy: StrategyName,
     options: dict[str, JsonValue] | None = None,
-    *stands: RolloutTarget,
+    *rollouts: RolloutTarget,
 ) -> Plan:
-    return compile_plan(parse_options(strategy, options or {}), "2.0.0", stands or (stand(),))
+    return compile_plan(parse_options(strategy, options or {}), "2.0.0", rollouts or (rollout(),))
 
 
 def binding(component_name: str = "api", target: str = "main", *, serving: bool = True) -> Binding:
@@ -146,7 +146,7 @@ def started(compiled: Plan, *bindings: Binding) -> Deployment:
     return DEPLOYMENTS.given(*planned(compiled)).when(Start(bindings or (binding(),))).after.state
 
 
-def said(
+def report_step(
     step: int,
     result: Result = "succeeded",
     *,

@@ -1,6 +1,6 @@
 """A simulated world of executors, and the one deployment that is driven through it.
 
-Each component at a place is a `Seat`: what runs in its slots, its traffic, and the highest fence that it has seen.
+Each component at a place has a `SimulatedExecutor`: its slots, its traffic, and the highest fence that it has seen.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -48,7 +48,7 @@ from release_management.domain.deployment.steps import StepStatus
 from release_management.domain.environment import Environment
 from release_management.domain.orders import Order, Report
 from release_management.domain.place import Place
-from release_management.domain.place import evolve as stand
+from release_management.domain.place import evolve as evolve_place
 from release_management.domain.place_component import ComponentStatus
 from release_management.domain.plan import Binding
 from release_management.domain.plan.planning import draft
@@ -66,21 +66,21 @@ from tests.domain.build import (
     OTHER,
     on,
 )
-from tests.domain.seat import Fate, Seat
+from tests.domain.simulated_executor import Fate, SimulatedExecutor
 
-SeatKey = tuple[str, str]
+PlaceKey = tuple[str, str]
 MAX_TURNS = 3000
 START = datetime.fromisoformat(NOW)
 
 
 @dataclass
-class World:
+class Simulation:
     """Everything outside the deployment's own state: the log's positions, the clock, orders and reports under way."""
 
     release: Release
     environment: Environment
     places: dict[str, Place]
-    seats: dict[SeatKey, Seat]
+    simulated_executors: dict[PlaceKey, SimulatedExecutor]
     position: int = 0
     clock: datetime = START
     state: Deployment = field(default_factory=Deployment)
@@ -88,10 +88,10 @@ class World:
     log: list[DeploymentEvent] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
     reports: list[ReportStep] = field(default_factory=list)
-    routable: dict[SeatKey, bool] = field(default_factory=dict)
-    stood: dict[SeatKey, int] = field(default_factory=dict)
+    routable: dict[PlaceKey, bool] = field(default_factory=dict)
+    stood: dict[PlaceKey, int] = field(default_factory=dict)
     states: bool = True
-    wanted: dict[SeatKey, int] = field(default_factory=dict)
+    wanted: dict[PlaceKey, int] = field(default_factory=dict)
     found: dict[tuple[str, str, str], bool] = field(default_factory=dict)
     questions: int = 0
 
@@ -132,11 +132,11 @@ class World:
             self.stood[key] = before[0] if before else status.serving.replicas if status.serving else 0
             self.wanted[key] = binding.replicas
             self.routable[key] = self.environment.targets[binding.target].routes != "none"
-            known = key in self.seats
-            seat = self.seats.setdefault(key, Seat(states=self.states))
+            known = key in self.simulated_executors
+            simulated_executor = self.simulated_executors.setdefault(key, SimulatedExecutor(states=self.states))
             if status.serving is not None and status.stable is not None and not known:
-                seat.running = {status.stable: (status.serving.content.version, status.serving.replicas)}
-                seat.weights = {status.stable: 100} if self.routable[key] else {}
+                simulated_executor.running = {status.stable: (status.serving.content.version, status.serving.replicas)}
+                simulated_executor.weights = {status.stable: 100} if self.routable[key] else {}
         self._record(
             [
                 DeploymentPlanned(
@@ -193,7 +193,7 @@ class World:
                     self._check_found_well()
             left = doubts(self.state) if self.state.ended else ()
             for target, effect in (*effects(self.state, fact), *left):
-                self.places[target] = stand(self.places[target], effect)
+                self.places[target] = evolve_place(self.places[target], effect)
 
     def _check_found_well(self) -> None:
         """Every candidate that runs was well when it was asked last."""
@@ -223,13 +223,16 @@ class World:
     def deliver_order(self, index: int, fate: Fate, keep: bool) -> None:
         """An executor takes an order; `keep`: it comes again later."""
         order = self.orders[index] if keep else self.orders.pop(index)
-        seat = self.seats[order.target, order.component]
-        fresh, before = order.fence > seat.fence, (dict(seat.weights), dict(seat.running))
-        report = seat.execute(order, fate, self.now)
+        simulated_executor = self.simulated_executors[order.target, order.component]
+        fresh, before = (
+            order.fence > simulated_executor.fence,
+            (dict(simulated_executor.weights), dict(simulated_executor.running)),
+        )
+        report = simulated_executor.execute(order, fate, self.now)
         if fresh:
             self._note_what_was_asked(order, report)
-        if before != (seat.weights, seat.running):
-            self._check_effect(order, seat, *before)
+        if before != (simulated_executor.weights, simulated_executor.running):
+            self._check_effect(order, simulated_executor, *before)
         self.reports.append(report)
 
     def _note_what_was_asked(self, order: Order, report: Report) -> None:
@@ -238,53 +241,67 @@ class World:
         for slot in asked:
             self.found[order.target, order.component, slot] = report.result == "succeeded"
 
-    def _check_effect(self, order: Order, seat: Seat, weights: Mapping[str, int], running: Mapping[str, Any]) -> None:
+    def _check_effect(
+        self,
+        order: Order,
+        simulated_executor: SimulatedExecutor,
+        weights: Mapping[str, int],
+        running: Mapping[str, Any],
+    ) -> None:
         """Check that an ill slot gets no larger share as candidate, nor all traffic, and is not the only one left."""
         binding = self.state.binding(order.target, order.component)
         if binding is None or order.deployment != self.state.id:
             return
         candidate = binding.candidate_slot
-        for slot, share in seat.weights.items():
+        for slot, share in simulated_executor.weights.items():
             if share > weights.get(slot, 0) and (share == 100 or slot == candidate):
-                assert slot not in seat.ill, f"{slot} gets {share} % and is not well: {seat}"
-        gone = set(running) - set(seat.running)
+                assert slot not in simulated_executor.ill, (
+                    f"{slot} gets {share} % and is not well: {simulated_executor}"
+                )
+        gone = set(running) - set(simulated_executor.running)
         if self.state.promoted and order.leg == "forward" and binding.candidate and binding.stable:
-            assert binding.stable_slot not in gone or candidate not in seat.ill, f"only the ill one is left: {seat}"
+            assert binding.stable_slot not in gone or candidate not in simulated_executor.ill, (
+                f"only the ill one is left: {simulated_executor}"
+            )
 
     def look(self) -> None:
         """The executors look at everything; a candidate that was found healthy and is not well is gone back from."""
-        for (target, component), seat in self.seats.items():
+        for (target, component), simulated_executor in self.simulated_executors.items():
             slots = [
                 SeenSlot(
                     slot=slot,
                     version=version,
-                    condition="down" if slot in seat.ill else "well",
+                    condition="down" if slot in simulated_executor.ill else "well",
                     wanted=replicas,
                     running=replicas,
-                    healthy=0 if slot in seat.ill else replicas,
+                    healthy=0 if slot in simulated_executor.ill else replicas,
                 )
-                for slot, (version, replicas) in seat.running.items()
+                for slot, (version, replicas) in simulated_executor.running.items()
             ]
             self.give(NoticeCondition(target, component, slots))
         if self.state.phase in (DeploymentPhase.PAUSED, DeploymentPhase.BAKING):
             for bound in self.bindings:
-                ill = self.seats[bound.target, bound.component].ill
+                ill = self.simulated_executors[bound.target, bound.component].ill
                 assert bound.candidate is None or bound.candidate_slot not in ill, "it waits beside what is not well"
 
     def fall_ill(self, which: int) -> None:
         """Make a slot's instances unhealthy, or healthy again."""
-        stands = [(seat, slot) for seat in self.seats.values() for slot in seat.running]
+        stands = [
+            (simulated_executor, slot)
+            for simulated_executor in self.simulated_executors.values()
+            for slot in simulated_executor.running
+        ]
         if stands:
-            seat, slot = stands[which % len(stands)]
-            seat.ill ^= {slot}
+            simulated_executor, slot = stands[which % len(stands)]
+            simulated_executor.ill ^= {slot}
 
     def deliver_report(self, index: int, keep: bool) -> None:
         """A report arrives; `keep`: it comes again later."""
-        said = self.reports[index] if keep else self.reports.pop(index)
-        step = self.state.steps.get((said.leg, said.step))
-        current = step is not None and step.status is StepStatus.STARTED and step.attempt == said.attempt
-        facts = self.give(said)
-        if said.deployment != self.state.id or not current:
+        report = self.reports[index] if keep else self.reports.pop(index)
+        step = self.state.steps.get((report.leg, report.step))
+        current = step is not None and step.status is StepStatus.STARTED and step.attempt == report.attempt
+        facts = self.give(report)
+        if report.deployment != self.state.id or not current:
             assert facts == [], f"a stale or foreign report recorded {facts}"
 
     def due(self) -> list[str]:
@@ -328,10 +345,12 @@ class World:
     def _check_only_kept(self) -> None:
         """In the bake, what is replaced has no traffic any more."""
         for binding in self.bindings:
-            seat = self.seats[binding.target, binding.component]
+            simulated_executor = self.simulated_executors[binding.target, binding.component]
             replaced = binding.stable_slot not in (None, binding.candidate_slot)
             if binding.candidate is not None and replaced and (binding.target, binding.component) not in self.stays:
-                assert not seat.weights.get(str(binding.stable_slot)), f"it bakes while both have traffic: {seat}"
+                assert not simulated_executor.weights.get(str(binding.stable_slot)), (
+                    f"it bakes while both have traffic: {simulated_executor}"
+                )
 
     def promote(self, step: int | None, full: bool) -> None:
         if step is None and not full:
@@ -385,13 +404,16 @@ class World:
             assert self._visible() == before, "an order took effect after the end"
 
     def _visible(self) -> list[tuple[dict[str, tuple[str, int]], dict[str, int]]]:
-        return [(dict(seat.running), dict(seat.weights)) for seat in self.seats.values()]
+        return [
+            (dict(simulated_executor.running), dict(simulated_executor.weights))
+            for simulated_executor in self.simulated_executors.values()
+        ]
 
     # The laws of an end
 
     def check(self) -> None:
-        for seat in self.seats.values():
-            seat.check()
+        for simulated_executor in self.simulated_executors.values():
+            simulated_executor.check()
 
     def check_end(self) -> None:
         """Check the world after the end."""
@@ -399,33 +421,42 @@ class World:
             self._check_found_well()
         for binding in self.bindings:
             key = (binding.target, binding.component)
-            seat = self.seats[key]
+            simulated_executor = self.simulated_executors[key]
             if self.state.phase is DeploymentPhase.SUCCEEDED and binding.candidate is None:
-                assert seat.running == {}, f"it was given up: {seat}"
-                assert sum(seat.weights.values()) == 0
+                assert simulated_executor.running == {}, f"it was given up: {simulated_executor}"
+                assert sum(simulated_executor.weights.values()) == 0
             elif self.state.phase is DeploymentPhase.SUCCEEDED and key in self.stays and binding.stable_slot:
                 assert binding.candidate is not None
-                self._serves(seat, key, binding.stable_slot, binding.candidate.version, self.wanted[key])
-                assert binding.candidate_slot == binding.stable_slot or binding.candidate_slot not in seat.running
+                self._serves(simulated_executor, key, binding.stable_slot, binding.candidate.version, self.wanted[key])
+                assert (
+                    binding.candidate_slot == binding.stable_slot
+                    or binding.candidate_slot not in simulated_executor.running
+                )
             elif self.state.phase is DeploymentPhase.SUCCEEDED:
                 assert binding.candidate is not None
-                self._serves(seat, key, binding.candidate_slot, binding.candidate.version, self.wanted[key])
+                self._serves(
+                    simulated_executor, key, binding.candidate_slot, binding.candidate.version, self.wanted[key]
+                )
                 if binding.stable_slot not in (None, binding.candidate_slot):
-                    assert binding.stable_slot not in seat.running
+                    assert binding.stable_slot not in simulated_executor.running
             elif self.state.phase is DeploymentPhase.ROLLED_BACK and binding.stable_slot and binding.stable:
-                self._serves(seat, key, binding.stable_slot, binding.stable.version, self.stood[key])
+                self._serves(simulated_executor, key, binding.stable_slot, binding.stable.version, self.stood[key])
                 if binding.stable_slot != binding.candidate_slot:
-                    assert binding.candidate_slot not in seat.running
+                    assert binding.candidate_slot not in simulated_executor.running
             elif self.state.phase is DeploymentPhase.ROLLED_BACK:
-                assert sum(seat.weights.values()) == 0
+                assert sum(simulated_executor.weights.values()) == 0
                 assert self.places[binding.target].components[binding.component].serving is None
-                assert binding.candidate_slot not in seat.running
+                assert binding.candidate_slot not in simulated_executor.running
 
-    def _serves(self, seat: Seat, key: SeatKey, slot: str, version: str, replicas: int) -> None:
-        assert (seat.version(slot), seat.replicas(slot)) == (version, replicas), f"{slot}: {seat}"
+    def _serves(
+        self, simulated_executor: SimulatedExecutor, key: PlaceKey, slot: str, version: str, replicas: int
+    ) -> None:
+        assert (simulated_executor.version(slot), simulated_executor.replicas(slot)) == (version, replicas), (
+            f"{slot}: {simulated_executor}"
+        )
         status = self.places[key[0]].components[key[1]]
         assert status.stable == slot
         assert status.serving is not None
         assert (status.serving.content.version, status.serving.replicas) == (version, replicas)
         if self.routable[key]:
-            assert seat.weights.get(slot) == 100, f"{slot}: {seat}"
+            assert simulated_executor.weights.get(slot) == 100, f"{slot}: {simulated_executor}"

@@ -16,7 +16,7 @@ from tests.domain.build import (
     environment,
     release,
 )
-from tests.domain.deployment_model import World
+from tests.domain.deployment_model import Simulation
 
 COMPONENTS = ("api", "web")
 SLOTS = ("blue", "green", "red")
@@ -100,7 +100,7 @@ def standings(draw: st.DrawFn, target: Target, name: str) -> ComponentStatus:
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> World:
+def worlds(draw: st.DrawFn) -> Simulation:
     """One or two targets, one or two components, and what stands there before.
 
     The release names all components, or it is complete and names some of them: the others are given up.
@@ -112,10 +112,10 @@ def worlds(draw: st.DrawFn) -> World:
         for target in where
     }
     named = draw(st.sampled_from([names, names, names, names[:1], names[-1:]]))
-    return World(
+    return Simulation(
         release=replace(release("2.0.0", named), complete=named != names),
         environment=environment(*where),
         places=dict(places),
-        seats={},
+        simulated_executors={},
         states=draw(st.booleans()),
     )

@@ -68,8 +68,8 @@ from tests.domain.build import (
     on,
     plan,
     planned,
-    said,
-    stand,
+    report_step,
+    rollout,
     started,
 )
 
@@ -114,7 +114,7 @@ def walked(until: int, compiled: Plan = CANARY) -> Deployment:
         elif index == BAKING:
             state = on(state).when(pause_over("forward", BAKING), now=MUCH_LATER).after.state
         else:
-            state = on(state).when(said(index)).after.state
+            state = on(state).when(report_step(index)).after.state
     return state
 
 
@@ -190,13 +190,13 @@ def test_roles_that_share_a_slot_share_their_traffic() -> None:
 
 
 def test_the_next_wave_begins_when_all_of_the_one_before_is_done() -> None:
-    both = plan("canary", {}, stand("api"), stand("web"))
+    both = plan("canary", {}, rollout("api"), rollout("web"))
     state = started(both, binding("api"), binding("web"))
 
-    first = on(state).when(said(0)).facts
+    first = on(state).when(report_step(0)).facts
     assert names(first) == ["step_succeeded"]
 
-    second = on(given(first, state)).when(said(1)).facts
+    second = on(given(first, state)).when(report_step(1)).facts
     assert names(second) == ["step_succeeded", "step_started", "step_started"]
     assert [fact.action for fact in second if isinstance(fact, DeploymentStepStarted)] == [
         AwaitSlotHealthy(slot="green", replicas=4)
@@ -206,13 +206,13 @@ def test_the_next_wave_begins_when_all_of_the_one_before_is_done() -> None:
 def test_a_whole_walk_succeeds() -> None:
     state = walked(RETIRED)
 
-    facts = on(state).when(said(RETIRED)).facts
+    facts = on(state).when(report_step(RETIRED)).facts
 
     assert names(facts) == ["step_succeeded", "succeeded"]
 
 
 def test_promote_is_recorded_and_never_ordered() -> None:
-    facts = on(walked(WIDE)).when(said(WIDE)).facts
+    facts = on(walked(WIDE)).when(report_step(WIDE)).facts
 
     assert names(facts) == ["step_succeeded", "step_succeeded", "paused"]
     assert facts[2] == DeploymentPaused(
@@ -228,12 +228,12 @@ def test_promote_is_recorded_and_never_ordered() -> None:
 @pytest.mark.parametrize(
     "strange",
     [
-        said(1),
-        said(0, attempt=2),
-        said(0, leg="rollback"),
-        said(99),
-        said(0, deployment=OTHER),
-        said(PAUSED),
+        report_step(1),
+        report_step(0, attempt=2),
+        report_step(0, leg="rollback"),
+        report_step(99),
+        report_step(0, deployment=OTHER),
+        report_step(PAUSED),
     ],
     ids=["not ordered", "another attempt", "the other leg", "no such step", "another deployment", "a pause"],
 )
@@ -243,13 +243,13 @@ def test_a_report_of_what_is_not_out_records_nothing(strange: ReportStep) -> Non
 
 def test_a_report_that_comes_twice_is_taken_once() -> None:
     state = started(CANARY)
-    state = on(state).when(said(0)).after.state
+    state = on(state).when(report_step(0)).after.state
 
-    on(state).when(said(0)).then_nothing()
+    on(state).when(report_step(0)).then_nothing()
 
 
 def test_a_bad_release_goes_back_at_once() -> None:
-    facts = on(walked(ROUTED)).when(said(ROUTED, "failed")).facts
+    facts = on(walked(ROUTED)).when(report_step(ROUTED, "failed")).facts
 
     assert names(facts) == ["step_failed", "aborting", "step_started"]
     assert isinstance(facts[1], DeploymentAborting)
@@ -263,7 +263,7 @@ def test_broken_machinery_is_tried_again_later_each_time_and_then_it_goes_back(r
     state = started(CANARY)
     waits = []
     for attempt in range(1, ATTEMPTS["forward"]):
-        (errored,) = on(state).when(said(0, result, attempt=attempt)).facts
+        (errored,) = on(state).when(report_step(0, result, attempt=attempt)).facts
         assert isinstance(errored, DeploymentStepErrored)
         assert errored.retry_at is not None
         waits.append(errored.retry_at)
@@ -272,7 +272,7 @@ def test_broken_machinery_is_tried_again_later_each_time_and_then_it_goes_back(r
         state = on(state).when(again("forward", 0, attempt), now=errored.retry_at).after.state
 
     assert waits == [later(NOW, 1), later(NOW, 2)]
-    assert on(state).when(said(0, result, attempt=3)).names == [
+    assert on(state).when(report_step(0, result, attempt=3)).names == [
         "step_errored",
         "aborting",
         "step_started",
@@ -309,15 +309,15 @@ def test_not_healthy_before_the_deadline_is_the_releases_fault() -> None:
 
 
 def test_a_step_done_in_time_counts_however_late_the_report_comes() -> None:
-    assert on(started(CANARY)).when(said(0, at=later(NOW, ORDER_SECONDS - 1)), now=MUCH_LATER).names == [
+    assert on(started(CANARY)).when(report_step(0, at=later(NOW, ORDER_SECONDS - 1)), now=MUCH_LATER).names == [
         "step_succeeded",
         "step_started",
     ]
 
 
 def test_a_step_done_too_late_is_retried_and_health_that_comes_too_late_is_a_failure() -> None:
-    assert on(started(CANARY)).when(said(0, at=later(NOW, ORDER_SECONDS + 1))).names == ["step_errored"]
-    assert on(walked(1)).when(said(1, at=later(NOW, 301))).names[0] == "step_failed"
+    assert on(started(CANARY)).when(report_step(0, at=later(NOW, ORDER_SECONDS + 1))).names == ["step_errored"]
+    assert on(walked(1)).when(report_step(1, at=later(NOW, 301))).names[0] == "step_failed"
 
 
 def test_a_timer_for_another_attempt_or_for_what_is_done_changes_nothing() -> None:
@@ -378,7 +378,7 @@ def test_the_bake_of_the_way_back_ends_early_too() -> None:
     state = aborted(BAKING)
     while state.open and bake(state) is None:
         [index] = state.open
-        state = on(state).when(said(index, leg="rollback")).after.state
+        state = on(state).when(report_step(index, leg="rollback")).after.state
     assert state.phase is DeploymentPhase.ABORTING
 
     facts = on(state).when(EndBake(OTHER)).facts
@@ -419,7 +419,7 @@ def test_a_deployment_with_several_pauses_is_promoted_only_by_the_pause_that_was
         f"you saw: relman deployment promote {DEPLOYMENT} --step 4"
     )
     later_on = on(state).when(promotion(PAUSED, full=False)).after.state
-    later_on = on(later_on).when(said(PAUSED + 1)).after.state
+    later_on = on(later_on).when(report_step(PAUSED + 1)).after.state
     assert later_on.phase is DeploymentPhase.PAUSED
 
     on(later_on).when(promotion(PAUSED, full=full)).then_nothing()
@@ -452,12 +452,12 @@ def test_promoted_in_full_it_skips_pauses_and_traffic_steps_but_the_last_and_sti
     assert facts == [DeploymentFastForwarded(skipped=(3, 4, 5, 6), by=BEN)]
     state = given(facts, state)
     on(state).when(promotion(None, full=True)).then_nothing()
-    after = on(state).when(said(2)).facts
+    after = on(state).when(report_step(2)).facts
     assert [fact.action for fact in after if isinstance(fact, DeploymentStepStarted)] == [
         RouteSlots(weights={"blue": 0, "green": 100}, healthy={"green": 4})
     ]
     state = given(after, state)
-    assert on(state).when(said(7)).after.state.phase is DeploymentPhase.BAKING
+    assert on(state).when(report_step(7)).after.state.phase is DeploymentPhase.BAKING
 
 
 def test_promoted_in_full_while_it_waits_it_goes_on_and_the_old_timer_does_nothing() -> None:
@@ -508,13 +508,13 @@ def test_an_abort_sends_the_traffic_back_first() -> None:
 
     assert names(facts) == ["aborting", "step_started"]
     state = given(facts, state)
-    facts = on(state).when(said(0, leg="rollback")).facts
+    facts = on(state).when(report_step(0, leg="rollback")).facts
     assert names(facts) == ["step_succeeded", "paused"]
     state = given(facts, state)
     facts = on(state).when(pause_over("rollback", 2), now=later(NOW, 30)).facts
     assert names(facts) == ["resumed", "step_started"]
     state = given(facts, state)
-    assert on(state).when(said(3, leg="rollback")).facts[1:] == [DeploymentRolledBack(empty=False)]
+    assert on(state).when(report_step(3, leg="rollback")).facts[1:] == [DeploymentRolledBack(empty=False)]
 
 
 def test_an_abort_that_comes_twice_is_taken_once() -> None:
@@ -522,11 +522,11 @@ def test_an_abort_that_comes_twice_is_taken_once() -> None:
 
 
 def test_a_first_deployment_that_is_aborted_leaves_nothing() -> None:
-    state = given(planned(plan("canary", {}, stand(serving=False))))
+    state = given(planned(plan("canary", {}, rollout(serving=False))))
     state = on(state).when(Start((binding(serving=False),))).after.state
     state = on(state).when(abort(None)).after.state
 
-    assert on(state).when(said(1, leg="rollback")).facts[1:] == [DeploymentRolledBack(empty=True)]
+    assert on(state).when(report_step(1, leg="rollback")).facts[1:] == [DeploymentRolledBack(empty=True)]
 
 
 def test_after_the_old_version_has_begun_to_go_there_is_no_abort() -> None:
@@ -536,7 +536,7 @@ def test_after_the_old_version_has_begun_to_go_there_is_no_abort() -> None:
 
 
 def test_an_old_version_that_cannot_be_stopped_halts_it() -> None:
-    facts = on(walked(RETIRED)).when(said(RETIRED, "failed")).facts
+    facts = on(walked(RETIRED)).when(report_step(RETIRED, "failed")).facts
 
     assert names(facts) == ["step_failed", "halted"]
     assert isinstance(facts[1], DeploymentHalted)
@@ -544,7 +544,7 @@ def test_an_old_version_that_cannot_be_stopped_halts_it() -> None:
 
 
 def test_a_candidate_that_is_not_well_gets_no_larger_share_and_it_goes_back() -> None:
-    facts = on(walked(WIDE)).when(said(WIDE, "unwell", reason="green1 exited")).facts
+    facts = on(walked(WIDE)).when(report_step(WIDE, "unwell", reason="green1 exited")).facts
 
     assert names(facts) == ["step_failed", "aborting", "step_started"]
     assert isinstance(facts[0], DeploymentStepFailed)
@@ -554,12 +554,12 @@ def test_a_candidate_that_is_not_well_gets_no_larger_share_and_it_goes_back() ->
 
 
 def test_the_old_version_is_stopped_only_while_the_new_one_is_well_and_else_takes_the_traffic_back() -> None:
-    [_, ordered] = on(walked(ASKED)).when(said(ASKED)).facts
+    [_, ordered] = on(walked(ASKED)).when(report_step(ASKED)).facts
     assert isinstance(ordered, DeploymentStepStarted)
     assert ordered.action == RetireSlot(slot="blue", healthy={"green": 4})
     state = walked(RETIRED)
 
-    facts = on(state).when(said(RETIRED, "unwell")).facts
+    facts = on(state).when(report_step(RETIRED, "unwell")).facts
 
     assert names(facts) == ["step_failed", "aborting", "step_started"]
     state = given(facts, state)
@@ -567,7 +567,7 @@ def test_the_old_version_is_stopped_only_while_the_new_one_is_well_and_else_take
         if isinstance(step, Pause):
             state = on(state).when(pause_over("rollback", index), now=MUCH_LATER).after.state
         elif not isinstance(step, PromoteStep):
-            state = on(state).when(said(index, leg="rollback")).after.state
+            state = on(state).when(report_step(index, leg="rollback")).after.state
     assert state.phase is DeploymentPhase.ROLLED_BACK
     assert doubted(state) == ()
 
@@ -575,7 +575,7 @@ def test_the_old_version_is_stopped_only_while_the_new_one_is_well_and_else_take
 def test_a_stable_version_that_is_not_well_is_asked_again_before_it_gets_the_traffic_back() -> None:
     state = aborted(PAUSED)
 
-    (errored,) = on(state).when(said(0, "unwell", leg="rollback", reason="blue1 does not answer")).facts
+    (errored,) = on(state).when(report_step(0, "unwell", leg="rollback", reason="blue1 does not answer")).facts
 
     assert isinstance(errored, DeploymentStepErrored)
     assert (errored.reason, errored.retry_at) == ("blue1 does not answer", later(NOW, 1))
@@ -600,11 +600,11 @@ def test_a_deployment_without_a_way_back_halts() -> None:
 def test_a_rollback_that_fails_too_often_says_so() -> None:
     state = aborted(PAUSED)
     for attempt in range(1, ATTEMPTS["rollback"]):
-        state = on(state).when(said(0, "failed", leg="rollback", attempt=attempt)).after.state
+        state = on(state).when(report_step(0, "failed", leg="rollback", attempt=attempt)).after.state
         assert state.phase is DeploymentPhase.ABORTING
         state = on(state).when(again("rollback", 0, attempt), now=MUCH_LATER).after.state
 
-    facts = on(state).when(said(0, "failed", leg="rollback", attempt=6)).facts
+    facts = on(state).when(report_step(0, "failed", leg="rollback", attempt=6)).facts
 
     assert names(facts) == ["step_errored", "rollback_failed"]
 
@@ -650,7 +650,7 @@ def test_an_ended_deployment_never_moves(end: DeploymentEvent) -> None:
     assert state.ended
 
     on(state).when(Start((binding(),))).then_nothing()
-    on(state).when(said(ROUTED)).then_nothing()
+    on(state).when(report_step(ROUTED)).then_nothing()
     on(state).when(overdue("forward", ROUTED, 1), now=MUCH_LATER).then_nothing()
     on(state).when(again("forward", ROUTED, 1), now=MUCH_LATER).then_nothing()
     on(state).when(pause_over("forward", PAUSED), now=MUCH_LATER).then_nothing()
@@ -666,4 +666,4 @@ def test_an_ended_deployment_never_moves(end: DeploymentEvent) -> None:
 def test_no_command_to_an_unknown_deployment_changes_anything() -> None:
     on(Deployment()).when(abort(None)).then_nothing()
     on(Deployment()).when(EXPIRE, now=MUCH_LATER).then_nothing()
-    on(Deployment()).when(said(0)).then_nothing()
+    on(Deployment()).when(report_step(0)).then_nothing()

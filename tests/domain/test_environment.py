@@ -29,8 +29,8 @@ from release_management.domain.environment_decisions import (
     NoteApplications,
     NoteWaiting,
     RetireEmpty,
+    being_retired,
     decide,
-    going,
 )
 from release_management.domain.environment_index import (
     ESTATE,
@@ -212,7 +212,11 @@ def test_it_is_retired_once_it_is_empty_and_so_are_its_targets() -> None:
     whole = after(TWO, RetireEnvironment(name="staging"))
     one = after(TWO, RetireEnvironment(name="staging", target="us"))
 
-    assert (going(whole.state), going(one.state), going(after(TWO).state)) == (("eu", "us"), ("us",), ())
+    assert (being_retired(whole.state), being_retired(one.state), being_retired(after(TWO).state)) == (
+        ("eu", "us"),
+        ("us",),
+        (),
+    )
     whole.when(RetireEmpty(["eu", "us"])).then(Retired())
     whole.when(RetireEmpty(["eu"])).then_nothing()
     one.when(RetireEmpty(["us"])).then(Retired(target="us"))

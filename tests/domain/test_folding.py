@@ -17,7 +17,7 @@ from release_management.domain.plan.strategies import StrategyName
 from release_management.kernel.aggregate import aggregate_of
 from release_management.kernel.types import Fact, Refused
 from tests.domain.build import DEPLOYMENT
-from tests.domain.deployment_model import World
+from tests.domain.deployment_model import Simulation
 from tests.domain.samples import SAMPLES
 from tests.domain.scenarios import strategies, worlds
 from tests.profiles import times
@@ -41,18 +41,18 @@ def test_any_facts_in_any_order_fold(name: str) -> None:
 
 
 @settings(max_examples=times(80), suppress_health_check=list(HealthCheck))
-@given(world=worlds(), how=strategies, data=st.data())
+@given(simulation=worlds(), how=strategies, data=st.data())
 def test_any_part_of_a_real_deployment_folds_in_any_order(
-    world: World, how: tuple[StrategyName, dict[str, JsonValue]], data: st.DataObject
+    simulation: Simulation, how: tuple[StrategyName, dict[str, JsonValue]], data: st.DataObject
 ) -> None:
     try:
-        world.begin(DEPLOYMENT, *how)
+        simulation.begin(DEPLOYMENT, *how)
     except Refused:
         reject()
     if data.draw(st.booleans()):
-        world.abort()
-    world.finish("honest")
-    facts: list[Any] = world.log
+        simulation.abort()
+    simulation.finish("honest")
+    facts: list[Any] = simulation.log
 
     shuffled = data.draw(st.permutations(facts))
     part = shuffled[: data.draw(st.integers(0, len(shuffled)))]
@@ -65,4 +65,4 @@ def test_any_part_of_a_real_deployment_folds_in_any_order(
     for fact in facts:
         prefix = evolve(prefix, fact)
         assert prefix.needed("forward") is not None
-    assert prefix == world.state
+    assert prefix == simulation.state

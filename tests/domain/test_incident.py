@@ -213,20 +213,20 @@ def test_a_cause_is_a_deployment_or_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "meant"),
+    ("text", "meant"),
     [
         ("2026-11-23T09:30Z", NOW),
         ("2026-11-23T10:30:00.0000009+01:00", NOW),
         ("2026-11-23T09:30:00.000000Z", NOW),
     ],
 )
-def test_times_are_kept_in_one_form(said: str, meant: str) -> None:
-    assert utc(said) == meant
+def test_times_are_kept_in_one_form(text: str, meant: str) -> None:
+    assert utc(text) == meant
 
 
 @pytest.mark.parametrize(
-    "said", ["", "now", "2026-11-23T09:30:00", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59-01:00"]
+    "text", ["", "now", "2026-11-23T09:30:00", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59-01:00"]
 )
-def test_a_malformed_time_is_refused(said: str) -> None:
+def test_a_malformed_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"no time|before 1970"):
-        utc(said)
+        utc(text)

@@ -23,10 +23,10 @@ from tests.domain.build import (
     component,
     environment,
     release,
-    said,
+    report_step,
     target,
 )
-from tests.domain.deployment_model import World
+from tests.domain.deployment_model import Simulation
 
 SERVING = Place(
     components={"api": ComponentStatus(slots={"blue": Occupant(component("api", "1.0.0"), 6)}, stable="blue")}
@@ -188,7 +188,7 @@ def test_the_weights_of_an_order_are_whole() -> None:
     ],
 )
 def test_the_time_of_a_report_is_kept_so_that_it_compares_as_text(text: str, kept: str) -> None:
-    assert said(0, at=text).observedat == kept
+    assert report_step(0, at=text).observedat == kept
 
 
 @pytest.mark.parametrize("text", ["", "soon", "2026-11-23T09:30:00", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14"])
@@ -248,11 +248,11 @@ def test_variables_that_were_recorded_and_that_no_process_can_have_are_refused_w
 def test_each_role_is_ordered_with_its_own_configuration_and_traffic_with_that_of_where_it_goes() -> None:
     greeting = replace(environment(configured_target(port=9090)), variables={"GREETING": "good morning"})
     drafted = draft(release(), greeting, running_configured(), "rolling", {"max_surge": 0, "max_unavailable": 2})
-    world = World(release(), greeting, running_configured(), {})
-    world.begin(DEPLOYMENT, "rolling", {"max_surge": 0, "max_unavailable": 2})
-    world.finish("honest")
+    simulation = Simulation(release(), greeting, running_configured(), {})
+    simulation.begin(DEPLOYMENT, "rolling", {"max_surge": 0, "max_unavailable": 2})
+    simulation.finish("honest")
 
-    ordered = [fact for fact in world.log if isinstance(fact, DeploymentStepStarted)]
+    ordered = [fact for fact in simulation.log if isinstance(fact, DeploymentStepStarted)]
     ports = {(fact.action.verb, getattr(fact.action, "slot", None)): fact.settings["port"] for fact in ordered}
     assert ports == {
         ("route", None): 9090,
@@ -306,10 +306,10 @@ def test_a_component_that_its_target_has_no_more_is_given_up_there() -> None:
 def ordered_settings(where: Target) -> list[tuple[object, dict[str, JsonValue]]]:
     """Every order of a rolling deployment over `CONFIGURED` by its action, and the settings that it carries."""
     greeting = replace(environment(where), variables={"GREETING": "good morning"})
-    world = World(release(), greeting, running_configured(), {})
-    world.begin(DEPLOYMENT, "rolling", {"max_surge": 2})
-    world.finish("honest")
-    return [(fact.action, fact.settings) for fact in world.log if isinstance(fact, DeploymentStepStarted)]
+    simulation = Simulation(release(), greeting, running_configured(), {})
+    simulation.begin(DEPLOYMENT, "rolling", {"max_surge": 2})
+    simulation.finish("honest")
+    return [(fact.action, fact.settings) for fact in simulation.log if isinstance(fact, DeploymentStepStarted)]
 
 
 def test_traffic_that_goes_to_the_stable_version_alone_is_ordered_with_its_configuration() -> None:
@@ -320,13 +320,13 @@ def test_traffic_that_goes_to_the_stable_version_alone_is_ordered_with_its_confi
         certain=False,
     )
     greeting = environment(configured_target(port=9090))
-    world = World(release(), greeting, {"main": Place(components={"api": broken})}, {})
-    world.begin(DEPLOYMENT, "blue-green", {})
-    world.finish("honest")
+    simulation = Simulation(release(), greeting, {"main": Place(components={"api": broken})}, {})
+    simulation.begin(DEPLOYMENT, "blue-green", {})
+    simulation.finish("honest")
 
     routes = [
         (dict(fact.action.weights), fact.settings["port"])
-        for fact in world.log
+        for fact in simulation.log
         if isinstance(fact, DeploymentStepStarted) and isinstance(fact.action, RouteSlots)
     ]
     assert routes == [({"blue": 100, "green": 0}, 8080), ({"blue": 0, "green": 100}, 9090)]

@@ -27,14 +27,14 @@ from release_management.domain.plan.strategies import (
 )
 from release_management.domain.plan.strategies.rolling import Rolling, surge_and_unavailable
 from release_management.kernel.types import Refused
-from tests.domain.build import plan, stand
+from tests.domain.build import plan, rollout
 from tests.domain.scenarios import portion, strategies
 from tests.profiles import times
 
 NAMES = tuple(STRATEGIES)
 
 
-def told(steps: tuple[AnyStep, ...]) -> list[str]:
+def described(steps: tuple[AnyStep, ...]) -> list[str]:
     """The steps in short: one line each."""
     return [short(step) for step in steps]
 
@@ -75,7 +75,7 @@ def pauses(compiled: Plan) -> list[Pause]:
 def test_recreate_stops_the_old_version_before_it_starts_the_new_one() -> None:
     compiled = plan("recreate")
 
-    assert told(compiled.forward) == [
+    assert described(compiled.forward) == [
         "route 0/0",
         "retire stable",
         "candidate 4",
@@ -83,7 +83,7 @@ def test_recreate_stops_the_old_version_before_it_starts_the_new_one() -> None:
         "route 0/100",
         "promote candidate",
     ]
-    assert told(compiled.rollback) == [
+    assert described(compiled.rollback) == [
         "route 0/0",
         "retire candidate",
         "stable 4",
@@ -103,16 +103,16 @@ def test_recreate_does_not_bake_and_min_ready_is_what_a_version_must_last() -> N
 def test_recreate_needs_one_slot_only_and_no_routes() -> None:
     compiled = plan("recreate", {}, RolloutTarget("main", "api", serving=True, slots=1, routes="none"))
 
-    assert told(compiled.forward) == ["retire stable", "candidate 1", "await candidate 1", "promote candidate"]
+    assert described(compiled.forward) == ["retire stable", "candidate 1", "await candidate 1", "promote candidate"]
 
 
 # Rolling
 
 
 def test_rolling_replaces_batch_by_batch_and_traffic_follows_the_replicas() -> None:
-    compiled = plan("rolling", {"max_surge": 1, "max_unavailable": 0, "interval": 5}, stand(replicas=2))
+    compiled = plan("rolling", {"max_surge": 1, "max_unavailable": 0, "interval": 5}, rollout(replicas=2))
 
-    assert told(compiled.forward) == [
+    assert described(compiled.forward) == [
         "candidate 1",
         "await candidate 1",
         "route 50/50",
@@ -124,7 +124,7 @@ def test_rolling_replaces_batch_by_batch_and_traffic_follows_the_replicas() -> N
         "promote candidate",
         "retire stable",
     ]
-    assert told(compiled.rollback) == [
+    assert described(compiled.rollback) == [
         "stable 2",
         "await stable 2",
         "route 100/0",
@@ -134,15 +134,15 @@ def test_rolling_replaces_batch_by_batch_and_traffic_follows_the_replicas() -> N
 
 
 def test_rolling_scales_down_first_where_it_may_not_surge() -> None:
-    compiled = plan("rolling", {"max_surge": 0, "max_unavailable": 1}, stand(replicas=2))
+    compiled = plan("rolling", {"max_surge": 0, "max_unavailable": 1}, rollout(replicas=2))
 
-    assert told(compiled.forward)[:4] == ["route 100/0", "stable 1", "candidate 1", "await candidate 1"]
+    assert described(compiled.forward)[:4] == ["route 100/0", "stable 1", "candidate 1", "await candidate 1"]
 
 
 def test_rolling_with_percentages_that_round_to_nothing_still_finds_its_way() -> None:
-    compiled = plan("rolling", {"max_surge": "0%", "max_unavailable": "1%"}, stand(replicas=3))
+    compiled = plan("rolling", {"max_surge": "0%", "max_unavailable": "1%"}, rollout(replicas=3))
 
-    assert told(compiled.forward)[:3] == ["route 100/0", "stable 2", "candidate 1"]
+    assert described(compiled.forward)[:3] == ["route 100/0", "stable 2", "candidate 1"]
     assert candidate_shares(compiled) == (0, 50, 100)
 
 
@@ -185,7 +185,7 @@ def test_rolling_never_runs_too_few_nor_too_many(
 def test_blue_green_switches_all_traffic_at_once() -> None:
     compiled = plan("blue-green")
 
-    assert told(compiled.forward) == [
+    assert described(compiled.forward) == [
         "candidate 4",
         "await candidate 4",
         "route 0/100",
@@ -195,13 +195,13 @@ def test_blue_green_switches_all_traffic_at_once() -> None:
         "retire stable",
     ]
     assert [step.baking for step in pauses(compiled)] == [True]
-    assert told(compiled.rollback) == ["route 100/0", "promote stable", "pause 30", "retire candidate"]
+    assert described(compiled.rollback) == ["route 100/0", "promote stable", "pause 30", "retire candidate"]
 
 
 def test_without_auto_promotion_blue_green_waits_for_a_person() -> None:
     compiled = plan("blue-green", {"auto_promotion": False, "pause_deadline": "1d"})
 
-    assert told(compiled.forward)[2:4] == ["pause until promoted", "route 0/100"]
+    assert described(compiled.forward)[2:4] == ["pause until promoted", "route 0/100"]
     assert pauses(compiled)[0].deadline == 86_400
     assert not pauses(compiled)[0].baking
 
@@ -210,13 +210,13 @@ def test_without_auto_promotion_blue_green_waits_for_a_person() -> None:
 def test_blue_green_waits_for_auto_promotion_seconds(auto_promotion: bool) -> None:
     compiled = plan("blue-green", {"auto_promotion": auto_promotion, "auto_promotion_seconds": "5m"})
 
-    assert told(compiled.forward)[2:4] == ["pause 300", "route 0/100"]
+    assert described(compiled.forward)[2:4] == ["pause 300", "route 0/100"]
 
 
 def test_blue_green_previews_with_fewer_replicas() -> None:
     compiled = plan("blue-green", {"preview_replicas": 1, "auto_promotion": False, "scale_down_delay": 0})
 
-    assert told(compiled.forward) == [
+    assert described(compiled.forward) == [
         "candidate 1",
         "await candidate 1",
         "pause until promoted",
@@ -229,7 +229,7 @@ def test_blue_green_previews_with_fewer_replicas() -> None:
 
 
 def test_a_preview_never_has_more_replicas_than_are_asked_for() -> None:
-    assert told(plan("blue-green", {"preview_replicas": 9}).forward)[0] == "candidate 4"
+    assert described(plan("blue-green", {"preview_replicas": 9}).forward)[0] == "candidate 4"
 
 
 # Canary
@@ -240,8 +240,8 @@ def test_a_canary_rises_from_its_initial_traffic_by_its_increment() -> None:
 
     assert candidate_shares(compiled) == (5, 15, 25, 35, 45, 55, 65, 75, 85, 95, 100)
     assert [step.duration for step in pauses(compiled)] == [60.0] * 10 + [30.0]
-    assert told(compiled.forward)[:4] == ["candidate 4", "await candidate 4", "route 95/5", "pause 60"]
-    assert told(compiled.forward)[-5:] == [
+    assert described(compiled.forward)[:4] == ["candidate 4", "await candidate 4", "route 95/5", "pause 60"]
+    assert described(compiled.forward)[-5:] == [
         "route 0/100",
         "promote candidate",
         "pause 30",
@@ -263,7 +263,7 @@ def test_a_canary_walks_its_explicit_steps() -> None:
 
     compiled = plan("canary", {"steps": steps, "pause_deadline": "2h"})
 
-    assert told(compiled.forward) == [
+    assert described(compiled.forward) == [
         "candidate 4",
         "await candidate 4",
         "route 90/10",
@@ -294,7 +294,7 @@ def test_a_canary_scales_by_replicas_by_weight_or_with_its_traffic(
 ) -> None:
     steps: JsonValue = [{"set_scale": scale}, {"set_weight": 10}, {"set_weight": 50}]
 
-    compiled = plan("canary", {"steps": steps}, stand(replicas=8))
+    compiled = plan("canary", {"steps": steps}, rollout(replicas=8))
 
     assert [short(step) for step in compiled.forward if isinstance(step, Provision)] == counts
 
@@ -304,7 +304,7 @@ def test_a_scale_later_on_holds_from_there() -> None:
 
     compiled = plan("canary", {"steps": steps})
 
-    assert told(compiled.forward)[:6] == [
+    assert described(compiled.forward)[:6] == [
         "candidate 4",
         "await candidate 4",
         "route 90/10",
@@ -319,22 +319,22 @@ def test_a_scale_later_on_holds_from_there() -> None:
 
 @pytest.mark.parametrize("strategy", NAMES)
 def test_the_first_deployment_goes_straight_to_100(strategy: StrategyName) -> None:
-    compiled = plan(strategy, {}, stand(serving=False))
+    compiled = plan(strategy, {}, rollout(serving=False))
 
-    assert told(compiled.forward) == ["candidate 4", "await candidate 4", "route -/100", "promote candidate"]
-    assert "retire candidate" in told(compiled.rollback)
-    assert "stable 4" not in told(compiled.rollback)
+    assert described(compiled.forward) == ["candidate 4", "await candidate 4", "route -/100", "promote candidate"]
+    assert "retire candidate" in described(compiled.rollback)
+    assert "stable 4" not in described(compiled.rollback)
 
 
 @pytest.mark.parametrize("strategy", ["rolling", "blue-green", "canary"])
 def test_the_first_deployment_says_why_no_strategy_ran(strategy: StrategyName) -> None:
-    compiled = plan(strategy, {}, stand(serving=False))
+    compiled = plan(strategy, {}, rollout(serving=False))
 
     assert compiled.notes == (f"no {strategy} for api on main: the first deployment there, nothing serves yet",)
 
 
 def test_components_walk_in_lockstep() -> None:
-    compiled = plan("canary", {"initial_traffic": 50, "increment": 50}, stand("api"), stand("web", replicas=2))
+    compiled = plan("canary", {"initial_traffic": 50, "increment": 50}, rollout("api"), rollout("web", replicas=2))
 
     waves: dict[int, set[str]] = {}
     for step in compiled.forward:
@@ -345,7 +345,7 @@ def test_components_walk_in_lockstep() -> None:
 
 
 def test_a_fresh_component_beside_a_serving_one_gets_all_its_traffic_at_once() -> None:
-    compiled = plan("canary", {"initial_traffic": 50, "increment": 50}, stand("api"), stand("web", serving=False))
+    compiled = plan("canary", {"initial_traffic": 50, "increment": 50}, rollout("api"), rollout("web", serving=False))
 
     routes = [step for step in compiled.forward if isinstance(step, Route)]
     assert {str(step.weights) for step in routes if step.component == "web"} == {"{'candidate': 100}"}
@@ -401,8 +401,8 @@ def test_one_slot_is_too_few_for_two_versions(strategy: StrategyName) -> None:
 def test_replicas_of_the_strategy_outdo_those_of_the_target_and_the_way_back_restores_what_stood() -> None:
     compiled = plan("recreate", {"replicas": 2}, RolloutTarget("main", "api", serving=True, replicas=4, before=6))
 
-    assert "candidate 2" in told(compiled.forward)
-    assert "stable 6" in told(compiled.rollback)
+    assert "candidate 2" in described(compiled.forward)
+    assert "stable 6" in described(compiled.rollback)
 
 
 @pytest.mark.parametrize("count", [500, 1_000])
@@ -429,7 +429,7 @@ def test_a_plan_that_is_too_long_is_refused_with_the_ways_out() -> None:
 
 def test_one_irreversible_target_makes_the_whole_plan_irreversible() -> None:
     assert plan("recreate").reversible
-    assert not plan("recreate", {}, stand(), RolloutTarget("store", "app", serving=True, reversible=False)).reversible
+    assert not plan("recreate", {}, rollout(), RolloutTarget("store", "app", serving=True, reversible=False)).reversible
 
 
 def test_a_step_is_described_in_one_line() -> None:

@@ -185,9 +185,9 @@ def test_a_record_of_a_newer_version_is_refused_with_what_would_be_right() -> No
     with pytest.raises(UnreadableRecordError) as refusal:
         MADE_UP.read(raw("lamp.lit", 4, {"colour": "red"}))
 
-    said = str(refusal.value)
-    assert "record 42 is lamp.lit version 4" in said
-    assert "written by a newer one: use that" in said
+    sentence = str(refusal.value)
+    assert "record 42 is lamp.lit version 4" in sentence
+    assert "written by a newer one: use that" in sentence
 
 
 def test_a_record_of_an_unknown_name_is_refused() -> None:

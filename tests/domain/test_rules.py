@@ -208,9 +208,9 @@ def test_a_rule_says_what_and_why(
 def test_every_rule_is_asked_and_the_denials_are_all_shown() -> None:
     situation = replace(USUAL, release=replace(release(), published=False), blocked=("shop@2.0.0",))
 
-    said = verdicts(situation)
+    found_verdicts = verdicts(situation)
 
-    assert [verdict.rule for verdict in said] == [
+    assert [verdict.rule for verdict in found_verdicts] == [
         "environment",
         "release",
         "block",
@@ -223,5 +223,5 @@ def test_every_rule_is_asked_and_the_denials_are_all_shown() -> None:
         "triggers",
         "targets",
     ]
-    assert len(said) == len(RULES)
-    assert [verdict.rule for verdict in denials(said)] == ["release", "block"]
+    assert len(found_verdicts) == len(RULES)
+    assert [verdict.rule for verdict in denials(found_verdicts)] == ["release", "block"]

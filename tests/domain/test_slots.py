@@ -94,7 +94,7 @@ def drafted(
     return draft(release(version), environment(target), {"main": place(*facts)}, strategy, options)
 
 
-def said(plan: Plan, leg: str = "forward") -> list[str]:
+def step_texts(plan: Plan, leg: str = "forward") -> list[str]:
     return [step.describe().replace(" of api on main", "").replace("api on main", "api") for step in plan.steps(leg)]
 
 
@@ -210,7 +210,7 @@ def test_first_all_traffic_goes_to_the_stable_version_which_runs_in_full() -> No
 
     plan = drafted(*shrunk).plan
 
-    assert said(plan)[:4] == [
+    assert step_texts(plan)[:4] == [
         "run 4 of the stable version",
         "wait until 4 of api (stable) on main are healthy, at most 300 s",
         "route api: 100 % stable, 0 % candidate",
@@ -226,7 +226,7 @@ def test_however_early_it_is_aborted_the_earlier_way_back_is_finished() -> None:
     plan = drafted(*HALF_WAY, BACK).plan
 
     assert {step.since for step in plan.rollback} == {0}
-    assert said(plan, "rollback")[2:] == [
+    assert step_texts(plan, "rollback")[2:] == [
         "route api: 100 % stable, 0 % candidate",
         "the stable version is stable now",
         "stop the candidate version",
@@ -236,7 +236,7 @@ def test_however_early_it_is_aborted_the_earlier_way_back_is_finished() -> None:
 def test_the_version_that_was_to_be_gone_back_to_gets_all_traffic_and_nothing_else_is_done() -> None:
     plan = drafted(*HALF_WAY, BACK, version="1.0.0").plan
 
-    assert said(plan)[2:] == [
+    assert step_texts(plan)[2:] == [
         "route api: 100 % stable, 0 % candidate",
         "the stable version is stable now",
         "stop the candidate version",
@@ -259,14 +259,14 @@ def test_promoted_in_full_it_still_takes_the_traffic_away_first() -> None:
 def test_recreate_takes_all_traffic_away_first_as_ever() -> None:
     plan = drafted(*HALF_WAY, BACK, strategy="recreate").plan
 
-    assert said(plan)[0] == "route api: 0 % stable, 0 % candidate"
+    assert step_texts(plan)[0] == "route api: 0 % stable, 0 % candidate"
     assert "All traffic is taken away first; a rollback returns to 1.0.0 in blue" in plan.notes[0]
 
 
 def test_a_version_that_could_not_be_undone_keeps_its_traffic_until_the_new_one_is_healthy() -> None:
     plan = drafted(provisioned("blue", "1.0.0"), wanted(blue=100), wanted(blue=0)).plan
 
-    assert said(plan)[0] == "run 4 of the candidate version"
+    assert step_texts(plan)[0] == "run 4 of the candidate version"
     assert plan.notes[0].endswith(
         "Nothing there is known to be stable: it starts in green, and what is in blue is stopped once it serves; "
         "after a rollback nothing serves"
@@ -277,7 +277,7 @@ def test_a_version_that_could_not_be_undone_keeps_its_traffic_until_the_new_one_
 def test_a_version_that_could_not_be_undone_is_stopped_once_the_new_one_has_its_traffic(strategy: StrategyName) -> None:
     made = drafted(provisioned("blue", "1.0.0"), wanted(blue=100), wanted(blue=0), strategy=strategy)
 
-    assert said(made.plan)[-3:] == [
+    assert step_texts(made.plan)[-3:] == [
         "route api: 100 % candidate",
         "the candidate version is stable now",
         "stop the stable version",
@@ -293,7 +293,7 @@ def test_traffic_is_taken_from_the_only_slot_before_it_is_replaced() -> None:
         provisioned("blue", "1.0.0"), wanted(blue=100), wanted(blue=0), strategy="recreate", target=single
     ).plan
 
-    assert said(plan)[0] == "route api: 0 % candidate"
+    assert step_texts(plan)[0] == "route api: 0 % candidate"
     assert "all traffic is taken away first; after a rollback nothing serves" in plan.notes[0]
 
 
@@ -302,7 +302,7 @@ def test_without_a_way_back_no_traffic_is_returned_and_the_plan_says_so() -> Non
 
     plan = drafted(*HALF_WAY, target=target).plan
 
-    assert said(plan)[0] == "run 4 of the candidate version"
+    assert step_texts(plan)[0] == "run 4 of the candidate version"
     assert plan.notes[0].endswith(
         "There is no way back here: it replaces what is in green, traffic or not; "
         "recreate would take all traffic away first"
@@ -320,7 +320,7 @@ def test_without_traffic_to_shift_the_stable_version_is_only_made_to_run_in_full
 
     plan = drafted(*left, strategy="rolling", target=target).plan
 
-    assert said(plan)[0] == "run 4 of the stable version"
+    assert step_texts(plan)[0] == "run 4 of the stable version"
     assert "blue runs 1.0.0, green runs 1.1.0" in plan.notes[0]
 
 

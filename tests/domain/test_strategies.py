@@ -36,7 +36,7 @@ def test_the_defaults_are_those_of_argo_and_kubernetes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "options", "said"),
+    ("strategy", "options", "sentence"),
     [
         (
             "recreate",
@@ -124,9 +124,9 @@ def test_the_defaults_are_those_of_argo_and_kubernetes() -> None:
     ],
 )
 def test_a_wrong_option_gives_one_sentence_that_says_which(
-    strategy: StrategyName, options: dict[str, Any], said: str
+    strategy: StrategyName, options: dict[str, Any], sentence: str
 ) -> None:
-    assert complaint(strategy, options) == said
+    assert complaint(strategy, options) == sentence
 
 
 def test_a_canary_has_a_traffic_step_at_least() -> None:

@@ -19,9 +19,9 @@ def test_those_without_a_target_are_found() -> None:
 
 
 def test_the_advice_names_all_missing_components_and_is_yaml_that_can_be_applied() -> None:
-    said, _, lines = what_to_declare(BARE, ("api", "web", "mobile")).partition("\n")
+    sentence, _, lines = what_to_declare(BARE, ("api", "web", "mobile")).partition("\n")
 
-    assert said == (
+    assert sentence == (
         "components api, web and mobile have no target in production; add this to relman.yaml, with your own "
         "settings, and apply it:"
     )

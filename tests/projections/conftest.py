@@ -9,7 +9,7 @@ import pytest
 from release_management.adapters.read_model import Projector, ReadStore
 from release_management.projections.dora.query import NEEDED
 from tests.projections.dora_script import Timeline, day
-from tests.projections.event_script import REGISTRY, Story
+from tests.projections.event_script import REGISTRY, EventScript
 
 Ask = Callable[..., list[dict[str, Any]]]
 Measures = Callable[..., dict[str, dict[str, Any]]]
@@ -17,19 +17,19 @@ Drills = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture
-def story() -> Story:
-    return Story()
+def script() -> EventScript:
+    return EventScript()
 
 
 @pytest.fixture
-def ask(story: Story, tmp_path: Path) -> Iterator[Ask]:
+def ask(script: EventScript, tmp_path: Path) -> Iterator[Ask]:
     """Answers of the read models once they have taken in the whole story."""
-    projector = Projector(story.log, REGISTRY, tmp_path / "read.db")
+    projector = Projector(script.log, REGISTRY, tmp_path / "read.db")
     store = ReadStore(tmp_path / "read.db")
 
     def asked(query: str, **params: Any) -> list[dict[str, Any]]:
         projector.catch_up()
-        return store.ask(query, params, after=story.log.last_position())
+        return store.ask(query, params, after=script.log.last_position())
 
     yield asked
     projector.close()

@@ -126,7 +126,7 @@ class MemoryLog:
     def close(self) -> None: ...
 
 
-class Story:
+class EventScript:
     """Tells facts to a log, in order."""
 
     def __init__(self, log: MemoryLog | None = None) -> None:
@@ -314,4 +314,4 @@ def planned(
     )
 
 
-Telling = Callable[[Story], object]
+Telling = Callable[[EventScript], object]

@@ -17,7 +17,7 @@ from release_management.domain.registry import CommandRefused
 from release_management.kernel.types import Fact
 from tests.projections.event_script import (
     ANN,
-    Story,
+    EventScript,
     at,
     binding,
     compiled,
@@ -31,10 +31,10 @@ _PLAN = compiled()
 
 
 def _told() -> tuple[Fact, ...]:
-    story = Story()
-    story.release()
-    story.ask_approval("d-1")
-    return tuple(event.fact for event in story.events)
+    script = EventScript()
+    script.release()
+    script.ask_approval("d-1")
+    return tuple(event.fact for event in script.events)
 
 
 SAMPLES: tuple[Fact, ...] = (

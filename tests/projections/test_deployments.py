@@ -36,7 +36,7 @@ from tests.projections.conftest import Ask
 from tests.projections.event_script import (
     ANN,
     BEN,
-    Story,
+    EventScript,
     at,
     compiled,
     planned,
@@ -49,8 +49,8 @@ def one(ask: Ask, id: str = "d-1") -> dict[str, Any]:
     return row
 
 
-def test_a_planned_deployment_shows_its_steps_in_plain_words(story: Story, ask: Ask) -> None:
-    story.planned("d-1", reverts="d-0")
+def test_a_planned_deployment_shows_its_steps_in_plain_words(script: EventScript, ask: Ask) -> None:
+    script.planned("d-1", reverts="d-0")
 
     row = one(ask)
 
@@ -62,11 +62,11 @@ def test_a_planned_deployment_shows_its_steps_in_plain_words(story: Story, ask: 
     assert row["plan"]["strategy"] == "canary"
 
 
-def test_a_canary_that_waits_for_a_person_says_so_with_its_share(story: Story, ask: Ask) -> None:
-    story.planned("d-1")
-    story.requested("d-1", by=BEN)
-    story.started("d-1")
-    while story.reported("d-1"):
+def test_a_canary_that_waits_for_a_person_says_so_with_its_share(script: EventScript, ask: Ask) -> None:
+    script.planned("d-1")
+    script.requested("d-1", by=BEN)
+    script.started("d-1")
+    while script.reported("d-1"):
         pass
 
     row = one(ask)
@@ -77,13 +77,13 @@ def test_a_canary_that_waits_for_a_person_says_so_with_its_share(story: Story, a
     assert [step["status"] for step in row["steps"][:5]] == ["done", "done", "done", "waiting", "pending"]
 
 
-def test_promotion_in_full_skips_what_is_left_out(story: Story, ask: Ask) -> None:
-    story.planned("d-1")
-    story.started("d-1")
-    while story.reported("d-1"):
+def test_promotion_in_full_skips_what_is_left_out(script: EventScript, ask: Ask) -> None:
+    script.planned("d-1")
+    script.started("d-1")
+    while script.reported("d-1"):
         pass
-    story.promoted("d-1", full=True)
-    story.finished("d-1")
+    script.promoted("d-1", full=True)
+    script.finished("d-1")
 
     row = one(ask)
 
@@ -92,12 +92,12 @@ def test_promotion_in_full_skips_what_is_left_out(story: Story, ask: Ask) -> Non
     assert row["ended"] is not None
 
 
-def test_a_pause_that_ended_early_says_for_which_deployment(story: Story, ask: Ask) -> None:
-    story.planned("d-1")
-    story.started("d-1")
-    while story.reported("d-1"):
+def test_a_pause_that_ended_early_says_for_which_deployment(script: EventScript, ask: Ask) -> None:
+    script.planned("d-1")
+    script.started("d-1")
+    while script.reported("d-1"):
         pass
-    story.tell("deployment:d-1", DeploymentResumed(leg="forward", step=3, by=BEN, successor="d-2"))
+    script.tell("deployment:d-1", DeploymentResumed(leg="forward", step=3, by=BEN, successor="d-2"))
 
     row = one(ask)
 
@@ -107,11 +107,11 @@ def test_a_pause_that_ended_early_says_for_which_deployment(story: Story, ask: A
     assert told["summary"] == f"ended the bake of step 4 early for deployment d-2, by {BEN}"
 
 
-def test_an_aborted_deployment_walks_only_the_way_back_that_it_needs(story: Story, ask: Ask) -> None:
-    story.planned("d-1")
-    story.started("d-1")
-    story.reported("d-1")
-    story.aborted("d-1")
+def test_an_aborted_deployment_walks_only_the_way_back_that_it_needs(script: EventScript, ask: Ask) -> None:
+    script.planned("d-1")
+    script.started("d-1")
+    script.reported("d-1")
+    script.aborted("d-1")
 
     row = one(ask)
 
@@ -120,39 +120,39 @@ def test_an_aborted_deployment_walks_only_the_way_back_that_it_needs(story: Stor
     assert {step["status"] for step in row["rollback"]} == {"skipped", "started"}
 
 
-def test_a_failed_step_names_its_reason_and_the_traffic_goes_back(story: Story, ask: Ask) -> None:
-    story.planned("d-1")
-    story.started("d-1")
-    while story.reported("d-1"):
+def test_a_failed_step_names_its_reason_and_the_traffic_goes_back(script: EventScript, ask: Ask) -> None:
+    script.planned("d-1")
+    script.started("d-1")
+    while script.reported("d-1"):
         pass
-    story.promoted("d-1")
-    story.reported("d-1", "failed")
+    script.promoted("d-1")
+    script.reported("d-1", "failed")
     failed = one(ask)
-    story.reported("d-1")
+    script.reported("d-1")
 
     assert (failed["phase"], failed["weight"]) == ("Aborting", 5)
     assert [step["reason"] for step in failed["steps"] if step["status"] == "failed"] == ["no luck"]
     assert one(ask)["weight"] == 0
 
 
-def test_an_errored_step_says_when_it_is_tried_again(story: Story, ask: Ask) -> None:
-    story.planned("d-1")
-    story.started("d-1")
-    story.reported("d-1", "errored")
+def test_an_errored_step_says_when_it_is_tried_again(script: EventScript, ask: Ask) -> None:
+    script.planned("d-1")
+    script.started("d-1")
+    script.reported("d-1", "errored")
 
     step = one(ask)["steps"][0]
     assert (step["status"], step["attempt"], step["reason"]) == ("errored", 1, "no luck")
     assert step["retry_at"] > at(1)
 
 
-def test_waiting_for_approval_and_for_the_place(story: Story, ask: Ask) -> None:
-    story.planned("d-1")
-    story.walk("d-1", [DeploymentApprovalAwaited(approval="a-1")])
+def test_waiting_for_approval_and_for_the_place(script: EventScript, ask: Ask) -> None:
+    script.planned("d-1")
+    script.walk("d-1", [DeploymentApprovalAwaited(approval="a-1")])
     early = one(ask)
-    story.requested("d-1")
-    story.walk("d-1", [DeploymentApprovalAwaited(approval="a-1")])
+    script.requested("d-1")
+    script.walk("d-1", [DeploymentApprovalAwaited(approval="a-1")])
     awaits = one(ask)
-    story.walk("d-1", [DeploymentQueued(behind=("d-0",), deadline=at(900))])
+    script.walk("d-1", [DeploymentQueued(behind=("d-0",), deadline=at(900))])
     queued = one(ask)
 
     assert (early["phase"], early["approval"]) == ("Planned", "a-1")
@@ -160,35 +160,35 @@ def test_waiting_for_approval_and_for_the_place(story: Story, ask: Ask) -> None:
     assert (queued["phase"], queued["queued_behind"], queued["deadline"]) == ("Queued", ["d-0"], at(900))
 
 
-def test_a_waiting_deployment_says_how_long_it_waits_and_what_happens_then(story: Story, ask: Ask) -> None:
+def test_a_waiting_deployment_says_how_long_it_waits_and_what_happens_then(script: EventScript, ask: Ask) -> None:
     def patience() -> str | None:
         return views.Deployment.of(one(ask)).patience
 
-    story.planned("d-1", deadline=at(900))
-    story.walk("d-1", [DeploymentApprovalAwaited(approval="a-1")])
+    script.planned("d-1", deadline=at(900))
+    script.walk("d-1", [DeploymentApprovalAwaited(approval="a-1")])
     assert patience() == "waits until 2026-11-23 09:45:00, then it expires"
-    story.requested("d-1")
-    story.walk("d-1", [DeploymentApprovalAwaited(approval="a-1")])
+    script.requested("d-1")
+    script.walk("d-1", [DeploymentApprovalAwaited(approval="a-1")])
     assert patience() is None, "the approval says how long"
-    story.walk("d-1", [DeploymentQueued(behind=("d-0",), deadline=at(960))])
+    script.walk("d-1", [DeploymentQueued(behind=("d-0",), deadline=at(960))])
     assert patience() == "waits until 2026-11-23 09:46:00, then it expires"
-    story.started("d-1")
+    script.started("d-1")
     assert patience() is None
-    story.walk("d-1", [DeploymentPaused.model_validate({**PAUSE, "deadline": at(1020)})])
+    script.walk("d-1", [DeploymentPaused.model_validate({**PAUSE, "deadline": at(1020)})])
     assert patience() == "waits until 2026-11-23 09:47:00, then it goes back"
     irreversible = compiled().model_copy(update={"reversible": False})
-    story.planned("d-2", plan=irreversible, digest=irreversible.digest)
-    story.started("d-2")
-    story.walk("d-2", [DeploymentPaused.model_validate({**PAUSE, "deadline": at(1020)})])
-    said = views.Deployment.of(one(ask, "d-2")).patience
-    assert said == "waits until 2026-11-23 09:47:00, then it halts: there is no way back"
+    script.planned("d-2", plan=irreversible, digest=irreversible.digest)
+    script.started("d-2")
+    script.walk("d-2", [DeploymentPaused.model_validate({**PAUSE, "deadline": at(1020)})])
+    sentence = views.Deployment.of(one(ask, "d-2")).patience
+    assert sentence == "waits until 2026-11-23 09:47:00, then it halts: there is no way back"
 
 
-def test_a_new_plan_takes_the_place_of_the_old(story: Story, ask: Ask) -> None:
-    story.planned("d-1")
+def test_a_new_plan_takes_the_place_of_the_old(script: EventScript, ask: Ask) -> None:
+    script.planned("d-1")
     plan = compiled("rolling")
     again = DeploymentReplanned(strategy="rolling", targets=("main",), plan=plan, digest=plan.digest, reason="moved")
-    story.walk("d-1", [again])
+    script.walk("d-1", [again])
 
     row = one(ask)
     assert (row["strategy"], row["digest"], row["reason"]) == ("rolling", plan.digest, "moved")
@@ -208,20 +208,20 @@ ENDS: list[tuple[DeploymentEvent, str]] = [
 
 
 @pytest.mark.parametrize(("end", "phase"), ENDS, ids=[phase for _, phase in ENDS])
-def test_every_end_has_its_time(end: DeploymentEvent, phase: str, story: Story, ask: Ask) -> None:
-    story.planned("d-1")
-    story.walk("d-1", [end])
+def test_every_end_has_its_time(end: DeploymentEvent, phase: str, script: EventScript, ask: Ask) -> None:
+    script.planned("d-1")
+    script.walk("d-1", [end])
 
     row = one(ask)
     assert (row["phase"], row["ended"]) == (phase, at(2))
 
 
-def test_deployments_are_found_by_what_they_are_and_where_they_stand(story: Story, ask: Ask) -> None:
-    story.planned("d-1")
-    story.planned("d-2", "1.1.0", "staging")
-    story.planned("d-3", "1.1.0")
-    story.started("d-3")
-    story.walk("d-1", [DeploymentCancelled(by=ANN)])
+def test_deployments_are_found_by_what_they_are_and_where_they_stand(script: EventScript, ask: Ask) -> None:
+    script.planned("d-1")
+    script.planned("d-2", "1.1.0", "staging")
+    script.planned("d-3", "1.1.0")
+    script.started("d-3")
+    script.walk("d-1", [DeploymentCancelled(by=ANN)])
 
     def ids(**params: Any) -> list[str]:
         return [row["id"] for row in ask("deployments", **params)]
@@ -235,11 +235,11 @@ def test_deployments_are_found_by_what_they_are_and_where_they_stand(story: Stor
     assert ids(limit=1) == ["d-3"]
 
 
-def test_the_steps_are_read_page_by_page_and_by_what_has_moved(story: Story, ask: Ask) -> None:
-    story.planned("d-1")
-    story.started("d-1")
-    story.reported("d-1")
-    story.reported("d-1")
+def test_the_steps_are_read_page_by_page_and_by_what_has_moved(script: EventScript, ask: Ask) -> None:
+    script.planned("d-1")
+    script.started("d-1")
+    script.reported("d-1")
+    script.reported("d-1")
     whole = one(ask)
 
     (head,) = ask("deployment", id="d-1", steps=False)
@@ -255,7 +255,7 @@ def test_the_steps_are_read_page_by_page_and_by_what_has_moved(story: Story, ask
 
     since = max(step["position"] for step in [*first, *rest])
     assert ask("steps", deployment="d-1", changed_after=since) == []
-    story.reported("d-1")
+    script.reported("d-1")
     assert {step["step"] for step in ask("steps", deployment="d-1", changed_after=since)} == {2, 3}
     with pytest.raises(BadQueryError, match="deployment d-9 does not exist"):
         ask("steps", deployment="d-9")

@@ -11,14 +11,14 @@ from sqlalchemy.dialects import sqlite
 from release_management.adapters.read_model import Projector
 from release_management.projections.kit.query import Query
 from release_management.projections.queries import QUERIES
-from tests.projections.event_script import REGISTRY, Story
+from tests.projections.event_script import REGISTRY, EventScript
 
 
 @pytest.fixture
-def path(story: Story, tmp_path: Path) -> Path:
-    story.planned("d-1")
+def path(script: EventScript, tmp_path: Path) -> Path:
+    script.planned("d-1")
     where = tmp_path / "read.db"
-    projector = Projector(story.log, REGISTRY, where)
+    projector = Projector(script.log, REGISTRY, where)
     projector.catch_up()
     for name in ("approvals", "deployments", "incidents", "trail"):
         projector.rebuild(name)

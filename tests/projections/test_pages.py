@@ -3,13 +3,13 @@ import pytest
 from release_management.adapters.read_model import pages
 from release_management.adapters.read_model.pages import AT_ONCE, page_after
 from release_management.domain.release import ReleasePublished
-from tests.projections.event_script import MemoryLog, Story
+from tests.projections.event_script import EventScript, MemoryLog
 
 
 @pytest.fixture
-def log(story: Story) -> MemoryLog:
-    story.tell("release:shop@1.0.0", *[ReleasePublished()] * (3 * AT_ONCE))
-    return story.log
+def log(script: EventScript) -> MemoryLog:
+    script.tell("release:shop@1.0.0", *[ReleasePublished()] * (3 * AT_ONCE))
+    return script.log
 
 
 @pytest.mark.parametrize("limit", [1, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 2 * AT_ONCE, 9 * AT_ONCE])

@@ -31,8 +31,8 @@ from release_management.services.use_cases.preview import Preview
 REGISTRY = Registry()
 COMMAND = ["{python}", "-m", "http.server"]
 PATIENCE = 20.0
-on_both_stores = pytest.mark.parametrize("office", ["sqlite", "postgres"], indirect=True)
-"""For a test whose office is to be on SQLite and on PostgreSQL; elsewhere it is on SQLite."""
+on_both_stores = pytest.mark.parametrize("harness", ["sqlite", "postgres"], indirect=True)
+"""For a test whose gateway harness is to be on SQLite and on PostgreSQL; elsewhere it is on SQLite."""
 
 
 class SetClock:
@@ -48,7 +48,7 @@ class SetClock:
         self.time += timedelta(seconds=seconds)
 
 
-class Office:
+class GatewayHarness:
     """One store: a folder, or a database. `gateway` is the usual one; others may be opened on the same store."""
 
     def __init__(self, folder: Path, store: str | None = None) -> None:
@@ -109,9 +109,9 @@ class Office:
 
     def report(self, deployment: str, step: int, result: str = "succeeded", attempt: int = 1, **data: Any) -> Outcome:
         """As an executor would."""
-        said = {"deployment": deployment, "leg": "forward", "step": step, "attempt": attempt, "fence": 1}
+        content = {"deployment": deployment, "leg": "forward", "step": step, "attempt": attempt, "fence": 1}
         moment = self.clock.now().isoformat()
-        return self.ask("deployment.report_step", said | {"result": result, "observedat": moment} | data)
+        return self.ask("deployment.report_step", content | {"result": result, "observedat": moment} | data)
 
     def carry_out(self, deployment: str) -> None:
         """Report every step of the forward leg as done."""
@@ -210,14 +210,14 @@ def is_work(event: Event) -> bool:
 class Follower:
     """Reads the log as it grows, and has the states of its streams as they are by then."""
 
-    def __init__(self, office: Office) -> None:
-        self.office = office
-        self._read = office.log.last_position()
-        self._states = States(office.log, REGISTRY)
+    def __init__(self, harness: GatewayHarness) -> None:
+        self.harness = harness
+        self._read = harness.log.last_position()
+        self._states = States(harness.log, REGISTRY)
 
     def news(self) -> list[Recorded]:
         """The records since the last time."""
-        new = self.office.log.read(self._read, 10_000)
+        new = self.harness.log.read(self._read, 10_000)
         self._states.forget([recorded.stream for recorded in new])
         self._read = new[-1].position if new else self._read
         return new
@@ -228,11 +228,11 @@ class Follower:
         return folded[1]
 
 
-def occupied(office: Office) -> threading.Event:
+def occupied(harness: GatewayHarness) -> threading.Event:
     """Keep the gateway busy with one command until the event is set, so that what follows is one batch."""
     go_on = threading.Event()
     inside = threading.Event()
-    real = office.keyring.find_actor
+    real = harness.keyring.find_actor
 
     def slow(name: str, kind: str) -> str | None:
         if name == "sloth":
@@ -240,7 +240,7 @@ def occupied(office: Office) -> threading.Event:
             assert go_on.wait(PATIENCE)
         return real(name, kind)
 
-    vars(office.keyring)["find_actor"] = slow
-    office.gateway.ask(office.envelope("environment.configure", {"name": "slow"}, actor="sloth"))
+    vars(harness.keyring)["find_actor"] = slow
+    harness.gateway.ask(harness.envelope("environment.configure", {"name": "slow"}, actor="sloth"))
     assert inside.wait(PATIENCE)
     return go_on

@@ -31,7 +31,7 @@ from tests.services.gateway_harness import (
     COMMAND,
     REGISTRY,
     Follower,
-    Office,
+    GatewayHarness,
     on_both_stores,
 )
 
@@ -83,14 +83,14 @@ numbers, ports = count(1), count(10_000)
 class History:
     """Deployments of one application to two places of one environment, and the agenda that follows them."""
 
-    def __init__(self, office: Office, agenda: ProjectedAgenda) -> None:
-        self.office = office
+    def __init__(self, harness: GatewayHarness, agenda: ProjectedAgenda) -> None:
+        self.harness = harness
         self.agenda = agenda
         self.application = f"shop{next(numbers)}"
         self.versions = count(1)
         self.deployments: list[str] = []
         self.approvals: list[str] = []
-        self.followed = Follower(office)
+        self.followed = Follower(harness)
         self.met: set[str] = set()
         self._configure(0)
 
@@ -103,7 +103,7 @@ class History:
 
     def ask(self, command: str, data: dict[str, Any], actor: str = "alice") -> None:
         """Accepted or refused; what follows is taken in."""
-        outcome = self.office.ask(command, data, actor=actor)
+        outcome = self.harness.ask(command, data, actor=actor)
         assert outcome.status in ("accepted", "refused", "busy"), outcome
         for recorded in self.followed.news():
             self.met.add(recorded.name)
@@ -117,13 +117,13 @@ class History:
             walks, parts, supersede = how
             version = f"{next(self.versions)}.0.0"
             components = [{"name": name} for name in parts]
-            release = self.office.release(version, self.application, components=components, partial=True)
+            release = self.harness.release(version, self.application, components=components, partial=True)
             forced = {"supersede": supersede} if what == "deploy" else {}
             self.ask(f"deployment.{what}", {"release": release, "environment": self.application, **walks, **forced})
         elif what == "rule":
             self._configure(how[0])
         elif what == "give what is due":
-            self.office.clock.advance(how[0])
+            self.harness.clock.advance(how[0])
             self._give_what_is_due()
         elif what in ("grant", "refuse"):
             if self.approvals:
@@ -157,13 +157,15 @@ class History:
         for index in sorted(state.open):
             step = state.steps[state.leg, index]
             if step.status is StepStatus.STARTED:
-                said = {"deployment": id, "leg": state.leg, "step": index, "attempt": step.attempt, "fence": 1}
-                moment = self.office.clock.now().isoformat()
-                self.ask("deployment.report_step", said | {"result": result, "observedat": moment, "reason": "it is"})
+                content = {"deployment": id, "leg": state.leg, "step": index, "attempt": step.attempt, "fence": 1}
+                moment = self.harness.clock.now().isoformat()
+                self.ask(
+                    "deployment.report_step", content | {"result": result, "observedat": moment, "reason": "it is"}
+                )
                 return
 
     def _give_what_is_due(self) -> None:
-        now = timestamp(self.office.clock.now())
+        now = timestamp(self.harness.clock.now())
         for item in list(self.mine().values()):
             if isinstance(item, DueCommand) and (item.due or "") <= now:
                 self.ask(item.command, item.data)
@@ -245,10 +247,10 @@ def _stated(item: AgendaItem) -> object:
 @example(THE_RULE_CHANGES)
 @example(TRIED_AGAIN)
 def test_the_items_are_the_deadlines_and_orders_of_what_there_is(
-    office: Office, tmp_path: Path, made: list[tuple[Any, ...]]
+    harness: GatewayHarness, tmp_path: Path, made: list[tuple[Any, ...]]
 ) -> None:
-    agenda = ProjectedAgenda(office.log, REGISTRY, tmp_path / "agenda.db")
-    history = History(office, agenda)
+    agenda = ProjectedAgenda(harness.log, REGISTRY, tmp_path / "agenda.db")
+    history = History(harness, agenda)
     history.move("deploy", {"strategy": "recreate"}, ("web", "api"), False)
     for _ in range(10):
         history.move("work", 0, "succeeded", 2)
@@ -257,7 +259,7 @@ def test_the_items_are_the_deadlines_and_orders_of_what_there_is(
 
     for name in sorted(history.met):
         event(name)
-    again = ProjectedAgenda(office.log, REGISTRY, tmp_path / "agenda.db")
+    again = ProjectedAgenda(harness.log, REGISTRY, tmp_path / "agenda.db")
     again.catch_up()
     assert again.items() == agenda.items(), "what a new process reads is what the other one holds"
     again.close()

@@ -4,69 +4,71 @@ from typing import Any
 
 from tests.services.gateway_harness import (
     COMMAND,
-    Office,
+    GatewayHarness,
     on_both_stores,
 )
 
 
-def configure(office: Office, shop: int = 8080, desk: int = 8081) -> None:
+def configure(harness: GatewayHarness, shop: int = 8080, desk: int = 8081) -> None:
     """Both applications have a `web` on target main of staging, each with its port."""
     applications = {
         name: {"components": {"web": {"command": COMMAND, "port": port}}}
         for name, port in {"shop": shop, "desk": desk}.items()
     }
-    office.do("environment.configure", {"name": "staging", "targets": [{"name": "main", "applications": applications}]})
+    harness.do(
+        "environment.configure", {"name": "staging", "targets": [{"name": "main", "applications": applications}]}
+    )
 
 
-def ports(office: Office, deployment: str) -> set[int]:
-    return {fact["settings"]["port"] for fact in office.facts(deployment, "step_started")}
+def ports(harness: GatewayHarness, deployment: str) -> set[int]:
+    return {fact["settings"]["port"] for fact in harness.facts(deployment, "step_started")}
 
 
-def bring(office: Office, ref: str, **data: Any) -> str:
-    deployment = office.deploy(ref, strategy="recreate", **data)
-    office.carry_out(deployment)
+def bring(harness: GatewayHarness, ref: str, **data: Any) -> str:
+    deployment = harness.deploy(ref, strategy="recreate", **data)
+    harness.carry_out(deployment)
     return deployment
 
 
 @on_both_stores
-def test_each_application_is_deployed_with_its_own_settings(office: Office) -> None:
-    configure(office)
+def test_each_application_is_deployed_with_its_own_settings(harness: GatewayHarness) -> None:
+    configure(harness)
 
-    shop = bring(office, office.release("1.0.0", "shop"))
-    desk = bring(office, office.release("7.0.0", "desk"))
+    shop = bring(harness, harness.release("1.0.0", "shop"))
+    desk = bring(harness, harness.release("7.0.0", "desk"))
 
-    assert (ports(office, shop), ports(office, desk)) == ({8080}, {8081})
-    assert office.do("deployment.deploy", {"release": "shop@1.0.0", "environment": "staging"})["already_so"]
+    assert (ports(harness, shop), ports(harness, desk)) == ({8080}, {8081})
+    assert harness.do("deployment.deploy", {"release": "shop@1.0.0", "environment": "staging"})["already_so"]
 
 
 @on_both_stores
-def test_a_change_of_one_application_is_no_change_of_the_other(office: Office) -> None:
-    configure(office)
-    bring(office, office.release("1.0.0", "shop"))
-    desk = bring(office, office.release("7.0.0", "desk"))
-    configure(office, shop=8090)
+def test_a_change_of_one_application_is_no_change_of_the_other(harness: GatewayHarness) -> None:
+    configure(harness)
+    bring(harness, harness.release("1.0.0", "shop"))
+    desk = bring(harness, harness.release("7.0.0", "desk"))
+    configure(harness, shop=8090)
 
-    shop = bring(office, "shop@1.0.0")
+    shop = bring(harness, "shop@1.0.0")
 
-    assert office.facts(shop, "planned")[0]["plan"]["changes"][0]["differs"] == [
+    assert harness.facts(shop, "planned")[0]["plan"]["changes"][0]["differs"] == [
         {"name": "port", "before": "8080", "after": "8090"}
     ]
-    again = office.do("deployment.deploy", {"release": "desk@7.0.0", "environment": "staging"})
+    again = harness.do("deployment.deploy", {"release": "desk@7.0.0", "environment": "staging"})
     assert (again["deployment"], again["already_so"]) == (desk, True)
 
 
-def test_an_application_without_settings_there_is_told_what_to_declare(office: Office) -> None:
-    configure(office)
-    ref = office.release("1.0.0", "other")
+def test_an_application_without_settings_there_is_told_what_to_declare(harness: GatewayHarness) -> None:
+    configure(harness)
+    ref = harness.release("1.0.0", "other")
 
-    refused = office.ask("deployment.deploy", {"release": ref, "environment": "staging"})
+    refused = harness.ask("deployment.deploy", {"release": ref, "environment": "staging"})
 
     assert refused.reason is not None
     assert "component web has no target in staging" in refused.reason
 
 
-def test_two_applications_that_want_one_port_are_refused_naming_who_has_it(office: Office) -> None:
-    refused = office.ask(
+def test_two_applications_that_want_one_port_are_refused_naming_who_has_it(harness: GatewayHarness) -> None:
+    refused = harness.ask(
         "environment.configure",
         {
             "name": "staging",
@@ -87,9 +89,9 @@ def test_two_applications_that_want_one_port_are_refused_naming_who_has_it(offic
     )
 
 
-def test_wrong_settings_of_an_application_are_refused_naming_it(office: Office) -> None:
+def test_wrong_settings_of_an_application_are_refused_naming_it(harness: GatewayHarness) -> None:
     own = {"shop": {"components": {"web": {"command": COMMAND, "port": 99999}}}}
-    refused = office.ask(
+    refused = harness.ask(
         "environment.configure", {"name": "staging", "targets": [{"name": "main", "applications": own}]}
     )
 
@@ -97,25 +99,25 @@ def test_wrong_settings_of_an_application_are_refused_naming_it(office: Office) 
     assert refused.reason.startswith("environment staging, target main, component web of shop: port:")
 
 
-def test_a_declaration_for_any_application_still_holds(office: Office) -> None:
-    office.environment()
+def test_a_declaration_for_any_application_still_holds(harness: GatewayHarness) -> None:
+    harness.environment()
 
-    deployment = bring(office, office.release("1.0.0", "shop"))
+    deployment = bring(harness, harness.release("1.0.0", "shop"))
 
-    assert ports(office, deployment) == {8080}
-    assert "applications" not in office.records("environment.target_configured")[0]["data"]["target"]
+    assert ports(harness, deployment) == {8080}
+    assert "applications" not in harness.records("environment.target_configured")[0]["data"]["target"]
 
 
 @on_both_stores
-def test_a_pipeline_of_another_application_is_refused_naming_it(office: Office) -> None:
-    configure(office)
-    office.do("pipeline.configure", {"application": "shop", "name": "Main Pipeline", "stages": ["staging"]})
+def test_a_pipeline_of_another_application_is_refused_naming_it(harness: GatewayHarness) -> None:
+    configure(harness)
+    harness.do("pipeline.configure", {"application": "shop", "name": "Main Pipeline", "stages": ["staging"]})
 
-    refused = office.ask("pipeline.configure", {"application": "desk", "name": "main_pipeline", "stages": ["staging"]})
+    refused = harness.ask("pipeline.configure", {"application": "desk", "name": "main_pipeline", "stages": ["staging"]})
 
     assert refused.reason == (
         "pipeline main-pipeline: that name is taken by the pipeline of application shop; give the one of application "
         "desk another"
     )
-    office.do("pipeline.configure", {"application": "desk", "name": "desk", "stages": ["staging"]})
-    assert office.do("pipeline.configure", {"application": "shop", "name": "Main Pipeline", "stages": ["staging"]})
+    harness.do("pipeline.configure", {"application": "desk", "name": "desk", "stages": ["staging"]})
+    assert harness.do("pipeline.configure", {"application": "shop", "name": "Main Pipeline", "stages": ["staging"]})

@@ -14,7 +14,7 @@ from release_management.services.ports import (
 )
 from tests.services.gateway_harness import (
     PATIENCE,
-    Office,
+    GatewayHarness,
     on_both_stores,
 )
 
@@ -43,16 +43,16 @@ REFUSED: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 
 @pytest.fixture
-def shop(office: Office) -> Office:
-    office.environment()
-    office.release("1.0.0")
-    office.do("release.block", {"release": office.release("2.0.0"), "reason": "it leaks"})
-    return office
+def shop(harness: GatewayHarness) -> GatewayHarness:
+    harness.environment()
+    harness.release("1.0.0")
+    harness.do("release.block", {"release": harness.release("2.0.0"), "reason": "it leaks"})
+    return harness
 
 
 @pytest.mark.parametrize(("code", "command", "data"), REFUSED, ids=[f"{code} {name}" for code, name, _ in REFUSED])
 def test_a_refusal_has_its_code_in_the_outcome_again_and_in_the_log(
-    shop: Office, code: str, command: str, data: dict[str, Any]
+    shop: GatewayHarness, code: str, command: str, data: dict[str, Any]
 ) -> None:
     envelope = shop.envelope(command, data)
 
@@ -66,64 +66,64 @@ def test_a_refusal_has_its_code_in_the_outcome_again_and_in_the_log(
 
 
 @on_both_stores
-def test_an_accepted_command_and_its_repetition_have_no_code(office: Office) -> None:
-    envelope = office.envelope("release.create", SHOP)
+def test_an_accepted_command_and_its_repetition_have_no_code(harness: GatewayHarness) -> None:
+    envelope = harness.envelope("release.create", SHOP)
 
-    assert [office.gateway.ask(envelope).result(PATIENCE).code for _ in range(2)] == [None, None]
+    assert [harness.gateway.ask(envelope).result(PATIENCE).code for _ in range(2)] == [None, None]
 
 
 @on_both_stores
-def test_an_id_that_was_used_for_something_else_is_a_conflict(office: Office) -> None:
-    office.ask("release.create", SHOP, id="used")
+def test_an_id_that_was_used_for_something_else_is_a_conflict(harness: GatewayHarness) -> None:
+    harness.ask("release.create", SHOP, id="used")
 
-    other = office.ask("release.create", {**SHOP, "version": "2.0.0"}, id="used")
+    other = harness.ask("release.create", {**SHOP, "version": "2.0.0"}, id="used")
 
     assert (other.status, other.code) == ("refused", "conflict")
 
 
 @on_both_stores
-def test_the_author_of_a_release_may_not_approve_it(office: Office) -> None:
-    office.environment(approval={"required": 1, "allow_self": False})
-    waiting = office.deploy(office.release("1.0.0"))
+def test_the_author_of_a_release_may_not_approve_it(harness: GatewayHarness) -> None:
+    harness.environment(approval={"required": 1, "allow_self": False})
+    waiting = harness.deploy(harness.release("1.0.0"))
 
-    assert office.ask("approval.grant", {"approval": waiting}).code == "denied"
-    assert office.ask("approval.grant", {"approval": waiting}, actor="bob").status == "accepted"
-    assert office.ask("approval.refuse", {"approval": waiting}, actor="carol").code == "conflict"
-
-
-def test_a_busy_outcome_has_a_code(office: Office) -> None:
-    office.environment(approval={"required": 1})
-    waiting = office.deploy(office.release("1.0.0"))
-
-    assert office.ask("approval.expire", {"approval": waiting}, sender="system:timers").code == "busy"
-    with patch.object(office.clock, "now", side_effect=ClockJumpedError("the clock jumped ahead")):
-        assert office.ask("release.create", SHOP).code == "unusable"
-    with patch.object(office.log, "append", side_effect=LogUnavailableError("the disk is away")):
-        assert office.ask("environment.configure", {"name": "qa"}).code == "unavailable"
-    office.gateway.close()
-    assert office.ask("environment.configure", {"name": "qa"}).code == "busy"
+    assert harness.ask("approval.grant", {"approval": waiting}).code == "denied"
+    assert harness.ask("approval.grant", {"approval": waiting}, actor="bob").status == "accepted"
+    assert harness.ask("approval.refuse", {"approval": waiting}, actor="carol").code == "conflict"
 
 
-def test_an_outcome_of_before_there_were_codes_has_none(office: Office) -> None:
-    envelope = office.envelope("deployment.abort", {"deployment": NOBODY})
-    office.gateway.ask(envelope).result(PATIENCE)
-    stored = office.log.outcomes([(envelope.sender, envelope.id)])[envelope.sender, envelope.id]
+def test_a_busy_outcome_has_a_code(harness: GatewayHarness) -> None:
+    harness.environment(approval={"required": 1})
+    waiting = harness.deploy(harness.release("1.0.0"))
+
+    assert harness.ask("approval.expire", {"approval": waiting}, sender="system:timers").code == "busy"
+    with patch.object(harness.clock, "now", side_effect=ClockJumpedError("the clock jumped ahead")):
+        assert harness.ask("release.create", SHOP).code == "unusable"
+    with patch.object(harness.log, "append", side_effect=LogUnavailableError("the disk is away")):
+        assert harness.ask("environment.configure", {"name": "qa"}).code == "unavailable"
+    harness.gateway.close()
+    assert harness.ask("environment.configure", {"name": "qa"}).code == "busy"
+
+
+def test_an_outcome_of_before_there_were_codes_has_none(harness: GatewayHarness) -> None:
+    envelope = harness.envelope("deployment.abort", {"deployment": NOBODY})
+    harness.gateway.ask(envelope).result(PATIENCE)
+    stored = harness.log.outcomes([(envelope.sender, envelope.id)])[envelope.sender, envelope.id]
     kept = json.loads(stored.outcome)
-    said = json.loads(office.keyring.open(kept["subject"], kept["sealed"]) or "")
-    assert said.pop("code") == "not_found"
-    older = {**kept, "sealed": office.keyring.seal(kept["subject"], json.dumps(said))}
+    outcome_data = json.loads(harness.keyring.open(kept["subject"], kept["sealed"]) or "")
+    assert outcome_data.pop("code") == "not_found"
+    older = {**kept, "sealed": harness.keyring.seal(kept["subject"], json.dumps(outcome_data))}
 
-    outcome = OutcomeCodec(office.keyring).repeat(Repeated(json.dumps(older).encode(), stored.first, stored.last))
+    outcome = OutcomeCodec(harness.keyring).repeat(Repeated(json.dumps(older).encode(), stored.first, stored.last))
 
     assert (outcome.status, outcome.refused, outcome.code) == ("repeated", True, None)
     assert str(outcome.reason).startswith(f"deployment {NOBODY} does not exist")
 
 
-def test_an_outcome_that_was_erased_has_none(office: Office) -> None:
-    envelope = office.envelope("deployment.abort", {"deployment": NOBODY})
-    office.gateway.ask(envelope).result(PATIENCE)
-    office.keyring.erase(office.keyring.actor_id("alice"))
+def test_an_outcome_that_was_erased_has_none(harness: GatewayHarness) -> None:
+    envelope = harness.envelope("deployment.abort", {"deployment": NOBODY})
+    harness.gateway.ask(envelope).result(PATIENCE)
+    harness.keyring.erase(harness.keyring.actor_id("alice"))
 
-    again = office.gateway.ask(envelope).result(PATIENCE)
+    again = harness.gateway.ask(envelope).result(PATIENCE)
 
     assert (again.status, again.code) == ("repeated", None)

@@ -18,7 +18,7 @@ from tests.services.gateway_harness import (
     COMMAND,
     REGISTRY,
     Follower,
-    Office,
+    GatewayHarness,
     on_both_stores,
 )
 
@@ -41,17 +41,17 @@ numbers, ports = count(1), count(10_000)
 class History:
     """Deployments of one application to two places, with what an orchestrator would do of its agenda."""
 
-    def __init__(self, office: Office) -> None:
-        self.office = office
+    def __init__(self, harness: GatewayHarness) -> None:
+        self.harness = harness
         self.application = f"shop{next(numbers)}"
         self.ids: list[str] = []
         self.versions = count(1)
         self.told: list[str] = []
         self.early = 0
-        self.followed = Follower(office)
+        self.followed = Follower(harness)
         components = {name: {part: {"command": COMMAND, "port": next(ports)}} for name, part in PARTS.items()}
         targets = [{"name": name, "components": each} for name, each in components.items()]
-        office.do("environment.configure", {"name": self.application, "targets": targets})
+        harness.do("environment.configure", {"name": self.application, "targets": targets})
 
     def state(self, id: str) -> Deployment:
         return cast(Deployment, self.followed.state(f"deployment:{id}"))
@@ -61,7 +61,7 @@ class History:
 
     def ask(self, command: str, data: dict[str, Any]) -> dict[str, Any]:
         """Accepted or refused, what follows is taken in; the result."""
-        outcome = self.office.ask(command, data)
+        outcome = self.harness.ask(command, data)
         assert outcome.status in ("accepted", "refused"), outcome
         self._take_in()
         return dict(outcome.result)
@@ -87,7 +87,7 @@ class History:
     def _deploy(self, brings: tuple[str, ...], how: dict[str, Any], *, supersede: bool) -> None:
         components = [{"name": name} for name in brings]
         version = f"{next(self.versions)}.0.0"
-        release = self.office.release(version, self.application, components=components, partial=True)
+        release = self.harness.release(version, self.application, components=components, partial=True)
         wanted = {"release": release, "environment": self.application, "supersede": supersede, **how}
         self._know(self.ask("deployment.deploy", wanted))
 
@@ -105,7 +105,9 @@ class History:
 
     def _report(self, id: str, result: str) -> bool:
         for leg, index, attempt in self._orders(id):
-            self.office.report(id, index, result if leg == "forward" else "succeeded", attempt, leg=leg, reason="it is")
+            self.harness.report(
+                id, index, result if leg == "forward" else "succeeded", attempt, leg=leg, reason="it is"
+            )
             self._take_in()
             return True
         return False
@@ -113,7 +115,7 @@ class History:
     def _take_in(self) -> None:
         """As the agenda would: whoever is named next is told to look again; and every end of a bake was right."""
         for recorded in self.followed.news():
-            for read in REGISTRY.read(recorded, self.office.log.content):
+            for read in REGISTRY.read(recorded, self.harness.log.content):
                 if (told := getattr(read.fact, "next", None)) is not None:
                     self.told.append(told)
                 if read.fact.NAME == "deployment.resumed" and (successor := getattr(read.fact, "successor", None)):
@@ -163,7 +165,7 @@ class History:
     def _end_a_bake(self, alive: list[str]) -> None:
         baking = [(id, state, index) for id in alive if (index := bake(state := self.state(id))) is not None]
         assert baking, f"nothing goes on: {[(id, self.state(id).phase) for id in alive]}"
-        self.office.clock.advance(600)
+        self.harness.clock.advance(600)
         for id, state, index in baking:
             self.ask("deployment.resume", {"deployment": id, "leg": state.leg, "step": index})
 
@@ -172,9 +174,9 @@ class History:
 @settings(max_examples=times(10), suppress_health_check=list(HealthCheck))
 @given(made=st.lists(moves, min_size=15, max_size=40))
 def test_whatever_happens_nobody_waits_for_a_bake_who_waits_for_nothing_else(
-    office: Office, made: list[tuple[Any, ...]]
+    harness: GatewayHarness, made: list[tuple[Any, ...]]
 ) -> None:
-    history = History(office)
+    history = History(harness)
     history.move("deploy", ("web", "api"), "bakes not", False)
     history.finish()
 

@@ -18,7 +18,7 @@ from release_management.services.sealing import ERASED
 from release_management.services.strict_json import MAX_DEPTH
 from tests.services.gateway_harness import (
     PATIENCE,
-    Office,
+    GatewayHarness,
     occupied,
     on_both_stores,
 )
@@ -30,36 +30,36 @@ SECRET = "Zaphod signed it off behind the canteen"
 
 
 @on_both_stores
-def test_a_timer_that_is_too_early_is_told_to_come_again_and_nothing_is_stored(office: Office) -> None:
-    office.environment(approval={"required": 1})
-    office.release("1.0.0")
-    waiting = office.deploy("shop@1.0.0")
-    expire = office.envelope("approval.expire", {"approval": waiting}, sender="system:timers")
-    before = office.log.last_position()
+def test_a_timer_that_is_too_early_is_told_to_come_again_and_nothing_is_stored(harness: GatewayHarness) -> None:
+    harness.environment(approval={"required": 1})
+    harness.release("1.0.0")
+    waiting = harness.deploy("shop@1.0.0")
+    expire = harness.envelope("approval.expire", {"approval": waiting}, sender="system:timers")
+    before = harness.log.last_position()
 
-    early = office.gateway.ask(expire).result(PATIENCE)
+    early = harness.gateway.ask(expire).result(PATIENCE)
 
     assert (early.status, early.first) == ("busy", 0)
     assert str(early.reason).startswith("it is too early: this falls due at 2026-12-")
-    assert office.log.outcomes([(expire.sender, expire.id)]) == {}
-    assert office.log.last_position() == before
-    office.clock.advance(31 * 86_400)
-    assert office.gateway.ask(expire).result(PATIENCE).status == "accepted"
-    assert office.facts(waiting, "expired")
+    assert harness.log.outcomes([(expire.sender, expire.id)]) == {}
+    assert harness.log.last_position() == before
+    harness.clock.advance(31 * 86_400)
+    assert harness.gateway.ask(expire).result(PATIENCE).status == "accepted"
+    assert harness.facts(waiting, "expired")
 
 
 @on_both_stores
-def test_while_the_clock_cannot_be_believed_it_is_busy_and_nothing_is_stored(office: Office) -> None:
-    envelope = office.envelope("environment.configure", {"name": "qa"})
+def test_while_the_clock_cannot_be_believed_it_is_busy_and_nothing_is_stored(harness: GatewayHarness) -> None:
+    envelope = harness.envelope("environment.configure", {"name": "qa"})
 
     def now() -> datetime:
         raise ClockJumpedError("the clock jumped ahead")
 
-    with patch.object(office.clock, "now", now):
-        outcome = office.gateway.ask(envelope).result(PATIENCE)
+    with patch.object(harness.clock, "now", now):
+        outcome = harness.gateway.ask(envelope).result(PATIENCE)
 
     assert (outcome.status, outcome.reason) == ("busy", "the clock jumped ahead")
-    assert office.gateway.ask(envelope).result(PATIENCE).status == "accepted"
+    assert harness.gateway.ask(envelope).result(PATIENCE).status == "accepted"
 
 
 # What a role of a newer version says
@@ -74,131 +74,131 @@ def test_while_the_clock_cannot_be_believed_it_is_busy_and_nothing_is_stored(off
     ],
 )
 def test_an_unknown_command_of_a_newer_role_is_not_refused_for_ever(
-    office: Office, sender: str, command: str, data: dict[str, Any]
+    harness: GatewayHarness, sender: str, command: str, data: dict[str, Any]
 ) -> None:
-    asked = office.envelope(command, data, sender=sender)
-    before = office.log.last_position()
+    asked = harness.envelope(command, data, sender=sender)
+    before = harness.log.last_position()
 
     with pytest.raises(OlderThanSenderError, match=f"this gateway is older than {sender}"):
-        office.gateway.ask(asked).result(PATIENCE)
+        harness.gateway.ask(asked).result(PATIENCE)
 
-    assert office.log.last_position() == before
-    assert office.log.outcomes([(asked.sender, asked.id)]) == {}
+    assert harness.log.last_position() == before
+    assert harness.log.outcomes([(asked.sender, asked.id)]) == {}
     for anybody in ("ci", "client:ci:ci"):
-        assert office.ask(command, data, sender=anybody).status == "refused", "of anybody else it is just wrong"
+        assert harness.ask(command, data, sender=anybody).status == "refused", "of anybody else it is just wrong"
 
 
 # Repeating
 
 
 @on_both_stores
-def test_a_repeated_command_gets_its_first_outcome_and_writes_nothing(office: Office) -> None:
-    office.environment()
-    envelope = office.envelope("environment.configure", {"name": "qa"})
-    first = office.gateway.ask(envelope).result(PATIENCE)
-    before = office.log.last_position()
+def test_a_repeated_command_gets_its_first_outcome_and_writes_nothing(harness: GatewayHarness) -> None:
+    harness.environment()
+    envelope = harness.envelope("environment.configure", {"name": "qa"})
+    first = harness.gateway.ask(envelope).result(PATIENCE)
+    before = harness.log.last_position()
 
-    again = office.gateway.ask(envelope).result(PATIENCE)
+    again = harness.gateway.ask(envelope).result(PATIENCE)
 
     assert (first.status, again.status, again.refused) == ("accepted", "repeated", False)
     assert (again.first, again.last, again.result) == (first.first, first.last, first.result)
-    assert 0 < first.first <= first.last == before == office.log.last_position()
+    assert 0 < first.first <= first.last == before == harness.log.last_position()
 
 
 @on_both_stores
-def test_a_repeated_refusal_is_told_as_a_refusal(office: Office) -> None:
-    envelope = office.envelope("release.publish", {"release": "shop@1.0.0"})
-    first = office.gateway.ask(envelope).result(PATIENCE)
+def test_a_repeated_refusal_is_told_as_a_refusal(harness: GatewayHarness) -> None:
+    envelope = harness.envelope("release.publish", {"release": "shop@1.0.0"})
+    first = harness.gateway.ask(envelope).result(PATIENCE)
 
-    again = office.gateway.ask(envelope).result(PATIENCE)
+    again = harness.gateway.ask(envelope).result(PATIENCE)
 
     assert (first.status, first.refused) == ("refused", True)
     assert (again.status, again.refused, again.reason) == ("repeated", True, first.reason)
-    assert len(office.records("command.refused")) == 1
+    assert len(harness.records("command.refused")) == 1
 
 
 @on_both_stores
-def test_a_repetition_is_known_to_another_gateway_and_after_a_restart(office: Office) -> None:
-    envelope = office.envelope("environment.configure", {"name": "qa"})
-    first = office.gateway.ask(envelope).result(PATIENCE)
+def test_a_repetition_is_known_to_another_gateway_and_after_a_restart(harness: GatewayHarness) -> None:
+    envelope = harness.envelope("environment.configure", {"name": "qa"})
+    first = harness.gateway.ask(envelope).result(PATIENCE)
 
-    again = office.open_gateway().ask(envelope).result(PATIENCE)
+    again = harness.open_gateway().ask(envelope).result(PATIENCE)
 
     assert (again.status, again.first, again.last) == ("repeated", first.first, first.last)
 
 
 @on_both_stores
 @pytest.mark.parametrize("other", [{"data": {"name": "prod"}}, {"actor": "mallory"}, {"command": "release.publish"}])
-def test_an_id_that_was_used_for_another_content_is_refused(office: Office, other: dict[str, object]) -> None:
-    envelope = office.envelope("environment.configure", {"name": "qa"}, id="mine")
-    office.gateway.ask(envelope).result(PATIENCE)
-    before = office.log.last_position()
+def test_an_id_that_was_used_for_another_content_is_refused(harness: GatewayHarness, other: dict[str, object]) -> None:
+    envelope = harness.envelope("environment.configure", {"name": "qa"}, id="mine")
+    harness.gateway.ask(envelope).result(PATIENCE)
+    before = harness.log.last_position()
 
-    outcome = office.gateway.ask(envelope.model_copy(update=other)).result(PATIENCE)
+    outcome = harness.gateway.ask(envelope.model_copy(update=other)).result(PATIENCE)
 
     assert outcome.status == "refused"
     assert "was used before by 'test' for another content" in str(outcome.reason)
-    assert office.log.last_position() == before
+    assert harness.log.last_position() == before
 
 
 @on_both_stores
-def test_two_senders_may_use_the_same_id(office: Office) -> None:
-    assert office.ask("environment.configure", {"name": "qa"}, id="1", sender="a").status == "accepted"
-    assert office.ask("environment.configure", {"name": "prod"}, id="1", sender="b").status == "accepted"
+def test_two_senders_may_use_the_same_id(harness: GatewayHarness) -> None:
+    assert harness.ask("environment.configure", {"name": "qa"}, id="1", sender="a").status == "accepted"
+    assert harness.ask("environment.configure", {"name": "prod"}, id="1", sender="b").status == "accepted"
 
 
 @on_both_stores
-def test_the_outcome_of_a_command_can_be_asked_later(office: Office) -> None:
-    first = office.ask("environment.configure", {"name": "qa"}, id="mine")
+def test_the_outcome_of_a_command_can_be_asked_later(harness: GatewayHarness) -> None:
+    first = harness.ask("environment.configure", {"name": "qa"}, id="mine")
 
-    known = asyncio.run(office.gateway.outcome("test", "mine"))
+    known = asyncio.run(harness.gateway.outcome("test", "mine"))
 
     assert known is not None
     assert (known.status, known.first, known.last) == ("repeated", first.first, first.last)
-    assert asyncio.run(office.gateway.outcome("test", "never")) is None
+    assert asyncio.run(harness.gateway.outcome("test", "never")) is None
 
 
 # What may name a person
 
 
 @on_both_stores
-def test_personal_texts_and_names_are_never_in_the_logs_files(office: Office) -> None:
-    office.environment()
-    office.release("1.0.0", changelog=[SECRET], changes=[{"commit": "abcd1234", "committed_at": "2026-11-23T09:00Z"}])
-    office.ask("release.attest", {"release": "shop@1.0.0", "gate": "tests", "result": "passed", "note": SECRET})
-    office.ask("release.block", {"release": "shop@1.0.0", "reason": SECRET}, actor="Trillian Astra")
-    refused = office.ask("deployment.deploy", {"release": SECRET, "environment": "staging"})
+def test_personal_texts_and_names_are_never_in_the_logs_files(harness: GatewayHarness) -> None:
+    harness.environment()
+    harness.release("1.0.0", changelog=[SECRET], changes=[{"commit": "abcd1234", "committed_at": "2026-11-23T09:00Z"}])
+    harness.ask("release.attest", {"release": "shop@1.0.0", "gate": "tests", "result": "passed", "note": SECRET})
+    harness.ask("release.block", {"release": "shop@1.0.0", "reason": SECRET}, actor="Trillian Astra")
+    refused = harness.ask("deployment.deploy", {"release": SECRET, "environment": "staging"})
 
     assert refused.status == "refused"
     assert SECRET in str(refused.reason)
-    stored = office.on_disk()
+    stored = harness.on_disk()
     for told in (SECRET, "canteen", "Trillian", "alice", str(refused.reason)[:20]):
         assert told.encode() not in stored, told
     assert b"abcd1234" in stored
 
 
 @on_both_stores
-def test_erased_text_is_shown_as_erased_and_the_log_stays_whole(office: Office) -> None:
-    envelope = office.envelope("release.publish", {"release": "shop@9.9.9"})
-    office.gateway.ask(envelope).result(PATIENCE)
-    before = [one.record for one in office.log.read(0)]
+def test_erased_text_is_shown_as_erased_and_the_log_stays_whole(harness: GatewayHarness) -> None:
+    envelope = harness.envelope("release.publish", {"release": "shop@9.9.9"})
+    harness.gateway.ask(envelope).result(PATIENCE)
+    before = [one.record for one in harness.log.read(0)]
 
-    office.keyring.erase(office.keyring.actor_id("alice"))
-    again = office.gateway.ask(envelope).result(PATIENCE)
+    harness.keyring.erase(harness.keyring.actor_id("alice"))
+    again = harness.gateway.ask(envelope).result(PATIENCE)
 
     assert again.reason == ERASED
     assert (again.status, again.refused) == ("repeated", True)
-    assert [one.record for one in office.log.read(0)] == before
+    assert [one.record for one in harness.log.read(0)] == before
 
 
 @on_both_stores
-def test_an_erased_person_who_comes_back_is_somebody_new(office: Office) -> None:
-    office.environment("qa")
-    office.keyring.erase(office.keyring.actor_id("alice"))
+def test_an_erased_person_who_comes_back_is_somebody_new(harness: GatewayHarness) -> None:
+    harness.environment("qa")
+    harness.keyring.erase(harness.keyring.actor_id("alice"))
 
-    office.environment("prod")
+    harness.environment("prod")
 
-    first, last = office.records()[0], office.records()[-1]
+    first, last = harness.records()[0], harness.records()[-1]
     assert first["actor"] != last["actor"]
 
 
@@ -206,20 +206,20 @@ def test_an_erased_person_who_comes_back_is_somebody_new(office: Office) -> None
 
 
 @on_both_stores
-def test_a_refusal_is_recorded_on_a_stream_of_its_own(office: Office) -> None:
-    outcome = office.ask("release.publish", {"release": "shop@1.0.0"}, correlationid="c1", causationid="e1")
+def test_a_refusal_is_recorded_on_a_stream_of_its_own(harness: GatewayHarness) -> None:
+    outcome = harness.ask("release.publish", {"release": "shop@1.0.0"}, correlationid="c1", causationid="e1")
 
-    (record,) = office.records("command.refused")
+    (record,) = harness.records("command.refused")
     assert (outcome.first, outcome.last) == (1, 1)
     assert record["subject"].startswith("refusal:")
     assert record["data"]["command"] == "release.publish"
-    assert record["data"]["by"] == record["actor"] == office.keyring.actor_id("alice")
+    assert record["data"]["by"] == record["actor"] == harness.keyring.actor_id("alice")
     assert (record["correlationid"], record["causationid"], record["actorauth"]) == ("c1", "e1", "asserted")
-    assert office.keyring.open(record["actor"], record["data"]["reason"]["sealed"]) == outcome.reason
+    assert harness.keyring.open(record["actor"], record["data"]["reason"]["sealed"]) == outcome.reason
 
 
 @pytest.mark.parametrize(
-    ("command", "data", "said"),
+    ("command", "data", "sentence"),
     [
         ("deployment.explode", {}, "there is no command 'deployment.explode'; there are approval.expire, "),
         ("release.create", {"version": "1.0", "components": [{"name": "web"}]}, "'1.0' is no semantic version"),
@@ -237,61 +237,65 @@ def test_a_refusal_is_recorded_on_a_stream_of_its_own(office: Office) -> None:
         ("policy.configure_strategy", {"strategy": "canary", "options": {"speed": 1}}, "no option 'speed'; it has "),
     ],
 )
-def test_a_refusal_is_one_sentence(office: Office, command: str, data: dict[str, object], said: str) -> None:
-    outcome = office.ask(command, data)
+def test_a_refusal_is_one_sentence(
+    harness: GatewayHarness, command: str, data: dict[str, object], sentence: str
+) -> None:
+    outcome = harness.ask(command, data)
 
     assert outcome.status == "refused"
     assert outcome.reason is not None
-    assert said in outcome.reason
+    assert sentence in outcome.reason
     assert "\n" not in outcome.reason
-    assert [record["type"] for record in office.records()] == ["command.refused"]
+    assert [record["type"] for record in harness.records()] == ["command.refused"]
 
 
 @on_both_stores
-def test_content_too_long_for_a_record_stands_beside_it_and_is_read_by_a_new_gateway(office: Office) -> None:
-    office.environment()
-    office.release("1.0.0", changelog=["x" * 4000] * 20)
+def test_content_too_long_for_a_record_stands_beside_it_and_is_read_by_a_new_gateway(harness: GatewayHarness) -> None:
+    harness.environment()
+    harness.release("1.0.0", changelog=["x" * 4000] * 20)
 
-    created = next(record for record in office.records() if record["type"] == "release.created")
+    created = next(record for record in harness.records() if record["type"] == "release.created")
     assert "data" not in created
-    content = json.loads(office.log.content(created["dataref"]))
+    content = json.loads(harness.log.content(created["dataref"]))
     assert len(content["changelog"]) == 20
     assert "x" * 4000 not in json.dumps(content)  # sealed, as everywhere
-    elsewhere = office.open_gateway()
-    envelope = office.envelope("deployment.plan", {"release": "shop@1.0.0", "environment": "staging"})
+    elsewhere = harness.open_gateway()
+    envelope = harness.envelope("deployment.plan", {"release": "shop@1.0.0", "environment": "staging"})
     assert elsewhere.ask(envelope).result(PATIENCE).status == "accepted"
 
 
 @on_both_stores
 def test_content_too_long_to_stand_beside_a_record_is_refused_and_nothing_is_half_written(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    harness: GatewayHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(record_writer, "MAX_CONTENT_BYTES", 70_000)
-    outcome = office.ask(
+    outcome = harness.ask(
         "release.create",
         {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}], "changelog": ["x" * 4000] * 20},
     )
 
     assert outcome.status == "refused"
     assert "at most 70,000 are kept; say less at once" in str(outcome.reason)
-    assert [record["type"] for record in office.records()] == ["command.refused"]
-    assert office.release("1.0.0") == "shop@1.0.0"
+    assert [record["type"] for record in harness.records()] == ["command.refused"]
+    assert harness.release("1.0.0") == "shop@1.0.0"
 
 
-def test_content_nested_ever_so_deeply_is_answered_and_the_gateway_lives(office: Office) -> None:
+def test_content_nested_ever_so_deeply_is_answered_and_the_gateway_lives(harness: GatewayHarness) -> None:
     for depth in (50, MAX_DEPTH - 2):
         deep: object = 1
         for _ in range(depth):
             deep = [deep]
-        outcome = office.ask("deployment.deploy", {"release": "a@1.0.0", "environment": "qa", "options": {"x": deep}})
+        outcome = harness.ask("deployment.deploy", {"release": "a@1.0.0", "environment": "qa", "options": {"x": deep}})
         assert outcome.status == "refused", depth
         assert outcome.reason is not None
-    assert office.release("1.0.0") == "shop@1.0.0"
+    assert harness.release("1.0.0") == "shop@1.0.0"
 
 
 @on_both_stores
 @pytest.mark.parametrize("key", [True, False])
-def test_content_as_deep_as_the_limit_is_decided_and_deeper_content_is_no_command(office: Office, key: bool) -> None:
+def test_content_as_deep_as_the_limit_is_decided_and_deeper_content_is_no_command(
+    harness: GatewayHarness, key: bool
+) -> None:
     def content(levels: int) -> dict[str, Any]:
         deep: Any = 1
         for _ in range(levels - 2):
@@ -299,26 +303,28 @@ def test_content_as_deep_as_the_limit_is_decided_and_deeper_content_is_no_comman
         return {"release": "a@1.0.0", "environment": "qa", "options": {"x": deep} if levels > 1 else {}}
 
     for levels in range(MAX_DEPTH - 3, MAX_DEPTH + 1):
-        assert office.ask("deployment.deploy", content(levels)).status == "refused", levels
+        assert harness.ask("deployment.deploy", content(levels)).status == "refused", levels
     for levels in (MAX_DEPTH + 1, 127, 128, 199, 200, 201, 253, 254, 255, 256, 500):
         with pytest.raises(ValidationError, match="nested deeper than 100 levels; write it flatter"):
-            office.envelope("deployment.deploy", content(levels))
+            harness.envelope("deployment.deploy", content(levels))
 
 
 # Batches
 
 
 @on_both_stores
-def test_a_command_that_depends_on_an_earlier_one_of_the_batch_is_decided_on_its_outcome(office: Office) -> None:
-    go_on = occupied(office)
+def test_a_command_that_depends_on_an_earlier_one_of_the_batch_is_decided_on_its_outcome(
+    harness: GatewayHarness,
+) -> None:
+    go_on = occupied(harness)
     create = {"application": "shop", "version": "1.0.0", "components": [{"name": "web"}], "draft": True}
     envelopes = [
-        office.envelope("release.publish", {"release": "shop@1.0.0"}),
-        office.envelope("release.create", create),
-        office.envelope("release.publish", {"release": "shop@1.0.0"}),
-        office.envelope("release.publish", {"release": "shop@1.0.0"}),
+        harness.envelope("release.publish", {"release": "shop@1.0.0"}),
+        harness.envelope("release.create", create),
+        harness.envelope("release.publish", {"release": "shop@1.0.0"}),
+        harness.envelope("release.publish", {"release": "shop@1.0.0"}),
     ]
-    futures = [office.gateway.ask(envelope) for envelope in envelopes]
+    futures = [harness.gateway.ask(envelope) for envelope in envelopes]
     go_on.set()
 
     outcomes = [future.result(PATIENCE) for future in futures]
@@ -329,11 +335,11 @@ def test_a_command_that_depends_on_an_earlier_one_of_the_batch_is_decided_on_its
 
 
 @on_both_stores
-def test_the_same_command_twice_in_a_batch_happens_once(office: Office) -> None:
-    go_on = occupied(office)
-    envelope = office.envelope("environment.configure", {"name": "qa"})
-    futures = [office.gateway.ask(envelope), office.gateway.ask(envelope)]
-    follows = office.gateway.ask(office.envelope("environment.configure", {"name": "qa", "label": "Quality"}))
+def test_the_same_command_twice_in_a_batch_happens_once(harness: GatewayHarness) -> None:
+    go_on = occupied(harness)
+    envelope = harness.envelope("environment.configure", {"name": "qa"})
+    futures = [harness.gateway.ask(envelope), harness.gateway.ask(envelope)]
+    follows = harness.gateway.ask(harness.envelope("environment.configure", {"name": "qa", "label": "Quality"}))
     go_on.set()
 
     first, second = (future.result(PATIENCE) for future in futures)
@@ -341,59 +347,59 @@ def test_the_same_command_twice_in_a_batch_happens_once(office: Office) -> None:
     assert (first.status, second.status) == ("accepted", "repeated")
     assert (second.first, second.last) == (first.first, first.last)
     assert follows.result(PATIENCE).status == "accepted"
-    assert [record["data"]["label"] for record in office.records("environment.configured")][1:] == ["qa", "Quality"]
+    assert [record["data"]["label"] for record in harness.records("environment.configured")][1:] == ["qa", "Quality"]
 
 
 @on_both_stores
-def test_a_stale_cache_is_found_out_and_the_command_is_decided_again(office: Office) -> None:
-    office.release("1.0.0", draft=True)
-    other = office.open_gateway()
-    published = other.ask(office.envelope("release.publish", {"release": "shop@1.0.0"})).result(PATIENCE)
+def test_a_stale_cache_is_found_out_and_the_command_is_decided_again(harness: GatewayHarness) -> None:
+    harness.release("1.0.0", draft=True)
+    other = harness.open_gateway()
+    published = other.ask(harness.envelope("release.publish", {"release": "shop@1.0.0"})).result(PATIENCE)
 
-    again = office.ask("release.publish", {"release": "shop@1.0.0"})
+    again = harness.ask("release.publish", {"release": "shop@1.0.0"})
 
     assert published.last == published.first > 0
     assert (again.status, again.first) == ("accepted", 0)
-    assert len(office.records("release.published")) == 1
+    assert len(harness.records("release.published")) == 1
 
 
 @on_both_stores
-def test_a_conflict_of_one_command_of_a_batch_does_not_affect_its_neighbours(office: Office) -> None:
-    office.release("1.0.0", draft=True)
-    other = office.open_gateway()
-    go_on = occupied(office)
-    behind_its_back = other.ask(office.envelope("release.block", {"release": "shop@1.0.0", "reason": "no"}))
+def test_a_conflict_of_one_command_of_a_batch_does_not_affect_its_neighbours(harness: GatewayHarness) -> None:
+    harness.release("1.0.0", draft=True)
+    other = harness.open_gateway()
+    go_on = occupied(harness)
+    behind_its_back = other.ask(harness.envelope("release.block", {"release": "shop@1.0.0", "reason": "no"}))
     assert behind_its_back.result(PATIENCE).status == "accepted"
-    loser = office.gateway.ask(office.envelope("release.publish", {"release": "shop@1.0.0"}))
-    neighbour = office.gateway.ask(office.envelope("environment.configure", {"name": "qa"}))
-    derived = office.gateway.ask(office.envelope("release.unblock", {"release": "shop@1.0.0"}))
+    loser = harness.gateway.ask(harness.envelope("release.publish", {"release": "shop@1.0.0"}))
+    neighbour = harness.gateway.ask(harness.envelope("environment.configure", {"name": "qa"}))
+    derived = harness.gateway.ask(harness.envelope("release.unblock", {"release": "shop@1.0.0"}))
     go_on.set()
 
     assert [future.result(PATIENCE).status for future in (loser, neighbour, derived)] == ["accepted"] * 3
-    names = [record["type"] for record in office.records() if record["subject"] == "release:shop@1.0.0"]
+    names = [record["type"] for record in harness.records() if record["subject"] == "release:shop@1.0.0"]
     assert names == ["release.created", "release.blocked", "release.published", "release.unblocked"]
 
 
 @on_both_stores
-def test_a_full_queue_answers_busy_at_once_and_forgets_the_command(office: Office) -> None:
-    go_on = occupied(office)
-    same = office.envelope("release.publish", {"release": "shop@1.0.0"}, id="same")
-    futures = [office.gateway.ask(same) for _ in range(WAITING)]
-    turned_away = office.envelope("environment.configure", {"name": "late"})
+def test_a_full_queue_answers_busy_at_once_and_forgets_the_command(harness: GatewayHarness) -> None:
+    go_on = occupied(harness)
+    same = harness.envelope("release.publish", {"release": "shop@1.0.0"}, id="same")
+    futures = [harness.gateway.ask(same) for _ in range(WAITING)]
+    turned_away = harness.envelope("environment.configure", {"name": "late"})
 
-    outcome = office.gateway.ask(turned_away).result(0)
+    outcome = harness.gateway.ask(turned_away).result(0)
 
     assert (outcome.status, outcome.refused) == ("busy", False)
     assert "try again" in str(outcome.reason)
     go_on.set()
     assert {future.result(PATIENCE).status for future in futures} == {"refused", "repeated"}
-    assert office.gateway.ask(turned_away).result(PATIENCE).status == "accepted"
+    assert harness.gateway.ask(turned_away).result(PATIENCE).status == "accepted"
 
 
 @on_both_stores
-def test_a_command_submitted_before_closing_is_still_decided(office: Office) -> None:
-    gateway = office.open_gateway()
-    futures = [gateway.ask(office.envelope("environment.configure", {"name": f"e{number}"})) for number in range(300)]
+def test_a_command_submitted_before_closing_is_still_decided(harness: GatewayHarness) -> None:
+    gateway = harness.open_gateway()
+    futures = [gateway.ask(harness.envelope("environment.configure", {"name": f"e{number}"})) for number in range(300)]
 
     gateway.close()
 
@@ -401,16 +407,16 @@ def test_a_command_submitted_before_closing_is_still_decided(office: Office) -> 
 
 
 @on_both_stores
-def test_a_log_that_cannot_be_written_is_busy_and_nothing_is_lost(office: Office) -> None:
-    envelope = office.envelope("environment.configure", {"name": "qa"})
-    with office.unwritable():
-        outcome = office.gateway.ask(envelope).result(PATIENCE)
+def test_a_log_that_cannot_be_written_is_busy_and_nothing_is_lost(harness: GatewayHarness) -> None:
+    envelope = harness.envelope("environment.configure", {"name": "qa"})
+    with harness.unwritable():
+        outcome = harness.gateway.ask(envelope).result(PATIENCE)
     assert outcome.status == "busy"
-    assert office.gateway.ask(envelope).result(PATIENCE).status == "accepted"
+    assert harness.gateway.ask(envelope).result(PATIENCE).status == "accepted"
 
 
 def test_the_thread_that_decides_goes_on_after_a_fault_of_ours_and_says_so(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    harness: GatewayHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = [RuntimeError("a fault of ours")]
 
@@ -419,68 +425,68 @@ def test_the_thread_that_decides_goes_on_after_a_fault_of_ours_and_says_so(
             raise failures.pop()
 
     monkeypatch.setattr(module, "_measure", fail_once)
-    first, second = (office.envelope("environment.configure", {"name": name}) for name in ("qa", "uat"))
-    assert office.gateway.ask(first).result(PATIENCE).status == "accepted"
-    assert office.gateway.ask(second).result(PATIENCE).status == "accepted"
+    first, second = (harness.envelope("environment.configure", {"name": name}) for name in ("qa", "uat"))
+    assert harness.gateway.ask(first).result(PATIENCE).status == "accepted"
+    assert harness.gateway.ask(second).result(PATIENCE).status == "accepted"
     assert failures == []
 
 
 # Planned, then deployed
 
 
-def test_a_planned_deployment_is_deployed_as_it_was_planned(office: Office) -> None:
-    office.environment()
-    wanted = {"release": office.release("1.0.0"), "environment": "staging"}
+def test_a_planned_deployment_is_deployed_as_it_was_planned(harness: GatewayHarness) -> None:
+    harness.environment()
+    wanted = {"release": harness.release("1.0.0"), "environment": "staging"}
     chosen = {"strategy": "recreate", "options": {"min_ready": 7}}
-    planned = str(office.do("deployment.plan", {**wanted, **chosen})["deployment"])
+    planned = str(harness.do("deployment.plan", {**wanted, **chosen})["deployment"])
 
-    assert office.preview(**wanted)["strategy"] == "recreate"
-    assert office.do("deployment.deploy", wanted)["deployment"] == planned
+    assert harness.preview(**wanted)["strategy"] == "recreate"
+    assert harness.do("deployment.deploy", wanted)["deployment"] == planned
 
-    assert office.facts(planned, "planned")[0]["strategy"] == "recreate"
-    assert office.facts(planned, "replanned") == []
+    assert harness.facts(planned, "planned")[0]["strategy"] == "recreate"
+    assert harness.facts(planned, "replanned") == []
 
 
-def test_deploying_with_another_strategy_than_planned_replans(office: Office) -> None:
-    office.environment()
-    wanted = {"release": office.release("1.0.0"), "environment": "staging"}
-    planned = office.do("deployment.plan", {**wanted, "strategy": "recreate"})["deployment"]
+def test_deploying_with_another_strategy_than_planned_replans(harness: GatewayHarness) -> None:
+    harness.environment()
+    wanted = {"release": harness.release("1.0.0"), "environment": "staging"}
+    planned = harness.do("deployment.plan", {**wanted, "strategy": "recreate"})["deployment"]
 
-    deployed = office.do("deployment.deploy", {**wanted, "strategy": "canary"})["deployment"]
+    deployed = harness.do("deployment.deploy", {**wanted, "strategy": "canary"})["deployment"]
 
     assert deployed != planned
-    assert office.facts(str(planned), "superseded")[0]["successor"] == deployed
+    assert harness.facts(str(planned), "superseded")[0]["successor"] == deployed
 
 
 # Two gateways on one file
 
 
 @on_both_stores
-def test_two_gateways_that_decide_about_one_place_at_once_give_it_to_one(office: Office) -> None:
-    other = office.open_gateway()
-    office.environment()
+def test_two_gateways_that_decide_about_one_place_at_once_give_it_to_one(harness: GatewayHarness) -> None:
+    other = harness.open_gateway()
+    harness.environment()
     for version in ("1.0.0", "2.0.0"):
-        office.release(version)
+        harness.release(version)
     for round in range(10):
         envelopes = [
-            office.envelope(
+            harness.envelope(
                 "deployment.deploy", {"release": f"shop@{version}", "environment": "staging", "downgrade": True}
             )
             for version in ("1.0.0", "2.0.0")
         ]
-        futures = [gateway.ask(envelope) for gateway, envelope in zip((office.gateway, other), envelopes, strict=True)]
+        futures = [gateway.ask(envelope) for gateway, envelope in zip((harness.gateway, other), envelopes, strict=True)]
         outcomes = [future.result(PATIENCE) for future in futures]
 
         assert sorted(str(outcome.result["phase"]) for outcome in outcomes) == ["Progressing", "Queued"], round
         for outcome in sorted(outcomes, key=lambda outcome: str(outcome.result["phase"]), reverse=True):
-            office.do("deployment.abort", {"deployment": outcome.result["deployment"]})
+            harness.do("deployment.abort", {"deployment": outcome.result["deployment"]})
         held = next(str(o.result["deployment"]) for o in outcomes if o.result["phase"] == "Progressing")
-        back = office.facts(held, "step_started")[-1]
-        while not office.facts(held, "rolled_back"):
-            office.report(held, back["step"], leg="rollback", attempt=back["attempt"])
-            back = office.facts(held, "step_started")[-1]
+        back = harness.facts(held, "step_started")[-1]
+        while not harness.facts(held, "rolled_back"):
+            harness.report(held, back["step"], leg="rollback", attempt=back["attempt"])
+            back = harness.facts(held, "step_started")[-1]
     holders = 0
-    for record in office.records():
+    for record in harness.records():
         holders += {"place.locked": 1, "place.unlocked": -1}.get(record["type"], 0)
         assert holders in (0, 1)
-    assert json.loads(office.log.read(0, 1)[0].record)["streamversion"] == 1
+    assert json.loads(harness.log.read(0, 1)[0].record)["streamversion"] == 1

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from release_management.kernel.types import Giver
 from release_management.services.use_cases import COMMANDS, declaration
 from tests.profiles import times
-from tests.services.gateway_harness import PATIENCE, Office
+from tests.services.gateway_harness import PATIENCE, GatewayHarness
 
 ODD: list[Any] = [
     None,
@@ -69,7 +69,7 @@ ODD: list[Any] = [
 ]
 
 
-def data_for(office: Office, known: dict[str, str]) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
+def data_for(harness: GatewayHarness, known: dict[str, str]) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
     values = st.sampled_from([*ODD, *known.values()]) | st.text(max_size=20) | st.integers() | st.floats()
 
     def fill(name: str) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
@@ -85,26 +85,26 @@ def data_for(office: Office, known: dict[str, str]) -> st.SearchStrategy[tuple[s
 @pytest.mark.hypothesis
 def test_any_command_gets_an_outcome_and_leaves_the_log_readable() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        office = Office(Path(folder))
+        harness = GatewayHarness(Path(folder))
         try:
-            office.environment()
-            office.carry_out(office.deploy(office.release("1.0.0")))
-            running = office.deploy(office.release("1.1.0"), strategy="canary")
-            office.environment("production")
-            waiting = office.deploy("shop@1.0.0", "production")
-            approval = str(office.facts(waiting, "approval_awaited")[0]["approval"])
+            harness.environment()
+            harness.carry_out(harness.deploy(harness.release("1.0.0")))
+            running = harness.deploy(harness.release("1.1.0"), strategy="canary")
+            harness.environment("production")
+            waiting = harness.deploy("shop@1.0.0", "production")
+            approval = str(harness.facts(waiting, "approval_awaited")[0]["approval"])
             known = {"deployment": running, "approval": approval, "release": "shop@1.1.0", "environment": "staging"}
             known |= {"leg": "forward", "application": "shop", "version": "1.1.0", "name": "staging"}
 
             @settings(max_examples=times(400))
-            @given(command_and_data=data_for(office, known))
+            @given(command_and_data=data_for(harness, known))
             def law(command_and_data: tuple[str, dict[str, Any]]) -> None:
                 command, data = command_and_data
                 try:
-                    envelope = office.envelope(command, data)
+                    envelope = harness.envelope(command, data)
                 except ValidationError:
                     return
-                outcome = office.gateway.ask(envelope).result(PATIENCE)
+                outcome = harness.gateway.ask(envelope).result(PATIENCE)
                 if outcome.status == "busy":
                     assert declaration(command).GIVEN_BY in (Giver.ORCHESTRATOR, Giver.TIMERS)
                     assert "too early" in str(outcome.reason)
@@ -115,13 +115,13 @@ def test_any_command_gets_an_outcome_and_leaves_the_log_readable() -> None:
                     assert len(outcome.reason) < 2000, outcome.reason
 
             law()
-            for record in office.records():
+            for record in harness.records():
                 json.dumps(record, allow_nan=False).encode()
         finally:
-            office.close()
+            harness.close()
 
 
 @pytest.mark.parametrize("name", ["system:timers", "system:UPPER", "executor:local"])
-def test_nobody_acts_on_behalf_of_the_machinery(name: str, office: Office) -> None:
+def test_nobody_acts_on_behalf_of_the_machinery(name: str, harness: GatewayHarness) -> None:
     with pytest.raises(ValidationError, match="reserved for our own; name a person"):
-        office.envelope("release.create", {}, onbehalfof=name)
+        harness.envelope("release.create", {}, onbehalfof=name)

@@ -26,7 +26,7 @@ from release_management.services.ports import (
 from release_management.services.ports.bus import GatewayFailed
 from tests.services.gateway_harness import (
     PATIENCE,
-    Office,
+    GatewayHarness,
     occupied,
     on_both_stores,
 )
@@ -66,25 +66,25 @@ class Watched:
         return getattr(self._log, name)
 
 
-def watched(office: Office) -> Watched:
+def watched(harness: GatewayHarness) -> Watched:
     """The log of the usual gateway, watched from now on."""
-    log = Watched(office.log)
-    office.gateway = office.open_gateway(log)
+    log = Watched(harness.log)
+    harness.gateway = harness.open_gateway(log)
     return log
 
 
-def configure(office: Office, number: int, **attributes: Any) -> Any:
-    return office.gateway.ask(office.envelope("environment.configure", {"name": f"e{number}"}, **attributes))
+def configure(harness: GatewayHarness, number: int, **attributes: Any) -> Any:
+    return harness.gateway.ask(harness.envelope("environment.configure", {"name": f"e{number}"}, **attributes))
 
 
 def test_a_repetition_is_found_by_the_append_itself_without_an_earlier_query(
-    office: Office,
+    harness: GatewayHarness,
 ) -> None:
-    log = watched(office)
-    repeated = office.envelope("environment.configure", {"name": "qa"})
-    first = office.gateway.ask(repeated).result(PATIENCE)
-    go_on = occupied(office)
-    tickets = [configure(office, number) for number in range(20)] + [office.gateway.ask(repeated)]
+    log = watched(harness)
+    repeated = harness.envelope("environment.configure", {"name": "qa"})
+    first = harness.gateway.ask(repeated).result(PATIENCE)
+    go_on = occupied(harness)
+    tickets = [configure(harness, number) for number in range(20)] + [harness.gateway.ask(repeated)]
     go_on.set()
     outcomes = [ticket.result(PATIENCE) for ticket in tickets]
 
@@ -93,38 +93,38 @@ def test_a_repetition_is_found_by_the_append_itself_without_an_earlier_query(
     assert log.asked == []
 
 
-def test_a_decision_that_rests_on_a_repetition_in_its_batch_is_made_again_without_it(office: Office) -> None:
-    office.release("1.0.0", draft=True)
-    block = office.envelope("release.block", {"release": "shop@1.0.0", "reason": "no"})
-    assert office.gateway.ask(block).result(PATIENCE).status == "accepted"
-    assert office.ask("release.unblock", {"release": "shop@1.0.0"}).first
-    go_on = occupied(office)
-    again = office.gateway.ask(block)
-    unblock = office.gateway.ask(office.envelope("release.unblock", {"release": "shop@1.0.0"}))
+def test_a_decision_that_rests_on_a_repetition_in_its_batch_is_made_again_without_it(harness: GatewayHarness) -> None:
+    harness.release("1.0.0", draft=True)
+    block = harness.envelope("release.block", {"release": "shop@1.0.0", "reason": "no"})
+    assert harness.gateway.ask(block).result(PATIENCE).status == "accepted"
+    assert harness.ask("release.unblock", {"release": "shop@1.0.0"}).first
+    go_on = occupied(harness)
+    again = harness.gateway.ask(block)
+    unblock = harness.gateway.ask(harness.envelope("release.unblock", {"release": "shop@1.0.0"}))
     go_on.set()
 
     assert again.result(PATIENCE).status == "repeated"
     assert (unblock.result(PATIENCE).status, unblock.result(PATIENCE).first) == ("accepted", 0), "it is not blocked"
 
 
-def test_a_batch_has_at_most_so_many_commands(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_has_at_most_so_many_commands(harness: GatewayHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(committing, "BATCH_SECONDS", PATIENCE)
-    log = watched(office)
-    go_on = occupied(office)
-    tickets = [configure(office, number) for number in range(BATCH_COMMANDS + 10)]
+    log = watched(harness)
+    go_on = occupied(harness)
+    tickets = [configure(harness, number) for number in range(BATCH_COMMANDS + 10)]
     go_on.set()
 
     assert {ticket.result(PATIENCE).status for ticket in tickets} == {"accepted"}
     assert [len(batch) for batch in log.appended] == [1, BATCH_COMMANDS, 10]
 
 
-def test_a_batch_has_at_most_so_many_bytes_and_order_is_kept(office: Office) -> None:
-    log = watched(office)
-    go_on = occupied(office)
+def test_a_batch_has_at_most_so_many_bytes_and_order_is_kept(harness: GatewayHarness) -> None:
+    log = watched(harness)
+    go_on = occupied(harness)
     tickets = []
     for number in range(12):
         created = {"version": f"{number}.0.0", "components": [{"name": "web"}], "changelog": ["x" * 4000] * 10}
-        tickets.append(office.gateway.ask(office.envelope("release.create", created)))
+        tickets.append(harness.gateway.ask(harness.envelope("release.create", created)))
     go_on.set()
     outcomes = [ticket.result(PATIENCE) for ticket in tickets]
 
@@ -135,17 +135,17 @@ def test_a_batch_has_at_most_so_many_bytes_and_order_is_kept(office: Office) -> 
     assert max(sizes) <= BATCH_BYTES
 
 
-def test_a_fault_at_one_command_does_not_touch_its_neighbours(office: Office) -> None:
-    go_on = occupied(office)
-    real = office.keyring.find_actor
+def test_a_fault_at_one_command_does_not_touch_its_neighbours(harness: GatewayHarness) -> None:
+    go_on = occupied(harness)
+    real = harness.keyring.find_actor
 
     def broken(name: str, kind: str) -> str | None:
         if name == "mallory":
             raise RuntimeError("no such thing")
         return real(name, kind)
 
-    vars(office.keyring)["find_actor"] = broken
-    tickets = [configure(office, number, actor="mallory" if number == 1 else "alice") for number in range(3)]
+    vars(harness.keyring)["find_actor"] = broken
+    tickets = [configure(harness, number, actor="mallory" if number == 1 else "alice") for number in range(3)]
     go_on.set()
 
     with pytest.raises(GatewayFailed, match="nothing was recorded"):
@@ -155,12 +155,12 @@ def test_a_fault_at_one_command_does_not_touch_its_neighbours(office: Office) ->
 
 @pytest.mark.parametrize("culprits", [(0,), (3, 9)])
 def test_a_command_that_the_log_cannot_store_does_not_affect_its_neighbours(
-    office: Office, culprits: tuple[int, ...]
+    harness: GatewayHarness, culprits: tuple[int, ...]
 ) -> None:
-    log = watched(office)
+    log = watched(harness)
     log.cannot_store = {f"n{number}": ValueError("no such letter") for number in culprits}
-    go_on = occupied(office)
-    tickets = [configure(office, number, id=f"n{number}") for number in range(10)]
+    go_on = occupied(harness)
+    tickets = [configure(harness, number, id=f"n{number}") for number in range(10)]
     go_on.set()
 
     for number, ticket in enumerate(tickets):
@@ -169,16 +169,16 @@ def test_a_command_that_the_log_cannot_store_does_not_affect_its_neighbours(
                 ticket.result(PATIENCE)
         else:
             assert ticket.result(PATIENCE).status == "accepted"
-    configured = [record["data"]["name"] for record in office.records("environment.configured")]
+    configured = [record["data"]["name"] for record in harness.records("environment.configured")]
     assert configured == ["slow", *(f"e{number}" for number in range(10) if number not in culprits)]
 
 
-def test_a_command_that_builds_on_one_the_log_cannot_store_is_decided_without_it(office: Office) -> None:
-    log = watched(office)
+def test_a_command_that_builds_on_one_the_log_cannot_store_is_decided_without_it(harness: GatewayHarness) -> None:
+    log = watched(harness)
     log.cannot_store = {"n1": ValueError("no such letter")}
-    go_on = occupied(office)
-    created = office.gateway.ask(office.envelope("release.create", RELEASE, id="n1"))
-    published = office.gateway.ask(office.envelope("release.publish", {"release": "shop@1.0.0"}))
+    go_on = occupied(harness)
+    created = harness.gateway.ask(harness.envelope("release.create", RELEASE, id="n1"))
+    published = harness.gateway.ask(harness.envelope("release.publish", {"release": "shop@1.0.0"}))
     go_on.set()
 
     with pytest.raises(GatewayFailed):
@@ -186,21 +186,24 @@ def test_a_command_that_builds_on_one_the_log_cannot_store_is_decided_without_it
     assert published.result(PATIENCE).status == "refused"
 
 
-def test_a_damaged_log_is_nobodys_fault_and_said_as_a_trouble(office: Office) -> None:
-    log = watched(office)
+def test_a_damaged_log_is_nobodys_fault_and_said_as_a_trouble(harness: GatewayHarness) -> None:
+    log = watched(harness)
     log.cannot_store = {"n1": DamagedStoreError("the log is damaged")}
-    go_on = occupied(office)
-    tickets = [configure(office, number, id=f"n{number}") for number in range(3)]
+    go_on = occupied(harness)
+    tickets = [configure(harness, number, id=f"n{number}") for number in range(3)]
     go_on.set()
 
     assert [ticket.result(PATIENCE).status for ticket in tickets] == ["busy"] * 3
-    assert office.gateway.trouble == "the log is damaged"
+    assert harness.gateway.trouble == "the log is damaged"
 
 
-def test_a_refusal_does_not_touch_its_neighbours(office: Office) -> None:
-    go_on = occupied(office)
-    tickets = [configure(office, 1), office.gateway.ask(office.envelope("release.publish", {"release": "shop@1.0.0"}))]
-    tickets.append(configure(office, 2))
+def test_a_refusal_does_not_touch_its_neighbours(harness: GatewayHarness) -> None:
+    go_on = occupied(harness)
+    tickets = [
+        configure(harness, 1),
+        harness.gateway.ask(harness.envelope("release.publish", {"release": "shop@1.0.0"})),
+    ]
+    tickets.append(configure(harness, 2))
     go_on.set()
 
     assert [ticket.result(PATIENCE).status for ticket in tickets] == ["accepted", "refused", "accepted"]
@@ -209,72 +212,76 @@ def test_a_refusal_does_not_touch_its_neighbours(office: Office) -> None:
 # The log away, and another gateway active
 
 
-def test_while_the_log_is_away_commands_are_answered_busy_and_afterwards_it_works_by_itself(office: Office) -> None:
-    log = watched(office)
-    office.release("1.0.0", draft=True)
+def test_while_the_log_is_away_commands_are_answered_busy_and_afterwards_it_works_by_itself(
+    harness: GatewayHarness,
+) -> None:
+    log = watched(harness)
+    harness.release("1.0.0", draft=True)
     log.away = True
-    publish = office.envelope("release.publish", {"release": "shop@1.0.0"})
+    publish = harness.envelope("release.publish", {"release": "shop@1.0.0"})
 
-    outcomes = [office.gateway.ask(publish).result(PATIENCE), office.gateway.answer(publish)]
+    outcomes = [harness.gateway.ask(publish).result(PATIENCE), harness.gateway.answer(publish)]
     log.away = False
 
     assert [outcome.status for outcome in outcomes] == ["busy", "busy"]
-    assert office.gateway.trouble == "the database is away"
+    assert harness.gateway.trouble == "the database is away"
     assert all("the database is away" in str(outcome.reason) for outcome in outcomes)
-    assert office.gateway.ask(publish).result(PATIENCE).status == "accepted"
-    assert office.gateway.trouble is None
+    assert harness.gateway.ask(publish).result(PATIENCE).status == "accepted"
+    assert harness.gateway.trouble is None
 
 
-def test_behind_a_command_that_was_not_decided_its_line_waits_and_no_other(office: Office) -> None:
-    log = watched(office)
-    known = office.gateway.failed_before
-    first, second = (office.envelope("environment.configure", {"name": name}) for name in ("a", "b"))
+def test_behind_a_command_that_was_not_decided_its_line_waits_and_no_other(harness: GatewayHarness) -> None:
+    log = watched(harness)
+    known = harness.gateway.failed_before
+    first, second = (harness.envelope("environment.configure", {"name": name}) for name in ("a", "b"))
     log.away = True
-    assert office.gateway.ask(first, failed_before=known).result(PATIENCE).status == "busy"
+    assert harness.gateway.ask(first, failed_before=known).result(PATIENCE).status == "busy"
     log.away = False
 
-    behind = office.gateway.ask(second, failed_before=known).result(PATIENCE)
+    behind = harness.gateway.ask(second, failed_before=known).result(PATIENCE)
     assert (behind.status, behind.reason) == ("busy", BEHIND)
-    assert configure(office, 1).result(PATIENCE).status == "accepted", "it stands in no line"
-    assert office.gateway.ask(first).result(PATIENCE).status == "accepted"
-    assert office.gateway.ask(second, failed_before=office.gateway.failed_before).result(PATIENCE).status == "accepted"
+    assert configure(harness, 1).result(PATIENCE).status == "accepted", "it stands in no line"
+    assert harness.gateway.ask(first).result(PATIENCE).status == "accepted"
+    assert (
+        harness.gateway.ask(second, failed_before=harness.gateway.failed_before).result(PATIENCE).status == "accepted"
+    )
 
 
-def test_records_of_another_gateway_from_while_the_log_was_away_are_seen(office: Office) -> None:
-    log = watched(office)
-    office.release("1.0.0", draft=True)
+def test_records_of_another_gateway_from_while_the_log_was_away_are_seen(harness: GatewayHarness) -> None:
+    log = watched(harness)
+    harness.release("1.0.0", draft=True)
     log.away = True
-    office.ask("release.publish", {"release": "shop@1.0.0"})
-    other = office.open_gateway()
-    other.ask(office.envelope("release.publish", {"release": "shop@1.0.0"})).result(PATIENCE)
+    harness.ask("release.publish", {"release": "shop@1.0.0"})
+    other = harness.open_gateway()
+    other.ask(harness.envelope("release.publish", {"release": "shop@1.0.0"})).result(PATIENCE)
     log.away = False
 
-    assert office.ask("release.publish", {"release": "shop@1.0.0"}).first == 0
+    assert harness.ask("release.publish", {"release": "shop@1.0.0"}).first == 0
 
 
-def test_a_gateway_whose_role_was_taken_says_so_and_stores_nothing_more(office: Office) -> None:
-    lease = office.log.take("gateway")
+def test_a_gateway_whose_role_was_taken_says_so_and_stores_nothing_more(harness: GatewayHarness) -> None:
+    lease = harness.log.take("gateway")
     assert lease is not None
-    gateway = office.open_gateway(office.log, lease)
-    envelope = office.envelope("environment.configure", {"name": "qa"})
+    gateway = harness.open_gateway(harness.log, lease)
+    envelope = harness.envelope("environment.configure", {"name": "qa"})
     assert gateway.ask(envelope).result(PATIENCE).status == "accepted"
     lease.release()
-    other = office.open_log()
+    other = harness.open_log()
     taken = other.take("gateway")
     assert taken is not None
-    last = office.log.last_position()
+    last = harness.log.last_position()
 
     for number in (1, 2):
-        asked = gateway.ask(office.envelope("environment.configure", {"name": f"e{number}"}))
+        asked = gateway.ask(harness.envelope("environment.configure", {"name": f"e{number}"}))
         with pytest.raises(DeposedError, match="another gateway is active now"):
             asked.result(PATIENCE)
 
     assert gateway.deposed.is_set()
     gateway.close()
     with pytest.raises(DeposedError):
-        gateway.ask(office.envelope("environment.configure", {"name": "e3"})).result(PATIENCE)
-    assert office.log.last_position() == last
-    follows = office.open_gateway(other, taken)
+        gateway.ask(harness.envelope("environment.configure", {"name": "e3"})).result(PATIENCE)
+    assert harness.log.last_position() == last
+    follows = harness.open_gateway(other, taken)
     assert follows.ask(envelope).result(PATIENCE).status == "repeated"
 
 
@@ -302,37 +309,37 @@ def sleeps(monkeypatch: pytest.MonkeyPatch) -> Sleeps:
     return stand_in
 
 
-def a_full_batch(office: Office, round: int = 0, size: int = 16) -> None:
+def a_full_batch(harness: GatewayHarness, round: int = 0, size: int = 16) -> None:
     """So many are answered together, and none of them comes again."""
-    go_on = occupied(office)
-    tickets = [configure(office, size * round + number) for number in range(size)]
+    go_on = occupied(harness)
+    tickets = [configure(harness, size * round + number) for number in range(size)]
     go_on.set()
     assert {ticket.result(PATIENCE).status for ticket in tickets} == {"accepted"}
 
 
-def test_a_command_that_arrives_alone_is_decided_without_a_wait(office: Office, sleeps: Sleeps) -> None:
+def test_a_command_that_arrives_alone_is_decided_without_a_wait(harness: GatewayHarness, sleeps: Sleeps) -> None:
     for number in range(20):
-        assert configure(office, number).result(PATIENCE).status == "accepted"
+        assert configure(harness, number).result(PATIENCE).status == "accepted"
 
     assert sleeps.slept == []
 
 
 def test_a_caller_after_others_that_do_not_return_waits_only_until_that_is_noticed(
-    office: Office, sleeps: Sleeps
+    harness: GatewayHarness, sleeps: Sleeps
 ) -> None:
     for round in range(5):
-        a_full_batch(office, round)
+        a_full_batch(harness, round)
         sleeps.slept.clear()
-        assert configure(office, 1000 + round).result(PATIENCE).status == "accepted"
+        assert configure(harness, 1000 + round).result(PATIENCE).status == "accepted"
         assert 0 < sum(sleeps.slept) < LONGEST / 100, round
         sleeps.slept.clear()
-        assert configure(office, 2000 + round).result(PATIENCE).status == "accepted"
+        assert configure(harness, 2000 + round).result(PATIENCE).status == "accepted"
         assert sleeps.slept == [], "a batch of one is followed at once"
 
 
-def test_no_caller_waits_longer_than_50_ms_for_others_that_keep_coming(office: Office, sleeps: Sleeps) -> None:
-    log = watched(office)
-    a_full_batch(office)
+def test_no_caller_waits_longer_than_50_ms_for_others_that_keep_coming(harness: GatewayHarness, sleeps: Sleeps) -> None:
+    log = watched(harness)
+    a_full_batch(harness)
     numbers = count(1000)
     late: list[Any] = []
     waited: list[float] = []
@@ -345,18 +352,18 @@ def test_no_caller_waits_longer_than_50_ms_for_others_that_keep_coming(office: O
 
     def one_more() -> None:
         if len(late) < 1000:
-            late.append(configure(office, next(numbers)))
+            late.append(configure(harness, next(numbers)))
 
     vars(log)["append"] = noting
     sleeps.meanwhile = one_more
-    assert configure(office, 999).result(PATIENCE).status == "accepted"
+    assert configure(harness, 999).result(PATIENCE).status == "accepted"
 
     assert 0 < waited[0] < LONGEST
     assert {ticket.result(PATIENCE).status for ticket in late} == {"accepted"}
 
 
-def test_a_caller_who_is_alone_decides_on_its_own_thread(office: Office) -> None:
-    log = watched(office)
+def test_a_caller_who_is_alone_decides_on_its_own_thread(harness: GatewayHarness) -> None:
+    log = watched(harness)
     threads: list[str] = []
     real = log.append
 
@@ -366,20 +373,20 @@ def test_a_caller_who_is_alone_decides_on_its_own_thread(office: Office) -> None
 
     vars(log)["append"] = noting
     for number in range(3):
-        outcome = office.gateway.answer(office.envelope("environment.configure", {"name": f"e{number}"}))
+        outcome = harness.gateway.answer(harness.envelope("environment.configure", {"name": f"e{number}"}))
         assert outcome.status == "accepted"
 
     assert threads[1:] == [threading.current_thread().name] * 2
 
 
-def test_many_callers_at_once_are_all_answered(office: Office) -> None:
-    office.release("1.0.0", draft=True)
+def test_many_callers_at_once_are_all_answered(harness: GatewayHarness) -> None:
+    harness.release("1.0.0", draft=True)
     statuses: list[str] = []
 
     def call(number: int) -> None:
         for turn in range(10):
             name = f"e{number}-{turn}"
-            statuses.append(office.gateway.answer(office.envelope("environment.configure", {"name": name})).status)
+            statuses.append(harness.gateway.answer(harness.envelope("environment.configure", {"name": name})).status)
 
     threads = [threading.Thread(target=call, args=(number,)) for number in range(16)]
     for thread in threads:
@@ -388,44 +395,44 @@ def test_many_callers_at_once_are_all_answered(office: Office) -> None:
         thread.join(PATIENCE)
 
     assert statuses == ["accepted"] * 160
-    assert len(office.records("environment.configured")) == 160
+    assert len(harness.records("environment.configured")) == 160
 
 
-def test_coroutines_of_two_loops_are_answered(office: Office) -> None:
+def test_coroutines_of_two_loops_are_answered(harness: GatewayHarness) -> None:
     async def call() -> list[str]:
-        envelopes = [office.envelope("environment.configure", {"name": f"e{number}"}) for number in range(20)]
-        return [outcome.status for outcome in await asyncio.gather(*map(office.gateway.submit, envelopes))]
+        envelopes = [harness.envelope("environment.configure", {"name": f"e{number}"}) for number in range(20)]
+        return [outcome.status for outcome in await asyncio.gather(*map(harness.gateway.submit, envelopes))]
 
     assert asyncio.run(call()) == ["accepted"] * 20
     assert asyncio.run(call()) == ["accepted"] * 20
 
 
-def test_a_caller_that_gives_up_waiting_does_not_disturb_the_others(office: Office) -> None:
-    go_on = occupied(office)
+def test_a_caller_that_gives_up_waiting_does_not_disturb_the_others(harness: GatewayHarness) -> None:
+    go_on = occupied(harness)
 
     async def call() -> str:
-        leaving = asyncio.create_task(office.gateway.submit(office.envelope("environment.configure", {"name": "a"})))
-        staying = asyncio.create_task(office.gateway.submit(office.envelope("environment.configure", {"name": "b"})))
+        leaving = asyncio.create_task(harness.gateway.submit(harness.envelope("environment.configure", {"name": "a"})))
+        staying = asyncio.create_task(harness.gateway.submit(harness.envelope("environment.configure", {"name": "b"})))
         await asyncio.sleep(0)
         leaving.cancel()
         go_on.set()
         return (await staying).status
 
     assert asyncio.run(call()) == "accepted"
-    assert {record["data"]["name"] for record in office.records("environment.configured")} >= {"a", "b"}
+    assert {record["data"]["name"] for record in harness.records("environment.configured")} >= {"a", "b"}
 
 
-def test_a_closed_gateway_answers_busy(office: Office) -> None:
-    gateway = office.open_gateway()
+def test_a_closed_gateway_answers_busy(harness: GatewayHarness) -> None:
+    gateway = harness.open_gateway()
     gateway.close()
 
-    outcome = gateway.answer(office.envelope("environment.configure", {"name": "qa"}))
+    outcome = gateway.answer(harness.envelope("environment.configure", {"name": "qa"}))
 
     assert (outcome.status, "being closed" in str(outcome.reason)) == ("busy", True)
 
 
-def test_those_who_were_answered_together_come_again_together(office: Office) -> None:
-    log = watched(office)
+def test_those_who_were_answered_together_come_again_together(harness: GatewayHarness) -> None:
+    log = watched(harness)
     callers, turns = 16, 10
     begun = threading.Barrier(callers)
 
@@ -433,7 +440,7 @@ def test_those_who_were_answered_together_come_again_together(office: Office) ->
         begun.wait(PATIENCE)
         for turn in range(turns):
             data = {"name": f"e{number}-{turn}"}
-            assert office.gateway.answer(office.envelope("environment.configure", data)).status == "accepted"
+            assert harness.gateway.answer(harness.envelope("environment.configure", data)).status == "accepted"
 
     threads = [threading.Thread(target=call, args=(number,)) for number in range(callers)]
     for thread in threads:

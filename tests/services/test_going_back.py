@@ -1,29 +1,29 @@
 """Going back after a success: it stays a way back, however many tries it takes."""
 
-from tests.services.gateway_harness import Office
+from tests.services.gateway_harness import GatewayHarness
 
 
-def gone_on(office: Office) -> str:
+def gone_on(harness: GatewayHarness) -> str:
     """1.0.0 and then 1.1.0 have succeeded; the deployment of 1.1.0."""
-    office.environment()
-    office.carry_out(office.deploy(office.release("1.0.0")))
-    newer = office.deploy(office.release("1.1.0"))
-    office.carry_out(newer)
+    harness.environment()
+    harness.carry_out(harness.deploy(harness.release("1.0.0")))
+    newer = harness.deploy(harness.release("1.1.0"))
+    harness.carry_out(newer)
     return newer
 
 
-def rolled_back(office: Office, deployment: str) -> str:
-    return str(office.do("deployment.rollback", {"deployment": deployment})["deployment"])
+def rolled_back(harness: GatewayHarness, deployment: str) -> str:
+    return str(harness.do("deployment.rollback", {"deployment": deployment})["deployment"])
 
 
-def test_a_rollback_that_was_aborted_and_is_tried_again_still_says_what_it_reverts(office: Office) -> None:
-    newer = gone_on(office)
-    back = rolled_back(office, newer)
-    office.do("deployment.abort", {"deployment": back})
-    while not office.facts(back, "rolled_back"):
-        started = office.facts(back, "step_started")[-1]
-        office.report(back, started["step"], leg=started["leg"], attempt=started["attempt"])
+def test_a_rollback_that_was_aborted_and_is_tried_again_still_says_what_it_reverts(harness: GatewayHarness) -> None:
+    newer = gone_on(harness)
+    back = rolled_back(harness, newer)
+    harness.do("deployment.abort", {"deployment": back})
+    while not harness.facts(back, "rolled_back"):
+        started = harness.facts(back, "step_started")[-1]
+        harness.report(back, started["step"], leg=started["leg"], attempt=started["attempt"])
 
-    again = str(office.do("deployment.retry", {"deployment": back})["deployment"])
+    again = str(harness.do("deployment.retry", {"deployment": back})["deployment"])
 
-    assert office.facts(again, "planned")[0]["reverts"] == newer
+    assert harness.facts(again, "planned")[0]["reverts"] == newer

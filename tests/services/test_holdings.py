@@ -8,36 +8,36 @@ from release_management.domain.orders import ATTEMPTS
 from release_management.services.ports.bus import QueryNotUnderstood
 from tests.services.gateway_harness import (
     COMMAND,
-    Office,
+    GatewayHarness,
     on_both_stores,
 )
 
 
-def declare(office: Office, environment: str = "staging", **ports: int) -> None:
+def declare(harness: GatewayHarness, environment: str = "staging", **ports: int) -> None:
     """Each application's `web` on target main, by the application's name, with its port."""
     applications = {name: {"components": {"web": {"command": COMMAND, "port": port}}} for name, port in ports.items()}
     target = {"name": "main", "applications": applications}
-    office.do("environment.configure", {"name": environment, "targets": [target]})
+    harness.do("environment.configure", {"name": environment, "targets": [target]})
 
 
-def bring(office: Office, ref: str, environment: str = "staging", **data: Any) -> str:
-    deployment = office.deploy(ref, environment, strategy="recreate", **data)
-    office.carry_out(deployment)
+def bring(harness: GatewayHarness, ref: str, environment: str = "staging", **data: Any) -> str:
+    deployment = harness.deploy(ref, environment, strategy="recreate", **data)
+    harness.carry_out(deployment)
     return deployment
 
 
-def give_up(office: Office, deployment: str) -> None:
+def give_up(harness: GatewayHarness, deployment: str) -> None:
     """The step that is out errors as often as it is tried."""
-    started = office.facts(deployment, "step_started")[-1]
+    started = harness.facts(deployment, "step_started")[-1]
     leg, step = started["leg"], started["step"]
     for attempt in range(started["attempt"], ATTEMPTS[leg] + 1):
-        office.report(deployment, step, "errored", attempt, leg=leg, reason="no answer")
-        office.clock.advance(60)
-        office.do("deployment.retry_step", {"deployment": deployment, "leg": leg, "step": step, "attempt": attempt})
+        harness.report(deployment, step, "errored", attempt, leg=leg, reason="no answer")
+        harness.clock.advance(60)
+        harness.do("deployment.retry_step", {"deployment": deployment, "leg": leg, "step": step, "attempt": attempt})
 
 
-def holds(office: Office) -> list[tuple[str, str, list[str]]]:
-    changed = [record["data"] for record in office.records("holdings.changed")]
+def holds(harness: GatewayHarness) -> list[tuple[str, str, list[str]]]:
+    changed = [record["data"] for record in harness.records("holdings.changed")]
     return [(data["environment"], data["application"], data.get("things", [])) for data in changed]
 
 
@@ -49,18 +49,20 @@ def taken(who: str, where: str = "staging") -> str:
 
 
 @pytest.fixture
-def moved(office: Office) -> Office:
+def moved(harness: GatewayHarness) -> GatewayHarness:
     """`shop` runs on 8080 and is declared for 8090; `desk`, which runs nowhere, is declared for 8080."""
-    declare(office, shop=8080)
-    bring(office, office.release("1.0.0", "shop"))
-    declare(office, shop=8090, desk=8080)
-    office.release("7.0.0", "desk")
-    return office
+    declare(harness, shop=8080)
+    bring(harness, harness.release("1.0.0", "shop"))
+    declare(harness, shop=8090, desk=8080)
+    harness.release("7.0.0", "desk")
+    return harness
 
 
 @on_both_stores
 @pytest.mark.parametrize("command", ["deployment.plan", "deployment.deploy"])
-def test_a_port_on_which_another_component_still_runs_is_refused_when_planned(moved: Office, command: str) -> None:
+def test_a_port_on_which_another_component_still_runs_is_refused_when_planned(
+    moved: GatewayHarness, command: str
+) -> None:
     refused = moved.ask(command, {"release": "desk@7.0.0", "environment": "staging"})
 
     assert refused.reason == f"web on main in staging: {taken('shop')}"
@@ -70,7 +72,7 @@ def test_a_port_on_which_another_component_still_runs_is_refused_when_planned(mo
 
 
 @on_both_stores
-def test_a_port_that_was_left_is_free_once_the_deployment_that_leaves_it_has_ended(moved: Office) -> None:
+def test_a_port_that_was_left_is_free_once_the_deployment_that_leaves_it_has_ended(moved: GatewayHarness) -> None:
     leaving = moved.deploy("shop@1.0.0", strategy="recreate")
     assert moved.ask("deployment.plan", {"release": "desk@7.0.0", "environment": "staging"}).reason is not None
 
@@ -85,7 +87,7 @@ def test_a_port_that_was_left_is_free_once_the_deployment_that_leaves_it_has_end
     ]
 
 
-def test_a_way_back_to_a_port_that_another_has_taken_since_is_refused_naming_it(moved: Office) -> None:
+def test_a_way_back_to_a_port_that_another_has_taken_since_is_refused_naming_it(moved: GatewayHarness) -> None:
     newest = bring(moved, "shop@1.0.0")
     bring(moved, "desk@7.0.0")
 
@@ -94,7 +96,7 @@ def test_a_way_back_to_a_port_that_another_has_taken_since_is_refused_naming_it(
     assert refused.reason == f"web on main in staging: {taken('desk')}"
 
 
-def test_a_port_is_refused_across_environments(moved: Office) -> None:
+def test_a_port_is_refused_across_environments(moved: GatewayHarness) -> None:
     declare(moved, shop=8090)
     declare(moved, "qa", desk=8080)
 
@@ -103,63 +105,67 @@ def test_a_port_is_refused_across_environments(moved: Office) -> None:
     assert refused.reason == f"web on main in qa: {taken('shop')}"
 
 
-def test_a_deployment_that_waits_is_rejected_where_another_has_taken_its_port_meanwhile(office: Office) -> None:
-    declare(office, shop=8080)
-    ahead = office.deploy(office.release("1.0.0", "shop"), strategy="recreate")
-    queued = office.deploy(office.release("1.1.0", "shop"), strategy="recreate")
-    declare(office, shop=8090)
-    office.carry_out(ahead)
-    declare(office, shop=8091, desk=8090)
-    bring(office, office.release("7.0.0", "desk"))
-    declare(office, shop=8092, desk=8091)
-    declare(office, shop=8090, desk=8091)
+def test_a_deployment_that_waits_is_rejected_where_another_has_taken_its_port_meanwhile(
+    harness: GatewayHarness,
+) -> None:
+    declare(harness, shop=8080)
+    ahead = harness.deploy(harness.release("1.0.0", "shop"), strategy="recreate")
+    queued = harness.deploy(harness.release("1.1.0", "shop"), strategy="recreate")
+    declare(harness, shop=8090)
+    harness.carry_out(ahead)
+    declare(harness, shop=8091, desk=8090)
+    bring(harness, harness.release("7.0.0", "desk"))
+    declare(harness, shop=8092, desk=8091)
+    declare(harness, shop=8090, desk=8091)
 
-    office.do("deployment.proceed", {"deployment": queued})
+    harness.do("deployment.proceed", {"deployment": queued})
 
-    [rejected] = office.facts(queued, "rejected")
+    [rejected] = harness.facts(queued, "rejected")
     assert rejected["reason"].startswith("web on main in staging: port 8090 is that of component web of desk on target")
 
 
 @on_both_stores
-def test_a_rolled_back_deployment_releases_its_claims(office: Office) -> None:
-    declare(office, shop=8080)
-    failed = office.deploy(office.release("1.0.0", "shop"), strategy="recreate")
-    office.do("deployment.abort", {"deployment": failed})
+def test_a_rolled_back_deployment_releases_its_claims(harness: GatewayHarness) -> None:
+    declare(harness, shop=8080)
+    failed = harness.deploy(harness.release("1.0.0", "shop"), strategy="recreate")
+    harness.do("deployment.abort", {"deployment": failed})
     for _ in range(10):
-        for fact in office.facts(failed, "step_started"):
-            office.report(failed, fact["step"], attempt=fact["attempt"], leg=fact["leg"])
+        for fact in harness.facts(failed, "step_started"):
+            harness.report(failed, fact["step"], attempt=fact["attempt"], leg=fact["leg"])
 
-    assert office.facts(failed, "rolled_back")
-    assert holds(office) == [("staging", "shop", ["port 8080"]), ("staging", "shop", [])]
-
-
-def test_a_component_keeps_its_own_port_through_deployments_and_writes_nothing_of_it(office: Office) -> None:
-    declare(office, shop=8080)
-    bring(office, office.release("1.0.0", "shop"))
-    bring(office, office.release("1.1.0", "shop"))
-
-    assert holds(office) == [("staging", "shop", ["port 8080"])]
+    assert harness.facts(failed, "rolled_back")
+    assert holds(harness) == [("staging", "shop", ["port 8080"]), ("staging", "shop", [])]
 
 
-def test_a_shared_resource_of_an_executor_is_not_held(office: Office) -> None:
+def test_a_component_keeps_its_own_port_through_deployments_and_writes_nothing_of_it(harness: GatewayHarness) -> None:
+    declare(harness, shop=8080)
+    bring(harness, harness.release("1.0.0", "shop"))
+    bring(harness, harness.release("1.1.0", "shop"))
+
+    assert holds(harness) == [("staging", "shop", ["port 8080"])]
+
+
+def test_a_shared_resource_of_an_executor_is_not_held(harness: GatewayHarness) -> None:
     command = {verb: ["true"] for verb in ("provision", "await_healthy", "retire", "route")}
     target = {"name": "main", "executor": "command", "components": {"web": {"commands": command}}}
-    office.do("environment.configure", {"name": "staging", "targets": [target]})
-    bring(office, office.release("1.0.0"))
+    harness.do("environment.configure", {"name": "staging", "targets": [target]})
+    bring(harness, harness.release("1.0.0"))
 
-    assert holds(office) == []
+    assert holds(harness) == []
 
 
 PROGRAMS = {verb: ["true"] for verb in ("provision", "await_healthy", "retire", "route")}
 
 
-def declare_programs(office: Office, environment: str = "staging", executor: str = "command", **claims: Any) -> None:
+def declare_programs(
+    harness: GatewayHarness, environment: str = "staging", executor: str = "command", **claims: Any
+) -> None:
     """Each application's `web` on target main, by the application's name, with what it claims."""
     applications = {
         name: {"components": {"web": {"commands": PROGRAMS, "claims": claimed}}} for name, claimed in claims.items()
     }
     target = {"name": "main", "executor": executor, "applications": applications}
-    office.do("environment.configure", {"name": environment, "targets": [target]})
+    harness.do("environment.configure", {"name": environment, "targets": [target]})
 
 
 CLAIMED = pytest.mark.parametrize(
@@ -174,13 +180,13 @@ CLAIMED = pytest.mark.parametrize(
 
 @CLAIMED
 def test_a_port_a_path_or_a_name_is_declared_for_one_component(
-    office: Office, first: dict[str, Any], second: dict[str, Any], thing: str
+    harness: GatewayHarness, first: dict[str, Any], second: dict[str, Any], thing: str
 ) -> None:
-    declare_programs(office, shop=first)
+    declare_programs(harness, shop=first)
     own = {"desk": {"components": {"web": {"commands": PROGRAMS, "claims": second}}}}
     target = {"name": "main", "executor": "command", "applications": own}
 
-    refused = office.ask("environment.configure", {"name": "qa", "targets": [target]})
+    refused = harness.ask("environment.configure", {"name": "qa", "targets": [target]})
 
     assert refused.reason == (
         f"environment qa, target main, component web of desk: {thing} is that of component web of shop on target main "
@@ -191,13 +197,13 @@ def test_a_port_a_path_or_a_name_is_declared_for_one_component(
 @on_both_stores
 @CLAIMED
 def test_a_port_a_path_or_a_name_with_which_another_runs_is_refused_when_planned(
-    office: Office, first: dict[str, Any], second: dict[str, Any], thing: str
+    harness: GatewayHarness, first: dict[str, Any], second: dict[str, Any], thing: str
 ) -> None:
-    declare_programs(office, shop=first)
-    bring(office, office.release("1.0.0", "shop"))
-    declare_programs(office, shop={}, desk=second)
+    declare_programs(harness, shop=first)
+    bring(harness, harness.release("1.0.0", "shop"))
+    declare_programs(harness, shop={}, desk=second)
 
-    refused = office.ask("deployment.plan", {"release": office.release("7.0.0", "desk"), "environment": "staging"})
+    refused = harness.ask("deployment.plan", {"release": harness.release("7.0.0", "desk"), "environment": "staging"})
 
     assert refused.reason == (
         f"web on main in staging: {thing} is that of component web of shop on target main of environment staging, and "
@@ -205,35 +211,35 @@ def test_a_port_a_path_or_a_name_with_which_another_runs_is_refused_when_planned
     )
 
 
-def test_a_claim_declared_for_any_application_belongs_to_the_first_that_runs_with_it(office: Office) -> None:
-    office.environment()
-    bring(office, office.release("1.0.0", "shop"))
+def test_a_claim_declared_for_any_application_belongs_to_the_first_that_runs_with_it(harness: GatewayHarness) -> None:
+    harness.environment()
+    bring(harness, harness.release("1.0.0", "shop"))
 
-    refused = office.ask("deployment.plan", {"release": office.release("7.0.0", "desk"), "environment": "staging"})
+    refused = harness.ask("deployment.plan", {"release": harness.release("7.0.0", "desk"), "environment": "staging"})
 
     assert refused.reason == f"web on main in staging: {taken('shop')}"
 
 
-def test_another_executor_may_have_the_same(office: Office) -> None:
-    declare(office, shop=8080)
-    bring(office, office.release("1.0.0", "shop"))
-    declare_programs(office, "qa", desk={"ports": [8080]})
+def test_another_executor_may_have_the_same(harness: GatewayHarness) -> None:
+    declare(harness, shop=8080)
+    bring(harness, harness.release("1.0.0", "shop"))
+    declare_programs(harness, "qa", desk={"ports": [8080]})
 
-    assert office.facts(bring(office, office.release("7.0.0", "desk"), "qa"), "succeeded")
+    assert harness.facts(bring(harness, harness.release("7.0.0", "desk"), "qa"), "succeeded")
 
 
-def test_two_components_of_one_plan_that_exchange_their_ports_are_refused(office: Office) -> None:
+def test_two_components_of_one_plan_that_exchange_their_ports_are_refused(harness: GatewayHarness) -> None:
     def both(web: int, api: int) -> None:
         own = {"web": {"command": COMMAND, "port": web}, "api": {"command": COMMAND, "port": api}}
         target = {"name": "main", "applications": {"shop": {"components": own}}}
-        office.do("environment.configure", {"name": "staging", "targets": [target]})
+        harness.do("environment.configure", {"name": "staging", "targets": [target]})
 
     both(8080, 8081)
-    ref = office.release("1.0.0", "shop", components=[{"name": "web"}, {"name": "api"}])
-    office.walk(office.deploy(ref, strategy="recreate"))
+    ref = harness.release("1.0.0", "shop", components=[{"name": "web"}, {"name": "api"}])
+    harness.walk(harness.deploy(ref, strategy="recreate"))
     both(8081, 8080)
 
-    refused = office.ask("deployment.plan", {"release": ref, "environment": "staging"})
+    refused = harness.ask("deployment.plan", {"release": ref, "environment": "staging"})
 
     assert refused.reason is not None
     assert "is that of component" in refused.reason
@@ -241,7 +247,7 @@ def test_two_components_of_one_plan_that_exchange_their_ports_are_refused(office
 
 
 @on_both_stores
-def test_a_component_that_is_given_up_releases_its_claims(moved: Office) -> None:
+def test_a_component_that_is_given_up_releases_its_claims(moved: GatewayHarness) -> None:
     [retiring] = moved.do("environment.retire", {"name": "staging"})["deployments"]
     assert holds(moved)[-1] == ("staging", "shop", ["port 8080"])
 
@@ -251,13 +257,13 @@ def test_a_component_that_is_given_up_releases_its_claims(moved: Office) -> None
 
 
 @on_both_stores
-def test_a_component_that_may_still_run_keeps_its_claims(office: Office) -> None:
-    declare(office, shop=8080)
-    broken = office.deploy(office.release("1.0.0", "shop"), strategy="recreate")
-    while not office.facts(broken, "rollback_failed"):
-        give_up(office, broken)
+def test_a_component_that_may_still_run_keeps_its_claims(harness: GatewayHarness) -> None:
+    declare(harness, shop=8080)
+    broken = harness.deploy(harness.release("1.0.0", "shop"), strategy="recreate")
+    while not harness.facts(broken, "rollback_failed"):
+        give_up(harness, broken)
 
-    assert holds(office) == [("staging", "shop", ["port 8080"])]
-    declare(office, shop=8090, desk=8080)
-    refused = office.ask("deployment.plan", {"release": office.release("7.0.0", "desk"), "environment": "staging"})
+    assert holds(harness) == [("staging", "shop", ["port 8080"])]
+    declare(harness, shop=8090, desk=8080)
+    refused = harness.ask("deployment.plan", {"release": harness.release("7.0.0", "desk"), "environment": "staging"})
     assert refused.reason == f"web on main in staging: {taken('shop')}"

@@ -2,33 +2,33 @@
 
 import pytest
 
-from tests.services.gateway_harness import Office, on_both_stores
+from tests.services.gateway_harness import GatewayHarness, on_both_stores
 
 TITLE = "carts are empty, says Ann"
 
 
 @pytest.fixture
-def deployed(office: Office) -> str:
-    office.environment("production", approval={"required": 0})
-    office.environment("staging")
-    id = office.deploy(office.release("1.0.0"), "production")
-    office.carry_out(id)
+def deployed(harness: GatewayHarness) -> str:
+    harness.environment("production", approval={"required": 0})
+    harness.environment("staging")
+    id = harness.deploy(harness.release("1.0.0"), "production")
+    harness.carry_out(id)
     return id
 
 
-def opened(office: Office, **data: str) -> str:
+def opened(harness: GatewayHarness, **data: str) -> str:
     content = {"application": "shop", "environment": "production", "title": TITLE, **data}
-    return str(office.do("incident.open", content)["incident"])
+    return str(harness.do("incident.open", content)["incident"])
 
 
-def test_an_incident_is_opened_attributed_and_resolved(office: Office, deployed: str) -> None:
-    id = opened(office)
-    office.do("incident.attribute", {"incident": id, "deployment": deployed})
-    office.do("incident.attribute", {"incident": id, "deployment": "none"})
-    result = office.do("incident.resolve", {"incident": id, "note": "Ann restarted it"})
+def test_an_incident_is_opened_attributed_and_resolved(harness: GatewayHarness, deployed: str) -> None:
+    id = opened(harness)
+    harness.do("incident.attribute", {"incident": id, "deployment": deployed})
+    harness.do("incident.attribute", {"incident": id, "deployment": "none"})
+    result = harness.do("incident.resolve", {"incident": id, "note": "Ann restarted it"})
 
     assert result == {"incident": id, "resolved": True}
-    told = [record for record in office.records() if record["type"].startswith("incident.")]
+    told = [record for record in harness.records() if record["type"].startswith("incident.")]
     assert [record["type"] for record in told] == [
         "incident.opened",
         "incident.attributed",
@@ -38,47 +38,51 @@ def test_an_incident_is_opened_attributed_and_resolved(office: Office, deployed:
     assert "attribution" in told[0]["data"]
     assert told[1]["data"] == {"cause": deployed}
     assert told[2]["data"] == {}
-    assert b"Ann" not in office.on_disk(), "what may name a person is sealed"
+    assert b"Ann" not in harness.on_disk(), "what may name a person is sealed"
 
 
-def test_asking_again_records_nothing(office: Office, deployed: str) -> None:
-    id = opened(office, deployment=deployed)
-    office.do("incident.resolve", {"incident": id})
-    before = office.log.last_position()
+def test_asking_again_records_nothing(harness: GatewayHarness, deployed: str) -> None:
+    id = opened(harness, deployment=deployed)
+    harness.do("incident.resolve", {"incident": id})
+    before = harness.log.last_position()
 
-    office.do("incident.attribute", {"incident": id, "deployment": deployed})
-    office.do("incident.resolve", {"incident": id})
+    harness.do("incident.attribute", {"incident": id, "deployment": deployed})
+    harness.do("incident.resolve", {"incident": id})
 
-    assert office.log.last_position() == before
+    assert harness.log.last_position() == before
 
 
-def test_a_deployment_of_something_else_is_refused_with_what_would_be_right(office: Office, deployed: str) -> None:
-    elsewhere = office.deploy("shop@1.0.0", "staging")
+def test_a_deployment_of_something_else_is_refused_with_what_would_be_right(
+    harness: GatewayHarness, deployed: str
+) -> None:
+    elsewhere = harness.deploy("shop@1.0.0", "staging")
     content = {"application": "shop", "environment": "production", "title": TITLE, "deployment": elsewhere}
 
-    outcome = office.ask("incident.open", content)
+    outcome = harness.ask("incident.open", content)
 
     assert outcome.refused
     assert outcome.reason == (
         f"deployment {elsewhere} brought shop@1.0.0 to staging, and the incident is of shop in production; name a "
         "deployment of shop to production"
     )
-    assert office.ask("incident.open", {**content, "deployment": deployed, "application": "till"}).refused
+    assert harness.ask("incident.open", {**content, "deployment": deployed, "application": "till"}).refused
 
 
-def test_a_deployment_that_has_not_begun_can_be_neither_cause_nor_remedy(office: Office, deployed: str) -> None:
-    content = {"release": office.release("1.1.0"), "environment": "production"}
-    planned = str(office.do("deployment.plan", content)["deployment"])
-    id = opened(office)
+def test_a_deployment_that_has_not_begun_can_be_neither_cause_nor_remedy(
+    harness: GatewayHarness, deployed: str
+) -> None:
+    content = {"release": harness.release("1.1.0"), "environment": "production"}
+    planned = str(harness.do("deployment.plan", content)["deployment"])
+    id = opened(harness)
 
     for command in ("incident.attribute", "incident.resolve"):
-        outcome = office.ask(command, {"incident": id, "deployment": planned})
+        outcome = harness.ask(command, {"incident": id, "deployment": planned})
         assert outcome.reason is not None
         assert "is Planned and has not begun, so that no user has met it" in outcome.reason
 
 
 @pytest.mark.parametrize(
-    ("command", "data", "said"),
+    ("command", "data", "sentence"),
     [
         ("incident.open", {"application": "shp"}, "has no incidents; did you mean 'shop'? known: shop"),
         ("incident.open", {"environment": "moon"}, "environment 'moon' does not exist; known: production, staging"),
@@ -89,25 +93,25 @@ def test_a_deployment_that_has_not_begun_can_be_neither_cause_nor_remedy(office:
     ],
 )
 def test_an_impossible_incident_is_refused(
-    office: Office, deployed: str, command: str, data: dict[str, str], said: str
+    harness: GatewayHarness, deployed: str, command: str, data: dict[str, str], sentence: str
 ) -> None:
     usual = {"application": "shop", "environment": "production", "title": TITLE} if command == "incident.open" else {}
 
-    outcome = office.ask(command, usual | data)
+    outcome = harness.ask(command, usual | data)
 
     assert outcome.reason is not None
-    assert said in outcome.reason
+    assert sentence in outcome.reason
 
 
-def test_a_cause_that_is_younger_than_its_incident_is_refused(office: Office, deployed: str) -> None:
+def test_a_cause_that_is_younger_than_its_incident_is_refused(harness: GatewayHarness, deployed: str) -> None:
     long_ago = "2026-01-01T00:00:00Z"
-    at_opening = office.ask(
+    at_opening = harness.ask(
         "incident.open",
         {"application": "shop", "environment": "production", "title": TITLE, "deployment": deployed}
         | {"detected_at": long_ago},
     )
-    id = opened(office, detected_at=long_ago)
-    afterwards = office.ask("incident.attribute", {"incident": id, "deployment": deployed})
+    id = opened(harness, detected_at=long_ago)
+    afterwards = harness.ask("incident.attribute", {"incident": id, "deployment": deployed})
 
     for outcome in (at_opening, afterwards):
         assert outcome.status == "refused"
@@ -116,35 +120,37 @@ def test_a_cause_that_is_younger_than_its_incident_is_refused(office: Office, de
         )
 
 
-def test_a_cause_that_had_begun_is_taken(office: Office, deployed: str) -> None:
-    assert opened(office, deployment=deployed)
+def test_a_cause_that_had_begun_is_taken(harness: GatewayHarness, deployed: str) -> None:
+    assert opened(harness, deployment=deployed)
 
 
-def test_a_deployment_that_began_after_an_incident_was_over_did_not_end_it(office: Office, deployed: str) -> None:
-    id = opened(office, detected_at="2026-01-01T00:00:00Z")
+def test_a_deployment_that_began_after_an_incident_was_over_did_not_end_it(
+    harness: GatewayHarness, deployed: str
+) -> None:
+    id = opened(harness, detected_at="2026-01-01T00:00:00Z")
     content = {"incident": id, "deployment": deployed, "resolved_at": "2026-01-02T00:00:00Z"}
 
-    outcome = office.ask("incident.resolve", content)
+    outcome = harness.ask("incident.resolve", content)
 
     assert outcome.status == "refused"
     assert "after the incident was over at 2026-01-02T00:00:00.000000Z, and cannot have ended it" in str(outcome.reason)
-    assert office.do("incident.resolve", {"incident": id, "deployment": deployed})["resolved"]
+    assert harness.do("incident.resolve", {"incident": id, "deployment": deployed})["resolved"]
 
 
 @on_both_stores
-def test_an_application_is_known_once_it_was_planned_anywhere_or_has_a_policy(office: Office) -> None:
-    office.environment("production", approval={"required": 0})
-    office.environment("staging")
+def test_an_application_is_known_once_it_was_planned_anywhere_or_has_a_policy(harness: GatewayHarness) -> None:
+    harness.environment("production", approval={"required": 0})
+    harness.environment("staging")
     content = {"application": "shop", "environment": "production", "title": TITLE}
-    assert opened(office), "no application is known yet"
-    office.do("deployment.plan", {"release": office.release("7.0.0", "desk"), "environment": "staging"})
+    assert opened(harness), "no application is known yet"
+    harness.do("deployment.plan", {"release": harness.release("7.0.0", "desk"), "environment": "staging"})
 
-    assert office.ask("incident.open", content).reason == (
+    assert harness.ask("incident.open", content).reason == (
         "application 'shop' has no policy and was never planned to be deployed, so that it has no incidents; "
         "known: desk"
     )
 
-    office.do("deployment.plan", {"release": office.release("1.0.0"), "environment": "staging"})
-    office.do("policy.configure_versions", {"application": "till", "versions": "any"})
-    assert opened(office)
-    assert opened(office, application="till")
+    harness.do("deployment.plan", {"release": harness.release("1.0.0"), "environment": "staging"})
+    harness.do("policy.configure_versions", {"application": "till", "versions": "any"})
+    assert opened(harness)
+    assert opened(harness, application="till")

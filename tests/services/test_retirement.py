@@ -4,7 +4,7 @@ import pytest
 
 from tests.services.gateway_harness import (
     COMMAND,
-    Office,
+    GatewayHarness,
     on_both_stores,
 )
 
@@ -13,19 +13,19 @@ EU = {"name": "eu", "components": {"web": {"command": COMMAND, "port": 8081}}}
 
 
 @pytest.fixture(name="serving")
-def _serving(office: Office) -> Office:
+def _serving(harness: GatewayHarness) -> GatewayHarness:
     """Release shop@1.0.0 runs on both targets of staging."""
-    office.do("environment.configure", {"name": "staging", "targets": [MAIN, EU]})
-    office.walk(office.deploy(office.release("1.0.0"), strategy="recreate"))
-    return office
+    harness.do("environment.configure", {"name": "staging", "targets": [MAIN, EU]})
+    harness.walk(harness.deploy(harness.release("1.0.0"), strategy="recreate"))
+    return harness
 
 
-def retire(office: Office, **data: object) -> list[str]:
-    return [str(id) for id in office.do("environment.retire", {"name": "staging", **data})["deployments"]]
+def retire(harness: GatewayHarness, **data: object) -> list[str]:
+    return [str(id) for id in harness.do("environment.retire", {"name": "staging", **data})["deployments"]]
 
 
 @on_both_stores
-def test_components_of_an_environment_are_stopped_by_a_plan_and_then_it_is_retired(serving: Office) -> None:
+def test_components_of_an_environment_are_stopped_by_a_plan_and_then_it_is_retired(serving: GatewayHarness) -> None:
     [stopping] = retire(serving, reason="moved to the cloud")
 
     retired = [fact["action"]["verb"] for fact in serving.facts(stopping, "step_started")]
@@ -40,7 +40,7 @@ def test_components_of_an_environment_are_stopped_by_a_plan_and_then_it_is_retir
     assert retire(serving) == []
 
 
-def test_nothing_new_comes_to_an_environment_that_is_retired_or_being_retired(serving: Office) -> None:
+def test_nothing_new_comes_to_an_environment_that_is_retired_or_being_retired(serving: GatewayHarness) -> None:
     [stopping] = retire(serving)
 
     refused = serving.ask("deployment.deploy", {"release": serving.release("1.1.0"), "environment": "staging"})
@@ -50,7 +50,7 @@ def test_nothing_new_comes_to_an_environment_that_is_retired_or_being_retired(se
     assert str(refused.reason).startswith("environment staging is retired")
 
 
-def test_a_deployment_that_waits_for_approval_there_is_rejected(serving: Office) -> None:
+def test_a_deployment_that_waits_for_approval_there_is_rejected(serving: GatewayHarness) -> None:
     serving.do("environment.configure", {"name": "staging", "approval": {"required": 1}})
     waiting = serving.deploy(serving.release("1.1.0"))
     assert serving.facts(waiting, "approval_awaited")
@@ -66,7 +66,7 @@ def test_a_deployment_that_waits_for_approval_there_is_rejected(serving: Office)
 
 
 @on_both_stores
-def test_one_target_is_retired_and_the_others_serve_on(serving: Office) -> None:
+def test_one_target_is_retired_and_the_others_serve_on(serving: GatewayHarness) -> None:
     [stopping] = retire(serving, target="eu")
     serving.walk(stopping)
 
@@ -78,16 +78,16 @@ def test_one_target_is_retired_and_the_others_serve_on(serving: Office) -> None:
     assert [binding["target"] for binding in started["bindings"]] == ["main"]
 
 
-def test_an_environment_without_components_is_retired_at_once_and_its_ports_are_free(office: Office) -> None:
-    office.do("environment.configure", {"name": "staging", "targets": [MAIN]})
+def test_an_environment_without_components_is_retired_at_once_and_its_ports_are_free(harness: GatewayHarness) -> None:
+    harness.do("environment.configure", {"name": "staging", "targets": [MAIN]})
 
-    assert retire(office) == []
+    assert retire(harness) == []
 
-    assert office.records("environment.retired")
-    office.do("environment.configure", {"name": "other", "targets": [MAIN]})
+    assert harness.records("environment.retired")
+    harness.do("environment.configure", {"name": "other", "targets": [MAIN]})
 
 
-def test_an_environment_is_not_retired_while_a_deployment_is_at_work_there(serving: Office) -> None:
+def test_an_environment_is_not_retired_while_a_deployment_is_at_work_there(serving: GatewayHarness) -> None:
     going = serving.deploy(serving.release("1.1.0"))
 
     refused = serving.ask("environment.retire", {"name": "staging"})
@@ -95,7 +95,7 @@ def test_an_environment_is_not_retired_while_a_deployment_is_at_work_there(servi
     assert f"deployment {going} is at work in staging/shop/main" in str(refused.reason)
 
 
-def test_a_retirement_that_is_cancelled_leaves_what_still_runs(serving: Office) -> None:
+def test_a_retirement_that_is_cancelled_leaves_what_still_runs(serving: GatewayHarness) -> None:
     [stopping] = retire(serving)
     serving.do("deployment.abort", {"deployment": stopping})
     for fact in serving.facts(stopping, "step_started"):
@@ -107,7 +107,7 @@ def test_a_retirement_that_is_cancelled_leaves_what_still_runs(serving: Office) 
     assert serving.deploy(serving.release("1.1.0"))
 
 
-def test_a_retired_environment_is_taken_back_empty(serving: Office) -> None:
+def test_a_retired_environment_is_taken_back_empty(serving: GatewayHarness) -> None:
     [stopping] = retire(serving)
     serving.walk(stopping)
 
@@ -118,28 +118,28 @@ def test_a_retired_environment_is_taken_back_empty(serving: Office) -> None:
     assert len(serving.facts(again, "succeeded")) == 1
 
 
-def test_a_pipeline_that_lost_a_stage_does_not_hold_earlier_releases(office: Office) -> None:
+def test_a_pipeline_that_lost_a_stage_does_not_hold_earlier_releases(harness: GatewayHarness) -> None:
     for number, name in enumerate(("qa", "staging", "live")):
         target = {"name": "main", "components": {"web": {"command": COMMAND, "port": 8090 + number}}}
-        office.do("environment.configure", {"name": name, "targets": [target], "approval": {"required": 0}})
-    office.do("pipeline.configure", {"name": "main", "application": "shop", "stages": ["qa", "staging", "live"]})
-    earlier = office.release("1.0.0")
-    office.walk(office.deploy(earlier, "qa", strategy="recreate"))
-    held = office.ask("deployment.deploy", {"release": earlier, "environment": "live"})
+        harness.do("environment.configure", {"name": name, "targets": [target], "approval": {"required": 0}})
+    harness.do("pipeline.configure", {"name": "main", "application": "shop", "stages": ["qa", "staging", "live"]})
+    earlier = harness.release("1.0.0")
+    harness.walk(harness.deploy(earlier, "qa", strategy="recreate"))
+    held = harness.ask("deployment.deploy", {"release": earlier, "environment": "live"})
     assert "has not succeeded in staging" in str(held.reason)
 
-    office.do("pipeline.configure", {"name": "main", "application": "shop", "stages": ["qa", "live"]})
+    harness.do("pipeline.configure", {"name": "main", "application": "shop", "stages": ["qa", "live"]})
 
-    assert office.deploy(earlier, "live")
+    assert harness.deploy(earlier, "live")
 
 
-def test_a_retired_environment_is_no_stage_any_more(office: Office) -> None:
+def test_a_retired_environment_is_no_stage_any_more(harness: GatewayHarness) -> None:
     for number, name in enumerate(("staging", "live")):
         target = {"name": "main", "components": {"web": {"command": COMMAND, "port": 8090 + number}}}
-        office.do("environment.configure", {"name": name, "targets": [target], "approval": {"required": 0}})
-    office.do("pipeline.configure", {"name": "main", "application": "shop"})
-    earlier = office.release("1.0.0")
+        harness.do("environment.configure", {"name": name, "targets": [target], "approval": {"required": 0}})
+    harness.do("pipeline.configure", {"name": "main", "application": "shop"})
+    earlier = harness.release("1.0.0")
 
-    retire(office)
+    retire(harness)
 
-    assert office.deploy(earlier, "live")
+    assert harness.deploy(earlier, "live")

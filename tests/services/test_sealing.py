@@ -17,7 +17,7 @@ from release_management.services.sealing import (
     seal,
 )
 from tests.domain.samples import SAMPLES
-from tests.services.gateway_harness import Office
+from tests.services.gateway_harness import GatewayHarness
 
 
 def opened(value: Any) -> Any:
@@ -30,52 +30,54 @@ def opened(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("fact", [fact for _, fact in SAMPLES], ids=[fact.NAME for _, fact in SAMPLES])
-def test_every_personal_text_of_a_fact_is_sealed(fact: Fact, office: Office) -> None:
-    sealed = seal(opened(fact), office.keyring)
+def test_every_personal_text_of_a_fact_is_sealed(fact: Fact, harness: GatewayHarness) -> None:
+    sealed = seal(opened(fact), harness.keyring)
 
     assert "secret" not in sealed.model_dump_json()
     assert ("sealed" in sealed.model_dump_json()) == ("sealed" in fact.model_dump_json())
 
 
-def test_a_fact_without_one_is_itself(office: Office) -> None:
+def test_a_fact_without_one_is_itself(harness: GatewayHarness) -> None:
     plain = [fact for _, fact in SAMPLES if "sealed" not in fact.model_dump_json()]
 
     assert plain
-    assert all(seal(fact, office.keyring) is fact for fact in plain)
+    assert all(seal(fact, harness.keyring) is fact for fact in plain)
 
 
-def test_a_stored_outcome_is_sealed_unless_all_that_it_says_names_nobody(office: Office) -> None:
-    answers = OutcomeCodec(office.keyring)
-    actor = office.keyring.actor_id("alice")
-    said = {"status": "accepted", "sender": "test", "id": "1", "command": "release.create"}
+def test_a_stored_outcome_is_sealed_unless_all_that_it_says_names_nobody(harness: GatewayHarness) -> None:
+    answers = OutcomeCodec(harness.keyring)
+    actor = harness.keyring.actor_id("alice")
+    content = {"status": "accepted", "sender": "test", "id": "1", "command": "release.create"}
 
-    assert b"shop@1.0.0" in answers.stored({**said, "result": {"release": "shop@1.0.0"}}, actor, office.keyring)
+    assert b"shop@1.0.0" in answers.stored({**content, "result": {"release": "shop@1.0.0"}}, actor, harness.keyring)
     assert b"Bob" not in answers.stored(
-        {**said, "result": {"release": "shop@1.0.0", "remark": "ask Bob"}}, actor, office.keyring
+        {**content, "result": {"release": "shop@1.0.0", "remark": "ask Bob"}}, actor, harness.keyring
     )
-    assert b"Bob" not in answers.stored({**said, "status": "refused", "reason": "Bob said no"}, actor, office.keyring)
+    assert b"Bob" not in answers.stored(
+        {**content, "status": "refused", "reason": "Bob said no"}, actor, harness.keyring
+    )
 
 
-def test_a_personal_text_is_found_in_lists_and_by_name_too(office: Office) -> None:
-    actor = office.keyring.actor_id("alice")
+def test_a_personal_text_is_found_in_lists_and_by_name_too(harness: GatewayHarness) -> None:
+    actor = harness.keyring.actor_id("alice")
     note = Unsealed(subject=actor, text="secret")
 
     facts: dict[str, Any] = {"notes": [note, {"last": note}], "plain": 1}
-    sealed = seal(facts, office.keyring)
+    sealed = seal(facts, harness.keyring)
 
     assert "secret" not in str(sealed)
     assert sealed["plain"] == 1
     assert sealed["notes"][1]["last"].sealed.startswith("s1.")
 
 
-def test_data_for_people_has_names_and_unsealed_texts(office: Office) -> None:
-    actor = office.keyring.actor_id("alice")
-    shown = {"by": actor, "why": {"subject": actor, "sealed": office.keyring.seal(actor, "late")}}
+def test_data_for_people_has_names_and_unsealed_texts(harness: GatewayHarness) -> None:
+    actor = harness.keyring.actor_id("alice")
+    shown = {"by": actor, "why": {"subject": actor, "sealed": harness.keyring.seal(actor, "late")}}
 
-    assert reveal(shown, office.keyring) == {"by": "alice", "why": "late"}
+    assert reveal(shown, harness.keyring) == {"by": "alice", "why": "late"}
 
-    office.keyring.erase(actor)
-    assert reveal(shown, office.keyring)["why"] == ERASED
+    harness.keyring.erase(actor)
+    assert reveal(shown, harness.keyring)["why"] == ERASED
 
 
 @pytest.mark.parametrize(
@@ -88,6 +90,6 @@ def test_data_for_people_has_names_and_unsealed_texts(office: Office) -> None:
     ],
 )
 def test_somebodys_own_words_that_look_like_a_sealed_text_are_shown_as_they_are(
-    words: dict[str, Any], office: Office
+    words: dict[str, Any], harness: GatewayHarness
 ) -> None:
-    assert reveal({"variables": words}, office.keyring) == {"variables": words}
+    assert reveal({"variables": words}, harness.keyring) == {"variables": words}

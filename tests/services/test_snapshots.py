@@ -20,13 +20,13 @@ from release_management.services.gateway import snapshots
 from release_management.services.gateway.states import SNAPSHOT_EVERY
 from release_management.services.ports import EventLog, Snapshot
 from tests.domain.build import DEPLOYMENT
-from tests.domain.deployment_model import World
+from tests.domain.deployment_model import Simulation
 from tests.domain.samples import SAMPLES
 from tests.domain.scenarios import strategies, worlds
 from tests.profiles import times
 from tests.services.gateway_harness import (
     PATIENCE,
-    Office,
+    GatewayHarness,
     on_both_stores,
 )
 
@@ -47,18 +47,18 @@ def test_a_state_comes_back_exactly_as_it_was(name: str) -> None:
 
 
 @settings(max_examples=times(60), suppress_health_check=list(HealthCheck))
-@given(world=worlds(), how=strategies)
+@given(simulation=worlds(), how=strategies)
 def test_a_deployment_and_its_places_come_back_exactly(
-    world: World, how: tuple[StrategyName, dict[str, JsonValue]]
+    simulation: Simulation, how: tuple[StrategyName, dict[str, JsonValue]]
 ) -> None:
     try:
-        world.begin(DEPLOYMENT, *how)
+        simulation.begin(DEPLOYMENT, *how)
     except Refused:
         reject()
-    check("deployment:x", world.state)
-    world.finish("honest")
-    check("deployment:x", world.state)
-    for place in world.places.values():
+    check("deployment:x", simulation.state)
+    simulation.finish("honest")
+    check("deployment:x", simulation.state)
+    for place in simulation.places.values():
         check("place:x", place)
 
 
@@ -90,86 +90,86 @@ class Counted:
         return getattr(self._log, name)
 
 
-def relabel(office: Office, numbers: Iterable[int]) -> None:
+def relabel(harness: GatewayHarness, numbers: Iterable[int]) -> None:
     """The history of one environment grows."""
     tickets = [
-        office.gateway.ask(office.envelope("environment.configure", {"name": "staging", "label": f"l{number}"}))
+        harness.gateway.ask(harness.envelope("environment.configure", {"name": "staging", "label": f"l{number}"}))
         for number in numbers
     ]
     assert {ticket.result(PATIENCE).status for ticket in tickets} == {"accepted"}
 
 
-def kept(office: Office) -> Snapshot | None:
+def kept(harness: GatewayHarness) -> Snapshot | None:
     """The snapshot of that environment, once the gateway is done with everything."""
-    office.gateway.close()
-    return office.log.snapshot("environment:staging", snapshots.shape())
+    harness.gateway.close()
+    return harness.log.snapshot("environment:staging", snapshots.shape())
 
 
-def cold(office: Office) -> Counted:
+def cold(harness: GatewayHarness) -> Counted:
     """A gateway that knows nothing yet."""
-    office.gateway.close()
-    log = Counted(office.open_log())
-    office.gateway = office.open_gateway(log)  # type: ignore[arg-type] # the rest of it is passed on by name
+    harness.gateway.close()
+    log = Counted(harness.open_log())
+    harness.gateway = harness.open_gateway(log)  # type: ignore[arg-type] # the rest of it is passed on by name
     return log
 
 
 @on_both_stores
-def test_loading_a_long_stream_does_not_read_more_as_it_grows(office: Office) -> None:
-    office.environment()
-    relabel(office, range(1000))
-    relabel(office, range(1000, 1000 + SNAPSHOT_EVERY))
-    log = cold(office)
+def test_loading_a_long_stream_does_not_read_more_as_it_grows(harness: GatewayHarness) -> None:
+    harness.environment()
+    relabel(harness, range(1000))
+    relabel(harness, range(1000, 1000 + SNAPSHOT_EVERY))
+    log = cold(harness)
 
-    relabel(office, [-1])
+    relabel(harness, [-1])
 
     assert log.read <= SNAPSHOT_EVERY + 10
-    assert office.records("environment.configured")[-1]["data"]["label"] == "l-1"
+    assert harness.records("environment.configured")[-1]["data"]["label"] == "l-1"
 
 
 @on_both_stores
-def test_a_snapshot_of_another_shape_is_not_used(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    office.environment()
-    relabel(office, range(2 * SNAPSHOT_EVERY))
-    assert kept(office) is not None
+def test_a_snapshot_of_another_shape_is_not_used(harness: GatewayHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness.environment()
+    relabel(harness, range(2 * SNAPSHOT_EVERY))
+    assert kept(harness) is not None
     monkeypatch.setattr(snapshots, "shape", lambda: "changed")
-    log = cold(office)
+    log = cold(harness)
 
-    relabel(office, [-1])
+    relabel(harness, [-1])
 
     assert log.read > 2 * SNAPSHOT_EVERY
 
 
 @on_both_stores
 @pytest.mark.parametrize("damage", [{"record": "0" * 64}, {"state": b"{}]"}, {"version": 9999}])
-def test_a_snapshot_that_does_not_fit_is_not_used(office: Office, damage: dict[str, Any]) -> None:
-    office.environment()
-    relabel(office, range(2 * SNAPSHOT_EVERY))
-    whole = kept(office)
+def test_a_snapshot_that_does_not_fit_is_not_used(harness: GatewayHarness, damage: dict[str, Any]) -> None:
+    harness.environment()
+    relabel(harness, range(2 * SNAPSHOT_EVERY))
+    whole = kept(harness)
     assert whole is not None
-    office.log.keep_snapshot("environment:staging", replace(whole, **damage))
-    log = cold(office)
+    harness.log.keep_snapshot("environment:staging", replace(whole, **damage))
+    log = cold(harness)
 
-    same = office.ask("environment.configure", {"name": "staging", "label": f"l{2 * SNAPSHOT_EVERY - 1}"})
+    same = harness.ask("environment.configure", {"name": "staging", "label": f"l{2 * SNAPSHOT_EVERY - 1}"})
 
     assert (same.status, same.first) == ("accepted", 0)
     assert log.read > 2 * SNAPSHOT_EVERY
 
 
 @on_both_stores
-def test_a_snapshot_that_cannot_be_kept_fails_no_command(office: Office) -> None:
+def test_a_snapshot_that_cannot_be_kept_fails_no_command(harness: GatewayHarness) -> None:
     class Full:
         def keep_snapshot(self, stream: str, snapshot: Snapshot) -> None:
             raise OSError("no space left")
 
         def __getattr__(self, name: str) -> Any:
-            return getattr(office.log, name)
+            return getattr(harness.log, name)
 
-    office.environment()
-    office.gateway = office.open_gateway(Full())
+    harness.environment()
+    harness.gateway = harness.open_gateway(Full())
 
-    relabel(office, range(3 * SNAPSHOT_EVERY))
+    relabel(harness, range(3 * SNAPSHOT_EVERY))
 
-    assert kept(office) is None
+    assert kept(harness) is None
 
 
 def test_the_shape_names_the_domains_source() -> None:

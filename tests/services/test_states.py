@@ -12,7 +12,7 @@ from release_management.services.ports import EventLog
 from tests.services.gateway_harness import (
     PATIENCE,
     REGISTRY,
-    Office,
+    GatewayHarness,
     on_both_stores,
 )
 
@@ -35,12 +35,12 @@ class Noting:
 
 
 def test_the_least_recently_used_state_is_evicted_and_loaded_again(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    harness: GatewayHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(states, "CACHED_STREAMS", 3)
     for name in "abcd":
-        office.environment(name)
-    log = Noting(office.log)
+        harness.environment(name)
+    log = Noting(harness.log)
     known = States(log, REGISTRY)  # type: ignore[arg-type] # the rest of it is passed on by name
     a, b, c, d = (f"environment:{name}" for name in "abcd")
     for stream in (a, b, c):
@@ -55,19 +55,19 @@ def test_the_least_recently_used_state_is_evicted_and_loaded_again(
 
 
 def test_a_batch_on_more_streams_than_are_kept_is_decided_right(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    harness: GatewayHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(states, "CACHED_STREAMS", 2)
-    log = Noting(office.log)
-    office.gateway = office.open_gateway(log)  # type: ignore[arg-type] # as above
+    log = Noting(harness.log)
+    harness.gateway = harness.open_gateway(log)  # type: ignore[arg-type] # as above
     names = [f"e{number}" for number in range(5)]
     for label in range(40):
-        envelopes = [office.envelope("environment.configure", {"name": name, "label": f"l{label}"}) for name in names]
-        tickets = [office.gateway.ask(envelope) for envelope in envelopes]
+        envelopes = [harness.envelope("environment.configure", {"name": name, "label": f"l{label}"}) for name in names]
+        tickets = [harness.gateway.ask(envelope) for envelope in envelopes]
         assert {ticket.result(PATIENCE).status for ticket in tickets} == {"accepted"}
 
-    same = [office.ask("environment.configure", {"name": name, "label": "l39"}) for name in names]
+    same = [harness.ask("environment.configure", {"name": name, "label": "l39"}) for name in names]
 
     assert [outcome.first for outcome in same] == [0] * len(names), "nothing is new, which only the newest state tells"
-    assert len(office.records("environment.configured")) == 40 * len(names)
+    assert len(harness.records("environment.configured")) == 40 * len(names)
     assert all(log.read[f"environment:{name}"] > 1 for name in names)

@@ -12,7 +12,7 @@ from release_management.adapters.read_model import (
 )
 from tests.services.gateway_harness import (
     REGISTRY,
-    Office,
+    GatewayHarness,
     on_both_stores,
 )
 
@@ -21,14 +21,14 @@ NOBODY = "usr_nobody000"
 
 
 @pytest.fixture
-def ask(office: Office) -> Iterator[Ask]:
+def ask(harness: GatewayHarness) -> Iterator[Ask]:
     """Answers of the read models once they have taken in the whole log."""
-    projector = Projector(office.log, REGISTRY, office.home.read_models)
-    store = ReadStore(office.home.read_models)
+    projector = Projector(harness.log, REGISTRY, harness.home.read_models)
+    store = ReadStore(harness.home.read_models)
 
     def asked(query: str, **params: Any) -> list[dict[str, Any]]:
         projector.catch_up()
-        return store.ask(query, params, after=office.log.last_position())
+        return store.ask(query, params, after=harness.log.last_position())
 
     yield asked
     projector.close()
@@ -36,11 +36,11 @@ def ask(office: Office) -> Iterator[Ask]:
 
 
 @pytest.fixture
-def shop(office: Office) -> Office:
+def shop(harness: GatewayHarness) -> GatewayHarness:
     """`shop@1.0.0` exists and runs nowhere."""
-    office.environment()
-    office.release("1.0.0")
-    return office
+    harness.environment()
+    harness.release("1.0.0")
+    return harness
 
 
 LISTS = {
@@ -65,7 +65,7 @@ WRONG = {
 
 @on_both_stores
 @pytest.mark.parametrize("name", sorted(LISTS))
-def test_every_list_refuses_what_does_not_exist(shop: Office, ask: Ask, name: str) -> None:
+def test_every_list_refuses_what_does_not_exist(shop: GatewayHarness, ask: Ask, name: str) -> None:
     value, sentence = WRONG[name]
     for query in LISTS[name]:
         with pytest.raises(BadQueryError) as refused:
@@ -74,33 +74,33 @@ def test_every_list_refuses_what_does_not_exist(shop: Office, ask: Ask, name: st
 
 
 @on_both_stores
-def test_of_what_exists_there_may_be_nothing(shop: Office, ask: Ask) -> None:
+def test_of_what_exists_there_may_be_nothing(shop: GatewayHarness, ask: Ask) -> None:
     for query in ("running", "conditions", "deployments", "incidents"):
         assert ask(query, application="shop", environment="staging") == []
     assert ask("trail", type="incident", environment="staging") == []
     assert ask("deployments", release="shop@1.0.0") == []
 
 
-def test_an_application_counts_from_its_first_release_or_policy_on(shop: Office, ask: Ask) -> None:
+def test_an_application_counts_from_its_first_release_or_policy_on(shop: GatewayHarness, ask: Ask) -> None:
     shop.do("policy.configure_versions", {"application": "till", "versions": "any"})
 
     assert ask("deployments", application="till") == []
 
 
-def test_a_retired_environment_has_its_history_and_nothing_that_runs(shop: Office, ask: Ask) -> None:
+def test_a_retired_environment_has_its_history_and_nothing_that_runs(shop: GatewayHarness, ask: Ask) -> None:
     shop.do("environment.retire", {"name": "staging"})
 
     assert ask("running", environment="staging") == []
     assert ask("trail", environment="staging")
 
 
-def test_no_application_is_refused_while_none_is_known(office: Office, ask: Ask) -> None:
-    office.environment()
+def test_no_application_is_refused_while_none_is_known(harness: GatewayHarness, ask: Ask) -> None:
+    harness.environment()
 
     assert ask("deployments", application="shop") == []
 
 
-def test_the_end_of_the_pages_is_no_refusal(shop: Office, ask: Ask) -> None:
+def test_the_end_of_the_pages_is_no_refusal(shop: GatewayHarness, ask: Ask) -> None:
     shop.ask("release.create", {"application": "shop", "version": "x", "components": [{"name": "web"}]})
     [refusal] = ask("trail", release="shop@x")
 

@@ -13,18 +13,18 @@ from release_management.services.gateway.queue import (
 )
 from tests.services.gateway_harness import (
     PATIENCE,
-    Office,
+    GatewayHarness,
     occupied,
     on_both_stores,
 )
 from tests.services.test_gateway_batches import configure, watched
 
 
-def queue(office: Office, count: int, **data: object) -> list[PendingCommand]:
+def queue(harness: GatewayHarness, count: int, **data: object) -> list[PendingCommand]:
     """Queued commands; each creates a release."""
     return [
-        office.gateway.ask(
-            office.envelope("release.create", {"version": f"{n}.0.0", "components": [{"name": "web"}]} | data),
+        harness.gateway.ask(
+            harness.envelope("release.create", {"version": f"{n}.0.0", "components": [{"name": "web"}]} | data),
             yields=True,
         )
         for n in range(count)
@@ -32,10 +32,10 @@ def queue(office: Office, count: int, **data: object) -> list[PendingCommand]:
 
 
 @on_both_stores
-def test_a_command_behind_a_long_queue_is_decided_before_the_rest_of_the_queue(office: Office) -> None:
-    go_on = occupied(office)
-    queued = queue(office, BATCH_COMMANDS)
-    report = configure(office, 1)
+def test_a_command_behind_a_long_queue_is_decided_before_the_rest_of_the_queue(harness: GatewayHarness) -> None:
+    go_on = occupied(harness)
+    queued = queue(harness, BATCH_COMMANDS)
+    report = configure(harness, 1)
     go_on.set()
     outcomes = [ticket.result(PATIENCE) for ticket in (report, *queued)]
 
@@ -45,16 +45,16 @@ def test_a_command_behind_a_long_queue_is_decided_before_the_rest_of_the_queue(o
 
 
 @on_both_stores
-def test_a_command_that_comes_while_a_long_queue_is_decided_waits_for_few_of_it(office: Office) -> None:
-    log = watched(office)
-    go_on = occupied(office)
-    first, queued = configure(office, 1), queue(office, 10 * SHARE)
+def test_a_command_that_comes_while_a_long_queue_is_decided_waits_for_few_of_it(harness: GatewayHarness) -> None:
+    log = watched(harness)
+    go_on = occupied(harness)
+    first, queued = configure(harness, 1), queue(harness, 10 * SHARE)
     later: list[PendingCommand] = []
     store = log.append
 
     def store_then_report(*args: object) -> object:
         if len(log.appended) == 2:
-            later.append(configure(office, 2))
+            later.append(configure(harness, 2))
         return store(*args)  # type: ignore[arg-type]
 
     vars(log)["append"] = store_then_report
@@ -67,16 +67,16 @@ def test_a_command_that_comes_while_a_long_queue_is_decided_waits_for_few_of_it(
 
 
 @on_both_stores
-def test_large_queued_commands_have_a_report_wait_for_one_commit_only(office: Office) -> None:
-    log = watched(office)
-    go_on = occupied(office)
-    queued = queue(office, 12, changelog=["x" * 4000] * 20)
+def test_large_queued_commands_have_a_report_wait_for_one_commit_only(harness: GatewayHarness) -> None:
+    log = watched(harness)
+    go_on = occupied(harness)
+    queued = queue(harness, 12, changelog=["x" * 4000] * 20)
     later: list[PendingCommand] = []
     store = log.append
 
     def store_then_report(*args: object) -> object:
         if len(log.appended) == 1:
-            later.append(configure(office, 2))
+            later.append(configure(harness, 2))
         return store(*args)  # type: ignore[arg-type]
 
     vars(log)["append"] = store_then_report
@@ -89,8 +89,8 @@ def test_large_queued_commands_have_a_report_wait_for_one_commit_only(office: Of
     assert [number for number, ids in enumerate(batches) if later[0].envelope.id in ids] == [2], "in the next commit"
 
 
-def tickets(office: Office, *, yields: bool, count: int) -> list[PendingCommand]:
-    return [PendingCommand(office.envelope("release.create", {}), yields=yields) for _ in range(count)]
+def tickets(harness: GatewayHarness, *, yields: bool, count: int) -> list[PendingCommand]:
+    return [PendingCommand(harness.envelope("release.create", {}), yields=yields) for _ in range(count)]
 
 
 class Time:
@@ -107,10 +107,10 @@ def time() -> Time:
     return Time()
 
 
-def test_a_queue_advances_however_much_else_comes(office: Office, time: Time) -> None:
+def test_a_queue_advances_however_much_else_comes(harness: GatewayHarness, time: Time) -> None:
     waiting = TicketQueue(time)
-    queued = tickets(office, yields=True, count=20)
-    for ticket in [*queued, *tickets(office, yields=False, count=1000)]:
+    queued = tickets(harness, yields=True, count=20)
+    for ticket in [*queued, *tickets(harness, yields=False, count=1000)]:
         waiting.append(ticket)
     batches = [waiting.next_batch(100) for _ in range(3)]
 
@@ -118,9 +118,9 @@ def test_a_queue_advances_however_much_else_comes(office: Office, time: Time) ->
     assert [len(batch) for batch in batches] == [100] * 3
 
 
-def test_nobody_waits_behind_the_flood_of_another_client(office: Office, time: Time) -> None:
+def test_nobody_waits_behind_the_flood_of_another_client(harness: GatewayHarness, time: Time) -> None:
     def of(sender: str) -> PendingCommand:
-        return PendingCommand(office.envelope("release.create", {}, sender=sender))
+        return PendingCommand(harness.envelope("release.create", {}, sender=sender))
 
     waiting = TicketQueue(time)
     flood = [of(f"mallory-{n % 7}") for n in range(200)]
@@ -136,11 +136,11 @@ def test_nobody_waits_behind_the_flood_of_another_client(office: Office, time: T
     assert len(waiting) == 0
 
 
-def test_a_queue_with_nothing_beside_it_fills_its_batches(office: Office, time: Time) -> None:
+def test_a_queue_with_nothing_beside_it_fills_its_batches(harness: GatewayHarness, time: Time) -> None:
     waiting = TicketQueue(time)
-    other = tickets(office, yields=False, count=1)[0]
+    other = tickets(harness, yields=False, count=1)[0]
     waiting.append(other)
-    queued = tickets(office, yields=True, count=200)
+    queued = tickets(harness, yields=True, count=200)
     for ticket in queued:
         waiting.append(ticket)
     assert waiting.next_batch(100) == [other, *queued[:SHARE]]
@@ -149,10 +149,10 @@ def test_a_queue_with_nothing_beside_it_fills_its_batches(office: Office, time: 
     assert (waiting.others_come, waiting.next_batch(100)) == (False, queued[2 * SHARE : 2 * SHARE + 100])
 
 
-def test_those_that_found_no_room_are_the_first_of_their_row_again(office: Office, time: Time) -> None:
+def test_those_that_found_no_room_are_the_first_of_their_row_again(harness: GatewayHarness, time: Time) -> None:
     waiting = TicketQueue(time)
-    queued = tickets(office, yields=True, count=6)
-    others = tickets(office, yields=False, count=4)
+    queued = tickets(harness, yields=True, count=6)
+    others = tickets(harness, yields=False, count=4)
     for ticket in [*others[:3], *queued]:
         waiting.append(ticket)
     batch = waiting.next_batch(7)
@@ -167,19 +167,19 @@ def test_those_that_found_no_room_are_the_first_of_their_row_again(office: Offic
 
 @on_both_stores
 def test_a_batch_that_takes_long_is_stored_before_its_end_and_who_comes_meanwhile_is_in_the_next_one(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    harness: GatewayHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(committing, "BATCH_SECONDS", 0.0)
-    log = watched(office)
-    go_on = occupied(office)
-    flood = [configure(office, number) for number in range(10 * BATCH_LEAST)]
+    log = watched(harness)
+    go_on = occupied(harness)
+    flood = [configure(harness, number) for number in range(10 * BATCH_LEAST)]
     later: list[PendingCommand] = []
     store = log.append
 
     def store_then_ask(*args: object) -> object:
         if len(log.appended) == 1:
-            envelope = office.envelope("environment.configure", {"name": "honest"}, sender="client:honest:cli")
-            later.append(office.gateway.ask(envelope))
+            envelope = harness.envelope("environment.configure", {"name": "honest"}, sender="client:honest:cli")
+            later.append(harness.gateway.ask(envelope))
         return store(*args)  # type: ignore[arg-type]
 
     vars(log)["append"] = store_then_ask

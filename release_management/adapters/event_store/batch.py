@@ -75,12 +75,12 @@ class Decision:
 
 def check(command: Append) -> set[Kind]:
     """Check a command's consistency and return the kinds of its records. Raises ValueError."""
-    where = f"command {command.id!r} of {command.sender!r}"
+    subject = f"command {command.id!r} of {command.sender!r}"
     versions: dict[str, int] = {}
     for stream, expectation in command.expects.items():
         if not 0 <= expectation.base <= expectation.seen:
             raise ValueError(
-                f"{where} expects {stream!r} at base {expectation.base}, seen {expectation.seen}; "
+                f"{subject} expects {stream!r} at base {expectation.base}, seen {expectation.seen}; "
                 "neither may be negative, and seen may not be below base"
             )
         versions[stream] = expectation.seen
@@ -94,7 +94,7 @@ def check(command: Append) -> set[Kind]:
                 raise ValueError(f"the next version after what was seen is {versions[record.stream]}")
             kinds.add((record.name, _schema_version(record)))
         except ValueError as error:
-            raise ValueError(f"{where}, record {record.version} of {record.stream!r}: {error}") from None
+            raise ValueError(f"{subject}, record {record.version} of {record.stream!r}: {error}") from None
     return kinds
 
 

@@ -30,11 +30,11 @@ class UnreadableStoreError(EventStoreError):
     `kinds` are their names and schema versions.
     """
 
-    def __init__(self, where: str, kinds: tuple[tuple[str, int], ...]) -> None:
-        """`where` is the store's file, or its place on a server."""
+    def __init__(self, store: str, kinds: tuple[tuple[str, int], ...]) -> None:
+        """`store` is the store's file, or its place on a server."""
         listed = ", ".join(f"{name} (schema version {version})" for name, version in kinds)
         super().__init__(
-            f"{where} holds records that this version cannot read: {listed}; open it with a version that knows them"
+            f"{store} holds records that this version cannot read: {listed}; open it with a version that knows them"
         )
         self.kinds = kinds
 

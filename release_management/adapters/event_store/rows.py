@@ -21,11 +21,11 @@ OPAQUE = 0
 """The schema version under which `kinds` lists records whose bytes were not parsed."""
 
 
-def readable(kinds: Iterable[Kind], known: Callable[[str, int], bool], where: str) -> frozenset[Kind]:
+def readable(kinds: Iterable[Kind], known: Callable[[str, int], bool], store: str) -> frozenset[Kind]:
     """Return the kinds of a store's records as a set. Raises `UnreadableStoreError` if one of them is not known."""
     found = frozenset(kinds)
     if unknown := tuple(sorted(kind for kind in found if not known(*kind))):
-        raise UnreadableStoreError(where, unknown)
+        raise UnreadableStoreError(store, unknown)
     return found
 
 

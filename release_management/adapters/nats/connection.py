@@ -151,8 +151,8 @@ class NatsConnection(Client):
                 await asyncio.sleep(RECONNECT_WAIT_SECONDS)
 
     def _disturb(self, cause: str, error: BaseException | None) -> None:
-        why = "" if error is None else f" ({type(error).__name__}: {str(error)[:SHOWN_BYTES]})"
-        self._disturbed = time.monotonic(), f"{cause}{why}, by a fault of ours; the log says more"
+        reason = "" if error is None else f" ({type(error).__name__}: {str(error)[:SHOWN_BYTES]})"
+        self._disturbed = time.monotonic(), f"{cause}{reason}, by a fault of ours; the log says more"
         _log.error("the connection was disturbed", what=cause, exc_info=error)
 
     async def _answered(self, question: Coroutine[Any, Any, T]) -> T:

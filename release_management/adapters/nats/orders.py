@@ -1,4 +1,4 @@
-"""Step orders on their way to the executors, and reports on their way back."""
+"""Step orders to the executors, and the reports that they send."""
 
 import asyncio
 import contextlib

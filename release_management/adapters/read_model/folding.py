@@ -71,10 +71,10 @@ class Parked(NamedTuple):
     reason: str
 
 
-def cry(poison: Sequence[Parked]) -> None:
+def log_parked(poison: Sequence[Parked]) -> None:
     """Log the parked events."""
     for event in poison:
-        _log.error("event parked: its stream stands still in this projection until it is unparked", **event._asdict())
+        _log.error("event parked: no later event of its stream is folded until it is unparked", **event._asdict())
 
 
 def still(connection: Connection) -> dict[tuple[str, int], dict[str, int]]:

@@ -23,7 +23,7 @@ from release_management.adapters.read_model.folding import (
     Folding,
     Parked,
     RecordPage,
-    cry,
+    log_parked,
     still,
 )
 from release_management.adapters.read_model.pages import (
@@ -221,7 +221,7 @@ class Projector:
                 folding = Folding(connection, build, parked.get((build.projection.name, build.number), {}))
                 folding.take(page)
                 poison += folding.poison
-        cry(poison)
+        log_parked(poison)
 
     def _swap(self, build: Build) -> bool:
         """Return True if the build was swapped in; a long query may prevent it for now."""
@@ -240,12 +240,12 @@ class Projector:
 
     def _begin_missing(self, found: Sequence[Build]) -> list[Build]:
         """Begin a build for every projection that has none and that no newer program has made; return all builds."""
-        there = {build.projection.name for build in found}
-        self._left_alone -= there
+        existing = {build.projection.name for build in found}
+        self._left_alone -= existing
         missing = [
             projection
             for projection in self._projections.values()
-            if projection.name not in there and projection.name not in self._left_alone
+            if projection.name not in existing and projection.name not in self._left_alone
         ]
         if not missing:
             return list(found)

@@ -125,7 +125,7 @@ class ReadStore:
                 raise BadQueryError(f"query {query}: {error}", code=error.code) from None
             return Found(groups, more, start, lambda end: write_cursor(query, values, end), definition.stable)
 
-        found = self._once_there(after, definition.projections, answer, timeout)
+        found = self._read_from(after, definition.projections, answer, timeout)
         if not found.groups and any(getattr(values, name, None) is not None for name in NAMED):
             self._refuse_unknown(values, after, timeout)
         return found
@@ -143,7 +143,7 @@ class ReadStore:
                 raise BadQueryError(str(error), code=error.code) from None
 
         with suppress(ParkedError):  # a parked event may have named it
-            self._once_there(after, NEEDED, check, timeout)
+            self._read_from(after, NEEDED, check, timeout)
 
     def position(self, projection: str | None = None) -> int:
         """Return the position that a projection has reached, or the lowest of all. 0 while it is not built."""
@@ -158,7 +158,7 @@ class ReadStore:
 
         Raises `NotCaughtUpError`, `ParkedError`, `NewerVersionError` and `UnknownProjectionError`.
         """
-        self._once_there(position, self._chosen(projection), lambda _: None, timeout)
+        self._read_from(position, self._chosen(projection), lambda _: None, timeout)
 
     def parked(self) -> list[dict[str, Any]]:
         """Return every parked event: projection, position, stream, type, reason; in order."""
@@ -166,7 +166,7 @@ class ReadStore:
         rows = self._look(lambda connection: connection.execute(query).mappings().all())
         return [{name: row[name] for name in ("projection", "position", "stream", "type", "reason")} for row in rows]
 
-    def standing(self) -> list[ProjectionStatus]:
+    def statuses(self) -> list[ProjectionStatus]:
         """Return the status of each projection, even one that is not begun yet. Raises `NotAnsweringError`."""
         try:
             rows = self._look(lambda connection: connection.execute(every_build()).mappings().all())
@@ -182,7 +182,7 @@ class ReadStore:
         """Close the database."""
         self._engine.dispose()
 
-    def _once_there(
+    def _read_from(
         self, position: int, projections: Sequence[Projection], answer: Callable[[Connection], T], timeout: float
     ) -> T:
         deadline = time.monotonic() + timeout
@@ -196,11 +196,11 @@ class ReadStore:
             try:
                 return self._look(look)
             except NotCaughtUpError as error:
-                why = str(error)
+                reason = str(error)
             except TROUBLE as error:
-                why = f"the read models' database does not answer ({error.orig}); is the projector running?"
+                reason = f"the read models' database does not answer ({error.orig}); is the projector running?"
             if time.monotonic() >= deadline:
-                raise NotCaughtUpError(f"{why} (waited {timeout:g} s)")
+                raise NotCaughtUpError(f"{reason} (waited {timeout:g} s)")
             time.sleep(pause)
             pause = min(2 * pause, SLOWEST_LOOK_SECONDS)
 
@@ -257,10 +257,10 @@ def _require(connection: Connection, projections: Sequence[Projection], position
             raise NotCaughtUpError(
                 f"projection {projection.name} has taken in position {build['position']}, not yet {position}"
             )
-        aside = select(parked).where(
+        parked_rows = select(parked).where(
             parked.c.projection == projection.name, parked.c.build == build["build"], parked.c.position <= position
         )
-        if position and (first := connection.execute(aside.order_by(parked.c.position).limit(1)).first()):
+        if position and (first := connection.execute(parked_rows.order_by(parked.c.position).limit(1)).first()):
             raise ParkedError(
                 f"projection {projection.name} has set aside stream {first.stream} from position {first.position} on "
                 f"({first.reason}); once the cause is gone, unpark it"

@@ -13,7 +13,7 @@ from release_management.adapters.read_model.folding import (
     Folding,
     Parked,
     RecordPage,
-    cry,
+    log_parked,
 )
 from release_management.adapters.read_model.writing import Writing
 from release_management.domain.registry import Registry
@@ -47,7 +47,7 @@ class Unparking:
                 found, went_on = self._unpark(build, stream)
                 poison += found
                 moved = moved or went_on
-        cry(poison)
+        log_parked(poison)
         return moved
 
     def try_again(self) -> list[Projection]:

@@ -85,9 +85,9 @@ class Writing:
 
     def may_pass(self, error: DBAPIError) -> bool:
         """Return True if trying again may help. A killed server may have lost even the creation of its tables."""
-        passing = isinstance(error, TROUBLE) or is_missing(error)
-        self._ready = self._ready and not passing
-        return passing
+        transient = isinstance(error, TROUBLE) or is_missing(error)
+        self._ready = self._ready and not transient
+        return transient
 
     def close(self) -> None:
         """Close the database. No thread may be writing."""

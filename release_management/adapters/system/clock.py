@@ -61,12 +61,12 @@ class WatchedClock:
         if abs(ahead) <= NOTED:
             return
         if ahead > NOTED:
-            way, also = "ahead", ", until that time has come"
+            way, remedy = "ahead", ", until that time has come"
         else:
-            way, also = "back", ", and what falls due waits for longer"
+            way, remedy = "back", ", and what falls due waits for longer"
         self.warning = (
             f"the clock jumped {way} by {_rounded(abs(ahead))} at {timestamp(now)}; if that was wrong, durations and "
-            f"metrics are, too{also}. This is said until the next start"
+            f"metrics are, too{remedy}. This is said until the next start"
         )
         _log.warning("the clock jumped", way=way, by=str(abs(ahead)), to=timestamp(now))
         telemetry.CLOCK_JUMPS.inc()

@@ -25,10 +25,10 @@ class FolderBusyError(RelmanError):
     def __init__(self, folder: Path, pid: int | None) -> None:
         """`folder` is the folder that is in use."""
         if pid == os.getpid():
-            holder, then = "this very process", "close the other ReleaseManager first"
+            holder, advice = "this very process", "close the other ReleaseManager first"
         else:
-            holder, then = "another process" if pid is None else f"the process {pid}", "end that one first"
-        super().__init__(f"the folder {folder} is in use by {holder}; {then}, or name another folder")
+            holder, advice = "another process" if pid is None else f"the process {pid}", "end that one first"
+        super().__init__(f"the folder {folder} is in use by {holder}; {advice}, or name another folder")
         self.pid = pid
 
 
@@ -37,11 +37,11 @@ class FolderOpenError(RelmanError):
 
     code = ErrorCode.UNUSABLE
 
-    def __init__(self, folder: Path, why: str) -> None:
-        """`why` says why the mode was not changed."""
+    def __init__(self, folder: Path, reason: str) -> None:
+        """`reason` says why the mode was not changed."""
         super().__init__(
             f"the folder {folder} is open to others ({folder.stat().st_mode & 0o777:04o}) and would hold passwords: "
-            f"{why}; name a folder of its own, such as {folder / 'relman'}, or close it yourself: chmod 700 {folder}"
+            f"{reason}; name a folder of its own, such as {folder / 'relman'}, or close it yourself: chmod 700 {folder}"
         )
 
 

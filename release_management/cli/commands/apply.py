@@ -110,7 +110,7 @@ def not_rolled_out(
     declared = (after(row, changes if dry_run else ()) for row in rows)
     running, policies = opened.query("running"), opened.query("policies")
     found = (slot for row in declared for slot in outdated(row, running, policies))
-    return deploy_again_lines(found, would=dry_run and bool(changes))
+    return deploy_again_lines(found, conditional=dry_run and bool(changes))
 
 
 def send(changes: "Sequence[ManifestChange]", opened: Session) -> None:

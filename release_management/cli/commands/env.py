@@ -118,8 +118,10 @@ def targets(environment: "Environment") -> str:
 
 def health(environment: "Environment") -> str:
     """Return the conditions that are not well, by component; else well."""
-    ill = [f"{each.application}/{each.component} {each.condition}" for each in environment.conditions if not each.well]
-    return first_few(ill) or ("well" if environment.conditions else "")
+    unhealthy = [
+        f"{each.application}/{each.component} {each.condition}" for each in environment.conditions if not each.well
+    ]
+    return first_few(unhealthy) or ("well" if environment.conditions else "")
 
 
 def runs(environment: "Environment") -> str:

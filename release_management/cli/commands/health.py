@@ -57,13 +57,13 @@ def register(app: typer.Typer) -> None:
             for each in found
         ]
         shown = listing("role", "process", "well", "standing", "says", rows=rows, empty="")
-        ill = [each["role"] for each in found if not each["healthy"]] + sorted(_ill_components(found))
-        if not ill:
+        unhealthy = [each["role"] for each in found if not each["healthy"]] + sorted(_ill_components(found))
+        if not unhealthy:
             show(found, shown)
             return
         if not settings().json:
             show(found, shown)
-        raise Failed(f"not well: {', '.join(ill)}", roles=found)
+        raise Failed(f"not well: {', '.join(unhealthy)}", roles=found)
 
 
 def _ill_components(roles: Iterable[dict[str, Any]]) -> set[str]:
@@ -74,7 +74,7 @@ def _ill_components(roles: Iterable[dict[str, Any]]) -> set[str]:
 
 def _of(folder: Path, role: str | None) -> Iterator[dict[str, Any]]:
     for note in _notes(folder):
-        if _is_asked(role, note["role"]):
+        if _is_selected(role, note["role"]):
             yield _ask(note["address"], note)
 
 
@@ -108,7 +108,7 @@ def _missing(folder: Path, role: str | None) -> Iterator[dict[str, Any]]:
         return
     noted = {note["pid"] for note in _notes(folder)}
     for name, pid, _ in started if alive else ():
-        if not _is_asked(role, name.partition("-")[0]) or pid in alive & noted:
+        if not _is_selected(role, name.partition("-")[0]) or pid in alive & noted:
             continue
         yield _unknown(
             name, str(pid), "it does not serve yet" if pid in alive else "it has ended; relman up begins it again"
@@ -126,7 +126,7 @@ def _is_alive(pid: int, since: float) -> bool:
         return False
 
 
-def _is_asked(role: str | None, name: str) -> bool:
+def _is_selected(role: str | None, name: str) -> bool:
     if role is not None and role in ROLES and name == ALL_IN_ONE.name:
         return ROLES[role].shares_process
     return role in (None, name)
@@ -140,11 +140,11 @@ def _ask(address: str, note: dict[str, Any]) -> dict[str, Any]:
         document: dict[str, Any] = answer.json()
         return {key: document[key] for key in _KEYS}
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
-        says = f"{address} does not answer as a role does ({type(error).__name__})"
-        return _unknown(note.get("role", "?"), str(note.get("pid", address)), says)
+        text = f"{address} does not answer as a role does ({type(error).__name__})"
+        return _unknown(note.get("role", "?"), str(note.get("pid", address)), text)
 
 
-def _unknown(role: str, instance: str, says: str) -> dict[str, Any]:
+def _unknown(role: str, instance: str, text: str) -> dict[str, Any]:
     """Return the health of a process that gives none itself."""
     return {
         "role": role,
@@ -152,7 +152,7 @@ def _unknown(role: str, instance: str, says: str) -> dict[str, Any]:
         "healthy": False,
         "standing": "unknown",
         "since": None,
-        "troubles": [{"part": "process", "says": says}],
+        "troubles": [{"part": "process", "says": text}],
         "warnings": [],
         "details": {},
     }

@@ -30,8 +30,8 @@ LOOK_SECONDS = 0.2
 WAIT_SECONDS = 600.0
 """Seconds to wait by default."""
 GONE_BACK = frozenset({"Cancelled", "RolledBack", "Superseded"})
-UNTOLD = frozenset({"pending", "started"})
-"""Steps of these statuses are told of only once there is more to say."""
+UNREPORTED = frozenset({"pending", "started"})
+"""The step statuses that are reported only together with a later one."""
 
 
 def follow(manager: "ReleaseManager", deployment: "Deployment", timeout: float) -> None:
@@ -42,7 +42,7 @@ def follow(manager: "ReleaseManager", deployment: "Deployment", timeout: float) 
     from release_management.facade.deployments import NotFinishedError
 
     began = time.monotonic()
-    printer = _Told()
+    printer = _StepPrinter()
     with _progress() as status:
         printer.tell(deployment)
         try:
@@ -67,11 +67,11 @@ def conclude(deployment: "Deployment", seconds: float | None = None, *, back: bo
         raise Failed(f"{sentence}; next: {next_step(deployment)}", deployment=plain(deployment))
     show(deployment)
     took = "" if seconds is None else f"   {seconds:.1f} s"
-    waits = "".join(f"\n  {line}" for line in (deployment.waits_for, deployment.patience) if line)
-    say(f"{status_line(deployment)}{took}\n  deployment {deployment.id}{waits}\n  next: {next_step(deployment)}")
+    wait_lines = "".join(f"\n  {line}" for line in (deployment.waits_for, deployment.patience) if line)
+    say(f"{status_line(deployment)}{took}\n  deployment {deployment.id}{wait_lines}\n  next: {next_step(deployment)}")
 
 
-def conclude_already_so(deployment: "Deployment", ill: "Sequence[ComponentCondition]", *, wait: bool) -> None:
+def conclude_already_so(deployment: "Deployment", unhealthy: "Sequence[ComponentCondition]", *, wait: bool) -> None:
     """Print that nothing was done, since it succeeded before, and which of its components were not seen well.
 
     Raises `Failed` if one is down and `wait` was requested.
@@ -79,18 +79,18 @@ def conclude_already_so(deployment: "Deployment", ill: "Sequence[ComponentCondit
     from release_management.kernel.suggestions import first_few
 
     again = f"relman deploy {deployment.release} {deployment.environment} --redeploy"
-    if wait and (down := [each for each in ill if each.condition == "down"]):
+    if wait and (down := [each for each in unhealthy if each.condition == "down"]):
         before = (
             f"{deployment.release} was deployed in {deployment.environment} before, and {first_few(map(str, down))}"
         )
-        raise Failed(f"{before}; to bring it again: {again}", deployment=plain(deployment), conditions=plain(ill))
+        raise Failed(f"{before}; to bring it again: {again}", deployment=plain(deployment), conditions=plain(unhealthy))
     show(deployment)
     already = "already so: it was deployed there with the configuration that is declared; nothing was done"
-    seen = f"\n  ! {first_few(map(str, ill))}" if ill else ""
+    seen = f"\n  ! {first_few(map(str, unhealthy))}" if unhealthy else ""
     say(f"{status_line(deployment)}\n  {already}{seen}\n  deployment {deployment.id}\n  to bring it again: {again}")
 
 
-class _Told:
+class _StepPrinter:
     """Prints the progress of a deployment, each step once."""
 
     def __init__(self) -> None:
@@ -139,7 +139,7 @@ class _Told:
             return
         self._steps[leg, index] = now
         again = status == "started" and (attempt or 1) > 1
-        is_told = again or (status is not None and status not in UNTOLD)
+        is_told = again or (status is not None and status not in UNREPORTED)
         if is_told and not (leg == "rollback" and status == "skipped"):
             back = "back " if leg == "rollback" else ""
             say(f"  {MARKS[str(status)]} {back}{index + 1}/{total} {step_text(step, leg)}")

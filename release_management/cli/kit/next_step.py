@@ -21,8 +21,8 @@ def next_step(deployment: "Deployment") -> str:
     id = deployment.id
     match deployment.phase:
         case "Planned" if deployment.approval:
-            waits = f"it waits unless approval {deployment.approval} is given: relman approval list --all"
-            return f"relman deploy {_destination(deployment)} ({waits})"
+            condition = f"it waits unless approval {deployment.approval} is given: relman approval list --all"
+            return f"relman deploy {_destination(deployment)} ({condition})"
         case "Planned" | "Preview":
             return f"relman deploy {_destination(deployment)}"
         case "AwaitingApproval":

@@ -12,7 +12,7 @@ from release_management.cli.kit.settings import settings
 LINE_SECONDS = 1.0
 
 
-class Told(Protocol):
+class ReportProgress(Protocol):
     """A callback for progress: a name, how much of it is done, and how much there is."""
 
     def __call__(self, name: str, done: int, total: int) -> None:
@@ -21,7 +21,7 @@ class Told(Protocol):
 
 
 @contextmanager
-def progress() -> Iterator[Told]:
+def progress() -> Iterator[ReportProgress]:
     """Show the progress of several things by name."""
     if settings().json:
         yield lambda name, done, total: None
@@ -33,7 +33,7 @@ def progress() -> Iterator[Told]:
 
 
 @contextmanager
-def _bars() -> Iterator[Told]:
+def _bars() -> Iterator[ReportProgress]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 

@@ -29,20 +29,20 @@ def compile_plan(
     """Compile the plan. Raises `Refused` if a target cannot do what the strategy needs."""
     if strategy.replicas is not None:
         rollouts = [rollout if rollout.leaves else replace(rollout, replicas=strategy.replicas) for rollout in rollouts]
-    coming = [rollout for rollout in rollouts if not rollout.leaves]
-    for rollout in coming:
+    staying = [rollout for rollout in rollouts if not rollout.leaves]
+    for rollout in staying:
         _check(strategy, rollout)
-    fresh = [rollout for rollout in coming if not rollout.serving]
+    fresh = [rollout for rollout in staying if not rollout.serving]
     first = [rollout for rollout in fresh if not rollout.unsettled]
     if first and not strategy.STOPS_FIRST:
         names = ", ".join(f"{rollout.component} on {rollout.target}" for rollout in first)
         notes = (*notes, f"no {strategy.NAME} for {names}: the first deployment there, nothing serves yet"[:500])
     builder = PlanBuilder(rollouts, strategy)
     _settle(builder, strategy)
-    builder.rollouts = [rollout for rollout in coming if not rollout.stays]
+    builder.rollouts = [rollout for rollout in staying if not rollout.stays]
     builder.leaving = [rollout for rollout in rollouts if rollout.leaves]
     if builder.rollouts or builder.leaving:
-        _bring(builder, strategy, first=len(fresh) == len(coming))
+        _bring(builder, strategy, first=len(fresh) == len(staying))
     builder.rollouts = rollouts
     plan = Plan(
         strategy=strategy.NAME,

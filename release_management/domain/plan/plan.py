@@ -22,7 +22,7 @@ from release_management.kernel.types import (
 )
 
 MAX_STEPS = 20_000
-"""The steps of the way forward, and those of the way back."""
+"""The maximum number of steps of each leg of a plan."""
 
 
 class PlannedChange(Value):
@@ -57,10 +57,10 @@ class PlannedChange(Value):
 
 
 class Plan(Value):
-    """The forward steps and the way back, compiled together.
+    """The forward steps and the rollback, compiled together.
 
-    `changes` says what they bring to which place; plans of older records have none. `reversible` False: the way back
-    is to stop here (`Halted`); a newer version is needed.
+    `changes` are the changes of each component at each place; plans of older records have none. `reversible` False:
+    the deployment stops in place of a rollback (`Halted`), and a newer version is needed.
     """
 
     strategy: Name = Field(description="the strategy that was compiled")

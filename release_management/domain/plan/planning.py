@@ -104,14 +104,14 @@ def desired_by(release: Release, environment: Environment, places: Mapping[str, 
     named = {component.name for component in release.components}
     desired: list[Desired] = []
     for target in environment.targets.values():
-        runs = [name for name, status in places.get(target.name, Place()).components.items() if status.at_work]
+        running = [name for name, status in places.get(target.name, Place()).components.items() if status.at_work]
         for component in release.components:
             if target.settings_of(release.application, component.name) is not None:
                 desired.append(Desired(target.name, component.name, component))
-            elif component.name in runs:
+            elif component.name in running:
                 desired.append(Desired(target.name, component.name))
         if release.complete:
-            desired += [Desired(target.name, name) for name in runs if name not in named]
+            desired += [Desired(target.name, name) for name in running if name not in named]
     return desired
 
 
@@ -176,10 +176,12 @@ def draft(
 
 def why_replanned(before: Plan | None, after: Plan) -> str:
     """Return why a plan that is compiled again differs, as far as the plans tell."""
-    was = {(change.target, change.component): change for change in (before.changes if before else None) or ()}
+    changes_before = {
+        (change.target, change.component): change for change in (before.changes if before else None) or ()
+    }
     reasons = []
     for change in after.changes or ():
-        known = was.get((change.target, change.component))
+        known = changes_before.get((change.target, change.component))
         if known is None or None in (known.configuration, change.configuration):
             continue
         if known.configuration != change.configuration:
@@ -286,7 +288,7 @@ def _replicas(settings: Mapping[str, JsonValue], where: str) -> int:
 def _bind(target: Target, component: str, assignment: SlotAssignment, occupant: Occupant | None) -> Binding:
     serving = assignment.serving
     stable_configuration = None if serving is None else serving.configuration
-    coming = None if occupant is None else occupant.configuration
+    candidate_configuration = None if occupant is None else occupant.configuration
     return Binding(
         target=target.name,
         component=component,
@@ -295,7 +297,7 @@ def _bind(target: Target, component: str, assignment: SlotAssignment, occupant: 
         candidate=None if occupant is None else occupant.content,
         candidate_slot=assignment.candidate,
         replicas=0 if occupant is None else occupant.replicas,
-        configuration=coming or stable_configuration or Configuration(),
+        configuration=candidate_configuration or stable_configuration or Configuration(),
         stable=None if serving is None else serving.content,
         stable_slot=assignment.stable or assignment.left,
         stable_configuration=stable_configuration,

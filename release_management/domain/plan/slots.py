@@ -64,7 +64,7 @@ def is_clean(status: ComponentStatus, slots: Sequence[str]) -> bool:
 
 
 def _base(status: ComponentStatus) -> str | None:
-    """The stable slot; or that to which a way back wanted all traffic, before it could make it the stable one again."""
+    """The stable slot; or the slot to which an unfinished rollback has routed all traffic."""
     intended = next((slot for slot, share in status.intended.items() if share == 100), None)
     if _runs(status, intended) is not None and (status.stable is None or intended == status.former):
         return intended
@@ -99,8 +99,8 @@ def unsettled_note(
         return f"{first}. All traffic is taken away first{after}"
     if reversible:
         return f"{first}. First {base} gets all traffic; a rollback returns to it"
-    hit = ", traffic or not; recreate would take all traffic away first" if assignment.busy else ""
-    return f"{first}. There is no way back here: it replaces what is in {assignment.candidate}{hit}"
+    consequence = ", traffic or not; recreate would take all traffic away first" if assignment.busy else ""
+    return f"{first}. There is no way back here: it replaces what is in {assignment.candidate}{consequence}"
 
 
 def _describe_slots(status: ComponentStatus) -> str:
@@ -108,12 +108,12 @@ def _describe_slots(status: ComponentStatus) -> str:
     parts = []
     for slot in sorted({*status.slots, *_positive(status.reach), *status.doubted}):
         occupant = _runs(status, slot)
-        runs = occupant.content.version if occupant is not None else "nothing known"
+        version = occupant.content.version if occupant is not None else "nothing known"
         if slot in status.doubted:
-            runs = f"{runs}, in doubt"
+            version = f"{version}, in doubt"
         share = status.reach.get(slot, 0)
-        has = f"{share} %" if status.certain else f"perhaps {share} %"
-        parts.append(f"{slot} ({runs}) has {has} of the traffic" if status.reach else f"{slot} runs {runs}")
+        traffic = f"{share} %" if status.certain else f"perhaps {share} %"
+        parts.append(f"{slot} ({version}) has {traffic} of the traffic" if status.reach else f"{slot} runs {version}")
     return ", ".join(parts) or "nothing is known to run"
 
 

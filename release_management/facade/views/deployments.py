@@ -152,8 +152,8 @@ class Deployment(View):
         if self.deadline is None:
             return None
         back = "it goes back" if self.plan is None or self.plan.reversible else "it halts: there is no way back"
-        then = back if self.phase == "Paused" else "it expires"
-        return f"waits until {short_time(self.deadline)}, then {then}"
+        consequence = back if self.phase == "Paused" else "it expires"
+        return f"waits until {short_time(self.deadline)}, then {consequence}"
 
     @property
     def waits_for(self) -> str | None:

@@ -57,12 +57,12 @@ class Environment(View):
         head += "".join(f"\ntarget {name} is being retired" for name in self.leaving)
         if not self.running:
             return Text(f"{head}\nnothing runs here yet")
-        ill = [Text(str(each)) for each in self.conditions if not each.well]
+        unhealthy = [Text(str(each)) for each in self.conditions if not each.well]
         brief = len(self.running) > MANY and not whole
-        if brief and len(ill) > MANY_ILL:
-            ill = [*ill[:MANY_ILL], Text(f"{len(ill) - MANY_ILL:,} more are not well")]
+        if brief and len(unhealthy) > MANY_ILL:
+            unhealthy = [*unhealthy[:MANY_ILL], Text(f"{len(unhealthy) - MANY_ILL:,} more are not well")]
         shown = running_summary(self.running) if brief else running_table(self.running)
-        return Group(Text(head), shown, *ill, *(Text(line) for line in self.outdated))
+        return Group(Text(head), shown, *unhealthy, *(Text(line) for line in self.outdated))
 
 
 class ComponentCondition(View):
@@ -182,21 +182,21 @@ def running_table(rows: Iterable[Running]) -> Table:
 
 def running_summary(rows: Iterable[Running]) -> RenderableType:
     """Return a table of counts: like components of many places are one line."""
-    alike: dict[tuple[object, ...], int] = {}
+    counts: dict[tuple[object, ...], int] = {}
     total = 0
     for row in rows:
         share = (row.version, row.role, row.intended, row.observed)
         kind: tuple[object, ...] = (f"{row.application}/{row.component}", *share)
-        alike[kind] = alike.get(kind, 0) + 1
+        counts[kind] = counts.get(kind, 0) + 1
         total += 1
-    if len(alike) > MANY:
+    if len(counts) > MANY:
         by_version: dict[tuple[object, ...], int] = {}
-        for kind, count in alike.items():
+        for kind, count in counts.items():
             by_version[kind[1:]] = by_version.get(kind[1:], 0) + count
         lines = [(f"{count:,} components", *kind) for kind, count in by_version.items()]
     else:
         lines = [
-            (f"{kind[0]} on {count:,} targets" if count > 1 else kind[0], *kind[1:]) for kind, count in alike.items()
+            (f"{kind[0]} on {count:,} targets" if count > 1 else kind[0], *kind[1:]) for kind, count in counts.items()
         ]
     made = table("component", "version", "role", "want %", "seen %", rows=lines)
     return Group(made, Text(f"{total:,} components at places; see each with --all"))

@@ -81,8 +81,8 @@ class Metrics(View):
 
     def render(self) -> RenderableType:
         """One row per metric."""
-        where = f"{self.application or 'all applications'} in {self.environment or 'the production tier'}"
-        head = f"{where}, {short_time(self.since)} to {short_time(self.until)} UTC"
+        scope = f"{self.application or 'all applications'} in {self.environment or 'the production tier'}"
+        head = f"{scope}, {short_time(self.since)} to {short_time(self.until)} UTC"
         definitions = ", ".join(sorted({metric.definition for metric in self.metrics}))
         rows = (
             (

@@ -105,9 +105,9 @@ def _pending(application: str, reach: Reach, brought: Sequence[Contents], ask: A
     named = {component for release in brought for component in release.parts}
     if any(release.complete for release in brought):
         named |= {ANY, *reach}
-    there = [points(reach, component) for component in named]
-    newest = [max(each, key=lambda point: point[0]) for each in there if each]
-    earliest = min(position for position, _ in newest) if len(newest) == len(there) else 0
+    successes = [points(reach, component) for component in named]
+    newest = [max(each, key=lambda point: point[0]) for each in successes if each]
+    earliest = min(position for position, _ in newest) if len(newest) == len(successes) else 0
     younger = and_(columns.made > made(application, earliest), columns.made <= last)
     found = {each.release: each for each in _contents(younger, ask)}
     if keys := [key for _, key in newest if key is not None]:
@@ -130,11 +130,11 @@ def _changes(
 
     for release in (bringing.own, *bringing.skipped):
         own = release is bringing.own
-        there = own and was_there(release.release)
+        included = own and was_there(release.release)
         for row in stated.get(release.release, ()):
             if row["commit"] in found:
                 continue
-            before = there or any(was_there(other) for other in row["stated"] if other != release.release)
+            before = included or any(was_there(other) for other in row["stated"] if other != release.release)
             if own or not before:
                 change = DeliveredChange(bringing.deployment, row["commit"], row["committed"], before, release.release)
                 found[change.commit] = change
@@ -168,8 +168,8 @@ def _releases(names: set[str], ask: Ask) -> dict[str, Contents]:
     }
 
 
-def _contents(where: Any, ask: Ask) -> list[Contents]:
-    return [contents(row["contents"]) for row in ask(select(releases.c.contents).where(where))]
+def _contents(condition: Any, ask: Ask) -> list[Contents]:
+    return [contents(row["contents"]) for row in ask(select(releases.c.contents).where(condition))]
 
 
 def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:

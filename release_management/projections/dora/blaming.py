@@ -16,18 +16,18 @@ def suspected() -> ScalarSelect[Any]:
     long before does not count.
     """
     at, newest = incidents.c, deliveries.alias("newest")
-    met, place = newest.c.place_reached, at.environment + "/" + at.application + "/"
+    reached, place = newest.c.place_reached, at.environment + "/" + at.application + "/"
     recent = or_(newest.c.suspect_until.is_(None), newest.c.suspect_until >= at.detected_at)
     return (
         select(case((recent, newest.c.id)))
         .where(
             newest.c.environment == at.environment,
             newest.c.application == at.application,
-            met >= place,
-            met <= place + at.detected_at + "/99999999999999999999",
+            reached >= place,
+            reached <= place + at.detected_at + "/99999999999999999999",
             or_(newest.c.gone.is_(None), newest.c.gone > at.detected_at),
         )
-        .order_by(met.desc())
+        .order_by(reached.desc())
         .limit(1)
         .scalar_subquery()
     )

@@ -62,10 +62,10 @@ def extended(reach: Reach, release: Contents) -> Reach:
     return {**reach, **more}
 
 
-def _with(there: tuple[Point, ...], new: Point) -> tuple[Point, ...]:
-    if any(_outdoes(point, new) for point in there):
-        return there
-    return (*(point for point in there if not _outdoes(new, point)), new)
+def _with(points: tuple[Point, ...], new: Point) -> tuple[Point, ...]:
+    if any(_outdoes(point, new) for point in points):
+        return points
+    return (*(point for point in points if not _outdoes(new, point)), new)
 
 
 def _outdoes(one: Point, other: Point) -> bool:
@@ -76,16 +76,16 @@ def _outdoes(one: Point, other: Point) -> bool:
 def packed(reach: Reach) -> Packed:
     """Return a reach as JSON."""
     groups: dict[tuple[Point, ...], list[str]] = {}
-    for component, there in reach.items():
-        groups.setdefault(there, []).append(component)
-    return [[components, [list(point) for point in there]] for there, components in groups.items()]
+    for component, points in reach.items():
+        groups.setdefault(points, []).append(component)
+    return [[components, [list(point) for point in points]] for points, components in groups.items()]
 
 
 def unpacked(groups: Packed) -> Reach:
     """Return the reach from its JSON."""
     return {
-        str(component): tuple((int(position), key) for position, key in there)
-        for components, there in groups
+        str(component): tuple((int(position), key) for position, key in points)
+        for components, points in groups
         for component in components
     }
 

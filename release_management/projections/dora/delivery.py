@@ -251,16 +251,16 @@ def _take_step(id: Key, fact: DeploymentStepSucceeded, now: str, position: int, 
     row = rows.get(deliveries, id) or {}
     exposed: dict[str, int] = row.get("exposed") or {}
     forward = fact.leg == "forward"
-    where = ((row.get("reaching") if forward else row.get("leaving")) or {}).get(str(fact.step))
-    if where is None or (where in exposed) == forward:
+    place = ((row.get("reaching") if forward else row.get("leaving")) or {}).get(str(fact.step))
+    if place is None or (place in exposed) == forward:
         return
     if forward:
-        rows.put(deliveries, id, exposed={**exposed, where: fact.step})
+        rows.put(deliveries, id, exposed={**exposed, place: fact.step})
         if row.get("reached") is None:
-            place = f"{row['environment']}/{row['application']}/{now}/{position:020d}"
-            rows.put(deliveries, id, reached=now, place_reached=place)
+            reached_at = f"{row['environment']}/{row['application']}/{now}/{position:020d}"
+            rows.put(deliveries, id, reached=now, place_reached=reached_at)
         return
-    remaining = {other: step for other, step in exposed.items() if other != where}
+    remaining = {other: step for other, step in exposed.items() if other != place}
     rows.put(deliveries, id, exposed=remaining, gone=None if remaining else now)
 
 

@@ -214,13 +214,13 @@ def recoveries(facts: WindowFacts) -> list[Item]:
         if delivery.reached is None or (delivery.reverts is not None and not delivery.succeeded):
             continue
         incidents = tuple(blamed.get(delivery.id, ()))
-        if why := tuple(_why(delivery, delivery.id in facts.rollbacks, bool(incidents))):
-            items.append(_recovery(delivery, why, incidents, facts))
+        if reasons := tuple(_reasons(delivery, delivery.id in facts.rollbacks, bool(incidents))):
+            items.append(_recovery(delivery, reasons, incidents, facts))
     return items
 
 
 def _recovery(
-    delivery: Delivery, why: tuple[str, ...], incidents: tuple[AttributedIncident, ...], facts: WindowFacts
+    delivery: Delivery, reasons: tuple[str, ...], incidents: tuple[AttributedIncident, ...], facts: WindowFacts
 ) -> Item:
     since = min([delivery.failing or delivery.finished, *(each.detected_at for each in incidents)])
     to: str | None
@@ -232,7 +232,7 @@ def _recovery(
     else:
         to = facts.rollbacks.get(delivery.id) or facts.successors.get(delivery.id)
     seconds = None if to is None else _seconds(since, to)
-    return Item(delivery, seconds=seconds, since=since, to=to, why=why, incidents=incidents)
+    return Item(delivery, seconds=seconds, since=since, to=to, why=reasons, incidents=incidents)
 
 
 AFTER_RETURN = "_after_return"
@@ -248,18 +248,18 @@ def failures(facts: WindowFacts) -> list[Item]:
     items = []
     for delivery in facts.deliveries:
         incidents = list(blamed.get(delivery.id, ()))
-        why = list(_why(delivery, delivery.id in facts.rollbacks, bool(incidents)))
+        reasons = list(_reasons(delivery, delivery.id in facts.rollbacks, bool(incidents)))
         for back in facts.returns.get(delivery.id, ()):
             caused = blamed.get(back, ())
             incidents += caused
-            why += ["reverted" + AFTER_RETURN] if back in facts.rollbacks else []
-            why += ["incident" + AFTER_RETURN] if caused else []
-        reasons = tuple(dict.fromkeys(why))
-        items.append(Item(delivery, bool(why), _no_deployment(delivery), why=reasons, incidents=tuple(incidents)))
+            reasons += ["reverted" + AFTER_RETURN] if back in facts.rollbacks else []
+            reasons += ["incident" + AFTER_RETURN] if caused else []
+        distinct = tuple(dict.fromkeys(reasons))
+        items.append(Item(delivery, bool(reasons), _no_deployment(delivery), why=distinct, incidents=tuple(incidents)))
     return items
 
 
-def _why(delivery: Delivery, reverted: bool, incident: bool) -> Iterator[str]:
+def _reasons(delivery: Delivery, reverted: bool, incident: bool) -> Iterator[str]:
     made_way = delivery.outcome == "RolledBack" and delivery.cause == "superseded"
     if not delivery.succeeded and not made_way:
         yield "went_back" if delivery.outcome == "RolledBack" else "got_stuck"

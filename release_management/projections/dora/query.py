@@ -177,7 +177,7 @@ class _Scope:
             columns.started.is_not(None),
             columns.finished >= params.since,
             columns.finished < params.until,
-            *self._here(columns.application, columns.environment),
+            *self._in_scope(columns.application, columns.environment),
         )
         self.ids = select(columns.id).where(*self.finished)
         self.reverted = select(columns.reverts).where(*self.finished, columns.reverts.is_not(None))
@@ -205,7 +205,7 @@ class _Scope:
         ids = or_(*(concerned.c.id.in_(some) for some in (self.ids, self.reverted, self.returned)))
         until = func.coalesce(concerned.c.suspect_until, _NEVER)
         ends = select(func.min(concerned.c.reached).label("since"), func.max(until).label("until"))
-        [met] = self._ask(ends.where(ids))
+        [resolved] = self._ask(ends.where(ids))
         concerns = exists(
             select(literal(1))
             .select_from(concerned)
@@ -218,7 +218,7 @@ class _Scope:
             )
         )
         inferred = and_(
-            columns.detected_at >= (met["since"] or ""), columns.detected_at <= (met["until"] or ""), concerns
+            columns.detected_at >= (resolved["since"] or ""), columns.detected_at <= (resolved["until"] or ""), concerns
         )
         explicit = columns.cause.in_(select(concerned.c.id).where(ids))
         cause = case((columns.attribution == "explicit", columns.cause), else_=suspected())
@@ -228,7 +228,7 @@ class _Scope:
             )
             .add_columns(columns.resolved_at, columns.resolved_event, cause.label("deployment"))
             .where(
-                *self._here(columns.application, columns.environment),
+                *self._in_scope(columns.application, columns.environment),
                 or_(inferred, explicit, columns.remedy.in_(self.ids)),
             )
             .order_by(columns.position)
@@ -269,7 +269,9 @@ class _Scope:
         taken_back = exists(select(literal(1)).select_from(back).where(back.c.reverts == columns.id))
         return select(columns.id, following.label("successor")).where(*self.finished, or_(stuck, taken_back))
 
-    def _here(self, application: ColumnElement[str], environment: ColumnElement[str]) -> Iterable[ColumnElement[bool]]:
+    def _in_scope(
+        self, application: ColumnElement[str], environment: ColumnElement[str]
+    ) -> Iterable[ColumnElement[bool]]:
         if self._params.application is not None:
             yield application == self._params.application
         if self._params.environment is not None:

@@ -154,11 +154,11 @@ def _from(start: PageStart, order: Sequence[Sort]) -> ColumnElement[bool]:
 def listed(rows: Sequence[Mapping[str, Any]], names: Sequence[str], start: PageStart | None) -> Iterator[RowGroup]:
     """Yield computed rows from a place on; the columns `names` identify them. Raises `CursorError` if it is gone."""
     keyed: list[RowGroup] = []
-    alike: Counter[Key] = Counter()
+    counts: Counter[Key] = Counter()
     for row in rows:
         identity = tuple("" if row[name] is None else row[name] for name in names)
-        keyed.append(RowGroup((*identity, alike[identity]), [dict(row)]))
-        alike[identity] += 1
+        keyed.append(RowGroup((*identity, counts[identity]), [dict(row)]))
+        counts[identity] += 1
     if start is None:
         yield from keyed
         return

@@ -49,7 +49,7 @@ class AgendaRole:
             ):
 
                 async def act(_: Lease) -> None:
-                    self._health.stand("active")
+                    self._health.set_status("active")
                     try:
                         async with asyncio.TaskGroup() as tasks:
                             tasks.create_task(watch_clock(self._clock, self._health))

@@ -1,4 +1,4 @@
-"""The road: all roles that move a deployment, served over the message bus by one process."""
+"""The all-in-one role, named `road`: all roles that move a deployment, served over the message bus by one process."""
 
 import asyncio
 import contextlib
@@ -89,7 +89,7 @@ class AllInOne:
 
 
 class AllInOneRole:
-    """The road as a role: it opens the core itself."""
+    """The all-in-one role as a process: it opens the gateway host itself."""
 
     def __init__(self, home: DataDirectory, health: Health) -> None:
         self._home = home

@@ -37,7 +37,7 @@ class ExecutorRole:
                     tasks.create_task(watch_clock(self._clock, self._health))
                     service = begin_executing(tasks, executor, self._name, connection, self._clock, self._health)
                     await service.ready.wait()
-                    self._health.stand("active")
+                    self._health.set_status("active")
             finally:
                 await executor.stop(keep=True)
 
@@ -87,7 +87,7 @@ async def look_at_deployed(executor: RunningExecutor, health: Health) -> None:
         shown = {each.part for each in troubles}
         for each in troubles:
             part = f"deployed {each.part}"
-            if each.hurts:
+            if each.affects_traffic:
                 health.trouble(part, f"{each.part}: {each.says}")
             else:
                 health.warn(part, f"{each.part}: {each.says}")

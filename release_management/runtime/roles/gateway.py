@@ -98,7 +98,7 @@ async def decide_until_deposed(
             tasks.create_task(watch_queues(connection, clients, health)),
         ]
         await commands.ready.wait()
-        health.stand("active")
+        health.set_status("active")
         while not gateway.deposed.is_set():
             look_at(gateway, commands, health)
             look_at_clock(clock, health)

@@ -74,7 +74,7 @@ class QueryAnswering:
                 tasks.create_task(looks.run())
                 await service.ready.wait()
                 await looks.ready.wait()
-                self._health.stand("active")
+                self._health.set_status("active")
                 while reading.failure is None:
                     await in_thread(_look, reading, self._log, self._health)
                     look_at_lanes(service.pressure, self._health)
@@ -105,12 +105,12 @@ def _look(reading: ReadSide, log: EventLog, health: Health) -> None:
         return  # `watch_store` reports it, and callers are told
     telemetry.LOG_POSITION.set(end)
     try:
-        standing = reading.standing()
+        statuses = reading.statuses()
     except ReadModelError as error:
         health.trouble("read models", str(error))
         return
     health.clear("read models")
-    for each in standing:
+    for each in statuses:
         behind = end - each.position
         telemetry.PROJECTION_POSITION.labels(each.name).set(each.position)
         telemetry.PROJECTION_LAG.labels(each.name).set(behind)

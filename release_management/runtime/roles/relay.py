@@ -44,7 +44,7 @@ class RelayRole:
                 relay = Relay(log, stream)
 
                 async def publish(_: Lease) -> None:
-                    self._health.stand("active")
+                    self._health.set_status("active")
                     try:
                         await publish_while_it_can(relay, log, self._health)
                     finally:

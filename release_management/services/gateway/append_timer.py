@@ -10,7 +10,7 @@ from release_management.services import telemetry
 
 SLOW_SECONDS = 1.0
 """Seconds after which an append is slow."""
-SAID_SECONDS = 60.0
+WARNING_SECONDS = 60.0
 """Seconds for which a slow append is a warning."""
 
 
@@ -27,7 +27,7 @@ class AppendTimer:
         began, now = self._began, time.monotonic()
         if began is not None and now - began > SLOW_SECONDS:
             return f"an append has not come back for {now - began:.1f} s"
-        if self._slow is not None and now - self._slow[0] < SAID_SECONDS:
+        if self._slow is not None and now - self._slow[0] < WARNING_SECONDS:
             return self._slow[1]
         return None
 

@@ -39,8 +39,8 @@ BATCH_COMMANDS = 256
 WAITING = 4_096
 READING = 2
 """Threads that read outcomes and contents for callers."""
-COMPANY_STEP_SECONDS = 0.000_2
-COMPANY_SECONDS = 10 * COMPANY_STEP_SECONDS
+LINGER_STEP_SECONDS = 0.000_2
+LINGER_SECONDS = 10 * LINGER_STEP_SECONDS
 """Seconds for which a batch waits for the callers that were just answered, so that few commits serve many of them."""
 log = structlog.get_logger()
 
@@ -53,7 +53,7 @@ class Gateway:
 
     A batch is what waits when the one before is stored: at most 256 commands, 256 kB of records, or what can be decided
     in 20 ms. A command with larger records goes alone. A lone caller is decided at once. After a batch of several, the
-    next one lingers up to `COMPANY_SECONDS` for its callers. With a `lease`, nothing is stored once another gateway has
+    next one lingers up to `LINGER_SECONDS` for its callers. With a `lease`, nothing is stored once another gateway has
     taken it: `deposed` is set then, and every command ends in `DeposedError`, so that the other gateway is asked.
     `close` decides the commands that came before it and then stops.
     """
@@ -224,10 +224,10 @@ class Gateway:
     def _let_them_return(self) -> None:
         """Wait while the queue grows: several callers that were answered together often come again at once."""
         before, waited = -1, 0.0
-        while waited < COMPANY_SECONDS and before < len(self._queue) < BATCH_COMMANDS:
+        while waited < LINGER_SECONDS and before < len(self._queue) < BATCH_COMMANDS:
             before = len(self._queue)
-            time.sleep(COMPANY_STEP_SECONDS)
-            waited += COMPANY_STEP_SECONDS
+            time.sleep(LINGER_STEP_SECONDS)
+            waited += LINGER_STEP_SECONDS
 
     # Under the lock `_deciding`
 

@@ -25,8 +25,8 @@ from release_management.services.manifest.change import (
     differences,
 )
 from release_management.services.manifest.in_turn import (
+    TargetKey,
     Targets,
-    Where,
     in_turn,
     place_of,
 )
@@ -44,7 +44,7 @@ COMMAND = ConfigureEnvironment.NAME
 def changed_environments(
     manifest: Manifest,
     file: YamlFile,
-    there: Mapping[str, Row],
+    recorded: Mapping[str, Row],
     executors: Mapping[str, SettingsCheck],
     *,
     elsewhere: bool,
@@ -54,8 +54,8 @@ def changed_environments(
     A target that waits for a resource which another target frees comes after that one. `elsewhere`: the gateway may
     know other executors than these; targets of others are left to it.
     """
-    before = {(name, target.name): target for name, row in there.items() for target in _targets(row).values()}
-    stated: dict[Where, Target] = {}
+    before = {(name, target.name): target for name, row in recorded.items() for target in _targets(row).values()}
+    stated: dict[TargetKey, Target] = {}
     for name, part in manifest.environments.items():
         for known, body in part.targets.items():
             place = ("environments", name, "targets", known)
@@ -66,14 +66,14 @@ def changed_environments(
     stated = {where: _with_its_label(target, before.get(where)) for where, target in stated.items()}
     changed = {where: target for where, target in stated.items() if before.get(where) != target}
     _check_claims(before, changed, file, executors)
-    return in_turn(list(_changes(manifest, file, there, before, changed)), before, changed, file, executors)
+    return in_turn(list(_changes(manifest, file, recorded, before, changed)), before, changed, file, executors)
 
 
 def _changes(
-    manifest: Manifest, file: YamlFile, there: Mapping[str, Row], before: Targets, changed: Targets
-) -> Iterator[tuple[Where | None, ManifestChange]]:
+    manifest: Manifest, file: YamlFile, recorded: Mapping[str, Row], before: Targets, changed: Targets
+) -> Iterator[tuple[TargetKey | None, ManifestChange]]:
     for name, part in manifest.environments.items():
-        row = there.get(name)
+        row = recorded.get(name)
         _check_approval(name, part, file)
         stated = part.model_dump(mode="json", exclude_none=True, exclude={"targets", "name", "applications"})
         if part.name is not None:
@@ -96,9 +96,9 @@ def _unstated_tier(name: str) -> str:
     return f"{tier} (set another with 'tier: {'|'.join(get_args(Tier))}')"
 
 
-def order_after(manifest: Manifest, there: Mapping[str, Row]) -> tuple[str, ...]:
+def order_after(manifest: Manifest, recorded: Mapping[str, Row]) -> tuple[str, ...]:
     """Return every environment's name in the order after the file is applied."""
-    orders = {name: int(row["order"]) for name, row in there.items()}
+    orders = {name: int(row["order"]) for name, row in recorded.items()}
     for name, part in manifest.environments.items():
         end = max(orders.values(), default=-1) + 1
         orders[name] = orders.get(name, end) if part.order is None else part.order
@@ -153,8 +153,8 @@ def _changed_target(environment: str, target: Target, before: Target | None) -> 
     commands = ((COMMAND, {"name": environment, "targets": [stated]}),)
     if before is None:
         names = (f"{own}/{component}" if own else component for own, component, _ in target.declared())
-        runs = ", ".join(names) or "no component yet"
-        return ManifestChange("+", "target", name, (f"{target.executor} runs {runs}",), commands)
+        components = ", ".join(names) or "no component yet"
+        return ManifestChange("+", "target", name, (f"{target.executor} runs {components}",), commands)
     return ManifestChange("~", "target", name, differences(before.model_dump(mode="json"), stated), commands)
 
 

@@ -8,13 +8,13 @@ from release_management.services.manifest.change import ManifestChange
 from release_management.services.manifest.yaml_file import Place, YamlFile
 from release_management.services.use_cases.exclusive_resources import Reservation, exclusive_resources
 
-Where = tuple[str, str]
+TargetKey = tuple[str, str]
 """An environment and a target of it."""
-Targets = Mapping[Where, Target]
+Targets = Mapping[TargetKey, Target]
 
 
 def in_turn(
-    changes: Sequence[tuple[Where | None, ManifestChange]],
+    changes: Sequence[tuple[TargetKey | None, ManifestChange]],
     before: Targets,
     changed: Targets,
     file: YamlFile,
@@ -24,23 +24,23 @@ def in_turn(
 
     `changes` state which target each is about, if any. Raises `Refused` if targets exchange resources.
     """
-    had = {where: _claims(where, target, executors) for where, target in before.items()}
-    reservations = {where: _claims(where, target, executors) for where, target in changed.items()}
-    holders: dict[tuple[str, str], set[Where]] = {}
-    for holder, held in had.items():
+    claims_before = {target_key: _claims(target_key, target, executors) for target_key, target in before.items()}
+    reservations = {target_key: _claims(target_key, target, executors) for target_key, target in changed.items()}
+    holders: dict[tuple[str, str], set[TargetKey]] = {}
+    for holder, held in claims_before.items():
         _hold(holders, holder, held)
     found: list[ManifestChange] = []
     waiting = list(changes)
     while waiting:
-        later: list[tuple[Where, ManifestChange]] = []
-        for where, change in waiting:
-            if where is not None:
-                if _in_the_way(holders, where, reservations[where]):
-                    later.append((where, change))
+        later: list[tuple[TargetKey, ManifestChange]] = []
+        for target_key, change in waiting:
+            if target_key is not None:
+                if _in_the_way(holders, target_key, reservations[target_key]):
+                    later.append((target_key, change))
                     continue
-                for claim in had.get(where, ()):
-                    holders[_thing(claim)].discard(where)
-                _hold(holders, where, reservations[where])
+                for claim in claims_before.get(target_key, ()):
+                    holders[_thing(claim)].discard(target_key)
+                _hold(holders, target_key, reservations[target_key])
             found.append(change)
         if later and len(later) == len(waiting):
             first = later[0][0]
@@ -49,37 +49,40 @@ def in_turn(
     return found
 
 
-def _claims(where: Where, target: Target, executors: Mapping[str, SettingsCheck]) -> tuple[Reservation, ...]:
-    return tuple(exclusive_resources([(where[0], target)], executors))
+def _claims(target_key: TargetKey, target: Target, executors: Mapping[str, SettingsCheck]) -> tuple[Reservation, ...]:
+    return tuple(exclusive_resources([(target_key[0], target)], executors))
 
 
 def _thing(claim: Reservation) -> tuple[str, str]:
     return claim.executor, claim.thing
 
 
-def _hold(holders: dict[tuple[str, str], set[Where]], where: Where, held: Sequence[Reservation]) -> None:
+def _hold(holders: dict[tuple[str, str], set[TargetKey]], target_key: TargetKey, held: Sequence[Reservation]) -> None:
     for claim in held:
-        holders.setdefault(_thing(claim), set()).add(where)
+        holders.setdefault(_thing(claim), set()).add(target_key)
 
 
 def _in_the_way(
-    holders: Mapping[tuple[str, str], set[Where]], where: Where, reservations: Sequence[Reservation]
-) -> tuple[Reservation, Where] | None:
+    holders: Mapping[tuple[str, str], set[TargetKey]], target_key: TargetKey, reservations: Sequence[Reservation]
+) -> tuple[Reservation, TargetKey] | None:
     """Return the first claim that another target has now, and that target."""
     for claim in reservations:
-        if others := holders.get(_thing(claim), set()) - {where}:
+        if others := holders.get(_thing(claim), set()) - {target_key}:
             return claim, min(others)
     return None
 
 
 def _exchanged(
-    holders: Mapping[tuple[str, str], set[Where]], where: Where, reservations: Sequence[Reservation], file: YamlFile
+    holders: Mapping[tuple[str, str], set[TargetKey]],
+    target_key: TargetKey,
+    reservations: Sequence[Reservation],
+    file: YamlFile,
 ) -> Exception:
-    found = _in_the_way(holders, where, reservations)
+    found = _in_the_way(holders, target_key, reservations)
     assert found is not None
     claim, (environment, target) = found
     return file.refusal(
-        place_of(("environments", where[0], "targets", where[1]), claim.application, claim.component, file),
+        place_of(("environments", target_key[0], "targets", target_key[1]), claim.application, claim.component, file),
         f"{claim.thing} is still that of target {target} of environment {environment}, which waits for what this one "
         "has; apply twice: first with something here that nobody has, then with this",
     )

@@ -18,7 +18,7 @@ def changed_pipelines(
     manifest: Manifest,
     file: YamlFile,
     environments: tuple[str, ...],
-    there: Mapping[str, Row],
+    recorded: Mapping[str, Row],
     policies: Mapping[str, Row],
 ) -> Iterator[ManifestChange]:
     """Return new and differing pipelines; `environments` are all that will exist, in order."""
@@ -29,7 +29,7 @@ def changed_pipelines(
             reason = f"application {part.application} walks the pipeline {other} already; state one for each"
             raise file.refusal(("pipelines", name), reason)
         stages = _stages(name, part, file, environments)
-        row = there.get(name)
+        row = recorded.get(name)
         if row is not None:
             _check_owner(name, part, file, row)
         commands = ((ConfigurePipeline.NAME, {"name": name, **part.model_dump(mode="json", exclude_none=True)}),)

@@ -27,7 +27,7 @@ Options = Mapping[StrategyName, dict[str, Any]]
 
 
 def changed_policies(
-    manifest: Manifest, file: YamlFile, environments: tuple[str, ...], there: Mapping[str, Row]
+    manifest: Manifest, file: YamlFile, environments: tuple[str, ...], recorded: Mapping[str, Row]
 ) -> Iterator[ManifestChange]:
     """Return new and differing policies; `environments` are all that will exist."""
     for scope, part in manifest.policies.items():
@@ -38,7 +38,7 @@ def changed_policies(
             reason = f"environment {environment!r} does not exist; known: {known}"
             raise file.refusal(place, reason, ErrorCode.NOT_FOUND)
         about = {"application": application} | ({"environment": environment} if slash else {})
-        row = there.get(scope, {})
+        row = recorded.get(scope, {})
         default, options = _strategies(part, file, place, row)
         details = list(differences(*_compared(row, default, options)))
         commands: list[Sent] = [
@@ -69,7 +69,7 @@ def changed_policies(
             details += found
             commands.append((ConfigureRollbackWindow.NAME, {**about, "window": stated["rollback_window"]}))
         if commands:
-            yield ManifestChange("~" if scope in there else "+", "policy", scope, tuple(details), tuple(commands))
+            yield ManifestChange("~" if scope in recorded else "+", "policy", scope, tuple(details), tuple(commands))
 
 
 def _strategies(
@@ -90,10 +90,10 @@ def _strategies(
     elif part.options is not None:
         reason = f"{default} has options here and in strategies; keep one of them"
         raise file.refusal((*place, "options"), reason)
-    for name, options_ in options.items():
+    for name, strategy_options in options.items():
         inner: Place = ("strategies", name) if name in part.strategies else ("options",)
         try:
-            parse_options(name, options_)
+            parse_options(name, strategy_options)
         except Refused as refused:
             raise file.refusal((*place, *inner), refused.reason, refused.code) from None
     return default, options
@@ -101,8 +101,8 @@ def _strategies(
 
 def _compared(row: Row, default: StrategyName | None, options: Options) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the existing values of what the file states, and the stated ones."""
-    there = row.get("strategies", {})
-    before: dict[str, Any] = {name: there[name] for name in options if name in there}
+    recorded = row.get("strategies", {})
+    before: dict[str, Any] = {name: recorded[name] for name in options if name in recorded}
     after: dict[str, Any] = dict(options.items())
     if default is not None:
         before["default"], after["default"] = row.get("default"), default
@@ -111,9 +111,11 @@ def _compared(row: Row, default: StrategyName | None, options: Options) -> tuple
 
 def _to_send(row: Row, default: StrategyName | None, options: Options) -> list[StrategyName]:
     """Return the strategies to configure. Each becomes the default, so the stated default comes last."""
-    there = row.get("strategies", {})
-    others = [name for name, options_ in options.items() if name != default and there.get(name) != options_]
+    recorded = row.get("strategies", {})
+    others = [
+        name for name, strategy_options in options.items() if name != default and recorded.get(name) != strategy_options
+    ]
     if default is None:
         return others
-    unchanged = row.get("default") == default and there.get(default) == options[default]
+    unchanged = row.get("default") == default and recorded.get(default) == options[default]
     return others if unchanged and not others else [*others, default]

@@ -41,8 +41,8 @@ def changed_releases(manifest: Manifest, file: YamlFile, ask: Asks) -> Iterator[
         if details := differences(_present(found[0], stated), stated):
             reason = f"release {part.ref} exists with other content ({details[0]}); state a new version"
             raise file.refusal(place, reason)
-        there = {change["commit"] for change in found[0].get("changes") or []}
-        missing = [change for change in stated["changes"] if change["commit"] not in there]
+        recorded = {change["commit"] for change in found[0].get("changes") or []}
+        missing = [change for change in stated["changes"] if change["commit"] not in recorded]
         if missing:
             added = tuple(adding_changes(part.ref, list(in_batches(missing))))
             yield ManifestChange("~", "release", part.ref, (f"{len(missing):,} changes added",), added)
@@ -85,7 +85,7 @@ def _present(row: Row, stated: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _same_changes(there: list[dict[str, Any]], stated: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _same_changes(recorded: list[dict[str, Any]], stated: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the stated changes as they are recorded; new ones can be added, so they are no difference."""
-    known = {change["commit"]: change for change in there}
+    known = {change["commit"]: change for change in recorded}
     return [known.get(change["commit"], change) for change in stated]

@@ -55,8 +55,8 @@ class Alarms:
             part = self._damp(known, before, ("slot", slot.slot, slot.version), slot, seen.observedat, settles)
             slots.append(slot.model_copy(update={"condition": part.damped.condition, "reason": part.reason}))
         # Another version is not damped by the condition of an earlier one.
-        runs = frozenset((slot.slot, slot.version) for slot in seen.slots)
-        whole = self._damp(known, before, runs, seen, seen.observedat, settles)
+        running = frozenset((slot.slot, slot.version) for slot in seen.slots)
+        whole = self._damp(known, before, running, seen, seen.observedat, settles)
         shown = {"condition": whole.damped.condition, "reason": whole.reason, "slots": tuple(slots)}
         return ComponentLook.model_validate({**dict(seen), **shown, "since": whole.since})
 
@@ -77,9 +77,9 @@ class Alarms:
         same = earlier is not None and earlier.damped.condition == damped.condition
         part = known.parts[name] = _AlarmSource(damped, earlier.since if earlier and same else observedat, seen.reason)
         if damped.better_since is not None and earlier is not None:
-            lasts = f"{seen.condition} for {now - damped.better_since:.0f} s, and must be for {damped.hold:.0f} s"
+            hold_text = f"{seen.condition} for {now - damped.better_since:.0f} s, and must be for {damped.hold:.0f} s"
             bad = (earlier.reason or "").partition(_AGAIN)[0]
-            part.reason = f"{bad}{_AGAIN}{lasts}"[:500] if bad else lasts
+            part.reason = f"{bad}{_AGAIN}{hold_text}"[:500] if bad else hold_text
         return part
 
     def news(self, look: ComponentLook) -> bool:
@@ -103,7 +103,7 @@ _AGAIN = "; seen "
 
 def _essence(look: ComponentLook) -> tuple[object, ...]:
     """Return the parts whose change is reported; also the fence: a report before a newer order may not count."""
-    ill: list[tuple[str, str | None, Condition]] = [
+    unhealthy: list[tuple[str, str | None, Condition]] = [
         (slot.slot, slot.version, slot.condition) for slot in look.slots if slot.condition != "well"
     ]
-    return look.condition, tuple(ill), look.fence
+    return look.condition, tuple(unhealthy), look.fence

@@ -74,7 +74,7 @@ class Sighting:
     executor: str
     instance: str
     round: int
-    came: float
+    arrival: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Round:
     instance: str
     number: int
     observedat: str
-    came: float
+    arrival: float
     keys: frozenset[Key]
 
 
@@ -121,16 +121,16 @@ class NewestLooks:
     def take(self, looks: Looks) -> None:
         """Take a part of a round, unless a newer one is known."""
         with self._changing:
-            came = self._monotonic()
+            arrival = self._monotonic()
             for look in looks.components:
                 known = self._sightings.get(look.key)
-                if known is None or came - known.came > FRESH_SECONDS or _follows(looks, look, known):
-                    self._sightings[look.key] = Sighting(look, looks.executor, looks.instance, looks.round, came)
-            self._count(looks, came)
+                if known is None or arrival - known.arrival > FRESH_SECONDS or _follows(looks, look, known):
+                    self._sightings[look.key] = Sighting(look, looks.executor, looks.instance, looks.round, arrival)
+            self._count(looks, arrival)
 
-    def _count(self, looks: Looks, came: float) -> None:
+    def _count(self, looks: Looks, arrival: float) -> None:
         process = looks.executor, looks.instance
-        self._first.setdefault(process, came)
+        self._first.setdefault(process, arrival)
         number, keys = self._begun.pop(process, (0, set()))
         if number != looks.round:
             keys = set()
@@ -140,14 +140,16 @@ class NewestLooks:
             return
         known = self._rounds.get(looks.executor)
         newer = known is None or looks.instance == known.instance or looks.observedat > known.observedat
-        if known is None or newer or came - known.came > FRESH_SECONDS:
-            self._rounds[looks.executor] = Round(looks.instance, looks.round, looks.observedat, came, frozenset(keys))
+        if known is None or newer or arrival - known.arrival > FRESH_SECONDS:
+            self._rounds[looks.executor] = Round(
+                looks.instance, looks.round, looks.observedat, arrival, frozenset(keys)
+            )
 
     def find(self, key: Key) -> tuple[ComponentLook, float] | None:
         """Return the newest observation of a component and its age in seconds."""
         with self._changing:
             found = self._sightings.get(key)
-        return None if found is None else (found.look, self._age(found.look.observedat, found.came))
+        return None if found is None else (found.look, self._age(found.look.observedat, found.arrival))
 
     def missed(self, key: Key, executor: str) -> float | None:
         """Return the age of the executor's newest round, if the component was not in it; else None.
@@ -160,13 +162,13 @@ class NewestLooks:
                 return None
             known = self._sightings.get(key)
             other = known is not None and known.instance != found.instance
-            if known is not None and other and self._first[executor, found.instance] <= known.came:
+            if known is not None and other and self._first[executor, found.instance] <= known.arrival:
                 return None
-        return self._age(found.observedat, found.came)
+        return self._age(found.observedat, found.arrival)
 
-    def _age(self, observedat: str, came: float) -> float:
+    def _age(self, observedat: str, arrival: float) -> float:
         by_clock = (self._clock.now() - datetime.fromisoformat(observedat)).total_seconds()
-        return max(0.0, self._monotonic() - came, by_clock)
+        return max(0.0, self._monotonic() - arrival, by_clock)
 
 
 def _follows(looks: Looks, look: ComponentLook, known: Sighting) -> bool:

@@ -20,8 +20,8 @@ Row = dict[str, Any]
 PLACED = ("environment", "application", "target", "component")
 
 
-class Eyes(Protocol):
-    """The source of the newest observations."""
+class ObservationSource(Protocol):
+    """A source of the newest observations."""
 
     def find(self, key: Key) -> tuple[ComponentLook, float] | None:
         """Return the newest observation of a component and its age in seconds."""
@@ -32,19 +32,19 @@ class Eyes(Protocol):
         ...
 
 
-def slots(rows: Iterable[Row], eyes: Eyes) -> list[Row]:
+def slots(rows: Iterable[Row], observations: ObservationSource) -> list[Row]:
     """Return one row per recorded slot, with its observation."""
     shown: list[Row] = []
     for key, group in groupby(rows, _key):
         found = list(group)
-        whole = _component(key, found, eyes)
+        whole = _component(key, found, observations)
         shown += [_slot(row, whole) for row in found]
     return shown
 
 
-def components(rows: Iterable[Row], eyes: Eyes) -> list[Row]:
+def components(rows: Iterable[Row], observations: ObservationSource) -> list[Row]:
     """Return one row per component, made from the rows of its slots."""
-    return [_component(key, list(group), eyes)["row"] for key, group in groupby(rows, _key)]
+    return [_component(key, list(group), observations)["row"] for key, group in groupby(rows, _key)]
 
 
 def _key(row: Mapping[str, Any]) -> Key:
@@ -52,7 +52,7 @@ def _key(row: Mapping[str, Any]) -> Key:
     return environment, application, target, component
 
 
-def _component(key: Key, rows: list[Row], eyes: Eyes) -> dict[str, Any]:
+def _component(key: Key, rows: list[Row], observations: ObservationSource) -> dict[str, Any]:
     """Return the component's row, and the observation in it if that is fresh."""
     first = rows[0]
     row: Row = {
@@ -68,13 +68,13 @@ def _component(key: Key, rows: list[Row], eyes: Eyes) -> dict[str, Any]:
         "looked_by": first["recorded_by"],
         "age": None,
     }
-    found = eyes.find(key)
+    found = observations.find(key)
     if found is not None:
         look, age = found
         row |= {"looked_at": look.observedat, "age": round(age, 1)}
         if age <= FRESH_SECONDS and (look.condition == "unknown" or look.fence >= (first["fence"] or 0)):
             return {"row": row | _seen(rows, look), "look": look}
-    row |= _unseen(key, first, found, eyes)
+    row |= _unseen(key, first, found, observations)
     return {"row": row, "look": None}
 
 
@@ -84,11 +84,11 @@ def _seen(rows: list[Row], look: ComponentLook) -> Row:
     if first["held_by"] is None:
         recorded = {row["slot"]: row["version"] for row in rows if row["replicas"]}
         condition, reason = compare(recorded, look)
-    lasts = condition == first["recorded_condition"]
+    is_recorded = condition == first["recorded_condition"]
     seen = {
         "condition": condition,
         "reason": reason,
-        "condition_since": first["recorded_since"] if lasts else look.since,
+        "condition_since": first["recorded_since"] if is_recorded else look.since,
     }
     return seen if look.is_blind else seen | _counts(look)
 
@@ -108,10 +108,10 @@ def _sum(counts: Iterable[int | None]) -> int | None:
     return None if None in found else sum(each for each in found if each is not None)
 
 
-def _unseen(key: Key, first: Row, found: tuple[ComponentLook, float] | None, eyes: Eyes) -> Row:
+def _unseen(key: Key, first: Row, found: tuple[ComponentLook, float] | None, observations: ObservationSource) -> Row:
     """Return the columns of a component without a fresh observation: unknown, or down if its executor lacks it."""
     if first["recorded_by"] is not None:
-        missed = eyes.missed(key, first["recorded_by"])
+        missed = observations.missed(key, first["recorded_by"])
         if missed is not None and missed <= FRESH_SECONDS:
             reason = f"the executor {first['recorded_by']} has nothing of this name to look after; deploy it again"
             return {"condition": "down", "reason": reason, "age": round(missed, 1), "running": 0, "healthy": 0}

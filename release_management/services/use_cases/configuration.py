@@ -57,16 +57,16 @@ def configure_environment(command: ConfigureEnvironment, uow: UnitOfWork) -> Non
 
 
 def _check(environment: str, target: Target, uow: UnitOfWork) -> None:
-    where = f"environment {environment}, target {target.name}"
+    place = f"environment {environment}, target {target.name}"
     if target.executor not in uow.executors:
         reason = no_such_executor(target.executor, uow.executors)
-        raise Refused(f"{where}: {reason}", code=ErrorCode.NOT_FOUND)
+        raise Refused(f"{place}: {reason}", code=ErrorCode.NOT_FOUND)
     for application, name, settings in target.declared():
         of = "" if application is None else f" of {application}"
         try:
             uow.executors[target.executor]({**settings, "slots": list(target.slots)}, target.routes != "none")
         except ValueError as error:
-            raise Refused(f"{where}, component {name}{of}: {error}", code=ErrorCode.INVALID) from None
+            raise Refused(f"{place}, component {name}{of}: {error}", code=ErrorCode.INVALID) from None
 
 
 def _check_claims(command: ConfigureEnvironment, state: Environment, uow: UnitOfWork) -> None:
@@ -82,8 +82,8 @@ def _check_claims(command: ConfigureEnvironment, state: Environment, uow: UnitOf
     if found := collision(stated, others, uow.executors):
         claim, reason = found
         of = "" if claim.application is None else f" of {claim.application}"
-        where = f"environment {command.name}, target {claim.target}, component {claim.component}{of}"
-        raise Refused(f"{where}: {reason}", code=ErrorCode.CONFLICT)
+        place = f"environment {command.name}, target {claim.target}, component {claim.component}{of}"
+        raise Refused(f"{place}: {reason}", code=ErrorCode.CONFLICT)
 
 
 def configure_pipeline(command: ConfigurePipeline, uow: UnitOfWork) -> None:

@@ -167,7 +167,7 @@ def _notice(uow: UnitOfWork, id: str) -> None:
 def retire_what_is_empty(uow: UnitOfWork, name: str) -> None:
     """Retire an environment, or targets of it, that are being retired and run nothing any more."""
     environment = uow.environment(name)
-    empty = [target for target in environments.going(environment) if _empty(uow, environment, target)]
+    empty = [target for target in environments.being_retired(environment) if _empty(uow, environment, target)]
     decide_environment(uow, name, RetireEmpty(empty))
     if uow.environment(name).retired and not environment.retired:
         uow.write(ESTATE.stream(), estates.decide(UnlistEnvironment(name), uow.estate()))

@@ -176,14 +176,14 @@ def _go_on(uow: UnitOfWork, id: str, *, first: bool) -> None:
     all_verdicts = verdicts(inputs)
     if denied := denials(all_verdicts):
         if first:
-            raise Refused(_why_not(state, all_verdicts), all_verdicts, code=ErrorCode.DENIED)
+            raise Refused(_refusal(state, all_verdicts), all_verdicts, code=ErrorCode.DENIED)
         expired = inputs.approval.phase is approvals.ApprovalPhase.EXPIRED
         decide_deployment(uow, id, Lapse(denied[0].reason) if expired else Reject(denied[0].reason))
         return
-    waits = {verdict.rule for verdict in all_verdicts if verdict.says == "wait"}
-    if "approval" in waits:
+    waiting_rules = {verdict.rule for verdict in all_verdicts if verdict.says == "wait"}
+    if "approval" in waiting_rules:
         _await_approval(uow, state, inputs, reason or "the plan or the evidence has changed")
-    elif "place" in waits:
+    elif "place" in waiting_rules:
         _queue(uow, state)
         if state.supersede and _clear_the_way(uow, state):
             _go_on(uow, id, first=first)
@@ -222,7 +222,7 @@ def _end_bakes(uow: UnitOfWork, id: str) -> None:
         decide_deployment(uow, holder, EndBake(id))
 
 
-def _why_not(state: Deployment, all_verdicts: tuple[Verdict, ...]) -> str:
+def _refusal(state: Deployment, all_verdicts: tuple[Verdict, ...]) -> str:
     reasons = "; ".join(verdict.reason for verdict in denials(all_verdicts))
     return f"{state.release} may not be deployed to {state.environment}: {reasons}"
 

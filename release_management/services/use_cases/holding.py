@@ -13,7 +13,7 @@ from release_management.domain.holdings import (
     HOLDINGS,
     Hold,
     Holder,
-    Thing,
+    Resource,
 )
 from release_management.domain.place_component import ComponentStatus
 from release_management.domain.plan import Binding
@@ -24,15 +24,15 @@ from release_management.services.gateway.unit_of_work import UnitOfWork
 
 def check(uow: UnitOfWork, environment: str, application: str, bindings: Sequence[Binding]) -> None:
     """Refuse a plan with a claim to a resource that another component has, or that two of its components share."""
-    claimants: dict[Thing, Holder] = {}
-    holders: dict[Thing, tuple[Holder, ...]] | None = None
+    claimants: dict[Resource, Holder] = {}
+    holders: dict[Resource, tuple[Holder, ...]] | None = None
     for binding in bindings:
         holder = holdings.holder_of(environment, application, binding.target, binding.component)
         for thing in sorted(_candidate_claims(uow, binding)):
             holders = uow.holdings().holders() if holders is None else holders
-            key = holdings.thing_of(binding.executor, thing)
-            having = (*holders.get(key, ()), claimants.setdefault(key, holder))
-            other = next((each for each in having if each != holder), None)
+            key = holdings.resource_of(binding.executor, thing)
+            claiming = (*holders.get(key, ()), claimants.setdefault(key, holder))
+            other = next((each for each in claiming if each != holder), None)
             if other is not None:
                 raise Refused(
                     f"{binding.component} on {binding.target} in {environment}: {thing} is that of "
@@ -64,7 +64,7 @@ def end(uow: UnitOfWork, state: Deployment) -> None:
             continue
         occupants = [occupant for occupant in status.slots.values() if occupant.replicas > 0]
         if all(occupant.configuration is not None for occupant in occupants):
-            remaining = {thing for each in occupants for thing in _things(uow, binding, each.configuration)}
+            remaining = {thing for each in occupants for thing in _claimed_resources(uow, binding, each.configuration)}
             _hold(uow, state, binding, remaining.union(*_claims_of_next(uow, state, binding, place.lock)))
 
 
@@ -87,10 +87,10 @@ def _holder(state: Deployment, binding: Binding) -> Holder:
 
 def _candidate_claims(uow: UnitOfWork, binding: Binding) -> set[str]:
     """Return the claims of the candidate."""
-    return set() if binding.candidate is None else _things(uow, binding, binding.configuration)
+    return set() if binding.candidate is None else _claimed_resources(uow, binding, binding.configuration)
 
 
-def _things(uow: UnitOfWork, binding: Binding, configuration: Configuration | None) -> set[str]:
+def _claimed_resources(uow: UnitOfWork, binding: Binding, configuration: Configuration | None) -> set[str]:
     """Return a component's claims with a configuration; settings that the executor would reject claim nothing."""
     claims = uow.executors.get(binding.executor)
     if claims is None or configuration is None:

@@ -41,15 +41,15 @@ def open_incident(command: OpenIncident, uow: UnitOfWork) -> None:
 
 def _check_application(uow: UnitOfWork, application: str, environment: str) -> None:
     """Refuse an application without a policy and without a planned deployment, in an environment that has others."""
-    where = uow.environment(environment)
+    found = uow.environment(environment)
     [policy] = uow.policies(application)
-    if application in where.applications or policy != Policy():
+    if application in found.applications or policy != Policy():
         return
     known = sorted({name for each in uow.estate().environments for name in uow.environment(each).applications})
     if not known or application in known:
         return
     # Older logs do not say which applications an environment has had.
-    if all(uow.place(environment, application, target) == Place() for target in where.targets):
+    if all(uow.place(environment, application, target) == Place() for target in found.targets):
         raise Refused(
             f"application {application!r} has no policy and was never planned to be deployed, so that it has no "
             f"incidents{what_there_is(application, known)}",

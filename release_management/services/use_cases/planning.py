@@ -49,8 +49,8 @@ def plan(uow: UnitOfWork, plan_request: PlanRequest) -> Deployment:
         else None
     )
     same = known is not None and (known.reverts, known.returns) == (plan_request.reverts, plan_request.returns)
-    walks = known is not None and same and not known.ended and known.phase is not DeploymentPhase.PLANNED
-    if known is not None and walks and not _comes_next(uow, known, plan_request):
+    under_way = known is not None and same and not known.ended and known.phase is not DeploymentPhase.PLANNED
+    if known is not None and under_way and not _comes_next(uow, known, plan_request):
         if plan_request.redeploys and not known.redeploys:
             raise Refused(
                 f"deployment {known.id} of {known.release} to {known.environment} is {known.phase}; "
@@ -103,13 +103,15 @@ def _check_same(uow: UnitOfWork, known: Deployment, plan_request: PlanRequest) -
         return
     policies = uow.policies(known.application, known.environment)
     release = uow.release(known.release)
-    going, has = choose(release, policies, known.strategy, known.options)
+    strategy_before, options_before = choose(release, policies, known.strategy, known.options)
     strategy, options = choose(release, policies, plan_request.strategy or known.strategy, plan_request.options or {})
-    if strategy == going and (
-        not plan_request.options or parse_options(strategy, options) == parse_options(going, has)
+    if strategy == strategy_before and (
+        not plan_request.options or parse_options(strategy, options) == parse_options(strategy_before, options_before)
     ):
         return
-    differs = strategy if strategy != going else f"other options ({', '.join(sorted(plan_request.options or {}))})"
+    differs = (
+        strategy if strategy != strategy_before else f"other options ({', '.join(sorted(plan_request.options or {}))})"
+    )
     raise Refused(
         f"deployment {known.id} of {known.release} to {known.environment} is {known.phase} with {known.strategy}; "
         f"abort it before deploying with {differs}: relman deployment abort {known.id}",
@@ -149,14 +151,14 @@ def compile_now(
 
     A rollback leaves out targets that no longer exist.
     """
-    where = uow.environment(environment)
+    target_environment = uow.environment(environment)
     if returns is None:
-        where = where.staying
+        target_environment = target_environment.staying
     chosen, merged = choose(release, uow.policies(release.application, environment), strategy, options)
-    there = [each for each in returns or () if each.target in where.targets]
-    desired = None if returns is None else [_desired(uow, each) for each in there]
-    present = places(uow, where, release.application)
-    drafted = draft(release, where, present, chosen, merged, desired, redeploys=redeploys)
+    possible = [each for each in returns or () if each.target in target_environment.targets]
+    desired = None if returns is None else [_desired(uow, each) for each in possible]
+    present = places(uow, target_environment, release.application)
+    drafted = draft(release, target_environment, present, chosen, merged, desired, redeploys=redeploys)
     holding.check(uow, environment, release.application, drafted.bindings)
     return drafted
 

@@ -96,9 +96,9 @@ def keep(command: KeepEnvironment, uow: UnitOfWork) -> None:
 
 def _answer(uow: UnitOfWork, name: str, target: str | None) -> None:
     state = uow.environment(name)
-    going = state.retiring if target is None else target in state.leaving
+    retiring = state.retiring if target is None else target in state.leaving
     retired = state.retired if target is None else target not in state.targets
-    uow.result.update(environment=name, state="retired" if retired else "retiring" if going else "kept")
+    uow.result.update(environment=name, state="retired" if retired else "retiring" if retiring else "kept")
 
 
 HANDLERS: Mapping[type[Command], Callable[[Any, UnitOfWork], None]] = {

@@ -36,9 +36,9 @@ def from_deployment(uow: UnitOfWork, state: Deployment) -> tuple[Return, ...]:
 
 
 def _nothing_before(state: Deployment, binding: Binding) -> str:
-    where = f"{binding.component} on {binding.target} in {state.environment}"
+    place = f"{binding.component} on {binding.target} in {state.environment}"
     return (
-        f"{where}: no version from before deployment {state.id} is left to go back to; "
+        f"{place}: no version from before deployment {state.id} is left to go back to; "
         "each was rolled back or is blocked, or never succeeded there: deploy the version that you want"
     )
 
@@ -146,7 +146,7 @@ def check_newest(uow: UnitOfWork, state: Deployment) -> None:
 
 def check_unsettled(uow: UnitOfWork, state: Deployment) -> None:
     """Refuse if a failed deployment has left nothing to repair, or another one is at work there."""
-    for place, binding in _bound(uow, state):
+    for place, binding in _bound_places(uow, state):
         if place.lock is not None:
             raise Refused(
                 f"deployment {place.lock} is at work where {state.id} could not go back; let it end, or abort it first",
@@ -163,7 +163,7 @@ def check_unsettled(uow: UnitOfWork, state: Deployment) -> None:
     )
 
 
-def _bound(uow: UnitOfWork, state: Deployment) -> Iterator[tuple[Place, Binding]]:
+def _bound_places(uow: UnitOfWork, state: Deployment) -> Iterator[tuple[Place, Binding]]:
     """Yield the deployment's bindings with their places, on the targets that still exist."""
     targets = uow.environment(state.environment).targets
     for binding in state.bindings.values():

@@ -95,9 +95,13 @@ def _to_version(uow: UnitOfWork, application: str, environment: str, version: st
     """Deploy each component's content in an earlier version; a deployment under way there is rolled back first."""
     release = uow.release(f"{application}@{version}")
     returns = returning.from_version(uow, application, uow.environment(environment), version)
-    going = release.returning.get(environment)
-    if going is not None and not uow.deployment(going).ended and uow.deployment(going).returns == returns:
-        answer(uow, going)
+    rollback_under_way = release.returning.get(environment)
+    if (
+        rollback_under_way is not None
+        and not uow.deployment(rollback_under_way).ended
+        and uow.deployment(rollback_under_way).returns == returns
+    ):
+        answer(uow, rollback_under_way)
         return
     successes = [
         (success.at or "", success.deployment)
@@ -139,8 +143,8 @@ def _go_back(uow: UnitOfWork, plan_request: PlanRequest, insist: Insist | None =
 def _fastest(uow: UnitOfWork, environment: str, returning: list[str]) -> StrategyName:
     """Return the fastest strategy that the targets allow: all traffic at once, or else recreate."""
     targets = uow.environment(environment).targets
-    there = [targets[name] for name in returning if name in targets]
-    able = all(len(target.slots) > 1 and target.routes != "none" for target in there)
+    present = [targets[name] for name in returning if name in targets]
+    able = all(len(target.slots) > 1 and target.routes != "none" for target in present)
     return BlueGreen.NAME if able else Recreate.NAME
 
 
@@ -168,9 +172,9 @@ def retry(command: Retry, uow: UnitOfWork) -> None:
     if state.reverts is None or state.returns is None:
         request(uow, plan(uow, plan_request), insist)
         return
-    going = returning.under_way(uow, uow.deployment(state.reverts))
-    if going is not None:
-        answer(uow, going)
+    rollback_under_way = returning.under_way(uow, uow.deployment(state.reverts))
+    if rollback_under_way is not None:
+        answer(uow, rollback_under_way)
         return
     _go_back(uow, plan_request, insist)
 

@@ -94,7 +94,7 @@ def taking_away(uow: UnitOfWork, state: Deployment) -> list[str]:
     """Return the deployments that hold or await the release's places, and bring another version there."""
     found: list[str] = []
     release = uow.release(state.release)
-    for target, place in _where(uow, state):
+    for target, place in _places(uow, state):
         names = {component.name for component in release.components if component.name in place.components}
         for other in (*((place.lock,) if place.lock else ()), *place.queue):
             known = uow.deployment(other)
@@ -107,7 +107,7 @@ def _newer(uow: UnitOfWork, state: Deployment, release: Release) -> str | None:
     """Return the newer version that runs at the release's places, or is on its way there before it, or None."""
     names = {component.name for component in release.components}
     scheme = uow.policies(state.application)[0].versions
-    for target, place in _where(uow, state):
+    for target, place in _places(uow, state):
         for name in sorted(names & set(place.components)):
             success = newest_success(place, name)
             at_work = success is not None and place.components[name].at_work
@@ -116,8 +116,8 @@ def _newer(uow: UnitOfWork, state: Deployment, release: Release) -> str | None:
         ahead = () if state.supersede else (*((place.lock,) if place.lock else ()), *before(place, state.id))
         for other in ahead:
             known = uow.deployment(other)
-            going = known.phase is not DeploymentPhase.ABORTING and _touches(known, target, names)
-            if other != state.id and going and _is_older(uow, release, known.version, scheme):
+            continues = known.phase is not DeploymentPhase.ABORTING and _touches(known, target, names)
+            if other != state.id and continues and _is_older(uow, release, known.version, scheme):
                 return f"{known.version} is on its way to {target} in {state.environment} ({other}), and is newer"
     return None
 
@@ -128,7 +128,7 @@ def _is_older(uow: UnitOfWork, release: Release, version: str, scheme: Scheme) -
     return uow.created_before(release.ref, f"{release.application}@{version}") if known is None else known
 
 
-def _where(uow: UnitOfWork, state: Deployment) -> list[tuple[str, Place]]:
+def _places(uow: UnitOfWork, state: Deployment) -> list[tuple[str, Place]]:
     names = uow.environment(state.environment).targets
     return [(name, uow.place(state.environment, state.application, name)) for name in names]
 

@@ -117,5 +117,5 @@ def test_while_it_goes_back_the_step_at_work_is_one_of_the_way_back() -> None:
 def test_of_a_plan_with_an_approval_nobody_is_told_to_grant_what_may_be_decided_already() -> None:
     planned = seen("Planned").model_copy(update={"approval": "a"})
 
-    said = "relman deploy shop@1.0.0 staging (it waits unless approval a is given: relman approval list --all)"
-    assert next_step(planned) == said
+    sentence = "relman deploy shop@1.0.0 staging (it waits unless approval a is given: relman approval list --all)"
+    assert next_step(planned) == sentence

@@ -42,7 +42,7 @@ def serves(folder: Path, role: str, address: str) -> None:
 def projector() -> Iterator[str]:
     """Serve the health of a projector that is well; yield the address."""
     health = Health("projector")
-    health.stand("active")
+    health.set_status("active")
     with contextlib.closing(HealthServer(health, "127.0.0.1:0")) as server:
         yield server.address
 

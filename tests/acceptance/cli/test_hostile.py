@@ -124,9 +124,9 @@ def test_an_error_that_is_logged_on_a_console_has_none_of_it(capsys: pytest.Capt
         structlog.get_logger().exception(HOSTILE, subject=HOSTILE)
     finally:
         structlog.reset_defaults()
-    said = capsys.readouterr().err
-    assert "ValueError" in said
-    assert harmless(said)
+    errors = capsys.readouterr().err
+    assert "ValueError" in errors
+    assert harmless(errors)
 
 
 def harmless(text: str) -> bool:
@@ -179,7 +179,7 @@ def test_serve_takes_no_bus_that_is_none(bus: str, relman: Types) -> None:
 
 def test_an_executor_is_asked_for_its_health_where_nothing_else_is(relman: Types, tmp_path: Path) -> None:
     health = Health("executor")
-    health.stand("active")
+    health.set_status("active")
     server = HealthServer(health)
     run = tmp_path / ".relman" / "run"
     run.mkdir(parents=True)
@@ -199,7 +199,7 @@ def test_an_executor_is_asked_for_its_health_where_nothing_else_is(relman: Types
 @pytest.mark.parametrize(("role", "code"), [("executor", 0), ("gateway", 0), ("road", 0), ("projector", 3), ("x", 3)])
 def test_a_role_that_the_road_serves_is_as_the_road_is(role: str, code: int, relman: Types, tmp_path: Path) -> None:
     health = Health("road")
-    health.stand("active")
+    health.set_status("active")
     server = HealthServer(health)
     run = tmp_path / ".relman" / "run"
     run.mkdir(parents=True)

@@ -19,12 +19,12 @@ def production(relman: Types, tmp_path: Path) -> Types:
 
 
 def test_an_incident_is_opened_shown_attributed_and_resolved(production: Types) -> None:
-    said = ("--title", "Carts are\tempty", "--severity", "major", "--detected", "20m")
-    opened = production("incident", "open", "shop", "production", *said, "--json")
+    advice = ("--title", "Carts are\tempty", "--severity", "major", "--detected", "20m")
+    opened = production("incident", "open", "shop", "production", *advice, "--json")
     assert opened.code == 1
     assert "title" in opened.err, "a title is one line"
 
-    opened = production("incident", "open", "shop", "production", *said[2:], "--title", "Carts are empty", "--json")
+    opened = production("incident", "open", "shop", "production", *advice[2:], "--title", "Carts are empty", "--json")
     id = opened.json["id"]
     assert (opened.json["severity"], opened.json["attribution"]) == ("major", "inferred")
     listed = production("incident", "list", "--open").out
@@ -41,7 +41,7 @@ def test_an_incident_is_opened_shown_attributed_and_resolved(production: Types) 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "advice"),
     [
         (("incident", "open", "shop", "moon", "--title", "x"), 1, "environment 'moon' does not exist"),
         (("incident", "open", "shop", "production", "--title", "x", "--deployment", ID), 1, "does not exist"),
@@ -56,10 +56,12 @@ def test_an_incident_is_opened_shown_attributed_and_resolved(production: Types) 
         (("metrics", "dora", "--drill", "velocity"), 2, "'velocity' is not one of 'change_lead_time'"),
     ],
 )
-def test_an_impossible_incident_is_refused(production: Types, arguments: tuple[str, ...], code: int, said: str) -> None:
+def test_an_impossible_incident_is_refused(
+    production: Types, arguments: tuple[str, ...], code: int, advice: str
+) -> None:
     answer = production(*arguments)
 
-    assert (answer.code, said in answer.err) == (code, True), answer
+    assert (answer.code, advice in answer.err) == (code, True), answer
 
 
 def test_metrics_are_a_table_and_one_json_document(production: Types) -> None:

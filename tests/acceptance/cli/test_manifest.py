@@ -71,9 +71,9 @@ def refusal(text: str | bytes, folder: Path) -> str:
     ],
 )
 def test_a_fault_is_one_sentence_with_its_place(text: str | bytes, sentence: str, tmp_path: Path) -> None:
-    said = refusal(text, tmp_path)
-    assert sentence in said
-    assert "\n" not in said
+    message = refusal(text, tmp_path)
+    assert sentence in message
+    assert "\n" not in message
 
 
 MERGED = """\

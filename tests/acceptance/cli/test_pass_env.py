@@ -34,8 +34,8 @@ def test_deployed_processes_can_use_a_passed_variable_and_a_missing_one_is_expla
     assert not any("AWS_SECRET_ACCESS_KEY" in env for env in parts.values())
 
     cli.done("up", "--detach")
-    until(lambda: said(cli) is not None)
-    assert said(cli) == "set it and let it through: relman up --pass-env SHOP_API_KEY"
+    until(lambda: sentence(cli) is not None)
+    assert sentence(cli) == "set it and let it through: relman up --pass-env SHOP_API_KEY"
 
 
 def test_neither_our_own_variables_nor_what_is_no_name_is_let_through(relman: Types) -> None:
@@ -47,7 +47,7 @@ def test_neither_our_own_variables_nor_what_is_no_name_is_let_through(relman: Ty
         assert why in told.err
 
 
-def said(cli: CommandLine) -> str | None:
+def sentence(cli: CommandLine) -> str | None:
     """Return the advice of `relman env show` about a missing variable."""
     text = " ".join(cli.relman("env", "show", "staging").out.split())
     _, found, rest = text.partition("refers to env:SHOP_API_KEY, which the executor's environment lacks; ")

@@ -59,7 +59,9 @@ def answer(waiting: "subprocess.Popen[str]") -> Answer:
 
 def part(cli: CommandLine, *words: str) -> psutil.Process:
     """The process of `up` in whose command line all the words stand."""
-    [found] = [each for each in cli.children() if all(any(word in said for said in each.cmdline()) for word in words)]
+    [found] = [
+        each for each in cli.children() if all(any(word in argument for argument in each.cmdline()) for word in words)
+    ]
     return found
 
 
@@ -110,14 +112,14 @@ def test_a_start_waits_for_postgresql_and_says_so(cli: CommandLine, server: Post
     server.stop()
     starting = cli.start("up", "--detach", "--store", store)
     assert starting.stderr is not None
-    said = starting.stderr.readline()
+    sentence = starting.stderr.readline()
     server.start()
 
     started = answer(starting)
 
     assert (started.code, "relman is up" in started.out) == (0, True), started
-    assert said.startswith("relman: waiting: gateway is not ready yet: ")
-    assert "cannot be used now" in said, said
+    assert sentence.startswith("relman: waiting: gateway is not ready yet: ")
+    assert "cannot be used now" in sentence, sentence
 
 
 def test_a_deployment_is_followed_through_the_death_of_the_only_projector(cli: CommandLine) -> None:
@@ -186,17 +188,19 @@ def test_a_deployment_that_takes_longer_than_its_waiter_has_time_has_an_exit_cod
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "sentence"),
     [
         (("--timeout", "5"), "--timeout: it says how long --wait waits; add --wait"),
         (("--dry-run", "--wait"), "--wait: --dry-run records nothing"),
     ],
 )
-def test_an_option_that_would_have_no_effect_is_refused(cli: CommandLine, words: tuple[str, ...], said: str) -> None:
+def test_an_option_that_would_have_no_effect_is_refused(
+    cli: CommandLine, words: tuple[str, ...], sentence: str
+) -> None:
     refused = cli.relman("deploy", "shop@1.0.0", "staging", *words)
 
     assert refused.code == 2
-    assert said in refused.err, refused
+    assert sentence in refused.err, refused
 
 
 def test_a_permanent_error_is_reported_at_once(cli: CommandLine) -> None:

@@ -81,8 +81,8 @@ def test_parked_events_are_shown_and_folded_once_the_cause_is_gone(relman: Types
         "still_parked": 1,
     }
     repaired(tmp_path, record)
-    said = done(relman("projections", "unpark", "trail")).out
-    assert said.startswith("✔ trail has taken in ")
+    sentence = done(relman("projections", "unpark", "trail")).out
+    assert sentence.startswith("✔ trail has taken in ")
     assert done(relman("projections", "list", "--parked", "--json")).json == []
 
 

@@ -81,7 +81,7 @@ def test_the_log_shows_what_was_said_and_what_a_refusal_was_about(relman: Types)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "sentence"),
     [
         (
             ("audit", "log", "--release", "shop@1.1.1"),
@@ -106,13 +106,13 @@ def test_the_log_shows_what_was_said_and_what_a_refusal_was_about(relman: Types)
         (("metrics", "dora", "--application", "shpo"), "application 'shpo' does not exist; did you mean 'shop'?"),
     ],
 )
-def test_a_filter_by_what_does_not_exist_is_refused(relman: Types, words: tuple[str, ...], said: str) -> None:
+def test_a_filter_by_what_does_not_exist_is_refused(relman: Types, words: tuple[str, ...], sentence: str) -> None:
     assert relman(*CREATE).code == 0
 
     answer = relman(*words)
 
     assert (answer.code, answer.out) == (1, "")
-    assert said in answer.err
+    assert sentence in answer.err
 
 
 def test_an_empty_list_of_an_existing_thing_is_no_error(relman: Types) -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.command.stand import CommandStand
+from tests.adapters.command.harness import CommandExecutorHarness
 from tests.adapters.component import gone_afterwards
 
 
 @pytest.fixture
-def stand(tmp_path: Path) -> Iterator[CommandStand]:
-    with gone_afterwards(CommandStand(tmp_path)) as made:
+def harness(tmp_path: Path) -> Iterator[CommandExecutorHarness]:
+    with gone_afterwards(CommandExecutorHarness(tmp_path)) as made:
         yield made

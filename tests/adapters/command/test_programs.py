@@ -11,21 +11,21 @@ from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
 from release_management.domain.plan.steps.provision import ProvisionSlot
 from release_management.domain.plan.steps.retire import RetireSlot
 from release_management.domain.plan.steps.route import RouteSlots
-from tests.adapters.command.stand import CommandStand
+from tests.adapters.command.harness import CommandExecutorHarness
 
 PROVISION = ProvisionSlot(slot="blue", version="1.2.0", artifact="shop.tar", config={"MODE": "fast"}, replicas=3)
 HEALTHY = AwaitSlotHealthy(slot="blue", replicas=1)
 HALF = RouteSlots(weights={"blue": 50, "green": 50})
 
 
-def test_the_order_comes_as_json_and_as_variables(stand: CommandStand, tmp_path: Path) -> None:
+def test_the_order_comes_as_json_and_as_variables(harness: CommandExecutorHarness, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("hunter2\n")
-    stand.variables = {"REGION": "eu", "PASSWORD": f"file:{secret}"}
-    stand.settings["env"] = {"LEVEL": "info"}
-    stand.program("provision", f"cat > {tmp_path}/stdin; env > {tmp_path}/env")
-    order = stand.order(PROVISION)
-    assert stand.ask(order).result == "succeeded"
+    harness.variables = {"REGION": "eu", "PASSWORD": f"file:{secret}"}
+    harness.settings["env"] = {"LEVEL": "info"}
+    harness.program("provision", f"cat > {tmp_path}/stdin; env > {tmp_path}/env")
+    order = harness.order(PROVISION)
+    assert harness.ask(order).result == "succeeded"
     assert Order.model_validate_json((tmp_path / "stdin").read_bytes()) == order
     env = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines())
     assert {name: value for name, value in env.items() if name.startswith("RELMAN_")} == {
@@ -33,7 +33,7 @@ def test_the_order_comes_as_json_and_as_variables(stand: CommandStand, tmp_path:
         "RELMAN_APPLICATION": "shop",
         "RELMAN_ARTIFACT": "shop.tar",
         "RELMAN_ATTEMPT": "1",
-        "RELMAN_COMPONENT": stand.component,
+        "RELMAN_COMPONENT": harness.component,
         "RELMAN_DEADLINE": order.deadline,
         "RELMAN_DEPLOYMENT": order.deployment,
         "RELMAN_ENVIRONMENT": "prod",
@@ -57,14 +57,14 @@ def test_the_order_comes_as_json_and_as_variables(stand: CommandStand, tmp_path:
     }
 
 
-def test_the_values_of_secrets_are_kept_nowhere(stand: CommandStand, tmp_path: Path) -> None:
+def test_the_values_of_secrets_are_kept_nowhere(harness: CommandExecutorHarness, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("hunter2\n")
-    stand.variables = {"PASSWORD": f"file:{secret}"}
-    stand.program("provision", 'echo "cannot log in with $PASSWORD"; exit 1')
-    report = stand.ask(stand.order(PROVISION))
+    harness.variables = {"PASSWORD": f"file:{secret}"}
+    harness.program("provision", 'echo "cannot log in with $PASSWORD"; exit 1')
+    report = harness.ask(harness.order(PROVISION))
     assert report.reason == 'exited with code 1; its last line was "cannot log in with ***"'
-    assert not [path for path in stand.place.glob("*.json") if b"hunter2" in path.read_bytes()]
+    assert not [path for path in harness.place.glob("*.json") if b"hunter2" in path.read_bytes()]
 
 
 @pytest.mark.parametrize(
@@ -97,10 +97,10 @@ def test_the_values_of_secrets_are_kept_nowhere(stand: CommandStand, tmp_path: P
     ],
 )
 def test_the_exit_code_and_the_answer_make_the_report(
-    stand: CommandStand, body: str, result: str, reason: str | None
+    harness: CommandExecutorHarness, body: str, result: str, reason: str | None
 ) -> None:
-    stand.program("provision", f"{body}\nexit $?")
-    report = stand.ask(stand.order(PROVISION))
+    harness.program("provision", f"{body}\nexit $?")
+    report = harness.ask(harness.order(PROVISION))
     assert (report.result, str(report.reason)[: len(str(reason))]) == (result, str(reason))
 
 
@@ -114,19 +114,19 @@ def test_the_exit_code_and_the_answer_make_the_report(
     ],
 )
 def test_observed_shares_must_be_those_that_were_asked_for(
-    stand: CommandStand, observed: dict[str, int], result: str
+    harness: CommandExecutorHarness, observed: dict[str, int], result: str
 ) -> None:
-    stand.program("route", f"echo '{json.dumps({'observed': observed})}'; exit 0")
-    report = stand.ask(stand.order(HALF))
+    harness.program("route", f"echo '{json.dumps({'observed': observed})}'; exit 0")
+    report = harness.ask(harness.order(HALF))
     assert report.result == result
     assert report.observed == (observed if result == "succeeded" else None)
 
 
-def test_a_programs_output_is_kept_up_to_64_kb(stand: CommandStand) -> None:
-    stand.program("provision", "echo first; head -c 3000000 /dev/zero | tr '\\0' x; echo; echo last; exit 2")
-    report = stand.ask(stand.order(PROVISION))
+def test_a_programs_output_is_kept_up_to_64_kb(harness: CommandExecutorHarness) -> None:
+    harness.program("provision", "echo first; head -c 3000000 /dev/zero | tr '\\0' x; echo; echo last; exit 2")
+    report = harness.ask(harness.order(PROVISION))
     assert report.reason == 'exited with code 2; its last line was "last"'
-    log = stand.log()
+    log = harness.log()
     assert log.startswith("--- provision, fence 1, attempt 1\nfirst\nxxx")
     assert log.endswith("xxx\nlast\n")
     assert "bytes are left out here" in log
@@ -141,11 +141,13 @@ def test_a_programs_output_is_kept_up_to_64_kb(stand: CommandStand) -> None:
         (["/etc/passwd"], "provision cannot be started: /etc/passwd is not executable"),
     ],
 )
-def test_a_program_that_cannot_be_started_is_errored(stand: CommandStand, command: list[str], reason: str) -> None:
-    order = stand.order(PROVISION)
+def test_a_program_that_cannot_be_started_is_errored(
+    harness: CommandExecutorHarness, command: list[str], reason: str
+) -> None:
+    order = harness.order(PROVISION)
     commands = {**dict.fromkeys(("await_healthy", "retire"), command), "provision": command}
     order = order.model_copy(update={"settings": {"commands": commands}})
-    report = stand.ask(order)
+    report = harness.ask(order)
     assert (report.result, report.reason) == ("errored", reason)
 
 
@@ -156,44 +158,46 @@ def test_a_program_that_cannot_be_started_is_errored(stand: CommandStand, comman
         ({"colour": "red"}, "the settings of {} cannot be used: colour: "),
     ],
 )
-def test_bad_settings_are_errored(stand: CommandStand, changes: dict[str, str], reason: str) -> None:
-    stand.settings.update(changes)
-    report = stand.ask(stand.order(PROVISION))
+def test_bad_settings_are_errored(harness: CommandExecutorHarness, changes: dict[str, str], reason: str) -> None:
+    harness.settings.update(changes)
+    report = harness.ask(harness.order(PROVISION))
     assert report.result == "errored"
-    assert str(report.reason).startswith(reason.format(stand.component))
+    assert str(report.reason).startswith(reason.format(harness.component))
 
 
-def test_a_missing_secret_is_errored(stand: CommandStand) -> None:
-    stand.variables = {"KEY": "env:NO_SUCH"}
-    report = stand.ask(stand.order(PROVISION))
+def test_a_missing_secret_is_errored(harness: CommandExecutorHarness) -> None:
+    harness.variables = {"KEY": "env:NO_SUCH"}
+    report = harness.ask(harness.order(PROVISION))
     assert report.result == "errored"
     assert "the variable KEY refers to env:NO_SUCH" in str(report.reason)
 
 
-def test_a_working_folder_is_where_a_program_runs(stand: CommandStand, tmp_path: Path) -> None:
-    stand.settings["cwd"] = str(tmp_path)
-    stand.program("provision", "pwd > here")
-    stand.do(PROVISION)
+def test_a_working_folder_is_where_a_program_runs(harness: CommandExecutorHarness, tmp_path: Path) -> None:
+    harness.settings["cwd"] = str(tmp_path)
+    harness.program("provision", "pwd > here")
+    harness.do(PROVISION)
     assert (tmp_path / "here").read_text() == f"{tmp_path}\n"
 
 
 @pytest.mark.parametrize(("action", "result"), [(PROVISION, "errored"), (HEALTHY, "failed")])
-def test_a_program_that_takes_too_long_is_ended(stand: CommandStand, action: Action, result: str) -> None:
-    stand.settings["timeout"] = 0.3
-    stand.program(action.verb, "echo waiting; sleep 60")
-    report = stand.ask(stand.order(action))
+def test_a_program_that_takes_too_long_is_ended(harness: CommandExecutorHarness, action: Action, result: str) -> None:
+    harness.settings["timeout"] = 0.3
+    harness.program(action.verb, "echo waiting; sleep 60")
+    report = harness.ask(harness.order(action))
     assert report.result == result
     assert report.reason == f'{action.verb} took longer than 0.3 s and was ended; its last line was "waiting"'
 
 
-def test_the_orders_deadline_ends_a_program_too(stand: CommandStand) -> None:
-    stand.program("await_healthy", "sleep 60")
-    report = stand.ask(stand.order(HEALTHY, within=0.5))
+def test_the_orders_deadline_ends_a_program_too(harness: CommandExecutorHarness) -> None:
+    harness.program("await_healthy", "sleep 60")
+    report = harness.ask(harness.order(HEALTHY, within=0.5))
     assert report.result == "failed"
 
 
 @pytest.mark.parametrize("action", [PROVISION, HEALTHY, RetireSlot(slot="blue")])
-def test_a_program_for_which_there_is_no_time_left_does_not_begin(stand: CommandStand, action: Action) -> None:
-    late = stand.ask(stand.order(action, within=0))
+def test_a_program_for_which_there_is_no_time_left_does_not_begin(
+    harness: CommandExecutorHarness, action: Action
+) -> None:
+    late = harness.ask(harness.order(action, within=0))
     assert (late.result, late.reason) == ("errored", f"there was no time left for {action.verb}")
-    assert not stand.written("begin")
+    assert not harness.written("begin")

@@ -98,9 +98,7 @@ def test_an_instance_that_cannot_be_started_is_errored(
     assert not harness.instance_pids()
 
 
-def test_an_old_secret_is_blotted_out_by_an_executor_that_never_read_it(
-    harness: ExecutorHarness, tmp_path: Path
-) -> None:
+def test_an_old_secret_is_masked_by_an_executor_that_never_read_it(harness: ExecutorHarness, tmp_path: Path) -> None:
     old = "ghp_Ab3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3z"
     secret = tmp_path / "secret"
     secret.write_text(old)

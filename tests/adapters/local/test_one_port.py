@@ -237,7 +237,7 @@ def test_the_executor_says_what_it_cannot_keep_running(serving: ExecutorHarness)
         asyncio.run(executor.reconcile())
         [trouble] = executor.troubles()
         assert trouble.part == f"prod/shop/main/{serving.component}"
-        assert trouble.hurts
+        assert trouble.affects_traffic
         assert f"port {serving.port} of 127.0.0.1 is taken by process" in trouble.says
     serving.route(blue=100)
     asyncio.run(executor.reconcile())

@@ -136,7 +136,7 @@ async def test_an_executor_is_not_active_before_it_can_take_orders(server: NatsS
 
 async def test_a_relay_that_cannot_publish_is_not_well(server: NatsServer) -> None:
     log, health = FakeLog(2), Health("relay")
-    health.stand("active")
+    health.set_status("active")
     async with connected(server) as bus:
         js = bus.events.jetstream()
         events = next(each for each in streams.configurations() if each.name == streams.EVENTS)
@@ -193,7 +193,7 @@ async def test_every_connection_of_a_process_has_a_part_and_the_gauge_is_of_all(
     server: NatsServer, tmp_path: Path
 ) -> None:
     health = Health("road")
-    health.stand("active")
+    health.set_status("active")
     home = DataDirectory(tmp_path)
     gauge = telemetry.BUS_CONNECTED
     async with on_bus(home, "gateway", health) as staying, on_bus(home, "executor-local", health) as lost:

@@ -1,4 +1,4 @@
-"""A role that falls behind reports it before it stands still."""
+"""A role that falls behind reports it before it stops."""
 
 import asyncio
 import time
@@ -53,8 +53,8 @@ def look_at_gateway(health: Health, waiting: int) -> None:
 
 
 def look_at_projector(health: Health, behind: int, parked: int = 0) -> None:
-    standing = ProjectionStatus("releases", 1, 100, parked, min(parked, 1), None)
-    reading: Any = SimpleNamespace(standing=lambda: [standing], projector=SimpleNamespace(trouble=None))
+    statuses = ProjectionStatus("releases", 1, 100, parked, min(parked, 1), None)
+    reading: Any = SimpleNamespace(statuses=lambda: [statuses], projector=SimpleNamespace(trouble=None))
     projector._look(reading, log_of(100 + behind), health)
 
 
@@ -82,7 +82,7 @@ def test_a_role_that_is_far_behind_warns_until_it_has_caught_up(
     look: Callable[[Health, int], None], much: int, part: str, says: str
 ) -> None:
     health = Health("test")
-    health.stand("active")
+    health.set_status("active")
     look(health, much)
     assert warnings(health) == {}
     look(health, much + 1)
@@ -144,7 +144,7 @@ def test_a_log_that_was_damaged_ends_nobody_who_can_go_on_without_it(monkeypatch
 
 def test_an_append_that_takes_long_is_said_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(append_timer, "SLOW_SECONDS", 0.05)
-    monkeypatch.setattr(append_timer, "SAID_SECONDS", 0.2)
+    monkeypatch.setattr(append_timer, "WARNING_SECONDS", 0.2)
 
     timed = AppendTimer()
     count = gauge("relman_append_seconds_count") or 0.0

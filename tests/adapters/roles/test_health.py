@@ -36,17 +36,17 @@ def ask(server: HealthServer, path: str) -> httpx.Response:
 
 def test_a_role_is_not_healthy_before_it_serves(health: Health) -> None:
     assert not well(health)
-    health.stand("active")
+    health.set_status("active")
     assert well(health)
 
 
 def test_a_standby_is_healthy(health: Health) -> None:
-    health.stand("standby")
+    health.set_status("standby")
     assert health.is_well
 
 
 def test_a_trouble_makes_it_ill_until_it_is_cleared_and_a_warning_does_not(health: Health) -> None:
-    health.stand("active")
+    health.set_status("active")
     health.warn("lag", "12 records behind")
     assert well(health)
     health.trouble("store", "the database does not answer")
@@ -63,7 +63,7 @@ def test_no_probe_is_told_the_password_in_an_address(health: Health, server: Hea
 
 
 def test_a_part_has_one_thing_wrong_at_most_and_remembers_since_when(health: Health) -> None:
-    health.stand("active")
+    health.set_status("active")
     health.warn("lag", "12 records behind")
     first = health.document()["warnings"][0]["since"]
     health.warn("lag", "20 records behind")
@@ -74,15 +74,15 @@ def test_a_part_has_one_thing_wrong_at_most_and_remembers_since_when(health: Hea
 
 
 def test_a_trouble_in_serving_is_over_once_it_serves_again(health: Health) -> None:
-    health.stand("active")
-    health.stand("starting")
+    health.set_status("active")
+    health.set_status("starting")
     health.trouble("serving", "the bus is away")
-    health.stand("standby")
+    health.set_status("standby")
     assert health.is_well
 
 
 def test_probes_hear_503_while_it_is_not_well_and_the_reason(health: Health, server: HealthServer) -> None:
-    health.stand("active")
+    health.set_status("active")
     assert ask(server, "/health").status_code == 200
     health.trouble("store", "größer als gedacht")
     answer = ask(server, "/health")
@@ -92,7 +92,7 @@ def test_probes_hear_503_while_it_is_not_well_and_the_reason(health: Health, ser
 
 
 def test_prometheus_hears_whether_it_is_well(health: Health, server: HealthServer) -> None:
-    health.stand("active")
+    health.set_status("active")
     assert 'relman_role_healthy{role="relay"} 1.0' in ask(server, "/metrics").text
     health.trouble("store", "away")
     assert 'relman_role_healthy{role="relay"} 0.0' in ask(server, "/metrics").text

@@ -35,11 +35,11 @@ StepResult = tuple[Result, str | None, dict[str, int] | None]
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A component that an executor cannot keep as intended, why, and whether its traffic is affected (`hurts`)."""
+    """A component that an executor cannot keep as intended, and the reason."""
 
     part: str
     says: str
-    hurts: bool
+    affects_traffic: bool
 
 
 class FencedExecutor(ABC, Generic[F]):

@@ -119,8 +119,8 @@ class TargetFolder(ABC, Generic[S]):
         except FileNotFoundError:
             return self._new()
         except ValidationError as error:
-            why = f"perhaps because a newer version wrote it: {explain(error)}"
-            raise ValueError(f"{self._state} cannot be read, {why}") from None
+            reason = f"perhaps because a newer version wrote it: {explain(error)}"
+            raise ValueError(f"{self._state} cannot be read, {reason}") from None
 
     def save(self, state: S) -> None:
         """Replace the state, durably. The caller holds the lock. Raises `OSError`."""

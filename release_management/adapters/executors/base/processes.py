@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import psutil
 
-from release_management.adapters.executors.base.blotting import BlottedStream, Blotter
 from release_management.adapters.executors.base.folder import Kept
+from release_management.adapters.executors.base.masking import MaskedStream, SecretMask
 from release_management.adapters.system.log_files import bound
 
 TOKEN = "RELMAN_INSTANCE"
@@ -103,11 +103,11 @@ def exit_code(process: Process) -> int | None:
     return child.poll() if child is not None else None
 
 
-def describe_exit(code: int | None, last: str | None, lived: float | None = None) -> str:
+def describe_exit(code: int | None, last: str | None, seconds: float | None = None) -> str:
     """Describe how a process ended: its exit code or signal, the seconds that it lived, the last line it wrote."""
     ending = "" if code is None else f" with code {code}" if code >= 0 else f" by signal {-code}"
-    when = "" if lived is None else f" after {max(0.0, lived):.1f} s"
-    return f"exited{ending}{when}; " + (f'its last line was "{last[:200]}"' if last else "it wrote nothing")
+    duration = "" if seconds is None else f" after {max(0.0, seconds):.1f} s"
+    return f"exited{ending}{duration}; " + (f'its last line was "{last[:200]}"' if last else "it wrote nothing")
 
 
 def find(token: str) -> Process | None:
@@ -161,13 +161,13 @@ def reap() -> None:
         child.poll()
 
 
-def last_line(log: Path, begins: int, blotter: Blotter) -> str | None:
+def last_line(log: Path, begins: int, secret_mask: SecretMask) -> str | None:
     """Return the last line that was written to a log from byte `begins` on, with secrets redacted."""
     try:
         with log.open("rb") as file:
             begin = max(begins, file.seek(0, os.SEEK_END) - LAST_BYTES)
             file.seek(begin)
-            stream = BlottedStream(blotter, cut=begin > begins)
+            stream = MaskedStream(secret_mask, cut=begin > begins)
             written = stream.add(file.read()) + stream.end()
     except OSError:
         return None

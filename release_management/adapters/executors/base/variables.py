@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from release_management.adapters.executors.base.blotting import Blotter
+from release_management.adapters.executors.base.masking import SecretMask
 from release_management.domain.variables import LONGEST_VALUE
 
 SECRETS = "RELMAN_SECRETS"
@@ -64,7 +64,7 @@ def resolve(variables: Mapping[str, str], component: ComponentFolder) -> dict[st
     return {**variables, **secrets, **({SECRETS: ",".join(sorted(secrets))} if secrets else {})}
 
 
-def blotter(variables: Mapping[str, str], component: ComponentFolder) -> Blotter:
+def secret_mask(variables: Mapping[str, str], component: ComponentFolder) -> SecretMask:
     """Return a redactor of these variables' present secrets, and of all that the component's processes had before."""
     for name, value in _references(variables):
         try:
@@ -72,7 +72,7 @@ def blotter(variables: Mapping[str, str], component: ComponentFolder) -> Blotter
         except SecretMissing:
             continue
     with _remembering:
-        return Blotter(list(_remembered.get(component.path, ())))
+        return SecretMask(list(_remembered.get(component.path, ())))
 
 
 def learn(component: ComponentFolder, environment: Mapping[str, str]) -> None:
@@ -121,8 +121,8 @@ def _content(place: str, subject: str, data: Path) -> str:
     try:
         file = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise SecretMissing(f"{subject} cannot be read: {why}") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SecretMissing(f"{subject} cannot be read: {reason}") from None
     with open(file, "rb") as opened:
         found = os.fstat(file)
         real = _real_path(file, place)

@@ -35,8 +35,8 @@ from release_management.adapters.executors.base.look import Look
 from release_management.adapters.executors.base.processes import Process
 from release_management.adapters.executors.base.variables import (
     SecretMissing,
-    blotter,
     check_environment,
+    secret_mask,
 )
 from release_management.adapters.executors.command.answer import verdict
 from release_management.adapters.executors.command.environment import environment
@@ -186,7 +186,7 @@ class CommandExecutor(FencedExecutor[CommandFolder]):
             if not started:
                 return "stale", None, None
             result, reason, observed = await self._outcome(folder, order, started[0], seconds, settings.stop_grace)
-            return result, reason and started[0].output.blotter.text(reason), observed
+            return result, reason and started[0].output.secret_mask.text(reason), observed
         finally:
             # Also when we are cancelled meanwhile, even twice: no program goes on without us.
             await _undisturbed(_end(beginning, started, settings.stop_grace))
@@ -248,7 +248,9 @@ def _start(folder: CommandFolder, order: Order, settings: CommandSettings, token
     try:
         heading = f"{order.action.verb}, fence {order.fence}, attempt {order.attempt}"
         argv = settings.commands[order.action.verb]
-        return Program(token, argv, env, settings.cwd, stdin, Output(log, heading, blotter(order.variables, folder)))
+        return Program(
+            token, argv, env, settings.cwd, stdin, Output(log, heading, secret_mask(order.variables, folder))
+        )
     except BaseException:
         log.close()
         raise

@@ -9,14 +9,14 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from release_management.adapters.executors.base import processes
-from release_management.adapters.executors.base.blotting import Blotter
 from release_management.adapters.executors.base.executor import line, plain
 from release_management.adapters.executors.base.look import Look
+from release_management.adapters.executors.base.masking import SecretMask
 from release_management.adapters.executors.base.processes import describe_exit
 from release_management.adapters.executors.base.variables import (
     SecretMissing,
-    blotter,
     resolve,
+    secret_mask,
 )
 from release_management.adapters.executors.command.output import Output
 from release_management.adapters.executors.command.program import CannotStart, Program
@@ -120,7 +120,7 @@ async def _ask(
         json.dump({**about, "slots": intended, "weights": state.weights}, file)
     named = {f"RELMAN_{name.upper()}": value for name, value in {**about, "verb": OBSERVE}.items()}
     env = {**inherited(), **settings.env, **resolve(state.variables, folder), **named}
-    output = Output(open(os.devnull, "ab"), OBSERVE, blotter(state.variables, folder))  # noqa: SIM115 # the output closes it
+    output = Output(open(os.devnull, "ab"), OBSERVE, secret_mask(state.variables, folder))  # noqa: SIM115 # the output closes it
     program = Program(processes.new_token(), argv, env, settings.cwd, stdin, output)
     program.watch()
     code, give_up = None, time.monotonic() + settings.observe_timeout
@@ -133,7 +133,7 @@ async def _ask(
         raise Unseen(f"observe took longer than {settings.observe_timeout:g} s and was ended")
     if code != 0:
         raise Unseen(f"observe {describe_exit(code, output.last_line)}")
-    return _without_secrets(output.answer(_read), output.blotter)
+    return _without_secrets(output.answer(_read), output.secret_mask)
 
 
 def _read(text: str) -> Observed:
@@ -151,18 +151,18 @@ def _read(text: str) -> Observed:
     return observed
 
 
-def _without_secrets(observed: Observed, blotter: Blotter) -> Observed:
+def _without_secrets(observed: Observed, secret_mask: SecretMask) -> Observed:
     """Redact secrets in the reasons, and drop a version that contains one."""
     slots = {
         name: slot.model_copy(
             update={
-                "reason": slot.reason and blotter.text(slot.reason),
-                "version": None if slot.version and blotter.text(slot.version) != slot.version else slot.version,
+                "reason": slot.reason and secret_mask.text(slot.reason),
+                "version": None if slot.version and secret_mask.text(slot.version) != slot.version else slot.version,
             }
         )
         for name, slot in observed.slots.items()
     }
-    return observed.model_copy(update={"reason": observed.reason and blotter.text(observed.reason), "slots": slots})
+    return observed.model_copy(update={"reason": observed.reason and secret_mask.text(observed.reason), "slots": slots})
 
 
 def _judge(state: CommandState, observed: Observed) -> dict[str, Any]:

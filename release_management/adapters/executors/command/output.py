@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import BinaryIO, TypeVar
 
-from release_management.adapters.executors.base.blotting import BlottedStream, Blotter
+from release_management.adapters.executors.base.masking import MaskedStream, SecretMask
 
 T = TypeVar("T")
 HALF = 32 * 1024
@@ -33,14 +33,14 @@ class Tail:
 class Output:
     """One run's output: `stdout` alone, unredacted, to parse the answer in it, and both streams for the log."""
 
-    def __init__(self, log: BinaryIO, heading: str, blotter: Blotter) -> None:
+    def __init__(self, log: BinaryIO, heading: str, secret_mask: SecretMask) -> None:
         self.stdout = Tail()
-        self.blotter = blotter
+        self.secret_mask = secret_mask
         self._log = log
         self._begun = 0
         self._late: deque[tuple[bool, bytes]] = deque()
         self._kept = self._lost = 0
-        self._streams = {stdout: BlottedStream(blotter) for stdout in (True, False)}
+        self._streams = {stdout: MaskedStream(secret_mask) for stdout in (True, False)}
         self._last = b""
         self._write(f"--- {heading}\n".encode())
 
@@ -61,7 +61,7 @@ class Output:
         try:
             return read(text)
         except ValueError:
-            shown = self.blotter.text(text)
+            shown = self.secret_mask.text(text)
             if shown == text:
                 raise
             read(shown)
@@ -78,7 +78,7 @@ class Output:
         if self._lost:
             left_out = self._lost + sum(stream.held for stream in self._streams.values())
             self._write(f"\n--- {left_out} bytes are left out here\n".encode())
-            self._streams = {stdout: BlottedStream(self.blotter, cut=True) for stdout in (True, False)}
+            self._streams = {stdout: MaskedStream(self.secret_mask, cut=True) for stdout in (True, False)}
         for stdout, chunk in self._late:
             self._show(self._streams[stdout].add(chunk))
         for stream in self._streams.values():

@@ -1,8 +1,8 @@
 """Check again that instances that were found healthy are well: an answer at this instant is not enough.
 
-An instance that has ended since it was found healthy is not well, though another process runs in its place: on the way
-forward it is the candidate, and may have served nobody yet. On the way back to an earlier version, an instance may have
-ended since then, perhaps months ago; there, one that ends again and again is not well.
+An instance that has ended since it was found healthy is not well, though another process runs in its place: in the
+forward leg it is the candidate, and may not have served anybody yet. In a rollback to an earlier version, an instance
+may have ended since then, perhaps months ago; there, one that ends repeatedly is not well.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Wellness:
 
 
 def ask(folder: LocalFolder, slot: str, count: int, now: float, *, returning: bool) -> Wellness:
-    """Check that `count` instances of a slot are well. `returning` is True on the way back to an earlier version.
+    """Check that `count` instances of a slot are well. `returning` is True in a rollback to an earlier version.
 
     Raises `OSError`, `ValueError` if the state cannot be read.
     """

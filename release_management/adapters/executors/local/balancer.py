@@ -145,7 +145,7 @@ def _start(folder: LocalFolder, state: ComponentState, laid_out: Layout, replace
                 state.balancer = previous
                 state.leaving.remove(replaces)
             folder.save(state)
-            raise BalancerError(_why_not(folder, begins))
+            raise BalancerError(_start_failure(folder, begins))
         time.sleep(0.01)
     state.balancer.process = process
     folder.save(state)
@@ -221,7 +221,7 @@ def _socket_path(folder: LocalFolder) -> str:
     return str(Path(tempfile.mkdtemp(prefix="relman-")) / "haproxy.sock")
 
 
-def _why_not(folder: LocalFolder, begins: int) -> str:
+def _start_failure(folder: LocalFolder, begins: int) -> str:
     try:
         text = folder.log("haproxy").read_bytes()[begins:].decode(errors="replace")
     except OSError:

@@ -14,9 +14,9 @@ from release_management.adapters.executors.base import processes
 from release_management.adapters.executors.base.processes import Process
 from release_management.adapters.executors.base.variables import (
     SecretMissing,
-    blotter,
     learn,
     resolve,
+    secret_mask,
 )
 from release_management.adapters.executors.local import balancer, haproxy
 from release_management.adapters.executors.local.layout import layout
@@ -51,7 +51,7 @@ class Progress:
 
     `pending` are slots in which instances are still to be started or to end; `troubles` says per slot why an instance
     cannot be started, `balancer` why HAProxy cannot be set as intended; `observed` are the shares that HAProxy states.
-    `hurts` is True if a trouble concerns slots with traffic; `cut_off` lists instances that ended with open
+    `affects_traffic` is True if a trouble concerns slots with traffic; `cut_off` lists instances that ended with open
     connections. `servers` is the state in which HAProxy on `socket` was left, and `repaired` is how it differed since
     the pass before, through no doing of ours.
     """
@@ -61,7 +61,7 @@ class Progress:
     troubles: dict[str, str] = field(default_factory=dict)
     balancer: str | None = None
     observed: dict[str, int] = field(default_factory=dict)
-    hurts: bool = False
+    affects_traffic: bool = False
     cut_off: list[str] = field(default_factory=list)
     socket: str = ""
     servers: Mapping[str, haproxy.IntendedServer] = field(default_factory=dict)
@@ -152,16 +152,16 @@ class _Pass:
         bound(self.folder.log("haproxy"))
 
     def _note_exit(self, slot_state: SlotState, instance: Instance, process: Process) -> None:
-        lived = self.now - instance.since
+        lifetime = self.now - instance.since
         code = processes.exit_code(process)
         log = self.folder.log(self._name(slot_state, instance))
-        last_line = processes.last_line(log, instance.log_from, blotter(slot_state.variables, self.folder))
-        instance.last_exit = processes.describe_exit(code, last_line, lived)
+        last_line = processes.last_line(log, instance.log_from, secret_mask(slot_state.variables, self.folder))
+        instance.last_exit = processes.describe_exit(code, last_line, lifetime)
         instance.watched = code is not None
         instance.ended = [*instance.ended, self.now][-REMEMBERED_ENDS:]
         if instance.lapses is not None:
             instance.lapses, instance.lapsed = instance.lapses + 1, instance.last_exit
-        self._back_off(instance, 0 if lived > LONGEST_BACKOFF else instance.exits)
+        self._back_off(instance, 0 if lifetime > LONGEST_BACKOFF else instance.exits)
 
     def _back_off(self, instance: Instance, exits: int) -> None:
         instance.not_before = self.now + min(LONGEST_BACKOFF, 2.0 ** min(exits, 10))
@@ -206,8 +206,8 @@ class _Pass:
             self.state.empty_since = None
             self.dirty = True
         setback = self.state.setback
-        waits = setback is not None and self.now < setback.not_before
-        if setback is not None and waits and not balancer.serves(self.state):
+        is_deferred = setback is not None and self.now < setback.not_before
+        if setback is not None and is_deferred and not balancer.serves(self.state):
             self.progress.balancer = setback.reason
             return {}
         try:
@@ -325,4 +325,4 @@ class _Pass:
                 elif not slot_state.keeps(instance) or (instance.phase != "serving" and instance.last_exit is None):
                     self.progress.pending.add(slot)
         troubled = any(self.state.weights.get(slot) for slot in self.progress.troubles)
-        self.progress.hurts = self.state.serves and (troubled or self.progress.balancer is not None)
+        self.progress.affects_traffic = self.state.serves and (troubled or self.progress.balancer is not None)

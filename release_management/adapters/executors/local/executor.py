@@ -85,10 +85,10 @@ class LocalExecutor(FencedExecutor[LocalFolder]):
                     if before is not None and progress.repaired is None:
                         progress.repaired = before.repaired  # kept until the next look reports it
                     self._passes[folder.path] = progress
-                    says = "; ".join(filter(None, [progress.balancer, *progress.troubles.values()]))
-                    self._note(folder, says, progress.hurts)
+                    text = "; ".join(filter(None, [progress.balancer, *progress.troubles.values()]))
+                    self._note(folder, text, progress.affects_traffic)
                 except Exception as error:
-                    self._note(folder, plain(error), hurts=True)
+                    self._note(folder, plain(error), affects_traffic=True)
             self._restored = True
 
     async def run(self) -> None:
@@ -229,13 +229,13 @@ class LocalExecutor(FencedExecutor[LocalFolder]):
         """Return the components that the last pass could not make as intended."""
         return list(self._troubles.values())
 
-    def _note(self, folder: LocalFolder, says: str, hurts: bool) -> None:
+    def _note(self, folder: LocalFolder, text: str, affects_traffic: bool) -> None:
         """Keep a trouble while it lasts. Log it when it begins, changes or ends, not every second."""
         before = self._troubles.get(folder.path)
-        if says:
-            self._troubles[folder.path] = Trouble("/".join(folder.path.parts[-4:]), line(says), hurts)
-            if before is None or before.says != line(says):
-                _log.warning("component in trouble", folder=str(folder.path), reason=line(says))
+        if text:
+            self._troubles[folder.path] = Trouble("/".join(folder.path.parts[-4:]), line(text), affects_traffic)
+            if before is None or before.says != line(text):
+                _log.warning("component in trouble", folder=str(folder.path), reason=line(text))
         elif before is not None:
             del self._troubles[folder.path]
             _log.info("component as intended again", folder=str(folder.path))

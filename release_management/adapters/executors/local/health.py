@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import inf
 
 from release_management.adapters.executors.base import processes
-from release_management.adapters.executors.base.variables import blotter
+from release_management.adapters.executors.base.variables import secret_mask
 from release_management.adapters.executors.local import haproxy
 from release_management.adapters.executors.local.settings import server_name
 from release_management.adapters.executors.local.state import (
@@ -55,7 +55,7 @@ def look(folder: LocalFolder, slot: str, replicas: int) -> ProbeResult:
         trouble = next((text for each in instances if (text := ill(slot, slot_state, each))), None)
         trouble = trouble or unseen(state, slot, instances)
     if trouble is not None:
-        trouble = blotter(slot_state.variables, folder).text(trouble)
+        trouble = secret_mask(slot_state.variables, folder).text(trouble)
     return ProbeResult(state.fence, living, ended, crashed, trouble)
 
 
@@ -65,7 +65,7 @@ def end_of(folder: LocalFolder, slot: str, slot_state: SlotState, instance: Inst
     if instance.process is None:
         return f"{name} {instance.trouble or instance.last_exit or 'is not started yet'}", instance.watched
     code = processes.exit_code(instance.process)
-    last_line = processes.last_line(folder.log(name), instance.log_from, blotter(slot_state.variables, folder))
+    last_line = processes.last_line(folder.log(name), instance.log_from, secret_mask(slot_state.variables, folder))
     return f"{name} {processes.describe_exit(code, last_line)}", code is not None
 
 

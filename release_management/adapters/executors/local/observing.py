@@ -12,7 +12,7 @@ import psutil
 from release_management.adapters.executors.base import processes
 from release_management.adapters.executors.base.executor import line, plain
 from release_management.adapters.executors.base.look import Look
-from release_management.adapters.executors.base.variables import blotter
+from release_management.adapters.executors.base.variables import secret_mask
 from release_management.adapters.executors.local import balancer, haproxy
 from release_management.adapters.executors.local.answers import ErrorRate
 from release_management.adapters.executors.local.health import end_of, ill
@@ -120,12 +120,12 @@ class _Sight:
     def _slot(self, slot: str, slot_state: SlotState, share: int) -> SeenSlot:
         instances = [each for each in slot_state.instances if slot_state.keeps(each)]
         living = [each for each in instances if processes.alive(each.process)]
-        ills = [text for each in living if (text := self._ill(slot, slot_state, each)) is not None]
+        faults = [text for each in living if (text := self._ill(slot, slot_state, each)) is not None]
         ended = [end_of(self.folder, slot, slot_state, each)[0] for each in instances if each not in living]
         restarts = sum(1 for each in instances for time in each.ended if self.now - time < RESTARTS_SECONDS)
-        healthy = len(living) - len(ills)
+        healthy = len(living) - len(faults)
         condition: Condition = "well" if healthy >= slot_state.replicas else "degraded" if healthy else "down"
-        reason = next(iter(ended + ills), None)
+        reason = next(iter(ended + faults), None)
         if condition != "well" and self._starts(instances, living):
             self.settles = True
             reason = reason or f"{len(instances)} of {slot_state.replicas} instances of {slot} are there"
@@ -138,7 +138,7 @@ class _Sight:
             reason = next((text for each in living if (text := _other(slot_state, each)) is not None), None)
             condition = "well" if reason is None else "drifted"
         if reason is not None:
-            reason = blotter(slot_state.variables, self.folder).text(reason)
+            reason = secret_mask(slot_state.variables, self.folder).text(reason)
         return SeenSlot(
             slot=slot,
             version=slot_state.version,

@@ -16,9 +16,9 @@ def server_weights(shares: Mapping[str, int], serving: Mapping[str, int]) -> dic
     counts = {slot: count for slot, count in serving.items() if count > 0}
     divisor = gcd(*(shares.get(slot, 0) for slot in counts)) or 1
     parts = {slot: shares.get(slot, 0) // divisor for slot in counts}
-    even = lcm(*(count // gcd(count, parts[slot]) for slot, count in counts.items() if parts[slot]))
+    exact = lcm(*(count // gcd(count, parts[slot]) for slot, count in counts.items() if parts[slot]))
     most = min((MAX_WEIGHT * count // parts[slot] for slot, count in counts.items() if parts[slot]), default=1)
-    factor = min(even, most)
+    factor = min(exact, most)
     return {slot: _spread(parts[slot] * factor, count) for slot, count in counts.items()}
 
 

@@ -57,8 +57,8 @@ class Account:
                 yield {"service": {"account": account, "subject": subject}} | ({"to": sent} if name else {}) | share
         for account, subjects in self.hears.items():
             for subject in subjects:
-                led = {"to": ">"} if subject == only_to(self.client, ">") else {}
-                yield {"stream": {"account": account, "subject": subject}} | led
+                local_subject = {"to": ">"} if subject == only_to(self.client, ">") else {}
+                yield {"stream": {"account": account, "subject": subject}} | local_subject
 
 
 def accounts(executors: Iterable[str], clients: Iterable[str] = ()) -> Mapping[str, Account]:

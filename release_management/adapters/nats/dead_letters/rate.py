@@ -116,9 +116,9 @@ class Counted:
 
     async def _store(self, window: _Window, subject: str) -> None:
         count, before = window.letters, window.kept_as
-        why = "; ".join(f"{number:,} ×: {reason}" for reason, number in window.reasons.most_common())
+        reasons = "; ".join(f"{number:,} ×: {reason}" for reason, number in window.reasons.most_common())
         content = {
-            "reason": f"{count:,} messages since {window.since}, counted and not kept, so many came: {why}",
+            "reason": f"{count:,} messages since {window.since}, counted and not kept, so many came: {reasons}",
             "code": window.code,
             "headers": {},
             "payload": "",

@@ -32,13 +32,13 @@ async def follow(connection: NatsConnection, after: int) -> AsyncGenerator[tuple
     Continues after a lost connection. Messages that have aged out of the stream are skipped. Raises `BusAwayError` if
     the connection is closed for good.
     """
-    news = asyncio.Event()
+    arrival = asyncio.Event()
 
     async def notice(message: Msg) -> None:
-        news.set()
+        arrival.set()
 
     subscription = await connection.subscribe(f"{streams.EVENT_SUBJECTS}.>", cb=notice)
-    connection.found.add(news.set)
+    connection.found.add(arrival.set)
     position = after
     looks = list(FIRST_LOOKS)
     try:
@@ -61,11 +61,11 @@ async def follow(connection: NatsConnection, after: int) -> AsyncGenerator[tuple
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
-                    await news.wait()
+                    await arrival.wait()
                 looks = list(FIRST_LOOKS)
-            news.clear()
+            arrival.clear()
     finally:
-        connection.found.discard(news.set)
+        connection.found.discard(arrival.set)
         with contextlib.suppress(*AWAY):
             await subscription.unsubscribe()
 

@@ -62,7 +62,7 @@ class Puller:
         """
         subscription = None
         self._connection.found.add(self._wake)
-        owed = 0
+        outstanding = 0
         expires = 0.0
         try:
             while True:
@@ -75,9 +75,9 @@ class Puller:
                         self._inbox = self._connection.new_inbox()
                         subscription = await self._connection.subscribe(self._inbox, cb=self._arrived.put)
                         self._consumer = await self._create()
-                        owed = 0
-                    if owed == 0:
-                        owed, expires = await self._ask(self._consumer), time.monotonic() + PULL_SECONDS + 0.5
+                        outstanding = 0
+                    if outstanding == 0:
+                        outstanding, expires = await self._ask(self._consumer), time.monotonic() + PULL_SECONDS + 0.5
                         self.trouble = None
                 except AWAY as error:
                     if self._connection.is_closed:
@@ -90,21 +90,21 @@ class Puller:
                     async with asyncio.timeout(max(expires - time.monotonic(), 0.0)):
                         message = await self._arrived.get()
                 except TimeoutError:
-                    owed = 0
+                    outstanding = 0
                     continue
                 if message is None:
-                    owed = 0
+                    outstanding = 0
                     if self._fresh:
                         self._consumer = None
                 elif message.reply:
-                    owed -= 1
+                    outstanding -= 1
                     yield message
                 elif (status := header(message, api.Header.STATUS)) is None:
                     _log.warning("neither a message nor a status, passed over", stream=self._stream)
                 elif status == api.StatusCode.CONTROL_MESSAGE:
                     continue
                 else:
-                    owed = 0
+                    outstanding = 0
                     if not await self._is_harmless(status, message):
                         self._consumer = None
         finally:

@@ -230,7 +230,7 @@ async def _remove_boundless_consumers(js: JetStreamContext, stream: str | None) 
         _log.warning("removed consumers that were made before there were limits", stream=stream, count=len(found))
 
 
-async def _patiently(attempt: Callable[[], Awaitable[None]], patience: float, doing: str) -> None:
+async def _patiently(attempt: Callable[[], Awaitable[None]], patience: float, action: str) -> None:
     deadline = time.monotonic() + patience
     while True:
         try:
@@ -242,5 +242,5 @@ async def _patiently(attempt: Callable[[], Awaitable[None]], patience: float, do
             trouble = error
         if not isinstance(trouble, BusAwayError) or time.monotonic() + RETRY_SECONDS >= deadline:
             raise trouble
-        _log.warning(doing, reason=str(trouble))
+        _log.warning(action, reason=str(trouble))
         await asyncio.sleep(RETRY_SECONDS)

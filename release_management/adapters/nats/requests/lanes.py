@@ -196,8 +196,8 @@ class Lane:
         self._bytes -= size
         self._drop("full")
 
-    def _drop(self, why: str) -> None:
-        telemetry.REQUESTS_DROPPED.labels(self.name, why).inc()
+    def _drop(self, reason: str) -> None:
+        telemetry.REQUESTS_DROPPED.labels(self.name, reason).inc()
         if self._monotonic() - self._dropped_at > REMEMBERED_SECONDS:
             self._dropped = 0
         self._dropped += 1

@@ -127,8 +127,8 @@ class RequestServer:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 for subject, answer in self._answers.items():
-                    for connection, heard in self._heard(subject):
-                        await self._serve(stack, connection, heard, answer, self._lanes[subject])
+                    for connection, filter_subject in self._subscriptions(subject):
+                        await self._serve(stack, connection, filter_subject, answer, self._lanes[subject])
                 for connection in {self._connection, *(self._doors or {}).values()}:
                     await connection.flush()
                 self.ready.set()
@@ -136,7 +136,7 @@ class RequestServer:
         finally:
             await asyncio.gather(*(lane.close(GRACE_SECONDS) for lane in set(self._lanes.values())))
 
-    def _heard(self, subject: str) -> Iterator[tuple[NatsConnection, str]]:
+    def _subscriptions(self, subject: str) -> Iterator[tuple[NatsConnection, str]]:
         """Yield the connections and subjects to listen on for a subject."""
         if not subject.startswith(ASK):
             yield self._connection, subject

@@ -1,4 +1,4 @@
-"""A role's health: its standing (active or standby), its troubles and warnings."""
+"""A role's health: its status (starting, active or standby), its troubles and warnings."""
 
 import os
 import socket
@@ -26,7 +26,7 @@ class Health:
     def __init__(self, role: str) -> None:
         self.role = role
         self.instance = f"{socket.gethostname()}:{os.getpid()}"
-        self.standing: RoleStatus = "starting"
+        self.status: RoleStatus = "starting"
         self.details: dict[str, Any] = {}
         """Further figures: positions, lengths."""
         self._since = _now()
@@ -37,19 +37,19 @@ class Health:
     @property
     def ready(self) -> bool:
         """True if the role serves, or stands by for another that does."""
-        return self.standing != "starting"
+        return self.status != "starting"
 
     @property
     def is_well(self) -> bool:
         """True if the role does its work, or stands by to do it."""
         return self.ready and not any(kind == "trouble" for kind, _, _ in list(self._entries.values()))
 
-    def stand(self, standing: RoleStatus) -> None:
-        """Change the standing."""
+    def set_status(self, status: RoleStatus) -> None:
+        """Change the status."""
         with self._changing:
-            if standing != self.standing:
-                _log.info("standing", role=self.role, now=standing, before=self.standing)
-                self.standing, self._since = standing, _now()
+            if status != self.status:
+                _log.info("standing", role=self.role, now=status, before=self.status)
+                self.status, self._since = status, _now()
         if self.ready:
             self.clear("serving")
         self._measure()
@@ -91,7 +91,7 @@ class Health:
             "role": self.role,
             "instance": self.instance,
             "healthy": self.is_well,
-            "standing": self.standing,
+            "standing": self.status,
             "since": self._since,
             "troubles": [
                 {"part": part, "says": what, "since": since} for part, (k, what, since) in entries if k == "trouble"

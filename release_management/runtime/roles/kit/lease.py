@@ -24,7 +24,7 @@ async def serve_in_turn(log: EventLog, health: Health, serve: Callable[[Lease], 
     while True:
         lease = await in_thread(log.take, health.role)
         if lease is None:
-            health.stand("standby")
+            health.set_status("standby")
             await asyncio.sleep(LOOK_SECONDS)
             continue
         telemetry.LEASE_HELD.labels(health.role).set(1)
@@ -40,7 +40,7 @@ async def serve_in_turn(log: EventLog, health: Health, serve: Callable[[Lease], 
                 serving.result()
         finally:
             telemetry.LEASE_HELD.labels(health.role).set(0)
-            health.stand("standby" if health.ready else "starting")
+            health.set_status("standby" if health.ready else "starting")
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
             await asyncio.to_thread(lease.release)

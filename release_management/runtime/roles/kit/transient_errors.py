@@ -37,7 +37,7 @@ async def keep_serving(serve: Callable[[], Awaitable[None]], health: Health) -> 
             found = list(causes(error))
             if not all(isinstance(each, PASSING) for each in found) or any(is_damage(each) for each in found):
                 raise
-            health.stand("starting")
+            health.set_status("starting")
             health.trouble("serving", "; ".join(dict.fromkeys(line(str(each)) for each in found)))
         pause = FIRST_PAUSE_SECONDS if time.monotonic() - began > LONGEST_PAUSE_SECONDS else 2 * pause
         await asyncio.sleep(min(pause, LONGEST_PAUSE_SECONDS))

@@ -1,4 +1,4 @@
-"""A road that stands still in mid-deployment and wakes up after somebody else has gone back changes nothing."""
+"""An all-in-one process that is stopped in mid-deployment and continues after a rollback by another changes nothing."""
 
 import os
 import random

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
-BLOT = "***"
+MASK = "***"
 SHORTEST = 4
 SHORTEST_PIECE = 6
 LONGEST_PIECE = 12
@@ -25,7 +25,7 @@ _FEW_KINDS = 2
 """A piece of so few different bytes, such as a ruler of dashes, reveals nothing by itself."""
 
 
-class Blotter:
+class SecretMask:
     """Redacts the values of some secrets."""
 
     def __init__(self, values: Iterable[str]) -> None:
@@ -54,7 +54,7 @@ class Blotter:
             if last <= begin or first >= end:
                 continue
             if first >= begin:
-                parts += [raw[position:first], BLOT.encode()]
+                parts += [raw[position:first], MASK.encode()]
             position = min(last, end)
         return b"".join([*parts, raw[position:end]])
 
@@ -87,14 +87,14 @@ class Blotter:
         return spans
 
 
-class BlottedStream:
+class MaskedStream:
     """One stream of chunks: a secret across two chunks is found, and the output is delayed only a little.
 
     If the stream was `cut` before, the part of a secret that may be left at its beginning is not shown.
     """
 
-    def __init__(self, blotter: Blotter, *, cut: bool = False) -> None:
-        self._blotter = blotter
+    def __init__(self, secret_mask: SecretMask, *, cut: bool = False) -> None:
+        self._mask = secret_mask
         self._raw = b""
         self._shown = EDGE if cut else 0
 
@@ -113,7 +113,7 @@ class BlottedStream:
         return self._show(self._raw, len(self._raw))
 
     def _show(self, raw: bytes, end: int) -> bytes:
-        shown = self._blotter.shown(raw, self._shown, end)
+        shown = self._mask.shown(raw, self._shown, end)
         keep = max(0, end - EDGE)
         self._raw, self._shown = raw[keep:], end - keep
         return shown

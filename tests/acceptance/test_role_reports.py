@@ -52,15 +52,15 @@ def test_every_role_measures_its_positions_lags_outcomes_and_latencies(on_files:
     with closing(roles.log()) as log:
         until(lambda: {samples(serving[role]).get(name) for role, name in positions} == {log.last_position()}, 10)
         end = log.last_position()
-    said = {role: samples(each) for role, each in serving.items()}
+    metrics = {role: samples(each) for role, each in serving.items()}
 
     def within(role: str, name: str, *labels: str, at_least: int = 1) -> None:
         """A latency was observed so often, and its mean is more than nothing and less than the test has taken."""
-        count = said[role][(f"{name}_count", *labels)]
+        count = metrics[role][(f"{name}_count", *labels)]
         assert count >= at_least, (role, name)
-        assert 0 < said[role][(f"{name}_sum", *labels)] / count < 30, (role, name)
+        assert 0 < metrics[role][(f"{name}_sum", *labels)] / count < 30, (role, name)
 
-    gateway = said["gateway"]
+    gateway = metrics["gateway"]
     assert gateway["relman_commands_total", "deployment.deploy", "accepted"] == 3
     assert gateway["relman_commands_total", "deployment.report_step", "accepted"] >= 5
     assert gateway["relman_bus_backlog", "gateway", "RELMAN_COMMANDS"] == 0
@@ -68,34 +68,34 @@ def test_every_role_measures_its_positions_lags_outcomes_and_latencies(on_files:
     within("gateway", "relman_command_seconds", at_least=10)
     within("gateway", "relman_batch_commands", at_least=10)
 
-    projector = said["projector"]
+    projector = metrics["projector"]
     assert projector["relman_projection_lag", "releases"] == projector["relman_projection_parked", "releases"] == 0
     assert projector["relman_queries_total", "deployment", "answered"] >= 1
     within("projector", "relman_query_seconds")
     within("projector", "relman_projection_page_seconds")
 
-    orchestrator = said["orchestrator"]
+    orchestrator = metrics["orchestrator"]
     assert orchestrator["relman_projection_lag", "agenda"] == 0
     assert orchestrator["relman_agenda_commands_total", "deployment.proceed", "accepted"] >= 1
     assert orchestrator["relman_orders_sent_total",] >= 5
     within("orchestrator", "relman_agenda_commands_seconds")
 
-    timers = said["timers"]
+    timers = metrics["timers"]
     assert timers["relman_projection_lag", "agenda"] == timers["relman_agenda_overdue_seconds",] == 0
     within("timers", "relman_agenda_commands_seconds")
     within("timers", "relman_agenda_commands_late_seconds")
 
-    relay = said["relay"]
+    relay = metrics["relay"]
     assert relay["relman_published_total",] == end
     assert relay["relman_publish_failures_total",] == 0
     within("relay", "relman_publish_seconds")
 
-    executor = said["executor"]
+    executor = metrics["executor"]
     assert executor["relman_bus_backlog", "local", "RELMAN_ORDERS"] == executor["relman_orders_running",] == 0
     assert executor["relman_orders_total", "succeeded", "provision"] == 3
     within("executor", "relman_order_seconds", "provision", at_least=3)
 
-    for role, each in said.items():
+    for role, each in metrics.items():
         assert each["relman_role_healthy", role] == 1
 
 

@@ -114,9 +114,9 @@ def test_with_the_log_locked_commands_are_busy_with_the_reason_and_questions_are
     after = asyncio.run(answers(roles))["relman.ask.command.release.create"]
     assert {reply["status"] for reply in after} == {"accepted", "repeated"}
     until(lambda: gateway.status() == 200, 30)
-    said = said_since(roles, logs)
-    assert not [name for name, text in said.items() if "Traceback" in text]
-    lines = [json.loads(line) for text in said.values() for line in text.splitlines()]
+    logs_since = said_since(roles, logs)
+    assert not [name for name, text in logs_since.items() if "Traceback" in text]
+    lines = [json.loads(line) for text in logs_since.values() for line in text.splitlines()]
     told = Counter((each["role"], each["event"], each.get("part")) for each in lines if each["level"] != "info")
     assert max(told.values()) <= 3, told
 

@@ -9,16 +9,16 @@ from tests.projections.conftest import Ask
 from tests.projections.event_script import (
     ANN,
     BEN,
-    Story,
+    EventScript,
     at,
     sealed,
 )
 from tests.projections.facts import SAMPLES
 
 
-def test_a_row_says_who_did_what_when_and_how_they_were_known(story: Story, ask: Ask) -> None:
-    ref = story.release()
-    story.tell(f"release:{ref}", ReleaseBlocked(reason=sealed("leaks", BEN)), actor=BEN)
+def test_a_row_says_who_did_what_when_and_how_they_were_known(script: EventScript, ask: Ask) -> None:
+    ref = script.release()
+    script.tell(f"release:{ref}", ReleaseBlocked(reason=sealed("leaks", BEN)), actor=BEN)
 
     row = ask("trail")[0]
 
@@ -29,36 +29,38 @@ def test_a_row_says_who_did_what_when_and_how_they_were_known(story: Story, ask:
     assert row["texts"] == {"reason": {"subject": BEN, "sealed": "sealed:leaks"}}
 
 
-def test_steps_are_told_in_the_words_of_the_plan(story: Story, ask: Ask) -> None:
-    story.planned("d-1")
-    story.started("d-1")
-    story.finished("d-1")
+def test_steps_are_told_in_the_words_of_the_plan(script: EventScript, ask: Ask) -> None:
+    script.planned("d-1")
+    script.started("d-1")
+    script.finished("d-1")
 
-    said = [row["summary"] for row in ask("trail", type="deployment.step_started", order="oldest")]
+    summaries = [row["summary"] for row in ask("trail", type="deployment.step_started", order="oldest")]
 
-    assert said[2] == "step 3: route web on main: 95 % stable, 5 % candidate"
+    assert summaries[2] == "step 3: route web on main: 95 % stable, 5 % candidate"
 
 
-def test_everything_of_a_deployment_is_found_under_its_release_environment_and_id(story: Story, ask: Ask) -> None:
-    story.planned("d-1")
-    story.ask_approval("d-1")
-    story.started("d-1")
-    story.finished("d-1")
-    story.planned("d-2", "1.1.0", "staging")
+def test_everything_of_a_deployment_is_found_under_its_release_environment_and_id(
+    script: EventScript, ask: Ask
+) -> None:
+    script.planned("d-1")
+    script.ask_approval("d-1")
+    script.started("d-1")
+    script.finished("d-1")
+    script.planned("d-2", "1.1.0", "staging")
 
     timeline = ask("trail", deployment="d-1", order="oldest", limit=1000)
 
-    assert len(timeline) == story.log.last_position() - 1
+    assert len(timeline) == script.log.last_position() - 1
     assert {row["subject"].partition(":")[0] for row in timeline} == {"deployment", "approval", "place", "release"}
     assert {row["release"] for row in timeline} == {"shop@1.0.0"}
     assert {row["environment"] for row in timeline} == {"production"}
     assert ask("trail", release="shop@1.0.0", environment="production", order="oldest", limit=1000) == timeline
 
 
-def test_refusals_are_in_the_trail_too(story: Story, ask: Ask) -> None:
+def test_refusals_are_in_the_trail_too(script: EventScript, ask: Ask) -> None:
     refused = CommandRefused(command="release.block", sender="cli", by=ANN, reason=sealed("no"))
-    story.tell("refusal:1", refused)
-    story.release()
+    script.tell("refusal:1", refused)
+    script.release()
 
     (row,) = ask("trail", refused=True)
 
@@ -67,9 +69,9 @@ def test_refusals_are_in_the_trail_too(story: Story, ask: Ask) -> None:
     assert len(ask("trail", refused=False)) == 2
 
 
-def test_the_trail_is_read_page_by_page_in_both_directions(story: Story, ask: Ask) -> None:
+def test_the_trail_is_read_page_by_page_in_both_directions(script: EventScript, ask: Ask) -> None:
     for minor in range(3):
-        story.release(f"1.{minor}.0")
+        script.release(f"1.{minor}.0")
 
     def positions(**params: Any) -> list[int]:
         return [row["position"] for row in ask("trail", limit=2, **params)]
@@ -80,9 +82,9 @@ def test_the_trail_is_read_page_by_page_in_both_directions(story: Story, ask: As
     assert positions(order="oldest", after=2) == [3, 4]
 
 
-def test_a_type_is_one_event_or_all_of_an_aggregate(story: Story, ask: Ask) -> None:
-    story.release()
-    story.planned("d-1")
+def test_a_type_is_one_event_or_all_of_an_aggregate(script: EventScript, ask: Ask) -> None:
+    script.release()
+    script.planned("d-1")
 
     assert [row["type"] for row in ask("trail", type="release")] == ["release.published", "release.created"]
     assert [row["type"] for row in ask("trail", type="release.created")] == ["release.created"]
@@ -99,23 +101,23 @@ def test_every_fact_has_a_summary_of_its_own() -> None:
         assert "sealed:" not in fact.summary()
 
 
-def test_configuration_events_are_found_under_what_they_configure(story: Story, ask: Ask) -> None:
+def test_configuration_events_are_found_under_what_they_configure(script: EventScript, ask: Ask) -> None:
     told = {fact.NAME: fact for fact in SAMPLES}
-    story.tell("estate:main", told["estate.environment_listed"])
-    story.tell("environment:dev", told["environment.target_configured"])
-    story.tell("policy:shop/dev", told["policy.gates_configured"])
-    story.tell("pipeline:main", told["pipeline.configured"])
-    story.tell("place:dev/shop/main", told["place.locked"])
+    script.tell("estate:main", told["estate.environment_listed"])
+    script.tell("environment:dev", told["environment.target_configured"])
+    script.tell("policy:shop/dev", told["policy.gates_configured"])
+    script.tell("pipeline:main", told["pipeline.configured"])
+    script.tell("place:dev/shop/main", told["place.locked"])
 
     assert [row["position"] for row in ask("trail", environment="dev", order="oldest")] == [1, 2, 3, 5]
     assert [row["position"] for row in ask("trail", application="shop", order="oldest")] == [3, 4, 5]
 
 
-def test_every_event_of_a_deployment_says_which_release_where_and_for_whom(story: Story, ask: Ask) -> None:
-    story.planned("d-1")
-    story.requested("d-1", by=BEN)
-    story.started("d-1")
-    story.finished("d-1")
+def test_every_event_of_a_deployment_says_which_release_where_and_for_whom(script: EventScript, ask: Ask) -> None:
+    script.planned("d-1")
+    script.requested("d-1", by=BEN)
+    script.started("d-1")
+    script.finished("d-1")
 
     rows = ask("trail", deployment="d-1", type="deployment", order="oldest", limit=1000)
 
@@ -128,11 +130,11 @@ def test_every_event_of_a_deployment_says_which_release_where_and_for_whom(story
     assert ask("trail", requested_by=ANN, type="deployment.succeeded") == []
 
 
-def test_each_kind_of_event_is_found_under_the_deployment_that_it_is_about(story: Story, ask: Ask) -> None:
-    story.planned("d-1")
+def test_each_kind_of_event_is_found_under_the_deployment_that_it_is_about(script: EventScript, ask: Ask) -> None:
+    script.planned("d-1")
     told = [fact for fact in SAMPLES if fact.NAME.startswith("deployment.") and fact.NAME != "deployment.planned"]
     for fact in told:
-        story.tell("deployment:d-1", fact)
+        script.tell("deployment:d-1", fact)
 
     rows = ask("trail", deployment="d-1", release="shop@1.0.0", limit=1000)
 
@@ -141,9 +143,9 @@ def test_each_kind_of_event_is_found_under_the_deployment_that_it_is_about(story
     assert all(row["requested_by"] and row["environment"] for row in rows)
 
 
-def test_a_refusal_is_found_under_what_it_was_about(story: Story, ask: Ask) -> None:
+def test_a_refusal_is_found_under_what_it_was_about(script: EventScript, ask: Ask) -> None:
     about = {"application": "shop", "release": "shop@1.0.0", "environment": "dev"}
-    story.tell(
+    script.tell(
         "refusal:1",
         CommandRefused.model_validate({"command": "x", "sender": "cli", "by": ANN, "reason": sealed("no"), **about}),
     )

@@ -18,7 +18,7 @@ FATES: tuple[Fate, ...] = ("done", "failed", "errored before", "errored midway",
 
 
 @dataclass
-class Seat:
+class SimulatedExecutor:
     """A component at a place. `states`: it says what has traffic once that was set; `ill`: the slots not well now."""
 
     running: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -63,9 +63,9 @@ class Seat:
         self.check()
         if fate in ("errored midway", "errored after"):
             return _report(order, "errored", at)
-        said = _report(order, "succeeded" if fate == "done" and healthy else "failed", at)
+        report = _report(order, "succeeded" if fate == "done" and healthy else "failed", at)
         seen = dict(self.weights) if isinstance(order.action, RouteSlots) and self.states else None
-        self.answer = said.model_copy(update={"observed": seen})
+        self.answer = report.model_copy(update={"observed": seen})
         return self.answer
 
     def _do(self, order: Order, midway: bool) -> bool:

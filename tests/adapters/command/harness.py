@@ -21,7 +21,7 @@ echo "end $RELMAN_VERB $RELMAN_FENCE $$" >> {journal}
 """
 
 
-class CommandStand(Component):
+class CommandExecutorHarness(Component):
     """Programs are shell scripts; `program` says what one does between its two lines in the journal."""
 
     EXECUTOR = "command"

@@ -14,7 +14,7 @@ from tests.contract.read_models import (
     counted,
     counting,
 )
-from tests.projections.event_script import MemoryLog, Story
+from tests.projections.event_script import EventScript, MemoryLog
 
 
 class OtherLog(MemoryLog):
@@ -25,11 +25,11 @@ class OtherLog(MemoryLog):
         return "11111111-1111-1111-1111-111111111111"
 
 
-def told(*versions: str, log: MemoryLog | None = None) -> Story:
-    story = Story(log)
+def script_of(*versions: str, log: MemoryLog | None = None) -> EventScript:
+    script = EventScript(log)
     for version in versions:
-        story.release(version)
-    return story
+        script.release(version)
+    return script
 
 
 def of(*versions: str) -> dict[str, int]:
@@ -42,13 +42,13 @@ def loud(logs: Sequence[Mapping[str, object]]) -> list[object]:
 
 def test_rows_that_were_made_of_another_log_are_made_anew(backend: Backend) -> None:
     where = backend.place()
-    backend.projector(told("1.0.0", "1.1.0"), where, counting()).catch_up()
+    backend.projector(script_of("1.0.0", "1.1.0"), where, counting()).catch_up()
     with capture_logs() as logs:
-        backend.projector(told("2.0.0", "2.1.0", log=OtherLog()), where, counting()).catch_up()
+        backend.projector(script_of("2.0.0", "2.1.0", log=OtherLog()), where, counting()).catch_up()
 
     assert counted(backend.store(where, counting()), after=4) == of("2.0.0", "2.1.0")
-    (said,) = loud(logs)
-    assert "do not fit the log: it is another one" in str(said)
+    (sentence,) = loud(logs)
+    assert "do not fit the log: it is another one" in str(sentence)
 
 
 @pytest.mark.parametrize("since", [(), ("3.0.0",), ("3.0.0", "3.1.0", "3.2.0")])
@@ -56,27 +56,27 @@ def test_rows_of_a_log_that_was_put_back_from_an_older_copy_are_made_anew(
     backend: Backend, since: tuple[str, ...]
 ) -> None:
     where = backend.place()
-    story = told("1.0.0", "1.1.0", "1.2.0")
-    backend.projector(story, where, counting()).catch_up()
-    story.log.records[2:] = []
-    grown = Story(story.log)
+    script = script_of("1.0.0", "1.1.0", "1.2.0")
+    backend.projector(script, where, counting()).catch_up()
+    script.log.records[2:] = []
+    grown = EventScript(script.log)
     for version in since:
         grown.release(version)
     with capture_logs() as logs:
         backend.projector(grown, where, counting()).catch_up()
 
     store = backend.store(where, counting())
-    assert counted(store, after=story.log.last_position()) == of("1.0.0", *since)
-    assert store.position() == story.log.last_position()
+    assert counted(store, after=script.log.last_position()) == of("1.0.0", *since)
+    assert store.position() == script.log.last_position()
     assert "put back from an older copy" in str(loud(logs))
 
 
 def test_a_running_projector_notices_it_too(backend: Backend) -> None:
     where = backend.place()
-    story = told("1.0.0", "1.1.0", "1.2.0")
-    projector = backend.projector(story, where, counting())
+    script = script_of("1.0.0", "1.1.0", "1.2.0")
+    projector = backend.projector(script, where, counting())
     projector.catch_up()
-    story.log.records[:] = told("2.0.0", "2.1.0", "2.2.0", "2.3.0").log.records
+    script.log.records[:] = script_of("2.0.0", "2.1.0", "2.2.0", "2.3.0").log.records
     projector.catch_up()
 
     assert counted(backend.store(where, counting()), after=8) == of("2.0.0", "2.1.0", "2.2.0", "2.3.0")
@@ -84,19 +84,19 @@ def test_a_running_projector_notices_it_too(backend: Backend) -> None:
 
 def test_parked_events_are_dropped_with_the_builds(backend: Backend) -> None:
     where = backend.place()
-    backend.projector(told("1.0.0"), where, counting(lambda event: event.position == 1)).catch_up()
-    backend.projector(told("2.0.0", log=OtherLog()), where, counting()).catch_up()
+    backend.projector(script_of("1.0.0"), where, counting(lambda event: event.position == 1)).catch_up()
+    backend.projector(script_of("2.0.0", log=OtherLog()), where, counting()).catch_up()
 
     assert backend.store(where, counting()).parked() == []
 
 
 def test_rows_of_an_older_layout_are_made_anew(backend: Backend) -> None:
     where = backend.place()
-    story = told("1.0.0")
-    backend.projector(story, where, counting()).catch_up()
+    script = script_of("1.0.0")
+    backend.projector(script, where, counting()).catch_up()
     change(where, "ALTER TABLE read_builds DROP COLUMN record")
     with capture_logs() as logs:
-        backend.projector(story, where, counting()).catch_up()
+        backend.projector(script, where, counting()).catch_up()
 
     assert counted(backend.store(where, counting()), after=2) == of("1.0.0")
     assert "made by an older version of the program" in str(loud(logs))
@@ -105,23 +105,23 @@ def test_rows_of_an_older_layout_are_made_anew(backend: Backend) -> None:
 def test_the_status_of_all_projections_is_one_answer(backend: Backend) -> None:
     where = backend.place()
     store = backend.store(where, counting())
-    projector = backend.projector(told("1.0.0"), where, counting(lambda event: event.position == 2))
-    assert store.standing() == [ProjectionStatus("counts", 1, 0, 0, 0, 0)]
+    projector = backend.projector(script_of("1.0.0"), where, counting(lambda event: event.position == 2))
+    assert store.statuses() == [ProjectionStatus("counts", 1, 0, 0, 0, 0)]
     projector.catch_up()
-    assert store.standing() == [ProjectionStatus("counts", 1, 2, 1, 1, None)]
+    assert store.statuses() == [ProjectionStatus("counts", 1, 2, 1, 1, None)]
     seen: list[ProjectionStatus] = []
-    projector.rebuild(progress=lambda *_: seen.extend(store.standing()))
+    projector.rebuild(progress=lambda *_: seen.extend(store.statuses()))
 
     assert seen[0] == ProjectionStatus("counts", 1, 2, 1, 1, 2)
-    assert store.standing() == [ProjectionStatus("counts", 1, 2, 1, 1, None)]
+    assert store.statuses() == [ProjectionStatus("counts", 1, 2, 1, 1, None)]
 
 
 def test_nothing_is_left_of_dropped_builds(backend: Backend) -> None:
     where = backend.place()
-    projector = backend.projector(told("1.0.0"), where, counting())
+    projector = backend.projector(script_of("1.0.0"), where, counting())
     for _ in range(3):
         projector.rebuild()
-    backend.projector(told("2.0.0", log=OtherLog()), where, counting()).rebuild()
+    backend.projector(script_of("2.0.0", log=OtherLog()), where, counting()).rebuild()
 
     with backend.engine(reader(where)).connect() as connection:
         assert sorted(inspect(connection).get_table_names()) == ["counts", "read_builds", "read_parked"]

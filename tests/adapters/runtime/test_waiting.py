@@ -15,14 +15,14 @@ from release_management.runtime.patient_reading import WaitingReadSide
 from release_management.runtime.reading import NotThereYet, ReadSide
 from release_management.services.paging.pages import Page
 from release_management.services.ports.bus import QueryNotUnderstood
-from tests.services.gateway_harness import Office
+from tests.services.gateway_harness import GatewayHarness
 
 MANY = 100
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Iterator[Office]:
-    opened = Office(tmp_path)
+def harness(tmp_path: Path) -> Iterator[GatewayHarness]:
+    opened = GatewayHarness(tmp_path)
     opened.release("1.0.0")
     yield opened
     opened.close()
@@ -35,7 +35,7 @@ def go_on() -> threading.Event:
 
 
 @pytest.fixture
-def reading(office: Office, tmp_path: Path, go_on: threading.Event) -> Iterator[ReadSide]:
+def reading(harness: GatewayHarness, tmp_path: Path, go_on: threading.Event) -> Iterator[ReadSide]:
     fold = Projector.run
 
     def held_back(self: Projector, stop: threading.Event) -> None:
@@ -45,18 +45,18 @@ def reading(office: Office, tmp_path: Path, go_on: threading.Event) -> Iterator[
         fold(self, stop)
 
     with patch.object(Projector, "run", held_back):
-        opened = ReadSide(DataDirectory(tmp_path), office.log, office.keyring)
-        opened.ask("releases", {}, office.log.last_position())
+        opened = ReadSide(DataDirectory(tmp_path), harness.log, harness.keyring)
+        opened.ask("releases", {}, harness.log.last_position())
         yield opened
         opened.close()
 
 
 async def test_those_who_wait_keep_nobody_from_being_answered(
-    office: Office, reading: ReadSide, go_on: threading.Event
+    harness: GatewayHarness, reading: ReadSide, go_on: threading.Event
 ) -> None:
-    patient = WaitingReadSide(reading, office.log)
-    office.release("2.0.0")
-    end = office.log.last_position()
+    patient = WaitingReadSide(reading, harness.log)
+    harness.release("2.0.0")
+    end = harness.log.last_position()
 
     waiting = [asyncio.create_task(patient.ask("releases", {}, end)) for _ in range(MANY)]
     await asyncio.sleep(0.1)
@@ -69,24 +69,24 @@ async def test_those_who_wait_keep_nobody_from_being_answered(
         assert {row["version"] for row in page.rows} == {"1.0.0", "2.0.0"}
 
 
-async def test_a_position_that_the_log_has_not_is_refused_at_once(office: Office, reading: ReadSide) -> None:
-    patient = WaitingReadSide(reading, office.log)
+async def test_a_position_that_the_log_has_not_is_refused_at_once(harness: GatewayHarness, reading: ReadSide) -> None:
+    patient = WaitingReadSide(reading, harness.log)
 
     async with asyncio.timeout(2):
         with pytest.raises(QueryNotUnderstood, match=r"the log ends at position 2, and the answer is wanted after 1,0"):
             await patient.ask("releases", {}, 1_000)
 
 
-async def test_an_expired_wait_names_the_position_reached(office: Office, reading: ReadSide) -> None:
-    patient = WaitingReadSide(reading, office.log, seconds=0.2)
-    office.release("2.0.0")
+async def test_an_expired_wait_names_the_position_reached(harness: GatewayHarness, reading: ReadSide) -> None:
+    patient = WaitingReadSide(reading, harness.log, seconds=0.2)
+    harness.release("2.0.0")
 
     with pytest.raises(NotThereYet, match="releases has taken in position 2, not yet 4"):
-        await patient.ask("releases", {}, office.log.last_position())
+        await patient.ask("releases", {}, harness.log.last_position())
 
 
 async def test_a_projection_that_is_still_being_built_is_waited_for(
-    office: Office, reading: ReadSide, monkeypatch: pytest.MonkeyPatch
+    harness: GatewayHarness, reading: ReadSide, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new build may have taken everything in, and still not be the one that answers."""
     real, built = reading.ask, threading.Event()
@@ -97,7 +97,7 @@ async def test_a_projection_that_is_still_being_built_is_waited_for(
         return real(name, params, after, timeout)
 
     monkeypatch.setattr(reading, "ask", ask)
-    asked = asyncio.create_task(WaitingReadSide(reading, office.log).ask("releases", {}, 0))
+    asked = asyncio.create_task(WaitingReadSide(reading, harness.log).ask("releases", {}, 0))
     await asyncio.sleep(0.1)
     assert not asked.done()
     built.set()

@@ -633,7 +633,7 @@ def test_the_position_is_that_up_to_which_everything_was_taken_in(
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "sentence"),
     [
         ({"window": {"until": day(0)}}, "must be later than since"),
         ({"window": {"until": day(401)}}, "more than 400 days"),
@@ -649,9 +649,9 @@ def test_the_position_is_that_up_to_which_everything_was_taken_in(
     ],
 )
 def test_a_question_that_cannot_be_answered_is_refused_with_what_would_be_right(
-    asking: Drills, wrong: dict[str, Any], said: str
+    asking: Drills, wrong: dict[str, Any], sentence: str
 ) -> None:
-    with pytest.raises(BadQueryError, match=said):
+    with pytest.raises(BadQueryError, match=sentence):
         asking("metrics_dora", **wrong)
 
 

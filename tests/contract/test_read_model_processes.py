@@ -23,8 +23,8 @@ from tests.contract.read_models import (
     counting,
     everything,
 )
-from tests.contract.rebuilder import RELEASES, told
-from tests.projections.event_script import REGISTRY, Story
+from tests.contract.rebuilder import RELEASES, script_of
+from tests.projections.event_script import REGISTRY, EventScript
 from tests.servers.postgres import PostgresServer
 
 ROOT = Path(__file__).parents[2]
@@ -37,20 +37,20 @@ def together(*tasks: Callable[[], object]) -> None:
 
 
 def test_projectors_that_begin_at_once_make_every_projection_once(backend: Backend) -> None:
-    story = busy(Story(), [0, 1, 2, 9] * 30)
+    script = busy(EventScript(), [0, 1, 2, 9] * 30)
     where = backend.place()
-    together(*(lambda: backend.projector(story, where, page=20).catch_up() for _ in range(4)))
+    together(*(lambda: backend.projector(script, where, page=20).catch_up() for _ in range(4)))
     alone = backend.place()
-    backend.projector(story, alone).catch_up()
+    backend.projector(script, alone).catch_up()
 
     assert everything(where) == everything(alone)
-    assert [it.building for it in backend.store(where).standing()] == [None] * len(backend.store(where).standing())
+    assert [it.building for it in backend.store(where).statuses()] == [None] * len(backend.store(where).statuses())
 
 
 def test_rebuilds_at_once_end_well_while_answers_stay_complete(backend: Backend) -> None:
-    story = told()
+    script = script_of()
     where = backend.place()
-    projectors = [backend.projector(story, where, counting(), page=25) for _ in range(3)]
+    projectors = [backend.projector(script, where, counting(), page=25) for _ in range(3)]
     projectors[0].catch_up()
     store = backend.store(where, counting())
     complete = counted(store, after=2 * RELEASES)
@@ -72,27 +72,27 @@ def test_rebuilds_at_once_end_well_while_answers_stay_complete(backend: Backend)
         together(*(lambda it=it: rebuild(it) for it in projectors))
         done.set()
         assert all(it.result() >= 20 for it in asking)
-    assert store.standing()[0].building is None
+    assert store.statuses()[0].building is None
 
 
 def test_a_rebuild_that_was_killed_is_finished_by_the_running_projector(backend: Backend) -> None:
-    story = told()
+    script = script_of()
     where = backend.place()
-    projector = backend.projector(story, where, counting())
+    projector = backend.projector(script, where, counting())
     projector.catch_up()
     command = [sys.executable, "-m", "tests.contract.rebuilder", str(where)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
-        assert 0 < int(child.stdout.readline()) < story.log.last_position()
+        assert 0 < int(child.stdout.readline()) < script.log.last_position()
         child.kill()
     store = backend.store(where, counting())
-    assert store.standing()[0].building is not None
+    assert store.statuses()[0].building is not None
     assert counted(store, after=200) == {f"release:shop@1.{minor}.0": 2 for minor in range(RELEASES)}
 
     stop, waited = threading.Event(), threading.Event()
     thread = threading.Thread(target=projector.run, args=(stop,))
     thread.start()
-    while store.standing()[0].building is not None:
+    while store.statuses()[0].building is not None:
         assert not waited.wait(0.02)
     stop.set()
     thread.join()
@@ -101,13 +101,13 @@ def test_a_rebuild_that_was_killed_is_finished_by_the_running_projector(backend:
 
 
 def test_an_older_program_leaves_alone_what_a_newer_one_has_made(backend: Backend) -> None:
-    story = told()
+    script = script_of()
     where = backend.place()
     old, new = counting(), counting(version=2, by=10)
-    backend.projector(story, where, old).catch_up()
-    backend.projector(story, where, new).catch_up()
+    backend.projector(script, where, old).catch_up()
+    backend.projector(script, where, new).catch_up()
     with capture_logs() as logs:
-        older = backend.projector(story, where, old)
+        older = backend.projector(script, where, old)
         older.catch_up()
 
     assert [log["event"] for log in logs if log["log_level"] == "warning"] == [
@@ -121,9 +121,9 @@ def test_an_older_program_leaves_alone_what_a_newer_one_has_made(backend: Backen
 
 
 def test_a_long_question_holds_a_swap_back_and_nobody_else(backend: Backend) -> None:
-    story = told()
+    script = script_of()
     where = backend.place()
-    projector = backend.projector(story, where, counting())
+    projector = backend.projector(script, where, counting())
     projector.catch_up()
     store = backend.store(where, counting())
     engine = backend.engine(reader(where))
@@ -140,11 +140,11 @@ def test_a_long_question_holds_a_swap_back_and_nobody_else(backend: Backend) -> 
 class Away:
     """Read models on a PostgreSQL server of their own, kept up by a running projector."""
 
-    def __init__(self, server: PostgresServer, story: Story) -> None:
+    def __init__(self, server: PostgresServer, script: EventScript) -> None:
         self.server = server
         where = server.new_database()
         self.store = ReadStore(where)
-        self.projector = Projector(story.log, REGISTRY, where)
+        self.projector = Projector(script.log, REGISTRY, where)
         self.stop = threading.Event()
         self.failed: list[BaseException] = []
         self._thread = threading.Thread(target=self._run)
@@ -165,14 +165,14 @@ class Away:
 
 @pytest.mark.parametrize("how", ["kill", "stop"])
 def test_a_server_that_went_away_is_waited_for_loudly(how: str) -> None:
-    story = Story()
-    story.release("1.0.0")
+    script = EventScript()
+    script.release("1.0.0")
     with PostgresServer() as server, capture_logs() as logs:
-        away = Away(server, story)
+        away = Away(server, script)
         try:
             away.store.wait_for(2, timeout=20)
             getattr(server, how)()
-            story.release("1.1.0")
+            script.release("1.1.0")
             waited = threading.Event()
             while not any(log["event"] == "the read models' database does not answer" for log in logs):
                 assert not waited.wait(0.02)

@@ -6,7 +6,7 @@ from pydantic import JsonValue
 from release_management.domain.configuration_difference import differences
 
 
-def said(before: dict[str, JsonValue], after: dict[str, JsonValue]) -> list[str]:
+def texts(before: dict[str, JsonValue], after: dict[str, JsonValue]) -> list[str]:
     return [str(each) for each in differences(before, after)]
 
 
@@ -14,7 +14,7 @@ def test_old_and_new_values_are_shown_by_name_and_what_is_the_same_is_not() -> N
     before: dict[str, JsonValue] = {"port": 80, "env": {"A": "1", "B": "2"}, "cwd": "/srv", "same": [1]}
     after: dict[str, JsonValue] = {"port": 81, "env": {"A": "1", "B": "3"}, "command": ["a", "-b"], "same": [1]}
 
-    assert said(before, after) == [
+    assert texts(before, after) == [
         "command: not set → a -b",
         "cwd: /srv → not set",
         "env.B: 2 → 3",
@@ -23,8 +23,8 @@ def test_old_and_new_values_are_shown_by_name_and_what_is_the_same_is_not() -> N
 
 
 def test_an_empty_value_is_no_missing_one() -> None:
-    assert said({}, {"A": ""}) == ['A: not set → ""']
-    assert said({"A": ""}, {"A": "x"}) == ['A: "" → x']
+    assert texts({}, {"A": ""}) == ['A: not set → ""']
+    assert texts({"A": ""}, {"A": "x"}) == ['A: "" → x']
 
 
 @pytest.mark.parametrize(
@@ -50,19 +50,19 @@ def test_a_value_whose_name_speaks_of_a_secret_is_not_shown(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["MONKEY", "GREETING", "AUTHOR", "KEYBOARD", "COMPASS", "port"])
 def test_other_names_are_no_secrets(name: str) -> None:
-    assert said({name: "a"}, {name: "b"}) == [f"{name}: a → b"]
+    assert texts({name: "a"}, {name: "b"}) == [f"{name}: a → b"]
 
 
 def test_a_reference_to_a_secret_is_shown_as_the_reference() -> None:
-    assert said({"PASSWORD": "file:/run/old"}, {"PASSWORD": "env:NEW"}) == ["PASSWORD: file:/run/old → env:NEW"]
-    assert said({"PASSWORD": "hunter2"}, {"PASSWORD": "env:NEW"}) == ["PASSWORD: (not shown) → env:NEW"]
+    assert texts({"PASSWORD": "file:/run/old"}, {"PASSWORD": "env:NEW"}) == ["PASSWORD: file:/run/old → env:NEW"]
+    assert texts({"PASSWORD": "hunter2"}, {"PASSWORD": "env:NEW"}) == ["PASSWORD: (not shown) → env:NEW"]
 
 
-def test_a_password_within_a_value_is_blotted_out() -> None:
-    assert said({"URL": "http://a"}, {"URL": "nats://ann:hunter2@host:4222"}) == [
+def test_a_password_within_a_value_is_masked() -> None:
+    assert texts({"URL": "http://a"}, {"URL": "nats://ann:hunter2@host:4222"}) == [
         "URL: http://a → nats://***@host:4222"
     ]
-    [command] = said({"command": ["a"]}, {"command": ["a", "--db-password=hunter2", "--token", "t0ps3cret", "-v"]})
+    [command] = texts({"command": ["a"]}, {"command": ["a", "--db-password=hunter2", "--token", "t0ps3cret", "-v"]})
     assert command == "command: a → a --db-password=*** --token *** -v"
 
 
@@ -71,8 +71,8 @@ def test_a_long_value_is_cut_and_one_that_differs_only_in_what_is_cut_says_so() 
     [difference] = differences({"A": "y"}, {"A": long})
     assert difference.after is not None
     assert len(difference.after) == 80
-    assert said({"A": long + "1"}, {"A": long + "2"}) == ["A: another value (too long to be shown)"]
+    assert texts({"A": long + "1"}, {"A": long + "2"}) == ["A: another value (too long to be shown)"]
 
 
 def test_control_characters_do_not_reach_a_screen() -> None:
-    assert said({"A": "a"}, {"A": "b\x1b[31m\n\tc"}) == ["A: a → b [31m c"]
+    assert texts({"A": "a"}, {"A": "b\x1b[31m\n\tc"}) == ["A: a → b [31m c"]

@@ -1,4 +1,4 @@
-"""Deployments of components that take no traffic, by programs of somebody else's, over the whole road."""
+"""Deployments of components without traffic by programs of the executor `command`, through a running installation."""
 
 from pathlib import Path
 from typing import Any

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_management.adapters.executors.base.blotting import (
+from release_management.adapters.executors.base.masking import (
     EDGE,
-    BlottedStream,
-    Blotter,
+    MaskedStream,
+    SecretMask,
 )
 
 KEY = "hk-9fQ2/w7+Zp=c 'Lm\"4$x\\T8&é"
@@ -44,10 +44,10 @@ def pieces(text: str, size: int) -> set[str]:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("secret", [KEY, "s3cr3t-t0ken", PEM.splitlines()[1]])
-def test_a_secret_is_blotted_out_in_every_form_in_which_programs_show_one(form: str, secret: str) -> None:
+def test_a_secret_is_masked_in_every_form_in_which_programs_show_one(form: str, secret: str) -> None:
     written = FORMS[form](secret)
 
-    shown = Blotter([secret]).text(f"DB={written} is wrong\n{written}\n")
+    shown = SecretMask([secret]).text(f"DB={written} is wrong\n{written}\n")
 
     assert shown.startswith("DB=")
     assert " is wrong\n" in shown
@@ -58,36 +58,36 @@ def test_a_secret_is_blotted_out_in_every_form_in_which_programs_show_one(form: 
 
 
 def test_a_secret_of_several_lines_is_known_by_each_line_and_as_one() -> None:
-    blotter = Blotter([PEM])
+    secret_mask = SecretMask([PEM])
 
-    assert blotter.text("read BKgwggSkAgEAAoIBAQC7VJTUt9Us8cKj!") == "read ***!"
-    assert blotter.text(f"key={json.dumps(PEM)}") == 'key="***"'
-    assert blotter.text(f"k={quote(PEM, safe='')}&x=1") == "k=***&x=1"
-    assert "gkqhki" not in blotter.text(base64.b64encode(PEM.encode()).decode())
+    assert secret_mask.text("read BKgwggSkAgEAAoIBAQC7VJTUt9Us8cKj!") == "read ***!"
+    assert secret_mask.text(f"key={json.dumps(PEM)}") == 'key="***"'
+    assert secret_mask.text(f"k={quote(PEM, safe='')}&x=1") == "k=***&x=1"
+    assert "gkqhki" not in secret_mask.text(base64.b64encode(PEM.encode()).decode())
 
 
 @pytest.mark.parametrize("at", range(1, 24))
 def test_half_of_a_secret_is_as_secret(at: int) -> None:
     secret = "abcDEF123ghiJKL456mnoPQR"
-    blotter = Blotter([secret])
+    secret_mask = SecretMask([secret])
 
     for half in (secret[:at], secret[at:]):
         if len(half) >= 12:
-            assert blotter.text(f"it is {half}") == "it is ***"
+            assert secret_mask.text(f"it is {half}") == "it is ***"
 
 
-def test_a_short_value_is_blotted_out_as_a_word_and_a_very_short_one_not_at_all() -> None:
-    blotter = Blotter(["live", "on", ""])
+def test_a_short_value_is_masked_as_a_word_and_a_very_short_one_not_at_all() -> None:
+    secret_mask = SecretMask(["live", "on", ""])
 
-    assert blotter.text("mode=live, alive and on") == "mode=***, alive and on"
-    assert Blotter(["abcdef"]).text("xabcdefx") == "x***x"
+    assert secret_mask.text("mode=live, alive and on") == "mode=***, alive and on"
+    assert SecretMask(["abcdef"]).text("xabcdefx") == "x***x"
 
 
 def test_rulers_and_blanks_are_no_secrets() -> None:
     text = "-------------------\n\n====  done ====\n"
 
-    assert Blotter([PEM, "\n\n", "    ", "------------"]).text(text).count("done") == 1
-    assert "-------------------" in Blotter([PEM]).text(text)
+    assert SecretMask([PEM, "\n\n", "    ", "------------"]).text(text).count("done") == 1
+    assert "-------------------" in SecretMask([PEM]).text(text)
 
 
 @given(st.data())
@@ -96,7 +96,7 @@ def test_a_stream_shows_no_secret_however_its_chunks_fall(data: st.DataObject) -
     text = f"begin {secret}\nand {secret}{secret} then {secret[3:17]}… no more"
     raw = text.encode()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=12)))
-    stream = BlottedStream(Blotter([secret]))
+    stream = MaskedStream(SecretMask([secret]))
 
     chunks = [raw[first:last] for first, last in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
     shown = b"".join([*map(stream.add, chunks), stream.end()])
@@ -107,7 +107,7 @@ def test_a_stream_shows_no_secret_however_its_chunks_fall(data: st.DataObject) -
 @given(st.integers(0, 40))
 def test_a_part_of_a_secret_left_at_the_edge_of_a_cut_is_not_shown(at: int) -> None:
     secret = "abcDEF123ghiJKL456mnoPQR"
-    stream = BlottedStream(Blotter([secret]), cut=True)
+    stream = MaskedStream(SecretMask([secret]), cut=True)
 
     shown = (stream.add((secret + " and then some more words")[at:].encode()) + stream.end()).decode()
 
@@ -116,6 +116,6 @@ def test_a_part_of_a_secret_left_at_the_edge_of_a_cut_is_not_shown(at: int) -> N
 
 
 def test_a_line_is_shown_as_soon_as_it_is_whole() -> None:
-    stream = BlottedStream(Blotter(["hunter22"]))
+    stream = MaskedStream(SecretMask(["hunter22"]))
 
     assert stream.add(b"ready\nwaiting for") == b"ready\n"

@@ -12,7 +12,7 @@ from release_management.domain.plan.steps.await_healthy import AwaitSlotHealthy
 from release_management.domain.plan.steps.provision import ProvisionSlot
 from release_management.domain.plan.steps.retire import RetireSlot
 from release_management.domain.plan.steps.route import RouteSlots
-from tests.adapters.command.stand import CommandStand
+from tests.adapters.command.harness import CommandExecutorHarness
 
 ROUTE = RouteSlots(weights={"blue": 50, "green": 50}, healthy={"green": 2})
 RETIRE = RetireSlot(slot="blue", healthy={"green": 2})
@@ -20,13 +20,13 @@ RETIRE = RetireSlot(slot="blue", healthy={"green": 2})
 
 @pytest.mark.parametrize("action", [ROUTE, RETIRE])
 def test_the_program_is_asked_first_and_told_that_it_was_healthy_before(
-    stand: CommandStand, tmp_path: Path, action: Action
+    harness: CommandExecutorHarness, tmp_path: Path, action: Action
 ) -> None:
-    stand.program("await_healthy", f"env | sort > {tmp_path}/env")
+    harness.program("await_healthy", f"env | sort > {tmp_path}/env")
 
-    stand.do(action, within=300)
+    harness.do(action, within=300)
 
-    assert [line.split()[1] for line in stand.written("begin")] == ["await_healthy", action.verb]
+    assert [line.split()[1] for line in harness.written("begin")] == ["await_healthy", action.verb]
     env = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines())
     asked = {name: env[f"RELMAN_{name.upper()}"] for name in ("verb", "slot", "replicas", "again")}
     assert asked == {"verb": "await_healthy", "slot": "green", "replicas": "2", "again": "1"}
@@ -43,34 +43,34 @@ def test_the_program_is_asked_first_and_told_that_it_was_healthy_before(
 )
 @pytest.mark.parametrize("action", [ROUTE, RETIRE])
 def test_unless_it_says_that_all_is_well_the_order_is_not_begun(
-    stand: CommandStand, action: Action, body: str, result: str, reason: str
+    harness: CommandExecutorHarness, action: Action, body: str, result: str, reason: str
 ) -> None:
-    stand.program("await_healthy", body)
+    harness.program("await_healthy", body)
 
-    report = stand.ask(stand.order(action))
+    report = harness.ask(harness.order(action))
 
     assert (report.result, report.reason) == (result, reason)
-    assert stand.written(f"begin {action.verb}") == []
+    assert harness.written(f"begin {action.verb}") == []
 
 
 @pytest.mark.parametrize("action", [ROUTE, AwaitSlotHealthy(slot="green", replicas=1, again=True)])
 def test_a_program_that_waits_for_health_as_if_it_were_the_first_time_is_ended_soon(
-    stand: CommandStand, action: Action, monkeypatch: pytest.MonkeyPatch
+    harness: CommandExecutorHarness, action: Action, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "AGAIN_SECONDS", 0.5)
-    stand.never_healthy()
+    harness.never_healthy()
 
-    report = stand.ask(stand.order(action, within=300))
+    report = harness.ask(harness.order(action, within=300))
 
     assert report.result in ("unwell", "failed")
     assert "await_healthy took longer than 0." in str(report.reason)
 
 
-def test_an_order_that_was_begun_is_finished_without_asking_again(stand: CommandStand) -> None:
-    stand.do(ProvisionSlot(slot="green", version="2.0.0", replicas=2))
-    order = stand.order(RETIRE)
-    with stand.victim(order, "killed once admitted") as victim:
+def test_an_order_that_was_begun_is_finished_without_asking_again(harness: CommandExecutorHarness) -> None:
+    harness.do(ProvisionSlot(slot="green", version="2.0.0", replicas=2))
+    order = harness.order(RETIRE)
+    with harness.victim(order, "killed once admitted") as victim:
         victim.wait(20)
-    stand.program("await_healthy", "exit 1")
+    harness.program("await_healthy", "exit 1")
 
-    assert stand.ask(order).result == "succeeded"
+    assert harness.ask(order).result == "succeeded"

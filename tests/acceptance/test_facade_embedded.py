@@ -98,8 +98,8 @@ def test_programs_under_way_have_ended_when_their_manager_is_closed(tmp_path: Pa
 
 
 def test_a_second_manager_on_a_folder_is_told_by_whom_it_is_in_use(tmp_path: Path) -> None:
-    said = "in use by this very process; close the other ReleaseManager first"
-    with ReleaseManager(data=tmp_path), pytest.raises(NotReachableError, match=said):
+    sentence = "in use by this very process; close the other ReleaseManager first"
+    with ReleaseManager(data=tmp_path), pytest.raises(NotReachableError, match=sentence):
         ReleaseManager(data=tmp_path)
 
 

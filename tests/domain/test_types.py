@@ -176,8 +176,8 @@ def test_a_duration_of_a_hundred_thousand_digits_is_refused_unread() -> None:
 
 def test_a_message_that_is_wrong_in_every_part_is_explained_as_soon_as_one_that_is_wrong_in_one() -> None:
     began = time.process_time()
-    said = complaint(dict[Name, int], {f"No {number}": "x" for number in range(50_000)})
+    sentence = complaint(dict[Name, int], {f"No {number}": "x" for number in range(50_000)})
 
-    assert "No 0" in said
-    assert said.count(";") <= 6
+    assert "No 0" in sentence
+    assert sentence.count(";") <= 6
     assert time.process_time() - began < 20

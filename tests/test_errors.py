@@ -25,6 +25,7 @@ INSIDE = {
     "KeyTwiceError",  # becomes a `NotUnderstood`, or the reason of a letter
     "LockHeld",  # the executor waits
     "NoFreePort",  # becomes the reason of a report
+    "NotListedError",  # a mistake of ours, with which nothing starts
     "NotYet",  # becomes a busy outcome
     "OvertakenError",  # never leaves its package
     "SecretMissing",  # becomes the reason of a report

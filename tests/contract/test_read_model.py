@@ -151,7 +151,7 @@ def test_queries_and_their_parameters_are_checked(backend: Backend, script: Even
         store.ask("deployments", {"phase": "Done"})
     with pytest.raises(BadQueryError, match="the parameters are no JSON"):
         store.ask("release", {"ref": object()})
-    with pytest.raises(UnknownProjectionError, match="there is no projection 'x'; there are running, "):
+    with pytest.raises(UnknownProjectionError, match="there is no projection 'x'; there are approvals, "):
         store.wait_for(0, "x")
 
 

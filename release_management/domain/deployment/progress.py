@@ -1,4 +1,4 @@
-"""The facts that follow in a deployment by themselves: the next steps, the end, another attempt, or the way back.
+"""The facts that follow in a deployment by themselves: the next steps, the end, another attempt, or the rollback.
 
 `now` is RFC 3339 text in UTC with microseconds.
 """
@@ -44,7 +44,7 @@ def turn_back(
     actor: str | None = None,
     note: Personal | None = None,
 ) -> list[DeploymentEvent]:
-    """Begin the way back; halt where the plan has none and its steps have begun."""
+    """Begin the rollback; halt where the plan has none and its steps have begun."""
     if state.plan is not None and not state.plan.reversible and state.begun >= 0:
         return [DeploymentHalted(reason=f"{reason}; there is no way back here: a newer version is needed"[:500])]
     aborting = DeploymentAborting.model_validate({"cause": cause, "reason": reason[:500], "by": actor, "note": note})
@@ -63,7 +63,7 @@ def end_overdue(state: Deployment, leg: Leg, index: int, reason: str, now: str) 
 def fail_step(
     state: Deployment, leg: Leg, index: int, reason: str, now: str, *, untouched: bool = False
 ) -> list[DeploymentEvent]:
-    """End an attempt by the fault of the release, and give up; on the way back it counts as an error."""
+    """End an attempt by the fault of the release, and give up; in a rollback it counts as an error."""
     if leg == "rollback":
         return retry_or_give_up(state, leg, index, reason, now)
     attempt = state.steps[leg, index].attempt

@@ -1,6 +1,7 @@
 """Lists that are longer than any message, typed at a running installation: all of it comes, in one document."""
 
 import asyncio
+import uuid
 from typing import Any
 
 from nats.aio.client import Client
@@ -19,13 +20,13 @@ def send(site: Installation, command: str, contents: list[dict[str, Any]]) -> No
     async def conversation(client: Client) -> None:
         room = asyncio.Semaphore(AT_ONCE)
 
-        async def ask(number: int, content: dict[str, Any]) -> None:
-            payload = event(command, content, f"{command}-{number}")
+        async def ask(content: dict[str, Any]) -> None:
+            payload = event(command, content, str(uuid.uuid4()))
             async with room:
                 reply = await client.request(f"relman.ask.command.{command}", payload, timeout=30)
             assert b'"status":"accepted"' in reply.data.replace(b" ", b""), reply.data
 
-        await asyncio.gather(*(ask(number, content) for number, content in enumerate(contents)))
+        await asyncio.gather(*map(ask, contents))
 
     talk(site, conversation, 60)
 
@@ -48,6 +49,7 @@ def test_forty_releases_with_eighty_long_changes_are_listed(running: Installatio
 
 def test_fifteen_hundred_environments_are_listed(running: Installation, relman: Types) -> None:
     names = [f"region-{number:04d}" for number in range(1_500)]
+    send(running, "release.create", [{"application": "wide", "version": "1.0.0", "components": [{"name": "web"}]}])
     send(running, "environment.configure", [{"name": name} for name in names])
 
     def listed() -> list[str]:
@@ -56,7 +58,7 @@ def test_fifteen_hundred_environments_are_listed(running: Installation, relman: 
         return [row["name"] for row in answer.json]
 
     until(lambda: set(listed()) >= set(names))
-    unknown = relman("deploy", "long@1.0.0", "region-07l2", "--data", running.url)
+    unknown = relman("deploy", "wide@1.0.0", "region-07l2", "--data", running.url)
 
     assert unknown.code == 1
     assert "environment 'region-07l2' does not exist; did you mean 'region-0" in unknown.err

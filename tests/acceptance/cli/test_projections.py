@@ -136,7 +136,7 @@ def test_an_unknown_name_is_refused_with_those_that_there_are(relman: Types) -> 
     for command in (("rebuild", "nonsense"), ("unpark", "nonsense")):
         answer = relman("projections", *command, "--json")
         assert answer.code == 1
-        assert "there is no projection 'nonsense'; there are running, " in answer.json["error"]["reason"]
+        assert "there is no projection 'nonsense'; there are approvals, " in answer.json["error"]["reason"]
 
 
 def test_on_another_machine_they_are_only_listed(cli: CommandLine) -> None:

@@ -100,7 +100,7 @@ def test_a_well_component_is_shown_with_the_age_of_the_observation(shop: Command
     assert seen["age"] < 10
     assert (seen["condition_since"] or "") <= seen["looked_at"]
     [slot] = answer.json["running"]
-    assert (slot["condition"], slot["observed"], slot["age"]) == ("well", 100, seen["age"])
+    assert (slot["condition"], slot["observed"], slot["age"] < 10) == ("well", 100, True)
     assert relman("health").code == 0
     assert condition(shop) == ["well"]
     [age] = gauges(shop, "look_age_seconds").values()

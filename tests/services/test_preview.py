@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -51,7 +52,7 @@ def test_no_outcome_is_kept_of_it(harness: GatewayHarness) -> None:
     wanted = ready(harness)
 
     def outcomes() -> int:
-        with sqlite3.connect(harness.folder / "log.db") as log:
+        with closing(sqlite3.connect(harness.folder / "log.db")) as log:
             return int(log.execute("SELECT count(*) FROM commands").fetchone()[0])
 
     before = outcomes()

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.acceptance.bus import published
 from tests.acceptance.installation import (
     Installation,
@@ -63,6 +65,7 @@ def a_canary(installation: Installation, *shares: int) -> str:
     return shop.deploy(shop.create_release("1.1.0", ["web"]), "staging").id
 
 
+@pytest.mark.long
 def test_any_part_may_be_killed_at_any_moment(installation: Installation) -> None:
     installation.start()
     deployment = a_canary(installation, *range(10, 100, 10))
@@ -78,6 +81,7 @@ def test_any_part_may_be_killed_at_any_moment(installation: Installation) -> Non
     nothing_is_left(installation)
 
 
+@pytest.mark.long
 def test_any_part_may_be_killed_while_a_bake_ends_early_for_the_next_deployment(installation: Installation) -> None:
     installation.start()
     shop = installation.manager()
@@ -100,6 +104,7 @@ def test_any_part_may_be_killed_while_a_bake_ends_early_for_the_next_deployment(
     nothing_is_left(installation)
 
 
+@pytest.mark.long
 def test_everything_may_be_killed_after_any_commit_and_while_it_starts(installation: Installation) -> None:
     installation.start()
     deployment = a_canary(installation, *range(10, 100, 10))

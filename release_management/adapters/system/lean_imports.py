@@ -13,6 +13,6 @@ def load_structlog() -> None:
         return
     sys.modules["rich"] = None  # type: ignore[assignment] # so Python says that it is not installed
     try:
-        import structlog  # noqa: F401
+        import structlog  # noqa: F401 # loading it is the purpose
     finally:
         del sys.modules["rich"]
